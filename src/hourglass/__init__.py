@@ -1,0 +1,1 @@
+"""Hourglass: train, calibrate, evaluate, tune and compare every autoencoder on equal terms."""

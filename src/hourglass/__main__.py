@@ -1,0 +1,43 @@
+"""The command line, derived from the signatures and docstrings of the stage functions."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python src/hourglass`, as dvc.yaml runs it: the code beside this file
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from jsonargparse import ArgumentParser
+
+from hourglass.errors import Refusal
+from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.compare import compare
+from hourglass.stages.evaluate import evaluate
+from hourglass.stages.prepare import prepare
+from hourglass.stages.train import train
+
+VERBS = {
+    "prepare": prepare,
+    "train": train,
+    "calibrate-threshold": calibrate_threshold,
+    "evaluate": evaluate,
+    "compare": compare,
+}
+
+
+def main() -> None:
+    """Run one verb; bad input ends in one sentence and status 1."""
+    parser = ArgumentParser(prog="hourglass", description="Every autoencoder, on equal terms.")
+    verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
+    for name, function in VERBS.items():
+        verb = ArgumentParser(description=(function.__doc__ or "").split("\n\n    Args:")[0])
+        verb.add_function_arguments(function, as_positional=True)
+        verbs.add_subcommand(name, verb, help=(function.__doc__ or "").split("\n")[0])
+    arguments = parser.parse_args()
+    try:
+        VERBS[arguments.verb](**arguments[arguments.verb].as_dict())
+    except Refusal as refusal:
+        sys.exit(f"hourglass: {refusal}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What every data set gives: its samples, which of them are anomalies, and where they came from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Hold every sample of a data set, before it is split and scaled."""
+
+    x: np.ndarray  # (N, C, H, W) uint8 images, or (N, F) float32 features
+    label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
+    anomaly: np.ndarray  # (N,) bool
+    id: np.ndarray  # (N,) str: where the sample stands in its source, such as "mnist/test/17"
+    source: dict[str, Any]  # for card.json: name, licence, complete, files {name: sha256}; subset
+    full_scale: float | None = None  # of images: the value that means white, such as 255
+    feature_names: tuple[str, ...] = ()  # of tables
+    official_test: np.ndarray | None = None  # (N,) bool, where the publisher set a test part aside
+    time: np.ndarray | None = None  # (N,) float, any unit, where the split must follow time
+
+    def __post_init__(self) -> None:
+        """Check the contract: a ValueError is for the author of a data set, not for its user."""
+        n = len(self.x)
+        for name in ("label", "anomaly", "id", "official_test", "time"):
+            values = getattr(self, name)
+            if values is not None and values.shape != (n,):
+                raise ValueError(f"Raw.{name} has shape {values.shape} beside {n} samples")
+        self._check_types()
+        if self.feature_names and len(self.feature_names) != self.x.shape[1]:
+            raise ValueError(f"{len(self.feature_names)} names for {self.x.shape[1]} features")
+        missing = {"name", "licence", "complete", "files"} - self.source.keys()
+        if missing:
+            raise ValueError(f"Raw.source lacks {sorted(missing)}")
+
+    def _check_types(self) -> None:
+        image = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
+        table = self.x.ndim == 2 and self.x.dtype == np.float32 and self.full_scale is None
+        if not (image or table):
+            raise ValueError(
+                f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
+                f"{self.full_scale}: neither uint8 images nor a float32 table"
+            )
+        if self.label.dtype.kind != "U" or self.id.dtype.kind != "U":
+            raise ValueError(f"Raw.label, Raw.id are {self.label.dtype}, {self.id.dtype}, not str")
+        if self.anomaly.dtype != bool:
+            raise ValueError(f"Raw.anomaly is {self.anomaly.dtype}, not bool")
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return the shape of one sample: (C, H, W) or (F,)."""
+        return tuple(self.x.shape[1:])
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Share the normal samples out among the five splits; the sum must be 1.
+
+    Where the publisher set a test part aside, `test` is ignored and the others are taken relative
+    to their own sum. `tuning_anomalies` is the share of the anomalies that goes to `tuning`; the
+    rest is for `test`.
+    """
+
+    train: float = 0.5
+    validation: float = 0.1
+    calibration: float = 0.15
+    tuning: float = 0.1
+    test: float = 0.15
+    tuning_anomalies: float = 0.3
+
+
+class DataSet(ABC):
+    """Read one data set. A subclass is one file: arrays in, arrays out.
+
+    `scaling` is how features reach the network: "standard" (zero mean, unit variance), "minmax"
+    ([0, 1] on train) or "none"; it is fitted on train alone. Images ignore it: they are divided by
+    their full scale.
+    """
+
+    def __init__(
+        self,
+        scaling: Literal["standard", "minmax", "none"] = "standard",
+        fractions: Fractions = Fractions(),
+    ) -> None:
+        self.scaling = scaling
+        self.fractions = fractions
+
+    @abstractmethod
+    def load(self, folder: Path) -> Raw:
+        """Return all samples, from raw files below `folder` (downloaded there where missing).
+
+        Raises a Refusal that names the file and the way out where that is impossible.
+        """

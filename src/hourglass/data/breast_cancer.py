@@ -1,0 +1,37 @@
+"""Breast cancer: scikit-learn's bundled cell measurements; malignant tumours are the anomalies."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.data.base import DataSet, Raw
+from hourglass.data.bundled import fingerprint
+
+
+class BreastCancer(DataSet):
+    """Call benign tumours normal (357) and malignant ones anomalous (212).
+
+    (N, 30) float32: mean, standard error and worst of ten measurements of cell nuclei. Needs
+    neither a network nor files.
+    """
+
+    def load(self, folder: Path) -> Raw:
+        """Return all 569 samples; `folder` is not read."""
+        from sklearn.datasets import load_breast_cancer
+
+        bunch = load_breast_cancer()
+        label = bunch.target_names[bunch.target].astype(str)
+        return Raw(
+            x=bunch.data.astype(np.float32),
+            label=label,
+            anomaly=label == "malignant",
+            id=np.array([f"breast_cancer/{i}" for i in range(len(label))]),
+            source={
+                "name": "breast_cancer",
+                "licence": "Wolberg, Street and Mangasarian 1993, UCI Machine Learning "
+                "Repository (CC BY 4.0)",
+                "complete": True,
+                "files": fingerprint("breast_cancer.csv"),
+            },
+            feature_names=tuple(str(name) for name in bunch.feature_names),
+        )

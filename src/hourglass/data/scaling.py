@@ -1,0 +1,52 @@
+"""Scale inputs for the network: the same arithmetic for numpy arrays and torch tensors."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+Array = TypeVar("Array", bound=Any)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Map x to (x - offset) / scale, feature by feature; both are (F,) float32, or () of images."""
+
+    kind: str
+    offset: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of_images(cls, full_scale: float) -> "Scaling":
+        """Return the division by the value that means white: pixels reach [0, 1]."""
+        return cls("divide", np.float32(0), np.float32(full_scale))  # type: ignore[arg-type]
+
+    @classmethod
+    def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
+        """Return the scaling of features (N, F) by the statistics of `train`.
+
+        A feature that is constant on `train` is shifted, not scaled.
+        """
+        wide = train.astype(np.float64)
+        if kind == "standard":
+            offset, scale = wide.mean(0), wide.std(0)
+        elif kind == "minmax":
+            offset, scale = wide.min(0), np.ptp(wide, 0)
+        else:
+            offset, scale = np.zeros(wide.shape[1]), np.ones(wide.shape[1])
+        scale[scale == 0] = 1
+        return cls(kind, offset.astype(np.float32), scale.astype(np.float32))
+
+    def __call__(self, x: Array) -> Array:
+        """Return the scaled array (numpy), float32."""
+        return (x.astype(np.float32) - self.offset) / self.scale
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `from_dict` takes, as plain JSON values."""
+        return {"kind": self.kind, "offset": self.offset.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Scaling":
+        """Return the scaling that `to_dict` described."""
+        offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
+        return cls(values["kind"], offset, scale)

@@ -1,0 +1,91 @@
+"""Share the samples of a data set out among the five splits."""
+
+import dataclasses
+import math
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from hourglass.data.base import Fractions, Raw
+from hourglass.errors import Refusal
+
+Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
+    """Return the sorted indices of each split's samples; the five are disjoint.
+
+    `train`, `validation` and `calibration` hold normal samples only, `tuning` and `test` both
+    kinds. Where the samples have a time, train < validation < calibration < tuning < test in time:
+    anomalies from before the test period are known by then and go to `tuning`, later ones to
+    `test`, and `fractions.tuning_anomalies` is not used. `tuning` takes no more anomalies than
+    normal samples unless time says so; what is left over is in no split.
+
+    Raises a Refusal where the fractions are no shares of 1, or a split would be left without
+    normal samples.
+    """
+    shares = _shares(fractions, with_test=raw.official_test is None)
+    rng = np.random.default_rng(seed)
+    fixed = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
+    parts = _normal_parts(raw, fixed, shares, rng)
+    if raw.time is None or raw.official_test is not None:
+        tuning, test = _anomalies_by_chance(raw, fractions, len(parts["tuning"]), rng)
+    else:
+        tuning, test = _anomalies_by_time(raw, parts["test"])
+    parts["tuning"] = np.concatenate([parts["tuning"], tuning])
+    parts["test"] = np.concatenate([parts["test"], test])
+    return {name: np.sort(indices) for name, indices in parts.items()}
+
+
+def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
+    values = dataclasses.asdict(fractions)
+    tuning_anomalies = values.pop("tuning_anomalies")
+    if min(values.values()) < 0 or not math.isclose(sum(values.values()), 1):
+        raise Refusal(f"fractions are {values}, but must be 0 or more and sum to 1.")
+    if not 0 <= tuning_anomalies <= 1:
+        raise Refusal(f"tuning_anomalies is {tuning_anomalies}, but must be between 0 and 1.")
+    if not with_test:
+        values["test"] = 0.0
+    total = sum(values.values())
+    return {name: values[name] / total for name in SPLITS}
+
+
+def _normal_parts(
+    raw: Raw, fixed: np.ndarray, shares: dict[Split, float], rng: np.random.Generator
+) -> dict[Split, np.ndarray]:
+    free = np.flatnonzero(~raw.anomaly & ~fixed)
+    free = (
+        rng.permutation(free)
+        if raw.time is None
+        else free[np.argsort(raw.time[free], kind="stable")]
+    )
+    cuts = np.rint(np.cumsum(list(shares.values()))[:-1] * len(free)).astype(int)
+    parts = dict(zip(SPLITS, np.split(free, cuts), strict=True))
+    if fixed.any():
+        parts["test"] = np.flatnonzero(~raw.anomaly & fixed)
+    for name, indices in parts.items():
+        if not len(indices):
+            raise Refusal(
+                f"the {name} split would hold none of the {len(free)} normal samples; give more "
+                "samples or raise its share in `fractions`."
+            )
+    return parts
+
+
+def _anomalies_by_chance(
+    raw: Raw, fractions: Fractions, at_most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    if raw.official_test is None:
+        anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
+        count = round(fractions.tuning_anomalies * len(anomalies))
+        return anomalies[: min(count, at_most)], anomalies[count:]
+    known = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
+    return known[:at_most], np.flatnonzero(raw.anomaly & raw.official_test)
+
+
+def _anomalies_by_time(raw: Raw, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    assert raw.time is not None
+    anomalies = np.flatnonzero(raw.anomaly)
+    later = raw.time[anomalies] >= raw.time[test].min()
+    return anomalies[~later], anomalies[later]

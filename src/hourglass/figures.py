@@ -1,0 +1,134 @@
+"""Scores and samples in, pictures out. The same colours mean the same everywhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hourglass.files import whole_file
+from hourglass.threshold import Threshold
+
+NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
+DPI = 110
+
+
+@dataclass(frozen=True)
+class Group:
+    """A titled row of samples beside their reconstructions, in the scaled units."""
+
+    title: str
+    x: np.ndarray  # (n, *S)
+    reconstruction: np.ndarray  # (n, *S)
+    captions: list[str]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    with whole_file(path) as temporary:
+        # Without the software's version the bytes are the same on every run.
+        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
+
+
+def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
+    """Draw the scores of normal and anomalous samples on a logarithmic axis, and the threshold."""
+    figure, axes = _axes("score", "samples")
+    positive = scores[scores > 0]
+    low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+    bins = np.geomspace(low, max(high, low * 1.01), 61)
+    for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
+        if mask.any():
+            axes.hist(np.clip(scores[mask], low, high), bins, color=colour, alpha=0.6, label=name)
+    label = f"threshold {threshold.value:.3g} ({threshold.method})"
+    axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
+    axes.set_xscale("log")
+    axes.legend(frameon=False)
+    return figure
+
+
+def roc(curve: pd.DataFrame, auroc: float) -> Figure:
+    """Draw the ROC curve beside chance."""
+    figure, axes = _axes("false-positive rate", "recall")
+    axes.plot(curve.false_positive_rate, curve.recall, color=ANOMALY, label=f"AUROC {auroc:.4f}")
+    axes.plot([0, 1], [0, 1], color=MARK, linestyle=":", label="chance")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: float) -> Figure:
+    """Draw precision over recall beside chance, which is the prevalence."""
+    figure, axes = _axes("recall", "precision")
+    label = f"average precision {average_precision:.4f}"
+    axes.step(curve.recall, curve.precision, where="pre", color=ANOMALY, label=label)
+    axes.axhline(prevalence, color=MARK, linestyle=":", label=f"prevalence {prevalence:.4f}")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def samples(groups: list[Group], feature_names: list[str]) -> Figure:
+    """Draw groups of samples beside their reconstructions: pictures, or features as points."""
+    return _profiles(groups, feature_names) if feature_names else _pictures(groups)
+
+
+def _pictures(groups: list[Group]) -> Figure:
+    columns = max(len(group.x) for group in groups)
+    figure = Figure(figsize=(1.05 * columns + 0.9, 2.75 * len(groups)), layout="constrained")
+    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
+    for band, group in zip(bands, groups, strict=True):
+        band.suptitle(group.title, fontsize=11, x=0.01, ha="left")
+        grid = band.subplots(2, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for row, (name, images) in enumerate(
+            (("input", group.x), ("output", group.reconstruction))
+        ):
+            grid[row, 0].text(-0.12, 0.5, name, transform=grid[row, 0].transAxes, fontsize=8,
+                              rotation=90, ha="right", va="center")  # fmt: skip
+            for axes, image in zip(grid[row], images, strict=False):
+                axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1)
+        for axes, caption in zip(grid[0], group.captions, strict=False):
+            axes.set_title(caption, fontsize=8)
+    return figure
+
+
+def _displayed(image: np.ndarray) -> np.ndarray:
+    """Return (C, H, W) as matplotlib takes it: colour where there are 3 channels, else grey."""
+    return np.clip(image.transpose(1, 2, 0) if len(image) == 3 else image[0], 0, 1)
+
+
+def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:
+    columns = max(len(group.x) for group in groups)
+    width, height = 2.6 * columns, max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
+    figure = Figure(figsize=(width, height), layout="constrained")
+    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
+    places = np.arange(len(feature_names))
+    for band, group in zip(bands, groups, strict=True):
+        band.suptitle(group.title, fontsize=11, x=0.01, ha="left")
+        grid = band.subplots(1, columns, squeeze=False, sharey=True)[0]
+        for axes in grid[len(group.x) :]:
+            axes.axis("off")
+        for axes, x, output, caption in zip(
+            grid, group.x, group.reconstruction, group.captions, strict=False
+        ):
+            axes.hlines(places, x, output, color="#bbbbbb", linewidth=1)
+            axes.plot(x, places, "o", color=MARK, markersize=3, label="input")
+            axes.plot(output, places, "o", color=ANOMALY, markersize=3, label="output")
+            axes.set_title(caption, fontsize=8)
+            axes.tick_params(labelsize=6)
+            axes.set_xlabel("scaled value", fontsize=7)
+        grid[0].set_yticks(places, feature_names, fontsize=6)
+        grid[0].invert_yaxis()
+        grid[0].legend(frameon=False, fontsize=6)
+    return figure
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,71 @@
+"""The detector as an MLflow model: loaded from code and safetensors, never from a pickle."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+
+class Detector:
+    """Answer samples with their score and whether it is an alarm."""
+
+    def __init__(self, folder: Path) -> None:
+        from hourglass.data.scaling import Scaling
+        from hourglass.networks import load
+        from hourglass.threshold import Threshold
+
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        self.dtype, self.feature_names = card["dtype"], card["feature_names"]
+        self.scaling = Scaling.from_dict(card["scaling"])
+        self.network = load(folder / "network.json", folder / "weights.safetensors")
+        self.threshold = Threshold.read(folder / "threshold.json")
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
+        """Return score and alarm of unscaled samples: a table by feature name, or an array."""
+        import pandas as pd
+
+        from hourglass.scoring import scores
+
+        if self.feature_names and hasattr(model_input, "columns"):
+            model_input = model_input[self.feature_names]
+        found = scores(self.network, np.asarray(model_input, self.dtype), self.scaling)
+        return pd.DataFrame({"score": found, "alarm": self.threshold(found)})
+
+
+def _load_pyfunc(data_path: str) -> Detector:
+    """Return the detector; MLflow calls this by name."""
+    return Detector(Path(data_path))
+
+
+def requirements() -> list[str]:
+    """Return what a server of the model must install, at the versions installed here."""
+    names = ("numpy", "pandas", "safetensors", "torch")
+    return [f"{name}=={metadata.version(name)}" for name in names]
+
+
+def signature(card: dict[str, Any]) -> "ModelSignature":
+    """Return the types of input and output: named columns for a table, a tensor for images."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    if card["feature_names"]:
+        inputs = Schema([ColSpec("float", name) for name in card["feature_names"]])
+    else:
+        inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
+    return ModelSignature(inputs, Schema([ColSpec("double", "score"), ColSpec("boolean", "alarm")]))
+
+
+def example(card: dict[str, Any], samples: Path) -> Any:
+    """Return a sample as a caller would send it: the mean, so that no real one leaves its file."""
+    x = np.load(samples, mmap_mode="r")[:1000].mean(0, keepdims=True).astype(card["dtype"])
+    if not card["feature_names"]:
+        return x
+    import pandas as pd
+
+    return pd.DataFrame(x, columns=card["feature_names"])

@@ -1,0 +1,145 @@
+"""The LightningModule that all variants share: wiring only."""
+
+from typing import Any, Literal, TypeAlias
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hourglass import corruption
+from hourglass.errors import Refusal
+from hourglass.networks import Network
+
+Loss: TypeAlias = Literal["mse", "bce"]
+
+
+class LitAutoencoder(pl.LightningModule):
+    """Train a network to reproduce its clean input.
+
+    The loss is the reconstruction loss of the corrupted input against the clean one, plus
+    `penalty`. A variant builds its network, and overrides `corrupt` or `penalty` where what makes
+    it a variant is there.
+
+    `loss`: "mse", or "bce" for images (binary cross-entropy of pixels in [0, 1]).
+    `noise_factor`: standard deviation of the gaussian noise added in training; 0 adds none.
+    `masking`: probability with which an input element is set to 0 in training.
+    `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "constant" leaves it.
+
+    Raises a Refusal for "bce" on anything but images, and for settings out of range.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss = "mse",
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: Literal["constant", "cosine"] = "cosine",
+        noise_factor: float = 0.0,
+        masking: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if learning_rate <= 0:
+            raise Refusal(f"learning_rate is {learning_rate}, but must be above 0.")
+        if noise_factor < 0:
+            raise Refusal(f"noise_factor is {noise_factor}, but must be 0 or more.")
+        if not 0 <= masking < 1:
+            raise Refusal(f"masking is {masking}, but must be at least 0 and below 1.")
+        if loss == "bce" and len(network.sample_shape) == 1:
+            raise Refusal("loss is 'bce', but features are not bound to [0, 1]; use 'mse'.")
+        self.network = network
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.noise_factor = noise_factor
+        self.masking = masking
+        # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
+        self.register_buffer("_train_sum", torch.zeros(2, dtype=torch.float64), persistent=False)
+        self.register_buffer("_error_sum", torch.zeros(2, dtype=torch.float64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
+        return self.network(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes: (N, *S) -> (N, latent_dim)."""
+        return self.network.encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return reconstructions: (N, latent_dim) -> (N, *S)."""
+        return self.network.decode(z)
+
+    def score(self, x: Tensor) -> Tensor:
+        """Return how abnormal each sample is: (N, *S) -> (N,)."""
+        return self.network.score(x)
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """Return what the encoder sees in training: (N, *S) -> (N, *S)."""
+        if self.noise_factor:
+            x = corruption.gaussian(x, self.noise_factor)
+        if self.masking:
+            x = corruption.masking(x, self.masking)
+        return x
+
+    def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
+        """Return what is added to the loss, from clean inputs (N, *S) and codes; 0 here."""
+        return 0.0
+
+    def reconstruction_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the mean loss per element of the codes' reconstructions against `x`."""
+        logits = self.network.decode_logits(z)
+        if self.loss == "bce":
+            return functional.binary_cross_entropy_with_logits(logits, x)
+        return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
+
+    def on_train_epoch_start(self) -> None:
+        """Make every random draw of an epoch a function of seed, epoch and rank.
+
+        A training that goes on after a kill then draws what the undisturbed one would have drawn.
+        """
+        seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
+        torch.manual_seed((seed * 1_000_003 + self.current_epoch) * 4099 + self.global_rank)
+        self._train_sum.zero_()
+
+    def training_step(self, x: Tensor) -> Tensor:
+        """Return the loss of one batch of clean inputs, (N, *S)."""
+        z = self.encode(self.corrupt(x))
+        loss = self.reconstruction_loss(x, z) + self.penalty(x, z)
+        self._train_sum[0] += loss.detach()
+        self._train_sum[1] += 1
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean training loss of the epoch as `train_loss`."""
+        self._log_mean("train_loss", self._train_sum)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start a new mean."""
+        self._error_sum.zero_()
+
+    def validation_step(self, x: Tensor) -> None:
+        """Add up the scores of one batch of clean inputs, (N, *S)."""
+        scores = self.score(x)
+        self._error_sum[0] += scores.sum()
+        self._error_sum[1] += scores.numel()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean score of the clean validation samples as `validation_error`."""
+        self._log_mean("validation_error", self._error_sum)
+
+    def _log_mean(self, name: str, sums: Tensor) -> None:
+        total = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum")
+        assert isinstance(total, Tensor)
+        self.log(name, total[0] / total[1])
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam and the schedule."""
+        optimizer = torch.optim.Adam(
+            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        if self.schedule == "constant":
+            return optimizer
+        epochs = self.trainer.max_epochs or 1
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]

@@ -1,0 +1,28 @@
+"""Convolutional autoencoder: the same idea with weights shared over positions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hourglass import networks
+from hourglass.models.base import LitAutoencoder, Loss
+
+
+class Convolutional(LitAutoencoder):
+    """Encode with strided convolutions, decode with transposed ones (Masci et al. 2011).
+
+    Images take 2-D convolutions, vectors 1-D ones along the features.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        channels: Sequence[int] = (16, 32),
+        activation: networks.Activation = "relu",
+        loss: Loss = "mse",
+        **training: Any,
+    ) -> None:
+        network = networks.Convolutional(
+            sample_shape, latent_dim, channels, activation, bounded=loss == "bce"
+        )
+        super().__init__(network, loss, **training)

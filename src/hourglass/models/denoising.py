@@ -1,0 +1,29 @@
+"""Denoising autoencoder: reproduce the clean input from a corrupted one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.networks import Activation, Dense
+
+
+class Denoising(LitAutoencoder):
+    """Minimise L(x, g(f(x~))) over corruptions x~ of x (Vincent et al. 2008, equation 5).
+
+    The corruption is gaussian noise of standard deviation `noise_factor`, then each element set to
+    0 with probability `masking`; either may be 0. Evaluation sees clean inputs.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        hidden: Sequence[int] = (128,),
+        activation: Activation = "relu",
+        noise_factor: float = 0.3,
+        masking: float = 0.0,
+        loss: Loss = "mse",
+        **training: Any,
+    ) -> None:
+        network = Dense(sample_shape, latent_dim, hidden, activation, bounded=loss == "bce")
+        super().__init__(network, loss, noise_factor=noise_factor, masking=masking, **training)

@@ -1,0 +1,17 @@
+"""Linear autoencoder: no activations, so its code spans the subspace of PCA."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hourglass.models.base import LitAutoencoder
+from hourglass.networks import Dense
+
+
+class Linear(LitAutoencoder):
+    """Minimise ||x - D(E x)||^2 with one matrix each way, E and D, and biases.
+
+    Its optimum is PCA's reconstruction (Baldi and Hornik 1989): PCA is the floor of its error.
+    """
+
+    def __init__(self, sample_shape: Sequence[int], latent_dim: int = 32, **training: Any) -> None:
+        super().__init__(Dense(sample_shape, latent_dim, activation="identity"), **training)

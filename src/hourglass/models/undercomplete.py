@@ -1,0 +1,34 @@
+"""Undercomplete autoencoder: the code is narrower than the input."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.networks import Activation, Dense
+
+
+class Undercomplete(LitAutoencoder):
+    """Squeeze the input through `latent_dim` units and nothing else: the bottleneck constrains.
+
+    Raises a Refusal where the code is not narrower than a sample.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        hidden: Sequence[int] = (128,),
+        activation: Activation = "relu",
+        loss: Loss = "mse",
+        **training: Any,
+    ) -> None:
+        size = math.prod(sample_shape)
+        if latent_dim >= size:
+            raise Refusal(
+                f"latent_dim is {latent_dim}, but undercomplete needs a code narrower than the "
+                f"{size} elements of a sample; lower it."
+            )
+        network = Dense(sample_shape, latent_dim, hidden, activation, bounded=loss == "bce")
+        super().__init__(network, loss, **training)

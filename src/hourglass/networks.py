@@ -1,0 +1,210 @@
+"""The networks: plain modules that need torch alone, so that scoring never pays for the trainer."""
+
+import json
+import math
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hourglass.errors import Refusal
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+class Network(nn.Module):
+    """Map samples to codes and back. A subclass sets `encoder` and `decoder`.
+
+    `init_args` are the subclass's constructor arguments: together with the class path and the
+    weights they are all that is needed to build it again.
+    """
+
+    encoder: nn.Module  # (N, *S) -> (N, latent_dim)
+    decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation
+
+    def __init__(self, **init_args: Any) -> None:
+        super().__init__()
+        self.init_args = init_args
+        sample_shape, latent_dim = init_args["sample_shape"], init_args["latent_dim"]
+        if latent_dim < 1:
+            raise Refusal(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
+        self.sample_shape = tuple(sample_shape)
+        self.latent_dim = latent_dim
+        # True where reconstructions are probabilities: the loss is then taken on the logits.
+        self.bounded = bool(init_args.get("bounded", False))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes: (N, *S) -> (N, latent_dim)."""
+        return self.encoder(x)
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """Return reconstructions before the output activation: (N, latent_dim) -> (N, *S)."""
+        return self.decoder(z)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return reconstructions: (N, latent_dim) -> (N, *S)."""
+        logits = self.decode_logits(z)
+        return logits.sigmoid() if self.bounded else logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
+        return self.decode(self.encode(x))
+
+    def error(self, x: Tensor) -> Tensor:
+        """Return the reconstruction error, the mean squared one per element: (N, *S) -> (N,)."""
+        return (self(x) - x).square().flatten(1).mean(1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """Return how abnormal each sample is, here its error: (N, *S) -> (N,), higher is more."""
+        return self.error(x)
+
+
+class Dense(Network):
+    """Stack fully connected layers of widths `hidden` down to the code, and back in reverse.
+
+    Images are flattened. No activation follows the code or the reconstruction.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int,
+        hidden: Sequence[int] = (),
+        activation: Activation = "relu",
+        bounded: bool = False,
+    ) -> None:
+        super().__init__(
+            sample_shape=list(sample_shape),
+            latent_dim=latent_dim,
+            hidden=list(hidden),
+            activation=activation,
+            bounded=bounded,
+        )
+        widths = [math.prod(sample_shape), *hidden, latent_dim]
+        self.encoder = nn.Sequential(nn.Flatten(), *_dense_layers(widths, activation))
+        self.decoder = nn.Sequential(
+            *_dense_layers(widths[::-1], activation), nn.Unflatten(1, self.sample_shape)
+        )
+
+
+def _dense_layers(widths: Sequence[int], activation: Activation) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for width, following in pairwise(widths):
+        layers += [nn.Linear(width, following), ACTIVATIONS[activation]()]
+    return layers[:-1]
+
+
+class Convolutional(Network):
+    """Halve the side with a strided convolution for each of `channels`, then project to the code.
+
+    Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D ones over one channel; the
+    decoder mirrors the encoder with transposed convolutions that restore odd sides exactly.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int,
+        channels: Sequence[int] = (16, 32),
+        activation: Activation = "relu",
+        bounded: bool = False,
+    ) -> None:
+        super().__init__(
+            sample_shape=list(sample_shape),
+            latent_dim=latent_dim,
+            channels=list(channels),
+            activation=activation,
+            bounded=bounded,
+        )
+        if not channels:
+            raise Refusal("channels is empty, but a convolutional network needs at least one.")
+        image = (1, *self.sample_shape) if len(self.sample_shape) == 1 else self.sample_shape
+        sides = [image[1:]]
+        for _ in channels:
+            sides.append(tuple((side + 1) // 2 for side in sides[-1]))
+        deepest = (channels[-1], *sides[-1])
+        self.encoder = nn.Sequential(
+            nn.Unflatten(1, image) if image != self.sample_shape else nn.Identity(),
+            *_down([image[0], *channels], len(image) - 1, activation),
+            nn.Flatten(),
+            nn.Linear(math.prod(deepest), latent_dim),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, math.prod(deepest)),
+            nn.Unflatten(1, deepest),
+            *_up([*channels[::-1], image[0]], sides[::-1], activation),
+            nn.Flatten() if image != self.sample_shape else nn.Identity(),
+        )
+
+
+def _down(channels: Sequence[int], dimensions: int, activation: Activation) -> list[nn.Module]:
+    convolution = nn.Conv1d if dimensions == 1 else nn.Conv2d
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(channels):
+        layers += [convolution(inputs, outputs, 3, 2, 1), ACTIVATIONS[activation]()]
+    return layers
+
+
+def _up(
+    channels: Sequence[int], sides: Sequence[tuple[int, ...]], activation: Activation
+) -> list[nn.Module]:
+    convolution = nn.ConvTranspose1d if len(sides[0]) == 1 else nn.ConvTranspose2d
+    layers: list[nn.Module] = []
+    for i, (inputs, outputs) in enumerate(pairwise(channels)):
+        # An even side 2m and the odd 2m - 1 both shrink to m; the padding tells them apart.
+        odd = tuple(1 - side % 2 for side in sides[i + 1])
+        layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
+    return layers
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return the class path and constructor arguments that `load` builds the network from."""
+    kind = type(network)
+    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
+
+
+def load(description: Path, weights: Path) -> Network:
+    """Return the network that a `network.json` describes, with weights, in evaluation mode.
+
+    Only subclasses of Network are built, and safetensors holds no code: nothing that is loaded can
+    run any. Raises a Refusal where either file is missing or they do not fit together.
+    """
+    try:
+        spec = json.loads(description.read_text(encoding="utf-8"))
+        module, _, name = spec["class_path"].rpartition(".")
+        kind = getattr(import_module(module), name)
+        if not issubclass(kind, Network):
+            raise TypeError(f"{spec['class_path']} is no Network")
+        network: Network = kind(**spec["init_args"])
+        network.load_state_dict(load_file(weights))
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise Refusal(
+            f"{weights.parent} holds no usable network ({reason}); train it again."
+        ) from None
+    return network.eval().requires_grad_(False)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of trained weights."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def best_device() -> torch.device:
+    """Return the first GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

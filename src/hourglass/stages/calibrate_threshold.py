@@ -1,0 +1,77 @@
+"""Stage `calibrate-threshold`: weights and normal scores -> threshold.json."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hourglass.data.packed import Prepared
+from hourglass.settings import construct, import_class, params, resolve
+from hourglass.threshold import Calibrator, Threshold
+from hourglass.tracking import Recorder, dataset, training_record
+from hourglass.workspace import Cell
+
+
+def calibrate_threshold(data: str, model: str) -> Path:
+    """Choose the score above which a sample is an alarm, from the calibration split.
+
+    Writes runs/<data>/<model>/threshold.json. The method is `calibration` in params.yaml.
+
+    Args:
+        data: a data set, by the name of its file in configs/data
+        model: a variant, by the name of its file in configs/model
+
+    """
+    cell = Cell(data, model)
+    weights, description = (
+        cell.need(name, "train") for name in ("weights.safetensors", "network.json")
+    )
+    calibrator = make_calibrator(params()["calibration"])
+    prepared = Prepared.open(cell.prepared)
+    with Recorder() as recorder:
+        from hourglass.networks import load
+        from hourglass.scoring import scores
+
+        normal = prepared.split("calibration").x
+        threshold = calibrator(scores(load(description, weights), normal, prepared.scaling))
+        with tempfile.TemporaryDirectory() as folder:
+            _record(recorder, cell, prepared, threshold, Path(folder))
+        threshold.write(cell / "threshold.json")
+    # From here on DVC has the training; before, a killed one goes on from there.
+    shutil.rmtree(cell.resume, ignore_errors=True)
+    return cell / "threshold.json"
+
+
+def make_calibrator(config: dict[str, Any]) -> Calibrator:
+    """Return the calibrator that `calibration` in params.yaml asks for."""
+    where = "params.yaml, calibration"
+    kind = import_class(config.get("class_path", ""), Calibrator, where)
+    return construct(kind, resolve(kind, config.get("init_args") or {}, where), where)
+
+
+def _record(
+    recorder: Recorder, cell: Cell, prepared: Prepared, threshold: Threshold, folder: Path
+) -> None:
+    """Add the threshold and the detector it makes to the cell's row in MLflow."""
+    recorder.tell(
+        "resume",
+        run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
+        name=cell.name,
+        training=training_record(cell),
+        dataset=dataset(prepared.card),
+        params=threshold_params(threshold),
+        metrics={"threshold": threshold.value},
+    )
+    for name in ("weights.safetensors", "network.json"):
+        shutil.copy(cell / name, folder)
+    shutil.copy(prepared.folder / "card.json", folder)
+    threshold.write(folder / "threshold.json")
+    example = prepared.folder / "calibration" / "x.npy"
+    recorder.tell("model", folder=str(folder), card=prepared.card, example=str(example))
+    recorder.ask("row")
+
+
+def threshold_params(threshold: Threshold) -> dict[str, str]:
+    """Return the MLflow params that tell one calibration of a training from another."""
+    settings = {f"threshold_{key}": str(value) for key, value in threshold.settings.items()}
+    return {"threshold_method": threshold.method, **settings}

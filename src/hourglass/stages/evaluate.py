@@ -1,0 +1,187 @@
+"""Stage `evaluate`: weights, threshold and the test split -> metrics, curves and figures."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hourglass.data.packed import Prepared, Samples
+from hourglass.data.splits import SPLITS
+from hourglass.files import whole_file, whole_folder, write_json
+from hourglass.stages.calibrate_threshold import threshold_params
+from hourglass.threshold import Threshold
+from hourglass.tracking import Recorder, dataset, training_record
+from hourglass.workspace import Cell
+
+if TYPE_CHECKING:
+    from hourglass.figures import Group
+    from hourglass.networks import Network
+
+SHOWN = {"images": 10, "features": 4}  # samples a row of a figure
+
+
+def evaluate(data: str, model: str) -> Path:
+    """Measure a calibrated detector on the test split, which no other stage reads.
+
+    Writes to runs/<data>/<model>/: metrics.json, scores.parquet (sample id, split, label, score,
+    alarm), roc.csv, precision_recall.csv, figures/ and timing.json.
+
+    Args:
+        data: a data set, by the name of its file in configs/data
+        model: a variant, by the name of its file in configs/model
+
+    """
+    cell = Cell(data, model)
+    threshold = Threshold.read(cell.need("threshold.json", "calibrate-threshold"))
+    prepared = Prepared.open(cell.prepared)
+    with Recorder() as recorder:
+        from hourglass.networks import load
+
+        network = load(
+            cell.need("network.json", "train"), cell.need("weights.safetensors", "train")
+        )
+        metrics = _measure(cell, prepared, network, threshold)
+        recorder.tell(
+            "resume",
+            run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
+            name=cell.name,
+            training=training_record(cell),
+            dataset=dataset(prepared.card),
+            params=threshold_params(threshold),
+            metrics={"threshold": threshold.value, **metrics},
+        )
+        names = ("figures", "metrics.json", "roc.csv", "precision_recall.csv", "timing.json")
+        recorder.tell("files", paths=[str(cell / name) for name in names])
+        recorder.ask("row")
+    return cell / "metrics.json"
+
+
+def _measure(
+    cell: Cell, prepared: Prepared, network: "Network", threshold: Threshold
+) -> dict[str, float]:
+    """Write everything, metrics.json last, and return its content."""
+    from hourglass import metrics, scoring
+
+    test = prepared.split("test")
+    start = time.perf_counter()
+    scores = scoring.scores(network, test.x, prepared.scaling)
+    seconds = time.perf_counter() - start
+    errors = scoring.errors(network, test.x, prepared.scaling)
+    found = {
+        **metrics.detection(scores, test.anomaly),
+        **metrics.at_threshold(scores, test.anomaly, threshold),
+        **metrics.reconstruction_error(errors, test.anomaly),
+    }
+    _write_scores(cell, prepared, network, threshold, scores)
+    _write_pictures(cell, prepared, network, threshold, scores, found)
+    training = json.loads(cell.need("training.json", "train").read_text(encoding="utf-8"))
+    speed = {"seconds": seconds, "samples_per_second": len(scores) / seconds}
+    write_json(cell / "timing.json", {"train": training, "score": speed})
+    write_json(cell / "metrics.json", found)
+    return found
+
+
+def _write_scores(
+    cell: Cell, prepared: Prepared, network: "Network", threshold: Threshold, test: np.ndarray
+) -> None:
+    import pandas as pd
+
+    from hourglass import scoring
+
+    parts = []
+    for name in SPLITS[1:]:
+        part = prepared.split(name)
+        scores = test if name == "test" else scoring.scores(network, part.x, prepared.scaling)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "id": part.id,
+                    "split": name,
+                    "label": part.label,
+                    "anomaly": part.anomaly,
+                    "score": scores,
+                    "alarm": threshold(scores),
+                }
+            )
+        )
+    with whole_file(cell / "scores.parquet") as temporary:
+        pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
+
+
+def _write_pictures(
+    cell: Cell,
+    prepared: Prepared,
+    network: "Network",
+    threshold: Threshold,
+    scores: np.ndarray,
+    found: dict[str, float],
+) -> None:
+    from hourglass import figures, metrics
+
+    test = prepared.split("test")
+    features = prepared.card["feature_names"]
+    groups = _groups(prepared, network, test, scores, threshold)
+    curves = {name: getattr(metrics, name)(scores, test.anomaly) for name in
+              ("roc", "precision_recall")}  # fmt: skip
+    for name, curve in curves.items():
+        with whole_file(cell / f"{name}.csv") as temporary:
+            curve.to_csv(temporary, index=False, lineterminator="\n")
+    with whole_folder(cell / "figures") as folder:
+        drawn = {
+            "histogram": figures.histogram(scores, test.anomaly, threshold),
+            **{name: figures.samples(rows, features) for name, rows in groups.items() if rows},
+        }
+        if "AUROC" in found:
+            drawn["roc"] = figures.roc(curves["roc"], found["AUROC"])
+            drawn["precision_recall"] = figures.precision_recall(
+                curves["precision_recall"], found["average_precision"], found["prevalence"]
+            )
+        for name, figure in drawn.items():
+            figures.save(figure, folder / f"{name}.png")
+
+
+def _groups(
+    prepared: Prepared,
+    network: "Network",
+    test: Samples,
+    scores: np.ndarray,
+    threshold: Threshold,
+) -> dict[str, list["Group"]]:
+    """Return the rows of the two figures of samples: typical ones, and the worst mistakes."""
+    alarm, order = threshold(scores), np.argsort(scores, kind="stable")
+    count = SHOWN["features" if prepared.card["feature_names"] else "images"]
+    typical = {
+        "normal": np.flatnonzero(~test.anomaly)[:: max(1, (~test.anomaly).sum() // count)],
+        "anomalous": np.flatnonzero(test.anomaly)[:: max(1, test.anomaly.sum() // count)],
+    }
+    worst = {
+        "worst false alarms": order[::-1][(alarm & ~test.anomaly)[order[::-1]]],
+        "worst misses": order[(~alarm & test.anomaly)[order]],
+    }
+    return {
+        name: [
+            _group(title, chosen[:count], prepared, network, test, scores)
+            for title, chosen in rows.items()
+            if len(chosen)
+        ]
+        for name, rows in (("reconstructions", typical), ("mistakes", worst))
+    }
+
+
+def _group(
+    title: str,
+    chosen: np.ndarray,
+    prepared: Prepared,
+    network: "Network",
+    test: Samples,
+    scores: np.ndarray,
+) -> "Group":
+    from hourglass import scoring
+    from hourglass.figures import Group
+
+    x = np.asarray(test.x[chosen])
+    outputs = scoring.reconstructions(network, x, prepared.scaling)
+    captions = [f"{test.label[i]}: {scores[i]:.3g}" for i in chosen]
+    return Group(title, prepared.scaling(x), outputs, captions)

@@ -1,0 +1,134 @@
+"""Stage `train`: prepared arrays -> the weights of one variant, and the record of getting there."""
+
+import csv
+import io
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from hourglass.data.packed import Prepared
+from hourglass.files import whole_file, write_json, write_text
+from hourglass.settings import CellSettings, construct, import_class, resolve_cell
+from hourglass.tracking import Recorder, dataset, settings_params, training_record
+from hourglass.workspace import Cell
+
+if TYPE_CHECKING:
+    from hourglass.models.base import LitAutoencoder
+
+
+def train(data: str, model: str) -> Path:
+    """Train a variant on a data set until its validation error no longer improves.
+
+    Writes to runs/<data>/<model>/ the best weights (weights.safetensors, network.json), the
+    resolved settings (settings.yaml), history.csv, training.json, and run_id of the MLflow run. A
+    training that was killed goes on from its last epoch.
+
+    Args:
+        data: a data set, by the name of its file in configs/data
+        model: a variant, by the name of its file in configs/model
+
+    """
+    cell = Cell(data, model)
+    prepared = Prepared.open(cell.prepared)
+    if not _is_main_process():
+        _fit(cell, prepared, None)
+        return cell.folder
+    with Recorder() as recorder:
+        _fit(cell, prepared, recorder)
+    return cell.folder
+
+
+def _is_main_process() -> bool:
+    """Return whether this is the process of rank 0; the others are started with their rank set."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
+    import pytorch_lightning as pl
+
+    from hourglass import training
+    from hourglass.data.datamodule import DataModule
+
+    settings = resolve_cell(cell, prepared.sample_shape)
+    pl.seed_everything(settings.seed, verbose=False)
+    module = _module(settings)
+    state = training.resume_state(cell.resume, settings, prepared.card["sha256"])
+    run_id = _open_run(recorder, cell, prepared, settings, state["token"]) if recorder else ""
+    trainer, history = training.make_trainer(settings, cell.resume, recorder)
+    start = time.perf_counter()
+    new_epochs = training.fit(
+        trainer, module, DataModule(cell.data, settings.training.batch_size, settings.seed)
+    )
+    seconds = time.perf_counter() - start
+    if recorder:
+        samples = new_epochs * prepared.card["splits"]["train"]["normal"]
+        summary = _summary(history.rows, seconds, samples)
+        _write(cell, settings, module, history.rows, summary)
+        recorder.tell("add", metrics=summary)
+        recorder.tell("files", paths=training_record(cell)["files"])
+        write_text(cell / "run_id", f"{run_id}\n")
+
+
+def _module(settings: CellSettings) -> "LitAutoencoder":
+    from hourglass.models.base import LitAutoencoder
+
+    where = f"configs/model/{settings.model}.yaml on {settings.data}"
+    kind = import_class(settings.class_path, LitAutoencoder, where)
+    return construct(kind, settings.init_args, where)
+
+
+def _open_run(
+    recorder: Recorder, cell: Cell, prepared: Prepared, settings: CellSettings, token: str
+) -> str:
+    """Open the run, or take up that of a killed training, and return its id."""
+    recorder.tell(
+        "train",
+        token=token,
+        name=cell.name,
+        params=settings_params(asdict(settings)),
+        dataset=dataset(prepared.card),
+    )
+    return recorder.ask("row")
+
+
+def _summary(rows: list[dict[str, float]], seconds: float, samples: int) -> dict[str, float]:
+    best = min(rows, key=lambda row: row["validation_error"])
+    found = {
+        "epochs": len(rows),
+        "best_epoch": best["epoch"],
+        "best_validation_error": best["validation_error"],
+    }
+    # A training that was complete before a kill has nothing to time.
+    return found | (
+        {"seconds": seconds, "samples_per_second": samples / seconds} if samples else {}
+    )
+
+
+def _write(
+    cell: Cell,
+    settings: CellSettings,
+    module: "LitAutoencoder",
+    rows: list[dict[str, float]],
+    summary: dict[str, float],
+) -> None:
+    from safetensors.torch import save
+
+    from hourglass.networks import describe
+    from hourglass.training import load_checkpoint
+
+    module.load_state_dict(load_checkpoint(cell.resume / "best.ckpt")["state_dict"])
+    weights = {key: value.cpu().contiguous() for key, value in module.network.state_dict().items()}
+    with whole_file(cell / "weights.safetensors") as temporary:
+        temporary.write_bytes(save(weights))
+    write_json(cell / "network.json", describe(module.network))
+    write_text(cell / "settings.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(cell / "history.csv", table.getvalue())
+    write_json(cell / "training.json", summary)

@@ -1,0 +1,164 @@
+"""The Trainer of one cell: progress that survives a kill, and the best weights."""
+
+import hashlib
+import json
+import math
+import shutil
+import sys
+import uuid
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from hourglass.errors import Refusal
+from hourglass.files import write_json
+from hourglass.settings import CellSettings
+from hourglass.tracking import Recorder
+
+MONITOR = "validation_error"
+
+
+class History(Checkpoint):
+    """Keep one row an epoch, tell the recorder, and stop a training that turned NaN.
+
+    It is a Checkpoint only by type: Lightning calls those after the module has logged.
+    """
+
+    def __init__(self, name: str, recorder: Recorder | None) -> None:
+        self.name = name
+        self.recorder = recorder
+        self.rows: list[dict[str, float]] = []
+        self.learning_rate = 0.0
+
+    @property
+    def state_key(self) -> str:
+        """Return the key of the rows in a checkpoint."""
+        return "History"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the learning rate of the epoch that begins."""
+        self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the epoch that ends."""
+        values = {key: float(trainer.callback_metrics[key]) for key in ("train_loss", MONITOR)}
+        for key, value in values.items():
+            if not math.isfinite(value):
+                raise Refusal(
+                    f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
+                    f"learning_rate (now {pl_module.learning_rate}) or check the data's scaling."
+                )
+        row = {"epoch": trainer.current_epoch, **values, "learning_rate": self.learning_rate}
+        self.rows.append(row)
+        if self.recorder:
+            self.recorder.tell("epoch", values=row)
+
+
+def resume_state(folder: Path, settings: CellSettings, data_sha256: str) -> dict[str, str]:
+    """Return the identity of a training: taken up from `folder` if nothing has changed since.
+
+    What changed may be a setting, the data, a version or this package's code; then the folder is
+    emptied and a new identity is written.
+    """
+    digest = hashlib.sha256(f"{asdict(settings)}{data_sha256}{torch.__version__}".encode())
+    package = Path(__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.read_bytes())
+    path = folder / "state.json"
+    if path.exists():
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if state["digest"] == digest.hexdigest():
+            return state
+        shutil.rmtree(folder)
+    state = {"digest": digest.hexdigest(), "token": uuid.uuid4().hex}
+    write_json(path, state)
+    return state
+
+
+def make_trainer(
+    settings: CellSettings, folder: Path, recorder: Recorder | None
+) -> tuple[pl.Trainer, History]:
+    """Return a Trainer that keeps its last and its best epoch in `folder`, and its History."""
+    _quieten()
+    history = History(f"{settings.data}-{settings.model}", recorder)
+    best = ModelCheckpoint(
+        folder,
+        "best",
+        MONITOR,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks = [EarlyStopping(MONITOR, 0.0, settings.training.patience), history, best]
+    terminal = sys.stderr.isatty()
+    if terminal:
+        callbacks.append(TQDMProgressBar(refresh_rate=20))
+    options = {"num_sanity_val_steps": 0, "deterministic": True, "use_distributed_sampler": False}
+    trainer = pl.Trainer(
+        **(options | settings.trainer),
+        max_epochs=settings.training.max_epochs,
+        logger=False,
+        callbacks=callbacks,
+        default_root_dir=folder,
+        enable_model_summary=False,
+        enable_progress_bar=terminal,
+    )
+    return trainer, history
+
+
+def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule) -> int:
+    """Train from the last epoch that was kept, if any, until the end; return the new epochs."""
+    history = next(each for each in trainer.callbacks if isinstance(each, History))
+    last = Path(trainer.default_root_dir) / "last.ckpt"
+    if not last.exists():
+        trainer.fit(module, datamodule=data)
+        return len(history.rows)
+    state = load_checkpoint(last)
+    history.load_state_dict(state["callbacks"][history.state_key])
+    known = len(history.rows)
+    if not _complete(state, trainer.max_epochs or 0):
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    return len(history.rows) - known
+
+
+def _complete(state: dict[str, Any], max_epochs: int) -> bool:
+    """Return whether a checkpoint was the last one; Lightning would train on after stopping."""
+    stopped = [
+        values["stopped_epoch"] > 0
+        for key, values in state["callbacks"].items()
+        if key.startswith("EarlyStopping")
+    ]
+    return any(stopped) or state["epoch"] + 1 >= max_epochs
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's content on the CPU; nothing in it can run code."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _quieten() -> None:
+    """Keep Lightning's banners and its advice about loaders we do not use from the user."""
+    import logging
+
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*does not have many workers.*",
+        ".*num_workers.*",
+        ".*exists and is not empty",
+    ):
+        warnings.filterwarnings("ignore", message)

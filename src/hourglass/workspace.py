@@ -1,0 +1,85 @@
+"""Where things stand: one place that knows the paths of the workspace."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hourglass.errors import Refusal
+
+# Relative: a stage works in the current folder, which `dvc exp run --temp` makes a copy.
+CONFIGS = Path("configs")
+PARAMS = Path("params.yaml")
+LEADERBOARD = Path("reports/leaderboard.csv")
+
+
+def root() -> Path:
+    """Return the project's folder, also where DVC runs an experiment in a copy of it.
+
+    Raw data, MLflow's store and whatever else outlives one experiment stands there.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
+
+
+def raw_folder() -> Path:
+    """Return the folder of raw files: HOURGLASS_DATA, or data/raw."""
+    return root() / os.environ.get("HOURGLASS_DATA", "data/raw")
+
+
+def prepared_folder(data: str) -> Path:
+    """Return the folder that `prepare` fills for a data set."""
+    return Path("data/prepared") / checked(data)
+
+
+def checked(name: str) -> str:
+    """Return `name` unless it could leave its folder; then raise a Refusal."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise Refusal(f"{name!r} is no name: use letters, digits, '_' and '-' only.")
+    return name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment: a data set and a variant, and the files of its folder."""
+
+    data: str
+    model: str
+
+    def __post_init__(self) -> None:
+        checked(self.data)
+        checked(self.model)
+
+    @property
+    def name(self) -> str:
+        """Return the name that DVC and MLflow show."""
+        return f"{self.data}-{self.model}"
+
+    @property
+    def prepared(self) -> Path:
+        """Return the folder of prepared arrays."""
+        return prepared_folder(self.data)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that the stages fill."""
+        return Path("runs") / self.data / self.model
+
+    @property
+    def resume(self) -> Path:
+        """Return the folder of a training under way; not among DVC's outputs, which it deletes."""
+        return Path("checkpoints") / self.name
+
+    def __truediv__(self, file: str) -> Path:
+        """Return the path of one of the cell's files."""
+        return self.folder / file
+
+    def need(self, file: str, stage: str) -> Path:
+        """Return the path of a file that an earlier stage wrote.
+
+        Raises a Refusal that names the stage where the file is missing.
+        """
+        path = self.folder / file
+        if not path.exists():
+            command = f"hourglass {stage} {self.data} {self.model}"
+            raise Refusal(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+        return path
