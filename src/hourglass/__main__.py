@@ -1,10 +1,13 @@
 """The command line, derived from the signatures and docstrings of the stage functions."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # `python src/hourglass`, as dvc.yaml runs it: the code beside this file
     sys.path[0] = str(Path(__file__).parents[1])
+    __spec__ = None  # else Lightning starts the other ranks as `python -m __main__`
 
 from jsonargparse import ArgumentParser
 
@@ -14,13 +17,15 @@ from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.tune import tune
 
-VERBS = {
+VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "train": train,
     "calibrate-threshold": calibrate_threshold,
     "evaluate": evaluate,
     "compare": compare,
+    "tune": tune,
 }
 
 

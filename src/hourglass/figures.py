@@ -37,7 +37,7 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
     figure, axes = _axes("score", "samples")
     positive = scores[scores > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    bins = np.geomspace(low, max(high, low * 1.01), 61)
+    bins = np.geomspace(low, max(high, low * 1.01), 61).tolist()
     for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
         if mask.any():
             axes.hist(np.clip(scores[mask], low, high), bins, color=colour, alpha=0.6, label=name)

@@ -27,6 +27,11 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 
 
+def is_image(sample_shape: Sequence[int]) -> bool:
+    """Return whether samples are images (C, H, W), whose pixels lie in [0, 1], and not vectors."""
+    return len(sample_shape) > 1
+
+
 class Network(nn.Module):
     """Map samples to codes and back. A subclass sets `encoder` and `decoder`.
 
@@ -45,7 +50,7 @@ class Network(nn.Module):
             raise Refusal(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
         self.sample_shape = tuple(sample_shape)
         self.latent_dim = latent_dim
-        # True where reconstructions are probabilities: the loss is then taken on the logits.
+        # Reconstructions pass through a sigmoid: they lie in [0, 1], as pixels do.
         self.bounded = bool(init_args.get("bounded", False))
 
     def encode(self, x: Tensor) -> Tensor:
@@ -133,7 +138,7 @@ class Convolutional(Network):
         )
         if not channels:
             raise Refusal("channels is empty, but a convolutional network needs at least one.")
-        image = (1, *self.sample_shape) if len(self.sample_shape) == 1 else self.sample_shape
+        image = self.sample_shape if is_image(sample_shape) else (1, *self.sample_shape)
         sides = [image[1:]]
         for _ in channels:
             sides.append(tuple((side + 1) // 2 for side in sides[-1]))

@@ -29,6 +29,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 EXPERIMENT = "hourglass"
 FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
 TOKEN = "hourglass.training"  # tag: the training itself, known before its run is
+STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 ANSWERED = ("row", "finish")
 
 
@@ -204,6 +205,32 @@ class Record:
                 signature=mlflow_model.signature(card),
                 input_example=mlflow_model.example(card, Path(example)),
             )
+
+    def trial(
+        self,
+        study: str,
+        number: int,
+        params: dict[str, str],
+        metrics: dict[str, float],
+        status: str,
+    ) -> None:
+        """Log one trial as a child of its study's run, each opened where it is not there yet."""
+        parents = self._search(STUDY, study)
+        if not parents:
+            self.client.create_run(
+                self.experiment_id, tags={STUDY: study}, run_name=f"tune {study}"
+            )
+            parents = self._search(STUDY, study)
+        self.run_id = parents[0].info.run_id
+        trial = self.client.create_run(
+            self.experiment_id,
+            tags={"mlflow.parentRunId": self.run_id, TRIAL: f"{study} {number}"},
+            run_name=f"trial {number}",
+        )
+        parent, self.run_id = self.run_id, trial.info.run_id
+        self.add(params, metrics)
+        self.client.set_terminated(self.run_id, status)
+        self.run_id = parent
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED or FAILED."""

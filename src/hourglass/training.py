@@ -106,7 +106,11 @@ def make_trainer(
     terminal = sys.stderr.isatty()
     if terminal:
         callbacks.append(TQDMProgressBar(refresh_rate=20))
-    options = {"num_sanity_val_steps": 0, "deterministic": True, "use_distributed_sampler": False}
+    options: dict[str, Any] = {
+        "num_sanity_val_steps": 0,
+        "deterministic": True,
+        "use_distributed_sampler": False,
+    }
     trainer = pl.Trainer(
         **(options | settings.trainer),
         max_epochs=settings.training.max_epochs,
@@ -119,9 +123,10 @@ def make_trainer(
     return trainer, history
 
 
-def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule) -> int:
+def fit(
+    trainer: pl.Trainer, history: History, module: pl.LightningModule, data: pl.LightningDataModule
+) -> int:
     """Train from the last epoch that was kept, if any, until the end; return the new epochs."""
-    history = next(each for each in trainer.callbacks if isinstance(each, History))
     last = Path(trainer.default_root_dir) / "last.ckpt"
     if not last.exists():
         trainer.fit(module, datamodule=data)

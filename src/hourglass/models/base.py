@@ -21,13 +21,16 @@ class LitAutoencoder(pl.LightningModule):
     `penalty`. A variant builds its network, and overrides `corrupt` or `penalty` where what makes
     it a variant is there.
 
-    `loss`: "mse", or "bce" for images (binary cross-entropy of pixels in [0, 1]).
+    `loss`: "mse", or "bce", the binary cross-entropy of pixels, where the output lies in [0, 1].
     `noise_factor`: standard deviation of the gaussian noise added in training; 0 adds none.
     `masking`: probability with which an input element is set to 0 in training.
     `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "constant" leaves it.
 
-    Raises a Refusal for "bce" on anything but images, and for settings out of range.
+    Raises a Refusal for settings out of range, and for "bce" without an output in [0, 1].
     """
+
+    _train_sum: Tensor
+    _error_sum: Tensor
 
     def __init__(
         self,
@@ -46,8 +49,8 @@ class LitAutoencoder(pl.LightningModule):
             raise Refusal(f"noise_factor is {noise_factor}, but must be 0 or more.")
         if not 0 <= masking < 1:
             raise Refusal(f"masking is {masking}, but must be at least 0 and below 1.")
-        if loss == "bce" and len(network.sample_shape) == 1:
-            raise Refusal("loss is 'bce', but features are not bound to [0, 1]; use 'mse'.")
+        if loss == "bce" and not network.bounded:
+            raise Refusal("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
         self.network = network
         self.loss = loss
         self.learning_rate = learning_rate
@@ -132,7 +135,7 @@ class LitAutoencoder(pl.LightningModule):
     def _log_mean(self, name: str, sums: Tensor) -> None:
         total = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum")
         assert isinstance(total, Tensor)
-        self.log(name, total[0] / total[1])
+        self.log(name, total[0] / total[1], sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return Adam and the schedule."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass import networks
-from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.models.base import LitAutoencoder
 
 
 class Convolutional(LitAutoencoder):
@@ -19,10 +19,9 @@ class Convolutional(LitAutoencoder):
         latent_dim: int = 32,
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
-        loss: Loss = "mse",
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
-            sample_shape, latent_dim, channels, activation, bounded=loss == "bce"
+            sample_shape, latent_dim, channels, activation, networks.is_image(sample_shape)
         )
-        super().__init__(network, loss, **training)
+        super().__init__(network, **training)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass import networks
-from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.models.base import LitAutoencoder
 
 
 class ConvolutionalDenoising(LitAutoencoder):
@@ -22,10 +22,9 @@ class ConvolutionalDenoising(LitAutoencoder):
         activation: networks.Activation = "relu",
         noise_factor: float = 0.5,
         masking: float = 0.0,
-        loss: Loss = "mse",
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
-            sample_shape, latent_dim, channels, activation, bounded=loss == "bce"
+            sample_shape, latent_dim, channels, activation, networks.is_image(sample_shape)
         )
-        super().__init__(network, loss, noise_factor=noise_factor, masking=masking, **training)
+        super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

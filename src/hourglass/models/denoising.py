@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hourglass.models.base import LitAutoencoder, Loss
-from hourglass.networks import Activation, Dense
+from hourglass.models.base import LitAutoencoder
+from hourglass.networks import Activation, Dense, is_image
 
 
 class Denoising(LitAutoencoder):
@@ -22,8 +22,9 @@ class Denoising(LitAutoencoder):
         activation: Activation = "relu",
         noise_factor: float = 0.3,
         masking: float = 0.0,
-        loss: Loss = "mse",
         **training: Any,
     ) -> None:
-        network = Dense(sample_shape, latent_dim, hidden, activation, bounded=loss == "bce")
-        super().__init__(network, loss, noise_factor=noise_factor, masking=masking, **training)
+        network = Dense(
+            sample_shape, latent_dim, hidden, activation, bounded=is_image(sample_shape)
+        )
+        super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass.errors import Refusal
-from hourglass.models.base import LitAutoencoder, Loss
-from hourglass.networks import Activation, Dense
+from hourglass.models.base import LitAutoencoder
+from hourglass.networks import Activation, Dense, is_image
 
 
 class Undercomplete(LitAutoencoder):
@@ -21,7 +21,6 @@ class Undercomplete(LitAutoencoder):
         latent_dim: int = 32,
         hidden: Sequence[int] = (128,),
         activation: Activation = "relu",
-        loss: Loss = "mse",
         **training: Any,
     ) -> None:
         size = math.prod(sample_shape)
@@ -30,5 +29,7 @@ class Undercomplete(LitAutoencoder):
                 f"latent_dim is {latent_dim}, but undercomplete needs a code narrower than the "
                 f"{size} elements of a sample; lower it."
             )
-        network = Dense(sample_shape, latent_dim, hidden, activation, bounded=loss == "bce")
-        super().__init__(network, loss, **training)
+        network = Dense(
+            sample_shape, latent_dim, hidden, activation, bounded=is_image(sample_shape)
+        )
+        super().__init__(network, **training)

@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hourglass.configuration import construct, import_class, resolve
 from hourglass.data.packed import Prepared
-from hourglass.settings import construct, import_class, params, resolve
+from hourglass.settings import params
 from hourglass.threshold import Calibrator, Threshold
 from hourglass.tracking import Recorder, dataset, training_record
 from hourglass.workspace import Cell
@@ -26,7 +27,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
     weights, description = (
         cell.need(name, "train") for name in ("weights.safetensors", "network.json")
     )
-    calibrator = make_calibrator(params()["calibration"])
+    calibrator = make_calibrator(params().calibration)
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         from hourglass.networks import load

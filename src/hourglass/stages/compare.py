@@ -31,10 +31,10 @@ def compare() -> Path:
 
     config = params()
     rows: list[dict[str, Any]] = []
-    for data in config["data"]:
-        cells = [_cell_row(Cell(data, model)) for model in config["models"]]
+    for data in config.data:
+        cells = [_cell_row(Cell(data, model)) for model in config.models]
         sizes = sorted({row["latent_dim"] for row in cells})
-        rows += cells + _pca_rows(data, sizes, make_calibrator(config["calibration"]))
+        rows += cells + _pca_rows(data, sizes, make_calibrator(config.calibration))
     table = pd.DataFrame(rows)
     if "AUROC" in table:
         table = table.sort_values(["data", "AUROC"], ascending=[True, False], kind="stable")

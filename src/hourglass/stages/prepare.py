@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.configuration import construct, import_class, resolve
 from hourglass.data import packed
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.packed import Samples
 from hourglass.data.scaling import Scaling
 from hourglass.data.splits import Split, split
 from hourglass.files import whole_folder
-from hourglass.settings import construct, data_config, import_class, params, resolve
+from hourglass.settings import data_config, params
 from hourglass.workspace import CONFIGS, prepared_folder, raw_folder
 
 
@@ -28,7 +29,7 @@ def prepare(data: str) -> Path:
     """
     dataset = _dataset(data)
     raw = dataset.load(raw_folder())
-    indices = split(raw, dataset.fractions, params()["seed"])
+    indices = split(raw, dataset.fractions, params().seed)
     scaling = (
         Scaling.of_images(raw.full_scale)
         if raw.full_scale

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from hourglass.configuration import construct, import_class
 from hourglass.data.packed import Prepared
 from hourglass.files import whole_file, write_json, write_text
-from hourglass.settings import CellSettings, construct, import_class, resolve_cell
+from hourglass.settings import CellSettings, resolve_cell
 from hourglass.tracking import Recorder, dataset, settings_params, training_record
 from hourglass.workspace import Cell
 
@@ -61,7 +62,7 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
     trainer, history = training.make_trainer(settings, cell.resume, recorder)
     start = time.perf_counter()
     new_epochs = training.fit(
-        trainer, module, DataModule(cell.data, settings.training.batch_size, settings.seed)
+        trainer, history, module, DataModule(cell.data, settings.training.batch_size, settings.seed)
     )
     seconds = time.perf_counter() - start
     if recorder:

@@ -1,0 +1,96 @@
+"""YAML files against the constructors they configure: every key and type is checked."""
+
+import difflib
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from hourglass.errors import Refusal
+
+Yaml = dict[str, Any]
+
+
+def read(path: Path, keys: Iterable[str] | None) -> Yaml:
+    """Return the mapping in a YAML file, whose top level may hold `keys` only (None: any).
+
+    Raises a Refusal where it is missing (with the names there are), malformed, or has other keys.
+    """
+    if not path.exists():
+        names = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise Refusal(
+            f"there is no {path.as_posix()}; {path.parent.name} is one of {', '.join(names)}, "
+            "or write that file."
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refusal(f"{path.as_posix()} is no valid YAML: {_one_line(error)}.") from None
+    if not isinstance(values, dict):
+        raise Refusal(f"{path.as_posix()} holds no mapping, but a {type(values).__name__}.")
+    refuse_unknown(values, values if keys is None else keys, path.as_posix())
+    return values
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise a Refusal for the first of `given` that is not in `known`, with the nearest name."""
+    known = list(known)
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+            raise Refusal(f"{where}: {key!r} is no setting here; {hint}")
+
+
+def import_class(class_path: str, base: type, where: str) -> type:
+    """Return the class at a dotted path, which must be a subclass of `base`."""
+    module, _, name = str(class_path).rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        raise Refusal(f"{where}: class_path {class_path!r} cannot be imported.") from None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise Refusal(f"{where}: class_path {class_path!r} is no {base.__name__}.")
+    return found
+
+
+def resolve(kind: type, values: Yaml, where: str, fixed: Yaml | None = None) -> Yaml:
+    """Return all constructor arguments of `kind`: `values` checked by type, defaults filled in.
+
+    `fixed` are arguments that the caller gives and a file may not set.
+    """
+    names = [name for name in arguments(kind) if name not in (fixed or {})]
+    refuse_unknown(values, names, where)
+    try:
+        parsed = _parser(kind).parse_object({**values, **(fixed or {})})
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise Refusal(f"{where}: {_one_line(error)}.") from None
+    return parsed.as_dict()
+
+
+def construct(kind: type, values: Yaml, where: str) -> Any:
+    """Return an object of `kind` built from resolved `values`; a Refusal gets `where` in front."""
+    parser = _parser(kind)
+    try:
+        given = parser.instantiate_classes(parser.parse_object(values))
+        return kind(**dict(given.items()))
+    except Refusal as refusal:
+        raise Refusal(f"{where}: {refusal}") from None
+
+
+def arguments(kind: type) -> list[str]:
+    """Return the names of all constructor arguments, those passed on to base classes included."""
+    return [action.dest for action in _parser(kind)._actions if action.dest != "help"]
+
+
+def _parser(kind: type) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, fail_untyped=False)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -1,0 +1,158 @@
+"""What all tests share: a working folder, the user's own data sets, every variant and data set."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from hourglass.errors import Refusal
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+ROOT = Path(__file__).parents[1]
+# A file more is a test more: whoever adds a variant or a data set adds its tests by that.
+VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+DATA = sorted(path.stem for path in (ROOT / "configs/data").glob("*.yaml"))
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request) -> str:
+    """Give the name of every variant in turn."""
+    return request.param
+
+
+@pytest.fixture(params=DATA)
+def data_name(request) -> str:
+    """Give the name of every data set in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Give the folder of the sources; tests only read it."""
+    return ROOT
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Path:
+    """Give the working folder, empty but for the settings, in which a stage can run."""
+    for name in ("HOURGLASS_DATA", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "workspace"
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(ROOT / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def set_yaml(workspace) -> Callable[..., str]:
+    """Give a function that sets a value, by its keys, in a YAML file of the working folder."""
+
+    def write(path: str, *keys: str, value: Any) -> str:
+        file = workspace / path
+        top = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        inner = top
+        for key in keys[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[keys[-1]] = value
+        file.write_text(yaml.safe_dump(top), encoding="utf-8", newline="\n")
+        return path
+
+    return write
+
+
+TRAINING = {"batch_size": 32, "max_epochs": 2, "patience": 2}
+
+
+@pytest.fixture
+def own_table(workspace, set_yaml) -> str:
+    """Give the name of the user's own table: 6 features, 120 normal rows, 12 anomalous ones.
+
+    In the anomalous rows features `a` and `b` are 5 standard deviations off.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(132, 6)) @ np.diag([1, 2, 3, 4, 5, 6])
+    x[120:, :2] += 5 * np.array([1, 2])
+    frame = pd.DataFrame(x, columns=list("abcdef"))
+    frame["kind"] = ["good"] * 120 + ["bad"] * 12
+    _write_own(workspace, lambda folder: frame.to_csv(folder / "own_table.csv", index=False))
+    init_args = {"path": "data/own/own_table.csv", "label": "kind", "normal": "good"}
+    _configure(set_yaml, "own_table", "hourglass.data.table.Table", init_args)
+    return "own_table"
+
+
+@pytest.fixture
+def own_images(workspace, set_yaml) -> str:
+    """Give the name of the user's own images: 3 x 6 x 5, 120 normal ones, 12 anomalous ones.
+
+    Normal images are dark, anomalous ones bright.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 100, (132, 6, 5, 3), dtype=np.uint8)
+    x[120:] += 150
+    y = np.array(["good"] * 120 + ["bad"] * 12)
+    _write_own(workspace, lambda folder: np.savez(folder / "own_images.npz", x=x, y=y))
+    init_args = {"path": "data/own/own_images.npz", "normal": "good"}
+    _configure(set_yaml, "own_images", "hourglass.data.images.Images", init_args)
+    return "own_images"
+
+
+def _write_own(workspace: Path, write: Callable[[Path], Any]) -> None:
+    folder = workspace / "data/own"
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder)
+
+
+def _configure(set_yaml: Callable[..., str], name: str, class_path: str, init_args: dict) -> None:
+    path = f"configs/data/{name}.yaml"
+    set_yaml(path, "class_path", value=class_path)
+    set_yaml(path, "init_args", value=init_args)
+    set_yaml(path, "model", value={"latent_dim": 2, "hidden": [4], "channels": [2, 3]})
+    set_yaml(path, "training", value=TRAINING)
+
+
+TINY = {"latent_dim": 3, "hidden": [8], "channels": [2, 3], "schedule": "constant"}
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Any]:
+    """Give a function that builds a variant by its YAML, seeded, small and with settings on top."""
+
+    def make(variant: str, sample_shape: tuple[int, ...], **settings: Any) -> Any:
+        import torch
+
+        from hourglass.models.base import LitAutoencoder
+        from hourglass.settings import construct, import_class, resolve, suited_to
+
+        path = ROOT / "configs/model" / f"{variant}.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kind = import_class(config["class_path"], LitAutoencoder, variant)
+        values = suited_to(kind, TINY, variant) | (config.get("init_args") or {}) | settings
+        torch.manual_seed(0)
+        fixed = {"sample_shape": list(sample_shape)}
+        return construct(kind, resolve(kind, values, variant, fixed), variant)
+
+    return make
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """Give a function that calls its argument and returns the one sentence it is refused with."""
+
+    def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+        with pytest.raises(Refusal) as caught:
+            action(*args, **kwargs)
+        sentence = str(caught.value)
+        assert sentence.endswith((".", "?"))
+        assert ". " not in sentence
+        assert "\n" not in sentence
+        return sentence
+
+    return call

@@ -1,0 +1,226 @@
+"""The one suite for all variants: a file more in configs/model is put through it as well."""
+
+import ast
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.nn import functional
+
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder
+from hourglass.networks import Network, describe, load
+
+SHAPES = {"images": (1, 8, 8), "table": (12,)}
+NOT_VARIANTS = {"__init__", "base"}
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request) -> tuple[int, ...]:
+    return SHAPES[request.param]
+
+
+@pytest.fixture
+def module(build, variant, shape) -> LitAutoencoder:
+    """Give a variant for images and for a table, unless it refuses one of the two."""
+    try:
+        return build(variant, shape, learning_rate=0.01)
+    except Refusal as refusal:
+        pytest.skip(str(refusal))
+
+
+@pytest.fixture
+def x(shape) -> torch.Tensor:
+    return torch.rand(16, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_variant_takes_images_or_tables(build, variant):
+    def takes(shape: tuple[int, ...]) -> bool:
+        try:
+            return bool(build(variant, shape))
+        except Refusal:
+            return False
+
+    assert any(takes(shape) for shape in SHAPES.values())
+
+
+def test_a_sample_has_one_score(module, x):
+    assert module.score(x).shape == (16,)
+
+
+def test_scores_are_finite_and_not_negative(module, x):
+    scores = module.score(x)
+    assert scores.isfinite().all()
+    assert (scores >= 0).all()
+
+
+def test_scoring_twice_gives_the_same_scores_to_the_bit(module, x):
+    assert torch.equal(module.score(x), module.score(x))
+
+
+def test_module_and_network_give_the_same_scores(module, x):
+    assert torch.equal(module.score(x), module.network.score(x))
+
+
+def test_the_error_is_numpys_mean_squared_error(module, x):
+    with torch.no_grad():
+        error, output = module.network.error(x).numpy(), module(x).numpy()
+    expected = np.square(output.astype(np.float64) - x.numpy()).reshape(16, -1).mean(1)
+    np.testing.assert_allclose(error, expected, rtol=1e-5)
+
+
+def test_the_score_is_the_error_unless_the_variant_says_otherwise(module, x):
+    if type(module.network).score is not Network.score:
+        pytest.skip("the network has a score of its own")
+    assert torch.equal(module.score(x), module.network.error(x))
+
+
+def test_a_code_has_latent_dim_units(module, x):
+    assert module.encode(x).shape == (16, module.network.latent_dim)
+
+
+def test_reconstructions_have_the_shape_of_the_samples(module, x):
+    assert module.decode(module.encode(x)).shape == x.shape
+
+
+def test_forward_decodes_the_codes(module, x):
+    assert torch.equal(module(x), module.decode(module.encode(x)))
+
+
+def test_the_codes_of_other_samples_differ(module, x):
+    assert len(module.encode(x).unique(dim=0)) == len(x)
+
+
+def train(module: LitAutoencoder, x: torch.Tensor, steps: int) -> list[float]:
+    """Return the loss of each optimiser step on the same batch."""
+    optimizer = module.configure_optimizers()
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = module.training_step(x)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_two_hundred_steps_on_one_batch_lower_the_loss(module, x):
+    losses = train(module, x, 200)
+    # Of both ends the mean over some steps, as noise makes single losses jump.
+    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_two_hundred_steps_on_one_batch_lower_its_scores(module, x):
+    before = module.score(x).mean().item()
+    train(module, x, 200)
+    assert module.score(x).mean().item() < 0.7 * before
+
+
+def test_every_weight_is_trained(module, x):
+    module.training_step(x).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_a_batch_of_one_sample_can_be_trained_on(module, x):
+    assert all(np.isfinite(train(module, x[:1], 2)))
+
+
+def test_a_batch_of_one_sample_can_be_scored(module, x):
+    torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1])
+
+
+def test_the_loss_is_reconstruction_loss_and_penalty(module, x):
+    module.corrupt = lambda clean: clean
+    torch.manual_seed(0)
+    found = module.training_step(x)
+    torch.manual_seed(0)
+    z = module.encode(x)
+    expected = module.reconstruction_loss(x, z) + module.penalty(x, z)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_saved_variant_scores_the_same_to_the_bit_without_its_module(module, x, tmp_path):
+    from safetensors.torch import save_file
+
+    from hourglass.files import write_json
+
+    module.eval()
+    train(module, x, 2)
+    write_json(tmp_path / "network.json", describe(module.network))
+    save_file(module.network.state_dict(), tmp_path / "weights.safetensors")
+    network = load(tmp_path / "network.json", tmp_path / "weights.safetensors")
+    assert torch.equal(network.score(x), module.score(x))
+
+
+def test_bce_is_refused_on_tables(build, variant, refusal):
+    assert "bce" in refusal(build, variant, SHAPES["table"], loss="bce")
+
+
+def test_bce_on_images_is_torchs_of_the_reconstruction(build, variant):
+    x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    try:
+        module = build(variant, SHAPES["images"], loss="bce")
+    except Refusal as refusal:
+        pytest.skip(str(refusal))
+    output = module(x)
+    assert 0 <= output.min() <= output.max() <= 1
+    found = module.reconstruction_loss(x, module.encode(x))
+    torch.testing.assert_close(found, functional.binary_cross_entropy(output, x))
+
+
+def test_mse_is_torchs_of_the_reconstruction(module, x):
+    found = module.reconstruction_loss(x, module.encode(x))
+    torch.testing.assert_close(found, functional.mse_loss(module(x), x))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("learning_rate", 0.0), ("learning_rate", -1.0), ("weight_decay", -1.0), ("latent_dim", 0)],
+)
+def test_a_setting_out_of_range_is_refused(build, variant, refusal, setting, value):
+    def build_and_configure() -> Any:
+        return build(variant, SHAPES["images"], **{setting: value}).configure_optimizers()
+
+    assert f"{setting} is {value}" in refusal(build_and_configure)
+
+
+def test_a_code_no_narrower_than_the_sample_is_no_undercomplete_one(build, refusal):
+    assert "latent_dim is 12" in refusal(build, "undercomplete", (12,), latent_dim=12)
+
+
+def imported(path) -> set[str]:
+    """Return the dotted names that a file imports anywhere in it, from this package."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "hourglass.models" * bool(node.level) + (node.module or "")
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("hourglass")}
+
+
+def test_a_variants_file_imports_no_other_variant(repository, variant):
+    folder = repository / "src/hourglass/models"
+    others = {path.stem for path in folder.glob("*.py")} - NOT_VARIANTS - {variant}
+    names = imported(folder / f"{variant}.py")
+    assert "hourglass.models.base" in names
+    assert not names & {f"hourglass.models.{other}" for other in others}
+
+
+def test_a_variants_class_is_in_the_file_of_its_name(repository, variant):
+    text = (repository / "configs/model" / f"{variant}.yaml").read_text(encoding="utf-8")
+    module, _, name = yaml.safe_load(text)["class_path"].rpartition(".")
+    assert module == f"hourglass.models.{variant}"
+    source = (repository / "src/hourglass/models" / f"{variant}.py").read_text(encoding="utf-8")
+    assert f"\nclass {name}(" in source
+
+
+def test_every_file_of_a_variant_has_its_yaml(repository):
+    files, configs = (
+        {path.stem for path in (repository / folder).glob(pattern)}
+        for folder, pattern in (("src/hourglass/models", "*.py"), ("configs/model", "*.yaml"))
+    )
+    assert files - NOT_VARIANTS == configs

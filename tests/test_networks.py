@@ -1,0 +1,171 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hourglass.networks import Convolutional, Dense, Network, describe, load
+
+SIDES = range(1, 34)
+IMAGES = [
+    shape for side in SIDES for shape in ((1, side, side), (3, side, side), (1, side, 34 - side))
+]
+VECTORS = [(features,) for features in range(1, 32)]
+SHAPES = [(1, 8, 8), (3, 5, 7), (1, 1, 1), (30,), (1,)]
+KINDS = pytest.mark.parametrize("kind", [Dense, Convolutional])
+BOUNDED = pytest.mark.parametrize("bounded", [False, True])
+
+
+def make(kind: type[Network], shape: tuple[int, ...], latent_dim: int = 3, **settings) -> Network:
+    torch.manual_seed(0)
+    layers = {"hidden": [4]} if kind is Dense else {"channels": [2, 3]}
+    return kind(**({"sample_shape": shape, "latent_dim": latent_dim} | layers | settings)).eval()
+
+
+def samples(shape: tuple[int, ...], n: int = 2) -> torch.Tensor:
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def saved(network: Network, folder: Path) -> tuple[Path, Path]:
+    description, weights = folder / "network.json", folder / "weights.safetensors"
+    description.write_text(json.dumps(describe(network)), encoding="utf-8")
+    save_file(network.state_dict(), weights)
+    return description, weights
+
+
+@KINDS
+@pytest.mark.parametrize("shape", [*IMAGES, *VECTORS], ids=str)
+def test_the_reconstruction_has_the_shape_of_the_sample(kind, shape):
+    assert make(kind, shape)(samples(shape)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_more_halvings_than_the_side_has_bits_restore_it_too(shape):
+    network = make(Convolutional, shape, channels=[2] * 7)
+    assert network(samples(shape)).shape == (2, *shape)
+
+
+@KINDS
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("latent_dim", [1, 5])
+def test_the_code_has_latent_dim_units(kind, shape, latent_dim):
+    assert make(kind, shape, latent_dim).encode(samples(shape)).shape == (2, latent_dim)
+
+
+@KINDS
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_one_sample_alone_gives_what_it_gives_among_others(kind, shape):
+    network, x = make(kind, shape), samples(shape, 5)
+    torch.testing.assert_close(network(x[:1]), network(x)[:1])
+
+
+@KINDS
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_error_is_one_number_a_sample(kind, shape):
+    network, x = make(kind, shape), samples(shape, 4)
+    assert network.error(x).shape == (4,)
+
+
+@KINDS
+def test_bounded_reconstructions_lie_in_0_to_1(kind):
+    codes = 1e3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    decoded = make(kind, (1, 8, 8), bounded=True).decode(codes)
+    assert 0 <= decoded.min() < 0.5 < decoded.max() <= 1
+
+
+@KINDS
+def test_other_reconstructions_are_not_bounded(kind):
+    codes = 1e3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    assert make(kind, (1, 8, 8)).decode(codes).min() < -1
+
+
+@KINDS
+@pytest.mark.parametrize("latent_dim", [0, -1])
+def test_a_code_without_units_is_refused(kind, latent_dim, refusal):
+    assert f"latent_dim is {latent_dim}" in refusal(make, kind, (8,), latent_dim)
+
+
+def test_a_convolutional_network_without_channels_is_refused(refusal):
+    assert "channels" in refusal(make, Convolutional, (1, 8, 8), channels=[])
+
+
+@KINDS
+@BOUNDED
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_loaded_network_gives_the_same_outputs_to_the_bit(kind, bounded, shape, tmp_path):
+    network, x = make(kind, shape, bounded=bounded), samples(shape, 5)
+    assert torch.equal(load(*saved(network, tmp_path))(x), network(x))
+
+
+@KINDS
+def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
+    network = load(*saved(make(kind, (8,)).train(), tmp_path))
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    "class_path",
+    [
+        "os.system",
+        "builtins.dict",
+        "torch.nn.Linear",
+        "hourglass.threshold.Quantile",
+        "hourglass.networks.Nothing",
+        "nowhere.Network",
+        "Dense",
+        ".networks.Dense",
+        "",
+        None,
+    ],
+)
+def test_a_class_path_that_is_no_network_is_refused(class_path, tmp_path, refusal):
+    description, weights = saved(make(Dense, (8,)), tmp_path)
+    spec = {"class_path": class_path, "init_args": {"sample_shape": [8], "latent_dim": 3}}
+    description.write_text(json.dumps(spec), encoding="utf-8")
+    assert "train it again" in refusal(load, description, weights)
+
+
+def test_a_class_path_that_is_no_network_is_not_called(tmp_path, refusal):
+    description, weights = saved(make(Dense, (8,)), tmp_path)
+    spec = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/called"}}
+    description.write_text(json.dumps(spec), encoding="utf-8")
+    refusal(load, description, weights)
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"class_path": "a.b"}', "\xff"])
+def test_a_damaged_description_is_refused(text, tmp_path, refusal):
+    description, weights = saved(make(Dense, (8,)), tmp_path)
+    description.write_bytes(text.encode("latin-1"))
+    assert str(tmp_path) in refusal(load, description, weights)
+
+
+@pytest.mark.parametrize("init_args", [{"sample_shape": [8]}, {"depth": 3}, [1]])
+def test_other_constructor_arguments_are_refused(init_args, tmp_path, refusal):
+    description, weights = saved(make(Dense, (8,)), tmp_path)
+    spec = {"class_path": "hourglass.networks.Dense", "init_args": init_args}
+    description.write_text(json.dumps(spec), encoding="utf-8")
+    assert str(tmp_path) in refusal(load, description, weights)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_weights_are_refused(kept, tmp_path, refusal):
+    description, weights = saved(make(Dense, (8,)), tmp_path)
+    weights.write_bytes(weights.read_bytes()[:kept])
+    assert str(tmp_path) in refusal(load, description, weights)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path, refusal):
+    _, weights = saved(make(Dense, (8,)), tmp_path)
+    (tmp_path / "other").mkdir()
+    description, _ = saved(make(Dense, (9,)), tmp_path / "other")
+    assert str(tmp_path) in refusal(load, description, weights)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_missing_file_is_refused(missing, tmp_path, refusal):
+    files = saved(make(Dense, (8,)), tmp_path)
+    files[missing].unlink()
+    assert files[missing].name in refusal(load, *files)
