@@ -14,6 +14,8 @@ import yaml
 from hourglass.errors import Refusal
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# One thread: tiny networks are slower on more, and much slower where other tests want the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 # A file more is a test more: whoever adds a variant or a data set adds its tests by that.
@@ -118,7 +120,7 @@ def _configure(set_yaml: Callable[..., str], name: str, class_path: str, init_ar
     set_yaml(path, "training", value=TRAINING)
 
 
-TINY = {"latent_dim": 3, "hidden": [8], "channels": [2, 3], "schedule": "constant"}
+TINY = {"latent_dim": 3, "hidden": [8], "channels": [4, 8], "schedule": "constant"}
 
 
 @pytest.fixture(scope="session")
@@ -128,8 +130,9 @@ def build() -> Callable[..., Any]:
     def make(variant: str, sample_shape: tuple[int, ...], **settings: Any) -> Any:
         import torch
 
+        from hourglass.configuration import construct, import_class, resolve
         from hourglass.models.base import LitAutoencoder
-        from hourglass.settings import construct, import_class, resolve, suited_to
+        from hourglass.settings import suited_to
 
         path = ROOT / "configs/model" / f"{variant}.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -41,7 +41,7 @@ def trained(digits) -> Linear:
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)
     return module
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from hourglass.files import whole_file
 from hourglass.threshold import Threshold
@@ -44,6 +45,9 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
     label = f"threshold {threshold.value:.3g} ({threshold.method})"
     axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False)
     return figure
 

@@ -53,6 +53,8 @@ class Record:
         self.monitor: Any = None
         self.run_id = ""
         self.known_steps: set[int] = set()
+        self.waiting: list[Any] = []  # metrics of epochs that were not written yet
+        self.written = 0.0
 
     def _experiment(self, root: Path) -> str:
         from mlflow.exceptions import MlflowException
@@ -103,6 +105,7 @@ class Record:
             self._open(name, {FIRST_RUN: run_id}, training["params"], dataset)
             for row in training["history"]:
                 self.epoch(row)
+            self.flush()
             self.add(metrics=training["metrics"])
             self.files(training["files"])
         self.add(params, metrics)
@@ -160,16 +163,30 @@ class Record:
         return self.run_id
 
     def epoch(self, values: dict[str, float]) -> None:
-        """Log one row of the history; an epoch that is known already is left as it is."""
-        step = int(values["epoch"])
+        """Log one row of the history; an epoch that is known already is left as it is.
+
+        Short epochs are written together, once a second: each write locks the database.
+        """
+        from mlflow.entities import Metric
+
+        step, now = int(values["epoch"]), time.time()
         if step not in self.known_steps:
-            self.add(metrics={k: v for k, v in values.items() if k != "epoch"}, step=step)
+            self.waiting += [
+                Metric(key, value, int(now * 1000), step)
+                for key, value in values.items()
+                if key != "epoch"
+            ]
+        if now - self.written > 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the epochs that wait, in the batches of 1,000 metrics that MLflow takes."""
+        for start in range(0, len(self.waiting), 1000):
+            self.client.log_batch(self.run_id, self.waiting[start : start + 1000])
+        self.waiting, self.written = [], time.time()
 
     def add(
-        self,
-        params: dict[str, str] | None = None,
-        metrics: dict[str, float] | None = None,
-        step: int = 0,
+        self, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None
     ) -> None:
         """Log params and metrics in one batch."""
         from mlflow.entities import Metric, Param
@@ -177,7 +194,7 @@ class Record:
         now = int(time.time() * 1000)
         self.client.log_batch(
             self.run_id,
-            [Metric(key, value, now, step) for key, value in (metrics or {}).items()],
+            [Metric(key, value, now, 0) for key, value in (metrics or {}).items()],
             [Param(key, value[:6000]) for key, value in (params or {}).items()],
         )
 
@@ -234,6 +251,7 @@ class Record:
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED or FAILED."""
+        self.flush()
         if self.monitor:
             self.monitor.finish()
         if self.run_id:

@@ -7,6 +7,8 @@ import shutil
 import sys
 import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
+from hourglass.data.datamodule import DataModule
 from hourglass.errors import Refusal
 from hourglass.files import write_json
 from hourglass.settings import CellSettings
@@ -123,20 +126,35 @@ def make_trainer(
     return trainer, history
 
 
-def fit(
-    trainer: pl.Trainer, history: History, module: pl.LightningModule, data: pl.LightningDataModule
-) -> int:
+def fit(trainer: pl.Trainer, history: History, module: pl.LightningModule, data: DataModule) -> int:
     """Train from the last epoch that was kept, if any, until the end; return the new epochs."""
     last = Path(trainer.default_root_dir) / "last.ckpt"
-    if not last.exists():
-        trainer.fit(module, datamodule=data)
-        return len(history.rows)
-    state = load_checkpoint(last)
-    history.load_state_dict(state["callbacks"][history.state_key])
-    known = len(history.rows)
-    if not _complete(state, trainer.max_epochs or 0):
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    known = 0
+    if last.exists():
+        state = load_checkpoint(last)
+        history.load_state_dict(state["callbacks"][history.state_key])
+        known = len(history.rows)
+        if _complete(state, trainer.max_epochs or 0):
+            return 0
+    with _threads(data):
+        path = last if known else None
+        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     return len(history.rows) - known
+
+
+@contextmanager
+def _threads(data: DataModule) -> Iterator[None]:
+    """Use one thread where a batch is too small to share: others would only wait for each other.
+
+    Below 32,768 elements ATen does not share elementwise work either (at::internal::GRAIN_SIZE).
+    """
+    before = torch.get_num_threads()
+    if data.batch_size * math.prod(data.sample_shape) < 32_768:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _complete(state: dict[str, Any], max_epochs: int) -> bool:

@@ -27,9 +27,7 @@ def numbered(n: int, batch_size: int, seed: int | None = None, rank: int = 0, wo
     """Return batches of samples that hold their own numbers, unscaled."""
     x = torch.arange(n, dtype=torch.float32)[:, None]
     scaling = Scaling.fit("none", x.numpy())
-    return Batches(
-        x, scaling, batch_size, rank, world_size, None if seed is None else lambda: seed
-    )
+    return Batches(x, scaling, batch_size, rank, world_size, None if seed is None else lambda: seed)
 
 
 def order(batches: Batches) -> list[int]:

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_normal_samples_follow_time(seed):
     assert raw.time is not None
     parts = split(raw, Fractions(), seed)
     moments = [raw.time[normal(raw, parts[name])] for name in SPLITS]
-    assert all(a.max() <= b.min() for a, b in zip(moments, moments[1:], strict=False))
+    assert all(a.max() <= b.min() for a, b in pairwise(moments))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -172,7 +173,7 @@ def test_a_share_of_anomalies_outside_of_0_to_1_is_refused(refusal, share):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("empty", SPLITS[:-1])
 def test_a_split_without_normal_samples_is_refused_by_name(refusal, kind, empty):
-    shares: dict[str, float] = dict.fromkeys(SPLITS, 0.25) | {empty: 0.0}
+    shares = dict.fromkeys(SPLITS, 0.25) | {empty: 0.0}
     assert f"the {empty} split" in refusal(split, make(kind), Fractions(**shares), 0)
 
 

@@ -1,6 +1,7 @@
 """The one suite for all variants: a file more in configs/model is put through it as well."""
 
 import ast
+import math
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,10 @@ def module(build, variant, shape) -> LitAutoencoder:
 
 @pytest.fixture
 def x(shape) -> torch.Tensor:
-    return torch.rand(16, *shape, generator=torch.Generator().manual_seed(0))
+    """Give 16 samples in [0, 1] that two numbers describe."""
+    generator = torch.Generator().manual_seed(0)
+    codes, directions = (torch.randn(n, 2, generator=generator) for n in (16, math.prod(shape)))
+    return (2 * codes @ directions.T).sigmoid().reshape(16, *shape)
 
 
 def test_a_variant_takes_images_or_tables(build, variant):
@@ -109,13 +113,13 @@ def train(module: LitAutoencoder, x: torch.Tensor, steps: int) -> list[float]:
 def test_two_hundred_steps_on_one_batch_lower_the_loss(module, x):
     losses = train(module, x, 200)
     # Of both ends the mean over some steps, as noise makes single losses jump.
-    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:5])
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
 
 
 def test_two_hundred_steps_on_one_batch_lower_its_scores(module, x):
     before = module.score(x).mean().item()
     train(module, x, 200)
-    assert module.score(x).mean().item() < 0.7 * before
+    assert module.score(x).mean().item() < 0.5 * before
 
 
 def test_every_weight_is_trained(module, x):

@@ -89,6 +89,11 @@ class DataModule(pl.LightningDataModule):
                 "processes of the trainer; use fewer devices."
             )
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return (C, H, W) of images or (F,) of a table, once the data set is prepared."""
+        return Prepared.open(prepared_folder(self.data)).sample_shape
+
     def train_dataloader(self) -> Batches:
         """Return shuffled batches of the train split."""
         return self._batches("train", shuffle=lambda: self.seed * 1_000_003 + self._epoch())

@@ -1,0 +1,122 @@
+"""Train every variant on the four large data sets and write docs/results.md.
+
+    python scripts/results.py                  # needs HOURGLASS_DATA; about half an hour, 2 cores
+
+Works in build/results, a workspace of its own, and goes on where it was stopped.
+"""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from hourglass.baselines import PCAReconstruction
+from hourglass.data.packed import Prepared
+from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.compare import compare
+from hourglass.stages.evaluate import evaluate
+from hourglass.stages.prepare import prepare
+from hourglass.stages.train import train
+from hourglass.workspace import LEADERBOARD, Cell, prepared_folder
+
+ROOT = Path(__file__).parents[1]
+DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
+LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # beside PCA, on MNIST
+SHOWN = ["data", "model", "latent_dim", "AUROC", "average_precision", "prevalence", "recall",
+         "false_alarm_rate", "reconstruction_error_normal"]  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", nargs="+", default=DATA)
+    data = parser.parse_args().data
+    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
+    models = _workspace(data)
+    for name in data:
+        if not prepared_folder(name).exists():
+            prepare(name)
+        for model in [*models, *(LINEAR if name == "mnist" else {})]:
+            if not (Cell(name, model) / "metrics.json").exists():
+                print(f"{name} {model}", flush=True)
+                train(name, model)
+                calibrate_threshold(name, model)
+                evaluate(name, model)
+    compare()
+    _write(data)
+
+
+def _workspace(data: list[str]) -> list[str]:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"data": data}
+    folder = ROOT / "build" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
+    for name, size in LINEAR.items():
+        variant = {
+            "class_path": "hourglass.models.linear.Linear",
+            "init_args": {"latent_dim": size},
+        }
+        Path("configs/model", f"{name}.yaml").write_text(yaml.safe_dump(variant))
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return params["models"]
+
+
+def _write(data: list[str]) -> None:
+    table = pd.read_csv(LEADERBOARD)[SHOWN]
+    notes = [_note(name) for name in data]
+    text = "# Results\n\nMade by `python scripts/results.py`; seed 0, settings of configs/.\n\n"
+    text += "".join(f"- {note}\n" for note in notes) + "\n"
+    text += table.to_markdown(index=False, floatfmt=".4f", missingval="") + "\n"
+    if "mnist" in data:
+        text += f"\n{_one_shoe()}\n\n{_linear_against_pca()}\n"
+    (ROOT / "docs" / "results.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _note(data: str) -> str:
+    card = Prepared.open(prepared_folder(data)).card
+    test, source = card["splits"]["test"], card["source"]
+    counts = f"{test['normal']:,} normal and {test['anomalies']:,} anomalous test samples"
+    return f"`{data}`: {source.get('subset', 'complete')}; split by {card['split_by']}; {counts}"
+
+
+def _one_shoe() -> str:
+    """Rank the first ankle boot of Fashion-MNIST's test images among MNIST's test digits."""
+    scores = pd.read_parquet(Cell("mnist", "undercomplete") / "scores.parquet")
+    test = scores[scores.split == "test"]
+    digits = test[~test.anomaly].score
+    boots = test[test.label == "Ankle boot"]
+    first = boots.iloc[0]
+    rank = int((digits > first.score).sum()) + 1
+    share = float((boots.score > digits.max()).mean())
+    return (
+        f"One shoe ({first.id}) among MNIST's {len(digits):,} test digits, `undercomplete`: rank "
+        f"{rank} of {len(digits) + 1:,} by error ({first.score:.4f}; the largest of a digit is "
+        f"{digits.max():.4f}). Above every digit: {share:.1%} of the ankle boots."
+    )
+
+
+def _linear_against_pca() -> str:
+    """Compare the test error of linear autoencoders with PCA's, its optimum, at three sizes."""
+    prepared = Prepared.open(prepared_folder("mnist"))
+    x = prepared.scaling(np.asarray(prepared.split("train").x))
+    test = prepared.split("test")
+    digits = prepared.scaling(np.asarray(test.x[~test.anomaly]))
+    rows = []
+    for name, size in LINEAR.items():
+        metrics = Cell("mnist", name) / "metrics.json"
+        ours = json.loads(metrics.read_text())["reconstruction_error_normal"]
+        pca = PCAReconstruction(x, size).scores(digits).mean()
+        rows.append(f"| {size} | {ours:.5f} | {pca:.5f} | {ours / pca:.4f} |")
+    head = "| latent_dim | `linear` | PCA | ratio |\n| --- | --- | --- | --- |\n"
+    return "Test error of `linear` on MNIST against PCA's:\n\n" + head + "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

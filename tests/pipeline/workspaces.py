@@ -1,0 +1,266 @@
+"""Working folders for whole stages: copies of the repository, and doubles of the recorder."""
+
+import inspect
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import yaml
+
+from hourglass.recorder import Record
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+BUNDLED = ("digits", "breast_cancer")
+PATIENT = 600  # seconds after which a process hangs, on however busy a machine
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the variables of a stage's process: none of the user's, one thread a process.
+
+    On a busy machine two threads that wait for each other are slower than one, by far.
+    """
+    ours = ("HOURGLASS_DATA", "HOURGLASS_OPTUNA_STORAGE", "DVC_ROOT", "PYTHONPATH", "RANK")
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ours and not key.startswith(("MLFLOW_", "GIT_", "SLURM_"))
+    }
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+        **more,
+    }
+
+
+def set_yaml(file: Path, *keys: str, value: Any) -> None:
+    """Set a value, by its keys, in a YAML file, which is made where it is missing."""
+    top = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    inner = top
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+    inner[keys[-1]] = value
+    file.write_text(yaml.safe_dump(top, sort_keys=False), encoding="utf-8", newline="\n")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Run commands in a copy of the repository."""
+
+    folder: Path
+
+    def __truediv__(self, path: str) -> Path:
+        """Return a path below the copy."""
+        return self.folder / path
+
+    def set(self, path: str, *keys: str, value: Any) -> None:
+        """Set a value, by its keys, in one of the copy's YAML files."""
+        set_yaml(self.folder / path, *keys, value=value)
+
+    def run(
+        self, *command: str, status: int | None = 0, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `status` is the exit status it must have, None for any.
+
+        It gets a session of its own, which is killed where it hangs.
+        """
+        process = self.start(*command, **variables)
+        try:
+            output, errors = process.communicate(timeout=PATIENT)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            raise
+        assert status is None or process.returncode == status, f"{command}\n{output}\n{errors}"
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a command in a session, and so a process group, of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def hourglass(
+        self, *words: str, status: int | None = 0, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a verb as dvc.yaml does."""
+        return self.run(sys.executable, "src/hourglass", *words, status=status, **variables)
+
+    def git(self, *words: str) -> str:
+        """Run git, as somebody."""
+        who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+        return self.run("git", *who, *words).stdout
+
+    def commit(self) -> str:
+        """Make the copy a repository of its own, or add a commit to it; return the commit."""
+        if not (self.folder / ".git").exists():
+            self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "A test's state")
+        return self.git("rev-parse", "HEAD").strip()
+
+    def read(self, path: str) -> Any:
+        """Return the content of a JSON file."""
+        return json.loads((self.folder / path).read_text(encoding="utf-8"))
+
+    def files(self, folder: str) -> list[str]:
+        """Return the files below a folder, also where there is none."""
+        found = (self.folder / folder).rglob("*")
+        return sorted(str(path.relative_to(self.folder)) for path in found if path.is_file())
+
+
+def copy_repository(folder: Path) -> Project:
+    """Copy what git tracks or would track; nothing that a run, a build or an editor left."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    return Project(folder)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all of its session, as `kill -9` does, and wait for its end."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    for each in in_session(process.pid):  # processes that made a group of their own
+        each.kill()
+
+
+def in_session(session: int) -> list[psutil.Process]:
+    """Return the live processes of a session."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for a condition while a process lives; fail where it ends first."""
+    end = time.monotonic() + PATIENT
+    while not condition():
+        if process.poll() is not None:
+            raise AssertionError(f"it ended first: {process.communicate()}")
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+@dataclass
+class FakeRecorder:
+    """Keep in memory what the stages tell; check that the real one would understand it."""
+
+    log: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+
+    def __call__(self) -> "FakeRecorder":
+        """Stand in for the class as well: one record over all stages."""
+        return self
+
+    def tell(self, method: str, **arguments: Any) -> None:
+        """Note a call."""
+        inspect.signature(getattr(Record, method)).bind(None, **arguments)
+        self.log.append((method, json.loads(json.dumps(arguments, allow_nan=False))))
+
+    def ask(self, method: str, **arguments: Any) -> str:
+        """Note a call and answer as a run would be named."""
+        self.tell(method, **arguments)
+        return "0123456789abcdef"
+
+    def told(self, method: str) -> list[dict[str, Any]]:
+        """Return the arguments of all calls of a method."""
+        return [arguments for name, arguments in self.log if name == method]
+
+    def __enter__(self) -> "FakeRecorder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.statuses.append("FAILED" if kind else "FINISHED")
+
+
+class DirectRecorder:
+    """Call the real record in this process: MLflow is imported once, not once a stage."""
+
+    def __init__(self) -> None:
+        self.record = Record(Path.cwd())
+
+    def tell(self, method: str, **arguments: Any) -> None:
+        """Call a method."""
+        getattr(self.record, method)(**json.loads(json.dumps(arguments)))
+
+    def ask(self, method: str, **arguments: Any) -> Any:
+        """Call a method and return its result."""
+        return getattr(self.record, method)(**json.loads(json.dumps(arguments)))
+
+    def __enter__(self) -> "DirectRecorder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.record.finish("FAILED" if kind else "FINISHED")
+
+
+@contextmanager
+def working_in(folder: Path, recorder: Callable[[], Any] | None = None) -> Iterator[None]:
+    """Run stages of this process in a folder, with a double of the recorder where one is given."""
+    import pytest
+    import torch
+
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOURGLASS_DATA", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        patch.chdir(folder)
+        for stage in ("train", "calibrate_threshold", "evaluate") if recorder else ():
+            patch.setattr(f"hourglass.stages.{stage}.Recorder", recorder)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def set_up(folder: Path, epochs: int = 2) -> Path:
+    """Make a working folder for stages of this process: the settings, with few epochs."""
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(ROOT / "params.yaml", folder)
+    for path in (folder / "configs/data").glob("*.yaml"):
+        set_yaml(path, "training", "max_epochs", value=epochs)
+    return folder

@@ -1,0 +1,120 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from hourglass.files import sha256, whole_file, whole_folder, write_json, write_text
+
+
+class Broken(Exception):
+    pass
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_holds_what_the_block_wrote(tmp_path):
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_folder_holds_what_the_block_wrote_and_nothing_older(tmp_path):
+    for name in ("old", "new"):
+        with whole_folder(tmp_path / "a") as temporary:
+            (temporary / name).write_text(name)
+    assert names(tmp_path / "a") == ["new"]
+
+
+def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+
+
+def test_a_folder_keeps_its_old_content_while_the_block_writes(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    with whole_folder(tmp_path / "a") as temporary:
+        (temporary / "new").touch()
+        assert names(tmp_path / "a") == ["old"]
+
+
+def fail(path: Path, context) -> None:
+    """Raise in a block that has already written something."""
+
+    def write_half() -> None:
+        with context(path) as temporary:
+            (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
+            raise Broken
+
+    with pytest.raises(Broken):
+        write_half()
+
+
+def test_a_file_keeps_its_old_content_where_the_block_fails(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    fail(tmp_path / "a.txt", whole_file)
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_folder_keeps_its_old_content_where_the_block_fails(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    fail(tmp_path / "a", whole_folder)
+    assert names(tmp_path / "a") == ["old"]
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+def test_a_block_that_fails_leaves_nothing_where_there_was_nothing(tmp_path, context):
+    fail(tmp_path / "a.txt", context)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+def test_a_block_that_succeeds_leaves_no_temporary_file(tmp_path, context):
+    with context(tmp_path / "a.txt") as temporary:
+        temporary.touch()
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("context", [whole_file, whole_folder])
+def test_missing_parents_are_made(tmp_path, context):
+    with context(tmp_path / "b" / "c" / "a.txt") as temporary:
+        temporary.touch()
+    assert (tmp_path / "b" / "c" / "a.txt").exists()
+
+
+def test_the_temporary_file_keeps_the_suffix_that_writers_go_by(tmp_path):
+    with whole_file(tmp_path / "a.npy") as temporary:
+        assert temporary.suffix == ".npy"
+        temporary.touch()
+
+
+def test_text_has_unix_line_ends_and_utf_8(tmp_path):
+    write_text(tmp_path / "a.txt", "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n"
+
+
+def test_json_comes_back(tmp_path):
+    value = {"b": [1, 0.1, None], "a": "é"}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_that_is_none_leaves_the_old_content(tmp_path, value):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", [value])
+    assert (tmp_path / "a.json").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(3_000_000)])
+def test_a_fingerprint_is_the_sha_256_of_the_bytes(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
