@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 
 Yaml = dict[str, Any]
 
@@ -28,7 +28,7 @@ def read(path: Path, keys: Iterable[str] | None) -> Yaml:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Refusal(f"{path.as_posix()} is no valid YAML: {_one_line(error)}.") from None
+        raise Refusal(f"{path.as_posix()} is no valid YAML: {one_line(error)}.") from None
     if not isinstance(values, dict):
         raise Refusal(f"{path.as_posix()} holds no mapping, but a {type(values).__name__}.")
     refuse_unknown(values, values if keys is None else keys, path.as_posix())
@@ -50,24 +50,25 @@ def import_class(class_path: str, base: type, where: str) -> type:
     module, _, name = str(class_path).rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, ValueError, TypeError):
         raise Refusal(f"{where}: class_path {class_path!r} cannot be imported.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise Refusal(f"{where}: class_path {class_path!r} is no {base.__name__}.")
     return found
 
 
-def resolve(kind: type, values: Yaml, where: str, fixed: Yaml | None = None) -> Yaml:
+def resolve(kind: type, values: Yaml | None, where: str, fixed: Yaml | None = None) -> Yaml:
     """Return all constructor arguments of `kind`: `values` checked by type, defaults filled in.
 
     `fixed` are arguments that the caller gives and a file may not set.
     """
     names = [name for name in arguments(kind) if name not in (fixed or {})]
+    values = mapping(values, where)
     refuse_unknown(values, names, where)
     try:
         parsed = _parser(kind).parse_object({**values, **(fixed or {})})
     except (ArgumentError, TypeError, ValueError) as error:
-        raise Refusal(f"{where}: {_one_line(error)}.") from None
+        raise Refusal(f"{where}: {one_line(error)}.") from None
     return parsed.as_dict()
 
 
@@ -76,9 +77,26 @@ def construct(kind: type, values: Yaml, where: str) -> Any:
     parser = _parser(kind)
     try:
         given = parser.instantiate_classes(parser.parse_object(values))
+    except TypeError as error:  # a nested section that is no mapping
+        raise Refusal(f"{where}: {one_line(error)}; give a mapping of names to values.") from None
+    try:
         return kind(**dict(given.items()))
     except Refusal as refusal:
         raise Refusal(f"{where}: {refusal}") from None
+
+
+def build(config: Yaml, base: type, where: str) -> Any:
+    """Return the object that a section of `class_path` and `init_args` describes, a `base`."""
+    refuse_unknown(mapping(config, where), ("class_path", "init_args"), where)
+    kind = import_class(config.get("class_path", ""), base, where)
+    return construct(kind, resolve(kind, config.get("init_args"), where), where)
+
+
+def mapping(values: Any, where: str) -> Yaml:
+    """Return a section of a file, {} where it is left empty, or raise a Refusal."""
+    if not isinstance(values, dict | None):
+        raise Refusal(f"{where} is {values!r}, but must be a mapping of names to values.")
+    return values or {}
 
 
 def arguments(kind: type) -> list[str]:
@@ -90,7 +108,3 @@ def _parser(kind: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, fail_untyped=False)
     return parser
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")

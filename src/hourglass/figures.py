@@ -95,7 +95,7 @@ def _pictures(groups: list[Group]) -> Figure:
             for axes, image in zip(grid[row], images, strict=False):
                 axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1)
         for axes, caption in zip(grid[0], group.captions, strict=False):
-            axes.set_title(caption, fontsize=8)
+            axes.set_title(_literal(caption), fontsize=8)
     return figure
 
 
@@ -121,13 +121,18 @@ def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:
             axes.hlines(places, x, output, color="#bbbbbb", linewidth=1)
             axes.plot(x, places, "o", color=MARK, markersize=3, label="input")
             axes.plot(output, places, "o", color=ANOMALY, markersize=3, label="output")
-            axes.set_title(caption, fontsize=8)
+            axes.set_title(_literal(caption), fontsize=8)
             axes.tick_params(labelsize=6)
             axes.set_xlabel("scaled value", fontsize=7)
-        grid[0].set_yticks(places, feature_names, fontsize=6)
+        grid[0].set_yticks(places, [_literal(name) for name in feature_names], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure
+
+
+def _literal(text: str) -> str:
+    """Return a user's text so that matplotlib takes no dollar in it for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Axes]:

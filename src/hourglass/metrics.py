@@ -55,12 +55,19 @@ def reconstruction_error(errors: np.ndarray, anomaly: np.ndarray) -> dict[str, f
 
 
 def roc(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
-    """Return the ROC curve: false_positive_rate and recall at every threshold that matters."""
+    """Return the ROC curve: false_positive_rate and recall at every threshold that matters.
+
+    Empty where the samples are of one kind only.
+    """
+    if anomaly.all() or not anomaly.any():
+        return pd.DataFrame({"false_positive_rate": [], "recall": []})
     false_positive_rate, recall, _ = roc_curve(anomaly, scores)
     return pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
 
 
 def precision_recall(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
-    """Return precision and recall at every threshold, by rising recall."""
+    """Return precision and recall at every threshold, by rising recall; empty without anomalies."""
+    if not anomaly.any():
+        return pd.DataFrame({"recall": [], "precision": []})
     precision, recall, _ = precision_recall_curve(anomaly, scores, drop_intermediate=True)
     return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -177,6 +178,10 @@ def _up(
     return layers
 
 
+# What a damaged or foreign file makes json, safetensors, torch and Python raise.
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
+
+
 def describe(network: Network) -> dict[str, Any]:
     """Return the class path and constructor arguments that `load` builds the network from."""
     kind = type(network)
@@ -197,8 +202,8 @@ def load(description: Path, weights: Path) -> Network:
             raise TypeError(f"{spec['class_path']} is no Network")
         network: Network = kind(**spec["init_args"])
         network.load_state_dict(load_file(weights))
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except (*UNUSABLE, SafetensorError) as error:
+        reason = one_line(error)
         raise Refusal(
             f"{weights.parent} holds no usable network ({reason}); train it again."
         ) from None

@@ -52,6 +52,7 @@ class Record:
         self.experiment_id = self._experiment(root)
         self.monitor: Any = None
         self.run_id = ""
+        self.end_time: int | None = None  # of a run that had ended, which goes on having ended
         self.known_steps: set[int] = set()
         self.waiting: list[Any] = []  # metrics of epochs that were not written yet
         self.written = 0.0
@@ -99,7 +100,7 @@ class Record:
         """
         for run in self._rows(run_id):
             if _agree(run.data.params, params) and _agree(run.data.metrics, metrics):
-                self.run_id = run.info.run_id
+                self.run_id, self.end_time = run.info.run_id, run.info.end_time
                 break
         else:
             self._open(name, {FIRST_RUN: run_id}, training["params"], dataset)
@@ -250,12 +251,13 @@ class Record:
         self.run_id = parent
 
     def finish(self, status: str) -> None:
-        """Close the run as FINISHED or FAILED."""
+        """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""
         self.flush()
         if self.monitor:
             self.monitor.finish()
         if self.run_id:
-            self.client.set_terminated(self.run_id, status)
+            status = "FINISHED" if self.end_time else status
+            self.client.set_terminated(self.run_id, status, self.end_time)
 
 
 def _agree(recorded: dict[str, Any], given: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from hourglass.configuration import (
     arguments,
     construct,
     import_class,
+    mapping,
     read,
     refuse_unknown,
     resolve,
@@ -85,11 +86,11 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     path = CONFIGS / "model" / f"{cell.model}.yaml"
     variant = read(path, ("class_path", "init_args"))
     kind = import_class(variant.get("class_path", ""), LitAutoencoder, path.as_posix())
-    suited = suited_to(kind, shared.get("model") or {}, cell.data)
-    init_args = suited | (variant.get("init_args") or {})
+    suited = suited_to(kind, shared.get("model"), f"configs/data/{cell.data}.yaml, model")
     where = f"{path.as_posix()} on {cell.data}"
+    init_args = suited | mapping(variant.get("init_args"), f"{path.as_posix()}, init_args")
     source = f"configs/data/{cell.data}.yaml, training"
-    training = resolve(Training, shared.get("training") or {}, source)
+    training = resolve(Training, shared.get("training"), source)
     return CellSettings(
         data=cell.data,
         model=cell.model,
@@ -101,24 +102,27 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     )
 
 
-def suited_to(kind: type, values: Yaml, data: str) -> Yaml:
+def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
     """Return those of a data set's `model:` settings that a variant's constructor takes.
 
-    Raises a Refusal for a setting that neither this variant nor any network knows.
+    Raises a Refusal for a setting that neither this variant nor any network knows, and for a value
+    of the wrong type.
     """
     from hourglass.models.base import LitAutoencoder
     from hourglass.networks import Convolutional, Dense
 
-    own = set(arguments(kind))
+    values, own = mapping(values, where), set(arguments(kind))
     everyones = own.union(
         *(inspect.signature(each).parameters for each in (LitAutoencoder, Convolutional, Dense))
     )
     refuse_unknown(
         values,
         sorted(everyones - {"network", "sample_shape", "bounded"}),
-        f"configs/data/{data}.yaml, model",
+        where,
     )
-    return {key: value for key, value in values.items() if key in own}
+    suited = {key: value for key, value in values.items() if key in own}
+    resolve(kind, suited, where, {"sample_shape": [1]})
+    return suited
 
 
 def trainer_config(name: str) -> Yaml:

@@ -55,7 +55,10 @@ class Calibrator(ABC):
             raise Refusal(f"{self.method} was given no scores; the calibration split is empty.")
         if not np.isfinite(scores).all():
             raise Refusal(f"{self.method} was given a score that is not finite; train again.")
-        return Threshold(float(self.value(scores)), self.method, dict(vars(self)), len(scores))
+        value = float(self.value(scores))
+        if not np.isfinite(value):
+            raise Refusal(f"{self.method} with {vars(self)} gives {value}; choose other settings.")
+        return Threshold(value, self.method, dict(vars(self)), len(scores))
 
     @abstractmethod
     def value(self, scores: np.ndarray) -> float:

@@ -9,8 +9,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hourglass.data.refusals import one_line
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 
 CHUNK = 1 << 20  # bytes
 

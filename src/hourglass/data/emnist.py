@@ -10,8 +10,7 @@ from hourglass.data.base import DataSet, Raw
 from hourglass.data.download import fetch
 from hourglass.data.idx import find_idx
 from hourglass.data.idx_images import DIGITS, Publisher, contrast, file_names, load_images
-from hourglass.data.refusals import one_line
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 from hourglass.files import whole_file
 
 LETTERS = Publisher(

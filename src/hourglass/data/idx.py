@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.data.refusals import one_line
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 
 UINT8 = 8  # the code of the only element type that these publishers use
 GZIP = b"\x1f\x8b"  # how gzip starts; idx starts with two zero bytes

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hourglass.data.refusals import one_line
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 GREY = {"1", "L"}  # Pillow's modes of black and white, and of 8 bits

@@ -4,12 +4,6 @@ import difflib
 from collections.abc import Iterable
 
 
-def one_line(error: Exception) -> str:
-    """Return a library's message as part of a sentence: no line breaks, no full stops."""
-    text = " ".join(str(error).split()).replace(". ", ": ").rstrip(".")
-    return text[:200] or type(error).__name__
-
-
 def known_names(wanted: str, known: Iterable[str], most: int = 12) -> str:
     """Return the known name nearest to `wanted`, if one is near, and the first `most` of all."""
     names = sorted({str(name) for name in known})

@@ -34,8 +34,9 @@ class Scaling:
             offset, scale = wide.min(0), np.ptp(wide, 0)
         else:
             offset, scale = np.zeros(wide.shape[1]), np.ones(wide.shape[1])
-        scale[scale == 0] = 1
-        return cls(kind, offset.astype(np.float32), scale.astype(np.float32))
+        narrow = scale.astype(np.float32)
+        narrow[narrow == 0] = 1
+        return cls(kind, offset.astype(np.float32), narrow)
 
     def __call__(self, x: Array) -> Array:
         """Return the scaled array (numpy), float32."""

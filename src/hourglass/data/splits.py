@@ -48,6 +48,8 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
     if not with_test:
         values["test"] = 0.0
     total = sum(values.values())
+    if not total:
+        raise Refusal(f"fractions are {values}: the publisher's test part leaves nothing to share.")
     return {name: values[name] / total for name in SPLITS}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hourglass.data.refusals import known_names, one_line
-from hourglass.errors import Refusal
+from hourglass.data.refusals import known_names
+from hourglass.errors import Refusal, one_line
 
 LARGEST = np.finfo(np.float32).max  # features are float32
 

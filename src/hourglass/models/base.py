@@ -43,9 +43,12 @@ class LitAutoencoder(pl.LightningModule):
         masking: float = 0.0,
     ) -> None:
         super().__init__()
-        if learning_rate <= 0:
+        # Written so that NaN, which compares as False, is refused.
+        if not learning_rate > 0:
             raise Refusal(f"learning_rate is {learning_rate}, but must be above 0.")
-        if noise_factor < 0:
+        if not weight_decay >= 0:
+            raise Refusal(f"weight_decay is {weight_decay}, but must be 0 or more.")
+        if not noise_factor >= 0:
             raise Refusal(f"noise_factor is {noise_factor}, but must be 0 or more.")
         if not 0 <= masking < 1:
             raise Refusal(f"masking is {masking}, but must be at least 0 and below 1.")
@@ -108,6 +111,8 @@ class LitAutoencoder(pl.LightningModule):
 
     def training_step(self, x: Tensor) -> Tensor:
         """Return the loss of one batch of clean inputs, (N, *S)."""
+        if not len(x):  # a last batch smaller than the number of processes
+            return 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
         z = self.encode(self.corrupt(x))
         loss = self.reconstruction_loss(x, z) + self.penalty(x, z)
         self._train_sum[0] += loss.detach()

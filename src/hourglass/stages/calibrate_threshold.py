@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hourglass.configuration import construct, import_class, resolve
+from hourglass.configuration import build
 from hourglass.data.packed import Prepared
 from hourglass.settings import params
 from hourglass.threshold import Calibrator, Threshold
@@ -45,9 +45,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
 
 def make_calibrator(config: dict[str, Any]) -> Calibrator:
     """Return the calibrator that `calibration` in params.yaml asks for."""
-    where = "params.yaml, calibration"
-    kind = import_class(config.get("class_path", ""), Calibrator, where)
-    return construct(kind, resolve(kind, config.get("init_args") or {}, where), where)
+    return build(config, Calibrator, "params.yaml, calibration")
 
 
 def _record(

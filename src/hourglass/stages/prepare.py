@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.configuration import construct, import_class, resolve
+from hourglass.configuration import Yaml, build
 from hourglass.data import packed
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.packed import Samples
@@ -46,9 +46,9 @@ def prepare(data: str) -> Path:
 
 
 def _dataset(data: str) -> DataSet:
-    config, where = data_config(data), (CONFIGS / "data" / f"{data}.yaml").as_posix()
-    kind = import_class(config.get("class_path", ""), DataSet, where)
-    return construct(kind, resolve(kind, config.get("init_args") or {}, where), where)
+    config = data_config(data)
+    section: Yaml = {key: config[key] for key in ("class_path", "init_args") if key in config}
+    return build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
 
 
 def _card(data: str, raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dict[str, Any]:

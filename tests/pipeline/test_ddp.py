@@ -1,0 +1,237 @@
+"""Two processes train as one does: one row, the same files, the same quality."""
+
+import os
+import signal
+
+import pandas as pd
+import psutil
+import pytest
+
+from .test_mlflow import TRAINING_CURVES, rows
+from .workspaces import PATIENT, Project, in_session, kill, wait_until
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 15
+TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
+MODELS = ("denoising", "convolutional", "undercomplete")
+
+
+def set_up(project: Project, processes: int) -> Project:
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=EPOCHS)
+    if processes == 2:
+        for key, value in TWO.items():
+            project.set("configs/trainer/two.yaml", key, value=value)
+        project.set("params.yaml", "trainer", value="two")
+    project.hourglass("prepare", "digits")
+    return project
+
+
+def run(project: Project, *command: str, **variables: str) -> None:
+    """Run a command to its end, and see that it leaves no process behind."""
+    process = project.start(*command, **variables)
+    try:
+        _, errors = process.communicate(timeout=PATIENT)
+        assert process.returncode == 0, errors
+        assert errors == ""
+        assert in_session(process.pid) == []
+    finally:
+        for left in in_session(process.pid):
+            left.kill()
+
+
+def measure(project: Project, model: str) -> float:
+    for verb in ("calibrate-threshold", "evaluate"):
+        project.hourglass(verb, "digits", model)
+    return float(project.read(f"runs/digits/{model}/metrics.json")["AUROC"])
+
+
+@pytest.fixture(scope="module")
+def one(new_project) -> dict[str, float]:
+    """Give the AUROC of every variant trained by one process."""
+    project = set_up(new_project(), 1)
+    for model in MODELS:
+        run(project, "python", "src/hourglass", "train", "digits", model)
+    return {model: measure(project, model) for model in MODELS}
+
+
+@pytest.fixture(scope="module")
+def two(new_project) -> Project:
+    """Give a workspace in which two processes trained two variants."""
+    project = set_up(new_project(), 2)
+    for model in MODELS[:2]:
+        run(project, "python", "src/hourglass", "train", "digits", model)
+    return project
+
+
+@pytest.mark.parametrize("model", MODELS[:2])
+def test_two_processes_are_one_row(two, model):
+    (row,) = (row for row in rows(two.folder) if row.name == f"digits-{model}")
+    assert row.status == "FINISHED"
+    assert row.params["trainer.devices"] == "2"
+    for name in TRAINING_CURVES:
+        assert row.steps[name] == list(range(EPOCHS))
+
+
+@pytest.mark.parametrize("model", MODELS[:2])
+def test_two_processes_write_the_same_files_as_one(two, model):
+    folder = two / f"runs/digits/{model}"
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "weights.safetensors",
+        "network.json",
+        "settings.yaml",
+        "history.csv",
+        "training.json",
+        "run_id",
+    }
+    assert pd.read_csv(folder / "history.csv").epoch.tolist() == list(range(EPOCHS))
+
+
+@pytest.mark.parametrize("model", MODELS[:2])
+def test_two_processes_detect_as_well_as_one(one, two, model):
+    assert measure(two, model) == pytest.approx(one[model], abs=0.01)
+
+
+def test_two_processes_give_the_same_weights_twice(two, new_project):
+    again = set_up(new_project(), 2)
+    run(again, "python", "src/hourglass", "train", "digits", "denoising")
+    path = "runs/digits/denoising/weights.safetensors"
+    assert (again / path).read_bytes() == (two / path).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("hourglass",), ("python", "-m", "hourglass")],
+    ids=["console script", "module"],
+)
+def test_two_processes_start_by_every_name_of_the_program(new_project, command):
+    project = set_up(new_project(), 2)
+    source = str(project / "src")
+    run(project, *command, "train", "digits", "linear", PYTHONPATH=source)
+    assert [row.status for row in rows(project.folder)] == ["FINISHED"]
+
+
+def test_torchrun_is_one_row_and_detects_as_well(one, new_project):
+    project = set_up(new_project(), 2)
+    run(project, *TORCHRUN, "src/hourglass", "train", "digits", "undercomplete")
+    (row,) = rows(project.folder)
+    assert row.status == "FINISHED"
+    assert row.steps["train_loss"] == list(range(EPOCHS))
+    assert measure(project, "undercomplete") == pytest.approx(one["undercomplete"], abs=0.01)
+    assert len(rows(project.folder)) == 1
+
+
+TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2")
+
+
+def test_torchrun_keeps_the_identity_of_the_process_that_records(new_project):
+    """Else a killed training could not find its row again."""
+    project = set_up(new_project(), 2)
+    tokens, recorded = set(), set()
+    for _ in range(3):  # which process is the faster one differs
+        run(project, *TORCHRUN, "src/hourglass", "train", "digits", "linear")
+        tokens.add(project.read("checkpoints/digits-linear/state.json")["token"])
+        recorded |= {row.tags["hourglass.training"] for row in rows(project.folder)}
+        project.run("rm", "-r", "checkpoints", "runs")
+    assert tokens == recorded
+
+
+def epochs_kept(project: Project) -> int:
+    import torch
+
+    path = project / "checkpoints/digits-denoising/last.ckpt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return len(state["callbacks"]["History"]["rows"])
+
+
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+def test_two_processes_go_on_after_a_kill(new_project, launcher):
+    command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "denoising")
+    whole, killed = (set_up(new_project(), 2) for _ in range(2))
+    run(whole, *command)
+    process = killed.start(*command)
+    wait_until(lambda: epochs_kept(killed) >= 3, process)
+    kill(process)
+    wait_until_gone(process.pid)
+    kept = epochs_kept(killed)
+    assert kept < EPOCHS, "the kill came too late to show anything"
+    run(killed, *command)
+    summary = killed.read("runs/digits/denoising/training.json")
+    assert round(summary["seconds"] * summary["samples_per_second"] / 722) == EPOCHS - kept
+    path = "runs/digits/denoising/weights.safetensors"
+    assert (killed / path).read_bytes() == (whole / path).read_bytes()
+    assert [row.status for row in rows(killed.folder)] == ["FINISHED"]
+
+
+def wait_until_gone(session: int) -> None:
+    _, alive = psutil.wait_procs(in_session(session), timeout=60)
+    assert not alive
+
+
+def test_a_last_batch_smaller_than_the_processes_does_no_harm(new_project):
+    """722 = 7 * 103 + 1: one process gets nothing of the last batch."""
+    project = set_up(new_project(), 2)
+    project.set("configs/data/digits.yaml", "training", "batch_size", value=103)
+    run(project, "python", "src/hourglass", "train", "digits", "linear")
+    history = pd.read_csv(project / "runs/digits/linear/history.csv")
+    assert history.notna().all(axis=None)
+
+
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, launcher):
+    project = set_up(new_project(), 2)
+    project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
+    command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "linear")
+    process = project.start(*command)
+    _, errors = process.communicate(timeout=PATIENT)
+    wait_until_gone(process.pid)
+    assert process.returncode != 0
+    sentences = [line for line in errors.splitlines() if line.startswith("hourglass: ")]
+    assert sentences
+    assert "learning_rate" in sentences[0]
+    assert project.files("runs") == []
+    assert [row.status for row in rows(project.folder)] == ["FAILED"]
+    if not launcher:
+        assert "Traceback" not in errors
+        assert len(sentences) == 1
+
+
+def test_where_one_process_dies_the_other_does_not_wait_forever(new_project):
+    project = set_up(new_project(), 2)
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
+    project.set("configs/data/digits.yaml", "training", "patience", value=100_000)
+    process = project.start("python", "src/hourglass", "train", "digits", "denoising")
+    try:
+        wait_until(lambda: epochs_kept(project) >= 2, process)
+        (other,) = other_ranks(process.pid)
+        other.kill()
+        process.communicate(timeout=120)
+        assert process.returncode != 0
+        wait_until_gone(process.pid)
+    finally:
+        for left in in_session(process.pid):
+            left.kill()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_two_processes_stopped_politely_leave_none_behind(new_project, sent):
+    project = set_up(new_project(), 2)
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
+    project.set("configs/data/digits.yaml", "training", "patience", value=100_000)
+    process = project.start("python", "src/hourglass", "train", "digits", "denoising")
+    try:
+        wait_until(lambda: epochs_kept(project) >= 2, process)
+        os.killpg(process.pid, sent)
+        process.communicate(timeout=120)
+        assert process.returncode != 0
+        wait_until_gone(process.pid)
+    finally:
+        for left in in_session(process.pid):
+            left.kill()
+
+
+def other_ranks(session: int) -> list[psutil.Process]:
+    return [each for each in in_session(session) if each.environ().get("LOCAL_RANK") == "1"]
