@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hourglass.networks import Convolutional, Dense, Network, describe, load
+from hourglass.networks import Convolutional, Dense, Network
+from hourglass.weights import describe, load
 
 SIDES = range(1, 34)
 IMAGES = [

@@ -17,8 +17,8 @@ class Detector:
 
     def __init__(self, folder: Path) -> None:
         from hourglass.data.scaling import Scaling
-        from hourglass.networks import load
         from hourglass.threshold import Threshold
+        from hourglass.weights import load
 
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         self.dtype, self.feature_names = card["dtype"], card["feature_names"]

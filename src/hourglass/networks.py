@@ -1,19 +1,13 @@
 """The networks: plain modules that need torch alone, so that scoring never pays for the trainer."""
 
-import json
 import math
 from collections.abc import Sequence
-from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hourglass.errors import Refusal, one_line
+from hourglass.errors import Refusal
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -176,45 +170,3 @@ def _up(
         odd = tuple(1 - side % 2 for side in sides[i + 1])
         layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
     return layers
-
-
-# What a damaged or foreign file makes json, safetensors, torch and Python raise.
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
-
-
-def describe(network: Network) -> dict[str, Any]:
-    """Return the class path and constructor arguments that `load` builds the network from."""
-    kind = type(network)
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
-
-
-def load(description: Path, weights: Path) -> Network:
-    """Return the network that a `network.json` describes, with weights, in evaluation mode.
-
-    Only subclasses of Network are built, and safetensors holds no code: nothing that is loaded can
-    run any. Raises a Refusal where either file is missing or they do not fit together.
-    """
-    try:
-        spec = json.loads(description.read_text(encoding="utf-8"))
-        module, _, name = spec["class_path"].rpartition(".")
-        kind = getattr(import_module(module), name)
-        if not issubclass(kind, Network):
-            raise TypeError(f"{spec['class_path']} is no Network")
-        network: Network = kind(**spec["init_args"])
-        network.load_state_dict(load_file(weights))
-    except (*UNUSABLE, SafetensorError) as error:
-        reason = one_line(error)
-        raise Refusal(
-            f"{weights.parent} holds no usable network ({reason}); train it again."
-        ) from None
-    return network.eval().requires_grad_(False)
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Return the number of trained weights."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def best_device() -> torch.device:
-    """Return the first GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

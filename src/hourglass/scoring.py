@@ -8,9 +8,14 @@ from torch import Tensor
 
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
-from hourglass.networks import Network, best_device
+from hourglass.networks import Network
 
 BATCH_SIZE = 4096
+
+
+def best_device() -> torch.device:
+    """Return the first GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def scores(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:

@@ -39,7 +39,7 @@ class Recorder:
         )
 
     def tell(self, method: str, **arguments: Any) -> None:
-        """Have a method of `hourglass.recorder.Record` called, without waiting for it."""
+        """Have a method of `hourglass.mlflow_record.Record` called, without waiting for it."""
         assert self._child.stdin
         try:
             self._child.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")

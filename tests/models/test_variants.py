@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder
-from hourglass.networks import Network, describe, load
+from hourglass.networks import Network
+from hourglass.weights import describe, load
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 NOT_VARIANTS = {"__init__", "base"}

@@ -134,7 +134,9 @@ def test_epochs_that_the_recorder_had_not_written_yet_are_made_up_for(ready, und
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
     (recorder,) = (
-        child for child in psutil.Process(process.pid).children() if "recorder" in str(child.cmdline())
+        child
+        for child in psutil.Process(process.pid).children()
+        if "recorder" in str(child.cmdline())
     )
     recorder.send_signal(signal.SIGSTOP)
     at = epochs_kept(ready)

@@ -76,7 +76,9 @@ def _row(client: Any, run: Any) -> Row:
             for key in run.data.metrics
         },
         artifacts=frozenset(_artifacts(client, run.info.run_id)),
-        datasets=tuple((each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs),
+        datasets=tuple(
+            (each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs
+        ),
         models=tuple(each.model_id for each in run.outputs.model_outputs) if run.outputs else (),
     )
 
@@ -273,7 +275,9 @@ def test_the_model_has_a_signature_and_an_example(pyfunc):
 def test_the_model_gives_the_scores_of_the_file(workspace, pyfunc):
     expected = pd.read_parquet(workspace / "runs/digits/denoising/scores.parquet")
     expected = expected[expected.split == "test"]
-    found = pyfunc.predict(np.array(Prepared.open(workspace / "data/prepared/digits").split("test").x))
+    found = pyfunc.predict(
+        np.array(Prepared.open(workspace / "data/prepared/digits").split("test").x)
+    )
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-6)
     assert found.alarm.tolist() == expected.alarm.tolist()
 
@@ -660,5 +664,3 @@ def test_the_model_loads_where_the_package_is_not(workspace, first, tmp_path):
         MLFLOW_TRACKING_URI=f"sqlite:///{workspace}/mlflow.db",
     )  # fmt: skip
     assert found.stdout.splitlines()[-1] == "(2, 2)"
-
-

@@ -180,7 +180,7 @@ def test_metrics_are_those_of_scikit_learn_on_the_test_split(metrics, test_score
 def test_reconstruction_errors_are_those_of_the_saved_network(grid, cell, folder, metrics):
     import torch
 
-    from hourglass.networks import load
+    from hourglass.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     test = prepared.split("test")
@@ -220,8 +220,8 @@ def test_every_sample_outside_of_train_has_one_score(grid, cell, scores):
 
 @every_cell
 def test_no_score_of_a_sample_depends_on_the_others(grid, cell, folder, test_scores):
-    from hourglass.networks import load
     from hourglass.scoring import scores
+    from hourglass.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     network = load(folder / "network.json", folder / "weights.safetensors")

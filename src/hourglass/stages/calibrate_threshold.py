@@ -30,8 +30,8 @@ def calibrate_threshold(data: str, model: str) -> Path:
     calibrator = make_calibrator(params().calibration)
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
-        from hourglass.networks import load
         from hourglass.scoring import scores
+        from hourglass.weights import load
 
         normal = prepared.split("calibration").x
         threshold = calibrator(scores(load(description, weights), normal, prepared.scaling))

@@ -48,8 +48,10 @@ def compare() -> Path:
 def _cell_row(cell: Cell) -> dict[str, Any]:
     metrics = json.loads(cell.need("metrics.json", "evaluate").read_text(encoding="utf-8"))
     network = json.loads(cell.need("network.json", "train").read_text(encoding="utf-8"))
+    training = json.loads(cell.need("training.json", "train").read_text(encoding="utf-8"))
     threshold = Threshold.read(cell.need("threshold.json", "calibrate-threshold"))
-    return _row(cell.data, cell.model, network["init_args"]["latent_dim"], threshold, metrics)
+    row = _row(cell.data, cell.model, network["init_args"]["latent_dim"], threshold, metrics)
+    return row | {"parameters": training["parameters"]}
 
 
 def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def evaluate(data: str, model: str) -> Path:
     threshold = Threshold.read(cell.need("threshold.json", "calibrate-threshold"))
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
-        from hourglass.networks import load
+        from hourglass.weights import load
 
         network = load(
             cell.need("network.json", "train"), cell.need("weights.safetensors", "train")

@@ -53,6 +53,7 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
 
     from hourglass import training
     from hourglass.data.datamodule import DataModule
+    from hourglass.weights import parameter_count
 
     settings = resolve_cell(cell, prepared.sample_shape)
     pl.seed_everything(settings.seed, verbose=False)
@@ -68,6 +69,7 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
     if recorder:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
         summary = _summary(history.rows, seconds, samples)
+        summary["parameters"] = parameter_count(module.network)
         _write(cell, settings, module, history.rows, summary)
         recorder.tell("add", metrics=summary)
         recorder.tell("files", paths=training_record(cell)["files"])
@@ -118,8 +120,8 @@ def _write(
 ) -> None:
     from safetensors.torch import save
 
-    from hourglass.networks import describe
     from hourglass.training import load_checkpoint
+    from hourglass.weights import describe
 
     module.load_state_dict(load_checkpoint(cell.resume / "best.ckpt")["state_dict"])
     weights = {key: value.cpu().contiguous() for key, value in module.network.state_dict().items()}

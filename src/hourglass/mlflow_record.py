@@ -1,0 +1,221 @@
+"""The rows of MLflow's table of runs, and how a stage's facts get into them."""
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hourglass import environment
+from hourglass.mlflow_store import connect
+
+FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
+TOKEN = "hourglass.training"  # tag: the training itself, known before its run is
+STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
+
+
+class Record:
+    """Write one row of MLflow's table of runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.client, self.experiment_id = connect(root)
+        self.monitor: Any = None
+        self.run_id = ""
+        self.end_time: int | None = None  # of a run that had ended, which goes on having ended
+        self.known_steps: set[int] = set()
+        self.waiting: list[Any] = []  # metrics of epochs that were not written yet
+        self.written = 0.0
+
+    def train(self, token: str, name: str, params: dict[str, str], dataset: dict[str, Any]) -> None:
+        """Take up the run of a training, or open it; measure the system while it lasts."""
+        runs = self._search(TOKEN, token)
+        if runs:
+            self.run_id = runs[0].info.run_id
+            self.client.update_run(self.run_id, status="RUNNING")
+            history = self.client.get_metric_history(self.run_id, "validation_error")
+            self.known_steps = {point.step for point in history}
+        else:
+            self._open(name, {TOKEN: token}, params, dataset)
+        self._start_monitor(resume=bool(runs))
+
+    def resume(
+        self,
+        run_id: str,
+        name: str,
+        training: dict[str, Any],
+        dataset: dict[str, Any],
+        params: dict[str, str],
+        metrics: dict[str, float],
+    ) -> None:
+        """Add params and metrics to the row of a training, or to a new row that carries it along.
+
+        A new row is opened where the run is gone, or where all its rows already hold other values:
+        nothing is overwritten.
+        """
+        for run in self._rows(run_id):
+            if _agree(run.data.params, params) and _agree(run.data.metrics, metrics):
+                self.run_id, self.end_time = run.info.run_id, run.info.end_time
+                break
+        else:
+            self._open(name, {FIRST_RUN: run_id}, training["params"], dataset)
+            for row in training["history"]:
+                self.epoch(row)
+            self.flush()
+            self.add(metrics=training["metrics"])
+            self.files(training["files"])
+        self.add(params, metrics)
+
+    def _rows(self, run_id: str) -> Iterable[Any]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self.client.get_run(run_id)
+            first = [run] if run.info.lifecycle_stage == "active" else []
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            first = []
+        return [*first, *self._search(FIRST_RUN, run_id)]
+
+    def _search(self, tag: str, value: str) -> list[Any]:
+        condition = f"tags.`{tag}` = '{value}'"
+        return list(self.client.search_runs([self.experiment_id], condition))
+
+    def _open(
+        self, name: str, tags: dict[str, str], params: dict[str, str], dataset: dict[str, Any]
+    ) -> None:
+        run = self.client.create_run(
+            self.experiment_id, tags={**tags, **environment.tags()}, run_name=name
+        )
+        self.run_id = run.info.run_id
+        self.add(params)
+        self._log_dataset(dataset)
+        self.client.log_text(self.run_id, environment.installed(), "environment/requirements.txt")
+
+    def _log_dataset(self, dataset: dict[str, Any]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        entity = Dataset(
+            name=dataset["name"],
+            digest=dataset["digest"],
+            source_type="local",
+            source=json.dumps({"uri": dataset["source"]}),
+            profile=json.dumps(dataset["counts"]),
+        )
+        tags = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.run_id, [DatasetInput(entity, tags)])
+
+    def _start_monitor(self, resume: bool) -> None:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self.monitor = SystemMetricsMonitor(
+            self.run_id,
+            sampling_interval=2,
+            resume_logging=resume,
+            tracking_uri=self.client.tracking_uri,
+        )
+        self.monitor.start()
+
+    def row(self) -> str:
+        """Return the id of the run."""
+        return self.run_id
+
+    def epoch(self, values: dict[str, float]) -> None:
+        """Log one row of the history; an epoch that is known already is left as it is.
+
+        Short epochs are written together, once a second: each write locks the database.
+        """
+        from mlflow.entities import Metric
+
+        step, now = int(values["epoch"]), time.time()
+        if step not in self.known_steps:
+            self.waiting += [
+                Metric(key, value, int(now * 1000), step)
+                for key, value in values.items()
+                if key != "epoch"
+            ]
+        if now - self.written > 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the epochs that wait, in the batches of 1,000 metrics that MLflow takes."""
+        for start in range(0, len(self.waiting), 1000):
+            self.client.log_batch(self.run_id, self.waiting[start : start + 1000])
+        self.waiting, self.written = [], time.time()
+
+    def add(
+        self, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Log params and metrics in one batch."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            [Metric(key, value, now, 0) for key, value in (metrics or {}).items()],
+            [Param(key, value[:6000]) for key, value in (params or {}).items()],
+        )
+
+    def files(self, paths: list[str], folder: str | None = None) -> None:
+        """Upload files, and folders with what is in them."""
+        for path in map(Path, paths):
+            if path.is_dir():
+                self.client.log_artifacts(self.run_id, str(path), folder or path.name)
+            else:
+                self.client.log_artifact(self.run_id, str(path), folder)
+
+    def model(self, folder: str, card: dict[str, Any], example: str) -> None:
+        """Log the detector in `folder` as an MLflow model that loads from code, without pickle."""
+        import mlflow
+
+        from hourglass import mlflow_model
+
+        with mlflow.start_run(self.run_id, log_system_metrics=False):
+            mlflow.pyfunc.log_model(
+                name="detector",
+                loader_module=mlflow_model.__name__,
+                data_path=folder,
+                code_paths=[str(Path(__file__).parent)],
+                pip_requirements=mlflow_model.requirements(),
+                signature=mlflow_model.signature(card),
+                input_example=mlflow_model.example(card, Path(example)),
+            )
+
+    def trial(
+        self,
+        study: str,
+        number: int,
+        params: dict[str, str],
+        metrics: dict[str, float],
+        status: str,
+    ) -> None:
+        """Log one trial as a child of its study's run, each opened where it is not there yet."""
+        parents = self._search(STUDY, study)
+        if not parents:
+            self.client.create_run(
+                self.experiment_id, tags={STUDY: study}, run_name=f"tune {study}"
+            )
+            parents = self._search(STUDY, study)
+        self.run_id = parents[0].info.run_id
+        trial = self.client.create_run(
+            self.experiment_id,
+            tags={"mlflow.parentRunId": self.run_id, TRIAL: f"{study} {number}"},
+            run_name=f"trial {number}",
+        )
+        parent, self.run_id = self.run_id, trial.info.run_id
+        self.add(params, metrics)
+        self.client.set_terminated(self.run_id, status)
+        self.run_id = parent
+
+    def finish(self, status: str) -> None:
+        """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""
+        self.flush()
+        if self.monitor:
+            self.monitor.finish()
+        if self.run_id:
+            status = "FINISHED" if self.end_time else status
+            self.client.set_terminated(self.run_id, status, self.end_time)
+
+
+def _agree(recorded: dict[str, Any], given: dict[str, Any]) -> bool:
+    return all(recorded.get(key, value) == value for key, value in given.items())

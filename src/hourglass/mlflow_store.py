@@ -1,0 +1,68 @@
+"""Where MLflow keeps the record: the database at the project's root, or a server."""
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hourglass.errors import Refusal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "hourglass"
+
+# Before the import: MLflow reads them then. A dead server is reported in seconds, not minutes.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+
+def connect(root: Path) -> tuple["MlflowClient", str]:
+    """Return a client and the id of the experiment, made where it is not there yet.
+
+    Raises a Refusal where a server does not answer.
+    """
+    uri = tracking_uri(root)
+    if uri.startswith(("http://", "https://")):
+        _refuse_silent_server(uri)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    return client, _experiment(client, uri, root)
+
+
+def tracking_uri(root: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, or the database at the project's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').as_posix()}"
+
+
+def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    local = (root / "mlruns").as_uri() if uri.startswith("sqlite:") else None
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, local)
+        except MlflowException:  # another process was faster
+            found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage == "deleted":
+        raise Refusal(f"MLflow's experiment {name!r} was deleted; restore it in the UI.")
+    return found.experiment_id
+
+
+def _refuse_silent_server(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # It answers; whether it lets us in is for MLflow to say.
+    except OSError as error:
+        raise Refusal(
+            f"the MLflow server at {uri} does not answer ({error}); start it, or unset "
+            "MLFLOW_TRACKING_URI to record in ./mlflow.db."
+        ) from None
