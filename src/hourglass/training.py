@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import shutil
-import sys
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -15,59 +14,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
+from hourglass.callbacks import MONITOR, History, Progress
 from hourglass.data.datamodule import DataModule
-from hourglass.errors import Refusal
 from hourglass.files import write_json
 from hourglass.settings import CellSettings
 from hourglass.tracking import Recorder
-
-MONITOR = "validation_error"
-
-
-class History(Checkpoint):
-    """Keep one row an epoch, tell the recorder, and stop a training that turned NaN.
-
-    It is a Checkpoint only by type: Lightning calls those after the module has logged.
-    """
-
-    def __init__(self, name: str, recorder: Recorder | None) -> None:
-        self.name = name
-        self.recorder = recorder
-        self.rows: list[dict[str, float]] = []
-        self.learning_rate = 0.0
-
-    @property
-    def state_key(self) -> str:
-        """Return the key of the rows in a checkpoint."""
-        return "History"
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the rows of a checkpoint."""
-        self.rows = list(state_dict["rows"])
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the learning rate of the epoch that begins."""
-        self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch that ends."""
-        values = {key: float(trainer.callback_metrics[key]) for key in ("train_loss", MONITOR)}
-        for key, value in values.items():
-            if not math.isfinite(value):
-                raise Refusal(
-                    f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
-                    f"learning_rate (now {pl_module.learning_rate}) or check the data's scaling."
-                )
-        row = {"epoch": trainer.current_epoch, **values, "learning_rate": self.learning_rate}
-        self.rows.append(row)
-        if self.recorder:
-            self.recorder.tell("epoch", values=row)
 
 
 def resume_state(folder: Path, settings: CellSettings, data_sha256: str) -> dict[str, str]:
@@ -105,10 +58,7 @@ def make_trainer(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks = [EarlyStopping(MONITOR, 0.0, settings.training.patience), history, best]
-    terminal = sys.stderr.isatty()
-    if terminal:
-        callbacks.append(TQDMProgressBar(refresh_rate=20))
+    stopping = EarlyStopping(MONITOR, 0.0, settings.training.patience)
     options: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "deterministic": True,
@@ -118,10 +68,10 @@ def make_trainer(
         **(options | settings.trainer),
         max_epochs=settings.training.max_epochs,
         logger=False,
-        callbacks=callbacks,
+        callbacks=[stopping, Progress(history.name), history, best],
         default_root_dir=folder,
         enable_model_summary=False,
-        enable_progress_bar=terminal,
+        enable_progress_bar=False,
     )
     return trainer, history
 

@@ -2,18 +2,19 @@
 
 import os
 import signal
+from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 
 from .test_mlflow import TRAINING_CURVES, rows
-from .workspaces import PATIENT, Project, in_session, kill, wait_until
+from .workspaces import PATIENT, Project, kill, living_in, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 15
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
+TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2")
 MODELS = ("denoising", "convolutional", "undercomplete")
 
 
@@ -34,9 +35,9 @@ def run(project: Project, *command: str, **variables: str) -> None:
         _, errors = process.communicate(timeout=PATIENT)
         assert process.returncode == 0, errors
         assert errors == ""
-        assert in_session(process.pid) == []
+        assert living_in(project.folder) == []
     finally:
-        for left in in_session(process.pid):
+        for left in living_in(project.folder):
             left.kill()
 
 
@@ -122,9 +123,6 @@ def test_torchrun_is_one_row_and_detects_as_well(one, new_project):
     assert len(rows(project.folder)) == 1
 
 
-TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2")
-
-
 def test_torchrun_keeps_the_identity_of_the_process_that_records(new_project):
     """Else a killed training could not find its row again."""
     project = set_up(new_project(), 2)
@@ -155,7 +153,7 @@ def test_two_processes_go_on_after_a_kill(new_project, launcher):
     process = killed.start(*command)
     wait_until(lambda: epochs_kept(killed) >= 3, process)
     kill(process)
-    wait_until_gone(process.pid)
+    wait_for_end(killed.folder)
     kept = epochs_kept(killed)
     assert kept < EPOCHS, "the kill came too late to show anything"
     run(killed, *command)
@@ -164,11 +162,6 @@ def test_two_processes_go_on_after_a_kill(new_project, launcher):
     path = "runs/digits/denoising/weights.safetensors"
     assert (killed / path).read_bytes() == (whole / path).read_bytes()
     assert [row.status for row in rows(killed.folder)] == ["FINISHED"]
-
-
-def wait_until_gone(session: int) -> None:
-    _, alive = psutil.wait_procs(in_session(session), timeout=60)
-    assert not alive
 
 
 def test_a_last_batch_smaller_than_the_processes_does_no_harm(new_project):
@@ -187,7 +180,7 @@ def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, 
     command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "linear")
     process = project.start(*command)
     _, errors = process.communicate(timeout=PATIENT)
-    wait_until_gone(process.pid)
+    wait_for_end(project.folder)
     assert process.returncode != 0
     sentences = [line for line in errors.splitlines() if line.startswith("hourglass: ")]
     assert sentences
@@ -206,13 +199,13 @@ def test_where_one_process_dies_the_other_does_not_wait_forever(new_project):
     process = project.start("python", "src/hourglass", "train", "digits", "denoising")
     try:
         wait_until(lambda: epochs_kept(project) >= 2, process)
-        (other,) = other_ranks(process.pid)
+        (other,) = other_ranks(project)
         other.kill()
         process.communicate(timeout=120)
         assert process.returncode != 0
-        wait_until_gone(process.pid)
+        wait_for_end(project.folder)
     finally:
-        for left in in_session(process.pid):
+        for left in living_in(project.folder):
             left.kill()
 
 
@@ -227,11 +220,11 @@ def test_two_processes_stopped_politely_leave_none_behind(new_project, sent):
         os.killpg(process.pid, sent)
         process.communicate(timeout=120)
         assert process.returncode != 0
-        wait_until_gone(process.pid)
+        wait_for_end(project.folder)
     finally:
-        for left in in_session(process.pid):
+        for left in living_in(project.folder):
             left.kill()
 
 
-def other_ranks(session: int) -> list[psutil.Process]:
-    return [each for each in in_session(session) if each.environ().get("LOCAL_RANK") == "1"]
+def other_ranks(project: Project) -> list[Any]:
+    return [each for each in living_in(project.folder) if each.environ().get("LOCAL_RANK") == "1"]

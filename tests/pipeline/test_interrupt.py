@@ -9,11 +9,10 @@ from subprocess import Popen
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 
 from .test_mlflow import TRAINING_CURVES, rows
-from .workspaces import Project, kill, wait_until
+from .workspaces import Project, children, kill, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -133,11 +132,7 @@ def test_epochs_that_the_recorder_had_not_written_yet_are_made_up_for(ready, und
     """A slow server, or a busy database: the training is ahead of its record when it is killed."""
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
-    (recorder,) = (
-        child
-        for child in psutil.Process(process.pid).children()
-        if "recorder" in str(child.cmdline())
-    )
+    (recorder,) = (child for child in children(process) if "recorder" in str(child.cmdline()))
     recorder.send_signal(signal.SIGSTOP)
     at = epochs_kept(ready)
     wait_until(lambda: epochs_kept(ready) >= at + 5, process)
@@ -152,10 +147,9 @@ def test_only_the_training_process_is_killed(ready, undisturbed):
     """As the kernel does where memory runs out: the recorder lives on and ends by itself."""
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
-    recorders = psutil.Process(process.pid).children()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert not psutil.wait_procs(recorders, timeout=60)[1]
+    wait_for_end(ready.folder)
     ready.hourglass("train", "digits", "denoising")
     assert_same_outcome(ready, undisturbed)
     assert_one_whole_row(ready)
@@ -283,4 +277,4 @@ def test_a_killed_stage_leaves_no_half_written_file(ready, verb, tmp_path):
             if path.is_file() and not unfinished and path.name != "timing.json":
                 assert path.read_bytes() == expected.read_bytes(), path
     ready.hourglass(verb, "digits", "denoising")
-    assert not [path for path in (ready / CELL).rglob(".*")], "what a kill left is still there"
+    assert not list((ready / CELL).rglob(".*")), "what a kill left is still there"

@@ -4,7 +4,7 @@ import itertools
 import json
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +210,7 @@ def test_the_threshold_is_the_quantile_of_the_calibration_scores(folder, scores)
 def test_every_sample_outside_of_train_has_one_score(grid, cell, scores):
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     for name in ("validation", "calibration", "tuning", "test"):
-        part = prepared.split(name)  # type: ignore[arg-type]
+        part = prepared.split(name)
         found = scores[scores.split == name]
         assert found.id.tolist() == part.id.tolist()
         assert found.label.tolist() == part.label.tolist()
@@ -348,7 +348,7 @@ def test_pca_in_the_leaderboard_is_scikit_learns(grid, leaderboard):
             prepared.scaling(np.asarray(prepared.split(name).x, np.float64)).reshape(
                 len(prepared.split(name).x), -1
             )
-            for name in ("train", "test")  # type: ignore[attr-defined]
+            for name in ("train", "test")
         )
         pca = PCA(row["latent_dim"], svd_solver="full").fit(train)
         error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean(1)
@@ -468,7 +468,7 @@ def configure(folder: Path, name: str, class_path: str, init_args: dict[str, Any
     return name
 
 
-OWN = {
+OWN: dict[str, tuple[Callable[..., str], dict[str, Any]]] = {
     "table": (own_table, {"label": "kind", "normal": "good"}),
     "table without labels": (own_table, {"drop": ["kind"]}),
     "images": (own_images, {"normal": "good"}),

@@ -9,16 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import yaml
 
-from hourglass.recorder import Record
+from hourglass.mlflow_record import Record
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
@@ -93,7 +93,7 @@ class Project:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=environment(**variables),
+            env=environment(DVC_SITE_CACHE_DIR=f"{self.folder}.cache", **variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -145,22 +145,37 @@ def copy_repository(folder: Path) -> Project:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process and all of its session, as `kill -9` does, and wait for its end."""
+    """Kill a process and all that it started, as `kill -9` does, and wait for their end."""
+    started = psutil.Process(process.pid).children(recursive=True)  # torchrun's have own groups
     os.killpg(process.pid, signal.SIGKILL)
+    for each in started:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
     process.communicate()
-    for each in in_session(process.pid):  # processes that made a group of their own
-        each.kill()
+    psutil.wait_procs(started, timeout=60)
 
 
-def in_session(session: int) -> list[psutil.Process]:
-    """Return the live processes of a session."""
+def living_in(folder: Path) -> list[psutil.Process]:
+    """Return the live processes whose working folder is `folder` or below it."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(
+                folder
+            ):
                 found.append(process)
-        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            continue
+    return found
+
+
+def wait_for_end(folder: Path) -> None:
+    """Wait until no process works in a folder any more."""
+    _, alive = psutil.wait_procs(living_in(folder), timeout=PATIENT)
+    assert not alive
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the processes that a process started."""
+    found: list[psutil.Process] = psutil.Process(process.pid).children()
     return found
 
 
