@@ -30,6 +30,11 @@ class Threshold:
             raise ValueError("scores hold NaN, which is neither normal nor an anomaly")
         return np.asarray(scores) > self.value
 
+    def params(self) -> dict[str, str]:
+        """Return what tells one calibration of a model from another, as MLflow params."""
+        settings = {f"threshold_{key}": str(value) for key, value in self.settings.items()}
+        return {"threshold_method": self.method, **settings}
+
     def write(self, path: Path) -> None:
         """Write the threshold as JSON, beside the weights and never inside them."""
         write_json(path, asdict(self))

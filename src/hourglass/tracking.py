@@ -55,6 +55,20 @@ class Recorder:
         self.tell(method, **arguments)
         return self._answer()
 
+    def resume(
+        self, cell: Cell, card: dict[str, Any], params: dict[str, str], metrics: dict[str, float]
+    ) -> None:
+        """Add params and metrics to the cell's row, or to a new one that carries the training."""
+        self.tell(
+            "resume",
+            run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
+            name=cell.name,
+            training=training_record(cell),
+            dataset=dataset(card),
+            params=params,
+            metrics=metrics,
+        )
+
     def _answer(self) -> Any:
         assert self._child.stdout
         for line in self._child.stdout:

@@ -9,7 +9,7 @@ from hourglass.configuration import build
 from hourglass.data.packed import Prepared
 from hourglass.settings import params
 from hourglass.threshold import Calibrator, Threshold
-from hourglass.tracking import Recorder, dataset, training_record
+from hourglass.tracking import Recorder
 from hourglass.workspace import Cell
 
 
@@ -52,15 +52,7 @@ def _record(
     recorder: Recorder, cell: Cell, prepared: Prepared, threshold: Threshold, folder: Path
 ) -> None:
     """Add the threshold and the detector it makes to the cell's row in MLflow."""
-    recorder.tell(
-        "resume",
-        run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
-        name=cell.name,
-        training=training_record(cell),
-        dataset=dataset(prepared.card),
-        params=threshold_params(threshold),
-        metrics={"threshold": threshold.value},
-    )
+    recorder.resume(cell, prepared.card, threshold.params(), {"threshold": threshold.value})
     for name in ("weights.safetensors", "network.json"):
         shutil.copy(cell / name, folder)
     shutil.copy(prepared.folder / "card.json", folder)
@@ -68,9 +60,3 @@ def _record(
     example = prepared.folder / "calibration" / "x.npy"
     recorder.tell("model", folder=str(folder), card=prepared.card, example=str(example))
     recorder.ask("row")
-
-
-def threshold_params(threshold: Threshold) -> dict[str, str]:
-    """Return the MLflow params that tell one calibration of a training from another."""
-    settings = {f"threshold_{key}": str(value) for key, value in threshold.settings.items()}
-    return {"threshold_method": threshold.method, **settings}

@@ -10,9 +10,8 @@ import numpy as np
 from hourglass.data.packed import Prepared, Samples
 from hourglass.data.splits import SPLITS
 from hourglass.files import whole_file, whole_folder, write_json
-from hourglass.stages.calibrate_threshold import threshold_params
 from hourglass.threshold import Threshold
-from hourglass.tracking import Recorder, dataset, training_record
+from hourglass.tracking import Recorder
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
@@ -43,15 +42,8 @@ def evaluate(data: str, model: str) -> Path:
             cell.need("network.json", "train"), cell.need("weights.safetensors", "train")
         )
         metrics = _measure(cell, prepared, network, threshold)
-        recorder.tell(
-            "resume",
-            run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
-            name=cell.name,
-            training=training_record(cell),
-            dataset=dataset(prepared.card),
-            params=threshold_params(threshold),
-            metrics={"threshold": threshold.value, **metrics},
-        )
+        found = {"threshold": threshold.value, **metrics}
+        recorder.resume(cell, prepared.card, threshold.params(), found)
         names = ("figures", "metrics.json", "roc.csv", "precision_recall.csv", "timing.json")
         recorder.tell("files", paths=[str(cell / name) for name in names])
         recorder.ask("row")
