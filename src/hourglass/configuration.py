@@ -1,6 +1,7 @@
 """YAML files against the constructors they configure: every key and type is checked."""
 
 import difflib
+import inspect
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +55,8 @@ def import_class(class_path: str, base: type, where: str) -> type:
         raise Refusal(f"{where}: class_path {class_path!r} cannot be imported.") from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise Refusal(f"{where}: class_path {class_path!r} is no {base.__name__}.")
+    if inspect.isabstract(found):
+        raise Refusal(f"{where}: class_path {class_path!r} is abstract; name a class of its kind.")
     return found
 
 

@@ -23,7 +23,7 @@ class Detector:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         self.dtype, self.feature_names = card["dtype"], card["feature_names"]
         self.scaling = Scaling.from_dict(card["scaling"])
-        self.network = load(folder / "network.json", folder / "weights.safetensors")
+        self.network = load(folder)
         self.threshold = Threshold.read(folder / "threshold.json")
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":

@@ -61,7 +61,7 @@ class Recorder:
         """Add params and metrics to the cell's row, or to a new one that carries the training."""
         self.tell(
             "resume",
-            run_id=cell.need("run_id", "train").read_text(encoding="utf-8").strip(),
+            run_id=(cell / "run_id").read_text(encoding="utf-8").strip(),
             name=cell.name,
             training=training_record(cell),
             dataset=dataset(card),
@@ -110,12 +110,12 @@ def settings_params(settings: dict[str, Any]) -> dict[str, str]:
 
 def training_record(cell: Cell) -> dict[str, Any]:
     """Return what `train` recorded, from its files, so that a new row can carry it along."""
-    settings = yaml.safe_load(cell.need("settings.yaml", "train").read_text(encoding="utf-8"))
-    with cell.need("history.csv", "train").open(encoding="utf-8") as file:
+    settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
+    with (cell / "history.csv").open(encoding="utf-8") as file:
         history = [
             {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
         ]
-    summary = json.loads(cell.need("training.json", "train").read_text(encoding="utf-8"))
+    summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
     return {
         "params": settings_params(settings),
         "history": history,

@@ -15,9 +15,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hourglass.callbacks import MONITOR, History, Progress
 from hourglass.data.datamodule import DataModule
+from hourglass.errors import Refusal, one_line
 from hourglass.files import write_json
 from hourglass.settings import CellSettings
 from hourglass.tracking import Recorder
@@ -64,7 +66,7 @@ def make_trainer(
         "deterministic": True,
         "use_distributed_sampler": False,
     }
-    trainer = pl.Trainer(
+    trainer = _trainer(
         **(options | settings.trainer),
         max_epochs=settings.training.max_epochs,
         logger=False,
@@ -74,6 +76,16 @@ def make_trainer(
         enable_progress_bar=False,
     )
     return trainer, history
+
+
+def _trainer(**arguments: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(**arguments)
+    except (MisconfigurationException, ValueError) as error:
+        raise Refusal(
+            f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "
+            "in params.yaml or change its file in configs/trainer."
+        ) from None
 
 
 def fit(trainer: pl.Trainer, history: History, module: pl.LightningModule, data: DataModule) -> int:

@@ -27,23 +27,21 @@ def describe(network: Network) -> dict[str, Any]:
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
 
 
-def load(description: Path, weights: Path) -> Network:
-    """Return the network that a `network.json` describes, with weights, in evaluation mode.
+def load(folder: Path) -> Network:
+    """Return the network of a cell's folder, with its weights, in evaluation mode.
 
     Only subclasses of Network are built, and safetensors holds no code: nothing that is loaded can
     run any. Raises a Refusal where either file is missing or they do not fit together.
     """
     try:
-        spec = json.loads(description.read_text(encoding="utf-8"))
+        spec = json.loads((folder / "network.json").read_text(encoding="utf-8"))
         module, _, name = spec["class_path"].rpartition(".")
         kind = getattr(import_module(module), name)
         if not issubclass(kind, Network):
             raise TypeError(f"{spec['class_path']} is no Network")
         network: Network = kind(**spec["init_args"])
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(folder / "weights.safetensors"))
     except (*UNUSABLE, SafetensorError) as error:
         reason = one_line(error)
-        raise Refusal(
-            f"{weights.parent} holds no usable network ({reason}); train it again."
-        ) from None
+        raise Refusal(f"{folder} holds no usable network ({reason}); train it again.") from None
     return network.eval().requires_grad_(False)

@@ -10,6 +10,15 @@ from hourglass.errors import Refusal
 # Relative: a stage works in the current folder, which `dvc exp run --temp` makes a copy.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
+# What `train` writes to a cell's folder.
+TRAINED = (
+    "weights.safetensors",
+    "network.json",
+    "settings.yaml",
+    "history.csv",
+    "training.json",
+    "run_id",
+)
 LEADERBOARD = Path("reports/leaderboard.csv")
 
 
@@ -72,6 +81,11 @@ class Cell:
     def __truediv__(self, file: str) -> Path:
         """Return the path of one of the cell's files."""
         return self.folder / file
+
+    def need_training(self) -> None:
+        """Raise a Refusal where `train` has not left all of its files."""
+        for file in TRAINED:
+            self.need(file, "train")
 
     def need(self, file: str, stage: str) -> Path:
         """Return the path of a file that an earlier stage wrote.

@@ -157,7 +157,7 @@ def test_a_saved_variant_scores_the_same_to_the_bit_without_its_module(module, x
     train(module, x, 2)
     write_json(tmp_path / "network.json", describe(module.network))
     save_file(module.network.state_dict(), tmp_path / "weights.safetensors")
-    network = load(tmp_path / "network.json", tmp_path / "weights.safetensors")
+    network = load(tmp_path)
     assert torch.equal(network.score(x), module.score(x))
 
 

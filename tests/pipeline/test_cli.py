@@ -12,7 +12,7 @@ ON_A_CELL = ("train", "calibrate-threshold", "evaluate", "tune")
 MISSING = {
     "train": "hourglass prepare digits",
     "calibrate-threshold": "hourglass train digits linear",
-    "evaluate": "hourglass calibrate-threshold digits linear",
+    "evaluate": "hourglass train digits linear",
     "compare": "hourglass evaluate digits linear",
 }
 
@@ -153,7 +153,7 @@ def test_an_unknown_variant_is_refused_with_those_there_are(prepared):
         ("configs/trainer/cpu.yaml", "acelerator: cpu", "acelerator"),
         ("configs/trainer/cpu.yaml", "accelerator: abacus", "abacus"),
         ("configs/trainer/cpu.yaml", "{accelerator: gpu, devices: 64}", "gpu"),
-        ("params.yaml", "data: [digits]", "models"),
+        ("params.yaml", "data: [digits]", "required"),
         ("params.yaml", "sead: 1", "sead"),
     ],
 )

@@ -185,7 +185,7 @@ def test_reconstruction_errors_are_those_of_the_saved_network(grid, cell, folder
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     test = prepared.split("test")
     x = torch.from_numpy(prepared.scaling(np.asarray(test.x))).float()
-    network = load(folder / "network.json", folder / "weights.safetensors")
+    network = load(folder)
     with torch.inference_mode():
         errors = ((network(x) - x) ** 2).flatten(1).mean(1).double().numpy()
     assert metrics["reconstruction_error_normal"] == pytest.approx(errors[~test.anomaly].mean())
@@ -224,7 +224,7 @@ def test_no_score_of_a_sample_depends_on_the_others(grid, cell, folder, test_sco
     from hourglass.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
-    network = load(folder / "network.json", folder / "weights.safetensors")
+    network = load(folder)
     alone = scores(network, prepared.split("test").x[:1], prepared.scaling)
     assert alone[0] == pytest.approx(test_scores.score.iloc[0], rel=1e-5)
 

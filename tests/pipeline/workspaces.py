@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]
 import yaml
 
 from hourglass.mlflow_record import Record
+from hourglass.tracking import Recorder
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
@@ -189,12 +190,12 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.02)
 
 
-@dataclass
-class FakeRecorder:
+class FakeRecorder(Recorder):
     """Keep in memory what the stages tell; check that the real one would understand it."""
 
-    log: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.log: list[tuple[str, dict[str, Any]]] = []
+        self.statuses: list[str] = []
 
     def __call__(self) -> "FakeRecorder":
         """Stand in for the class as well: one record over all stages."""
@@ -214,9 +215,6 @@ class FakeRecorder:
         """Return the arguments of all calls of a method."""
         return [arguments for name, arguments in self.log if name == method]
 
-    def __enter__(self) -> "FakeRecorder":
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -226,7 +224,7 @@ class FakeRecorder:
         self.statuses.append("FAILED" if kind else "FINISHED")
 
 
-class DirectRecorder:
+class DirectRecorder(Recorder):
     """Call the real record in this process: MLflow is imported once, not once a stage."""
 
     def __init__(self) -> None:
@@ -239,9 +237,6 @@ class DirectRecorder:
     def ask(self, method: str, **arguments: Any) -> Any:
         """Call a method and return its result."""
         return getattr(self.record, method)(**json.loads(json.dumps(arguments)))
-
-    def __enter__(self) -> "DirectRecorder":
-        return self
 
     def __exit__(
         self,

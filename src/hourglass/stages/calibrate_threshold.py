@@ -24,9 +24,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    weights, description = (
-        cell.need(name, "train") for name in ("weights.safetensors", "network.json")
-    )
+    cell.need_training()
     calibrator = make_calibrator(params().calibration)
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
@@ -34,7 +32,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
         from hourglass.weights import load
 
         normal = prepared.split("calibration").x
-        threshold = calibrator(scores(load(description, weights), normal, prepared.scaling))
+        threshold = calibrator(scores(load(cell.folder), normal, prepared.scaling))
         with tempfile.TemporaryDirectory() as folder:
             _record(recorder, cell, prepared, threshold, Path(folder))
         threshold.write(cell / "threshold.json")

@@ -22,10 +22,11 @@ SHOWN = {"images": 10, "features": 4}  # samples a row of a figure
 
 
 def evaluate(data: str, model: str) -> Path:
-    """Measure a calibrated detector on the test split, which no other stage reads.
+    """Measure a calibrated detector on the test split.
 
-    Writes to runs/<data>/<model>/: metrics.json, scores.parquet (sample id, split, label, score,
-    alarm), roc.csv, precision_recall.csv, figures/ and timing.json.
+    No stage before it reads that split. Writes to runs/<data>/<model>/: metrics.json,
+    scores.parquet (sample id, split, label, score, alarm), roc.csv, precision_recall.csv, figures/
+    and timing.json.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -33,14 +34,13 @@ def evaluate(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
+    cell.need_training()
     threshold = Threshold.read(cell.need("threshold.json", "calibrate-threshold"))
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         from hourglass.weights import load
 
-        network = load(
-            cell.need("network.json", "train"), cell.need("weights.safetensors", "train")
-        )
+        network = load(cell.folder)
         metrics = _measure(cell, prepared, network, threshold)
         found = {"threshold": threshold.value, **metrics}
         recorder.resume(cell, prepared.card, threshold.params(), found)
@@ -68,7 +68,7 @@ def _measure(
     }
     _write_scores(cell, prepared, network, threshold, scores)
     _write_pictures(cell, prepared, network, threshold, scores, found)
-    training = json.loads(cell.need("training.json", "train").read_text(encoding="utf-8"))
+    training = json.loads((cell / "training.json").read_text(encoding="utf-8"))
     speed = {"seconds": seconds, "samples_per_second": len(scores) / seconds}
     write_json(cell / "timing.json", {"train": training, "score": speed})
     write_json(cell / "metrics.json", found)

@@ -58,9 +58,10 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
     settings = resolve_cell(cell, prepared.sample_shape)
     pl.seed_everything(settings.seed, verbose=False)
     module = _module(settings)
+    # Whatever is refused is refused before a run is opened.
+    trainer, history = training.make_trainer(settings, cell.resume, recorder)
     state = training.resume_state(cell.resume, settings, prepared.card["sha256"])
     run_id = _open_run(recorder, cell, prepared, settings, state["token"]) if recorder else ""
-    trainer, history = training.make_trainer(settings, cell.resume, recorder)
     start = time.perf_counter()
     new_epochs = training.fit(
         trainer, history, module, DataModule(cell.data, settings.training.batch_size, settings.seed)
