@@ -170,6 +170,9 @@ class Record:
 
         from hourglass import mlflow_model
 
+        outputs = self.client.get_run(self.run_id).outputs
+        if outputs and outputs.model_outputs:
+            return  # the same training, calibrated the same way before
         with mlflow.start_run(self.run_id, log_system_metrics=False):
             mlflow.pyfunc.log_model(
                 name="detector",
@@ -212,6 +215,10 @@ class Record:
         self.flush()
         if self.monitor:
             self.monitor.finish()
+            # However short the training was, it is measured once.
+            self.monitor.collect_metrics()
+            self.monitor.publish_metrics(self.monitor.aggregate_metrics())
+            self.monitor.mlflow_logger.flush()
         if self.run_id:
             status = "FINISHED" if self.end_time else status
             self.client.set_terminated(self.run_id, status, self.end_time)

@@ -7,9 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.data.packed import Prepared
+from hourglass.data.packed import Prepared, Split
 from hourglass.data.scaling import Scaling
-from hourglass.data.splits import Split
 from hourglass.errors import Refusal
 from hourglass.workspace import prepared_folder
 

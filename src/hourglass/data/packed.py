@@ -3,13 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from hourglass.data.scaling import Scaling
-from hourglass.data.splits import SPLITS, Split
 from hourglass.errors import Refusal
+
+Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,12 @@
 
 import dataclasses
 import math
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from hourglass.data.base import Fractions, Raw
+from hourglass.data.packed import SPLITS, Split
 from hourglass.errors import Refusal
-
-Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:

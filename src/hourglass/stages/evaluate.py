@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hourglass.data.packed import Prepared, Samples
-from hourglass.data.splits import SPLITS
+from hourglass.data.packed import SPLITS, Prepared, Samples
 from hourglass.files import whole_file, whole_folder, write_json
 from hourglass.threshold import Threshold
 from hourglass.tracking import Recorder

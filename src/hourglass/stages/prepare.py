@@ -10,9 +10,9 @@ import numpy as np
 from hourglass.configuration import Yaml, build
 from hourglass.data import packed
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.packed import Samples
+from hourglass.data.packed import Samples, Split
 from hourglass.data.scaling import Scaling
-from hourglass.data.splits import Split, split
+from hourglass.data.splits import split
 from hourglass.files import whole_folder
 from hourglass.settings import data_config, params
 from hourglass.workspace import CONFIGS, prepared_folder, raw_folder
