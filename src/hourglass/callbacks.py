@@ -1,6 +1,7 @@
 """What happens beside a training: its history, and the line a person watches."""
 
 import math
+import signal
 from typing import Any
 
 import pytorch_lightning as pl
@@ -37,6 +38,16 @@ class History(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
+
+    def tell_again(self) -> None:
+        """Tell the recorder the epochs of a checkpoint: a kill may have lost some."""
+        if self.recorder:
+            for row in self.rows:
+                self.recorder.tell("epoch", values=row)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let SIGTERM end the process at once, with its status: the next run goes on from here."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the learning rate of the epoch that begins."""

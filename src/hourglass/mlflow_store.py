@@ -3,8 +3,11 @@
 import os
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from hourglass.errors import Refusal
 
@@ -31,8 +34,10 @@ def connect(root: Path) -> tuple["MlflowClient", str]:
     import mlflow
 
     mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient(uri)
-    return client, _experiment(client, uri, root)
+    # Stages that start at once on an empty database would each create its tables.
+    with FileLock(root / "mlflow.db.lock") if uri.startswith("sqlite:") else nullcontext():
+        client = mlflow.MlflowClient(uri)
+        return client, _experiment(client, uri, root)
 
 
 def tracking_uri(root: Path) -> str:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+import pickle
 import shutil
+import sys
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -92,9 +94,10 @@ def fit(trainer: pl.Trainer, history: History, module: pl.LightningModule, data:
     """Train from the last epoch that was kept, if any, until the end; return the new epochs."""
     last = Path(trainer.default_root_dir) / "last.ckpt"
     known = 0
-    if last.exists():
-        state = load_checkpoint(last)
+    state = _last_state(last)
+    if state:
         history.load_state_dict(state["callbacks"][history.state_key])
+        history.tell_again()
         known = len(history.rows)
         if _complete(state, trainer.max_epochs or 0):
             return 0
@@ -102,6 +105,16 @@ def fit(trainer: pl.Trainer, history: History, module: pl.LightningModule, data:
         path = last if known else None
         trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     return len(history.rows) - known
+
+
+def _last_state(last: Path) -> dict[str, Any] | None:
+    """Return the checkpoint of the last epoch; a damaged one is removed, to begin anew."""
+    try:
+        return load_checkpoint(last) if last.exists() else None
+    except (RuntimeError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
+        print(f"{last} is damaged ({one_line(error)}): training begins anew", file=sys.stderr)
+        last.unlink()
+        return None
 
 
 @contextmanager

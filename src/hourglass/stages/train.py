@@ -12,6 +12,7 @@ import yaml
 
 from hourglass.configuration import construct, import_class
 from hourglass.data.packed import Prepared
+from hourglass.errors import Refusal
 from hourglass.files import whole_file, write_json, write_text
 from hourglass.settings import CellSettings, resolve_cell
 from hourglass.tracking import Recorder, dataset, settings_params, training_record
@@ -36,7 +37,10 @@ def train(data: str, model: str) -> Path:
     cell = Cell(data, model)
     prepared = Prepared.open(cell.prepared)
     if not _is_main_process():
-        _fit(cell, prepared, None)
+        try:
+            _fit(cell, prepared, None)
+        except Refusal:
+            raise SystemExit(1) from None  # rank 0 says why
         return cell.folder
     with Recorder() as recorder:
         _fit(cell, prepared, recorder)
