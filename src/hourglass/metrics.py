@@ -12,6 +12,17 @@ from sklearn.metrics import (
 from hourglass.threshold import Threshold
 
 
+def summary(
+    scores: np.ndarray, errors: np.ndarray, anomaly: np.ndarray, threshold: Threshold
+) -> dict[str, float]:
+    """Return all that `metrics.json` and the leaderboard say of a detector."""
+    return {
+        **detection(scores, anomaly),
+        **at_threshold(scores, anomaly, threshold),
+        **reconstruction_error(errors, anomaly),
+    }
+
+
 def detection(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
     """Return what needs no threshold: AUROC, average precision and the prevalence it depends on.
 

@@ -26,8 +26,21 @@ class Record:
         self.waiting: list[Any] = []  # metrics of epochs that were not written yet
         self.written = 0.0
 
-    def train(self, token: str, name: str, params: dict[str, str], dataset: dict[str, Any]) -> None:
-        """Take up the run of a training, or open it; measure the system while it lasts."""
+    def train(
+        self,
+        token: str,
+        replaced: str,
+        name: str,
+        params: dict[str, str],
+        dataset: dict[str, Any],
+    ) -> None:
+        """Take up the run of a training, or open it; measure the system while it lasts.
+
+        The run of a killed training that this one has `replaced` is marked as killed.
+        """
+        for run in self._search(TOKEN, replaced) if replaced else []:
+            if run.info.status == "RUNNING":
+                self.client.set_terminated(run.info.run_id, "KILLED")
         runs = self._search(TOKEN, token)
         if runs:
             self.run_id = runs[0].info.run_id
@@ -84,10 +97,7 @@ class Record:
     def _open(
         self, name: str, tags: dict[str, str], params: dict[str, str], dataset: dict[str, Any]
     ) -> None:
-        run = self.client.create_run(
-            self.experiment_id, tags={**tags, **environment.tags()}, run_name=name
-        )
-        self.run_id = run.info.run_id
+        self.run_id = self._create(name, {**tags, **environment.tags()}).info.run_id
         self.add(params)
         self._log_dataset(dataset)
         self.client.log_text(self.run_id, environment.installed(), "environment/requirements.txt")
@@ -194,21 +204,15 @@ class Record:
     ) -> None:
         """Log one trial as a child of its study's run, each opened where it is not there yet."""
         parents = self._search(STUDY, study)
-        if not parents:
-            self.client.create_run(
-                self.experiment_id, tags={STUDY: study}, run_name=f"tune {study}"
-            )
-            parents = self._search(STUDY, study)
-        self.run_id = parents[0].info.run_id
-        trial = self.client.create_run(
-            self.experiment_id,
-            tags={"mlflow.parentRunId": self.run_id, TRIAL: f"{study} {number}"},
-            run_name=f"trial {number}",
-        )
-        parent, self.run_id = self.run_id, trial.info.run_id
+        parent = parents[0] if parents else self._create(f"tune {study}", {STUDY: study})
+        tags = {"mlflow.parentRunId": parent.info.run_id, TRIAL: f"{study} {number}"}
+        self.run_id = self._create(f"trial {number}", tags).info.run_id
         self.add(params, metrics)
         self.client.set_terminated(self.run_id, status)
-        self.run_id = parent
+        self.run_id = parent.info.run_id
+
+    def _create(self, name: str, tags: dict[str, str]) -> Any:
+        return self.client.create_run(self.experiment_id, tags=tags, run_name=name)
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""

@@ -41,8 +41,12 @@ def connect(root: Path) -> tuple["MlflowClient", str]:
 
 
 def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or the database at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').as_posix()}"
+    """Return MLFLOW_TRACKING_URI, or the database at the project's root.
+
+    Where another stage or the UI is writing to that, wait a minute for it, not sqlite's 5 seconds.
+    """
+    own = f"sqlite:///{(root / 'mlflow.db').as_posix()}?timeout=60"
+    return os.environ.get("MLFLOW_TRACKING_URI") or own
 
 
 def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:

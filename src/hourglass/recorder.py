@@ -5,6 +5,7 @@ being one of `hourglass.mlflow_record.Record`, and answers only where the caller
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -30,6 +31,8 @@ def main() -> None:
         if call["method"] in ANSWERED:
             answer = {"refusal": refusal} if refusal else {"result": result}
             print(json.dumps(answer), file=answers, flush=True)
+    sys.stderr.flush()
+    os._exit(0)  # all is written; to take MLflow and torch apart would cost a stage a second
 
 
 def _attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, str]:

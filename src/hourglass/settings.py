@@ -72,6 +72,11 @@ def data_config(data: str) -> Yaml:
     return read(CONFIGS / "data" / f"{checked(data)}.yaml", keys)
 
 
+def model_config(model: str) -> Yaml:
+    """Return configs/model/<model>.yaml."""
+    return read(CONFIGS / "model" / f"{checked(model)}.yaml", ("class_path", "init_args"))
+
+
 def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     """Return the settings of a cell: what suits the data set, then what makes the variant.
 
@@ -83,12 +88,11 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     from hourglass.models.base import LitAutoencoder
 
     own, shared = params(), data_config(cell.data)
-    path = CONFIGS / "model" / f"{cell.model}.yaml"
-    variant = read(path, ("class_path", "init_args"))
-    kind = import_class(variant.get("class_path", ""), LitAutoencoder, path.as_posix())
+    path, variant = f"configs/model/{cell.model}.yaml", model_config(cell.model)
+    kind = import_class(variant.get("class_path", ""), LitAutoencoder, path)
     suited = suited_to(kind, shared.get("model"), f"configs/data/{cell.data}.yaml, model")
-    where = f"{path.as_posix()} on {cell.data}"
-    init_args = suited | mapping(variant.get("init_args"), f"{path.as_posix()}, init_args")
+    where = f"{path} on {cell.data}"
+    init_args = suited | mapping(variant.get("init_args"), f"{path}, init_args")
     source = f"configs/data/{cell.data}.yaml, training"
     training = resolve(Training, shared.get("training"), source)
     return CellSettings(

@@ -1,51 +1,42 @@
-"""The Trainer of one cell: progress that survives a kill, and the best weights."""
+"""The training of one cell: module and Trainer from settings, epochs that survive a kill."""
 
-import hashlib
-import json
 import math
-import pickle
-import shutil
-import sys
-import uuid
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from hourglass.callbacks import MONITOR, History, Progress
+from hourglass.callbacks import (
+    EpochCheckpoint,
+    History,
+    NoProfiler,
+    PatientStopping,
+    Progress,
+)
+from hourglass.configuration import construct, import_class
 from hourglass.data.datamodule import DataModule
 from hourglass.errors import Refusal, one_line
-from hourglass.files import write_json
+from hourglass.models.base import LitAutoencoder
+from hourglass.resuming import complete, last_epoch, load_checkpoint
 from hourglass.settings import CellSettings
 from hourglass.tracking import Recorder
 
 
-def resume_state(folder: Path, settings: CellSettings, data_sha256: str) -> dict[str, str]:
-    """Return the identity of a training: taken up from `folder` if nothing has changed since.
+def make_module(settings: CellSettings) -> LitAutoencoder:
+    """Return the cell's variant, its weights drawn from the seed.
 
-    What changed may be a setting, the data, a version or this package's code; then the folder is
-    emptied and a new identity is written.
+    Raises a Refusal where the variant does not take the settings or the data set.
     """
-    digest = hashlib.sha256(f"{asdict(settings)}{data_sha256}{torch.__version__}".encode())
-    package = Path(__file__).parent
-    for source in sorted(package.rglob("*.py")):
-        digest.update(source.read_bytes())
-    path = folder / "state.json"
-    if path.exists():
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if state["digest"] == digest.hexdigest():
-            return state
-        shutil.rmtree(folder)
-    state = {"digest": digest.hexdigest(), "token": uuid.uuid4().hex}
-    write_json(path, state)
-    return state
+    pl.seed_everything(settings.seed, verbose=False)
+    where = f"configs/model/{settings.model}.yaml on {settings.data}"
+    kind = import_class(settings.class_path, LitAutoencoder, where)
+    return construct(kind, settings.init_args, where)
 
 
 def make_trainer(
@@ -54,25 +45,20 @@ def make_trainer(
     """Return a Trainer that keeps its last and its best epoch in `folder`, and its History."""
     _quieten()
     history = History(f"{settings.data}-{settings.model}", recorder)
-    best = ModelCheckpoint(
-        folder,
-        "best",
-        MONITOR,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    stopping = EarlyStopping(MONITOR, 0.0, settings.training.patience)
+    stopping = PatientStopping(settings.training.patience)
+    # The best first: the last holds its state, and is what a killed training goes on from.
+    kept = [EpochCheckpoint(folder, best=True), EpochCheckpoint(folder, best=False)]
     options: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "deterministic": True,
         "use_distributed_sampler": False,
+        "profiler": NoProfiler(),
     }
     trainer = _trainer(
         **(options | settings.trainer),
         max_epochs=settings.training.max_epochs,
         logger=False,
-        callbacks=[stopping, Progress(history.name), history, best],
+        callbacks=[stopping, Progress(history.name), history, *kept],
         default_root_dir=folder,
         enable_model_summary=False,
         enable_progress_bar=False,
@@ -90,39 +76,36 @@ def _trainer(**arguments: Any) -> pl.Trainer:
         ) from None
 
 
-def fit(trainer: pl.Trainer, history: History, module: pl.LightningModule, data: DataModule) -> int:
-    """Train from the last epoch that was kept, if any, until the end; return the new epochs."""
-    last = Path(trainer.default_root_dir) / "last.ckpt"
+def fit(trainer: pl.Trainer, history: History, module: LitAutoencoder, data: DataModule) -> int:
+    """Train from the last epoch that was kept, if any, until the end; return the new epochs.
+
+    The module then has the weights of the best epoch, on the main process.
+    """
+    folder = Path(trainer.default_root_dir)
     known = 0
-    state = _last_state(last)
-    if state:
-        history.load_state_dict(state["callbacks"][history.state_key])
+    checkpoint = last_epoch(folder / "last.ckpt")
+    if checkpoint:
+        history.load_state_dict(checkpoint["callbacks"][history.state_key])
         history.tell_again()
         known = len(history.rows)
-        if _complete(state, trainer.max_epochs or 0):
-            return 0
-    with _threads(data):
-        path = last if known else None
-        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+    if not (checkpoint and complete(checkpoint, trainer.max_epochs or 0)):
+        with _tuned_to(trainer, data):
+            path = folder / "last.ckpt" if known else None
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+    if trainer.is_global_zero:
+        module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])
     return len(history.rows) - known
 
 
-def _last_state(last: Path) -> dict[str, Any] | None:
-    """Return the checkpoint of the last epoch; a damaged one is removed, to begin anew."""
-    try:
-        return load_checkpoint(last) if last.exists() else None
-    except (RuntimeError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
-        print(f"{last} is damaged ({one_line(error)}): training begins anew", file=sys.stderr)
-        last.unlink()
-        return None
-
-
 @contextmanager
-def _threads(data: DataModule) -> Iterator[None]:
+def _tuned_to(trainer: pl.Trainer, data: DataModule) -> Iterator[None]:
     """Use one thread where a batch is too small to share: others would only wait for each other.
 
     Below 32,768 elements ATen does not share elementwise work either (at::internal::GRAIN_SIZE).
     """
+    if trainer.strategy.root_device.type == "cpu":
+        # Adam asks at each step whether there is a GPU; by NVML, Lightning's choice, that is slow.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     before = torch.get_num_threads()
     if data.batch_size * math.prod(data.sample_shape) < 32_768:
         torch.set_num_threads(1)
@@ -130,21 +113,6 @@ def _threads(data: DataModule) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _complete(state: dict[str, Any], max_epochs: int) -> bool:
-    """Return whether a checkpoint was the last one; Lightning would train on after stopping."""
-    stopped = [
-        values["stopped_epoch"] > 0
-        for key, values in state["callbacks"].items()
-        if key.startswith("EarlyStopping")
-    ]
-    return any(stopped) or state["epoch"] + 1 >= max_epochs
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's content on the CPU; nothing in it can run code."""
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _quieten() -> None:

@@ -119,21 +119,15 @@ def _suggest(trial: "optuna.Trial", name: str, bounds: Range, settings: CellSett
 
 def _objective(settings: CellSettings, prepared: Prepared) -> float:
     """Train with the given settings and return the AUROC on the tuning split."""
-    import pytorch_lightning as pl
-
     from hourglass import metrics, training
     from hourglass.data.datamodule import DataModule
-    from hourglass.models.base import LitAutoencoder
     from hourglass.scoring import scores
 
-    pl.seed_everything(settings.seed, verbose=False)
-    kind = import_class(settings.class_path, LitAutoencoder, settings.model)
-    module = construct(kind, settings.init_args, f"{settings.data} {settings.model}")
+    module = training.make_module(settings)
     data = DataModule(settings.data, settings.training.batch_size, settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         trainer, history = training.make_trainer(settings, Path(folder), None)
         training.fit(trainer, history, module, data)
-        module.load_state_dict(training.load_checkpoint(Path(folder) / "best.ckpt")["state_dict"])
     tuning = prepared.split("tuning")
     found = scores(module.network.eval(), tuning.x, prepared.scaling)
     return metrics.detection(found, tuning.anomaly)["AUROC"]

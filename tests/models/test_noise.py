@@ -90,8 +90,8 @@ def test_the_validation_error_is_without_noise(build, name):
     module = build(name, SHAPE, noise_factor=2.0, masking=0.5)
     module.on_validation_epoch_start()
     module.validation_step(X)
-    total, count = module._error_sum.tolist()
-    assert total / count == pytest.approx(module.network.error(X).mean().item(), rel=1e-5)
+    mean = module._error_sum.item() / module._errors
+    assert mean == pytest.approx(module.network.error(X).mean().item(), rel=1e-5)
 
 
 @TWINS

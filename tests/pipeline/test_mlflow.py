@@ -19,10 +19,13 @@ import pytest
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
+from hourglass.mlflow_record import Record
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.tracking import dataset
+from hourglass.workspace import prepared_folder
 
 from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in
 
@@ -459,6 +462,25 @@ def test_a_training_after_a_failed_one_is_a_row_of_its_own(tmp_path):
     failed, finished = rows(folder)
     assert (failed.status, finished.status) == ("FAILED", "FINISHED")
     assert finished.steps["train_loss"] == list(range(EPOCHS))
+
+
+@pytest.mark.parametrize("ended", ["KILLED", "FINISHED", "FAILED"])
+def test_a_training_that_another_replaced_is_killed_unless_it_had_ended(tmp_path, ended):
+    def begin(token: str, replaced: str) -> Record:
+        record = Record(folder)
+        card = Prepared.open(prepared_folder(CELL[0])).card
+        record.train(token, replaced, token, params={}, dataset=dataset(card))
+        return record
+
+    folder = make_workspace(tmp_path / "workspace")
+    with working_in(folder):
+        old = begin("old", "")
+        if ended == "KILLED":
+            old.monitor.finish()
+        else:
+            old.finish(ended)
+        begin("new", "old").finish("FINISHED")
+    assert [row.status for row in rows(folder)] == [ended, "FINISHED"]
 
 
 @pytest.fixture(scope="module")

@@ -636,6 +636,16 @@ def test_a_training_refused_by_its_settings_opens_no_run(stage_folder, recorder,
     assert not recorder.told("train")
 
 
+@pytest.mark.parametrize(("data", "model"), [("digits", "denoisng"), ("digts", "denoising")])
+def test_an_unknown_name_is_refused_before_the_record_is_opened(
+    stage_folder, recorder, refusal, data, model
+):
+    prepare("digits")
+    sentence = refusal(train, data, model)
+    assert f"{data if data != 'digits' else model}.yaml" in sentence
+    assert recorder.statuses == []
+
+
 @pytest.mark.parametrize(
     ("why", "word"),
     [

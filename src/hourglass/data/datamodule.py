@@ -52,7 +52,8 @@ class Batches:
         generator = torch.Generator().manual_seed(self.shuffle())
         order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         for batch in order.split(self.batch_size):
-            yield self._scaled(self.x[batch.tensor_split(self.world_size)[self.rank]])
+            share = batch.tensor_split(self.world_size)[self.rank]
+            yield self._scaled(self.x.index_select(0, share))  # copies rows; x[share], elements
 
     def _scaled(self, x: Tensor) -> Tensor:
         return ((x - self.offset) if self.shifted else x) / self.scale

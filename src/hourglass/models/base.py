@@ -29,7 +29,7 @@ class LitAutoencoder(pl.LightningModule):
     Raises a Refusal for settings out of range, and for "bce" without an output in [0, 1].
     """
 
-    _train_sum: Tensor
+    _loss_sum: Tensor
     _error_sum: Tensor
 
     def __init__(
@@ -62,8 +62,9 @@ class LitAutoencoder(pl.LightningModule):
         self.noise_factor = noise_factor
         self.masking = masking
         # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
-        self.register_buffer("_train_sum", torch.zeros(2, dtype=torch.float64), persistent=False)
-        self.register_buffer("_error_sum", torch.zeros(2, dtype=torch.float64), persistent=False)
+        self.register_buffer("_loss_sum", torch.zeros((), dtype=torch.float64), persistent=False)
+        self.register_buffer("_error_sum", torch.zeros((), dtype=torch.float64), persistent=False)
+        self._losses = self._errors = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
@@ -107,7 +108,8 @@ class LitAutoencoder(pl.LightningModule):
         """
         seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
         torch.manual_seed((seed * 1_000_003 + self.current_epoch) * 4099 + self.global_rank)
-        self._train_sum.zero_()
+        self._loss_sum.zero_()
+        self._losses = 0
 
     def training_step(self, x: Tensor) -> Tensor:
         """Return the loss of one batch of clean inputs, (N, *S)."""
@@ -115,32 +117,46 @@ class LitAutoencoder(pl.LightningModule):
             return 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
         z = self.encode(self.corrupt(x))
         loss = self.reconstruction_loss(x, z) + self.penalty(x, z)
-        self._train_sum[0] += loss.detach()
-        self._train_sum[1] += 1
+        self._loss_sum.add_(loss.detach())
+        self._losses += 1
         return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch as `train_loss`."""
-        self._log_mean("train_loss", self._train_sum)
+        self._log_mean("train_loss", self._loss_sum, self._losses)
 
     def on_validation_epoch_start(self) -> None:
         """Start a new mean."""
         self._error_sum.zero_()
+        self._errors = 0
 
     def validation_step(self, x: Tensor) -> None:
         """Add up the scores of one batch of clean inputs, (N, *S)."""
         scores = self.score(x)
-        self._error_sum[0] += scores.sum()
-        self._error_sum[1] += scores.numel()
+        self._error_sum.add_(scores.sum())
+        self._errors += scores.numel()
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean score of the clean validation samples as `validation_error`."""
-        self._log_mean("validation_error", self._error_sum)
+        self._log_mean("validation_error", self._error_sum, self._errors)
 
-    def _log_mean(self, name: str, sums: Tensor) -> None:
-        total = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum")
+    def _log_mean(self, name: str, total: Tensor, count: int) -> None:
+        """Log the mean over all processes of what each has added up."""
+        sums = torch.stack([total, torch.full_like(total, count)])
+        total = self.trainer.strategy.reduce(sums, reduce_op="sum")
         assert isinstance(total, Tensor)
         self.log(name, total[0] / total[1], sync_dist=True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute.
+
+        Lightning sets `_current_fx_name` some forty times a step; torch would ask each time whether
+        it is a parameter, which costs a small network more than its activations do.
+        """
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> Any:
         """Return Adam and the schedule."""

@@ -69,11 +69,7 @@ def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[
     for size in (size for size in sizes if size <= min(len(train), train[0].size)):
         pca = PCAReconstruction(train, size)
         threshold, scores = calibrator(pca.scores(calibration)), pca.scores(test)
-        found = {
-            **metrics.detection(scores, anomaly),
-            **metrics.at_threshold(scores, anomaly, threshold),
-            **metrics.reconstruction_error(scores, anomaly),
-        }
+        found = metrics.summary(scores, scores, anomaly, threshold)
         rows.append(_row(data, "pca", size, threshold, found))
     return rows
 

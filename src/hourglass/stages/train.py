@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from hourglass.configuration import construct, import_class
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import whole_file, write_json, write_text
-from hourglass.settings import CellSettings, resolve_cell
+from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
 from hourglass.tracking import Recorder, dataset, settings_params, training_record
 from hourglass.workspace import Cell
 
@@ -35,6 +34,9 @@ def train(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
+    # Unknown names are refused at once, before the heavy imports.
+    data_config(data)
+    model_config(model)
     prepared = Prepared.open(cell.prepared)
     if not _is_main_process():
         try:
@@ -53,23 +55,22 @@ def _is_main_process() -> bool:
 
 
 def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
-    import pytorch_lightning as pl
-
-    from hourglass import training
+    from hourglass import resuming, training
     from hourglass.data.datamodule import DataModule
     from hourglass.weights import parameter_count
 
     settings = resolve_cell(cell, prepared.sample_shape)
-    pl.seed_everything(settings.seed, verbose=False)
-    module = _module(settings)
+    module = training.make_module(settings)
     # Whatever is refused is refused before a run is opened.
     trainer, history = training.make_trainer(settings, cell.resume, recorder)
-    state = training.resume_state(cell.resume, settings, prepared.card["sha256"])
-    run_id = _open_run(recorder, cell, prepared, settings, state["token"]) if recorder else ""
+    run_id, identity = "", (cell.resume, settings, prepared.card["sha256"])
+    if recorder:
+        run_id = _open_run(recorder, cell, prepared, settings, resuming.take_up(*identity))
+    else:
+        resuming.await_taken_up(*identity)
     start = time.perf_counter()
-    new_epochs = training.fit(
-        trainer, history, module, DataModule(cell.data, settings.training.batch_size, settings.seed)
-    )
+    data = DataModule(cell.data, settings.training.batch_size, settings.seed)
+    new_epochs = training.fit(trainer, history, module, data)
     seconds = time.perf_counter() - start
     if recorder:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
@@ -81,21 +82,18 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
         write_text(cell / "run_id", f"{run_id}\n")
 
 
-def _module(settings: CellSettings) -> "LitAutoencoder":
-    from hourglass.models.base import LitAutoencoder
-
-    where = f"configs/model/{settings.model}.yaml on {settings.data}"
-    kind = import_class(settings.class_path, LitAutoencoder, where)
-    return construct(kind, settings.init_args, where)
-
-
 def _open_run(
-    recorder: Recorder, cell: Cell, prepared: Prepared, settings: CellSettings, token: str
+    recorder: Recorder,
+    cell: Cell,
+    prepared: Prepared,
+    settings: CellSettings,
+    state: dict[str, str],
 ) -> str:
     """Open the run, or take up that of a killed training, and return its id."""
     recorder.tell(
         "train",
-        token=token,
+        token=state["token"],
+        replaced=state["replaced"],
         name=cell.name,
         params=settings_params(asdict(settings)),
         dataset=dataset(prepared.card),
@@ -125,10 +123,8 @@ def _write(
 ) -> None:
     from safetensors.torch import save
 
-    from hourglass.training import load_checkpoint
     from hourglass.weights import describe
 
-    module.load_state_dict(load_checkpoint(cell.resume / "best.ckpt")["state_dict"])
     weights = {key: value.cpu().contiguous() for key, value in module.network.state_dict().items()}
     with whole_file(cell / "weights.safetensors") as temporary:
         temporary.write_bytes(save(weights))
