@@ -10,8 +10,10 @@ from torch.nn import functional
 from hourglass import corruption
 from hourglass.errors import Refusal
 from hourglass.networks import Network
+from hourglass.networks.bolts import bolts, quiet
 
 Loss: TypeAlias = Literal["mse", "bce"]
+Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine"]
 
 
 class LitAutoencoder(pl.LightningModule):
@@ -24,7 +26,9 @@ class LitAutoencoder(pl.LightningModule):
     `loss`: "mse", or "bce", the binary cross-entropy of pixels, where the output lies in [0, 1].
     `noise_factor`: standard deviation of the gaussian noise added in training; 0 adds none.
     `masking`: probability with which an input element is set to 0 in training.
-    `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "constant" leaves it.
+    `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "warmup_cosine" raises it
+    from 0 over `warmup_epochs` first, step by step, by bolts' LinearWarmupCosineAnnealingLR;
+    "constant" leaves it.
 
     Raises a Refusal for settings out of range, and for "bce" without an output in [0, 1].
     """
@@ -38,7 +42,8 @@ class LitAutoencoder(pl.LightningModule):
         loss: Loss = "mse",
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
-        schedule: Literal["constant", "cosine"] = "cosine",
+        schedule: Schedule = "cosine",
+        warmup_epochs: int = 5,
         noise_factor: float = 0.0,
         masking: float = 0.0,
     ) -> None:
@@ -48,6 +53,8 @@ class LitAutoencoder(pl.LightningModule):
             raise Refusal(f"learning_rate is {learning_rate}, but must be above 0.")
         if not weight_decay >= 0:
             raise Refusal(f"weight_decay is {weight_decay}, but must be 0 or more.")
+        if warmup_epochs < 1:
+            raise Refusal(f"warmup_epochs is {warmup_epochs}, but must be at least 1.")
         if not noise_factor >= 0:
             raise Refusal(f"noise_factor is {noise_factor}, but must be 0 or more.")
         if not 0 <= masking < 1:
@@ -59,6 +66,7 @@ class LitAutoencoder(pl.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
         self.noise_factor = noise_factor
         self.masking = masking
         # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
@@ -94,6 +102,11 @@ class LitAutoencoder(pl.LightningModule):
         """Return what is added to the loss, from clean inputs (N, *S) and codes; 0 here."""
         return 0.0
 
+    def training_loss(self, x: Tensor) -> Tensor:
+        """Return the loss of one batch of clean inputs, (N, *S)."""
+        z = self.encode(self.corrupt(x))
+        return self.reconstruction_loss(x, z) + self.penalty(x, z)
+
     def reconstruction_loss(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the mean loss per element of the codes' reconstructions against `x`."""
         logits = self.network.decode_logits(z)
@@ -115,8 +128,7 @@ class LitAutoencoder(pl.LightningModule):
         """Return the loss of one batch of clean inputs, (N, *S)."""
         if not len(x):  # a last batch smaller than the number of processes
             return 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
-        z = self.encode(self.corrupt(x))
-        loss = self.reconstruction_loss(x, z) + self.penalty(x, z)
+        loss = self.training_loss(x)
         self._loss_sum.add_(loss.detach())
         self._losses += 1
         return loss
@@ -165,5 +177,18 @@ class LitAutoencoder(pl.LightningModule):
         )
         if self.schedule == "constant":
             return optimizer
+        if self.schedule == "cosine":
+            epochs = self.trainer.max_epochs or 1
+            return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
+        return [optimizer], [{"scheduler": self._warmup(optimizer), "interval": "step"}]
+
+    def _warmup(self, optimizer: torch.optim.Optimizer) -> Any:
         epochs = self.trainer.max_epochs or 1
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
+        if self.warmup_epochs >= epochs:
+            raise Refusal(
+                f"warmup_epochs is {self.warmup_epochs}, but must be below max_epochs, {epochs}."
+            )
+        steps = int(self.trainer.estimated_stepping_batches) // epochs
+        with quiet():
+            kind = bolts("optimizers.lr_scheduler").LinearWarmupCosineAnnealingLR
+            return kind(optimizer, self.warmup_epochs * steps, epochs * steps)

@@ -20,11 +20,17 @@ class Denoising(LitAutoencoder):
         latent_dim: int = 32,
         hidden: Sequence[int] = (128,),
         activation: Activation = "relu",
+        tied: bool = False,
         noise_factor: float = 0.3,
         masking: float = 0.0,
         **training: Any,
     ) -> None:
         network = Dense(
-            sample_shape, latent_dim, hidden, activation, bounded=is_image(sample_shape)
+            sample_shape,
+            latent_dim,
+            hidden,
+            activation,
+            tied=tied,
+            bounded=is_image(sample_shape),
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -13,5 +13,12 @@ class Linear(LitAutoencoder):
     Its optimum is PCA's reconstruction (Baldi and Hornik 1989): PCA is the floor of its error.
     """
 
-    def __init__(self, sample_shape: Sequence[int], latent_dim: int = 32, **training: Any) -> None:
-        super().__init__(Dense(sample_shape, latent_dim, activation="identity"), **training)
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        tied: bool = False,
+        **training: Any,
+    ) -> None:
+        network = Dense(sample_shape, latent_dim, activation="identity", tied=tied)
+        super().__init__(network, **training)

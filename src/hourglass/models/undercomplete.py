@@ -21,6 +21,7 @@ class Undercomplete(LitAutoencoder):
         latent_dim: int = 32,
         hidden: Sequence[int] = (128,),
         activation: Activation = "relu",
+        tied: bool = False,
         **training: Any,
     ) -> None:
         size = math.prod(sample_shape)
@@ -30,6 +31,11 @@ class Undercomplete(LitAutoencoder):
                 f"{size} elements of a sample; lower it."
             )
         network = Dense(
-            sample_shape, latent_dim, hidden, activation, bounded=is_image(sample_shape)
+            sample_shape,
+            latent_dim,
+            hidden,
+            activation,
+            tied=tied,
+            bounded=is_image(sample_shape),
         )
         super().__init__(network, **training)

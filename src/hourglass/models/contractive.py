@@ -1,0 +1,61 @@
+"""Contractive autoencoder: a code that small changes of the input hardly move."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from hourglass import networks, penalties
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder
+
+
+class Contractive(LitAutoencoder):
+    """Add contraction * ||dz/dx||_F^2 / elements of a sample to the loss (Rifai et al. 2011).
+
+    The squared Frobenius norm of the encoder's Jacobian at the clean input, meaned over the batch.
+    `jacobian` "exact": in closed form where the encoder is one dense layer (one more pass), else by
+    one backward pass a unit of the code. "estimated": without bias from `probes` backward passes,
+    with the variance that `penalties.estimated_frobenius` states.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        architecture: networks.Architecture = "dense",
+        hidden: Sequence[int] = (),
+        channels: Sequence[int] = (16, 32),
+        activation: networks.Activation = "sigmoid",
+        code_activation: networks.Activation = "sigmoid",
+        tied: bool = True,
+        contraction: float = 0.1,
+        jacobian: Literal["exact", "estimated"] = "exact",
+        probes: int = 1,
+        **training: Any,
+    ) -> None:
+        if not contraction >= 0:
+            raise Refusal(f"contraction is {contraction}, but must be 0 or more.")
+        if probes < 1:
+            raise Refusal(f"probes is {probes}, but an estimate needs at least 1.")
+        layers = {"activation": activation, "code_activation": code_activation}
+        network = networks.make(
+            architecture, sample_shape, latent_dim, hidden, channels, tied, **layers
+        )
+        super().__init__(network, **training)
+        self.contraction = contraction
+        self.jacobian = jacobian
+        self.probes = probes
+
+    def penalty(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the price of the encoder's slope at clean inputs `x`, (N, *S)."""
+        return self.contraction * self.frobenius(x).mean() / x[0].numel()
+
+    def frobenius(self, x: Tensor) -> Tensor:
+        """Return the squared Frobenius norm of the Jacobian, or its estimate: (N, *S) -> (N,)."""
+        if self.jacobian == "estimated":
+            return penalties.estimated_frobenius(self.encode, x, self.probes)
+        layers = list(self.network.encoder.children())
+        if len(layers) == 3 and isinstance(layers[1], nn.Linear):  # flatten, linear, activation
+            return penalties.layer_frobenius(layers[1], layers[2], x.flatten(1))
+        return penalties.exact_frobenius(self.encode, x)

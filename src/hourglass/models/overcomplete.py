@@ -1,0 +1,45 @@
+"""Overcomplete autoencoder: the code is wider than the input."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from hourglass import networks
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder
+
+
+class Overcomplete(LitAutoencoder):
+    """Give the code `expansion` times the elements of a sample, and noise to undo.
+
+    A code that wide could copy its input; undoing noise or masking leaves it nothing to copy
+    (Vincent et al. 2008, section 4.1). Raises a Refusal where the code is not wider than a sample,
+    or nothing holds it in.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        expansion: float = 1.5,
+        hidden: Sequence[int] = (),
+        activation: networks.Activation = "relu",
+        code_activation: networks.Activation = "relu",
+        tied: bool = False,
+        noise_factor: float = 0.3,
+        masking: float = 0.0,
+        **training: Any,
+    ) -> None:
+        if not expansion > 1:
+            raise Refusal(f"expansion is {expansion}, but overcomplete needs more than 1.")
+        if not (noise_factor or masking):
+            raise Refusal("noise_factor and masking are 0, but an overcomplete code needs one.")
+        network = networks.Dense(
+            sample_shape,
+            math.ceil(expansion * math.prod(sample_shape)),
+            hidden,
+            activation,
+            code_activation,
+            tied,
+            networks.is_image(sample_shape),
+        )
+        super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -1,0 +1,54 @@
+"""Sparse autoencoder: many units, few of them active for any one sample."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torch import Tensor
+
+from hourglass import networks, penalties
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder
+
+
+class Sparse(LitAutoencoder):
+    """Add the price of activity to the loss: sparsity_weight * P / elements of a sample.
+
+    `sparsity` "kl": P = sum_j KL(target || mean activation of unit j over the batch), of sigmoid
+    units (Ng 2011). "l1": P = sum_j |z_j|, of rectified units. Divided by the elements of a sample
+    because the reconstruction loss is the mean over them: weights mean the same on every data set.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 128,
+        hidden: Sequence[int] = (),
+        activation: networks.Activation = "relu",
+        tied: bool = False,
+        sparsity: Literal["kl", "l1"] = "kl",
+        target: float = 0.05,
+        sparsity_weight: float = 1.0,
+        **training: Any,
+    ) -> None:
+        if not 0 < target < 1:
+            raise Refusal(f"target is {target}, but a mean activation lies between 0 and 1.")
+        if not sparsity_weight >= 0:
+            raise Refusal(f"sparsity_weight is {sparsity_weight}, but must be 0 or more.")
+        network = networks.Dense(
+            sample_shape,
+            latent_dim,
+            hidden,
+            activation,
+            "sigmoid" if sparsity == "kl" else "relu",
+            tied,
+            networks.is_image(sample_shape),
+        )
+        super().__init__(network, **training)
+        self.sparsity = sparsity
+        self.target = target
+        self.sparsity_weight = sparsity_weight
+
+    def penalty(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return the price of the codes `z`, (N, latent_dim), of a batch."""
+        price = penalties.kl_sparsity(z, self.target) if self.sparsity == "kl" else penalties.l1(z)
+        return self.sparsity_weight * price / x[0].numel()

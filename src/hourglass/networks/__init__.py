@@ -1,0 +1,44 @@
+"""The networks: plain modules that need torch alone, so that scoring never pays for the trainer."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+from hourglass.errors import Refusal
+from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
+from hourglass.networks.convolutional import Convolutional
+from hourglass.networks.dense import Dense
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Architecture",
+    "Convolutional",
+    "Dense",
+    "Network",
+    "is_image",
+    "make",
+]
+
+Architecture: TypeAlias = Literal["dense", "convolutional"]
+
+
+def make(
+    architecture: Architecture,
+    sample_shape: Sequence[int],
+    latent_dim: int,
+    hidden: Sequence[int] = (128,),
+    channels: Sequence[int] = (16, 32),
+    tied: bool = False,
+    **layers: Any,
+) -> Network:
+    """Return a network for variants that work with either architecture.
+
+    `hidden` and `tied` are settings of the dense one, `channels` of the convolutional one; images
+    are reconstructed through a sigmoid. Raises a Refusal for tied convolutions.
+    """
+    bounded = is_image(sample_shape)
+    if architecture == "dense":
+        return Dense(sample_shape, latent_dim, hidden, tied=tied, bounded=bounded, **layers)
+    if tied:
+        raise Refusal("tied is true, but only the weights of dense networks can be tied.")
+    return Convolutional(sample_shape, latent_dim, channels, bounded=bounded, **layers)

@@ -1,0 +1,75 @@
+"""What all networks share: codes, reconstructions, errors and scores."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from hourglass.errors import Refusal
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+def is_image(sample_shape: Sequence[int]) -> bool:
+    """Return whether samples are images (C, H, W), whose pixels lie in [0, 1], and not vectors."""
+    return len(sample_shape) > 1
+
+
+class Network(nn.Module):
+    """Map samples to codes and back. A subclass sets `encoder` and `decoder`.
+
+    `init_args` are the subclass's constructor arguments: together with the class path and the
+    weights they are all that is needed to build it again.
+    """
+
+    encoder: nn.Module  # (N, *S) -> (N, latent_dim)
+    decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation
+
+    def __init__(self, **init_args: Any) -> None:
+        super().__init__()
+        self.init_args = init_args
+        sample_shape, latent_dim = init_args["sample_shape"], init_args["latent_dim"]
+        if latent_dim < 1:
+            raise Refusal(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
+        for name in ("hidden", "channels"):
+            if min(init_args.get(name) or [1]) < 1:
+                raise Refusal(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
+        self.sample_shape = tuple(sample_shape)
+        self.latent_dim = latent_dim
+        # Reconstructions pass through a sigmoid: they lie in [0, 1], as pixels do.
+        self.bounded = bool(init_args.get("bounded", False))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes: (N, *S) -> (N, latent_dim)."""
+        return self.encoder(x)
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """Return reconstructions before the output activation: (N, latent_dim) -> (N, *S)."""
+        return self.decoder(z)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return reconstructions: (N, latent_dim) -> (N, *S)."""
+        logits = self.decode_logits(z)
+        return logits.sigmoid() if self.bounded else logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
+        return self.decode(self.encode(x))
+
+    def error(self, x: Tensor) -> Tensor:
+        """Return the reconstruction error, the mean squared one per element: (N, *S) -> (N,)."""
+        return (self(x) - x).square().flatten(1).mean(1)
+
+    def score(self, x: Tensor) -> Tensor:
+        """Return how abnormal each sample is, here its error: (N, *S) -> (N,), higher is more."""
+        return self.error(x)

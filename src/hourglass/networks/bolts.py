@@ -1,0 +1,93 @@
+"""lightning-bolts' ResNet autoencoders, for images of any size with 1 or 3 channels."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.nn import functional
+
+from hourglass.errors import Refusal
+from hourglass.networks.base import Network, is_image
+
+WIDTHS = {"resnet18": 512, "resnet50": 2048}  # of the features before the code
+SMALLEST = 16  # below, the last layer has one pixel, and its batch norm nothing to norm
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings that bolts is under review, one for each of its classes, from the user.
+
+    They are recorded and dropped: bolts' own filter, set at its import, would override another.
+    """
+    with warnings.catch_warnings(record=True):
+        yield
+
+
+def bolts(module: str) -> Any:
+    """Import a module of pl_bolts 0.7.0.
+
+    It asks for one module of pytorch-lightning 1.x, which has moved to another package since.
+    """
+    moved = importlib.import_module("lightning_utilities.core.apply_func")
+    sys.modules.setdefault("pytorch_lightning.utilities.apply_func", moved)
+    with quiet():
+        return importlib.import_module(f"pl_bolts.{module}")
+
+
+class Bolts(Network):
+    """Wrap bolts' autoencoder `kind`: "AE", or "VAE" with its mean as the code.
+
+    Its networks want three channels and a side that 8 divides: grey images are repeated on the
+    way in and averaged on the way out, all are padded with zeros on the way in and cropped on the
+    way out, so that errors are those of the image itself. Raises a Refusal for vectors, and for
+    images with another number of channels.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int,
+        kind: Literal["AE", "VAE"] = "AE",
+        enc_type: Literal["resnet18", "resnet50"] = "resnet18",
+    ) -> None:
+        super().__init__(
+            sample_shape=list(sample_shape), latent_dim=latent_dim, kind=kind, enc_type=enc_type
+        )
+        if not is_image(sample_shape) or sample_shape[0] not in (1, 3):
+            raise Refusal(
+                f"a sample is {'x'.join(map(str, sample_shape))}, but bolts' models take images "
+                "with 1 or 3 channels only."
+            )
+        side = max(SMALLEST, *(-(-each // 8) * 8 for each in sample_shape[1:]))
+        height, width = (side - each for each in sample_shape[1:])
+        self.padding = (width // 2, width - width // 2, height // 2, height - height // 2)
+        model: Callable[..., Any] = getattr(bolts("models.autoencoders"), kind)
+        with quiet():
+            theirs = model(side, enc_type, enc_out_dim=WIDTHS[enc_type], latent_dim=latent_dim)
+        self.encoder, self.decoder = theirs.encoder, theirs.decoder
+        self.mean = theirs.fc if kind == "AE" else theirs.fc_mu
+        if kind == "VAE":
+            self.log_var = theirs.fc_var
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the ResNet's features: (N, C, H, W) -> (N, 512), or 2048 of a resnet50."""
+        x = functional.pad(x, self.padding)
+        return self.encoder(x.expand(-1, 3, -1, -1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes: (N, C, H, W) -> (N, latent_dim)."""
+        return self.mean(self.features(x))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the VAE's mean and log-variance: (N, C, H, W) -> (N, latent_dim) each."""
+        features = self.features(x)
+        return self.mean(features), self.log_var(features)
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """Return reconstructions: (N, latent_dim) -> (N, C, H, W)."""
+        output = functional.pad(self.decoder(z), [-each for each in self.padding])
+        return output.mean(1, keepdim=True) if self.sample_shape[0] == 1 else output

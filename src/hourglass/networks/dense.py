@@ -1,0 +1,72 @@
+"""Fully connected encoders and decoders."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hourglass.networks.base import ACTIVATIONS, Activation, Network
+
+
+class Dense(Network):
+    """Stack fully connected layers of widths `hidden` down to the code, and back in reverse.
+
+    Images are flattened. `code_activation` follows the code, none the reconstruction. Where the
+    weights are `tied`, each layer of the decoder is the transpose of its encoder's: W' = W^T, with
+    a bias of its own.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int,
+        hidden: Sequence[int] = (),
+        activation: Activation = "relu",
+        code_activation: Activation = "identity",
+        tied: bool = False,
+        bounded: bool = False,
+    ) -> None:
+        super().__init__(
+            sample_shape=list(sample_shape),
+            latent_dim=latent_dim,
+            hidden=list(hidden),
+            activation=activation,
+            code_activation=code_activation,
+            tied=tied,
+            bounded=bounded,
+        )
+        widths = [math.prod(sample_shape), *hidden, latent_dim]
+        down = [nn.Linear(*pair) for pair in pairwise(widths)]
+        up = [Transposed(each) if tied else nn.Linear(*_back(each)) for each in reversed(down)]
+        self.encoder = nn.Sequential(
+            nn.Flatten(), *_between(down, activation), ACTIVATIONS[code_activation]()
+        )
+        self.decoder = nn.Sequential(*_between(up, activation), nn.Unflatten(1, self.sample_shape))
+
+
+class Transposed(nn.Module):
+    """Apply the transpose of another layer's weight, and a bias of its own."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        # In a tuple: the weight belongs to the encoder alone, and is saved once.
+        self.of = (linear,)
+        self.bias = nn.Parameter(linear.weight.new_zeros(linear.in_features))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return z W + b: (N, out_features of `linear`) -> (N, its in_features)."""
+        return functional.linear(z, self.of[0].weight.T, self.bias)
+
+
+def _back(linear: nn.Linear) -> tuple[int, int]:
+    return linear.out_features, linear.in_features
+
+
+def _between(linears: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
+    """Return the layers with an activation between each two."""
+    layers: list[nn.Module] = []
+    for linear in linears:
+        layers += [linear, ACTIVATIONS[activation]()]
+    return layers[:-1]

@@ -1,0 +1,65 @@
+"""What keeps a code from copying its input: terms that variants add to their loss."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Encoder = Callable[[Tensor], Tensor]
+
+
+def kl_sparsity(z: Tensor, target: float) -> Tensor:
+    """Return sum_j KL(target || mean activation of unit j), for codes (N, latent_dim) in [0, 1].
+
+    The divergence between two coins (Ng 2011, CS294A lecture notes, section 3): 0 where every unit
+    is active in the share `target` of the samples, and without bound where one never or always is.
+    """
+    mean = z.mean(0).clamp(1e-6, 1 - 1e-6)
+    wanted = torch.full_like(mean, target)
+    return (wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()).sum()
+
+
+def l1(z: Tensor) -> Tensor:
+    """Return the mean over samples of sum_j |z_j|, for codes (N, latent_dim)."""
+    return z.abs().sum(1).mean()
+
+
+def layer_frobenius(linear: nn.Linear, activation: nn.Module, x: Tensor) -> Tensor:
+    """Return ||dz/dx||_F^2 of z = s(W x + b) for flat inputs: (N, inputs) -> (N,).
+
+    In closed form sum_j s'(a_j)^2 sum_i W_ji^2 (Rifai et al. 2011, section 3.1): it costs one more
+    pass through the layer, whatever its width.
+    """
+    a = linear(x)
+    (slope,) = torch.autograd.grad(activation(a).sum(), a, create_graph=True)
+    return slope.square() @ linear.weight.square().sum(1)
+
+
+def exact_frobenius(encode: Encoder, x: Tensor) -> Tensor:
+    """Return ||dz/dx||_F^2 of any encoder: (N, *S) -> (N,).
+
+    One backward pass for each unit of the code, all of them in one vectorised call: time and memory
+    grow with latent_dim.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        z = encode(x)
+        rows = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        rows = rows[:, None, :].expand(-1, len(z), -1)
+        (jacobian,) = torch.autograd.grad(z, x, rows, create_graph=True, is_grads_batched=True)
+    return jacobian.square().flatten(2).sum((0, 2))
+
+
+def estimated_frobenius(encode: Encoder, x: Tensor, probes: int = 1) -> Tensor:
+    """Return an unbiased estimate of ||dz/dx||_F^2 of any encoder: (N, *S) -> (N,).
+
+    The mean over `probes` random sign vectors v of ||v^T J||^2 (Hutchinson 1990): each costs one
+    backward pass, whatever latent_dim. With A = J J^T the variance is 2 (||A||_F^2 - sum_j A_jj^2)
+    / probes: none where the rows of J are orthogonal, as a code of independent units has them.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        z = encode(x)
+        signs = 2.0 * torch.randint(0, 2, (probes, *z.shape), device=z.device).to(z.dtype) - 1
+        (products,) = torch.autograd.grad(z, x, signs, create_graph=True, is_grads_batched=True)
+    return products.square().flatten(2).sum(2).mean(0)
