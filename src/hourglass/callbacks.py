@@ -63,10 +63,11 @@ class History(Checkpoint):
     It is a Checkpoint only by type: Lightning calls those after the module has logged.
     """
 
-    def __init__(self, name: str, recorder: Recorder | None) -> None:
-        self.name = name
+    def __init__(self, name: str, recorder: Recorder | None, phase: str = "") -> None:
+        self.name = f"{name} {phase}".rstrip()
         self.recorder = recorder
-        self.rows: list[dict[str, float]] = []
+        self.phase = {"phase": phase} if phase else {}
+        self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0
 
     @property
@@ -105,7 +106,12 @@ class History(Checkpoint):
                     f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
                     f"learning_rate (now {pl_module.learning_rate}) or check the data's scaling."
                 )
-        row = {"epoch": trainer.current_epoch, **values, "learning_rate": self.learning_rate}
+        row = {
+            **self.phase,
+            "epoch": trainer.current_epoch,
+            **values,
+            "learning_rate": self.learning_rate,
+        }
         self.rows.append(row)
         if self.recorder:
             self.recorder.tell("epoch", values=row)

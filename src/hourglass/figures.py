@@ -94,14 +94,34 @@ def _pictures(groups: list[Group]) -> Figure:
                 -gap, top + height / 2, name, fontsize=8, rotation=90, ha="right", va="center"
             )
             for left, image in zip(np.arange(columns) * (width + gap), images, strict=False):
-                extent = (left, left + width, top + height, top)
-                axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent)
+                _draw(axes, image, left, top)
         for column, caption in enumerate(group.captions):
             middle = column * (width + gap) + width / 2
             axes.text(middle, -gap, _literal(caption), fontsize=8, ha="center", va="bottom")
         axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(2 * height + gap, 0))
         axes.axis("off")
     return figure
+
+
+def generated(images: np.ndarray, columns: int = 10) -> Figure:
+    """Draw images that a network made up, (N, C, H, W), as a grid."""
+    height, width = images.shape[2:]
+    rows, gap = -(-len(images) // columns), 0.08 * width
+    size = (1.05 * columns, 1.05 * rows * height / width)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        _draw(axes, image, left, top)
+    axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(rows * (height + gap) - gap, 0))
+    axes.axis("off")
+    return figure
+
+
+def _draw(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
+    height, width = image.shape[1:]
+    extent = (left, left + width, top + height, top)
+    axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent)
 
 
 def _displayed(image: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ class Record:
         self.monitor: Any = None
         self.run_id = ""
         self.end_time: int | None = None  # of a run that had ended, which goes on having ended
-        self.known_steps: set[int] = set()
+        self.known: set[tuple[str, int]] = set()  # curves and their steps that are written already
         self.waiting: list[Any] = []  # metrics of epochs that were not written yet
         self.written = 0.0
 
@@ -45,8 +45,10 @@ class Record:
         if runs:
             self.run_id = runs[0].info.run_id
             self.client.update_run(self.run_id, status="RUNNING")
-            history = self.client.get_metric_history(self.run_id, "validation_error")
-            self.known_steps = {point.step for point in history}
+            for key in runs[0].data.metrics:
+                if key.endswith("validation_error"):
+                    points = self.client.get_metric_history(self.run_id, key)
+                    self.known |= {(key, point.step) for point in points}
         else:
             self._open(name, {TOKEN: token}, params, dataset)
         self._start_monitor(resume=bool(runs))
@@ -130,19 +132,20 @@ class Record:
         """Return the id of the run."""
         return self.run_id
 
-    def epoch(self, values: dict[str, float]) -> None:
+    def epoch(self, values: dict[str, Any]) -> None:
         """Log one row of the history; an epoch that is known already is left as it is.
 
-        Short epochs are written together, once a second: each write locks the database.
+        The metrics of a phase, such as "layer_1", have its name in front. Short epochs are written together, once a second: each write locks the database.
         """
         from mlflow.entities import Metric
 
         step, now = int(values["epoch"]), time.time()
-        if step not in self.known_steps:
+        phase = f"{values['phase']}_" if values.get("phase") else ""
+        if (f"{phase}validation_error", step) not in self.known:
             self.waiting += [
-                Metric(key, value, int(now * 1000), step)
+                Metric(f"{phase}{key}", value, int(now * 1000), step)
                 for key, value in values.items()
-                if key != "epoch"
+                if key not in ("epoch", "phase")
             ]
         if now - self.written > 1:
             self.flush()

@@ -9,6 +9,7 @@ from torch import Tensor
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
 from hourglass.networks import Network
+from hourglass.networks.variational import Variational
 
 BATCH_SIZE = 4096
 
@@ -41,6 +42,12 @@ def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
 def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return reconstructions in the scaled units: (N, *S) -> (N, *S) float32."""
     return _apply(network, network, x, scaling)
+
+
+def samples(network: Variational, count: int) -> np.ndarray:
+    """Return decoded draws from the prior, always the same: (count, *S) float32."""
+    with torch.inference_mode():
+        return network.generate(count).cpu().numpy()
 
 
 def _apply(

@@ -113,7 +113,8 @@ def training_record(cell: Cell) -> dict[str, Any]:
     settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
     with (cell / "history.csv").open(encoding="utf-8") as file:
         history = [
-            {key: float(value) for key, value in row.items()} for row in csv.DictReader(file)
+            {key: value if key == "phase" else float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
         ]
     summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
     return {

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hourglass.callbacks import (
     Progress,
 )
 from hourglass.configuration import construct, import_class
-from hourglass.data.datamodule import DataModule
+from hourglass.data.datamodule import Codes, DataModule
 from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
 from hourglass.resuming import complete, last_epoch, load_checkpoint
@@ -40,14 +41,17 @@ def make_module(settings: CellSettings) -> LitAutoencoder:
 
 
 def make_trainer(
-    settings: CellSettings, folder: Path, recorder: Recorder | None
+    settings: CellSettings, folder: Path, recorder: Recorder | None, phase: str = ""
 ) -> tuple[pl.Trainer, History]:
-    """Return a Trainer that keeps its last and its best epoch in `folder`, and its History."""
+    """Return a Trainer that keeps its last and its best epoch in `folder`, and its History.
+
+    A `phase` that comes before the training of the whole has a folder and a name of its own.
+    """
     _quieten()
-    history = History(f"{settings.data}-{settings.model}", recorder)
+    history = History(f"{settings.data}-{settings.model}", recorder, phase)
     stopping = PatientStopping(settings.training.patience)
     # The best first: the last holds its state, and is what a killed training goes on from.
-    kept = [EpochCheckpoint(folder, best=True), EpochCheckpoint(folder, best=False)]
+    kept = [EpochCheckpoint(folder / phase, best) for best in (True, False)]
     options: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "deterministic": True,
@@ -59,7 +63,7 @@ def make_trainer(
         max_epochs=settings.training.max_epochs,
         logger=False,
         callbacks=[stopping, Progress(history.name), history, *kept],
-        default_root_dir=folder,
+        default_root_dir=folder / phase,
         enable_model_summary=False,
         enable_progress_bar=False,
     )
@@ -76,10 +80,31 @@ def _trainer(**arguments: Any) -> pl.Trainer:
         ) from None
 
 
+def pretrain(
+    settings: CellSettings,
+    folder: Path,
+    recorder: Recorder | None,
+    module: LitAutoencoder,
+    data: DataModule,
+) -> tuple[list[dict[str, Any]], int]:
+    """Train the module's phases, those that were done before a kill left out.
+
+    Returns the rows of their histories, and how many epochs are new.
+    """
+    rows, new_epochs = [], 0
+    for phase in module.phases():
+        training = replace(settings.training, max_epochs=phase.max_epochs)
+        own = replace(settings, training=training)
+        trainer, history = make_trainer(own, folder, recorder, phase.name)
+        new_epochs += fit(trainer, history, phase.module, Codes(data, phase.below))
+        rows += history.rows
+    return rows, new_epochs
+
+
 def fit(trainer: pl.Trainer, history: History, module: LitAutoencoder, data: DataModule) -> int:
     """Train from the last epoch that was kept, if any, until the end; return the new epochs.
 
-    The module then has the weights of the best epoch, on the main process.
+    The module then has the weights of the best epoch.
     """
     folder = Path(trainer.default_root_dir)
     known = 0
@@ -92,8 +117,7 @@ def fit(trainer: pl.Trainer, history: History, module: LitAutoencoder, data: Dat
         with _tuned_to(trainer, data):
             path = folder / "last.ckpt" if known else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-    if trainer.is_global_zero:
-        module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])
+    module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])
     return len(history.rows) - known
 
 

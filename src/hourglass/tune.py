@@ -127,6 +127,7 @@ def _objective(settings: CellSettings, prepared: Prepared) -> float:
     data = DataModule(settings.data, settings.training.batch_size, settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         trainer, history = training.make_trainer(settings, Path(folder), None)
+        training.pretrain(settings, Path(folder), None, module, data)
         training.fit(trainer, history, module, data)
     tuning = prepared.split("tuning")
     found = scores(module.network.eval(), tuning.x, prepared.scaling)

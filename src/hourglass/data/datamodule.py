@@ -113,20 +113,39 @@ class DataModule(pl.LightningDataModule):
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
 
-    def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
+    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
+        """Return a split's samples, (N, *S), and how they are scaled for the network."""
         # A copy: torch warns of read-only arrays, and page faults do not belong in the loop.
-        x = torch.from_numpy(np.array(self.prepared.split(name).x))
+        return torch.from_numpy(np.array(self.prepared.split(name).x)), self.prepared.scaling
+
+    def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
+        x, scaling = self.samples(name)
         trainer = self.trainer
         if trainer is None:
-            return Batches(x, self.prepared.scaling, self.batch_size, shuffle=shuffle)
+            return Batches(x, scaling, self.batch_size, shuffle=shuffle)
         return Batches(
             x.to(resident_device(x, trainer.strategy.root_device)),
-            self.prepared.scaling,
+            scaling,
             self.batch_size,
             trainer.global_rank,
             trainer.world_size,
             shuffle,
         )
+
+
+class Codes(DataModule):
+    """Serve what a function, such as the layers below, makes of the scaled samples of `data`."""
+
+    def __init__(self, data: DataModule, below: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(data.data, data.batch_size, data.seed)
+        self.below = below
+
+    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
+        """Return a split's codes, (N, units) float32, computed once, and that they are scaled."""
+        batches = Batches(*super().samples(name), self.batch_size)
+        with torch.no_grad():
+            codes = torch.cat([self.below(batch) for batch in batches])
+        return codes, Scaling("none", np.zeros((), np.float32), np.ones((), np.float32))
 
 
 def resident_device(x: Tensor, device: torch.device) -> torch.device:

@@ -1,5 +1,7 @@
 """The LightningModule that all variants share: wiring only."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import pytorch_lightning as pl
@@ -10,10 +12,19 @@ from torch.nn import functional
 from hourglass import corruption
 from hourglass.errors import Refusal
 from hourglass.networks import Network
-from hourglass.networks.bolts import bolts, quiet
+from hourglass.schedules import Schedule, scheduled
 
 Loss: TypeAlias = Literal["mse", "bce"]
-Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training that comes before that of the whole: a `module` on the codes of what is below."""
+
+    name: str
+    module: "LitAutoencoder"
+    below: Callable[[Tensor], Tensor]  # from samples, (N, *S), to what the module trains on
+    max_epochs: int
 
 
 class LitAutoencoder(pl.LightningModule):
@@ -114,6 +125,10 @@ class LitAutoencoder(pl.LightningModule):
             return functional.binary_cross_entropy_with_logits(logits, x)
         return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
 
+    def phases(self) -> Iterator[Phase]:
+        """Yield the trainings that come before; each is done when the next one is asked for."""
+        yield from ()
+
     def on_train_epoch_start(self) -> None:
         """Make every random draw of an epoch a function of seed, epoch and rank.
 
@@ -175,20 +190,4 @@ class LitAutoencoder(pl.LightningModule):
         optimizer = torch.optim.Adam(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        if self.schedule == "constant":
-            return optimizer
-        if self.schedule == "cosine":
-            epochs = self.trainer.max_epochs or 1
-            return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
-        return [optimizer], [{"scheduler": self._warmup(optimizer), "interval": "step"}]
-
-    def _warmup(self, optimizer: torch.optim.Optimizer) -> Any:
-        epochs = self.trainer.max_epochs or 1
-        if self.warmup_epochs >= epochs:
-            raise Refusal(
-                f"warmup_epochs is {self.warmup_epochs}, but must be below max_epochs, {epochs}."
-            )
-        steps = int(self.trainer.estimated_stepping_batches) // epochs
-        with quiet():
-            kind = bolts("optimizers.lr_scheduler").LinearWarmupCosineAnnealingLR
-            return kind(optimizer, self.warmup_epochs * steps, epochs * steps)
+        return scheduled(optimizer, self.schedule, self.warmup_epochs, self.trainer)

@@ -22,6 +22,10 @@ class Convolutional(LitAutoencoder):
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
-            sample_shape, latent_dim, channels, activation, networks.is_image(sample_shape)
+            sample_shape,
+            latent_dim,
+            channels,
+            activation,
+            bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, **training)

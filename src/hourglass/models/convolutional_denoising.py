@@ -25,6 +25,10 @@ class ConvolutionalDenoising(LitAutoencoder):
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
-            sample_shape, latent_dim, channels, activation, networks.is_image(sample_shape)
+            sample_shape,
+            latent_dim,
+            channels,
+            activation,
+            bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

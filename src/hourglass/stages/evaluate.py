@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hourglass.networks import Network
 
 SHOWN = {"images": 10, "features": 4}  # samples a row of a figure
+SAMPLES = 50  # made up by a variational network
 
 
 def evaluate(data: str, model: str) -> Path:
@@ -110,7 +111,8 @@ def _write_pictures(
     scores: np.ndarray,
     found: dict[str, float],
 ) -> None:
-    from hourglass import figures, metrics
+    from hourglass import figures, metrics, scoring
+    from hourglass.networks.variational import Variational
 
     test = prepared.split("test")
     features = prepared.card["feature_names"]
@@ -125,6 +127,8 @@ def _write_pictures(
             "histogram": figures.histogram(scores, test.anomaly, threshold),
             **{name: figures.samples(rows, features) for name, rows in groups.items() if rows},
         }
+        if isinstance(network, Variational) and not features:
+            drawn["samples"] = figures.generated(scoring.samples(network, SAMPLES))
         if "AUROC" in found:
             drawn["roc"] = figures.roc(curves["roc"], found["AUROC"])
             drawn["precision_recall"] = figures.precision_recall(

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -70,13 +70,14 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
         resuming.await_taken_up(*identity)
     start = time.perf_counter()
     data = DataModule(cell.data, settings.training.batch_size, settings.seed)
-    new_epochs = training.fit(trainer, history, module, data)
+    phases, new_epochs = training.pretrain(settings, cell.resume, recorder, module, data)
+    new_epochs += training.fit(trainer, history, module, data)
     seconds = time.perf_counter() - start
     if recorder:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
         summary = _summary(history.rows, seconds, samples)
         summary["parameters"] = parameter_count(module.network)
-        _write(cell, settings, module, history.rows, summary)
+        _write(cell, settings, module, phases + history.rows, summary)
         recorder.tell("add", metrics=summary)
         recorder.tell("files", paths=training_record(cell)["files"])
         write_text(cell / "run_id", f"{run_id}\n")
@@ -101,7 +102,7 @@ def _open_run(
     return recorder.ask("row")
 
 
-def _summary(rows: list[dict[str, float]], seconds: float, samples: int) -> dict[str, float]:
+def _summary(rows: list[dict[str, Any]], seconds: float, samples: int) -> dict[str, float]:
     best = min(rows, key=lambda row: row["validation_error"])
     found = {
         "epochs": len(rows),
@@ -118,7 +119,7 @@ def _write(
     cell: Cell,
     settings: CellSettings,
     module: "LitAutoencoder",
-    rows: list[dict[str, float]],
+    rows: list[dict[str, Any]],
     summary: dict[str, float],
 ) -> None:
     from safetensors.torch import save
@@ -131,7 +132,8 @@ def _write(
     write_json(cell / "network.json", describe(module.network))
     write_text(cell / "settings.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
     table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+    # Phases, if there are any, come first, in rows that name them.
+    writer = csv.DictWriter(table, list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(cell / "history.csv", table.getvalue())

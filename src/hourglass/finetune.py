@@ -1,0 +1,140 @@
+"""Fine-tune an encoder and a softmax layer on it: what pre-training is for."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from hourglass.callbacks import NoProfiler, PatientStopping
+from hourglass.data.datamodule import resident_device
+from hourglass.data.scaling import Scaling
+from hourglass.labelled import Labelled, Parts
+from hourglass.networks import Network
+from hourglass.scoring import BATCH_SIZE, best_device
+from hourglass.softmax import Classifier, FineTuning, wrong
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Hold a fine-tuned classifier, its errors (shares of 1), and its best epoch, from 0."""
+
+    classifier: "Classifier"
+    validation_error: float
+    test_error: float
+    epoch: int
+
+
+def finetune(
+    network: Network, scaling: Scaling, parts: Parts, settings: FineTuning = FineTuning()
+) -> FineTuned:
+    """Train a softmax layer on the code together with the encoder, from its weights as they are.
+
+    The classifier has the weights of the epoch with the fewest errors on `parts.validation`; the
+    `network` itself stays as it is. Samples are unscaled. The same arguments give the same bytes.
+
+    Raises a Refusal where the loss turns NaN.
+    """
+    device = best_device()
+    classifier = Classifier(network, int(parts.train.y.max()) + 1, settings)
+    batches = Batches(parts.train, scaling, device, settings, classifier.epoch_seed)
+    validation, test = (Batches(each, scaling, device) for each in (parts.validation, parts.test))
+    trainer = _trainer(settings, device)
+    with _tuned_to(device, settings.batch_size * parts.train.x[0].size):
+        trainer.fit(classifier, batches, validation)
+    if classifier.best:
+        classifier.load_state_dict(classifier.best)
+    classifier.to(device).eval()
+    errors = [error(classifier, each) for each in (validation, test)]
+    return FineTuned(classifier, *errors, classifier.best_epoch)
+
+
+class Batches:
+    """Iterate over a tensor in scaled batches with their classes, made on the tensor's device.
+
+    Without `settings` in order and in large batches. Else shuffled by `seed`, in batches of equal
+    size (but for one sample), so that none is too small to normalise; as often through all samples
+    as `settings.least_steps` asks for.
+    """
+
+    def __init__(
+        self,
+        samples: Labelled,
+        scaling: Scaling,
+        device: torch.device,
+        settings: FineTuning | None = None,
+        seed: Callable[[], int] = lambda: 0,
+    ) -> None:
+        x = torch.from_numpy(np.array(samples.x))  # a copy: torch warns of read-only arrays
+        self.x = x.to(resident_device(x, device))
+        self.y = torch.from_numpy(samples.y).to(self.x.device)
+        self.offset, self.scale = (
+            torch.from_numpy(np.asarray(each)).to(self.x.device)
+            for each in (scaling.offset, scaling.scale)
+        )
+        self.seed = seed
+        self.shuffled = settings is not None
+        self.steps = -(-len(samples) // (settings.batch_size if settings else BATCH_SIZE))
+        self.passes = -(-settings.least_steps // self.steps) if settings else 1
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return self.steps * self.passes
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches: (n, *S) float32 and (n,) int64."""
+        order = torch.arange(len(self.y))
+        generator = torch.Generator().manual_seed(self.seed())
+        for _ in range(self.passes):
+            if self.shuffled:
+                order = torch.randperm(len(self.y), generator=generator)
+            for batch in order.to(self.x.device).tensor_split(self.steps):
+                x = self.x.index_select(0, batch)
+                yield (x - self.offset) / self.scale, self.y.index_select(0, batch)
+
+
+def error(classifier: Classifier, batches: Batches) -> float:
+    """Return the share of samples that a classifier puts in a wrong class."""
+    device = classifier.head.weight.device
+    with torch.inference_mode():
+        counts = [wrong(classifier, x.to(device), y.to(device)) for x, y in batches]
+    return float(torch.stack(counts).sum()) / len(batches.y)
+
+
+def _trainer(settings: FineTuning, device: torch.device) -> pl.Trainer:
+    """Return a Trainer that writes nothing: the weights of the best epoch stay in memory."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator=device.type,
+        devices=1,
+        max_epochs=settings.epochs,
+        callbacks=[PatientStopping(settings.patience)],
+        profiler=NoProfiler(),
+        logger=False,
+        deterministic=True,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+@contextmanager
+def _tuned_to(device: torch.device, elements: int) -> Iterator[None]:
+    """Use one thread where a batch is too small to share, below 32,768 elements (as training)."""
+    if device.type == "cpu":
+        # Adam asks at each step whether there is a GPU; by NVML, Lightning's choice, that is slow.
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    before = torch.get_num_threads()
+    if elements < 32_768:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

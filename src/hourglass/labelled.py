@@ -1,0 +1,82 @@
+"""What classifiers learn from: the labels of the normal samples, in subsets that nest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass.data.packed import Prepared, Split
+from hourglass.errors import Refusal
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Hold samples, or what a network makes of them, and their classes by number."""
+
+    x: np.ndarray  # (N, *S), unscaled; or codes (N, latent_dim)
+    y: np.ndarray  # (N,) int64 from 0; -1 is a class that train does not hold: always an error
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.y)
+
+    def first(self, count: int) -> "Labelled":
+        """Return the first samples."""
+        return Labelled(self.x[:count], self.y[:count])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Hold the samples that a classifier is trained, chosen and tested on."""
+
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+
+
+def read(prepared: Prepared, seed: int) -> Parts:
+    """Return the normal samples of a data set with their classes: anomalies are no part of it.
+
+    Each beginning of `train` is a stratified subset of it. `validation` is that split and
+    `calibration`, `test` the normal samples of that split. Raises a Refusal for a single class.
+    """
+    name = prepared.card["data"]
+    x, label = _normal(prepared, "train")
+    classes = np.unique(label)
+    if len(classes) < 2:
+        raise Refusal(
+            f"the normal samples of {name} are all labelled {str(classes[0])!r}, but a classifier "
+            "needs at least 2 classes; name a data set that has them, such as digits."
+        )
+    order = stratified(_numbers(label, classes), seed)
+    held = [_normal(prepared, each) for each in ("validation", "calibration")]
+    validation = tuple(np.concatenate(each) for each in zip(*held, strict=True))
+    return Parts(
+        Labelled(x[order], _numbers(label, classes)[order]),
+        *(Labelled(x, _numbers(y, classes)) for x, y in (validation, _normal(prepared, "test"))),
+    )
+
+
+def _normal(prepared: Prepared, name: Split) -> tuple[np.ndarray, np.ndarray]:
+    samples = prepared.split(name)
+    return samples.x[~samples.anomaly], samples.label[~samples.anomaly]
+
+
+def _numbers(label: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the places of labels among the sorted `classes`, -1 where they are not among them."""
+    found = np.minimum(np.searchsorted(classes, label), len(classes) - 1)
+    return np.where(classes[found] == label, found, -1)
+
+
+def stratified(y: np.ndarray, seed: int) -> np.ndarray:
+    """Return a random order of classes `y` (N,) in whose every beginning they have their shares.
+
+    The i-th sample of a class of n stands where the share (i + 1/2) / n of the order is reached,
+    but the first of every class stands in front: with as many labels as classes, each has one.
+    """
+    rng = np.random.default_rng(seed)
+    place = np.empty(len(y))
+    for each in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == each))
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        place[members[0]] = 0
+    return np.lexsort((rng.random(len(y)), place))  # ties by chance

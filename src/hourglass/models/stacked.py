@@ -1,0 +1,102 @@
+"""Stacked autoencoder: trained greedily, a layer on the codes of the one below, then as a whole."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from hourglass import networks, penalties
+from hourglass.errors import Refusal
+from hourglass.models.base import LitAutoencoder, Phase
+
+
+class Stacked(LitAutoencoder):
+    """Pre-train each layer as an autoencoder of its own, then train all of them together.
+
+    Layer k learns to reproduce the codes of layer k - 1 (Bengio et al. 2007), from corrupted ones
+    where `noise_factor` or `masking` is above 0 (Vincent et al. 2010), contracted where
+    `contraction` is (Rifai et al. 2011), for up to `pretrain_epochs` epochs. The whole is then
+    trained on the samples, from its layers' weights, with the same noise.
+    """
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int = 32,
+        hidden: Sequence[int] = (256, 128),
+        activation: networks.Activation = "sigmoid",
+        code_activation: networks.Activation = "sigmoid",
+        tied: bool = False,
+        masking: float = 0.25,
+        contraction: float = 0.0,
+        pretrain_epochs: int = 15,
+        **training: Any,
+    ) -> None:
+        if pretrain_epochs < 1:
+            raise Refusal(f"pretrain_epochs is {pretrain_epochs}, but must be at least 1.")
+        bounded = networks.is_image(sample_shape)
+        network = networks.Dense(
+            sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
+        )
+        super().__init__(network, masking=masking, **training)
+        self.settings = {"masking": masking, "contraction": contraction, **training}
+        self.activations = [activation] * len(hidden) + [code_activation]
+        self.tied = tied
+        self.pretrain_epochs = pretrain_epochs
+
+    def phases(self) -> Iterator[Phase]:
+        """Yield the training of each layer, the lowest first, and take its weights when done."""
+        encoder, decoder = _modules(self.network.encoder), _modules(self.network.decoder)
+        shapes = [self.network.sample_shape, *((each.out_features,) for each in encoder[1::2])]
+        for k, (shape, (width,)) in enumerate(pairwise(shapes)):
+            lower = self.activations[k - 1] if k else None
+            layer = Layer(shape, width, self.activations[k], self.tied, lower, **self.settings)
+            own = _modules(layer.network.encoder)[1], _modules(layer.network.decoder)[0]
+            whole = encoder[2 * k + 1], decoder[-2 - 2 * k]
+            _copy(whole, own)
+            below = nn.Sequential(*encoder[: 2 * k + 1]) if k else nn.Identity()
+            yield Phase(f"layer_{k + 1}", layer, below, self.pretrain_epochs)
+            _copy(own, whole)
+
+
+def _modules(sequence: nn.Module) -> list[Any]:
+    return list(sequence.children())
+
+
+def _copy(source: Sequence[nn.Module], target: Sequence[nn.Module]) -> None:
+    for each, other in zip(source, target, strict=True):
+        other.load_state_dict(each.state_dict())
+
+
+class Layer(LitAutoencoder):
+    """Reproduce samples, or the codes of the layer below, through one layer."""
+
+    def __init__(
+        self,
+        sample_shape: Sequence[int],
+        latent_dim: int,
+        activation: networks.Activation,
+        tied: bool,
+        lower: networks.Activation | None,
+        contraction: float = 0.0,
+        **training: Any,
+    ) -> None:
+        if not contraction >= 0:
+            raise Refusal(f"contraction is {contraction}, but must be 0 or more.")
+        bounded = lower == "sigmoid" if lower else networks.is_image(sample_shape)
+        if not bounded:
+            training["loss"] = "mse"
+        network = networks.Dense(
+            sample_shape, latent_dim, (), activation, activation, tied, bounded
+        )
+        super().__init__(network, **training)
+        self.contraction = contraction
+
+    def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
+        """Return the price of the layer's slope at clean inputs, (N, *S)."""
+        if not self.contraction:
+            return 0.0
+        _, linear, activation = self.network.encoder.children()
+        norm = penalties.layer_frobenius(linear, activation, x.flatten(1))  # type: ignore[arg-type]
+        return self.contraction * norm.mean() / x[0].numel()
