@@ -11,6 +11,7 @@ if not __package__:  # `python src/hourglass`, as dvc.yaml runs it: the code bes
 
 from jsonargparse import ArgumentParser
 
+from hourglass.classify import classify
 from hourglass.errors import Refusal
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -26,6 +27,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "compare": compare,
     "tune": tune,
+    "classify": classify,
 }
 
 

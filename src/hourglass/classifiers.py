@@ -1,14 +1,13 @@
 """scikit-learn's classifiers, on codes or on any other features."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from hourglass.labelled import Labelled, Parts
 
 Shallow: TypeAlias = Literal["logistic", "svm", "knn"]
-SHALLOW: tuple[Shallow, ...] = get_args(Shallow)
 NEIGHBOURS = 7
 STRENGTHS = {"logistic": (0.01, 0.1, 1.0, 10.0), "svm": (1.0, 10.0)}  # C, the inverse penalty
 CHOSEN_WITH = 10_000  # labels at most for the choice of C: an SVM's time grows with their square
@@ -56,6 +55,6 @@ def error(classifier: Any, samples: Labelled) -> float:
     return float(np.mean(classifier.predict(samples.x) != samples.y))
 
 
-def test_error(name: Shallow, parts: Parts) -> float:
+def run(name: Shallow, parts: Parts) -> float:
     """Return the test error of a classifier of flat features, (N, D)."""
     return error(fitted(name, parts.train, parts.validation), parts.test)

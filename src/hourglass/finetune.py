@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from hourglass.softmax import Classifier, FineTuning, wrong
 class FineTuned:
     """Hold a fine-tuned classifier, its errors (shares of 1), and its best epoch, from 0."""
 
-    classifier: "Classifier"
+    classifier: Classifier
     validation_error: float
     test_error: float
     epoch: int
@@ -38,11 +39,11 @@ def finetune(
     The classifier has the weights of the epoch with the fewest errors on `parts.validation`; the
     `network` itself stays as it is. Samples are unscaled. The same arguments give the same bytes.
 
-    Raises a Refusal where the loss turns NaN.
+    Raises a Refusal where the loss is not finite.
     """
     device = best_device()
     classifier = Classifier(network, int(parts.train.y.max()) + 1, settings)
-    batches = Batches(parts.train, scaling, device, settings, classifier.epoch_seed)
+    batches = Batches(parts.train, scaling, device, settings)
     validation, test = (Batches(each, scaling, device) for each in (parts.validation, parts.test))
     trainer = _trainer(settings, device)
     with _tuned_to(device, settings.batch_size * parts.train.x[0].size):
@@ -50,16 +51,16 @@ def finetune(
     if classifier.best:
         classifier.load_state_dict(classifier.best)
     classifier.to(device).eval()
-    errors = [error(classifier, each) for each in (validation, test)]
-    return FineTuned(classifier, *errors, classifier.best_epoch)
+    errors = error(classifier, validation), error(classifier, test)
+    return FineTuned(classifier, *errors, epoch=classifier.best_epoch)
 
 
 class Batches:
     """Iterate over a tensor in scaled batches with their classes, made on the tensor's device.
 
-    Without `settings` in order and in large batches. Else shuffled by `seed`, in batches of equal
-    size (but for one sample), so that none is too small to normalise; as often through all samples
-    as `settings.least_steps` asks for.
+    Without `settings` in order and in large batches. Else shuffled anew each time, in batches of
+    equal size (but for one sample), so that none is too small to normalise; as often through all
+    samples as `settings.least_steps` asks for.
     """
 
     def __init__(
@@ -68,7 +69,6 @@ class Batches:
         scaling: Scaling,
         device: torch.device,
         settings: FineTuning | None = None,
-        seed: Callable[[], int] = lambda: 0,
     ) -> None:
         x = torch.from_numpy(np.array(samples.x))  # a copy: torch warns of read-only arrays
         self.x = x.to(resident_device(x, device))
@@ -77,8 +77,8 @@ class Batches:
             torch.from_numpy(np.asarray(each)).to(self.x.device)
             for each in (scaling.offset, scaling.scale)
         )
-        self.seed = seed
-        self.shuffled = settings is not None
+        self.shifted = bool(scaling.offset.any())
+        self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
         self.steps = -(-len(samples) // (settings.batch_size if settings else BATCH_SIZE))
         self.passes = -(-settings.least_steps // self.steps) if settings else 1
 
@@ -89,13 +89,13 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches: (n, *S) float32 and (n,) int64."""
         order = torch.arange(len(self.y))
-        generator = torch.Generator().manual_seed(self.seed())
         for _ in range(self.passes):
-            if self.shuffled:
-                order = torch.randperm(len(self.y), generator=generator)
+            if self.generator:
+                order = torch.randperm(len(self.y), generator=self.generator)
             for batch in order.to(self.x.device).tensor_split(self.steps):
                 x = self.x.index_select(0, batch)
-                yield (x - self.offset) / self.scale, self.y.index_select(0, batch)
+                x = (x - self.offset if self.shifted else x) / self.scale
+                yield x, self.y.index_select(0, batch)
 
 
 def error(classifier: Classifier, batches: Batches) -> float:
@@ -109,6 +109,7 @@ def error(classifier: Classifier, batches: Batches) -> float:
 def _trainer(settings: FineTuning, device: torch.device) -> pl.Trainer:
     """Return a Trainer that writes nothing: the weights of the best epoch stay in memory."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
     return pl.Trainer(
         accelerator=device.type,
         devices=1,

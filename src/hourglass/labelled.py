@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hourglass.data.packed import Prepared, Split
+from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 
 
@@ -39,26 +39,25 @@ def read(prepared: Prepared, seed: int) -> Parts:
     Each beginning of `train` is a stratified subset of it. `validation` is that split and
     `calibration`, `test` the normal samples of that split. Raises a Refusal for a single class.
     """
-    name = prepared.card["data"]
-    x, label = _normal(prepared, "train")
-    classes = np.unique(label)
+    train, validation, calibration, test = (
+        prepared.split(name) for name in ("train", "validation", "calibration", "test")
+    )
+    classes = np.unique(train.label)
     if len(classes) < 2:
         raise Refusal(
-            f"the normal samples of {name} are all labelled {str(classes[0])!r}, but a classifier "
-            "needs at least 2 classes; name a data set that has them, such as digits."
+            f"the normal samples of {prepared.card['data']} are all labelled {str(classes[0])!r}, "
+            "but a classifier needs at least 2 classes; name a data set that has them, such as "
+            "digits."
         )
-    order = stratified(_numbers(label, classes), seed)
-    held = [_normal(prepared, each) for each in ("validation", "calibration")]
-    validation = tuple(np.concatenate(each) for each in zip(*held, strict=True))
+    y = _numbers(train.label, classes)
+    order = stratified(y, seed)
+    held = np.concatenate([validation.label, calibration.label])
+    normal = ~test.anomaly
     return Parts(
-        Labelled(x[order], _numbers(label, classes)[order]),
-        *(Labelled(x, _numbers(y, classes)) for x, y in (validation, _normal(prepared, "test"))),
+        Labelled(train.x[order], y[order]),
+        Labelled(np.concatenate([validation.x, calibration.x]), _numbers(held, classes)),
+        Labelled(test.x[normal], _numbers(test.label[normal], classes)),
     )
-
-
-def _normal(prepared: Prepared, name: Split) -> tuple[np.ndarray, np.ndarray]:
-    samples = prepared.split(name)
-    return samples.x[~samples.anomaly], samples.label[~samples.anomaly]
 
 
 def _numbers(label: np.ndarray, classes: np.ndarray) -> np.ndarray:

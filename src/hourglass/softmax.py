@@ -62,7 +62,7 @@ class Classifier(pl.LightningModule):
         self.settings = settings
         self.network = copy.deepcopy(network).requires_grad_(True).train()
         self.dropout = nn.Dropout(settings.dropout)
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(settings.seed)  # of the layer, and of the noise in training
         self.head = nn.Linear(network.latent_dim, classes)
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.least = 0, math.inf
@@ -74,13 +74,8 @@ class Classifier(pl.LightningModule):
         """Return the logits of the classes: (N, *S) -> (N, classes)."""
         return self.head(self.dropout(self.network.encode(x)))
 
-    def epoch_seed(self) -> int:
-        """Return the seed of everything random in this epoch."""
-        return self.settings.seed * 1_000_003 + self.current_epoch
-
     def on_train_epoch_start(self) -> None:
-        """Make noise and dropout a function of seed and epoch."""
-        torch.manual_seed(self.epoch_seed())
+        """Start a new sum."""
         self._loss_sum.zero_()
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,4 +1,5 @@
 import inspect
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ import torch
 
 from hourglass.models.base import LitAutoencoder
 
-NOISY = pytest.mark.parametrize("name", ["denoising", "convolutional_denoising"])
+NOISY = pytest.mark.parametrize(
+    "name", ["denoising", "convolutional_denoising", "overcomplete", "stacked"]
+)
 # A denoising variant and the one that it is without noise.
 TWINS = pytest.mark.parametrize(
     ("name", "twin"),
@@ -16,15 +19,22 @@ SHAPE = (1, 8, 8)
 X = torch.rand(2000, *SHAPE, generator=torch.Generator().manual_seed(0)) + 0.5
 
 
-def steps(module: LitAutoencoder, count: int = 5) -> dict[str, torch.Tensor]:
-    """Return the weights after some optimiser steps from the same seed."""
-    torch.manual_seed(1)
-    optimizer = module.configure_optimizers()
-    for _ in range(count):
-        optimizer.zero_grad()
-        module.training_step(X[:32]).backward()
-        optimizer.step()
-    return module.network.state_dict()
+@pytest.fixture
+def steps(train) -> Callable[[LitAutoencoder], dict[str, torch.Tensor]]:
+    """Give a function that returns the weights after some optimiser steps from the same seed."""
+
+    def take(module: LitAutoencoder) -> dict[str, torch.Tensor]:
+        torch.manual_seed(1)
+        train(module, X[:32], 5)
+        return module.network.state_dict()
+
+    return take
+
+
+def still(module: LitAutoencoder) -> LitAutoencoder:
+    """Return it without its noise, which some variants cannot be built without."""
+    module.noise_factor = module.masking = 0.0
+    return module
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -71,16 +81,16 @@ def test_noise_is_another_one_in_every_step(build, name):
 
 
 @NOISY
-def test_training_with_noise_gives_other_weights_than_without(build, name):
+def test_training_with_noise_gives_other_weights_than_without(build, steps, name):
     noisy = build(name, SHAPE, noise_factor=0.5, masking=0.0)
-    assert not same(steps(noisy), steps(build(name, SHAPE, noise_factor=0.0, masking=0.0)))
+    assert not same(steps(noisy), steps(still(build(name, SHAPE))))
 
 
 @NOISY
 @pytest.mark.parametrize("training", [False, True])
 def test_scores_are_those_of_the_same_weights_without_noise(build, name, training):
     noisy = build(name, SHAPE, noise_factor=2.0, masking=0.5).train(training)
-    clean = build(name, SHAPE, noise_factor=0.0, masking=0.0)
+    clean = still(build(name, SHAPE))
     clean.load_state_dict(noisy.state_dict())
     assert torch.equal(noisy.score(X), clean.score(X))
 
@@ -95,16 +105,16 @@ def test_the_validation_error_is_without_noise(build, name):
 
 
 @TWINS
-def test_without_noise_the_weights_are_those_of_the_plain_variant_to_the_bit(build, name, twin):
+def test_without_noise_the_weights_are_those_of_the_plain_variant_to_the_bit(
+    build, steps, name, twin
+):
     plain = build(twin, SHAPE)
     silent = build(name, SHAPE, noise_factor=0.0, masking=0.0)
     assert same(steps(silent), steps(plain))
 
 
 def test_without_noise_nothing_is_drawn_at_random(build, variant):
-    module = build(variant, SHAPE)
-    if module.noise_factor or module.masking:
-        module = build(variant, SHAPE, noise_factor=0.0, masking=0.0)
+    module = still(build(variant, SHAPE))
     before = torch.get_rng_state()
     assert torch.equal(module.corrupt(X), X)
     assert torch.equal(torch.get_rng_state(), before)

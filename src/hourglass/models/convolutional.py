@@ -10,7 +10,8 @@ from hourglass.models.base import LitAutoencoder
 class Convolutional(LitAutoencoder):
     """Encode with strided convolutions, decode with transposed ones (Masci et al. 2011).
 
-    Images take 2-D convolutions, vectors 1-D ones along the features.
+    Images take 2-D convolutions, vectors 1-D ones along the features. Without `projection` the code
+    is the last feature map itself, and `latent_dim` is not used.
     """
 
     def __init__(
@@ -19,6 +20,7 @@ class Convolutional(LitAutoencoder):
         latent_dim: int = 32,
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
+        projection: bool = True,
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
@@ -26,6 +28,7 @@ class Convolutional(LitAutoencoder):
             latent_dim,
             channels,
             activation,
+            projection=projection,
             bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, **training)

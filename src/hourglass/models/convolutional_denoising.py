@@ -20,6 +20,7 @@ class ConvolutionalDenoising(LitAutoencoder):
         latent_dim: int = 32,
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
+        projection: bool = True,
         noise_factor: float = 0.5,
         masking: float = 0.0,
         **training: Any,
@@ -29,6 +30,7 @@ class ConvolutionalDenoising(LitAutoencoder):
             latent_dim,
             channels,
             activation,
+            projection=projection,
             bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

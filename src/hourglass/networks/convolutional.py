@@ -14,7 +14,8 @@ class Convolutional(Network):
     """Halve the side with a strided convolution for each of `channels`, then project to the code.
 
     Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D ones over one channel; the
-    decoder mirrors the encoder with transposed convolutions that restore odd sides exactly.
+    decoder mirrors the encoder with transposed convolutions that restore odd sides exactly. Without
+    `projection` the code is the last feature map itself, flattened, whatever `latent_dim` says.
     """
 
     def __init__(
@@ -24,32 +25,35 @@ class Convolutional(Network):
         channels: Sequence[int] = (16, 32),
         activation: Activation = "relu",
         code_activation: Activation = "identity",
+        projection: bool = True,
         bounded: bool = False,
     ) -> None:
-        super().__init__(
-            sample_shape=list(sample_shape),
-            latent_dim=latent_dim,
-            channels=list(channels),
-            activation=activation,
-            code_activation=code_activation,
-            bounded=bounded,
-        )
         if not channels:
             raise Refusal("channels is empty, but a convolutional network needs at least one.")
-        image = self.sample_shape if is_image(sample_shape) else (1, *self.sample_shape)
+        image = tuple(sample_shape) if is_image(sample_shape) else (1, *sample_shape)
         sides = [image[1:]]
         for _ in channels:
             sides.append(tuple((side + 1) // 2 for side in sides[-1]))
         deepest = (channels[-1], *sides[-1])
+        size = math.prod(deepest)
+        super().__init__(
+            sample_shape=list(sample_shape),
+            latent_dim=latent_dim if projection else size,
+            channels=list(channels),
+            activation=activation,
+            code_activation=code_activation,
+            projection=projection,
+            bounded=bounded,
+        )
         self.encoder = nn.Sequential(
             nn.Unflatten(1, image) if image != self.sample_shape else nn.Identity(),
             *_down([image[0], *channels], len(image) - 1, activation),
             nn.Flatten(),
-            nn.Linear(math.prod(deepest), latent_dim),
+            nn.Linear(size, latent_dim) if projection else nn.Identity(),
             ACTIVATIONS[code_activation](),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, math.prod(deepest)),
+            nn.Linear(latent_dim, size) if projection else nn.Identity(),
             nn.Unflatten(1, deepest),
             *_up([*channels[::-1], image[0]], sides[::-1], activation),
             nn.Flatten() if image != self.sample_shape else nn.Identity(),

@@ -1,0 +1,31 @@
+import math
+
+import pytest
+
+from hourglass.models.overcomplete import Overcomplete
+
+SHAPES = [(1, 1, 1), (1, 5, 7), (3, 8, 8), (30,)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("expansion", [1.001, 1.5, 4.0])
+def test_the_code_is_wider_than_a_sample(shape, expansion):
+    size = math.prod(shape)
+    latent_dim = Overcomplete(shape, expansion).network.latent_dim
+    assert size < latent_dim
+    assert expansion * size <= latent_dim < expansion * size + 1
+
+
+@pytest.mark.parametrize("expansion", [1.0, 0.5, -2.0, float("nan")])
+def test_a_code_no_wider_than_a_sample_is_refused(refusal, expansion):
+    assert f"expansion is {expansion}" in refusal(Overcomplete, (1, 8, 8), expansion)
+
+
+def test_a_code_that_nothing_holds_in_is_refused(refusal):
+    assert "noise_factor and masking are 0" in refusal(Overcomplete, (12,), noise_factor=0.0)
+
+
+@pytest.mark.parametrize("noise", [{"noise_factor": 0.1}, {"noise_factor": 0.0, "masking": 0.1}])
+def test_noise_or_masking_is_enough_to_hold_it_in(noise):
+    module = Overcomplete((12,), **noise)
+    assert (module.noise_factor, module.masking) == (noise["noise_factor"], noise.get("masking", 0))

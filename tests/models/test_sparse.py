@@ -1,0 +1,77 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.distributions import Bernoulli, kl_divergence
+
+from hourglass.models.sparse import Sparse
+
+SHAPE = (1, 8, 8)
+UNITS = 32
+X = torch.tensor(load_digits().images[:200, None] / 16, dtype=torch.float32)
+
+
+def sparse(**settings) -> Sparse:
+    torch.manual_seed(0)
+    return Sparse(SHAPE, UNITS, learning_rate=0.01, schedule="constant", **settings)
+
+
+@pytest.fixture
+def codes(train):
+    """Give a function that returns the codes of digits by a sparse autoencoder trained on them."""
+
+    def trained(**settings) -> np.ndarray:
+        module = sparse(**settings)
+        train(module, X, 300)
+        return module.encode(X).detach().numpy()
+
+    return trained
+
+
+@pytest.mark.parametrize(("target", "weight"), [(0.05, 10.0), (0.2, 1.0)])
+def test_units_are_active_as_often_as_wanted(codes, target, weight):
+    mean = codes(target=target, sparsity_weight=weight).mean(0)
+    assert mean.mean() == pytest.approx(target, rel=0.2)
+    assert np.abs(mean / target - 1).max() < 0.2
+
+
+def test_more_weight_on_kl_gives_fewer_active_units(codes):
+    active = [(codes(sparsity_weight=w) > 0.5).sum(1).mean() for w in (0.0, 0.1, 1.0, 10.0)]
+    assert all(more > 1.2 * fewer for more, fewer in pairwise(active))
+
+
+def test_more_weight_on_l1_gives_more_zeros(codes):
+    zeros = [(codes(sparsity="l1", sparsity_weight=w) == 0).mean() for w in (0.0, 0.01, 0.1, 1.0)]
+    assert all(fewer + 0.1 < more for fewer, more in pairwise(zeros))
+
+
+def test_kl_adds_the_divergence_from_the_target_for_each_element():
+    module = sparse(target=0.1, sparsity_weight=3.0)
+    z = module.encode(X)
+    divergence = kl_divergence(Bernoulli(torch.tensor(0.1)), Bernoulli(z.mean(0))).sum()
+    found = module.training_loss(X) - module.reconstruction_loss(X, z)
+    torch.testing.assert_close(found, 3.0 * divergence / 64, rtol=1e-4, atol=0)
+
+
+def test_l1_adds_the_sum_of_the_code_for_each_element():
+    module = sparse(sparsity="l1", sparsity_weight=3.0)
+    z = module.encode(X)
+    found = module.training_loss(X) - module.reconstruction_loss(X, z)
+    torch.testing.assert_close(found, 3.0 * z.abs().sum(1).mean() / 64, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("sparsity", "most"), [("kl", 1.0), ("l1", float("inf"))])
+def test_units_are_those_that_the_penalty_is_meant_for(sparsity, most):
+    z = sparse(sparsity=sparsity).encode(1e3 * (X - 0.5))
+    assert z.min() >= 0
+    assert 1 <= z.max() <= most
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("target", 0.0), ("target", 1.0), ("target", float("nan")), ("sparsity_weight", -1.0)],
+)
+def test_settings_out_of_range_are_refused(refusal, setting, value):
+    assert f"{setting} is {value}" in refusal(sparse, **{setting: value})

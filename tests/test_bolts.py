@@ -1,0 +1,161 @@
+import math
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hourglass.models.bolts_ae import BoltsAE
+from hourglass.models.bolts_vae import BoltsVAE
+from hourglass.models.linear import Linear
+from hourglass.networks.bolts import SMALLEST, Bolts, bolts, quiet
+
+SHAPES = [(1, 28, 28), (1, 1, 1), (1, 5, 8), (3, 16, 16), (3, 17, 9), (3, 2, 33)]
+
+
+def network(shape: tuple[int, ...], latent_dim: int = 4, **settings) -> Bolts:
+    torch.manual_seed(0)
+    return Bolts(shape, latent_dim, **settings).eval()
+
+
+def pixels(shape: tuple[int, ...], n: int = 2) -> Tensor:
+    """Return values in [0, 1) of which the third of three times one is itself to the bit."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, *shape), generator=generator) / 256
+
+
+class Seen(nn.Module):
+    """Stand in for the ResNet: the features are what it gets."""
+
+    shape: torch.Size
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shape = x.shape[1:]
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_what_is_done_to_images_on_the_way_in_is_undone_on_the_way_out(shape):
+    net, x = network(shape), pixels(shape)
+    net.encoder, net.mean = Seen(), nn.Identity()
+    z = net.encode(x)
+    channels, height, width = net.encoder.shape
+    assert channels == 3
+    assert height == width >= max(SMALLEST, *shape[1:])
+    assert height % 8 == 0
+    assert z.sum() == x.sum() * (3 // shape[0])
+    net.decoder = nn.Unflatten(1, net.encoder.shape)
+    assert torch.equal(net.decode(z), x)
+    assert torch.equal(net.error(x), torch.zeros(2))
+
+
+def test_the_padding_is_the_same_on_both_sides_within_a_pixel():
+    net, shape = network((1, 3, 5)), (1, 3, 5)
+    net.encoder = Seen()
+    seen = net.features(torch.ones(1, *shape)).reshape(3, SMALLEST, SMALLEST)
+    expected = torch.zeros(3, SMALLEST, SMALLEST)
+    expected[:, 6:9, 5:10] = 1
+    assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize("shape", [(12,), (2, 16, 16), (4, 16, 16)], ids=str)
+@pytest.mark.parametrize("kind", ["AE", "VAE"])
+def test_vectors_and_other_channels_are_refused(refusal, shape, kind):
+    sentence = refusal(network, shape, kind=kind)
+    assert "x".join(map(str, shape)) in sentence
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 20)], ids=str)
+@pytest.mark.parametrize("kind", ["AE", "VAE"])
+def test_images_are_encoded_and_decoded(shape, kind):
+    net, x = network(shape, 5, kind=kind), pixels(shape)
+    with torch.no_grad():
+        assert net.encode(x).shape == (2, 5)
+        assert net(x).shape == x.shape
+
+
+@pytest.mark.parametrize(("kind", "settings"), [(BoltsAE, {}), (BoltsVAE, {"kl_coeff": 0.3})])
+def test_the_loss_is_that_of_bolts_own_module(kind, settings):
+    ours, x = kind((3, 16, 16), 4, **settings).eval(), pixels((3, 16, 16), 8)
+    with quiet():
+        model = getattr(bolts("models.autoencoders"), ours.network.init_args["kind"])
+        theirs = model(16, "resnet18", latent_dim=4, **settings).eval()
+    for name in ("encoder", "decoder"):
+        getattr(theirs, name).load_state_dict(getattr(ours.network, name).state_dict())
+    for name, own in (("fc", "mean"), ("fc_mu", "mean"), ("fc_var", "log_var")):
+        if hasattr(theirs, name):
+            getattr(theirs, name).load_state_dict(getattr(ours.network, own).state_dict())
+    torch.manual_seed(1)
+    expected, _ = theirs.step((x, None), 0)
+    torch.manual_seed(1)
+    torch.testing.assert_close(ours.training_loss(x), expected)
+
+
+USE = """
+import sys
+from types import SimpleNamespace
+import hourglass.networks, hourglass.models.base
+from hourglass.models.bolts_ae import BoltsAE
+def used(): return any(name.partition(".")[0] == "pl_bolts" for name in sys.modules)
+before = used()
+module = BoltsAE((1, 8, 8), 2, schedule="warmup_cosine", warmup_epochs=1)
+module.trainer = SimpleNamespace(max_epochs=3, estimated_stepping_batches=6)
+[optimizer], [schedule] = module.configure_optimizers()
+for _ in range(6):
+    optimizer.step()
+    schedule["scheduler"].step()
+print(before, used())
+"""
+
+
+def test_bolts_is_imported_once_it_is_used_and_none_of_its_warnings_reaches_the_user():
+    command = [sys.executable, "-W", "always", "-c", USE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
+
+
+def warmed_up(warmup_epochs: int, max_epochs: int, batches: int) -> tuple:
+    """Return the optimiser and the schedule of a training, without one."""
+    module = Linear(
+        (6,), 2, learning_rate=0.2, schedule="warmup_cosine", warmup_epochs=warmup_epochs
+    )
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        max_epochs=max_epochs, estimated_stepping_batches=max_epochs * batches
+    )
+    [optimizer], [schedule] = module.configure_optimizers()
+    return optimizer, schedule
+
+
+@pytest.mark.parametrize(
+    ("warmup_epochs", "max_epochs", "batches"), [(2, 10, 7), (1, 2, 1), (5, 6, 3), (1, 50, 4)]
+)
+def test_warmup_cosine_rises_in_a_line_and_falls_along_a_cosine(warmup_epochs, max_epochs, batches):
+    optimizer, schedule = warmed_up(warmup_epochs, max_epochs, batches)
+    assert schedule["interval"] == "step"
+    warmup, total = warmup_epochs * batches, max_epochs * batches
+    for step in range(total + 1):
+        fallen = math.pi * (step - warmup) / (total - warmup)
+        risen = step / max(warmup - 1, 1)
+        expected = 0.2 * (risen if step < warmup else (1 + math.cos(fallen)) / 2)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        optimizer.step()
+        schedule["scheduler"].step()
+
+
+@pytest.mark.parametrize(("warmup_epochs", "max_epochs"), [(3, 3), (5, 3)])
+def test_a_warm_up_that_does_not_end_is_refused(refusal, warmup_epochs, max_epochs):
+    sentence = refusal(warmed_up, warmup_epochs, max_epochs, 4)
+    assert f"warmup_epochs is {warmup_epochs}" in sentence
+    assert f"max_epochs, {max_epochs}" in sentence
+
+
+@pytest.mark.parametrize("warmup_epochs", [0, -1])
+def test_no_warm_up_is_refused(refusal, warmup_epochs):
+    assert f"warmup_epochs is {warmup_epochs}" in refusal(Linear, (6,), warmup_epochs=warmup_epochs)
+
+
+@pytest.mark.parametrize("kl_coeff", [-0.1, float("nan")])
+def test_a_weight_out_of_range_is_refused(refusal, kl_coeff):
+    assert f"kl_coeff is {kl_coeff}" in refusal(BoltsVAE, (1, 8, 8), kl_coeff=kl_coeff)

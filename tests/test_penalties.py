@@ -1,0 +1,177 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, kl_divergence
+from torch.func import functional_call, jacrev, vmap
+
+from hourglass import penalties
+from hourglass.networks import ACTIVATIONS, Convolutional, Dense, Network
+
+# An encoder of one dense layer, a deep one, and convolutional ones in two dimensions and in one.
+ENCODERS: dict[str, tuple[Callable[..., Network], tuple[int, ...], dict]] = {
+    "layer": (Dense, (9,), {"code_activation": "sigmoid"}),
+    "deep": (Dense, (1, 3, 3), {"hidden": [7, 6], "activation": "tanh"}),
+    "images": (Convolutional, (2, 5, 3), {"channels": [3, 4], "activation": "silu"}),
+    "vectors": (Convolutional, (9,), {"channels": [3, 4], "activation": "elu"}),
+}
+COPIES = 20_000
+
+
+@pytest.fixture(params=ENCODERS)
+def network(request) -> Network:
+    kind, shape, settings = ENCODERS[request.param]
+    torch.manual_seed(0)
+    return kind(shape, 4, **settings).double()
+
+
+def samples(shape: tuple[int, ...], n: int = 3) -> Tensor:
+    return torch.randn(n, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def jacobians(network: nn.Module, x: Tensor) -> Tensor:
+    """Return torch's own Jacobians, (N, latent_dim, elements), differentiable by the weights."""
+    weights: dict[str, Tensor] = dict(network.named_parameters())
+
+    def one(sample: Tensor) -> Tensor:
+        return functional_call(network, weights, (sample[None],))[0]
+
+    return vmap(jacrev(one))(x).flatten(2)
+
+
+def norms(network: nn.Module, x: Tensor) -> Tensor:
+    return jacobians(network, x).square().sum((1, 2))
+
+
+def same(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def same_gradients(encoder: nn.Module, found: Tensor, expected: Tensor) -> None:
+    weights = list(encoder.parameters())
+    pairs = [
+        torch.autograd.grad(each.sum(), weights, materialize_grads=True)
+        for each in (found, expected)
+    ]
+    assert all(grad.any() for grad in pairs[0][:-1])
+    for gradient, of_reference in zip(*pairs, strict=True):
+        same(gradient, of_reference)
+
+
+def layer(activation: str) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(9, 6), ACTIVATIONS[activation]()).double()  # type: ignore[index]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_closed_form_of_a_layer_is_the_norm_of_its_jacobian(activation):
+    encoder, x = layer(activation), samples((9,), 20)
+    same(penalties.layer_frobenius(encoder[0], encoder[1], x), norms(encoder, x))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "gelu"])
+def test_the_closed_form_of_a_layer_trains_its_weights(activation):
+    encoder, x = layer(activation), samples((9,), 20)
+    found = penalties.layer_frobenius(encoder[0], encoder[1], x)
+    same_gradients(encoder, found, norms(encoder, x))
+
+
+def test_the_exact_norm_is_that_of_the_jacobian(network):
+    x = samples(network.sample_shape)
+    same(penalties.exact_frobenius(network.encode, x), norms(network.encoder, x))
+
+
+def test_the_exact_norm_trains_the_weights(network):
+    x = samples(network.sample_shape)
+    found = penalties.exact_frobenius(network.encode, x)
+    same_gradients(network.encoder, found, norms(network.encoder, x))
+
+
+def test_the_norm_of_one_sample_does_not_depend_on_the_others(network):
+    x = samples(network.sample_shape)
+    found = penalties.exact_frobenius(network.encode, x)
+    same(penalties.exact_frobenius(network.encode, x[:1]), found[:1])
+
+
+@pytest.mark.parametrize("method", [penalties.exact_frobenius, penalties.estimated_frobenius])
+def test_norms_are_found_where_gradients_are_off(network, method):
+    with torch.no_grad():
+        assert (method(network.encode, samples(network.sample_shape)) > 0).all()
+
+
+def estimates(network: Network, x: Tensor, probes: int) -> Tensor:
+    """Return many independent estimates of one sample's norm: each copy has signs of its own."""
+    torch.manual_seed(2)
+    copies = x.expand(COPIES, *network.sample_shape)
+    return penalties.estimated_frobenius(network.encode, copies, probes)
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_the_estimate_is_unbiased_and_of_the_variance_it_states(network, probes):
+    x = samples(network.sample_shape, 1)
+    found = estimates(network, x, probes).detach().numpy()
+    (jacobian,) = jacobians(network.encoder, x).detach().numpy()
+    gram = jacobian @ jacobian.T
+    variance = 2 * ((gram**2).sum() - (np.diag(gram) ** 2).sum()) / probes
+    assert variance > 0
+    assert abs(found.mean() - np.trace(gram)) < 4 * np.sqrt(variance / COPIES)
+    squares = (found - np.trace(gram)) ** 2
+    assert abs(squares.mean() - variance) < 4 * squares.std() / np.sqrt(COPIES)
+
+
+def test_the_estimates_gradient_is_unbiased(network):
+    x = samples(network.sample_shape, 1)
+    weights = list(network.encoder.parameters())[:-1]
+    found = torch.autograd.grad(estimates(network, x, 1).mean(), weights)
+    expected = torch.autograd.grad(norms(network.encoder, x).mean(), weights)
+    for gradient, exact in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, exact, rtol=0, atol=0.05 * exact.abs().max().item())
+
+
+def test_one_probe_is_exact_for_units_that_do_not_depend_on_each_other():
+    encoder = nn.Sequential(nn.Linear(5, 5, bias=False), nn.Sigmoid()).double()
+    encoder[0].weight.data = torch.arange(1.0, 6.0, dtype=torch.float64).diag()
+    x = samples((5,))
+    same(penalties.estimated_frobenius(encoder, x), norms(encoder, x))
+
+
+@pytest.mark.parametrize("target", [0.01, 0.05, 0.5, 0.9])
+def test_kl_sparsity_is_torchs_divergence_between_coins(target):
+    z = samples((6,), 40).sigmoid()
+    coins = Bernoulli(torch.full((6,), target, dtype=torch.float64)), Bernoulli(z.mean(0))
+    same(penalties.kl_sparsity(z, target), kl_divergence(*coins).sum())
+
+
+def test_kl_sparsity_is_0_where_all_units_are_active_as_often_as_wanted():
+    z = torch.zeros(20, 6)
+    z[0] = 1
+    assert penalties.kl_sparsity(z, 0.05).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("activity", [0.0, 1.0])
+def test_kl_sparsity_of_units_that_never_or_always_are_active_is_large_but_finite(activity):
+    found = penalties.kl_sparsity(torch.full((20, 6), activity), 0.2)
+    assert found.isfinite()
+    assert found > 6 * 2
+
+
+def test_kl_sparsity_pulls_the_mean_activation_to_the_target():
+    z = torch.tensor([0.1, 0.3]).expand(10, 2).clone().requires_grad_()
+    penalties.kl_sparsity(z, 0.2).backward()
+    assert z.grad is not None
+    assert (z.grad[:, 0] < 0).all()
+    assert (z.grad[:, 1] > 0).all()
+
+
+def test_l1_is_numpys_mean_of_absolute_sums():
+    z = samples((6,), 40)
+    assert penalties.l1(z).item() == pytest.approx(np.abs(z.numpy()).sum(1).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("price", [lambda z: penalties.kl_sparsity(z, 0.05), penalties.l1])
+def test_the_price_of_activity_trains_the_encoder(price):
+    encoder = layer("sigmoid")
+    price(encoder(samples((9,)))).backward()
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
