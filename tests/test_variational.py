@@ -1,8 +1,10 @@
+import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
@@ -17,6 +19,7 @@ from torch.distributions import (
 from hourglass.models.variational import Variational as Module
 from hourglass.networks import is_image
 from hourglass.networks.variational import Variational, gaussian_kl
+from hourglass.weights import describe, load
 
 SHAPES = [(1, 5, 4), (6,)]
 LATENT_DIM = 3
@@ -200,6 +203,16 @@ def test_a_score_is_finite_and_the_same_twice_and_alone(score_by, architecture, 
     assert torch.equal(net.score(x), scores)
     for part in (slice(3), slice(3, 16), slice(None, None, 5)):
         torch.testing.assert_close(net.score(x[part]), scores[part])
+
+
+@SCORES
+@KINDS
+def test_a_saved_network_scores_the_same_to_the_bit(score_by, shape, likelihood, tmp_path):
+    net, x = network(shape, score_by=score_by, likelihood=likelihood, samples=5), samples(shape)
+    (tmp_path / "network.json").write_text(json.dumps(describe(net)), encoding="utf-8")
+    save_file(net.state_dict(), tmp_path / "weights.safetensors")
+    with torch.inference_mode():
+        assert torch.equal(load(tmp_path).score(x), net.score(x))
 
 
 @SCORES

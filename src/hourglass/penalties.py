@@ -12,7 +12,8 @@ def kl_sparsity(z: Tensor, target: float) -> Tensor:
     """Return sum_j KL(target || mean activation of unit j), for codes (N, latent_dim) in [0, 1].
 
     The divergence between two coins (Ng 2011, CS294A lecture notes, section 3): 0 where every unit
-    is active in the share `target` of the samples, and without bound where one never or always is.
+    is active in the share `target` of the samples. Means are kept 1e-6 away from 0 and 1, where it
+    would have no bound.
     """
     mean = z.mean(0).clamp(1e-6, 1 - 1e-6)
     wanted = torch.full_like(mean, target)

@@ -48,7 +48,7 @@ def linears(module: torch.nn.Module) -> list[torch.nn.Linear]:
 def trained_alone(
     phase: Phase, settings: CellSettings, data: DataModule, folder: Path
 ) -> LitAutoencoder:
-    """Train a copy of a phase's module on a table of the codes below it, by a Trainer of its own."""
+    """Train a copy of a phase's module on the codes below it, by a Trainer of its own."""
     alone = copy.deepcopy(phase.module)
     trainer, history = training.make_trainer(settings, folder, None)
     training.fit(trainer, history, alone, Codes(data, phase.below))

@@ -22,7 +22,9 @@ from hourglass.mlflow_record import Record
 from hourglass.tracking import Recorder
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
+VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
 PATIENT = 600  # seconds after which a process hangs, on however busy a machine
 
@@ -273,4 +275,5 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
     shutil.copy(ROOT / "params.yaml", folder)
     for path in (folder / "configs/data").glob("*.yaml"):
         set_yaml(path, "training", "max_epochs", value=epochs)
+    set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=epochs)
     return folder

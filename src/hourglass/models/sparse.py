@@ -27,7 +27,7 @@ class Sparse(LitAutoencoder):
         tied: bool = False,
         sparsity: Literal["kl", "l1"] = "kl",
         target: float = 0.05,
-        sparsity_weight: float = 1.0,
+        sparsity_weight: float = 3.0,
         **training: Any,
     ) -> None:
         if not 0 < target < 1:
