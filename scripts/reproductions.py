@@ -10,16 +10,17 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn import functional
 
-from hourglass import corruption, labelled, resuming, training
+from hourglass import corruption, resuming, training
+from hourglass.classification import labelled
+from hourglass.classification.features import flat
+from hourglass.classification.finetune import finetune
+from hourglass.classification.softmax import FineTuning
 from hourglass.configuration import import_class, resolve
 from hourglass.data.datamodule import DataModule
 from hourglass.data.packed import Prepared
-from hourglass.features import flat
-from hourglass.finetune import finetune
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.variational import Variational
 from hourglass.settings import CellSettings, Training
-from hourglass.softmax import FineTuning
 from hourglass.workspace import prepared_folder
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import yaml
 
-from hourglass import classifiers as shallow
+from hourglass.classification import shallow
+from hourglass.classification.features import Features, flat, network_of
+from hourglass.classification.labelled import Labelled, Parts, read
 from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
-from hourglass.features import Features, flat, network_of
 from hourglass.files import whole_file
-from hourglass.labelled import Labelled, Parts, read
 from hourglass.tracking import Recorder
 from hourglass.workspace import Cell
 
@@ -116,7 +116,7 @@ def _softmax(
     scaling: Scaling, parts: Parts, epochs: int, learning_rate: float, seed: int
 ) -> "Callable[[Network, int], float]":
     """Return the function that fine-tunes a network with some labels, to its test error."""
-    from hourglass.finetune import FineTuning, finetune
+    from hourglass.classification.finetune import FineTuning, finetune
 
     settings = FineTuning(epochs, learning_rate, seed=seed)
 

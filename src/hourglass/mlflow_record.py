@@ -135,7 +135,8 @@ class Record:
     def epoch(self, values: dict[str, Any]) -> None:
         """Log one row of the history; an epoch that is known already is left as it is.
 
-        The metrics of a phase, such as "layer_1", have its name in front. Short epochs are written together, once a second: each write locks the database.
+        The metrics of a phase, such as "layer_1", have its name in front. Short epochs are written
+        together, once a second: each write locks the database.
         """
         from mlflow.entities import Metric
 

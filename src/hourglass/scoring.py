@@ -44,6 +44,17 @@ def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.nda
     return _apply(network, network, x, scaling)
 
 
+def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
+
+    Raises a Refusal where a code is not finite.
+    """
+    found = _apply(network, network.encode, x, scaling)
+    if not np.isfinite(found).all():
+        raise Refusal("a code is not finite, so neither are the network's weights; train it again.")
+    return found
+
+
 def samples(network: Variational, count: int) -> np.ndarray:
     """Return decoded draws from the prior, always the same: (count, *S) float32."""
     with torch.inference_mode():

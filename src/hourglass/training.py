@@ -1,16 +1,12 @@
 """The training of one cell: module and Trainer from settings, epochs that survive a kill."""
 
 import math
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hourglass.callbacks import (
@@ -26,6 +22,7 @@ from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
 from hourglass.resuming import complete, last_epoch, load_checkpoint
 from hourglass.settings import CellSettings
+from hourglass.threads import tuned_to
 from hourglass.tracking import Recorder
 
 
@@ -114,29 +111,12 @@ def fit(trainer: pl.Trainer, history: History, module: LitAutoencoder, data: Dat
         history.tell_again()
         known = len(history.rows)
     if not (checkpoint and complete(checkpoint, trainer.max_epochs or 0)):
-        with _tuned_to(trainer, data):
+        elements = data.batch_size * math.prod(data.sample_shape)
+        with tuned_to(trainer.strategy.root_device, elements):
             path = folder / "last.ckpt" if known else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])
     return len(history.rows) - known
-
-
-@contextmanager
-def _tuned_to(trainer: pl.Trainer, data: DataModule) -> Iterator[None]:
-    """Use one thread where a batch is too small to share: others would only wait for each other.
-
-    Below 32,768 elements ATen does not share elementwise work either (at::internal::GRAIN_SIZE).
-    """
-    if trainer.strategy.root_device.type == "cpu":
-        # Adam asks at each step whether there is a GPU; by NVML, Lightning's choice, that is slow.
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    before = torch.get_num_threads()
-    if data.batch_size * math.prod(data.sample_shape) < 32_768:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _quieten() -> None:

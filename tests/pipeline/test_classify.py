@@ -14,13 +14,15 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from hourglass import __main__, classifiers
+from hourglass import __main__
+from hourglass.classification import shallow
+from hourglass.classification.features import Features, fresh
+from hourglass.classification.finetune import FineTuned, FineTuning, finetune
+from hourglass.classification.labelled import Parts, read, stratified
 from hourglass.classify import classify
 from hourglass.data.packed import Prepared
-from hourglass.features import Features, codes, fresh
-from hourglass.finetune import FineTuned, FineTuning, finetune
-from hourglass.labelled import Parts, read, stratified
 from hourglass.networks import Network
+from hourglass.scoring import codes
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.weights import load
@@ -229,13 +231,13 @@ def test_the_svm_is_the_one_that_validates_best(prepared, parts, network, table,
 
 @pytest.mark.parametrize("strengths", [(1e-6, 10.0), (10.0, 1e-6)], ids=str)
 def test_validation_chooses_c_with_some_labels_and_all_are_fitted(monkeypatch, parts, strengths):
-    monkeypatch.setattr(classifiers, "STRENGTHS", {"svm": strengths})
-    monkeypatch.setattr(classifiers, "CHOSEN_WITH", 100)
+    monkeypatch.setattr(shallow, "STRENGTHS", {"svm": strengths})
+    monkeypatch.setattr(shallow, "CHOSEN_WITH", 100)
     train, validation = (
         replace(part, x=part.x.reshape(len(part), -1)) for part in (parts.train, parts.validation)
     )
     for size in (100, 300):
-        found = classifiers.fitted("svm", train.first(size), validation)
+        found = shallow.fitted("svm", train.first(size), validation)
         assert found.C == 10
         assert found.shape_fit_ == (size, 64)
 
@@ -274,7 +276,7 @@ def test_a_random_network_is_the_trained_one_but_for_its_weights(trained, networ
 
 def test_codes_of_many_batches_are_those_of_one(monkeypatch, network, prepared, parts):
     monkeypatch.setattr("hourglass.scoring.BATCH_SIZE", 50)
-    found = codes(network, prepared.scaling, parts.test.x)
+    found = codes(network, parts.test.x, prepared.scaling)
     expected = encoded(network, prepared, parts.test.x)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -450,7 +452,7 @@ def test_every_variant_has_codes_to_classify_and_an_encoder_to_fine_tune(
 ):
     network = build(variant, prepared.sample_shape).network.eval().requires_grad_(False)
     few = Parts(*(part.first(33) for part in vars(parts).values()))  # a batch of one were too small
-    assert codes(network, prepared.scaling, few.test.x).shape == (33, network.latent_dim)
+    assert codes(network, few.test.x, prepared.scaling).shape == (33, network.latent_dim)
     found = finetune(network, prepared.scaling, few, replace(SHORT, epochs=1))
     before, after = network.state_dict(), found.classifier.network.state_dict()
     weights = [key for key in before if key.startswith("encoder.") and key.endswith("weight")]

@@ -1,10 +1,8 @@
 """Fine-tune an encoder and a softmax layer on it: what pre-training is for."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +11,13 @@ import torch
 from torch import Tensor
 
 from hourglass.callbacks import NoProfiler, PatientStopping
+from hourglass.classification.labelled import Labelled, Parts
+from hourglass.classification.softmax import Classifier, FineTuning, wrong
 from hourglass.data.datamodule import resident_device
 from hourglass.data.scaling import Scaling
-from hourglass.labelled import Labelled, Parts
 from hourglass.networks import Network
 from hourglass.scoring import BATCH_SIZE, best_device
-from hourglass.softmax import Classifier, FineTuning, wrong
+from hourglass.threads import tuned_to
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def finetune(
     batches = Batches(parts.train, scaling, device, settings)
     validation, test = (Batches(each, scaling, device) for each in (parts.validation, parts.test))
     trainer = _trainer(settings, device)
-    with _tuned_to(device, settings.batch_size * parts.train.x[0].size):
+    with tuned_to(device, settings.batch_size * parts.train.x[0].size):
         trainer.fit(classifier, batches, validation)
     if classifier.best:
         classifier.load_state_dict(classifier.best)
@@ -124,18 +123,3 @@ def _trainer(settings: FineTuning, device: torch.device) -> pl.Trainer:
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-
-
-@contextmanager
-def _tuned_to(device: torch.device, elements: int) -> Iterator[None]:
-    """Use one thread where a batch is too small to share, below 32,768 elements (as training)."""
-    if device.type == "cpu":
-        # Adam asks at each step whether there is a GPU; by NVML, Lightning's choice, that is slow.
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    before = torch.get_num_threads()
-    if elements < 32_768:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

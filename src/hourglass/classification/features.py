@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from hourglass.classification.labelled import Labelled, Parts
 from hourglass.data.scaling import Scaling
-from hourglass.errors import Refusal
-from hourglass.labelled import Labelled, Parts
 
 if TYPE_CHECKING:
     from hourglass.networks import Network
@@ -38,31 +37,11 @@ def fresh(folder: Path, seed: int) -> "Network":
 
 def flat(network: "Network | None", scaling: Scaling, parts: Parts) -> Parts:
     """Return the parts with codes, or scaled and flattened inputs, as samples: (N, D) float32."""
+    from hourglass.scoring import codes
 
     def part(samples: Labelled) -> Labelled:
         if network:
-            return Labelled(codes(network, scaling, samples.x), samples.y)
+            return Labelled(codes(network, samples.x, scaling), samples.y)
         return Labelled(scaling(np.asarray(samples.x)).reshape(len(samples), -1), samples.y)
 
     return Parts(part(parts.train), part(parts.validation), part(parts.test))
-
-
-def codes(network: "Network", scaling: Scaling, x: np.ndarray) -> np.ndarray:
-    """Return the code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
-
-    Raises a Refusal where a code is not finite.
-    """
-    import torch
-
-    from hourglass.scoring import BATCH_SIZE, best_device
-
-    device, found = best_device(), []
-    network.to(device)
-    with torch.inference_mode():
-        for start in range(0, len(x), BATCH_SIZE):
-            batch = torch.from_numpy(scaling(np.asarray(x[start : start + BATCH_SIZE])))
-            found.append(network.encode(batch.to(device)).cpu())
-    z = torch.cat(found).numpy()
-    if not np.isfinite(z).all():
-        raise Refusal("a code is not finite, so neither are the network's weights; train it again.")
-    return z

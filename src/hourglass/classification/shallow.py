@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from hourglass.labelled import Labelled, Parts
+from hourglass.classification.labelled import Labelled, Parts
 
 Shallow: TypeAlias = Literal["logistic", "svm", "knn"]
 NEIGHBOURS = 7

@@ -1,0 +1,1 @@
+"""What `hourglass classify` puts on codes: labelled subsets, features, classifiers, fine-tuning."""
