@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from .test_mlflow import TRAINING_CURVES, rows
-from .workspaces import PATIENT, Project, kill, living_in, wait_for_end, wait_until
+from .workspaces import PATIENT, VARIANTS, Project, kill, living_in, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +92,26 @@ def test_two_processes_write_the_same_files_as_one(two, model):
 @pytest.mark.parametrize("model", MODELS[:2])
 def test_two_processes_detect_as_well_as_one(one, two, model):
     assert measure(two, model) == pytest.approx(one[model], abs=0.01)
+
+
+@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+@pytest.mark.parametrize("model", sorted({*VARIANTS} - {*MODELS}))
+def test_two_processes_train_every_variant(new_project, model, launcher):
+    if launcher and model != "stacked":
+        pytest.skip("only a stack has several trainings to start")
+    project = set_up(new_project(), 2)
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=3)
+    project.set("configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=2)
+    command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", model)
+    run(project, *command)
+    (row,) = rows(project.folder)
+    assert row.status == "FINISHED"
+    for name in TRAINING_CURVES:
+        assert row.steps[name] == list(range(3))
+    if model == "stacked":
+        for layer in (1, 2, 3):
+            assert row.steps[f"layer_{layer}_validation_error"] == [0, 1]
+    assert 0.5 < measure(project, model) <= 1
 
 
 def test_two_processes_give_the_same_weights_twice(two, new_project):

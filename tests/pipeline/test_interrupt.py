@@ -118,6 +118,30 @@ def test_a_training_killed_three_times_ends_at_the_same_weights(ready, undisturb
     assert_one_whole_row(ready)
 
 
+def test_a_stack_killed_in_a_phase_goes_on_in_it(new_project):
+    outcomes = []
+    for killed in (False, True):
+        project: Project = new_project()
+        training = {"batch_size": 8, "max_epochs": 3, "patience": EPOCHS}
+        project.set("configs/data/digits.yaml", "training", value=training)
+        project.set("configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=12)
+        project.hourglass("prepare", "digits")
+        command = ("python", "src/hourglass", "train", "digits", "stacked")
+        if killed:
+            process = project.start(*command)
+            wait_until((project / "checkpoints/digits-stacked/layer_2/last.ckpt").exists, process)
+            kill(process)
+            assert not (project / "checkpoints/digits-stacked/layer_3").exists()
+        project.run(*command)
+        (row,) = rows(project.folder)
+        assert row.status == "FINISHED"
+        for layer in (1, 2, 3):
+            assert row.steps[f"layer_{layer}_train_loss"] == list(range(12))
+        names = ("weights.safetensors", "history.csv")
+        outcomes.append([(project / "runs/digits/stacked" / name).read_bytes() for name in names])
+    assert outcomes[0] == outcomes[1]
+
+
 def test_a_training_killed_before_its_first_epoch_leaves_one_row(ready, undisturbed):
     process = start(ready)
     wait_until(lambda: bool(ready.files("mlflow.db")) or (ready / "mlflow.db").exists(), process)
