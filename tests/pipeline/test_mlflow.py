@@ -166,7 +166,7 @@ def test_a_cell_is_one_row(first):
         ("noise_factor", "0.3"),
         ("masking", "0.0"),
         ("loss", "mse"),
-        ("learning_rate", "0.003"),
+        ("learning_rate", "0.01"),
         ("hidden", "[32]"),
         ("batch_size", "64"),
         ("max_epochs", str(EPOCHS)),
