@@ -136,7 +136,7 @@ def vae(run: Run) -> float:
         "learning_rate": 1e-3,
     }
     kind = "hourglass.models.variational.Variational"
-    settings = settings_of("vae", kind, init_args, Training(128, 200, 50), run, "mnist")
+    settings = settings_of("vae", kind, init_args, Training(128, 150, 50), run, "mnist")
     torch.manual_seed(run.seed)
     module = trained(settings, Binarised(**settings.init_args | {"sample_shape": [1, 28, 28]}))
     x = torch.bernoulli(_test_images("mnist"), generator=torch.Generator().manual_seed(0))
@@ -161,7 +161,7 @@ def _keras(name: str, noise: float, run: Run) -> float:
         "learning_rate": 3e-3,
     }
     kind = "hourglass.models.convolutional.Convolutional"
-    settings = settings_of(name, kind, init_args, Training(128, 40, 40), run, "mnist")
+    settings = settings_of(name, kind, init_args, Training(128, 20, 20), run, "mnist")
     module = trained(settings, training.make_module(settings))
     x = _test_images("mnist")
     torch.manual_seed(0)
@@ -198,7 +198,7 @@ def knn(data: str, latent_dim: int) -> Callable[[Run], float]:
         }
         kind = "hourglass.models.denoising.Denoising"
         name = f"knn{latent_dim}"
-        settings = settings_of(name, kind, init_args, Training(256, 60, 60), run, data)
+        settings = settings_of(name, kind, init_args, Training(256, 20, 20), run, data)
         module = trained(settings, training.make_module(settings))
         prepared, parts = parts_of(data, run.seed)
         codes = flat(module.network, prepared.scaling, parts)
