@@ -43,9 +43,12 @@ def _load_pyfunc(data_path: str) -> Detector:
     return Detector(Path(data_path))
 
 
-def requirements() -> list[str]:
-    """Return what a server of the model must install, at the versions installed here."""
-    names = ("numpy", "pandas", "safetensors", "torch")
+def requirements(folder: Path) -> list[str]:
+    """Return what a server of the model in `folder` installs, at the versions installed here."""
+    names = ["numpy", "pandas", "safetensors", "torch"]
+    network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    if network["class_path"].startswith("hourglass.networks.bolts."):
+        names += ["lightning-bolts", "pytorch-lightning", "torchvision"]
     return [f"{name}=={metadata.version(name)}" for name in names]
 
 

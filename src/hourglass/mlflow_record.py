@@ -193,7 +193,7 @@ class Record:
                 loader_module=mlflow_model.__name__,
                 data_path=folder,
                 code_paths=[str(Path(__file__).parent)],
-                pip_requirements=mlflow_model.requirements(),
+                pip_requirements=mlflow_model.requirements(Path(folder)),
                 signature=mlflow_model.signature(card),
                 input_example=mlflow_model.example(card, Path(example)),
             )
