@@ -1,6 +1,6 @@
-"""Train five variants on the four large data sets and write docs/results.md.
+"""Train the variants of the default grid on the four large data sets and write docs/results.md.
 
-    python scripts/results.py                  # needs HOURGLASS_DATA; about half an hour, 2 cores
+    python scripts/results.py         # needs HOURGLASS_DATA; an hour and a half on two cores
 
 Works in build/results, a workspace of its own, and goes on where it was stopped.
 """
@@ -26,7 +26,7 @@ from hourglass.workspace import LEADERBOARD, Cell, prepared_folder
 
 ROOT = Path(__file__).parents[1]
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
-MODELS = ["linear", "undercomplete", "denoising", "convolutional", "convolutional_denoising"]
+MODELS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
 LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # beside PCA, on MNIST
 SHOWN = ["data", "model", "latent_dim", "AUROC", "average_precision", "prevalence", "recall",
          "false_alarm_rate", "reconstruction_error_normal"]  # fmt: skip

@@ -1,5 +1,6 @@
 """The command line, derived from the signatures and docstrings of the stage functions."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,3 +49,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    if sys.argv[1] != "train":  # whose other ranks are children of this process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # all is written; to take torch apart would cost half a second a stage

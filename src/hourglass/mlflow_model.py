@@ -72,3 +72,38 @@ def example(card: dict[str, Any], samples: Path) -> Any:
     import pandas as pd
 
     return pd.DataFrame(x, columns=card["feature_names"])
+
+
+def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
+    """Log the detector in `folder` under a run: code, weights, threshold, signature, an example."""
+    import mlflow
+
+    mlflow.models.Model.log(
+        artifact_path=None,
+        flavor=_Flavor(),
+        run_id=run_id,
+        name="detector",
+        loader_module=__name__,
+        data_path=str(folder),
+        code_paths=[str(Path(__file__).parent)],
+        pip_requirements=requirements(folder),
+        signature=signature(card),
+        input_example=example(card, samples),
+        validate_serving_input=False,
+    )
+
+
+class _Flavor:
+    """Save as `mlflow.pyfunc` does, which does not know that `Model.log` can skip its trial.
+
+    To load every model once more before it is kept would cost each calibration the import of torch
+    in a second process; that a logged model can be served is for tests.
+    """
+
+    __name__ = "mlflow.pyfunc"
+
+    def save_model(self, validate_serving_input: bool, **arguments: Any) -> None:
+        """Write the model's folder."""
+        import mlflow
+
+        mlflow.pyfunc.save_model(**arguments)

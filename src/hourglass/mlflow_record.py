@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hourglass import environment
+from hourglass.mlflow_curves import Curves
 from hourglass.mlflow_store import connect
 
 FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
@@ -22,9 +23,7 @@ class Record:
         self.monitor: Any = None
         self.run_id = ""
         self.end_time: int | None = None  # of a run that had ended, which goes on having ended
-        self.known: set[tuple[str, int]] = set()  # curves and their steps that are written already
-        self.waiting: list[Any] = []  # metrics of epochs that were not written yet
-        self.written = 0.0
+        self.curves = Curves(self.client)
 
     def train(
         self,
@@ -45,10 +44,7 @@ class Record:
         if runs:
             self.run_id = runs[0].info.run_id
             self.client.update_run(self.run_id, status="RUNNING")
-            for key in runs[0].data.metrics:
-                if key.endswith("validation_error"):
-                    points = self.client.get_metric_history(self.run_id, key)
-                    self.known |= {(key, point.step) for point in points}
+            self.curves.learn(runs[0])
         else:
             self._open(name, {TOKEN: token}, params, dataset)
         self._start_monitor(resume=bool(runs))
@@ -75,7 +71,7 @@ class Record:
             self._open(name, {FIRST_RUN: run_id}, training["params"], dataset)
             for row in training["history"]:
                 self.epoch(row)
-            self.flush()
+            self.curves.flush(self.run_id)
             self.add(metrics=training["metrics"])
             self.files(training["files"])
         self.add(params, metrics)
@@ -133,29 +129,8 @@ class Record:
         return self.run_id
 
     def epoch(self, values: dict[str, Any]) -> None:
-        """Log one row of the history; an epoch that is known already is left as it is.
-
-        The metrics of a phase, such as "layer_1", have its name in front. Short epochs are written
-        together, once a second: each write locks the database.
-        """
-        from mlflow.entities import Metric
-
-        step, now = int(values["epoch"]), time.time()
-        phase = f"{values['phase']}_" if values.get("phase") else ""
-        if (f"{phase}validation_error", step) not in self.known:
-            self.waiting += [
-                Metric(f"{phase}{key}", value, int(now * 1000), step)
-                for key, value in values.items()
-                if key not in ("epoch", "phase")
-            ]
-        if now - self.written > 1:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write the epochs that wait, in the batches of 1,000 metrics that MLflow takes."""
-        for start in range(0, len(self.waiting), 1000):
-            self.client.log_batch(self.run_id, self.waiting[start : start + 1000])
-        self.waiting, self.written = [], time.time()
+        """Log one row of the history; an epoch that is known already is left as it is."""
+        self.curves.add(self.run_id, values)
 
     def add(
         self, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None
@@ -179,24 +154,13 @@ class Record:
                 self.client.log_artifact(self.run_id, str(path), folder)
 
     def model(self, folder: str, card: dict[str, Any], example: str) -> None:
-        """Log the detector in `folder` as an MLflow model that loads from code, without pickle."""
-        import mlflow
-
+        """Log the detector in `folder` as an MLflow model, unless the row has one."""
         from hourglass import mlflow_model
 
         outputs = self.client.get_run(self.run_id).outputs
         if outputs and outputs.model_outputs:
             return  # the same training, calibrated the same way before
-        with mlflow.start_run(self.run_id, log_system_metrics=False):
-            mlflow.pyfunc.log_model(
-                name="detector",
-                loader_module=mlflow_model.__name__,
-                data_path=folder,
-                code_paths=[str(Path(__file__).parent)],
-                pip_requirements=mlflow_model.requirements(Path(folder)),
-                signature=mlflow_model.signature(card),
-                input_example=mlflow_model.example(card, Path(example)),
-            )
+        mlflow_model.log(self.run_id, Path(folder), card, Path(example))
 
     def trial(
         self,
@@ -220,7 +184,7 @@ class Record:
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""
-        self.flush()
+        self.curves.flush(self.run_id)
         if self.monitor:
             self.monitor.finish()
             # However short the training was, it is measured once.

@@ -44,32 +44,36 @@ def make_trainer(
 
     A `phase` that comes before the training of the whole has a folder and a name of its own.
     """
-    _quieten()
     history = History(f"{settings.data}-{settings.model}", recorder, phase)
     stopping = PatientStopping(settings.training.patience)
     # The best first: the last holds its state, and is what a killed training goes on from.
     kept = [EpochCheckpoint(folder / phase, best) for best in (True, False)]
-    options: dict[str, Any] = {
-        "num_sanity_val_steps": 0,
-        "deterministic": True,
-        "use_distributed_sampler": False,
-        "profiler": NoProfiler(),
-    }
-    trainer = _trainer(
-        **(options | settings.trainer),
+    trainer = bare_trainer(
+        **settings.trainer,
         max_epochs=settings.training.max_epochs,
-        logger=False,
         callbacks=[stopping, Progress(history.name), history, *kept],
         default_root_dir=folder / phase,
-        enable_model_summary=False,
-        enable_progress_bar=False,
     )
     return trainer, history
 
 
-def _trainer(**arguments: Any) -> pl.Trainer:
+def bare_trainer(**options: Any) -> pl.Trainer:
+    """Return a deterministic Trainer that says nothing and samples nothing by itself.
+
+    Raises a Refusal where Lightning cannot make it of the `options`, which go first.
+    """
+    _quieten()
+    own: dict[str, Any] = {
+        "num_sanity_val_steps": 0,
+        "deterministic": True,
+        "use_distributed_sampler": False,
+        "profiler": NoProfiler(),
+        "logger": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+    }
     try:
-        return pl.Trainer(**arguments)
+        return pl.Trainer(**(own | options))
     except (MisconfigurationException, ValueError) as error:
         raise Refusal(
             f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "

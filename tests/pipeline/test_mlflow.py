@@ -666,6 +666,21 @@ def test_the_model_of_a_table_takes_a_frame_with_named_columns(tmp_path, model):
     expected = expected[expected.split == "test"]
     found = pyfunc.predict(frame[frame.columns[::-1]])  # by name, not by place
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-6)
+    assert len(pyfunc.predict(pyfunc.input_example)) == 1
+
+
+def test_the_model_answers_its_own_example_as_a_server_would_send_it(workspace, first):
+    """Logging leaves this trial out."""
+    import mlflow
+    from mlflow.models import convert_input_example_to_serving_input
+    from mlflow.pyfunc.scoring_server import _parse_json_data
+
+    mlflow.set_tracking_uri(f"sqlite:///{workspace}/mlflow.db")
+    pyfunc = mlflow.pyfunc.load_model(f"models:/{first.models[0]}")
+    request = convert_input_example_to_serving_input(pyfunc.input_example)
+    sent = _parse_json_data(request, pyfunc.metadata, pyfunc.metadata.get_input_schema())
+    (score,) = pyfunc.predict(sent.data).score
+    assert score >= 0
 
 
 @pytest.mark.slow

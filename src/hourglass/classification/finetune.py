@@ -1,23 +1,21 @@
 """Fine-tune an encoder and a softmax layer on it: what pre-training is for."""
 
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.callbacks import NoProfiler, PatientStopping
+from hourglass.callbacks import PatientStopping
 from hourglass.classification.labelled import Labelled, Parts
 from hourglass.classification.softmax import Classifier, FineTuning, wrong
-from hourglass.data.datamodule import resident_device
+from hourglass.data.datamodule import Scaled, resident_device
 from hourglass.data.scaling import Scaling
 from hourglass.networks import Network
 from hourglass.scoring import BATCH_SIZE, best_device
 from hourglass.threads import tuned_to
+from hourglass.training import bare_trainer
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,13 @@ def finetune(
     classifier = Classifier(network, int(parts.train.y.max()) + 1, settings)
     batches = Batches(parts.train, scaling, device, settings)
     validation, test = (Batches(each, scaling, device) for each in (parts.validation, parts.test))
-    trainer = _trainer(settings, device)
+    trainer = bare_trainer(
+        accelerator=device.type,
+        devices=1,
+        max_epochs=settings.epochs,
+        callbacks=[PatientStopping(settings.patience)],
+        enable_checkpointing=False,  # the weights of the best epoch stay in memory
+    )
     with tuned_to(device, settings.batch_size * parts.train.x[0].size):
         trainer.fit(classifier, batches, validation)
     if classifier.best:
@@ -72,11 +76,7 @@ class Batches:
         x = torch.from_numpy(np.array(samples.x))  # a copy: torch warns of read-only arrays
         self.x = x.to(resident_device(x, device))
         self.y = torch.from_numpy(samples.y).to(self.x.device)
-        self.offset, self.scale = (
-            torch.from_numpy(np.asarray(each)).to(self.x.device)
-            for each in (scaling.offset, scaling.scale)
-        )
-        self.shifted = bool(scaling.offset.any())
+        self.scaled = Scaled(scaling, self.x.device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
         self.steps = -(-len(samples) // (settings.batch_size if settings else BATCH_SIZE))
         self.passes = -(-settings.least_steps // self.steps) if settings else 1
@@ -92,8 +92,7 @@ class Batches:
             if self.generator:
                 order = torch.randperm(len(self.y), generator=self.generator)
             for batch in order.to(self.x.device).tensor_split(self.steps):
-                x = self.x.index_select(0, batch)
-                x = (x - self.offset if self.shifted else x) / self.scale
+                x = self.scaled(self.x.index_select(0, batch))
                 yield x, self.y.index_select(0, batch)
 
 
@@ -103,23 +102,3 @@ def error(classifier: Classifier, batches: Batches) -> float:
     with torch.inference_mode():
         counts = [wrong(classifier, x.to(device), y.to(device)) for x, y in batches]
     return float(torch.stack(counts).sum()) / len(batches.y)
-
-
-def _trainer(settings: FineTuning, device: torch.device) -> pl.Trainer:
-    """Return a Trainer that writes nothing: the weights of the best epoch stay in memory."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-    return pl.Trainer(
-        accelerator=device.type,
-        devices=1,
-        max_epochs=settings.epochs,
-        callbacks=[PatientStopping(settings.patience)],
-        profiler=NoProfiler(),
-        logger=False,
-        deterministic=True,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )

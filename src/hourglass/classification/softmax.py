@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +12,7 @@ from torch.nn import functional
 from hourglass import corruption
 from hourglass.callbacks import MONITOR
 from hourglass.errors import Refusal
+from hourglass.module import Module
 from hourglass.networks import Network
 
 
@@ -51,7 +51,7 @@ class FineTuning:
                 raise Refusal(f"{name} is {value}, but must be at least 0 and below 1.")
 
 
-class Classifier(pl.LightningModule):
+class Classifier(Module):
     """Classify samples by a linear layer on their codes; train all of it by cross-entropy."""
 
     _loss_sum: Tensor
@@ -109,13 +109,6 @@ class Classifier(pl.LightningModule):
         if self._wrong < self.least:
             self.least, self.best_epoch = int(self._wrong), self.current_epoch
             self.best = {key: value.clone() for key, value in self.state_dict().items()}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the one that Lightning sets all the time without torch's questions."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> Any:
         """Return Adam and the schedule; the decoder gets no gradient, so it stays as it is."""

@@ -13,6 +13,19 @@ from hourglass.errors import Refusal
 from hourglass.workspace import prepared_folder
 
 
+class Scaled:
+    """Scale samples on a device, as a `Scaling` does arrays."""
+
+    def __init__(self, scaling: Scaling, device: torch.device) -> None:
+        self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
+        self.scale = torch.from_numpy(np.asarray(scaling.scale)).to(device)
+        self.shifted = bool(scaling.offset.any())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return samples in the units of the network: (N, *S) -> (N, *S) float32."""
+        return ((x - self.offset) if self.shifted else x) / self.scale
+
+
 class Batches:
     """Iterate over a tensor in scaled batches that are made on the tensor's device.
 
@@ -30,9 +43,7 @@ class Batches:
         shuffle: Callable[[], int] | None = None,  # returns the seed of this epoch's order
     ) -> None:
         self.x = x
-        self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(x.device)
-        self.scale = torch.from_numpy(np.asarray(scaling.scale)).to(x.device)
-        self.shifted = bool(scaling.offset.any())
+        self.scaled = Scaled(scaling, x.device)
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
@@ -47,16 +58,13 @@ class Batches:
         if self.shuffle is None:
             for start in range(0, len(self.x), self.batch_size):
                 share = self.x[start : start + self.batch_size].tensor_split(self.world_size)
-                yield self._scaled(share[self.rank])
+                yield self.scaled(share[self.rank])
             return
         generator = torch.Generator().manual_seed(self.shuffle())
         order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         for batch in order.split(self.batch_size):
             share = batch.tensor_split(self.world_size)[self.rank]
-            yield self._scaled(self.x.index_select(0, share))  # copies rows; x[share], elements
-
-    def _scaled(self, x: Tensor) -> Tensor:
-        return ((x - self.offset) if self.shifted else x) / self.scale
+            yield self.scaled(self.x.index_select(0, share))  # copies rows; x[share], elements
 
 
 class DataModule(pl.LightningDataModule):

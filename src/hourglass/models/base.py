@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hourglass import corruption
 from hourglass.errors import Refusal
+from hourglass.module import Module
 from hourglass.networks import Network
 from hourglass.schedules import Schedule, scheduled
 
@@ -27,7 +27,7 @@ class Phase:
     max_epochs: int
 
 
-class LitAutoencoder(pl.LightningModule):
+class LitAutoencoder(Module):
     """Train a network to reproduce its clean input.
 
     The loss is the reconstruction loss of the corrupted input against the clean one, plus
@@ -173,17 +173,6 @@ class LitAutoencoder(pl.LightningModule):
         total = self.trainer.strategy.reduce(sums, reduce_op="sum")
         assert isinstance(total, Tensor)
         self.log(name, total[0] / total[1], sync_dist=True)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute.
-
-        Lightning sets `_current_fx_name` some forty times a step; torch would ask each time whether
-        it is a parameter, which costs a small network more than its activations do.
-        """
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> Any:
         """Return Adam and the schedule."""
