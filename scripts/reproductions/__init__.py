@@ -1,0 +1,28 @@
+"""The rows of scripts/reproduce.py: what is trained, and what of it is measured."""
+
+from reproductions.classification import cae, knn, sdae3
+from reproductions.common import Row, Run
+from reproductions.reconstruction import keras_clean, keras_noisy, vae
+
+__all__ = ["ROWS", "Row", "Run"]
+
+ROWS = [
+    Row("sdae3", "stacked denoising, fine-tuned: test error on MNIST",
+        "Vincent et al. 2010, SDAE-3", 1.28, 1.40, "%", sdae3),
+    Row("cae", "contractive, one layer of 1,000, fine-tuned: test error on MNIST",
+        "Rifai et al. 2011, CAE", 1.14, 1.30, "%", cae),
+    Row("vae", "variational on binarised MNIST: -log p(x), 200 importance samples",
+        "aim of this project", 89.8, 92.0, "nats", vae),
+    Row("keras_clean", "convolutional, 26k weights (theirs: 28k): cross-entropy on MNIST",
+        "Keras blog, Building Autoencoders", 0.0622, 0.0622, "nats", keras_clean),
+    Row("keras_noisy", "convolutional, 27k weights: from noise of sd 0.4, clipped to [0, 1]",
+        "Keras documentation, convolutional autoencoder", 0.0839, 0.0839, "nats", keras_noisy),
+    Row("knn8", "kNN (k = 7) on MNIST codes of size 8: accuracy",
+        "aim of this project; PCA 89.9", 92.0, 92.0, "%", knn("mnist", 8), lower=False),
+    Row("knn16", "kNN on MNIST codes of size 16: accuracy",
+        "aim of this project; PCA 96.4", 96.5, 96.5, "%", knn("mnist", 16), lower=False),
+    Row("knn8_fashion", "kNN on Fashion-MNIST codes of size 8: accuracy",
+        "aim of this project", 80.0, 80.0, "%", knn("fashion_mnist", 8), lower=False),
+    Row("knn16_fashion", "kNN on Fashion-MNIST codes of size 16: accuracy",
+        "aim of this project", 83.6, 83.6, "%", knn("fashion_mnist", 16), lower=False),
+]  # fmt: skip

@@ -1,0 +1,77 @@
+"""Rows that classify: pre-trained encoders, fine-tuned, and nearest neighbours on codes."""
+
+from collections.abc import Callable
+
+from sklearn.neighbors import KNeighborsClassifier
+
+from hourglass import training
+from hourglass.classification.features import flat
+from hourglass.classification.finetune import finetune
+from hourglass.classification.softmax import FineTuning
+from hourglass.models.base import LitAutoencoder
+from hourglass.settings import Training
+from reproductions.common import Run, parts_of, settings_of, trained
+
+
+def _test_error(module: LitAutoencoder, run: Run, full: int, masking: float) -> float:
+    """Return the test error in % of a softmax layer on the encoder, all of it fine-tuned.
+
+    The epoch with the fewest errors on the validation images counts, of all of them: under so much
+    noise the error still falls after it has not for many epochs.
+    """
+    prepared, parts = parts_of("mnist", run.seed)
+    epochs = run.epochs(full)
+    settings = FineTuning(
+        epochs, 3e-3, patience=epochs, dropout=0.5, masking=masking, seed=run.seed
+    )
+    return 100 * finetune(module.network, prepared.scaling, parts, settings).test_error
+
+
+def sdae3(run: Run) -> float:
+    """Stack three denoising layers of 1,000 units and fine-tune them."""
+    init_args = {
+        "latent_dim": 1000,
+        "hidden": [1000, 1000],
+        "masking": 0.25,
+        "loss": "bce",
+        "tied": True,
+        "learning_rate": 1e-3,
+        "pretrain_epochs": run.epochs(20),
+    }
+    kind = "hourglass.models.stacked.Stacked"
+    settings = settings_of("sdae3", kind, init_args, Training(256, 1, 20), run, "mnist")
+    module = trained(settings, training.make_module(settings), whole=False)
+    return _test_error(module, run, 60, masking=0.2)
+
+
+def cae(run: Run) -> float:
+    """Contract one layer of 1,000 units and fine-tune it."""
+    init_args = {"latent_dim": 1000, "contraction": 0.1, "loss": "bce", "learning_rate": 1e-3}
+    kind = "hourglass.models.contractive.Contractive"
+    settings = settings_of("cae", kind, init_args, Training(256, 30, 30), run, "mnist")
+    module = trained(settings, training.make_module(settings))
+    return _test_error(module, run, 100, masking=0.3)
+
+
+def knn(data: str, latent_dim: int) -> Callable[[Run], float]:
+    """Return a function that measures the accuracy in % of kNN (k = 7) on codes."""
+
+    def measure(run: Run) -> float:
+        init_args = {
+            "latent_dim": latent_dim,
+            "hidden": [512, 256],
+            "activation": "gelu",
+            "loss": "bce",
+            "noise_factor": 0.3,
+            "learning_rate": 1e-3,
+        }
+        kind = "hourglass.models.denoising.Denoising"
+        name = f"knn{latent_dim}"
+        settings = settings_of(name, kind, init_args, Training(256, 20, 20), run, data)
+        module = trained(settings, training.make_module(settings))
+        prepared, parts = parts_of(data, run.seed)
+        codes = flat(module.network, prepared.scaling, parts)
+        neighbours = KNeighborsClassifier(7, n_jobs=-1).fit(codes.train.x, codes.train.y)
+        return 100 * float(neighbours.score(codes.test.x, codes.test.y))
+
+    return measure

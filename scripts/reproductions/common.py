@@ -1,0 +1,85 @@
+"""What all rows share: a training from settings, and the real test images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hourglass import resuming, training
+from hourglass.classification import labelled
+from hourglass.configuration import import_class, resolve
+from hourglass.data.datamodule import DataModule
+from hourglass.data.packed import Prepared
+from hourglass.models.base import LitAutoencoder
+from hourglass.settings import CellSettings, Training
+from hourglass.workspace import prepared_folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measurement: its seed, and which share of the epochs it takes."""
+
+    seed: int
+    share: float
+
+    def epochs(self, full: int) -> int:
+        """Return how many epochs to train."""
+        return max(1, round(full * self.share))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the page: a published figure, the least that ours must reach, and ours."""
+
+    name: str
+    what: str
+    source: str
+    theirs: float
+    floor: float
+    unit: str
+    measure: Callable[[Run], float]
+    lower: bool = True  # is better
+
+
+def settings_of(
+    name: str, class_path: str, init_args: dict[str, Any], plan: Training, run: Run, data: str
+) -> CellSettings:
+    """Return the settings of one training; `plan` has its full number of epochs."""
+    kind = import_class(class_path, LitAutoencoder, name)
+    return CellSettings(
+        data=data,
+        model=name,
+        class_path=class_path,
+        init_args=resolve(kind, init_args, name, {"sample_shape": [1, 28, 28]}),
+        training=replace(plan, max_epochs=run.epochs(plan.max_epochs)),
+        trainer={"accelerator": "auto", "devices": 1},
+        seed=run.seed,
+    )
+
+
+def trained(settings: CellSettings, module: LitAutoencoder, whole: bool = True) -> LitAutoencoder:
+    """Train a module, phases first; without `whole` nothing but the phases."""
+    folder = Path("checkpoints", f"{settings.data}-{settings.model}-{settings.seed}")
+    sha256 = Prepared.open(prepared_folder(settings.data)).card["sha256"]
+    resuming.take_up(folder, settings, sha256)
+    data = DataModule(settings.data, settings.training.batch_size, settings.seed)
+    training.pretrain(settings, folder, None, module, data)
+    if whole:
+        trainer, history = training.make_trainer(settings, folder, None)
+        training.fit(trainer, history, module, data)
+    return module.eval()
+
+
+def parts_of(data: str, seed: int) -> tuple[Prepared, labelled.Parts]:
+    """Return a data set and its labelled samples."""
+    prepared = Prepared.open(prepared_folder(data))
+    return prepared, labelled.read(prepared, seed)
+
+
+def test_images(data: str) -> torch.Tensor:
+    """Return the official test images, scaled: (10,000, 1, 28, 28)."""
+    prepared, parts = parts_of(data, 0)
+    return torch.from_numpy(prepared.scaling(np.asarray(parts.test.x)))
