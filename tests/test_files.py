@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.files import sha256, whole_file, whole_folder, write_json, write_text
+from hourglass.files import (
+    sha256,
+    whole_file,
+    whole_files,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 class Broken(Exception):
@@ -26,6 +33,29 @@ def test_a_folder_holds_what_the_block_wrote_and_nothing_older(tmp_path):
         with whole_folder(tmp_path / "a") as temporary:
             (temporary / name).write_text(name)
     assert names(tmp_path / "a") == ["new"]
+
+
+def test_files_go_beside_what_is_there_and_replace_their_namesakes(tmp_path):
+    (tmp_path / "kept.txt").write_text("kept")
+    for text in ("old", "new"):
+        with whole_files(tmp_path) as temporary:
+            (temporary / "a.txt").write_text(text)
+            (temporary / "figures").mkdir()
+            (temporary / "figures" / text).write_text(text)
+    assert names(tmp_path) == ["a.txt", "figures", "kept.txt"]
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert names(tmp_path / "figures") == ["new"]
+
+
+def test_files_of_a_broken_block_leave_nothing(tmp_path):
+    def write() -> None:
+        with whole_files(tmp_path) as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise Broken
+
+    with pytest.raises(Broken):
+        write()
+    assert names(tmp_path) == []
 
 
 def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):

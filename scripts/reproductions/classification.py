@@ -46,9 +46,9 @@ def sdae3(run: Run) -> float:
 
 def cae(run: Run) -> float:
     """Contract one layer of 1,000 units and fine-tune it."""
-    init_args = {"latent_dim": 1000, "contraction": 0.1, "loss": "bce", "learning_rate": 1e-3}
+    init_args = {"latent_dim": 1000, "contraction": 0.5, "loss": "bce", "learning_rate": 1e-3}
     kind = "hourglass.models.contractive.Contractive"
-    settings = settings_of("cae", kind, init_args, Training(256, 30, 30), run, "mnist")
+    settings = settings_of("cae", kind, init_args, Training(256, 40, 40), run, "mnist")
     module = trained(settings, training.make_module(settings))
     return _test_error(module, run, 100, masking=0.3)
 

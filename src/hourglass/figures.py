@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from hourglass.files import whole_file
 from hourglass.threshold import Threshold
 
 NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
@@ -28,9 +27,8 @@ class Group:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
-    with whole_file(path) as temporary:
-        # Without the software's version the bytes are the same on every run.
-        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
+    # Without the software's version the bytes are the same on every run.
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
 def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:

@@ -25,18 +25,34 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces `path` once the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A fixed name: what a killed process left is taken away by the next.
-    temporary = path.with_name(f".{path.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    with _scratch(path.with_name(f".{path.name}.writing")) as temporary:
         yield temporary
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder whose content moves into `folder` once the block succeeds."""
+    with _scratch(folder / ".writing") as temporary:
+        yield temporary
+        for each in temporary.iterdir():
+            target = folder / each.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            each.replace(target)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder of a fixed name: what a killed process left is taken away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

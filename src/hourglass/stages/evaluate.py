@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hourglass.data.packed import SPLITS, Prepared, Samples
-from hourglass.files import whole_file, whole_folder, write_json
+from hourglass.files import whole_files, write_json
 from hourglass.threshold import Threshold
 from hourglass.tracking import Recorder
 from hourglass.workspace import Cell
@@ -41,8 +41,9 @@ def evaluate(data: str, model: str) -> Path:
         from hourglass.weights import load
 
         network = load(cell.folder)
-        recorder.ask("row")  # a store that does not answer is found before anything is written
-        metrics = _measure(cell, prepared, network, threshold)
+        with whole_files(cell.folder) as folder:
+            metrics = _measure(cell, folder, prepared, network, threshold)
+            recorder.ask("row")  # where the store does not answer, nothing is kept
         found = {"threshold": threshold.value, **metrics}
         recorder.resume(cell, prepared.card, threshold.params(), found)
         names = ("figures", "metrics.json", "roc.csv", "precision_recall.csv", "timing.json")
@@ -52,9 +53,9 @@ def evaluate(data: str, model: str) -> Path:
 
 
 def _measure(
-    cell: Cell, prepared: Prepared, network: "Network", threshold: Threshold
+    cell: Cell, folder: Path, prepared: Prepared, network: "Network", threshold: Threshold
 ) -> dict[str, float]:
-    """Write everything, metrics.json last, and return its content."""
+    """Write everything to `folder` and return the content of metrics.json."""
     # Drawing is imported here for the clock: an import is no work.
     from hourglass import figures, metrics, scoring  # noqa: F401
 
@@ -64,20 +65,20 @@ def _measure(
     seconds = time.perf_counter() - start
     errors = scoring.errors(network, test.x, prepared.scaling)
     found = metrics.summary(scores, errors, test.anomaly, threshold)
-    _write_scores(cell, prepared, network, threshold, scores)
-    _write_pictures(cell, prepared, network, threshold, scores, found)
+    _write_scores(folder, prepared, network, threshold, scores)
+    _write_pictures(folder, prepared, network, threshold, scores, found)
     timing = {
         "train": json.loads((cell / "training.json").read_text(encoding="utf-8")),
         "score": {"seconds": seconds, "samples_per_second": len(scores) / seconds},
         "evaluate": {"seconds": time.perf_counter() - start},
     }
-    write_json(cell / "timing.json", timing)
-    write_json(cell / "metrics.json", found)
+    write_json(folder / "timing.json", timing)
+    write_json(folder / "metrics.json", found)
     return found
 
 
 def _write_scores(
-    cell: Cell, prepared: Prepared, network: "Network", threshold: Threshold, test: np.ndarray
+    folder: Path, prepared: Prepared, network: "Network", threshold: Threshold, test: np.ndarray
 ) -> None:
     import pandas as pd
 
@@ -99,12 +100,11 @@ def _write_scores(
                 }
             )
         )
-    with whole_file(cell / "scores.parquet") as temporary:
-        pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
+    pd.concat(parts, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
 
 
 def _write_pictures(
-    cell: Cell,
+    folder: Path,
     prepared: Prepared,
     network: "Network",
     threshold: Threshold,
@@ -120,22 +120,21 @@ def _write_pictures(
     curves = {name: getattr(metrics, name)(scores, test.anomaly) for name in
               ("roc", "precision_recall")}  # fmt: skip
     for name, curve in curves.items():
-        with whole_file(cell / f"{name}.csv") as temporary:
-            curve.to_csv(temporary, index=False, lineterminator="\n")
-    with whole_folder(cell / "figures") as folder:
-        drawn = {
-            "histogram": figures.histogram(scores, test.anomaly, threshold),
-            **{name: figures.samples(rows, features) for name, rows in groups.items() if rows},
-        }
-        if isinstance(network, Variational) and not features:
-            drawn["samples"] = figures.generated(scoring.samples(network, SAMPLES))
-        if "AUROC" in found:
-            drawn["roc"] = figures.roc(curves["roc"], found["AUROC"])
-            drawn["precision_recall"] = figures.precision_recall(
-                curves["precision_recall"], found["average_precision"], found["prevalence"]
-            )
-        for name, figure in drawn.items():
-            figures.save(figure, folder / f"{name}.png")
+        curve.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    drawn = {
+        "histogram": figures.histogram(scores, test.anomaly, threshold),
+        **{name: figures.samples(rows, features) for name, rows in groups.items() if rows},
+    }
+    if isinstance(network, Variational) and not features:
+        drawn["samples"] = figures.generated(scoring.samples(network, SAMPLES))
+    if "AUROC" in found:
+        drawn["roc"] = figures.roc(curves["roc"], found["AUROC"])
+        drawn["precision_recall"] = figures.precision_recall(
+            curves["precision_recall"], found["average_precision"], found["prevalence"]
+        )
+    (folder / "figures").mkdir()
+    for name, figure in drawn.items():
+        figures.save(figure, folder / "figures" / f"{name}.png")
 
 
 def _groups(
