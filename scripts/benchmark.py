@@ -95,7 +95,7 @@ def _bare_loop() -> float:
 def _ours() -> float:
     from hourglass.data.datamodule import DataModule
     from hourglass.settings import CellSettings, Training
-    from hourglass.training import fit, make_trainer
+    from hourglass.training.fitting import fit, make_trainer
 
     pl.seed_everything(0, verbose=False)
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from hourglass.corruption import gaussian, masking
+from hourglass.training.corruption import gaussian, masking
 
 X = torch.rand(500, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + 0.5
 CORRUPTIONS = pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hourglass import resuming
 from hourglass.settings import CellSettings, Training
+from hourglass.training import resuming
 
 SETTINGS = CellSettings("digits", "linear", "", {"latent_dim": 8}, Training(), {}, 0)
 OTHERS = {

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from sklearn.neighbors import KNeighborsClassifier
 
-from hourglass import training
 from hourglass.classification.features import flat
 from hourglass.classification.finetune import finetune
 from hourglass.classification.softmax import FineTuning
 from hourglass.models.base import LitAutoencoder
 from hourglass.settings import Training
+from hourglass.training import fitting
 from reproductions.common import Run, parts_of, settings_of, trained
 
 
@@ -40,7 +40,7 @@ def sdae3(run: Run) -> float:
     }
     kind = "hourglass.models.stacked.Stacked"
     settings = settings_of("sdae3", kind, init_args, Training(256, 1, 20), run, "mnist")
-    module = trained(settings, training.make_module(settings), whole=False)
+    module = trained(settings, fitting.make_module(settings), whole=False)
     return _test_error(module, run, 60, masking=0.2)
 
 
@@ -49,7 +49,7 @@ def cae(run: Run) -> float:
     init_args = {"latent_dim": 1000, "contraction": 0.5, "loss": "bce", "learning_rate": 1e-3}
     kind = "hourglass.models.contractive.Contractive"
     settings = settings_of("cae", kind, init_args, Training(256, 40, 40), run, "mnist")
-    module = trained(settings, training.make_module(settings))
+    module = trained(settings, fitting.make_module(settings))
     return _test_error(module, run, 100, masking=0.3)
 
 
@@ -68,7 +68,7 @@ def knn(data: str, latent_dim: int) -> Callable[[Run], float]:
         kind = "hourglass.models.denoising.Denoising"
         name = f"knn{latent_dim}"
         settings = settings_of(name, kind, init_args, Training(256, 20, 20), run, data)
-        module = trained(settings, training.make_module(settings))
+        module = trained(settings, fitting.make_module(settings))
         prepared, parts = parts_of(data, run.seed)
         codes = flat(module.network, prepared.scaling, parts)
         neighbours = KNeighborsClassifier(7, n_jobs=-1).fit(codes.train.x, codes.train.y)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hourglass import resuming, training
 from hourglass.classification import labelled
 from hourglass.configuration import import_class, resolve
 from hourglass.data.datamodule import DataModule
 from hourglass.data.packed import Prepared
 from hourglass.models.base import LitAutoencoder
 from hourglass.settings import CellSettings, Training
+from hourglass.training import fitting, resuming
 from hourglass.workspace import prepared_folder
 
 
@@ -66,10 +66,10 @@ def trained(settings: CellSettings, module: LitAutoencoder, whole: bool = True) 
     sha256 = Prepared.open(prepared_folder(settings.data)).card["sha256"]
     resuming.take_up(folder, settings, sha256)
     data = DataModule(settings.data, settings.training.batch_size, settings.seed)
-    training.pretrain(settings, folder, None, module, data)
+    fitting.pretrain(settings, folder, None, module, data)
     if whole:
-        trainer, history = training.make_trainer(settings, folder, None)
-        training.fit(trainer, history, module, data)
+        trainer, history = fitting.make_trainer(settings, folder, None)
+        fitting.fit(trainer, history, module, data)
     return module.eval()
 
 

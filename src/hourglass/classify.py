@@ -16,7 +16,7 @@ from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
 from hourglass.files import whole_file
-from hourglass.tracking import Recorder
+from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hourglass.configuration import Yaml, arguments, construct, import_class, re
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.settings import CellSettings, resolve_cell
-from hourglass.tracking import Recorder, settings_params
+from hourglass.tracking.recorder import Recorder, settings_params
 from hourglass.workspace import CONFIGS, Cell, root
 
 if TYPE_CHECKING:
@@ -119,16 +119,17 @@ def _suggest(trial: "optuna.Trial", name: str, bounds: Range, settings: CellSett
 
 def _objective(settings: CellSettings, prepared: Prepared) -> float:
     """Train with the given settings and return the AUROC on the tuning split."""
-    from hourglass import metrics, training
+    from hourglass import metrics
     from hourglass.data.datamodule import DataModule
     from hourglass.scoring import scores
+    from hourglass.training import fitting
 
-    module = training.make_module(settings)
+    module = fitting.make_module(settings)
     data = DataModule(settings.data, settings.training.batch_size, settings.seed)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = training.make_trainer(settings, Path(folder), None)
-        training.pretrain(settings, Path(folder), None, module, data)
-        training.fit(trainer, history, module, data)
+        trainer, history = fitting.make_trainer(settings, Path(folder), None)
+        fitting.pretrain(settings, Path(folder), None, module, data)
+        fitting.fit(trainer, history, module, data)
     tuning = prepared.split("tuning")
     found = scores(module.network.eval(), tuning.x, prepared.scaling)
     return metrics.detection(found, tuning.anomaly)["AUROC"]

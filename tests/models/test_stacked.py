@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from hourglass import training
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.data.packed import Prepared
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.settings import CellSettings, resolve_cell
 from hourglass.stages.prepare import prepare
+from hourglass.training import fitting
 from hourglass.workspace import Cell
 
 EPOCHS = 2
@@ -36,8 +36,8 @@ def data(settings) -> DataModule:
 
 
 def pretrained(settings: CellSettings, data: DataModule, folder: Path) -> LitAutoencoder:
-    module = training.make_module(settings)
-    training.pretrain(settings, folder, None, module, data)
+    module = fitting.make_module(settings)
+    fitting.pretrain(settings, folder, None, module, data)
     return module
 
 
@@ -50,14 +50,14 @@ def trained_alone(
 ) -> LitAutoencoder:
     """Train a copy of a phase's module on the codes below it, by a Trainer of its own."""
     alone = copy.deepcopy(phase.module)
-    trainer, history = training.make_trainer(settings, folder, None)
-    training.fit(trainer, history, alone, Codes(data, phase.below))
+    trainer, history = fitting.make_trainer(settings, folder, None)
+    fitting.fit(trainer, history, alone, Codes(data, phase.below))
     return alone
 
 
 def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(settings, data, tmp_path):
     stack = pretrained(settings, data, tmp_path / "stack")
-    again = training.make_module(settings)
+    again = fitting.make_module(settings)
     for k, phase in enumerate(again.phases()):
         alone = trained_alone(phase, settings, data, tmp_path / f"alone{k}")
         phase.module.load_state_dict(alone.state_dict())
@@ -68,7 +68,7 @@ def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(settings
 
 
 def test_the_codes_below_are_those_of_the_layers_below(settings, data):
-    module = training.make_module(settings)
+    module = fitting.make_module(settings)
     prepared = Prepared.open(Cell("digits", "stacked").prepared)
     x = torch.from_numpy(prepared.scaling(np.asarray(prepared.split("train").x)))
     widths = []
@@ -86,7 +86,7 @@ def test_the_codes_below_are_those_of_the_layers_below(settings, data):
 
 
 def test_a_phase_begins_at_the_weights_of_the_whole(settings):
-    module = training.make_module(settings)
+    module = fitting.make_module(settings)
     before = copy.deepcopy(module.network)
     for k, phase in enumerate(module.phases()):
         own, whole = linears(phase.module.network.encoder)[0], linears(before.encoder)[k]
@@ -94,8 +94,8 @@ def test_a_phase_begins_at_the_weights_of_the_whole(settings):
 
 
 def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
-    module = training.make_module(settings)
-    rows, new = training.pretrain(settings, tmp_path / "stack", None, module, data)
+    module = fitting.make_module(settings)
+    rows, new = fitting.pretrain(settings, tmp_path / "stack", None, module, data)
     history = pd.DataFrame(rows)
     assert list(history.phase.unique()) == ["layer_1", "layer_2", "layer_3"]
     assert new == len(history) == 3 * EPOCHS
@@ -105,8 +105,8 @@ def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
 
 def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
     first = pretrained(settings, data, tmp_path / "stack")
-    second = training.make_module(settings)
-    rows, new = training.pretrain(settings, tmp_path / "stack", None, second, data)
+    second = fitting.make_module(settings)
+    rows, new = fitting.pretrain(settings, tmp_path / "stack", None, second, data)
     assert new == 0
     assert len(rows) == 3 * EPOCHS
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
@@ -115,11 +115,11 @@ def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
 
 def test_a_stack_stopped_between_phases_ends_at_the_same_weights(settings, data, tmp_path):
     whole = pretrained(settings, data, tmp_path / "whole")
-    part = training.make_module(settings)
+    part = fitting.make_module(settings)
     phases: Iterator[Phase] = part.phases()
     first = next(phases)
-    trainer, history = training.make_trainer(settings, tmp_path / "part", None, first.name)
-    training.fit(trainer, history, first.module, Codes(data, first.below))
+    trainer, history = fitting.make_trainer(settings, tmp_path / "part", None, first.name)
+    fitting.fit(trainer, history, first.module, Codes(data, first.below))
     torch.rand(7)  # whatever was drawn meanwhile
     resumed = pretrained(settings, data, tmp_path / "part")
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):

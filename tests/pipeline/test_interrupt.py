@@ -240,7 +240,7 @@ def test_a_training_with_a_changed_setting_begins_anew(ready, path, keys, value)
 
 def test_a_training_with_changed_code_begins_anew(ready):
     kill_after(ready, 5)
-    path = ready / "src/hourglass/corruption.py"
+    path = ready / "src/hourglass/networks/base.py"
     path.write_text(path.read_text() + "\n# another line\n")
     ready.hourglass("train", "digits", "denoising")
     assert new_epochs(ready) == EPOCHS

@@ -19,12 +19,12 @@ import pytest
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.mlflow_record import Record
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.tracking import dataset
+from hourglass.tracking.record import Record
+from hourglass.tracking.recorder import dataset
 from hourglass.workspace import prepared_folder
 
 from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in

@@ -18,8 +18,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import yaml
 
-from hourglass.mlflow_record import Record
-from hourglass.tracking import Recorder
+from hourglass.tracking.record import Record
+from hourglass.tracking.recorder import Recorder
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))

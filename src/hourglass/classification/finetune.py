@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.callbacks import PatientStopping
 from hourglass.classification.labelled import Labelled, Parts
 from hourglass.classification.softmax import Classifier, FineTuning, wrong
 from hourglass.data.datamodule import Scaled, resident_device
 from hourglass.data.scaling import Scaling
 from hourglass.networks import Network
 from hourglass.scoring import BATCH_SIZE, best_device
-from hourglass.threads import tuned_to
-from hourglass.training import bare_trainer
+from hourglass.training.callbacks import PatientStopping
+from hourglass.training.fitting import bare_trainer
+from hourglass.training.threads import tuned_to
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hourglass import corruption
-from hourglass.callbacks import MONITOR
 from hourglass.errors import Refusal
-from hourglass.module import Module
 from hourglass.networks import Network
+from hourglass.training import corruption
+from hourglass.training.callbacks import MONITOR
+from hourglass.training.module import Module
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hourglass import corruption
 from hourglass.errors import Refusal
-from hourglass.module import Module
 from hourglass.networks import Network
-from hourglass.schedules import Schedule, scheduled
+from hourglass.training import corruption
+from hourglass.training.module import Module
+from hourglass.training.schedules import Schedule, scheduled
 
 Loss: TypeAlias = Literal["mse", "bce"]
 

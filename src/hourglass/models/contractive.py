@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from hourglass import networks, penalties
+from hourglass import networks
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder
+from hourglass.training import penalties
 
 
 class Contractive(LitAutoencoder):

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hourglass import networks, penalties
+from hourglass import networks
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder, Phase
+from hourglass.training import penalties
 
 
 class Stacked(LitAutoencoder):

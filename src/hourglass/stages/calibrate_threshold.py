@@ -9,7 +9,7 @@ from hourglass.configuration import build
 from hourglass.data.packed import Prepared
 from hourglass.settings import params
 from hourglass.threshold import Calibrator, Threshold
-from hourglass.tracking import Recorder
+from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hourglass.data.packed import SPLITS, Prepared, Samples
 from hourglass.files import whole_files, write_json
 from hourglass.threshold import Threshold
-from hourglass.tracking import Recorder
+from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import whole_file, write_json, write_text
 from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
-from hourglass.tracking import Recorder, dataset, settings_params, training_record
+from hourglass.tracking.recorder import Recorder, dataset, settings_params, training_record
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def _is_main_process() -> bool:
 
 
 def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
-    from hourglass import resuming, training
     from hourglass.data.datamodule import DataModule
+    from hourglass.training import fitting, resuming
     from hourglass.weights import parameter_count
 
     settings = resolve_cell(cell, prepared.sample_shape)
-    module = training.make_module(settings)
+    module = fitting.make_module(settings)
     # Whatever is refused is refused before a run is opened.
-    trainer, history = training.make_trainer(settings, cell.resume, recorder)
+    trainer, history = fitting.make_trainer(settings, cell.resume, recorder)
     run_id, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if recorder:
         run_id = _open_run(recorder, cell, prepared, settings, resuming.take_up(*identity))
@@ -70,8 +70,8 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
         resuming.await_taken_up(*identity)
     start = time.perf_counter()
     data = DataModule(cell.data, settings.training.batch_size, settings.seed)
-    phases, new_epochs = training.pretrain(settings, cell.resume, recorder, module, data)
-    new_epochs += training.fit(trainer, history, module, data)
+    phases, new_epochs = fitting.pretrain(settings, cell.resume, recorder, module, data)
+    new_epochs += fitting.fit(trainer, history, module, data)
     seconds = time.perf_counter() - start
     if recorder:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]

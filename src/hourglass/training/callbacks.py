@@ -12,7 +12,7 @@ from pytorch_lightning.profilers import PassThroughProfiler
 from tqdm import tqdm
 
 from hourglass.errors import Refusal
-from hourglass.tracking import Recorder
+from hourglass.tracking.recorder import Recorder
 
 MONITOR = "validation_error"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from hourglass.callbacks import PatientStopping
 from hourglass.errors import Refusal, one_line
 from hourglass.files import write_json
 from hourglass.settings import CellSettings
+from hourglass.training.callbacks import PatientStopping
 
 PATIENCE = 120  # seconds that other processes wait for the main one
 
@@ -56,7 +56,7 @@ def await_taken_up(folder: Path, settings: CellSettings, data_sha256: str) -> No
 
 def _digest(settings: CellSettings, data_sha256: str) -> str:
     digest = hashlib.sha256(f"{asdict(settings)}{data_sha256}{torch.__version__}".encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

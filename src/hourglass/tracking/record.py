@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hourglass import environment
-from hourglass.mlflow_curves import Curves
-from hourglass.mlflow_store import connect
+from hourglass.tracking import environment
+from hourglass.tracking.curves import Curves
+from hourglass.tracking.store import connect
 
 FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
 TOKEN = "hourglass.training"  # tag: the training itself, known before its run is
@@ -155,12 +155,12 @@ class Record:
 
     def model(self, folder: str, card: dict[str, Any], example: str) -> None:
         """Log the detector in `folder` as an MLflow model, unless the row has one."""
-        from hourglass import mlflow_model
+        from hourglass.tracking import model
 
         outputs = self.client.get_run(self.run_id).outputs
         if outputs and outputs.model_outputs:
             return  # the same training, calibrated the same way before
-        mlflow_model.log(self.run_id, Path(folder), card, Path(example))
+        model.log(self.run_id, Path(folder), card, Path(example))
 
     def trial(
         self,

@@ -1,8 +1,8 @@
 """The stages' side of the record in MLflow: a pipe to a process of its own.
 
 Importing MLflow takes longer than torch, and a database must not hold up a training step, so a
-child process (`hourglass.recorder`) imports it beside the stage's own imports and writes while the
-stage works. A stage tells it what happened, and at the end waits until all of it is written.
+child process (`hourglass.tracking.process`) imports it beside the stage's own imports and writes
+while the stage works. A stage tells it what happened, and at the end waits until all is written.
 """
 
 import csv
@@ -28,9 +28,9 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hourglass.recorder", str(root())],
+            [sys.executable, "-m", "hourglass.tracking.process", str(root())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -39,7 +39,7 @@ class Recorder:
         )
 
     def tell(self, method: str, **arguments: Any) -> None:
-        """Have a method of `hourglass.mlflow_record.Record` called, without waiting for it."""
+        """Have a method of `hourglass.tracking.record.Record` called, without waiting for it."""
         assert self._child.stdin
         try:
             self._child.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")

@@ -9,21 +9,21 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from hourglass.callbacks import (
+from hourglass.configuration import construct, import_class
+from hourglass.data.datamodule import Codes, DataModule
+from hourglass.errors import Refusal, one_line
+from hourglass.models.base import LitAutoencoder
+from hourglass.settings import CellSettings
+from hourglass.tracking.recorder import Recorder
+from hourglass.training.callbacks import (
     EpochCheckpoint,
     History,
     NoProfiler,
     PatientStopping,
     Progress,
 )
-from hourglass.configuration import construct, import_class
-from hourglass.data.datamodule import Codes, DataModule
-from hourglass.errors import Refusal, one_line
-from hourglass.models.base import LitAutoencoder
-from hourglass.resuming import complete, last_epoch, load_checkpoint
-from hourglass.settings import CellSettings
-from hourglass.threads import tuned_to
-from hourglass.tracking import Recorder
+from hourglass.training.resuming import complete, last_epoch, load_checkpoint
+from hourglass.training.threads import tuned_to
 
 
 def make_module(settings: CellSettings) -> LitAutoencoder:

@@ -1,7 +1,7 @@
-"""The process that keeps the record in MLflow; `hourglass.tracking` holds the other end.
+"""The process that keeps the record in MLflow; `hourglass.tracking.recorder` is the other end.
 
 It reads one JSON object a line from standard input, `{"method": ..., "arguments": ...}`, the method
-being one of `hourglass.mlflow_record.Record`, and answers only where the caller waits.
+being one of `hourglass.tracking.record.Record`, and answers only where the caller waits.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.errors import Refusal, one_line
-from hourglass.mlflow_record import Record
+from hourglass.tracking.record import Record
 
 ANSWERED = ("row", "finish")
 

@@ -85,7 +85,7 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
         name="detector",
         loader_module=__name__,
         data_path=str(folder),
-        code_paths=[str(Path(__file__).parent)],
+        code_paths=[str(Path(__file__).parents[1])],
         pip_requirements=requirements(folder),
         signature=signature(card),
         input_example=example(card, samples),

@@ -1,0 +1,1 @@
+"""The record in MLflow: the stages' side, and the process that writes it."""

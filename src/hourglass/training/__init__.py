@@ -1,0 +1,1 @@
+"""How modules are trained: Trainer and callbacks, resumption, schedules, noise and penalties."""
