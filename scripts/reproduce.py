@@ -9,6 +9,8 @@ seed, and a training that was killed goes on from its last epoch.
 """
 
 import argparse
+import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -66,7 +68,7 @@ def _workspace(folder: Path) -> None:
 
 def _measure(row: Row, run: Run) -> None:
     """Measure one row with one seed, unless that was done before."""
-    path = _path(row, run.seed)
+    path = _path(row, str(run.seed))
     if path.exists():
         return
     print(f"{row.name}, seed {run.seed}", flush=True)
@@ -76,8 +78,11 @@ def _measure(row: Row, run: Run) -> None:
     print(f"{row.name}, seed {run.seed}: {value:.4f} {row.unit}", flush=True)
 
 
-def _path(row: Row, seed: int) -> Path:
-    return Path("results", f"{row.name}-{seed}.json")
+def _path(row: Row, seed: str) -> Path:
+    """Return where a result is kept; its name changes with the code that makes it."""
+    code = [Path(inspect.getfile(each)) for each in (row.measure, Row)]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
+    return Path("results", f"{row.name}-{seed}-{digest[:8]}.json")
 
 
 def _page(quick: bool) -> str:
@@ -88,7 +93,7 @@ def _page(quick: bool) -> str:
     head = ["what", "source", "theirs", "ours", "range", "seeds", "reached", "minutes", "command"]
     lines = [_line(head), _line(["---"] * len(head))]
     for row in ROWS:
-        found = sorted(Path("results").glob(f"{row.name}-[0-9]*.json"))
+        found = sorted(Path().glob(str(_path(row, "[0-9]*"))))
         if found:
             lines.append(_line(_cells(row, [json.loads(path.read_text()) for path in found])))
     return f"{text}\n" + "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import yaml
 
 from hourglass.baselines import PCAReconstruction
 from hourglass.data.packed import Prepared
+from hourglass.settings import resolve_cell
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
@@ -43,13 +45,22 @@ def main() -> None:
         if not prepared_folder(name).exists():
             prepare(name)
         for model in [*MODELS, *(LINEAR if name == "mnist" else {})]:
-            if not (Cell(name, model) / "metrics.json").exists():
+            if not _done(Cell(name, model)):
                 print(f"{name} {model}", flush=True)
                 train(name, model)
                 calibrate_threshold(name, model)
                 evaluate(name, model)
     compare()
     _write(data)
+
+
+def _done(cell: Cell) -> bool:
+    """Return whether a cell went through all stages with the settings as they are now."""
+    if not (cell / "metrics.json").exists():
+        return False
+    settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
+    shape = Prepared.open(prepared_folder(cell.data)).sample_shape
+    return bool(settings == asdict(resolve_cell(cell, shape)))
 
 
 def _workspace(data: list[str]) -> None:

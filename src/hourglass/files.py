@@ -37,7 +37,8 @@ def whole_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder whose content moves into `folder` once the block succeeds."""
     with _scratch(folder / ".writing") as temporary:
         yield temporary
-        for each in temporary.iterdir():
+        # As they were written: the last one tells that all are there.
+        for each in sorted(temporary.iterdir(), key=lambda each: each.stat().st_mtime_ns):
             target = folder / each.name
             if target.is_dir():
                 shutil.rmtree(target)

@@ -49,6 +49,9 @@ def tune(data: str, model: str, trials: int = 20) -> None:
     if not prepared.card["splits"]["tuning"]["anomalies"]:
         raise Refusal(f"the tuning split of {data} holds no anomalies; tuning needs some labels.")
     settings = resolve_cell(cell, prepared.sample_shape)
+    # On one device: processes that Lightning starts would each run a study of their own.
+    alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    settings = dataclasses.replace(settings, trainer=alone)
     space = _space(settings)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -56,8 +59,9 @@ def tune(data: str, model: str, trials: int = 20) -> None:
         storage=os.environ.get("HOURGLASS_OPTUNA_STORAGE") or f"sqlite:///{root()}/optuna.db",
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=settings.seed),
     )
+    # With the number of trials in its seed: one that goes on must not draw the first ones again.
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
     complete = (optuna.trial.TrialState.COMPLETE,)
     with Recorder() as recorder:
         for _ in range(trials - len(study.get_trials(states=complete))):

@@ -24,7 +24,7 @@ from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.tracking.record import Record
-from hourglass.tracking.recorder import dataset
+from hourglass.tracking.recorder import Recorder, dataset
 from hourglass.workspace import prepared_folder
 
 from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in
@@ -681,6 +681,33 @@ def test_the_model_answers_its_own_example_as_a_server_would_send_it(workspace, 
     sent = _parse_json_data(request, pyfunc.metadata, pyfunc.metadata.get_input_schema())
     (score,) = pyfunc.predict(sent.data).score
     assert score >= 0
+
+
+def test_a_recorder_that_died_is_no_success(stage_folder):
+    def work() -> None:
+        with Recorder() as recorder:
+            recorder._child.kill()
+            recorder._child.wait()
+
+    with pytest.raises(Refusal, match="died"):
+        work()
+
+
+def test_a_model_that_was_cut_short_is_logged_again(stage_folder, monkeypatch):
+    import mlflow
+
+    for stage in ("train", "calibrate_threshold"):
+        monkeypatch.setattr(f"hourglass.stages.{stage}.Recorder", DirectRecorder)
+    prepare("digits")
+    train("digits", "linear")
+    with monkeypatch.context() as broken:
+        broken.setattr("mlflow.pyfunc.save_model", lambda **_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            calibrate_threshold("digits", "linear")
+    calibrate_threshold("digits", "linear")
+    (row,) = rows(stage_folder)
+    found = [mlflow.get_logged_model(each).status for each in row.models]
+    assert sorted(found) == ["FAILED", "READY"]
 
 
 @pytest.mark.slow

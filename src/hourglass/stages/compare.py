@@ -17,7 +17,8 @@ INTRODUCTION = """# Leaderboard
 
 Test split; anomalies are the positive class; a higher score means more abnormal. Average precision
 depends on the prevalence and compares within one data set only. `pca` is the reconstruction error
-of PCA with the same code size: an autoencoder earns its training above it.
+of PCA with the same code size, where it has as many components: an autoencoder earns its training
+above it.
 
 """
 

@@ -158,9 +158,10 @@ class Record:
         from hourglass.tracking import model
 
         outputs = self.client.get_run(self.run_id).outputs
-        if outputs and outputs.model_outputs:
-            return  # the same training, calibrated the same way before
-        model.log(self.run_id, Path(folder), card, Path(example))
+        logged = [each.model_id for each in outputs.model_outputs] if outputs else []
+        # The same training, calibrated the same way before; one cut short by a kill does not count.
+        if not any(self.client.get_logged_model(each).status == "READY" for each in logged):
+            model.log(self.run_id, Path(folder), card, Path(example))
 
     def trial(
         self,

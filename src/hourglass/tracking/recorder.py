@@ -88,11 +88,10 @@ class Recorder:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._child.poll() is None:
-                if kind is None:
-                    self.ask("finish", status="FINISHED")
-                else:
-                    self.tell("finish", status="FAILED")
+            if kind is None:
+                self.ask("finish", status="FINISHED")
+            elif self._child.poll() is None:
+                self.tell("finish", status="FAILED")
         except Refusal:
             if kind is None:
                 raise
