@@ -114,7 +114,7 @@ def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
         "os.system",
         "builtins.dict",
         "torch.nn.Linear",
-        "hourglass.threshold.Quantile",
+        "hourglass.calibration.Quantile",
         "hourglass.networks.Nothing",
         "nowhere.Network",
         "Dense",

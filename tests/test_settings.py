@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hourglass.calibration import KSigma, Quantile
 from hourglass.configuration import construct, import_class, resolve
 from hourglass.data.base import DataSet
 from hourglass.settings import (
@@ -16,7 +17,6 @@ from hourglass.settings import (
 )
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.threshold import KSigma, Quantile
 from hourglass.workspace import Cell
 
 TRAINERS = sorted(
@@ -83,8 +83,8 @@ WRONG = {
     "seed": ("params.yaml", ["seed"], "one"),
     "trainer's name": ("params.yaml", ["trainer"], 3),
     "calibration": ("params.yaml", ["calibration"], 5),
-    "quantile": ("params.yaml", ["calibration", "init_args", "q"], "most"),
-    "quantile out of range": ("params.yaml", ["calibration", "init_args", "q"], 1.5),
+    "alpha": ("params.yaml", ["calibration", "init_args", "alpha"], "most"),
+    "alpha out of range": ("params.yaml", ["calibration", "init_args", "alpha"], 1.5),
     "choice": (DIGITS, ["init_args", "scaling"], "standart"),
     "fraction": (DIGITS, ["init_args", "fractions", "train"], "much"),
     "number": (DIGITS, ["model", "latent_dim"], "wide"),
@@ -170,7 +170,7 @@ OUTSIDE = [
     "torch.nn.Linear",
     "hourglass.networks.Dense",
     "hourglass.nowhere.Class",
-    "hourglass.threshold.Nothing",
+    "hourglass.calibration.Nothing",
     ".digits.Digits",
     "Digits",
     "",
@@ -273,7 +273,7 @@ def test_what_the_program_gives_the_trainer_its_file_may_not_set(set_yaml, refus
 
 
 def test_the_calibrator_is_the_one_that_params_ask_for(set_yaml):
-    set_yaml("params.yaml", "calibration", "class_path", value="hourglass.threshold.KSigma")
+    set_yaml("params.yaml", "calibration", "class_path", value="hourglass.calibration.KSigma")
     set_yaml("params.yaml", "calibration", "init_args", value={"k": 3})
     calibrator = make_calibrator(params().calibration)
     assert isinstance(calibrator, KSigma)
@@ -281,7 +281,7 @@ def test_the_calibrator_is_the_one_that_params_ask_for(set_yaml):
 
 
 def test_a_calibrator_without_settings_has_its_defaults(set_yaml):
-    value = {"class_path": "hourglass.threshold.Quantile"}
+    value = {"class_path": "hourglass.calibration.Quantile"}
     set_yaml("params.yaml", "calibration", value=value)
     calibrator = make_calibrator(params().calibration)
     assert isinstance(calibrator, Quantile)

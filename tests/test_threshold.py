@@ -3,11 +3,28 @@ import json
 import numpy as np
 import pytest
 
-from hourglass.threshold import Calibrator, KSigma, Quantile, Threshold
+from hourglass.calibration import (
+    EVT,
+    MAD,
+    Calibrator,
+    Conformal,
+    KSigma,
+    LabelledCalibrator,
+    Manual,
+    Quantile,
+)
+from hourglass.threshold import Threshold
 
 SCORES = np.random.default_rng(0).lognormal(size=200)
-CALIBRATORS = [KSigma(), KSigma(3.5), KSigma(0), Quantile(), Quantile(0.5), Quantile(0.999)]
-EACH = pytest.mark.parametrize("calibrator", CALIBRATORS, ids=lambda c: f"{c.method} {vars(c)}")
+SIMPLE = [KSigma(), KSigma(3.5), KSigma(0), Quantile(), Quantile(0.5), Quantile(0.999)]
+CALIBRATORS = [*SIMPLE, Conformal(), Conformal(0.1, 0.05), MAD(), EVT(0.05, 0.8), Manual(1.0)]
+
+
+def each(calibrators: list[Calibrator]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("calibrator", calibrators, ids=lambda c: f"{c.method} {vars(c)}")
+
+
+EACH, EACH_SIMPLE = each(CALIBRATORS), each(SIMPLE)
 
 
 def threshold(value: float = 1.0) -> Threshold:
@@ -47,13 +64,13 @@ def test_the_order_of_the_scores_does_not_matter(calibrator):
     assert calibrator(SCORES[::-1]).value == pytest.approx(calibrator(SCORES).value)
 
 
-@EACH
+@EACH_SIMPLE
 def test_constant_scores_are_no_alarms(calibrator):
     scores = np.full(50, 0.25)
     assert not calibrator(scores)(scores).any()
 
 
-@EACH
+@EACH_SIMPLE
 def test_one_score_is_enough(calibrator):
     assert calibrator(np.array([3.0])).value == 3.0
 
@@ -132,15 +149,18 @@ def test_json_gives_back_the_same_threshold(calibrator, tmp_path):
     assert Threshold.read(tmp_path / "threshold.json") == expected
 
 
-def test_the_json_is_made_of_the_four_fields(tmp_path):
+def test_the_json_is_made_of_the_five_fields(tmp_path):
     KSigma(2.5)(np.array([1.0, 3.0])).write(tmp_path / "threshold.json")
     assert json.loads((tmp_path / "threshold.json").read_text(encoding="utf-8")) == {
         "value": 4.5,
         "method": "k_sigma",
         "settings": {"k": 2.5},
         "n": 2,
+        "false_alarm_rate": pytest.approx(0.0062097, abs=1e-6),
     }
 
 
 def test_every_calibrator_is_tested():
-    assert {type(calibrator) for calibrator in CALIBRATORS} == set(Calibrator.__subclasses__())
+    """Those of labelled anomalies are in test_calibration.py."""
+    kinds = set(Calibrator.__subclasses__()) - {LabelledCalibrator}
+    assert {type(calibrator) for calibrator in CALIBRATORS} == kinds

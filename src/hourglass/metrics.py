@@ -1,5 +1,7 @@
 """Scores in, numbers out. Curves and areas are scikit-learn's, on raw scores."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
@@ -53,6 +55,18 @@ def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) 
     if not anomaly.all():
         found["false_alarm_rate"] = float(alarm[~anomaly].mean())
     return found
+
+
+def of_calibrator(threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray) -> dict[str, Any]:
+    """Return how a threshold was found, the false-alarm rate it expected, and its alarms."""
+    return {
+        "method": threshold.method,
+        "settings": threshold.settings,
+        "n": threshold.n,
+        "threshold": threshold.value,
+        "expected_false_alarm_rate": threshold.false_alarm_rate,
+        **at_threshold(scores, anomaly, threshold),
+    }
 
 
 def reconstruction_error(errors: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:

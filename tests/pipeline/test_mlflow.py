@@ -31,8 +31,8 @@ from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in
 
 EPOCHS = 3
 CELL = ("digits", "denoising")
-QUANTILE = {"class_path": "hourglass.threshold.Quantile", "init_args": {"q": 0.95}}
-K_SIGMA = {"class_path": "hourglass.threshold.KSigma", "init_args": {"k": 2.5}}
+QUANTILE = {"class_path": "hourglass.calibration.Quantile", "init_args": {"q": 0.95}}
+K_SIGMA = {"class_path": "hourglass.calibration.KSigma", "init_args": {"k": 2.5}}
 TRAINING_CURVES = ("train_loss", "validation_error", "learning_rate")
 
 
@@ -172,8 +172,8 @@ def test_a_cell_is_one_row(first):
         ("max_epochs", str(EPOCHS)),
         ("seed", "0"),
         ("trainer.accelerator", "cpu"),
-        ("threshold_method", "quantile"),
-        ("threshold_q", "0.95"),
+        ("threshold_method", "conformal"),
+        ("threshold_alpha", "0.05"),
     ],
 )
 def test_every_setting_is_a_param(first, name, value):

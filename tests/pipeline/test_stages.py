@@ -23,6 +23,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from hourglass.calibration import Conformal, MaxF1
 from hourglass.data.packed import Prepared
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -33,6 +34,7 @@ from hourglass.stages.train import train
 from .workspaces import (
     BOLTS,
     BUNDLED,
+    ROOT,
     VARIANTS,
     FakeRecorder,
     set_up,
@@ -211,11 +213,52 @@ def test_an_alarm_is_a_score_strictly_above_the_threshold(folder, scores):
 
 
 @every_cell
-def test_the_threshold_is_the_quantile_of_the_calibration_scores(folder, scores):
+def test_the_threshold_is_that_of_the_calibration_scores(folder, scores):
     threshold = json.loads((folder / "threshold.json").read_text())
-    calibration = scores[scores.split == "calibration"]
-    assert threshold["value"] == np.quantile(calibration.score, 0.95)
+    calibration = scores[scores.split == "calibration"].score
     assert threshold["n"] == len(calibration)
+    assert threshold["value"] == Conformal(0.05)(calibration).value
+
+
+@every_cell
+def test_every_calibrator_is_recorded_with_what_came_of_it(folder, test_scores):
+    table = pd.read_csv(folder / "thresholds.csv").set_index("calibrator")
+    names = yaml.safe_load((ROOT / "configs/calibrators.yaml").read_text())
+    assert list(table.index) == ["deployed", *names]
+    for each in table.dropna(subset=["threshold"]).itertuples():
+        alarm = test_scores.score > each.threshold
+        assert each.recall == pytest.approx(alarm[test_scores.anomaly].mean())
+        assert each.false_alarm_rate == pytest.approx(alarm[~test_scores.anomaly].mean())
+
+
+@every_cell
+def test_labelled_calibrators_see_the_tuning_split_alone(folder, scores):
+    table = pd.read_csv(folder / "thresholds.csv").set_index("calibrator")
+    tuning = scores[scores.split == "tuning"]
+    expected = MaxF1()(tuning.score.to_numpy(), tuning.anomaly.to_numpy())
+    assert table.threshold["max_f1"] == pytest.approx(expected.value)
+    assert table.n["max_f1"] == len(tuning)
+
+
+def test_a_calibrator_that_finds_no_threshold_says_why_and_stops_nothing(
+    stage_folder, recorder, refusal
+):
+    """In a tuning split without anomalies there is no best F1; but what is deployed must be had."""
+    prepare("digits")
+    train("digits", "linear")
+    anomaly = stage_folder / "data/prepared/digits/tuning/anomaly.npy"
+    np.save(anomaly, np.zeros_like(np.load(anomaly)))
+    calibrate_threshold("digits", "linear")
+    evaluate("digits", "linear")
+    table = pd.read_csv("runs/digits/linear/thresholds.csv").set_index("calibrator")
+    assert "holds none" in table.refused["max_f1"]
+    assert pd.isna(table.threshold["max_f1"])
+    set_yaml(
+        stage_folder / "params.yaml",
+        "calibration",
+        value={"class_path": "hourglass.calibration.MaxF1"},
+    )
+    assert "holds none" in refusal(calibrate_threshold, "digits", "linear")
 
 
 @every_cell
@@ -772,14 +815,14 @@ def test_a_bad_training_setting_is_refused(stage_folder, recorder, refusal, key,
 @pytest.mark.parametrize(
     "calibration",
     [
-        {"class_path": "hourglass.threshold.Quantile", "init_args": {"q": 1.5}},
-        {"class_path": "hourglass.threshold.Quantile", "init_args": {"p": 0.5}},
-        {"class_path": "hourglass.threshold.Quantil"},
+        {"class_path": "hourglass.calibration.Quantile", "init_args": {"q": 1.5}},
+        {"class_path": "hourglass.calibration.Quantile", "init_args": {"p": 0.5}},
+        {"class_path": "hourglass.calibration.Quantil"},
         {"class_path": "hourglass.threshold.Threshold"},
-        {"class_path": "hourglass.threshold.Calibrator"},
+        {"class_path": "hourglass.calibration.Calibrator"},
         {"class_path": "Quantile"},
         {"init_args": {"q": 0.5}},
-        {"class_path": "hourglass.threshold.KSigma", "init_args": {"k": float("nan")}},
+        {"class_path": "hourglass.calibration.KSigma", "init_args": {"k": float("nan")}},
     ],
     ids=str,
 )

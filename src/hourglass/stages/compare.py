@@ -1,17 +1,22 @@
 """Stage `compare`: the metrics of all cells -> the leaderboard, with PCA beside them."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hourglass.calibration import Calibrator
 from hourglass.data.packed import Prepared
 from hourglass.files import whole_file, write_text
 from hourglass.settings import params
-from hourglass.stages.calibrate_threshold import make_calibrator
-from hourglass.threshold import Calibrator, Threshold
+from hourglass.stages.calibrate_threshold import calibration_of, make_calibrator
+from hourglass.threshold import Threshold
 from hourglass.workspace import LEADERBOARD, Cell, prepared_folder
+
+if TYPE_CHECKING:
+    from hourglass.baselines import PCAReconstruction
 
 INTRODUCTION = """# Leaderboard
 
@@ -60,19 +65,21 @@ def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[
     from hourglass.baselines import PCAReconstruction
 
     prepared = Prepared.open(prepared_folder(data))
-    train, calibration, test = (
-        prepared.scaling(np.asarray(prepared.split(name).x))
-        for name in ("train", "calibration", "test")
-    )
-    anomaly = prepared.split("test").anomaly
+    train = prepared.scaling(np.asarray(prepared.split("train").x))
+    test = prepared.split("test")
     rows = []
     # A code wider than PCA has components has no PCA to compare with.
     for size in (size for size in sizes if size <= min(len(train), train[0].size)):
         pca = PCAReconstruction(train, size)
-        threshold, scores = calibrator(pca.scores(calibration)), pca.scores(test)
-        found = metrics.summary(scores, scores, anomaly, threshold)
+        score = partial(_scores, pca, prepared)
+        threshold, scores = calibration_of(prepared, score)(calibrator), score(test.x)
+        found = metrics.summary(scores, scores, test.anomaly, threshold)
         rows.append(_row(data, "pca", size, threshold, found))
     return rows
+
+
+def _scores(pca: "PCAReconstruction", prepared: Prepared, x: np.ndarray) -> np.ndarray:
+    return pca.scores(prepared.scaling(np.asarray(x)))
 
 
 def _row(

@@ -26,7 +26,7 @@ def evaluate(data: str, model: str) -> Path:
 
     No stage before it reads that split. Writes to runs/<data>/<model>/: metrics.json,
     scores.parquet (sample id, split, label, score, alarm), roc.csv, precision_recall.csv, figures/
-    and timing.json.
+    and timing.json; and thresholds.csv, the alarms of every calibrator beside what it expected.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -46,7 +46,8 @@ def evaluate(data: str, model: str) -> Path:
             recorder.ask("row")  # where the store does not answer, nothing is kept
         found = {"threshold": threshold.value, **metrics}
         recorder.resume(cell, prepared.card, threshold.params(), found)
-        names = ("figures", "metrics.json", "roc.csv", "precision_recall.csv", "timing.json")
+        names = ("figures", "metrics.json", "roc.csv", "precision_recall.csv", "timing.json",
+                 "thresholds.csv")  # fmt: skip
         recorder.tell("files", paths=[str(cell / name) for name in names])
         recorder.ask("row")
     return cell / "metrics.json"
@@ -66,6 +67,7 @@ def _measure(
     errors = scoring.errors(network, test.x, prepared.scaling)
     found = metrics.summary(scores, errors, test.anomaly, threshold)
     _write_scores(folder, prepared, network, threshold, scores)
+    _write_thresholds(cell, folder, threshold, scores, test.anomaly)
     _write_pictures(folder, prepared, network, threshold, scores, found)
     timing = {
         "train": json.loads((cell / "training.json").read_text(encoding="utf-8")),
@@ -101,6 +103,25 @@ def _write_scores(
             )
         )
     pd.concat(parts, ignore_index=True).to_parquet(folder / "scores.parquet", index=False)
+
+
+def _write_thresholds(
+    cell: Cell, folder: Path, chosen: Threshold, scores: np.ndarray, anomaly: np.ndarray
+) -> None:
+    """Write what every calibrator expected and what came of it, the deployed one first."""
+    import pandas as pd
+
+    from hourglass import metrics
+
+    others = json.loads((cell / "thresholds.json").read_text(encoding="utf-8"))
+    rows = [{"calibrator": "deployed", **metrics.of_calibrator(chosen, scores, anomaly)}]
+    for name, each in others.items():
+        row = {"refused": each.get("refused")}
+        if "threshold" in each:
+            row = metrics.of_calibrator(Threshold(**each["threshold"]), scores, anomaly)
+        rows.append({"calibrator": name, **row})
+    table = pd.DataFrame(rows)
+    table.to_csv(folder / "thresholds.csv", index=False, lineterminator="\n")
 
 
 def _write_pictures(

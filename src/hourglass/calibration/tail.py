@@ -1,0 +1,50 @@
+"""The tail of normal scores as extreme-value theory describes it."""
+
+import numpy as np
+
+from hourglass.calibration.base import Calibrator, need_share
+from hourglass.errors import Refusal
+
+LEAST = 20  # exceedances: fewer tell nothing of a tail's shape
+
+
+class EVT(Calibrator):
+    """Set the threshold where a generalised Pareto tail leaves `alpha` of the normal scores.
+
+    Peaks over threshold (Coles 2001, equation 4.12; Siffer et al. 2017): what exceeds the `tail`
+    quantile u by y is fitted by maximum likelihood, and the threshold is
+    u + sigma / xi * ((alpha / zeta)^-xi - 1), zeta being the share of scores above u. It reaches
+    beyond the largest score, so that small `alpha` need fewer samples than a quantile does.
+    Raises a Refusal where fewer than 20 scores exceed u, or `alpha` is no smaller than zeta.
+    """
+
+    method = "evt"
+
+    def __init__(self, alpha: float = 0.01, tail: float = 0.9) -> None:
+        self.alpha = need_share("alpha", alpha)
+        self.tail = need_share("tail", tail)
+
+    def value(self, scores: np.ndarray) -> float:
+        """Return the threshold."""
+        from scipy.stats import genpareto
+
+        u = np.quantile(scores, self.tail)
+        excess = scores[scores > u] - u
+        share = len(excess) / len(scores)
+        if len(excess) < LEAST:
+            raise Refusal(
+                f"evt finds {len(excess)} scores above the {self.tail} quantile, but needs "
+                f"{LEAST}; lower tail, or calibrate on more samples."
+            )
+        if self.alpha >= share:
+            raise Refusal(
+                f"alpha is {self.alpha}, but evt looks at the upper {share:.3g} of scores only; "
+                "lower alpha or tail."
+            )
+        unit = excess.mean()  # the fit searches numbers near 1
+        xi, _, sigma = genpareto.fit(excess / unit, floc=0)
+        return u + unit * genpareto.isf(self.alpha / share, xi, scale=sigma)
+
+    def expected(self, scores: np.ndarray) -> float:
+        """Return alpha."""
+        return self.alpha

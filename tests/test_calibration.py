@@ -1,0 +1,256 @@
+"""Calibrators against their definitions: counting, SciPy, scikit-learn, and simulated scores."""
+
+import numpy as np
+import pytest
+from scipy.stats import beta, expon, median_abs_deviation
+from sklearn.metrics import f1_score
+
+from hourglass.calibration import EVT, MAD, Conformal, Cost, Manual, MaxF1, PrecisionAt, RecallAt
+from hourglass.calibration.conformal import discoveries, p_values
+from hourglass.calibration.cuts import Cuts
+
+RNG = np.random.default_rng(0)
+LABELLED = [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)]
+EACH_LABELLED = pytest.mark.parametrize(
+    "calibrator", LABELLED, ids=lambda each: f"{each.method} {vars(each)}"
+)
+
+
+@pytest.fixture(params=["apart", "mixed", "ties", "neighbours"])
+def labelled(request) -> tuple[np.ndarray, np.ndarray]:
+    """Give scores and which of them are anomalies."""
+    rng = np.random.default_rng(1)
+    anomaly = rng.random(60) < 0.3
+    scores = (
+        rng.exponential(size=60) + {"apart": 20.0, "mixed": 1.0}.get(request.param, 1) * anomaly
+    )
+    if request.param == "ties":
+        scores = scores.round()
+    if request.param == "neighbours":  # floats with none between them
+        scores = 1 + np.finfo(float).eps * scores.round()
+    return scores, anomaly
+
+
+# Conformal.
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (99, 0.05), (100, 0.05), (37, 0.1), (9, 0.1)])
+def test_conformal_false_alarms_are_those_of_the_theory_and_no_more_than_alpha(n, alpha):
+    """For uniform scores the false-alarm rate of a threshold t is 1 - t."""
+    calibrator, rng = Conformal(alpha), np.random.default_rng(n)
+    rates = np.array([1 - calibrator(rng.random(n)).value for _ in range(4000)])
+    expected = calibrator(rng.random(n)).false_alarm_rate
+    assert expected is not None
+    assert expected <= alpha + 1e-12
+    assert rates.mean() == pytest.approx(expected, abs=4 * rates.std() / np.sqrt(len(rates)))
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "delta"), [(45, 0.05, 0.1), (200, 0.05, 0.1), (500, 0.01, 0.05)]
+)
+def test_with_a_delta_few_detectors_exceed_alpha_and_the_next_rank_would_let_more(n, alpha, delta):
+    rng = np.random.default_rng(n)
+    rates = np.array([1 - Conformal(alpha, delta)(rng.random(n)).value for _ in range(1000)])
+    assert (rates > alpha).mean() <= delta + 4 * np.sqrt(delta / len(rates))
+    scores = np.arange(1.0, n + 1)
+    rank = int(Conformal(alpha, delta)(scores).value)
+    assert beta.sf(alpha, n + 1 - rank, rank) <= delta
+    assert beta.sf(alpha, n + 2 - rank, rank - 1) > delta
+
+
+@pytest.mark.parametrize(
+    ("calibrator", "least"),
+    [(Conformal(0.05), 19), (Conformal(0.1), 9), (Conformal(0.05, 0.1), 45)],
+)
+def test_too_few_scores_for_the_promise_are_refused_with_the_number_needed(
+    calibrator, least, refusal
+):
+    scores = RNG.random(least)
+    assert calibrator(scores).value == scores.max()
+    assert f"needs {least} calibration samples" in refusal(calibrator, scores[1:])
+
+
+def test_p_values_are_counted():
+    calibration, scores = RNG.integers(0, 9, 40), RNG.integers(-1, 11, 30)
+    expected = [(1 + (calibration >= score).sum()) / 41 for score in scores]
+    np.testing.assert_allclose(p_values(calibration, scores), expected)
+
+
+def test_an_alarm_of_conformal_is_a_p_value_of_alpha_at_most():
+    calibration, scores = RNG.random(200), RNG.random(500) * 1.2
+    alarms = Conformal(0.05)(calibration)(scores)
+    np.testing.assert_array_equal(alarms, p_values(calibration, scores) <= 0.05)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+def test_discoveries_are_those_of_benjamini_and_hochberg(rate):
+    p = RNG.random(100) ** 3
+    ordered = np.sort(p)
+    below = np.flatnonzero(ordered <= rate * np.arange(1, 101) / 100)
+    expected = p <= ordered[below[-1]] if len(below) else np.zeros(100, bool)
+    np.testing.assert_array_equal(discoveries(p, rate), expected)
+
+
+def test_few_discoveries_are_false():
+    """A tenth of the batch is abnormal; the mean share of false ones among the alarms counts."""
+    rng, shares = np.random.default_rng(2), []
+    for _ in range(300):
+        scores = np.concatenate([rng.normal(size=180), rng.normal(4, 1, size=20)])
+        alarms = discoveries(p_values(rng.normal(size=1000), scores), 0.1)
+        shares.append(alarms[:180].sum() / max(1, alarms.sum()))
+    assert np.mean(shares) <= 0.1 + 2 * np.std(shares) / np.sqrt(len(shares))
+
+
+def test_no_samples_give_no_discoveries():
+    assert discoveries(np.array([])).shape == (0,)
+
+
+# Rules of thumb, and the tail.
+
+
+def test_mad_is_the_median_and_scipys_deviation():
+    scores = RNG.lognormal(size=99)
+    expected = np.median(scores) + 2.5 * median_abs_deviation(scores, scale="normal")
+    assert MAD(2.5)(scores).value == pytest.approx(expected)
+
+
+def test_mad_hardly_moves_where_a_third_of_the_scores_are_outliers():
+    clean = RNG.normal(size=600)
+    dirty = np.concatenate([clean, np.full(300, 1e6)])
+    assert MAD()(dirty).value < 3 * MAD()(clean).value
+
+
+def test_mad_of_mostly_equal_scores_is_refused(refusal):
+    assert "the same" in refusal(MAD(), np.array([1.0, 1.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("scores", [np.ones(3), RNG.random(50)])
+def test_manual_takes_no_notice_of_the_scores(scores):
+    assert Manual(0.7)(scores).value == 0.7
+
+
+def test_evt_finds_the_quantile_of_an_exponential_tail():
+    found = [EVT(1e-3)(np.random.default_rng(seed).exponential(size=20_000)) for seed in range(5)]
+    assert np.mean([each.value for each in found]) == pytest.approx(expon.isf(1e-3), rel=0.03)
+
+
+def test_evt_is_nearer_to_a_rare_rate_than_a_quantile():
+    """2,000 scores, one in a thousand: two of them are above the quantile."""
+    rng, evt, quantile = np.random.default_rng(3), [], []
+    for _ in range(50):
+        scores = rng.exponential(size=2000)
+        evt.append(expon.sf(EVT(1e-3)(scores).value))
+        quantile.append(expon.sf(np.quantile(scores, 1 - 1e-3)))
+    assert np.abs(np.array(evt) - 1e-3).mean() < np.abs(np.array(quantile) - 1e-3).mean()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 50.0)])
+def test_evt_goes_with_the_unit_of_the_score(scale, shift):
+    scores = np.random.default_rng(4).lognormal(size=1000)
+    expected = EVT()(scores).value * scale + shift
+    assert EVT()(scores * scale + shift).value == pytest.approx(expected, rel=1e-3)
+
+
+def test_evt_refuses_a_tail_of_a_few_scores(refusal):
+    assert "needs 20" in refusal(EVT(), RNG.random(100))
+
+
+def test_evt_refuses_a_rate_that_is_not_in_the_tail(refusal):
+    assert "alpha is 0.2" in refusal(EVT(0.2), RNG.random(1000))
+
+
+# Labelled anomalies.
+
+
+def test_every_cut_counts_what_is_above_it(labelled):
+    scores, anomaly = labelled
+    cuts = Cuts.of(scores, anomaly)
+    for i, value in enumerate(cuts.value):
+        above = scores > value
+        assert cuts.hits[i] == (above & anomaly).sum()
+        assert cuts.false_alarms[i] == (above & ~anomaly).sum()
+        assert cuts.misses[i] == (~above & anomaly).sum()
+        assert cuts.passed[i] == (~above & ~anomaly).sum()
+    assert len(cuts.value) == len(np.unique(scores)) + 1
+
+
+def test_max_f1_is_the_best_there_is(labelled):
+    scores, anomaly = labelled
+    found = f1_score(anomaly, MaxF1()(scores, anomaly)(scores))
+    levels = [-np.inf, *scores]
+    assert found == pytest.approx(max(f1_score(anomaly, scores > each) for each in levels))
+
+
+@pytest.mark.parametrize("settings", [(10, 1, None), (1, 10, None), (5, 1, 0.01), (0, 1, None)])
+def test_cost_is_the_least_there_is(labelled, settings):
+    scores, anomaly = labelled
+    miss, false_alarm, prevalence = settings
+    share = anomaly.mean() if prevalence is None else prevalence
+
+    def cost(alarm: np.ndarray) -> float:
+        missed, false = (~alarm[anomaly]).mean(), alarm[~anomaly].mean()
+        return share * miss * missed + (1 - share) * false_alarm * false
+
+    found = cost(Cost(*settings)(scores, anomaly)(scores))
+    assert found == pytest.approx(min(cost(scores > each) for each in [-np.inf, *scores]))
+
+
+@pytest.mark.parametrize("recall", [0.5, 0.95, 1.0])
+def test_recall_at_finds_enough_with_the_fewest_alarms(labelled, recall):
+    scores, anomaly = labelled
+    threshold = RecallAt(recall)(scores, anomaly)
+    assert threshold(scores)[anomaly].mean() >= recall
+    higher = scores[scores > threshold.value].min()
+    assert (scores > higher)[anomaly].mean() < recall
+
+
+def test_precision_at_is_right_often_enough_and_finds_the_most(labelled):
+    scores, anomaly = labelled
+    best = max(anomaly[scores > each].mean() for each in [-np.inf, *scores[scores < scores.max()]])
+    alarm = PrecisionAt(best)(scores, anomaly)(scores)
+    assert anomaly[alarm].mean() >= best
+    passed = np.unique(scores[~alarm])
+    for each in [-np.inf, *passed[:-1]]:  # cuts that would alarm on more
+        assert anomaly[scores > each].mean() < best
+
+
+def test_a_precision_out_of_reach_is_refused_with_the_best_one(refusal):
+    scores, anomaly = np.arange(4.0), np.array([True, False, True, False])
+    assert "the best is 0.500" in refusal(lambda: PrecisionAt(0.9)(scores, anomaly))
+
+
+@EACH_LABELLED
+@pytest.mark.parametrize("anomaly", [None, np.zeros(5, bool)])
+def test_without_anomalies_there_is_no_threshold(calibrator, anomaly, refusal):
+    """The best F1 without anomalies would alarm on everything."""
+    assert "holds none" in refusal(lambda: calibrator(np.arange(5.0), anomaly))
+
+
+@EACH_LABELLED
+def test_without_normal_samples_there_is_no_threshold(calibrator, refusal):
+    assert "normal" in refusal(lambda: calibrator(np.arange(5.0), np.ones(5, bool)))
+
+
+@EACH_LABELLED
+def test_the_expected_rate_is_that_of_the_tuning_samples(calibrator, labelled):
+    scores, anomaly = labelled
+    threshold = calibrator(scores, anomaly)
+    assert threshold.false_alarm_rate == pytest.approx(threshold(scores)[~anomaly].mean())
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Conformal(0), "alpha is 0"),
+        (lambda: Conformal(0.1, 1), "delta is 1"),
+        (lambda: EVT(float("nan")), "alpha is nan"),
+        (lambda: EVT(0.01, 1.5), "tail is 1.5"),
+        (lambda: Cost(-1), "miss is -1"),
+        (lambda: Cost(1, float("nan")), "false_alarm is nan"),
+        (lambda: Cost(1, 1, 2), "prevalence is 2"),
+        (lambda: RecallAt(0), "recall is 0"),
+        (lambda: PrecisionAt(1.1), "precision is 1.1"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(make, named, refusal):
+    assert named in refusal(make)
