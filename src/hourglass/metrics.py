@@ -1,5 +1,6 @@
 """Scores in, numbers out. Curves and areas are scikit-learn's, on raw scores."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def of_calibrator(threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray)
     """Return how a threshold was found, the false-alarm rate it expected, and its alarms."""
     return {
         "method": threshold.method,
-        "settings": threshold.settings,
+        "settings": json.dumps(threshold.settings),
         "n": threshold.n,
         "threshold": threshold.value,
         "expected_false_alarm_rate": threshold.false_alarm_rate,
