@@ -275,14 +275,14 @@ def test_a_change_to_the_calibration_trains_nothing(repository):
     weights = {
         cell: (repository / path_of(cell, "weights.safetensors")).read_bytes() for cell in CELLS
     }
-    repository.set("params.yaml", "calibration", "init_args", "q", value=0.8)
+    repository.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     assert repro(repository) == {
         *(f"{stage}@{cell}" for stage in ("calibrate-threshold", "evaluate") for cell in CELLS),
         "compare",
     }
     for cell, before in weights.items():
         assert (repository / path_of(cell, "weights.safetensors")).read_bytes() == before
-        assert repository.read(path_of(cell, "threshold.json"))["settings"] == {"q": 0.8}
+        assert repository.read(path_of(cell, "threshold.json"))["settings"]["alpha"] == 0.2
     names = sorted(row.name for row in rows(repository.folder))
     assert names == sorted([*CELLS, *CELLS])
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json").stdout)
@@ -384,11 +384,11 @@ def test_a_fresh_clone_pulls_everything_and_trains_nothing(repository, tmp_path)
     clone.run("dvc", "pull")
     assert status(clone) == {}
     assert repro(clone) == set()
-    clone.set("params.yaml", "calibration", "init_args", "q", value=0.8)
+    clone.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     assert not [stage for stage in repro(clone) if "train" in stage]
     assert sorted(row.name for row in rows(clone.folder)) == sorted(CELLS)
     for row in rows(clone.folder):
-        assert row.params["threshold_q"] == "0.8"
+        assert row.params["threshold_alpha"] == "0.2"
         assert row.steps["train_loss"] == [0, 1]
         assert "AUROC" in row.metrics
 
