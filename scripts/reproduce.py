@@ -95,11 +95,13 @@ def _page(quick: bool) -> str:
     for row in ROWS:
         found = sorted(Path().glob(str(_path(row, "[0-9]*"))))
         if found:
-            lines.append(_line(_cells(row, [json.loads(path.read_text()) for path in found])))
+            seeds = " ".join(path.stem.split("-")[1] for path in found)
+            results = [json.loads(path.read_text()) for path in found]
+            lines.append(_line(_cells(row, seeds, results)))
     return f"{text}\n" + "\n".join(lines) + "\n"
 
 
-def _cells(row: Row, results: list[dict[str, Any]]) -> list[str]:
+def _cells(row: Row, seeds: str, results: list[dict[str, Any]]) -> list[str]:
     values = [each["value"] for each in results]
     ours = statistics.mean(values)
     reached = ours <= row.floor if row.lower else ours >= row.floor
@@ -111,10 +113,10 @@ def _cells(row: Row, results: list[dict[str, Any]]) -> list[str]:
         f"{row.theirs:g} {row.unit}",
         f"{ours:.4g} {row.unit}",
         f"{min(values):.4g} to {max(values):.4g}",
-        str(len(values)),
+        seeds,
         "aim" if aimed else f"floor ({row.floor:g})" if reached else f"no (floor {row.floor:g})",
         f"{minutes:.0f}",
-        f"`python scripts/reproduce.py --only {row.name}`",
+        f"`python scripts/reproduce.py --only {row.name} --seeds {seeds}`",
     ]
 
 
