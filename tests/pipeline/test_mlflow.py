@@ -31,7 +31,7 @@ from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in
 
 EPOCHS = 3
 CELL = ("digits", "denoising")
-QUANTILE = {"class_path": "hourglass.calibration.Quantile", "init_args": {"q": 0.95}}
+CONFORMAL = {"class_path": "hourglass.calibration.Conformal", "init_args": {"alpha": 0.05}}
 K_SIGMA = {"class_path": "hourglass.calibration.KSigma", "init_args": {"k": 2.5}}
 TRAINING_CURVES = ("train_loss", "validation_error", "learning_rate")
 
@@ -139,7 +139,7 @@ def story(workspace, first) -> dict[str, list[Row]]:
         after("calibrated otherwise")
         evaluate(*CELL)
         after("evaluated otherwise")
-        set_yaml(params, "calibration", value=QUANTILE)
+        set_yaml(params, "calibration", value=CONFORMAL)
         calibrate_threshold(*CELL)
         after("calibrated as at first")
         evaluate(*CELL)
@@ -318,7 +318,7 @@ def test_evaluating_again_adds_no_point_to_a_curve(story, first):
 
 
 def test_calibrating_otherwise_opens_a_second_row(story):
-    assert [row.method for row in story["calibrated otherwise"]] == ["quantile", "k_sigma"]
+    assert [row.method for row in story["calibrated otherwise"]] == ["conformal", "k_sigma"]
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def clone(workspace, tmp_path) -> Path:
     ids=len,
 )
 def test_a_fresh_clone_opens_a_row_that_carries_the_training(clone, first, stages):
-    set_yaml(clone / "params.yaml", "calibration", value=QUANTILE)
+    set_yaml(clone / "params.yaml", "calibration", value=CONFORMAL)
     with working_in(clone, DirectRecorder):
         for stage in stages:
             stage(*CELL)
