@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from hourglass import figures, metrics
+from hourglass.detection.threshold import Threshold
 from hourglass.figures import Group
-from hourglass.threshold import Threshold
 
 RNG = np.random.default_rng(0)
 SCORES, ANOMALY = RNG.lognormal(size=60), np.arange(60) < 12
@@ -18,7 +18,7 @@ NAMES = ["alpha", "beta_2", "gamma delta", "δ"]
 
 def group(shape: tuple[int, ...], n: int = 2, title: str = "normal") -> Group:
     x = np.random.default_rng(0).random((n, *shape), np.float32)
-    return Group(title, x, x[::-1] * 1.5 - 0.25, [f"{i}: 0.5" for i in range(n)])
+    return Group(title, x, x[::-1] * 1.5 - 0.25, 9 * x - 2, [f"{i}: 0.5" for i in range(n)])
 
 
 def samples(shape: tuple[int, ...], n: int = 2) -> Figure:
@@ -81,19 +81,23 @@ def test_any_column_name_can_be_drawn(png, name):
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_any_label_can_be_a_caption(png):
     one = group((1, 6, 5), 1)
-    assert png(figures.samples([Group("normal", one.x, one.reconstruction, ["$}$: 0.5"])], []))
+    assert png(
+        figures.samples([Group("normal", one.x, one.reconstruction, one.x, ["$}$: 0.5"])], [])
+    )
 
 
 def test_an_input_is_shown_as_it_is_and_clipped_to_black_and_white():
     image = np.array([[[-1.0, 0.0], [0.5, 2.0]]])
-    figure = figures.samples([Group("normal", image[None], image[None], ["a"])], [])
+    figure = figures.samples(
+        [Group("normal", image[None], image[None], 0 * image[None], ["a"])], []
+    )
     shown = [image.get_array() for axes in figure.axes for image in axes.images]
-    assert [values.tolist() for values in shown] == [[[0, 0], [0.5, 1]]] * 2
+    assert [values.tolist() for values in shown[:2]] == [[[0, 0], [0.5, 1]]] * 2
 
 
 def test_channels_of_colour_are_shown_last():
     x = group(SHAPES["colour"], 1).x
-    figure = figures.samples([Group("normal", x, x, ["a"])], [])
+    figure = figures.samples([Group("normal", x, x, x, ["a"])], [])
     shown = next(axes.images[0].get_array() for axes in figure.axes if axes.images)
     np.testing.assert_array_equal(shown, x[0].transpose(1, 2, 0))
 

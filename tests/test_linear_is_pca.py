@@ -6,7 +6,7 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from hourglass.baselines import PCAReconstruction
+from hourglass import baselines
 from hourglass.data.packed import Prepared
 from hourglass.models.linear import Linear
 from hourglass.stages.prepare import prepare
@@ -74,5 +74,5 @@ def test_linears_outputs_span_pcas_subspace(trained, pca):
 
 def test_the_baselines_scores_are_pcas_errors(pca, digits):
     expected = np.square(pca.inverse_transform(pca.transform(digits)) - digits).mean(1)
-    found = PCAReconstruction(digits, LATENT_DIM).scores(digits)
+    found = baselines.pca(digits, LATENT_DIM)(digits)
     np.testing.assert_allclose(found, expected, rtol=1e-3)

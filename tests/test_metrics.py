@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from hourglass import metrics
-from hourglass.threshold import Threshold
+from hourglass.detection.threshold import Threshold
 
 SEEDS = pytest.mark.parametrize("seed", range(6))
 
@@ -70,7 +70,10 @@ def test_scores_the_wrong_way_round_have_auroc_0():
 
 def test_constant_scores_tell_nothing_apart():
     found = metrics.detection(np.full(8, 7.0), np.arange(8) < 2)
-    assert found == {"AUROC": 0.5, "average_precision": 0.25, "prevalence": 0.25}
+    assert found["AUROC"] == found["AUROC_low"] == found["AUROC_high"] == 0.5
+    for name in ("average_precision", "prevalence", "precision_at_anomalies"):
+        assert found[name] == 0.25
+    assert found["FPR_at_95_recall"] == 1
 
 
 @pytest.mark.parametrize("anomalous", [False, True])

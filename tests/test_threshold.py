@@ -13,7 +13,7 @@ from hourglass.calibration import (
     Manual,
     Quantile,
 )
-from hourglass.threshold import Threshold
+from hourglass.detection.threshold import Threshold
 
 SCORES = np.random.default_rng(0).lognormal(size=200)
 SIMPLE = [KSigma(), KSigma(3.5), KSigma(0), Quantile(), Quantile(0.5), Quantile(0.999)]

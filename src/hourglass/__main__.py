@@ -14,6 +14,8 @@ from jsonargparse import ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.score import score
+from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
@@ -26,7 +28,9 @@ VERBS: dict[str, Callable[..., Any]] = {
     "train": train,
     "calibrate-threshold": calibrate_threshold,
     "evaluate": evaluate,
+    "baselines": baselines,
     "compare": compare,
+    "score": score,
     "tune": tune,
     "classify": classify,
 }

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from hourglass.threshold import Threshold
+from hourglass.detection.threshold import Threshold
 
 NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
 DPI = 110
+LARGE = 3.0  # standard deviations: an error that is unusual
+BARS = 6  # features of a sample that are drawn
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Group:
     title: str
     x: np.ndarray  # (n, *S)
     reconstruction: np.ndarray  # (n, *S)
+    contribution: np.ndarray  # (n, *S): how unusual the error of each element is
     captions: list[str]
 
 
@@ -81,11 +85,11 @@ def _pictures(groups: list[Group]) -> Figure:
     columns = max(len(group.x) for group in groups)
     height, width = groups[0].x.shape[2:]
     gap = 0.08 * width
-    size = (1.05 * columns + 0.4, (2.1 * height / width + 0.75) * len(groups))
+    size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
     figure = Figure(figsize=size, layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
         axes.set_title(group.title, fontsize=11, loc="left", pad=18)
-        rows = {"input": group.x, "output": group.reconstruction}
+        rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
         for row, (name, images) in enumerate(rows.items()):
             top = row * (height + gap)
             axes.text(
@@ -96,8 +100,41 @@ def _pictures(groups: list[Group]) -> Figure:
         for column, caption in enumerate(group.captions):
             middle = column * (width + gap) + width / 2
             axes.text(middle, -gap, _literal(caption), fontsize=8, ha="center", va="bottom")
-        axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(2 * height + gap, 0))
+        axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(3 * height + 2 * gap, 0))
         axes.axis("off")
+    return figure
+
+
+def _heat(group: Group) -> np.ndarray:
+    """Return contributions as colours, (n, 3, H, W), dark where the error is a usual one.
+
+    White is the largest of the group but for one element in a thousand, or what is large at all.
+    """
+    shown = np.maximum(group.contribution.max(1), 0)
+    most = max(float(np.quantile(shown, 0.999)), LARGE)
+    return np.asarray(colormaps["inferno"](shown / most))[..., :3].transpose(0, 3, 1, 2)
+
+
+def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
+    """Draw for every sample of the groups the features that contributed most to its error."""
+    columns = max(len(group.x) for group in groups)
+    figure = Figure(figsize=(2.6 * columns, 1.9 * len(groups) + 0.3), layout="constrained")
+    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
+    for band, group in zip(bands, groups, strict=True):
+        band.suptitle(group.title, fontsize=11, x=0.01, ha="left")
+        grid = band.subplots(1, columns, squeeze=False)[0]
+        for axes in grid[len(group.x) :]:
+            axes.axis("off")
+        for axes, values, caption in zip(grid, group.contribution, group.captions, strict=False):
+            order = np.argsort(-values, kind="stable")[:BARS]
+            axes.barh(range(len(order)), values[order], color=ANOMALY)
+            names = [_literal(feature_names[i]) for i in order]
+            axes.set_yticks(range(len(order)), names, fontsize=6)
+            axes.invert_yaxis()
+            axes.set_title(_literal(caption), fontsize=8)
+            axes.tick_params(labelsize=6)
+            axes.set_xlabel("sd above a usual error", fontsize=7)
+            axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -26,6 +26,7 @@ class Params:
     models: list[str]
     seed: int
     trainer: str
+    score: dict[str, Any]
     calibration: dict[str, Any]
 
 

@@ -125,7 +125,7 @@ def _objective(settings: CellSettings, prepared: Prepared) -> float:
     """Train with the given settings and return the AUROC on the tuning split."""
     from hourglass import metrics
     from hourglass.data.datamodule import DataModule
-    from hourglass.scoring import scores
+    from hourglass.detection.scoring import scores
     from hourglass.training import fitting
 
     module = fitting.make_module(settings)

@@ -16,6 +16,19 @@ from hourglass.networks import Network
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
 
 
+def class_at(class_path: str, base: type) -> Any:
+    """Return the class at a dotted path.
+
+    Raises an ImportError, AttributeError, ValueError or TypeError where there is none, or none that
+    is a subclass of `base`: a file can name no other code to be run.
+    """
+    module, _, name = class_path.rpartition(".")
+    found = getattr(import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise TypeError(f"{class_path} is no {base.__name__}")
+    return found
+
+
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trained weights."""
     return sum(parameter.numel() for parameter in network.parameters())
@@ -35,11 +48,7 @@ def load(folder: Path) -> Network:
     """
     try:
         spec = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-        module, _, name = spec["class_path"].rpartition(".")
-        kind = getattr(import_module(module), name)
-        if not issubclass(kind, Network):
-            raise TypeError(f"{spec['class_path']} is no Network")
-        network: Network = kind(**spec["init_args"])
+        network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
         network.load_state_dict(load_file(folder / "weights.safetensors"))
     except (*UNUSABLE, SafetensorError) as error:
         reason = one_line(error)

@@ -40,6 +40,20 @@ def prepared_folder(data: str) -> Path:
     return Path("data/prepared") / checked(data)
 
 
+def baselines_file(data: str) -> Path:
+    """Return the file with the metrics of a data set's baselines."""
+    return Path("runs") / checked(data) / "baselines.json"
+
+
+def need_baselines(data: str) -> Path:
+    """Return that file; raises a Refusal where `baselines` has not written it."""
+    path = baselines_file(data)
+    if not path.exists():
+        command = f"hourglass baselines {data}"
+        raise Refusal(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+    return path
+
+
 def checked(name: str) -> str:
     """Return `name` unless it could leave its folder; then raise a Refusal."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):

@@ -16,7 +16,7 @@ from .test_mlflow import rows
 from .workspaces import ROOT, Project, living_in, wait_for_end
 
 SOURCE = ROOT / "src"
-STAGES = ("prepare", "train", "calibrate-threshold", "evaluate", "compare")
+STAGES = ("prepare", "train", "calibrate-threshold", "evaluate", "baselines", "compare")
 CELLS = ("digits-linear", "digits-denoising")
 # What only records, carries or names things: a change to it changes no result.
 WITHOUT_EFFECT = {
@@ -278,6 +278,7 @@ def test_a_change_to_the_calibration_trains_nothing(repository):
     repository.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     assert repro(repository) == {
         *(f"{stage}@{cell}" for stage in ("calibrate-threshold", "evaluate") for cell in CELLS),
+        *(f"baselines@{data}" for data in {cell.split("-")[0] for cell in CELLS}),
         "compare",
     }
     for cell, before in weights.items():

@@ -23,8 +23,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from hourglass.baselines import BASELINES
 from hourglass.calibration import Conformal, MaxF1
 from hourglass.data.packed import Prepared
+from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
@@ -63,7 +65,7 @@ def run_cell(data: str, model: str) -> None:
 def small_figures() -> Iterator[None]:
     """Draw as little as goes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.stages.evaluate.SHOWN", {"images": 1, "features": 1})
+        patch.setattr("hourglass.evaluation.pictures.SHOWN", {"images": 1, "features": 1})
         patch.setattr("hourglass.figures.save", lambda figure, path: path.write_text("undrawn"))
         yield
 
@@ -74,6 +76,7 @@ def run_grid(folder: Path, drawn: list[str]) -> None:
         set_yaml(folder / "params.yaml", "models", value=VARIANTS)
         for data in BUNDLED:
             prepare(data)
+            baselines(data)
         for cell in CELLS:
             with nullcontext() if cell in drawn else small_figures():
                 run_cell(*cell.split("/"))
@@ -127,8 +130,14 @@ def test_scores(scores) -> pd.DataFrame:
         "training.json",
         "run_id",
         "threshold.json",
+        "thresholds.json",
+        "detector.json",
+        "reference.safetensors",
         "metrics.json",
         "scores.parquet",
+        "thresholds.csv",
+        "by_class.csv",
+        "mistakes.csv",
         "roc.csv",
         "precision_recall.csv",
         "timing.json",
@@ -140,6 +149,31 @@ def test_scores(scores) -> pd.DataFrame:
 )
 def test_the_promised_file_is_there(folder, name):
     assert (folder / name).stat().st_size > 0
+
+
+@every_cell
+def test_the_worst_mistakes_are_listed_with_their_reasons(cell, folder, test_scores):
+    table, alarm = pd.read_csv(folder / "mistakes.csv"), test_scores.alarm
+    anomaly = test_scores.anomaly
+    wrong = {"false alarm": alarm & ~anomaly, "miss": ~alarm & anomaly}
+    for kind, chosen in wrong.items():
+        rows = table[table.mistake == kind]
+        expected = test_scores[chosen].sort_values("score", ascending=kind == "miss").score[:50]
+        np.testing.assert_allclose(rows.score, expected)
+        assert rows.p_value.between(0, 1).all()
+    if len(table) and cell.startswith("breast_cancer"):
+        assert (table.contribution_1 >= table.contribution_2).all()
+        assert (table.feature_1 != table.feature_2).all()
+
+
+@every_cell
+def test_every_class_is_evaluated_by_itself(folder, test_scores):
+    table = pd.read_csv(folder / "by_class.csv")
+    for row in table.to_dict("records"):
+        chosen = test_scores[test_scores.label == str(row["label"])]
+        assert row["samples"] == len(chosen)
+        assert row["alarm_rate"] == pytest.approx(chosen.alarm.mean())
+    assert table.samples.sum() == len(test_scores)
 
 
 @every_cell
@@ -275,7 +309,7 @@ def test_every_sample_outside_of_train_has_one_score(grid, cell, scores):
 
 @every_cell
 def test_no_score_of_a_sample_depends_on_the_others(grid, cell, folder, test_scores):
-    from hourglass.scoring import scores
+    from hourglass.detection.scoring import scores
     from hourglass.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
@@ -356,8 +390,11 @@ def test_speed_is_told_apart_from_the_metrics(folder, metrics):
         "settings.yaml",
         "history.csv",
         "threshold.json",
+        "reference.safetensors",
         "metrics.json",
         "scores.parquet",
+        "by_class.csv",
+        "mistakes.csv",
         "roc.csv",
         "precision_recall.csv",
     ],
@@ -387,20 +424,20 @@ def leaderboard(grid) -> pd.DataFrame:
 
 
 def test_the_leaderboard_has_one_row_a_cell(leaderboard):
-    cells = leaderboard[leaderboard.model != "pca"]
+    cells = leaderboard[~leaderboard.baseline]
     assert sorted(cells.data + "/" + cells.model) == sorted(CELLS)
 
 
 def test_the_leaderboard_has_pca_of_every_code_size(leaderboard):
     components = {"digits": 64, "breast_cancer": 30}
     for data, rows in leaderboard.groupby("data"):
-        sizes = rows[rows.model != "pca"].latent_dim.unique()
+        sizes = rows[~rows.baseline].latent_dim.unique()
         possible = sorted(size for size in sizes if size <= components[data])
         assert sorted(rows[rows.model == "pca"].latent_dim) == possible
 
 
 def test_the_leaderboard_holds_the_metrics_of_the_cells(grid, leaderboard):
-    for row in leaderboard[leaderboard.model != "pca"].to_dict("records"):
+    for row in leaderboard[~leaderboard.baseline].to_dict("records"):
         metrics = json.loads((grid / f"runs/{row['data']}/{row['model']}/metrics.json").read_text())
         assert {key: row[key] for key in metrics} == metrics
 
@@ -416,10 +453,27 @@ def test_pca_in_the_leaderboard_is_scikit_learns(grid, leaderboard):
             )
             for name in ("train", "test")
         )
-        pca = PCA(row["latent_dim"], svd_solver="full").fit(train)
+        pca = PCA(int(row["latent_dim"]), svd_solver="full").fit(train)
         error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean(1)
         auroc = roc_auc_score(prepared.split("test").anomaly, error)
         assert row["AUROC"] == pytest.approx(auroc, abs=1e-4)
+
+
+def test_the_leaderboard_says_what_a_variant_gains_over_pca_of_its_code_size(leaderboard):
+    for _, rows in leaderboard.groupby("data"):
+        pca = rows[rows.model == "pca"].set_index("latent_dim").AUROC
+        for row in rows[~rows.baseline].to_dict("records"):
+            expected = row["AUROC"] - pca.get(row["latent_dim"], pca.max())
+            assert row["AUROC_over_PCA"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_leaderboard_has_every_baseline_on_the_same_splits(leaderboard, name):
+    for _, rows in leaderboard.groupby("data"):
+        (row,) = rows[rows.model == name].to_dict("records")
+        assert row["baseline"]
+        assert row["AUROC_low"] <= row["AUROC"] <= row["AUROC_high"]
+        assert row["prevalence"] == pytest.approx(rows.prevalence.iloc[0])
 
 
 def test_the_leaderboard_is_sorted_by_auroc_within_a_data_set(leaderboard):
@@ -464,6 +518,7 @@ def test_a_variant_is_one_file_and_one_yaml(stage_folder, recorder, tmp_path, mo
     set_yaml(stage_folder / "params.yaml", "data", value=["digits"])
     set_yaml(stage_folder / "params.yaml", "models", value=["mirrored"])
     prepare("digits")
+    baselines("digits")
     run_cell("digits", "mirrored")
     compare()
     table = pd.read_csv("reports/leaderboard.csv")
@@ -623,6 +678,7 @@ def own(tmp_path_factory) -> dict[str, Ran]:
         with working_in(folder, recorder), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             prepare(data)
+            baselines(data)
             for model in ON_OWN:
                 with nullcontext() if model == "denoising" else small_figures():
                     run_cell(data, model)
@@ -650,7 +706,8 @@ def test_own_data_raise_no_warning(own, kind):
 @pytest.mark.parametrize("kind", OWN)
 def test_own_data_are_in_the_leaderboard(own, kind):
     table = own[kind].leaderboard()
-    assert sorted(table.model) == sorted([*ON_OWN, "pca"])
+    assert sorted(table[~table.baseline].model) == sorted(ON_OWN)
+    assert set(table[table.baseline].model) == {"pca", *BASELINES}
     assert table.false_alarm_rate.notna().all()
 
 
@@ -686,6 +743,7 @@ def test_data_with_and_without_anomalies_share_a_leaderboard(stage_folder, recor
     set_yaml(stage_folder / "params.yaml", "models", value=["linear"])
     for each in ("digits", data):
         prepare(each)
+        baselines(each)
         with small_figures():
             run_cell(each, "linear")
     table = pd.read_csv(compare()).set_index("data")
@@ -818,7 +876,7 @@ def test_a_bad_training_setting_is_refused(stage_folder, recorder, refusal, key,
         {"class_path": "hourglass.calibration.Quantile", "init_args": {"q": 1.5}},
         {"class_path": "hourglass.calibration.Quantile", "init_args": {"p": 0.5}},
         {"class_path": "hourglass.calibration.Quantil"},
-        {"class_path": "hourglass.threshold.Threshold"},
+        {"class_path": "hourglass.detection.threshold.Threshold"},
         {"class_path": "hourglass.calibration.Calibrator"},
         {"class_path": "Quantile"},
         {"init_args": {"q": 0.5}},

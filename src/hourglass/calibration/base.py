@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
-from hourglass.threshold import Threshold
 
 if TYPE_CHECKING:
     from hourglass.calibration.cuts import Cuts

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix_at_thresholds
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,8 @@ class Cuts:
     @classmethod
     def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "Cuts":
         """Return the cuts of scores, (n,). Each lies halfway between two neighbours."""
+        from sklearn.metrics import confusion_matrix_at_thresholds
+
         passed, false_alarms, misses, hits, at = confusion_matrix_at_thresholds(anomaly, scores)
         below = np.append(at[1:], np.nextafter(at[-1], -np.inf))  # the next lower score
         between = np.maximum(below, at / 2 + below / 2)

@@ -37,7 +37,7 @@ def fresh(folder: Path, seed: int) -> "Network":
 
 def flat(network: "Network | None", scaling: Scaling, parts: Parts) -> Parts:
     """Return the parts with codes, or scaled and flattened inputs, as samples: (N, D) float32."""
-    from hourglass.scoring import codes
+    from hourglass.detection.scoring import codes
 
     def part(samples: Labelled) -> Labelled:
         if network:

@@ -11,8 +11,8 @@ from hourglass.classification.labelled import Labelled, Parts
 from hourglass.classification.softmax import Classifier, FineTuning, wrong
 from hourglass.data.datamodule import Scaled, resident_device
 from hourglass.data.scaling import Scaling
+from hourglass.detection.scoring import BATCH_SIZE, best_device
 from hourglass.networks import Network
-from hourglass.scoring import BATCH_SIZE, best_device
 from hourglass.training.callbacks import PatientStopping
 from hourglass.training.fitting import bare_trainer
 from hourglass.training.threads import tuned_to

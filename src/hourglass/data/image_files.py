@@ -20,7 +20,7 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
             f"The array `x` of {path} is {x.dtype} of shape {x.shape}; give uint8 of shape "
             "(N, H, W), (N, H, W, C) or (N, C, H, W)."
         )
-    x = _channels_last(x, path)
+    x = channels_last(x, path)
     if y is not None and y.shape != x.shape[:1]:
         raise Refusal(
             f"The array `y` of {path} has shape {y.shape} beside {len(x)} images; give one class "
@@ -29,7 +29,7 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
     if size is not None or (grey and x.shape[3] == 3):
         mode = "L" if grey or x.shape[3] == 1 else "RGB"
         pictures = (Image.fromarray(pixels) for pixels in (x[..., 0] if x.shape[3] == 1 else x))
-        x = np.stack([_pixels(picture, mode, size) for picture in pictures])
+        x = np.stack([_pixels(picture, mode, _square(size)) for picture in pictures])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
 
 
@@ -52,7 +52,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return x, y
 
 
-def _channels_last(x: np.ndarray, path: Path) -> np.ndarray:
+def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
+    """Return images as (N, H, W, C), or raise a Refusal where no axis is 1 or 3 channels long."""
     if x.ndim == 3:
         return x[..., None]
     if x.shape[3] in (1, 3):
@@ -70,15 +71,15 @@ def read_folder(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (N, C, H, W) uint8 images, their (N,) classes and their (N,) paths below `path`."""
     files = _image_files(path)
-    heads = [_head(file) for file in files]
+    heads = [head(file) for file in files]
     for file, (width, height, _) in zip(files, heads, strict=True):
         if size is None and (width, height) != heads[0][:2]:
             raise Refusal(
                 f"{file} is {width} x {height} pixels where {files[0].name} is {heads[0][0]} x "
                 f"{heads[0][1]}; make them alike, or give `size` to resize them all."
             )
-    mode = "L" if grey or all(head[2] in GREY for head in heads) else "RGB"
-    x = np.stack([_decode(file, mode, size) for file in files])
+    mode = "L" if grey or all(each[2] in GREY for each in heads) else "RGB"
+    x = np.stack([decode(file, mode, _square(size)) for file in files])
     label = np.array([file.parent.name for file in files])
     ids = np.array([file.relative_to(path).as_posix() for file in files])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), label, ids
@@ -99,8 +100,8 @@ def _image_files(path: Path) -> list[Path]:
     return found
 
 
-def _head(file: Path) -> tuple[int, int, str]:
-    """Return width, height and Pillow's mode, without decoding the image."""
+def head(file: Path) -> tuple[int, int, str]:
+    """Return width, height and Pillow's mode, without decoding the image, or raise a Refusal."""
     try:
         with Image.open(file) as image:
             width, height, mode = *image.size, image.mode
@@ -111,7 +112,11 @@ def _head(file: Path) -> tuple[int, int, str]:
     return width, height, mode
 
 
-def _decode(file: Path, mode: str, size: int | None) -> np.ndarray:
+def decode(file: Path, mode: str, size: tuple[int, int] | None) -> np.ndarray:
+    """Return an image file as (H, W, C) uint8, or raise a Refusal.
+
+    `mode` is Pillow's; `size` (width, height) resizes.
+    """
     try:
         with Image.open(file) as image:
             return _pixels(image, mode, size)
@@ -119,11 +124,15 @@ def _decode(file: Path, mode: str, size: int | None) -> np.ndarray:
         raise _unreadable(file, error) from error
 
 
-def _pixels(image: Image.Image, mode: str, size: int | None) -> np.ndarray:
+def _square(size: int | None) -> tuple[int, int] | None:
+    return None if size is None else (size, size)
+
+
+def _pixels(image: Image.Image, mode: str, size: tuple[int, int] | None) -> np.ndarray:
     """Return (H, W, C) uint8."""
     image = image.convert(mode)
     if size is not None:
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+        image = image.resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 

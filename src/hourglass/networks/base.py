@@ -18,6 +18,7 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "identity": nn.Identity,
 }
+HIDDEN = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
@@ -65,6 +66,19 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
         return self.decode(self.encode(x))
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the input, the encoder's hidden units layer by layer, and the code: (N, ...) each.
+
+        An encoder that is no chain of layers has no hidden ones here.
+        """
+        found, z = [x.flatten(1)], x
+        # The first layer only shapes the input, the last only follows the code.
+        for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
+            z = layer(z)
+            if isinstance(layer, HIDDEN):
+                found.append(z.flatten(1))
+        return [*found, self.encode(x)]
 
     def error(self, x: Tensor) -> Tensor:
         """Return the reconstruction error, the mean squared one per element: (N, *S) -> (N,)."""

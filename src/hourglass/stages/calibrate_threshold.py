@@ -6,27 +6,32 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hourglass.calibration import Calibrator, LabelledCalibrator
 from hourglass.configuration import build, read
 from hourglass.data.packed import Prepared, Split
+from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
 from hourglass.files import write_json
 from hourglass.settings import params
-from hourglass.threshold import Threshold
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import CONFIGS, Cell
+
+if TYPE_CHECKING:
+    from hourglass.detection.detector import Detector
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
     """Choose the score above which a sample is an alarm.
 
-    Calibrators of normal scores use the calibration split, those of labelled anomalies the tuning
-    split, none of them the test split. Writes runs/<data>/<model>/threshold.json by the method that
-    is `calibration` in params.yaml, and thresholds.json by all of configs/calibrators.yaml.
+    The scorer that is `score` in params.yaml learns from the training split. Calibrators of normal
+    scores use the calibration split, those of labelled anomalies the tuning split, none of them the
+    test split. Writes to runs/<data>/<model>/: threshold.json by the method that is `calibration`
+    in params.yaml, thresholds.json by all of configs/calibrators.yaml, and what new samples are
+    judged by, detector.json and reference.safetensors.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -38,17 +43,11 @@ def calibrate_threshold(data: str, model: str) -> Path:
     calibrator, others = make_calibrator(params().calibration), compared()
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
-        from hourglass.scoring import scores
-        from hourglass.weights import load
-
-        network = load(cell.folder)
-        calibrated = calibration_of(prepared, lambda x: scores(network, x, prepared.scaling))
-        threshold = calibrated(calibrator)
-        with tempfile.TemporaryDirectory() as folder:
-            _record(recorder, cell, prepared, threshold, Path(folder))
+        detector, calibrated = _calibrate(cell, prepared, calibrator)
+        _record(recorder, cell, prepared, detector)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
         write_json(cell / "thresholds.json", rows)
-        threshold.write(cell / "threshold.json")
+        detector.write(cell.folder)
     # From here on DVC has the training; before, a killed one goes on from there.
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"
@@ -69,23 +68,39 @@ def compared() -> dict[str, Calibrator]:
 
 
 def calibration_of(
-    prepared: Prepared, score: Callable[[np.ndarray], np.ndarray]
+    prepared: Prepared, scores: Callable[[Split], np.ndarray]
 ) -> Callable[[Calibrator], Threshold]:
     """Return a function that calibrates on the split that a calibrator is for.
 
-    `score` gives the scores of unscaled samples, (N, *S) -> (N,); a split is scored once.
+    `scores` gives those of a split, (N,).
     """
-
-    @cache
-    def scores_of(name: Split) -> np.ndarray:
-        return score(prepared.split(name).x)
 
     def calibrated(calibrator: Calibrator) -> Threshold:
         if isinstance(calibrator, LabelledCalibrator):
-            return calibrator(scores_of("tuning"), prepared.split("tuning").anomaly)
-        return calibrator(scores_of("calibration"))
+            return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
+        return calibrator(scores("calibration"))
 
     return calibrated
+
+
+def _calibrate(
+    cell: Cell, prepared: Prepared, calibrator: Calibrator
+) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
+    """Return the detector, and what calibrates its scores by other methods."""
+    from hourglass.detection.attribution import Profile
+    from hourglass.detection.detector import Detector
+    from hourglass.detection.scoring import Scoring
+    from hourglass.scorers import Scorer
+    from hourglass.weights import load
+
+    network, scaling = load(cell.folder), prepared.scaling
+    scorer = build(params().score, Scorer, "params.yaml, score")
+    scoring = Scoring.fit(network, scaling, scorer, prepared.split("train").x)
+    scores = cache(lambda name: scoring(prepared.split(name).x))
+    calibrated = calibration_of(prepared, scores)
+    profile = Profile.fit(network, scaling, prepared.split("calibration").x)
+    threshold = calibrated(calibrator)
+    return Detector(prepared.card, scoring, profile, scores("calibration"), threshold), calibrated
 
 
 def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) -> dict[str, Any]:
@@ -96,15 +111,15 @@ def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) 
         return {"refused": str(refusal)}
 
 
-def _record(
-    recorder: Recorder, cell: Cell, prepared: Prepared, threshold: Threshold, folder: Path
-) -> None:
-    """Add the threshold and the detector it makes to the cell's row in MLflow."""
-    recorder.resume(cell, prepared.card, threshold.params(), {"threshold": threshold.value})
-    for name in ("weights.safetensors", "network.json"):
-        shutil.copy(cell / name, folder)
-    shutil.copy(prepared.folder / "card.json", folder)
-    threshold.write(folder / "threshold.json")
-    example = prepared.folder / "calibration" / "x.npy"
-    recorder.tell("model", folder=str(folder), card=prepared.card, example=str(example))
-    recorder.ask("row")
+def _record(recorder: Recorder, cell: Cell, prepared: Prepared, detector: "Detector") -> None:
+    """Add the score, the threshold and the detector they make to the cell's row in MLflow."""
+    threshold = detector.threshold
+    chosen = {**detector.scoring.scorer.params(), **threshold.params()}
+    recorder.resume(cell, prepared.card, chosen, {"threshold": threshold.value})
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("weights.safetensors", "network.json"):
+            shutil.copy(cell / name, folder)
+        detector.write(Path(folder))
+        example = prepared.folder / "calibration" / "x.npy"
+        recorder.tell("model", folder=folder, card=prepared.card, example=str(example))
+        recorder.ask("row")

@@ -12,40 +12,33 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
-class Detector:
+class Served:
     """Answer samples with their score and whether it is an alarm."""
 
     def __init__(self, folder: Path) -> None:
-        from hourglass.data.scaling import Scaling
-        from hourglass.threshold import Threshold
-        from hourglass.weights import load
+        from hourglass.detection.detector import Detector
 
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        self.dtype, self.feature_names = card["dtype"], card["feature_names"]
-        self.scaling = Scaling.from_dict(card["scaling"])
-        self.network = load(folder)
-        self.threshold = Threshold.read(folder / "threshold.json")
+        self.detector = Detector.load(folder)
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score and alarm of unscaled samples: a table by feature name, or an array."""
         import pandas as pd
 
-        from hourglass.scoring import scores
+        names = self.detector.feature_names
+        if names and hasattr(model_input, "columns"):
+            model_input = model_input[names]
+        found = self.detector.scoring(np.asarray(model_input, self.detector.inputs["dtype"]))
+        return pd.DataFrame({"score": found, "alarm": self.detector.threshold(found)})
 
-        if self.feature_names and hasattr(model_input, "columns"):
-            model_input = model_input[self.feature_names]
-        found = scores(self.network, np.asarray(model_input, self.dtype), self.scaling)
-        return pd.DataFrame({"score": found, "alarm": self.threshold(found)})
 
-
-def _load_pyfunc(data_path: str) -> Detector:
+def _load_pyfunc(data_path: str) -> Served:
     """Return the detector; MLflow calls this by name."""
-    return Detector(Path(data_path))
+    return Served(Path(data_path))
 
 
 def requirements(folder: Path) -> list[str]:
     """Return what a server of the model in `folder` installs, at the versions installed here."""
-    names = ["numpy", "pandas", "safetensors", "torch"]
+    names = ["numpy", "pandas", "safetensors", "scikit-learn", "torch"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     if network["class_path"].startswith("hourglass.networks.bolts."):
         names += ["lightning-bolts", "pytorch-lightning", "torchvision"]

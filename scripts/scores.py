@@ -1,0 +1,84 @@
+"""Measure which score tells anomalies best: writes docs/scores.md.
+
+    python scripts/scores.py                   # after scripts/results.py, whose cells it takes
+
+Every scorer learns from the training split of a cell that is trained already; its AUROC and average
+precision are those of the test split. Nothing was chosen by them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from hourglass import metrics
+from hourglass.data.packed import Prepared
+from hourglass.detection.scoring import Scoring
+from hourglass.scorers import (
+    Combined,
+    Mahalanobis,
+    Neighbors,
+    OwnScore,
+    RaPP,
+    Scorer,
+    StandardizedError,
+)
+from hourglass.weights import load
+
+ROOT = Path(__file__).parents[1]
+WORKSPACE = ROOT / "build" / "results"
+SCORERS: dict[str, Scorer] = {
+    "own": OwnScore(),
+    "standardized error": StandardizedError(),
+    "Mahalanobis": Mahalanobis(),
+    "neighbors": Neighbors(5),
+    "RaPP": RaPP(),
+    "RaPP, whitened": RaPP(whiten=True),
+    "own + neighbors": Combined([OwnScore(), Neighbors(5)]),
+    "standardized + Mahalanobis": Combined([StandardizedError(), Mahalanobis()]),
+}
+INTRODUCTION = """# Which score wins where
+
+Made by `python scripts/scores.py` from the cells of `scripts/results.py`: AUROC on the test split
+(seed 0). `own` is the reconstruction error. The scorers are those of `hourglass.scorers`; one is
+set as `score` in params.yaml. The best of each row is in bold.
+"""
+
+
+def main() -> None:
+    """Measure and write the page."""
+    text = INTRODUCTION
+    for folder in sorted((WORKSPACE / "runs").iterdir()):
+        prepared = Prepared.open(WORKSPACE / "data/prepared" / folder.name)
+        cells = sorted(path.parent for path in folder.glob("*/metrics.json"))
+        cells = [cell for cell in cells if not cell.name.startswith("linear_")]
+        table = pd.DataFrame({cell.name: _row(cell, prepared) for cell in tqdm(cells, folder.name)})
+        text += f"\n## {folder.name}\n\n{_markdown(table.T)}\n"
+    (ROOT / "docs" / "scores.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _row(cell: Path, prepared: Prepared) -> dict[str, float]:
+    """Return the AUROC of every scorer."""
+    network, train, test = load(cell), prepared.split("train").x, prepared.split("test")
+    found = {}
+    for name, scorer in SCORERS.items():
+        scores = Scoring.fit(network, prepared.scaling, scorer, train)(test.x)
+        found[name] = metrics.detection(scores, test.anomaly, intervals=False)["AUROC"]
+    return found
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """Return the table, and the mean of its rows, with the best of each row in bold."""
+    table = pd.concat([table, table.mean().to_frame("mean").T])
+    shown = table.apply(
+        lambda row: [f"**{value:.4f}**" if value == row.max() else f"{value:.4f}" for value in row],
+        axis=1,
+        result_type="expand",
+    )
+    shown.columns = table.columns
+    return str(shown.to_markdown(disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()

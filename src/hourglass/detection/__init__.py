@@ -1,0 +1,1 @@
+"""A trained network with all that makes a detector of it: scores, threshold, attribution."""

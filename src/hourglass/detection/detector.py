@@ -1,0 +1,120 @@
+"""A detector: all that it takes to judge new samples, and the files that hold it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from hourglass.calibration.conformal import p_values
+from hourglass.data.scaling import Scaling
+from hourglass.detection.attribution import Profile
+from hourglass.detection.scoring import Scoring, apply, finite
+from hourglass.detection.threshold import Threshold
+from hourglass.errors import Refusal, one_line
+from hourglass.files import whole_file, write_json
+from hourglass.scorers import Scorer
+from hourglass.scorers.view import View
+from hourglass.weights import UNUSABLE, load
+
+# Of a cell's folder; together they are the detector.
+FILES = (
+    "weights.safetensors",
+    "network.json",
+    "detector.json",
+    "reference.safetensors",
+    "threshold.json",
+)
+INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")  # of the data set's card
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Judge samples by a trained network, a scorer and a threshold."""
+
+    inputs: dict[str, Any]  # what a sample is: those of the card's entries that INPUTS names
+    scoring: Scoring
+    profile: Profile
+    calibration: np.ndarray  # (n,) scores of the normal calibration samples
+    threshold: Threshold
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Return the names of a table's features, in order; of images none."""
+        return list(self.inputs["feature_names"])
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return (C, H, W) of images or (F,) of a table."""
+        return tuple(self.inputs["sample_shape"])
+
+    def judge(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores, (N,), and the contributions of features or pixels, (N, F) float32.
+
+        A contribution is in standard deviations of that element's squared error on normal
+        calibration samples. The network sees each sample once. Raises a Refusal for a score that is
+        not finite.
+        """
+        scorer = self.scoring.scorer
+
+        def seen(batch: Tensor) -> Tensor:
+            view = View(self.scoring.network, batch)
+            return torch.cat([self.profile.contributions(view), scorer.look(view)], 1)
+
+        found = apply(self.scoring.network, seen, x, self.scoring.scaling)
+        contributions, looks = np.split(found, [self.profile.mean.size], axis=1)
+        return finite(scorer.scores(self.scoring.state)(looks)), contributions
+
+    def contributions(self, x: np.ndarray) -> np.ndarray:
+        """Return how unusual the error of each feature or pixel is: (N, *S) -> (N, *S) float32."""
+        return self.judge(x)[1].reshape(x.shape)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Return the conformal p-value of each score, (N,): small ones speak against normality."""
+        return p_values(self.calibration, scores)
+
+    def write(self, folder: Path) -> None:
+        """Write what calibration adds to a trained cell: the last three of FILES."""
+        arrays = {
+            "calibration_scores": self.calibration,
+            "error_mean": self.profile.mean,
+            "error_scale": self.profile.scale,
+            **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
+        }
+        with whole_file(folder / "reference.safetensors") as temporary:
+            save_file({key: np.ascontiguousarray(each) for key, each in arrays.items()}, temporary)
+        inputs = {name: self.inputs[name] for name in INPUTS}
+        write_json(folder / "detector.json", {**inputs, "score": self.scoring.scorer.describe()})
+        self.threshold.write(folder / "threshold.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Detector":
+        """Return the detector in a folder; nothing that is loaded can run code.
+
+        Raises a Refusal where a file is missing or damaged.
+        """
+        network = load(folder)
+        try:
+            inputs = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+            arrays = load_file(folder / "reference.safetensors")
+            scaling = Scaling.from_dict(inputs["scaling"])
+            profile = Profile(arrays["error_mean"], arrays["error_scale"])
+            threshold = Threshold.read(folder / "threshold.json")
+            calibration = arrays["calibration_scores"]
+            scorer = Scorer.described(inputs["score"])
+        except (*UNUSABLE, SafetensorError) as error:
+            raise Refusal(
+                f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
+            ) from None
+        state = {
+            key.removeprefix("scorer."): value
+            for key, value in arrays.items()
+            if key.startswith("scorer.")
+        }
+        scoring = Scoring(network, scaling, scorer, state)
+        return cls(inputs, scoring, profile, calibration, threshold)

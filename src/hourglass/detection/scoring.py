@@ -1,0 +1,123 @@
+"""From samples to scores: the last step that knows torch."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hourglass.data.scaling import Scaling
+from hourglass.errors import Refusal
+from hourglass.networks import Network
+from hourglass.networks.variational import Variational
+from hourglass.scorers import OwnScore, Scorer, State
+from hourglass.scorers.view import View
+
+BATCH_SIZE = 4096
+REFERENCE = 10_000  # normal samples that a scorer learns from, at most
+
+
+def best_device() -> torch.device:
+    """Return the first GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Score unscaled samples with a network, by a scorer and what it learnt."""
+
+    network: Network
+    scaling: Scaling
+    scorer: Scorer
+    state: State
+
+    @classmethod
+    def fit(cls, network: Network, scaling: Scaling, scorer: Scorer, x: np.ndarray) -> "Scoring":
+        """Return the scoring of a scorer that has learnt from normal samples (n, *S), unscaled.
+
+        Of many it takes some from everywhere. The weights may have been trained on them; the
+        samples of a threshold or a test may not be among them.
+        """
+        if isinstance(scorer, OwnScore):
+            return cls(network, scaling, scorer, {})
+        chosen = x[:: -(-len(x) // REFERENCE)]
+        seen = apply(network, lambda batch: scorer.look(View(network, batch)), chosen, scaling)
+        return cls(network, scaling, scorer, scorer.fit(seen))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the score of each sample: (N, *S) -> (N,) float64. Higher = more abnormal.
+
+        Raises a Refusal where a score is not a number: it must never pass as normal.
+        """
+        score = self.scorer.scores(self.state)
+        parts = [
+            score(_on_device(self.network, self._look, batch)) for batch in batches(x, self.scaling)
+        ]
+        return finite(np.concatenate(parts) if parts else np.zeros(0))
+
+    def _look(self, x: Tensor) -> Tensor:
+        return self.scorer.look(View(self.network, x))
+
+
+def finite(scores: np.ndarray, first: int = 0) -> np.ndarray:
+    """Return scores that are all finite; else raise a Refusal that counts samples from `first`."""
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise Refusal(
+            f"the score of sample {first + bad[0]} is {scores[bad[0]]}; its values or the "
+            "network's weights are not finite, so check the sample or train again."
+        )
+    return scores
+
+
+def scores(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the network's own score of each unscaled sample: (N, *S) -> (N,) float64."""
+    return Scoring(network, scaling, OwnScore(), {})(x)
+
+
+def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
+    return apply(network, network.error, x, scaling).astype(np.float64)
+
+
+def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return reconstructions in the scaled units: (N, *S) -> (N, *S) float32."""
+    return apply(network, network, x, scaling)
+
+
+def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
+
+    Raises a Refusal where a code is not finite.
+    """
+    found = apply(network, network.encode, x, scaling)
+    if not np.isfinite(found).all():
+        raise Refusal("a code is not finite, so neither are the network's weights; train it again.")
+    return found
+
+
+def samples(network: Variational, count: int) -> np.ndarray:
+    """Return decoded draws from the prior, always the same: (count, *S) float32."""
+    with torch.inference_mode():
+        return network.generate(count).cpu().numpy()
+
+
+def apply(
+    network: Network, function: Callable[[Tensor], Tensor], x: np.ndarray, scaling: Scaling
+) -> np.ndarray:
+    """Return the function of every sample; one batch at a time is on the device."""
+    return np.concatenate([_on_device(network, function, each) for each in batches(x, scaling)])
+
+
+def _on_device(network: Network, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
+    device = best_device()
+    network.to(device)
+    with torch.inference_mode():
+        return function(batch.to(device)).cpu().numpy()
+
+
+def batches(x: np.ndarray, scaling: Scaling) -> Iterator[Tensor]:
+    """Yield unscaled samples, (N, *S), scaled, as tensors of at most BATCH_SIZE."""
+    for start in range(0, len(x), BATCH_SIZE):
+        yield torch.from_numpy(scaling(np.asarray(x[start : start + BATCH_SIZE])))

@@ -1,0 +1,44 @@
+"""How well scores tell anomalies from normal samples, whatever the threshold."""
+
+import numpy as np
+
+from hourglass.metrics import bootstrap
+from hourglass.metrics.ranking import Ranking
+
+
+def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -> dict[str, float]:
+    """Return AUROC, average precision and the prevalence it depends on, and the top of the ranking.
+
+    FPR_at_95_recall is the share of normal samples above the highest threshold that finds 95 % of
+    the anomalies; precision_at_100 and precision_at_anomalies the share of anomalies among that
+    many highest scores. With `intervals`, each has the ends of its 95 % bootstrap interval beside
+    it, as `_low` and `_high`. Empty where the samples are of one kind only.
+    """
+    if anomaly.all() or not anomaly.any():
+        return {}
+    places, size = bootstrap.groups(scores)
+    normal, anomalous = places[~anomaly], places[anomaly]
+    counts = [np.bincount(each, minlength=size) for each in (normal, anomalous)]
+    values = {key: float(value) for key, value in Ranking(*counts).statistics().items()}
+    ends = _ends(normal, anomalous, size) if intervals else {}
+    found: dict[str, float] = {}
+    for key, value in values.items():
+        found |= {key: value, **ends.get(key, {})}
+        if key == "average_precision":
+            found["prevalence"] = float(anomaly.mean())
+    return found
+
+
+def _ends(normal: np.ndarray, anomalous: np.ndarray, size: int) -> dict[str, dict[str, float]]:
+    rng = np.random.default_rng(0)
+    parts = [
+        Ranking(
+            *(bootstrap.draw(rng, each, size, count) for each in (normal, anomalous))
+        ).statistics()
+        for count in bootstrap.portions(len(normal) + len(anomalous))
+    ]
+    found = {}
+    for key in parts[0]:
+        low, high = bootstrap.interval(np.concatenate([part[key] for part in parts]))
+        found[key] = {f"{key}_low": low, f"{key}_high": high}
+    return found

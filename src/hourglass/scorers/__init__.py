@@ -1,0 +1,18 @@
+"""Scorers: from what a network makes of a sample to its score. `score` in params.yaml names one."""
+
+from hourglass.scorers.base import Scorer, State
+from hourglass.scorers.codes import Mahalanobis, Neighbors
+from hourglass.scorers.combined import Combined
+from hourglass.scorers.errors import OwnScore, StandardizedError
+from hourglass.scorers.hidden import RaPP
+
+__all__ = [
+    "Combined",
+    "Mahalanobis",
+    "Neighbors",
+    "OwnScore",
+    "RaPP",
+    "Scorer",
+    "StandardizedError",
+    "State",
+]

@@ -1,0 +1,72 @@
+"""One score of several, each standardised by what it gives normal samples."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hourglass.errors import Refusal
+from hourglass.scorers.base import Scorer, Scores, State
+from hourglass.scorers.view import View
+
+TINY = float(np.finfo(np.float32).tiny)  # below it a logarithm would be minus infinity
+
+
+class Combined(Scorer):
+    """Average the logarithms of several scores, in standard deviations from normal samples' mean.
+
+    That makes scores of any unit and spread comparable. One half of the normal samples is for the
+    parts, the other, which they have not seen, for mean and standard deviation. The average goes
+    through log(1 + exp(.)), which keeps the order, so that no score is negative.
+
+    Raises a Refusal without at least two `parts`.
+    """
+
+    name = "combined"
+
+    def __init__(self, parts: list[Scorer]) -> None:
+        if len(parts) < 2:
+            raise Refusal(f"parts names {len(parts)} scorers, but a combination needs at least 2.")
+        self.parts = parts
+
+    def look(self, view: View) -> Tensor:
+        """Return what the parts look at side by side, after how many elements each has."""
+        looks = [part.look(view) for part in self.parts]
+        widths = view.x.new_tensor([look.shape[1] for look in looks])
+        return torch.cat([widths.expand(len(view.x), -1), *looks], 1)
+
+    def fit(self, seen: np.ndarray) -> State:
+        """Return the states of the parts, and mean and standard deviation of their log-scores."""
+        first, second = self._split(seen[::2]), self._split(seen[1::2])
+        state: State = {}
+        logs = []
+        for i, part in enumerate(self.parts):
+            own = part.fit(first[i])
+            logs.append(_log(part.scores(own)(second[i])))
+            state |= {f"{i}.{key}": value for key, value in own.items()}
+        return state | {"mean": np.mean(logs, 1), "sd": np.maximum(np.std(logs, 1), 1e-6)}
+
+    def scores(self, state: State) -> Scores:
+        """Return the softplus of the mean standardised log-score."""
+        functions = [part.scores(_own(state, i)) for i, part in enumerate(self.parts)]
+
+        def score(seen: np.ndarray) -> np.ndarray:
+            looks = zip(functions, self._split(seen), strict=True)
+            logs = np.stack([_log(function(look)) for function, look in looks], 1)
+            return np.logaddexp(0, ((logs - state["mean"]) / state["sd"]).mean(1))
+
+        return score
+
+    def _split(self, seen: np.ndarray) -> list[np.ndarray]:
+        """Return what each part looked at."""
+        count = len(self.parts)
+        widths = seen[0, :count].astype(int) if len(seen) else np.zeros(count, int)
+        return np.split(seen[:, count:], np.cumsum(widths)[:-1], axis=1)
+
+
+def _log(scores: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(scores, TINY))
+
+
+def _own(state: State, i: int) -> State:
+    prefix = f"{i}."
+    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

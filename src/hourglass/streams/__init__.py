@@ -1,0 +1,1 @@
+"""New samples, read from files portion by portion, and their scores, written likewise."""

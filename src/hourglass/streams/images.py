@@ -1,0 +1,122 @@
+"""Stream images: an .npz file, one image, or a folder of them."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+
+from hourglass.data.image_files import SUFFIXES, channels_last, decode, head
+from hourglass.detection.detector import Detector
+from hourglass.errors import Refusal, one_line
+from hourglass.streams.portions import Portion, Portions
+
+BYTES = 16 << 20  # of a portion
+
+
+def of_npz(path: Path, detector: Detector) -> Portions:
+    """Yield the samples of the array `x`, called "<file>/<number>", numbers from 0.
+
+    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table (N, F), their
+    features in the detector's order.
+    """
+    start = 0
+    for x in _read(path):
+        x = _features(x, path, detector) if detector.feature_names else _images(x, path, detector)
+        numbers = range(start, start + len(x))
+        names = pa.array([f"{path.name}/{i}" for i in numbers])
+        yield Portion(names, x, np.isfinite(x.reshape(len(x), -1)).all(1))
+        start += len(x)
+
+
+def _read(path: Path) -> Iterator[np.ndarray]:
+    """Yield the array `x` in pieces: numpy itself would read it as a whole."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
+            yield from _pieces(file)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        raise Refusal(
+            f"{path} cannot be read ({one_line(error)}); write it with numpy.savez, the samples as "
+            "an array named x."
+        ) from None
+
+
+def _pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, column_major, dtype = read(file)
+    if column_major or dtype.hasobject or len(shape) < 2:
+        raise ValueError(f"x is an array of {dtype} of shape {shape}, not in row-major order")
+    size = int(np.prod(shape[1:])) * dtype.itemsize
+    for start in range(0, shape[0], max(1, BYTES // size)):
+        count = min(max(1, BYTES // size), shape[0] - start)
+        content = file.read(count * size)
+        if len(content) < count * size:
+            raise EOFError("it ends too early")
+        yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
+
+
+def _features(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
+    if x.shape[1:] != detector.sample_shape or x.dtype.kind not in "fiu":
+        raise Refusal(
+            f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
+            f"detector takes numbers of shape (N, {detector.sample_shape[0]})."
+        )
+    return x.astype(np.float32)
+
+
+def _images(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
+    channels, height, width = detector.sample_shape
+    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+        raise Refusal(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
+    found = channels_last(x, path).transpose(0, 3, 1, 2)
+    if found.shape[1:] != detector.sample_shape:
+        size = "x".join(map(str, found.shape[1:]))
+        raise Refusal(
+            f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
+            "(channels, height, width); convert them first."
+        )
+    return np.ascontiguousarray(found)
+
+
+def of_files(path: Path, sample_shape: tuple[int, ...], resize: bool) -> Portions:
+    """Yield one image file, or all below a folder, by name; hidden ones are passed over.
+
+    They are read as grey or in colour, as the detector needs. Those of another size are refused, or
+    with `resize` resized.
+    """
+    root = path if path.is_dir() else path.parent
+    files = [path] if path.is_file() else _below(path)
+    if not files:
+        raise Refusal(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
+    most = max(1, BYTES // int(np.prod(sample_shape)))
+    for start in range(0, len(files), most):
+        chosen = files[start : start + most]
+        x = np.stack([_image(file, sample_shape, resize) for file in chosen])
+        names = pa.array([file.relative_to(root).as_posix() for file in chosen])
+        yield Portion(names, x, np.ones(len(x), bool))
+
+
+def _below(folder: Path) -> list[Path]:
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    return sorted(
+        file for file in found if not any(p[0] == "." for p in file.relative_to(folder).parts)
+    )
+
+
+def _image(file: Path, sample_shape: tuple[int, ...], resize: bool) -> np.ndarray:
+    """Return one image, (C, H, W) uint8."""
+    channels, height, width = sample_shape
+    head(file)  # which refuses more than 8 bits
+    size = (width, height) if resize else None
+    pixels = decode(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)
+    if pixels.shape != sample_shape:
+        raise Refusal(
+            f"{file} is {pixels.shape[2]} x {pixels.shape[1]} pixels, but this detector takes "
+            f"{width} x {height}; resize it, or add --resize true."
+        )
+    return pixels

@@ -1,0 +1,175 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
+
+from hourglass.configuration import build
+from hourglass.data.scaling import Scaling
+from hourglass.detection.scoring import Scoring, codes, errors, reconstructions
+from hourglass.networks import Dense, Network
+from hourglass.scorers import (
+    Combined,
+    Mahalanobis,
+    Neighbors,
+    OwnScore,
+    RaPP,
+    Scorer,
+    StandardizedError,
+)
+
+FEATURES = 12
+PLAIN = Scaling.fit("none", np.zeros((1, FEATURES), np.float32))
+SCORERS: dict[str, Callable[[], Scorer]] = {
+    "own": OwnScore,
+    "standardized_error": StandardizedError,
+    "mahalanobis": Mahalanobis,
+    "neighbors": lambda: Neighbors(3),
+    "rapp": RaPP,
+    "rapp, whitened": lambda: RaPP(whiten=True),
+    "combined": lambda: Combined([OwnScore(), Neighbors(2), Mahalanobis()]),
+}
+EVERY = pytest.mark.parametrize("name", SCORERS)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return Dense([FEATURES], 4, [8], "tanh").eval().requires_grad_(False)
+
+
+def normal(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, FEATURES)).astype(np.float32)
+
+
+def fitted(name: str, network: Network, n: int = 200) -> Scoring:
+    return Scoring.fit(network, PLAIN, SCORERS[name](), normal(n))
+
+
+@EVERY
+def test_scores_are_finite_not_negative_and_one_a_sample(name, network):
+    found = fitted(name, network)(normal(50, 1) * 30)
+    assert found.shape == (50,)
+    assert found.dtype == np.float64
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()
+
+
+@EVERY
+def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
+    scoring, x = fitted(name, network), normal(50, 1)
+    whole = scoring(x)
+    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 7)
+    np.testing.assert_allclose(scoring(x), whole, rtol=1e-5, atol=1e-6)
+
+
+@EVERY
+def test_what_is_far_off_scores_higher(name, network):
+    scoring = fitted(name, network)
+    assert np.median(scoring(normal(50, 1) * 20)) > 1.2 * np.median(scoring(normal(50, 1)))
+
+
+@EVERY
+def test_a_scorer_is_the_same_after_its_description(name, network):
+    scoring = fitted(name, network)
+    again = Scorer.described(scoring.scorer.describe())
+    other = Scoring(network, PLAIN, again, scoring.state)
+    np.testing.assert_array_equal(other(normal(9, 1)), scoring(normal(9, 1)))
+
+
+@EVERY
+def test_a_scorer_can_be_built_from_yaml(name):
+    scorer = SCORERS[name]()
+    assert build(scorer.describe(), Scorer, "params.yaml").describe() == scorer.describe()
+
+
+def test_a_description_can_name_nothing_but_a_scorer():
+    with pytest.raises(TypeError):
+        Scorer.described({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
+
+
+def test_own_is_the_mean_squared_error(network):
+    x = normal(20, 1)
+    np.testing.assert_allclose(fitted("own", network)(x), errors(network, x, PLAIN), rtol=1e-6)
+
+
+def test_standardized_errors_of_normal_samples_average_one(network):
+    assert fitted("standardized_error", network)(normal(200)).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_a_feature_that_always_errs_does_not_win(network):
+    loud = normal(200) * np.array([50.0] + [1.0] * (FEATURES - 1), np.float32)
+    scoring = Scoring.fit(network, PLAIN, StandardizedError(), loud)
+    louder, quieter = loud[:1].copy(), loud[:1].copy()
+    louder[:, 0] += 50  # as usual
+    quieter[:, 5] += 25  # unusual
+    assert scoring(quieter)[0] > scoring(louder)[0]
+
+
+def test_mahalanobis_is_scikit_learns(network):
+    z = codes(network, normal(200), PLAIN).astype(np.float64)
+    expected = LedoitWolf().fit(z).mahalanobis(codes(network, normal(20, 1), PLAIN)) ** 0.5
+    found = fitted("mahalanobis", network)(normal(20, 1))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_neighbors_are_scikit_learns_by_brute_force(network):
+    z = codes(network, normal(200), PLAIN)
+    brute = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(z)
+    expected = brute.kneighbors(codes(network, normal(20, 1), PLAIN))[0].mean(1)
+    np.testing.assert_allclose(fitted("neighbors", network)(normal(20, 1)), expected, rtol=1e-4)
+
+
+def test_rapp_adds_up_the_differences_of_all_layers(network):
+    x = torch.from_numpy(normal(20, 1))
+    found = fitted("rapp", network)(x.numpy())
+    again = torch.from_numpy(reconstructions(network, x.numpy(), PLAIN))
+    first = network.encoder[0:3]
+    expected = sum(
+        (layer(x) - layer(again)).square().sum(1)
+        for layer in (lambda each: each, first, network.encode)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_whitened_differences_of_normal_samples_have_unit_variance(network):
+    scoring = fitted("rapp, whitened", network, 400)
+    kept = scoring.state["whitening"].shape[1]
+    assert scoring(normal(400)).mean() == pytest.approx(kept, rel=0.01)
+
+
+def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
+    scorer = Combined([OwnScore(), Mahalanobis()])
+    found = Scoring.fit(network, PLAIN, scorer, normal(400))(normal(50, 1))
+    halves = normal(400)[::2], normal(400)[1::2]
+    total = np.zeros(50)
+    for part in (OwnScore(), Mahalanobis()):
+        own = Scoring.fit(network, PLAIN, part, halves[0])
+        logs = np.log(own(halves[1]))
+        total += (np.log(own(normal(50, 1))) - logs.mean()) / logs.std()
+    assert np.argsort(found).tolist() == np.argsort(total).tolist()
+
+
+def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
+    monkeypatch.setattr("hourglass.detection.scoring.REFERENCE", 50)
+    assert len(fitted("neighbors", network, 199).state["codes"]) == 50
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Neighbors(0), "k is 0"),
+        (lambda: Combined([OwnScore()]), "names 1"),
+        (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are 5"),
+    ],
+)
+def test_impossible_settings_are_refused(make, named, refusal):
+    assert named in refusal(make)
+
+
+def test_a_score_that_is_not_finite_is_refused(network, refusal):
+    x = normal(5)
+    x[3, 2] = np.nan
+    assert "sample 3 is nan" in refusal(fitted("own", network), x)
