@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from hourglass.calibration import Conformal
+from hourglass.data.scaling import Scaling
+from hourglass.detection.attribution import Profile, largest
+from hourglass.detection.detector import FILES, Detector
+from hourglass.detection.scoring import Scoring
+from hourglass.files import write_json
+from hourglass.networks import Dense
+from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
+from hourglass.weights import describe
+
+FEATURES, NOISY = 8, 7
+
+
+def table(n: int, seed: int) -> np.ndarray:
+    """Return rows on a plane, but for a little noise, and for one feature that is noise alone."""
+    angles = 2 * np.pi * np.arange(FEATURES) / NOISY
+    mixing = np.stack([np.cos(angles), np.sin(angles)])  # no feature decides the code by itself
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2)) @ mixing + 0.1 * rng.normal(size=(n, FEATURES))
+    x[:, NOISY] = 2 * rng.normal(size=n)
+    return x.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def network() -> Dense:
+    """Give PCA's optimum as a network: it reconstructs all but the noisy feature."""
+    train = table(2000, 1)
+    train[:, NOISY] = 0
+    pca = PCA(2).fit(train)
+    network = Dense([FEATURES], 2).eval().requires_grad_(False)
+    basis = torch.from_numpy(pca.components_.astype(np.float32))
+    network.encoder[1].weight.copy_(basis)  # type: ignore[index]
+    network.decoder[0].weight.copy_(basis.T)  # type: ignore[index]
+    for each in (network.encoder[1], network.decoder[0]):  # type: ignore[index]
+        each.bias.zero_()
+    return network
+
+
+def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
+    scaling = Scaling.fit("standard", np.eye(FEATURES, dtype=np.float32) * 0 + 1)
+    scoring = Scoring.fit(network, scaling, scorer or OwnScore(), table(500, 2))
+    normal = table(500, 3)
+    scores = scoring(normal)
+    inputs = {
+        "data": "plane",
+        "sample_shape": [FEATURES],
+        "dtype": "float32",
+        "feature_names": [f"f{i}" for i in range(FEATURES)],
+        "scaling": scaling.to_dict(),
+    }
+    profile = Profile.fit(network, scaling, normal)
+    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores))
+
+
+@pytest.mark.parametrize("feature", range(FEATURES - 1))
+def test_a_planted_anomaly_is_attributed_to_its_feature(network, feature):
+    x = table(200, 4)
+    x[:, feature] += 3
+    found, _ = largest(detector(network).contributions(x), 1)
+    assert (found[:, 0] == feature).mean() > 0.9
+
+
+def test_the_plain_error_would_blame_the_noisy_feature(network):
+    x = table(200, 4)
+    x[:, 0] += 3
+    errors = (network(torch.from_numpy(x)) - torch.from_numpy(x)).square()
+    assert (errors.argmax(1) == NOISY).float().mean() > 0.1
+
+
+def test_contributions_of_normal_samples_are_standardised(network):
+    found = detector(network).contributions(table(500, 3))
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(found[:, NOISY].std(), 1, rtol=1e-3)
+
+
+def test_the_largest_contributions_are_in_order():
+    values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    places, found = largest(values, 3)
+    np.testing.assert_array_equal(found, -np.sort(-values, axis=1)[:, :3])
+    np.testing.assert_array_equal(np.take_along_axis(values, places, 1), found)
+
+
+def test_of_two_features_two_are_named():
+    assert largest(np.zeros((4, 2), np.float32), 3)[0].shape == (4, 2)
+
+
+def test_judging_gives_scores_and_contributions_at_once(network):
+    one, x = detector(network), table(30, 5)
+    scores, contributions = one.judge(x)
+    np.testing.assert_array_equal(scores, one.scoring(x))
+    np.testing.assert_array_equal(contributions, one.contributions(x))
+
+
+@pytest.mark.parametrize(
+    "scorer", [OwnScore(), Combined([Neighbors(3), Mahalanobis()])], ids=lambda each: each.name
+)
+def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, scorer, tmp_path):
+    one, x = detector(network, scorer), table(30, 5)
+    again = Detector.load(saved(one, tmp_path))
+    for expected, found in zip(one.judge(x), again.judge(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(again.calibration, one.calibration)
+    assert again.threshold == one.threshold
+
+
+def saved(one: Detector, folder: Path) -> Path:
+    from safetensors.torch import save_file
+
+    network = one.scoring.network
+    write_json(folder / "network.json", describe(network))
+    save_file(network.state_dict(), folder / "weights.safetensors")
+    one.write(folder)
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+    return folder
+
+
+@pytest.mark.parametrize("file", ["detector.json", "reference.safetensors", "threshold.json"])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_damaged_detector_is_refused(network, tmp_path, file, content, refusal):
+    folder = saved(detector(network), tmp_path)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    assert "calibrate it again" in refusal(Detector.load, folder)
