@@ -39,9 +39,10 @@ def main() -> None:
     text = "# Mislabelled samples: what was flipped, and what was found\n\n"
     text += f"Made by `python scripts/flipped_labels.py`: {SHARE:.0%} of the labels of all normal "
     text += "samples (of MNIST the\n60,000 train and 10,000 test images) are flipped to another "
-    text += "class, seeds from 0. `top 1 %` and so on:\nthe share of the flipped ones in that part "
+    text += "class, seeds from 0. `top 1%` and so on:\nthe share of the flipped ones in that part "
     text += "of the ranking. The first row of a data set is what\n`hourglass suspects` does; "
-    text += "`seconds` is one ranking, on one thread.\n\n"
+    text += "`seconds` is one ranking on one busy core; `flipped`\ncounts those of five "
+    text += "repeats of digits, which has only 14 to flip.\n\n"
     formats = ("", "", "", "", *[".3f"] * len(TOPS), ".0f")
     text += pd.DataFrame(rows).to_markdown(index=False, floatfmt=formats)
     (ROOT / "docs" / "suspects.md").write_text(f"{text}\n", encoding="utf-8")

@@ -26,7 +26,8 @@ def class_errors(
 
     The model of a class that judges a fold has learnt from the other folds' members of that class.
     A sample with a wrong label is thus never judged by a model that was shown it under that label
-    and may have memorised it.
+    and may have memorised it. Confident learning (Northcutt et al. 2021) judges labels out of
+    sample as well, by the probabilities of a classifier.
     """
     for held in np.unique(fold):
         judged = np.flatnonzero(fold == held)
