@@ -1,5 +1,6 @@
 """The command line, derived from the signatures and docstrings of the stage functions."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.suspects import suspects
 from hourglass.tune import tune
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -33,6 +35,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "score": score,
     "tune": tune,
     "classify": classify,
+    "suspects": suspects,
 }
 
 
@@ -42,13 +45,24 @@ def main() -> None:
     verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
     for name, function in VERBS.items():
         verb = ArgumentParser(description=(function.__doc__ or "").split("\n\n    Args:")[0])
-        verb.add_function_arguments(function, as_positional=True)
+        _add_arguments(verb, function)
         verbs.add_subcommand(name, verb, help=(function.__doc__ or "").split("\n")[0])
     arguments = parser.parse_args()
     try:
         VERBS[arguments.verb](**arguments[arguments.verb].as_dict())
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
+
+
+def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
+    """Add a function's arguments, by position where they are required, and `model` in any case."""
+    model = inspect.signature(function).parameters.get("model")
+    optional = model is not None and model.default is not inspect.Parameter.empty
+    skipped: set[str | int] = {"model"} if optional else set()
+    verb.add_function_arguments(function, as_positional=True, skip=skipped)
+    if model and optional:
+        meaning = "a variant, by the name of its file in configs/model"
+        verb.add_argument("model", nargs="?", type=str, default=model.default, help=meaning)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What `hourglass suspects` ranks by: the labelled samples, class-wise networks, their errors."""
