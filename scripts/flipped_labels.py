@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hourglass.baselines import PCAReconstruction
+from hourglass.baselines import pca
 from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.mislabelled.crossfit import Fit, class_errors, folds_of, suspicion
@@ -118,9 +118,9 @@ def _pca(samples: Labelled, scaling: Scaling, seed: int) -> np.ndarray:
     """Return the errors under the principal components of each class, cross-fitted."""
     errors = np.empty((len(samples.y), len(samples.classes)))
     fold = folds_of(samples.y, FOLDS, seed)
-    x = scaling(samples.x)
+    x = scaling(samples.x).reshape(len(samples.y), -1)
     for judged, each, found in class_errors(
-        x, samples.y, fold, lambda members: PCAReconstruction(members, COMPONENTS).scores
+        x, samples.y, fold, lambda members: pca(members, COMPONENTS)
     ):
         errors[judged, each] = found
     return errors

@@ -44,7 +44,7 @@ def network() -> Dense:
 
 
 def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
-    scaling = Scaling.fit("standard", np.eye(FEATURES, dtype=np.float32) * 0 + 1)
+    scaling = Scaling.fit("none", np.zeros((1, FEATURES), np.float32))
     scoring = Scoring.fit(network, scaling, scorer or OwnScore(), table(500, 2))
     normal = table(500, 3)
     scores = scoring(normal)

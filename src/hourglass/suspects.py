@@ -77,8 +77,8 @@ def learner(settings: CellSettings, scaling: Scaling) -> Fit:
 
     Raises a Refusal where an error is not finite: it must never pass as unsuspicious.
     """
+    from hourglass.detection.scoring import errors
     from hourglass.mislabelled.networks import trained
-    from hourglass.scoring import errors
 
     def fit(members: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         network = trained(settings, members, scaling)
