@@ -33,7 +33,7 @@ repro: $(READY) ## run the pipeline: every cell of the grid in params.yaml, then
 	dvc repro
 
 test: $(READY) ## run the tests within three minutes; real data too where HOURGLASS_DATA names it
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones
 	python -m pytest
