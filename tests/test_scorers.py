@@ -3,19 +3,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
 from hourglass.configuration import build
 from hourglass.data.scaling import Scaling
 from hourglass.detection.scoring import Scoring, codes, errors, reconstructions
-from hourglass.networks import Dense, Network
+from hourglass.networks import Convolutional, Dense, Network
 from hourglass.scorers import (
     Combined,
     Mahalanobis,
     Neighbors,
     OwnScore,
     RaPP,
+    RelativeError,
     Scorer,
     StandardizedError,
 )
@@ -46,6 +48,44 @@ def normal(n: int, seed: int = 0) -> np.ndarray:
 
 def fitted(name: str, network: Network, n: int = 200) -> Scoring:
     return Scoring.fit(network, PLAIN, SCORERS[name](), normal(n))
+
+
+@pytest.fixture(scope="module")
+def images() -> Network:
+    torch.manual_seed(0)
+    return Convolutional([1, 9, 7], 3, [4]).eval().requires_grad_(False)
+
+
+def pictures(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, 1, 9, 7), np.float32)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("blur", [0.0, 0.7, 1.0])
+def test_the_relative_error_is_scipys_blur_of_the_difference(images, blur, standardize):
+    scaling = Scaling.of_images(1.0)
+    scorer = RelativeError(blur, standardize)
+    found = Scoring.fit(images, scaling, scorer, pictures(60))(pictures(20, 1))
+
+    def errors(x: np.ndarray) -> np.ndarray:
+        off = reconstructions(images, x, scaling) - x
+        if not blur:
+            return (off**2).reshape(len(x), -1)
+        radius = int(np.ceil(3 * blur))
+        return np.stack([
+            gaussian_filter(each[0], blur, mode="constant", radius=radius).ravel() ** 2
+            for each in off
+        ])  # fmt: skip
+
+    usual, light = errors(pictures(60)).mean(0), (pictures(60) ** 2).sum((1, 2, 3)).mean()
+    weights = 1 / (usual + 0.1 * usual.mean()) if standardize else 1
+    own = (pictures(20, 1) ** 2).sum((1, 2, 3)) + 0.05 * light
+    expected = (errors(pictures(20, 1)) * weights).sum(1) / own
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_row_of_a_table_cannot_be_blurred(network, refusal):
+    assert "blurs images" in refusal(Scoring.fit, network, PLAIN, RelativeError(), normal(9))
 
 
 @EVERY
@@ -161,6 +201,7 @@ def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
     ("make", "named"),
     [
         (lambda: Neighbors(0), "k is 0"),
+        (lambda: RelativeError(-1.0), "blur is -1.0"),
         (lambda: Combined([OwnScore()]), "names 1"),
         (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are 5"),
     ],

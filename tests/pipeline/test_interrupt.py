@@ -156,7 +156,9 @@ def test_epochs_that_the_recorder_had_not_written_yet_are_made_up_for(ready, und
     """A slow server, or a busy database: the training is ahead of its record when it is killed."""
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
-    (recorder,) = (child for child in children(process) if "tracking.process" in str(child.cmdline()))
+    (recorder,) = (
+        child for child in children(process) if "tracking.process" in str(child.cmdline())
+    )
     recorder.send_signal(signal.SIGSTOP)
     at = epochs_kept(ready)
     wait_until(lambda: epochs_kept(ready) >= at + 5, process)

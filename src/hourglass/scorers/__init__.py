@@ -5,6 +5,7 @@ from hourglass.scorers.codes import Mahalanobis, Neighbors
 from hourglass.scorers.combined import Combined
 from hourglass.scorers.errors import OwnScore, StandardizedError
 from hourglass.scorers.hidden import RaPP
+from hourglass.scorers.images import RelativeError
 
 __all__ = [
     "Combined",
@@ -12,6 +13,7 @@ __all__ = [
     "Neighbors",
     "OwnScore",
     "RaPP",
+    "RelativeError",
     "Scorer",
     "StandardizedError",
     "State",
