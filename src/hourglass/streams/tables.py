@@ -11,8 +11,9 @@ from hourglass.data.refusals import known_names
 from hourglass.errors import Refusal, one_line
 from hourglass.streams.portions import Portion, Portions
 
-BLOCK = 4 << 20  # bytes of a CSV file
+BLOCK = 2 << 20  # bytes of a CSV file; Arrow holds thirty or so
 ROWS = 1 << 15  # of a Parquet file
+BUFFER = 1 << 16  # bytes of each of its columns; else Arrow would hold whole row groups
 
 
 def of_table(path: Path, features: list[str], id: str | None) -> Portions:
@@ -59,7 +60,7 @@ def _csv(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.Reco
 
 
 def _parquet(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
         _check(file.schema_arrow.names, wanted, path)
         for name in features:
             kind = file.schema_arrow.field(name).type
