@@ -15,23 +15,25 @@ from hourglass.networks import Network
 Score: TypeAlias = Callable[[Tensor], Tensor]  # (N, 1, H, W) -> (N,), higher is more abnormal
 
 
-def relative_error(network: Network, train: Tensor) -> Score:
+def relative_error(network: Network, train: Tensor, standardised: bool = False) -> Score:
     """Return the squared error after a blur, over the image's own sum of squares.
 
     Blurred by a Gaussian of one pixel, a stroke that stands half a pixel off costs little; the
     quotient takes out that an error grows with the ink. 1/20 of the mean sum of squares of `train`
-    is added to the denominator: faint images do not have the highest scores.
+    is added to the denominator: faint images do not have the highest scores. `standardised` divides
+    each pixel's squared error by its mean on `train`, to which 1/10 of all pixels' mean is added.
     """
     steps = torch.arange(-3.0, 4.0)
     line = functional.normalize((-steps.square() / 2).exp(), p=1, dim=0)
     kernel = (line[:, None] * line)[None, None]
+
+    def error(x: Tensor) -> Tensor:
+        return functional.conv2d(network(x) - x, kernel, padding=3).square()
+
+    usual = error(train).mean(0)
+    weight = 1 / (usual + 0.1 * usual.mean()) if standardised else torch.ones_like(usual)
     floor = 0.05 * _energy(train).mean()
-
-    def score(x: Tensor) -> Tensor:
-        error = functional.conv2d(network(x) - x, kernel, padding=3)
-        return _energy(error) / (_energy(x) + floor)
-
-    return score
+    return lambda x: (error(x) * weight).flatten(1).sum(1) / (_energy(x) + floor)
 
 
 def _energy(x: Tensor) -> Tensor:
