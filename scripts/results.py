@@ -20,8 +20,8 @@ from hourglass.data.packed import Prepared
 from hourglass.settings import resolve_cell
 from hourglass.stages.baselines import baselines, flat
 from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.compare import compare
-from hourglass.stages.evaluate import evaluate
+from hourglass.stages.compare import compare, markdown
+from hourglass.stages.evaluate import RECORDED, evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.workspace import LEADERBOARD, Cell, baselines_file, prepared_folder
@@ -30,8 +30,6 @@ ROOT = Path(__file__).parents[1]
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
 LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # beside PCA, on MNIST
-SHOWN = ["data", "model", "latent_dim", "AUROC", "average_precision", "prevalence", "recall",
-         "false_alarm_rate", "reconstruction_error_normal"]  # fmt: skip
 
 
 def main() -> None:
@@ -47,18 +45,26 @@ def main() -> None:
         if not baselines_file(name).exists():
             baselines(name)
         for model in [*MODELS, *(LINEAR if name == "mnist" else {})]:
-            if not _done(Cell(name, model)):
-                print(f"{name} {model}", flush=True)
-                train(name, model)
-                calibrate_threshold(name, model)
-                evaluate(name, model)
+            _run(Cell(name, model))
     compare()
     _write(data)
 
 
-def _done(cell: Cell) -> bool:
-    """Return whether a cell went through all stages with the settings as they are now."""
-    if not (cell / "metrics.json").exists():
+def _run(cell: Cell) -> None:
+    """Take a cell through the stages that are missing."""
+    trained = _trained(cell)
+    if not trained:
+        print(f"{cell.name}: train", flush=True)
+        train(cell.data, cell.model)
+    if not (trained and all((cell / name).exists() for name in RECORDED)):
+        print(f"{cell.name}: calibrate and evaluate", flush=True)
+        calibrate_threshold(cell.data, cell.model)
+        evaluate(cell.data, cell.model)
+
+
+def _trained(cell: Cell) -> bool:
+    """Return whether a cell was trained with the settings as they are now."""
+    if not (cell / "settings.yaml").exists():
         return False
     settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
     shape = Prepared.open(prepared_folder(cell.data)).sample_shape
@@ -82,11 +88,12 @@ def _workspace(data: list[str]) -> None:
 
 
 def _write(data: list[str]) -> None:
-    table = pd.read_csv(LEADERBOARD)[SHOWN]
+    table = pd.read_csv(LEADERBOARD)
     notes = [_note(name) for name in data]
-    text = "# Results\n\nMade by `python scripts/results.py`; seed 0, settings of configs/.\n\n"
+    text = "# Results\n\nMade by `python scripts/results.py`; seed 0, settings of configs/.\n"
+    text += "Baselines are in italics, 95 % bootstrap intervals in brackets.\n\n"
     text += "".join(f"- {note}\n" for note in notes) + "\n"
-    text += table.to_markdown(index=False, floatfmt=".4f", missingval="") + "\n"
+    text += markdown(table) + "\n"
     if "mnist" in data:
         text += f"\n{_one_shoe()}\n\n{_linear_against_pca()}\n"
     (ROOT / "docs" / "results.md").write_text(text, encoding="utf-8")

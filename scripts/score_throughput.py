@@ -68,8 +68,9 @@ def _compare(model: str, x: np.ndarray, files: dict[str, Path]) -> None:
     for suffix, each in found.items():
         reading, seconds, memory = zip(*each, strict=True)
         print(
-            f"  {suffix}: read alone {len(x) / min(reading):,.0f}, scored {len(x) / min(seconds):,.0f} rows "
-            f"a second, {min(bare) / min(seconds):.2f} of the bare pass; {max(memory) / 1e9:.2f} GB at most"
+            f"  {suffix}: read alone {len(x) / min(reading):,.0f}, "
+            f"scored {len(x) / min(seconds):,.0f} rows a second, "
+            f"{min(bare) / min(seconds):.2f} of the bare pass; {max(memory) / 1e9:.2f} GB at most"
         )
 
 

@@ -10,17 +10,24 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 
-from hourglass.baselines import PCAReconstruction
+from hourglass import baselines, metrics
+from hourglass.data.packed import Prepared
+from hourglass.detection.scoring import Scoring
 from hourglass.networks import Dense, Network
+from hourglass.scorers import Scorer
 from hourglass.settings import Training
+from hourglass.stages.baselines import flat
 from hourglass.training import fitting
 from reproductions.common import Run, settings_of, trained
-from reproductions.one_class_data import PUBLISHERS, Images, Parts, parts_of
-from reproductions.one_class_scores import Score, auroc, combined, neighbours, relative_error
+from reproductions.one_class_data import PUBLISHERS, Images, prepared
 
-Fit: TypeAlias = Callable[[Parts, Run], Network]
-Detector: TypeAlias = Callable[[Parts, Run], Score]
+Fit: TypeAlias = Callable[[Prepared, Run], Network]
+# Of a data set to the scores of its test images, (10,000,).
+Detector: TypeAlias = Callable[[Prepared, Run], np.ndarray]
+
+COMPONENTS = 32
 
 
 def over_classes(images: Images, detector: Detector) -> Callable[[Run], float]:
@@ -29,31 +36,21 @@ def over_classes(images: Images, detector: Detector) -> Callable[[Run], float]:
     def measure(run: Run) -> float:
         found = []
         for normal, name in enumerate(PUBLISHERS[images].classes):
-            parts = parts_of(images, normal)
-            score = detector(parts, run)
-            found.append(auroc(score, parts.test, parts.anomaly))
+            data = prepared(images, normal)
+            scores, anomaly = detector(data, run), data.split("test").anomaly
+            found.append(100 * metrics.detection(scores, anomaly, intervals=False)["AUROC"])
             print(f"  {name} is normal: {found[-1]:.2f} % AUROC", flush=True)
         return float(np.mean(found))
 
     return measure
 
 
-def by_error(fit: Fit) -> Detector:
-    """Return the detector that scores by the blurred relative error of a network."""
+def scored_by(fit: Fit, scorer: Scorer) -> Detector:
+    """Return the detector that scores by what a network makes of an image."""
 
-    def detector(parts: Parts, run: Run) -> Score:
-        return relative_error(fit(parts, run), parts.train)
-
-    return detector
-
-
-def by_error_and_code(fit: Fit) -> Detector:
-    """Return the detector that combines that error, standardised, with the distance to codes."""
-
-    def detector(parts: Parts, run: Run) -> Score:
-        network = fit(parts, run)
-        error = relative_error(network, parts.train, standardised=True)
-        return combined((error, neighbours(network.encode, parts.train)), parts.held)
+    def detector(data: Prepared, run: Run) -> np.ndarray:
+        scoring = Scoring.fit(fit(data, run), data.scaling, scorer, data.split("train").x)
+        return scoring(data.split("test").x)
 
     return detector
 
@@ -65,7 +62,7 @@ def denoising(noise_factor: float) -> Fit:
     tenth of a class, held out, against 300 of each other one.
     """
 
-    def fit(parts: Parts, run: Run) -> Network:
+    def fit(data: Prepared, run: Run) -> Network:
         init_args = {
             "latent_dim": 64,
             "hidden": [256, 128],
@@ -74,19 +71,18 @@ def denoising(noise_factor: float) -> Fit:
             "noise_factor": noise_factor,
             "learning_rate": 1e-3,
         }
-        kind = "hourglass.models.denoising.Denoising"
-        plan = Training(128, 40, 40)
-        settings = settings_of("one_class", kind, init_args, plan, run, parts.data)
+        kind, plan = "hourglass.models.denoising.Denoising", Training(128, 40, 40)
+        settings = settings_of("one_class", kind, init_args, plan, run, data.card["data"])
         return trained(settings, fitting.make_module(settings)).network.requires_grad_(False)
 
     return fit
 
 
-def principal(parts: Parts, run: Run) -> Network:
+def principal(data: Prepared, run: Run) -> Network:
     """Return the linear autoencoder of 32 principal components, which needs no training."""
-    fitted = PCAReconstruction(parts.train.numpy(), 32).pca
+    fitted = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(flat(data, data.split("train").x))
     components, mean = torch.from_numpy(fitted.components_), torch.from_numpy(fitted.mean_)
-    network = Dense(parts.train.shape[1:], 32)
+    network = Dense(data.sample_shape, COMPONENTS)
     network.load_state_dict(
         {
             "encoder.1.weight": components,
@@ -98,11 +94,13 @@ def principal(parts: Parts, run: Run) -> Network:
     return network.requires_grad_(False)
 
 
-def pca(parts: Parts, run: Run) -> Score:
-    """Return the mean squared error of 32 principal components, the same for all seeds."""
-    return principal(parts, run).score
+def pca(data: Prepared, run: Run) -> np.ndarray:
+    """Return the squared errors of 32 principal components, the same for all seeds."""
+    score = baselines.pca(flat(data, data.split("train").x), COMPONENTS)
+    return score(flat(data, data.split("test").x))
 
 
-def pixels(parts: Parts, run: Run) -> Score:
-    """Return the distance to the 5 nearest training images, the same for all seeds."""
-    return neighbours(lambda x: x.flatten(1), parts.train)
+def pixels(data: Prepared, run: Run) -> np.ndarray:
+    """Return the distances to the 5 nearest training images, the same for all seeds."""
+    score = baselines.neighbors(flat(data, data.split("train").x), run.seed)
+    return score(flat(data, data.split("test").x))

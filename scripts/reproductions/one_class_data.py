@@ -1,13 +1,10 @@
 """Image sets of ten classes, one of which is normal: the data of the one-class protocol."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-import torch
 import yaml
-from torch import Tensor
 
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.idx_images import ARTICLES, DIGITS, load_images
@@ -38,19 +35,8 @@ class OneClass(DataSet):
         return replace(raw, anomaly=raw.label != publisher.classes[self.normal])
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Hold the images that a detector of one class is made of and tested on, scaled to [0, 1]."""
-
-    data: str  # the name of the prepared set
-    train: Tensor  # (about 5,400, 1, 28, 28): nine tenths of the class's training images
-    held: Tensor  # (about 540, 1, 28, 28): others of them, that nothing was trained on
-    test: Tensor  # (10,000, 1, 28, 28): the official test images of all classes
-    anomaly: np.ndarray  # (10,000,) bool: which of those are of the other nine
-
-
-def parts_of(images: Images, normal: int) -> Parts:
-    """Return the images of one class, prepared where that was not done before."""
+def prepared(images: Images, normal: int) -> Prepared:
+    """Return the data set of one normal class, prepared where that was not done before."""
     data = f"{images}_class_{normal}"
     if not prepared_folder(data).exists():
         init_args = {"images": images, "normal": normal, "fractions": asdict(FRACTIONS)}
@@ -58,13 +44,4 @@ def parts_of(images: Images, normal: int) -> Parts:
         path = CONFIGS / "data" / f"{data}.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         prepare(data)
-    prepared = Prepared.open(prepared_folder(data))
-    train, validation, calibration, test = (
-        prepared.split(name) for name in ("train", "validation", "calibration", "test")
-    )
-
-    def scaled(x: np.ndarray) -> Tensor:
-        return torch.from_numpy(prepared.scaling(np.asarray(x)))
-
-    held = np.concatenate([validation.x, calibration.x])
-    return Parts(data, scaled(train.x), scaled(held), scaled(test.x), test.anomaly)
+    return Prepared.open(prepared_folder(data))

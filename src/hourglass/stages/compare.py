@@ -55,7 +55,7 @@ def compare() -> Path:
         table = table.sort_values(["data", "AUROC"], ascending=[True, False], kind="stable")
     with whole_file(LEADERBOARD) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-    write_text(LEADERBOARD.with_suffix(".md"), f"{INTRODUCTION}{_markdown(table)}\n")
+    write_text(LEADERBOARD.with_suffix(".md"), f"{INTRODUCTION}{markdown(table)}\n")
     return LEADERBOARD
 
 
@@ -113,7 +113,7 @@ def _row(
     return names | metrics | chosen
 
 
-def _markdown(table: "pd.DataFrame") -> str:
+def markdown(table: "pd.DataFrame") -> str:
     """Return the columns that people compare, intervals in brackets, as a Markdown table."""
     import pandas as pd
 
