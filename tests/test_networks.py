@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from hourglass.networks import Convolutional, Dense, Network
-from hourglass.weights import describe, load
+from hourglass.weights import describe, load, parameter_count
 
 SIDES = range(1, 34)
 IMAGES = [
@@ -85,6 +85,31 @@ def test_other_reconstructions_are_not_bounded(kind):
 @pytest.mark.parametrize("latent_dim", [0, -1])
 def test_a_code_without_units_is_refused(kind, latent_dim, refusal):
     assert f"latent_dim is {latent_dim}" in refusal(make, kind, (8,), latent_dim)
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 5), (3, 8, 9), (11,)])
+def test_a_stem_keeps_the_shape_and_adds_a_convolution_at_either_end(shape):
+    torch.manual_seed(0)
+    plain, stemmed = (Convolutional(shape, 3, [4], stem=stem) for stem in (0, 5))
+    x = torch.rand(2, *shape)
+    assert stemmed(x).shape == x.shape
+    channels, taps = (shape[0] if len(shape) > 1 else 1), 3 ** max(1, len(shape) - 1)
+    ends = (channels * 5 * taps + 5) + (5 * channels * taps + channels)
+    strided = 2 * (5 - channels) * 4 * taps + (5 - channels)
+    assert parameter_count(stemmed) == parameter_count(plain) + ends + strided
+
+
+def test_the_layers_are_the_input_the_hidden_units_and_the_code():
+    torch.manual_seed(0)
+    network, x = Convolutional((1, 8, 8), 3, [4, 6]), torch.rand(2, 1, 8, 8)
+    found = network.layers(x)
+    assert [each.shape[1] for each in found] == [64, 4 * 4 * 4, 6 * 2 * 2, 3]
+    assert torch.equal(found[0], x.flatten(1))
+    assert torch.equal(found[-1], network.encode(x))
+
+
+def test_a_negative_stem_is_refused(refusal):
+    assert "stem is -1" in refusal(lambda: Convolutional((1, 8, 8), 3, [4], stem=-1))
 
 
 def test_a_convolutional_network_without_channels_is_refused(refusal):

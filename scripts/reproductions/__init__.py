@@ -19,7 +19,7 @@ ROWS = [
         "aim of this project", 89.8, 92.0, "nats", vae),
     Row("keras_clean", "convolutional, 26k weights (theirs: 28k): cross-entropy on MNIST",
         "Keras blog, Building Autoencoders", 0.0622, 0.0622, "nats", keras_clean),
-    Row("keras_noisy", "convolutional, 27k weights: from noise of sd 0.4, clipped to [0, 1]",
+    Row("keras_noisy", "convolutional, 28k weights: from noise of sd 0.4, clipped to [0, 1]",
         "Keras documentation, convolutional autoencoder", 0.0839, 0.0839, "nats", keras_noisy),
     Row("knn8", "kNN (k = 7) on MNIST codes of size 8: accuracy",
         "aim of this project; PCA 89.9", 92.0, 92.0, "%", knn("mnist", 8), lower=False),

@@ -49,11 +49,14 @@ class Keras(Convolutional):
         return found.mean((1, 2, 3))
 
 
-def _keras(name: str, channels: list[int], noise: float, epochs: int, run: Run) -> float:
+def _keras(
+    name: str, channels: list[int], noise: float, epochs: int, run: Run, stem: int = 0
+) -> float:
     """Return the cross-entropy of a convolutional autoencoder on test images."""
     init_args = {
         "channels": channels,
         "projection": False,
+        "stem": stem,
         "loss": "bce",
         "noise_factor": noise,
         "learning_rate": 3e-3,
@@ -76,4 +79,4 @@ def keras_clean(run: Run) -> float:
 
 def keras_noisy(run: Run) -> float:
     """Reconstruct digits from clipped noise of standard deviation 0.4: it takes a wider view."""
-    return _keras("keras_noisy", [20, 28, 32], 0.4, 60, run)
+    return _keras("keras_noisy", [32, 32], 0.4, 40, run, stem=16)

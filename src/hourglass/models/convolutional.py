@@ -11,7 +11,8 @@ class Convolutional(LitAutoencoder):
     """Encode with strided convolutions, decode with transposed ones (Masci et al. 2011).
 
     Images take 2-D convolutions, vectors 1-D ones along the features. Without `projection` the code
-    is the last feature map itself, and `latent_dim` is not used.
+    is the last feature map itself, and `latent_dim` is not used. `stem` channels at full size stand
+    at either end.
     """
 
     def __init__(
@@ -21,6 +22,7 @@ class Convolutional(LitAutoencoder):
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
         projection: bool = True,
+        stem: int = 0,
         **training: Any,
     ) -> None:
         network = networks.Convolutional(
@@ -29,6 +31,7 @@ class Convolutional(LitAutoencoder):
             channels,
             activation,
             projection=projection,
+            stem=stem,
             bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, **training)

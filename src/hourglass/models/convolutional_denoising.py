@@ -21,6 +21,7 @@ class ConvolutionalDenoising(LitAutoencoder):
         channels: Sequence[int] = (16, 32),
         activation: networks.Activation = "relu",
         projection: bool = True,
+        stem: int = 0,
         noise_factor: float = 0.5,
         masking: float = 0.0,
         **training: Any,
@@ -31,6 +32,7 @@ class ConvolutionalDenoising(LitAutoencoder):
             channels,
             activation,
             projection=projection,
+            stem=stem,
             bounded=networks.is_image(sample_shape),
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

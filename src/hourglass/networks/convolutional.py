@@ -16,6 +16,8 @@ class Convolutional(Network):
     Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D ones over one channel; the
     decoder mirrors the encoder with transposed convolutions that restore odd sides exactly. Without
     `projection` the code is the last feature map itself, flattened, whatever `latent_dim` says.
+    `stem` channels at full size, 0 for none, stand before the first stride and after the last: a
+    pixel of the output then depends on all of its neighbours, not on those of its own parity.
     """
 
     def __init__(
@@ -26,8 +28,11 @@ class Convolutional(Network):
         activation: Activation = "relu",
         code_activation: Activation = "identity",
         projection: bool = True,
+        stem: int = 0,
         bounded: bool = False,
     ) -> None:
+        if stem < 0:
+            raise Refusal(f"stem is {stem}, but must be 0 or more.")
         if not channels:
             raise Refusal("channels is empty, but a convolutional network needs at least one.")
         image = tuple(sample_shape) if is_image(sample_shape) else (1, *sample_shape)
@@ -43,11 +48,14 @@ class Convolutional(Network):
             activation=activation,
             code_activation=code_activation,
             projection=projection,
+            stem=stem,
             bounded=bounded,
         )
+        ends = [stem or image[0], *channels]
         self.encoder = nn.Sequential(
             nn.Unflatten(1, image) if image != self.sample_shape else nn.Identity(),
-            *_down([image[0], *channels], len(image) - 1, activation),
+            *(_full_size(image[0], stem, sides[0], activation) if stem else ()),
+            *_down(ends, len(image) - 1, activation),
             nn.Flatten(),
             nn.Linear(size, latent_dim) if projection else nn.Identity(),
             ACTIVATIONS[code_activation](),
@@ -55,9 +63,18 @@ class Convolutional(Network):
         self.decoder = nn.Sequential(
             nn.Linear(latent_dim, size) if projection else nn.Identity(),
             nn.Unflatten(1, deepest),
-            *_up([*channels[::-1], image[0]], sides[::-1], activation),
+            *_up(ends[::-1], sides[::-1], activation),
+            *(_full_size(stem, image[0], sides[0], activation)[::-1] if stem else ()),
             nn.Flatten() if image != self.sample_shape else nn.Identity(),
         )
+
+
+def _full_size(
+    inputs: int, outputs: int, sides: tuple[int, ...], activation: Activation
+) -> list[nn.Module]:
+    """Return a convolution that keeps the sides, and an activation."""
+    convolution = nn.Conv1d if len(sides) == 1 else nn.Conv2d
+    return [convolution(inputs, outputs, 3, 1, 1), ACTIVATIONS[activation]()]
 
 
 def _down(channels: Sequence[int], dimensions: int, activation: Activation) -> list[nn.Module]:
