@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hourglass.configuration import Yaml, arguments, construct, import_class, read, resolve
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.settings import CellSettings, resolve_cell
+from hourglass.settings import CellSettings, params, resolve_cell
+from hourglass.stages.calibrate_threshold import make_scorer
 from hourglass.tracking.recorder import Recorder, settings_params
 from hourglass.workspace import CONFIGS, Cell, root
 
@@ -31,10 +32,10 @@ class Range:
 def tune(data: str, model: str, trials: int = 20) -> None:
     """Search the settings in configs/tune.yaml for the best detector of one cell.
 
-    The objective is the AUROC on the tuning split, which holds labelled anomalies: the
-    reconstruction error cannot choose a bottleneck, as a wider one always reconstructs better. The
-    test split is not read. A study goes on where it was stopped, in ./optuna.db or
-    HOURGLASS_OPTUNA_STORAGE.
+    The objective is the AUROC of the `score` in params.yaml on the tuning split, which holds
+    labelled anomalies: the reconstruction error cannot choose a bottleneck, as a wider one always
+    reconstructs better. The test split is not read. A study goes on where it was stopped, in
+    ./optuna.db or HOURGLASS_OPTUNA_STORAGE; another score is another study.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -52,10 +53,11 @@ def tune(data: str, model: str, trials: int = 20) -> None:
     # On one device: processes that Lightning starts would each run a study of their own.
     alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     settings = dataclasses.replace(settings, trainer=alone)
-    space = _space(settings)
+    space, score = _space(settings), make_scorer(params().score).name
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=cell.name,
+        # Another score is another objective: its trials cannot be compared with these.
+        study_name=cell.name if score == "own" else f"{cell.name}-{score}",
         storage=os.environ.get("HOURGLASS_OPTUNA_STORAGE") or f"sqlite:///{root()}/optuna.db",
         load_if_exists=True,
         direction="maximize",
@@ -125,7 +127,7 @@ def _objective(settings: CellSettings, prepared: Prepared) -> float:
     """Train with the given settings and return the AUROC on the tuning split."""
     from hourglass import metrics
     from hourglass.data.datamodule import DataModule
-    from hourglass.detection.scoring import scores
+    from hourglass.detection.scoring import Scoring
     from hourglass.training import fitting
 
     module = fitting.make_module(settings)
@@ -135,8 +137,9 @@ def _objective(settings: CellSettings, prepared: Prepared) -> float:
         fitting.pretrain(settings, Path(folder), None, module, data)
         fitting.fit(trainer, history, module, data)
     tuning = prepared.split("tuning")
-    found = scores(module.network.eval(), tuning.x, prepared.scaling)
-    return metrics.detection(found, tuning.anomaly)["AUROC"]
+    normal, scorer = prepared.split("train").x, make_scorer(params().score)
+    scoring = Scoring.fit(module.network.eval(), prepared.scaling, scorer, normal)
+    return metrics.detection(scoring(tuning.x), tuning.anomaly, intervals=False)["AUROC"]
 
 
 def _print(study: "optuna.Study") -> None:

@@ -309,12 +309,14 @@ def test_every_sample_outside_of_train_has_one_score(grid, cell, scores):
 
 @every_cell
 def test_no_score_of_a_sample_depends_on_the_others(grid, cell, folder, test_scores):
-    from hourglass.detection.scoring import scores
+    from hourglass.detection.scoring import Scoring
+    from hourglass.scorers import OwnScore
     from hourglass.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     network = load(folder)
-    alone = scores(network, prepared.split("test").x[:1], prepared.scaling)
+    scoring = Scoring(network, prepared.scaling, OwnScore(), {})
+    alone = scoring(prepared.split("test").x[:1])
     assert alone[0] == pytest.approx(test_scores.score.iloc[0], rel=1e-5)
 
 

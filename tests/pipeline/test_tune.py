@@ -17,11 +17,9 @@ def study(stage_folder, monkeypatch):
     set_yaml(stage_folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     prepare("digits")
 
-    def run(trials: int) -> optuna.Study:
+    def run(trials: int, name: str = "digits-denoising") -> optuna.Study:
         tune("digits", "denoising", trials)
-        return optuna.load_study(
-            study_name="digits-denoising", storage=f"sqlite:///{stage_folder}/optuna.db"
-        )
+        return optuna.load_study(study_name=name, storage=f"sqlite:///{stage_folder}/optuna.db")
 
     return run
 
@@ -37,3 +35,11 @@ def test_a_trial_is_trained_on_one_device_whatever_the_trainer_is(study, stage_f
     set_yaml(stage_folder / "configs/trainer/cpu.yaml", "devices", value=2)
     (trial,) = study(1).trials
     assert 0 <= trial.value <= 1
+
+
+def test_another_score_is_another_study(study, stage_folder):
+    (own,) = study(1).trials
+    rapp = {"class_path": "hourglass.scorers.RaPP"}
+    set_yaml(stage_folder / "params.yaml", "score", value=rapp)
+    (other,) = study(1, "digits-denoising-rapp").trials
+    assert other.value != own.value

@@ -71,11 +71,6 @@ def finite(scores: np.ndarray, first: int = 0) -> np.ndarray:
     return scores
 
 
-def scores(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return the network's own score of each unscaled sample: (N, *S) -> (N,) float64."""
-    return Scoring(network, scaling, OwnScore(), {})(x)
-
-
 def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
     return apply(network, network.error, x, scaling).astype(np.float64)

@@ -22,6 +22,7 @@ from hourglass.workspace import CONFIGS, Cell
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
+    from hourglass.scorers import Scorer
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
@@ -58,6 +59,14 @@ def make_calibrator(config: dict[str, Any]) -> Calibrator:
     return build(config, Calibrator, "params.yaml, calibration")
 
 
+def make_scorer(config: dict[str, Any]) -> "Scorer":
+    """Return the scorer that `score` in params.yaml asks for."""
+    from hourglass.scorers import Scorer  # which imports torch
+
+    scorer: Scorer = build(config, Scorer, "params.yaml, score")
+    return scorer
+
+
 def compared() -> dict[str, Calibrator]:
     """Return the calibrators that configs/calibrators.yaml names."""
     path = CONFIGS / "calibrators.yaml"
@@ -90,11 +99,10 @@ def _calibrate(
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scoring import Scoring
-    from hourglass.scorers import Scorer
     from hourglass.weights import load
 
     network, scaling = load(cell.folder), prepared.scaling
-    scorer = build(params().score, Scorer, "params.yaml, score")
+    scorer = make_scorer(params().score)
     scoring = Scoring.fit(network, scaling, scorer, prepared.split("train").x)
     scores = cache(lambda name: scoring(prepared.split(name).x))
     calibrated = calibration_of(prepared, scores)
