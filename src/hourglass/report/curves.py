@@ -15,6 +15,7 @@ from hourglass.report.svg import ANOMALY, INK, NORMAL, inline
 from hourglass.workspace import Cell
 
 BARS = 40
+FAR = 6  # times as high: on a logarithmic axis, less might hold one tick or none
 TICKS = (0, 0.5, 1)  # of a share; few, for each takes a millisecond
 DOT = (0.03, 0.042)  # width and height, a circle in axes of this shape
 PIXELS = 400  # along an axis; points that are closer together are one
@@ -72,17 +73,16 @@ def _histogram(scores: Scores) -> Curve:
 
 
 def _edges(axes: Axes, values: np.ndarray) -> np.ndarray:
-    """Return the edges of bars, on a logarithmic axis where all values are positive."""
+    """Return the edges of bars, on a logarithmic axis where positive values are far apart."""
     low, high = float(values.min()), float(values.max())
-    if low <= 0:
+    if low <= 0 or high < FAR * low:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         return np.linspace(low, max(high, low + 1e-9), BARS + 1)
     axes.set_xscale("log")
-    wide = high > 30 * low
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 30 * low else (1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
-    return np.geomspace(low, max(high, low * 1.01), BARS + 1)
+    return np.geomspace(low, high, BARS + 1)
 
 
 def _roc(cell: Cell, metrics: dict[str, float]) -> Curve:
