@@ -158,16 +158,12 @@ class Record:
 
         The files take the place of those from before; another grid has another run.
         """
-        from mlflow.entities import RunTag
-
         given = {"data": ", ".join(sorted(data)), "models": ", ".join(sorted(models))}
         grid = " x ".join(given.values())
-        runs = self._search(REPORT, grid)
-        found = runs[0] if runs else self._create("report", {REPORT: grid})
-        self.run_id = found.info.run_id
-        self.client.update_run(self.run_id, status="RUNNING")
-        tags = [RunTag(key, value) for key, value in environment.tags().items()]
-        self.client.log_batch(self.run_id, tags=tags)
+        found = self._search(REPORT, grid) or [self._create("report", {REPORT: grid})]
+        self.run_id = found[0].info.run_id
+        for key, value in environment.tags().items():
+            self.client.set_tag(self.run_id, key, value)
         self.add(given)
         self.files(paths)
 
