@@ -62,7 +62,7 @@ tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoi
 	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS)
 
 clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
-	rm -rf data/prepared runs checkpoints reports/leaderboard.* dvc_plots
+	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/index.html dvc_plots
 
 distclean: clean ## remove the environment and the record in MLflow as well
 	rm -rf .venv mlflow.db mlruns/[0-9]*

@@ -20,6 +20,7 @@ TRAINED = (
     "run_id",
 )
 LEADERBOARD = Path("reports/leaderboard.csv")
+PAGE = Path("reports/index.html")
 
 
 def root() -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspaces import FakeRecorder, Project, copy_repository, set_up, working_in
+from .workspaces import RECORDED, FakeRecorder, Project, copy_repository, set_up, working_in
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,6 @@ def stage_folder(tmp_path):
 def recorder(monkeypatch) -> FakeRecorder:
     """Give what the stages of this process record, in memory."""
     fake = FakeRecorder()
-    for stage in ("train", "calibrate_threshold", "evaluate"):
+    for stage in RECORDED:
         monkeypatch.setattr(f"hourglass.stages.{stage}.Recorder", fake)
     return fake

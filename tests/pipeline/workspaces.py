@@ -26,6 +26,7 @@ EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
+RECORDED = ("train", "calibrate_threshold", "evaluate", "compare")  # stages, in MLflow
 PATIENT = 600  # seconds after which a process hangs, on however busy a machine
 
 
@@ -260,7 +261,7 @@ def working_in(folder: Path, recorder: Callable[[], Any] | None = None) -> Itera
         for name in ("HOURGLASS_DATA", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(folder)
-        for stage in ("train", "calibrate_threshold", "evaluate") if recorder else ():
+        for stage in RECORDED if recorder else ():
             patch.setattr(f"hourglass.stages.{stage}.Recorder", recorder)
         torch.set_num_threads(1)
         try:

@@ -1,4 +1,4 @@
-"""Stage `compare`: the metrics of all cells -> the leaderboard, with the baselines beside them."""
+"""Stage `compare`: what all cells found -> the leaderboard, with baselines, and the page of it."""
 
 import json
 from dataclasses import asdict
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hourglass.calibration import Calibrator
 from hourglass.data.packed import Prepared
 from hourglass.detection.threshold import Threshold
-from hourglass.files import whole_file, write_text
-from hourglass.settings import params
+from hourglass.files import whole_files, write_text
+from hourglass.settings import Params, params
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
-from hourglass.workspace import LEADERBOARD, Cell, need_baselines, prepared_folder
+from hourglass.tracking.recorder import Recorder
+from hourglass.workspace import LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,19 @@ variants. `AUROC_over_PCA` is a variant's AUROC less that of PCA with the same c
 best PCA where its code is wider than PCA's can be: an autoencoder earns its training above zero.
 
 """
+NEEDED = {  # of a cell's folder, by the stage that writes it
+    "evaluate": (
+        "metrics.json",
+        "scores.parquet",
+        "thresholds.csv",
+        "by_class.csv",
+        "mistakes.csv",
+        "roc.csv",
+        "precision_recall.csv",
+    ),
+    "calibrate-threshold": ("detector.json", "threshold.json"),
+    "train": ("network.json", "training.json"),
+}
 SHOWN = {
     "AUROC": "AUROC",
     "average_precision": "average precision",
@@ -44,19 +58,48 @@ PLAIN = [
 def compare() -> Path:
     """Put every cell of the grid into one table, with baselines on the same splits.
 
-    Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set.
+    Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set,
+    and reports/index.html: the same with every cell's figures, in one file that needs no network.
     """
+    config = params()
+    _need(config)
+    with Recorder() as recorder:
+        with whole_files(LEADERBOARD.parent) as folder:
+            _write(folder, _table(config), config.data)
+            recorder.ask("row")  # where the store does not answer, nothing is kept
+        files = [str(PAGE), str(LEADERBOARD)]
+        recorder.tell("report", data=config.data, models=config.models, paths=files)
+        recorder.ask("row")
+    return LEADERBOARD
+
+
+def _need(config: Params) -> None:
+    """Raise a Refusal where an earlier stage has not left its files, before any work is done."""
+    for data in config.data:
+        for model in config.models:
+            for stage, files in NEEDED.items():
+                for file in files:
+                    Cell(data, model).need(file, stage)
+        need_baselines(data)
+
+
+def _write(folder: Path, table: "pd.DataFrame", data: list[str]) -> None:
+    from hourglass.report.page import render
+
+    table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
+    markdown = folder / LEADERBOARD.with_suffix(".md").name
+    write_text(markdown, f"{INTRODUCTION}{markdown(table)}\n")
+    write_text(folder / PAGE.name, render(table, data))
+
+
+def _table(config: Params) -> "pd.DataFrame":
     import pandas as pd
 
-    config = params()
     calibrator = make_calibrator(config.calibration)
     table = pd.concat([_rows(data, config.models, calibrator) for data in config.data])
     if "AUROC" in table:
         table = table.sort_values(["data", "AUROC"], ascending=[True, False], kind="stable")
-    with whole_file(LEADERBOARD) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    write_text(LEADERBOARD.with_suffix(".md"), f"{INTRODUCTION}{markdown(table)}\n")
-    return LEADERBOARD
+    return table
 
 
 def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame":
@@ -74,13 +117,11 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 
 
 def _cell_row(cell: Cell) -> dict[str, Any]:
-    metrics = json.loads(cell.need("metrics.json", "evaluate").read_text(encoding="utf-8"))
-    network = json.loads(cell.need("network.json", "train").read_text(encoding="utf-8"))
-    training = json.loads(cell.need("training.json", "train").read_text(encoding="utf-8"))
-    detector = json.loads(
-        cell.need("detector.json", "calibrate-threshold").read_text(encoding="utf-8")
+    metrics, network, training, detector = (
+        json.loads((cell / name).read_text(encoding="utf-8"))
+        for name in ("metrics.json", "network.json", "training.json", "detector.json")
     )
-    threshold = asdict(Threshold.read(cell.need("threshold.json", "calibrate-threshold")))
+    threshold = asdict(Threshold.read(cell / "threshold.json"))
     size = network["init_args"]["latent_dim"]
     row = _row(cell.data, cell.model, False, size, threshold, metrics)
     score = detector["score"]["class_path"].rpartition(".")[2]

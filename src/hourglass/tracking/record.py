@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hourglass.tracking import environment
+from hourglass.tracking import environment, system
 from hourglass.tracking.curves import Curves
 from hourglass.tracking.store import connect
 
 FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
 TOKEN = "hourglass.training"  # tag: the training itself, known before its run is
+REPORT = "hourglass.report"  # tag: the grid whose comparison this run holds
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 
 
@@ -47,7 +48,7 @@ class Record:
             self.curves.learn(runs[0])
         else:
             self._open(name, {TOKEN: token}, params, dataset)
-        self._start_monitor(resume=bool(runs))
+        self.monitor = system.start(self.run_id, self.client.tracking_uri, resume=bool(runs))
 
     def resume(
         self,
@@ -113,17 +114,6 @@ class Record:
         tags = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(self.run_id, [DatasetInput(entity, tags)])
 
-    def _start_monitor(self, resume: bool) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self.monitor = SystemMetricsMonitor(
-            self.run_id,
-            sampling_interval=2,
-            resume_logging=resume,
-            tracking_uri=self.client.tracking_uri,
-        )
-        self.monitor.start()
-
     def row(self) -> str:
         """Return the id of the run."""
         return self.run_id
@@ -163,6 +153,20 @@ class Record:
         if not any(self.client.get_logged_model(each).status == "READY" for each in logged):
             model.log(self.run_id, Path(folder), card, Path(example))
 
+    def report(self, data: list[str], models: list[str], paths: list[str]) -> None:
+        """Keep the comparison of a grid in a run of its own, which its tag finds again.
+
+        The files take the place of those from before; another grid has another run.
+        """
+        given = {"data": ", ".join(sorted(data)), "models": ", ".join(sorted(models))}
+        grid = " x ".join(given.values())
+        found = self._search(REPORT, grid) or [self._create("report", {REPORT: grid})]
+        self.run_id = found[0].info.run_id
+        for key, value in environment.tags().items():
+            self.client.set_tag(self.run_id, key, value)
+        self.add(given)
+        self.files(paths)
+
     def trial(
         self,
         study: str,
@@ -187,11 +191,7 @@ class Record:
         """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""
         self.curves.flush(self.run_id)
         if self.monitor:
-            self.monitor.finish()
-            # However short the training was, it is measured once.
-            self.monitor.collect_metrics()
-            self.monitor.publish_metrics(self.monitor.aggregate_metrics())
-            self.monitor.mlflow_logger.flush()
+            system.finish(self.monitor)
         if self.run_id:
             status = "FINISHED" if self.end_time else status
             self.client.set_terminated(self.run_id, status, self.end_time)

@@ -21,7 +21,7 @@ from hourglass.workspace import Cell, root
 
 
 class Recorder:
-    """Keep the record of one cell; a context manager around a stage's work.
+    """Keep the record of one cell, or of a grid; a context manager around a stage's work.
 
     Leaving it by an exception marks the run as failed. A process that is killed leaves the run as
     running, to be taken up again.

@@ -1,0 +1,64 @@
+"""The elements of a page, as the standard library's parser finds them."""
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+VOID = {"meta", "br", "img", "input", "wbr"}
+
+
+class Node:
+    """Hold one element of a page: its tag, its attributes, and in order its text and elements."""
+
+    def __init__(self, tag: str, attributes: dict[str, str]) -> None:
+        self.tag, self.attributes = tag, attributes
+        self.content: list[Node | str] = []
+
+    @property
+    def children(self) -> list["Node"]:
+        return [each for each in self.content if isinstance(each, Node)]
+
+    @property
+    def text(self) -> str:
+        """Return the text in it, spaces in a row as one."""
+        parts = (each.text if isinstance(each, Node) else each for each in self.content)
+        return " ".join(" ".join(parts).split())
+
+    def all(self, *tags: str) -> Iterator["Node"]:
+        """Yield the elements below of these tags, of any where none is given, in order."""
+        for child in self.children:
+            if not tags or child.tag in tags:
+                yield child
+            yield from child.all(*tags)
+
+    def by_id(self, name: str) -> "Node":
+        (found,) = (each for each in self.all() if each.attributes.get("id") == name)
+        return found
+
+
+class _Builder(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [Node("", {})]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(self.open[-1].children[-1])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        node = Node(tag, {key: value or "" for key, value in attrs})
+        self.open[-1].content.append(node)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].content.append(data)
+
+
+def parse(page: str) -> Node:
+    """Return the root of a page, every element of which must be closed."""
+    builder = _Builder()
+    builder.feed(page)
+    (root,) = builder.open
+    return root
