@@ -186,9 +186,9 @@ def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
     halves = normal(400)[::2], normal(400)[1::2]
     total = np.zeros(50)
     for part in (OwnScore(), Mahalanobis()):
-        own = Scoring.fit(network, PLAIN, part, halves[0])
-        logs = np.log(own(halves[1]))
-        total += (np.log(own(normal(50, 1))) - logs.mean()) / logs.std()
+        half, whole = (Scoring.fit(network, PLAIN, part, x) for x in (halves[0], normal(400)))
+        logs = np.log(half(halves[1]))
+        total += (np.log(whole(normal(50, 1))) - logs.mean()) / logs.std()
     assert np.argsort(found).tolist() == np.argsort(total).tolist()
 
 

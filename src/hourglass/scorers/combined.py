@@ -14,9 +14,10 @@ TINY = float(np.finfo(np.float32).tiny)  # below it a logarithm would be minus i
 class Combined(Scorer):
     """Average the logarithms of several scores, in standard deviations from normal samples' mean.
 
-    That makes scores of any unit and spread comparable. One half of the normal samples is for the
-    parts, the other, which they have not seen, for mean and standard deviation. The average goes
-    through log(1 + exp(.)), which keeps the order, so that no score is negative.
+    That makes scores of any unit and spread comparable. Mean and standard deviation are those of
+    every second normal sample under parts that have learnt from the others; in the end the parts
+    learn from all. The average goes through log(1 + exp(.)), which keeps the order, so that no
+    score is negative.
 
     Raises a Refusal without at least two `parts`.
     """
@@ -36,13 +37,12 @@ class Combined(Scorer):
 
     def fit(self, seen: np.ndarray) -> State:
         """Return the states of the parts, and mean and standard deviation of their log-scores."""
-        first, second = self._split(seen[::2]), self._split(seen[1::2])
+        first, second, every = (self._split(part) for part in (seen[::2], seen[1::2], seen))
         state: State = {}
         logs = []
         for i, part in enumerate(self.parts):
-            own = part.fit(first[i])
-            logs.append(_log(part.scores(own)(second[i])))
-            state |= {f"{i}.{key}": value for key, value in own.items()}
+            logs.append(_log(part.scores(part.fit(first[i]))(second[i])))
+            state |= {f"{i}.{key}": value for key, value in part.fit(every[i]).items()}
         return state | {"mean": np.mean(logs, 1), "sd": np.maximum(np.std(logs, 1), 1e-6)}
 
     def scores(self, state: State) -> Scores:

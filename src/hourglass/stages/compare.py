@@ -87,8 +87,8 @@ def _write(folder: Path, table: "pd.DataFrame", data: list[str]) -> None:
     from hourglass.report.page import render
 
     table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
-    markdown = folder / LEADERBOARD.with_suffix(".md").name
-    write_text(markdown, f"{INTRODUCTION}{markdown(table)}\n")
+    page = folder / LEADERBOARD.with_suffix(".md").name
+    write_text(page, f"{INTRODUCTION}{markdown(table)}\n")
     write_text(folder / PAGE.name, render(table, data))
 
 
