@@ -60,10 +60,16 @@ def test_precision_at_100_is_left_out_for_fewer_samples():
     assert "precision_at_100" in metrics.detection(*draw(0, 100))
 
 
+def test_the_false_alarms_of_few_anomalies_have_no_interval():
+    found = metrics.detection(*draw(0, 396))
+    assert "AUROC_low" in found
+    assert "FPR_at_95_recall_low" not in found
+
+
 @pytest.mark.parametrize("name", RANKED)
 def test_an_interval_holds_its_value_and_narrows_with_more_samples(name):
     widths = []
-    for n in (200, 5000):
+    for n in (400, 10_000):
         found = metrics.detection(*draw(0, n))
         assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
         widths.append(found[f"{name}_high"] - found[f"{name}_low"])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile, largest
 from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scoring import Scoring
-from hourglass.files import write_json
+from hourglass.files import sha256, write_json
 from hourglass.networks import Dense
 from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
 from hourglass.weights import describe
@@ -56,7 +57,7 @@ def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
         "scaling": scaling.to_dict(),
     }
     profile = Profile.fit(network, scaling, normal)
-    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores))
+    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores), "")
 
 
 @pytest.mark.parametrize("feature", range(FEATURES - 1))
@@ -116,9 +117,17 @@ def saved(one: Detector, folder: Path) -> Path:
     network = one.scoring.network
     write_json(folder / "network.json", describe(network))
     save_file(network.state_dict(), folder / "weights.safetensors")
-    one.write(folder)
+    replace(one, weights=sha256(folder / "weights.safetensors")).write(folder)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
+
+
+def test_a_calibration_of_other_weights_is_refused(network, tmp_path, refusal):
+    from safetensors.torch import save_file
+
+    folder, weights = saved(detector(network), tmp_path), network.state_dict()
+    save_file({key: 2 * value for key, value in weights.items()}, folder / "weights.safetensors")
+    assert "trained again" in refusal(Detector.load, folder)
 
 
 @pytest.mark.parametrize("file", ["detector.json", "reference.safetensors", "threshold.json"])

@@ -214,3 +214,15 @@ def test_a_score_that_is_not_finite_is_refused(network, refusal):
     x = normal(5)
     x[3, 2] = np.nan
     assert "sample 3 is nan" in refusal(fitted("own", network), x)
+
+
+def test_some_repeated_samples_do_not_decide_a_combination(network):
+    """Among neighbours a repeated sample has distance 0, whose logarithm could outweigh all else."""
+    x = normal(400)
+    x[:16] = x[400 - 16 :]
+    plain, repeated = (
+        Scoring.fit(network, PLAIN, Combined([OwnScore(), Neighbors(1)]), each)
+        for each in (normal(400), x)
+    )
+    ratio = repeated.state["sd"][1] / plain.state["sd"][1]
+    assert ratio < 3

@@ -88,7 +88,7 @@ def _pictures(groups: list[Group]) -> Figure:
     size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
     figure = Figure(figsize=size, layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
-        axes.set_title(group.title, fontsize=11, loc="left", pad=18)
+        axes.set_title(_literal(group.title), fontsize=11, loc="left", pad=18)
         rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
         for row, (name, images) in enumerate(rows.items()):
             top = row * (height + gap)
@@ -121,7 +121,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
     figure = Figure(figsize=(2.6 * columns, 1.9 * len(groups) + 0.3), layout="constrained")
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(group.title, fontsize=11, x=0.01, ha="left")
+        band.suptitle(_literal(group.title), fontsize=11, x=0.01, ha="left")
         grid = band.subplots(1, columns, squeeze=False)[0]
         for axes in grid[len(group.x) :]:
             axes.axis("off")
@@ -171,7 +171,7 @@ def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     places = np.arange(len(feature_names))
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(group.title, fontsize=11, x=0.01, ha="left")
+        band.suptitle(_literal(group.title), fontsize=11, x=0.01, ha="left")
         grid = band.subplots(1, columns, squeeze=False, sharey=True)[0]
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # thirty ticks each, which take as long as all else

@@ -25,7 +25,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces `path` once the block succeeds."""
-    with _scratch(path.with_name(f".{path.name}.writing")) as temporary:
+    with scratch_folder(path.with_name(f".{path.name}.writing")) as temporary:
         yield temporary
         if path.exists():
             shutil.rmtree(path)
@@ -35,7 +35,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder whose content moves into `folder` once the block succeeds."""
-    with _scratch(folder / ".writing") as temporary:
+    with scratch_folder(folder / ".writing") as temporary:
         yield temporary
         # As they were written: the last one tells that all are there.
         for each in sorted(temporary.iterdir(), key=lambda each: each.stat().st_mtime_ns):
@@ -46,7 +46,7 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder of a fixed name: what a killed process left is taken away."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,12 +1,12 @@
 """The verb `score`: a trained, calibrated cell and a file of new samples -> a table of alarms."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hourglass.errors import Refusal
+from hourglass.files import scratch_folder
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
@@ -46,12 +46,15 @@ def score(
         top: alarm for that many samples with the highest scores, not by the threshold
         false_discovery_rate: alarm so that this share of the alarms is false on average, by
             Benjamini and Hochberg, not by the threshold
-        missing: refuse a table with an empty or infinite feature, or skip such a row: no score
+        missing: refuse a table with an empty, infinite or huge feature, or skip such rows, which
+            get no score
         resize: resize images of another size
         heat_maps: of how many images to draw what is unusual
 
     """
     path = out or Path(f"{file.stem}-scores.csv")
+    if path.resolve() == file.resolve():
+        raise Refusal(f"out is {path}, the file to be scored; name another file to write.")
     _check(path, top, false_discovery_rate, heat_maps)
     cell = Cell(data, model)
     cell.need_training()
@@ -62,9 +65,8 @@ def score(
     from hourglass.streams.output import verdict, write
 
     detector = Detector.load(cell.folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".scoring-") as folder:
-        judged = Judged(detector, Path(folder, "kept.arrow"))
+    with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
+        judged = Judged(detector, folder / "kept.arrow")
         highest = _highest(heat_maps) if not detector.feature_names else None
         _read(file, detector, judged, highest, id, missing, resize)
         said = verdict(detector, judged.scores, top, false_discovery_rate)
@@ -109,9 +111,9 @@ def _read(
 
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
         for portion in ahead(portions(file, detector, id, resize)):
-            if missing == "refuse":
-                _need_complete(portion, file, detector.feature_names)
             scores = judged.add(portion)
+            if missing == "refuse":
+                _need_scores(scores, portion, file, detector.feature_names)
             if highest is not None:
                 highest.add(portion, scores)
             progress.update(len(scores))
@@ -120,16 +122,17 @@ def _read(
         raise Refusal(f"{file} holds no samples.")
 
 
-def _need_complete(portion: "Portion", file: Path, names: list[str]) -> None:
-    """Raise a Refusal that names the first feature without a value."""
-    if portion.complete.all():
+def _need_scores(scores: np.ndarray, portion: "Portion", file: Path, names: list[str]) -> None:
+    """Raise a Refusal that names the first sample without a score, and why it has none."""
+    if not np.isnan(scores).any():
         return
-    row = int(portion.complete.argmin())
-    feature = names[int(np.isfinite(portion.x[row]).argmin())]
-    raise Refusal(
-        f"{feature!r} of {file} is empty or not finite in row {portion.id[row]}; mend it, or add "
-        "--missing skip to leave such rows without a score."
-    )
+    row = int(np.isnan(scores).argmax())
+    if portion.complete[row]:
+        reason = f"row {portion.id[row]} of {file} holds values too large to be scored"
+    else:
+        feature = names[int(np.isfinite(portion.x[row]).argmin())]
+        reason = f"{feature!r} of {file} is empty or not finite in row {portion.id[row]}"
+    raise Refusal(f"{reason}; mend it, or add --missing skip to leave such rows without a score.")
 
 
 def _print(path: Path, said: "Verdict") -> None:

@@ -53,11 +53,11 @@ def tune(data: str, model: str, trials: int = 20) -> None:
     # On one device: processes that Lightning starts would each run a study of their own.
     alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     settings = dataclasses.replace(settings, trainer=alone)
-    space, score = _space(settings), make_scorer(params().score).name
+    space, scorer = _space(settings), make_scorer(params().score)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         # Another score is another objective: its trials cannot be compared with these.
-        study_name=cell.name if score == "own" else f"{cell.name}-{score}",
+        study_name=f"{cell.name}-{scorer}".removesuffix("-own"),
         storage=os.environ.get("HOURGLASS_OPTUNA_STORAGE") or f"sqlite:///{root()}/optuna.db",
         load_if_exists=True,
         direction="maximize",

@@ -136,6 +136,42 @@ def test_a_row_with_a_gap_is_skipped_where_asked_for(here, rows):
     assert kept["rank"].tolist() == others["rank"].tolist()
 
 
+def test_values_too_large_to_score_are_refused_or_skipped(here, rows, refusal):
+    huge = rows.copy()
+    huge.loc[3, "mean area"] = 1e36
+    file = written(huge, here / "new.csv")
+    sentence = refusal(lambda: score(*TABLE, file, here / "out.csv", id="name"))
+    assert huge.name[3] in sentence
+    found = read(score(*TABLE, file, here / "out.csv", missing="skip"))
+    assert found.score.isna().tolist() == [i == 3 for i in range(len(rows))]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_numbers_of_any_kind_are_read_as_in_training(here, rows, suffix):
+    whole = rows.copy()
+    whole["mean area"] = np.arange(len(rows)) % 2
+    odd = whole.assign(**{"mean area": whole["mean area"].astype(bool)})
+    if suffix == ".parquet":
+        odd["mean radius"] = odd["mean radius"].astype(str)
+        odd["mean texture"] = odd["mean texture"].astype("category")
+    one = read(score(*TABLE, written(whole, here / f"one{suffix}"), here / "out.csv"))
+    two = read(score(*TABLE, written(odd, here / f"two{suffix}"), here / "out.csv"))
+    np.testing.assert_allclose(two.score, one.score, rtol=1e-5)
+
+
+def test_a_feature_can_name_the_rows(here, rows):
+    file = written(rows, here / "new.csv")
+    found = read(score(*TABLE, file, here / "out.csv", id="mean radius"))
+    np.testing.assert_allclose(found.id, rows["mean radius"])
+
+
+def test_the_file_itself_is_not_overwritten(here, rows, refusal):
+    file = written(rows, here / "new.csv")
+    before = file.read_bytes()
+    assert "the file to be scored" in refusal(lambda: score(*TABLE, file, file))
+    assert file.read_bytes() == before
+
+
 def gap(frame: pd.DataFrame) -> pd.DataFrame:
     frame.loc[3, "mean area"] = np.nan
     return frame
@@ -223,7 +259,7 @@ def as_files(x: np.ndarray, folder: Path) -> Path:
     for i, image in enumerate(x):
         path = folder / "new" / f"{i % 2}" / f"{i:03}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[0]).save(path)
+        Image.fromarray(np.round(image[0] * (255 / 16)).astype(np.uint8)).save(path)
     return folder / "new"
 
 
@@ -235,6 +271,41 @@ def test_images_of_an_npz_file_have_the_scores_of_evaluate(cells, here, images, 
     whole = pd.read_parquet(cells / "runs/digits/convolutional/scores.parquet")
     np.testing.assert_allclose(found.score, whole[whole.split == "test"].score[:40], rtol=1e-5)
     assert found.id[0] == "new.npz/0"
+
+
+def test_an_array_in_any_order_of_memory_is_read(here, images):
+    one = read(score(*PICTURES, as_npz(images, here), here / "one.csv", heat_maps=0))
+    file = as_npz(np.asfortranarray(images), here)
+    two = read(score(*PICTURES, file, here / "two.csv", heat_maps=0))
+    np.testing.assert_allclose(two.score, one.score, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 0), (0, 8, 8)])
+def test_an_array_without_samples_is_refused(here, shape, refusal):
+    file = as_npz(np.zeros(shape, np.uint8), here)
+    assert "no samples" in refusal(score, *PICTURES, file, here / "out.csv")
+
+
+def test_a_damaged_array_is_refused(here, images, refusal):
+    file = as_npz(images, here)
+    content = bytearray(file.read_bytes())
+    content[200:260] = bytes(60)
+    file.write_bytes(content)
+    assert "cannot be read" in refusal(score, *PICTURES, file, here / "out.csv")
+
+
+def test_any_name_can_be_drawn(here, images):
+    Image.fromarray(images[0, 0]).save(here / "p_$1^^2$.png")
+    (path,) = read(score(*PICTURES, here / "p_$1^^2$.png", here / "out.csv")).heat_map
+    with Image.open(path) as image:
+        assert image.width > 50
+
+
+def test_heat_maps_of_another_table_do_not_stay(here, images):
+    file = as_npz(images, here)
+    score(*PICTURES, file, here / "out.csv", heat_maps=2)
+    score(*PICTURES, file, here / "out.csv", heat_maps=0)
+    assert not (here / "out.heat_maps").exists()
 
 
 def test_images_of_a_folder_have_the_scores_of_an_npz_file(here, images):

@@ -41,5 +41,5 @@ def test_another_score_is_another_study(study, stage_folder):
     (own,) = study(1).trials
     rapp = {"class_path": "hourglass.scorers.RaPP"}
     set_yaml(stage_folder / "params.yaml", "score", value=rapp)
-    (other,) = study(1, "digits-denoising-rapp").trials
+    (other,) = study(1, "digits-denoising-rapp (whiten False)").trials
     assert other.value != own.value

@@ -14,10 +14,10 @@ from torch import Tensor
 from hourglass.calibration.conformal import p_values
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
-from hourglass.detection.scoring import Scoring, apply, finite
+from hourglass.detection.scoring import Scoring, batches, on_device
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal, one_line
-from hourglass.files import whole_file, write_json
+from hourglass.files import sha256, whole_file, write_json
 from hourglass.scorers import Scorer
 from hourglass.scorers.view import View
 from hourglass.weights import UNUSABLE, load
@@ -42,6 +42,7 @@ class Detector:
     profile: Profile
     calibration: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
+    weights: str  # SHA-256 of the weights that all this was calibrated for
 
     @property
     def feature_names(self) -> list[str]:
@@ -57,18 +58,22 @@ class Detector:
         """Return scores, (N,), and the contributions of features or pixels, (N, F) float32.
 
         A contribution is in standard deviations of that element's squared error on normal
-        calibration samples. The network sees each sample once. Raises a Refusal for a score that is
-        not finite.
+        calibration samples. The network sees each sample once. A score may be infinite or NaN where
+        a sample's values are huge.
         """
-        scorer = self.scoring.scorer
+        scorer, scores, contributions = self.scoring.scorer, [], []
+        score = scorer.scores(self.scoring.state)
 
         def seen(batch: Tensor) -> Tensor:
             view = View(self.scoring.network, batch)
             return torch.cat([self.profile.contributions(view), scorer.look(view)], 1)
 
-        found = apply(self.scoring.network, seen, x, self.scoring.scaling)
-        contributions, looks = np.split(found, [self.profile.mean.size], axis=1)
-        return finite(scorer.scores(self.scoring.state)(looks)), contributions
+        for batch in batches(x, self.scoring.scaling):
+            found = on_device(self.scoring.network, seen, batch)
+            unusual, looks = np.split(found, [self.profile.mean.size], axis=1)
+            contributions.append(unusual)
+            scores.append(score(looks))
+        return np.concatenate(scores), np.concatenate(contributions)
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return how unusual the error of each feature or pixel is: (N, *S) -> (N, *S) float32."""
@@ -89,14 +94,15 @@ class Detector:
         with whole_file(folder / "reference.safetensors") as temporary:
             save_file({key: np.ascontiguousarray(each) for key, each in arrays.items()}, temporary)
         inputs = {name: self.inputs[name] for name in INPUTS}
-        write_json(folder / "detector.json", {**inputs, "score": self.scoring.scorer.describe()})
+        own = {"score": self.scoring.scorer.describe(), "weights": self.weights}
+        write_json(folder / "detector.json", {**inputs, **own})
         self.threshold.write(folder / "threshold.json")
 
     @classmethod
     def load(cls, folder: Path) -> "Detector":
         """Return the detector in a folder; nothing that is loaded can run code.
 
-        Raises a Refusal where a file is missing or damaged.
+        Raises a Refusal where a file is missing or damaged, or was made for other weights.
         """
         network = load(folder)
         try:
@@ -107,14 +113,19 @@ class Detector:
             threshold = Threshold.read(folder / "threshold.json")
             calibration = arrays["calibration_scores"]
             scorer = Scorer.described(inputs["score"])
+            weights = inputs["weights"]
         except (*UNUSABLE, SafetensorError) as error:
             raise Refusal(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
             ) from None
+        if weights != sha256(folder / "weights.safetensors"):
+            raise Refusal(
+                f"{folder} was trained again since it was calibrated; calibrate it again."
+            )
         state = {
             key.removeprefix("scorer."): value
             for key, value in arrays.items()
             if key.startswith("scorer.")
         }
         scoring = Scoring(network, scaling, scorer, state)
-        return cls(inputs, scoring, profile, calibration, threshold)
+        return cls(inputs, scoring, profile, calibration, threshold, weights)

@@ -52,7 +52,7 @@ class Scoring:
         """
         score = self.scorer.scores(self.state)
         parts = [
-            score(_on_device(self.network, self._look, batch)) for batch in batches(x, self.scaling)
+            score(on_device(self.network, self._look, batch)) for batch in batches(x, self.scaling)
         ]
         return finite(np.concatenate(parts) if parts else np.zeros(0))
 
@@ -60,12 +60,12 @@ class Scoring:
         return self.scorer.look(View(self.network, x))
 
 
-def finite(scores: np.ndarray, first: int = 0) -> np.ndarray:
-    """Return scores that are all finite; else raise a Refusal that counts samples from `first`."""
+def finite(scores: np.ndarray) -> np.ndarray:
+    """Return scores that are all finite; else raise a Refusal."""
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise Refusal(
-            f"the score of sample {first + bad[0]} is {scores[bad[0]]}; its values or the "
+            f"the score of sample {bad[0]} is {scores[bad[0]]}; its values or the "
             "network's weights are not finite, so check the sample or train again."
         )
     return scores
@@ -102,10 +102,11 @@ def apply(
     network: Network, function: Callable[[Tensor], Tensor], x: np.ndarray, scaling: Scaling
 ) -> np.ndarray:
     """Return the function of every sample; one batch at a time is on the device."""
-    return np.concatenate([_on_device(network, function, each) for each in batches(x, scaling)])
+    return np.concatenate([on_device(network, function, each) for each in batches(x, scaling)])
 
 
-def _on_device(network: Network, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
+def on_device(network: Network, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
+    """Return a function of one batch, computed where the network is fastest."""
     device = best_device()
     network.to(device)
     with torch.inference_mode():

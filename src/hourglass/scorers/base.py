@@ -59,7 +59,12 @@ class Scorer(ABC):
     def params(self) -> dict[str, str]:
         """Return what tells one scorer from another, as MLflow params."""
         settings = {
-            key: ", ".join(each.name for each in value) if isinstance(value, list) else value
+            key: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             for key, value in vars(self).items()
         }
-        return {"score": self.name, **{f"score_{key}": str(settings[key]) for key in settings}}
+        return {"score": self.name, **{f"score_{key}": settings[key] for key in settings}}
+
+    def __str__(self) -> str:
+        """Return the name, and the settings where there are any."""
+        settings = ", ".join(f"{key} {value}" for key, value in vars(self).items())
+        return f"{self.name} ({settings})" if settings else self.name

@@ -8,7 +8,10 @@ from hourglass.errors import Refusal
 from hourglass.scorers.base import Scorer, Scores, State
 from hourglass.scorers.view import View
 
-TINY = float(np.finfo(np.float32).tiny)  # below it a logarithm would be minus infinity
+# Of a part's median score, added to it: a few samples whose score is 0, such as repeated ones among
+# neighbours, have no logarithm, and must not decide the standard deviation.
+FLOOR = 0.01
+TINY = float(np.finfo(np.float32).tiny)
 
 
 class Combined(Scorer):
@@ -39,11 +42,13 @@ class Combined(Scorer):
         """Return the states of the parts, and mean and standard deviation of their log-scores."""
         first, second, every = (self._split(part) for part in (seen[::2], seen[1::2], seen))
         state: State = {}
-        logs = []
+        held = []
         for i, part in enumerate(self.parts):
-            logs.append(_log(part.scores(part.fit(first[i]))(second[i])))
+            held.append(part.scores(part.fit(first[i]))(second[i]))
             state |= {f"{i}.{key}": value for key, value in part.fit(every[i]).items()}
-        return state | {"mean": np.mean(logs, 1), "sd": np.maximum(np.std(logs, 1), 1e-6)}
+        floor = np.maximum(FLOOR * np.median(held, 1), TINY)
+        logs = np.log(np.maximum(held, 0) + floor[:, None])
+        return state | {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
 
     def scores(self, state: State) -> Scores:
         """Return the softplus of the mean standardised log-score."""
@@ -51,7 +56,8 @@ class Combined(Scorer):
 
         def score(seen: np.ndarray) -> np.ndarray:
             looks = zip(functions, self._split(seen), strict=True)
-            logs = np.stack([_log(function(look)) for function, look in looks], 1)
+            found = np.stack([function(look) for function, look in looks], 1)
+            logs = np.log(np.maximum(found, 0) + state["floor"])
             return np.logaddexp(0, ((logs - state["mean"]) / state["sd"]).mean(1))
 
         return score
@@ -61,10 +67,6 @@ class Combined(Scorer):
         count = len(self.parts)
         widths = seen[0, :count].astype(int) if len(seen) else np.zeros(count, int)
         return np.split(seen[:, count:], np.cumsum(widths)[:-1], axis=1)
-
-
-def _log(scores: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(scores, TINY))
 
 
 def _own(state: State, i: int) -> State:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hourglass.errors import Refusal
 from hourglass.scorers.base import Scorer, Scores, State
 from hourglass.scorers.view import View
 
@@ -34,6 +35,8 @@ class RaPP(Scorer):
             return {}
         from sklearn.decomposition import PCA
 
+        if len(seen) < 3:
+            raise Refusal(f"whitening needs 3 normal samples, but there are {len(seen)}.")
         size = min(len(seen) - 1, seen.shape[1], MOST)
         solver = "covariance_eigh" if seen.shape[1] <= EXACT else "randomized"
         found = PCA(size, svd_solver=solver, random_state=0).fit(seen)

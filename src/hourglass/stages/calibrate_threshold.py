@@ -15,7 +15,7 @@ from hourglass.configuration import build, read
 from hourglass.data.packed import Prepared, Split
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
-from hourglass.files import write_json
+from hourglass.files import sha256, write_json
 from hourglass.settings import params
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import CONFIGS, Cell
@@ -107,8 +107,15 @@ def _calibrate(
     scores = cache(lambda name: scoring(prepared.split(name).x))
     calibrated = calibration_of(prepared, scores)
     profile = Profile.fit(network, scaling, prepared.split("calibration").x)
-    threshold = calibrated(calibrator)
-    return Detector(prepared.card, scoring, profile, scores("calibration"), threshold), calibrated
+    detector = Detector(
+        inputs=prepared.card,
+        scoring=scoring,
+        profile=profile,
+        calibration=scores("calibration"),
+        threshold=calibrated(calibrator),
+        weights=sha256(cell / "weights.safetensors"),
+    )
+    return detector, calibrated
 
 
 def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) -> dict[str, Any]:

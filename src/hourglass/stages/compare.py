@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hourglass.calibration import Calibrator
 from hourglass.data.packed import Prepared
 from hourglass.detection.threshold import Threshold
@@ -161,10 +163,10 @@ def markdown(table: "pd.DataFrame") -> str:
     shown = pd.DataFrame({"data": table["data"]})
     italic = "*" + table["model"] + "*"
     shown["model"] = table["model"].where(~table["baseline"], italic)
-    shown["latent_dim"] = table["latent_dim"].astype("Int64")
+    shown["latent_dim"] = ["" if size != size else f"{size:.0f}" for size in table["latent_dim"]]
     for name, title in SHOWN.items():
         if name in table:
-            ends = [table[f"{name}_{end}"] for end in ("low", "high")]
+            ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
             shown[title] = list(map(_with_interval, table[name], *ends))
     for name in (name for name in PLAIN if name in table):
         shown[name] = [f"{value:.4f}" if value == value else "" for value in table[name]]
@@ -172,4 +174,5 @@ def markdown(table: "pd.DataFrame") -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{value:.4f} [{low:.3f}, {high:.3f}]" if value == value else ""
+    interval = f" [{low:.3f}, {high:.3f}]" if low == low else ""
+    return f"{value:.4f}{interval}" if value == value else ""

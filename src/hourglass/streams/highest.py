@@ -1,6 +1,7 @@
 """The images with the highest scores, and what is unusual about each as a heat map."""
 
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Highest:
         """Draw input, output and heat map of each into `folder`; return the files by number."""
         found: dict[int, str] = {}
         if not self.held:
+            shutil.rmtree(folder, ignore_errors=True)  # of another table of this name
             return found
         scoring = detector.scoring
         with whole_folder(folder) as temporary:

@@ -1,6 +1,7 @@
 """Stream images: an .npz file, one image, or a folder of them."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -36,7 +37,7 @@ def _read(path: Path) -> Iterator[np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
             yield from _pieces(file)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
         raise Refusal(
             f"{path} cannot be read ({one_line(error)}); write it with numpy.savez, the samples as "
             "an array named x."
@@ -49,8 +50,11 @@ def _pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0
     shape, column_major, dtype = read(file)
-    if column_major or dtype.hasobject or len(shape) < 2:
-        raise ValueError(f"x is an array of {dtype} of shape {shape}, not in row-major order")
+    if dtype.hasobject or len(shape) < 2 or 0 in shape[1:]:
+        raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
+    if column_major:  # a sample is spread over all of it
+        yield np.frombuffer(file.read(), dtype).reshape(shape, order="F")
+        return
     size = int(np.prod(shape[1:])) * dtype.itemsize
     for start in range(0, shape[0], max(1, BYTES // size)):
         count = min(max(1, BYTES // size), shape[0] - start)
@@ -83,20 +87,23 @@ def _images(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
     return np.ascontiguousarray(found)
 
 
-def of_files(path: Path, sample_shape: tuple[int, ...], resize: bool) -> Portions:
+def of_files(path: Path, detector: Detector, resize: bool) -> Portions:
     """Yield one image file, or all below a folder, by name; hidden ones are passed over.
 
-    They are read as grey or in colour, as the detector needs. Those of another size are refused, or
-    with `resize` resized.
+    They are read as grey or in colour, as the detector needs, and white, 255 in a file, becomes
+    what is white to the detector. Those of another size are refused, or with `resize` resized.
     """
+    shape, white = detector.sample_shape, float(detector.scoring.scaling.scale)
     root = path if path.is_dir() else path.parent
     files = [path] if path.is_file() else _below(path)
     if not files:
         raise Refusal(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
-    most = max(1, BYTES // int(np.prod(sample_shape)))
+    most = max(1, BYTES // int(np.prod(shape)))
     for start in range(0, len(files), most):
         chosen = files[start : start + most]
-        x = np.stack([_image(file, sample_shape, resize) for file in chosen])
+        x = np.stack([_image(file, shape, resize) for file in chosen])
+        if white != 255:
+            x = np.round(x * (white / 255)).astype(np.uint8)
         names = pa.array([file.relative_to(root).as_posix() for file in chosen])
         yield Portion(names, x, np.ones(len(x), bool))
 

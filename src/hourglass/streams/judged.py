@@ -26,7 +26,7 @@ class Judged:
         return np.concatenate(self.parts) if self.parts else np.zeros(0)
 
     def add(self, portion: Portion) -> np.ndarray:
-        """Judge the samples of a portion and return their scores, (N,)."""
+        """Judge the samples of a portion and return their scores, (N,); NaN where there is none."""
         names, chosen = self.detector.feature_names, portion.complete
         scores = np.full(len(portion.x), np.nan)
         places = np.zeros((len(portion.x), min(FEATURES, len(names))), np.int32)
@@ -34,14 +34,17 @@ class Judged:
         if chosen.any():
             x = portion.x if chosen.all() else portion.x[chosen]
             scores[chosen], contributions = self.detector.judge(x)
+            scores[~np.isfinite(scores)] = np.nan
             if names:
                 places[chosen], values[chosen] = largest(contributions, FEATURES)
-        self._keep(portion, places, values)
+        self._keep(portion, places, values, absent=np.isnan(scores))
         self.parts.append(scores)
         return scores
 
-    def _keep(self, portion: Portion, places: np.ndarray, values: np.ndarray) -> None:
-        columns, absent = {"id": portion.id}, ~portion.complete
+    def _keep(
+        self, portion: Portion, places: np.ndarray, values: np.ndarray, absent: np.ndarray
+    ) -> None:
+        columns = {"id": portion.id}
         for i in range(places.shape[1]):
             indices = pa.array(places[:, i], mask=absent)
             names = pa.DictionaryArray.from_arrays(indices, self.detector.feature_names)

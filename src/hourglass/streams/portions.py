@@ -49,7 +49,7 @@ def portions(path: Path, detector: Detector, id: str | None, resize: bool) -> Po
         raise Refusal(
             f"{path} is no table, but this detector takes one; give a .csv, .parquet or .npz file."
         )
-    return images.of_files(path, detector.sample_shape, resize)
+    return images.of_files(path, detector, resize)
 
 
 def ahead(found: Portions) -> Portions:

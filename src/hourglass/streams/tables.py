@@ -19,25 +19,38 @@ BUFFER = 1 << 16  # bytes of each of its columns; else Arrow would hold whole ro
 def of_table(path: Path, features: list[str], id: str | None) -> Portions:
     """Yield the rows of a table; columns are found by name, others than `features` passed over.
 
-    A row is called by the column `id`, or by its number, from 1. An empty or non-finite feature
-    makes a row incomplete; what is no number is refused.
+    A row is called by the column `id`, or by its number, from 1. Yes and no are 1 and 0, as in
+    training. An empty or non-finite feature makes a row incomplete; what is no number is refused.
     """
     start = 1
-    for batch in _guarded(path, features, id):
+    for batch, columns in _guarded(path, features, id):
         x = np.empty((len(batch), len(features)), np.float32)
-        for i, name in enumerate(features):
-            x[:, i] = batch[name].to_numpy(zero_copy_only=False)
+        with np.errstate(over="ignore"):  # to infinity, which is not complete
+            for i, column in enumerate(columns):
+                x[:, i] = column.to_numpy(zero_copy_only=False)
         names = pa.array(np.arange(start, start + len(batch))) if id is None else batch[id]
         yield Portion(names, x, np.asarray(np.isfinite(x).all(1)))
         start += len(batch)
 
 
-def _guarded(path: Path, features: list[str], id: str | None) -> Iterator[pa.RecordBatch]:
-    """Yield Arrow's batches; a damaged file makes Arrow raise errors of several kinds."""
-    wanted = features if id is None else [*features, id]
+def _numbers(column: pa.Array) -> pa.Array:
+    """Return a column in double precision, or raise what Arrow does where it holds no numbers."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    return column.cast(pa.float64())
+
+
+def _guarded(
+    path: Path, features: list[str], id: str | None
+) -> Iterator[tuple[pa.RecordBatch, list[pa.Array]]]:
+    """Yield batches and their features; damaged files make Arrow raise errors of several kinds."""
+    wanted = list(dict.fromkeys([*features, *([] if id is None else [id])]))
     read = _csv if path.suffix.lower() == ".csv" else _parquet
     try:
-        yield from read(path, wanted, features)
+        for batch in read(path, wanted, features):
+            yield batch, [_numbers(batch[name]) for name in features]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Refusal(
             f"{path} cannot be read as a table of numbers ({one_line(error)}); mend it or leave "
@@ -46,12 +59,12 @@ def _guarded(path: Path, features: list[str], id: str | None) -> Iterator[pa.Rec
 
 
 def _csv(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    # As text at first: the names alone are asked for.
     with csv.open_csv(path, csv.ReadOptions(block_size=BLOCK)) as head:
         _check(head.schema.names, wanted, path)
+        booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
     # As in training: parsed in double precision, and only an empty cell is a missing value.
     types: dict[str, pa.DataType] = dict.fromkeys(wanted, pa.string())
-    types |= dict.fromkeys(features, pa.float64())
+    types |= dict.fromkeys(features, pa.float64()) | dict.fromkeys(booleans, pa.bool_())
     convert = csv.ConvertOptions(
         column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=False
     )
@@ -62,12 +75,6 @@ def _csv(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.Reco
 def _parquet(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
     with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
         _check(file.schema_arrow.names, wanted, path)
-        for name in features:
-            kind = file.schema_arrow.field(name).type
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise Refusal(
-                    f"Column {name!r} of {path} is {kind}, where features are numbers; convert it."
-                )
         yield from file.iter_batches(ROWS, columns=wanted)
 
 
