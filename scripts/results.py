@@ -16,7 +16,9 @@ import pandas as pd
 import yaml
 
 from hourglass.baselines import pca
+from hourglass.configuration import import_class, resolve
 from hourglass.data.packed import Prepared
+from hourglass.models.base import LitAutoencoder
 from hourglass.settings import resolve_cell
 from hourglass.stages.baselines import baselines, flat
 from hourglass.stages.calibrate_threshold import calibrate_threshold
@@ -63,12 +65,18 @@ def _run(cell: Cell) -> None:
 
 
 def _trained(cell: Cell) -> bool:
-    """Return whether a cell was trained with the settings as they are now."""
+    """Return whether a cell was trained with the settings as they are now.
+
+    One that was added since counts by its default, which leaves everything as it was before.
+    """
     if not (cell / "settings.yaml").exists():
         return False
     settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
     shape = Prepared.open(prepared_folder(cell.data)).sample_shape
-    return bool(settings == asdict(resolve_cell(cell, shape)))
+    now = asdict(resolve_cell(cell, shape))
+    kind = import_class(now["class_path"], LitAutoencoder, cell.name)
+    defaults = resolve(kind, {}, cell.name, {"sample_shape": list(shape)})
+    return bool(settings | {"init_args": defaults | settings["init_args"]} == now)
 
 
 def _workspace(data: list[str]) -> None:
