@@ -217,7 +217,7 @@ def test_a_score_that_is_not_finite_is_refused(network, refusal):
 
 
 def test_some_repeated_samples_do_not_decide_a_combination(network):
-    """Among neighbours a repeated sample has distance 0, whose logarithm could outweigh all else."""
+    """A repeated sample is at distance 0 of its neighbours, whose logarithm could outweigh all."""
     x = normal(400)
     x[:16] = x[400 - 16 :]
     plain, repeated = (
