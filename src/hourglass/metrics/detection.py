@@ -5,7 +5,7 @@ import numpy as np
 from hourglass.metrics import bootstrap
 from hourglass.metrics.ranking import Ranking
 
-ENOUGH = 100  # anomalies: of 60, a 95 % interval of the FPR held the true one 91 times in 100
+ENOUGH = 100  # anomalies: of fewer, an interval of the FPR holds the true one too rarely
 
 
 def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -> dict[str, float]:
