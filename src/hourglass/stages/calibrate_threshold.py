@@ -15,7 +15,7 @@ from hourglass.configuration import build, read
 from hourglass.data.packed import Prepared, Split
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
-from hourglass.files import sha256, write_json
+from hourglass.files import sha256, whole_files, write_json
 from hourglass.settings import params
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import CONFIGS, Cell
@@ -47,8 +47,9 @@ def calibrate_threshold(data: str, model: str) -> Path:
         detector, calibrated = _calibrate(cell, prepared, calibrator)
         _record(recorder, cell, prepared, detector)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
-        write_json(cell / "thresholds.json", rows)
-        detector.write(cell.folder)
+        with whole_files(cell.folder) as folder:
+            write_json(folder / "thresholds.json", rows)
+            detector.write(folder)
     # From here on DVC has the training; before, a killed one goes on from there.
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"

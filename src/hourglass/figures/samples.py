@@ -1,19 +1,14 @@
-"""Scores and samples in, pictures out. The same colours mean the same everywhere."""
+"""Samples beside their reconstructions, and what is unusual about them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from hourglass.detection.threshold import Threshold
+from hourglass.figures.style import ANOMALY, MARK, literal
 
-NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
-DPI = 110
 LARGE = 3.0  # standard deviations: an error that is unusual
 BARS = 6  # features of a sample that are drawn
 
@@ -29,52 +24,6 @@ class Group:
     captions: list[str]
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
-    # Without the software's version the bytes are the same on every run.
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-
-
-def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
-    """Draw the scores of normal and anomalous samples on a logarithmic axis, and the threshold."""
-    figure, axes = _axes("score", "samples")
-    positive = scores[scores > 0]
-    low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    bins = np.geomspace(low, max(high, low * 1.01), 61).tolist()
-    for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
-        if mask.any():
-            axes.hist(np.clip(scores[mask], low, high), bins, color=colour, alpha=0.6, label=name)
-    label = f"threshold {threshold.value:.3g} ({threshold.method})"
-    axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.legend(frameon=False)
-    return figure
-
-
-def roc(curve: pd.DataFrame, auroc: float) -> Figure:
-    """Draw the ROC curve beside chance."""
-    figure, axes = _axes("false-positive rate", "recall")
-    axes.plot(curve.false_positive_rate, curve.recall, color=ANOMALY, label=f"AUROC {auroc:.4f}")
-    axes.plot([0, 1], [0, 1], color=MARK, linestyle=":", label="chance")
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(frameon=False, loc="lower right")
-    return figure
-
-
-def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: float) -> Figure:
-    """Draw precision over recall beside chance, which is the prevalence."""
-    figure, axes = _axes("recall", "precision")
-    label = f"average precision {average_precision:.4f}"
-    axes.step(curve.recall, curve.precision, where="pre", color=ANOMALY, label=label)
-    axes.axhline(prevalence, color=MARK, linestyle=":", label=f"prevalence {prevalence:.4f}")
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(frameon=False, loc="lower left")
-    return figure
-
-
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
     """Draw groups of samples beside their reconstructions: pictures, or features as points."""
     return _profiles(groups, feature_names) if feature_names else _pictures(groups)
@@ -88,7 +37,7 @@ def _pictures(groups: list[Group]) -> Figure:
     size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
     figure = Figure(figsize=size, layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
-        axes.set_title(_literal(group.title), fontsize=11, loc="left", pad=18)
+        axes.set_title(literal(group.title), fontsize=11, loc="left", pad=18)
         rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
         for row, (name, images) in enumerate(rows.items()):
             top = row * (height + gap)
@@ -99,7 +48,7 @@ def _pictures(groups: list[Group]) -> Figure:
                 _draw(axes, image, left, top)
         for column, caption in enumerate(group.captions):
             middle = column * (width + gap) + width / 2
-            axes.text(middle, -gap, _literal(caption), fontsize=8, ha="center", va="bottom")
+            axes.text(middle, -gap, literal(caption), fontsize=8, ha="center", va="bottom")
         axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(3 * height + 2 * gap, 0))
         axes.axis("off")
     return figure
@@ -121,17 +70,17 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
     figure = Figure(figsize=(2.6 * columns, 1.9 * len(groups) + 0.3), layout="constrained")
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(_literal(group.title), fontsize=11, x=0.01, ha="left")
+        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
         grid = band.subplots(1, columns, squeeze=False)[0]
         for axes in grid[len(group.x) :]:
             axes.axis("off")
         for axes, values, caption in zip(grid, group.contribution, group.captions, strict=False):
             order = np.argsort(-values, kind="stable")[:BARS]
             axes.barh(range(len(order)), values[order], color=ANOMALY)
-            names = [_literal(feature_names[i]) for i in order]
+            names = [literal(feature_names[i]) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
             axes.invert_yaxis()
-            axes.set_title(_literal(caption), fontsize=8)
+            axes.set_title(literal(caption), fontsize=8)
             axes.tick_params(labelsize=6)
             axes.set_xlabel("sd above a usual error", fontsize=7)
             axes.spines[["top", "right"]].set_visible(False)
@@ -171,7 +120,7 @@ def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     places = np.arange(len(feature_names))
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(_literal(group.title), fontsize=11, x=0.01, ha="left")
+        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
         grid = band.subplots(1, columns, squeeze=False, sharey=True)[0]
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # thirty ticks each, which take as long as all else
@@ -183,23 +132,10 @@ def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:
             axes.hlines(places, x, output, color="#bbbbbb", linewidth=1)
             axes.plot(x, places, "o", color=MARK, markersize=3, label="input")
             axes.plot(output, places, "o", color=ANOMALY, markersize=3, label="output")
-            axes.set_title(_literal(caption), fontsize=8)
+            axes.set_title(literal(caption), fontsize=8)
             axes.tick_params(labelsize=6)
             axes.set_xlabel("scaled value", fontsize=7)
-        grid[0].set_yticks(places, [_literal(name) for name in feature_names], fontsize=6)
+        grid[0].set_yticks(places, [literal(name) for name in feature_names], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure
-
-
-def _literal(text: str) -> str:
-    """Return a user's text so that matplotlib takes no dollar in it for mathematics."""
-    return text.replace("$", r"\$")
-
-
-def _axes(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=x, ylabel=y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -1,0 +1,16 @@
+"""Scores and samples in, pictures out. The same colours mean the same everywhere."""
+
+from hourglass.figures.curves import histogram, precision_recall, roc
+from hourglass.figures.samples import Group, contributions, generated, samples
+from hourglass.figures.style import save
+
+__all__ = [
+    "Group",
+    "contributions",
+    "generated",
+    "histogram",
+    "precision_recall",
+    "roc",
+    "samples",
+    "save",
+]
