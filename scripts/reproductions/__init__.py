@@ -1,15 +1,45 @@
 """The rows of scripts/reproduce.py: what is trained, and what of it is measured."""
 
-from hourglass.scorers import Combined, Neighbors, RelativeError
+from collections.abc import Iterator
+
+from hourglass.scorers import Combined, Neighbors, RelativeError, Scorer
 from reproductions.classification import cae, knn, sdae3
 from reproductions.common import Row, Run
-from reproductions.one_class import denoising, over_classes, pca, pixels, principal, scored_by
+from reproductions.one_class import (
+    Fit,
+    denoising,
+    over_classes,
+    pca,
+    pixels,
+    principal,
+    scored_by,
+)
+from reproductions.one_class_data import Images
 from reproductions.reconstruction import keras_clean, keras_noisy, vae
 
 __all__ = ["ROWS", "Row", "Run"]
 
 ERROR = RelativeError()
 BOTH = Combined([RelativeError(standardize=True), Neighbors(5)])
+
+
+def one_class(
+    images: Images, title: str, aim: float, floor: float, fit: Fit, what: str, scorer: Scorer
+) -> Iterator[Row]:
+    """Yield the rows of one class against nine: ours, and what stands beside it."""
+    compared = "to compare with"
+    for suffix, source, made, detector in (
+        ("", "aim of this project; floor: PCA", what, scored_by(fit, scorer)),
+        ("_principal", compared, "32 principal components, the same score",
+         scored_by(principal, scorer)),
+        ("_pca", compared, "32 principal components, squared error", pca),
+        ("_knn", compared, "distance to the 5 nearest images", pixels),
+    ):  # fmt: skip
+        name, shown = f"one_class_{images}{suffix}", f"one class of {title} against nine: {made}"
+        measure = over_classes(images, detector)
+        yield Row(name, shown, source, aim, floor, "% AUROC", measure, lower=False)
+
+
 ROWS = [
     Row("sdae3", "stacked denoising, fine-tuned: test error on MNIST",
         "Vincent et al. 2010, SDAE-3", 1.28, 1.40, "%", sdae3),
@@ -29,36 +59,8 @@ ROWS = [
         "aim of this project", 80.0, 80.0, "%", knn("fashion_mnist", 8), lower=False),
     Row("knn16_fashion", "kNN on Fashion-MNIST codes of size 16: accuracy",
         "aim of this project", 83.6, 83.6, "%", knn("fashion_mnist", 16), lower=False),
-    Row("one_class_mnist",
-        "one class of MNIST against nine: denoising, blurred relative error",
-        "aim of this project; floor: PCA", 97.5, 95.5, "% AUROC",
-        over_classes("mnist", scored_by(denoising(0.8), ERROR)), lower=False),
-    Row("one_class_mnist_principal",
-        "one class of MNIST against nine: 32 principal components, the same score",
-        "to compare with", 97.5, 95.5, "% AUROC",
-        over_classes("mnist", scored_by(principal, ERROR)), lower=False),
-    Row("one_class_mnist_pca",
-        "one class of MNIST against nine: 32 principal components, squared error",
-        "to compare with", 97.5, 95.5, "% AUROC",
-        over_classes("mnist", pca), lower=False),
-    Row("one_class_mnist_knn",
-        "one class of MNIST against nine: distance to the 5 nearest images",
-        "to compare with", 97.5, 95.5, "% AUROC",
-        over_classes("mnist", pixels), lower=False),
-    Row("one_class_fashion_mnist",
-        "one class of Fashion-MNIST against nine: denoising, that error and its code",
-        "aim of this project; floor: PCA", 93.5, 90.5, "% AUROC",
-        over_classes("fashion_mnist", scored_by(denoising(0.4), BOTH)), lower=False),
-    Row("one_class_fashion_mnist_principal",
-        "one class of Fashion-MNIST against nine: 32 principal components, the same score",
-        "to compare with", 93.5, 90.5, "% AUROC",
-        over_classes("fashion_mnist", scored_by(principal, BOTH)), lower=False),
-    Row("one_class_fashion_mnist_pca",
-        "one class of Fashion-MNIST against nine: 32 principal components, squared error",
-        "to compare with", 93.5, 90.5, "% AUROC",
-        over_classes("fashion_mnist", pca), lower=False),
-    Row("one_class_fashion_mnist_knn",
-        "one class of Fashion-MNIST against nine: distance to the 5 nearest images",
-        "to compare with", 93.5, 90.5, "% AUROC",
-        over_classes("fashion_mnist", pixels), lower=False),
+    *one_class("mnist", "MNIST", 97.5, 95.5,
+               denoising(0.8), "denoising, blurred relative error", ERROR),
+    *one_class("fashion_mnist", "Fashion-MNIST", 93.5, 90.5,
+               denoising(0.4), "denoising, that error and its code", BOTH),
 ]  # fmt: skip
