@@ -173,9 +173,11 @@ def test_a_stage_that_goes_well_is_quiet_where_there_is_no_terminal(new_project)
     project.set("params.yaml", "models", value=["convolutional"])
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
     project.set("configs/data/breast_cancer.yaml", "training", "max_epochs", value=2)
-    for verb in ("prepare", "train", "calibrate-threshold", "evaluate", "compare"):
-        words = {"prepare": ["digits"], "compare": []}.get(verb, ["digits", "convolutional"])
-        found = project.hourglass(verb, *words)
+    cell = ["digits", "convolutional"]
+    stages = ("prepare", "train", "calibrate-threshold", "evaluate", "baselines", "compare")
+    words = {"prepare": ["digits"], "baselines": ["digits"], "compare": []}
+    for verb in stages:
+        found = project.hourglass(verb, *words.get(verb, cell))
         assert (found.stdout, found.stderr) == ("", ""), verb
 
 
