@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,14 @@ if not __package__:  # `python src/hourglass`, as dvc.yaml runs it: the code bes
     sys.path[0] = str(Path(__file__).parents[1])
     __spec__ = None  # else Lightning starts the other ranks as `python -m __main__`
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
 from hourglass.score import score
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.cells import cells
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
@@ -27,6 +29,7 @@ from hourglass.tune import tune
 
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
+    "cells": cells,
     "train": train,
     "calibrate-threshold": calibrate_threshold,
     "evaluate": evaluate,
@@ -55,14 +58,28 @@ def main() -> None:
 
 
 def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments, by position where they are required, and `model` in any case."""
-    model = inspect.signature(function).parameters.get("model")
+    """Add a function's arguments, by position where they are required, and `model` in any case.
+
+    A switch is `--name`, or `--no_name` where it is on by itself.
+    """
+    parameters = inspect.signature(function).parameters
+    model = parameters.get("model")
     optional = model is not None and model.default is not inspect.Parameter.empty
-    skipped: set[str | int] = {"model"} if optional else set()
+    switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
+    skipped: set[str | int] = {*switches, *(["model"] if optional else [])}
     verb.add_function_arguments(function, as_positional=True, skip=skipped)
     if model and optional:
         meaning = "a variant, by the name of its file in configs/model"
         verb.add_argument("model", nargs="?", type=str, default=model.default, help=meaning)
+    for name in switches:
+        default, meaning = parameters[name].default, _meaning(function, name)
+        verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)
+
+
+def _meaning(function: Callable[..., Any], name: str) -> str:
+    """Return what the docstring says of an argument."""
+    found = re.search(rf"^ +{name}: (.*)$", function.__doc__ or "", re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 if __name__ == "__main__":

@@ -78,11 +78,16 @@ def model_config(model: str) -> Yaml:
     return read(CONFIGS / "model" / f"{checked(model)}.yaml", ("class_path", "init_args"))
 
 
+def cell_config(cell: Cell) -> Yaml:
+    """Return configs/cell/<data>-<model>.yaml, what this one cell has of its own; {} without it."""
+    return read(cell.config, ("init_args",)) if cell.config.exists() else {}
+
+
 def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
-    """Return the settings of a cell: what suits the data set, then what makes the variant.
+    """Return the settings of a cell: what suits the data set, what makes the variant, its own.
 
     The data set's `model:` section serves every variant: a variant takes the settings it knows. The
-    variant's own init_args come after it and win. Imports Lightning.
+    variant's init_args come after it and win, those of the cell come last. Imports Lightning.
 
     Raises a Refusal that names the file and the setting.
     """
@@ -92,15 +97,17 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     path, variant = f"configs/model/{cell.model}.yaml", model_config(cell.model)
     kind = import_class(variant.get("class_path", ""), LitAutoencoder, path)
     suited = suited_to(kind, shared.get("model"), f"configs/data/{cell.data}.yaml, model")
-    where = f"{path} on {cell.data}"
+    where, fixed = f"{path} on {cell.data}", {"sample_shape": list(sample_shape)}
     init_args = suited | mapping(variant.get("init_args"), f"{path}, init_args")
+    if single := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
+        resolve(kind, single, f"{cell.config.as_posix()}, init_args", fixed)
     source = f"configs/data/{cell.data}.yaml, training"
     training = resolve(Training, shared.get("training"), source)
     return CellSettings(
         data=cell.data,
         model=cell.model,
         class_path=variant["class_path"],
-        init_args=resolve(kind, init_args, where, {"sample_shape": list(sample_shape)}),
+        init_args=resolve(kind, init_args | single, where, fixed),
         training=construct(Training, training, source),
         trainer=trainer_config(own.trainer),
         seed=own.seed,
@@ -113,21 +120,20 @@ def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
     Raises a Refusal for a setting that neither this variant nor any network knows, and for a value
     of the wrong type.
     """
-    from hourglass.models.base import LitAutoencoder
-    from hourglass.networks import Convolutional, Dense
-
     values, own = mapping(values, where), set(arguments(kind))
-    everyones = own.union(
-        *(inspect.signature(each).parameters for each in (LitAutoencoder, Convolutional, Dense))
-    )
-    refuse_unknown(
-        values,
-        sorted(everyones - {"network", "sample_shape", "bounded"}),
-        where,
-    )
+    refuse_unknown(values, sorted(known_settings(kind)), where)
     suited = {key: value for key, value in values.items() if key in own}
     resolve(kind, suited, where, {"sample_shape": [1]})
     return suited
+
+
+def known_settings(kind: type) -> set[str]:
+    """Return the settings that this variant or any network knows: another name is a mistake."""
+    from hourglass.models.base import LitAutoencoder
+    from hourglass.networks import Convolutional, Dense
+
+    shared = (inspect.signature(each).parameters for each in (LitAutoencoder, Convolutional, Dense))
+    return set(arguments(kind)).union(*shared) - {"network", "sample_shape", "bounded"}
 
 
 def trainer_config(name: str) -> Yaml:

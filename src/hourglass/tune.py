@@ -1,150 +1,114 @@
-"""An Optuna study over one cell: which bottleneck and which noise detect best."""
+"""An Optuna study over one cell: which bottleneck, which noise, and what else a space names."""
 
-import dataclasses
-import os
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.configuration import Yaml, arguments, construct, import_class, read, resolve
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.settings import CellSettings, params, resolve_cell
-from hourglass.stages.calibrate_threshold import make_scorer
-from hourglass.tracking.recorder import Recorder, settings_params
-from hourglass.workspace import CONFIGS, Cell, root
+from hourglass.files import whole_folder, write_json
+from hourglass.settings import data_config, model_config
+from hourglass.tracking.recorder import Recorder
+from hourglass.tuning.question import Question
+from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
-    import optuna
+    from hourglass.tuning.worker import Pruner
 
-SPACE = CONFIGS / "tune.yaml"
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """Bound one setting: from `low` to `high`, on a logarithmic scale if `log`."""
-
-    low: float
-    high: float
-    log: bool = False
+STUDIES = Path("reports/tune")
 
 
-def tune(data: str, model: str, trials: int = 20) -> None:
-    """Search the settings in configs/tune.yaml for the best detector of one cell.
+def tune(
+    data: str,
+    model: str,
+    trials: int | None = None,
+    objective: str = "detection",
+    space: str | None = None,
+    pruner: "Pruner" = "median",
+    workers: int = 1,
+    mlflow: bool = True,
+    apply: bool = False,
+    show: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Search the settings of one cell: its bottleneck, its noise, and whatever else a space names.
 
-    The objective is the AUROC of the `score` in params.yaml on the tuning split, which holds
-    labelled anomalies: the reconstruction error cannot choose a bottleneck, as a wider one always
-    reconstructs better. The test split is not read. A study goes on where it was stopped, in
-    ./optuna.db or HOURGLASS_OPTUNA_STORAGE; another score is another study.
+    A study goes on where it was stopped, in ./optuna.db or HOURGLASS_OPTUNA_STORAGE; another
+    question (objective, space, data, code, or settings that are not searched) is another study. The
+    test split is not read.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        trials: how many trials the study is to have when it ends
+        trials: how many trials the study is to have when it ends, 50 where nothing is said; with
+            apply or show, those it has
+        objective: what is best, by the name of a file in configs/tune/objective
+        space: what is searched, by the name of a file in configs/tune/space; without it that of the
+            data set, or default
+        pruner: what stops trials that fall behind
+        workers: how many trials are run at once, each in a process of its own
+        mlflow: whether the study and its trials are recorded in MLflow
+        apply: write the best values to configs/cell/<data>-<model>.yaml, for `dvc repro`
+        show: print the study and run nothing
+        out: a JSON file for the best values and what they reach
 
     """
-    import optuna
-
+    if workers < 1:
+        raise Refusal(f"workers is {workers}, but must be at least 1.")
     cell = Cell(data, model)
-    prepared = Prepared.open(cell.prepared)
-    if not prepared.card["splits"]["tuning"]["anomalies"]:
-        raise Refusal(f"the tuning split of {data} holds no anomalies; tuning needs some labels.")
-    settings = resolve_cell(cell, prepared.sample_shape)
-    # On one device: processes that Lightning starts would each run a study of their own.
-    alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    settings = dataclasses.replace(settings, trainer=alone)
-    space, scorer = _space(settings), make_scorer(params().score)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        # Another score is another objective: its trials cannot be compared with these.
-        study_name=f"{cell.name}-{scorer}".removesuffix("-own"),
-        storage=os.environ.get("HOURGLASS_OPTUNA_STORAGE") or f"sqlite:///{root()}/optuna.db",
-        load_if_exists=True,
-        direction="maximize",
-    )
-    # With the number of trials in its seed: one that goes on must not draw the first ones again.
-    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.trials))
-    complete = (optuna.trial.TrialState.COMPLETE,)
-    with Recorder() as recorder:
-        for _ in range(trials - len(study.get_trials(states=complete))):
-            _run_trial(study, settings, space, prepared, recorder)
-    _print(study)
+    data_config(data)
+    model_config(model)
+    Prepared.open(cell.prepared)
+    question = Question.of(cell, objective, space)
+    if trials is None and not (apply or show):
+        trials = 50
+    if trials and not show:
+        _search(question, trials, pruner, workers, mlflow)
+    _conclude(question, apply, out)
 
 
-def _space(settings: CellSettings) -> dict[str, Range]:
-    """Return the ranges of configs/tune.yaml that the variant's constructor takes."""
-    from hourglass.models.base import LitAutoencoder
+def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
+    """Run the trials that are missing, draw the study, and record all of it."""
+    from hourglass.figures.studies import draw_study
+    from hourglass.tuning.command import Watch, run
+    from hourglass.tuning.winner import need_winner
+    from hourglass.tuning.worker import Job
 
-    kind = import_class(settings.class_path, LitAutoencoder, settings.model)
-    values: Yaml = read(SPACE, None)
-    found = {}
-    for name in (name for name in arguments(kind) if name in values):
-        where = f"{SPACE.as_posix()}, {name}"
-        found[name] = construct(Range, resolve(Range, values[name], where), where)
-    if not found:
-        raise Refusal(f"{SPACE.as_posix()} names no setting that {settings.model} takes.")
-    return found
-
-
-def _run_trial(
-    study: "optuna.Study",
-    settings: CellSettings,
-    space: dict[str, Range],
-    prepared: Prepared,
-    recorder: Recorder,
-) -> None:
-    """Train and judge one draw; a refused one, such as a diverged training, counts as failed."""
-    import optuna
-
-    trial = study.ask()
-    draw = {name: _suggest(trial, name, each, settings) for name, each in space.items()}
-    chosen = dataclasses.replace(settings, init_args=settings.init_args | draw)
-    try:
-        value = _objective(chosen, prepared)
-        study.tell(trial, value)
-        metrics, status = {"tuning_AUROC": value}, "FINISHED"
-    except Refusal as refusal:
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        metrics, status = {}, "FAILED"
-        print(f"trial {trial.number}: {refusal}")
-    recorder.tell(
-        "trial",
-        study=study.study_name,
-        number=trial.number,
-        params=settings_params(dataclasses.asdict(chosen)),
-        metrics=metrics,
-        status=status,
-    )
+    cell, names = question.cell, question.make_objective().names
+    job = Job(cell.data, cell.model, question.objective, question.space, trials, pruner, 0)
+    with Recorder("study") if mlflow else nullcontext() as recorder:
+        watch = Watch(question, names, recorder)
+        run(job, workers, watch)
+        assert watch.study
+        winner = need_winner(watch.study, question.study)
+        with whole_folder(STUDIES / question.study) as folder:
+            draw_study(watch.study, names, winner, folder)
+        if recorder:
+            recorder.tell(
+                "summary",
+                best=winner.trial.number,
+                front=[trial.number for trial in winner.front],
+                metrics=dict(zip(names, winner.trial.values, strict=True)),
+                step=len(watch.seen),
+                paths=[str(path) for path in sorted((STUDIES / question.study).iterdir())],
+            )
 
 
-def _suggest(trial: "optuna.Trial", name: str, bounds: Range, settings: CellSettings) -> float:
-    if isinstance(settings.init_args[name], int):
-        return trial.suggest_int(name, int(bounds.low), int(bounds.high), log=bounds.log)
-    return trial.suggest_float(name, bounds.low, bounds.high, log=bounds.log)
+def _conclude(question: Question, apply: bool, out: Path | None) -> None:
+    """Print the study, and hand its winner on."""
+    from hourglass.tuning import study as studies
+    from hourglass.tuning.applying import apply_values
+    from hourglass.tuning.table import describe
+    from hourglass.tuning.winner import need_winner
 
-
-def _objective(settings: CellSettings, prepared: Prepared) -> float:
-    """Train with the given settings and return the AUROC on the tuning split."""
-    from hourglass import metrics
-    from hourglass.data.datamodule import DataModule
-    from hourglass.detection.scoring import Scoring
-    from hourglass.training import fitting
-
-    module = fitting.make_module(settings)
-    data = DataModule(settings.data, settings.training.batch_size, settings.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer, history = fitting.make_trainer(settings, Path(folder), None)
-        fitting.pretrain(settings, Path(folder), None, module, data)
-        fitting.fit(trainer, history, module, data)
-    tuning = prepared.split("tuning")
-    normal, scorer = prepared.split("train").x, make_scorer(params().score)
-    scoring = Scoring.fit(module.network.eval(), prepared.scaling, scorer, normal)
-    return metrics.detection(scoring(tuning.x), tuning.anomaly, intervals=False)["AUROC"]
-
-
-def _print(study: "optuna.Study") -> None:
-    table = study.trials_dataframe(attrs=("number", "state", "value", "params"))
-    table.columns = [str(name).removeprefix("params_") for name in table.columns]
-    table = table.rename(columns={"value": "tuning_AUROC"})
-    print(table.sort_values("tuning_AUROC", ascending=False).to_string(index=False))
-    print(f"best: tuning AUROC {study.best_value:.4f} with {study.best_params}")
+    names = question.make_objective().names
+    study = studies.load(question.study, studies.storage())
+    winner = need_winner(study, question.study)
+    assert study
+    print(describe(study, names))
+    if out:
+        reached = dict(zip(names, winner.trial.values, strict=True))
+        write_json(out, {"study": question.study, "values": winner.values, **reached})
+    if apply:
+        apply_values(question.cell, winner.values, question.study)
+        print(f"written to {question.cell.config.as_posix()}; `dvc repro` trains the cell again")

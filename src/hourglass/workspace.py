@@ -19,6 +19,7 @@ TRAINED = (
     "training.json",
     "run_id",
 )
+CELLS, CELLS_STAGE = Path("runs/.cells"), "cells"  # for DVC: a file a cell, and who writes it
 LEADERBOARD = Path("reports/leaderboard.csv")
 PAGE = Path("reports/index.html")
 
@@ -77,6 +78,16 @@ class Cell:
     def name(self) -> str:
         """Return the name that DVC and MLflow show."""
         return f"{self.data}-{self.model}"
+
+    @property
+    def config(self) -> Path:
+        """Return the file of the settings that this one cell has of its own, if it has any."""
+        return CONFIGS / "cell" / f"{self.name}.yaml"
+
+    @property
+    def default_record(self) -> Path:
+        """Return the file of what the cell had found before it was tuned, if it was."""
+        return self.config.with_suffix(".default.json")
 
     @property
     def prepared(self) -> Path:

@@ -1,45 +1,294 @@
-"""A study: what it draws, and that it goes on where it was stopped."""
+"""Studies of whole cells: what a trial is, how a study goes on, and what becomes of its winner."""
+
+import json
+import shutil
+from dataclasses import replace
 
 import optuna
 import pytest
+import yaml
 
+from hourglass.data.packed import Prepared
+from hourglass.scorers import OwnScore
+from hourglass.settings import resolve_cell
+from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.cells import cells
+from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
+from hourglass.stages.train import train
 from hourglass.tune import tune
+from hourglass.tuning import study as studies
+from hourglass.tuning import worker
+from hourglass.tuning.applying import apply_values
+from hourglass.tuning.objectives import Detection, Task
+from hourglass.tuning.question import Question, differences
+from hourglass.tuning.table import describe
+from hourglass.tuning.winner import VALUES, facts, find_winner
+from hourglass.tuning.worker import Job, work
+from hourglass.weights import load
+from hourglass.workspace import Cell
 
-from .workspaces import FakeRecorder, set_yaml
+from .workspaces import VARIANTS, set_yaml
+
+CELL = Cell("digits", "denoising")
+JOB = Job("digits", "denoising", "detection", "default", 2, "none", 0)
 
 
 @pytest.fixture
-def study(stage_folder, monkeypatch):
-    """Give a function that has so many trials of a cell and returns the study."""
-    monkeypatch.setattr("hourglass.tune.Recorder", FakeRecorder())
+def folder(stage_folder, monkeypatch):
+    """Give a working folder with prepared digits, trained for two epochs."""
     monkeypatch.delenv("HOURGLASS_OPTUNA_STORAGE", raising=False)
-    set_yaml(stage_folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     prepare("digits")
-
-    def run(trials: int, name: str = "digits-denoising") -> optuna.Study:
-        tune("digits", "denoising", trials)
-        return optuna.load_study(study_name=name, storage=f"sqlite:///{stage_folder}/optuna.db")
-
-    return run
+    return stage_folder
 
 
-def test_a_study_that_goes_on_draws_anew(study):
-    assert len(study(2).trials) == 2
-    trials = study(4).trials
-    assert len(trials) == 4
-    assert len({tuple(each.params.values()) for each in trials}) == 4
+def run(**changes) -> optuna.Study:
+    """Work on a study in this process, and return it."""
+    job = replace(JOB, **changes)
+    work(job)
+    return loaded(job)
 
 
-def test_a_trial_is_trained_on_one_device_whatever_the_trainer_is(study, stage_folder):
-    set_yaml(stage_folder / "configs/trainer/cpu.yaml", "devices", value=2)
-    (trial,) = study(1).trials
-    assert 0 <= trial.value <= 1
+def loaded(job: Job = JOB) -> optuna.Study:
+    study = studies.load(job.question.study, studies.storage())
+    assert study
+    return study
 
 
-def test_another_score_is_another_study(study, stage_folder):
-    (own,) = study(1).trials
-    rapp = {"class_path": "hourglass.scorers.RaPP"}
-    set_yaml(stage_folder / "params.yaml", "score", value=rapp)
-    (other,) = study(1, "digits-denoising-rapp (whiten False)").trials
-    assert other.value != own.value
+def values(study: optuna.Study) -> list[tuple]:
+    return [(trial.params, trial.value) for trial in study.trials]
+
+
+def test_a_study_has_as_many_trials_as_were_asked_for_and_begins_with_the_cells_own(folder):
+    study = run(trials=3)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert study.trials[0].user_attrs[VALUES] == {"latent_dim": 8, "noise_factor": 0.3}
+    assert len(run(trials=3).trials) == 3
+    assert len({tuple(each.params.values()) for each in run(trials=5).trials}) == 5
+
+
+def test_a_study_that_goes_on_is_the_one_that_never_stopped(folder):
+    whole = values(run(trials=4))
+    (folder / "optuna.db").unlink()
+    run(trials=2)
+    assert values(run(trials=4)) == whole
+
+
+def test_a_trial_trains_what_train_would(folder, recorder):
+    (trial,) = run(trials=1).trials
+    train("digits", "denoising")
+    task = Task(Prepared.open(CELL.prepared), OwnScore())
+    assert Detection()(load(CELL.folder), task) == (trial.value,)
+    history = trial.user_attrs["history"]
+    rows = (CELL / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [float(row.split(",")[2]) for row in rows] == [
+        each["validation_error"] for each in history
+    ]
+
+
+def test_no_trial_reads_the_test_split(folder):
+    shutil.rmtree(CELL.prepared / "test")
+    assert len(run(trials=1).trials) == 1
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_every_variant_can_be_tuned(folder, model):
+    set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
+    set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=1)
+    assert 0 <= run(model=model, trials=1).best_value <= 1
+
+
+@pytest.mark.parametrize("objective", ["average_precision", "synthetic", "denoising", "features"])
+def test_every_objective_has_a_best_trial(folder, objective):
+    study = run(objective=objective, trials=2)
+    winner = find_winner(study)
+    assert winner
+    assert winner.trial.value == max(trial.value for trial in study.trials)
+
+
+def test_a_pareto_study_has_a_front_and_a_knee(folder):
+    study = run(objective="pareto", trials=4)
+    winner = find_winner(study)
+    assert winner
+    assert winner.trial in winner.front
+    sizes = {trial.user_attrs[VALUES]["latent_dim"] for trial in study.trials}
+    assert {trial.values[1] for trial in study.trials} == sizes
+    assert "knee" in describe(study, ("reconstruction_error", "code_size"))
+
+
+def test_an_unlabelled_table_is_tuned_by_synthetic_anomalies(folder, refusal):
+    (folder / "data/own").mkdir()
+    rows = "\n".join(f"{i % 7},{(i * i) % 11},{i % 3}" for i in range(300))
+    (folder / "data/own/pumps.csv").write_text(f"a,b,c\n{rows}\n", encoding="utf-8")
+    config = {
+        "class_path": "hourglass.data.table.Table",
+        "init_args": {"path": "data/own/pumps.csv"},
+        "model": {"latent_dim": 2, "hidden": [4]},
+        "training": {"batch_size": 32, "max_epochs": 1, "patience": 1},
+    }
+    (folder / "configs/data/pumps.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    prepare("pumps")
+    job = replace(JOB, data="pumps", model="linear", trials=1)
+    assert "synthetic" in refusal(work, job)
+    assert (
+        0 <= run(data="pumps", model="denoising", objective="synthetic", trials=1).best_value <= 1
+    )
+
+
+def test_a_refused_question_leaves_no_study(folder, refusal):
+    set_yaml(folder / "configs/tune/space/default.yaml", "latent_dim", "low", value=0)
+    assert "latent_dim" in refusal(work, JOB)
+    assert optuna.study.get_all_study_names(studies.storage()) == []
+
+
+def test_the_reconstruction_error_alone_is_refused_for_a_bottleneck(folder, refusal):
+    assert "always reconstructs" in refusal(work, replace(JOB, objective="reconstruction_error"))
+
+
+@pytest.fixture
+def diverging(folder) -> optuna.Study:
+    """Give a study of three trials whose learning rates are 0.01 once and absurd else."""
+    space = {"learning_rate": {"choices": [0.01, 1e30, 1e31]}}
+    (folder / "configs/tune/space/absurd.yaml").write_text(yaml.safe_dump(space), encoding="utf-8")
+    return run(space="absurd", trials=6)
+
+
+def test_a_diverged_trial_is_failed_and_the_study_goes_on(diverging):
+    states = {trial.params["learning_rate"]: trial.state.name for trial in diverging.trials}
+    assert states["0.01"] == "COMPLETE"
+    assert "FAIL" in states.values()
+    assert len(diverging.trials) == 6
+    failed = next(trial for trial in diverging.trials if trial.state.name == "FAIL")
+    assert "learning_rate" in failed.user_attrs[studies.REFUSED]
+    assert "learning_rate" in facts(failed, ["tuning_AUROC"])["note"]
+    assert "fail" in describe(diverging, ["tuning_AUROC"])
+
+
+def test_pruned_trials_count_and_never_win(folder, monkeypatch):
+    set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=20)
+    monkeypatch.setattr(worker, "_pruner", lambda *_: optuna.pruners.ThresholdPruner(lower=2))
+    study = run(trials=2)
+    assert [trial.state.name for trial in study.trials] == ["PRUNED"] * 2
+    assert find_winner(study) is None
+    assert [len(trial.user_attrs["history"]) for trial in study.trials] == [2, 2]
+    known = facts(study.trials[0], ["tuning_AUROC"])
+    assert [epoch for epoch, _ in known["curves"]["tuning_AUROC"]] == [2]
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_pruners_stop_what_falls_behind(folder, pruner):
+    set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=20)
+    study = run(trials=12, pruner=pruner)
+    states = [trial.state.name for trial in study.trials]
+    assert states.count("PRUNED") > 0
+    assert states.count("COMPLETE") > 0
+    short = [len(t.user_attrs["history"]) for t in study.trials if t.state.name == "PRUNED"]
+    assert max(short) < 20
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "named"),
+    [
+        ("params.yaml", ("score",), {"class_path": "hourglass.scorers.RaPP"}, ["score"]),
+        ("params.yaml", ("seed",), 1, ["seed"]),
+        ("configs/data/digits.yaml", ("training", "max_epochs"), 3, ["training"]),
+        ("configs/data/digits.yaml", ("model", "hidden"), [16], ["settings"]),
+        ("configs/tune/space/default.yaml", ("latent_dim", "high"), 16, ["space"]),
+        ("configs/data/digits.yaml", ("model", "latent_dim"), 4, []),  # it is searched
+        ("configs/trainer/cpu.yaml", ("devices",), 2, []),
+    ],
+)
+def test_another_question_is_another_study(folder, file, keys, value, named):
+    question = Question.of(CELL, "detection", None)
+    before, name = question.asked(), question.study
+    set_yaml(folder / file, *keys, value=value)
+    assert differences(question.asked(), before) == named
+    assert (question.study != name) == bool(named)
+
+
+def test_what_is_applied_asks_nothing_new(folder, monkeypatch):
+    name = Question.of(CELL, "detection", None).study
+    set_yaml(CELL.config, "init_args", value={"latent_dim": 3, "noise_factor": 0.1})
+    assert Question.of(CELL, "detection", None).study == name
+
+
+@pytest.fixture
+def no_dvc(monkeypatch) -> None:
+    """Do without DVC, which wants a repository."""
+    monkeypatch.setattr("hourglass.tuning.applying._tell_dvc", lambda: None)
+
+
+def test_applied_values_change_one_cell_and_keep_comments(folder, no_dvc):
+    CELL.config.parent.mkdir(exist_ok=True)
+    CELL.config.write_text(
+        "# mine\ninit_args:\n  masking: 0.1  # some\n  latent_dim: 3\n", encoding="utf-8"
+    )
+    cells()
+    before = {path.name: path.read_text() for path in (folder / "runs/.cells").iterdir()}
+    apply_values(CELL, {"latent_dim": 12, "noise_factor": 0.4, "hidden": [24, 16]}, "a study")
+    text = CELL.config.read_text(encoding="utf-8")
+    assert "# mine" in text
+    assert "# some" in text
+    assert yaml.safe_load(text) == {
+        "init_args": {"masking": 0.1, "latent_dim": 12, "noise_factor": 0.4, "hidden": [24, 16]}
+    }
+    cells()
+    after = {path.name: path.read_text() for path in (folder / "runs/.cells").iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"digits-denoising.json"}
+    assert resolve_cell(CELL, (1, 8, 8)).init_args["latent_dim"] == 12
+    assert resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8)).init_args["latent_dim"] == 8
+
+
+def test_a_cells_own_settings_are_checked(folder, refusal):
+    set_yaml(CELL.config, "init_args", value={"latent_dims": 3})
+    sentence = refusal(resolve_cell, CELL, (1, 8, 8))
+    assert "configs/cell/digits-denoising.yaml" in sentence
+    assert "latent_dim" in sentence
+
+
+def test_the_leaderboard_shows_a_tuned_cell_beside_its_default(folder, recorder, no_dvc):
+    from hourglass.stages import compare
+
+    def done() -> dict:
+        for stage in (train, calibrate_threshold, evaluate):
+            stage("digits", "denoising")
+        return json.loads((CELL / "metrics.json").read_text())
+
+    default = done()
+    apply_values(CELL, {"latent_dim": 3}, "a study")
+    tuned = done()
+    apply_values(CELL, {"latent_dim": 3}, "a later study")  # the default is still the first
+    rows = compare._cell_rows(CELL)
+    assert [(row["settings"], row["latent_dim"], row["AUROC"]) for row in rows] == [
+        ("tuned", 3, tuned["AUROC"]),
+        ("before tuning", 8, default["AUROC"]),
+    ]
+    assert set(compare._row("", "", False, 1, {"method": "", "value": 0}, {})) <= set(rows[1])
+
+
+def test_show_without_a_study_is_refused(folder, refusal):
+    assert "no complete trial" in refusal(tune, "digits", "denoising", show=True)
+
+
+def test_show_prints_the_trials_best_first(folder, capsys):
+    study = run(trials=3)
+    tune("digits", "denoising", show=True)
+    printed = capsys.readouterr().out
+    assert f"{study.best_value:.4g}" in printed.splitlines()[-1]
+    assert "3 trials (3 complete, 0 pruned, 0 fail)" in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"workers": 0}, "workers"),
+        ({"objective": "AUROC"}, "detection"),
+        ({"space": "nowhere"}, "default"),
+        ({"model": "denoisin"}, "denoising"),
+        ({"data": "mnist"}, "prepare"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(folder, refusal, changes, word):
+    sentence = refusal(tune, **({"data": "digits", "model": "denoising"} | changes))
+    assert word in sentence
+    assert not (folder / "optuna.db").exists()

@@ -61,7 +61,7 @@ def board(table: "pd.DataFrame") -> Board:
     best: dict[str, dict[bool, Row]] = {}
     for row in rows:
         leaders = best.setdefault(row["data"], {})
-        if row.get("AUROC") is not None:
+        if row.get("AUROC") is not None and row["settings"] != "before tuning":
             known = leaders.setdefault(row["baseline"], row)
             leaders[row["baseline"]] = max(known, row, key=lambda each: each["AUROC"])
     return Board(rows, columns, least, best)

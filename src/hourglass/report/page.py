@@ -20,7 +20,7 @@ def render(table: "pd.DataFrame", data: list[str]) -> str:
     Reads the files of each cell's folder. The same files give the same text.
     """
     shown = board(table)
-    cells = [row for row in shown.rows if not row["baseline"]]
+    cells = [row for row in shown.rows if row["settings"] in ("default", "tuned")]
     sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
     template = _environment().get_template("page.html")
     return template.render(board=shown, sections=sections, terms=TERMS, intervals=INTERVALS)

@@ -26,9 +26,11 @@ Test split; anomalies are the positive class; a higher score means more abnormal
 intervals in brackets. Average precision depends on the prevalence and compares within one data set
 only. Baselines are in italics; `pca` is the reconstruction error of PCA with the code sizes of the
 variants. `AUROC_over_PCA` is a variant's AUROC less that of PCA with the same code size, or of the
-best PCA where its code is wider than PCA's can be: an autoencoder earns its training above zero.
+best PCA where its code is wider than PCA's can be: an autoencoder earns its training above zero. A
+cell that has settings of its own is `tuned`; what it found before stands beside it.
 
 """
+BEFORE = "before tuning"  # the settings of a row whose cell was tuned since
 NEEDED = {  # of a cell's folder, by the stage that writes it
     "evaluate": (
         "metrics.json",
@@ -108,7 +110,7 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     """Return the rows of one data set: its cells, PCA of their code sizes, the other baselines."""
     import pandas as pd
 
-    cells = [_cell_row(Cell(data, model)) for model in models]
+    cells = [row for model in models for row in _cell_rows(Cell(data, model))]
     pca = _pca_rows(data, sorted({row["latent_dim"] for row in cells}), calibrator)
     same = {row["latent_dim"]: row["AUROC"] for row in pca if "AUROC" in row}
     for row in cells if same else ():
@@ -116,6 +118,20 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     found = json.loads(need_baselines(data).read_text(encoding="utf-8"))
     others = [_row(data, name, True, None, **each) for name, each in found.items()]
     return pd.DataFrame(cells + pca + others)
+
+
+def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
+    """Return the row of a cell, and beside that of a tuned one what it found before."""
+    row = _cell_row(cell)
+    if not cell.config.exists():
+        return [row | {"settings": "default"}]
+    rows = [row | {"settings": "tuned"}]
+    if cell.default_record.exists():
+        before = json.loads(cell.default_record.read_text(encoding="utf-8"))
+        if before["data"] == Prepared.open(cell.prepared).card["sha256"]:
+            args = (before["latent_dim"], before["threshold"], before["metrics"])
+            rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE})
+    return rows
 
 
 def _cell_row(cell: Cell) -> dict[str, Any]:
@@ -163,6 +179,8 @@ def markdown(table: "pd.DataFrame") -> str:
     shown = pd.DataFrame({"data": table["data"]})
     italic = "*" + table["model"] + "*"
     shown["model"] = table["model"].where(~table["baseline"], italic)
+    if (table["settings"] == "tuned").any():
+        shown["settings"] = table["settings"].fillna("")
     shown["latent_dim"] = ["" if size != size else f"{size:.0f}" for size in table["latent_dim"]]
     for name, title in SHOWN.items():
         if name in table:

@@ -3,11 +3,11 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from hourglass.tracking.rows import BATCH
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-BATCH = 1000  # metrics that MLflow takes at once
 
 
 class Curves:

@@ -1,7 +1,8 @@
 """The process that keeps the record in MLflow; `hourglass.tracking.recorder` is the other end.
 
 It reads one JSON object a line from standard input, `{"method": ..., "arguments": ...}`, the method
-being one of `hourglass.tracking.record.Record`, and answers only where the caller waits.
+being one of `hourglass.tracking.record.Record`, or for a study of `StudyRecord` beside it, and
+answers only where the caller waits.
 """
 
 import json
@@ -14,8 +15,10 @@ from typing import Any
 
 from hourglass.errors import Refusal, one_line
 from hourglass.tracking.record import Record
+from hourglass.tracking.studies import StudyRecord
 
-ANSWERED = ("row", "finish")
+KINDS = {"cell": Record, "study": StudyRecord}
+ANSWERED = ("row", "open", "finish")
 
 
 def main() -> None:
@@ -23,7 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which tells us
     # Whatever libraries print must not stand among the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    record, refusal = _attempt(Record, Path(sys.argv[1]))
+    record, refusal = _attempt(KINDS[sys.argv[2]], Path(sys.argv[1]))
     for line in sys.stdin:
         call, result = json.loads(line), None
         if not refusal:

@@ -1,28 +1,25 @@
 """The rows of MLflow's table of runs, and how a stage's facts get into them."""
 
 import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hourglass.tracking import environment, system
 from hourglass.tracking.curves import Curves
-from hourglass.tracking.store import connect
+from hourglass.tracking.rows import Rows
 
 FIRST_RUN = "hourglass.first_run"  # tag: the run that trained what this row calibrates
 TOKEN = "hourglass.training"  # tag: the training itself, known before its run is
 REPORT = "hourglass.report"  # tag: the grid whose comparison this run holds
-STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 
 
-class Record:
+class Record(Rows):
     """Write one row of MLflow's table of runs."""
 
     def __init__(self, root: Path) -> None:
-        self.client, self.experiment_id = connect(root)
+        super().__init__(root)
         self.monitor: Any = None
-        self.run_id = ""
         self.end_time: int | None = None  # of a run that had ended, which goes on having ended
         self.curves = Curves(self.client)
 
@@ -89,10 +86,6 @@ class Record:
             first = []
         return [*first, *self._search(FIRST_RUN, run_id)]
 
-    def _search(self, tag: str, value: str) -> list[Any]:
-        condition = f"tags.`{tag}` = '{value}'"
-        return list(self.client.search_runs([self.experiment_id], condition))
-
     def _open(
         self, name: str, tags: dict[str, str], params: dict[str, str], dataset: dict[str, Any]
     ) -> None:
@@ -114,34 +107,9 @@ class Record:
         tags = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(self.run_id, [DatasetInput(entity, tags)])
 
-    def row(self) -> str:
-        """Return the id of the run."""
-        return self.run_id
-
     def epoch(self, values: dict[str, Any]) -> None:
         """Log one row of the history; an epoch that is known already is left as it is."""
         self.curves.add(self.run_id, values)
-
-    def add(
-        self, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None
-    ) -> None:
-        """Log params and metrics in one batch."""
-        from mlflow.entities import Metric, Param
-
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            [Metric(key, value, now, 0) for key, value in (metrics or {}).items()],
-            [Param(key, value[:6000]) for key, value in (params or {}).items()],
-        )
-
-    def files(self, paths: list[str], folder: str | None = None) -> None:
-        """Upload files, and folders with what is in them."""
-        for path in map(Path, paths):
-            if path.is_dir():
-                self.client.log_artifacts(self.run_id, str(path), folder or path.name)
-            else:
-                self.client.log_artifact(self.run_id, str(path), folder)
 
     def model(self, folder: str, card: dict[str, Any], example: str) -> None:
         """Log the detector in `folder` as an MLflow model, unless the row has one."""
@@ -166,26 +134,6 @@ class Record:
             self.client.set_tag(self.run_id, key, value)
         self.add(given)
         self.files(paths)
-
-    def trial(
-        self,
-        study: str,
-        number: int,
-        params: dict[str, str],
-        metrics: dict[str, float],
-        status: str,
-    ) -> None:
-        """Log one trial as a child of its study's run, each opened where it is not there yet."""
-        parents = self._search(STUDY, study)
-        parent = parents[0] if parents else self._create(f"tune {study}", {STUDY: study})
-        tags = {"mlflow.parentRunId": parent.info.run_id, TRIAL: f"{study} {number}"}
-        self.run_id = self._create(f"trial {number}", tags).info.run_id
-        self.add(params, metrics)
-        self.client.set_terminated(self.run_id, status)
-        self.run_id = parent.info.run_id
-
-    def _create(self, name: str, tags: dict[str, str]) -> Any:
-        return self.client.create_run(self.experiment_id, tags=tags, run_name=name)
 
     def finish(self, status: str) -> None:
         """Close the run as FINISHED or FAILED; one that had ended stays as it ended."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,16 +21,16 @@ from hourglass.workspace import Cell, root
 
 
 class Recorder:
-    """Keep the record of one cell, or of a grid; a context manager around a stage's work.
+    """Keep the record of one cell, of a grid, or of a study; a context manager around the work.
 
     Leaving it by an exception marks the run as failed. A process that is killed leaves the run as
     running, to be taken up again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Literal["cell", "study"] = "cell") -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hourglass.tracking.process", str(root())],
+            [sys.executable, "-m", "hourglass.tracking.process", str(root()), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -39,7 +39,7 @@ class Recorder:
         )
 
     def tell(self, method: str, **arguments: Any) -> None:
-        """Have a method of `hourglass.tracking.record.Record` called, without waiting for it."""
+        """Have a method of the record called, without waiting for it."""
         assert self._child.stdin
         try:
             self._child.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")

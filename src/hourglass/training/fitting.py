@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,26 @@ def make_module(settings: CellSettings) -> LitAutoencoder:
 
 
 def make_trainer(
-    settings: CellSettings, folder: Path, recorder: Recorder | None, phase: str = ""
+    settings: CellSettings,
+    folder: Path,
+    recorder: Recorder | None,
+    phase: str = "",
+    watching: Sequence[pl.Callback] | None = None,
 ) -> tuple[pl.Trainer, History]:
     """Return a Trainer that keeps its last and its best epoch in `folder`, and its History.
 
-    A `phase` that comes before the training of the whole has a folder and a name of its own.
+    A `phase` that comes before the training of the whole has a folder and a name of its own. One
+    that others are `watching`, a trial, is not gone on with after a kill: it keeps its best alone.
     """
     history = History(f"{settings.data}-{settings.model}", recorder, phase)
     stopping = PatientStopping(settings.training.patience)
     # The best first: the last holds its state, and is what a killed training goes on from.
-    kept = [EpochCheckpoint(folder / phase, best) for best in (True, False)]
+    ends = (True, False) if watching is None else (True,)
+    kept = [EpochCheckpoint(folder / phase, best) for best in ends]
     trainer = bare_trainer(
         **settings.trainer,
         max_epochs=settings.training.max_epochs,
-        callbacks=[stopping, Progress(history.name), history, *kept],
+        callbacks=[stopping, Progress(history.name), history, *kept, *(watching or ())],
         default_root_dir=folder / phase,
     )
     return trainer, history

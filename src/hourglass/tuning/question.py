@@ -1,0 +1,131 @@
+"""What a study asks: everything that decides what a trial gives, and so the study's name."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hourglass.configuration import Yaml, build, mapping, read
+from hourglass.data.packed import Prepared
+from hourglass.errors import Refusal
+from hourglass.settings import cell_config, data_config, model_config, params
+from hourglass.tuning.objectives import Objective
+from hourglass.workspace import CONFIGS, Cell, checked
+
+OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
+ERRORS = ("mse", "validation_error", "loss", "error")  # what people call the reconstruction error
+PACKAGE = Path(__file__).parents[1]
+# The code that decides what a trial gives, beside the variant's own file.
+CODE = (
+    "data/datamodule.py",
+    "models/base.py",
+    "networks",
+    "scorers",
+    "training",
+    "tuning/objectives",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Ask for the best settings of a cell by an objective, within a space; both by file name."""
+
+    cell: Cell
+    objective: str
+    space: str
+
+    @classmethod
+    def of(cls, cell: Cell, objective: str, space: str | None) -> "Question":
+        """Return the question; without a `space`, in that of the data set or else the default.
+
+        Raises a Refusal for an unknown name.
+        """
+        own = (SPACES / f"{cell.data}.yaml").exists()
+        found = cls(cell, objective, space or (cell.data if own else "default"))
+        if objective in ERRORS:
+            raise Refusal(
+                f"{objective!r} is the reconstruction error; as an objective it is called "
+                "reconstruction_error, and it cannot choose a bottleneck: a wider one is better."
+            )
+        found.make_objective()
+        read(found.space_file, None)
+        return found
+
+    @property
+    def space_file(self) -> Path:
+        """Return the file of the space."""
+        return SPACES / f"{checked(self.space)}.yaml"
+
+    def make_objective(self) -> Objective:
+        """Return the objective that configs/tune/objective/<name>.yaml describes."""
+        path = OBJECTIVES / f"{checked(self.objective)}.yaml"
+        found: Objective = build(
+            read(path, ("class_path", "init_args")), Objective, path.as_posix()
+        )
+        return found
+
+    @property
+    def study(self) -> str:
+        """Return the study's name: what it is about, and a digest of all that it asks."""
+        text = json.dumps(self.asked(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.cell.name}-{self.objective}-{digest}"
+
+    def asked(self) -> Yaml:
+        """Return everything that decides what a trial gives.
+
+        What is searched is no part of it: the best values, once they are applied, ask nothing new.
+        """
+        own, shared, variant = params(), data_config(self.cell.data), model_config(self.cell.model)
+        space = read(self.space_file, None)
+        parts = (
+            shared.get("model"),
+            variant.get("init_args"),
+            cell_config(self.cell).get("init_args"),
+        )
+        settings: Yaml = {}
+        for each in parts:
+            settings |= mapping(each, self.cell.name)
+        asked: Yaml = {
+            "data": Prepared.open(self.cell.prepared).card["sha256"],
+            "class_path": variant.get("class_path"),
+            "settings": {
+                key: settings[key] for key in sorted(settings) if key not in _searched(space)
+            },
+            "training": shared.get("training"),
+            "seed": own.seed,
+            "score": own.score,
+            "objective": read(OBJECTIVES / f"{self.objective}.yaml", None),
+            "space": space,
+            "code": _code(variant.get("class_path", "")),
+        }
+        return asked
+
+
+def differences(asked: Yaml, before: Yaml) -> list[str]:
+    """Return the names of what two studies ask differently."""
+    return [key for key in asked if asked[key] != before.get(key)]
+
+
+def _searched(space: Yaml) -> set[str]:
+    """Return the settings that a space names, those of its groups' kinds included."""
+    kinds = [
+        each["one_of"] for each in space.values() if isinstance(each, dict) and "one_of" in each
+    ]
+    inner = [name for group in kinds for settings in group.values() for name in settings]
+    return {*space, *inner}
+
+
+def _code(class_path: str) -> str:
+    """Return a digest of the code that a trial runs, the same under every operating system."""
+    module = find_spec(class_path.rpartition(".")[0]) if "." in class_path else None
+    files: list[Any] = [Path(module.origin)] if module and module.origin else []
+    for each in CODE:
+        path = PACKAGE / each
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()

@@ -1,0 +1,201 @@
+"""What a study searches: ranges and choices of a variant's settings, read from YAML and checked."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hourglass.configuration import (
+    Yaml,
+    arguments,
+    construct,
+    mapping,
+    read,
+    refuse_unknown,
+    resolve,
+)
+from hourglass.errors import Refusal
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hourglass.settings import CellSettings
+
+
+@dataclass(frozen=True)
+class Range:
+    """Draw a number from `low` to `high`: evenly, or evenly in its `log`, or by `step`."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise Refusal(f"low is {self.low}, but must be at most high, which is {self.high}.")
+        if self.log and (self.low <= 0 or self.step):
+            raise Refusal("a logarithmic range needs a low above 0, and takes no step.")
+
+    def draw(self, trial: "optuna.Trial", name: str, whole: bool) -> float:
+        """Return a number, a whole one where the setting is."""
+        step = None if self.log else self.step
+        if whole:
+            low, high = int(self.low), int(self.high)
+            return trial.suggest_int(name, low, high, step=int(step or 1), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
+
+    def ends(self, whole: bool) -> list[float]:
+        """Return what the constructor must take for all between to be taken."""
+        return [int(each) if whole else each for each in (self.low, self.high)]
+
+    def near(self, value: Any) -> float:
+        """Return the number of the range that is nearest to a setting's own value."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Draw one of some values, which may be lists, such as the widths of layers."""
+
+    choices: list[Any]
+
+    def draw(self, trial: "optuna.Trial", name: str, whole: bool) -> Any:
+        """Return a value. Optuna knows no lists: it sees what is no text as JSON."""
+        texts = {_text(each): each for each in self.choices}
+        return texts[trial.suggest_categorical(name, list(texts))]
+
+    def ends(self, whole: bool) -> list[Any]:
+        """Return all values."""
+        return self.choices
+
+    def near(self, value: Any) -> str:
+        """Return a setting's own value as Optuna sees it, or the first where it is no choice."""
+        return _text(value if value in self.choices else self.choices[0])
+
+
+Bounds: TypeAlias = Range | Choice
+
+
+@dataclass(frozen=True)
+class Space:
+    """Hold what is drawn for each setting, and for `groups` of settings which of some to draw."""
+
+    settings: dict[str, Bounds]
+    groups: dict[str, dict[str, dict[str, Bounds]]]  # group -> kind -> setting -> bounds
+    whole: frozenset[str]  # settings that are whole numbers
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all settings that are searched."""
+        return iter(dict.fromkeys(name for name, _ in self._all()))
+
+    def draw(self, trial: "optuna.Trial") -> Yaml:
+        """Return the values of one trial, by the names of the constructor's arguments."""
+        drawn = {
+            key: each.draw(trial, key, key in self.whole) for key, each in self.settings.items()
+        }
+        for group, kinds in self.groups.items():
+            kind = trial.suggest_categorical(group, list(kinds))
+            for name, bounds in kinds[kind].items():
+                drawn[name] = bounds.draw(trial, f"{kind}.{name}", name in self.whole)
+        return drawn
+
+    def start(self, settings: "CellSettings") -> dict[str, Any]:
+        """Return the cell's own settings, as near as the space has them, for the first trial."""
+        own = settings.init_args
+        known = {key: each for key, each in self.settings.items() if own.get(key) is not None}
+        return {key: each.near(own[key]) for key, each in known.items()}
+
+    def check(self, kind: type, settings: "CellSettings", where: str) -> None:
+        """Raise a Refusal for an end of a range or a choice that the variant does not take."""
+        for name, bounds in self._all():
+            for value in bounds.ends(name in self.whole):
+                # A kind of a group may rule out what another setting has by itself.
+                args = settings.init_args | self._with(name, bounds) | {name: value}
+                fixed = {"sample_shape": args.pop("sample_shape")}
+                here = f"{where}, {name} {value!r}"
+                construct(kind, resolve(kind, args, here, fixed), here)
+
+    def _with(self, name: str, bounds: Bounds) -> Yaml:
+        """Return, for a setting of a group, one value for each of its kind's other settings."""
+        for kinds in self.groups.values():
+            for settings in kinds.values():
+                if settings.get(name) is bounds:
+                    ends = {key: each.ends(key in self.whole) for key, each in settings.items()}
+                    return {key: values[-1] for key, values in ends.items()}
+        return {}
+
+    def _all(self) -> Iterator[tuple[str, Bounds]]:
+        yield from self.settings.items()
+        for kinds in self.groups.values():
+            for settings in kinds.values():
+                yield from settings.items()
+
+
+def read_space(path: Path, kind: type, settings: "CellSettings") -> Space:
+    """Return the space in a YAML file for a variant, every end of it tried on the constructor.
+
+    A setting that other variants have is passed over. Raises a Refusal that names the file and the
+    setting for any other name, and for a value that the constructor refuses.
+    """
+    from hourglass.settings import known_settings
+
+    where, own = path.as_posix(), set(arguments(kind))
+    plain, groups = {}, {}
+    for name, value in read(path, None).items():
+        if isinstance(value, dict) and "one_of" in value:
+            groups[name] = _kinds(value, own, f"{where}, {name}")
+        else:
+            plain[name] = value
+    refuse_unknown(plain, sorted(known_settings(kind)), where)
+    taken = {key: _bounds(each, f"{where}, {key}") for key, each in plain.items() if key in own}
+    space = Space(taken, groups, _whole(taken, groups, settings))
+    if not taken and not groups:
+        raise Refusal(f"{where} names no setting that {settings.model} takes.")
+    space.check(kind, settings, where)
+    return space
+
+
+def _kinds(value: Yaml, own: set[str], where: str) -> dict[str, dict[str, Bounds]]:
+    """Return the settings of each kind of a group; a plain value stands for itself."""
+    refuse_unknown(value, ("one_of",), where)
+    kinds = mapping(value["one_of"], where)
+    for kind, settings in kinds.items():
+        refuse_unknown(mapping(settings, f"{where}, {kind}"), sorted(own), f"{where}, {kind}")
+    return {
+        str(kind): {
+            name: _bounds(
+                each if isinstance(each, dict) else {"choices": [each]}, f"{where}, {kind}"
+            )
+            for name, each in settings.items()
+        }
+        for kind, settings in kinds.items()
+    }
+
+
+def _bounds(value: Any, where: str) -> Bounds:
+    """Return the range or the choice that a section describes."""
+    kind: type[Bounds] = Choice if "choices" in mapping(value, where) else Range
+    bounds: Bounds = construct(kind, resolve(kind, value, where), where)
+    if isinstance(bounds, Choice) and not bounds.choices:
+        raise Refusal(f"{where}: choices is empty; name at least one.")
+    return bounds
+
+
+def _whole(
+    plain: dict[str, Bounds],
+    groups: dict[str, dict[str, dict[str, Bounds]]],
+    settings: "CellSettings",
+) -> frozenset[str]:
+    """Return the settings that are whole numbers, by what the cell has there now."""
+    all_names = {
+        *plain,
+        *(name for kinds in groups.values() for each in kinds.values() for name in each),
+    }
+    now = {name: settings.init_args.get(name) for name in all_names}
+    return frozenset(key for key, each in now.items() if isinstance(each, int) and each is not True)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

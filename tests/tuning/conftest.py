@@ -1,0 +1,42 @@
+"""What the tests of tuning share: a cell's settings, and studies without a training."""
+
+import optuna
+import pytest
+
+from hourglass.configuration import import_class
+from hourglass.models.base import LitAutoencoder
+from hourglass.settings import resolve_cell
+from hourglass.tuning import study as studies
+from hourglass.tuning.space import Space, read_space
+from hourglass.workspace import Cell
+
+
+@pytest.fixture(autouse=True)
+def _no_storage_of_the_users(monkeypatch) -> None:
+    monkeypatch.delenv("HOURGLASS_OPTUNA_STORAGE", raising=False)
+
+
+@pytest.fixture
+def settings_of(workspace):
+    """Give a function that returns the settings of a variant on 8 x 8 images."""
+    return lambda model: resolve_cell(Cell("digits", model), (1, 8, 8))
+
+
+@pytest.fixture
+def space_of(workspace, settings_of):
+    """Give a function that writes a space and reads it for a variant."""
+
+    def read(text: str, model: str = "denoising") -> Space:
+        path = workspace / "configs/tune/space/mine.yaml"
+        path.write_text(text, encoding="utf-8")
+        settings = settings_of(model)
+        kind = import_class(settings.class_path, LitAutoencoder, model)
+        return read_space(path.relative_to(workspace), kind, settings)
+
+    return read
+
+
+@pytest.fixture
+def study(workspace) -> optuna.Study:
+    """Give an empty study in the storage of the working folder."""
+    return studies.create("digits-denoising-detection-0", {"seed": 0}, ("maximize",), {})
