@@ -9,6 +9,7 @@ import matplotlib
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
@@ -33,7 +34,7 @@ def draw_study(
     else:
         figures = _optuna(study, names[0]) if len(complete) >= ENOUGH else {}
     for name, figure in figures.items():
-        save(figure, folder / f"{name}.png")
+        save(figure, folder / f"{name}.png", tight=True)
     return [folder / f"{name}.png" for name in figures]
 
 
@@ -57,12 +58,13 @@ def front(points: list[tuple[float, ...]], winner: Winner, names: Sequence[str])
 
 
 def _plain_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
+    """Write numbers on logarithmic axes as they are, and few enough of them."""
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
+        if axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _optuna(study: optuna.Study, name: str) -> dict[str, Figure]:
@@ -97,7 +99,11 @@ def _made(function: Callable[[], Any]) -> Figure:
 
     with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        axes = np.ravel(np.asarray(function()))[0]
-        figure: Figure = axes.figure
+        drawn = np.ravel(np.asarray(function()))
+        figure: Figure = drawn[0].figure
         plt.close(figure)
+    for axes in drawn:
+        _plain_ticks(axes)
+    columns = drawn[0].get_gridspec().ncols if drawn[0].get_gridspec() else 1
+    figure.set_size_inches(max(7, 2.8 * columns + 2), max(4.5, 2.6 * len(drawn) / columns))
     return figure

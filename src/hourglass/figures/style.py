@@ -8,10 +8,11 @@ NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
 DPI = 110
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+def save(figure: Figure, path: Path, tight: bool = False) -> None:
+    """Write a figure as PNG; a `tight` one with all that stands beyond its frame."""
     # Without the software's version the bytes are the same on every run.
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    cut = {"bbox_inches": "tight"} if tight else {}
+    figure.savefig(path, dpi=DPI, metadata={"Software": None}, **cut)
 
 
 def literal(text: str) -> str:

@@ -120,7 +120,9 @@ class Watch:
                 if other != study.study_name and other.rpartition("-")[0] == stem:
                     before = optuna.load_study(study_name=other, storage=self.where).user_attrs
                     changed = differences(self.question.asked(), before.get(studies.ASKED, {}))
-                    tqdm.write(f"a new study: {other} asked otherwise ({', '.join(changed)})")
+                    tqdm.write(
+                        f"a new study: {other} asked otherwise ({', '.join(changed)})", sys.stderr
+                    )
         if self.recorder:
             cell = self.question.cell
             params = {

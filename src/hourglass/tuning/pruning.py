@@ -20,8 +20,8 @@ class Pruning(Checkpoint):
     """Judge the network every few epochs and end the training where the pruner says so.
 
     The process of rank 0 has the trial, judges and decides; the decision goes to all ranks, which
-    raise TrialPruned together. Optuna prunes no study of several objectives. It is a Checkpoint only
-    by type: Lightning calls those last, after a training that diverged was stopped with the reason.
+    raise TrialPruned together. Optuna prunes no study of several objectives. It is a Checkpoint by
+    type only: Lightning calls those last, after a training that diverged was ended with the reason.
     """
 
     def __init__(

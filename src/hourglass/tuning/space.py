@@ -63,6 +63,8 @@ class Choice:
 
     def draw(self, trial: "optuna.Trial", name: str, whole: bool) -> Any:
         """Return a value. Optuna knows no lists: it sees what is no text as JSON."""
+        if len(self.choices) == 1:
+            return self.choices[0]
         texts = {_text(each): each for each in self.choices}
         return texts[trial.suggest_categorical(name, list(texts))]
 
