@@ -36,9 +36,7 @@ def evaluate(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    cell.need_training()
-    for name in ("threshold.json", "detector.json", "reference.safetensors"):
-        cell.need(name, "calibrate-threshold")
+    cell.need_calibration()
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         with whole_files(cell.folder) as folder:
