@@ -54,16 +54,14 @@ def _measure(
     """Write everything to `folder`; return what tells the detector from others, and its metrics."""
     # Imported here for the clock: an import is no work.
     from hourglass import metrics
-    from hourglass.detection import scoring
     from hourglass.detection.detector import Detector
     from hourglass.evaluation import pictures, tables
 
     detector = Detector.load(cell.folder)
     test, threshold = prepared.split("test"), detector.threshold
     start = time.perf_counter()
-    scores = detector.scoring(test.x)
+    scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
-    errors = scoring.errors(detector.scoring.network, test.x, prepared.scaling)
     found = metrics.summary(scores, errors, test.anomaly, threshold)
     tables.write_scores(folder, prepared, detector, scores)
     tables.write_thresholds(folder, cell / "thresholds.json", threshold, scores, test.anomaly)
