@@ -106,6 +106,17 @@ def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
 
 
 @EVERY
+def test_errors_beside_the_scores_cost_no_second_pass(name, network, monkeypatch):
+    scoring, x, passes = fitted(name, network), normal(50, 1), []
+    expected = scoring(x), errors(network, x, PLAIN)
+    decode = network.decode
+    monkeypatch.setattr(network, "decode", lambda z: passes.append(len(z)) or decode(z))
+    found = scoring.with_errors(x)
+    assert passes == [50]
+    np.testing.assert_array_equal(found, expected)
+
+
+@EVERY
 def test_what_is_far_off_scores_higher(name, network):
     scoring = fitted(name, network)
     assert np.median(scoring(normal(50, 1) * 20)) > 1.2 * np.median(scoring(normal(50, 1)))

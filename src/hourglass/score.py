@@ -57,9 +57,7 @@ def score(
         raise Refusal(f"out is {path}, the file to be scored; name another file to write.")
     _check(path, top, false_discovery_rate, heat_maps)
     cell = Cell(data, model)
-    cell.need_training()
-    for name in ("detector.json", "threshold.json"):
-        cell.need(name, "calibrate-threshold")
+    cell.need_calibration()
     from hourglass.detection.detector import Detector
     from hourglass.streams.judged import Judged
     from hourglass.streams.output import verdict, write

@@ -19,6 +19,8 @@ TRAINED = (
     "training.json",
     "run_id",
 )
+# What `calibrate-threshold` adds to it.
+CALIBRATED = ("threshold.json", "thresholds.json", "detector.json", "reference.safetensors")
 CELLS, CELLS_STAGE = Path("runs/.cells"), "cells"  # for DVC: a file a cell, and who writes it
 LEADERBOARD = Path("reports/leaderboard.csv")
 PAGE = Path("reports/index.html")
@@ -112,6 +114,12 @@ class Cell:
         """Raise a Refusal where `train` has not left all of its files."""
         for file in TRAINED:
             self.need(file, "train")
+
+    def need_calibration(self) -> None:
+        """Raise a Refusal where `train` or `calibrate-threshold` has not left all of its files."""
+        self.need_training()
+        for file in CALIBRATED:
+            self.need(file, "calibrate-threshold")
 
     def need(self, file: str, stage: str) -> Path:
         """Return the path of a file that an earlier stage wrote.

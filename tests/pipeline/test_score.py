@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.workspace import CALIBRATED
 
 from .workspaces import ROOT, FakeRecorder, environment, set_up, working_in
 
@@ -238,6 +240,17 @@ def test_a_file_of_another_kind_is_refused(here, cell, name, content, named, ref
     if content is not None:
         (here / name).write_bytes(content)
     assert named in refusal(score, *cell, here / name, here / "out.csv")
+
+
+@pytest.mark.parametrize("file", CALIBRATED)
+def test_a_cell_whose_calibration_is_incomplete_is_refused(cells, rows, tmp_path, refusal, file):
+    shutil.copytree(cells / "runs", tmp_path / "runs")
+    (tmp_path / "runs/breast_cancer/denoising" / file).unlink()
+    new = written(rows, tmp_path / "new.csv")
+    with working_in(tmp_path):
+        sentence = refusal(score, *TABLE, new, Path("out.csv"))
+    assert f"runs/breast_cancer/denoising/{file} is missing" in sentence
+    assert "hourglass calibrate-threshold breast_cancer denoising" in sentence
 
 
 def test_a_table_with_a_header_alone_is_refused(here, rows, refusal):

@@ -32,6 +32,7 @@ from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.workspace import CALIBRATED
 
 from .workspaces import (
     BOLTS,
@@ -914,13 +915,13 @@ def test_damaged_weights_are_refused(stage_folder, recorder, refusal):
     refusal(calibrate_threshold, "breast_cancer", "linear")
 
 
-@pytest.mark.parametrize("file", ["threshold.json", "weights.safetensors", "network.json"])
+@pytest.mark.parametrize("file", [*CALIBRATED, "weights.safetensors", "network.json"])
 def test_evaluate_names_the_stage_that_must_run_first(stage_folder, recorder, refusal, file):
     prepare("breast_cancer")
     folder = train("breast_cancer", "linear")
     calibrate_threshold("breast_cancer", "linear")
     (folder / file).unlink()
-    stage = "calibrate-threshold" if file == "threshold.json" else "train"
+    stage = "calibrate-threshold" if file in CALIBRATED else "train"
     assert f"hourglass {stage} breast_cancer linear" in refusal(evaluate, "breast_cancer", "linear")
 
 

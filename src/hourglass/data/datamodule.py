@@ -88,8 +88,7 @@ class DataModule(pl.LightningDataModule):
             prepare(self.data)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the arrays."""
-        self.prepared = Prepared.open(prepared_folder(self.data))
+        """Refuse more processes than there are validation samples."""
         trainer = self.trainer
         if trainer and len(self.prepared.split("validation").x) < trainer.world_size:
             raise Refusal(
@@ -98,9 +97,14 @@ class DataModule(pl.LightningDataModule):
             )
 
     @property
+    def prepared(self) -> Prepared:
+        """Return the data set, once it is prepared."""
+        return Prepared.open(prepared_folder(self.data))
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C, H, W) of images or (F,) of a table, once the data set is prepared."""
-        return Prepared.open(prepared_folder(self.data)).sample_shape
+        return self.prepared.sample_shape
 
     def train_dataloader(self) -> Batches:
         """Return shuffled batches of the train split."""
@@ -123,8 +127,9 @@ class DataModule(pl.LightningDataModule):
 
     def samples(self, name: Split) -> tuple[Tensor, Scaling]:
         """Return a split's samples, (N, *S), and how they are scaled for the network."""
+        prepared = self.prepared
         # A copy: torch warns of read-only arrays, and page faults do not belong in the loop.
-        return torch.from_numpy(np.array(self.prepared.split(name).x)), self.prepared.scaling
+        return torch.from_numpy(np.array(prepared.split(name).x)), prepared.scaling
 
     def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
         x, scaling = self.samples(name)
@@ -142,15 +147,16 @@ class DataModule(pl.LightningDataModule):
 
 
 class Codes(DataModule):
-    """Serve what a function, such as the layers below, makes of the scaled samples of `data`."""
+    """Serve what a function, such as the layers below, makes of the scaled samples of `source`."""
 
-    def __init__(self, data: DataModule, below: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(data.data, data.batch_size, data.seed)
+    def __init__(self, source: DataModule, below: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(source.data, source.batch_size, source.seed)
+        self.source = source
         self.below = below
 
     def samples(self, name: Split) -> tuple[Tensor, Scaling]:
         """Return a split's codes, (N, units) float32, computed once, and that they are scaled."""
-        batches = Batches(*super().samples(name), self.batch_size)
+        batches = Batches(*self.source.samples(name), self.batch_size)
         with torch.no_grad():
             codes = torch.cat([self.below(batch) for batch in batches])
         return codes, Scaling("none", np.zeros((), np.float32), np.ones((), np.float32))

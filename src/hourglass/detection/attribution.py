@@ -25,7 +25,7 @@ class Profile:
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, x: np.ndarray) -> "Profile":
         """Return the profile of normal samples, (n, *S), unscaled, that trained no weights."""
-        sums = apply(network, lambda each: _sums(View(network, each)), x, scaling).sum(0)
+        sums = apply(network, _sums, x, scaling).sum(0)
         mean, square = sums / len(x)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         least = max(LEAST_SCALE * deviation.mean(), float(np.finfo(np.float32).tiny))

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
 
 from hourglass.calibration.conformal import p_values
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
-from hourglass.detection.scoring import Scoring, batches, on_device
+from hourglass.detection.scoring import Scoring
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal, one_line
 from hourglass.files import sha256, whole_file, write_json
 from hourglass.scorers import Scorer
-from hourglass.scorers.view import View
 from hourglass.weights import UNUSABLE, load
 
 # Of a cell's folder; together they are the detector.
@@ -58,22 +55,10 @@ class Detector:
         """Return scores, (N,), and the contributions of features or pixels, (N, F) float32.
 
         A contribution is in standard deviations of that element's squared error on normal
-        calibration samples. The network sees each sample once. A score may be infinite or NaN where
-        a sample's values are huge.
+        calibration samples. A score may be infinite or NaN where a sample's values are huge.
         """
-        scorer, scores, contributions = self.scoring.scorer, [], []
-        score = scorer.scores(self.scoring.state)
-
-        def seen(batch: Tensor) -> Tensor:
-            view = View(self.scoring.network, batch)
-            return torch.cat([self.profile.contributions(view), scorer.look(view)], 1)
-
-        for batch in batches(x, self.scoring.scaling):
-            found = on_device(self.scoring.network, seen, batch)
-            unusual, looks = np.split(found, [self.profile.mean.size], axis=1)
-            contributions.append(unusual)
-            scores.append(score(looks))
-        return np.concatenate(scores), np.concatenate(contributions)
+        scores, contributions = self.scoring.beside(x, self.profile.contributions)
+        return scores, contributions
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return how unusual the error of each feature or pixel is: (N, *S) -> (N, *S) float32."""

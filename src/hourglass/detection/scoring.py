@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 from hourglass.scorers import OwnScore, Scorer, State
 from hourglass.scorers.view import View
+
+# From a batch as a network sees it to something about each sample, (N, ...).
+Look: TypeAlias = Callable[[View], Tensor]
 
 BATCH_SIZE = 4096
 REFERENCE = 10_000  # normal samples that a scorer learns from, at most
@@ -42,7 +46,7 @@ class Scoring:
         if isinstance(scorer, OwnScore):
             return cls(network, scaling, scorer, {})
         chosen = x[:: -(-len(x) // REFERENCE)]
-        seen = apply(network, lambda batch: scorer.look(View(network, batch)), chosen, scaling)
+        seen = apply(network, scorer.look, chosen, scaling)
         return cls(network, scaling, scorer, scorer.fit(seen))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -50,14 +54,27 @@ class Scoring:
 
         Raises a Refusal where a score is not a number: it must never pass as normal.
         """
-        score = self.scorer.scores(self.state)
-        parts = [
-            score(on_device(self.network, self._look, batch)) for batch in batches(x, self.scaling)
-        ]
-        return finite(np.concatenate(parts) if parts else np.zeros(0))
+        return finite(self.beside(x)[0]) if len(x) else np.zeros(0)
 
-    def _look(self, x: Tensor) -> Tensor:
-        return self.scorer.look(View(self.network, x))
+    def with_errors(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and the mean squared errors per element: (N, *S) -> (N,) each.
+
+        Raises a Refusal where a score is not a number.
+        """
+        scores, errors = self.beside(x, lambda view: view.error)
+        return finite(scores), errors.astype(np.float64)
+
+    def beside(self, x: np.ndarray, *looks: Look) -> list[np.ndarray]:
+        """Return the scores, (N,), finite or not, and after them the looks, (N, ...) each.
+
+        The network sees each sample once.
+        """
+        score = self.scorer.scores(self.state)
+        parts = []
+        for batch in batches(x, self.scaling):
+            seen, *others = on_device(self.network, batch, self.scorer.look, *looks)
+            parts.append([score(seen), *others])
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
 def finite(scores: np.ndarray) -> np.ndarray:
@@ -73,12 +90,12 @@ def finite(scores: np.ndarray) -> np.ndarray:
 
 def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
-    return apply(network, network.error, x, scaling).astype(np.float64)
+    return apply(network, lambda view: view.error, x, scaling).astype(np.float64)
 
 
 def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return reconstructions in the scaled units: (N, *S) -> (N, *S) float32."""
-    return apply(network, network, x, scaling)
+    return apply(network, lambda view: view.output, x, scaling)
 
 
 def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -86,7 +103,7 @@ def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
 
     Raises a Refusal where a code is not finite.
     """
-    found = apply(network, network.encode, x, scaling)
+    found = apply(network, lambda view: view.code, x, scaling)
     if not np.isfinite(found).all():
         raise Refusal("a code is not finite, so neither are the network's weights; train it again.")
     return found
@@ -98,19 +115,17 @@ def samples(network: Variational, count: int) -> np.ndarray:
         return network.generate(count).cpu().numpy()
 
 
-def apply(
-    network: Network, function: Callable[[Tensor], Tensor], x: np.ndarray, scaling: Scaling
-) -> np.ndarray:
-    """Return the function of every sample; one batch at a time is on the device."""
-    return np.concatenate([on_device(network, function, each) for each in batches(x, scaling)])
+def apply(network: Network, look: Look, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the look of every sample; one batch at a time is on the device."""
+    return np.concatenate([on_device(network, each, look)[0] for each in batches(x, scaling)])
 
 
-def on_device(network: Network, function: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:
-    """Return a function of one batch, computed where the network is fastest."""
+def on_device(network: Network, batch: Tensor, *looks: Look) -> list[np.ndarray]:
+    """Return looks at one batch, computed where the network is fastest, each part of it once."""
     device = best_device()
-    network.to(device)
+    view = View(network.to(device), batch.to(device))
     with torch.inference_mode():
-        return function(batch.to(device)).cpu().numpy()
+        return [look(view).cpu().numpy() for look in looks]
 
 
 def batches(x: np.ndarray, scaling: Scaling) -> Iterator[Tensor]:

@@ -11,8 +11,8 @@ DPI = 110
 def save(figure: Figure, path: Path, tight: bool = False) -> None:
     """Write a figure as PNG; a `tight` one with all that stands beyond its frame."""
     # Without the software's version the bytes are the same on every run.
-    cut = {"bbox_inches": "tight"} if tight else {}
-    figure.savefig(path, dpi=DPI, metadata={"Software": None}, **cut)
+    box = "tight" if tight else None
+    figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)
 
 
 def literal(text: str) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from hourglass.detection.threshold import Threshold
 from hourglass.metrics import bootstrap
-from hourglass.metrics.ranking import Ranking
+from hourglass.metrics.ranking import beaten
 
 
 def by_class(
@@ -39,11 +39,11 @@ def _areas(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) -> pd.Dat
     normal = places[~anomaly]
     names = np.unique(label[anomaly])
     members = [places[anomaly & (label == name)] for name in names]
-    own = _beaten(np.bincount(normal, minlength=size)[None])[0]
+    own = beaten(np.bincount(normal, minlength=size))
     rng, parts = np.random.default_rng(0), []
     for count in bootstrap.portions(len(scores)):
-        beaten = _beaten(bootstrap.draw(rng, normal, size, count))
-        parts.append([_mean(rng, beaten, each) for each in members])
+        shares = beaten(bootstrap.draw(rng, normal, size, count))
+        parts.append([_mean(rng, shares, each) for each in members])
     drawn = np.concatenate(parts, axis=1)
     rows = []
     for name, each, values in zip(names, members, drawn, strict=True):
@@ -53,12 +53,7 @@ def _areas(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _beaten(normal: np.ndarray) -> np.ndarray:
-    """Return the share of normal samples that each score beats: (count, G) -> (count, G)."""
-    return Ranking(normal, np.zeros_like(normal)).beaten(normal.cumsum(-1))
-
-
-def _mean(rng: np.random.Generator, beaten: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _mean(rng: np.random.Generator, shares: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return the mean share that resamples of some samples beat: (count, G) -> (count,)."""
-    drawn = places[rng.integers(len(places), size=(len(beaten), len(places)))]
-    return np.take_along_axis(beaten, drawn, 1).mean(1)
+    drawn = places[rng.integers(len(places), size=(len(shares), len(places)))]
+    return np.take_along_axis(shares, drawn, 1).mean(1)

@@ -31,7 +31,7 @@ class Ranking:
         precision = anomalous / np.maximum(anomalous + normal, 1)  # 0 / 0 before the first sample
         enough = anomalous >= RECALL * total[..., None]
         found = {
-            "AUROC": (self.anomalous * self.beaten(normal)).sum(-1) / total,
+            "AUROC": (self.anomalous * beaten(self.normal)).sum(-1) / total,
             "average_precision": (self.anomalous * precision).sum(-1) / total,
             "FPR_at_95_recall": _first(normal, enough) / normal[..., -1],
         }
@@ -42,13 +42,6 @@ class Ranking:
             if size <= int(total.flat[0] + normal[..., -1].flat[0])
         }
 
-    def beaten(self, normal: np.ndarray) -> np.ndarray:
-        """Return the share of normal samples that a score beats, equal ones by half: (..., G).
-
-        `normal` counts those at each score or above.
-        """
-        return 1 - (normal - 0.5 * self.normal) / normal[..., -1:]
-
     def _hits(self, size: int) -> np.ndarray:
         """Return the anomalies among the `size` highest scores, (...)."""
         here = self.normal + self.anomalous
@@ -56,6 +49,15 @@ class Ranking:
         # Of the samples at the score where `size` is reached, a share is taken.
         taken = np.clip(size - (upto - here), 0, here)
         return (self.anomalous * taken / np.maximum(here, 1)).sum(-1)
+
+
+def beaten(normal: np.ndarray) -> np.ndarray:
+    """Return the share of normal samples that each score beats, equal ones by half: (..., G).
+
+    `normal` (..., G) counts them at each distinct score, the highest first.
+    """
+    above = normal.cumsum(-1)
+    return 1 - (above - 0.5 * normal) / above[..., -1:]
 
 
 def _first(values: np.ndarray, condition: np.ndarray) -> np.ndarray:

@@ -1,16 +1,14 @@
 """One variant, trained on the samples of one class."""
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from hourglass.data.datamodule import Batches, resident_device
+from hourglass.data.datamodule import Codes, DataModule
+from hourglass.data.packed import Split
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder
@@ -20,34 +18,19 @@ from hourglass.training.fitting import bare_trainer, make_module
 from hourglass.training.threads import tuned_to
 
 
-class Members(pl.LightningDataModule):
-    """Serve shuffled, scaled batches of the samples that a network is to learn, and no others."""
+class Members(DataModule):
+    """Serve the samples that a network is to learn, and no others of their data set."""
 
-    def __init__(self, x: Tensor, scaling: Scaling, batch_size: int, seed: int) -> None:
-        super().__init__()
+    def __init__(self, data: str, x: Tensor, scaling: Scaling, batch_size: int, seed: int) -> None:
+        # Batches of about equal size: a last one of some samples would weigh as much as the rest.
+        batches = math.ceil(len(x) / batch_size)
+        super().__init__(data, math.ceil(len(x) / batches), seed)
         self.x = x
         self.scaling = scaling
-        # Batches of about equal size: a last one of some samples would weigh as much as the rest.
-        self.batch_size = math.ceil(len(x) / math.ceil(len(x) / batch_size))
-        self.seed = seed
 
-    def train_dataloader(self) -> Batches:
-        """Return the batches; their order is a function of seed and epoch."""
-        assert self.trainer
-        x = self.x.to(resident_device(self.x, self.trainer.strategy.root_device))
-        return Batches(x, self.scaling, self.batch_size, shuffle=self._epoch_seed)
-
-    def _epoch_seed(self) -> int:
-        assert self.trainer
-        return self.seed * 1_000_003 + self.trainer.current_epoch
-
-    def encoded(self, below: Callable[[Tensor], Tensor]) -> "Members":
-        """Return what serves the codes that `below` makes of the scaled samples, (n, units)."""
-        with torch.no_grad():
-            batches = Batches(self.x, self.scaling, self.batch_size)
-            codes = torch.cat([below(batch) for batch in batches])
-        as_they_are = Scaling("none", np.zeros((), np.float32), np.ones((), np.float32))
-        return Members(codes, as_they_are, self.batch_size, self.seed)
+    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
+        """Return the members, (n, *S), whatever the split, and how they are scaled."""
+        return self.x, self.scaling
 
 
 def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
@@ -58,28 +41,26 @@ def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
     """
     module = make_module(settings)
     # A copy: torch warns of read-only arrays.
-    members = Members(
-        torch.from_numpy(np.array(x)), scaling, settings.training.batch_size, settings.seed
-    )
+    own = torch.from_numpy(np.array(x))
+    members = Members(settings.data, own, scaling, settings.training.batch_size, settings.seed)
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
-        _fit(replace(settings, training=training), phase.module, members.encoded(phase.below))
+        _fit(replace(settings, training=training), phase.module, Codes(members, phase.below))
     _fit(settings, module, members)
     return module.network.eval().requires_grad_(False)
 
 
-def _fit(settings: CellSettings, module: LitAutoencoder, members: Members) -> None:
+def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
     # On one device: processes that Lightning starts would each rank by themselves.
     alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     trainer = bare_trainer(
-        **alone,
+        **(alone | {"limit_val_batches": 0}),
         max_epochs=settings.training.max_epochs,
         enable_checkpointing=False,
     )
-    warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
-    elements = members.batch_size * members.x[0].numel()
+    elements = data.batch_size * math.prod(module.network.sample_shape)
     with tuned_to(trainer.strategy.root_device, elements):
-        trainer.fit(module, datamodule=members)
+        trainer.fit(module, datamodule=data)
     loss = float(trainer.callback_metrics["train_loss"])
     if not math.isfinite(loss):
         raise Refusal(

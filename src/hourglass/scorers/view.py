@@ -31,8 +31,13 @@ class View:
         return (self.output - self.x).square().flatten(1)
 
     @cached_property
+    def error(self) -> Tensor:
+        """Return the mean squared error per element, (N,)."""
+        return self.squared_error.mean(1)
+
+    @cached_property
     def score(self) -> Tensor:
         """Return the network's own score, (N,)."""
         if type(self.network).score is Network.score:  # the error, which is here already
-            return self.squared_error.mean(1)
+            return self.error
         return self.network.score(self.x)

@@ -36,9 +36,7 @@ def evaluate(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    cell.need_training()
-    for name in ("threshold.json", "detector.json", "reference.safetensors"):
-        cell.need(name, "calibrate-threshold")
+    cell.need_calibration()
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         with whole_files(cell.folder) as folder:
@@ -56,16 +54,14 @@ def _measure(
     """Write everything to `folder`; return what tells the detector from others, and its metrics."""
     # Imported here for the clock: an import is no work.
     from hourglass import metrics
-    from hourglass.detection import scoring
     from hourglass.detection.detector import Detector
     from hourglass.evaluation import pictures, tables
 
     detector = Detector.load(cell.folder)
     test, threshold = prepared.split("test"), detector.threshold
     start = time.perf_counter()
-    scores = detector.scoring(test.x)
+    scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
-    errors = scoring.errors(detector.scoring.network, test.x, prepared.scaling)
     found = metrics.summary(scores, errors, test.anomaly, threshold)
     tables.write_scores(folder, prepared, detector, scores)
     tables.write_thresholds(folder, cell / "thresholds.json", threshold, scores, test.anomaly)

@@ -35,7 +35,8 @@ class Denoising(Objective):
         generator = torch.Generator().manual_seed(0)
         for x in batches(tuning.x[~tuning.anomaly], task.prepared.scaling):
             noise = torch.randn(x.shape, generator=generator)
-            clean = on_device(network, network, x + self.noise_factor * noise)
+            noisy = x + self.noise_factor * noise
+            (clean,) = on_device(network, noisy, lambda view: view.output)
             total += float(((clean - x.numpy()) ** 2).sum(dtype="float64"))
             count += x.numel()
         return (-10 * math.log10(total / count),)
