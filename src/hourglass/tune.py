@@ -75,7 +75,9 @@ def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlf
     from hourglass.tuning.worker import Job
 
     cell, names = question.cell, question.make_objective().names
-    job = Job(cell.data, cell.model, question.objective, question.space, trials, pruner, 0)
+    job = Job(
+        cell.data, cell.model, question.objective, question.space, trials, pruner, 0, question.study
+    )
     with Recorder("study") if mlflow else nullcontext() as recorder:
         watch = Watch(question, names, recorder)
         run(job, workers, watch)

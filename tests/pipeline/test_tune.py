@@ -31,7 +31,7 @@ from hourglass.workspace import Cell
 from .workspaces import VARIANTS, set_yaml
 
 CELL = Cell("digits", "denoising")
-JOB = Job("digits", "denoising", "detection", "default", 2, "none", 0)
+JOB = Job("digits", "denoising", "detection", "default", 2, "none", 0, "a study")
 
 
 @pytest.fixture
@@ -45,12 +45,9 @@ def folder(stage_folder, monkeypatch):
 def run(**changes) -> optuna.Study:
     """Work on a study in this process, and return it."""
     job = replace(JOB, **changes)
+    job = replace(job, study=job.question.study)
     work(job)
-    return loaded(job)
-
-
-def loaded(job: Job = JOB) -> optuna.Study:
-    study = studies.load(job.question.study, studies.storage())
+    study = studies.load(job.study, studies.storage())
     assert study
     return study
 
@@ -199,11 +196,12 @@ def test_pruners_stop_what_falls_behind(folder, pruner):
     ],
 )
 def test_another_question_is_another_study(folder, file, keys, value, named):
-    question = Question.of(CELL, "detection", None)
-    before, name = question.asked(), question.study
+    before = Question.of(CELL, "detection", None)
+    name, asked = before.study, before.asked
     set_yaml(folder / file, *keys, value=value)
-    assert differences(question.asked(), before) == named
-    assert (question.study != name) == bool(named)
+    after = Question.of(CELL, "detection", None)
+    assert differences(after.asked, asked) == named
+    assert (after.study != name) == bool(named)
 
 
 def test_what_is_applied_asks_nothing_new(folder, monkeypatch):

@@ -119,7 +119,7 @@ class Watch:
             for other in optuna.study.get_all_study_names(self.where):
                 if other != study.study_name and other.rpartition("-")[0] == stem:
                     before = optuna.load_study(study_name=other, storage=self.where).user_attrs
-                    changed = differences(self.question.asked(), before.get(studies.ASKED, {}))
+                    changed = differences(self.question.asked, before.get(studies.ASKED, {}))
                     tqdm.write(
                         f"a new study: {other} asked otherwise ({', '.join(changed)})", sys.stderr
                     )

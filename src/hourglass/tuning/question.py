@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -66,15 +67,16 @@ class Question:
         )
         return found
 
-    @property
+    @cached_property
     def study(self) -> str:
         """Return the study's name: what it is about, and a digest of all that it asks."""
-        text = json.dumps(self.asked(), sort_keys=True)
+        text = json.dumps(self.asked, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.cell.name}-{self.objective}-{digest}"
 
+    @cached_property
     def asked(self) -> Yaml:
-        """Return everything that decides what a trial gives.
+        """Return everything that decides what a trial gives, as the files were at the first look.
 
         What is searched is no part of it: the best values, once they are applied, ask nothing new.
         """

@@ -44,6 +44,7 @@ class Job:
     trials: int
     pruner: Pruner
     place: int  # among the workers of one command, from 0
+    study: str  # its name, which the question gave when the command began
 
     @property
     def question(self) -> Question:
@@ -77,9 +78,7 @@ def work(job: Job) -> None:
     if not ranks.is_global_zero:
         trials.follow()
         return
-    study = studies.create(
-        question.study, question.asked(), objective.directions, space.start(settings)
-    )
+    study = studies.create(job.study, question.asked, objective.directions, space.start(settings))
     study.pruner = _pruner(job.pruner, settings.training.max_epochs)
     try:
         while len(studies.finished(study)) < job.trials:
