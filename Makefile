@@ -56,10 +56,11 @@ ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 
 DATA ?= digits
 MODEL ?= denoising
-TRIALS ?= 20
-tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoising TRIALS=20
+TRIALS ?= 50
+WORKERS ?= 1
+tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoising TRIALS=50 WORKERS=2
 	dvc repro prepare@$(DATA)
-	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS)
+	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS) --workers $(WORKERS)
 
 clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
 	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/index.html dvc_plots

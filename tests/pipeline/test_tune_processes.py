@@ -2,7 +2,9 @@
 
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 import mlflow
 import optuna
@@ -189,6 +191,13 @@ def _workers(project: Project) -> list[psutil.Process]:
 
 
 def _running(project: Project) -> int:
-    names = optuna.study.get_all_study_names(f"sqlite:///{project.folder}/optuna.db")
-    trials = study_of(project).trials if names else []
-    return sum(trial.state == TrialState.RUNNING and bool(trial.params) for trial in trials)
+    """Return how many trials run; by SQL, as Optuna would make the tables beside the command."""
+    with closing(sqlite3.connect(project / "optuna.db")) as database:
+        if not database.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'trial_params'"
+        ).fetchall():
+            return 0
+        running = (
+            "SELECT count(DISTINCT trials.trial_id) FROM trials JOIN trial_params USING (trial_id)"
+        )
+        return int(database.execute(f"{running} WHERE state = 'RUNNING'").fetchone()[0])

@@ -57,6 +57,24 @@ def work(job: Job) -> None:
 
     Raises a Refusal, before the first trial, for a space or data that leave nothing to search.
     """
+    question = job.question
+    trials = load_trials(job, question)
+    if not trials.ranks.is_global_zero:
+        trials.follow()
+        return
+    start = trials.space.start(trials.settings)
+    study = studies.create(job.study, question.asked, trials.objective.directions, start)
+    study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
+    try:
+        while len(studies.finished(study)) < job.trials:
+            if not run_next(study, trials, job):
+                time.sleep(PAUSE)  # others run the last ones, which may yet be killed
+    finally:
+        trials.ranks.broadcast(None)
+
+
+def load_trials(job: Job, question: Question) -> "Trials":
+    """Return what runs the trials: all is checked, imported and loaded, and the ranks are there."""
     from hourglass.configuration import import_class
     from hourglass.data.datamodule import DataModule
     from hourglass.models.base import LitAutoencoder
@@ -65,30 +83,17 @@ def work(job: Job) -> None:
     from hourglass.tuning.space import read_space
     from hourglass.tuning.trial import Trials
 
-    question, objective = job.question, job.question.make_objective()
-    prepared = Prepared.open(question.cell.prepared)
+    objective, prepared = question.make_objective(), Prepared.open(question.cell.prepared)
     settings = _placed(resolve_cell(question.cell, prepared.sample_shape), job.place)
     kind = import_class(settings.class_path, LitAutoencoder, settings.model)
     space = read_space(question.space_file, kind, settings)
     task = Task(prepared, make_scorer(params().score))
     objective.check(task, space)
-    ranks = _launch(settings)
     data = DataModule(job.data, settings.training.batch_size, settings.seed)
-    trials = Trials(settings, space, objective, task, data, ranks)
-    if not ranks.is_global_zero:
-        trials.follow()
-        return
-    study = studies.create(job.study, question.asked, objective.directions, space.start(settings))
-    study.pruner = _pruner(job.pruner, settings.training.max_epochs)
-    try:
-        while len(studies.finished(study)) < job.trials:
-            if not _run_next(study, trials, job):
-                time.sleep(PAUSE)  # others run the last ones, which may yet be killed
-    finally:
-        ranks.broadcast(None)
+    return Trials(settings, space, objective, task, data, _launch(settings))
 
 
-def _run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
+def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
     """Run one trial, unless all that are to be have begun; return whether there was one."""
     with ExitStack() as turn:
         turn.enter_context(studies.locked())
@@ -162,7 +167,7 @@ def main() -> None:
 
 def _end_with_the_command() -> None:
     """Wait until the other end of standard input is gone, however it went, and go as well."""
-    while sys.stdin.buffer.read(1):
+    while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)
 

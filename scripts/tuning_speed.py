@@ -1,0 +1,134 @@
+"""Measure what a study costs beside its trainings: overhead, workers, MLflow.
+
+    python scripts/tuning_speed.py             # some fifteen minutes on two cores
+
+Figures are ratios within one run, each kind measured in turn with the other: machines are noisy.
+Every training has the same number of epochs, and nothing is pruned. Writes reports/tuning_speed.md.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import yaml
+
+from hourglass.data.datamodule import DataModule
+from hourglass.stages.prepare import prepare
+from hourglass.training import fitting
+from hourglass.tuning import study as studies
+from hourglass.tuning.question import Question
+from hourglass.tuning.space import Space
+from hourglass.tuning.trial import Trials
+from hourglass.tuning.worker import Job, load_trials, run_next
+from hourglass.workspace import Cell
+
+ROOT = Path(__file__).parents[1]
+DATA, MODEL, EPOCHS = "digits", "denoising", 60
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        _workspace(Path(folder))
+        trials, repeats = arguments.trials, arguments.repeats
+        rows = [
+            _row("a trial against the same training in a warm process", _overhead(5 * repeats)),
+            _row("one worker against two, wall time", _ratios(_one, _two, trials, repeats)),
+            _row("MLflow on against off, wall time", _ratios(_one, _without, trials, repeats)),
+        ]
+    text = f"# What a study costs\n\n`python scripts/tuning_speed.py` on {os.cpu_count()} cores: "
+    text += f"`{MODEL}` on `{DATA}`, {EPOCHS} epochs a trial, {trials} trials a study.\n\n"
+    text += "| ratio of | median | range |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    (ROOT / "reports" / "tuning_speed.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _row(what: str, ratios: list[float]) -> str:
+    return f"| {what} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+
+
+def _workspace(folder: Path) -> None:
+    """Make a folder like the project's, with trainings of one length, and go there."""
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(ROOT / "params.yaml", folder)
+    path = folder / f"configs/data/{DATA}.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["training"] |= {"max_epochs": EPOCHS, "patience": EPOCHS}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    for name in ("MLFLOW_TRACKING_URI", "HOURGLASS_OPTUNA_STORAGE"):
+        os.environ.pop(name, None)
+    os.chdir(folder)
+    prepare(DATA)
+
+
+def _overhead(repeats: int) -> list[float]:
+    """Return the time of a trial over that of the same training as `train` does it, in turn."""
+    question = Question.of(Cell(DATA, MODEL), "detection", None)
+    job = Job(DATA, MODEL, "detection", question.space, 10**6, "median", 0, "overhead")
+    trials = replace(load_trials(job, question), space=Space({}, {}, frozenset()))
+    study = studies.create(job.study, {}, trials.objective.directions, {})
+    # It asks at each report, as a search does, and lets all go on.
+    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=10**6)
+    ratios = [
+        _seconds(lambda: run_next(study, trials, job)) / _seconds(lambda: _train(trials))
+        for _ in range(repeats + 1)
+    ]
+    return ratios[1:]  # the first one pays for what a process does once
+
+
+def _train(trials: Trials) -> None:
+    settings = trials.settings
+    module = fitting.make_module(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer, history = fitting.make_trainer(settings, Path(folder), None)
+        data = DataModule(DATA, settings.training.batch_size, settings.seed)
+        fitting.fit(trainer, history, module, data)
+
+
+def _ratios(
+    one: Callable[[int], object], other: Callable[[int], object], trials: int, repeats: int
+) -> list[float]:
+    return [_seconds(lambda: one(trials)) / _seconds(lambda: other(trials)) for _ in range(repeats)]
+
+
+def _one(trials: int) -> None:
+    _tune(trials)
+
+
+def _two(trials: int) -> None:
+    _tune(trials, "--workers", "2")
+
+
+def _without(trials: int) -> None:
+    _tune(trials, "--no_mlflow")
+
+
+def _tune(trials: int, *words: str) -> None:
+    """Run a whole study, from nothing, as people do."""
+    Path("optuna.db").unlink(missing_ok=True)
+    command = [sys.executable, str(ROOT / "src/hourglass"), "tune", DATA, MODEL, "--pruner", "none"]
+    command += ["--trials", str(trials), *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
