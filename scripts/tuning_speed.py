@@ -79,7 +79,7 @@ def _overhead(repeats: int) -> list[float]:
     question = Question.of(Cell(DATA, MODEL), "detection", None)
     job = Job(DATA, MODEL, "detection", question.space, 10**6, "median", 0, "overhead")
     trials = replace(load_trials(job, question), space=Space({}, {}, frozenset()))
-    study = studies.create(job.study, {}, trials.objective.directions, {})
+    study = studies.create(job.study, {}, trials.objective, {})
     # It asks at each report, as a search does, and lets all go on.
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=10**6)
     ratios = [

@@ -1,5 +1,6 @@
 """An Optuna study over one cell: which bottleneck, which noise, and what else a space names."""
 
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,13 @@ def tune(
     """
     if workers < 1:
         raise Refusal(f"workers is {workers}, but must be at least 1.")
+    if trials is not None and trials < 1:
+        raise Refusal(f"trials is {trials}, but must be at least 1.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise Refusal(
+            "a launcher started this as one of several processes, but tune starts its own; run it "
+            "alone, and `devices` in configs/trainer says how many train a trial."
+        )
     cell = Cell(data, model)
     data_config(data)
     model_config(model)

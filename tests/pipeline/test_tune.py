@@ -161,6 +161,16 @@ def test_a_diverged_trial_is_failed_and_the_study_goes_on(diverging):
     assert "fail" in describe(diverging, ["tuning_AUROC"])
 
 
+def test_a_trainer_of_several_machines_is_refused(folder, refusal):
+    set_yaml(folder / "configs/trainer/cpu.yaml", "num_nodes", value=2)
+    assert "HOURGLASS_OPTUNA_STORAGE" in refusal(work, JOB)
+
+
+def test_a_launcher_is_refused(folder, refusal, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "launcher" in refusal(tune, "digits", "denoising")
+
+
 def test_pruned_trials_count_and_never_win(folder, monkeypatch):
     set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=20)
     monkeypatch.setattr(worker, "_pruner", lambda *_: optuna.pruners.ThresholdPruner(lower=2))
@@ -280,6 +290,8 @@ def test_show_prints_the_trials_best_first(folder, capsys):
     ("changes", "word"),
     [
         ({"workers": 0}, "workers"),
+        ({"trials": 0}, "trials"),
+        ({"trials": -5}, "-5"),
         ({"objective": "AUROC"}, "detection"),
         ({"space": "nowhere"}, "default"),
         ({"model": "denoisin"}, "denoising"),

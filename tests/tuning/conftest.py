@@ -7,6 +7,7 @@ from hourglass.configuration import import_class
 from hourglass.models.base import LitAutoencoder
 from hourglass.settings import resolve_cell
 from hourglass.tuning import study as studies
+from hourglass.tuning.objectives import Detection
 from hourglass.tuning.space import Space, read_space
 from hourglass.workspace import Cell
 
@@ -39,4 +40,4 @@ def space_of(workspace, settings_of):
 @pytest.fixture
 def study(workspace) -> optuna.Study:
     """Give an empty study in the storage of the working folder."""
-    return studies.create("digits-denoising-detection-0", {"seed": 0}, ("maximize",), {})
+    return studies.create("digits-denoising-detection-0", {"seed": 0}, Detection(), {})

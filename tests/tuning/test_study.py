@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hourglass.tuning import study as studies
+from hourglass.tuning.objectives import Detection
 
 
 def begin(study: optuna.Study, worker: str | None) -> optuna.Trial:
@@ -103,7 +104,7 @@ def test_a_trial_that_failed_by_itself_counts(study):
 
 def test_two_that_create_a_study_have_one_first_trial(workspace):
     for _ in range(2):
-        study = studies.create("name", {"seed": 0}, ("maximize",), {"latent_dim": 4})
+        study = studies.create("name", {"seed": 0}, Detection(), {"latent_dim": 4})
     assert states(study) == ["WAITING"]
 
 

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.errors import Refusal, one_line
-from hourglass.tuning.objectives.base import Direction
+from hourglass.tuning.objectives.base import Objective
 from hourglass.workspace import root
 
 HEARTBEAT, GRACE = 5, 60  # seconds between two signs of life, and after which there is none
@@ -70,7 +70,7 @@ def locked() -> Iterator[None]:
 
 
 def create(
-    name: str, asked: dict[str, Any], directions: tuple[Direction, ...], start: dict[str, Any]
+    name: str, asked: dict[str, Any], objective: Objective, start: dict[str, Any]
 ) -> optuna.Study:
     """Return the study of this name, made where it is not there yet.
 
@@ -79,11 +79,14 @@ def create(
     where = storage()
     with locked():
         study = optuna.create_study(
-            storage=where, study_name=name, directions=directions, load_if_exists=True
+            storage=where, study_name=name, directions=objective.directions, load_if_exists=True
         )
         if ASKED not in study.user_attrs:
             if start:
-                study.enqueue_trial(start)
+                study.enqueue_trial(start, skip_if_exists=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(list(objective.names))
             study.set_user_attr(ASKED, asked)
     return study
 

@@ -63,7 +63,7 @@ def work(job: Job) -> None:
         trials.follow()
         return
     start = trials.space.start(trials.settings)
-    study = studies.create(job.study, question.asked, trials.objective.directions, start)
+    study = studies.create(job.study, question.asked, trials.objective, start)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
     try:
         while len(studies.finished(study)) < job.trials:
@@ -140,9 +140,18 @@ def _placed(settings: CellSettings, place: int) -> CellSettings:
 
 
 def _launch(settings: CellSettings) -> "Fabric":
-    """Return what connects the ranks of every trial; Lightning starts those that are not there."""
+    """Return what connects the ranks of every trial; Lightning starts those that are not there.
+
+    Raises a Refusal for a trainer of several machines, which only a launcher could start.
+    """
     from lightning_fabric import Fabric
 
+    nodes = settings.trainer.get("num_nodes", 1)
+    if nodes > 1:
+        raise Refusal(
+            f"num_nodes is {nodes}, but a trial is trained on one machine; name another `trainer` in "
+            "params.yaml, and let several machines share the study by HOURGLASS_OPTUNA_STORAGE."
+        )
     given = ("accelerator", "devices", "strategy", "num_nodes")
     ranks = Fabric(**{key: each for key, each in settings.trainer.items() if key in given})
     ranks.launch()
