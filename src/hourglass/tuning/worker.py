@@ -149,8 +149,8 @@ def _launch(settings: CellSettings) -> "Fabric":
     nodes = settings.trainer.get("num_nodes", 1)
     if nodes > 1:
         raise Refusal(
-            f"num_nodes is {nodes}, but a trial is trained on one machine; name another `trainer` in "
-            "params.yaml, and let several machines share the study by HOURGLASS_OPTUNA_STORAGE."
+            f"num_nodes is {nodes}, but a trial is trained on one machine; name another `trainer` "
+            "in params.yaml, and let machines share the study by HOURGLASS_OPTUNA_STORAGE."
         )
     given = ("accelerator", "devices", "strategy", "num_nodes")
     ranks = Fabric(**{key: each for key, each in settings.trainer.items() if key in given})
