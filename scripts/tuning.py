@@ -34,6 +34,13 @@ from hourglass.scorers import OwnScore
 from hourglass.settings import resolve_cell
 from hourglass.stages.prepare import prepare
 from hourglass.training import fitting
+from hourglass.tuning.objectives import (
+    Denoising,
+    Detection,
+    ReconstructionError,
+    SyntheticDetection,
+    Task,
+)
 from hourglass.workspace import Cell, prepared_folder
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +50,7 @@ MODEL, TRIALS, SEEDS = "denoising", 40, range(5)
 GAIN = ("credit_card", "emnist")
 SIZES = {"digits": (2, 4, 8, 16, 32, 64), "credit_card": (1, 2, 4, 8, 16, 24)}
 NOISES, SURFACE_SEEDS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6), range(3)
+OBJECTIVES = (Detection(), SyntheticDetection(), Denoising(), ReconstructionError())
 
 
 def main() -> None:
@@ -57,7 +65,7 @@ def main() -> None:
     if arguments.part == "gain":
         _write("gain", _gain(arguments.jobs))
     else:
-        _surface(arguments.jobs)
+        _write("surface", _surface(arguments.jobs))
 
 
 def _workspace(data: set[str]) -> None:
@@ -124,7 +132,7 @@ def _known() -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def measure(wanted: tuple[str, dict[str, Any], int]) -> dict[str, float]:
-    """Train one network and return its metrics on the test split."""
+    """Train one network; return its metrics on the test split, and what the objectives say."""
     data, values, seed = wanted
     prepared = Prepared.open(prepared_folder(data))
     own = resolve_cell(Cell(data, MODEL), prepared.sample_shape)
@@ -133,21 +141,31 @@ def measure(wanted: tuple[str, dict[str, Any], int]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         trainer, history = fitting.make_trainer(settings, Path(folder), None, watching=())
         fitting.fit(trainer, history, module, DataModule(data, settings.training.batch_size, seed))
-    train, test = prepared.split("train"), prepared.split("test")
-    scoring = Scoring.fit(module.network.eval(), prepared.scaling, OwnScore(), train.x)
-    return metrics.detection(scoring(test.x), test.anomaly, intervals=False)
+    network, train, test = module.network.eval(), prepared.split("train"), prepared.split("test")
+    scoring = Scoring.fit(network, prepared.scaling, OwnScore(), train.x)
+    found = metrics.detection(scoring(test.x), test.anomaly, intervals=False)
+    task = Task(prepared, OwnScore())
+    for objective in OBJECTIVES:
+        found |= dict(zip(objective.names, objective(network, task), strict=True))
+    return found
 
 
-def _surface(jobs: int) -> None:
-    """Train a grid on each data set and draw the mean test AUROC over the seeds."""
+def _surface(jobs: int) -> str:
+    """Train a grid on each data set, draw the mean test AUROC, and return what follows it."""
+    columns = {}
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (data, sizes) in zip(figure.subplots(1, 2), SIZES.items(), strict=True):
         wanted = [
             (data, {"latent_dim": size, "noise_factor": noise}, seed)
             for noise in NOISES for size in sizes for seed in SURFACE_SEEDS
         ]  # fmt: skip
-        aurocs = [result["AUROC"] for result in measured(wanted, jobs)]
-        means = np.reshape(aurocs, (len(NOISES), len(sizes), -1)).mean(-1)
+        found = (
+            pd.DataFrame(measured(wanted, jobs))
+            .groupby(np.arange(len(wanted)) // len(SURFACE_SEEDS))
+            .mean()
+        )
+        columns[data] = _follows(found)
+        means = found["AUROC"].to_numpy().reshape(len(NOISES), len(sizes))
         image = axes.imshow(means, cmap="viridis", origin="lower", aspect="auto")
         middle = (means.min() + means.max()) / 2
         for (row, column), value in np.ndenumerate(means):
@@ -158,6 +176,17 @@ def _surface(jobs: int) -> None:
         axes.set(xlabel="latent_dim", ylabel="noise_factor", title=data)
         figure.colorbar(image, ax=axes, label="test AUROC")
     figures.save(figure, PICTURE)
+    return pd.DataFrame(columns).rename_axis("objective").to_markdown(floatfmt="+.2f")
+
+
+def _follows(found: pd.DataFrame) -> pd.Series:
+    """Return Spearman's rank correlation of each objective, as it is optimised, and test AUROC."""
+    ranks = {}
+    for objective in OBJECTIVES:
+        sign = 1 if objective.directions == ("maximize",) else -1
+        (name,) = objective.names
+        ranks[f"`{name}`"] = sign * found[name].corr(found["AUROC"], method="spearman")
+    return pd.Series(ranks)
 
 
 def _write(part: str, text: str) -> None:

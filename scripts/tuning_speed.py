@@ -75,9 +75,9 @@ def _workspace(folder: Path) -> None:
 
 
 def _overhead(repeats: int) -> list[float]:
-    """Return the time of a trial over that of the same training as `train` does it, in turn."""
+    """Return the time of a trial over that of its training alone, in turn."""
     question = Question.of(Cell(DATA, MODEL), "detection", None)
-    job = Job(DATA, MODEL, "detection", question.space, 10**6, "median", 0, "overhead")
+    job = Job(DATA, MODEL, "detection", question.space, 10**6, "median", 0, "overhead", "a command")
     trials = replace(load_trials(job, question), space=Space({}, {}, frozenset()))
     study = studies.create(job.study, {}, trials.objective, {})
     # It asks at each report, as a search does, and lets all go on.
@@ -93,7 +93,7 @@ def _train(trials: Trials) -> None:
     settings = trials.settings
     module = fitting.make_module(settings)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = fitting.make_trainer(settings, Path(folder), None)
+        trainer, history = fitting.make_trainer(settings, Path(folder), None, watching=())
         data = DataModule(DATA, settings.training.batch_size, settings.seed)
         fitting.fit(trainer, history, module, data)
 
@@ -118,7 +118,9 @@ def _without(trials: int) -> None:
 
 def _tune(trials: int, *words: str) -> None:
     """Run a whole study, from nothing, as people do."""
-    Path("optuna.db").unlink(missing_ok=True)
+    for path in [*Path().glob("optuna.db*"), *Path().glob("mlflow.db*")]:
+        path.unlink()
+    shutil.rmtree("mlruns", ignore_errors=True)
     command = [sys.executable, str(ROOT / "src/hourglass"), "tune", DATA, MODEL, "--pruner", "none"]
     command += ["--trials", str(trials), *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

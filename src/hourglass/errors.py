@@ -8,7 +8,7 @@ class Refusal(Exception):
     """
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return a library's message as part of a sentence: no line breaks, no full stops."""
     text = " ".join(str(error).split()).replace(". ", ": ").rstrip(".")
     return text[:300] or type(error).__name__

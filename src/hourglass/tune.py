@@ -1,6 +1,8 @@
 """An Optuna study over one cell: which bottleneck, which noise, and what else a space names."""
 
 import os
+import uuid
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ from hourglass.tuning.question import Question
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
+    import optuna
+
+    from hourglass.tuning.winner import Winner
     from hourglass.tuning.worker import Pruner
 
 STUDIES = Path("reports/tune")
@@ -54,15 +59,7 @@ def tune(
         out: a JSON file for the best values and what they reach
 
     """
-    if workers < 1:
-        raise Refusal(f"workers is {workers}, but must be at least 1.")
-    if trials is not None and trials < 1:
-        raise Refusal(f"trials is {trials}, but must be at least 1.")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise Refusal(
-            "a launcher started this as one of several processes, but tune starts its own; run it "
-            "alone, and `devices` in configs/trainer says how many train a trial."
-        )
+    _check(trials, workers, show, out)
     cell = Cell(data, model)
     data_config(data)
     model_config(model)
@@ -70,29 +67,43 @@ def tune(
     question = Question.of(cell, objective, space)
     if trials is None and not (apply or show):
         trials = 50
-    if trials and not show:
+    if trials:
         _search(question, trials, pruner, workers, mlflow)
     _conclude(question, apply, out)
 
 
+def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> None:
+    """Raise a Refusal for arguments that cannot be, before any work."""
+    if workers < 1:
+        raise Refusal(f"workers is {workers}, but must be at least 1.")
+    if trials is not None and (trials < 1 or show):
+        reason = "must be at least 1" if trials < 1 else "--show runs none"
+        raise Refusal(f"trials is {trials}, but {reason}.")
+    if out and out.is_dir():
+        raise Refusal(f"out is {out}, a folder; name a file in it.")
+    if any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
+        raise Refusal(
+            "a launcher started this as one of several processes, but tune starts its own; run it "
+            "alone, and `devices` in configs/trainer says how many train a trial."
+        )
+
+
 def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the trials that are missing, draw the study, and record all of it."""
-    from hourglass.figures.studies import draw_study
-    from hourglass.tuning.command import Watch, run
+    from hourglass.tuning.command import run
+    from hourglass.tuning.watch import Watch
     from hourglass.tuning.winner import need_winner
     from hourglass.tuning.worker import Job
 
-    cell, names = question.cell, question.make_objective().names
-    job = Job(
-        cell.data, cell.model, question.objective, question.space, trials, pruner, 0, question.study
-    )
+    cell, names, command = question.cell, question.make_objective().names, uuid.uuid4().hex
+    asked = (question.objective, question.space, trials, pruner)
+    job = Job(cell.data, cell.model, *asked, place=0, study=question.study, command=command)
     with Recorder("study") if mlflow else nullcontext() as recorder:
-        watch = Watch(question, names, recorder)
+        watch = Watch(question, names, command, recorder)
         run(job, workers, watch)
-        assert watch.study
         winner = need_winner(watch.study, question.study)
-        with whole_folder(STUDIES / question.study) as folder:
-            draw_study(watch.study, names, winner, folder)
+        assert watch.study
+        paths = _draw(watch.study, names, winner)
         if recorder:
             recorder.tell(
                 "summary",
@@ -100,25 +111,40 @@ def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlf
                 front=[trial.number for trial in winner.front],
                 metrics=dict(zip(names, winner.trial.values, strict=True)),
                 step=len(watch.seen),
-                paths=[str(path) for path in sorted((STUDIES / question.study).iterdir())],
+                paths=paths,
             )
+
+
+def _draw(study: "optuna.Study", names: Sequence[str], winner: "Winner") -> list[str]:
+    """Draw the study into its folder of reports/tune, and return the pictures' paths."""
+    from hourglass.figures.studies import draw_study
+    from hourglass.tuning.storage import locked
+
+    target = STUDIES / study.study_name
+    with locked("figures"), whole_folder(target) as folder:
+        draw_study(study, names, winner, folder)
+    return [str(path) for path in sorted(target.iterdir())]
 
 
 def _conclude(question: Question, apply: bool, out: Path | None) -> None:
     """Print the study, and hand its winner on."""
+    from hourglass.tuning import storage
     from hourglass.tuning import study as studies
     from hourglass.tuning.applying import apply_values
     from hourglass.tuning.table import describe
     from hourglass.tuning.winner import need_winner
 
-    names = question.make_objective().names
-    study = studies.load(question.study, studies.storage())
-    winner = need_winner(study, question.study)
+    names, name = question.make_objective().names, question.study
+    where = storage.open_storage() if storage.exists() else None
+    study = studies.load(name, where) if where else None
+    if where and not study:
+        for other, asked in studies.others(name, where).items():
+            print(f"there is {other}, which asked otherwise: {', '.join(question.differs(asked))}")
+    winner = need_winner(study, name)
     assert study
     print(describe(study, names))
     if out:
         reached = dict(zip(names, winner.trial.values, strict=True))
-        write_json(out, {"study": question.study, "values": winner.values, **reached})
+        write_json(out, {"study": name, "values": winner.values, **reached})
     if apply:
-        apply_values(question.cell, winner.values, question.study)
-        print(f"written to {question.cell.config.as_posix()}; `dvc repro` trains the cell again")
+        print(apply_values(question.cell, winner.values, name))

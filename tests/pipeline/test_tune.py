@@ -3,9 +3,11 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
+import torch
 import yaml
 
 from hourglass.data.packed import Prepared
@@ -20,10 +22,12 @@ from hourglass.tune import tune
 from hourglass.tuning import study as studies
 from hourglass.tuning import worker
 from hourglass.tuning.applying import apply_values
+from hourglass.tuning.attributes import REFUSED, VALUES
 from hourglass.tuning.objectives import Detection, Task
-from hourglass.tuning.question import Question, differences
+from hourglass.tuning.question import Question
+from hourglass.tuning.storage import open_storage
 from hourglass.tuning.table import describe
-from hourglass.tuning.winner import VALUES, facts, find_winner
+from hourglass.tuning.winner import facts, find_winner
 from hourglass.tuning.worker import Job, work
 from hourglass.weights import load
 from hourglass.workspace import Cell
@@ -31,7 +35,7 @@ from hourglass.workspace import Cell
 from .workspaces import VARIANTS, set_yaml
 
 CELL = Cell("digits", "denoising")
-JOB = Job("digits", "denoising", "detection", "default", 2, "none", 0, "a study")
+JOB = Job("digits", "denoising", "detection", "default", 2, "none", 0, "a study", "a-command")
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def run(**changes) -> optuna.Study:
     job = replace(JOB, **changes)
     job = replace(job, study=job.question.study)
     work(job)
-    study = studies.load(job.study, studies.storage())
+    study = studies.load(job.study, open_storage())
     assert study
     return study
 
@@ -135,7 +139,7 @@ def test_an_unlabelled_table_is_tuned_by_synthetic_anomalies(folder, refusal):
 def test_a_refused_question_leaves_no_study(folder, refusal):
     set_yaml(folder / "configs/tune/space/default.yaml", "latent_dim", "low", value=0)
     assert "latent_dim" in refusal(work, JOB)
-    assert optuna.study.get_all_study_names(studies.storage()) == []
+    assert optuna.study.get_all_study_names(open_storage()) == []
 
 
 def test_the_reconstruction_error_alone_is_refused_for_a_bottleneck(folder, refusal):
@@ -156,7 +160,7 @@ def test_a_diverged_trial_is_failed_and_the_study_goes_on(diverging):
     assert "FAIL" in states.values()
     assert len(diverging.trials) == 6
     failed = next(trial for trial in diverging.trials if trial.state.name == "FAIL")
-    assert "learning_rate" in failed.user_attrs[studies.REFUSED]
+    assert "learning_rate" in failed.user_attrs[REFUSED]
     assert "learning_rate" in facts(failed, ["tuning_AUROC"])["note"]
     assert "fail" in describe(diverging, ["tuning_AUROC"])
 
@@ -164,6 +168,46 @@ def test_a_diverged_trial_is_failed_and_the_study_goes_on(diverging):
 def test_a_trainer_of_several_machines_is_refused(folder, refusal):
     set_yaml(folder / "configs/trainer/cpu.yaml", "num_nodes", value=2)
     assert "HOURGLASS_OPTUNA_STORAGE" in refusal(work, JOB)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("gradient_clip_algorithm", "nonsense"), ("accelerator", "cuda")]
+)
+def test_a_trainer_that_cannot_be_made_is_refused_before_the_first_trial(
+    folder, refusal, setting, value
+):
+    if value == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    set_yaml(folder / "configs/trainer/cpu.yaml", setting, value=value)
+    assert "trainer" in refusal(work, JOB)
+    assert optuna.study.get_all_study_names(open_storage()) == []
+
+
+def test_a_mistake_in_the_code_is_shown_and_does_not_block_the_study(folder, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Detection, "__call__", broken)
+        with pytest.raises(RuntimeError, match="broken"):
+            run(trials=2)
+    study = run(trials=2)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+
+
+def test_a_trial_that_another_worker_has_taken_over_ends_nothing(folder, monkeypatch):
+    judge = Detection.__call__
+
+    def taken_over(objective, network, task):
+        study = optuna.load_study(study_name="a study", storage=open_storage())
+        if not [trial for trial in study.trials if trial.state.name == "FAIL"]:
+            study.tell(study.trials[0].number, state=optuna.trial.TrialState.FAIL)
+        return judge(objective, network, task)
+
+    monkeypatch.setattr(Detection, "__call__", taken_over)
+    work(replace(JOB, trials=2))
+    study = optuna.load_study(study_name="a study", storage=open_storage())
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
 def test_a_launcher_is_refused(folder, refusal, monkeypatch):
@@ -184,13 +228,13 @@ def test_pruned_trials_count_and_never_win(folder, monkeypatch):
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_pruners_stop_what_falls_behind(folder, pruner):
-    set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=20)
-    study = run(trials=12, pruner=pruner)
+    set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=10)
+    study = run(trials=10, pruner=pruner)
     states = [trial.state.name for trial in study.trials]
     assert states.count("PRUNED") > 0
     assert states.count("COMPLETE") > 0
     short = [len(t.user_attrs["history"]) for t in study.trials if t.state.name == "PRUNED"]
-    assert max(short) < 20
+    assert max(short) < 10
 
 
 @pytest.mark.parametrize(
@@ -210,7 +254,7 @@ def test_another_question_is_another_study(folder, file, keys, value, named):
     name, asked = before.study, before.asked
     set_yaml(folder / file, *keys, value=value)
     after = Question.of(CELL, "detection", None)
-    assert differences(after.asked, asked) == named
+    assert after.differs(asked) == named
     assert (after.study != name) == bool(named)
 
 
@@ -247,6 +291,29 @@ def test_applied_values_change_one_cell_and_keep_comments(folder, no_dvc):
     assert resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8)).init_args["latent_dim"] == 8
 
 
+def test_a_default_is_kept_only_of_the_settings_and_weights_it_was_found_with(
+    folder, recorder, no_dvc, capsys
+):
+    for stage in (train, calibrate_threshold, evaluate):
+        stage("digits", "denoising")
+    set_yaml(folder / "configs/data/digits.yaml", "model", "hidden", value=[16])
+    apply_values(CELL, {"latent_dim": 3}, "a study")
+    assert not CELL.default_record.exists()
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_cell_outside_the_grid_is_said_to_be_so(folder, no_dvc):
+    set_yaml(folder / "params.yaml", "models", value=["linear"])
+    assert "grid" in apply_values(CELL, {"latent_dim": 3}, "a study")
+
+
+def test_an_empty_section_of_a_cells_file_is_filled(folder, no_dvc):
+    CELL.config.parent.mkdir(exist_ok=True)
+    CELL.config.write_text("init_args:\n", encoding="utf-8")
+    apply_values(CELL, {"latent_dim": 3}, "a study")
+    assert yaml.safe_load(CELL.config.read_text()) == {"init_args": {"latent_dim": 3}}
+
+
 def test_a_cells_own_settings_are_checked(folder, refusal):
     set_yaml(CELL.config, "init_args", value={"latent_dims": 3})
     sentence = refusal(resolve_cell, CELL, (1, 8, 8))
@@ -278,6 +345,18 @@ def test_show_without_a_study_is_refused(folder, refusal):
     assert "no complete trial" in refusal(tune, "digits", "denoising", show=True)
 
 
+def test_show_names_the_studies_that_asked_otherwise(folder, refusal, capsys):
+    study = run(trials=1)
+    set_yaml(folder / "configs/data/digits.yaml", "training", "patience", value=1)
+    refusal(tune, "digits", "denoising", show=True)
+    assert f"{study.study_name}, which asked otherwise: training" in capsys.readouterr().out
+
+
+def test_show_alone_makes_no_storage(folder, refusal):
+    refusal(tune, "digits", "denoising", show=True)
+    assert not (folder / "optuna.db").exists()
+
+
 def test_show_prints_the_trials_best_first(folder, capsys):
     study = run(trials=3)
     tune("digits", "denoising", show=True)
@@ -292,6 +371,8 @@ def test_show_prints_the_trials_best_first(folder, capsys):
         ({"workers": 0}, "workers"),
         ({"trials": 0}, "trials"),
         ({"trials": -5}, "-5"),
+        ({"trials": 5, "show": True}, "--show"),
+        ({"out": Path("configs")}, "configs"),
         ({"objective": "AUROC"}, "detection"),
         ({"space": "nowhere"}, "default"),
         ({"model": "denoisin"}, "denoising"),

@@ -5,6 +5,8 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
+from datetime import datetime
+from functools import partial
 
 import mlflow
 import optuna
@@ -61,12 +63,12 @@ def test_two_workers_share_a_study_that_is_one_run_with_a_child_a_trial(prepared
     recorded = runs(prepared)
     (parent,) = (run for run in recorded if "hourglass.study" in run.data.tags)
     children = [run for run in recorded if run is not parent]
-    assert sorted(int(run.data.tags["hourglass.trial"]) for run in children) == list(range(10))
+    assert sorted(map(_number, children)) == list(range(10))
     (best,) = (run for run in children if "hourglass.best" in run.data.tags)
-    assert int(best.data.tags["hourglass.trial"]) == study.best_trial.number
+    assert _number(best) == study.best_trial.number
     statuses = {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}
     for run in children:
-        trial = study.trials[int(run.data.tags["hourglass.trial"])]
+        trial = study.trials[_number(run)]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.info.status == statuses[trial.state.name]
         assert run.data.params["latent_dim"] == str(trial.params["latent_dim"])
@@ -83,12 +85,15 @@ def test_two_workers_share_a_study_that_is_one_run_with_a_child_a_trial(prepared
 
 
 def test_a_study_killed_five_times_has_the_trials_that_were_asked_for(prepared):
+    prepared.set("configs/data/digits.yaml", "training", "max_epochs", value=60)
     moments = random.Random(0)
     for _ in range(5):
+        begin = datetime.now()
         process = prepared.start(*_command("10", "2"))
-        time.sleep(moments.uniform(8, 20))
-        if process.poll() is None:
-            kill(process)
+        wait_until(partial(_both_run, prepared, begin), process)
+        time.sleep(moments.uniform(0, 1))
+        assert process.poll() is None
+        kill(process)
         wait_for_end(prepared.folder)  # the workers end with the command
     prepared.run(*_command("10", "2"))
     study = study_of(prepared)
@@ -98,15 +103,33 @@ def test_a_study_killed_five_times_has_the_trials_that_were_asked_for(prepared):
     assert len(set(draws)) == 10
     killed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
     lost = [trial for trial in killed if tuple(trial.params.values()) not in draws and trial.params]
+    assert len(killed) >= 5
     assert not lost
-    numbers = [run.data.tags.get("hourglass.trial") for run in runs(prepared)]
-    assert len([each for each in numbers if each]) == len({each for each in numbers if each})
+    children = [run for run in runs(prepared) if "hourglass.trial" in run.data.tags]
+    recorded = [_number(run) for run in children]
+    assert sorted(recorded) == sorted(trial.number for trial in counted(study))
+    assert all(run.info.status in ("FINISHED", "KILLED") for run in children)
+    assert all(run.data.params["latent_dim"] for run in children)
+
+
+def test_two_commands_at_once_share_a_study_and_its_record(prepared):
+    first, second = (prepared.start(*_command("10", "1")) for _ in range(2))
+    for process in (first, second):
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    study = study_of(prepared)
+    assert len(study.trials) == len(counted(study)) == 10
+    assert len({trial.user_attrs["worker"] for trial in study.trials}) == 2
+    recorded = runs(prepared)
+    assert len([run for run in recorded if "hourglass.study" in run.data.tags]) == 1
+    assert sorted(_number(run) for run in recorded if "hourglass.trial" in run.data.tags) == list(
+        range(10)
+    )
 
 
 def test_a_worker_that_is_killed_is_made_up_for_by_the_other(prepared):
     process = prepared.start(*_command("6", "2"))
-    database = prepared / "optuna.db"
-    wait_until(lambda: database.exists() and _running(prepared) > 0, process)
+    wait_until(lambda: _running(prepared) > 0, process)
     _workers(prepared)[0].kill()
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -116,8 +139,7 @@ def test_a_worker_that_is_killed_is_made_up_for_by_the_other(prepared):
 
 def test_interrupting_leaves_no_trial_running_and_no_process(prepared):
     process = prepared.start(*_command("50", "1"))
-    database = prepared / "optuna.db"
-    wait_until(lambda: database.exists() and _running(prepared) > 0, process)
+    wait_until(lambda: _running(prepared) > 0, process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode != 0
@@ -179,6 +201,10 @@ def test_plain_repro_starts_no_search_and_the_tuning_pipeline_does(prepared):
     assert set(found["values"]) == {"latent_dim", "noise_factor"}
 
 
+def _number(run: mlflow.entities.Run) -> int:
+    return int(run.data.tags["hourglass.trial"].split()[-1])
+
+
 def _command(trials: str, workers: str) -> list[str]:
     return ["hourglass", *TUNE, "--trials", trials, "--workers", workers]
 
@@ -190,8 +216,14 @@ def _workers(project: Project) -> list[psutil.Process]:
     return sorted(found, key=lambda each: each.create_time())
 
 
-def _running(project: Project) -> int:
+def _both_run(project: Project, since: datetime) -> bool:
+    return _running(project, since) == 2
+
+
+def _running(project: Project, since: datetime = datetime.min) -> int:
     """Return how many trials run; by SQL, as Optuna would make the tables beside the command."""
+    if not (project / "optuna.db").exists():
+        return 0
     with closing(sqlite3.connect(project / "optuna.db")) as database:
         if not database.execute(
             "SELECT 1 FROM sqlite_master WHERE name = 'trial_params'"
@@ -200,4 +232,5 @@ def _running(project: Project) -> int:
         running = (
             "SELECT count(DISTINCT trials.trial_id) FROM trials JOIN trial_params USING (trial_id)"
         )
-        return int(database.execute(f"{running} WHERE state = 'RUNNING'").fetchone()[0])
+        where = "WHERE state = 'RUNNING' AND datetime_start > ?"
+        return int(database.execute(f"{running} {where}", [str(since)]).fetchone()[0])

@@ -75,6 +75,14 @@ def test_a_group_draws_the_settings_of_one_kind_only(space_of):
         ("hidden: {choices: [[32], [0]]}", ["hidden", "0"]),
         ("corruption: {one_of: {gaussian: {noise: 1}}}", ["noise"]),
         (GROUP.replace("0.8", "1.0"), ["masking", "1.0"]),
+        (GROUP.replace(", masking: 0.0", ""), ["same settings", "masking"]),
+        ("corruption: {one_of: {}}", ["corruption", "empty"]),
+        ("corruption: {one_of: }", ["corruption", "empty"]),
+        ("corruption: {one_of: {none: }}", ["corruption", "none"]),
+        ("latent_dim: {low: 2, high: .inf}", ["latent_dim", "inf"]),
+        ("latent_dim: {low: 2.7, high: 2.9}", ["latent_dim", "2.7"]),
+        ("latent_dim: {low: 2, high: 8, step: 0.5}", ["latent_dim", "0.5"]),
+        ("latent_dim: {low: 2, high: 8, step: -1}", ["latent_dim", "-1"]),
         ("", ["denoising"]),
     ],
 )  # fmt: skip
@@ -104,6 +112,11 @@ def test_the_first_trial_has_the_settings_of_the_cell(space_of, settings_of):
     study = optuna.create_study()
     study.enqueue_trial(space.start(settings_of("denoising")))
     assert space.draw(study.ask()) == {"latent_dim": 8, "hidden": [32]}
+
+
+def test_the_first_trial_keeps_to_the_steps(space_of, settings_of):
+    space = space_of("latent_dim: {low: 3, high: 15, step: 4}")
+    assert space.start(settings_of("denoising")) == {"latent_dim": 7}
 
 
 def test_the_first_trial_is_as_near_as_the_range_goes(space_of, settings_of):

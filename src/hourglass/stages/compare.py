@@ -128,7 +128,9 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     rows = [row | {"settings": "tuned"}]
     if cell.default_record.exists():
         before = json.loads(cell.default_record.read_text(encoding="utf-8"))
-        if before["data"] == Prepared.open(cell.prepared).card["sha256"]:
+        score = json.loads((cell / "detector.json").read_text(encoding="utf-8"))["score"]
+        now = (Prepared.open(cell.prepared).card["sha256"], score)
+        if (before["data"], before["score"]) == now:
             args = (before["latent_dim"], before["threshold"], before["metrics"])
             rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE})
     return rows

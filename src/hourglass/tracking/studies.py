@@ -1,10 +1,15 @@
 """Optuna studies in MLflow: a run a study, and a child run for each of its trials."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from hourglass.tracking import environment
 from hourglass.tracking.rows import BATCH, Rows
+from hourglass.tracking.store import tracking_uri
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
@@ -12,19 +17,24 @@ STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
 
 class StudyRecord(Rows):
-    """Write the run of one study. The study itself is the truth: what is recorded once stays."""
+    """Write the run of one study. The study is the truth: whatever is not recorded yet can be."""
 
-    def open(self, study: str, params: dict[str, str]) -> list[int]:
-        """Find the study's run, or open it, and return the numbers of the trials it has.
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        local = tracking_uri(root).startswith("sqlite:")
+        self.lock = FileLock(root / "mlflow.db.lock") if local else None
 
-        Commands on two machines that begin at once may both open one: the older counts.
-        """
-        if not self._search(STUDY, study):
-            self._create(f"tune {study}", {STUDY: study, **environment.tags()})
-        parents = sorted(
-            self._search(STUDY, study), key=lambda run: (run.info.start_time, run.info.run_id)
-        )
-        self.run_id = parents[0].info.run_id
+    def open(self, identity: str, name: str, params: dict[str, str]) -> list[int]:
+        """Find the study's run, or open it, and return the numbers of the trials it has."""
+        with self._alone():
+            if not self._search(STUDY, identity):
+                self._create(f"tune {name}", {STUDY: identity, **environment.tags()})
+            # Without a lock, on a server, two machines may both have opened one: the older counts.
+            runs = self._search(STUDY, identity)
+            oldest, *others = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+            for run in others:
+                self.client.delete_run(run.info.run_id)
+        self.run_id = oldest.info.run_id
         self.client.update_run(self.run_id, status="RUNNING")
         self.add(params)
         return sorted(self._runs())
@@ -38,24 +48,45 @@ class StudyRecord(Rows):
         times: tuple[int, int],
         note: str,
     ) -> None:
-        """Log a trial that has ended: its curves are values by epoch, its times milliseconds."""
-        from mlflow.entities import Metric, Param
+        """Log a trial that has ended, unless it is there: its curves are values by epoch.
 
-        tags = {"mlflow.parentRunId": self.run_id, TRIAL: str(number), STATE: state}
+        Its times are milliseconds. What a killed command has left of it is taken away.
+        """
+        tags = {"mlflow.parentRunId": self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
         if note:
             tags["mlflow.note.content"] = note
-        name = f"trial {number}" if state == "COMPLETE" else f"trial {number} ({state.lower()})"
+        with self._alone():
+            known = self._search(TRIAL, tags[TRIAL])
+            for run in known:
+                if run.info.status == "RUNNING":
+                    self.client.delete_run(run.info.run_id)
+            if all(run.info.status == "RUNNING" for run in known):
+                self._write(f"trial {number}", state, tags, params, curves, times)
+
+    def _write(
+        self,
+        name: str,
+        state: str,
+        tags: dict[str, str],
+        params: dict[str, str],
+        curves: dict[str, list[tuple[int, float]]],
+        times: tuple[int, int],
+    ) -> None:
+        from mlflow.entities import Metric, Param
+
         begin, end = times
+        name += "" if state == "COMPLETE" else f" ({state.lower()})"
         run = self.client.create_run(self.experiment_id, start_time=begin, tags=tags, run_name=name)
         points = [Metric(key, y, end, x) for key, curve in curves.items() for x, y in curve]
         run_id, given = run.info.run_id, [Param(key, each[:6000]) for key, each in params.items()]
         for start in range(0, max(len(points), 1), BATCH):
-            self.client.log_batch(run_id, points[start : start + BATCH], given if not start else [])
+            batch = points[start : start + BATCH]
+            self.client.log_batch(run_id, batch, [] if start else given)
         self.client.set_terminated(run_id, STATUSES[state], end)
 
     def summary(
         self,
-        best: int | None,
+        best: int,
         front: list[int],
         metrics: dict[str, float],
         step: int,
@@ -65,17 +96,22 @@ class StudyRecord(Rows):
         from mlflow.entities import Metric
 
         runs = self._runs()
-        self._mark(BEST, [] if best is None else [best], runs)
+        self._mark(BEST, [best], runs)
         self._mark(FRONT, front, runs)
         now = int(time.time() * 1000)
         points = [Metric(key, each, now, step) for key, each in metrics.items()]
         self.client.log_batch(self.run_id, points)
         self.files(paths)
 
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Hold the lock of a store of this machine: what is not there yet is then made once."""
+        return self.lock or nullcontext()
+
     def _runs(self) -> dict[int, Any]:
-        """Return the runs of the trials, by number; of two of the same trial the older."""
+        """Return the runs of the trials that are recorded whole, by number."""
         found = self._search("mlflow.parentRunId", self.run_id)
-        return {int(run.data.tags[TRIAL]): run for run in found}
+        ended = [run for run in found if run.info.status != "RUNNING"]
+        return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
 
     def _mark(self, tag: str, numbers: list[int], runs: dict[int, Any]) -> None:
         for number, run in runs.items():

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -12,29 +13,38 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from hourglass.configuration import Yaml
+from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal, one_line
-from hourglass.files import write_json, write_text
+from hourglass.files import sha256, write_json, write_text
+from hourglass.settings import params, resolve_cell
 from hourglass.workspace import CELLS_STAGE, Cell
 
-MEASURED = ("metrics.json", "network.json", "threshold.json")
+MEASURED = ("metrics.json", "network.json", "threshold.json", "detector.json")
 HEADER = (
     "What this cell alone has in place of the settings in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes here; without this file the cell has its defaults again."
 )
 
 
-def apply_values(cell: Cell, values: Yaml, study: str) -> None:
+def apply_values(cell: Cell, values: Yaml, study: str) -> str:
     """Write the values to configs/cell/<data>-<model>.yaml, whose comments and other values stay.
 
     The figures of the cell as it was before its first tuning go beside it, for the leaderboard,
-    and DVC takes note: `dvc status` then shows this cell as changed, and no other.
+    and DVC takes note: `dvc status` then shows this cell as changed, and no other. Returns what to
+    do next.
     """
-    before = cell.default_record
-    found = _default(cell) if not before.exists() and not cell.config.exists() else None
+    if not cell.config.exists():
+        # First what there was: a kill between the two loses nothing.
+        found = _default(cell)
+        cell.default_record.unlink(missing_ok=True)
+        if found:
+            write_json(cell.default_record, found | {"study": study})
     _write(cell.config, values)
-    if found:
-        write_json(before, found | {"study": study})
     _tell_dvc()
+    own, where = params(), cell.config.as_posix()
+    if cell.data in own.data and cell.model in own.models:
+        return f"written to {where}; `dvc repro` trains the cell again"
+    return f"written to {where}; `dvc repro` skips the cell, which is not in params.yaml's grid"
 
 
 def _write(path: Path, values: Yaml) -> None:
@@ -47,7 +57,7 @@ def _write(path: Path, values: Yaml) -> None:
     if document is None:
         document = CommentedMap({"init_args": CommentedMap()})
         document.yaml_set_start_comment(HEADER)
-    section = document.setdefault("init_args", CommentedMap())
+    section = document["init_args"] = document.get("init_args") or CommentedMap()
     for key, value in values.items():
         section[key] = value
     text = io.StringIO()
@@ -56,27 +66,37 @@ def _write(path: Path, values: Yaml) -> None:
 
 
 def _default(cell: Cell) -> Yaml | None:
-    """Return what the cell's last evaluation found, if there is one of the present data."""
+    """Return what the cell's last evaluation found, if that was of its settings and data as now."""
     try:
-        card, metrics, network, threshold = (
-            json.loads(path.read_text(encoding="utf-8"))
-            for path in (cell.prepared / "card.json", *(cell / name for name in MEASURED))
+        metrics, network, threshold, detector = (
+            json.loads((cell / name).read_text(encoding="utf-8")) for name in MEASURED
         )
         settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        print(
-            f"{cell.name} was not evaluated before: the leaderboard will have no default beside "
-            f"it; for one, take {cell.config.as_posix()} away, `dvc repro`, and apply again.",
-            file=sys.stderr,
-        )
-        return None
+        return _warn(cell, "was not evaluated before")
+    prepared = Prepared.open(cell.prepared)
+    now = asdict(resolve_cell(cell, prepared.sample_shape))
+    same = all(settings[key] == now[key] for key in ("class_path", "init_args", "training", "seed"))
+    if not same or detector["weights"] != sha256(cell / "weights.safetensors"):
+        return _warn(cell, "was evaluated with other settings")
     return {
-        "data": card["sha256"],
+        "data": prepared.card["sha256"],
         "init_args": settings["init_args"],
         "latent_dim": network["init_args"]["latent_dim"],
+        "score": detector["score"],
         "threshold": threshold,
         "metrics": metrics,
     }
+
+
+def _warn(cell: Cell, reason: str) -> Yaml | None:
+    """Say why there will be no default beside the tuned cell."""
+    print(
+        f"{cell.name} {reason}: the leaderboard will have no default beside it; for one, take "
+        f"{cell.config.as_posix()} away, `dvc repro`, and apply again.",
+        file=sys.stderr,
+    )
+    return None
 
 
 def _tell_dvc() -> None:

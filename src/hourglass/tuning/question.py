@@ -18,14 +18,21 @@ from hourglass.workspace import CONFIGS, Cell, checked
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
 ERRORS = ("mse", "validation_error", "loss", "error")  # what people call the reconstruction error
 PACKAGE = Path(__file__).parents[1]
+PLACES = ("accelerator", "devices", "strategy", "num_nodes")  # of a trainer: where, not what
 # The code that decides what a trial gives, beside the variant's own file.
 CODE = (
     "data/datamodule.py",
+    "data/packed.py",
+    "data/scaling.py",
+    "detection/scoring.py",
+    "metrics",
     "models/base.py",
     "networks",
     "scorers",
     "training",
     "tuning/objectives",
+    "tuning/pruning.py",
+    "tuning/trial.py",
 )
 
 
@@ -74,6 +81,10 @@ class Question:
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.cell.name}-{self.objective}-{digest}"
 
+    def differs(self, before: Yaml) -> list[str]:
+        """Return the names of what another study asked differently."""
+        return [key for key in self.asked if self.asked[key] != before.get(key)]
+
     @cached_property
     def asked(self) -> Yaml:
         """Return everything that decides what a trial gives, as the files were at the first look.
@@ -82,6 +93,7 @@ class Question:
         """
         own, shared, variant = params(), data_config(self.cell.data), model_config(self.cell.model)
         space = read(self.space_file, None)
+        trainer = read(CONFIGS / "trainer" / f"{checked(own.trainer)}.yaml", None)
         parts = (
             shared.get("model"),
             variant.get("init_args"),
@@ -99,16 +111,12 @@ class Question:
             "training": shared.get("training"),
             "seed": own.seed,
             "score": own.score,
+            "trainer": {key: each for key, each in trainer.items() if key not in PLACES},
             "objective": read(OBJECTIVES / f"{self.objective}.yaml", None),
             "space": space,
             "code": _code(variant.get("class_path", "")),
         }
         return asked
-
-
-def differences(asked: Yaml, before: Yaml) -> list[str]:
-    """Return the names of what two studies ask differently."""
-    return [key for key in asked if asked[key] != before.get(key)]
 
 
 def _searched(space: Yaml) -> set[str]:
@@ -122,7 +130,10 @@ def _searched(space: Yaml) -> set[str]:
 
 def _code(class_path: str) -> str:
     """Return a digest of the code that a trial runs, the same under every operating system."""
-    module = find_spec(class_path.rpartition(".")[0]) if "." in class_path else None
+    try:
+        module = find_spec(class_path.rpartition(".")[0])
+    except (ImportError, ValueError):
+        raise Refusal(f"class_path {class_path!r} cannot be imported.") from None
     files: list[Any] = [Path(module.origin)] if module and module.origin else []
     for each in CODE:
         path = PACKAGE / each

@@ -1,6 +1,7 @@
 """What a study searches: ranges and choices of a variant's settings, read from YAML and checked."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,10 @@ class Range:
     step: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
-            raise Refusal(f"low is {self.low}, but must be at most high, which is {self.high}.")
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise Refusal(f"low is {self.low}, but must be a number up to high, here {self.high}.")
+        if self.step is not None and not 0 < self.step < math.inf:
+            raise Refusal(f"step is {self.step}, but must be above 0.")
         if self.log and (self.low <= 0 or self.step):
             raise Refusal("a logarithmic range needs a low above 0, and takes no step.")
 
@@ -47,12 +50,20 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
 
     def ends(self, whole: bool) -> list[float]:
-        """Return what the constructor must take for all between to be taken."""
+        """Return what the constructor must take for all between to be taken.
+
+        Raises a Refusal for parts of a unit where units are counted.
+        """
+        for each in (self.low, self.high, self.step or 1) if whole else ():
+            if each != int(each):
+                raise Refusal(f"{each} is no whole number, but the setting is one.")
         return [int(each) if whole else each for each in (self.low, self.high)]
 
     def near(self, value: Any) -> float:
         """Return the number of the range that is nearest to a setting's own value."""
-        return min(max(value, self.low), self.high)
+        near = min(max(value, self.low), self.high)
+        steps = round((near - self.low) / self.step) if self.step else 0
+        return type(near)(self.low + steps * self.step) if self.step else near
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,11 @@ class Space:
     def check(self, kind: type, settings: "CellSettings", where: str) -> None:
         """Raise a Refusal for an end of a range or a choice that the variant does not take."""
         for name, bounds in self._all():
-            for value in bounds.ends(name in self.whole):
+            try:
+                ends = bounds.ends(name in self.whole)
+            except Refusal as refusal:
+                raise Refusal(f"{where}, {name}: {refusal}") from None
+            for value in ends:
                 # A kind of a group may rule out what another setting has by itself.
                 args = settings.init_args | self._with(name, bounds) | {name: value}
                 fixed = {"sample_shape": args.pop("sample_shape")}
@@ -163,8 +178,14 @@ def _kinds(value: Yaml, own: set[str], where: str) -> dict[str, dict[str, Bounds
     """Return the settings of each kind of a group; a plain value stands for itself."""
     refuse_unknown(value, ("one_of",), where)
     kinds = mapping(value["one_of"], where)
-    for kind, settings in kinds.items():
-        refuse_unknown(mapping(settings, f"{where}, {kind}"), sorted(own), f"{where}, {kind}")
+    sets = {kind: set(mapping(settings, f"{where}, {kind}")) for kind, settings in kinds.items()}
+    for kind, names in sets.items():
+        refuse_unknown(sorted(names), sorted(own), f"{where}, {kind}")
+        # Else a setting of one kind would be whatever the cell has in the other.
+        if not names or names != next(iter(sets.values())):
+            raise Refusal(f"{where}: every kind must give the same settings, and {kind} does not.")
+    if not kinds:
+        raise Refusal(f"{where}: one_of is empty; name at least one kind.")
     return {
         str(kind): {
             name: _bounds(

@@ -6,8 +6,9 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from hourglass.tuning.attributes import VALUES
 from hourglass.tuning.study import counts
-from hourglass.tuning.winner import VALUES, Winner, find_winner
+from hourglass.tuning.winner import Winner, find_winner
 
 LONG = 40  # rows that are shown, the best first
 

@@ -2,26 +2,38 @@
 
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import optuna
 from lightning_fabric import Fabric
 from pytorch_lightning import Callback
+from torch import OutOfMemoryError, Tensor
 
 from hourglass.configuration import Yaml
 from hourglass.data.datamodule import DataModule
-from hourglass.errors import Refusal
+from hourglass.data.packed import Split
+from hourglass.data.scaling import Scaling
+from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.settings import CellSettings
 from hourglass.tracking.recorder import settings_params
 from hourglass.training import fitting
+from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
 from hourglass.tuning.objectives import Objective, Task
 from hourglass.tuning.pruning import Pruning
 from hourglass.tuning.space import Space
-from hourglass.tuning.study import REFUSED
-from hourglass.tuning.winner import HISTORY, PARAMS, VALUES
+
+
+class LoadedData(DataModule):
+    """Serve a data set to one training after another, read once."""
+
+    @cache  # noqa: B019 - it lives as long as the process
+    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
+        """Return a split's samples, (N, *S), and how they are scaled for the network."""
+        return super().samples(name)
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,13 @@ class Trials:
         try:
             module = self.train(chosen, trial, rows)
             values = self.judge(module.network.eval())
-        except Refusal as refusal:
-            trial.set_user_attr(REFUSED, str(refusal))
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            # Noted, so that no command draws it again. A mistake in the code ends this one.
+            trial.set_user_attr(REFUSED, str(error) or type(error).__name__)
+            if isinstance(error, OutOfMemoryError) and self.ranks.world_size == 1:
+                raise Refusal(f"out of memory: {one_line(error)}.") from None
             raise
         finally:
             trial.set_user_attr(HISTORY, rows)

@@ -10,8 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.configuration import Yaml
 from hourglass.errors import Refusal
-
-VALUES, PARAMS, HISTORY = "values", "params", "history"  # attributes of a trial, for the record
+from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
 
 
 @dataclass(frozen=True)
@@ -84,5 +83,5 @@ def facts(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
         "times": [
             int(at.timestamp() * 1000) for at in (trial.datetime_start, trial.datetime_complete)
         ],
-        "note": trial.user_attrs.get("refusal", ""),
+        "note": trial.user_attrs.get(REFUSED, ""),
     }

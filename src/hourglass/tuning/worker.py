@@ -8,20 +8,26 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import optuna
+from optuna.trial import TrialState
 
 from hourglass.data.packed import Prepared
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 from hourglass.settings import CellSettings, params, resolve_cell
 from hourglass.tuning import study as studies
+from hourglass.tuning.attributes import REFUSED, WORKER
+from hourglass.tuning.killed import retry_killed, worker_name
 from hourglass.tuning.question import Question
+from hourglass.tuning.storage import locked
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ class Job:
     pruner: Pruner
     place: int  # among the workers of one command, from 0
     study: str  # its name, which the question gave when the command began
+    command: str  # whose worker this is
 
     @property
     def question(self) -> Question:
@@ -76,12 +83,12 @@ def work(job: Job) -> None:
 def load_trials(job: Job, question: Question) -> "Trials":
     """Return what runs the trials: all is checked, imported and loaded, and the ranks are there."""
     from hourglass.configuration import import_class
-    from hourglass.data.datamodule import DataModule
     from hourglass.models.base import LitAutoencoder
     from hourglass.stages.calibrate_threshold import make_scorer
+    from hourglass.training import fitting
     from hourglass.tuning.objectives import Task
     from hourglass.tuning.space import read_space
-    from hourglass.tuning.trial import Trials
+    from hourglass.tuning.trial import LoadedData, Trials
 
     objective, prepared = question.make_objective(), Prepared.open(question.cell.prepared)
     settings = _placed(resolve_cell(question.cell, prepared.sample_shape), job.place)
@@ -89,26 +96,36 @@ def load_trials(job: Job, question: Question) -> "Trials":
     space = read_space(question.space_file, kind, settings)
     task = Task(prepared, make_scorer(params().score))
     objective.check(task, space)
-    data = DataModule(job.data, settings.training.batch_size, settings.seed)
+    # A trainer that cannot be made would fail trial after trial.
+    fitting.make_trainer(settings, Path(tempfile.gettempdir()), None, watching=())
+    data = LoadedData(job.data, settings.training.batch_size, settings.seed)
     return Trials(settings, space, objective, task, data, _launch(settings))
 
 
 def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
     """Run one trial, unless all that are to be have begun; return whether there was one."""
     with ExitStack() as turn:
-        turn.enter_context(studies.locked())
-        studies.retry_killed(study)
+        turn.enter_context(locked())
+        retry_killed(study)
         begun = studies.begun(study)
         if begun >= job.trials and not studies.waiting(study):
             return False
 
         def objective(trial: optuna.Trial) -> Any:
-            trial.set_user_attr(studies.WORKER, studies.worker_name())
+            asked.append(trial.number)
+            trial.set_user_attr(WORKER, worker_name(job.command))
             turn.close()  # the trial is there and has a name: the next worker may ask for another
             return trials(trial)
 
+        asked: list[int] = []
         study.sampler = _sampler(trials.settings.seed * 1_000_003 + begun)
-        study.optimize(objective, n_trials=1, catch=(Refusal,))
+        try:
+            study.optimize(objective, n_trials=1, catch=(Refusal,))
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            # Asleep or cut off for longer than the heartbeat's grace: another one has the trial.
+            lost = bool(asked) and study.trials[asked[0]].state == TrialState.FAIL
+            if not (lost and REFUSED not in study.trials[asked[0]].user_attrs):
+                raise
     return True
 
 
@@ -153,7 +170,13 @@ def _launch(settings: CellSettings) -> "Fabric":
             "in params.yaml, and let machines share the study by HOURGLASS_OPTUNA_STORAGE."
         )
     given = ("accelerator", "devices", "strategy", "num_nodes")
-    ranks = Fabric(**{key: each for key, each in settings.trainer.items() if key in given})
+    try:
+        ranks = Fabric(**{key: each for key, each in settings.trainer.items() if key in given})
+    except (RuntimeError, ValueError) as error:
+        raise Refusal(
+            f"Lightning cannot train here ({one_line(error)}); name another `trainer` in "
+            "params.yaml."
+        ) from None
     ranks.launch()
     return ranks
 

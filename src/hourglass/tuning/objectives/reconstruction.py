@@ -9,8 +9,8 @@ from hourglass.tuning.objectives.base import Direction, Objective, Task
 if TYPE_CHECKING:
     from hourglass.networks import Network
 
-WIDER = ("latent_dim", "expansion", "hidden", "channels", "stem")
-EASIER = ("noise_factor", "masking", "target", "sparsity_weight", "contraction", "beta", "kl_coeff")
+# What changes neither a network's size nor what constrains it.
+FREE = ("learning_rate", "schedule", "warmup_epochs", "pretrain_epochs", "activation", "loss")
 
 
 class ReconstructionError(Objective):
@@ -27,12 +27,12 @@ class ReconstructionError(Objective):
     def check(self, task: Task, searched: Iterable[str]) -> None:
         """Raise a Refusal where the size or the constraint is searched."""
         for name in searched:
-            if name in (*WIDER, *EASIER):
-                better = "a wider code" if name in WIDER else "a weaker constraint"
+            if name not in FREE:
                 raise Refusal(
-                    f"the reconstruction error cannot choose {name}: {better} always reconstructs "
-                    "better, so the search would end at the end of its range; use `--objective "
-                    "detection`, denoising, features or synthetic, or pareto for the trade-off."
+                    f"the reconstruction error cannot choose {name}: a wider code or a weaker "
+                    "constraint always reconstructs better, so the search would end at the end of "
+                    "its range; use `--objective detection`, denoising, features or synthetic, or "
+                    "pareto for the trade-off."
                 )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:

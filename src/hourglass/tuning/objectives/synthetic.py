@@ -37,6 +37,7 @@ class SyntheticDetection(Objective):
             raise Refusal(f"strength is {strength}, but must be above 0 and at most 1.")
         self.kinds = kinds
         self.strength = strength
+        self._made: dict[Kind, np.ndarray] = {}  # of the one task that a process has
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
         """Raise a Refusal where the tuning split has too few normal samples."""
@@ -59,9 +60,9 @@ class SyntheticDetection(Objective):
         scoring = Scoring.fit(network, prepared.scaling, task.scorer, train)
         usual, found = scoring(normal), []
         for kind in self.kinds:
-            scores = np.concatenate(
-                [usual, scoring(self.anomalies(kind, normal, prepared.scaling.scale))]
-            )
+            if kind not in self._made:
+                self._made[kind] = self.anomalies(kind, normal, prepared.scaling.scale)
+            scores = np.concatenate([usual, scoring(self._made[kind])])
             anomaly = np.arange(len(scores)) >= len(usual)
             found.append(metrics.detection(scores, anomaly, intervals=False)["AUROC"])
         return (float(np.mean(found)),)

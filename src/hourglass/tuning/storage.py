@@ -1,0 +1,76 @@
+"""Where studies are kept, and the locks by which the processes of one machine take turns."""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+from filelock import FileLock
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage
+
+from hourglass.errors import Refusal, one_line
+from hourglass.tuning.killed import retry
+from hourglass.workspace import root
+
+HEARTBEAT, GRACE = 5, 60  # seconds between two signs of life, and after which there is none
+VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
+
+
+def exists() -> bool:
+    """Return whether there may be studies: a storage is named, or was made here."""
+    return bool(os.environ.get(VARIABLE)) or (root() / "optuna.db").exists()
+
+
+def open_storage() -> RDBStorage:
+    """Return the storage: HOURGLASS_OPTUNA_STORAGE, or optuna.db at the project's root.
+
+    Raises a Refusal where it cannot be opened.
+    """
+    url = os.environ.get(VARIABLE) or f"sqlite:///{(root() / 'optuna.db').as_posix()}"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with locked(), warnings.catch_warnings():  # two at once would each create the tables
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        try:
+            return _open(url)
+        except Exception as error:  # SQLAlchemy's, the driver's, or a missing driver
+            if "already exists" in str(error):  # another machine has just made the tables
+                time.sleep(1)
+                return _open(url)
+            cause = (error.__cause__ if isinstance(error, ImportError) else None) or error
+            raise Refusal(
+                f"the Optuna storage {_public(url)}cannot be opened ({one_line(cause)}); mend "
+                f"{VARIABLE}, or unset it for ./optuna.db."
+            ) from None
+
+
+def _open(url: str) -> RDBStorage:
+    # Other workers write as well: wait a minute for them, not sqlite's 5 seconds.
+    patient = {"connect_args": {"timeout": 60}}
+    return RDBStorage(
+        url,
+        engine_kwargs=patient if url.startswith("sqlite:") else {"pool_pre_ping": True},
+        heartbeat_interval=HEARTBEAT,
+        grace_period=GRACE,
+        heartbeat_stale_trial_callback=retry,
+    )
+
+
+@contextmanager
+def locked(what: str = "") -> Iterator[None]:
+    """Hold the lock by which the processes of this machine take turns with studies."""
+    with FileLock(root() / f"optuna.db{what and f'.{what}'}.lock"):
+        yield
+
+
+def _public(url: str) -> str:
+    """Return what of a URL may be shown: no password, and nothing where it cannot be read."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return f"{make_url(url).set(query={}).render_as_string(hide_password=True)} "
+    except ArgumentError:
+        return ""
