@@ -176,17 +176,20 @@ def _surface(jobs: int) -> str:
         axes.set(xlabel="latent_dim", ylabel="noise_factor", title=data)
         figure.colorbar(image, ax=axes, label="test AUROC")
     figures.save(figure, PICTURE)
-    return pd.DataFrame(columns).rename_axis("objective").to_markdown(floatfmt="+.2f")
+    return pd.DataFrame(columns).rename_axis("objective").to_markdown()
 
 
 def _follows(found: pd.DataFrame) -> pd.Series:
-    """Return Spearman's rank correlation of each objective, as it is optimised, and test AUROC."""
-    ranks = {}
+    """Return what each objective, as it is optimised, has to do with the test AUROC."""
+    texts = {}
     for objective in OBJECTIVES:
         sign = 1 if objective.directions == ("maximize",) else -1
         (name,) = objective.names
-        ranks[f"`{name}`"] = sign * found[name].corr(found["AUROC"], method="spearman")
-    return pd.Series(ranks)
+        rank = sign * found[name].corr(found["AUROC"], method="spearman")
+        picked = found["AUROC"].to_numpy()[np.argmax(sign * found[name].to_numpy())]
+        texts[f"`{name}`"] = f"{picked:.3f} ({rank:+.2f})"
+    texts["the best there is"] = f"{found['AUROC'].max():.3f}"
+    return pd.Series(texts)
 
 
 def _write(part: str, text: str) -> None:
