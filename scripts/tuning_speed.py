@@ -25,10 +25,12 @@ from hourglass.data.datamodule import DataModule
 from hourglass.stages.prepare import prepare
 from hourglass.training import fitting
 from hourglass.tuning import study as studies
+from hourglass.tuning.job import Job
+from hourglass.tuning.loading import load_trials
 from hourglass.tuning.question import Question
 from hourglass.tuning.space import Space
 from hourglass.tuning.trial import Trials
-from hourglass.tuning.worker import Job, load_trials, run_next
+from hourglass.tuning.worker import run_next
 from hourglass.workspace import Cell
 
 ROOT = Path(__file__).parents[1]

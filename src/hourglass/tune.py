@@ -18,8 +18,8 @@ from hourglass.workspace import Cell
 if TYPE_CHECKING:
     import optuna
 
+    from hourglass.tuning.job import Pruner
     from hourglass.tuning.winner import Winner
-    from hourglass.tuning.worker import Pruner
 
 STUDIES = Path("reports/tune")
 
@@ -91,9 +91,9 @@ def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> No
 def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the trials that are missing, draw the study, and record all of it."""
     from hourglass.tuning.command import run
+    from hourglass.tuning.job import Job
     from hourglass.tuning.watch import Watch
     from hourglass.tuning.winner import need_winner
-    from hourglass.tuning.worker import Job
 
     cell, names, command = question.cell, question.make_objective().names, uuid.uuid4().hex
     asked = (question.objective, question.space, trials, pruner)

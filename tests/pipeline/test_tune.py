@@ -23,12 +23,13 @@ from hourglass.tuning import study as studies
 from hourglass.tuning import worker
 from hourglass.tuning.applying import apply_values
 from hourglass.tuning.attributes import REFUSED, VALUES
+from hourglass.tuning.job import Job
 from hourglass.tuning.objectives import Detection, Task
 from hourglass.tuning.question import Question
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.table import describe
 from hourglass.tuning.winner import facts, find_winner
-from hourglass.tuning.worker import Job, work
+from hourglass.tuning.worker import work
 from hourglass.weights import load
 from hourglass.workspace import Cell
 

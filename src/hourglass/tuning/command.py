@@ -16,10 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from hourglass.errors import Refusal, one_line
+from hourglass.tuning.job import Job
 from hourglass.tuning.killed import retry_killed
 from hourglass.tuning.storage import locked
 from hourglass.tuning.watch import Watch
-from hourglass.tuning.worker import Job
 
 PAUSE = 0.3  # seconds between two looks at the study
 GOES_ON = "the study is kept, and the same command goes on with it."

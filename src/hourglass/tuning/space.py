@@ -1,11 +1,9 @@
-"""What a study searches: ranges and choices of a variant's settings, read from YAML and checked."""
+"""What a study searches: the bounds of a variant's settings, read from YAML and checked."""
 
-import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from hourglass.configuration import (
     Yaml,
@@ -17,78 +15,12 @@ from hourglass.configuration import (
     resolve,
 )
 from hourglass.errors import Refusal
+from hourglass.tuning.bounds import Bounds, read_bounds
 
 if TYPE_CHECKING:
     import optuna
 
     from hourglass.settings import CellSettings
-
-
-@dataclass(frozen=True)
-class Range:
-    """Draw a number from `low` to `high`: evenly, or evenly in its `log`, or by `step`."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def __post_init__(self) -> None:
-        if not -math.inf < self.low <= self.high < math.inf:
-            raise Refusal(f"low is {self.low}, but must be a number up to high, here {self.high}.")
-        if self.step is not None and not 0 < self.step < math.inf:
-            raise Refusal(f"step is {self.step}, but must be above 0.")
-        if self.log and (self.low <= 0 or self.step):
-            raise Refusal("a logarithmic range needs a low above 0, and takes no step.")
-
-    def draw(self, trial: "optuna.Trial", name: str, whole: bool) -> float:
-        """Return a number, a whole one where the setting is."""
-        step = None if self.log else self.step
-        if whole:
-            low, high = int(self.low), int(self.high)
-            return trial.suggest_int(name, low, high, step=int(step or 1), log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
-
-    def ends(self, whole: bool) -> list[float]:
-        """Return what the constructor must take for all between to be taken.
-
-        Raises a Refusal for parts of a unit where units are counted.
-        """
-        for each in (self.low, self.high, self.step or 1) if whole else ():
-            if each != int(each):
-                raise Refusal(f"{each} is no whole number, but the setting is one.")
-        return [int(each) if whole else each for each in (self.low, self.high)]
-
-    def near(self, value: Any) -> float:
-        """Return the number of the range that is nearest to a setting's own value."""
-        near = min(max(value, self.low), self.high)
-        steps = round((near - self.low) / self.step) if self.step else 0
-        return type(near)(self.low + steps * self.step) if self.step else near
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Draw one of some values, which may be lists, such as the widths of layers."""
-
-    choices: list[Any]
-
-    def draw(self, trial: "optuna.Trial", name: str, whole: bool) -> Any:
-        """Return a value. Optuna knows no lists: it sees what is no text as JSON."""
-        if len(self.choices) == 1:
-            return self.choices[0]
-        texts = {_text(each): each for each in self.choices}
-        return texts[trial.suggest_categorical(name, list(texts))]
-
-    def ends(self, whole: bool) -> list[Any]:
-        """Return all values."""
-        return self.choices
-
-    def near(self, value: Any) -> str:
-        """Return a setting's own value as Optuna sees it, or the first where it is no choice."""
-        return _text(value if value in self.choices else self.choices[0])
-
-
-Bounds: TypeAlias = Range | Choice
 
 
 @dataclass(frozen=True)
@@ -166,7 +98,7 @@ def read_space(path: Path, kind: type, settings: "CellSettings") -> Space:
         else:
             plain[name] = value
     refuse_unknown(plain, sorted(known_settings(kind)), where)
-    taken = {key: _bounds(each, f"{where}, {key}") for key, each in plain.items() if key in own}
+    taken = {key: read_bounds(each, f"{where}, {key}") for key, each in plain.items() if key in own}
     space = Space(taken, groups, _whole(taken, groups, settings))
     if not taken and not groups:
         raise Refusal(f"{where} names no setting that {settings.model} takes.")
@@ -188,22 +120,13 @@ def _kinds(value: Yaml, own: set[str], where: str) -> dict[str, dict[str, Bounds
         raise Refusal(f"{where}: one_of is empty; name at least one kind.")
     return {
         str(kind): {
-            name: _bounds(
+            name: read_bounds(
                 each if isinstance(each, dict) else {"choices": [each]}, f"{where}, {kind}"
             )
             for name, each in settings.items()
         }
         for kind, settings in kinds.items()
     }
-
-
-def _bounds(value: Any, where: str) -> Bounds:
-    """Return the range or the choice that a section describes."""
-    kind: type[Bounds] = Choice if "choices" in mapping(value, where) else Range
-    bounds: Bounds = construct(kind, resolve(kind, value, where), where)
-    if isinstance(bounds, Choice) and not bounds.choices:
-        raise Refusal(f"{where}: choices is empty; name at least one.")
-    return bounds
 
 
 def _whole(
@@ -218,7 +141,3 @@ def _whole(
     }
     now = {name: settings.init_args.get(name) for name in all_names}
     return frozenset(key for key, each in now.items() if isinstance(each, int) and each is not True)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -8,55 +8,27 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
+import traceback
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
 
-from hourglass.data.packed import Prepared
-from hourglass.errors import Refusal, one_line
-from hourglass.settings import CellSettings, params, resolve_cell
+from hourglass.errors import Refusal
 from hourglass.tuning import study as studies
 from hourglass.tuning.attributes import REFUSED, WORKER
+from hourglass.tuning.job import Job, Pruner
 from hourglass.tuning.killed import retry_killed, worker_name
-from hourglass.tuning.question import Question
 from hourglass.tuning.storage import locked
-from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from hourglass.tuning.trial import Trials
 
-Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 PAUSE = 0.5  # seconds between two looks at a study whose last trials others run
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is told: the question, how many trials there are to be, and its own place."""
-
-    data: str
-    model: str
-    objective: str
-    space: str
-    trials: int
-    pruner: Pruner
-    place: int  # among the workers of one command, from 0
-    study: str  # its name, which the question gave when the command began
-    command: str  # whose worker this is
-
-    @property
-    def question(self) -> Question:
-        """Return what the study asks."""
-        return Question.of(Cell(self.data, self.model), self.objective, self.space)
 
 
 def work(job: Job) -> None:
@@ -64,6 +36,8 @@ def work(job: Job) -> None:
 
     Raises a Refusal, before the first trial, for a space or data that leave nothing to search.
     """
+    from hourglass.tuning.loading import load_trials
+
     question = job.question
     trials = load_trials(job, question)
     if not trials.ranks.is_global_zero:
@@ -72,34 +46,10 @@ def work(job: Job) -> None:
     start = trials.space.start(trials.settings)
     study = studies.create(job.study, question.asked, trials.objective, start)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
-    try:
-        while len(studies.finished(study)) < job.trials:
-            if not run_next(study, trials, job):
-                time.sleep(PAUSE)  # others run the last ones, which may yet be killed
-    finally:
-        trials.ranks.broadcast(None)
-
-
-def load_trials(job: Job, question: Question) -> "Trials":
-    """Return what runs the trials: all is checked, imported and loaded, and the ranks are there."""
-    from hourglass.configuration import import_class
-    from hourglass.models.base import LitAutoencoder
-    from hourglass.stages.calibrate_threshold import make_scorer
-    from hourglass.training import fitting
-    from hourglass.tuning.objectives import Task
-    from hourglass.tuning.space import read_space
-    from hourglass.tuning.trial import LoadedData, Trials
-
-    objective, prepared = question.make_objective(), Prepared.open(question.cell.prepared)
-    settings = _placed(resolve_cell(question.cell, prepared.sample_shape), job.place)
-    kind = import_class(settings.class_path, LitAutoencoder, settings.model)
-    space = read_space(question.space_file, kind, settings)
-    task = Task(prepared, make_scorer(params().score))
-    objective.check(task, space)
-    # A trainer that cannot be made would fail trial after trial.
-    fitting.make_trainer(settings, Path(tempfile.gettempdir()), None, watching=())
-    data = LoadedData(job.data, settings.training.batch_size, settings.seed)
-    return Trials(settings, space, objective, task, data, _launch(settings))
+    while len(studies.finished(study)) < job.trials:
+        if not run_next(study, trials, job):
+            time.sleep(PAUSE)  # others run the last ones, which may yet be killed
+    trials.ranks.broadcast(None)  # after a mistake they end with us instead, wherever they wait
 
 
 def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
@@ -145,42 +95,6 @@ def _pruner(name: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def _placed(settings: CellSettings, place: int) -> CellSettings:
-    """Return settings whose trainer, where it has one GPU of several, takes this worker's own."""
-    import torch
-
-    trainer = settings.trainer
-    one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
-    if not (one_gpu and torch.cuda.is_available()):
-        return settings
-    return replace(settings, trainer=trainer | {"devices": [place % torch.cuda.device_count()]})
-
-
-def _launch(settings: CellSettings) -> "Fabric":
-    """Return what connects the ranks of every trial; Lightning starts those that are not there.
-
-    Raises a Refusal for a trainer of several machines, which only a launcher could start.
-    """
-    from lightning_fabric import Fabric
-
-    nodes = settings.trainer.get("num_nodes", 1)
-    if nodes > 1:
-        raise Refusal(
-            f"num_nodes is {nodes}, but a trial is trained on one machine; name another `trainer` "
-            "in params.yaml, and let machines share the study by HOURGLASS_OPTUNA_STORAGE."
-        )
-    given = ("accelerator", "devices", "strategy", "num_nodes")
-    try:
-        ranks = Fabric(**{key: each for key, each in settings.trainer.items() if key in given})
-    except (RuntimeError, ValueError) as error:
-        raise Refusal(
-            f"Lightning cannot train here ({one_line(error)}); name another `trainer` in "
-            "params.yaml."
-        ) from None
-    ranks.launch()
-    return ranks
-
-
 def main() -> None:
     """Serve one command; the last line of standard output says what was refused, if anything."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
@@ -192,6 +106,9 @@ def main() -> None:
         work(Job(**json.loads(sys.argv[1])))
     except Refusal as refusal:
         print(json.dumps({"refusal": str(refusal)}), file=answer, flush=True)
+        status = 1
+    except Exception:
+        traceback.print_exc()  # the command shows it
         status = 1
     sys.stderr.flush()
     os._exit(status)  # all is written; to take torch apart would cost half a second
