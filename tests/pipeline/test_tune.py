@@ -222,9 +222,9 @@ def test_pruned_trials_count_and_never_win(folder, monkeypatch):
     study = run(trials=2)
     assert [trial.state.name for trial in study.trials] == ["PRUNED"] * 2
     assert find_winner(study) is None
-    assert [len(trial.user_attrs["history"]) for trial in study.trials] == [3, 3]
+    assert [len(trial.user_attrs["history"]) for trial in study.trials] == [2, 2]
     known = facts(study.trials[0], ["tuning_AUROC"])
-    assert [epoch for epoch, _ in known["curves"]["tuning_AUROC"]] == [3]
+    assert [epoch for epoch, _ in known["curves"]["tuning_AUROC"]] == [2]
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])

@@ -13,7 +13,7 @@ from hourglass.errors import Refusal
 if TYPE_CHECKING:
     from hourglass.networks import Network
 
-CHECKS = 8  # of a trial, at most: each judges the network and writes to the storage
+CHECKS = 10  # of a trial, at most: each judges the network and writes to the storage
 
 
 class Pruning(Checkpoint):
