@@ -48,12 +48,12 @@ def test_a_killed_trial_is_run_again_with_its_values(study):
 
 def test_a_killed_trial_counts_once(study):
     begin(study, dead())
-    assert studies.begun(study) == 1
+    assert studies.Standing.of(study).begun == 1
     retry_killed(study)
-    assert studies.begun(study) == 1
+    assert studies.Standing.of(study).begun == 1
     assert studies.finished(study) == []
     study.tell(study.ask(), 0.5)
-    assert studies.begun(study) == len(studies.finished(study)) == 1
+    assert studies.Standing.of(study).begun == len(studies.finished(study)) == 1
 
 
 def test_a_live_trial_is_left_alone(study):
@@ -98,14 +98,16 @@ def test_a_trial_that_kills_its_worker_every_time_is_given_up(study):
     retry_killed(study)
     assert states(study) == ["FAIL"] * (killed.RETRIES + 1)
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 1
-    assert studies.begun(study) == len(studies.finished(study)) == 1  # else it would be drawn again
+    assert (
+        studies.Standing.of(study).begun == len(studies.finished(study)) == 1
+    )  # else it would be drawn again
 
 
 def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_anew(study):
     study.ask().set_user_attr(WORKER, dead())
     retry_killed(study)
     assert states(study) == ["FAIL"]
-    assert studies.begun(study) == 0
+    assert studies.Standing.of(study).begun == 0
 
 
 def test_the_first_trial_is_kept_when_it_is_killed_while_it_is_drawn(study):

@@ -55,7 +55,9 @@ class Watch:
 
     def conclude(self) -> None:
         """Record what killed commands left; those that live have some seconds for their own."""
-        if self.study and {trial.number for trial in studies.finished(self.study)} - self.recorded:
+        if not (self.study and self.recorder):
+            return
+        if {trial.number for trial in studies.finished(self.study)} - self.recorded:
             time.sleep(LATER)
             for trial in studies.finished(self.study):
                 self._record(trial)

@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.trial import TrialState
@@ -46,20 +46,20 @@ def work(job: Job) -> None:
     start = trials.space.start(trials.settings)
     study = studies.create(job.study, question.asked, trials.objective, start)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
-    while len(studies.finished(study)) < job.trials:
-        if not run_next(study, trials, job):
-            time.sleep(PAUSE)  # others run the last ones, which may yet be killed
+    while (found := run_next(study, trials, job)) != "done":
+        if found == "waits":
+            time.sleep(PAUSE)
     trials.ranks.broadcast(None)  # after a mistake they end with us instead, wherever they wait
 
 
-def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
-    """Run one trial, unless all that are to be have begun; return whether there was one."""
+def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", "waits", "done"]:
+    """Run one trial, unless all that are to be have begun; the last ones may yet be killed."""
     with ExitStack() as turn:
         turn.enter_context(locked())
         retry_killed(study)
-        begun = studies.begun(study)
-        if begun >= job.trials and not studies.waiting(study):
-            return False
+        standing = studies.Standing.of(study)
+        if standing.begun >= job.trials and not standing.waiting:
+            return "waits" if standing.running else "done"
 
         def objective(trial: optuna.Trial) -> Any:
             asked.append(trial.number)
@@ -68,7 +68,7 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
             return trials(trial)
 
         asked: list[int] = []
-        study.sampler = _sampler(trials.settings.seed * 1_000_003 + begun)
+        study.sampler = _sampler(trials.settings.seed * 1_000_003 + standing.begun)
         try:
             study.optimize(objective, n_trials=1, catch=(Refusal,))
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
@@ -76,7 +76,7 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> bool:
             lost = bool(asked) and study.trials[asked[0]].state == TrialState.FAIL
             if not (lost and REFUSED not in study.trials[asked[0]].user_attrs):
                 raise
-    return True
+    return "ran"
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
