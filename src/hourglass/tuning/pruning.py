@@ -8,6 +8,7 @@ import optuna
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from hourglass.detection.scoring import best_device
 from hourglass.errors import Refusal
 
 if TYPE_CHECKING:
@@ -46,9 +47,13 @@ class Pruning(Checkpoint):
 
     def _verdict(self, pl_module: pl.LightningModule, epoch: int) -> str:
         assert self.trial
-        network: Any = copy.deepcopy(pl_module.network)  # judging may move it to a GPU
+        network: Any = pl_module.network
+        if best_device().type != pl_module.device.type:
+            network = copy.deepcopy(network)  # judging moves it there
         try:
             self.trial.report(self.judge(network.eval()), epoch)
         except Refusal as refusal:
             return str(refusal)
+        finally:
+            network.train()
         return "pruned" if self.trial.should_prune() else ""
