@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from hourglass.errors import Refusal, one_line
+from hourglass.tuning import study as studies
 from hourglass.tuning.job import Job
 from hourglass.tuning.killed import retry_killed
 from hourglass.tuning.storage import locked
@@ -105,8 +106,10 @@ def run(job: Job, workers: int, watch: Watch) -> None:
         for worker in started:
             worker.end()
         with suppress(OptunaError, SQLAlchemyError), locked():  # the next command does it else
-            if watch.study:
-                retry_killed(watch.study)
+            # A worker may have begun one since the last look.
+            study = watch.study or studies.load(job.study, watch.where)
+            if study:
+                retry_killed(study)
 
 
 def _title(job: Job) -> str:
