@@ -21,17 +21,17 @@ class Rows:
         return self.run_id
 
     def add(
-        self, params: dict[str, str] | None = None, metrics: dict[str, float] | None = None
+        self,
+        params: dict[str, str] | None = None,
+        metrics: dict[str, float] | None = None,
+        step: int = 0,
     ) -> None:
-        """Log params and metrics in one batch."""
-        from mlflow.entities import Metric, Param
+        """Log params and metrics."""
+        from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            [Metric(key, value, now, 0) for key, value in (metrics or {}).items()],
-            [Param(key, value[:6000]) for key, value in (params or {}).items()],
-        )
+        points = [Metric(key, value, now, step) for key, value in (metrics or {}).items()]
+        self._log(self.run_id, points, params or {})
 
     def files(self, paths: list[str], folder: str | None = None) -> None:
         """Upload files, and folders with what is in them."""
@@ -45,6 +45,14 @@ class Rows:
         """Close the run."""
         if self.run_id:
             self.client.set_terminated(self.run_id, status)
+
+    def _log(self, run_id: str, points: list[Any], params: dict[str, str]) -> None:
+        """Log params and points of metrics to a run, in as few batches as MLflow takes."""
+        from mlflow.entities import Param
+
+        given = [Param(key, value[:6000]) for key, value in params.items()]
+        for start in range(0, max(len(points), 1), BATCH):
+            self.client.log_batch(run_id, points[start : start + BATCH], [] if start else given)
 
     def _search(self, tag: str, value: str) -> list[Any]:
         """Return all runs with this tag, the latest first."""

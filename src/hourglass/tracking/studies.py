@@ -1,6 +1,5 @@
 """Optuna studies in MLflow: a run a study, and a child run for each of its trials."""
 
-import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from filelock import FileLock
 
 from hourglass.tracking import environment
-from hourglass.tracking.rows import BATCH, Rows
+from hourglass.tracking.rows import Rows
 from hourglass.tracking.store import tracking_uri
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
@@ -72,17 +71,14 @@ class StudyRecord(Rows):
         curves: dict[str, list[tuple[int, float]]],
         times: tuple[int, int],
     ) -> None:
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric
 
         begin, end = times
         name += "" if state == "COMPLETE" else f" ({state.lower()})"
         run = self.client.create_run(self.experiment_id, start_time=begin, tags=tags, run_name=name)
         points = [Metric(key, y, end, x) for key, curve in curves.items() for x, y in curve]
-        run_id, given = run.info.run_id, [Param(key, each[:6000]) for key, each in params.items()]
-        for start in range(0, max(len(points), 1), BATCH):
-            batch = points[start : start + BATCH]
-            self.client.log_batch(run_id, batch, [] if start else given)
-        self.client.set_terminated(run_id, STATUSES[state], end)
+        self._log(run.info.run_id, points, params)
+        self.client.set_terminated(run.info.run_id, STATUSES[state], end)
 
     def summary(
         self,
@@ -93,14 +89,10 @@ class StudyRecord(Rows):
         paths: list[str],
     ) -> None:
         """Mark the winner and the front, and no other trial, and keep the study's figures."""
-        from mlflow.entities import Metric
-
         runs = self._runs()
         self._mark(BEST, [best], runs)
         self._mark(FRONT, front, runs)
-        now = int(time.time() * 1000)
-        points = [Metric(key, each, now, step) for key, each in metrics.items()]
-        self.client.log_batch(self.run_id, points)
+        self.add(metrics=metrics, step=step)
         self.files(paths)
 
     def _alone(self) -> AbstractContextManager[Any]:

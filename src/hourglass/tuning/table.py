@@ -7,7 +7,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.tuning.attributes import VALUES
-from hourglass.tuning.study import counts
+from hourglass.tuning.study import finished
 from hourglass.tuning.winner import Winner, find_winner
 
 LONG = 40  # rows that are shown, the best first
@@ -15,7 +15,7 @@ LONG = 40  # rows that are shown, the best first
 
 def describe(study: optuna.Study, names: Sequence[str]) -> str:
     """Return the trials, the best first, and the winner, as text."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+    trials = finished(study)
     states = ", ".join(
         f"{sum(trial.state == state for trial in trials)} {state.name.lower()}"
         for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

@@ -49,8 +49,7 @@ class Watch:
                 if trial.user_attrs.get(WORKER, "").endswith(self.command):
                     self._record(trial)
         bar.update(len(ended) - bar.n)
-        best = find_winner(self.study)
-        if best and not bar.disable:
+        if not bar.disable and (best := find_winner(self.study)):
             bar.set_postfix_str(f"best {best.trial.values[0]:.4g} {best.values}", refresh=False)
 
     def conclude(self) -> None:

@@ -69,10 +69,9 @@ def facts(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
     }
     if len(names) == 1:
         curves[names[0]] = sorted(trial.intermediate_values.items())
-    for name, value in zip(names, trial.values or (), strict=False):
-        curves[name] = [*curves.get(name, []), (len(rows), value)]
-    if trial.state == TrialState.PRUNED:  # Optuna takes the last report for its value
-        curves[names[0]] = sorted(trial.intermediate_values.items())
+    if trial.state == TrialState.COMPLETE:  # the value of a pruned one is its last report
+        for name, value in zip(names, trial.values, strict=True):
+            curves[name] = [*curves.get(name, []), (len(rows), value)]
     assert trial.datetime_start
     assert trial.datetime_complete
     return {

@@ -73,8 +73,8 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
             study.optimize(objective, n_trials=1, catch=(Refusal,))
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
             # Asleep or cut off for longer than the heartbeat's grace: another one has the trial.
-            lost = bool(asked) and study.trials[asked[0]].state == TrialState.FAIL
-            if not (lost and REFUSED not in study.trials[asked[0]].user_attrs):
+            own = study.trials[asked[0]] if asked else None
+            if not own or own.state != TrialState.FAIL or REFUSED in own.user_attrs:
                 raise
     return "ran"
 
