@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from hourglass.models.base import LitAutoencoder
+from hourglass.training import corruption
+from hourglass.training.corruption import Corruption
 
 NOISY = pytest.mark.parametrize(
     "name", ["denoising", "convolutional_denoising", "overcomplete", "stacked"]
@@ -33,7 +35,7 @@ def steps(train) -> Callable[[LitAutoencoder], dict[str, torch.Tensor]]:
 
 def still(module: LitAutoencoder) -> LitAutoencoder:
     """Return it without its noise, which some variants cannot be built without."""
-    module.noise_factor = module.masking = 0.0
+    module.corruption = Corruption()
     return module
 
 
@@ -128,11 +130,52 @@ def test_without_noise_nothing_is_drawn_at_random(build, variant):
         ("masking", -0.1),
         ("masking", 1.0),
         ("masking", float("nan")),
+        ("salt_and_pepper", 1.0),
+        ("salt_and_pepper", float("nan")),
+        ("block", -0.1),
+        ("block", 1.0),
+        ("downsampling", 0),
+        ("downsampling", 9),
     ],
 )
 @NOISY
 def test_noise_out_of_range_is_refused(build, name, setting, value, refusal):
     assert f"{setting} is {value}" in refusal(build, name, SHAPE, **{setting: value})
+
+
+@NOISY
+@pytest.mark.parametrize(
+    ("setting", "value"), [("block", 0.25), ("downsampling", 2), ("grey", True)]
+)
+def test_what_is_done_to_images_is_refused_on_tables(build, name, setting, value, refusal):
+    sentence = refusal(build, name, (30,), **{setting: value})
+    assert f"{setting} is {value}" in sentence
+    assert "(30,)" in sentence
+
+
+def test_grey_is_refused_for_images_without_colours(build, refusal):
+    assert "1 channels" in refusal(build, "denoising", SHAPE, grey=True)
+
+
+def test_every_variant_takes_the_corruptions_of_images(build, variant):
+    settings = {"salt_and_pepper": 0.2, "block": 0.5, "downsampling": 2, "grey": True}
+    module = build(variant, (3, 8, 8), **settings)
+    found = {name: getattr(module.corruption, name) for name in settings}
+    assert found == settings
+    assert not torch.equal(module.corrupt(X.expand(-1, 3, -1, -1)), X.expand(-1, 3, -1, -1))
+
+
+def test_a_corruption_of_several_kinds_has_their_order():
+    x = torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    whole = Corruption(
+        grey=True, downsampling=2, noise_factor=0.1, salt_and_pepper=0.1, masking=0.1, block=0.5
+    )
+    torch.manual_seed(1)
+    found = whole(x)
+    torch.manual_seed(1)
+    expected = corruption.gaussian(corruption.downsampling(corruption.grey(x), 2), 0.1)
+    expected = corruption.masking(corruption.salt_and_pepper(expected, 0.1), 0.1)
+    assert torch.equal(found, corruption.block(expected, 0.5))
 
 
 def test_the_classic_noise_of_a_convolutional_denoiser_is_a_half():

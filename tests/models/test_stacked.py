@@ -15,6 +15,7 @@ from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.settings import CellSettings, resolve_cell
 from hourglass.stages.prepare import prepare
 from hourglass.training import fitting
+from hourglass.training.corruption import Corruption
 from hourglass.workspace import Cell
 
 EPOCHS = 2
@@ -154,3 +155,12 @@ def test_tied_layers_share_their_weights_with_the_decoder(build):
     assert len(linears(module.network.decoder)) == 0
     names = [phase.name for phase in module.phases()]
     assert names == ["layer_1", "layer_2", "layer_3"]
+
+
+def test_layers_on_codes_are_spared_what_is_done_to_images(build):
+    module = build(
+        "stacked", (3, 8, 8), hidden=[8], masking=0.1, block=0.5, downsampling=2, grey=True
+    )
+    first, second = (phase.module.corruption for phase in module.phases())
+    assert first == module.corruption
+    assert second == Corruption(masking=0.1)

@@ -4,7 +4,10 @@ import hashlib
 from importlib.resources import files
 
 
-def fingerprint(name: str) -> dict[str, str]:
-    """Return the SHA-256 of scikit-learn's file `name`, as `Raw.source["files"]` wants it."""
-    content = (files("sklearn.datasets") / "data" / name).read_bytes()
-    return {f"sklearn/datasets/data/{name}": hashlib.sha256(content).hexdigest()}
+def fingerprint(name: str, folder: str = "data") -> dict[str, str]:
+    """Return the SHA-256 of scikit-learn's file `name`, as `Raw.source["files"]` wants it.
+
+    `folder` is the one of sklearn/datasets that it stands in.
+    """
+    content = (files("sklearn.datasets") / folder / name).read_bytes()
+    return {f"sklearn/datasets/{folder}/{name}": hashlib.sha256(content).hexdigest()}

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from hourglass.errors import Refusal
 from hourglass.networks import Network
-from hourglass.training import corruption
+from hourglass.training.corruption import Corruption
 from hourglass.training.module import Module
 from hourglass.training.schedules import Schedule, scheduled
 
@@ -35,13 +35,14 @@ class LitAutoencoder(Module):
     it a variant is there.
 
     `loss`: "mse", or "bce", the binary cross-entropy of pixels, where the output lies in [0, 1].
-    `noise_factor`: standard deviation of the gaussian noise added in training; 0 adds none.
-    `masking`: probability with which an input element is set to 0 in training.
+    `noise_factor`, `masking`, `salt_and_pepper`, `block`, `downsampling` and `grey` are what is done
+    to the inputs in training, see `Corruption`; by default nothing.
     `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "warmup_cosine" raises it
     from 0 over `warmup_epochs` first, step by step, by bolts' LinearWarmupCosineAnnealingLR;
     "constant" leaves it.
 
-    Raises a Refusal for settings out of range, and for "bce" without an output in [0, 1].
+    Raises a Refusal for settings out of range, for "bce" without an output in [0, 1], and for a
+    corruption of images where samples are none.
     """
 
     _loss_sum: Tensor
@@ -57,6 +58,10 @@ class LitAutoencoder(Module):
         warmup_epochs: int = 5,
         noise_factor: float = 0.0,
         masking: float = 0.0,
+        salt_and_pepper: float = 0.0,
+        block: float = 0.0,
+        downsampling: int = 1,
+        grey: bool = False,
     ) -> None:
         super().__init__()
         # Written so that NaN, which compares as False, is refused.
@@ -66,10 +71,6 @@ class LitAutoencoder(Module):
             raise Refusal(f"weight_decay is {weight_decay}, but must be 0 or more.")
         if warmup_epochs < 1:
             raise Refusal(f"warmup_epochs is {warmup_epochs}, but must be at least 1.")
-        if not noise_factor >= 0:
-            raise Refusal(f"noise_factor is {noise_factor}, but must be 0 or more.")
-        if not 0 <= masking < 1:
-            raise Refusal(f"masking is {masking}, but must be at least 0 and below 1.")
         if loss == "bce" and not network.bounded:
             raise Refusal("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
         self.network = network
@@ -78,8 +79,10 @@ class LitAutoencoder(Module):
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.warmup_epochs = warmup_epochs
-        self.noise_factor = noise_factor
-        self.masking = masking
+        self.corruption = Corruption(
+            grey, downsampling, noise_factor, salt_and_pepper, masking, block
+        )
+        self.corruption.check(network.sample_shape)
         # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
         self.register_buffer("_loss_sum", torch.zeros((), dtype=torch.float64), persistent=False)
         self.register_buffer("_error_sum", torch.zeros((), dtype=torch.float64), persistent=False)
@@ -103,11 +106,7 @@ class LitAutoencoder(Module):
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Return what the encoder sees in training: (N, *S) -> (N, *S)."""
-        if self.noise_factor:
-            x = corruption.gaussian(x, self.noise_factor)
-        if self.masking:
-            x = corruption.masking(x, self.masking)
-        return x
+        return self.corruption(x)
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
         """Return what is added to the loss, from clean inputs (N, *S) and codes; 0 here."""

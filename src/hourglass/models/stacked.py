@@ -10,15 +10,17 @@ from hourglass import networks
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.training import penalties
+from hourglass.training.corruption import IMAGES_ONLY
 
 
 class Stacked(LitAutoencoder):
     """Pre-train each layer as an autoencoder of its own, then train all of them together.
 
     Layer k learns to reproduce the codes of layer k - 1 (Bengio et al. 2007), from corrupted ones
-    where `noise_factor` or `masking` is above 0 (Vincent et al. 2010), contracted where
-    `contraction` is (Rifai et al. 2011), for up to `pretrain_epochs` epochs. The whole is then
-    trained on the samples, from its layers' weights, with the same noise.
+    where `noise_factor`, `salt_and_pepper` or `masking` is above 0 (Vincent et al. 2010),
+    contracted where `contraction` is (Rifai et al. 2011), for up to `pretrain_epochs` epochs. The
+    whole is then trained on the samples, from its layers' weights, with the same noise. Codes are
+    no images: `grey`, `downsampling` and `block` are for the first layer and the whole alone.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Stacked(LitAutoencoder):
         )
         super().__init__(network, masking=masking, **training)
         self.settings = {"masking": masking, "contraction": contraction, **training}
+        self.on_codes = {key: v for key, v in self.settings.items() if key not in IMAGES_ONLY}
         self.activations = [activation] * len(hidden) + [code_activation]
         self.tied = tied
         self.pretrain_epochs = pretrain_epochs
@@ -52,7 +55,8 @@ class Stacked(LitAutoencoder):
         shapes = [self.network.sample_shape, *((each.out_features,) for each in encoder[1::2])]
         for k, (shape, (width,)) in enumerate(pairwise(shapes)):
             lower = self.activations[k - 1] if k else None
-            layer = Layer(shape, width, self.activations[k], self.tied, lower, **self.settings)
+            settings = self.on_codes if k else self.settings
+            layer = Layer(shape, width, self.activations[k], self.tied, lower, **settings)
             own = _modules(layer.network.encoder)[1], _modules(layer.network.decoder)[0]
             whole = encoder[2 * k + 1], decoder[-2 - 2 * k]
             _copy(whole, own)
