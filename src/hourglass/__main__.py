@@ -16,6 +16,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
@@ -36,6 +37,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "baselines": baselines,
     "compare": compare,
     "score": score,
+    "restore": restore,
     "tune": tune,
     "classify": classify,
     "suspects": suspects,

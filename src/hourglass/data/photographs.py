@@ -35,7 +35,7 @@ class Photographs(DataSet):
             ),
             source={
                 "name": "photographs",
-                "licence": "Creative Commons Attribution 2.0 (danielbuechele and vultilion, Flickr)",
+                "licence": "CC BY 2.0 (danielbuechele and vultilion, Flickr)",
                 "complete": True,
                 "files": {k: v for name in files for k, v in fingerprint(name, "images").items()},
             },

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hourglass.figures.strips import GAP, draw, strip
 from hourglass.figures.style import ANOMALY, MARK, literal
 
 LARGE = 3.0  # standard deviations: an error that is unusual
@@ -30,27 +30,14 @@ def samples(groups: list[Group], feature_names: list[str]) -> Figure:
 
 
 def _pictures(groups: list[Group]) -> Figure:
-    """Draw each group into one axes: eighty axes would take seconds."""
     columns = max(len(group.x) for group in groups)
     height, width = groups[0].x.shape[2:]
-    gap = 0.08 * width
     size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
     figure = Figure(figsize=size, layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
         axes.set_title(literal(group.title), fontsize=11, loc="left", pad=18)
         rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
-        for row, (name, images) in enumerate(rows.items()):
-            top = row * (height + gap)
-            axes.text(
-                -gap, top + height / 2, name, fontsize=8, rotation=90, ha="right", va="center"
-            )
-            for left, image in zip(np.arange(columns) * (width + gap), images, strict=False):
-                _draw(axes, image, left, top)
-        for column, caption in enumerate(group.captions):
-            middle = column * (width + gap) + width / 2
-            axes.text(middle, -gap, literal(caption), fontsize=8, ha="center", va="bottom")
-        axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(3 * height + 2 * gap, 0))
-        axes.axis("off")
+        strip(axes, rows, group.captions)
     return figure
 
 
@@ -90,27 +77,16 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
 def generated(images: np.ndarray, columns: int = 10) -> Figure:
     """Draw images that a network made up, (N, C, H, W), as a grid."""
     height, width = images.shape[2:]
-    rows, gap = -(-len(images) // columns), 0.08 * width
+    rows, gap = -(-len(images) // columns), GAP * width
     size = (1.05 * columns, 1.05 * rows * height / width)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        _draw(axes, image, left, top)
+        draw(axes, image, left, top)
     axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(rows * (height + gap) - gap, 0))
     axes.axis("off")
     return figure
-
-
-def _draw(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
-    height, width = image.shape[1:]
-    extent = (left, left + width, top + height, top)
-    axes.imshow(_displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent)
-
-
-def _displayed(image: np.ndarray) -> np.ndarray:
-    """Return (C, H, W) as matplotlib takes it: colour where there are 3 channels, else grey."""
-    return np.clip(image.transpose(1, 2, 0) if len(image) == 3 else image[0], 0, 1)
 
 
 def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:

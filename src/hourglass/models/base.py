@@ -35,8 +35,8 @@ class LitAutoencoder(Module):
     it a variant is there.
 
     `loss`: "mse", or "bce", the binary cross-entropy of pixels, where the output lies in [0, 1].
-    `noise_factor`, `masking`, `salt_and_pepper`, `block`, `downsampling` and `grey` are what is done
-    to the inputs in training, see `Corruption`; by default nothing.
+    `noise_factor`, `masking`, `salt_and_pepper`, `block`, `downsampling`, `grey`: what is done to
+    the inputs in training, see `Corruption`; by default nothing.
     `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "warmup_cosine" raises it
     from 0 over `warmup_epochs` first, step by step, by bolts' LinearWarmupCosineAnnealingLR;
     "constant" leaves it.

@@ -12,20 +12,20 @@ import pyarrow as pa
 from hourglass.data.image_files import SUFFIXES, channels_last, decode, head
 from hourglass.detection.detector import Detector
 from hourglass.errors import Refusal, one_line
-from hourglass.streams.portions import Portion, Portions
+from hourglass.streams.portions import Accepts, Portion, Portions
 
 BYTES = 16 << 20  # of a portion
 
 
-def of_npz(path: Path, detector: Detector) -> Portions:
+def of_npz(path: Path, detector: Detector, accepts: Accepts) -> Portions:
     """Yield the samples of the array `x`, called "<file>/<number>", numbers from 0.
 
     Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table (N, F), their
     features in the detector's order.
     """
-    start = 0
+    start, table = 0, bool(detector.feature_names)
     for x in _read(path):
-        x = _features(x, path, detector) if detector.feature_names else _images(x, path, detector)
+        x = _features(x, path, detector) if table else _images(x, path, detector, accepts)
         numbers = range(start, start + len(x))
         names = pa.array([f"{path.name}/{i}" for i in numbers])
         yield Portion(names, x, np.isfinite(x.reshape(len(x), -1)).all(1))
@@ -73,12 +73,12 @@ def _features(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def _images(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
+def _images(x: np.ndarray, path: Path, detector: Detector, accepts: Accepts) -> np.ndarray:
     channels, height, width = detector.sample_shape
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
         raise Refusal(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
     found = channels_last(x, path).transpose(0, 3, 1, 2)
-    if found.shape[1:] != detector.sample_shape:
+    if not accepts(found.shape[1:]):
         size = "x".join(map(str, found.shape[1:]))
         raise Refusal(
             f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
@@ -87,25 +87,36 @@ def _images(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
     return np.ascontiguousarray(found)
 
 
-def of_files(path: Path, detector: Detector, resize: bool) -> Portions:
+def of_files(path: Path, detector: Detector, resize: bool, accepts: Accepts) -> Portions:
     """Yield one image file, or all below a folder, by name; hidden ones are passed over.
 
     They are read as grey or in colour, as the detector needs, and white, 255 in a file, becomes
     what is white to the detector. Those of another size are refused, or with `resize` resized.
     """
-    shape, white = detector.sample_shape, float(detector.scoring.scaling.scale)
+    white = float(detector.scoring.scaling.scale)
     root = path if path.is_dir() else path.parent
     files = [path] if path.is_file() else _below(path)
     if not files:
         raise Refusal(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
-    most = max(1, BYTES // int(np.prod(shape)))
-    for start in range(0, len(files), most):
-        chosen = files[start : start + most]
-        x = np.stack([_image(file, shape, resize) for file in chosen])
+    read = ((file, _image(file, detector.sample_shape, resize, accepts)) for file in files)
+    for chosen in _alike(read):
+        x = np.stack([pixels for _, pixels in chosen])
         if white != 255:
             x = np.round(x * (white / 255)).astype(np.uint8)
-        names = pa.array([file.relative_to(root).as_posix() for file in chosen])
+        names = pa.array([file.relative_to(root).as_posix() for file, _ in chosen])
         yield Portion(names, x, np.ones(len(x), bool))
+
+
+def _alike(read: Iterator[tuple[Path, np.ndarray]]) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    """Yield images one after the other, as long as they are of one shape and not too many."""
+    held: list[tuple[Path, np.ndarray]] = []
+    for file, pixels in read:
+        if held and (pixels.shape != held[0][1].shape or len(held) * pixels.nbytes >= BYTES):
+            yield held
+            held = []
+        held.append((file, pixels))
+    if held:
+        yield held
 
 
 def _below(folder: Path) -> list[Path]:
@@ -115,13 +126,13 @@ def _below(folder: Path) -> list[Path]:
     )
 
 
-def _image(file: Path, sample_shape: tuple[int, ...], resize: bool) -> np.ndarray:
+def _image(file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: Accepts) -> np.ndarray:
     """Return one image, (C, H, W) uint8."""
     channels, height, width = sample_shape
     head(file)  # which refuses more than 8 bits
     size = (width, height) if resize else None
     pixels = decode(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)
-    if pixels.shape != sample_shape:
+    if not accepts(pixels.shape):
         raise Refusal(
             f"{file} is {pixels.shape[2]} x {pixels.shape[1]} pixels, but this detector takes "
             f"{width} x {height}; resize it, or add --resize true."

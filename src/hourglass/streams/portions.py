@@ -1,6 +1,6 @@
 """Portions of a file of new samples, in the detector's own order and type."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +25,29 @@ class Portion:
 
 
 Portions: TypeAlias = Iterator[Portion]
+Accepts: TypeAlias = Callable[[tuple[int, ...]], bool]  # whether images are of a shape (C, H, W)
 
 
-def portions(path: Path, detector: Detector, id: str | None, resize: bool) -> Portions:
+def portions(
+    path: Path,
+    detector: Detector,
+    id: str | None,
+    resize: bool,
+    accepts: Accepts | None = None,
+) -> Portions:
     """Yield the samples of a table, an .npz file, an image or a folder of images.
 
+    Images are of the detector's shape, or of one that is accepted: then of one shape a portion.
     Raises a Refusal where the file is missing, of another kind, or is no input of the detector.
     """
     from hourglass.streams import images, tables
 
+    accepts = accepts or (lambda shape: shape == detector.sample_shape)
     if not path.exists():
         raise Refusal(f"{path} is missing; name a file or folder of new samples.")
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return images.of_npz(path, detector)
+        return images.of_npz(path, detector, accepts)
     if suffix in TABLES:
         if not detector.feature_names:
             raise Refusal(
@@ -49,7 +58,7 @@ def portions(path: Path, detector: Detector, id: str | None, resize: bool) -> Po
         raise Refusal(
             f"{path} is no table, but this detector takes one; give a .csv, .parquet or .npz file."
         )
-    return images.of_files(path, detector, resize)
+    return images.of_files(path, detector, resize, accepts)
 
 
 def ahead(found: Portions) -> Portions:

@@ -1,7 +1,7 @@
 """What denoising undoes: functions from clean inputs to corrupted ones, on the inputs' device.
 
-Inputs are in the scaled units, where pixels lie in [0, 1]. A `generator` makes draws that can be had
-again; without one torch's own, which training seeds, draws.
+Inputs are in the scaled units, where pixels lie in [0, 1]. With a `generator` the draws can be had
+again; without one torch's own draws, which training seeds.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
 
 
 def downsampling(x: Tensor, factor: int) -> Tensor:
-    """Return images (N, C, H, W) of `factor` times fewer pixels a side, at their full size again."""
+    """Return images (N, C, H, W) of `factor` times fewer pixels a side, at full size again."""
     return enlarged(shrunk(x, factor), factor)[..., : x.shape[-2], : x.shape[-1]]
 
 
@@ -118,7 +118,7 @@ class Corruption:
             raise Refusal(f"downsampling is {self.downsampling}, but must be at least 1.")
 
     def check(self, sample_shape: Sequence[int]) -> None:
-        """Raise a Refusal where samples of this shape, (C, H, W) or (F,), cannot be corrupted so."""
+        """Raise a Refusal where samples, (C, H, W) or (F,), cannot be corrupted so."""
         for name in IMAGES_ONLY:
             if getattr(self, name) != getattr(Corruption, name) and len(sample_shape) != 3:
                 raise Refusal(

@@ -1,0 +1,113 @@
+"""The verb `restore`: a trained, calibrated cell and a file of images -> what it makes of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hourglass.errors import Refusal
+from hourglass.files import whole_folder
+from hourglass.workspace import Cell
+
+if TYPE_CHECKING:
+    from hourglass.restoration.pairs import Pairs
+    from hourglass.restoration.restorer import Restorer
+
+SHEET = "sheet.png"
+
+
+def restore(
+    data: str,
+    model: str,
+    file: Path,
+    out: Path | None = None,
+    resize: bool = False,
+    tile: bool = False,
+) -> Path:
+    """Remove from images what a network was trained to remove: noise, holes, coarse pixels.
+
+    Writes a PNG an image, of the same name, and sheet.png, the first twenty above what became of
+    them, into a folder. Images are read as grey or in colour, as the network needs. A network
+    trained with `downsampling` also takes images with that many times fewer pixels a side; one
+    trained with `grey` colours grey ones. The file may be larger than memory.
+
+    Args:
+        data: a data set of images, by the name of its file in configs/data
+        model: a variant, by the name of its file in configs/model
+        file: an image, a folder of images, or an .npz file with an array x
+        out: the folder to write; <file>-restored in the working folder if none
+        resize: resize images of another size
+        tile: restore images larger than the network's in windows that overlap
+
+    """
+    folder = out or Path(f"{file.stem}-restored")
+    _check(folder, file, resize, tile)
+    cell = Cell(data, model)
+    cell.need_calibration()
+    from hourglass.restoration.pairs import Pairs
+    from hourglass.restoration.restorer import Restorer
+
+    restorer, pairs = Restorer.load(cell, tile), Pairs()
+    with whole_folder(folder) as temporary:
+        count = _restore(file, restorer, resize, temporary, pairs)
+        pairs.draw(temporary / SHEET)
+    print(f"{count:,} images\nthey are in {folder.as_posix()}")
+    return folder
+
+
+def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
+    """Refuse a folder that holds what was not written by this verb: it will be replaced."""
+    if resize and tile:
+        raise Refusal("resize and tile exclude each other; leave one of them out.")
+    there, source = folder.resolve(), file.resolve()
+    if there == source or there in source.parents:
+        raise Refusal(f"out is {folder}, where {file} is; name another folder to write.")
+    if not folder.exists():
+        return
+    files = [each for each in folder.rglob("*") if not each.is_dir()] if folder.is_dir() else None
+    ours = files and folder / SHEET in files and {each.suffix for each in files} == {".png"}
+    if not (ours or files == []):
+        raise Refusal(f"out is {folder}, which holds other files; name a new folder to write.")
+
+
+def _restore(file: Path, restorer: "Restorer", resize: bool, folder: Path, pairs: "Pairs") -> int:
+    """Write what becomes of each image of the file, portion by portion; return how many."""
+    from tqdm import tqdm
+
+    from hourglass.streams.portions import ahead, portions
+
+    written: set[Path] = set()
+    found = portions(file, restorer.detector, None, resize, restorer.accepts)
+    with tqdm(desc=file.name, unit=" images", disable=None) as progress:
+        for portion in ahead(found):
+            seen, restored = restorer(portion.x)
+            for id, before, after in zip(portion.id.to_pylist(), seen, restored, strict=True):
+                path = _name(id, file)
+                _need_new(path, written, id)
+                _save(after, folder / path)
+                pairs.add(before, after)
+            progress.update(len(seen))
+    if not written:
+        raise Refusal(f"{file} holds no images.")
+    return len(written)
+
+
+def _name(id: str, file: Path) -> Path:
+    """Return the path of an image's PNG: the number of one in an .npz file, or the same name."""
+    name = Path(id)
+    return Path(f"{name.name}.png") if file.suffix.lower() == ".npz" else name.with_suffix(".png")
+
+
+def _need_new(path: Path, written: set[Path], id: str) -> None:
+    """Note the path of a PNG, or raise a Refusal where another file is written there."""
+    if path in written or path == Path(SHEET):
+        raise Refusal(f"{id} would become {path}, which is another picture's; rename it.")
+    written.add(path)
+
+
+def _save(x: np.ndarray, path: Path) -> None:
+    """Write an image, (C, H, W) from 0 to 1, as PNG."""
+    from hourglass.restoration.pairs import pixels
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels(x).save(path)
