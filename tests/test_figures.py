@@ -2,17 +2,27 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from hourglass import figures, metrics
 from hourglass.detection.threshold import Threshold
-from hourglass.figures import Group
+from hourglass.figures import Group, style
 
 RNG = np.random.default_rng(0)
 SCORES, ANOMALY = RNG.lognormal(size=60), np.arange(60) < 12
 THRESHOLD = Threshold(1.5, "manual", {}, 0)
 SHAPES = {"grey": (1, 6, 5), "colour": (3, 6, 5), "table": (4,)}
+LEVELS = [0.0, 0.5, 1.0]
+TABLE = pd.DataFrame(
+    {
+        "level": np.tile(LEVELS, 3),
+        "method": np.repeat(["input", "median filter", "network"], 3),
+        "PSNR": [None, 9.0, 6.0, 20.0, 14.0, 11.0, 25.0, 20.0, 15.0],
+        "SSIM": np.linspace(1, 0.2, 9),
+    }
+)
 NAMES = ["alpha", "beta_2", "gamma delta", "δ"]
 
 
@@ -39,6 +49,8 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "roc": lambda: curves("roc"),
     "precision_recall": lambda: curves("precision_recall"),
     **{name: partial(samples, shape) for name, shape in SHAPES.items()},
+    "restoration": lambda: figures.restoration(TABLE, ["network"]),
+    "sheet": lambda: figures.sheet([figures.Strip("", {"input": list(group((1, 6, 5)).x)})]),
 }
 
 
@@ -139,3 +151,27 @@ def test_the_histogram_counts_every_sample(name):
     (axes,) = figures.histogram(scores, ANOMALY, THRESHOLD).axes
     counted = sum(bar.get_height() for bar in axes.patches)
     assert counted == len(scores)
+
+
+def test_the_curves_of_restoration_tell_methods_apart_without_colours():
+    lines = figures.restoration(TABLE, ["network"]).axes[0].lines
+    looks = {
+        (line.get_linestyle(), line.get_marker(), line.get_markerfacecolor()) for line in lines
+    }
+    assert len(looks) == len(lines) == 3
+    assert [line.get_color() == style.ANOMALY for line in lines] == [False, False, True]
+
+
+def test_the_curves_of_restoration_leave_out_what_is_infinite():
+    psnr, ssim = figures.restoration(TABLE, ["network"]).axes
+    assert [np.isfinite(line.get_ydata()).sum() for line in psnr.lines] == [2, 3, 3]
+    assert [np.isfinite(line.get_ydata()).sum() for line in ssim.lines] == [3, 3, 3]
+
+
+def test_images_of_several_sizes_are_drawn_as_large_as_the_largest():
+    images = [RNG.random((1, 8, 8)), RNG.random((3, 4, 8)), RNG.random((1, 2, 2))]
+    (axes,) = figures.sheet([figures.Strip("all", {"input": images})]).axes
+    left, right, bottom, top = np.array([image.get_extent() for image in axes.images]).T
+    assert (right - left).tolist() == [8, 8, 8]
+    assert (bottom - top).tolist() == [8, 4, 8]
+    assert ((top + bottom) / 2).tolist() == [4, 4, 4]

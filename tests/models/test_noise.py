@@ -106,6 +106,21 @@ def test_the_validation_error_is_without_noise(build, name):
     assert mean == pytest.approx(module.network.error(X).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize(("setting", "value"), [("block", 0.5), ("downsampling", 2)])
+def test_the_validation_error_is_that_of_images_that_have_lost_what_is_to_be_filled_in(
+    build, setting, value
+):
+    module = build("denoising", SHAPE, noise_factor=2.0, **{setting: value})
+    found = []
+    for _ in range(2):
+        module.on_validation_epoch_start()
+        module.validation_step(X)
+        found.append(module._error_sum.item() / module._errors)
+    assert found[0] == found[1]
+    seen = Corruption(**{setting: value})(X, torch.Generator().manual_seed(0))
+    assert found[0] == pytest.approx((module(seen) - X).square().mean().item(), rel=1e-5)
+
+
 @TWINS
 def test_without_noise_the_weights_are_those_of_the_plain_variant_to_the_bit(
     build, steps, name, twin

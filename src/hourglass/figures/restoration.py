@@ -1,6 +1,6 @@
 """Restored images: how near they come to the clean ones, and what they look like."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ class Strip:
     """Hold named rows of images, (C, H, W) from 0 to 1 each, and what is said of them."""
 
     title: str
-    rows: dict[str, Sequence[np.ndarray]]
+    rows: Mapping[str, Sequence[np.ndarray]]
 
 
 def restoration(table: pd.DataFrame, networks: Sequence[str]) -> Figure:

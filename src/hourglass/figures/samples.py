@@ -36,8 +36,8 @@ def _pictures(groups: list[Group]) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
         axes.set_title(literal(group.title), fontsize=11, loc="left", pad=18)
-        rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
-        strip(axes, rows, group.captions)
+        images = {"input": group.x, "output": group.reconstruction, "unusual": _heat(group)}
+        strip(axes, {name: list(each) for name, each in images.items()}, group.captions)
     return figure
 
 

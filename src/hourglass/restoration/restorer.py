@@ -57,11 +57,11 @@ class Restorer:
         Both are (n, C, H', W') float32 in the scaled units; what is restored lies in [0, 1].
         """
         seen = self._seen(x)
-        window = self.detector.sample_shape[1:]
-        if seen.shape[2:] == window:
+        _, height, width = self.detector.sample_shape
+        if seen.shape[2:] == (height, width):
             found = self._restore(seen)
         else:
-            found = np.stack([tiled(each, window, self._restore) for each in seen])
+            found = np.stack([tiled(each, (height, width), self._restore) for each in seen])
         scaled = np.asarray(self.detector.scoring.scaling(seen))
         return scaled, np.clip(found, 0, 1)
 

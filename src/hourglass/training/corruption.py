@@ -117,6 +117,11 @@ class Corruption:
         if self.downsampling < 1:
             raise Refusal(f"downsampling is {self.downsampling}, but must be at least 1.")
 
+    @property
+    def of_images(self) -> "Corruption":
+        """Return what images lose by it: colours, pixels and a block, but no noise is added."""
+        return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
+
     def check(self, sample_shape: Sequence[int]) -> None:
         """Raise a Refusal where samples, (C, H, W) or (F,), cannot be corrupted so."""
         for name in IMAGES_ONLY:
