@@ -17,6 +17,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.classify import classify
 from hourglass.errors import Refusal
 from hourglass.score import score
+from hourglass.search import search
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.cells import cells
@@ -36,6 +37,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "baselines": baselines,
     "compare": compare,
     "score": score,
+    "search": search,
     "tune": tune,
     "classify": classify,
     "suspects": suspects,
