@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import PCA
 
-TAILS = (0, 1e-4, 1e-3, 5e-3, 0.02)  # shares of training codes that may be clipped at either end
+# Shares of training codes that may be clipped at either end.
+TAILS = np.array([0, 1e-4, 1e-3, 5e-3, 0.02])
 BITS = 8  # of a component
 
 
@@ -25,11 +26,13 @@ class Quantiser:
         The best of TAILS, unit by unit, by the squared error: the wider the range, the less is
         clipped, but the wider are the cells.
         """
-        ends = [np.quantile(known, (tail, 1 - tail), axis=0) for tail in TAILS]
-        errors = [np.square(cls(*each, bits)(known) - known).mean(0) for each in ends]
-        best = np.argmin(errors, axis=0)
-        low, high = np.take_along_axis(np.array(ends), best[None, None], 0)[0]
-        return cls(low, high, bits)
+        lows, highs = (np.quantile(known, tails, axis=0) for tails in (TAILS, 1 - TAILS))
+        errors = [
+            np.square(cls(low, high, bits)(known) - known).mean(0)
+            for low, high in zip(lows, highs, strict=True)
+        ]
+        best, units = np.argmin(errors, axis=0), np.arange(known.shape[1])
+        return cls(lows[best, units], highs[best, units], bits)
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Return what a decoder gets of stored codes: (N, F) -> (N, F) float32.

@@ -1,6 +1,7 @@
 """Reconstruction error over bytes a sample, a line a method."""
 
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from hourglass.figures.style import ANOMALY, MARK, NORMAL, literal
 
 # Markers and dashes tell lines apart without colours.
-LOOKS = [
+LOOKS: list[dict[str, Any]] = [
     {"color": colour, "marker": marker, "linestyle": dashes}
     for (marker, dashes), colour in zip(
         [("o", "-"), ("s", "-"), ("D", "--"), ("v", "--"), ("x", ":"), ("^", "-."), ("+", "-.")],
@@ -38,12 +39,12 @@ def rates(panels: dict[str, pd.DataFrame]) -> Figure:
         for axes in places
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    below = "outside lower center"
-    figure.legend(handles.values(), handles.keys(), loc=below, ncols=4, frameon=False, fontsize=9)
+    lines, names = list(handles.values()), list(handles)
+    figure.legend(lines, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
-def _draw(axes: Axes, table: pd.DataFrame, looks: dict[str, dict[str, str]]) -> None:
+def _draw(axes: Axes, table: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
     for method, rows in table.groupby("method", sort=False):
         look, rows = looks[str(method)], rows.sort_values("bytes")
         name = literal(str(method))
