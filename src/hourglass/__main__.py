@@ -18,6 +18,7 @@ from hourglass.classify import classify
 from hourglass.errors import Refusal
 from hourglass.restore import restore
 from hourglass.score import score
+from hourglass.search import search
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.cells import cells
@@ -38,6 +39,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "compare": compare,
     "score": score,
     "restore": restore,
+    "search": search,
     "tune": tune,
     "classify": classify,
     "suspects": suspects,

@@ -109,6 +109,14 @@ def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     return found
 
 
+def decoded(network: Network, z: np.ndarray) -> np.ndarray:
+    """Return what codes are decoded to, in the scaled units: (N, latent_dim) -> (N, *S) float32."""
+    device, parts = best_device(), torch.from_numpy(z).split(BATCH_SIZE)
+    network.to(device)
+    with torch.inference_mode():
+        return np.concatenate([network.decode(each.to(device)).cpu().numpy() for each in parts])
+
+
 def samples(network: Variational, count: int) -> np.ndarray:
     """Return decoded draws from the prior, always the same: (count, *S) float32."""
     with torch.inference_mode():

@@ -57,18 +57,19 @@ def write(
     ):
         first, text = 0, path.suffix == ".csv"
         with ExitStack() as stack:
-            writer = None
+            rows = None
             for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
                 whole = _completed(batch, first, threshold, said, heat_maps)
                 if text:
                     whole = _decoded(whole)
-                writer = writer or stack.enter_context(_writer(temporary, whole.schema, text))
-                writer.write_batch(whole)
+                rows = rows or stack.enter_context(writer(temporary, whole.schema))
+                rows.write_batch(whole)
                 first += len(whole)
 
 
-def _writer(path: Path, schema: pa.Schema, text: bool) -> csv.CSVWriter | parquet.ParquetWriter:
-    if text:
+def writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
+    """Return what writes batches to a CSV or Parquet file, by the suffix of `path`."""
+    if path.suffix == ".csv":
         return csv.CSVWriter(path, schema)
     # Numbers hardly repeat: to look for those that do would take as long as all else.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]

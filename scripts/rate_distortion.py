@@ -1,0 +1,218 @@
+"""Compress images by codes of several sizes, PCA and JPEG: writes docs/compression.md.
+
+    python scripts/rate_distortion.py            # needs HOURGLASS_DATA; an hour on two cores
+    python scripts/rate_distortion.py --quick    # minutes; the page is in build/compression-quick
+
+Works in build/compression, a workspace of its own, and goes on where it was stopped.
+"""
+
+import argparse
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from hourglass.compression.quantising import BITS
+from hourglass.compression.rates import TEST, of_network, references
+from hourglass.data.packed import Prepared
+from hourglass.figures import save
+from hourglass.figures.rates import rates
+from hourglass.settings import resolve_cell
+from hourglass.stages.prepare import prepare
+from hourglass.stages.train import train
+from hourglass.weights import load
+from hourglass.workspace import Cell, prepared_folder
+
+ROOT = Path(__file__).parents[1]
+# Beside the settings of configs/, each at every size.
+MODELS: dict[str, dict[str, Any]] = {
+    "undercomplete": {"class_path": "hourglass.models.undercomplete.Undercomplete"},
+    "undercomplete_deep": {
+        "class_path": "hourglass.models.undercomplete.Undercomplete",
+        "init_args": {"hidden": [512, 128]},
+    },
+    "convolutional": {"class_path": "hourglass.models.convolutional.Convolutional"},
+}
+DATA, SIZES, EPOCHS = ["mnist", "fashion_mnist"], [2, 4, 8, 16, 32, 64], 10
+QUICK_DATA, QUICK_SIZES, QUICK_EPOCHS = ["mnist"], [4, 16], 1
+BARE, TRUNCATED, PICTURE = (
+    "jpeg, without headers",
+    "convolutional: truncated",
+    "images/compression.png",
+)
+
+
+def main() -> None:
+    """Train what is missing, measure, and write the page and its picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few sizes and epochs, to try it")
+    quick = parser.parse_args().quick
+    data, sizes, epochs = (
+        (QUICK_DATA, QUICK_SIZES, QUICK_EPOCHS) if quick else (DATA, SIZES, EPOCHS)
+    )
+    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
+    folder = ROOT / "build" / ("compression-quick" if quick else "compression")
+    _workspace(folder, data, sizes, epochs)
+    tables = {name: _measured(name, sizes) for name in data}
+    _write(folder if quick else ROOT / "docs", tables, epochs)
+
+
+def _workspace(folder: Path, data: list[str], sizes: list[int], epochs: int) -> None:
+    """Set up a working folder where a model's name ends in the size of its code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", ".")
+    for name in data:
+        path = Path("configs/data", f"{name}.yaml")
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config["training"] |= {"max_epochs": epochs, "patience": epochs}
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    for model, variant in MODELS.items():
+        for size in sizes:
+            init_args = variant.get("init_args", {}) | {"latent_dim": size}
+            text = yaml.safe_dump(variant | {"init_args": init_args})
+            Path("configs/model", f"{model}_{size}.yaml").write_text(text, encoding="utf-8")
+
+
+def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
+    """Return the curves of a data set, and all of the largest network of each model.
+
+    The curve of a model has a network a size, trained at that size.
+    """
+    if not prepared_folder(data).exists():
+        prepare(data)
+    prepared = Prepared.open(prepared_folder(data))
+    parts = [references(prepared)]
+    for model in MODELS:
+        for size in sizes:
+            cell = Cell(data, f"{model}_{size}")
+            if not _trained(cell, prepared):
+                print(f"{cell.name}: train", flush=True)
+                train(cell.data, cell.model)
+            found = of_network(load(cell.folder), prepared)
+            at_size = found[(found.method == "code") & (found.bits == BITS)]
+            parts.append(at_size.assign(method=model))
+            if size == max(sizes):
+                parts.append(found.assign(method=model + ": " + found.method))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _trained(cell: Cell, prepared: Prepared) -> bool:
+    """Return whether a cell was trained with the settings as they are now."""
+    path = cell / "settings.yaml"
+    if not (path.exists() and (cell / "weights.safetensors").exists()):
+        return False
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return bool(settings == asdict(resolve_cell(cell, prepared.sample_shape)))
+
+
+def _write(folder: Path, tables: dict[str, pd.DataFrame], epochs: int) -> None:
+    """Write the page and its picture below a folder."""
+    text = _introduction(epochs)
+    for data, table in tables.items():
+        text += f"\n## {data}\n\n{_summary(table)}\n\n{_at_size(table)}\n\n"
+        text += f"{_in_bits(table)}\n\n{_jpeg(table)}\n"
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    save(rates({data: _drawn(each) for data, each in tables.items()}), folder / PICTURE)
+    (folder / "compression.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _introduction(epochs: int) -> str:
+    return f"""# Compression: bytes an image against the error
+
+Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, else
+with the settings of configs/ (`undercomplete_deep` has hidden layers of 512 and 128). The error is
+the mean squared one of pixels in [0, 1] over up to {TEST:,} normal test images.
+
+![Reconstruction error over bytes a sample, a panel a data set]({PICTURE})
+
+A code and a principal component take {BITS} bits a unit, rounded to equal cells of a range that
+training codes decide; no entropy coding follows. Not counted is what the reader must have anyway:
+the weights, the directions. `{BARE}` counts the scan alone, as the headers and the
+standard's tables are the same in every file; `jpeg` the whole file, with the tables that make it
+smallest. `truncated` is the largest network's code cut to its leading principal components: no
+training for each size, so an upper bound of the error that a network of that size can reach.
+"""
+
+
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of the picture: what bits do is in a table of the page, png in its text."""
+    names = {TRUNCATED: f"{TRUNCATED.replace(':', ',')} code of {_largest(table)}"}
+    methods = [*MODELS, TRUNCATED, "pca", BARE, "jpeg"]
+    chosen = table[table.method.isin(methods)]
+    order = chosen.method.map(methods.index)
+    return chosen.assign(method=chosen.method.replace(names)).iloc[np.argsort(order, kind="stable")]
+
+
+def _largest(table: pd.DataFrame) -> int:
+    """Return the largest size that networks were trained with."""
+    return int(table[table.method.isin(list(MODELS))].latent_dim.max())
+
+
+def _at_size(table: pd.DataFrame) -> str:
+    """Return the errors of every method at every size that networks were trained with."""
+    methods = [*MODELS, TRUNCATED, "pca"]
+    shown = table[table.method.isin(methods)].pivot_table(
+        index="latent_dim", columns="method", values="reconstruction_error"
+    )
+    shown = shown[methods].dropna().rename_axis("bytes")
+    return "Error by size:\n\n" + shown.to_markdown(floatfmt=".4f")
+
+
+def _in_bits(table: pd.DataFrame) -> str:
+    """Return the errors of the largest networks with their codes in fewer bits."""
+    methods = [f"{model}: code" for model in MODELS]
+    shown = table[table.method.isin(methods)].pivot_table(
+        index="bits", columns="method", values="reconstruction_error"
+    )
+    head = f"Error of {_largest(table)} units by bits a unit (16 and 32 are floats):\n\n"
+    return head + shown[methods].to_markdown(floatfmt=".4f")
+
+
+def _jpeg(table: pd.DataFrame) -> str:
+    """Return bytes and errors by JPEG's quality, and the bytes of PNG."""
+    files = table[table.method.isin(["jpeg", BARE])]
+    shown = files.pivot_table(index="quality", columns="method", values="bytes")
+    lost = files[files.method == "jpeg"].set_index("quality")
+    shown = shown.assign(error=lost.reconstruction_error, PSNR=lost.PSNR)
+    (png,) = table[table.method == "png"].bytes
+    head = f"Bytes of JPEG by quality; PNG, which loses nothing, takes {png:.0f}:\n\n"
+    return head + shown.to_markdown(floatfmt=("", ".0f", ".0f", ".5f", ".1f"))
+
+
+def _summary(table: pd.DataFrame) -> str:
+    """Return what others need for the error of the best of the largest networks, in words."""
+    size = _largest(table)
+    ours = table[table.method.isin(list(MODELS)) & (table.latent_dim == size)]
+    best = ours.sort_values("reconstruction_error").iloc[0]
+    pca, scan, file = (
+        _needed(table[table.method == method], best.reconstruction_error)
+        for method in ("pca", BARE, "jpeg")
+    )
+    return (
+        f"At {size} bytes `{best.method}` has the least error of the networks, "
+        f"{best.reconstruction_error:.4f}. For the same error PCA needs {pca} bytes, the scan of a "
+        f"JPEG file {scan}, and the whole file {file}."
+    )
+
+
+def _needed(rows: pd.DataFrame, error: float) -> str:
+    """Return the bytes at which a curve has an error, between its points on logarithmic axes."""
+    rows = rows.sort_values("reconstruction_error")
+    errors, cost = rows.reconstruction_error, rows.bytes
+    if error < errors.iloc[0]:
+        return f"more than {cost.iloc[0]:.0f}"
+    if error > errors.iloc[-1]:
+        return f"fewer than {cost.iloc[-1]:.0f}"
+    return f"{np.exp(np.interp(np.log(error), np.log(errors), np.log(cost))):.0f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Autoencoders as codecs: bytes a sample against what they cost in error."""

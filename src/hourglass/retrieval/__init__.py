@@ -1,0 +1,1 @@
+"""Samples that are alike, by the distance of their codes."""
