@@ -3,10 +3,17 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from hourglass.figures.samples import grid
-from hourglass.figures.style import ANOMALY, MARK, NORMAL, literal
+from hourglass.figures.style import (
+    ANOMALY,
+    DPI,
+    MARK,
+    NORMAL,
+    literal,
+    log_bins,
+    log_ticks,
+)
 
 COLUMNS = 10  # images beside each other
 TILE = 0.56  # inches of one
@@ -32,7 +39,7 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
     figure = Figure(figsize=(TILE * COLUMNS, tall), layout="constrained")
     places = figure.subplots(len(samples), squeeze=False)[:, 0]
     for axes, (name, images) in zip(places, samples.items(), strict=True):
-        grid(axes, images[: rows * COLUMNS], COLUMNS, sharp=True)
+        grid(axes, images[: rows * COLUMNS], COLUMNS, _enlarged(images))
         title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:.3g})"
         axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
     return figure
@@ -55,12 +62,18 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
     if share:
         figure.suptitle("share of a class's samples that the classifier gives it", fontsize=9)
     axes = figure.subplots()
-    grid(axes, np.concatenate([samples[name][:columns] for name in shown]), columns, sharp=True)
+    images = np.concatenate([samples[name][:columns] for name in shown])
+    grid(axes, images, columns, _enlarged(images))
     for row, name in enumerate(shown):
         label = literal(name) + (f"\n{share[name]:.1%}" if name in share else "")
         middle = row * (height + 0.08 * width) + height / 2
         axes.text(-0.2 * width, middle, label, fontsize=9, ha="right", va="center")
     return figure
+
+
+def _enlarged(images: np.ndarray) -> bool:
+    """Return whether a tile has more pixels than an image: only then none gets lost unsmoothed."""
+    return max(images.shape[2:]) < TILE * DPI
 
 
 def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:
@@ -72,20 +85,15 @@ def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle("right of the line: farther out than 99 % of the real test samples", fontsize=9)
     places = figure.subplots(len(distances), sharex=True, squeeze=False)[:, 0]
-    every = np.concatenate([*distances.values()])
-    low, high = every[every > 0].min(initial=limit), every.max(initial=limit)
-    bins = np.geomspace(low, max(high, low * 1.01), BINS + 1)
+    bins = log_bins(np.concatenate([*distances.values()]), BINS)
     for axes, (name, each) in zip(places, distances.items(), strict=True):
         colour = NORMAL if name == "real" else ANOMALY
-        axes.hist(np.clip(each, low, high), bins.tolist(), color=colour)
-        axes.axvline(limit, color=MARK, linestyle="--", linewidth=1)
+        axes.hist(np.clip(each, bins[0], bins[-1]), bins.tolist(), color=colour)
+        axes.axvline(max(limit, bins[0]), color=MARK, linestyle="--", linewidth=1)
         text = f"{literal(TITLES.get(name, name))}\n{(each > limit).mean():.1%} far out"
         axes.set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center")
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
-    places[-1].set_xscale("log")
-    places[-1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    places[-1].xaxis.set_major_formatter("{x:g}")
-    places[-1].xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(places[-1])
     places[-1].set_xlabel("distance to the nearest training code (standard deviations of a unit)")
     return figure

@@ -98,7 +98,10 @@ def generated(images: np.ndarray, columns: int = 10) -> Figure:
 
 
 def grid(axes: Axes, images: np.ndarray, columns: int, sharp: bool = False) -> None:
-    """Draw images, (N, C, H, W), into one axes, row by row; `sharp` ones take a third of a file."""
+    """Draw images, (N, C, H, W), into one axes, row by row.
+
+    `sharp` ones are not smoothed, which makes the file of a large grid small.
+    """
     height, width = images.shape[2:]
     rows, gap = -(-len(images) // columns), 0.08 * width
     for i, image in enumerate(images):

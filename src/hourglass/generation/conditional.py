@@ -18,8 +18,8 @@ def codes_of_classes(
     Refusal for a class of one code.
     """
     return {
-        str(name): Mixture.fit(some(codes[label == name], FITTED), seed).sample(count, seed)
-        for name in np.unique(label)
+        str(name): Mixture.fit(some(codes[label == name], FITTED), seed).sample(count, seed + place)
+        for place, name in enumerate(np.unique(label))
     }
 
 

@@ -90,7 +90,7 @@ class Uniform(Sampler):
 class Mixture(Sampler):
     """Draw from a mixture of Gaussians with full covariances (Ghosh et al. 2020, section 4).
 
-    The number of components is the one of COMPONENTS with the least BIC. Codes of more than UNITS
+    The numbers of COMPONENTS are tried in their order until BIC rises. Codes of more than UNITS
     units are reduced to as many principal components; what these leave out is drawn from its own
     Gaussian, `rest`, or the samples would be flatter than the codes.
     """
@@ -142,11 +142,14 @@ def _least_bic(codes: np.ndarray, seed: int) -> GaussianMixture:
     return best
 
 
-def enough(codes: np.ndarray) -> np.ndarray:
-    """Return codes of which there are two at least; else raise a Refusal."""
-    if len(codes) < 2:
-        raise Refusal(f"there are {len(codes)} codes, but a distribution takes at least 2.")
-    return codes
+def enough(x: np.ndarray) -> np.ndarray:
+    """Return codes, or other rows, if there are two at least; else raise a Refusal."""
+    if len(x) < 2:
+        raise Refusal(
+            f"a distribution takes at least 2 samples, but {len(x)} were given; add some, or leave "
+            "out what has so few."
+        )
+    return x
 
 
 def some(codes: np.ndarray, most: int = FITTED) -> np.ndarray:

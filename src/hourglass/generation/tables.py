@@ -46,7 +46,7 @@ def known_rows(prepared: Prepared) -> Rows:
     return Rows(prepared.scaling(x), np.arange(len(x)) >= len(train.x))
 
 
-def test_rows(prepared: Prepared) -> Rows:
+def unseen_rows(prepared: Prepared) -> Rows:
     """Return the rows of the test split."""
     test = prepared.split("test")
     return Rows(prepared.scaling(np.asarray(test.x)), test.anomaly)
