@@ -49,6 +49,20 @@ def test_images_are_divided_by_their_full_scale(full_scale):
     np.testing.assert_array_equal(Scaling.of_images(full_scale)(x), expected)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_inverse_gives_back_what_was_scaled(kind):
+    scaling = Scaling.fit(kind, TRAIN)
+    again = scaling.inverse(scaling(OTHER))
+    assert again.dtype == np.float32
+    np.testing.assert_allclose(again, OTHER, rtol=1e-5, atol=1e-4)
+
+
+def test_the_inverse_gives_back_every_pixel():
+    x = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    scaling = Scaling.of_images(255)
+    np.testing.assert_array_equal(np.round(scaling.inverse(scaling(x))), x)
+
+
 @pytest.mark.parametrize("scaling", [*(Scaling.fit(k, TRAIN) for k in KINDS), Scaling.of_images(7)])
 def test_json_gives_back_the_same_scaling_to_the_bit(scaling):
     again = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))

@@ -42,7 +42,7 @@ def read(prepared: Prepared, seed: int) -> Parts:
     train, validation, calibration, test = (
         prepared.split(name) for name in ("train", "validation", "calibration", "test")
     )
-    classes = np.unique(train.label)
+    classes = np.array(names(prepared))
     if len(classes) < 2:
         raise Refusal(
             f"the normal samples of {prepared.card['data']} are all labelled {str(classes[0])!r}, "
@@ -58,6 +58,11 @@ def read(prepared: Prepared, seed: int) -> Parts:
         Labelled(np.concatenate([validation.x, calibration.x]), _numbers(held, classes)),
         Labelled(test.x[normal], _numbers(test.label[normal], classes)),
     )
+
+
+def names(prepared: Prepared) -> list[str]:
+    """Return the names of a data set's classes in the order of their numbers."""
+    return [str(name) for name in np.unique(prepared.split("train").label)]
 
 
 def _numbers(label: np.ndarray, classes: np.ndarray) -> np.ndarray:

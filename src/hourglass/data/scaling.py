@@ -42,6 +42,10 @@ class Scaling:
         """Return the scaled array (numpy), float32."""
         return (x.astype(np.float32) - self.offset) / self.scale
 
+    def inverse(self, x: Array) -> Array:
+        """Return a scaled array (numpy) in the units it had before, float32."""
+        return x.astype(np.float32) * self.scale + self.offset
+
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` takes, as plain JSON values."""
         return {"kind": self.kind, "offset": self.offset.tolist(), "scale": self.scale.tolist()}

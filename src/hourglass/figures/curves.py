@@ -4,27 +4,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from hourglass.detection.threshold import Threshold
-from hourglass.figures.style import ANOMALY, MARK, NORMAL
+from hourglass.figures.style import ANOMALY, MARK, NORMAL, log_bins, log_ticks
 
 
 def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
     """Draw the scores of normal and anomalous samples on a logarithmic axis, and the threshold."""
     figure, axes = _axes("score", "samples")
-    positive = scores[scores > 0]
-    low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    bins = np.geomspace(low, max(high, low * 1.01), 61).tolist()
+    bins = log_bins(scores, 60)
     for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
         if mask.any():
-            axes.hist(np.clip(scores[mask], low, high), bins, color=colour, alpha=0.6, label=name)
+            shown = np.clip(scores[mask], bins[0], bins[-1])
+            axes.hist(shown, bins.tolist(), color=colour, alpha=0.6, label=name)
     label = f"threshold {threshold.value:.3g} ({threshold.method})"
     axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes)
     axes.legend(frameon=False)
     return figure
 

@@ -77,16 +77,25 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
 def generated(images: np.ndarray, columns: int = 10) -> Figure:
     """Draw images that a network made up, (N, C, H, W), as a grid."""
     height, width = images.shape[2:]
-    rows, gap = -(-len(images) // columns), GAP * width
+    rows = -(-len(images) // columns)
     size = (1.05 * columns, 1.05 * rows * height / width)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
+    grid(figure.subplots(), images, columns)
+    return figure
+
+
+def grid(axes: Axes, images: np.ndarray, columns: int, sharp: bool = False) -> None:
+    """Draw images, (N, C, H, W), into one axes, row by row.
+
+    `sharp` ones are not smoothed, which makes the file of a large grid small.
+    """
+    height, width = images.shape[2:]
+    rows, gap = -(-len(images) // columns), GAP * width
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        draw(axes, image, left, top)
+        draw(axes, image, left, top, sharp=sharp)
     axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(rows * (height + gap) - gap, 0))
     axes.axis("off")
-    return figure
 
 
 def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:

@@ -1,0 +1,99 @@
+"""Samples that a network made up, and how far their codes are from those of real ones."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hourglass.figures.samples import grid
+from hourglass.figures.style import (
+    ANOMALY,
+    DPI,
+    MARK,
+    NORMAL,
+    literal,
+    log_bins,
+    log_ticks,
+)
+
+COLUMNS = 10  # images beside each other
+TILE = 0.56  # inches of one
+LETTER = 0.08  # inches of a label's letter
+CLASSES = 20  # that are drawn, at most
+BINS = 80
+TITLES = {
+    "real": "real test samples",
+    "reconstructions": "reconstructions of test samples",
+    "gaussian": "Gaussian",
+    "mixture": "Gaussian mixture",
+}
+
+
+def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2) -> Figure:
+    """Draw the first samples (N, C, H, W) of each source as a block, its distance in the title.
+
+    `frechet` has the columns source and frechet_distance.
+    """
+    distance = frechet.set_index("source").frechet_distance
+    height, width = next(iter(samples.values())).shape[2:]
+    tall = (rows * TILE * height / width + 0.36) * len(samples)
+    figure = Figure(figsize=(TILE * COLUMNS, tall), layout="constrained")
+    places = figure.subplots(len(samples), squeeze=False)[:, 0]
+    for axes, (name, images) in zip(places, samples.items(), strict=True):
+        grid(axes, images[: rows * COLUMNS], COLUMNS, _enlarged(images))
+        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:.3g})"
+        axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
+    return figure
+
+
+def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = None) -> Figure:
+    """Draw samples (N, C, H, W) of each class as a row, the class at its left.
+
+    `agreement` has the columns class and class_agreement, the share of a class's samples that a
+    classifier gives it: it stands below the class. Of many classes the first CLASSES are drawn.
+    """
+    share = {} if agreement is None else agreement.set_index("class").class_agreement.to_dict()
+    shown = [*samples][:CLASSES]
+    columns = min(COLUMNS, *(len(samples[name]) for name in shown))
+    height, width = samples[shown[0]].shape[2:]
+    step = 1.08 * TILE
+    side = LETTER * max(6, *map(len, shown))
+    size = (step * columns + side, step * height / width * len(shown) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    if share:
+        figure.suptitle("share of a class's samples that the classifier gives it", fontsize=9)
+    axes = figure.subplots()
+    images = np.concatenate([samples[name][:columns] for name in shown])
+    grid(axes, images, columns, _enlarged(images))
+    for row, name in enumerate(shown):
+        label = literal(name) + (f"\n{share[name]:.1%}" if name in share else "")
+        middle = row * (height + 0.08 * width) + height / 2
+        axes.text(-0.2 * width, middle, label, fontsize=9, ha="right", va="center")
+    return figure
+
+
+def _enlarged(images: np.ndarray) -> bool:
+    """Return whether a tile has more pixels than an image: only then none gets lost unsmoothed."""
+    return max(images.shape[2:]) < TILE * DPI
+
+
+def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:
+    """Draw how far the codes of each source, (N,), are from the nearest training code.
+
+    A histogram a source on a common logarithmic axis; right of `limit` is what is far out.
+    """
+    size = (7, 0.75 * len(distances) + 1)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle("right of the line: farther out than 99 % of the real test samples", fontsize=9)
+    places = figure.subplots(len(distances), sharex=True, squeeze=False)[:, 0]
+    bins = log_bins(np.concatenate([*distances.values()]), BINS)
+    for axes, (name, each) in zip(places, distances.items(), strict=True):
+        colour = NORMAL if name == "real" else ANOMALY
+        axes.hist(np.clip(each, bins[0], bins[-1]), bins.tolist(), color=colour)
+        axes.axvline(max(limit, bins[0]), color=MARK, linestyle="--", linewidth=1)
+        text = f"{literal(TITLES.get(name, name))}\n{(each > limit).mean():.1%} far out"
+        axes.set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center")
+        axes.set_yticks([])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    log_ticks(places[-1])
+    places[-1].set_xlabel("distance to the nearest training code (standard deviations of a unit)")
+    return figure

@@ -1,0 +1,36 @@
+"""Samples of one class: a mixture for each, and whether a classifier agrees."""
+
+import numpy as np
+import pandas as pd
+
+from hourglass.generation.samplers import Mixture, some
+from hourglass.latent.classifier import RealClassifier, classes
+
+FITTED = 2_500  # codes of a class
+
+
+def codes_of_classes(
+    codes: np.ndarray, label: np.ndarray, count: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Return `count` codes of each class: (n, latent_dim), (n,) -> (count, latent_dim) each.
+
+    They are drawn from a mixture that is fitted to the class's own codes, FITTED at most. Raises a
+    Refusal for a class of one code.
+    """
+    return {
+        str(name): Mixture.fit(some(codes[label == name], FITTED), seed).sample(count, seed + place)
+        for place, name in enumerate(np.unique(label))
+    }
+
+
+def class_agreement(samples: dict[str, np.ndarray], classifier: RealClassifier) -> pd.DataFrame:
+    """Return for each class the share of its samples (N, C, H, W) that a classifier gives it.
+
+    The last row, `all`, has the share of all samples.
+    """
+    hits = {name: classes(classifier, each) == name for name, each in samples.items()}
+    rows = [*hits.items(), ("all", np.concatenate([*hits.values()]))]
+    return pd.DataFrame(
+        [(name, len(each), float(each.mean())) for name, each in rows],
+        columns=["class", "samples", "class_agreement"],
+    )
