@@ -25,8 +25,16 @@ from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare, markdown
 from hourglass.stages.evaluate import RECORDED, evaluate
 from hourglass.stages.prepare import prepare
+from hourglass.stages.references import references
+from hourglass.stages.study import study
 from hourglass.stages.train import train
-from hourglass.workspace import LEADERBOARD, Cell, baselines_file, prepared_folder
+from hourglass.workspace import (
+    LEADERBOARD,
+    Cell,
+    baselines_file,
+    prepared_folder,
+    references_folder,
+)
 
 ROOT = Path(__file__).parents[1]
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
@@ -46,6 +54,8 @@ def main() -> None:
             prepare(name)
         if not baselines_file(name).exists():
             baselines(name)
+        if not references_folder(name).exists():
+            references(name)
         for model in [*MODELS, *(LINEAR if name == "mnist" else {})]:
             _run(Cell(name, model))
     compare()
@@ -62,6 +72,9 @@ def _run(cell: Cell) -> None:
         print(f"{cell.name}: calibrate and evaluate", flush=True)
         calibrate_threshold(cell.data, cell.model)
         evaluate(cell.data, cell.model)
+    if not (trained and (cell / "study").exists()):
+        print(f"{cell.name}: study", flush=True)
+        study(cell.data, cell.model)
 
 
 def _trained(cell: Cell) -> bool:
@@ -81,7 +94,7 @@ def _trained(cell: Cell) -> bool:
 
 def _workspace(data: list[str]) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params |= {"data": data, "models": MODELS}
+    params |= {"data": data, "models": MODELS, "study": {"credit_card": True}}
     folder = ROOT / "build" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)

@@ -25,6 +25,8 @@ from hourglass.stages.cells import cells
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
+from hourglass.stages.references import references
+from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
 from hourglass.tune import tune
@@ -36,6 +38,8 @@ VERBS: dict[str, Callable[..., Any]] = {
     "calibrate-threshold": calibrate_threshold,
     "evaluate": evaluate,
     "baselines": baselines,
+    "references": references,
+    "study": study,
     "compare": compare,
     "score": score,
     "restore": restore,

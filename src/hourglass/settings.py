@@ -28,6 +28,7 @@ class Params:
     trainer: str
     score: dict[str, Any]
     calibration: dict[str, Any]
+    study: dict[str, bool]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ TRAINED = (
 CALIBRATED = ("threshold.json", "thresholds.json", "detector.json", "reference.safetensors")
 CELLS, CELLS_STAGE = Path("runs/.cells"), "cells"  # for DVC: a file a cell, and who writes it
 LEADERBOARD = Path("reports/leaderboard.csv")
+CODES = Path("reports/codes.csv")
 PAGE = Path("reports/index.html")
 
 
@@ -47,6 +48,11 @@ def prepared_folder(data: str) -> Path:
 def baselines_file(data: str) -> Path:
     """Return the file with the metrics of a data set's baselines."""
     return Path("runs") / checked(data) / "baselines.json"
+
+
+def references_folder(data: str) -> Path:
+    """Return the folder of what a data set's codes are compared with."""
+    return Path("runs") / checked(data) / "references"
 
 
 def need_baselines(data: str) -> Path:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from hourglass.classification.real import RealClassifier
 from hourglass.generation.conditional import class_agreement
 from hourglass.generation.frechet import frechet_distance
 from hourglass.generation.study import COUNT, Generated, generate
-from hourglass.latent.classifier import RealClassifier
 from hourglass.networks import Dense, Network
 from hourglass.networks.variational import Variational
 

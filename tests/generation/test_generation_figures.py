@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from hourglass.figures import save
-from hourglass.figures.generation import CLASSES, COLUMNS, by_class, code_distances, sources
+from hourglass.figures.generation import CLASSES, by_class, code_distances, sources
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.random((30, channels, 6, 5)) for channels in (1, 3))
@@ -18,14 +18,16 @@ def words(figure: Figure) -> str:
     figure.canvas.draw()
     return "\n".join(
         text for axes in figure.axes for text in
-        (axes.get_title("left"), axes.get_ylabel(), *(each.get_text() for each in axes.texts))
+        (axes.get_title("left"), axes.get_ylabel(), *(each.get_text() for each in axes.texts),
+         *(each.get_text() for each in axes.get_yticklabels()))
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("images", [GREY, COLOUR], ids=["grey", "colour"])
 def test_every_source_has_its_block_and_its_distance(images):
     figure = sources({"real": images, "mixture": images[:3]}, FRECHET)
-    assert [len(axes.images) for axes in figure.axes] == [2 * COLUMNS, 3]
+    heights = [axes.images[0].get_array().shape[0] for axes in figure.axes]
+    assert heights[0] == 2 * heights[1]  # two rows of images, and one
     assert "real test samples (Fréchet distance 0.5)" in words(figure)
     assert "Gaussian mixture (Fréchet distance 1.23e+03)" in words(figure)
 
@@ -33,13 +35,12 @@ def test_every_source_has_its_block_and_its_distance(images):
 def test_every_class_has_its_row_its_name_and_its_share():
     agreement = pd.DataFrame({"class": ["a$b", "two", "all"], "class_agreement": [0.25, 1, 0.6]})
     figure = by_class({"a$b": GREY, "two": GREY}, agreement)
-    assert len(figure.axes[0].images) == 2 * COLUMNS
     assert words(figure).split("\n")[-4:] == [r"a\$b", "25.0%", "two", "100.0%"]
 
 
 def test_classes_can_be_drawn_without_shares_and_many_of_them_in_part():
     figure = by_class({f"class {i}": GREY[:2] for i in range(CLASSES + 3)})
-    assert len(figure.axes[0].images) == 2 * CLASSES
+    assert words(figure).count("class") == CLASSES
     assert "%" not in words(figure)
 
 

@@ -16,7 +16,10 @@ from .test_mlflow import Row, rows
 from .workspaces import ROOT, Project, living_in, wait_for_end
 
 SOURCE = ROOT / "src"
-STAGES = ("cells", "prepare", "train", "calibrate-threshold", "evaluate", "baselines", "compare")
+STAGES = (
+    *("cells", "prepare", "train", "calibrate-threshold", "evaluate", "baselines"),
+    *("references", "study", "compare"),
+)
 CELLS = ("digits-linear", "digits-denoising")
 # What only records, carries or names things: a change to it changes no result.
 WITHOUT_EFFECT = {

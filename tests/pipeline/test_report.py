@@ -376,6 +376,6 @@ def test_comparing_twice_leaves_one_run_that_holds_the_page(changed):
         compare()
     assert row.id == first.id
     assert (row.name, row.status) == ("report", "FINISHED")
-    assert row.artifacts == {"index.html", "leaderboard.csv"}
+    assert row.artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
     assert row.params["models"] == "denoising, linear"
     assert len(rows(changed)) == 2  # another grid does not take the place of this one

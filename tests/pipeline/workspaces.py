@@ -26,7 +26,7 @@ EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
-RECORDED = ("train", "calibrate_threshold", "evaluate", "compare")  # stages, in MLflow
+RECORDED = ("train", "calibrate_threshold", "evaluate", "study", "compare")  # stages, in MLflow
 PATIENT = 600  # seconds after which a process hangs, on however busy a machine
 
 

@@ -1,5 +1,6 @@
 """What classifiers learn from: the labels of the normal samples, in subsets that nest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,30 +40,36 @@ def read(prepared: Prepared, seed: int) -> Parts:
     Each beginning of `train` is a stratified subset of it. `validation` is that split and
     `calibration`, `test` the normal samples of that split. Raises a Refusal for a single class.
     """
-    train, validation, calibration, test = (
-        prepared.split(name) for name in ("train", "validation", "calibration", "test")
-    )
-    classes = np.array(names(prepared))
+    classes = names(prepared)
     if len(classes) < 2:
         raise Refusal(
-            f"the normal samples of {prepared.card['data']} are all labelled {str(classes[0])!r}, "
+            f"the normal samples of {prepared.card['data']} are all labelled {classes[0]!r}, "
             "but a classifier needs at least 2 classes; name a data set that has them, such as "
             "digits."
         )
-    y = _numbers(train.label, classes)
-    order = stratified(y, seed)
-    held = np.concatenate([validation.label, calibration.label])
-    normal = ~test.anomaly
-    return Parts(
-        Labelled(train.x[order], y[order]),
-        Labelled(np.concatenate([validation.x, calibration.x]), _numbers(held, classes)),
-        Labelled(test.x[normal], _numbers(test.label[normal], classes)),
-    )
+    return parts(prepared, classes, seed)
 
 
 def names(prepared: Prepared) -> list[str]:
     """Return the names of a data set's classes in the order of their numbers."""
     return [str(name) for name in np.unique(prepared.split("train").label)]
+
+
+def parts(prepared: Prepared, classes: Sequence[str], seed: int) -> Parts:
+    """Return the normal samples as `read` does, their classes by number in the sorted `classes`."""
+    train, validation, calibration, test = (
+        prepared.split(name) for name in ("train", "validation", "calibration", "test")
+    )
+    known = np.array(classes)
+    y = _numbers(train.label, known)
+    order = stratified(y, seed)
+    held = np.concatenate([validation.label, calibration.label])
+    normal = ~test.anomaly
+    return Parts(
+        Labelled(train.x[order], y[order]),
+        Labelled(np.concatenate([validation.x, calibration.x]), _numbers(held, known)),
+        Labelled(test.x[normal], _numbers(test.label[normal], known)),
+    )
 
 
 def _numbers(label: np.ndarray, classes: np.ndarray) -> np.ndarray:

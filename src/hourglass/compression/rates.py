@@ -11,7 +11,7 @@ from hourglass.compression.codecs import jpeg, png
 from hourglass.compression.quantising import BITS, Quantiser, components
 from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import codes, decoded
+from hourglass.detection.scoring import batched, codes
 from hourglass.networks import Network, is_image
 
 TRAINING = 10_000  # samples that ranges and directions are learnt from, at most
@@ -46,7 +46,7 @@ def of_network(network: Network, prepared: Prepared) -> pd.DataFrame:
 
     def row(method: str, stored: np.ndarray, units: int, bits: int) -> dict[str, Any]:
         cost = {"latent_dim": units, "bits": bits, "bytes": ceil(units * bits / 8)}
-        return {"method": method, **cost, **_lost(decoded(network, stored), target)}
+        return {"method": method, **cost, **_lost(batched(network, network.decode, stored), target)}
 
     rows = [row("code", stored, z.shape[1], bits) for bits, stored in _coarser(known, z)]
     rows += [row("truncated", each, k, BITS) for k, each in components(known, z, z.shape[1])]

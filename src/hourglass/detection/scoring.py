@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal
@@ -109,12 +109,16 @@ def codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     return found
 
 
-def decoded(network: Network, z: np.ndarray) -> np.ndarray:
-    """Return what codes are decoded to, in the scaled units: (N, latent_dim) -> (N, *S) float32."""
-    device, parts = best_device(), torch.from_numpy(z).split(BATCH_SIZE)
-    network.to(device)
+def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+    """Return what a function of the module makes of scaled samples or codes: (N, ...) -> (N, ...).
+
+    The module is moved to where it is fastest, and one batch at a time follows it.
+    """
+    device = best_device()
+    module.to(device)
     with torch.inference_mode():
-        return np.concatenate([network.decode(each.to(device)).cpu().numpy() for each in parts])
+        parts = torch.from_numpy(np.ascontiguousarray(x)).split(BATCH_SIZE)
+        return np.concatenate([function(part.to(device)).cpu().numpy() for part in parts])
 
 
 def samples(network: Variational, count: int) -> np.ndarray:

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hourglass.figures.samples import grid
+from hourglass.figures.grids import Row, grid, tiles
 from hourglass.figures.style import (
     ANOMALY,
-    DPI,
     MARK,
     NORMAL,
     literal,
@@ -17,7 +16,6 @@ from hourglass.figures.style import (
 
 COLUMNS = 10  # images beside each other
 TILE = 0.56  # inches of one
-LETTER = 0.08  # inches of a label's letter
 CLASSES = 20  # that are drawn, at most
 BINS = 80
 TITLES = {
@@ -39,7 +37,7 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
     figure = Figure(figsize=(TILE * COLUMNS, tall), layout="constrained")
     places = figure.subplots(len(samples), squeeze=False)[:, 0]
     for axes, (name, images) in zip(places, samples.items(), strict=True):
-        grid(axes, images[: rows * COLUMNS], COLUMNS, _enlarged(images))
+        tiles(axes, images[: rows * COLUMNS], COLUMNS)
         title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:.3g})"
         axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
     return figure
@@ -52,28 +50,12 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
     classifier gives it: it stands below the class. Of many classes the first CLASSES are drawn.
     """
     share = {} if agreement is None else agreement.set_index("class").class_agreement.to_dict()
-    shown = [*samples][:CLASSES]
-    columns = min(COLUMNS, *(len(samples[name]) for name in shown))
-    height, width = samples[shown[0]].shape[2:]
-    step = 1.08 * TILE
-    side = LETTER * max(6, *map(len, shown))
-    size = (step * columns + side, step * height / width * len(shown) + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
-    if share:
-        figure.suptitle("share of a class's samples that the classifier gives it", fontsize=9)
-    axes = figure.subplots()
-    images = np.concatenate([samples[name][:columns] for name in shown])
-    grid(axes, images, columns, _enlarged(images))
-    for row, name in enumerate(shown):
-        label = literal(name) + (f"\n{share[name]:.1%}" if name in share else "")
-        middle = row * (height + 0.08 * width) + height / 2
-        axes.text(-0.2 * width, middle, label, fontsize=9, ha="right", va="center")
-    return figure
-
-
-def _enlarged(images: np.ndarray) -> bool:
-    """Return whether a tile has more pixels than an image: only then none gets lost unsmoothed."""
-    return max(images.shape[2:]) < TILE * DPI
+    rows = [
+        Row(name + (f"\n{share[name]:.1%}" if name in share else ""), samples[name][:COLUMNS])
+        for name in [*samples][:CLASSES]
+    ]
+    said = "below a class: how often the classifier agrees" if share else ""
+    return grid(rows, below=said)
 
 
 def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:

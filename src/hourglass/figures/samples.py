@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from hourglass.figures.strips import GAP, draw, strip
+from hourglass.figures.grids import tiles
+from hourglass.figures.strips import strip
 from hourglass.figures.style import ANOMALY, MARK, literal
 
 LARGE = 3.0  # standard deviations: an error that is unusual
@@ -80,22 +81,8 @@ def generated(images: np.ndarray, columns: int = 10) -> Figure:
     rows = -(-len(images) // columns)
     size = (1.05 * columns, 1.05 * rows * height / width)
     figure = Figure(figsize=size, layout="constrained")
-    grid(figure.subplots(), images, columns)
+    tiles(figure.subplots(), images, columns)
     return figure
-
-
-def grid(axes: Axes, images: np.ndarray, columns: int, sharp: bool = False) -> None:
-    """Draw images, (N, C, H, W), into one axes, row by row.
-
-    `sharp` ones are not smoothed, which makes the file of a large grid small.
-    """
-    height, width = images.shape[2:]
-    rows, gap = -(-len(images) // columns), GAP * width
-    for i, image in enumerate(images):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        draw(axes, image, left, top, sharp=sharp)
-    axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(rows * (height + gap) - gap, 0))
-    axes.axis("off")
 
 
 def _profiles(groups: list[Group], feature_names: list[str]) -> Figure:

@@ -37,12 +37,7 @@ def strip(
 
 
 def draw(
-    axes: Axes,
-    image: np.ndarray,
-    left: float,
-    top: float,
-    cell: tuple[int, int] | None = None,
-    sharp: bool = False,
+    axes: Axes, image: np.ndarray, left: float, top: float, cell: tuple[int, int] | None = None
 ) -> None:
     """Draw one image, as large as fits into the middle of a cell of this height and width."""
     height, width = image.shape[1:]
@@ -51,10 +46,7 @@ def draw(
     left += (room[1] - scale * width) / 2
     top += (room[0] - scale * height) / 2
     extent = (left, left + scale * width, top + scale * height, top)
-    smoothing = "nearest" if sharp else "auto"
-    axes.imshow(
-        displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent, interpolation=smoothing
-    )
+    axes.imshow(displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent)
 
 
 def displayed(image: np.ndarray) -> np.ndarray:

@@ -1,14 +1,32 @@
 """What all figures share: colours, names as they are written, and how they are saved."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-NORMAL, ANOMALY, MARK = "#3b6fb6", "#d1603d", "#333333"
+NORMAL, ANOMALY, MARK, FAINT = "#3b6fb6", "#d1603d", "#333333", "#d9d9d9"
+# Tableau's ten but for its grey, which stands for "all others" here, and ten lighter ones.
+CLASSES = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
+    *("#8c564b", "#e377c2", "#1b1f6b", "#bcbd22", "#17becf"),
+    *("#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5"),
+    *("#c49c94", "#f7b6d2", "#6b6ecf", "#dbdb8d", "#9edae5"),
+)
 DPI = 110
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, str]:
+    """Return a colour a class, the same in all figures of a data set; anomalies have their own."""
+    if len(classes) <= len(CLASSES):
+        return dict(zip(classes, CLASSES, strict=False))
+    palette = colormaps["hsv"].resampled(len(classes) + 1)
+    return {name: to_hex(palette(place)) for place, name in enumerate(classes)}
 
 
 def save(figure: Figure, path: Path, tight: bool = False) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from hourglass.classification.real import RealClassifier, classes
 from hourglass.generation.samplers import Mixture, some
-from hourglass.latent.classifier import RealClassifier, classes
 
 FITTED = 2_500  # codes of a class
 

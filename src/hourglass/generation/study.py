@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hourglass.classification.real import RealClassifier, features
+from hourglass.detection.scoring import batched
 from hourglass.errors import Refusal
 from hourglass.generation.conditional import class_agreement, codes_of_classes
 from hourglass.generation.distances import code_distances, summary
 from hourglass.generation.frechet import frechet_distance
 from hourglass.generation.samplers import samplers, some
-from hourglass.latent.batched import batched
-from hourglass.latent.classifier import RealClassifier, features
 from hourglass.networks import Network
 
 COUNT = 2_000  # samples of a sampler, or of all classes together, at most

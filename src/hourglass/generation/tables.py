@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hourglass.data.packed import Prepared
+from hourglass.detection.scoring import batched
 from hourglass.errors import Refusal
 from hourglass.generation.samplers import Gaussian, Mixture, some
-from hourglass.latent.batched import batched
 from hourglass.networks import Network
 
 LABEL = "anomaly"  # the column that tells the kinds apart

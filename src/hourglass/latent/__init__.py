@@ -1,1 +1,1 @@
-"""The latent space: what codes hold, and the classifier that judges what is decoded from them."""
+"""What a trained network's codes are good for: seen, measured, and gone through."""

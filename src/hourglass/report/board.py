@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from hourglass.report.terms import term
+from hourglass.report.terms import BEFORE, term
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,20 @@ COLUMNS = (
 )
 
 
+CODES = (
+    Column("kNN_accuracy"),
+    Column("search_precision_at_10"),
+    Column("linear_accuracy"),
+    Column("interpolation_within_classes"),
+    Column("interpolation_between_classes"),
+    Column("neighbourhood_radius"),
+    Column("frechet_distance", "score"),
+    Column("class_agreement"),
+    Column("PSNR_noise_0.5", "score"),
+    Column("latent_dim", "whole", "ascending", "code size"),
+)
+
+
 @dataclass(frozen=True)
 class Board:
     """Hold the rows of the leaderboard, the columns that any of them fills, and the best rows."""
@@ -51,17 +65,44 @@ class Board:
 
 def board(table: "pd.DataFrame") -> Board:
     """Return the leaderboard's rows, in their order; None stands for what a row does not have."""
-    rows: list[Row] = [
-        {str(key): None if value != value else value for key, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
-    columns = [each for each in COLUMNS if any(row.get(each.key) is not None for row in rows)]
+    rows = _rows(table)
+    columns = _filled(COLUMNS, rows)
     lows = [row["AUROC_low"] for row in rows if row.get("AUROC_low") is not None]
     least = math.floor(10 * min(lows, default=0.5)) / 10
     best: dict[str, dict[bool, Row]] = {}
     for row in rows:
         leaders = best.setdefault(row["data"], {})
-        if row.get("AUROC") is not None and row["settings"] != "before tuning":
+        if row.get("AUROC") is not None and row["settings"] != BEFORE:
             known = leaders.setdefault(row["baseline"], row)
             leaders[row["baseline"]] = max(known, row, key=lambda each: each["AUROC"])
     return Board(rows, columns, least, best)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Hold what the codes of a data set's cells are good for."""
+
+    rows: list[Row]
+    columns: list[Column]
+
+
+def studied(codes: "pd.DataFrame") -> dict[str, Codes]:
+    """Return the figures of the studies, by data set; data sets without any are left out."""
+    found = {}
+    for data, table in codes.groupby("data", sort=False):
+        rows = _rows(table)
+        found[str(data)] = Codes(rows, _filled(CODES, rows))
+    return found
+
+
+def _rows(table: "pd.DataFrame") -> list[Row]:
+    """Return the rows of a table, None for what is missing."""
+    return [
+        {str(key): None if value != value else value for key, value in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def _filled(columns: tuple[Column, ...], rows: list[Row]) -> list[Column]:
+    """Return the columns that any of the rows fills."""
+    return [each for each in columns if any(row.get(each.key) is not None for row in rows)]

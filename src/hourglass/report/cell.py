@@ -8,6 +8,7 @@ from typing import Any
 
 from hourglass.report.curves import Curve, Scores, curves
 from hourglass.report.pictures import Picture, Rows, pictures
+from hourglass.report.study import study
 from hourglass.workspace import Cell
 
 MOST = 15  # mistakes of either kind that are listed; mistakes.csv has more
@@ -28,6 +29,7 @@ class Section:
     wrong: dict[str, int]  # by kind: how many there are in all
     curves: list[Curve]
     pictures: dict[str, Picture]  # by the name of their file
+    study: list[Picture]
 
     @property
     def labelled(self) -> bool:
@@ -54,6 +56,7 @@ def section(row: dict[str, Any]) -> Section:
         wrong={"false alarm": int((alarm & ~anomaly).sum()), "miss": int((~alarm & anomaly).sum())},
         curves=curves(cell, scores, metrics),
         pictures=pictures(cell, metrics, mistakes),
+        study=study(cell),
     )
 
 

@@ -40,15 +40,15 @@ def pictures(
     for name, (title, alt) in described.items():
         path = cell / f"figures/{name}.png"
         if path.exists():
-            found[name] = Picture(title, alt, _source(path))
+            found[name] = Picture(title, alt, source(path))
     return found
 
 
-def _source(path: Path) -> str:
-    """Return a picture as a data URI, in 256 colours: a third of the bytes for what looks alike."""
+def source(path: Path, colours: int = 256) -> str:
+    """Return a picture as a data URI, in few colours: a third of the bytes for what looks alike."""
     buffer = io.BytesIO()
     with Image.open(path) as image:
-        few = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 

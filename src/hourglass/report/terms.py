@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+BEFORE = "before tuning"  # the settings of a leaderboard's row whose cell was tuned since
+
 
 class Term(NamedTuple):
     """Name a metric for people."""
@@ -46,6 +48,45 @@ TERMS = {
     ),
     "reconstruction_error_anomalous": Term(
         "reconstruction error, anomalous", "The same, of anomalous samples."
+    ),
+    "kNN_accuracy": Term(
+        "kNN accuracy",
+        "The share of test samples whose class their seven nearest training codes vote for.",
+    ),
+    "search_precision_at_10": Term(
+        "search precision at 10",
+        "The share of the ten nearest training codes that are of the sample's class.",
+    ),
+    "linear_accuracy": Term(
+        "linear accuracy",
+        "The share of test samples that logistic regression on 10,000 codes puts in their class.",
+    ),
+    "interpolation_within_classes": Term(
+        "halfway within classes",
+        "How often what lies halfway between two codes of a class is of that class, to a "
+        "classifier trained on real images.",
+    ),
+    "interpolation_between_classes": Term(
+        "halfway between classes", "The same between codes of two classes: of either of them."
+    ),
+    "neighbourhood_radius": Term(
+        "neighbourhood radius",
+        "How far codes may move, in standard deviations of the codes, until a tenth of what they "
+        "stand for is of another class.",
+    ),
+    "frechet_distance": Term(
+        "Frechet distance",
+        "Between made-up and real images, in the features of a classifier, by the best sampler of "
+        "codes. Zero is perfect; compare within one data set.",
+    ),
+    "class_agreement": Term(
+        "class agreement",
+        "The share of images made up for a class that are of that class to a classifier of real "
+        "images.",
+    ),
+    "PSNR_noise_0.5": Term(
+        "PSNR at noise factor 0.5",
+        "What is left of normal noise of half the range of a pixel, in decibels; higher is better.",
     ),
 }
 

@@ -11,11 +11,12 @@ from hourglass.calibration import Calibrator
 from hourglass.data.packed import Prepared
 from hourglass.detection.threshold import Threshold
 from hourglass.files import whole_files, write_text
+from hourglass.report.terms import BEFORE
 from hourglass.settings import Params, params
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
+from hourglass.workspace import CODES, LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,6 @@ best PCA where its code is wider than PCA's can be: an autoencoder earns its tra
 cell that has settings of its own is `tuned`; what it found before stands beside it.
 
 """
-BEFORE = "before tuning"  # the settings of a row whose cell was tuned since
 NEEDED = {  # of a cell's folder, by the stage that writes it
     "evaluate": (
         "metrics.json",
@@ -62,16 +62,17 @@ PLAIN = [
 def compare() -> Path:
     """Put every cell of the grid into one table, with baselines on the same splits.
 
-    Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set,
-    and reports/index.html: the same with every cell's figures, in one file that needs no network.
+    Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set;
+    reports/codes.csv, what the codes of the cells that were studied are good for; and
+    reports/index.html: all of it with every cell's figures, in one file that needs no network.
     """
     config = params()
     _need(config)
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
-            _write(folder, _table(config), config.data)
+            _write(folder, _table(config), _codes(config), config.data)
             recorder.ask("row")  # where the store does not answer, nothing is kept
-        files = [str(PAGE), str(LEADERBOARD)]
+        files = [str(PAGE), str(LEADERBOARD), str(CODES)]
         recorder.tell("report", data=config.data, models=config.models, paths=files)
         recorder.ask("row")
     return LEADERBOARD
@@ -87,13 +88,25 @@ def _need(config: Params) -> None:
         need_baselines(data)
 
 
-def _write(folder: Path, table: "pd.DataFrame", data: list[str]) -> None:
+def _write(folder: Path, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> None:
     from hourglass.report.page import render
 
     table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
+    codes.to_csv(folder / CODES.name, index=False, lineterminator="\n")
     page = folder / LEADERBOARD.with_suffix(".md").name
     write_text(page, f"{INTRODUCTION}{markdown(table)}\n")
-    write_text(folder / PAGE.name, render(table, data))
+    write_text(folder / PAGE.name, render(table, codes, data))
+
+
+def _codes(config: Params) -> "pd.DataFrame":
+    """Return what the codes of all studied cells are good for; the columns alone where none is."""
+    import pandas as pd
+
+    from hourglass.report.codes import codes
+
+    columns = pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])
+    found = [codes(data, config.models) for data in config.data]
+    return pd.concat([each for each in found if len(each)] or [columns])
 
 
 def _table(config: Params) -> "pd.DataFrame":
@@ -122,29 +135,28 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell, and beside that of a tuned one what it found before."""
-    row = _cell_row(cell)
+    detector = json.loads((cell / "detector.json").read_text(encoding="utf-8"))
+    row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2])
     if not cell.config.exists():
         return [row | {"settings": "default"}]
     rows = [row | {"settings": "tuned"}]
     if cell.default_record.exists():
         before = json.loads(cell.default_record.read_text(encoding="utf-8"))
-        score = json.loads((cell / "detector.json").read_text(encoding="utf-8"))["score"]
-        now = (Prepared.open(cell.prepared).card["sha256"], score)
+        now = (Prepared.open(cell.prepared).card["sha256"], detector["score"])
         if (before["data"], before["score"]) == now:
             args = (before["latent_dim"], before["threshold"], before["metrics"])
             rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE})
     return rows
 
 
-def _cell_row(cell: Cell) -> dict[str, Any]:
-    metrics, network, training, detector = (
+def _cell_row(cell: Cell, score: str) -> dict[str, Any]:
+    metrics, network, training = (
         json.loads((cell / name).read_text(encoding="utf-8"))
-        for name in ("metrics.json", "network.json", "training.json", "detector.json")
+        for name in ("metrics.json", "network.json", "training.json")
     )
     threshold = asdict(Threshold.read(cell / "threshold.json"))
     size = network["init_args"]["latent_dim"]
     row = _row(cell.data, cell.model, False, size, threshold, metrics)
-    score = detector["score"]["class_path"].rpartition(".")[2]
     return row | {"score": score, "parameters": training["parameters"]}
 
 

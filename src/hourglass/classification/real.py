@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hourglass.data.packed import Prepared
+from hourglass.detection.scoring import batched
 from hourglass.errors import Refusal, one_line
 from hourglass.files import whole_file, write_json
-from hourglass.latent.batched import batched
 from hourglass.networks import Convolutional
 from hourglass.weights import UNUSABLE
 

@@ -10,9 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
-from hourglass.data.scaling import Scaling
-from hourglass.latent.classifier import (
+from hourglass.classification.real import (
     FEATURES,
     FILES,
     RealClassifier,
@@ -21,6 +19,8 @@ from hourglass.latent.classifier import (
     probabilities,
     train_classifier,
 )
+from hourglass.data.packed import SPLITS, Prepared, Samples, write
+from hourglass.data.scaling import Scaling
 
 NAMES = ["one", "two", "zero"]  # sorted, as the classes are
 
@@ -90,7 +90,7 @@ def test_the_features_are_what_the_last_layer_sees(classifier, normal):
 
 def test_batches_change_nothing(classifier, normal, monkeypatch):
     whole = features(classifier, normal[0])
-    monkeypatch.setattr("hourglass.latent.batched.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 7)
     np.testing.assert_allclose(features(classifier, normal[0]), whole, rtol=1e-5, atol=1e-5)
 
 
@@ -138,7 +138,7 @@ def test_a_table_is_refused(prepared, refusal):
 def test_a_loaded_classifier_needs_no_trainer(folder):
     code = (
         "import sys; from pathlib import Path\n"
-        "from hourglass.latent.classifier import RealClassifier\n"
+        "from hourglass.classification.real import RealClassifier\n"
         f"RealClassifier.load(Path({str(folder)!r}))\n"
         "assert not {'pytorch_lightning', 'mlflow', 'sklearn'} & set(sys.modules)"
     )

@@ -1,0 +1,44 @@
+"""Stage `references`: what the codes of a data set are compared with, measured once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.data.packed import Prepared
+from hourglass.files import whole_folder, write_json
+from hourglass.settings import params
+from hourglass.workspace import prepared_folder, references_folder
+
+
+def references(data: str) -> Path:
+    """Measure what every study of a data set needs, and no network of its cells.
+
+    The input and PCA as features, JPEG and PCA as codes, classical filters on corrupted images, and
+    a classifier trained on real images. Writes runs/<data>/references/; of a data set that is not
+    studied (`study` in params.yaml) nothing but the reason.
+
+    Args:
+        data: a data set, by the name of its file in configs/data
+
+    """
+    prepared, own = Prepared.open(prepared_folder(data)), params()
+    reason = unstudied(prepared, own.study.get(data))
+    with whole_folder(references_folder(data)) as folder:
+        if reason:
+            write_json(folder / "references.json", {"studied": False, "because": reason})
+        else:
+            from hourglass.latent.references import write
+
+            write(prepared, own.seed, folder)
+    return references_folder(data) / "references.json"
+
+
+def unstudied(prepared: Prepared, asked: bool | None) -> str:
+    """Return why a data set is not studied, in a sentence; nothing where it is."""
+    if asked is not None:
+        return "" if asked else "params.yaml says so."
+    if prepared.card["feature_names"]:
+        return "It is a table; `study` in params.yaml can ask for it."
+    if len(np.unique(prepared.split("train").label)) < 2:
+        return "Its normal images are of one class; `study` in params.yaml can ask for it."
+    return ""

@@ -1,0 +1,99 @@
+"""Stage `study`: a trained network -> what its codes are good for, in tables and pictures."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from hourglass.data.packed import Prepared
+from hourglass.errors import Refusal
+from hourglass.files import whole_folder, write_json
+from hourglass.tracking.recorder import Recorder
+from hourglass.workspace import Cell, references_folder
+
+if TYPE_CHECKING:
+    from hourglass.latent.findings import Findings
+
+PRIVATE = ("synthetic",)  # tables that do not go to MLflow: made-up rows tell of real ones
+
+
+def study(data: str, model: str) -> Path:
+    """Measure and draw what the codes of a trained network are good for.
+
+    As features, in compression and search, in denoising and other restoration, and in generation; a
+    map of them, what lies between and around them. Writes to runs/<data>/<model>/study/:
+    metrics.json, timing.json, tables/ and figures/. A data set that is not studied (`study` in
+    params.yaml) gets empty ones.
+
+    Args:
+        data: a data set, by the name of its file in configs/data
+        model: a variant, by the name of its file in configs/model
+
+    """
+    cell = Cell(data, model)
+    cell.need_training()
+    prepared = Prepared.open(cell.prepared)
+    if not _studied(data):
+        with whole_folder(cell / "study") as folder:
+            _write({}, {}, folder)
+        return cell / "study/metrics.json"
+    with Recorder() as recorder:
+        with whole_folder(cell / "study") as folder:
+            found = _measure(cell, prepared, folder)
+            recorder.ask("row")  # where the store does not answer, nothing is kept
+        recorder.resume(cell, prepared.card, {}, {})
+        recorder.tell("add", metrics={**found.metrics, **found.timing})
+        recorder.tell("files", paths=_recorded(cell), folder="study")
+        recorder.ask("row")
+    return cell / "study/metrics.json"
+
+
+def _studied(data: str) -> bool:
+    path = references_folder(data) / "references.json"
+    if not path.exists():
+        command = f"hourglass references {data}"
+        raise Refusal(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+    return bool(json.loads(path.read_text(encoding="utf-8"))["studied"])
+
+
+def _measure(cell: Cell, prepared: Prepared, folder: Path) -> "Findings":
+    """Write everything to `folder` and return it."""
+    from tqdm import tqdm
+
+    from hourglass.figures import save
+    from hourglass.latent.findings import Findings
+    from hourglass.latent.parts import parts_of
+    from hourglass.latent.references import References
+    from hourglass.latent.space import Space
+    from hourglass.weights import load
+
+    seed = int(yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))["seed"])
+    space = Space.of(prepared, load(cell.folder), seed)
+    references, found = References.load(references_folder(cell.data)), Findings()
+    with tqdm(
+        parts_of(space, references).items(), desc=cell.name, unit="part", disable=None
+    ) as bar:
+        for name, part in bar:
+            bar.set_postfix_str(name)
+            found |= part()
+    _write(dict(found.metrics), dict(found.timing), folder)
+    for name, table in found.tables.items():
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+    for name, figure in found.figures.items():
+        save(figure, folder / "figures" / f"{name}.png")
+    return found
+
+
+def _write(metrics: dict[str, float], timing: dict[str, float], folder: Path) -> None:
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "timing.json", timing)
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+
+
+def _recorded(cell: Cell) -> list[str]:
+    """Return the files that go to MLflow."""
+    files = [*(cell / "study/tables").iterdir(), *(cell / "study/figures").iterdir()]
+    kept = sorted(file for file in files if file.stem not in PRIVATE)
+    return [str(file) for file in [*kept, cell / "study/metrics.json", cell / "study/timing.json"]]
