@@ -1,6 +1,6 @@
 """Compress images by codes of several sizes, PCA and JPEG: writes docs/compression.md.
 
-    python scripts/rate_distortion.py            # needs HOURGLASS_DATA; an hour on two cores
+    python scripts/rate_distortion.py            # needs HOURGLASS_DATA; half an hour on two cores
     python scripts/rate_distortion.py --quick    # minutes; the page is in build/compression-quick
 
 Works in build/compression, a workspace of its own, and goes on where it was stopped.
@@ -29,22 +29,16 @@ from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 
 ROOT = Path(__file__).parents[1]
-# Beside the settings of configs/, each at every size.
-MODELS: dict[str, dict[str, Any]] = {
-    "undercomplete": {"class_path": "hourglass.models.undercomplete.Undercomplete"},
-    "undercomplete_deep": {
-        "class_path": "hourglass.models.undercomplete.Undercomplete",
-        "init_args": {"hidden": [512, 128]},
-    },
-    "convolutional": {"class_path": "hourglass.models.convolutional.Convolutional"},
+# Each is trained at every size: the variant of configs/model, and what it has of its own.
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "undercomplete": ("undercomplete", {}),
+    "undercomplete_deep": ("undercomplete", {"hidden": [512, 128]}),
+    "convolutional": ("convolutional", {}),
 }
-DATA, SIZES, EPOCHS = ["mnist", "fashion_mnist"], [2, 4, 8, 16, 32, 64], 10
-QUICK_DATA, QUICK_SIZES, QUICK_EPOCHS = ["mnist"], [4, 16], 1
-BARE, TRUNCATED, PICTURE = (
-    "jpeg, without headers",
-    "convolutional: truncated",
-    "images/compression.png",
-)
+FULL = (["mnist", "fashion_mnist"], [2, 4, 8, 16, 32, 64], 10)  # data, sizes, epochs
+QUICK = (["mnist"], [4, 16], 1)
+BARE, TRUNCATED = "jpeg, without headers", "convolutional: truncated"
+PICTURE = "images/compression.png"
 
 
 def main() -> None:
@@ -52,9 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few sizes and epochs, to try it")
     quick = parser.parse_args().quick
-    data, sizes, epochs = (
-        (QUICK_DATA, QUICK_SIZES, QUICK_EPOCHS) if quick else (DATA, SIZES, EPOCHS)
-    )
+    data, sizes, epochs = QUICK if quick else FULL
     os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     folder = ROOT / "build" / ("compression-quick" if quick else "compression")
     _workspace(folder, data, sizes, epochs)
@@ -73,10 +65,10 @@ def _workspace(folder: Path, data: list[str], sizes: list[int], epochs: int) -> 
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         config["training"] |= {"max_epochs": epochs, "patience": epochs}
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    for model, variant in MODELS.items():
+    for model, (variant, own) in MODELS.items():
+        config = yaml.safe_load(Path("configs/model", f"{variant}.yaml").read_text("utf-8"))
         for size in sizes:
-            init_args = variant.get("init_args", {}) | {"latent_dim": size}
-            text = yaml.safe_dump(variant | {"init_args": init_args})
+            text = yaml.safe_dump(config | {"init_args": own | {"latent_dim": size}})
             Path("configs/model", f"{model}_{size}.yaml").write_text(text, encoding="utf-8")
 
 
@@ -116,8 +108,12 @@ def _write(folder: Path, tables: dict[str, pd.DataFrame], epochs: int) -> None:
     """Write the page and its picture below a folder."""
     text = _introduction(epochs)
     for data, table in tables.items():
-        text += f"\n## {data}\n\n{_summary(table)}\n\n{_at_size(table)}\n\n"
-        text += f"{_in_bits(table)}\n\n{_jpeg(table)}\n"
+        at_size = _errors(table, "latent_dim", [*MODELS, TRUNCATED, "pca"]).dropna()
+        in_bits = _errors(table, "bits", [f"{model}: code" for model in MODELS])
+        text += f"\n## {data}\n\n{_summary(table)}\n\nError by size:\n\n"
+        text += at_size.rename_axis("bytes").to_markdown(floatfmt=".4f")
+        text += f"\n\nError of {_largest(table)} units by bits a unit (16 and 32 are floats):\n\n"
+        text += f"{in_bits.to_markdown(floatfmt='.4f')}\n\n{_jpeg(table)}\n"
     (folder / "images").mkdir(parents=True, exist_ok=True)
     save(rates({data: _drawn(each) for data, each in tables.items()}), folder / PICTURE)
     (folder / "compression.md").write_text(text, encoding="utf-8")
@@ -156,30 +152,16 @@ def _largest(table: pd.DataFrame) -> int:
     return int(table[table.method.isin(list(MODELS))].latent_dim.max())
 
 
-def _at_size(table: pd.DataFrame) -> str:
-    """Return the errors of every method at every size that networks were trained with."""
-    methods = [*MODELS, TRUNCATED, "pca"]
-    shown = table[table.method.isin(methods)].pivot_table(
-        index="latent_dim", columns="method", values="reconstruction_error"
-    )
-    shown = shown[methods].dropna().rename_axis("bytes")
-    return "Error by size:\n\n" + shown.to_markdown(floatfmt=".4f")
-
-
-def _in_bits(table: pd.DataFrame) -> str:
-    """Return the errors of the largest networks with their codes in fewer bits."""
-    methods = [f"{model}: code" for model in MODELS]
-    shown = table[table.method.isin(methods)].pivot_table(
-        index="bits", columns="method", values="reconstruction_error"
-    )
-    head = f"Error of {_largest(table)} units by bits a unit (16 and 32 are floats):\n\n"
-    return head + shown[methods].to_markdown(floatfmt=".4f")
+def _errors(table: pd.DataFrame, index: str, methods: list[str]) -> pd.DataFrame:
+    """Return the errors of some methods by what stands in a column."""
+    chosen = table[table.method.isin(methods)]
+    return chosen.pivot(index=index, columns="method", values="reconstruction_error")[methods]
 
 
 def _jpeg(table: pd.DataFrame) -> str:
     """Return bytes and errors by JPEG's quality, and the bytes of PNG."""
     files = table[table.method.isin(["jpeg", BARE])]
-    shown = files.pivot_table(index="quality", columns="method", values="bytes")
+    shown = files.pivot(index="quality", columns="method", values="bytes")
     lost = files[files.method == "jpeg"].set_index("quality")
     shown = shown.assign(error=lost.reconstruction_error, PSNR=lost.PSNR)
     (png,) = table[table.method == "png"].bytes

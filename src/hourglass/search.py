@@ -132,7 +132,7 @@ def _write(
     with whole_file(path) as temporary, writer(temporary, first.schema) as file:
         for each in chain([start], answers):
             file.write_batch(each.table(index))
-            if is_image(prepared.sample_shape):
+            if is_image(prepared.sample_shape) and len(rows) < ROWS:
                 rows += _rows(each, ROWS - len(rows), index, prepared)
             count, seconds = count + len(each.id), seconds + each.seconds
     one = "" if count == 1 else f" for each of {count:,} queries"
@@ -145,20 +145,19 @@ def _rows(answers: "Answers", most: int, index: "Index", prepared: "Prepared") -
     from hourglass.retrieval.answers import images
     from hourglass.retrieval.sheet import COLUMNS, Row
 
-    rows, scaling = [], prepared.scaling
-    for i, places in enumerate(answers.place[:most, :COLUMNS]):
-        near = index.samples.iloc[places]
-        rows.append(
-            Row(
-                str(answers.id[i]),
-                scaling(answers.x[i]),
-                scaling(images(prepared, places)),
-                near.label.tolist(),
-                answers.distance[i, :COLUMNS],
-                near.anomaly.to_numpy(),
-            )
+    scaling, places = prepared.scaling, answers.place[:most, :COLUMNS]
+    found = images(prepared, places.ravel()).reshape(*places.shape, *prepared.sample_shape)
+    return [
+        Row(
+            str(answers.id[i]),
+            scaling(answers.x[i]),
+            scaling(found[i]),
+            index.samples.label[places[i]].tolist(),
+            answers.distance[i, :COLUMNS],
+            index.samples.anomaly[places[i]].to_numpy(),
         )
-    return rows
+        for i in range(len(places))
+    ]
 
 
 def _draw(path: Path, rows: "list[Row]", cell: Cell) -> None:

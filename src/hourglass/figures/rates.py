@@ -39,8 +39,10 @@ def rates(panels: dict[str, pd.DataFrame]) -> Figure:
         for axes in places
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    lines, names = list(handles.values()), list(handles)
-    figure.legend(lines, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    lines, names, columns = list(handles.values()), list(handles), 2 * len(panels)
+    figure.legend(
+        lines, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
     return figure
 
 
