@@ -26,8 +26,8 @@ def words(figure: Figure) -> str:
 def test_every_source_has_its_block_and_its_distance(images):
     figure = sources({"real": images, "mixture": images[:3]}, FRECHET)
     assert [len(axes.images) for axes in figure.axes] == [2 * COLUMNS, 3]
-    assert "real test samples (Fréchet distance 0.5)" in words(figure)
-    assert "Gaussian mixture (Fréchet distance 1.23e+03)" in words(figure)
+    assert "real test samples (Fréchet distance 0.500)" in words(figure)
+    assert "Gaussian mixture (Fréchet distance 1234)" in words(figure)
 
 
 def test_every_class_has_its_row_its_name_and_its_share():
@@ -35,6 +35,15 @@ def test_every_class_has_its_row_its_name_and_its_share():
     figure = by_class({"a$b": GREY, "two": GREY}, agreement)
     assert len(figure.axes[0].images) == 2 * COLUMNS
     assert words(figure).split("\n")[-4:] == [r"a\$b", "25.0%", "two", "100.0%"]
+
+
+def test_the_longest_class_name_is_drawn_whole():
+    figure = by_class({"a class whose name is long": GREY, "WWWWW": GREY})
+    figure.canvas.draw()
+    for label in figure.axes[0].texts:
+        box = label.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 < figure.axes[0].images[0].get_window_extent().x0
 
 
 def test_classes_can_be_drawn_without_shares_and_many_of_them_in_part():
@@ -60,8 +69,8 @@ def test_distances_that_are_all_alike_can_be_drawn(value, tmp_path):
 
 def test_a_picture_drawn_twice_is_the_same_to_the_bit(tmp_path):
     for name, draw in {
-        "sources": lambda: sources({"real": GREY, "mixture": GREY}, FRECHET),
-        "classes": lambda: by_class({"a": GREY}),
+        "sources": lambda: sources({"real": GREY[:3], "mixture": GREY[:3]}, FRECHET),
+        "classes": lambda: by_class({"a": GREY[:3]}),
         "distances": lambda: code_distances(DISTANCES, 5),
     }.items():
         written = []

@@ -17,7 +17,7 @@ from hourglass.figures.style import (
 
 COLUMNS = 10  # images beside each other
 TILE = 0.56  # inches of one
-LETTER = 0.08  # inches of a label's letter
+LETTER = 0.09  # inches of a label's letter
 CLASSES = 20  # that are drawn, at most
 BINS = 80
 TITLES = {
@@ -40,7 +40,8 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
     places = figure.subplots(len(samples), squeeze=False)[:, 0]
     for axes, (name, images) in zip(places, samples.items(), strict=True):
         grid(axes, images[: rows * COLUMNS], COLUMNS, _enlarged(images))
-        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:.3g})"
+        digits = "#.3g" if distance[name] < 100 else ".0f"
+        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:{digits}})"
         axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
     return figure
 
@@ -56,14 +57,17 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
     columns = min(COLUMNS, *(len(samples[name]) for name in shown))
     height, width = samples[shown[0]].shape[2:]
     step = 1.08 * TILE
-    side = LETTER * max(6, *map(len, shown))
+    side = LETTER * max(7, *(len(name) + 1 for name in shown))
     size = (step * columns + side, step * height / width * len(shown) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
     if share:
-        figure.suptitle("share of a class's samples that the classifier gives it", fontsize=9)
+        text = "below each class: the share of its samples that the classifier puts in it"
+        figure.suptitle(text, fontsize=9)
     axes = figure.subplots()
     images = np.concatenate([samples[name][:columns] for name in shown])
     grid(axes, images, columns, _enlarged(images))
+    # Within the axes: no layout has to find room for the labels.
+    axes.set_xlim(left=-side / TILE * width)
     for row, name in enumerate(shown):
         label = literal(name) + (f"\n{share[name]:.1%}" if name in share else "")
         middle = row * (height + 0.08 * width) + height / 2
