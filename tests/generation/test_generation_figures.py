@@ -28,14 +28,23 @@ def test_every_source_has_its_block_and_its_distance(images):
     figure = sources({"real": images, "mixture": images[:3]}, FRECHET)
     heights = [axes.images[0].get_array().shape[0] for axes in figure.axes]
     assert heights[0] == 2 * heights[1]  # two rows of images, and one
-    assert "real test samples (Fréchet distance 0.5)" in words(figure)
-    assert "Gaussian mixture (Fréchet distance 1.23e+03)" in words(figure)
+    assert "real test samples (Fréchet distance 0.500)" in words(figure)
+    assert "Gaussian mixture (Fréchet distance 1234)" in words(figure)
 
 
 def test_every_class_has_its_row_its_name_and_its_share():
     agreement = pd.DataFrame({"class": ["a$b", "two", "all"], "class_agreement": [0.25, 1, 0.6]})
     figure = by_class({"a$b": GREY, "two": GREY}, agreement)
     assert words(figure).split("\n")[-4:] == [r"a\$b", "25.0%", "two", "100.0%"]
+
+
+def test_the_longest_class_name_is_drawn_whole():
+    figure = by_class({"a class whose name is long": GREY, "WWWWW": GREY})
+    figure.draw_without_rendering()
+    for label in figure.axes[0].get_yticklabels():
+        box = label.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 < figure.axes[0].images[0].get_window_extent().x0
 
 
 def test_classes_can_be_drawn_without_shares_and_many_of_them_in_part():
@@ -61,8 +70,8 @@ def test_distances_that_are_all_alike_can_be_drawn(value, tmp_path):
 
 def test_a_picture_drawn_twice_is_the_same_to_the_bit(tmp_path):
     for name, draw in {
-        "sources": lambda: sources({"real": GREY, "mixture": GREY}, FRECHET),
-        "classes": lambda: by_class({"a": GREY}),
+        "sources": lambda: sources({"real": GREY[:3], "mixture": GREY[:3]}, FRECHET),
+        "classes": lambda: by_class({"a": GREY[:3]}),
         "distances": lambda: code_distances(DISTANCES, 5),
     }.items():
         written = []

@@ -38,7 +38,8 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
     places = figure.subplots(len(samples), squeeze=False)[:, 0]
     for axes, (name, images) in zip(places, samples.items(), strict=True):
         tiles(axes, images[: rows * COLUMNS], COLUMNS)
-        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:.3g})"
+        digits = "#.3g" if distance[name] < 100 else ".0f"
+        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:{digits}})"
         axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
     return figure
 
@@ -54,8 +55,8 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
         Row(name + (f"\n{share[name]:.1%}" if name in share else ""), samples[name][:COLUMNS])
         for name in [*samples][:CLASSES]
     ]
-    said = "below a class: how often the classifier agrees" if share else ""
-    return grid(rows, below=said)
+    said = "below each class: the share of its samples that the classifier puts in it"
+    return grid(rows, below=said if share else "")
 
 
 def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:

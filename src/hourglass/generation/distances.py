@@ -5,6 +5,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+NAMES = [f"q{round(100 * each):02d}" for each in QUANTILES]
 IDLE = 0.01  # of the largest variance: a unit below it codes nothing (Burda et al. 2016)
 
 
@@ -41,9 +42,6 @@ def summary(distances: dict[str, np.ndarray], real: str = "real") -> pd.DataFram
     limit = np.quantile(distances[real], QUANTILES[-1])
     rows = []
     for source, each in distances.items():
-        quantiles = dict(zip(_NAMES, np.quantile(each, QUANTILES), strict=True))
+        quantiles = dict(zip(NAMES, np.quantile(each, QUANTILES), strict=True))
         rows.append({"source": source, **quantiles, "share_far": float((each > limit).mean())})
     return pd.DataFrame(rows)
-
-
-_NAMES = [f"q{round(100 * each):02d}" for each in QUANTILES]

@@ -43,10 +43,11 @@ def generate(
 ) -> Generated:
     """Return samples of a network and what became of them, from the codes of training samples.
 
-    `codes` (n, latent_dim) and `label` (n,) are of training samples, `real` (N, *S) scaled test
-    samples: one part of them is the floor that no sampler should go below, the others are what all
-    are held against. The Frechet distance is one of the classifier's features, or without it of
-    the samples themselves. The same seed gives the same bytes.
+    `codes` (n, latent_dim) and `label` (n,) are of training samples, `real` (N, *S) are scaled
+    test samples: a part of them shows what real samples reach, and all sources are held against
+    the rest. The Frechet distance is one of the classifier's features, or without it of the
+    samples themselves; of some hundred samples it is mostly noise, and a sampler that avoids what
+    is rare may seem nearer than real ones. The same seed gives the same bytes.
 
     Raises a Refusal for fewer than four test samples.
     """
