@@ -60,8 +60,10 @@ def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
     if resize and tile:
         raise Refusal("resize and tile exclude each other; leave one of them out.")
     there, source = folder.resolve(), file.resolve()
-    if there == source or there in source.parents:
-        raise Refusal(f"out is {folder}, where {file} is; name another folder to write.")
+    if source in (there, *there.parents) or there in source.parents:
+        raise Refusal(
+            f"out is {folder}, which is not apart from {file}; name another folder to write."
+        )
     if not folder.exists():
         return
     files = [each for each in folder.rglob("*") if not each.is_dir()] if folder.is_dir() else None

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from hourglass.models.overcomplete import Overcomplete
+from hourglass.training.corruption import Corruption
 
 SHAPES = [(1, 1, 1), (1, 5, 7), (3, 8, 8), (30,)]
 
@@ -22,10 +23,11 @@ def test_a_code_no_wider_than_a_sample_is_refused(refusal, expansion):
 
 
 def test_a_code_that_nothing_holds_in_is_refused(refusal):
-    assert "noise_factor and masking are 0" in refusal(Overcomplete, (12,), noise_factor=0.0)
+    assert "masking and salt_and_pepper are 0" in refusal(Overcomplete, (12,), noise_factor=0.0)
 
 
-@pytest.mark.parametrize("noise", [{"noise_factor": 0.1}, {"noise_factor": 0.0, "masking": 0.1}])
-def test_noise_or_masking_is_enough_to_hold_it_in(noise):
-    module = Overcomplete((12,), **noise)
-    assert (module.noise_factor, module.masking) == (noise["noise_factor"], noise.get("masking", 0))
+@pytest.mark.parametrize(
+    "noise", [{"noise_factor": 0.1}, {"masking": 0.1}, {"salt_and_pepper": 0.1}]
+)
+def test_noise_of_any_kind_is_enough_to_hold_it_in(noise):
+    assert Overcomplete((12,), **{"noise_factor": 0.0} | noise).corruption == Corruption(**noise)

@@ -250,7 +250,7 @@ def test_its_own_folder_is_replaced_and_no_other(here, digits, refusal):
     (out / "mine.txt").write_text("mine")
     assert "other files" in refusal(restore, *DIGITS, folder, out)
     assert (out / "mine.txt").exists()
-    for taken in (folder, here):
+    for taken in (folder, here, folder / "more", folder / "new"):
         assert "another folder" in refusal(restore, *DIGITS, folder, taken)
     assert len(list(folder.rglob("*.png"))) == len(digits)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hourglass.figures.strips import strip
+from hourglass.figures.strips import room, strip
 from hourglass.figures.style import ANOMALY, MARK, literal
 
 # Told apart without colours.
@@ -64,11 +64,11 @@ def _line(
 
 def sheet(strips: Sequence[Strip]) -> Figure:
     """Draw strips of images, one below the other."""
-    shapes = [next(iter(each.rows.values()))[0].shape for each in strips]
     columns = max(len(row) for each in strips for row in each.rows.values())
+    shapes = [room(each.rows) for each in strips]
     heights = [
-        1.05 * len(each.rows) * shape[1] / shape[2] + 0.35
-        for each, shape in zip(strips, shapes, strict=True)
+        1.05 * len(each.rows) * height / width + 0.35
+        for each, (height, width) in zip(strips, shapes, strict=True)
     ]
     figure = Figure(figsize=(1.05 * columns + 0.4, sum(heights)), layout="constrained")
     grid = figure.subplots(len(strips), squeeze=False, height_ratios=heights)[:, 0]

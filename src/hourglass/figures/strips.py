@@ -18,8 +18,7 @@ def strip(
     The images of a row may be of several sizes: all are drawn as large as the largest. `captions`
     stand above the columns.
     """
-    every = [image for row in rows.values() for image in row]
-    height, width = (max(image.shape[axis] for image in every) for axis in (1, 2))
+    height, width = room(rows)
     columns, gap = max(len(row) for row in rows.values()), GAP * width
     for place, (name, row) in enumerate(rows.items()):
         top = place * (height + gap)
@@ -36,15 +35,21 @@ def strip(
     axes.axis("off")
 
 
+def room(rows: Mapping[str, Sequence[np.ndarray]]) -> tuple[int, int]:
+    """Return the height and the width that hold every image of the rows."""
+    shapes = [image.shape for row in rows.values() for image in row]
+    return max(height for _, height, _ in shapes), max(width for _, _, width in shapes)
+
+
 def draw(
     axes: Axes, image: np.ndarray, left: float, top: float, cell: tuple[int, int] | None = None
 ) -> None:
     """Draw one image, as large as fits into the middle of a cell of this height and width."""
     height, width = image.shape[1:]
-    room = cell or (height, width)
-    scale = min(room[0] / height, room[1] / width)
-    left += (room[1] - scale * width) / 2
-    top += (room[0] - scale * height) / 2
+    rows, columns = cell or (height, width)
+    scale = min(rows / height, columns / width)
+    left += (columns - scale * width) / 2
+    top += (rows - scale * height) / 2
     extent = (left, left + scale * width, top + scale * height, top)
     axes.imshow(displayed(image), cmap="gray", vmin=0, vmax=1, extent=extent)
 

@@ -12,7 +12,7 @@ from hourglass.models.base import LitAutoencoder
 class Overcomplete(LitAutoencoder):
     """Give the code `expansion` times the elements of a sample, and noise to undo.
 
-    A code that wide could copy its input; undoing noise or masking leaves it nothing to copy
+    A code that wide could copy its input; undoing noise leaves it nothing to copy
     (Vincent et al. 2008, section 4.1). Raises a Refusal where the code is not wider than a sample,
     or nothing holds it in.
     """
@@ -31,8 +31,11 @@ class Overcomplete(LitAutoencoder):
     ) -> None:
         if not expansion > 1:
             raise Refusal(f"expansion is {expansion}, but overcomplete needs more than 1.")
-        if not (noise_factor or masking):
-            raise Refusal("noise_factor and masking are 0, but an overcomplete code needs one.")
+        if not (noise_factor or masking or training.get("salt_and_pepper")):
+            raise Refusal(
+                "noise_factor, masking and salt_and_pepper are 0, but an overcomplete code needs "
+                "one of them."
+            )
         network = networks.Dense(
             sample_shape,
             math.ceil(expansion * math.prod(sample_shape)),
