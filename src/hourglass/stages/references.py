@@ -27,9 +27,9 @@ def references(data: str) -> Path:
         if reason:
             write_json(folder / "references.json", {"studied": False, "because": reason})
         else:
-            from hourglass.latent.references import write
+            from hourglass.latent.measuring import measure
 
-            write(prepared, own.seed, folder)
+            measure(prepared, own.seed, folder)
     return references_folder(data) / "references.json"
 
 

@@ -1,0 +1,28 @@
+"""Measure what the codes of a data set are compared with; no network of its cells is needed."""
+
+from pathlib import Path
+
+from hourglass.classification.features import flat
+from hourglass.classification.labelled import names, read
+from hourglass.classification.real import train_classifier
+from hourglass.compression.rates import references
+from hourglass.data.packed import Prepared
+from hourglass.files import write_json
+from hourglass.latent.features import quality
+from hourglass.restoration.tables import classical_table
+
+
+def measure(prepared: Prepared, seed: int, folder: Path) -> None:
+    """Measure everything and write it to an empty folder, for `References` to load."""
+    images, labelled = not prepared.card["feature_names"], len(names(prepared)) > 1
+    found: dict[str, object] = {"studied": True, "of_input": {}}
+    references(prepared).to_csv(folder / "rates.csv", index=False)
+    if labelled:
+        found["of_input"] = quality(flat(None, prepared.scaling, read(prepared, seed)))
+    if images:
+        classical_table(prepared, seed).to_csv(folder / "restoration.csv", index=False)
+    if images and labelled:
+        classifier, accuracy = train_classifier(prepared, seed)
+        classifier.write(folder / "classifier")
+        found["classifier_accuracy"] = accuracy
+    write_json(folder / "references.json", found)
