@@ -20,7 +20,7 @@ from hourglass import figures
 from hourglass.data.packed import Prepared
 from hourglass.restoration import tables
 from hourglass.restoration.quality import psnr
-from hourglass.restoration.tasks import TASKS, Task
+from hourglass.restoration.tasks import TASKS, Task, images
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.weights import load
@@ -51,7 +51,8 @@ Made by `python scripts/restoration.py` (seed 0) from the cells of `scripts/resu
 Up to 200 normal test images, the same corrupted ones for all; PSNR in dB (peak 1) over all of them,
 SSIM their mean, both after clipping to [0, 1]. The classical methods are told the size of the noise
 and which pixels are missing, and their settings are chosen on validation images; networks are told
-nothing. `input` is the corrupted image as it is.
+nothing, but where it says so: then they fill in the missing pixels, and all others stay as they
+are. `input` is the corrupted image as it is.
 """
 
 
@@ -105,6 +106,10 @@ def _section(data: str, tasks: tuple[str, ...]) -> str:
     for cell in tqdm(cells, data):
         table = tables.network_table(load(cell), prepared, SEED)
         found[cell.name] = table.assign(method=f"`{cell.name}`")
+    for task in {"masking", "block"}.intersection(tasks):
+        found[f"restore_{task}"] = pd.concat(
+            [found[f"restore_{task}"], _kept(data, prepared, task)]
+        )
     text = f"\n## {data}\n\n{_noise(classical, found)}\n\n"
     text += f"![PSNR and SSIM over the noise factor](images/restoration-{data}.png)\n\n"
     text += f"{_tasks(classical, found, tasks)}\n\n"
@@ -114,6 +119,19 @@ def _section(data: str, tasks: tuple[str, ...]) -> str:
     _curves(data, classical, found)
     _images(data, prepared, tasks)
     return text
+
+
+def _kept(data: str, prepared: Prepared, name: str) -> pd.DataFrame:
+    """Return the rows of a network where it only fills in the pixels that are missing."""
+    network = load(Cell(data, f"restore_{name}").folder)
+    clean = images(prepared, "test", tables.MOST)
+    (task,) = (task for task in TASKS if task.name == name)
+    rows = []
+    for level in task.levels:
+        problem = task.problem(clean, level, SEED)
+        filled = np.where(problem.missing, tables.restored(network, problem), problem.seen)
+        rows.append(tables.row(problem, f"`restore_{name}`, told the missing", filled))
+    return pd.DataFrame(rows)
 
 
 def _noise(classical: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:
@@ -129,7 +147,7 @@ def _noise(classical: pd.DataFrame, found: dict[str, pd.DataFrame]) -> str:
     best = reached[reached.index.str.startswith("`")]
     said = f"Noise of standard deviation {LEVEL}: the best network is {best.idxmax()}, "
     said += f"{best.max() - reached['non-local means']:+.2f} dB against non-local means"
-    if "`convolutional_denoising`" in best:
+    if "`convolutional_denoising`" in best and best.idxmax() != "`convolutional_denoising`":
         gain = best["`convolutional_denoising`"] - reached["non-local means"]
         said += f" (`convolutional_denoising` of the default grid: {gain:+.2f} dB)"
     return f"{said}.\n\n{rows.to_markdown(index=False, floatfmt=('', '.2f', '.3f'))}"

@@ -25,7 +25,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
     the same for networks, corrupted by the same draws. Raises a Refusal for tables.
     """
     rows = [
-        _row(problem, name, restored)
+        row(problem, name, restored)
         for task in tasks_for(prepared.sample_shape)
         for level in task.levels
         for problem, name, restored in classical(prepared, task, level, seed)
@@ -40,7 +40,7 @@ def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFra
     for task in tasks_for(prepared.sample_shape):
         for level in task.levels:
             found = task.problem(clean, level, seed)
-            rows.append(_row(found, "network", restored(network, found)))
+            rows.append(row(found, "network", restored(network, found)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -64,7 +64,8 @@ def restored(network: Network, problem: Problem) -> np.ndarray:
     return on_device(network, torch.from_numpy(problem.seen), lambda view: view.output)[0]
 
 
-def _row(problem: Problem, method: str, found: np.ndarray) -> dict[str, object]:
+def row(problem: Problem, method: str, found: np.ndarray) -> dict[str, object]:
+    """Return one row of the tables: how near images (N, C, H, W) come to the clean ones."""
     quality = psnr(problem.clean, found)
     return {
         "task": problem.task,
