@@ -72,7 +72,7 @@ def _run(cell: Cell) -> None:
         print(f"{cell.name}: calibrate and evaluate", flush=True)
         calibrate_threshold(cell.data, cell.model)
         evaluate(cell.data, cell.model)
-    if not (trained and (cell / "study").exists()):
+    if cell.model in MODELS and not (trained and (cell / "study").exists()):
         print(f"{cell.name}: study", flush=True)
         study(cell.data, cell.model)
 
