@@ -198,6 +198,64 @@ def test_comparing_twice_gives_the_same_bytes(changed, page):
     assert (changed / PAGE).read_text(encoding="utf-8") == page
 
 
+# What it says of codes.
+
+FOUND = {"linear": 0.75, "denoising": 0.875}
+
+
+@pytest.fixture(scope="module")
+def studied(workspace, tmp_path_factory) -> Path:
+    """Give a working folder that was compared after two cells had been studied."""
+    target = tmp_path_factory.mktemp("studied") / "workspace"
+    folder = Path(shutil.copytree(workspace, target))
+    for model, accuracy in FOUND.items():
+        study = folder / f"runs/digits/{model}/study"
+        for name in ("tables", "figures"):
+            (study / name).mkdir(parents=True)
+        metrics = {"kNN_accuracy": accuracy, "frechet_distance": 12.5}
+        (study / "metrics.json").write_text(json.dumps(metrics))
+        rows = f"code,8,{accuracy}\npca,8,0.5\ninput,64,0.9\n"
+        (study / "tables/features.csv").write_text("features,size,kNN_accuracy\n" + rows)
+        shutil.copy(
+            folder / f"runs/digits/{model}/figures/histogram.png", study / "figures/map.png"
+        )
+    compared(folder)
+    return folder
+
+
+def test_studied_cells_stand_side_by_side_the_best_neighbours_first(studied):
+    table = pd.read_csv(studied / "reports/codes.csv")
+    assert list(table.model) == ["denoising", "linear", "input", "pca"]
+    assert list(table.baseline) == [False, False, True, True]
+    assert list(table.kNN_accuracy) == [0.875, 0.75, 0.9, 0.5]
+
+
+def test_the_page_has_the_same_table(studied):
+    table = pd.read_csv(studied / "reports/codes.csv")
+    tree = parse((studied / PAGE).read_text(encoding="utf-8"))
+    (shown,) = (
+        each for each in tree.all("table") if each.children[0].text.startswith("What the codes")
+    )
+    for row, (_, expected) in zip(
+        next(shown.all("tbody")).all("tr"), table.iterrows(), strict=True
+    ):
+        assert next(row.all("th")).text.replace(" ", "").startswith(expected.model)
+        known = expected[["kNN_accuracy", "frechet_distance", "latent_dim"]].dropna()
+        assert values(row) == known.tolist()
+
+
+def test_a_studied_cells_section_has_its_pictures(studied):
+    tree = parse((studied / PAGE).read_text(encoding="utf-8"))
+    (picture,) = (each for each in tree.by_id("digits/linear").all("img")
+                  if each.attributes["alt"].startswith("Two maps"))  # fmt: skip
+    assert "0.7500" in picture.attributes["alt"]
+
+
+def test_without_studies_there_is_no_such_table(workspace, tree):
+    assert "What the codes" not in tree.text
+    assert pd.read_csv(workspace / "reports/codes.csv").empty
+
+
 # How it is built.
 
 
