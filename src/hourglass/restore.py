@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hourglass.errors import Refusal
-from hourglass.files import whole_folder
+from hourglass.files import whole_file, whole_folder
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
     from hourglass.restoration.pairs import Pairs
     from hourglass.restoration.restorer import Restorer
-
-SHEET = "sheet.png"
 
 
 def restore(
@@ -26,10 +24,10 @@ def restore(
 ) -> Path:
     """Remove from images what a network was trained to remove: noise, holes, coarse pixels.
 
-    Writes a PNG an image, of the same name, and sheet.png, the first twenty above what became of
-    them, into a folder. Images are read as grey or in colour, as the network needs. A network
-    trained with `downsampling` also takes images with that many times fewer pixels a side; one
-    trained with `grey` colours grey ones. The file may be larger than memory.
+    Writes a PNG an image, of the same name, into a folder, and beside it <folder>-sheet.png, the
+    first twenty above what became of them. Images are read as grey or in colour, as the network
+    needs. A network trained with `downsampling` also takes images with that many times fewer pixels
+    a side; one trained with `grey` colours grey ones. The file may be larger than memory.
 
     Args:
         data: a data set of images, by the name of its file in configs/data
@@ -48,11 +46,16 @@ def restore(
     from hourglass.restoration.restorer import Restorer
 
     restorer, pairs = Restorer.load(cell, tile), Pairs()
-    with whole_folder(folder) as temporary:
+    with whole_folder(folder) as temporary, whole_file(_sheet(folder)) as sheet:
         count = _restore(file, restorer, resize, temporary, pairs)
-        pairs.draw(temporary / SHEET)
-    print(f"{count:,} images\nthey are in {folder.as_posix()}")
+        pairs.draw(sheet)
+    print(f"{count:,} images in {folder.as_posix()}\nthe sheet is {_sheet(folder).as_posix()}")
     return folder
+
+
+def _sheet(folder: Path) -> Path:
+    """Return the path of a folder's sheet: not in it, so that all in it is restored."""
+    return folder.with_name(f"{folder.name}-sheet.png")
 
 
 def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
@@ -60,14 +63,14 @@ def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
     if resize and tile:
         raise Refusal("resize and tile exclude each other; leave one of them out.")
     there, source = folder.resolve(), file.resolve()
-    if source in (there, *there.parents) or there in source.parents:
+    if source in (there, _sheet(there), *there.parents) or there in source.parents:
         raise Refusal(
             f"out is {folder}, which is not apart from {file}; name another folder to write."
         )
     if not folder.exists():
         return
     files = [each for each in folder.rglob("*") if not each.is_dir()] if folder.is_dir() else None
-    ours = files and folder / SHEET in files and {each.suffix for each in files} == {".png"}
+    ours = files and _sheet(folder).exists() and {each.suffix for each in files} == {".png"}
     if not (ours or files == []):
         raise Refusal(f"out is {folder}, which holds other files; name a new folder to write.")
 
@@ -102,7 +105,7 @@ def _name(id: str, file: Path) -> Path:
 
 def _need_new(path: Path, written: set[Path], id: str) -> None:
     """Note the path of a PNG, or raise a Refusal where another file is written there."""
-    if path in written or path == Path(SHEET):
+    if path in written:
         raise Refusal(f"{id} would become {path}, which is another picture's; rename it.")
     written.add(path)
 

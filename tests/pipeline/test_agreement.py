@@ -93,6 +93,19 @@ def test_the_leaderboard_of_the_page_shows_the_metrics_of_dvc(by_dvc, page, cell
 
 
 @every_cell
+def test_the_study_says_the_same_in_dvc_mlflow_and_the_page(by_dvc, by_mlflow, page, cell):
+    metrics = by_dvc[f"runs/{cell}/study/metrics.json"]["data"]
+    assert metrics == {key: by_mlflow[cell].metrics[key] for key in metrics}
+    (table,) = (
+        each for each in page.all("table") if each.children[0].text.startswith("What the codes")
+    )
+    (line,) = (row for row in table.all("tr") if cell.split("/")[1] in next(row.all("th")).text)
+    shown = [float(each.attributes["value"]) for each in line.all("data")]
+    assert shown[:3] == [metrics[name] for name in
+                         ("kNN_accuracy", "search_precision_at_10", "linear_accuracy")]  # fmt: skip
+
+
+@every_cell
 def test_the_curves_of_dvc_have_the_area_of_the_metrics(by_dvc, plotted, cell):
     metrics = by_dvc[f"runs/{cell}/metrics.json"]["data"]
     roc = plotted[f"runs/{cell}/roc.csv"].astype(float)

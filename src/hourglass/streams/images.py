@@ -135,6 +135,6 @@ def _image(file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: Acc
     if not accepts(pixels.shape):
         raise Refusal(
             f"{file} is {pixels.shape[2]} x {pixels.shape[1]} pixels, but this detector takes "
-            f"{width} x {height}; resize it, or add --resize true."
+            f"{width} x {height}; resize it, or add --resize."
         )
     return pixels
