@@ -63,7 +63,8 @@ tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoi
 	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS) --workers $(WORKERS)
 
 clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
-	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/index.html reports/tune dvc_plots
+	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/index.html \
+		reports/search reports/tune dvc_plots
 
 distclean: clean ## remove the environment, the record in MLflow and the studies as well
 	rm -rf .venv mlflow.db mlruns/[0-9]* optuna.db*

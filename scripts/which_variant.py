@@ -1,4 +1,4 @@
-"""Say by measurement what each variant is best at: writes docs/which_variant.md.
+"""Say by measurement what each variant is best at: writes docs/which_variant.md and pictures.
 
     python scripts/which_variant.py            # after scripts/results.py, whose tables it takes
 
@@ -6,13 +6,18 @@ Takes the leaderboard and the studies of the cells of `scripts/results.py`: all 
 default grid on all large data sets, one seed.
 """
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
-REPORTS = ROOT / "build/results/reports"
+RESULTS = ROOT / "build/results"
+PICTURES = {  # of the README, and the figures of studies that they are
+    "study-map": "runs/mnist/variational/study/figures/map.png",
+    "study-generated": "runs/mnist/variational/study/figures/generated.png",
+}
 
 
 class Measure(NamedTuple):
@@ -58,12 +63,15 @@ def main() -> None:
     for data in table.index.get_level_values("data").unique():
         text += f"\n## {data}\n\n{_whole(table.loc[data])}\n"
     (ROOT / "docs/which_variant.md").write_text(text, encoding="utf-8")
+    for name, figure in PICTURES.items():
+        shutil.copy(RESULTS / figure, ROOT / f"docs/images/{name}.png")
     print(text)
 
 
 def measured() -> pd.DataFrame:
     """Return every measure of every variant, and of PCA with the size that most variants have."""
-    board, codes = (pd.read_csv(REPORTS / f"{name}.csv") for name in ("leaderboard", "codes"))
+    reports = RESULTS / "reports"
+    board, codes = (pd.read_csv(reports / f"{name}.csv") for name in ("leaderboard", "codes"))
     board = board[~board.model.str.startswith("linear_")]
     size = board[board.model == "undercomplete"].set_index("data").latent_dim
     own = (board.model == "pca") & (board.latent_dim == board.data.map(size))
