@@ -14,11 +14,8 @@ from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
 from hourglass.restoration.pairs import MOST
 from hourglass.restore import restore
-from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.prepare import prepare
-from hourglass.stages.train import train
 
-from .workspaces import ROOT, FakeRecorder, environment, set_up, set_yaml, working_in
+from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, set_yaml, working_in
 
 DIGITS, COLOURS = ("digits", "convolutional"), ("photographs", "colours")
 
@@ -34,10 +31,7 @@ def cells(tmp_path_factory) -> Path:
     init_args = {"channels": [4], "latent_dim": 4, "grey": True, "downsampling": 2}
     set_yaml(folder / "configs/model/colours.yaml", "init_args", value=init_args)
     with working_in(folder, FakeRecorder()):
-        for data, model in (DIGITS, COLOURS):
-            prepare(data)
-            train(data, model)
-            calibrate_threshold(data, model)
+        calibrated(DIGITS, COLOURS)
     return folder
 
 

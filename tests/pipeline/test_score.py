@@ -15,13 +15,10 @@ from scipy.stats import rankdata
 from hourglass.calibration.conformal import discoveries, p_values
 from hourglass.data.packed import Prepared
 from hourglass.score import score
-from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
-from hourglass.stages.prepare import prepare
-from hourglass.stages.train import train
 from hourglass.workspace import CALIBRATED
 
-from .workspaces import ROOT, FakeRecorder, environment, set_up, working_in
+from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, working_in
 
 TABLE, PICTURES = ("breast_cancer", "denoising"), ("digits", "convolutional")
 NAMED = [
@@ -40,11 +37,9 @@ def cells(tmp_path_factory) -> Path:
     folder = set_up(tmp_path_factory.mktemp("score") / "workspace")
     with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
         patch.setattr("hourglass.figures.save", lambda figure, path: path.write_text("undrawn"))
-        for data, model in (TABLE, PICTURES):
-            prepare(data)
-            train(data, model)
-            calibrate_threshold(data, model)
-            evaluate(data, model)
+        calibrated(TABLE, PICTURES)
+        for cell in (TABLE, PICTURES):
+            evaluate(*cell)
     return folder
 
 

@@ -17,12 +17,11 @@ from hourglass.data.packed import SPLITS, Prepared
 from hourglass.detection.scoring import codes
 from hourglass.search import search
 from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.weights import load
 
 from .test_score import WITHOUT
-from .workspaces import ROOT, FakeRecorder, environment, set_up, set_yaml, working_in
+from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, set_yaml, working_in
 
 TABLE, PICTURES = ("breast_cancer", "linear"), ("digits", "undercomplete")
 COLUMNS = ["query", "rank", "id", "split", "label", "anomaly", "distance"]
@@ -33,10 +32,7 @@ def cells(tmp_path_factory) -> Path:
     """Give a working folder with a trained and calibrated cell of a table and one of images."""
     folder = set_up(tmp_path_factory.mktemp("search") / "workspace")
     with working_in(folder, FakeRecorder()):
-        for data, model in (TABLE, PICTURES):
-            prepare(data)
-            train(data, model)
-            calibrate_threshold(data, model)
+        calibrated(TABLE, PICTURES)
     return folder
 
 

@@ -278,3 +278,15 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
         set_yaml(path, "training", "max_epochs", value=epochs)
     set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=epochs)
     return folder
+
+
+def calibrated(*cells: tuple[str, str]) -> None:
+    """Take cells of the working folder, each a data set and a variant, up to their thresholds."""
+    from hourglass.stages.calibrate_threshold import calibrate_threshold
+    from hourglass.stages.prepare import prepare
+    from hourglass.stages.train import train
+
+    for data, model in cells:
+        prepare(data)
+        train(data, model)
+        calibrate_threshold(data, model)
