@@ -52,12 +52,16 @@ of `configs/`, everything on the test split. What the columns mean stands at the
 `reports/index.html`. Code sizes differ where that makes the variant (`sparse`, `contractive`: 128
 units; `overcomplete`: 1.5 times the input); all others of a data set share one.
 """
+RANKS = """The rank among the variants (1 is the best), averaged over the data sets where it was
+measured; the three lowest of each column in bold.
+"""
 
 
 def main() -> None:
     """Write the page."""
     table = measured()
     text = f"{INTRODUCTION}\n## What is best at what\n\n{_winners(table)}\n"
+    text += f"\n## What each variant is best at\n\n{RANKS}\n{_ranks(table)}\n"
     for first, second in PAIRS:
         text += f"\n## `{first}` against `{second}`\n\n{_against(table, first, second)}\n"
     for data in table.index.get_level_values("data").unique():
@@ -94,6 +98,21 @@ def _winners(table: pd.DataFrame) -> str:
                 row[str(data)] = f"`{best}` {values[best]:.4g}"
         rows.append(row)
     return str(pd.DataFrame(rows).fillna("").to_markdown(index=False))
+
+
+def _ranks(table: pd.DataFrame) -> str:
+    """Return the mean rank of every variant in every measure, the three lowest in bold."""
+    own = table.drop("pca", level="model", errors="ignore")
+    columns = {}
+    for measure in MEASURES:
+        values = own[measure.column].dropna()
+        ranks = values.groupby(level="data").rank(ascending=measure.less)
+        mean = ranks.groupby(level="model").mean().sort_values(kind="stable")
+        shown = mean.map("{:.1f}".format)
+        shown.iloc[:3] = "**" + shown.iloc[:3] + "**"
+        columns[measure.column] = shown
+    listed = pd.DataFrame(columns).reindex(own.index.unique("model").sort_values()).fillna("")
+    return str(listed.to_markdown(disable_numparse=True))
 
 
 def _against(table: pd.DataFrame, first: str, second: str) -> str:
