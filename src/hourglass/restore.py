@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hourglass.restoration.restorer import Restorer
 
 SHEET = "sheet.png"
+WRITTEN = "hourglass restore"  # in every PNG, so that none of another hand is taken away
 
 
 def restore(
@@ -67,9 +68,24 @@ def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
     if not folder.exists():
         return
     files = [each for each in folder.rglob("*") if not each.is_dir()] if folder.is_dir() else None
-    ours = files and folder / SHEET in files and {each.suffix for each in files} == {".png"}
-    if not (ours or files == []):
+    if files is None or not (files == [] or _ours(folder, files)):
         raise Refusal(f"out is {folder}, which holds other files; name a new folder to write.")
+
+
+def _ours(folder: Path, files: list[Path]) -> bool:
+    """Return whether all files of a folder are what this verb wrote."""
+    restored = [each for each in files if each != folder / SHEET]
+    return len(restored) == len(files) - 1 > 0 and all(map(_written, restored))
+
+
+def _written(file: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.info.get("Software") == WRITTEN
+    except OSError:  # no image
+        return False
 
 
 def _restore(file: Path, restorer: "Restorer", resize: bool, folder: Path, pairs: "Pairs") -> int:
@@ -109,7 +125,11 @@ def _need_new(path: Path, written: set[Path], id: str) -> None:
 
 def _save(x: np.ndarray, path: Path) -> None:
     """Write an image, (C, H, W) from 0 to 1, as PNG."""
+    from PIL.PngImagePlugin import PngInfo
+
     from hourglass.restoration.pairs import pixels
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels(x).save(path)
+    info = PngInfo()
+    info.add_text("Software", WRITTEN)
+    pixels(x).save(path, pnginfo=info)
