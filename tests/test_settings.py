@@ -222,6 +222,10 @@ def test_a_name_that_could_leave_its_folder_is_refused(set_yaml, refusal, name, 
     assert f"{name!r} is no name" in refusal(action)
 
 
+def test_a_variant_that_is_called_as_another_folder_is_refused(refusal):
+    assert "'references' is no name" in refusal(Cell, "digits", "references")
+
+
 def test_a_name_of_letters_digits_and_dashes_is_one():
     assert Cell("my-data_2", "Model3").name == "my-data_2-Model3"
 

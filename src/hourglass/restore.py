@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hourglass.restoration.pairs import Pairs
     from hourglass.restoration.restorer import Restorer
 
+WRITTEN = "hourglass restore"  # in every PNG, so that none of another hand is taken away
+
 
 def restore(
     data: str,
@@ -70,9 +72,19 @@ def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
     if not folder.exists():
         return
     files = [each for each in folder.rglob("*") if not each.is_dir()] if folder.is_dir() else None
-    ours = files and _sheet(folder).exists() and {each.suffix for each in files} == {".png"}
-    if not (ours or files == []):
+    if files is None or not all(map(_written, files)):
         raise Refusal(f"out is {folder}, which holds other files; name a new folder to write.")
+
+
+def _written(file: Path) -> bool:
+    """Return whether a file is a PNG that this verb wrote."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.info.get("Software") == WRITTEN
+    except OSError:  # no image
+        return False
 
 
 def _restore(file: Path, restorer: "Restorer", resize: bool, folder: Path, pairs: "Pairs") -> int:
@@ -112,7 +124,11 @@ def _need_new(path: Path, written: set[Path], id: str) -> None:
 
 def _save(x: np.ndarray, path: Path) -> None:
     """Write an image, (C, H, W) from 0 to 1, as PNG."""
+    from PIL.PngImagePlugin import PngInfo
+
     from hourglass.restoration.pairs import pixels
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels(x).save(path)
+    info = PngInfo()
+    info.add_text("Software", WRITTEN)
+    pixels(x).save(path, pnginfo=info)

@@ -76,8 +76,11 @@ def _stem(query: str) -> str:
 def _check(path: Path, query: str, top: int) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise Refusal(f"out is {path}; give a file that ends in .csv or .parquet.")
-    if Path(query).resolve() in (path.resolve(), path.with_suffix(".png").resolve()):
-        raise Refusal(f"out is {path}, which would overwrite {query}; name another file to write.")
+    source, table = Path(query).resolve(), path.resolve()
+    if source in (table, table.with_suffix(".png"), *table.parents):
+        raise Refusal(
+            f"out is {path}, which is not apart from {query}; name another file to write."
+        )
     if top < 1:
         raise Refusal(f"top is {top}, but must be at least 1.")
 

@@ -81,6 +81,8 @@ class Cell:
     def __post_init__(self) -> None:
         checked(self.data)
         checked(self.model)
+        if self.folder == references_folder(self.data):
+            raise Refusal(f"{self.model!r} is no name: what codes are compared with bears it.")
 
     @property
     def name(self) -> str:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hourglass.compression.rates import COLUMNS, of_network, references
-from hourglass.detection.scoring import errors
+from hourglass.detection.scoring import errors, reconstructions
 from hourglass.figures import save
 from hourglass.figures.rates import rates
+from hourglass.networks import Dense
 
 KINDS = pytest.mark.parametrize("channels", [0, 1, 3], ids=["table", "grey", "colour"])
 
@@ -32,6 +34,17 @@ def test_the_error_of_whole_codes_is_the_reconstruction_error_of_normal_test_sam
     expected = errors(model, normal(data), data.scaling).mean()
     assert table.reconstruction_error["code", 32] == pytest.approx(expected, rel=1e-5)
     assert table.PSNR["code", 32] == pytest.approx(-10 * np.log10(expected), abs=1e-4)
+
+
+def test_networks_may_leave_the_range_of_pixels_as_pca_may(prepared):
+    data = prepared(1)
+    torch.manual_seed(0)
+    model = Dense(data.sample_shape, 2, bounded=False).eval()
+    found = reconstructions(model, normal(data), data.scaling)
+    assert found.min() < 0
+    expected = np.square(found.clip(0, 1) - data.scaling(normal(data))).mean()
+    table = of_network(model, data).set_index(["method", "bits"])
+    assert table.reconstruction_error["code", 32] == pytest.approx(expected, rel=1e-5)
 
 
 def test_bytes_are_units_times_bits_in_whole_bytes(prepared, network):

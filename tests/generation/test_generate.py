@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hourglass.classification.real import RealClassifier
-from hourglass.generation.conditional import class_agreement
+from hourglass.generation.conditional import class_agreement, codes_of_classes
 from hourglass.generation.frechet import frechet_distance
 from hourglass.generation.study import COUNT, Generated, generate
 from hourglass.networks import Dense, Network
@@ -160,3 +160,10 @@ def test_too_few_test_samples_are_refused(refusal):
     x, label = draw(20, 0)
     sentence = refusal(generate, identity(SHAPE), x.reshape(-1, 4), label, x[:3])
     assert "3 test samples" in sentence
+
+
+def test_a_class_of_one_code_is_left_out():
+    x, label = draw(40, 0)
+    label[0] = "rare"
+    found = codes_of_classes(x.reshape(-1, 4), label, 5)
+    assert list(found) == ["left", "right"]

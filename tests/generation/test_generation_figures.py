@@ -38,6 +38,12 @@ def test_every_class_has_its_row_its_name_and_its_share():
     assert words(figure).split("\n")[-4:] == [r"a\$b", "25.0%", "two", "100.0%"]
 
 
+def test_a_class_may_be_called_as_the_row_of_all_of_them():
+    agreement = pd.DataFrame({"class": ["all", "two", "all"], "class_agreement": [0.25, 1, 0.6]})
+    figure = by_class({"all": GREY, "two": GREY}, agreement)
+    assert words(figure).split("\n")[-4:] == ["all", "25.0%", "two", "100.0%"]
+
+
 def test_the_longest_class_name_is_drawn_whole():
     figure = by_class({"a class whose name is long": GREY, "WWWWW": GREY})
     figure.draw_without_rendering()

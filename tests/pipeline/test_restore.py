@@ -245,6 +245,10 @@ def test_its_own_folder_is_replaced_and_no_other(here, digits, refusal):
     (out / "mine.txt").write_text("mine")
     assert "other files" in refusal(restore, *DIGITS, folder, out)
     assert (out / "mine.txt").exists()
+    (out / "mine.txt").unlink()
+    Image.fromarray(digits[0, 0]).save(out / "mine.png")
+    assert "other files" in refusal(restore, *DIGITS, folder, out)
+    assert (out / "mine.png").exists()
     for taken in (folder, here, folder / "more", folder / "new"):
         assert "another folder" in refusal(restore, *DIGITS, folder, taken)
     assert len(list(folder.rglob("*.png"))) == len(digits)

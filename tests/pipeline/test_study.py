@@ -89,8 +89,9 @@ def test_classes_that_a_glance_tells_apart_are_told_apart(studied):
 def test_metrics_and_times_are_recorded_in_the_cells_own_run(studied, told, trained):
     (added,) = told.told("add")
     timing = json.loads((studied / "timing.json").read_text(encoding="utf-8"))
-    assert added["metrics"] == {**metrics_of(studied), **timing}
+    assert added["metrics"] == timing
     (resumed,) = told.told("resume")
+    assert resumed["metrics"] == metrics_of(studied)  # a row that holds others is not taken
     run_id = (trained / "runs" / Path(*CELL) / "run_id").read_text(encoding="utf-8").strip()
     assert resumed["run_id"] == run_id
 
@@ -145,28 +146,51 @@ def test_a_table_that_is_asked_for_has_a_map_and_synthetic_rows(table, recorder,
     assert "synthetic" not in recorded
 
 
-def card(feature_names: list[str], folder: Path, labels: list[str]) -> Prepared:
-    (folder / "train").mkdir()
-    for name in ("x", "label", "anomaly", "id"):
-        np.save(folder / f"train/{name}.npy", np.array(labels))
-    return Prepared(folder, {"feature_names": feature_names})
+def prepared(
+    folder: Path, feature_names: list[str], train: str, test: str = "aaaabbbb", side: int = 8
+) -> Prepared:
+    """Give a data set whose splits have these labels, a letter a sample; anomalies are called x."""
+    for split, labels in {"train": train, "test": test}.items():
+        (folder / split).mkdir()
+        values = np.array([*labels])
+        arrays = {"x": values, "label": values, "id": values, "anomaly": values == "x"}
+        for name, array in arrays.items():
+            np.save(folder / split / f"{name}.npy", array)
+    return Prepared(folder, {"feature_names": feature_names, "sample_shape": [1, side, 9]})
 
 
 @pytest.mark.parametrize(
     ("names", "labels", "asked", "expected"),
     [
-        ([], ["a", "b"], None, True),
-        ([], ["a", "a"], None, False),
-        ([], ["a", "a"], True, True),
-        ([], ["a", "b"], False, False),
-        (["f"], ["a", "b"], None, False),
-        (["f"], ["a", "b"], True, True),
+        ([], "aabb", None, True),
+        ([], "aaaa", None, False),
+        ([], "aaaa", True, True),
+        ([], "aabb", False, False),
+        (["f"], "aabb", None, False),
+        (["f"], "aabb", True, True),
     ],
 )
 def test_labelled_images_are_studied_and_what_is_asked_for(
     tmp_path, names, labels, asked, expected
 ):
-    assert (unstudied(card(names, tmp_path, labels), asked) == "") == expected
+    assert (unstudied(prepared(tmp_path, names, labels), asked) == "") == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "side", "expected"),
+    [
+        ("aabb", "aabbxx", 3, True),
+        ("aab", "aabbxx", 3, False),
+        ("aabb", "aabxxx", 3, False),
+        ("aabb", "aabcxx", 3, False),  # a class that training does not have
+        ("aabb", "aabbxx", 2, False),
+    ],
+)
+@pytest.mark.parametrize("asked", [None, True])
+def test_what_is_too_small_is_not_studied_even_where_it_is_asked_for(
+    tmp_path, train, test, side, expected, asked
+):
+    assert (unstudied(prepared(tmp_path, [], train, test, side), asked) == "") == expected
 
 
 def test_a_study_needs_its_references(table, refusal):

@@ -92,3 +92,10 @@ def test_it_removes_noise(name):
 def test_where_there_is_no_noise_nothing_is_done(name):
     problem = noisy(GREY, 0.0)
     assert np.array_equal(OF[name].restore(problem, **OF[name].chosen(problem)), GREY)
+
+
+def test_an_image_of_which_nothing_is_left_stays_as_it_is():
+    missing = np.zeros(GREY.shape, bool)
+    missing[0] = True
+    problem = Problem("masking", 0.75, GREY, np.where(missing, 0, GREY), missing)
+    assert np.array_equal(classical.biharmonic(problem), problem.seen)

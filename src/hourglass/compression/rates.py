@@ -38,15 +38,17 @@ def of_network(network: Network, prepared: Prepared) -> pd.DataFrame:
     a network can reach.
     `latent_dim` is how many numbers are stored, `bits` of each, `bytes` of a sample;
     `reconstruction_error` is the mean squared one in the scaled units over normal test samples,
-    PSNR the same in dB with a peak of 1. Ranges and directions are those of training codes.
+    of images with pixels clipped to their range, PSNR the same in dB with a peak of 1. Ranges and
+    directions are those of training codes.
     """
     train, test = _samples(prepared)
     known, z = (codes(network, x, prepared.scaling) for x in (train, test))
-    target = prepared.scaling(test)
+    target, images = prepared.scaling(test), is_image(prepared.sample_shape)
 
     def row(method: str, stored: np.ndarray, units: int, bits: int) -> dict[str, Any]:
         cost = {"latent_dim": units, "bits": bits, "bytes": ceil(units * bits / 8)}
-        return {"method": method, **cost, **_lost(batched(network, network.decode, stored), target)}
+        found = _within(batched(network, network.decode, stored), images)
+        return {"method": method, **cost, **_lost(found, target)}
 
     rows = [row("code", stored, z.shape[1], bits) for bits, stored in _coarser(known, z)]
     rows += [row("truncated", each, k, BITS) for k, each in components(known, z, z.shape[1])]
@@ -56,8 +58,7 @@ def of_network(network: Network, prepared: Prepared) -> pd.DataFrame:
 def references(prepared: Prepared) -> pd.DataFrame:
     """Return the same of methods that are no networks, a row a setting.
 
-    `pca`: the leading principal components of the samples, 8 bits each, pixels clipped to their
-    range. Of images also `jpeg`, a
+    `pca`: the leading principal components of the samples, 8 bits each. Of images also `jpeg`, a
     whole file at each `quality`; `jpeg, without headers`, only what differs from file to file; and
     `png`, which loses nothing.
     """
@@ -67,7 +68,7 @@ def references(prepared: Prepared) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for k, found in components(known, flat, COMPONENTS):
         cost = {"latent_dim": k, "bits": BITS, "bytes": ceil(k * BITS / 8)}
-        rows.append({"method": "pca", **cost, **_lost(found.clip(0, 1) if images else found, flat)})
+        rows.append({"method": "pca", **cost, **_lost(_within(found, images), flat)})
     return _table([*rows, *_files(test, scaling)] if images else rows)
 
 
@@ -98,6 +99,11 @@ def _files(test: np.ndarray, scaling: Scaling) -> Iterator[dict[str, Any]]:
         for method, cost in (("jpeg", whole), ("jpeg, without headers", bare)):
             yield {"method": method, "quality": quality, "bytes": cost, **lost}
     yield {"method": "png", "bytes": png(pictures), "reconstruction_error": 0.0, "PSNR": np.inf}
+
+
+def _within(found: np.ndarray, images: bool) -> np.ndarray:
+    """Return what was decoded; of images as a file would hold it, from black to white."""
+    return found.clip(0, 1) if images else found
 
 
 def _lost(found: np.ndarray, target: np.ndarray) -> dict[str, float]:

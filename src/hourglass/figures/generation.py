@@ -50,7 +50,10 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
     `agreement` has the columns class and class_agreement, the share of a class's samples that a
     classifier gives it: it stands below the class. Of many classes the first CLASSES are drawn.
     """
-    share = {} if agreement is None else agreement.set_index("class").class_agreement.to_dict()
+    share = {}
+    if agreement is not None:
+        # The first of two rows of one name: a class may be called as the row of all of them.
+        share = agreement.drop_duplicates("class").set_index("class").class_agreement.to_dict()
     rows = [
         Row(name + (f"\n{share[name]:.1%}" if name in share else ""), samples[name][:COLUMNS])
         for name in [*samples][:CLASSES]

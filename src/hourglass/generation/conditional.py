@@ -14,12 +14,15 @@ def codes_of_classes(
 ) -> dict[str, np.ndarray]:
     """Return `count` codes of each class: (n, latent_dim), (n,) -> (count, latent_dim) each.
 
-    They are drawn from a mixture that is fitted to the class's own codes, FITTED at most. Raises a
-    Refusal for a class of one code.
+    They are drawn from a mixture that is fitted to the class's own codes, FITTED at most. A class
+    of one code, which shows no spread, is left out.
     """
     return {
         str(name): Mixture.fit(some(codes[label == name], FITTED), seed).sample(count, seed + place)
-        for place, name in enumerate(np.unique(label))
+        for place, (name, known) in enumerate(
+            zip(*np.unique(label, return_counts=True), strict=True)
+        )
+        if known > 1
     }
 
 

@@ -58,7 +58,9 @@ def _components(codes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 
 
 def _neighbours(codes: np.ndarray, space: Space) -> np.ndarray:
-    """Return t-SNE's places, (N, 2)."""
+    """Return t-SNE's places, (N, 2): one and the same where all codes are equal."""
+    if not np.ptp(codes, axis=0).any():
+        return np.zeros((len(codes), 2))  # scikit-learn would divide by 0, and then crash
     if codes.shape[1] > REDUCED:
         codes = PCA(min(REDUCED, len(codes)), svd_solver="full").fit_transform(codes)
     perplexity = min(30, (len(codes) - 1) / 3)

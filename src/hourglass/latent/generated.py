@@ -34,6 +34,5 @@ def generated(space: Space, classifier: RealClassifier | None) -> Findings:
         figures["generated_classes"] = drawn.by_class(found.by_class, found.agreement)
     if found.agreement is not None:
         tables["class_agreement"] = found.agreement
-        overall = found.agreement.set_index("class").class_agreement["all"]
-        metrics["class_agreement"] = float(overall)
+        metrics["class_agreement"] = float(found.agreement.class_agreement.iloc[-1])
     return Findings(metrics, tables, figures)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hourglass.classification.real import RealClassifier
+from hourglass.compression.rates import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class References:
         restoration, classifier = folder / "restoration.csv", folder / "classifier"
         return cls(
             found["of_input"],
-            pd.read_csv(folder / "rates.csv"),
+            pd.read_csv(folder / "rates.csv", dtype=COLUMNS),
             pd.read_csv(restoration) if restoration.exists() else None,
             RealClassifier.load(classifier) if classifier.exists() else None,
         )

@@ -23,7 +23,7 @@ def restoration_of(space: Space, classical: pd.DataFrame) -> Findings:
     """Have corrupted test images restored, whatever the network was trained to undo.
 
     The table has PSNR and SSIM of the network and of `classical` methods for each task and level;
-    metrics are the network's at one level of each.
+    metrics are the network's at one level of each, but for the PSNR of a perfect copy.
     """
     table = network_table(space.network, space.prepared, space.seed)
     shown = table[table.level == table.task.map(LEVELS)]
@@ -32,6 +32,7 @@ def restoration_of(space: Space, classical: pd.DataFrame) -> Findings:
         f"{quality}_{name}": float(value)
         for quality in ("PSNR", "SSIM")
         for name, value in zip(names, shown[quality], strict=True)
+        if pd.notna(value)
     }
     whole = pd.concat([classical, table], ignore_index=True)
     noise = whole[whole.task == "gaussian"]

@@ -49,6 +49,9 @@ CODES = (
     Column("frechet_distance", "score"),
     Column("class_agreement"),
     Column("PSNR_noise_0.5", "score"),
+    Column("AUROC_of_boosting_trained_on_synthetic_rows"),
+    Column("AUROC_of_boosting_trained_on_real_rows"),
+    Column("copied_rows", "whole", "ascending"),
     Column("latent_dim", "whole", "ascending", "code size"),
 )
 

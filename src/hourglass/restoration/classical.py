@@ -87,10 +87,15 @@ def bicubic(problem: Problem) -> np.ndarray:
 
 
 def biharmonic(problem: Problem) -> np.ndarray:
-    """Return images whose missing pixels solve the biharmonic equation (Damelin and Hoang 2018)."""
+    """Return images whose missing pixels solve the biharmonic equation (Damelin and Hoang 2018).
+
+    Where no pixel is left there is nothing to go by, and nothing is done.
+    """
     height, width = problem.seen.shape[2:]
     channels = (each.reshape(-1, height, width) for each in (problem.seen, problem.missing))
-    filled = [inpaint_biharmonic(x, mask) for x, mask in zip(*channels, strict=True)]
+    filled = [
+        x if mask.all() else inpaint_biharmonic(x, mask) for x, mask in zip(*channels, strict=True)
+    ]
     return np.stack(filled).reshape(problem.seen.shape)
 
 

@@ -9,6 +9,8 @@ from hourglass.files import whole_folder, write_json
 from hourglass.settings import params
 from hourglass.workspace import prepared_folder, references_folder
 
+LEAST = 4  # samples that a map, a mixture of codes, or a comparison of test samples takes
+
 
 def references(data: str) -> Path:
     """Measure what every study of a data set needs, and no network of its cells.
@@ -35,10 +37,29 @@ def references(data: str) -> Path:
 
 def unstudied(prepared: Prepared, asked: bool | None) -> str:
     """Return why a data set is not studied, in a sentence; nothing where it is."""
-    if asked is not None:
-        return "" if asked else "params.yaml says so."
+    if asked is False:
+        return "params.yaml says so."
+    if reason := _too_small(prepared):
+        return reason
+    if asked:
+        return ""
     if prepared.card["feature_names"]:
         return "It is a table; `study` in params.yaml can ask for it."
     if len(np.unique(prepared.split("train").label)) < 2:
         return "Its normal images are of one class; `study` in params.yaml can ask for it."
+    return ""
+
+
+def _too_small(prepared: Prepared) -> str:
+    """Return why a data set cannot be studied, in a sentence; nothing where it can."""
+    train, test = prepared.split("train"), prepared.split("test")
+    known = np.isin(test.label[~test.anomaly], train.label)
+    if min(len(train.label), known.sum()) < LEAST:
+        return f"A study takes {LEAST} training and {LEAST} normal test samples of their classes."
+    if prepared.card["feature_names"]:
+        return ""
+    from hourglass.restoration.tasks import SMALLEST
+
+    if min(prepared.sample_shape[1:]) < SMALLEST:
+        return f"A study takes images of {SMALLEST} pixels a side at least."
     return ""

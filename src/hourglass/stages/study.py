@@ -42,8 +42,8 @@ def study(data: str, model: str) -> Path:
         with whole_folder(cell / "study") as folder:
             found = _measure(cell, prepared, folder)
             recorder.ask("row")  # where the store does not answer, nothing is kept
-        recorder.resume(cell, prepared.card, {}, {})
-        recorder.tell("add", metrics={**found.metrics, **found.timing})
+        recorder.resume(cell, prepared.card, {}, dict(found.metrics))
+        recorder.tell("add", metrics=dict(found.timing))
         recorder.tell("files", paths=_recorded(cell), folder="study")
         recorder.ask("row")
     return cell / "study/metrics.json"
