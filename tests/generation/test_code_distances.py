@@ -48,6 +48,13 @@ def test_codes_that_are_all_alike_have_distances():
     np.testing.assert_allclose(code_distances({"z": alike + 1}, alike)["z"], np.sqrt(3))
 
 
+def test_codes_that_are_nearly_alike_have_distances_in_their_own_spread():
+    plain = code_distances({"z": REFERENCE[:9] + 1}, REFERENCE)["z"]
+    small = np.float32(1e-25)
+    found = code_distances({"z": (REFERENCE[:9] + 1) * small}, REFERENCE * small)["z"]
+    np.testing.assert_allclose(found, plain, rtol=1e-3)
+
+
 def test_the_summary_has_quantiles_and_the_share_beyond_the_real_ones():
     real = np.linspace(0, 1, 101)
     table = summary({"real": real, "near": real / 2, "far": real + 2, "half": 2 * real - 0.01})

@@ -29,7 +29,7 @@ def code_distances(codes: dict[str, np.ndarray], reference: np.ndarray) -> dict[
     """
     variance = reference.var(0, dtype=np.float64)
     kept = variance >= IDLE * variance.max()
-    scale = np.sqrt(variance[kept], dtype=np.float32) if variance.any() else np.float32(1)
+    scale = np.sqrt(variance[kept]).astype(np.float32) if variance.any() else np.float32(1)
     standard = reference[:, kept] / scale
     return {name: nearest(each[:, kept] / scale, standard) for name, each in codes.items()}
 
