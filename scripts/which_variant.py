@@ -82,7 +82,8 @@ def measured() -> pd.DataFrame:
     codes_own = (codes.model == "pca") & (codes.latent_dim == codes.data.map(size))
     board, codes = board[~board.baseline | own], codes[~codes.baseline.astype(bool) | codes_own]
     keys = ["data", "model"]
-    found = board.set_index(keys).join(codes.set_index(keys), rsuffix="_of_code")
+    both = board.columns.intersection(codes.columns).difference(keys)
+    found = board.set_index(keys).join(codes.drop(columns=both).set_index(keys))
     return found.reindex(columns=["latent_dim", *(each.column for each in MEASURES)])
 
 
