@@ -83,11 +83,6 @@ def classes(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
     return np.array(classifier.class_names)[batched(classifier, classifier.classes, x)]
 
 
-def probabilities(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
-    """Return the probability of each class, of scaled images: (N, C, H, W) -> (N, classes)."""
-    return batched(classifier, lambda part: classifier(part).softmax(1), x)
-
-
 def train_classifier(prepared: Prepared, seed: int) -> tuple[RealClassifier, float]:
     """Return a classifier of a data set's normal images, and its accuracy on those of test.
 

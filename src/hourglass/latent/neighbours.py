@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from scipy.stats import mode
 from sklearn.neighbors import NearestNeighbors
 
 from hourglass.classification.labelled import Labelled
@@ -24,16 +25,11 @@ def neighbour_quality(train: Labelled, test: Labelled) -> dict[str, float]:
     count = min(TOP, len(train))
     found = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train.x)
     labels = train.y[found.kneighbors(test.x, return_distance=False)]
+    votes = mode(labels[:, :NEIGHBOURS], axis=1).mode  # the first class of equals
     return {
-        "kNN_accuracy": float(np.mean(_votes(labels[:, :NEIGHBOURS]) == test.y)),
+        "kNN_accuracy": float(np.mean(votes == test.y)),
         "search_precision_at_10": float(np.mean(labels == test.y[:, None])),
     }
-
-
-def _votes(labels: np.ndarray) -> np.ndarray:
-    """Return the class that most neighbours have, the first of several: (N, k) -> (N,)."""
-    counts = np.stack([(labels == each).sum(1) for each in range(labels.max() + 1)], axis=1)
-    return np.asarray(counts.argmax(1))
 
 
 def milliseconds(train: np.ndarray, test: np.ndarray) -> dict[str, float]:

@@ -47,7 +47,7 @@ def study(cell: Cell) -> list[Picture]:
         ),
         "rates": (
             "Reconstruction error over the bytes of a sample",
-            "Curves of the code, of PCA and of JPEG.",
+            "Curves of the code and of PCA, and for images of JPEG.",
         ),
     }
     return [
