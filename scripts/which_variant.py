@@ -39,7 +39,7 @@ MEASURES = [
     Measure("linear_accuracy", "features: a linear classifier (accuracy)"),
     Measure("search_precision_at_10", "search (precision at 10)"),
     Measure("PSNR_noise_0.5", "removing noise of factor 0.5 (PSNR, dB)"),
-    Measure("frechet_distance", "generation (Frechet distance)", less=True),
+    Measure("frechet_distance", "generation (Fréchet distance)", less=True),
     Measure("class_agreement", "generation by class (class agreement)"),
     Measure("interpolation_between_classes", "interpolation (halfway between classes)"),
     Measure("neighbourhood_radius", "moving about in the code (neighbourhood radius)"),
@@ -124,8 +124,8 @@ def _against(table: pd.DataFrame, first: str, second: str) -> str:
         for data, values in table[measure.column].groupby(level="data"):
             pair = values.droplevel("data").reindex([first, second]).dropna()
             if len(pair) == 2:
-                best = measure.best(pair)
-                wins[best] += 1
+                best = measure.best(pair) if pair.nunique() == 2 else "neither"
+                wins[best] = wins.get(best, 0) + 1
                 row[str(data)] = " / ".join(
                     f"**{value:.4g}**" if name == best else f"{value:.4g}"
                     for name, value in pair.items()

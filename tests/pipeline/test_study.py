@@ -193,6 +193,11 @@ def test_what_is_too_small_is_not_studied_even_where_it_is_asked_for(
     assert (unstudied(prepared(tmp_path, [], train, test, side), asked) == "") == expected
 
 
+def test_a_name_under_study_that_is_no_data_set_is_refused(table, refusal, stage_folder):
+    set_yaml(stage_folder / "params.yaml", "study", value={"breast_cancr": True})
+    assert "breast_cancer" in refusal(references, table)
+
+
 def test_a_study_needs_its_references(table, refusal):
     assert "`hourglass references breast_cancer`" in refusal(study, table, "linear")
 

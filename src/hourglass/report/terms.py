@@ -75,9 +75,9 @@ TERMS = {
         "stand for is of another class.",
     ),
     "frechet_distance": Term(
-        "Frechet distance",
-        "Between made-up and real images, in the features of a classifier, by the best sampler of "
-        "codes. Zero is perfect; compare within one data set.",
+        "Fréchet distance",
+        "Between made-up and real test images, in the features of a classifier (of images of one "
+        "class in their pixels), by the best sampler of codes. Compare within one data set.",
     ),
     "class_agreement": Term(
         "class agreement",

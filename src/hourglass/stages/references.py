@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hourglass.configuration import refuse_unknown
 from hourglass.data.packed import Prepared
 from hourglass.files import whole_folder, write_json
 from hourglass.settings import params
-from hourglass.workspace import prepared_folder, references_folder
+from hourglass.workspace import CONFIGS, prepared_folder, references_folder
 
 LEAST = 4  # samples that a map, a mixture of codes, or a comparison of test samples takes
 
@@ -24,6 +25,8 @@ def references(data: str) -> Path:
 
     """
     prepared, own = Prepared.open(prepared_folder(data)), params()
+    known = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
+    refuse_unknown(own.study, known, "params.yaml, study")
     reason = unstudied(prepared, own.study.get(data))
     with whole_folder(references_folder(data)) as folder:
         if reason:
