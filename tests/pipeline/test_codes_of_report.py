@@ -35,7 +35,7 @@ def found(tmp_path) -> pd.DataFrame:
     ):
         write(tmp_path, model, size, metrics)
     with working_in(tmp_path):
-        return codes("d", ["a", "b", "c", "not_studied", "not_there"])
+        return codes(["d"], ["a", "b", "c", "not_studied", "not_there"])
 
 
 def test_studied_cells_stand_with_the_best_first_and_references_once_below(found):
@@ -47,7 +47,7 @@ def test_studied_cells_stand_with_the_best_first_and_references_once_below(found
 def test_a_data_set_without_studies_has_no_rows(tmp_path):
     write(tmp_path, "a", 8, {})
     with working_in(tmp_path):
-        assert len(codes("d", ["a"])) == 0
+        assert len(codes(["d"], ["a"])) == 0
 
 
 def test_the_page_shows_what_the_codes_of_tables_are_good_for():

@@ -12,12 +12,20 @@ if TYPE_CHECKING:
 REFERENCES = ("pca", "input")  # rows of features.csv that are no network's
 
 
-def codes(data: str, models: list[str]) -> "pd.DataFrame":
+def codes(data: list[str], models: list[str]) -> "pd.DataFrame":
     """Return a row a studied cell, the best neighbours first, and rows of what they compare with.
 
-    Columns: data, model, baseline, latent_dim, and the metrics of the studies. Cells without a
-    study, or with an empty one, are left out.
+    Data set by data set. Columns: data, model, baseline, latent_dim, and the metrics of the
+    studies. Cells without a study, or with an empty one, are left out.
     """
+    import pandas as pd
+
+    found = [table for name in data if len(table := _of_one(name, models))]
+    return pd.concat(found or [pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])])
+
+
+def _of_one(data: str, models: list[str]) -> "pd.DataFrame":
+    """Return the rows of one data set."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []

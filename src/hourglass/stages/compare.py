@@ -70,7 +70,7 @@ def compare() -> Path:
     _need(config)
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
-            _write(folder, _table(config), _codes(config), config.data)
+            _write(folder, _table(config), config)
             recorder.ask("row")  # where the store does not answer, nothing is kept
         files = [str(PAGE), str(LEADERBOARD), str(CODES)]
         recorder.tell("report", data=config.data, models=config.models, paths=files)
@@ -88,25 +88,16 @@ def _need(config: Params) -> None:
         need_baselines(data)
 
 
-def _write(folder: Path, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> None:
+def _write(folder: Path, table: "pd.DataFrame", config: Params) -> None:
+    from hourglass.report.codes import codes
     from hourglass.report.page import render
 
+    found = codes(config.data, config.models)
     table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
-    codes.to_csv(folder / CODES.name, index=False, lineterminator="\n")
+    found.to_csv(folder / CODES.name, index=False, lineterminator="\n")
     page = folder / LEADERBOARD.with_suffix(".md").name
     write_text(page, f"{INTRODUCTION}{markdown(table)}\n")
-    write_text(folder / PAGE.name, render(table, codes, data))
-
-
-def _codes(config: Params) -> "pd.DataFrame":
-    """Return what the codes of all studied cells are good for; the columns alone where none is."""
-    import pandas as pd
-
-    from hourglass.report.codes import codes
-
-    columns = pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])
-    found = [codes(data, config.models) for data in config.data]
-    return pd.concat([each for each in found if len(each)] or [columns])
+    write_text(folder / PAGE.name, render(table, found, config.data))
 
 
 def _table(config: Params) -> "pd.DataFrame":
