@@ -15,7 +15,7 @@ from hourglass.restoration.tables import classical_table
 def measure(prepared: Prepared, seed: int, folder: Path) -> None:
     """Measure everything and write it to an empty folder, for `References` to load."""
     images, labelled = not prepared.card["feature_names"], len(names(prepared)) > 1
-    found: dict[str, object] = {"studied": True, "of_input": {}}
+    found: dict[str, object] = {"of_input": {}}
     references(prepared).to_csv(folder / "rates.csv", index=False)
     if labelled:
         found["of_input"] = quality(flat(None, prepared.scaling, read(prepared, seed)))

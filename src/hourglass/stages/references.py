@@ -30,7 +30,7 @@ def references(data: str) -> Path:
     reason = unstudied(prepared, own.study.get(data))
     with whole_folder(references_folder(data)) as folder:
         if reason:
-            write_json(folder / "references.json", {"studied": False, "because": reason})
+            write_json(folder / "references.json", {"because": reason})
         else:
             from hourglass.latent.measuring import measure
 

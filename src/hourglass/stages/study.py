@@ -8,13 +8,14 @@ import yaml
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.files import whole_folder, write_json
+from hourglass.files import whole_folder, write_json, write_text
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell, references_folder
 
 if TYPE_CHECKING:
     from hourglass.latent.findings import Findings
 
+FOLDERS = ("tables", "figures")
 PRIVATE = ("synthetic",)  # tables that do not go to MLflow: made-up rows tell of real ones
 
 
@@ -23,8 +24,8 @@ def study(data: str, model: str) -> Path:
 
     As features, in compression and search, in denoising and other restoration, and in generation; a
     map of them, what lies between and around them. Writes to runs/<data>/<model>/study/:
-    metrics.json, timing.json, tables/ and figures/. A data set that is not studied (`study` in
-    params.yaml) gets empty ones.
+    metrics.json, timing.json, tables/ and figures/. Of a data set that is not studied (`study` in
+    params.yaml) they hold nothing but the reason.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -34,9 +35,11 @@ def study(data: str, model: str) -> Path:
     cell = Cell(data, model)
     cell.need_training()
     prepared = Prepared.open(cell.prepared)
-    if not _studied(data):
+    if reason := _unstudied(data):
         with whole_folder(cell / "study") as folder:
             _write({}, {}, folder)
+            for name in FOLDERS:  # of an empty one DVC would warn
+                write_text(folder / name / "not_studied.txt", f"{reason}\n")
         return cell / "study/metrics.json"
     with Recorder() as recorder:
         with whole_folder(cell / "study") as folder:
@@ -49,12 +52,13 @@ def study(data: str, model: str) -> Path:
     return cell / "study/metrics.json"
 
 
-def _studied(data: str) -> bool:
+def _unstudied(data: str) -> str:
+    """Return why a data set is not studied, as `references` left it; nothing where it is."""
     path = references_folder(data) / "references.json"
     if not path.exists():
         command = f"hourglass references {data}"
         raise Refusal(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
-    return bool(json.loads(path.read_text(encoding="utf-8"))["studied"])
+    return str(json.loads(path.read_text(encoding="utf-8")).get("because", ""))
 
 
 def _measure(cell: Cell, prepared: Prepared, folder: Path) -> "Findings":
@@ -88,12 +92,12 @@ def _measure(cell: Cell, prepared: Prepared, folder: Path) -> "Findings":
 def _write(metrics: dict[str, float], timing: dict[str, float], folder: Path) -> None:
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "timing.json", timing)
-    for name in ("tables", "figures"):
+    for name in FOLDERS:
         (folder / name).mkdir()
 
 
 def _recorded(cell: Cell) -> list[str]:
     """Return the files that go to MLflow."""
-    files = [*(cell / "study/tables").iterdir(), *(cell / "study/figures").iterdir()]
+    files = [file for name in FOLDERS for file in (cell / "study" / name).iterdir()]
     kept = sorted(file for file in files if file.stem not in PRIVATE)
     return [str(file) for file in [*kept, cell / "study/metrics.json", cell / "study/timing.json"]]
