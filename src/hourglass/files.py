@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON; NaN is refused with a ValueError, as JSON knows none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def code_digest(paths: Iterable[Path]) -> str:
+    """Return a digest of Python files and of those in folders, the same on every system."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from hourglass.stages.cells import PACKAGE, STUDY
+
 from .test_mlflow import Row, rows
 from .workspaces import ROOT, Project, living_in, wait_for_end
 
@@ -150,6 +152,8 @@ def test_a_stage_runs_the_verb_of_its_name(stages, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_code_that_it_executes(stages, stage):
     listed = [ROOT / dep for dep in definition(stages, stage)["deps"] if "$" not in dep]
+    if "runs/.cells/study.json" in definition(stages, stage)["deps"]:
+        listed += [PACKAGE / each for each in STUDY]
     needed = executed(stage)
     missing = []
     for module in sorted(needed):
@@ -158,6 +162,11 @@ def test_a_stage_depends_on_all_code_that_it_executes(stages, stage):
         if not any(path.is_relative_to(each) for each in listed):
             missing.append(str(path.relative_to(ROOT)))
     assert missing == []
+
+
+def test_the_digest_of_the_code_of_studies_is_made_anew_where_that_changes(stages):
+    listed = {ROOT / dep for dep in definition(stages, "cells")["deps"]}
+    assert {PACKAGE / each for each in STUDY} <= listed
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from hourglass.configuration import Yaml, build, mapping, read
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
+from hourglass.files import code_digest
 from hourglass.settings import cell_config, data_config, model_config, params
 from hourglass.tuning.objectives import Objective
 from hourglass.workspace import CONFIGS, Cell, checked
@@ -129,16 +129,10 @@ def _searched(space: Yaml) -> set[str]:
 
 
 def _code(class_path: str) -> str:
-    """Return a digest of the code that a trial runs, the same under every operating system."""
+    """Return a digest of the code that a trial runs."""
     try:
         module = find_spec(class_path.rpartition(".")[0])
     except (ImportError, ValueError):
         raise Refusal(f"class_path {class_path!r} cannot be imported.") from None
-    files: list[Any] = [Path(module.origin)] if module and module.origin else []
-    for each in CODE:
-        path = PACKAGE / each
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
-    return digest.hexdigest()
+    own = [Path(module.origin)] if module and module.origin else []
+    return code_digest([*own, *(PACKAGE / each for each in CODE)])
