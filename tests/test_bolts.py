@@ -110,6 +110,7 @@ print(before, used())
 """
 
 
+@pytest.mark.slow
 def test_bolts_is_imported_once_it_is_used_and_none_of_its_warnings_reaches_the_user():
     command = [sys.executable, "-W", "always", "-c", USE]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -80,6 +80,7 @@ def test_an_interval_is_the_same_twice():
     assert metrics.detection(*draw(1)) == metrics.detection(*draw(1))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_auroc_as_often_as_they_say():
     true = norm.cdf(1 / np.sqrt(2))  # of two normal distributions a standard deviation apart
     ends = [metrics.detection(*draw(seed, 400)) for seed in range(200)]

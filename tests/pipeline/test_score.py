@@ -356,6 +356,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_the_command_needs_neither_lightning_nor_mlflow(cells, here, rows):
     file = written(rows, here / "new.csv")
     script = WITHOUT.replace('"src"', json.dumps(str(ROOT / "src")))

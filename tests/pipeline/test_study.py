@@ -102,6 +102,7 @@ def test_tables_and_pictures_are_recorded_together(studied, told):
     assert {Path(path).stem for path in files["paths"]} >= TABLES | FIGURES
 
 
+@pytest.mark.slow
 def test_studying_twice_gives_the_same_bytes(trained, studied, tmp_path):
     again = Path(shutil.copytree(trained, tmp_path / "workspace"))
     with working_in(again, FakeRecorder()):

@@ -260,6 +260,7 @@ def test_a_training_that_diverges_is_refused(short, refusal):
 # The command, and real data.
 
 
+@pytest.mark.slow
 def test_the_command_ranks_and_is_quiet_beside_its_table(project):
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=1)
     project.hourglass("prepare", "digits")

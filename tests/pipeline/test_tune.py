@@ -227,7 +227,7 @@ def test_pruned_trials_count_and_never_win(folder, monkeypatch):
     assert [epoch for epoch, _ in known["curves"]["tuning_AUROC"]] == [2]
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.slow)])
 def test_pruners_stop_what_falls_behind(folder, pruner):
     set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=10)
     study = run(trials=10, pruner=pruner)
