@@ -4,7 +4,7 @@ import itertools
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,8 @@ DRAWN = [
     cell for cell in CELLS if cell.split("/")[1] in ("denoising", "convolutional", "variational")
 ]
 DRAWN_TWICE = ["digits/denoising", "breast_cancer/convolutional"]
+# What runs a second time: every variant on images, one on a table.
+AGAIN = [cell for cell in CELLS if cell.startswith("digits/") or cell in DRAWN_TWICE]
 
 
 def run_cell(data: str, model: str) -> None:
@@ -72,14 +74,14 @@ def small_figures() -> Iterator[None]:
         yield
 
 
-def run_grid(folder: Path, drawn: list[str]) -> None:
+def run_grid(folder: Path, cells: list[str], drawn: list[str], compared: Sequence[str]) -> None:
     with working_in(set_up(folder, EPOCHS), FakeRecorder()):
-        set_yaml(folder / "params.yaml", "data", value=list(BUNDLED))
+        set_yaml(folder / "params.yaml", "data", value=list(compared))
         set_yaml(folder / "params.yaml", "models", value=VARIANTS)
         for data in BUNDLED:
             prepare(data)
             baselines(data)
-        for cell in CELLS:
+        for cell in cells:
             with nullcontext() if cell in drawn else small_figures():
                 run_cell(*cell.split("/"))
         compare()
@@ -89,15 +91,15 @@ def run_grid(folder: Path, drawn: list[str]) -> None:
 def grid(tmp_path_factory) -> Path:
     """Give a working folder in which the whole grid went through all stages."""
     folder = tmp_path_factory.mktemp("grid") / "workspace"
-    run_grid(folder, DRAWN)
+    run_grid(folder, CELLS, DRAWN, BUNDLED)
     return folder
 
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory) -> Path:
-    """Give another, in which it did so as well."""
+    """Give another, in which a good half of it did so as well."""
     folder = tmp_path_factory.mktemp("again") / "workspace"
-    run_grid(folder, DRAWN_TWICE)
+    run_grid(folder, AGAIN, DRAWN_TWICE, ["digits"])
     return folder
 
 
@@ -385,7 +387,7 @@ def test_speed_is_told_apart_from_the_metrics(folder, metrics):
     assert not {"seconds", "samples_per_second"} & metrics.keys()
 
 
-@every_cell
+@pytest.mark.parametrize("cell", AGAIN)
 @pytest.mark.parametrize(
     "name",
     [
@@ -418,8 +420,16 @@ def test_running_twice_draws_the_same_figures(grid, again, cell):
 
 
 def test_running_twice_gives_the_same_leaderboard(grid, again):
-    for name in ("leaderboard.csv", "leaderboard.md"):
-        assert (grid / "reports" / name).read_bytes() == (again / "reports" / name).read_bytes()
+    one, two = (
+        [
+            line
+            for line in (folder / "reports/leaderboard.csv").read_text().splitlines()
+            if line.startswith("digits,")
+        ]
+        for folder in (grid, again)
+    )
+    assert len(two) > len(VARIANTS)
+    assert one == two
 
 
 @pytest.fixture
