@@ -282,4 +282,4 @@ def test_the_command_needs_neither_lightning_nor_mlflow(cells, here, digits):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"{len(digits)} images" in done.stdout
-    assert len(list((here / "out").glob("*.png"))) == len(digits) + 1
+    assert len(list((here / "out").glob("*.png"))) == len(digits)
