@@ -1,7 +1,4 @@
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from hourglass.detection.scoring import reconstructions
 from hourglass.restoration.pairs import MOST
 from hourglass.restore import restore
 
-from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, set_yaml, working_in
+from .workspaces import FakeRecorder, calibrated, lean, set_up, set_yaml, working_in
 
 DIGITS, COLOURS = ("digits", "convolutional"), ("photographs", "colours")
 
@@ -258,28 +255,9 @@ def test_resize_and_tile_exclude_each_other(here, refusal):
     assert "tile" in refusal(restore, *DIGITS, here, here / "out", resize=True, tile=True)
 
 
-WITHOUT = """
-import builtins, sys
-real = builtins.__import__
-def guarded(name, *args, **kwargs):
-    if name.split(".")[0] in ("pytorch_lightning", "lightning_fabric", "mlflow", "dvc", "optuna"):
-        raise ImportError(name)
-    return real(name, *args, **kwargs)
-builtins.__import__ = guarded
-sys.path.insert(0, "src")
-sys.argv = ["hourglass", "restore", "digits", "convolutional", sys.argv[1], "--out", sys.argv[2]]
-from hourglass.__main__ import main
-main()
-"""
-
-
 @pytest.mark.slow
 def test_the_command_needs_neither_lightning_nor_mlflow(cells, here, digits):
-    script = WITHOUT.replace('"src"', json.dumps(str(ROOT / "src")))
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(as_npz(digits, here)), str(here / "out")],
-        cwd=cells, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert f"{len(digits)} images" in done.stdout
+    file = as_npz(digits, here)
+    output = lean(cells, "restore", *DIGITS, str(file), "--out", str(here / "out"))
+    assert f"{len(digits)} images" in output
     assert len(list((here / "out").glob("*.png"))) == len(digits)

@@ -1,7 +1,4 @@
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from hourglass.score import score
 from hourglass.stages.evaluate import evaluate
 from hourglass.workspace import CALIBRATED
 
-from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, working_in
+from .workspaces import FakeRecorder, calibrated, lean, set_up, working_in
 
 TABLE, PICTURES = ("breast_cancer", "denoising"), ("digits", "convolutional")
 NAMED = [
@@ -341,29 +338,9 @@ def test_images_of_another_size_are_refused_or_resized(here, images, refusal):
     assert len(found) == 40
 
 
-WITHOUT = """
-import builtins, sys
-real = builtins.__import__
-def guarded(name, *args, **kwargs):
-    if name.split(".")[0] in ("pytorch_lightning", "lightning_fabric", "mlflow", "dvc", "optuna"):
-        raise ImportError(name)
-    return real(name, *args, **kwargs)
-builtins.__import__ = guarded
-sys.path.insert(0, "src")
-sys.argv = ["hourglass", "score", "breast_cancer", "denoising", sys.argv[1], "--out", sys.argv[2]]
-from hourglass.__main__ import main
-main()
-"""
-
-
 @pytest.mark.slow
 def test_the_command_needs_neither_lightning_nor_mlflow(cells, here, rows):
     file = written(rows, here / "new.csv")
-    script = WITHOUT.replace('"src"', json.dumps(str(ROOT / "src")))
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(file), str(here / "out.csv")],
-        cwd=cells, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    output = lean(cells, "score", *TABLE, str(file), "--out", str(here / "out.csv"))
     assert len(read(here / "out.csv")) == len(rows)
-    assert f"{len(rows)} samples" in done.stdout
+    assert f"{len(rows)} samples" in output

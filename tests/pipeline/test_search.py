@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +18,14 @@ from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
 from hourglass.weights import load
 
-from .test_score import WITHOUT
-from .workspaces import ROOT, FakeRecorder, calibrated, environment, set_up, set_yaml, working_in
+from .workspaces import (
+    FakeRecorder,
+    calibrated,
+    lean,
+    set_up,
+    set_yaml,
+    working_in,
+)
 
 TABLE, PICTURES = ("breast_cancer", "linear"), ("digits", "undercomplete")
 COLUMNS = ["query", "rank", "id", "split", "label", "anomaly", "distance"]
@@ -248,12 +252,5 @@ def test_a_cell_that_was_not_calibrated_is_refused(copied, refusal):
 
 @pytest.mark.slow  # it imports torch once more
 def test_the_command_needs_neither_lightning_nor_mlflow(cells, here):
-    words = '["hourglass", "search", "breast_cancer", "linear", sys.argv[1], "--out", sys.argv[2]]'
-    lines = WITHOUT.replace('"src"', json.dumps(str(ROOT / "src"))).splitlines()
-    lines = [f"sys.argv = {words}" if each.startswith("sys.argv") else each for each in lines]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines), "breast_cancer/0", str(here / "out.csv")],
-        cwd=cells, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    lean(cells, "search", *TABLE, "breast_cancer/0", "--out", str(here / "out.csv"))
     assert len(read(here / "out.csv")) == 10
