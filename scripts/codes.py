@@ -8,12 +8,12 @@ its own, and goes on where it was stopped.
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from workspace import ROOT, enter
 
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
@@ -21,7 +21,6 @@ from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.workspace import Cell, prepared_folder, references_folder
 
-ROOT = Path(__file__).parents[1]
 SIZES = (8, 16, 32)
 SETTINGS = {
     "hidden": [512, 256],
@@ -65,11 +64,7 @@ def main() -> None:
 
 
 def _workspace() -> None:
-    folder = ROOT / "build/codes"
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
-    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    enter(ROOT / "build/codes")
     data = yaml.safe_load((ROOT / "configs/data/mnist.yaml").read_text(encoding="utf-8"))
     data["training"] |= {"max_epochs": EPOCHS, "patience": EPOCHS}
     Path("configs/data/mnist.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")

@@ -8,7 +8,6 @@ Works in build/compression, a workspace of its own, and goes on where it was sto
 
 import argparse
 import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from workspace import ROOT, enter
 
 from hourglass.compression.quantising import BITS
 from hourglass.compression.rates import TEST, of_network, references
@@ -28,7 +28,6 @@ from hourglass.stages.train import train
 from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 
-ROOT = Path(__file__).parents[1]
 # Each is trained at every size: the variant of configs/model, and what it has of its own.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "undercomplete": ("undercomplete", {}),
@@ -56,10 +55,7 @@ def main() -> None:
 
 def _workspace(folder: Path, data: list[str], sizes: list[int], epochs: int) -> None:
     """Set up a working folder where a model's name ends in the size of its code."""
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
-    shutil.copy(ROOT / "params.yaml", ".")
+    enter(folder)
     for name in data:
         path = Path("configs/data", f"{name}.yaml")
         config = yaml.safe_load(path.read_text(encoding="utf-8"))

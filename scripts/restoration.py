@@ -6,8 +6,6 @@ A cell a task is trained in build/restoration, a workspace of its own: a quarter
 core. It goes on where it was stopped; delete that folder to train again.
 """
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from tqdm import tqdm
+from workspace import ROOT, enter
 
 from hourglass import figures
 from hourglass.data.packed import Prepared
@@ -26,7 +25,6 @@ from hourglass.stages.train import train
 from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 
-ROOT = Path(__file__).parents[1]
 RESULTS, WORKSPACE = ROOT / "build" / "results", ROOT / "build" / "restoration"
 SEED, SHOWN, LEVEL = 0, 8, 0.5
 KIND = "hourglass.models.convolutional_denoising.ConvolutionalDenoising"
@@ -71,10 +69,7 @@ def main() -> None:
 
 
 def _workspace() -> None:
-    WORKSPACE.mkdir(parents=True, exist_ok=True)
-    os.chdir(WORKSPACE)
-    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
-    shutil.copy(ROOT / "params.yaml", ".")
+    enter(WORKSPACE)
     for task in TASKS:
         own = {"noise_factor": 0.0} | (WIDE if task.name == "block" else {}) | _setting(task)
         variant = {"class_path": KIND, "init_args": NETWORK | own}

@@ -8,12 +8,12 @@ Works in build/results, a workspace of its own, and goes on where it was stopped
 import argparse
 import json
 import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from workspace import ROOT, enter
 
 from hourglass.baselines import pca
 from hourglass.configuration import import_class, resolve
@@ -36,7 +36,6 @@ from hourglass.workspace import (
     references_folder,
 )
 
-ROOT = Path(__file__).parents[1]
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
 LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # beside PCA, on MNIST
@@ -95,10 +94,7 @@ def _trained(cell: Cell) -> bool:
 def _workspace(data: list[str]) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params |= {"data": data, "models": MODELS, "study": {"credit_card": True}}
-    folder = ROOT / "build" / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
+    enter(ROOT / "build" / "results")
     for name, size in LINEAR.items():
         variant = {
             "class_path": "hourglass.models.linear.Linear",
