@@ -12,6 +12,11 @@ if not __package__:  # `python src/hourglass`, as dvc.yaml runs it: the code bes
     sys.path[0] = str(Path(__file__).parents[1])
     __spec__ = None  # else Lightning starts the other ranks as `python -m __main__`
 
+from hourglass.warm.client import hand_over
+
+if __name__ == "__main__" and "warm" not in globals():  # as it is in a fork that runs this command
+    hand_over({"path": sys.argv[0]})
+
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
@@ -52,17 +57,28 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 def main() -> None:
     """Run one verb; bad input ends in one sentence and status 1."""
+    if not set(sys.argv[1:2]) & VERBS.keys():
+        _overview().parse_args()
+    function = VERBS[sys.argv[1]]
+    verb = ArgumentParser(
+        prog=f"hourglass {sys.argv[1]}",
+        description=(function.__doc__ or "").split("\n\n    Args:")[0],
+    )
+    _add_arguments(verb, function)
+    arguments = verb.parse_args(sys.argv[2:])
+    try:
+        function(**arguments.as_dict())
+    except Refusal as refusal:
+        sys.exit(f"hourglass: {refusal}")
+
+
+def _overview() -> ArgumentParser:
+    """Return a parser that lists the verbs, and refuses what is none; it knows no arguments."""
     parser = ArgumentParser(prog="hourglass", description="Every autoencoder, on equal terms.")
     verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
     for name, function in VERBS.items():
-        verb = ArgumentParser(description=(function.__doc__ or "").split("\n\n    Args:")[0])
-        _add_arguments(verb, function)
-        verbs.add_subcommand(name, verb, help=(function.__doc__ or "").split("\n")[0])
-    arguments = parser.parse_args()
-    try:
-        VERBS[arguments.verb](**arguments[arguments.verb].as_dict())
-    except Refusal as refusal:
-        sys.exit(f"hourglass: {refusal}")
+        verbs.add_subcommand(name, ArgumentParser(), help=(function.__doc__ or "").split("\n")[0])
+    return parser
 
 
 def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:

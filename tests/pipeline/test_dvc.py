@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from hourglass.stages.cells import PACKAGE, STUDY
+from hourglass.stages.cells import CODE, PACKAGE
 
 from .test_mlflow import Row, rows
 from .workspaces import ROOT, Project, living_in, wait_for_end
@@ -152,8 +152,8 @@ def test_a_stage_runs_the_verb_of_its_name(stages, stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_all_code_that_it_executes(stages, stage):
     listed = [ROOT / dep for dep in definition(stages, stage)["deps"] if "$" not in dep]
-    if "runs/.cells/study.json" in definition(stages, stage)["deps"]:
-        listed += [PACKAGE / each for each in STUDY]
+    if f"runs/.cells/code/{stage}.json" in definition(stages, stage)["deps"]:
+        listed += [PACKAGE / each for each in CODE[stage]]
     needed = executed(stage)
     missing = []
     for module in sorted(needed):
@@ -164,9 +164,10 @@ def test_a_stage_depends_on_all_code_that_it_executes(stages, stage):
     assert missing == []
 
 
-def test_the_digest_of_the_code_of_studies_is_made_anew_where_that_changes(stages):
-    listed = {ROOT / dep for dep in definition(stages, "cells")["deps"]}
-    assert {PACKAGE / each for each in STUDY} <= listed
+def test_the_digests_of_the_code_are_made_anew_where_any_of_it_changes(stages):
+    assert "src/hourglass" in definition(stages, "cells")["deps"]
+    listed = [PACKAGE / each for paths in CODE.values() for each in paths]
+    assert [path for path in listed if not path.exists()] == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -177,10 +178,8 @@ def test_a_stage_depends_on_files_that_exist(stages, stage):
 
 def test_only_the_variants_own_file_makes_one_variant_differ_from_another(stages):
     deps = definition(stages, "train")["deps"]
-    assert [dep for dep in deps if "/models/" in dep] == [
-        "src/hourglass/models/base.py",
-        "src/hourglass/models/${item.model}.py",
-    ]
+    assert [dep for dep in deps if "/models/" in dep] == ["src/hourglass/models/${item.model}.py"]
+    assert [each for each in CODE["train"] if "models" in each] == ["models/base.py"]
 
 
 def test_training_does_not_depend_on_the_calibration(stages):

@@ -7,13 +7,29 @@ from hourglass.settings import cell_config, params
 from hourglass.workspace import CELLS, Cell
 
 PACKAGE = Path(__file__).parents[1]
-# The code of a study. Listed by the stage of every cell, a third of a second in each `dvc repro`.
-STUDY = (
-    *("classification", "compression", "data/packed.py", "data/scaling.py"),
-    *("detection/scoring.py", "detection/threshold.py", "figures", "generation", "latent"),
-    *("networks", "restoration", "scorers", "stages/study.py", "training/corruption.py"),
-    "weights.py",
-)
+_INPUTS = ("data/packed.py", "data/scaling.py", "weights.py", "networks")
+_SETTINGS = ("configuration.py", "settings.py")
+# The code that the stages of a cell execute, a variant's own file aside. Listed by DVC for each of
+# the cells, it would take a second of every `dvc repro`.
+CODE = {
+    "train": (
+        *(*_INPUTS, *_SETTINGS, "data/datamodule.py", "models/base.py", "stages/train.py"),
+        "training",
+    ),
+    "calibrate-threshold": (
+        *(*_INPUTS, *_SETTINGS, "calibration", "detection", "scorers"),
+        "stages/calibrate_threshold.py",
+    ),
+    "evaluate": (
+        *(*_INPUTS, "calibration", "detection", "evaluation", "figures", "metrics", "scorers"),
+        "stages/evaluate.py",
+    ),
+    "study": (
+        *(*_INPUTS, "classification", "compression", "detection/scoring.py"),
+        *("detection/threshold.py", "figures", "generation", "latent", "restoration", "scorers"),
+        *("stages/study.py", "training/corruption.py"),
+    ),
+}
 
 
 def cells() -> Path:
@@ -21,12 +37,15 @@ def cells() -> Path:
 
     DVC cannot depend on a file that may not be there, and most cells have none in configs/cell:
     their file here says {}. `train` depends on its cell's file, so a cell that is tuned is trained
-    again, and no other. study.json is a digest of the code of studies, on which they all depend.
+    again, and no other. To runs/.cells/code goes, for each stage of the cells, a digest of the code
+    that it executes.
     """
     own = params()
     with whole_folder(CELLS) as folder:
         for data in own.data:
             for cell in (Cell(data, model) for model in own.models):
                 write_json(folder / f"{cell.name}.json", cell_config(cell))
-        write_json(folder / "study.json", {"code": code_digest(PACKAGE / each for each in STUDY)})
+        for stage, paths in CODE.items():
+            digest = code_digest(PACKAGE / each for each in paths)
+            write_json(folder / "code" / f"{stage}.json", {"code": digest})
     return CELLS

@@ -5,6 +5,11 @@ being one of `hourglass.tracking.record.Record`, or for a study of `StudyRecord`
 answers only where the caller waits.
 """
 
+from hourglass.warm.client import hand_over
+
+if __name__ == "__main__" and "warm" not in globals():
+    hand_over({"module": "hourglass.tracking.process"})
+
 import json
 import os
 import signal
