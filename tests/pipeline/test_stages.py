@@ -40,6 +40,8 @@ from .workspaces import (
     ROOT,
     VARIANTS,
     FakeRecorder,
+    calibrated,
+    lean,
     set_up,
     set_yaml,
     working_in,
@@ -953,3 +955,15 @@ def test_compare_names_the_cell_that_lacks_metrics(stage_folder, recorder, refus
     prepare("digits")
     assert "hourglass evaluate digits linear" in refusal(compare)
     assert not (stage_folder / "reports").exists()
+
+
+@pytest.mark.slow
+def test_what_follows_training_imports_neither_lightning_nor_torchvision(stage_folder, recorder):
+    """Nor MLflow, which is imported by a process of its own."""
+    calibrated(("digits", "linear"))
+    baselines("digits")
+    set_yaml(stage_folder / "params.yaml", "data", value=["digits"])
+    set_yaml(stage_folder / "params.yaml", "models", value=["linear"])
+    for verb in ("calibrate-threshold", "evaluate"):
+        lean(stage_folder, verb, "digits", "linear")
+    lean(stage_folder, "compare")
