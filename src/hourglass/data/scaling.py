@@ -22,6 +22,11 @@ class Scaling:
         return cls("divide", np.float32(0), np.float32(full_scale))  # type: ignore[arg-type]
 
     @classmethod
+    def none(cls) -> "Scaling":
+        """Return what leaves values of any shape as they are."""
+        return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
+
+    @classmethod
     def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
         """Return the scaling of features (N, F) by the statistics of `train`.
 
