@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 AHEAD = 2  # batches that are made before they are asked for
-BLOCK = 2**24  # bytes that are copied at a time
+BLOCK = 2**22  # bytes that are copied at a time
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -71,6 +71,8 @@ class Streamed:
     def take(self, order: Tensor | None, places: Iterable[slice]) -> Iterator[Tensor]:
         """Yield the rows at each of `places`, (m, *S)."""
         numbers = None if order is None else order.numpy()
+        # Around a row there are others of this batch only where rows are taken as they stand.
+        _advise(self.x, "MADV_NORMAL" if order is None else "MADV_RANDOM")
         for batch in prefetched(lambda place: self._gather(numbers, place), places):
             yield batch.to(self.device, non_blocking=True)
 
@@ -124,9 +126,14 @@ def let_go(x: np.ndarray) -> None:
 
     They are read from the file again when they are asked for, or from the system's cache.
     """
-    file = mapped(x)
-    if file and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
-        file.madvise(mmap.MADV_DONTNEED)
+    _advise(x, "MADV_DONTNEED")
+
+
+def _advise(x: np.ndarray, how: str) -> None:
+    """Tell the system how a mapped file is used, where it can be told: Windows cannot."""
+    file, advice = mapped(x), getattr(mmap, how, None)
+    if file and advice is not None:
+        file.madvise(advice)
 
 
 def mapped(x: np.ndarray) -> mmap.mmap | None:
