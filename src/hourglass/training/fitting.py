@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hourglass.configuration import construct, import_class
@@ -82,6 +83,9 @@ def bare_trainer(**options: Any) -> pl.Trainer:
     }
     try:
         known = {key: value for key, value in options.items() if key not in OWN}
+        if known.get("strategy") == "ddp":
+            # Gradients are added up where they stand: no copy of them, in time or in memory.
+            known["strategy"] = DDPStrategy(gradient_as_bucket_view=True)
         return pl.Trainer(**(own | known))
     except (MisconfigurationException, ValueError) as error:
         raise Refusal(
