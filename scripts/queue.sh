@@ -4,6 +4,7 @@
 # are. Workers that run already keep the threads they have.
 set -euo pipefail
 jobs=${1:-2}
-cores=$(python -c 'import psutil; print(len(psutil.Process().cpu_affinity()))' 2>/dev/null || getconf _NPROCESSORS_ONLN)
+cores=$(python -c 'import os
+print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
 export OMP_NUM_THREADS=$(( cores > jobs ? cores / jobs : 1 ))
 exec dvc queue start --jobs "$jobs"
