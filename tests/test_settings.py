@@ -17,6 +17,7 @@ from hourglass.settings import (
 )
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.stages.prepare import prepare
+from hourglass.training.fitting import make_trainer
 from hourglass.workspace import Cell
 
 TRAINERS = sorted(
@@ -96,6 +97,7 @@ WRONG = {
     "noise": (DENOISING, ["init_args", "noise_factor"], "loud"),
     "activation": (DENOISING, ["init_args", "activation"], "rulu"),
     "trainer": (CPU, ["log_every_n_steps"], "often"),
+    "residency": (CPU, ["residency"], "disk"),
 }
 
 
@@ -157,6 +159,15 @@ def test_an_unknown_data_set_is_refused_with_those_there_are(workspace, refusal)
 
 def test_an_unknown_variant_is_refused_with_those_there_are(workspace, refusal):
     assert known("model") in refusal(settle, "digits", "denoisin")
+
+
+def test_where_samples_are_kept_stands_in_the_trainers_file_and_is_not_told_lightning(
+    workspace, set_yaml
+):
+    assert settle().residency == "auto"
+    set_yaml(CPU, "residency", value="stream")
+    assert settle().residency == "stream"
+    make_trainer(settle(), workspace / "checkpoints", None)
 
 
 def test_an_unknown_trainer_is_refused_with_those_there_are(set_yaml, refusal):

@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from hourglass.configuration import (
     Yaml,
@@ -16,6 +16,13 @@ from hourglass.configuration import (
 )
 from hourglass.errors import Refusal
 from hourglass.workspace import CONFIGS, PARAMS, Cell, checked
+
+# Where samples are kept while a network trains on them: on the device; in memory, from where they
+# are fetched; or in their file, likewise.
+Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
+
+# The keys of configs/trainer/<name>.yaml that are not Lightning's, and their values.
+OWN: dict[str, tuple[str, ...]] = {"residency": get_args(Residency)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,12 @@ class CellSettings:
     training: Training
     trainer: Yaml
     seed: int
+
+    @property
+    def residency(self) -> Residency:
+        """Return where samples are kept, as the trainer's file says."""
+        found: Residency = self.trainer.get("residency", "auto")
+        return found
 
 
 def params() -> Params:
@@ -138,13 +151,17 @@ def known_settings(kind: type) -> set[str]:
 
 
 def trainer_config(name: str) -> Yaml:
-    """Return the Trainer's arguments from configs/trainer/<name>.yaml, checked against it."""
+    """Return configs/trainer/<name>.yaml: the Trainer's arguments, checked against it, and OWN."""
     from pytorch_lightning import Trainer
 
     path = CONFIGS / "trainer" / f"{checked(name)}.yaml"
     allowed = set(inspect.signature(Trainer).parameters) - {
         "logger", "callbacks", "default_root_dir", "max_epochs", "enable_progress_bar"
     }  # fmt: skip
-    values = read(path, sorted(allowed))
-    resolve(Trainer, values, path.as_posix())
+    values = read(path, sorted(allowed | OWN.keys()))
+    resolve(Trainer, {key: values[key] for key in values.keys() - OWN.keys()}, path.as_posix())
+    for key in sorted(values.keys() & OWN.keys()):
+        if values[key] not in OWN[key]:
+            known = ", ".join(OWN[key])
+            raise Refusal(f"{path.as_posix()}: {key} is {values[key]!r}; give one of {known}.")
     return values

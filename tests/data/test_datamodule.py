@@ -5,119 +5,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from hourglass.data.datamodule import Batches, DataModule
+from hourglass.data.datamodule import Codes, DataModule
 from hourglass.data.packed import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.streaming import Resident, Streamed
+from hourglass.settings import resolve_cell
 from hourglass.stages.prepare import prepare
-
-RNG = np.random.default_rng(0)
-FEATURES = (RNG.normal(size=(103, 5)) * [1e-3, 1, 10, 1e3, 1e6] + 3).astype(np.float32)
-IMAGES = RNG.integers(0, 17, (103, 3, 4, 2), dtype=np.uint8)
-SCALINGS = {
-    "standard": (FEATURES, Scaling.fit("standard", FEATURES)),
-    "minmax": (FEATURES, Scaling.fit("minmax", FEATURES)),
-    "none": (FEATURES, Scaling.fit("none", FEATURES)),
-    "images": (IMAGES, Scaling.of_images(16)),
-}
-SIZES = pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (1, 9), (10, 5), (103, 10), (8, 9)])
-ORDERS = pytest.mark.parametrize("seed", [None, 7], ids=["in order", "shuffled"])
-
-
-def numbered(n: int, batch_size: int, seed: int | None = None, rank: int = 0, world_size: int = 1):
-    """Return batches of samples that hold their own numbers, unscaled."""
-    x = torch.arange(n, dtype=torch.float32)[:, None]
-    scaling = Scaling.fit("none", x.numpy())
-    return Batches(x, scaling, batch_size, rank, world_size, None if seed is None else lambda: seed)
-
-
-def order(batches: Batches) -> list[int]:
-    return torch.cat(list(batches)).flatten().int().tolist()
-
-
-@SIZES
-@ORDERS
-def test_an_epoch_holds_every_sample_exactly_once(n, batch_size, seed):
-    assert sorted(order(numbered(n, batch_size, seed))) == list(range(n))
-
-
-@SIZES
-@ORDERS
-def test_all_batches_but_the_last_are_full(n, batch_size, seed):
-    sizes = [len(batch) for batch in numbered(n, batch_size, seed)]
-    assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
-
-
-@SIZES
-@ORDERS
-def test_the_length_is_the_number_of_batches(n, batch_size, seed):
-    batches = numbered(n, batch_size, seed)
-    assert len(batches) == len(list(batches))
-
-
-def test_without_shuffling_samples_keep_their_order():
-    assert order(numbered(103, 10)) == list(range(103))
-
-
-def test_the_same_seed_gives_the_same_order():
-    assert order(numbered(103, 10, seed=1)) == order(numbered(103, 10, seed=1))
-
-
-def test_another_seed_gives_another_order():
-    assert order(numbered(103, 10, seed=1)) != order(numbered(103, 10, seed=2))
-
-
-def test_the_order_does_not_depend_on_the_global_generator():
-    orders = []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        orders.append(order(numbered(103, 10, seed=1)))
-    assert orders[0] == orders[1]
-
-
-def test_shuffling_leaves_the_global_generator_alone():
-    torch.manual_seed(99)
-    before = torch.get_rng_state()
-    order(numbered(103, 10, seed=1))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@SIZES
-@ORDERS
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_the_ranks_shares_together_are_the_batches_of_one_process(n, batch_size, seed, world_size):
-    ranks = [numbered(n, batch_size, seed, rank, world_size) for rank in range(world_size)]
-    whole = list(numbered(n, batch_size, seed))
-    together = [torch.cat(shares) for shares in zip(*ranks, strict=True)]
-    assert [batch.tolist() for batch in together] == [batch.tolist() for batch in whole]
-
-
-def test_a_last_batch_smaller_than_the_ranks_leaves_their_losses_finite(build):
-    module = build("undercomplete", (5,), latent_dim=2)
-    for rank in range(2):  # 3 samples in batches of 2: one rank has no part in the second
-        batches = Batches(
-            torch.from_numpy(FEATURES[:3]), SCALINGS["standard"][1], 2, rank, 2, lambda: 0
-        )
-        assert all(module.training_step(batch).isfinite() for batch in batches)
-
-
-@ORDERS
-@pytest.mark.parametrize("kind", SCALINGS)
-def test_batches_are_scaled_as_numpy_scales_to_the_bit(kind, seed):
-    x, scaling = SCALINGS[kind]
-    batches = Batches(
-        torch.from_numpy(x), scaling, 10, shuffle=None if seed is None else lambda: seed
-    )
-    chosen = x if seed is None else x[order(numbered(len(x), 10, seed))]
-    assert torch.cat(list(batches)).numpy().tobytes() == scaling(chosen).tobytes()
-
-
-@pytest.mark.parametrize("kind", SCALINGS)
-def test_batches_leave_the_samples_as_they_were(kind):
-    x, scaling = SCALINGS[kind]
-    resident = torch.from_numpy(x.copy())
-    for batch in Batches(resident, scaling, 10):
-        batch.zero_()
-    np.testing.assert_array_equal(resident.numpy(), x)
+from hourglass.training import fitting
+from hourglass.workspace import Cell
 
 
 def opened(name: str, **settings) -> DataModule:
@@ -132,7 +26,7 @@ def under_trainer(data: DataModule, epoch: int = 0, world_size: int = 1) -> Data
     """Return `data` as it is in an epoch of a Trainer."""
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        strategy=strategy, global_rank=0, world_size=world_size, current_epoch=epoch
+        strategy=strategy, global_rank=0, world_size=world_size, current_epoch=epoch, num_devices=1
     )
     return data
 
@@ -149,7 +43,7 @@ def test_what_is_prepared_is_not_prepared_again(own_table):
 
 
 def test_images_stay_uint8_in_the_resident_tensor(own_images):
-    assert opened(own_images).train_dataloader().x.dtype == torch.uint8
+    assert opened(own_images).train_dataloader().rows.x.dtype == torch.uint8
 
 
 @pytest.mark.parametrize(
@@ -224,3 +118,79 @@ def test_a_plain_trainer_sees_every_sample_once_an_epoch_in_another_order(own_ta
         enable_model_summary=False,
     ).fit(module, datamodule=DataModule(own_table, 16, seed=3))
     assert module.epochs == [train_order(own_table, 3, 0), train_order(own_table, 3, 1)]
+
+
+@pytest.mark.parametrize("model", ["denoising", "stacked"])
+def test_streamed_data_trains_the_weights_of_resident_data(own_table, tmp_path, model):
+    """Codes of layers below, which streams make batch by batch, are equal within rounding."""
+    settings = resolve_cell(Cell(own_table, model), (6,))
+    networks = []
+    for residency in ("device", "stream"):
+        data = DataModule(own_table, 16, settings.seed, residency)
+        data.prepare_data()
+        module = fitting.make_module(settings)
+        fitting.pretrain(settings, tmp_path / residency, None, module, data)
+        fitting.fit(*fitting.make_trainer(settings, tmp_path / residency, None), module, data)
+        networks.append(module.network.state_dict())
+    tolerance = {"rtol": 1e-4, "atol": 1e-6} if model == "stacked" else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(*networks, **tolerance)
+
+
+def test_a_rank_holds_its_rows_and_no_others(own_table):
+    data = under_trainer(opened(own_table), world_size=3)
+    data.trainer.global_rank = 1
+    x = data.prepared.x("train")
+    np.testing.assert_array_equal(data.train_dataloader().rows.x, x[1::3])
+
+
+@pytest.mark.parametrize(
+    ("residency", "expected"), [("auto", Resident), ("device", Resident), ("stream", Streamed)]
+)
+def test_residency_decides_where_rows_are_kept(own_table, residency, expected):
+    data = opened(own_table, residency=residency)
+    assert isinstance(data.train_dataloader().rows, expected)
+
+
+def test_data_too_large_for_memory_streams_and_says_why(own_table, monkeypatch, capfd):
+    data = opened(own_table)
+    x, _ = data.samples("train")
+    available = SimpleNamespace(available=2 * x.nbytes)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: available)
+    assert isinstance(data.train_dataloader().rows, Streamed)
+    assert "own_table, train: " in capfd.readouterr().err
+    available.available += 1
+    assert isinstance(data.train_dataloader().rows, Resident)
+    assert capfd.readouterr().err == ""
+
+
+def test_processes_of_one_machine_share_its_memory(own_table, monkeypatch):
+    data = under_trainer(opened(own_table), world_size=4)
+    x, _ = data.samples("train", 0, 4)
+    available = SimpleNamespace(available=8 * x.nbytes)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: available)
+    for processes, expected in ((4, Streamed), (3, Resident)):
+        data.trainer.num_devices = processes
+        assert isinstance(data.train_dataloader().rows, expected)
+
+
+def test_codes_that_do_not_fit_are_made_of_streamed_samples(own_table):
+    data = opened(own_table, residency="stream")
+    layers = torch.nn.Linear(6, 50)
+    codes = Codes(data, layers).val_dataloader()
+    assert isinstance(codes.rows, Streamed)
+    expected = layers(torch.cat(list(data.val_dataloader())))
+    torch.testing.assert_close(torch.cat(list(codes)), expected)
+
+
+def test_each_rank_makes_the_codes_of_its_own_rows(own_table):
+    data, layers = opened(own_table), torch.nn.Linear(6, 2)
+    codes = under_trainer(Codes(data, layers), world_size=2)
+    codes.trainer.global_rank = 1
+    expected = layers(torch.cat(list(data.val_dataloader()))[1::2])
+    torch.testing.assert_close(torch.cat(list(codes.val_dataloader())), expected)
+
+
+def test_an_unknown_residency_is_refused(own_table, refusal):
+    sentence = refusal(DataModule, own_table, residency="disk")
+    assert "'disk'" in sentence
+    assert "stream" in sentence

@@ -25,6 +25,17 @@ def test_features_are_scaled_as_scikit_learn_does(kind, x):
     np.testing.assert_allclose(Scaling.fit(kind, TRAIN)(x), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("features", [1, 2, 8, 9, 17, 30])
+def test_statistics_of_some_features_at_a_time_are_those_of_all_to_the_bit(features):
+    x = (RNG.normal(size=(1000, features)) * 1e3).astype(np.float32)
+    wide = x.astype(np.float64)
+    standard, minmax = Scaling.fit("standard", x), Scaling.fit("minmax", x)
+    np.testing.assert_array_equal(standard.offset, wide.mean(0).astype(np.float32))
+    np.testing.assert_array_equal(standard.scale, wide.std(0).astype(np.float32))
+    np.testing.assert_array_equal(minmax.offset, wide.min(0).astype(np.float32))
+    np.testing.assert_array_equal(minmax.scale, np.ptp(wide, 0).astype(np.float32))
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.7, 1e30])
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 def test_a_feature_that_is_constant_on_train_is_shifted_and_not_scaled(kind, value):

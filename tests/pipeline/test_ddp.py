@@ -2,10 +2,21 @@
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from hourglass.data.batches import Shares
+from hourglass.data.packed import Prepared
+from hourglass.settings import resolve_cell
+from hourglass.training.fitting import make_module
+from hourglass.workspace import Cell
 
 from .test_mlflow import TRAINING_CURVES, rows
 from .workspaces import PATIENT, VARIANTS, Project, kill, living_in, wait_for_end, wait_until
@@ -95,6 +106,52 @@ def test_two_processes_detect_as_well_as_one(one, two, model):
     assert measure(two, model) == pytest.approx(one[model], abs=0.01)
 
 
+@pytest.fixture(scope="module")
+def uneven(new_project) -> Project:
+    """Give a workspace in which two processes trained on batches that halve unevenly."""
+    project = set_up(new_project(), 2)
+    project.set("configs/data/digits.yaml", "training", "batch_size", value=37)
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=3)
+    project.set("configs/data/digits.yaml", "model", "schedule", value="constant")
+    run(project, "python", "src/hourglass", "train", "digits", "undercomplete")
+    return project
+
+
+def interleaved(n: int, seed: int) -> torch.Tensor:
+    """Return the rows of an epoch of two ranks that hold every second row, position by position."""
+    order = torch.empty(n, dtype=torch.int64)
+    for rank in range(2):
+        order[rank::2] = Shares(n, 1, rank, 2).order(seed) * 2 + rank
+    return order
+
+
+def test_two_processes_train_the_weights_of_a_plain_loop_over_all_samples(uneven, monkeypatch):
+    """Shares of 18 and 19 samples, and a last batch of few: every sample weighs the same."""
+    monkeypatch.chdir(uneven.folder)
+    settings = resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8))
+    module = make_module(settings)
+    prepared = Prepared.open(Path("data/prepared/digits"))
+    x, validation = (
+        torch.from_numpy(prepared.scaling(np.array(prepared.x(name))))
+        for name in ("train", "validation")
+    )
+    optimizer = torch.optim.Adam(module.parameters(), module.learning_rate)
+    for epoch, row in enumerate(pd.read_csv("runs/digits/undercomplete/history.csv").itertuples()):
+        losses = []
+        for batch in interleaved(len(x), settings.seed * 1_000_003 + epoch).split(37):
+            loss = functional.mse_loss(module.network(x[batch]), x[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert row.train_loss == pytest.approx(np.mean(losses), rel=1e-5)
+        with torch.no_grad():
+            error = functional.mse_loss(module.network(validation), validation).item()
+        assert row.validation_error == pytest.approx(error, rel=1e-5)
+    found = load_file("runs/digits/undercomplete/weights.safetensors")
+    torch.testing.assert_close(module.network.state_dict(), found, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
 @pytest.mark.parametrize("model", sorted({*VARIANTS} - {*MODELS}))
 def test_two_processes_train_every_variant(new_project, model, launcher):
@@ -162,8 +219,6 @@ def test_torchrun_keeps_the_identity_of_the_process_that_records(new_project):
 
 
 def epochs_kept(project: Project) -> int:
-    import torch
-
     path = project / "checkpoints/digits-denoising/last.ckpt"
     if not path.exists():
         return 0

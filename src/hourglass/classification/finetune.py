@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise, starmap
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hourglass.classification.labelled import Labelled, Parts
 from hourglass.classification.softmax import Classifier, FineTuning, wrong
-from hourglass.data.datamodule import Scaled, resident_device
+from hourglass.data.batches import Scaled
+from hourglass.data.residency import chosen, kept
 from hourglass.data.scaling import Scaling
 from hourglass.detection.scoring import BATCH_SIZE, best_device
 from hourglass.networks import Network
@@ -59,7 +60,7 @@ def finetune(
 
 
 class Batches:
-    """Iterate over a tensor in scaled batches with their classes, made on the tensor's device.
+    """Iterate over samples in scaled batches with their classes, made on the samples' device.
 
     Without `settings` in order and in large batches. Else shuffled anew each time, in batches of
     equal size (but for one sample), so that none is too small to normalise; as often through all
@@ -73,10 +74,10 @@ class Batches:
         device: torch.device,
         settings: FineTuning | None = None,
     ) -> None:
-        x = torch.from_numpy(np.array(samples.x))  # a copy: torch warns of read-only arrays
-        self.x = x.to(resident_device(x, device))
-        self.y = torch.from_numpy(samples.y).to(self.x.device)
-        self.scaled = Scaled(scaling, self.x.device)
+        residency, _ = chosen(samples.x.nbytes, device)
+        self.rows = kept(samples.x, residency, device)
+        self.y = torch.from_numpy(samples.y).to(self.rows.device)
+        self.scaled = Scaled(scaling, self.rows.device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
         self.steps = -(-len(samples) // (settings.batch_size if settings else BATCH_SIZE))
         self.passes = -(-settings.least_steps // self.steps) if settings else 1
@@ -88,12 +89,14 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches: (n, *S) float32 and (n,) int64."""
         order = torch.arange(len(self.y))
+        sizes = [len(batch) for batch in order.tensor_split(self.steps)]
+        places = list(starmap(slice, pairwise(accumulate(sizes, initial=0))))
         for _ in range(self.passes):
             if self.generator:
                 order = torch.randperm(len(self.y), generator=self.generator)
-            for batch in order.to(self.x.device).tensor_split(self.steps):
-                x = self.scaled(self.x.index_select(0, batch))
-                yield x, self.y.index_select(0, batch)
+            classes = self.y.index_select(0, order.to(self.y.device))
+            for place, x in zip(places, self.rows.take(order, places), strict=True):
+                yield self.scaled(x), classes[place]
 
 
 def error(classifier: Classifier, batches: Batches) -> float:

@@ -1,70 +1,33 @@
-"""The LightningDataModule: whole batches, indexed out of one resident tensor."""
+"""The LightningDataModule: a process's part of each split, kept where it fits, in batches."""
 
-from collections.abc import Callable, Iterator
+import copy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.packed import Prepared, Split
+from hourglass.data.residency import checked, chosen, kept
 from hourglass.data.scaling import Scaling
+from hourglass.data.streaming import Rows, Streamed
 from hourglass.errors import Refusal
+from hourglass.settings import Residency
 from hourglass.workspace import prepared_folder
 
-
-class Scaled:
-    """Scale samples on a device, as a `Scaling` does arrays."""
-
-    def __init__(self, scaling: Scaling, device: torch.device) -> None:
-        self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
-        self.scale = torch.from_numpy(np.asarray(scaling.scale)).to(device)
-        self.shifted = bool(scaling.offset.any())
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return samples in the units of the network: (N, *S) -> (N, *S) float32."""
-        return ((x - self.offset) if self.shifted else x) / self.scale
+CPU = torch.device("cpu")
 
 
-class Batches:
-    """Iterate over a tensor in scaled batches that are made on the tensor's device.
+@dataclass(frozen=True)
+class Served:
+    """Hold a process's rows of a split, and what makes the network's inputs of a batch of them."""
 
-    Shuffling is a function of seed and epoch alone. Of every batch each of `world_size` processes
-    takes its share, so that all of them together take the same steps as one process would.
-    """
-
-    def __init__(
-        self,
-        x: Tensor,  # (N, *S) uint8 or float32
-        scaling: Scaling,
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        shuffle: Callable[[], int] | None = None,  # returns the seed of this epoch's order
-    ) -> None:
-        self.x = x
-        self.scaled = Scaled(scaling, x.device)
-        self.batch_size = batch_size
-        self.rank = rank
-        self.world_size = world_size
-        self.shuffle = shuffle
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return -(-len(self.x) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield batches, (n, *S) float32."""
-        if self.shuffle is None:
-            for start in range(0, len(self.x), self.batch_size):
-                share = self.x[start : start + self.batch_size].tensor_split(self.world_size)
-                yield self.scaled(share[self.rank])
-            return
-        generator = torch.Generator().manual_seed(self.shuffle())
-        order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
-        for batch in order.split(self.batch_size):
-            share = batch.tensor_split(self.world_size)[self.rank]
-            yield self.scaled(self.x.index_select(0, share))  # copies rows; x[share], elements
+    rows: Rows
+    scaled: Callable[[Tensor], Tensor]
 
 
 class DataModule(pl.LightningDataModule):
@@ -72,13 +35,20 @@ class DataModule(pl.LightningDataModule):
 
     `DataModule("mnist")` serves any data set of configs/data by its name, preparing it where that
     was not done yet. `batch_size` counts samples over all processes together.
+
+    `residency` says where samples are kept: on the "device", in the memory of the "host", or in the
+    mapped file, from which they "stream"; "auto" takes the first of these that has twice the room.
+    Batches are the same in any case. Raises a Refusal for another residency.
     """
 
-    def __init__(self, data: str, batch_size: int = 256, seed: int = 0) -> None:
+    def __init__(
+        self, data: str, batch_size: int = 256, seed: int = 0, residency: Residency = "auto"
+    ) -> None:
         super().__init__()
         self.data = data
         self.batch_size = batch_size
         self.seed = seed
+        self.residency = checked(residency)
 
     def prepare_data(self) -> None:
         """Prepare the data set where its folder is missing; Lightning calls this on one process."""
@@ -90,7 +60,7 @@ class DataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Refuse more processes than there are validation samples."""
         trainer = self.trainer
-        if trainer and len(self.prepared.split("validation").x) < trainer.world_size:
+        if trainer and len(self.samples("validation")[0]) < trainer.world_size:
             raise Refusal(
                 f"{self.data} has fewer validation samples than the {trainer.world_size} "
                 "processes of the trainer; use fewer devices."
@@ -122,49 +92,106 @@ class DataModule(pl.LightningDataModule):
         """Return batches of the test split, in order."""
         return self._batches("test")
 
+    def samples(
+        self, name: Split, rank: int = 0, world_size: int = 1
+    ) -> tuple[np.ndarray, Scaling]:
+        """Return the rows rank::world_size of a split, unscaled, and how they are scaled.
+
+        They are (n, *S), mapped, not read.
+        """
+        prepared = self.prepared
+        return prepared.x(name)[rank::world_size], prepared.scaling
+
+    def served(self, name: Split) -> Served:
+        """Return this process's rows of a split, kept where `residency` says."""
+        x, scaling = self._own(name)
+        device = self._device()
+        rows = kept(x, self._residency(name, x.nbytes), device)
+        return Served(rows, Scaled(scaling, rows.device))
+
+    def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
+        served = self.served(name)
+        samples = len(self.samples(name)[0])
+        shares = Shares(samples, self.batch_size, *self._place())
+        return Batches(served.rows, served.scaled, shares, shuffle)
+
+    def _own(self, name: Split) -> tuple[np.ndarray, Scaling]:
+        return self.samples(name, *self._place())
+
+    def _place(self) -> tuple[int, int]:
+        """Return rank and world size."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
 
-    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
-        """Return a split's samples, (N, *S), and how they are scaled for the network."""
-        prepared = self.prepared
-        # A copy: torch warns of read-only arrays, and page faults do not belong in the loop.
-        return torch.from_numpy(np.array(prepared.split(name).x)), prepared.scaling
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else CPU
 
-    def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
-        x, scaling = self.samples(name)
-        trainer = self.trainer
-        if trainer is None:
-            return Batches(x, scaling, self.batch_size, shuffle=shuffle)
-        return Batches(
-            x.to(resident_device(x, trainer.strategy.root_device)),
-            scaling,
-            self.batch_size,
-            trainer.global_rank,
-            trainer.world_size,
-            shuffle,
-        )
+    def _residency(self, name: Split, nbytes: int) -> Residency:
+        """Return where `nbytes` of a split are kept; one process says so where it is unusual."""
+        if self.residency != "auto":
+            return self.residency
+        processes = self.trainer.num_devices if self.trainer else 1
+        found, reason = chosen(nbytes, self._device(), processes)
+        if reason and not self._place()[0]:
+            print(f"{self.data}, {name}: {reason}; residency is {found}", file=sys.stderr)
+        return found
 
 
 class Codes(DataModule):
-    """Serve what a function, such as the layers below, makes of the scaled samples of `source`."""
+    """Serve what a module, such as the layers below, makes of the scaled samples of `source`.
 
-    def __init__(self, source: DataModule, below: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(source.data, source.batch_size, source.seed)
+    Codes are made once, in memory; where they do not fit there, again for each batch of samples,
+    which stream.
+    """
+
+    def __init__(self, source: DataModule, below: nn.Module) -> None:
+        super().__init__(source.data, source.batch_size, source.seed, source.residency)
         self.source = source
         self.below = below
 
-    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
-        """Return a split's codes, (N, units) float32, computed once, and that they are scaled."""
-        batches = Batches(*self.source.samples(name), self.batch_size)
-        with torch.no_grad():
-            codes = torch.cat([self.below(batch) for batch in batches])
-        return codes, Scaling("none", np.zeros((), np.float32), np.ones((), np.float32))
+    def samples(
+        self, name: Split, rank: int = 0, world_size: int = 1
+    ) -> tuple[np.ndarray, Scaling]:
+        """Return the samples that codes are made of: the rows rank::world_size of the source's."""
+        return self.source.samples(name, rank, world_size)
+
+    def served(self, name: Split) -> Served:
+        """Return this process's codes of a split, (n, units), or what makes them."""
+        if isinstance(self.below, nn.Identity):
+            return super().served(name)
+        x, scaling = self._own(name)
+        nbytes = len(x) * self._codes(x[:1], scaling).nbytes
+        device, residency = self._device(), self._residency(name, nbytes)
+        if residency == "stream":
+            rows = kept(x, residency, device)
+            layers = copy.deepcopy(self.below).to(rows.device)
+            return Served(rows, Below(Scaled(scaling, rows.device), layers))
+        rows = kept(self._codes(x, scaling), residency, device)
+        return Served(rows, Scaled(Scaling.none(), rows.device))
+
+    def _codes(self, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+        """Return the codes of unscaled samples: (n, *S) -> (n, units) float32."""
+        below = Below(Scaled(scaling, CPU), self.below)
+        shares = Shares(len(x), self.batch_size)
+        codes = np.empty(0, np.float32)
+        for place, batch in zip(shares, Batches(Streamed(x, CPU), below, shares), strict=True):
+            if not len(codes):
+                codes = np.empty((len(x), *batch.shape[1:]), np.float32)
+            codes[place] = batch.numpy()
+        return codes
 
 
-def resident_device(x: Tensor, device: torch.device) -> torch.device:
-    """Return `device` if the data leaves at least half of its free memory, else the CPU."""
-    if device.type != "cuda":
-        return torch.device("cpu")
-    free, _ = torch.cuda.mem_get_info(device)
-    return device if x.nbytes < free / 2 else torch.device("cpu")
+class Below:
+    """Make codes of samples, not yet scaled, by layers that are not trained."""
+
+    def __init__(self, scaled: Scaled, layers: nn.Module) -> None:
+        self.scaled = scaled
+        self.layers = layers
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return codes: (N, *S) -> (N, units)."""
+        codes: Tensor = self.layers(self.scaled(x))
+        return codes

@@ -51,11 +51,16 @@ class Prepared:
         """Return how samples are scaled for the network."""
         return Scaling.from_dict(self.card["scaling"])
 
+    def x(self, name: Split) -> np.ndarray:
+        """Return the samples of one split, (N, *S), memory-mapped, not read."""
+        found: np.ndarray = np.load(self.folder / name / "x.npy", mmap_mode="r")
+        return found
+
     def split(self, name: Split) -> Samples:
         """Return one split; the big array is memory-mapped, not read."""
         folder = self.folder / name
         return Samples(
-            x=np.load(folder / "x.npy", mmap_mode="r"),
+            x=self.x(name),
             label=np.load(folder / "label.npy"),
             anomaly=np.load(folder / "anomaly.npy"),
             id=np.load(folder / "id.npy"),

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 Array = TypeVar("Array", bound=Any)
+FEATURES = 8  # whose statistics are taken together
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,23 @@ class Scaling:
         return cls("divide", np.float32(0), np.float32(full_scale))  # type: ignore[arg-type]
 
     @classmethod
+    def none(cls) -> "Scaling":
+        """Return what leaves values of any shape as they are."""
+        return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
+
+    @classmethod
     def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
         """Return the scaling of features (N, F) by the statistics of `train`.
 
         A feature that is constant on `train` is shifted, not scaled.
         """
-        wide = train.astype(np.float64)
-        if kind == "standard":
-            offset, scale = wide.mean(0), wide.std(0)
-        elif kind == "minmax":
-            offset, scale = wide.min(0), np.ptp(wide, 0)
-        else:
-            offset, scale = np.zeros(wide.shape[1]), np.ones(wide.shape[1])
+        if kind == "none":
+            width = train.shape[1]
+            return cls(kind, np.zeros(width, np.float32), np.ones(width, np.float32))
+        # A few features at a time: the whole in float64 would be twice the data.
+        parts = np.array_split(train, -(-train.shape[1] // FEATURES), axis=1)
+        found = [_statistics(kind, part.astype(np.float64)) for part in parts]
+        offset, scale = np.concatenate(found, 1)
         narrow = scale.astype(np.float32)
         narrow[narrow == 0] = 1
         return cls(kind, offset.astype(np.float32), narrow)
@@ -55,3 +61,8 @@ class Scaling:
         """Return the scaling that `to_dict` described."""
         offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
         return cls(values["kind"], offset, scale)
+
+
+def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what features (N, F) are shifted and divided by, (F,) each."""
+    return (x.mean(0), x.std(0)) if kind == "standard" else (x.min(0), np.ptp(x, 0))

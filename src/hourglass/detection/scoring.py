@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Scaling
+from hourglass.data.streaming import let_go
 from hourglass.errors import Refusal
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
@@ -141,6 +143,13 @@ def on_device(network: Network, batch: Tensor, *looks: Look) -> list[np.ndarray]
 
 
 def batches(x: np.ndarray, scaling: Scaling) -> Iterator[Tensor]:
-    """Yield unscaled samples, (N, *S), scaled, as tensors of at most BATCH_SIZE."""
+    """Yield unscaled samples, (N, *S), scaled, as tensors of at most BATCH_SIZE.
+
+    They are scaled where the network is fastest; of a mapped file no more is held than a batch.
+    """
+    device = best_device()
+    scaled = Scaled(scaling, device)
     for start in range(0, len(x), BATCH_SIZE):
-        yield torch.from_numpy(scaling(np.asarray(x[start : start + BATCH_SIZE])))
+        part = np.array(x[start : start + BATCH_SIZE])  # a copy: torch warns of read-only arrays
+        let_go(x)
+        yield scaled(torch.from_numpy(part).to(device))

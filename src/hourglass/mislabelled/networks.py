@@ -4,8 +4,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.data.packed import Split
@@ -21,16 +19,20 @@ from hourglass.training.threads import tuned_to
 class Members(DataModule):
     """Serve the samples that a network is to learn, and no others of their data set."""
 
-    def __init__(self, data: str, x: Tensor, scaling: Scaling, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, data: str, x: np.ndarray, scaling: Scaling, batch_size: int, seed: int
+    ) -> None:
         # Batches of about equal size: a last one of some samples would weigh as much as the rest.
         batches = math.ceil(len(x) / batch_size)
         super().__init__(data, math.ceil(len(x) / batches), seed)
         self.x = x
         self.scaling = scaling
 
-    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
-        """Return the members, (n, *S), whatever the split, and how they are scaled."""
-        return self.x, self.scaling
+    def samples(
+        self, name: Split, rank: int = 0, world_size: int = 1
+    ) -> tuple[np.ndarray, Scaling]:
+        """Return members, (n, *S), whatever the split, and how they are scaled."""
+        return self.x[rank::world_size], self.scaling
 
 
 def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
@@ -41,8 +43,9 @@ def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
     """
     module = make_module(settings)
     # A copy: torch warns of read-only arrays.
-    own = torch.from_numpy(np.array(x))
-    members = Members(settings.data, own, scaling, settings.training.batch_size, settings.seed)
+    members = Members(
+        settings.data, np.array(x), scaling, settings.training.batch_size, settings.seed
+    )
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         _fit(replace(settings, training=training), phase.module, Codes(members, phase.below))

@@ -1,11 +1,11 @@
 """The LightningModule that all variants share: wiring only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from hourglass.errors import Refusal
@@ -23,7 +23,7 @@ class Phase:
 
     name: str
     module: "LitAutoencoder"
-    below: Callable[[Tensor], Tensor]  # from samples, (N, *S), to what the module trains on
+    below: nn.Module  # from samples, (N, *S), to what the module trains on
     max_epochs: int
 
 
@@ -44,9 +44,6 @@ class LitAutoencoder(Module):
     Raises a Refusal for settings out of range, for "bce" without an output in [0, 1], and for a
     corruption of images where samples are none.
     """
-
-    _loss_sum: Tensor
-    _error_sum: Tensor
 
     def __init__(
         self,
@@ -83,10 +80,11 @@ class LitAutoencoder(Module):
             grey, downsampling, noise_factor, salt_and_pepper, masking, block
         )
         self.corruption.check(network.sample_shape)
-        # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
-        self.register_buffer("_loss_sum", torch.zeros((), dtype=torch.float64), persistent=False)
-        self.register_buffer("_error_sum", torch.zeros((), dtype=torch.float64), persistent=False)
+        # Sums stay on the device until the epoch ends: reading one would wait for the GPU. They are
+        # no buffers: DDP would overwrite those of every rank by rank 0's, at each step.
+        self._loss_sum, self._error_sum = torch.zeros(2, dtype=torch.float64).unbind()
         self._losses = self._errors = 0
+        self._shares: Any = None  # of several processes in a batch, see data.batches.Shares
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
@@ -135,14 +133,23 @@ class LitAutoencoder(Module):
         """
         seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
         torch.manual_seed((seed * 1_000_003 + self.current_epoch) * 4099 + self.global_rank)
-        self._loss_sum.zero_()
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._losses = 0
+        several = self.trainer.world_size > 1
+        self._shares = getattr(self.trainer.train_dataloader, "shares", None) if several else None
 
     def training_step(self, x: Tensor) -> Tensor:
-        """Return the loss of one batch of clean inputs, (N, *S)."""
-        if not len(x):  # a last batch smaller than the number of processes
-            return 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
-        loss = self.training_loss(x)
+        """Return the loss of one batch of clean inputs, (N, *S).
+
+        A process's share of a batch is weighted: the mean over processes, which DDP takes of the
+        gradients, is then that over the batch's samples.
+        """
+        if len(x):
+            loss = self.training_loss(x)
+        else:  # a last batch smaller than the number of processes
+            loss = 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
+        if self._shares:
+            loss = loss * self._shares.weight(self._losses)
         self._loss_sum.add_(loss.detach())
         self._losses += 1
         return loss
@@ -153,7 +160,7 @@ class LitAutoencoder(Module):
 
     def on_validation_epoch_start(self) -> None:
         """Start a new mean."""
-        self._error_sum.zero_()
+        self._error_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._errors = 0
 
     def validation_step(self, x: Tensor) -> None:

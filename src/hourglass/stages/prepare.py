@@ -80,5 +80,5 @@ def _digest(samples: dict[Split, Samples]) -> str:
     digest = hashlib.sha256()
     for part in samples.values():
         for array in vars(part).values():
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -69,7 +69,8 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
     else:
         resuming.await_taken_up(*identity)
     start = time.perf_counter()
-    data = DataModule(cell.data, settings.training.batch_size, settings.seed)
+    batch_size, seed = settings.training.batch_size, settings.seed
+    data = DataModule(cell.data, batch_size, seed, settings.residency)
     phases, new_epochs = fitting.pretrain(settings, cell.resume, recorder, module, data)
     new_epochs += fitting.fit(trainer, history, module, data)
     seconds = time.perf_counter() - start

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hourglass.configuration import construct, import_class
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import CellSettings
+from hourglass.settings import OWN, CellSettings
 from hourglass.tracking.recorder import Recorder
 from hourglass.training.callbacks import (
     EpochCheckpoint,
@@ -67,7 +68,8 @@ def make_trainer(
 def bare_trainer(**options: Any) -> pl.Trainer:
     """Return a deterministic Trainer that says nothing and samples nothing by itself.
 
-    Raises a Refusal where Lightning cannot make it of the `options`, which go first.
+    Raises a Refusal where Lightning cannot make it of the `options`, which go first; those that are
+    not Lightning's are left out.
     """
     _quieten()
     own: dict[str, Any] = {
@@ -80,7 +82,11 @@ def bare_trainer(**options: Any) -> pl.Trainer:
         "enable_progress_bar": False,
     }
     try:
-        return pl.Trainer(**(own | options))
+        known = {key: value for key, value in options.items() if key not in OWN}
+        if known.get("strategy") == "ddp":
+            # Gradients are added up where they stand: no copy of them, in time or in memory.
+            known["strategy"] = DDPStrategy(gradient_as_bucket_view=True)
+        return pl.Trainer(**(own | known))
     except (MisconfigurationException, ValueError) as error:
         raise Refusal(
             f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "

@@ -31,7 +31,7 @@ def load_trials(job: Job, question: Question) -> Trials:
     objective.check(task, space)
     # A trainer that cannot be made would fail trial after trial.
     fitting.make_trainer(settings, Path(tempfile.gettempdir()), None, watching=())
-    data = LoadedData(job.data, settings.training.batch_size, settings.seed)
+    data = LoadedData(job.data, settings.training.batch_size, settings.seed, settings.residency)
     return Trials(settings, space, objective, task, data, _launch(settings))
 
 

@@ -18,12 +18,16 @@ from hourglass.workspace import CONFIGS, Cell, checked
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
 ERRORS = ("mse", "validation_error", "loss", "error")  # what people call the reconstruction error
 PACKAGE = Path(__file__).parents[1]
-PLACES = ("accelerator", "devices", "strategy", "num_nodes")  # of a trainer: where, not what
+# Of a trainer: where, not what.
+PLACES = ("accelerator", "devices", "strategy", "num_nodes", "residency")
 # The code that decides what a trial gives, beside the variant's own file.
 CODE = (
+    "data/batches.py",
     "data/datamodule.py",
     "data/packed.py",
+    "data/residency.py",
     "data/scaling.py",
+    "data/streaming.py",
     "detection/scoring.py",
     "metrics",
     "models/base.py",

@@ -9,12 +9,11 @@ from typing import Any
 import optuna
 from lightning_fabric import Fabric
 from pytorch_lightning import Callback
-from torch import OutOfMemoryError, Tensor
+from torch import OutOfMemoryError
 
 from hourglass.configuration import Yaml
-from hourglass.data.datamodule import DataModule
+from hourglass.data.datamodule import DataModule, Served
 from hourglass.data.packed import Split
-from hourglass.data.scaling import Scaling
 from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
@@ -31,9 +30,9 @@ class LoadedData(DataModule):
     """Serve a data set to one training after another, read once."""
 
     @cache  # noqa: B019 - it lives as long as the process
-    def samples(self, name: Split) -> tuple[Tensor, Scaling]:
-        """Return a split's samples, (N, *S), and how they are scaled for the network."""
-        return super().samples(name)
+    def served(self, name: Split) -> Served:
+        """Return this process's rows of a split; all trainings have one device and one rank."""
+        return super().served(name)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class Denoising(Objective):
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)
-        for x in batches(tuning.x[~tuning.anomaly], task.prepared.scaling):
+        for batch in batches(tuning.x[~tuning.anomaly], task.prepared.scaling):
+            x = batch.cpu()  # where the noise is the same on every machine
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
             (clean,) = on_device(network, noisy, lambda view: view.output)

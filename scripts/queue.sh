@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Run the queued experiments, JOBS at once, each with its share of the cores: scripts/queue.sh 2
+# Queue them before, by `dvc exp run --queue`; `dvc queue status` and `dvc queue logs` say how they
+# are. Workers that run already keep the threads they have.
+set -euo pipefail
+jobs=${1:-2}
+cores=$(python -c 'import os
+print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())')
+export OMP_NUM_THREADS=$(( cores > jobs ? cores / jobs : 1 ))
+exec dvc queue start --jobs "$jobs"

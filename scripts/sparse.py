@@ -1,0 +1,101 @@
+"""Train on an array that is larger than the memory, made without writing it: a sparse file.
+
+    python scripts/sparse.py --gigabytes 20 --steps 200
+
+Prints one JSON line: where the samples were kept, seconds, and the peak of the resident memory
+above what it was after the imports. Other scripts make such data sets by `write`.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from workspace import enter
+
+from hourglass.data.datamodule import DataModule
+from hourglass.data.packed import SPLITS
+from hourglass.data.scaling import Scaling
+from hourglass.files import write_json
+from hourglass.settings import Residency, resolve_cell
+from hourglass.training import fitting
+from hourglass.workspace import Cell, prepared_folder
+
+DATA, MODEL = "mnist", "undercomplete"  # whose settings are taken
+SAMPLE_SHAPE = (1, 28, 28)
+HELD_OUT = 1000  # samples of each split but train
+
+
+def main() -> None:
+    """Train for some steps in a folder that is removed afterwards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gigabytes", type=float, default=20.0)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--residency", default="auto")
+    arguments = parser.parse_args()
+    rows = int(arguments.gigabytes * 1e9) // int(np.prod(SAMPLE_SHAPE))
+    with tempfile.TemporaryDirectory() as folder:
+        enter(Path(folder))
+        write(prepared_folder(DATA), rows, SAMPLE_SHAPE)
+        print(json.dumps(_train(arguments.steps, arguments.residency)))
+        os.chdir("/")
+
+
+def write(folder: Path, rows: int, sample_shape: tuple[int, ...]) -> None:
+    """Write a prepared data set of black images whose `rows` of train take no room on the disk."""
+    for name in SPLITS:
+        (folder / name).mkdir(parents=True)
+        n = rows if name == "train" else HELD_OUT
+        _reserve(folder / name / "x.npy", np.uint8, (n, *sample_shape))
+        for field, dtype in (("label", "<U1"), ("anomaly", bool), ("id", "<U1")):
+            _reserve(folder / name / f"{field}.npy", dtype, (n,))
+    card = {
+        "data": folder.name,
+        "source": {"name": "sparse", "licence": "none", "complete": True, "files": {}},
+        "sample_shape": sample_shape,
+        "dtype": "uint8",
+        "feature_names": [],
+        "scaling": Scaling.of_images(255).to_dict(),
+        "splits": {
+            name: {"normal": rows if name == "train" else HELD_OUT, "anomalies": 0, "classes": {}}
+            for name in SPLITS
+        },
+        "sha256": f"sparse-{rows}",
+    }
+    write_json(folder / "card.json", card)
+
+
+def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:
+    """Make an array of zeros that are nowhere written."""
+    np.lib.format.open_memmap(path, "w+", dtype, shape)
+
+
+def _train(steps: int, residency: Residency) -> dict[str, float | str]:
+    """Train for some steps; return what it took."""
+    settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE)
+    settings.trainer["limit_train_batches"] = settings.trainer["max_steps"] = steps
+    module = fitting.make_module(settings)
+    data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
+    trainer, history = fitting.make_trainer(settings, Path("checkpoints"), None)
+    before, start = psutil.Process().memory_info().rss, time.perf_counter()
+    fitting.fit(trainer, history, module, data)
+    seconds = time.perf_counter() - start
+    # Kilobytes, but bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    return {
+        "kept": type(data.served("train").rows).__name__,
+        "data_gigabytes": Path(prepared_folder(DATA), "train/x.npy").stat().st_size / 1e9,
+        "peak_gigabytes": (peak - before) / 1e9,
+        "seconds": seconds,
+    }
+
+
+if __name__ == "__main__":
+    main()
