@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from hourglass.configuration import (
     Yaml,
@@ -16,6 +16,8 @@ from hourglass.configuration import (
 )
 from hourglass.errors import Refusal
 from hourglass.workspace import CONFIGS, PARAMS, Cell, checked
+
+Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,21 @@ def known_settings(kind: type) -> set[str]:
 
 
 def trainer_config(name: str) -> Yaml:
-    """Return the Trainer's arguments from configs/trainer/<name>.yaml, checked against it."""
+    """Return the Trainer's arguments from configs/trainer/<name>.yaml, checked against it.
+
+    Beside them it may hold `acceleration`, which says how a step is taken.
+    """
     from pytorch_lightning import Trainer
 
     path = CONFIGS / "trainer" / f"{checked(name)}.yaml"
     allowed = set(inspect.signature(Trainer).parameters) - {
         "logger", "callbacks", "default_root_dir", "max_epochs", "enable_progress_bar"
     }  # fmt: skip
-    values = read(path, sorted(allowed))
-    resolve(Trainer, values, path.as_posix())
+    values = read(path, sorted(allowed | {"acceleration"}))
+    resolve(Trainer, {key: values[key] for key in values if key != "acceleration"}, path.as_posix())
+    if values.get("acceleration", "auto") not in get_args(Acceleration):
+        raise Refusal(
+            f"{path.as_posix()}: acceleration is {values['acceleration']!r}, but must be one of "
+            f"{', '.join(get_args(Acceleration))}."
+        )
     return values

@@ -143,9 +143,13 @@ class LitAutoencoder(Module):
         if not len(x):  # a last batch smaller than the number of processes
             return 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
         loss = self.training_loss(x)
+        self.count(loss)
+        return loss
+
+    def count(self, loss: Tensor) -> None:
+        """Add the loss of a batch to the epoch's sum, which stays on the device."""
         self._loss_sum.add_(loss.detach())
         self._losses += 1
-        return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch as `train_loss`."""
