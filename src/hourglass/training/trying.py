@@ -48,7 +48,7 @@ def disagreement(
     losses = []
     for update in (one, other):
         with preserved(module, optimizer, batch.device):
-            losses.append([float(update(batch)) for _ in range(COMPARED)])
+            losses.append([update(batch).item() for _ in range(COMPARED)])
     ours, theirs = map(torch.tensor, losses)
     if torch.allclose(ours, theirs, rtol=ROUNDING, atol=0.0, equal_nan=True):
         return ""
