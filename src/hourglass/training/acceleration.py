@@ -76,8 +76,7 @@ def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> St
         fast, reason = _tried(acceleration, trainer.lightning_module, optimizer, batch)
     if fast:
         return Accelerated(fast, plain, trainer.lightning_module, batch)  # type: ignore[arg-type]
-    # What nobody asked for by name, and what is just not faster, needs no word.
-    if reason and trainer.is_global_zero:
+    if reason and trainer.is_global_zero:  # what is just not faster needs no word
         print(f"acceleration: {acceleration} is not used, as {reason}.", file=sys.stderr)
     return plain
 

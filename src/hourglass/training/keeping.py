@@ -11,16 +11,16 @@ from torch import Tensor
 
 from hourglass.training.callbacks import MONITOR
 
-SHARE = 20  # of the time of a training, one in so many seconds at most goes into writing
+SHARE = 50  # of the time of a training, one part in so many at most goes into writing
 
 
 class Kept(Checkpoint):
     """Keep the weights of the best epoch in memory, and the last epoch in `path`, if any.
 
     The file holds all that a training needs to go on, the best weights among it. It is written
-    after the first epoch, after the last, and in between as often as writing takes no more than a
-    twentieth of the time: a kill loses next to nothing of a long epoch, and some of many short
-    ones, which are made up for with the same result.
+    after the first epoch, after the last, and in between as often as that takes no more than a
+    fiftieth of the time. A kill then loses the epoch it comes in, or some short ones; they are
+    made up for with the same result.
     """
 
     state_key = "kept"
