@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -65,36 +66,44 @@ def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> St
     "compile": torch.compile of the loss. "cuda_graph": a captured graph. "auto": on one CUDA device
     a graph, if it is faster than plain steps; else these. "none": plain steps. An accelerated step
     is tried first, and leaves no trace. Where it fails, or its losses are not those of plain steps
-    within rounding, plain steps are taken, and a sentence on standard error says why.
+    within rounding, plain steps are taken, and a sentence on standard error says why; so it does
+    where what was asked for by name is for other trainings.
     """
-    device, optimizer = trainer.strategy.root_device, trainer.optimizers[0]
+    module, optimizer = trainer.lightning_module, trainer.optimizers[0]
     plain = Update(trainer.strategy.training_step, optimizer)
-    if acceleration == "none" or (acceleration == "auto" and device.type != "cuda"):
+    if acceleration == "none":
         return plain
-    fast, reason = None, _obstacle(trainer, acceleration, device)
-    if not reason:
-        fast, reason = _tried(acceleration, trainer.lightning_module, optimizer, batch)
-    if fast:
-        return Accelerated(fast, plain, trainer.lightning_module, batch)  # type: ignore[arg-type]
-    if reason and trainer.is_global_zero:  # what is just not faster needs no word
-        print(f"acceleration: {acceleration} is not used, as {reason}.", file=sys.stderr)
-    return plain
+    if reason := _obstacle(trainer, acceleration):
+        if acceleration != "auto":
+            _say(acceleration, reason)
+        return plain
+    assert isinstance(module, LitAutoencoder)
+    fast, reason = _tried(acceleration, module, optimizer, batch)
+    if reason:
+        _say(acceleration, reason)
+    return Accelerated(fast, plain, module, batch) if fast else plain
 
 
-def _obstacle(trainer: pl.Trainer, acceleration: Acceleration, device: torch.device) -> str:
+@rank_zero_only
+def _say(acceleration: Acceleration, reason: str) -> None:
+    print(f"acceleration: {acceleration} is not used, as {reason}.", file=sys.stderr)
+
+
+def _obstacle(trainer: pl.Trainer, acceleration: Acceleration) -> str:
+    device = trainer.strategy.root_device.type
+    if device != "cuda" and acceleration != "compile":
+        return f"the device is {device}"
     if trainer.world_size > 1:
         return "there are several processes"
     if type(trainer.precision_plugin) is not Precision:
         return "the trainer's precision is set"
     if not isinstance(trainer.lightning_module, LitAutoencoder):
         return f"{type(trainer.lightning_module).__name__} is no autoencoder"
-    if acceleration == "cuda_graph" and device.type != "cuda":
-        return f"the device is {device.type}"
     return ""
 
 
 def _tried(
-    acceleration: Acceleration, module: Any, optimizer: Optimizer, batch: Tensor
+    acceleration: Acceleration, module: LitAutoencoder, optimizer: Optimizer, batch: Tensor
 ) -> tuple[Step | None, str]:
     """Return a fast update, or None and the reason, which is "" where it is just not faster."""
     plain = Update(module.training_loss, optimizer)
