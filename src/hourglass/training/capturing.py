@@ -37,7 +37,8 @@ class Captured:
         # Gradients get memory of the graph's own, which nothing else uses.
         optimizer.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # A thread that fetches batches meanwhile is none of the capture's business.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.loss = update(self.batch).detach()
 
     def __call__(self, batch: Tensor) -> Tensor:
