@@ -305,3 +305,21 @@ def test_a_calibrator_without_settings_has_its_defaults(set_yaml):
 
 def test_settings_are_the_same_on_a_second_reading(workspace):
     assert settle() == settle()
+
+
+@pytest.mark.parametrize("value", ["auto", "none", "compile", "cuda_graph"])
+def test_how_a_step_is_accelerated_is_a_setting_of_the_trainer(set_yaml, value):
+    set_yaml(CPU, "acceleration", value=value)
+    assert trainer_config("cpu")["acceleration"] == value
+
+
+@pytest.mark.parametrize("value", ["fast", True, None, 3, ["auto"]], ids=str)
+def test_another_acceleration_is_refused_with_those_there_are(set_yaml, refusal, value):
+    set_yaml(CPU, "acceleration", value=value)
+    sentence = refusal(trainer_config, "cpu")
+    assert f"{CPU}: acceleration is {value!r}" in sentence
+    assert "auto, none, compile, cuda_graph" in sentence
+
+
+def test_an_acceleration_that_nobody_set_is_no_setting(workspace):
+    assert "acceleration" not in settle().trainer

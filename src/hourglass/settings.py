@@ -20,9 +20,11 @@ from hourglass.workspace import CONFIGS, PARAMS, Cell, checked
 # Where samples are kept while a network trains on them: on the device; in memory, from where they
 # are fetched; or in their file, likewise.
 Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
+# How a step is taken, see hourglass.training.acceleration.
+Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
 
 # The keys of configs/trainer/<name>.yaml that are not Lightning's, and their values.
-OWN: dict[str, tuple[str, ...]] = {"residency": get_args(Residency)}
+OWN = {"acceleration": get_args(Acceleration), "residency": get_args(Residency)}
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class LitAutoencoder(Module):
         A training that goes on after a kill then draws what the undisturbed one would have drawn.
         """
         seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
-        torch.manual_seed((seed * 1_000_003 + self.current_epoch) * 4099 + self.global_rank)
+        _seed((seed * 1_000_003 + self.current_epoch) * 4099 + self.global_rank, self.device)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._losses = 0
         several = self.trainer.world_size > 1
@@ -150,9 +150,13 @@ class LitAutoencoder(Module):
             loss = 0.0 * torch.stack([each.sum() for each in self.parameters()]).sum()
         if self._shares:
             loss = loss * self._shares.weight(self._losses)
+        self.count(loss)
+        return loss
+
+    def count(self, loss: Tensor) -> None:
+        """Add the loss of a batch to the epoch's sum, which stays on the device."""
         self._loss_sum.add_(loss.detach())
         self._losses += 1
-        return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean training loss of the epoch as `train_loss`."""
@@ -195,3 +199,14 @@ class LitAutoencoder(Module):
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         return scheduled(optimizer, self.schedule, self.warmup_epochs, self.trainer)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed torch's draws on the CPU and on `device`.
+
+    torch.manual_seed notes down a traceback for each kind of device that is not there, to seed it
+    once it is: that takes longer than a step, and the notes are kept.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

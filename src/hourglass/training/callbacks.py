@@ -3,11 +3,10 @@
 import math
 import signal
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.profilers import PassThroughProfiler
 from tqdm import tqdm
 
@@ -15,27 +14,6 @@ from hourglass.errors import Refusal
 from hourglass.tracking.recorder import Recorder
 
 MONITOR = "validation_error"
-
-
-class EpochCheckpoint(ModelCheckpoint):
-    """Keep the best epoch in `folder`/best.ckpt if `best`, else the last one in last.ckpt.
-
-    The best holds weights only; the last, all that a training needs to go on.
-    """
-
-    # Lightning reads it at every hook of every step; its own is a description of all settings.
-    state_key = ""
-
-    def __init__(self, folder: Path, best: bool) -> None:
-        self.state_key = "best" if best else "last"
-        super().__init__(
-            folder,
-            self.state_key,
-            MONITOR if best else None,
-            save_weights_only=best,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
 
 
 class PatientStopping(EarlyStopping):

@@ -15,17 +15,15 @@ from hourglass.configuration import construct, import_class
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import OWN, CellSettings
+from hourglass.settings import OWN, Acceleration, CellSettings
 from hourglass.tracking.recorder import Recorder
-from hourglass.training.callbacks import (
-    EpochCheckpoint,
-    History,
-    NoProfiler,
-    PatientStopping,
-    Progress,
-)
-from hourglass.training.resuming import complete, last_epoch, load_checkpoint
+from hourglass.training.callbacks import History, NoProfiler, PatientStopping, Progress
+from hourglass.training.keeping import Kept
+from hourglass.training.loop import LeanEpochLoop
+from hourglass.training.resuming import complete, last_epoch
 from hourglass.training.threads import tuned_to
+
+LAST = "last.ckpt"  # the last epoch that was kept, in the folder of a training
 
 
 def make_module(settings: CellSettings) -> LitAutoencoder:
@@ -46,27 +44,28 @@ def make_trainer(
     phase: str = "",
     watching: Sequence[pl.Callback] | None = None,
 ) -> tuple[pl.Trainer, History]:
-    """Return a Trainer that keeps its last and its best epoch in `folder`, and its History.
+    """Return a Trainer that keeps its epochs in `folder`, and its History.
 
     A `phase` that comes before the training of the whole has a folder and a name of its own. One
-    that others are `watching`, a trial, is not gone on with after a kill: it keeps its best alone.
+    that others are `watching`, a trial, is not gone on with after a kill: it writes nothing.
     """
     history = History(f"{settings.data}-{settings.model}", recorder, phase)
     stopping = PatientStopping(settings.training.patience)
-    # The best first: the last holds its state, and is what a killed training goes on from.
-    ends = (True, False) if watching is None else (True,)
-    kept = [EpochCheckpoint(folder / phase, best) for best in ends]
+    kept = Kept(folder / phase / LAST if watching is None else None)
+    options: dict[str, Any] = {"acceleration": "auto"} | settings.trainer
     trainer = bare_trainer(
-        **settings.trainer,
+        **options,
         max_epochs=settings.training.max_epochs,
-        callbacks=[stopping, Progress(history.name), history, *kept, *(watching or ())],
+        callbacks=[stopping, Progress(history.name), history, kept, *(watching or ())],
         default_root_dir=folder / phase,
     )
     return trainer, history
 
 
-def bare_trainer(**options: Any) -> pl.Trainer:
+def bare_trainer(acceleration: Acceleration = "none", **options: Any) -> pl.Trainer:
     """Return a deterministic Trainer that says nothing and samples nothing by itself.
+
+    Its steps are bare ones too, see `LeanEpochLoop`, and may be accelerated, see `make_step`.
 
     Raises a Refusal where Lightning cannot make it of the `options`, which go first; those that are
     not Lightning's are left out.
@@ -86,12 +85,14 @@ def bare_trainer(**options: Any) -> pl.Trainer:
         if known.get("strategy") == "ddp":
             # Gradients are added up where they stand: no copy of them, in time or in memory.
             known["strategy"] = DDPStrategy(gradient_as_bucket_view=True)
-        return pl.Trainer(**(own | known))
+        trainer = pl.Trainer(**(own | known))
     except (MisconfigurationException, ValueError) as error:
         raise Refusal(
             f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "
             "in params.yaml or change its file in configs/trainer."
         ) from None
+    trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, acceleration)
+    return trainer
 
 
 def pretrain(
@@ -120,19 +121,19 @@ def fit(trainer: pl.Trainer, history: History, module: LitAutoencoder, data: Dat
 
     The module then has the weights of the best epoch.
     """
-    folder = Path(trainer.default_root_dir)
-    known = 0
-    checkpoint = last_epoch(folder / "last.ckpt")
+    (kept,) = (each for each in trainer.callbacks if isinstance(each, Kept))  # type: ignore[attr-defined]
+    known, checkpoint = 0, last_epoch(kept.path) if kept.path else None
     if checkpoint:
         history.load_state_dict(checkpoint["callbacks"][history.state_key])
+        kept.load_state_dict(checkpoint["callbacks"][kept.state_key])
         history.tell_again()
         known = len(history.rows)
     if not (checkpoint and complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
         with tuned_to(trainer.strategy.root_device, elements):
-            path = folder / "last.ckpt" if known else None
+            path = kept.path if known else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-    module.load_state_dict(load_checkpoint(folder / "best.ckpt")["state_dict"])
+    module.load_state_dict(kept.weights)
     return len(history.rows) - known
 
 
