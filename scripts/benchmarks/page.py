@@ -1,0 +1,282 @@
+"""The page: what is asked and measured first, then every case."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.cases import KERAS, OURS, PYOD, TABLE
+from benchmarks.fixed import EPOCHS, STAGES, TORCH, heavy
+from benchmarks.ratios import CASE, Target, number, ratio, spread, targets
+from hourglass.data.credit_card import ROWS
+from hourglass.files import write_text
+
+VERSIONS = ("torch", "pytorch-lightning", "torchvision", "lightning-bolts")
+MEGABYTE = 1e6
+PURPOSE = {  # what the stages import packages for
+    "Python": "the standard library",
+    "hourglass": "the stages themselves",
+    "numpy": "arrays",
+    "torch": "networks, and scores by them",
+    "pandas": "tables",
+    "pyarrow": "Parquet, strings of pandas",
+    "scipy": "statistics of thresholds, and what scikit-learn needs",
+    "sklearn": "metrics, baselines, bundled data sets",
+    "matplotlib": "figures",
+    "PIL": "images in figures",
+    "pytorch_lightning": "the Trainer",
+    "lightning_fabric": "the Trainer",
+    "torchmetrics": "the Trainer",
+    "lightning_utilities": "the Trainer",
+    "jsonargparse": "settings and the command line",
+    "yaml": "settings",
+    "tqdm": "the line of progress",
+    "jinja2": "the page of the leaderboard",
+    "sympy": "torch",
+    "networkx": "torch",
+    "mpmath": "torch",
+    "torchgen": "torch",
+}
+
+
+def write(
+    path: Path,
+    pictures: str,
+    table: pd.DataFrame,
+    costs: pd.DataFrame,
+    imports: pd.DataFrame,
+    command: str,
+) -> None:
+    """Write the page; `pictures` is their folder as seen from there."""
+    parts = [
+        _introduction(command),
+        _targets(targets(table, costs)),
+        f"![Throughput against everyone else's]({pictures}/training.png)\n",
+        f"![Throughput by batch]({pictures}/batches.png)\n",
+        _training(table),
+        _others(table),
+        _gpu(table),
+        _fixed(costs, imports, f"![Imports of each stage]({pictures}/imports.png)\n"),
+        _method(),
+    ]
+    write_text(path, "\n".join(parts))
+
+
+def _introduction(command: str) -> str:
+    peers = [name for each in (*KERAS, PYOD) for name in each.needs]
+    versions = ", ".join(f"{name} {_version(name)}" for name in dict.fromkeys([*VERSIONS, *peers]))
+    return f"""# Benchmark
+
+Made by `{command}` on {os.cpu_count()} cores with {torch.get_num_threads()} threads,
+Python {platform.python_version()}; {versions}.
+
+Everything is measured in one run, in turns; a ratio is that of two measurements of the same round,
+given as the median over rounds, with the least and the greatest. `{TABLE}` is **generated**:
+{ROWS:,} rows, drawn again from the rows of the ULB card table that are at hand, and shaken.
+
+## What is asked, and what was measured
+
+How many times as fast Hourglass is as the one after the colon; a fixed cost is what a stage takes
+beside its work.
+"""
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _targets(found: Sequence[Target]) -> str:
+    rows = [
+        {
+            "what": each.what,
+            "at least": _asked(each.least, each.lower),
+            "aim": _asked(each.aim, each.lower),
+            "measured": spread(each.values),
+            "reached": each.reached,
+            "note": each.note,
+        }
+        for each in found
+    ]
+    return markdown(rows)
+
+
+def _asked(value: float | None, lower: bool) -> str:
+    if value is None:
+        return ""
+    return f"{'at most ' if lower else ''}{value:g}"
+
+
+def _training(table: pd.DataFrame) -> str:
+    text = "## Training\n\n"
+    text += (
+        "`quality` is the error of the validation samples, and the AUROC of the test split, after "
+        "the training. `memory` is the peak above what the imports took, in MB; the data as it is "
+        "prepared, the model with its gradients and Adam's moments, and a batch with all that the "
+        "layers make of it come to `needed`.\n\n"
+    )
+    return text + _measured(table[(table.task == "train") & (table.device == "cpu")])
+
+
+def _measured(table: pd.DataFrame) -> str:
+    """Return a table of each case: speed, ratio, quality and memory of everyone."""
+    rows = []
+    for key, each in table.groupby(CASE, sort=False):
+        case = dict(zip(CASE, key, strict=True))
+        for contestant, own in each.groupby("contestant", sort=False):
+            rows.append(_row(case, str(contestant), own, each))
+    return markdown(rows)
+
+
+def _row(
+    case: dict[str, object], contestant: str, own: pd.DataFrame, everyone: pd.DataFrame
+) -> dict[str, str]:
+    """Return one line: who, how fast, how well, at what cost of memory."""
+    first = str(everyone.contestant.iloc[0])
+    batch = f", batch {case['batch_size']}" if case["batch_size"] else ""
+    about = {
+        "case": f"{case['network']} {case['data']}{batch}".strip(),
+        "who": contestant,
+    }
+    if own.seconds.isna().all():
+        return about | {"seconds": str(own.reason.iloc[0])}
+    return about | {
+        "seconds": number(own.seconds.median()),
+        "samples a second": number((own.samples / own.seconds).median()),
+        "Hourglass is faster": ""
+        if contestant == first
+        else spread(ratio(everyone, contestant, first), " times"),
+        "quality": _quality(own),
+        "memory": number(own.peak_bytes.median() / MEGABYTE),
+        "needed": _needed(own),
+    }
+
+
+def _quality(own: pd.DataFrame) -> str:
+    if own.validation_error.isna().all():
+        return ""
+    return f"{own.validation_error.median():.4f}, {own.AUROC.median():.3f}"
+
+
+def _needed(own: pd.DataFrame) -> str:
+    if own.data_bytes.isna().all():
+        return ""
+    data, model = (own[name].median() / MEGABYTE for name in ("data_bytes", "model_bytes"))
+    return f"{number(data + model)} (data {number(data)})"
+
+
+def _others(table: pd.DataFrame) -> str:
+    """Return the tables of what is no training."""
+    cpu = table[table.device == "cpu"]
+    return f"""## Scoring
+
+Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
+scaled rows in memory.
+
+{_measured(cpu[cpu.task == "score"])}
+## Preparing
+
+`prepare` reads, checks, splits, packs and fingerprints; the others read the same files into arrays
+and do no more. `mnist` is that set and Fashion-MNIST.
+
+{_measured(cpu[cpu.task == "prepare"])}
+## Data that does not fit into memory
+
+An array of zeros that takes no space on disk, 3 x 64 x 64 uint8 a sample: read, batched and trained
+on like any other, for some steps, by a process that may take 4 GiB.
+
+{_measured(cpu[cpu.task == "stream"])}"""
+
+
+def _gpu(table: pd.DataFrame) -> str:
+    text = "## On a GPU\n\n"
+    cuda = table[table.device == "cuda"]
+    if len(cuda):
+        return f"{text}{torch.cuda.get_device_name()}; times are absolute.\n\n{_measured(cuda)}"
+    names = [
+        f"{network}, batch {size}"
+        for network in ("dense", "convolutional", "card")
+        for size in (256, 4096)
+    ]
+    rows = [{"training": name, OURS.name: "", "bare PyTorch loop": ""} for name in names]
+    return f"{text}This machine has none, so these rows are empty.\n\n{markdown(rows)}"
+
+
+def _fixed(costs: pd.DataFrame, imports: pd.DataFrame, picture: str) -> str:
+    rows = [{"what": f"`{TORCH}`", "seconds": spread(costs[TORCH].to_numpy())}]
+    for stage in STAGES:
+        times = (costs[stage] / costs[TORCH]).to_numpy()
+        rows.append(
+            {
+                "what": f"`{stage}`",
+                "seconds": spread(costs[stage].to_numpy()),
+                f"times `{TORCH}`": spread(times),
+            }
+        )
+    return f"""## The fixed cost of a stage
+
+One cell, `digits` x `undercomplete`, {EPOCHS} epochs: a process from its start to its end, less the
+work that it counts itself (`train`, `evaluate`); of the others all time is taken as fixed. MLflow's
+process runs beside it, and is waited for.
+
+{markdown(rows)}
+{picture}
+{_imports(imports)}"""
+
+
+def _imports(imports: pd.DataFrame) -> str:
+    """Return the table of packages by stage, and whether the light stages stay light."""
+    wide = imports.pivot(index="package", columns="stage", values="seconds").fillna(0)[list(STAGES)]
+    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
+    shown, rest = wide[wide.max(axis=1) >= 0.02], wide[wide.max(axis=1) < 0.02]
+    rows = [
+        {"package": package, "for": PURPOSE.get(str(package), ""), **_cells(values)}
+        for package, values in shown.iterrows()
+    ]
+    rows.append({"package": f"{len(rest)} others", "for": "", **_cells(rest.sum())})
+    rows.append({"package": "all", "for": "", **_cells(wide.sum())})
+    return f"""Seconds that importing a package itself takes, without what it imports in turn, by
+`python -X importtime`, under which imports are slower than they are:
+
+{markdown(rows)}
+{_light(heavy(imports))}
+"""
+
+
+def _cells(values: pd.Series) -> dict[str, str]:
+    return {str(stage): f"{value:.2f}" if value else "" for stage, value in values.items()}
+
+
+def _light(found: dict[str, list[str]]) -> str:
+    bad = [f"`{stage}` imports {', '.join(names)}" for stage, names in found.items() if names]
+    if bad:
+        return f"**Neither Lightning nor torchvision belongs there, but {'; '.join(bad)}.**"
+    stages = ", ".join(f"`{stage}`" for stage in found)
+    return f"Checked in this run: {stages} import neither Lightning nor torchvision."
+
+
+def _method() -> str:
+    return """## How it is measured
+
+Every measurement is a process of its own. Before the clock starts it has imported what it needs and
+done the same on a few samples. The clock of a training starts before the data is read, and stops
+after the last epoch; all validate after each epoch, but for PyOD, which cannot, and scores its
+training samples at the end. Where both train with PyTorch the networks are the same objects with
+the same weights at the start; all take as many threads as Hourglass takes for such a batch
+(`training/threads.py`). Lightning logs no file and shows no progress. PyOD's batch norm, dropout
+and weight decay are off, and its network's activation behind the code is in all networks of the
+card table. lightning-bolts' models train on as many images of its own split; padded to 32 x 32.
+Workers' memory is not counted where a DataLoader has them."""
+
+
+def markdown(rows: Sequence[dict[str, str]]) -> str:
+    """Return rows as a Markdown table; what a row lacks is left empty."""
+    return (
+        pd.DataFrame(list(rows)).fillna("").to_markdown(index=False, disable_numparse=True) + "\n"
+    )
