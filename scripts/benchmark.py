@@ -2,7 +2,7 @@
 
     make benchmark                               # sets up the others first
     python scripts/benchmark.py                  # needs HOURGLASS_DATA; under half an hour
-    python scripts/benchmark.py --quick          # some minutes; the page is in build/benchmark-quick
+    python scripts/benchmark.py --quick          # minutes; the page is in build/benchmark-quick
 
 Works in build/benchmark, a workspace of its own. Others that are not installed are left out, and
 the page says so. Writes reports/benchmark.md as well, and all measurements beside it as CSV.
@@ -16,33 +16,54 @@ import pandas as pd
 import torch
 from benchmarks import datasets, fixed, page, pictures
 from benchmarks.cases import matches
+from benchmarks.ratios import Tables
 from benchmarks.running import measure
 from workspace import ROOT, enter
 
+from hourglass.files import whole_file
+
 ROUNDS = 5  # of fixed costs
+KEPT = ("measurements", "costs", "imports")
 
 
 def main() -> None:
-    """Measure everything and write page and pictures."""
+    """Measure everything, unless it was measured before and is only drawn; write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="all of it once, on little data")
-    quick = parser.parse_args().quick
-    _absolute_data()
+    parser.add_argument("--quick", action="store_true", help="most of it once, on little data")
+    parser.add_argument("--draw", action="store_true", help="draw what was measured the last time")
+    arguments = parser.parse_args()
+    quick = arguments.quick
     folder = ROOT / "build" / ("benchmark-quick" if quick else "benchmark")
+    reports = folder if quick else ROOT / "reports"
+    if not arguments.draw:
+        _measure(folder, reports, quick)
+    tables = Tables(*(pd.read_csv(_kept(reports, name)) for name in KEPT))
+    tables.measurements["reason"] = tables.measurements.reason.fillna("")
+    _write(reports, "benchmark", tables, quick)
+    if not quick:
+        _write(ROOT / "docs", "images/benchmark", tables, quick)
+    print((reports / "benchmark.md").read_text(encoding="utf-8"))
+
+
+def _measure(folder: Path, reports: Path, quick: bool) -> None:
+    """Take all measurements and keep each table as soon as it is there."""
+    _absolute_data()
     plan = matches(quick, torch.cuda.is_available())
     enter(folder)
     datasets.make({case.data for each in plan for case in (each.case, each.case.warm_up())})
-    table = measure(plan)
+    _keep(reports, "measurements", measure(plan))
     fixed.workspace(folder / "fixed")
-    costs = fixed.costs(0 if quick else ROUNDS)
-    imports = fixed.imports()
-    reports = folder if quick else ROOT / "reports"
-    for name, each in (("measurements", table), ("fixed", costs), ("imports", imports)):
-        each.to_csv(reports / f"benchmark-{name}.csv", index=False, lineterminator="\n")
-    _write(reports, "benchmark", table, costs, imports, quick)
-    if not quick:
-        _write(ROOT / "docs", "images/benchmark", table, costs, imports, quick)
-    print((reports / "benchmark.md").read_text(encoding="utf-8"))
+    _keep(reports, "costs", fixed.costs(0 if quick else ROUNDS))
+    _keep(reports, "imports", fixed.imports())
+
+
+def _kept(reports: Path, name: str) -> Path:
+    return reports / f"benchmark-{name}.csv"
+
+
+def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:
+    with whole_file(_kept(reports, name)) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _absolute_data() -> None:
@@ -51,18 +72,11 @@ def _absolute_data() -> None:
     os.environ["HOURGLASS_DATA"] = str(Path(given).absolute())
 
 
-def _write(
-    folder: Path,
-    shown: str,
-    table: pd.DataFrame,
-    costs: pd.DataFrame,
-    imports: pd.DataFrame,
-    quick: bool,
-) -> None:
+def _write(folder: Path, shown: str, tables: Tables, quick: bool) -> None:
     """Write the page and, in the folder `shown` below it, its pictures."""
-    pictures.draw(folder / shown, table, imports)
+    pictures.draw(folder / shown, tables)
     command = "python scripts/benchmark.py" + (" --quick" if quick else "")
-    page.write(folder / "benchmark.md", shown, table, costs, imports, command)
+    page.write(folder / "benchmark.md", shown, tables, command)
 
 
 if __name__ == "__main__":

@@ -9,58 +9,29 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks import page_fixed
 from benchmarks.cases import KERAS, OURS, PYOD, TABLE
-from benchmarks.fixed import EPOCHS, STAGES, TORCH, heavy
-from benchmarks.ratios import CASE, Target, number, ratio, spread, targets
+from benchmarks.markdown import markdown
+from benchmarks.ratios import CASE, Tables, Target, number, ratio, spread, targets
 from hourglass.data.credit_card import ROWS
 from hourglass.files import write_text
 
 VERSIONS = ("torch", "pytorch-lightning", "torchvision", "lightning-bolts")
 MEGABYTE = 1e6
-PURPOSE = {  # what the stages import packages for
-    "Python": "the standard library",
-    "hourglass": "the stages themselves",
-    "numpy": "arrays",
-    "torch": "networks, and scores by them",
-    "pandas": "tables",
-    "pyarrow": "Parquet, strings of pandas",
-    "scipy": "statistics of thresholds, and what scikit-learn needs",
-    "sklearn": "metrics, baselines, bundled data sets",
-    "matplotlib": "figures",
-    "PIL": "images in figures",
-    "pytorch_lightning": "the Trainer",
-    "lightning_fabric": "the Trainer",
-    "torchmetrics": "the Trainer",
-    "lightning_utilities": "the Trainer",
-    "jsonargparse": "settings and the command line",
-    "yaml": "settings",
-    "tqdm": "the line of progress",
-    "jinja2": "the page of the leaderboard",
-    "sympy": "torch",
-    "networkx": "torch",
-    "mpmath": "torch",
-    "torchgen": "torch",
-}
 
 
-def write(
-    path: Path,
-    pictures: str,
-    table: pd.DataFrame,
-    costs: pd.DataFrame,
-    imports: pd.DataFrame,
-    command: str,
-) -> None:
+def write(path: Path, pictures: str, tables: Tables, command: str) -> None:
     """Write the page; `pictures` is their folder as seen from there."""
+    table = tables.measurements
     parts = [
         _introduction(command),
-        _targets(targets(table, costs)),
+        _targets(targets(tables)),
         f"![Throughput against everyone else's]({pictures}/training.png)\n",
         f"![Throughput by batch]({pictures}/batches.png)\n",
         _training(table),
         _others(table),
         _gpu(table),
-        _fixed(costs, imports, f"![Imports of each stage]({pictures}/imports.png)\n"),
+        page_fixed.section(tables, f"{pictures}/imports.png"),
         _method(),
     ]
     write_text(path, "\n".join(parts))
@@ -208,59 +179,6 @@ def _gpu(table: pd.DataFrame) -> str:
     return f"{text}This machine has none, so these rows are empty.\n\n{markdown(rows)}"
 
 
-def _fixed(costs: pd.DataFrame, imports: pd.DataFrame, picture: str) -> str:
-    rows = [{"what": f"`{TORCH}`", "seconds": spread(costs[TORCH].to_numpy())}]
-    for stage in STAGES:
-        times = (costs[stage] / costs[TORCH]).to_numpy()
-        rows.append(
-            {
-                "what": f"`{stage}`",
-                "seconds": spread(costs[stage].to_numpy()),
-                f"times `{TORCH}`": spread(times),
-            }
-        )
-    return f"""## The fixed cost of a stage
-
-One cell, `digits` x `undercomplete`, {EPOCHS} epochs: a process from its start to its end, less the
-work that it counts itself (`train`, `evaluate`); of the others all time is taken as fixed. MLflow's
-process runs beside it, and is waited for.
-
-{markdown(rows)}
-{picture}
-{_imports(imports)}"""
-
-
-def _imports(imports: pd.DataFrame) -> str:
-    """Return the table of packages by stage, and whether the light stages stay light."""
-    wide = imports.pivot(index="package", columns="stage", values="seconds").fillna(0)[list(STAGES)]
-    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    shown, rest = wide[wide.max(axis=1) >= 0.02], wide[wide.max(axis=1) < 0.02]
-    rows = [
-        {"package": package, "for": PURPOSE.get(str(package), ""), **_cells(values)}
-        for package, values in shown.iterrows()
-    ]
-    rows.append({"package": f"{len(rest)} others", "for": "", **_cells(rest.sum())})
-    rows.append({"package": "all", "for": "", **_cells(wide.sum())})
-    return f"""Seconds that importing a package itself takes, without what it imports in turn, by
-`python -X importtime`, under which imports are slower than they are:
-
-{markdown(rows)}
-{_light(heavy(imports))}
-"""
-
-
-def _cells(values: pd.Series) -> dict[str, str]:
-    return {str(stage): f"{value:.2f}" if value else "" for stage, value in values.items()}
-
-
-def _light(found: dict[str, list[str]]) -> str:
-    bad = [f"`{stage}` imports {', '.join(names)}" for stage, names in found.items() if names]
-    if bad:
-        return f"**Neither Lightning nor torchvision belongs there, but {'; '.join(bad)}.**"
-    stages = ", ".join(f"`{stage}`" for stage in found)
-    return f"Checked in this run: {stages} import neither Lightning nor torchvision."
-
-
 def _method() -> str:
     return """## How it is measured
 
@@ -273,10 +191,3 @@ the same weights at the start; all take as many threads as Hourglass takes for s
 and weight decay are off, and its network's activation behind the code is in all networks of the
 card table. lightning-bolts' models train on as many images of its own split; padded to 32 x 32.
 Workers' memory is not counted where a DataLoader has them."""
-
-
-def markdown(rows: Sequence[dict[str, str]]) -> str:
-    """Return rows as a Markdown table; what a row lacks is left empty."""
-    return (
-        pd.DataFrame(list(rows)).fillna("").to_markdown(index=False, disable_numparse=True) + "\n"
-    )

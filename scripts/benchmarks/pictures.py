@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.cases import BARE, OURS, PYOD
 from benchmarks.fixed import STAGES
-from benchmarks.ratios import number, of_case, ratio
+from benchmarks.ratios import Tables, number, of_case, ratio
 from hourglass.figures import save
 from hourglass.figures.style import CLASSES, FAINT, MARK, NORMAL
 
@@ -17,12 +17,12 @@ PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "car
 SHOWN = 7  # packages with a colour of their own
 
 
-def draw(folder: Path, table: pd.DataFrame, imports: pd.DataFrame) -> None:
+def draw(folder: Path, tables: Tables) -> None:
     """Write all pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    save(training(table), folder / "training.png")
-    save(batches(table), folder / "batches.png")
-    save(stages(imports), folder / "imports.png")
+    save(training(tables.measurements), folder / "training.png")
+    save(batches(tables.measurements), folder / "batches.png")
+    save(stages(tables.imports), folder / "imports.png")
 
 
 def training(table: pd.DataFrame) -> Figure:

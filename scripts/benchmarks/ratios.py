@@ -13,6 +13,15 @@ PEERS = "Lightning and torchvision"
 
 
 @dataclass(frozen=True)
+class Tables:
+    """All that was measured: a row a measurement, a row a round, a row a stage and package."""
+
+    measurements: pd.DataFrame
+    costs: pd.DataFrame
+    imports: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Target:
     """A figure that the page's first table holds against what was measured."""
 
@@ -72,8 +81,9 @@ def faster_peer(rows: pd.DataFrame) -> str:
     return str(found.idxmin()) if len(found) else PEERS
 
 
-def targets(table: pd.DataFrame, costs: pd.DataFrame) -> list[Target]:
+def targets(tables: Tables) -> list[Target]:
     """Return what is asked of Hourglass, and what was measured."""
+    table, costs = tables.measurements, tables.costs
     dense, convolutional = (of_case(table, "train", name, 256) for name in NETWORKS)
     card, by_default = of_case(table, "train", "card", 256), of_case(table, "train", "card", 0)
     peer = faster_peer(dense)
