@@ -83,11 +83,10 @@ def sparse(name: str, size: int) -> None:
     with whole_folder(prepared_folder(name)) as folder:
         for split, count in rows.items():
             (folder / split).mkdir()
-            fields = {"x": (np.uint8, WIDE), "anomaly": (bool, ())}
-            fields |= {key: (np.dtype("U1"), ()) for key in ("label", "id")}
-            for key, (kind, shape) in fields.items():
-                path, whole = folder / split / f"{key}.npy", (count, *shape)
-                np.lib.format.open_memmap(path, "w+", kind, whole)
+            for key, kind in {"x": "u1", "anomaly": "?", "label": "<U1", "id": "<U1"}.items():
+                shape = (count, *(WIDE if key == "x" else ()))
+                path = folder / split / f"{key}.npy"
+                np.lib.format.open_memmap(path, "w+", np.dtype(kind), shape)
         scaling = {"kind": "divide", "offset": 0.0, "scale": 255.0}
         card = {"data": name, "sample_shape": list(WIDE), "dtype": "uint8", "scaling": scaling}
         card["splits"] = {split: {"normal": count, "anomalies": 0} for split, count in rows.items()}

@@ -64,7 +64,7 @@ def _imports(imports: pd.DataFrame) -> str:
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
     shown, rest = wide[wide.max(axis=1) >= LEAST], wide[wide.max(axis=1) < LEAST]
     rows = [
-        {"package": package, "for": PURPOSE.get(str(package), ""), **_cells(values)}
+        {"package": str(package), "for": PURPOSE.get(str(package), ""), **_cells(values)}
         for package, values in shown.iterrows()
     ]
     rows.append({"package": f"{len(rest)} others", "for": "", **_cells(rest.sum())})

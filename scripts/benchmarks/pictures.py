@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from benchmarks.cases import BARE, OURS, PYOD
 from benchmarks.fixed import STAGES
@@ -59,7 +60,7 @@ def batches(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     colours: dict[str, str] = {OURS.name: CLASSES[1], BARE.name: MARK, PYOD.name: CLASSES[2]}
-    lines = {}
+    lines: dict[str, Line2D] = {}
     for axes, (network, title) in zip(panels, PANELS.items(), strict=True):
         chosen = table[(table.task == "train") & (table.network == network)]
         chosen = chosen[(chosen.device == "cpu") & (chosen.batch_size > 0)]
@@ -70,11 +71,11 @@ def batches(table: pd.DataFrame) -> Figure:
                 lines[str(contestant)] = _line(axes, speed, colour)
         _batch_axes(axes, title, sorted(chosen.batch_size.unique()))
     panels[0].set_ylabel("samples a second")
-    figure.legend(lines.values(), lines, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(lines.values(), list(lines), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
-def _line(axes: Axes, speed: "pd.api.typing.SeriesGroupBy", colour: str) -> object:
+def _line(axes: Axes, speed: "pd.api.typing.SeriesGroupBy", colour: str) -> Line2D:
     """Draw the median over the batch, in a band from the least to the greatest; return the line."""
     middle = speed.median()
     axes.fill_between(middle.index, speed.min(), speed.max(), color=colour, alpha=0.2, linewidth=0)

@@ -3,7 +3,9 @@
 import math
 import tempfile
 import time
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torchvision.transforms import Compose, Lambda, Pad, ToTensor
 
@@ -38,19 +40,20 @@ def train(case: Case) -> Done:
     return Done(seconds, case.epochs * rows, reconstruction(case, _as_ours(case, prepared, model)))
 
 
-def _data(case: Case) -> object:
+def _data(case: Case) -> pl.LightningDataModule:
     """Return bolts' MNISTDataModule; its own transform would give one channel of 28 x 28."""
     shaped = Compose([ToTensor(), Pad(2), Lambda(lambda x: x.expand(3, -1, -1))])
-    return bolts("datamodules").MNISTDataModule(
+    data: pl.LightningDataModule = bolts("datamodules").MNISTDataModule(
         str(raw_folder()),
         batch_size=case.batch_size,
         pin_memory=False,
         train_transforms=shaped,
         val_transforms=shaped,
     )
+    return data
 
 
-def _as_ours(case: Case, prepared: Prepared, model: torch.nn.Module) -> Bolts:
+def _as_ours(case: Case, prepared: Prepared, model: Any) -> Bolts:
     """Return the trained model as a network of ours, which pads and crops as the data is here."""
     network = build(case, prepared.sample_shape)
     assert isinstance(network, Bolts)
