@@ -37,8 +37,7 @@ def main() -> None:
     reports = folder if quick else ROOT / "reports"
     if not arguments.draw:
         _measure(folder, reports, quick)
-    tables = Tables(*(pd.read_csv(_kept(reports, name)) for name in KEPT))
-    tables.measurements["reason"] = tables.measurements.reason.fillna("")
+    tables = Tables(*(_read(reports, name) for name in KEPT))
     _write(reports, "benchmark", tables, quick)
     if not quick:
         _write(ROOT / "docs", "images/benchmark", tables, quick)
@@ -59,6 +58,12 @@ def _measure(folder: Path, reports: Path, quick: bool) -> None:
 
 def _kept(reports: Path, name: str) -> Path:
     return reports / f"benchmark-{name}.csv"
+
+
+def _read(reports: Path, name: str) -> pd.DataFrame:
+    """Return a table that was kept; text that is empty is no missing number."""
+    table = pd.read_csv(_kept(reports, name))
+    return table.fillna(dict.fromkeys({"reason", "network"} & {*table.columns}, ""))
 
 
 def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:

@@ -43,7 +43,10 @@ def rows(contestant: Contestant, seconds: list[float], **more: object) -> list[d
 def costs() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return fixed costs of twice `import torch`, and imports of one package."""
     times = pd.DataFrame([{fixed.TORCH: 1.0} | dict.fromkeys(fixed.STAGES, 2.0)] * 2)
-    stages = [{"stage": each, "package": "torch", "seconds": 1.0} for each in fixed.STAGES]
+    stages = [
+        {"stage": each, "package": "torch", "importer": "hourglass", "seconds": 1.0}
+        for each in fixed.STAGES
+    ]
     return times, pd.DataFrame(stages)
 
 
@@ -90,7 +93,7 @@ def _who(match: Match) -> set[tuple[str, str]]:
 
 
 def test_the_limit_and_ours_learn_the_same_from_the_same_samples(digits):
-    ours, bare = (measured(CASE, each.function, {}) for each in (OURS, BARE))
+    ours, bare = (measured(CASE, each.function, {}, True) for each in (OURS, BARE))
     assert ours["samples"] == bare["samples"] == 12 * len(_train(digits).x)
     assert ours["validation_error"] == pytest.approx(bare["validation_error"], rel=0.05)
     assert ours["validation_error"] < 0.6 * _untrained(digits)
@@ -146,17 +149,19 @@ def test_a_sparse_set_has_its_size_and_takes_no_space(workspace):
     assert path.stat().st_blocks * 512 < 10**6
 
 
-def test_imports_are_counted_by_package_without_nested_ones():
-    trace = "\n".join(
-        [
-            "import time: self [us] | cumulative | imported package",
-            "import time:      1000 |       1000 |     json.decoder",
-            "import time:      2000 |       3000 |   torch.nn",
-            "import time:      4000 |       7000 | torch",
-        ]
+def test_imports_are_counted_by_package_without_nested_ones_and_by_who_imports_them():
+    trace = """import time: self [us] | cumulative | imported package
+import time:      1000 |       1000 |     json.decoder
+import time:       500 |        500 |     sympy
+import time:      2000 |       3500 |   torch.nn
+import time:      4000 |       7500 | torch
+import time:       100 |        100 | json
+"""
+    found = fixed.by_package(trace).set_index("package")
+    assert found.seconds.to_dict() == pytest.approx(
+        {"Python": 0.0011, "sympy": 5e-4, "torch": 6e-3}
     )
-    found = fixed.by_package(trace)
-    assert found == pytest.approx({"Python": 0.001, "torch": 0.006})
+    assert found.importer.to_dict() == {"Python": "torch", "sympy": "torch", "torch": "hourglass"}
 
 
 def test_a_stage_that_imports_a_trainer_is_named():
@@ -182,10 +187,14 @@ def test_the_page_holds_what_was_measured_and_why_the_rest_was_not(tmp_path):
     assert "nan" not in text.lower().split()
 
 
-def test_a_figure_is_drawn_with_a_bar_for_everyone_else(tmp_path):
+def test_a_figure_has_a_mark_for_everyone_else_at_the_median(tmp_path):
     table = pd.DataFrame(rows(OURS, [2, 2]) + rows(BARE, [2, 4]) + rows(PYOD, [8, 8]))
     (axes,) = pictures.training(table).axes
-    assert sorted(bar.get_width() for bar in axes.patches) == pytest.approx([1.5, 4])
+    assert sorted(line.get_xdata()[0] for line in _marks(axes)) == pytest.approx([1.5, 4])
+
+
+def _marks(axes):
+    return [line for line in axes.lines if line.get_marker() == "o"]
 
 
 @pytest.mark.slow

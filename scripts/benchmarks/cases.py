@@ -133,26 +133,28 @@ def _on(device: Device, batches: Sequence[int]) -> list[Match]:
     if device == "cpu":  # what compares with others; on a GPU the limit is what matters
         found.append(Match(default_case(), (OURS_BY_DEFAULT, PYOD_BY_DEFAULT), 3))
         resnet = Case("train", "bolts_ae", few("mnist", 128), 64, learning_rate=1e-4)
-        found.append(Match(resnet, (OURS, BOLTS), 3))
-    for network, data, passes in (("dense", "mnist", 20), ("convolutional", "mnist", 2), CARD):
-        passes = 20 if data == TABLE else passes
+        found.append(Match(resnet, (OURS, BOLTS), 2))
+    scored = (("dense", "mnist", 10), ("convolutional", "mnist", 1), ("card", TABLE, 20))
+    for network, data, passes in scored:
         case = Case("score", network, data, 4096, passes, device=device)
         found.append(Match(case, (SCORING, FORWARD), 5))
     return found
 
 
 def _training(case: Case) -> Match:
-    """Return who trains on a case, all of them at one batch, and the slow ones once at others."""
-    every = case.batch_size == COMPARED
-    if case.device == "cuda":
-        others = TORCHVISION[1:] if case.data == "mnist" else ()
-    elif case.data == TABLE:
-        others = (PYOD,)
-    else:
-        others = (*TORCHVISION, *KERAS) if every else TORCHVISION[1:]
-    rounds = 3 if every else 1
-    slow = tuple(replace(each, rounds=rounds) for each in others)
-    return Match(case, (OURS, BARE, *slow), 5 if every else 3)
+    """Return who trains on a case: all of them at one batch, and fewer, less often, at others."""
+    if case.batch_size == COMPARED and case.device == "cpu":
+        others = (PYOD,) if case.data == TABLE else (*TORCHVISION, *KERAS)
+        rounds = 2 if case.network == "convolutional" else 3
+        return Match(case, (OURS, BARE, *_seldom(others, rounds)), 5)
+    others = {"dense": TORCHVISION[1:], "card": (PYOD,)}.get(case.network, ())
+    others = () if case.device == "cuda" and case.data == TABLE else others
+    return Match(case, (OURS, BARE, *_seldom(others, 1)), 2)
+
+
+def _seldom(contestants: Sequence[Contestant], rounds: int) -> tuple[Contestant, ...]:
+    """Return contestants that sit out after some rounds: most of them are slow."""
+    return tuple(replace(each, rounds=rounds) for each in contestants)
 
 
 def _preparing() -> list[Match]:
@@ -168,7 +170,7 @@ def _streamed() -> Case:
 def _quick(match: Match) -> Match:
     case, contestants = match.case, match.contestants
     if case.task in ("train", "score"):
-        rows = 32 if case.network == "bolts_ae" else 4096
+        rows = 64 if case.network == "bolts_ae" else 4096
         case = replace(case, data=few(case.data, rows), epochs=1)
     if case.network == "convolutional" or case.batch_size not in (0, COMPARED):
         contestants = contestants[:2]

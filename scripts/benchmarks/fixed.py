@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ STAGES = {
 TRAINERS = ("pytorch_lightning", "lightning_fabric", "torchvision")
 LIGHT = ("calibrate-threshold", "evaluate", "compare")
 EPOCHS = 5
-TRACE = re.compile(r"import time: +(\d+) \| +\d+ \| +(\S+)")
+TRACE = re.compile(r"import time: +(\d+) \| +\d+ \| ( *)(\S+)")
 
 
 def workspace(folder: Path) -> None:
@@ -67,33 +66,42 @@ def imports() -> pd.DataFrame:
 
     By `python -X importtime`, which makes imports slower than they are.
     """
-    rows = []
+    parts = []
     for name, words in STAGES.items():
         command = [sys.executable, "-X", "importtime", str(ROOT / "src/hourglass"), *words]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
-        for package, seconds in by_package(done.stderr).items():
-            rows.append({"stage": name, "package": package, "seconds": seconds})
-    return pd.DataFrame(rows)
+        parts.append(by_package(done.stderr).assign(stage=name))
+    return pd.concat(parts, ignore_index=True)
 
 
-def by_package(trace: str) -> dict[str, float]:
-    """Return the seconds that modules of each top-level package took, nested ones not counted.
+def by_package(trace: str) -> pd.DataFrame:
+    """Return a row a top-level package: its modules' own seconds, and who imported it first.
 
-    Python's own are together.
+    Python's modules are one package. In a trace a module follows those that it imports, which are
+    indented further; what nothing else imports, Hourglass does.
     """
-    found: dict[str, float] = defaultdict(float)
-    for microseconds, module in _lines(trace):
+    rows = []
+    above: dict[int, str] = {}  # from depth to the package that comes last there
+    for seconds, depth, module in reversed(list(_lines(trace))):
         package = module.partition(".")[0]
-        found["Python" if package in sys.stdlib_module_names else package] += microseconds / 1e6
-    return dict(found)
+        package = "Python" if package in sys.stdlib_module_names else package
+        importer = above.get(depth - 1, "hourglass")
+        above[depth] = package
+        rows.append({"package": package, "importer": importer, "seconds": seconds})
+    # Backwards, the last line of a package that another one imports is the first in time.
+    table = pd.DataFrame(rows)
+    outside = table[table.package != table.importer].groupby("package").importer.last()
+    seconds = table.groupby("package").seconds.sum()
+    return pd.DataFrame({"seconds": seconds, "importer": outside}).fillna("").reset_index()
 
 
-def _lines(trace: str) -> Iterator[tuple[int, str]]:
+def _lines(trace: str) -> Iterator[tuple[float, int, str]]:
+    """Yield own seconds, depth and name of each module of a trace."""
     for line in trace.splitlines():
         if found := TRACE.match(line):
-            yield int(found[1]), found[2]
+            yield int(found[1]) / 1e6, len(found[2]) // 2, found[3]
 
 
 def heavy(table: pd.DataFrame) -> dict[str, list[str]]:

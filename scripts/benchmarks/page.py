@@ -85,14 +85,14 @@ def _asked(value: float | None, lower: bool) -> str:
 
 
 def _training(table: pd.DataFrame) -> str:
-    text = "## Training\n\n"
-    text += (
-        "`quality` is the error of the validation samples, and the AUROC of the test split, after "
-        "the training. `memory` is the peak above what the imports took, in MB; the data as it is "
-        "prepared, the model with its gradients and Adam's moments, and a batch with all that the "
-        "layers make of it come to `needed`.\n\n"
-    )
-    return text + _measured(table[(table.task == "train") & (table.device == "cpu")])
+    return f"""## Training
+
+`times as fast` is Hourglass beside that line. `quality` is the error of the validation samples and
+the AUROC of the test split after the training: nobody wins by doing less. `memory` is the peak
+above what the imports took, in MB; `needed` are the data as they are prepared, the model with its
+gradients and Adam's moments, and a batch with all that the layers make of it.
+
+{_measured(table[(table.task == "train") & (table.device == "cpu")])}"""
 
 
 def _measured(table: pd.DataFrame) -> str:
@@ -110,19 +110,15 @@ def _row(
 ) -> dict[str, str]:
     """Return one line: who, how fast, how well, at what cost of memory."""
     first = str(everyone.contestant.iloc[0])
-    batch = f", batch {case['batch_size']}" if case["batch_size"] else ""
-    about = {
-        "case": f"{case['network']} {case['data']}{batch}".strip(),
-        "who": contestant,
-    }
+    batch = f", batch {case['batch_size']}" if case["batch_size"] else ", default batches"
+    name = f"{case['network']} {case['data']}{batch}" if case["network"] else str(case["data"])
+    about = {"case": name, "who": contestant}
     if own.seconds.isna().all():
         return about | {"seconds": str(own.reason.iloc[0])}
     return about | {
         "seconds": number(own.seconds.median()),
         "samples a second": number((own.samples / own.seconds).median()),
-        "Hourglass is faster": ""
-        if contestant == first
-        else spread(ratio(everyone, contestant, first), " times"),
+        "times as fast": "" if contestant == first else spread(ratio(everyone, contestant, first)),
         "quality": _quality(own),
         "memory": number(own.peak_bytes.median() / MEGABYTE),
         "needed": _needed(own),
@@ -139,6 +135,8 @@ def _needed(own: pd.DataFrame) -> str:
     if own.data_bytes.isna().all():
         return ""
     data, model = (own[name].median() / MEGABYTE for name in ("data_bytes", "model_bytes"))
+    if (own.task == "stream").all():
+        return f"{number(model)} (of data {number(data)})"
     return f"{number(data + model)} (data {number(data)})"
 
 

@@ -6,30 +6,20 @@ from benchmarks.fixed import EPOCHS, STAGES, TORCH, heavy
 from benchmarks.markdown import markdown
 from benchmarks.ratios import Tables, spread
 
-LEAST = 0.02  # seconds of a package that has a line of its own
-PURPOSE = {  # what the stages import packages for
+LEAST = 0.05  # seconds of a package that has a line of its own
+PURPOSE = {  # what Hourglass itself imports packages for
     "Python": "the standard library",
     "hourglass": "the stages themselves",
     "numpy": "arrays",
     "torch": "networks, and scores by them",
     "pandas": "tables",
-    "pyarrow": "Parquet, strings of pandas",
-    "scipy": "statistics of thresholds, and what scikit-learn needs",
-    "sklearn": "metrics, baselines, bundled data sets",
+    "pyarrow": "Parquet files, text in tables",
+    "scipy": "statistics of scores",
+    "sklearn": "metrics, baselines, bundled data",
     "matplotlib": "figures",
-    "PIL": "images in figures",
     "pytorch_lightning": "the Trainer",
-    "lightning_fabric": "the Trainer",
-    "torchmetrics": "the Trainer",
-    "lightning_utilities": "the Trainer",
-    "jsonargparse": "settings and the command line",
+    "jsonargparse": "settings, the command line",
     "yaml": "settings",
-    "tqdm": "the line of progress",
-    "jinja2": "the page of the leaderboard",
-    "sympy": "torch",
-    "networkx": "torch",
-    "mpmath": "torch",
-    "torchgen": "torch",
 }
 
 
@@ -64,17 +54,23 @@ def _imports(imports: pd.DataFrame) -> str:
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
     shown, rest = wide[wide.max(axis=1) >= LEAST], wide[wide.max(axis=1) < LEAST]
     rows = [
-        {"package": str(package), "for": PURPOSE.get(str(package), ""), **_cells(values)}
+        {"package": str(package), "why": _why(imports, str(package)), **_cells(values)}
         for package, values in shown.iterrows()
     ]
-    rows.append({"package": f"{len(rest)} others", "for": "", **_cells(rest.sum())})
-    rows.append({"package": "all", "for": "", **_cells(wide.sum())})
+    rows.append({"package": f"{len(rest)} others", "why": "", **_cells(rest.sum())})
+    rows.append({"package": "all", "why": "", **_cells(wide.sum())})
     return f"""Seconds that importing a package itself takes, without what it imports in turn, by
 `python -X importtime`, under which imports are slower than they are:
 
 {markdown(rows)}
 {_light(heavy(imports))}
 """
+
+
+def _why(imports: pd.DataFrame, package: str) -> str:
+    """Return what a package is for, or who imports it where Hourglass does not."""
+    by = sorted({*imports[imports.package == package].importer} - {"", "Python", "hourglass"})
+    return PURPOSE.get(package) or "for " + ", ".join(by)
 
 
 def _cells(values: pd.Series) -> dict[str, str]:

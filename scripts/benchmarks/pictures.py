@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.cases import BARE, OURS, PYOD
+from benchmarks.cases import BARE, COMPARED, OURS, PYOD
 from benchmarks.fixed import STAGES
 from benchmarks.ratios import Tables, number, of_case, ratio
 from hourglass.figures import save
-from hourglass.figures.style import CLASSES, FAINT, MARK, NORMAL
+from hourglass.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
 
 PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
 SHOWN = 7  # packages with a colour of their own
@@ -28,24 +28,26 @@ def draw(folder: Path, tables: Tables) -> None:
 
 def training(table: pd.DataFrame) -> Figure:
     """Draw how many times as fast Hourglass is as each other at batch 256, with the range."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
     found = [
         (f"{contestant}: {PANELS[network]}", values)
         for network in PANELS
-        for contestant, values in _against(of_case(table, "train", network, 256))
-    ]
+        for contestant, values in _against(of_case(table, "train", network, COMPARED))
+    ][::-1]
+    figure = Figure(figsize=(8, 1 + 0.32 * len(found)), layout="constrained")
     axes = figure.subplots()
-    for place, (_, values) in enumerate(reversed(found)):
+    axes.axvline(1, color=MARK, linestyle=":", zorder=0)
+    for place, (_, values) in enumerate(found):
         middle = float(np.median(values))
-        axes.barh(place, middle, color=NORMAL, alpha=0.75)
-        axes.plot([min(values), max(values)], [place, place], color=MARK, linewidth=1.5)
+        axes.plot([min(values), max(values)], [place, place], color=NORMAL, linewidth=2.5)
+        axes.plot([middle], [place], "o", color=NORMAL)
         axes.annotate(
-            number(middle), (max(values), place), (5, 0), textcoords="offset points", va="center"
+            number(middle), (max(values), place), (8, 0), textcoords="offset points", va="center"
         )
-    axes.set_yticks(range(len(found)), [name for name, _ in reversed(found)])
-    axes.axvline(1, color=MARK, linestyle=":")
-    axes.set(xlabel="times as fast as it is Hourglass, batch 256 (line: least to greatest)")
+    axes.set_yticks(range(len(found)), [name for name, _ in found])
+    log_ticks(axes)
+    axes.set(xlabel="times as fast is Hourglass")
     axes.margins(x=0.12)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -84,7 +86,8 @@ def _line(axes: Axes, speed: "pd.api.typing.SeriesGroupBy", colour: str) -> Line
 
 
 def _batch_axes(axes: Axes, title: str, sizes: list[int]) -> None:
-    axes.set(title=title, xlabel="batch", xscale="log", yscale="log")
+    axes.set(title=title, xlabel="batch", xscale="log")
+    axes.set_ylim(bottom=0)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:,.0f}")

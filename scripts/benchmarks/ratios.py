@@ -53,11 +53,11 @@ def ratio(rows: pd.DataFrame, other: str, ours: str = OURS.name) -> np.ndarray:
     return (by_round[other] / by_round[ours]).dropna().to_numpy()
 
 
-def spread(values: np.ndarray, unit: str = "") -> str:
+def spread(values: np.ndarray) -> str:
     """Return the median of some values, and the least and the greatest where there are more."""
     if not len(values):
         return "-"
-    middle = f"{number(float(np.median(values)))}{unit}"
+    middle = number(float(np.median(values)))
     if len(values) == 1:
         return middle
     return f"{middle} ({number(float(min(values)))} to {number(float(max(values)))})"

@@ -25,7 +25,7 @@ def measure(plan: list[Match]) -> pd.DataFrame:
         for number, case, contestant in bar:
             bar.set_postfix_str(f"{case.task} {case.network} {case.data}: {contestant.name}")
             about = {"round": number, "contestant": contestant.name, **asdict(case)}
-            rows.append(about | taken(case, contestant))
+            rows.append(about | taken(case, contestant, judged=not number))
     return pd.DataFrame(rows)
 
 
@@ -39,13 +39,20 @@ def turns(plan: list[Match]) -> Iterator[tuple[int, Case, Contestant]]:
                     yield number, match.case, contestant
 
 
-def taken(case: Case, contestant: Contestant) -> dict[str, Any]:
-    """Return what a process of its own measured, or the reason why there is nothing."""
+def taken(case: Case, contestant: Contestant, judged: bool = True) -> dict[str, Any]:
+    """Return what a process of its own measured, or the reason why there is nothing.
+
+    What was learnt is `judged` in the first round only, for it takes as long as many a training.
+    """
     if missing := [name for name in contestant.needs if not installed(name)]:
         return {"reason": f"{missing[0]} is not installed"}
     case = replace(case, batch_size=contestant.batch_size or case.batch_size)
-    job = {"case": asdict(case), "function": contestant.function}
-    job["arguments"] = contestant.arguments
+    job = {
+        "case": asdict(case),
+        "function": contestant.function,
+        "arguments": contestant.arguments,
+        "judged": judged,
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],

@@ -33,18 +33,20 @@ class Done:
     seconds: float
     samples: int
     reconstruct: Callable[[np.ndarray], np.ndarray] | None = None
-    quality: dict[str, float] | None = None
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     job = json.loads(sys.argv[1])
-    found = measured(Case(**job["case"]), job["function"], job["arguments"])
+    job["case"] = Case(**job["case"])
+    found = measured(**job)
     print("\n" + json.dumps(found, allow_nan=False))
 
 
-def measured(case: Case, function: str, arguments: dict[str, int]) -> dict[str, float]:
-    """Return seconds, samples, quality, and the peak of memory above that after the imports."""
+def measured(
+    case: Case, function: str, arguments: dict[str, int], judged: bool
+) -> dict[str, float]:
+    """Return seconds, samples, the peak of memory above that after the imports, and quality."""
     module, _, name = function.partition(":")
     contestant: Callable[..., Done] = getattr(import_module(module), name)
     if "tensorflow" not in sys.modules:  # either loads an LLVM of its own, and dies of the other's
@@ -58,8 +60,7 @@ def measured(case: Case, function: str, arguments: dict[str, int]) -> dict[str, 
             done = contestant(case, **arguments)
     found: dict[str, Any] = {"seconds": done.seconds, "samples": done.samples}
     found["peak_bytes"] = memory("VmHWM") - before
-    found |= done.quality or {}
-    if done.reconstruct:
+    if judged and done.reconstruct:
         found |= quality(case, done.reconstruct)
     if case.network:
         found |= _allowed(case)
