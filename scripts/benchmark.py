@@ -22,7 +22,7 @@ from workspace import ROOT, enter
 
 from hourglass.files import whole_file
 
-ROUNDS = 5  # of fixed costs
+ROUNDS = 4  # of fixed costs
 KEPT = ("measurements", "costs", "imports")
 
 

@@ -16,12 +16,14 @@ from hourglass.workspace import prepared_folder
 
 
 def train(case: Case) -> Done:
-    """Fit it to the scaled train split; it validates nothing, but scores that split at the end."""
+    """Fit it to the train split, which it scales itself, sample by sample, as Hourglass does a batch.
+
+    It validates nothing, but scores the train split at the end.
+    """
     prepared = Prepared.open(prepared_folder(case.data))
     ours = build(case, prepared.sample_shape)
     assert isinstance(ours, Dense)
     detector = AutoEncoder(
-        preprocessing=False,
         lr=case.learning_rate,
         epoch_num=case.epochs,
         batch_size=case.batch_size,
@@ -33,7 +35,7 @@ def train(case: Case) -> Done:
         dropout_rate=0.0,
     )
     start = time.perf_counter()
-    x = prepared.scaling(np.asarray(prepared.split("train").x))
+    x = np.array(prepared.split("train").x)
     detector.fit(x)
     seconds = time.perf_counter() - start
     return Done(seconds, case.epochs * len(x), reconstruction(case, detector.model))
