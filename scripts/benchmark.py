@@ -62,8 +62,9 @@ def _kept(reports: Path, name: str) -> Path:
 
 def _read(reports: Path, name: str) -> pd.DataFrame:
     """Return a table that was kept; text that is empty is no missing number."""
-    table = pd.read_csv(_kept(reports, name))
-    return table.fillna(dict.fromkeys({"reason", "network"} & {*table.columns}, ""))
+    text = dict.fromkeys(("reason", "network", "importer"), str)
+    table = pd.read_csv(_kept(reports, name), dtype=text)
+    return table.fillna(dict.fromkeys(text.keys() & {*table.columns}, ""))
 
 
 def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:

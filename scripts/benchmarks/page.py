@@ -186,6 +186,7 @@ after the last epoch; all validate after each epoch, but for PyOD, which cannot,
 training samples at the end. Where both train with PyTorch the networks are the same objects with
 the same weights at the start; all take as many threads as Hourglass takes for such a batch
 (`training/threads.py`). Lightning logs no file and shows no progress. PyOD's batch norm, dropout
-and weight decay are off; it scales samples itself, as Hourglass does, and its network's activation behind the code is in all networks of the
-card table. lightning-bolts' models train on as many images of its own split; padded to 32 x 32.
-Workers' memory is not counted where a DataLoader has them."""
+and weight decay are off; it scales samples itself, as Hourglass does; the activation that its
+network has behind the code is in all networks of the card table. lightning-bolts' model trains on
+as many images of its own split, padded to 32 x 32. Workers' memory is not counted where a
+DataLoader has them."""

@@ -68,9 +68,14 @@ def _imports(imports: pd.DataFrame) -> str:
 
 
 def _why(imports: pd.DataFrame, package: str) -> str:
-    """Return what a package is for, or who imports it where Hourglass does not."""
-    by = sorted({*imports[imports.package == package].importer} - {"", "Python", "hourglass"})
-    return PURPOSE.get(package) or "for " + ", ".join(by)
+    """Return what a package is for, or who imports it in which stages where Hourglass does not."""
+    rows = imports[imports.package == package]
+    own = rows.importer.isin(["", "Python", "hourglass"])
+    found = [PURPOSE.get(package, "")] if own.any() else []
+    for importer, each in rows[~own].groupby("importer"):
+        where = f" (`{'`, `'.join(each.stage)}`)" if len(each) < len(rows) else ""
+        found.append(f"for {importer}{where}")
+    return "; ".join(filter(None, found))
 
 
 def _cells(values: pd.Series) -> dict[str, str]:

@@ -16,9 +16,9 @@ from hourglass.workspace import prepared_folder
 
 
 def train(case: Case) -> Done:
-    """Fit it to the train split, which it scales itself, sample by sample, as Hourglass does a batch.
+    """Fit it to the train split as it was prepared.
 
-    It validates nothing, but scores the train split at the end.
+    It scales each sample itself; it validates nothing, but scores the train split at the end.
     """
     prepared = Prepared.open(prepared_folder(case.data))
     ours = build(case, prepared.sample_shape)
