@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
 
-.PHONY: help setup repro test test-all lint format lock ui tune clean distclean
+.PHONY: help setup repro test test-all lint format lock benchmark ui tune clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,9 +47,22 @@ format: $(READY) ## mend style and format
 	ruff check --fix .
 	ruff format .
 
-lock: $(READY) ## compile requirements.lock again: every dependency, hashed, for every platform
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev \
-		--no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+lock: $(READY) ## compile both locks again: every dependency, hashed, for every platform
+	$(COMPILE) --extra dev -o requirements.lock
+	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
+
+# Peers have an environment of their own: what they bring along must not slow or change the product.
+PEERS := .venv-benchmark
+$(PEERS)/ready: $(READY) requirements-benchmark.lock
+	uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	uv pip sync --python $(PEERS) --require-hashes --compile-bytecode requirements-benchmark.lock
+	uv pip install --python $(PEERS) --no-deps --no-build-isolation --offline --editable .
+	touch $@
+
+benchmark: $(PEERS)/ready ## measure Hourglass beside others; needs HOURGLASS_DATA; half an hour
+	$(PEERS)/$(notdir $(BIN))/python scripts/benchmark.py
 
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
@@ -64,7 +77,7 @@ tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoi
 
 clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
 	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/index.html \
-		reports/search reports/tune dvc_plots
+		reports/search reports/tune reports/benchmark* dvc_plots
 
 distclean: clean ## remove the environment, the record in MLflow and the studies as well
-	rm -rf .venv mlflow.db mlruns/[0-9]* optuna.db*
+	rm -rf .venv .venv-benchmark mlflow.db mlruns/[0-9]* optuna.db*

@@ -1,139 +1,88 @@
-"""Compare training with the bare PyTorch loop, and find what a stage costs beside its work.
+"""Measure Hourglass beside others, and beside the limit: docs/benchmark.md.
 
-    python scripts/benchmark.py                # needs HOURGLASS_DATA with MNIST
+    make benchmark                               # sets up the others first
+    python scripts/benchmark.py                  # needs HOURGLASS_DATA; under half an hour
+    python scripts/benchmark.py --quick          # minutes; the page is in build/benchmark-quick
 
-Writes reports/benchmark.md. Figures are ratios within one run: machines are noisy.
+Works in build/benchmark, a workspace of its own. Others that are not installed are left out, and
+the page says so. Writes reports/benchmark.md as well, and all measurements beside it as CSV.
 """
 
+import argparse
 import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
-import pytorch_lightning as pl
+import pandas as pd
 import torch
-import yaml
-from torch.nn import functional
+from benchmarks import datasets, fixed, page, pictures
+from benchmarks.cases import matches
+from benchmarks.ratios import Tables
+from benchmarks.running import measure
+from workspace import ROOT, enter
 
-from hourglass.models.undercomplete import Undercomplete
+from hourglass.files import whole_file
 
-ROOT = Path(__file__).parents[1]
-EPOCHS, BATCH_SIZE, REPEATS = 5, 256, 5
+ROUNDS = 4  # of fixed costs
+KEPT = ("measurements", "costs", "imports")
 
 
 def main() -> None:
-    """Measure and write the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        _workspace(Path(folder))
-        rows = _throughput() + _fixed_costs()
-    text = "# Benchmark\n\n`python scripts/benchmark.py` on "
-    text += f"{os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads."
-    text += "\n\n| what | median | range |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
-    path = ROOT / "reports" / "benchmark.md"
-    path.write_text(text, encoding="utf-8")
-    print(text)
+    """Measure everything, unless it was measured before and is only drawn; write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="most of it once, on little data")
+    parser.add_argument("--draw", action="store_true", help="draw what was measured the last time")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    folder = ROOT / "build" / ("benchmark-quick" if quick else "benchmark")
+    reports = folder if quick else ROOT / "reports"
+    if not arguments.draw:
+        _measure(folder, reports, quick)
+    tables = Tables(*(_read(reports, name) for name in KEPT))
+    _write(reports, "benchmark", tables, quick)
+    if not quick:
+        _write(ROOT / "docs", "images/benchmark", tables, quick)
+    print((reports / "benchmark.md").read_text(encoding="utf-8"))
 
 
-def _workspace(folder: Path) -> None:
-    """Make a folder like the project's, with prepared data, and go there."""
-    (folder / "configs").symlink_to(ROOT / "configs")
-    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    os.chdir(folder)
-    for data in ("mnist", "digits"):
-        _stage("prepare", data)
+def _measure(folder: Path, reports: Path, quick: bool) -> None:
+    """Take all measurements and keep each table as soon as it is there."""
+    _absolute_data()
+    plan = matches(quick, torch.cuda.is_available())
+    enter(folder)
+    datasets.make({case.data for each in plan for case in (each.case, each.case.warm_up())})
+    _keep(reports, "measurements", measure(plan))
+    fixed.workspace(folder / "fixed")
+    _keep(reports, "costs", fixed.costs(0 if quick else ROUNDS))
+    _keep(reports, "imports", fixed.imports())
 
 
-def _stage(*arguments: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, ROOT / "src/hourglass", *arguments], check=True)
-    return time.perf_counter() - start
+def _kept(reports: Path, name: str) -> Path:
+    return reports / f"benchmark-{name}.csv"
 
 
-def _throughput() -> list[str]:
-    """Train dense 784-256-32-256-784 both ways, in turn, and return the row of ratios."""
-    ratios, bares = [], []
-    for repeat in range(REPEATS + 1):
-        bare, ours = _bare_loop(), _ours()
-        if repeat:  # the first round warms up
-            ratios.append(bare / ours)
-            bares.append(bare / EPOCHS)
-    return [
-        _row("training throughput against the bare loop, MNIST, dense, batch 256", ratios, "x"),
-        _row("the bare loop, an epoch", bares, " s"),
-    ]
+def _read(reports: Path, name: str) -> pd.DataFrame:
+    """Return a table that was kept; text that is empty is no missing number."""
+    text = dict.fromkeys(("reason", "network", "importer"), str)
+    table = pd.read_csv(_kept(reports, name), dtype=text)
+    return table.fillna(dict.fromkeys(text.keys() & {*table.columns}, ""))
 
 
-def _module() -> Undercomplete:
-    return Undercomplete((1, 28, 28), latent_dim=32, hidden=(256,), schedule="constant")
+def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:
+    with whole_file(_kept(reports, name)) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def _bare_loop() -> float:
-    from hourglass.data.packed import Prepared
-
-    pl.seed_everything(0, verbose=False)
-    # Without Lightning, which sets it, nobody's loop asks NVML at each step whether there is a GPU.
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    network = _module().network
-    start = time.perf_counter()
-    x = torch.from_numpy(Prepared.open(Path("data/prepared/mnist")).split("train").x.copy())
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
-    for _ in range(EPOCHS):
-        for indices in torch.randperm(len(x)).split(BATCH_SIZE):
-            batch = x[indices] / 255
-            loss = functional.mse_loss(network(batch), batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return time.perf_counter() - start
+def _absolute_data() -> None:
+    """Name the raw data by its absolute path: processes work in folders of their own."""
+    given = os.environ.get("HOURGLASS_DATA", str(ROOT / "data/raw"))
+    os.environ["HOURGLASS_DATA"] = str(Path(given).absolute())
 
 
-def _ours() -> float:
-    from hourglass.data.datamodule import DataModule
-    from hourglass.settings import CellSettings, Training
-    from hourglass.training.fitting import fit, make_trainer
-
-    pl.seed_everything(0, verbose=False)
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    training = Training(BATCH_SIZE, EPOCHS, EPOCHS)
-    trainer = {"accelerator": "cpu", "devices": 1, "limit_val_batches": 1}
-    settings = CellSettings("mnist", "undercomplete", "", {}, training, trainer, 0)
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        fit(*make_trainer(settings, Path(folder), None), _module(), DataModule("mnist"))
-        return time.perf_counter() - start
-
-
-def _fixed_costs() -> list[str]:
-    """Return rows of each stage's wall time on the small digits, and of `import torch`."""
-    walls: dict[str, list[float]] = {"import torch": []}
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import torch"], check=True)
-        walls["import torch"].append(time.perf_counter() - start)
-        for stage in ("train", "calibrate-threshold", "evaluate"):
-            wall = _stage(stage, "digits", "undercomplete")
-            walls.setdefault(stage, []).append(wall - _work(stage))
-    return [_row(f"fixed cost of {name}", values, " s") for name, values in walls.items()]
-
-
-def _work(stage: str) -> float:
-    """Return the seconds that a stage itself counts as its work; calibrating takes no time."""
-    cell = Path("runs/digits/undercomplete")
-    if stage == "train":
-        return yaml.safe_load((cell / "training.json").read_text())["seconds"]
-    if stage == "evaluate":
-        return yaml.safe_load((cell / "timing.json").read_text())["evaluate"]["seconds"]
-    return 0.0
-
-
-def _row(what: str, values: list[float], unit: str) -> str:
-    low, high = min(values), max(values)
-    return f"| {what} | {statistics.median(values):.2f}{unit} | {low:.2f} to {high:.2f} |"
+def _write(folder: Path, shown: str, tables: Tables, quick: bool) -> None:
+    """Write the page and, in the folder `shown` below it, its pictures."""
+    pictures.draw(folder / shown, tables)
+    command = "python scripts/benchmark.py" + (" --quick" if quick else "")
+    page.write(folder / "benchmark.md", shown, tables, command)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""The limit: loops over resident tensors with nothing around them."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.cases import Case
+from benchmarks.networks import build
+from benchmarks.worker import Done
+from hourglass.data.packed import SPLITS, Prepared
+from hourglass.data.scaling import Scaling
+from hourglass.workspace import prepared_folder
+
+
+def train(case: Case) -> Done:
+    """Train by a bare loop, with the validation error after each epoch, as all others do."""
+    prepared = Prepared.open(prepared_folder(case.data))
+    network = build(case, prepared.sample_shape).to(case.device)
+    start = time.perf_counter()
+    samples = _fit(case, prepared, network)
+    synchronise(case)
+    seconds = time.perf_counter() - start
+    return Done(seconds, samples, reconstruction(case, network))
+
+
+def _fit(case: Case, prepared: Prepared, network: torch.nn.Module) -> int:
+    x, validation = (
+        torch.from_numpy(np.array(prepared.split(name).x)).to(case.device)
+        for name in SPLITS[:2]  # train and validation
+    )
+    scaled = scaler(prepared.scaling, case.device)
+    optimizer = torch.optim.Adam(network.parameters(), case.learning_rate, fused=True)
+    for _ in range(case.epochs):
+        for indices in torch.randperm(len(x)).to(case.device).split(case.batch_size):
+            batch = scaled(x.index_select(0, indices))
+            loss = functional.mse_loss(network(batch), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            batches = (scaled(part) for part in validation.split(case.batch_size))
+            errors = [functional.mse_loss(network(batch), batch) for batch in batches]
+            torch.stack(errors).mean().item()
+    return case.epochs * len(x)
+
+
+def score(case: Case) -> Done:
+    """Pass scaled samples that are in memory through the network, and do nothing else."""
+    prepared = Prepared.open(prepared_folder(case.data))
+    network = build(case, prepared.sample_shape).eval().to(case.device)
+    scaled = scaler(prepared.scaling, case.device)
+    x = scaled(torch.from_numpy(np.array(prepared.split("train").x)).to(case.device))
+    with torch.inference_mode():
+        start = time.perf_counter()
+        for _ in range(case.epochs):
+            for batch in x.split(case.batch_size):
+                network(batch)
+        synchronise(case)
+        seconds = time.perf_counter() - start
+    return Done(seconds, case.epochs * len(x))
+
+
+def scaler(scaling: Scaling, device: str) -> Callable[[Tensor], Tensor]:
+    """Return the scaling of tensors by the arithmetic that their data set needs, and no more."""
+    offset, scale = (
+        torch.from_numpy(np.asarray(each)).to(device) for each in (scaling.offset, scaling.scale)
+    )
+    if scaling.offset.any():
+        return lambda x: (x - offset) / scale
+    return lambda x: x / scale
+
+
+def reconstruction(case: Case, network: torch.nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function of arrays that a trained network is."""
+
+    def reconstruct(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network.eval()(torch.from_numpy(x).to(case.device)).cpu().numpy()
+
+    return reconstruct
+
+
+def synchronise(case: Case) -> None:
+    """Wait until the device has done what it was given."""
+    if case.device == "cuda":
+        torch.cuda.synchronize()

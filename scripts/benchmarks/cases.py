@@ -1,0 +1,177 @@
+"""What is measured: cases, those who take part, and how often each is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
+Device: TypeAlias = Literal["cpu", "cuda"]
+TABLE = "generated_card"
+WARM_UP = 1024  # rows of the data that a process is warmed up on
+BATCHES, COMPARED = (128, 256, 1024, 4096), 256  # the slower others take part in all rounds there
+CARD = ("card", TABLE, 2)  # network, data, epochs
+STREAMED = 20 * 10**9  # bytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to do, the same for all who take part; `data` is a prepared data set.
+
+    `epochs` counts passes over the data; of a streamed one `steps` are taken instead.
+    """
+
+    task: Task
+    network: str
+    data: str
+    batch_size: int = 256
+    epochs: int = 1
+    learning_rate: float = 1e-3
+    steps: int = 0
+    device: Device = "cpu"
+
+    def warm_up(self) -> "Case":
+        """Return the same on so few samples that it only loads what is loaded once."""
+        if self.task == "stream":
+            return replace(self, steps=min(self.steps, 4))
+        name, _, rows = self.data.partition("-")
+        fewer = min(WARM_UP, int(rows) // 8) if rows else WARM_UP
+        batch_size = min(self.batch_size, fewer // 2)  # PyOD leaves out a batch that is not full
+        return replace(self, data=few(name, fewer), batch_size=batch_size, epochs=1)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One that takes part: a function `module:name` of a case, which a process of its own calls.
+
+    `needs` are distributions that the extra `benchmark` installs, `environment` what has to be set
+    before the imports, `arguments` go to the function, a `batch_size` replaces the case's. After
+    `rounds` it sits out.
+    """
+
+    name: str
+    function: str
+    needs: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, int] = field(default_factory=dict)
+    batch_size: int = 0
+    rounds: int = 1000
+
+
+@dataclass(frozen=True)
+class Match:
+    """A case, who takes part in it, and in how many rounds they take turns."""
+
+    case: Case
+    contestants: tuple[Contestant, ...]
+    rounds: int
+
+
+OURS = Contestant("Hourglass", "benchmarks.ours:train")
+BARE = Contestant("bare PyTorch loop", "benchmarks.bare:train")
+TORCHVISION = tuple(
+    Contestant(
+        f"Lightning and torchvision, {workers} workers",
+        "benchmarks.with_lightning:train",
+        arguments={"workers": workers},
+    )
+    for workers in (0, 2)
+)
+KERAS = tuple(
+    Contestant(
+        f"Keras on {title}",
+        "benchmarks.with_keras:train",
+        needs=("keras", package),
+        environment={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    for title, backend, package in (
+        ("TensorFlow", "tensorflow", "tensorflow-cpu"),
+        ("PyTorch", "torch", "torch"),
+    )
+)
+PYOD = Contestant("PyOD", "benchmarks.with_pyod:train", needs=("pyod",))
+# Each with the batch it takes by default; ours is that of configs/data/credit_card.yaml.
+OURS_BY_DEFAULT = replace(OURS, name="Hourglass, batch 128", batch_size=128)
+PYOD_BY_DEFAULT = replace(PYOD, name="PyOD, batch 32", batch_size=32)
+BOLTS = Contestant("lightning-bolts", "benchmarks.with_bolts:train")
+SCORING = Contestant("Hourglass", "benchmarks.ours:score")
+FORWARD = Contestant("bare forward pass", "benchmarks.bare:score")
+PREPARING = Contestant("Hourglass", "benchmarks.ours:prepare")
+STREAMING = Contestant("Hourglass", "benchmarks.ours:stream")
+READING = {
+    "mnist": Contestant("torchvision", "benchmarks.reading:with_torchvision"),
+    TABLE: Contestant("pandas", "benchmarks.reading:with_pandas"),
+}
+
+
+def few(data: str, rows: int) -> str:
+    """Return the name of the data set of about `rows` rows of each split of `data`."""
+    return f"{data.partition('-')[0]}-{rows}"
+
+
+def matches(quick: bool, cuda: bool) -> list[Match]:
+    """Return all that is measured; a `quick` plan does the most of it, once, on little data."""
+    devices: list[Device] = ["cpu", "cuda"] if cuda else ["cpu"]
+    plan = [
+        match for device in devices for match in _on(device, BATCHES[1:3] if quick else BATCHES)
+    ]
+    plan += [*_preparing(), Match(_streamed(), (STREAMING,), 1)]
+    return [_quick(match) for match in plan] if quick else plan
+
+
+def default_case() -> Case:
+    """Return the case of the card table in which either side takes its default batch."""
+    return Case("train", "card", TABLE, batch_size=0, epochs=2)
+
+
+def _on(device: Device, batches: Sequence[int]) -> list[Match]:
+    """Return training and scoring on one device."""
+    found = [
+        _training(Case("train", network, data, size, epochs, device=device))
+        for network, data, epochs in (("dense", "mnist", 3), ("convolutional", "mnist", 1), CARD)
+        for size in batches
+    ]
+    if device == "cpu":  # what compares with others; on a GPU the limit is what matters
+        found.append(Match(default_case(), (OURS_BY_DEFAULT, PYOD_BY_DEFAULT), 2))
+        resnet = Case("train", "bolts_ae", few("mnist", 128), 64, learning_rate=1e-4)
+        found.append(Match(resnet, (OURS, BOLTS), 2))
+    scored = (("dense", "mnist", 10), ("convolutional", "mnist", 1), ("card", TABLE, 20))
+    for network, data, passes in scored:
+        case = Case("score", network, data, 4096, passes, device=device)
+        found.append(Match(case, (SCORING, FORWARD), 4))
+    return found
+
+
+def _training(case: Case) -> Match:
+    """Return who trains on a case: all of them at one batch, and fewer, less often, at others."""
+    if case.batch_size == COMPARED and case.device == "cpu":
+        others = (PYOD,) if case.data == TABLE else (*TORCHVISION, *KERAS)
+        rounds = {"dense": 2, "convolutional": 1, "card": 3}[case.network]
+        return Match(case, (OURS, BARE, *_seldom(others, rounds)), 5)
+    others = {"dense": TORCHVISION[1:], "card": (PYOD,)}.get(case.network, ())
+    others = () if case.device == "cuda" and case.data == TABLE else others
+    return Match(case, (OURS, BARE, *_seldom(others, 1)), 2)
+
+
+def _seldom(contestants: Sequence[Contestant], rounds: int) -> tuple[Contestant, ...]:
+    """Return contestants that sit out after some rounds: most of them are slow."""
+    return tuple(replace(each, rounds=rounds) for each in contestants)
+
+
+def _preparing() -> list[Match]:
+    return [
+        Match(Case("prepare", "", data), (PREPARING, reader), 3) for data, reader in READING.items()
+    ]
+
+
+def _streamed() -> Case:
+    return Case("stream", "wide", f"sparse-{STREAMED}", steps=200)
+
+
+def _quick(match: Match) -> Match:
+    case, contestants = match.case, match.contestants
+    if case.task in ("train", "score"):
+        rows = 64 if case.network == "bolts_ae" else 4096
+        case = replace(case, data=few(case.data, rows), epochs=1)
+    if case.network == "convolutional" or case.batch_size not in (0, COMPARED):
+        contestants = contestants[:2]
+    return Match(replace(case, steps=min(case.steps, 8)), contestants, 1)

@@ -1,0 +1,84 @@
+"""Hourglass: what its verbs do, through the functions that they call."""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bare import reconstruction, synchronise
+from benchmarks.cases import Case
+from benchmarks.networks import build
+from benchmarks.worker import Done
+from hourglass.data.datamodule import DataModule
+from hourglass.data.packed import Prepared
+from hourglass.detection.scoring import Scoring
+from hourglass.models.base import LitAutoencoder
+from hourglass.scorers import OwnScore
+from hourglass.settings import CellSettings, Training
+from hourglass.stages import prepare as stage
+from hourglass.training.fitting import fit, make_trainer
+from hourglass.workspace import prepared_folder
+
+LIMIT = 4 * 1024**3  # bytes: one that reads all of a streamed set fails, and the machine does not
+ACCELERATORS = {"cpu": "cpu", "cuda": "gpu"}
+
+
+def train(case: Case) -> Done:
+    """Train as `hourglass train` does: checkpoints, early stopping and history included."""
+    return _fit(case, {}, len(_train_split(case)) * case.epochs)
+
+
+def stream(case: Case) -> Done:
+    """Train for some steps on data that does not fit into memory, and may not be taken there."""
+    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+    return _fit(case, {"limit_train_batches": case.steps}, case.steps * case.batch_size)
+
+
+def _fit(case: Case, options: dict[str, Any], samples: int) -> Done:
+    prepared = Prepared.open(prepared_folder(case.data))
+    module = LitAutoencoder(
+        build(case, prepared.sample_shape),
+        learning_rate=case.learning_rate,
+        schedule="constant",
+    )
+    training = Training(case.batch_size, case.epochs, case.epochs)
+    trainer = {"accelerator": ACCELERATORS[case.device], "devices": 1, **options}
+    settings = CellSettings(case.data, case.network, "", {}, training, trainer, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        data = DataModule(case.data, case.batch_size)
+        fit(*make_trainer(settings, Path(folder), None), module, data)
+        synchronise(case)
+        seconds = time.perf_counter() - start
+    if case.task == "stream":  # zeros: what is learnt of them says nothing
+        return Done(seconds, samples)
+    return Done(seconds, samples, reconstruction(case, module.network.to(case.device)))
+
+
+def score(case: Case) -> Done:
+    """Score unscaled samples where they lie, memory-mapped: read, scaled, scored and checked."""
+    prepared = Prepared.open(prepared_folder(case.data))
+    network = build(case, prepared.sample_shape).eval()
+    scoring = Scoring(network, prepared.scaling, OwnScore(), {})
+    x = _train_split(case)
+    start = time.perf_counter()
+    for _ in range(case.epochs):
+        scoring(x)
+    return Done(time.perf_counter() - start, case.epochs * len(x))
+
+
+def prepare(case: Case) -> Done:
+    """Read raw files, check, split, pack and fingerprint them."""
+    start = time.perf_counter()
+    folder = stage.prepare(case.data)
+    seconds = time.perf_counter() - start
+    card = Prepared.open(folder).card
+    kept = sum(each["normal"] + each["anomalies"] for each in card["splits"].values())
+    return Done(seconds, kept + card["unused"])
+
+
+def _train_split(case: Case) -> np.ndarray:
+    return Prepared.open(prepared_folder(case.data)).split("train").x

@@ -1,0 +1,115 @@
+"""The pictures of the page."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchmarks.cases import BARE, COMPARED, OURS, PYOD
+from benchmarks.fixed import STAGES
+from benchmarks.ratios import Tables, number, of_case, ratio
+from hourglass.figures import save
+from hourglass.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
+
+PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
+SHOWN = 7  # packages with a colour of their own
+
+
+def draw(folder: Path, tables: Tables) -> None:
+    """Write all pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save(training(tables.measurements), folder / "training.png")
+    save(batches(tables.measurements), folder / "batches.png")
+    save(stages(tables.imports), folder / "imports.png")
+
+
+def training(table: pd.DataFrame) -> Figure:
+    """Draw how many times as fast Hourglass is as each other at batch 256, with the range."""
+    found = [
+        (f"{contestant}: {PANELS[network]}", values)
+        for network in PANELS
+        for contestant, values in _against(of_case(table, "train", network, COMPARED))
+    ][::-1]
+    figure = Figure(figsize=(8, 1 + 0.32 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(1, color=MARK, linestyle=":", zorder=0)
+    for place, (_, values) in enumerate(found):
+        middle = float(np.median(values))
+        axes.plot([min(values), max(values)], [place, place], color=NORMAL, linewidth=2.5)
+        axes.plot([middle], [place], "o", color=NORMAL)
+        axes.annotate(
+            number(middle), (max(values), place), (8, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(found)), [name for name, _ in found])
+    log_ticks(axes)
+    axes.set(xlabel="times as fast is Hourglass")
+    axes.margins(x=0.12)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _against(rows: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
+    names = [name for name in rows.contestant.unique() if name != OURS.name]
+    return [(name, found) for name in names if len(found := ratio(rows, name))]
+
+
+def batches(table: pd.DataFrame) -> Figure:
+    """Draw samples a second over the batch, a panel a network."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(PANELS))
+    colours: dict[str, str] = {OURS.name: CLASSES[1], BARE.name: MARK, PYOD.name: CLASSES[2]}
+    lines: dict[str, Line2D] = {}
+    for axes, (network, title) in zip(panels, PANELS.items(), strict=True):
+        chosen = table[(table.task == "train") & (table.network == network)]
+        chosen = chosen[(chosen.device == "cpu") & (chosen.batch_size > 0)]
+        for contestant, own in chosen.groupby("contestant", sort=False):
+            speed = (own.samples / own.seconds).groupby(own.batch_size)
+            if speed.median().notna().sum() > 1:
+                colour = colours.setdefault(str(contestant), CLASSES[len(colours)])
+                lines[str(contestant)] = _line(axes, speed, colour)
+        _batch_axes(axes, title, sorted(chosen.batch_size.unique()))
+    panels[0].set_ylabel("samples a second")
+    figure.legend(lines.values(), list(lines), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _line(axes: Axes, speed: "pd.api.typing.SeriesGroupBy", colour: str) -> Line2D:
+    """Draw the median over the batch, in a band from the least to the greatest; return the line."""
+    middle = speed.median()
+    axes.fill_between(middle.index, speed.min(), speed.max(), color=colour, alpha=0.2, linewidth=0)
+    (line,) = axes.plot(middle.index, middle, color=colour, marker="o", markersize=4)
+    return line
+
+
+def _batch_axes(axes: Axes, title: str, sizes: list[int]) -> None:
+    axes.set(title=title, xlabel="batch", xscale="log")
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="y", color=FAINT, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def stages(imports: pd.DataFrame) -> Figure:
+    """Draw what each stage imports, package by package, in seconds."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    wide = imports.pivot(index="stage", columns="package", values="seconds").fillna(0)
+    wide = wide.loc[list(STAGES)[::-1]]
+    order = wide.max().sort_values(ascending=False).index
+    parts = {str(name): wide[name] for name in order[:SHOWN]}
+    parts["others"] = wide[order[SHOWN:]].sum(axis=1)
+    left = np.zeros(len(wide))
+    for place, (name, values) in enumerate(parts.items()):
+        colour = CLASSES[place] if name != "others" else FAINT
+        axes.barh(wide.index, values, left=left, color=colour, label=name)
+        left += values.to_numpy()
+    axes.set(xlabel="seconds of imports, by python -X importtime")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
