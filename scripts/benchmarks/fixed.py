@@ -93,8 +93,8 @@ def by_package(trace: str) -> pd.DataFrame:
     # Backwards, the last line of a package that another one imports is the first in time.
     table = pd.DataFrame(rows)
     outside = table[table.package != table.importer].groupby("package").importer.last()
-    found = {"seconds": table.groupby("package").seconds.sum(), "importer": outside}
-    return pd.DataFrame(found).fillna("").reset_index()
+    own = table.groupby("package").seconds.sum()
+    return pd.DataFrame({"seconds": own, "importer": outside}).fillna("").reset_index()
 
 
 def _lines(trace: str) -> Iterator[tuple[float, int, str]]:

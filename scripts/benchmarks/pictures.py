@@ -41,12 +41,18 @@ def training(table: pd.DataFrame) -> Figure:
         axes.plot([min(values), max(values)], [place, place], color=NORMAL, linewidth=2.5)
         axes.plot([middle], [place], "o", color=NORMAL)
         axes.annotate(
-            number(middle), (max(values), place), (8, 0), textcoords="offset points", va="center"
+            number(middle),
+            (max(values), place),
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     axes.set_yticks(range(len(found)), [name for name, _ in found])
     log_ticks(axes)
     axes.set(xlabel="times as fast is Hourglass")
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
+    axes.set_axisbelow(True)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
