@@ -25,7 +25,8 @@ if __name__ == "__main__" and "warm" not in globals():
 import json, os, signal, time
 def facts():
     seen = dict(argv=sys.argv, cwd=os.getcwd(), given=sys.stdin.read(), name=__name__)
-    seen["environment"] = dict(os.environ, HOURGLASS_WARM="")
+    own = ("HOURGLASS_WARM", "MLFLOW_")  # the warm process's, and what it tells MLflow
+    seen["environment"] = {{k: v for k, v in os.environ.items() if not k.startswith(own)}}
     print(json.dumps(seen))
     print("heard", file=sys.stderr)
 def wait():

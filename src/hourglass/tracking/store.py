@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from hourglass.errors import Refusal
+from hourglass.tracking.variables import set_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "hourglass"
 
-# Before the import: MLflow reads them then. A dead server is reported in seconds, not minutes.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+set_variables()
 
 
 def connect(root: Path) -> tuple["MlflowClient", str]:

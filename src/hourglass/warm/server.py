@@ -1,6 +1,7 @@
 """The warm process: what stages import is imported here once, then every command is a fork.
 
-Run as a script, it imports nothing of Hourglass: its forks do, each what lies in src by then.
+Run as a script, it imports nothing of Hourglass: its forks do, each what lies in src by then. Only
+what MLflow wants to be told before its import is read from there.
 """
 
 import contextlib
@@ -44,6 +45,7 @@ IMPORTED = (
     "jinja2",
     "tabulate",
 )
+VARIABLES = Path(__file__).parents[1] / "tracking" / "variables.py"
 # What may differ between a command's environment and ours: nothing that a library reads on import.
 FREE = {"DVC_STAGE", "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 PR_SET_PDEATHSIG = 1
@@ -56,6 +58,7 @@ def main() -> None:
     """
     place, owner = Path(sys.argv[1]), int(sys.argv[2])
     environment = dict(os.environ)
+    runpy.run_path(str(VARIABLES))["set_variables"]()
     for name in sys.argv[3:] or IMPORTED:
         importlib.import_module(name)
     gc.collect()

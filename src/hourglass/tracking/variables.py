@@ -1,0 +1,11 @@
+"""What MLflow reads from the environment when it is imported."""
+
+import os
+
+
+def set_variables() -> None:
+    """Have MLflow say little, and report a dead server in seconds; what the user set stays."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
