@@ -36,6 +36,6 @@ def test_the_share_that_an_efficiency_needs_has_it(outlook, processes, efficienc
     assert found.strong(share * processes, processes) / processes == pytest.approx(efficiency)
 
 
-def test_an_all_reduce_of_two_takes_what_was_measured(outlook):
+def test_adding_up_the_gradients_of_two_takes_what_was_measured(outlook):
     found = outlook(0.001, 2e-5, 0.003)
     assert found.step(100, 2) - found.step(100, 1) == pytest.approx(0.003)

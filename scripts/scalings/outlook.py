@@ -2,7 +2,8 @@
 
 A process computes b samples in t(b) = fixed + each * b seconds; W processes then add their
 gradients up in a(W) = a(2) * 2 (W - 1) / W, as in a ring (Patarasuk and Yuan 2009), whose latency
-is left out. Nothing is computed meanwhile.
+is left out; a(2) is what a step of two takes longer than that of one which has as many samples as
+each of them. Nothing is computed meanwhile.
 """
 
 from collections.abc import Sequence
@@ -17,18 +18,18 @@ class Outlook:
 
     fixed: float  # of a step, however few its samples
     each: float  # of a sample
-    all_reduce: float  # of the gradients of two processes
+    together: float  # of adding up the gradients of two processes, in a step
 
     @classmethod
-    def fit(cls, samples: Sequence[float], steps: Sequence[float], all_reduce: float) -> "Outlook":
+    def fit(cls, samples: Sequence[float], steps: Sequence[float], together: float) -> "Outlook":
         """Return the model of one process' steps, fitted so that relative errors are small."""
         y = np.asarray(steps)
         each, fixed = np.polyfit(samples, y, 1, w=1 / y)
-        return cls(max(0.0, float(fixed)), float(each), all_reduce)
+        return cls(max(0.0, float(fixed)), float(each), together)
 
     def step(self, samples: float, processes: int) -> float:
         """Return the seconds of a step of `samples` in each of some processes."""
-        together = self.all_reduce * 2 * (processes - 1) / processes
+        together = self.together * 2 * (processes - 1) / processes
         return self.fixed + self.each * samples + together
 
     def strong(self, batch_size: int, processes: int) -> float:

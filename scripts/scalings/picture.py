@@ -34,7 +34,7 @@ def picture(rows: pd.DataFrame, outlooks: dict[str, Outlook]) -> Figure:
         axes.set(title=network, xlabel="samples of a step, all processes together")
         log_ticks(axes)
     panels[0].set_ylabel(f"{processes} processes against one")
-    panels[0].set_ylim(0, processes * 1.15)
+    panels[0].set_ylim(0, 1.1 * max(processes, rows[[*LOOKS]].to_numpy().max()))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
