@@ -21,7 +21,7 @@ import torch
 from pyarrow import csv, parquet
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import BATCH_SIZE
+from hourglass.detection.scoring import batch_size
 from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 
@@ -78,9 +78,9 @@ def _bare(model: str, x: np.ndarray) -> float:
     """Return the seconds of the network's forward pass over a tensor."""
     network, rows = load(Cell(DATA, model).folder), torch.from_numpy(x)
     with torch.inference_mode():
-        network(rows[:BATCH_SIZE])
+        network(rows[: batch_size(x)])
         start = time.perf_counter()
-        for batch in rows.split(BATCH_SIZE):
+        for batch in rows.split(batch_size(x)):
             network(batch)
     return time.perf_counter() - start
 

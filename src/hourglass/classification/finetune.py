@@ -12,7 +12,7 @@ from hourglass.classification.softmax import Classifier, FineTuning, wrong
 from hourglass.data.batches import Scaled
 from hourglass.data.residency import chosen, kept
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import BATCH_SIZE, best_device
+from hourglass.detection.scoring import batch_size, best_device
 from hourglass.networks import Network
 from hourglass.training.callbacks import PatientStopping
 from hourglass.training.fitting import bare_trainer
@@ -79,7 +79,9 @@ class Batches:
         self.y = torch.from_numpy(samples.y).to(self.rows.device)
         self.scaled = Scaled(scaling, self.rows.device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
-        self.steps = -(-len(samples) // (settings.batch_size if settings else BATCH_SIZE))
+        self.steps = -(
+            -len(samples) // (settings.batch_size if settings else batch_size(samples.x))
+        )
         self.passes = -(-settings.least_steps // self.steps) if settings else 1
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """From samples to scores: the last step that knows torch."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -20,7 +21,8 @@ from hourglass.scorers.view import View
 # From a batch as a network sees it to something about each sample, (N, ...).
 Look: TypeAlias = Callable[[View], Tensor]
 
-BATCH_SIZE = 4096
+BATCH_SIZE = 32_768  # samples at once, at most
+ELEMENTS = 2**20  # of them together: what a layer makes of a batch then stays near the processor
 REFERENCE = 10_000  # normal samples that a scorer learns from, at most
 
 
@@ -119,7 +121,7 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
     device = best_device()
     module.to(device)
     with torch.inference_mode():
-        parts = torch.from_numpy(np.ascontiguousarray(x)).split(BATCH_SIZE)
+        parts = torch.from_numpy(np.ascontiguousarray(x)).split(batch_size(x))
         return np.concatenate([function(part.to(device)).cpu().numpy() for part in parts])
 
 
@@ -143,13 +145,19 @@ def on_device(network: Network, batch: Tensor, *looks: Look) -> list[np.ndarray]
 
 
 def batches(x: np.ndarray, scaling: Scaling) -> Iterator[Tensor]:
-    """Yield unscaled samples, (N, *S), scaled, as tensors of at most BATCH_SIZE.
+    """Yield unscaled samples, (N, *S), scaled, as tensors of at most `batch_size` samples.
 
     They are scaled where the network is fastest; of a mapped file no more is held than a batch.
     """
     device = best_device()
     scaled = Scaled(scaling, device)
-    for start in range(0, len(x), BATCH_SIZE):
-        part = np.array(x[start : start + BATCH_SIZE])  # a copy: torch warns of read-only arrays
+    size = batch_size(x)
+    for start in range(0, len(x), size):
+        part = np.array(x[start : start + size])  # a copy: torch warns of read-only arrays
         let_go(x)
         yield scaled(torch.from_numpy(part).to(device))
+
+
+def batch_size(x: np.ndarray) -> int:
+    """Return how many samples, (N, *S), go through a network at once: the fewer, the larger."""
+    return max(1, min(BATCH_SIZE, ELEMENTS // math.prod(x.shape[1:])))
