@@ -64,6 +64,10 @@ $(PEERS)/ready: $(READY) requirements-benchmark.lock
 benchmark: $(PEERS)/ready ## measure Hourglass beside others; needs HOURGLASS_DATA; half an hour
 	$(PEERS)/$(notdir $(BIN))/python scripts/benchmark.py
 
+JOBS ?= 2
+queue: $(READY) ## run queued experiments, JOBS at once, the cores divided among them
+	scripts/queue.sh $(JOBS)
+
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
 

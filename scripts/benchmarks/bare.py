@@ -13,6 +13,7 @@ from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.data.packed import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
+from hourglass.detection.scoring import batch_size
 from hourglass.workspace import prepared_folder
 
 
@@ -57,7 +58,7 @@ def score(case: Case) -> Done:
     with torch.inference_mode():
         start = time.perf_counter()
         for _ in range(case.epochs):
-            for batch in x.split(case.batch_size):
+            for batch in x.split(batch_size(x)):  # as many as Hourglass takes
                 network(batch)
         synchronise(case)
         seconds = time.perf_counter() - start

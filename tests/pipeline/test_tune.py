@@ -277,7 +277,7 @@ def test_applied_values_change_one_cell_and_keep_comments(folder, no_dvc):
         "# mine\ninit_args:\n  masking: 0.1  # some\n  latent_dim: 3\n", encoding="utf-8"
     )
     cells()
-    before = {path.name: path.read_text() for path in (folder / "runs/.cells").iterdir()}
+    before = {path.name: path.read_text() for path in (folder / "runs/.cells").glob("*.json")}
     apply_values(CELL, {"latent_dim": 12, "noise_factor": 0.4, "hidden": [24, 16]}, "a study")
     text = CELL.config.read_text(encoding="utf-8")
     assert "# mine" in text
@@ -286,7 +286,7 @@ def test_applied_values_change_one_cell_and_keep_comments(folder, no_dvc):
         "init_args": {"masking": 0.1, "latent_dim": 12, "noise_factor": 0.4, "hidden": [24, 16]}
     }
     cells()
-    after = {path.name: path.read_text() for path in (folder / "runs/.cells").iterdir()}
+    after = {path.name: path.read_text() for path in (folder / "runs/.cells").glob("*.json")}
     assert {name for name in after if after[name] != before[name]} == {"digits-denoising.json"}
     assert resolve_cell(CELL, (1, 8, 8)).init_args["latent_dim"] == 12
     assert resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8)).init_args["latent_dim"] == 8

@@ -79,9 +79,8 @@ class Batches:
         self.y = torch.from_numpy(samples.y).to(self.rows.device)
         self.scaled = Scaled(scaling, self.rows.device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
-        self.steps = -(
-            -len(samples) // (settings.batch_size if settings else batch_size(samples.x))
-        )
+        size = settings.batch_size if settings else batch_size(samples.x)
+        self.steps = -(-len(samples) // size)
         self.passes = -(-settings.least_steps // self.steps) if settings else 1
 
     def __len__(self) -> int:

@@ -158,6 +158,6 @@ def batches(x: np.ndarray, scaling: Scaling) -> Iterator[Tensor]:
         yield scaled(torch.from_numpy(part).to(device))
 
 
-def batch_size(x: np.ndarray) -> int:
+def batch_size(x: np.ndarray | Tensor) -> int:
     """Return how many samples, (N, *S), go through a network at once: the fewer, the larger."""
     return max(1, min(BATCH_SIZE, ELEMENTS // math.prod(x.shape[1:])))

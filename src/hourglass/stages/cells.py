@@ -7,14 +7,17 @@ from hourglass.settings import cell_config, params
 from hourglass.workspace import CELLS, Cell
 
 PACKAGE = Path(__file__).parents[1]
-_INPUTS = ("data/packed.py", "data/scaling.py", "weights.py", "networks")
+_INPUTS = (
+    *("data/batches.py", "data/packed.py", "data/scaling.py", "data/streaming.py"),
+    *("networks", "weights.py"),
+)
 _SETTINGS = ("configuration.py", "settings.py")
 # The code that the stages of a cell execute, a variant's own file aside. Listed by DVC for each of
 # the cells, it would take a second of every `dvc repro`.
 CODE = {
     "train": (
-        *(*_INPUTS, *_SETTINGS, "data/datamodule.py", "models/base.py", "stages/train.py"),
-        "training",
+        *(*_INPUTS, *_SETTINGS, "data/datamodule.py", "data/residency.py", "models/base.py"),
+        *("stages/train.py", "training"),
     ),
     "calibrate-threshold": (
         *(*_INPUTS, *_SETTINGS, "calibration", "detection", "scorers"),
