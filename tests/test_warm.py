@@ -43,7 +43,9 @@ def place(tmp_path):
     folder.mkdir()
     owner = subprocess.Popen(["sleep", "60"])
     process = subprocess.Popen(
-        [sys.executable, "-P", SERVER, folder, str(owner.pid), "wave"], env=_environment(folder)
+        [sys.executable, "-P", SERVER, folder, str(owner.pid), "wave"],
+        env=_environment(folder),
+        preexec_fn=_heed,
     )
     _wait(lambda: (folder / "socket").exists())
     yield folder
@@ -68,6 +70,7 @@ def command(tmp_path, place):
             text=True,
             cwd=tmp_path,
             env=_environment(place if warm else "off") | environment,
+            preexec_fn=_heed,
         )
 
     return start
@@ -76,6 +79,11 @@ def command(tmp_path, place):
 def _environment(place: Path | str) -> dict[str, str]:
     own = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
     return own | {"DVC_STAGE": "test", "HOURGLASS_WARM": str(place)}
+
+
+def _heed() -> None:
+    """Heed Ctrl-C, which tests that run in the background are to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait(condition) -> None:
