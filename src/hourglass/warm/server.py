@@ -4,6 +4,7 @@ Run as a script, it imports nothing of Hourglass: its forks do, each what lies i
 what MLflow wants to be told before its import is read from there.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -72,6 +73,7 @@ def main() -> None:
 
 def run(job: dict[str, Any]) -> None:
     """Be the process that was asked for."""
+    atexit.register(gc.unfreeze)  # else triton reports what a fork leaves behind
     sys.argv[:], sys.path[:] = job["argv"], job["path_of_modules"]
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     if "module" in job:
