@@ -24,7 +24,8 @@ class Scaled:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return samples in the units of the network: (N, *S) -> (N, *S) float32."""
-        return ((x - self.offset) if self.shifted else x) / self.scale
+        moved = (x - self.offset) if self.shifted else x.to(self.scale.dtype, copy=True)
+        return moved.div_(self.scale)
 
 
 @dataclass(frozen=True)

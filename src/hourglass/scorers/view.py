@@ -28,7 +28,7 @@ class View:
     @cached_property
     def squared_error(self) -> Tensor:
         """Return the squared error of each element, (N, F)."""
-        return (self.output - self.x).square().flatten(1)
+        return (self.output - self.x).square_().flatten(1)
 
     @cached_property
     def error(self) -> Tensor:
