@@ -146,8 +146,8 @@ def _others(table: pd.DataFrame) -> str:
     return f"""## Scoring
 
 Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
-scaled rows in memory. Both take a million elements at once (`detection.scoring.batch_size`), whatever
-the batch of the case.
+scaled rows in memory. Both take a million elements at once (`detection.scoring.batch_size`),
+whatever the batch of the case.
 
 {_measured(cpu[cpu.task == "score"])}
 ## Preparing
