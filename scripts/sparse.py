@@ -19,12 +19,10 @@ import numpy as np
 import psutil
 from workspace import enter
 
-from hourglass.data.datamodule import DataModule
 from hourglass.data.packed import SPLITS
 from hourglass.data.scaling import Scaling
-from hourglass.files import write_json
+from hourglass.files import whole_folder, write_json
 from hourglass.settings import Residency, resolve_cell
-from hourglass.training import fitting
 from hourglass.workspace import Cell, prepared_folder
 
 DATA, MODEL = "mnist", "undercomplete"  # whose settings are taken
@@ -42,19 +40,17 @@ def main() -> None:
     rows = int(arguments.gigabytes * 1e9) // int(np.prod(SAMPLE_SHAPE))
     with tempfile.TemporaryDirectory() as folder:
         enter(Path(folder))
-        write(prepared_folder(DATA), rows, SAMPLE_SHAPE)
+        write(prepared_folder(DATA), rows, SAMPLE_SHAPE, HELD_OUT)
         print(json.dumps(_train(arguments.steps, arguments.residency)))
         os.chdir("/")
 
 
-def write(folder: Path, rows: int, sample_shape: tuple[int, ...]) -> None:
-    """Write a prepared data set of black images whose `rows` of train take no room on the disk."""
-    for name in SPLITS:
-        (folder / name).mkdir(parents=True)
-        n = rows if name == "train" else HELD_OUT
-        _reserve(folder / name / "x.npy", np.uint8, (n, *sample_shape))
-        for field, dtype in (("label", "<U1"), ("anomaly", bool), ("id", "<U1")):
-            _reserve(folder / name / f"{field}.npy", dtype, (n,))
+def write(folder: Path, rows: int, sample_shape: tuple[int, ...], held_out: int) -> None:
+    """Write a prepared data set of black images whose `rows` of train take no room on the disk.
+
+    Each other split has `held_out` samples.
+    """
+    counts = dict.fromkeys(SPLITS, held_out) | {"train": rows}
     card = {
         "data": folder.name,
         "source": {"name": "sparse", "licence": "none", "complete": True, "files": {}},
@@ -63,12 +59,17 @@ def write(folder: Path, rows: int, sample_shape: tuple[int, ...]) -> None:
         "feature_names": [],
         "scaling": Scaling.of_images(255).to_dict(),
         "splits": {
-            name: {"normal": rows if name == "train" else HELD_OUT, "anomalies": 0, "classes": {}}
-            for name in SPLITS
+            name: {"normal": count, "anomalies": 0, "classes": {}} for name, count in counts.items()
         },
         "sha256": f"sparse-{rows}",
     }
-    write_json(folder / "card.json", card)
+    with whole_folder(folder) as temporary:
+        for name, n in counts.items():
+            (temporary / name).mkdir()
+            _reserve(temporary / name / "x.npy", np.uint8, (n, *sample_shape))
+            for field, dtype in (("label", "<U1"), ("anomaly", bool), ("id", "<U1")):
+                _reserve(temporary / name / f"{field}.npy", dtype, (n,))
+        write_json(temporary / "card.json", card)
 
 
 def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:
@@ -78,6 +79,9 @@ def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> 
 
 def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     """Train for some steps; return what it took."""
+    from hourglass.data.datamodule import DataModule  # Lightning, which `write` can do without
+    from hourglass.training import fitting
+
     settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE)
     settings.trainer["limit_train_batches"] = settings.trainer["max_steps"] = steps
     module = fitting.make_module(settings)

@@ -1,10 +1,11 @@
 """The data of the cases, in the workspace of the benchmark: prepared once, and kept."""
 
-import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import sparse
 import yaml
 from pyarrow import csv
 
@@ -20,6 +21,7 @@ GENERATED = Path("data/own/generated_card.csv")
 SHAKE = 0.05  # of a feature's standard deviation: no generated row equals another
 FRACTIONS = {"train": 0.8, "validation": 0.05, "calibration": 0.05, "tuning": 0.05, "test": 0.05}
 WIDE = (3, 64, 64)  # a sample of the set that is streamed
+HELD_OUT = 256  # samples of each of its splits but train
 
 
 def make(names: set[str]) -> None:
@@ -36,7 +38,11 @@ def make(names: set[str]) -> None:
     for name in sorted(names - bases):
         if not prepared_folder(name).exists():
             base, _, size = name.partition("-")
-            sparse(name, int(size)) if base == "sparse" else shorten(base, name, int(size))
+            if base == "sparse":
+                rows = int(size) // math.prod(WIDE)
+                sparse.write(prepared_folder(name), rows, WIDE, HELD_OUT)
+            else:
+                shorten(base, name, int(size))
 
 
 def generate() -> None:
@@ -72,23 +78,3 @@ def shorten(base: str, name: str, rows: int) -> None:
         samples[split] = Samples(**{key: value[chosen] for key, value in vars(part).items()})
     with whole_folder(prepared_folder(name)) as folder:
         packed.write(folder, samples, whole.card | {"data": name})
-
-
-def sparse(name: str, size: int) -> None:
-    """Write a prepared set whose train split is `size` bytes of zeros that take no space on disk.
-
-    Rows are images, 3 x 64 x 64 uint8.
-    """
-    rows = dict.fromkeys(SPLITS, 256) | {"train": size // int(np.prod(WIDE))}
-    with whole_folder(prepared_folder(name)) as folder:
-        for split, count in rows.items():
-            (folder / split).mkdir()
-            for key, kind in {"x": "u1", "anomaly": "?", "label": "<U1", "id": "<U1"}.items():
-                shape = (count, *(WIDE if key == "x" else ()))
-                path = folder / split / f"{key}.npy"
-                np.lib.format.open_memmap(path, "w+", np.dtype(kind), shape)
-        scaling = {"kind": "divide", "offset": 0.0, "scale": 255.0}
-        card = {"data": name, "sample_shape": list(WIDE), "dtype": "uint8", "scaling": scaling}
-        card["splits"] = {split: {"normal": count, "anomalies": 0} for split, count in rows.items()}
-        card["sha256"] = ""
-        (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")

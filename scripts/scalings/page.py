@@ -21,7 +21,7 @@ def write(rows: pd.DataFrame, folder: Path) -> str:
     save(picture(rows, outlooks), folder / PICTURE)
     text = f"""# Scaling
 
-Made by `python scripts/scaling.py`: MNIST, {rows.repeat.nunique()} runs of each, in turn, on
+Made by `python scripts/scaling.py --repeats {rows.repeat.nunique()}`: MNIST, each in turn, on
 {_machine()}. Dense is 784-256-32-256-784, convolutional has 16 and 32 channels.
 
 Strong: the same batch, shared out; how many times faster a step is. Weak: the same share for each,
