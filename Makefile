@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
 
-.PHONY: help setup repro test test-all lint format lock benchmark queue ui tune clean distclean
+.PHONY: help setup repro test test-servers test-all lint format lock benchmark queue ui tune clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,9 +33,12 @@ repro: $(READY) ## run the pipeline: every cell of the grid in params.yaml, then
 	dvc repro
 
 test: $(READY) ## run the tests within three minutes; real data too where HOURGLASS_DATA names it
-	python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	python -m pytest -m "not slow and not servers" --numprocesses auto --dist loadfile
 
-test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones
+test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLflow, SSH, S3
+	python -m pytest -m servers
+
+test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
 
 lint: $(READY) ## check style, format and types
@@ -50,7 +53,7 @@ format: $(READY) ## mend style and format
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: $(READY) ## compile both locks again: every dependency, hashed, for every platform
-	$(COMPILE) --extra dev -o requirements.lock
+	$(COMPILE) --extra dev --extra onnx -o requirements.lock
 	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
 
 # Peers have an environment of their own: what they bring along must not slow or change the product.
