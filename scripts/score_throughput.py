@@ -21,7 +21,7 @@ import torch
 from pyarrow import csv, parquet
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import batch_size
+from hourglass.detection.passing import batch_size
 from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 

@@ -101,7 +101,7 @@ def test_scores_are_finite_not_negative_and_one_a_sample(name, network):
 def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     scoring, x = fitted(name, network), normal(50, 1)
     whole = scoring(x)
-    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 7)
     np.testing.assert_allclose(scoring(x), whole, rtol=1e-5, atol=1e-6)
 
 

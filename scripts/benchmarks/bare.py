@@ -13,7 +13,7 @@ from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.data.packed import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import batch_size
+from hourglass.detection.passing import batch_size
 from hourglass.workspace import prepared_folder
 
 
