@@ -28,8 +28,16 @@ CODE = {
         "stages/evaluate.py",
     ),
     "study": (
-        *(*_INPUTS, "classification", "compression", "detection/scoring.py"),
-        *("detection/threshold.py", "figures", "generation", "latent", "restoration", "scorers"),
+        *(*_INPUTS, "classification", "compression", "detection/passing.py"),
+        *(
+            "detection/scoring.py",
+            "detection/threshold.py",
+            "figures",
+            "generation",
+            "latent",
+            "restoration",
+            "scorers",
+        ),
         *("stages/study.py", "training/corruption.py"),
     ),
 }
