@@ -28,16 +28,14 @@ CODE = {
         "stages/evaluate.py",
     ),
     "study": (
-        *(*_INPUTS, "classification", "compression", "detection/passing.py"),
         *(
+            *_INPUTS,
+            "classification",
+            "compression",
+            "detection/passing.py",
             "detection/scoring.py",
-            "detection/threshold.py",
-            "figures",
-            "generation",
-            "latent",
-            "restoration",
-            "scorers",
         ),
+        *("detection/threshold.py", "figures", "generation", "latent", "restoration", "scorers"),
         *("stages/study.py", "training/corruption.py"),
     ),
 }
