@@ -1,0 +1,88 @@
+"""A test that watches scores as they come, and may be looked at after every one of them.
+
+Conformal p-values of exchangeable samples are independent and uniform; a conformal test martingale
+bets against that and starts at 1. Whatever bets it makes, without drift it ever reaches 1 / alpha
+with a chance of alpha at most (Ville's inequality). So it may be watched for as long as anyone
+likes, which a p-value may not.
+
+Sources: Vovk, Nouretdinov and Gammerman 2003, "Testing exchangeability on-line"; Vovk, Gammerman,
+Shafer 2005, "Algorithmic learning in a random world", for the p-values; Vovk et al. 2021, "Retrain
+or not retrain: conformal test martingales for change-point detection", for the bets.
+"""
+
+import math
+
+import numpy as np
+from scipy.linalg import block_diag
+
+BLOCK = 512  # samples that are compared with each other at once
+# How often a bet changes sides: a rare jump suits a drift that stays, a frequent one that comes and
+# goes. Nobody knows which, so the capital is divided among them.
+JUMPS = (1e-4, 1e-3, 1e-2, 1e-1)
+EDGE = 1e-12
+
+
+def online_p_values(calibration: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
+    """Return the smoothed conformal p-value of each score among all before it, (m,).
+
+    Those before it are the calibration scores, (n,), and the earlier ones of the stream: p is
+    (#greater + u #equal) / #all, itself included, where u is uniform (Vovk et al. 2005). Where
+    calibration and stream together are exchangeable these are independent and uniform, exactly.
+    p-values among the calibration scores alone are not: all of them share its luck, and a
+    martingale of them alarms too often.
+    """
+    chance = np.random.default_rng(seed).random(len(scores))
+    known, p = np.sort(calibration), np.empty(len(scores))
+    for start in range(0, len(scores), BLOCK):
+        part = scores[start : start + BLOCK]
+        earlier = np.tri(len(part), k=-1, dtype=bool)
+        up_to = np.searchsorted(known, part, "right")
+        greater = len(known) - up_to + (earlier & (part > part[:, None])).sum(1)
+        equal = up_to - np.searchsorted(known, part, "left")
+        equal += 1 + (earlier & (part == part[:, None])).sum(1)
+        count = len(known) + np.arange(1, len(part) + 1)
+        p[start : start + BLOCK] = (greater + chance[start : start + BLOCK] * equal) / count
+        known = np.sort(np.concatenate([known, part]), kind="stable")  # which merges sorted runs
+    return p
+
+
+def bets(p: np.ndarray) -> np.ndarray:
+    """Return what each of the bets multiplies its stake by: (m,) -> (m, 5).
+
+    None; on small p-values, 3/2 - p, and on large ones, 1/2 + p, as the Simple Jumper has them; and
+    two that win much in either tail, 1 / (2 sqrt(p)) and the same of 1 - p (the power martingale of
+    Vovk et al. 2003). A few outliers among many ordinary samples hardly move the mean of p, but
+    they all lie in one tail. Each has a mean of 1 over uniform p.
+    """
+    p = np.clip(p, EDGE, 1 - EDGE)  # a bet at the very edge would win without limit
+    return np.stack([np.ones(len(p)), 1.5 - p, 0.5 + p, 0.5 / np.sqrt(p), 0.5 / np.sqrt(1 - p)], 1)
+
+
+def log_martingale(p: np.ndarray) -> np.ndarray:
+    """Return the natural logarithm of the capital after each p-value: (m,) -> (m,).
+
+    A fifth of it never bets, so that it never falls below that, however long nothing happens. A
+    fifth goes to a jumper of each of JUMPS: its capital is spread evenly over the bets, each stake
+    is multiplied by what its bet wins, and before every bet a share, the jump, of the whole is
+    spread evenly again (Vovk et al. 2021, algorithm 1, there with three bets).
+    """
+    won = bets(p)
+    count = won.shape[1]
+    factors = np.hstack([won[:, :1], *[won] * len(JUMPS)])  # (m, 1 + 4 * 5)
+    spread = [(1 - jump) * np.eye(count) + jump / count for jump in JUMPS]
+    moves = block_diag(np.eye(1), *spread)
+    stakes = np.array([1.0, *[1 / count] * (count * len(JUMPS))]) / (1 + len(JUMPS))
+    logarithm, found = 0.0, np.empty(len(p))
+    for i, factor in enumerate(factors):
+        stakes = (moves @ stakes) * factor
+        grown = stakes.sum()
+        logarithm += math.log(grown)
+        stakes /= grown  # shares of the whole: the capital itself leaves what a float can hold
+        found[i] = logarithm
+    return found
+
+
+def first_alarm(log_capital: np.ndarray, alpha: float) -> int | None:
+    """Return the index where the capital first reaches 1 / alpha, None where it never does."""
+    reached = np.flatnonzero(log_capital >= -math.log(alpha))
+    return int(reached[0]) if len(reached) else None
