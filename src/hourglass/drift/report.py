@@ -105,9 +105,9 @@ class Drift:
         bound = f"{1 / self.alpha:.6g}"
         if self.alarm_at is None:
             most = 10 ** min(float(self.log10_martingale.max()), 300)
-            return f"No drift: the martingale stays below {bound} ({most:.3g} at most)."
+            return f"No alarm: the martingale stays below {bound} ({most:.3g} at most)."
         return (
-            f"Drift: the martingale reaches {bound} at sample {self.alarm_at:,}; without drift "
+            f"Alarm: the martingale reaches {bound} at sample {self.alarm_at:,}; without drift "
             f"the chance of that is {self.alpha:.6g} at most."
         )
 

@@ -21,8 +21,14 @@ def drifting(detector: Detector, scores: np.ndarray, found: "Drift") -> Figure:
     left, right = figure.subplots(1, 2)
     _distributions(left, detector, scores[np.isfinite(scores)])
     _evidence(right, found)
-    for axes in (left, right):
+    for axes, title in ((left, "Scores, then and now"), (right, "Evidence of drift")):
+        axes.set_title(title, loc="left", fontsize=11, pad=24)
         axes.spines[["top", "right"]].set_visible(False)
+        # Above the axes, as neither histogram nor curve leaves a corner free for sure.
+        axes.legend(
+            frameon=False, fontsize=8, ncols=3, columnspacing=1.2, borderaxespad=0.2,
+            loc="lower left", bbox_to_anchor=(-0.01, 1.0),
+        )  # fmt: skip
     return figure
 
 
@@ -37,8 +43,6 @@ def _distributions(axes: Axes, detector: Detector, scores: np.ndarray) -> None:
     label = f"threshold {threshold.value:.3g} ({threshold.method})"
     axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
     axes.set(xscale="log", xlabel="score", ylabel="share of the samples")
-    axes.set_title("Scores, then and now", loc="left", fontsize=11)
-    axes.legend(frameon=False, fontsize=9)
 
 
 def _evidence(axes: Axes, found: "Drift") -> None:
@@ -51,6 +55,4 @@ def _evidence(axes: Axes, found: "Drift") -> None:
         label = f"alarm at sample {found.alarm_at:,}"
         axes.plot([found.alarm_at], [bound], "o", color=ANOMALY, label=label)
     axes.set(xlabel="sample, in the order of the file", ylabel="log10 of the martingale")
-    axes.set_title("Evidence against no drift", loc="left", fontsize=11)
-    axes.margins(y=0.2)
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    axes.margins(y=0.1)
