@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hourglass.sharing import shared, withheld
@@ -13,11 +14,15 @@ from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 
-from .workspaces import RECORDED, FakeRecorder
+from .workspaces import RECORDED, DirectRecorder, FakeRecorder
 
 NAME = "Mrs-Recognisable"  # in a column that names the rows
 VALUE = "77.0625"  # a feature of a row, exact in float32
 KEY = "sesame-open-9172"
+PLANTED = (
+    *(text.encode() for text in (NAME, VALUE, KEY)),
+    *(kind(VALUE).tobytes() for kind in (np.float32, np.float64)),
+)
 ABOUT_ROWS = ("mistakes", "attribution", "reconstructions")
 
 
@@ -62,8 +67,8 @@ def test_no_row_of_a_table_is_told_to_mlflow(told, workspace):
     files = uploaded(told)
     assert {Path(name).name for name in files} >= {"metrics.json", "index.html", "histogram.png"}
     everything = [*files.values(), json.dumps(told.log).encode()]
-    for planted in (NAME, VALUE, KEY):
-        assert not any(planted.encode() in content for content in everything)
+    for planted in PLANTED:
+        assert not any(planted in content for content in everything)
     assert not [name for name in files if any(word in name for word in ABOUT_ROWS)]
     # That could fail: the rows are in the files beside those that are shared, and no key is.
     assert NAME in (workspace / "reports/index.html").read_text(encoding="utf-8")
@@ -99,3 +104,15 @@ def test_a_data_set_to_be_shared_is_a_name(workspace, set_yaml, refusal):
 
     set_yaml("params.yaml", "share_rows", value=7)
     assert "share_rows" in refusal(params)
+
+
+@pytest.mark.slow
+def test_neither_rows_nor_secrets_are_in_the_store_of_mlflow(told, workspace, monkeypatch):
+    """Not in its database, nor in any artifact: models, figures and the report among them."""
+    for stage in RECORDED:
+        monkeypatch.setattr(f"hourglass.stages.{stage}.Recorder", DirectRecorder)
+    run()
+    stored = [workspace / "mlflow.db", *filter(Path.is_file, (workspace / "mlruns").rglob("*"))]
+    assert {"mlflow.db", "MLmodel", "index.html", "metrics.json"} <= {path.name for path in stored}
+    for planted in PLANTED:
+        assert not [path for path in stored if planted in path.read_bytes()]

@@ -1,5 +1,6 @@
 """What an attacker plants: objects that leave a mark when they are loaded as code."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ class Payload:
 
 
 @pytest.fixture
-def payload(tmp_path) -> Payload:
+def payload(tmp_path) -> Iterator[Payload]:
     """Give a payload, and see afterwards that it never ran."""
     mark = tmp_path / "it-ran"
     found = Payload(mark)

@@ -60,11 +60,11 @@ def test_the_password_of_a_url_in_the_environment_is_hidden_without_the_url(monk
 
 
 @pytest.mark.parametrize("url", [place for place in PLACES if not place.startswith("s3")])
-def test_a_server_that_is_away_is_named_without_its_password(tmp_path, monkeypatch, refusal, url):
+def test_a_server_that_is_away_is_named_without_its_password(workspace, monkeypatch, refusal, url):
     address = url.format("hunter2").replace("db.local:5432", "127.0.0.1:9")
     if address.startswith("http"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        sentence = refusal(connect, tmp_path)
+        sentence = refusal(connect, workspace)
     else:
         monkeypatch.setenv("HOURGLASS_OPTUNA_STORAGE", address)
         sentence = refusal(open_storage)

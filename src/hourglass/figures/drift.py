@@ -25,10 +25,11 @@ def drifting(detector: Detector, scores: np.ndarray, found: "Drift") -> Figure:
         axes.set_title(title, loc="left", fontsize=11, pad=24)
         axes.spines[["top", "right"]].set_visible(False)
         # Above the axes, as neither histogram nor curve leaves a corner free for sure.
-        axes.legend(
+        legend = axes.legend(
             frameon=False, fontsize=8, ncols=3, columnspacing=1.2, borderaxespad=0.2,
             loc="lower left", bbox_to_anchor=(-0.01, 1.0),
         )  # fmt: skip
+        legend.set_in_layout(False)  # else a long one would make the axes narrow
     return figure
 
 
@@ -49,10 +50,10 @@ def _evidence(axes: Axes, found: "Drift") -> None:
     chosen = np.unique(np.linspace(0, found.samples - 1, POINTS).astype(int))
     axes.plot(found.places[chosen], found.log10_martingale[chosen], color=NORMAL)
     bound = -np.log10(found.alpha)
-    label = f"alarm at {1 / found.alpha:.6g}: chance {found.alpha:.6g} at most without drift"
+    label = f"alarm, without drift with a chance of {found.alpha:.6g} at most"
     axes.axhline(bound, color=MARK, linestyle="--", label=label)
     if found.alarm_at is not None:
-        label = f"alarm at sample {found.alarm_at:,}"
+        label = f"sample {found.alarm_at:,}"
         axes.plot([found.alarm_at], [bound], "o", color=ANOMALY, label=label)
     axes.set(xlabel="sample, in the order of the file", ylabel="log10 of the martingale")
     axes.margins(y=0.1)
