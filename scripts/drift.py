@@ -2,9 +2,9 @@
 
     python scripts/drift.py                    # after scripts/results.py, whose cells it takes
 
-Without drift, normal scores of the calibration, tuning and test splits are pooled and cut anew, into
-a calibration part and a stream; an alarm is a false one. With drift the stream changes after its
-first BEFORE samples: digits are turned, or some samples are anomalies from then on.
+Without drift, normal scores of the calibration, tuning and test splits are pooled and cut anew,
+into a calibration part and a stream; an alarm is a false one. With drift the stream changes after
+its first BEFORE samples: digits are turned, or some samples are anomalies from then on.
 """
 
 import os
@@ -52,9 +52,9 @@ threshold. Each should be alpha at most, up to two standard errors of {TIMES} tr
 
 ## With drift
 
-The stream changes after {BEFORE} samples; alpha is {ALPHA}. The delay is the median, over {DRIFTS} cuts,
-of the samples from the change to the martingale's alarm (`found` of them do alarm afterwards). The
-threshold is said to give `more` or `fewer` alarms than promised, over the whole stream, in that share.
+The stream changes after {BEFORE} samples; alpha is {ALPHA}. `found` is the share of {DRIFTS} cuts in
+which the martingale alarms after the change, the delay the median number of samples until then;
+`more` and `fewer` are the shares in which the threshold is said to alarm so, over the whole stream.
 
 {wild.to_markdown(index=False, floatfmt=".3f")}
 """

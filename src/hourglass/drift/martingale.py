@@ -5,9 +5,10 @@ bets against that and starts at 1. Whatever bets it makes, without drift it ever
 with a chance of alpha at most (Ville's inequality). So it may be watched for as long as anyone
 likes, which a p-value may not.
 
-Sources: Vovk, Nouretdinov and Gammerman 2003, "Testing exchangeability on-line"; Vovk, Gammerman,
-Shafer 2005, "Algorithmic learning in a random world", for the p-values; Vovk et al. 2021, "Retrain
-or not retrain: conformal test martingales for change-point detection", for the bets.
+Sources: Vovk, Nouretdinov and Gammerman 2003, "Testing exchangeability on-line", for the idea;
+Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random world", for the p-values; Vovk,
+Petej, Nouretdinov, Ahlberg, Carlsson and Gammerman 2021, "Retrain or not retrain: conformal test
+martingales for change-point detection", for the bets.
 """
 
 import math
@@ -19,7 +20,7 @@ BLOCK = 512  # samples that are compared with each other at once
 # How often a bet changes sides: a rare jump suits a drift that stays, a frequent one that comes and
 # goes. Nobody knows which, so the capital is divided among them.
 JUMPS = (1e-4, 1e-3, 1e-2, 1e-1)
-EDGE = 1e-12
+EDGE = 1e-12  # of (0, 1), within which bets are finite
 
 
 def online_p_values(calibration: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
