@@ -52,9 +52,9 @@ threshold. Each should be alpha at most, up to two standard errors of {TIMES} tr
 
 ## With drift
 
-The stream changes after {BEFORE} samples; alpha is {ALPHA}. `found` is the share of {DRIFTS} cuts in
-which the martingale alarms after the change, the delay the median number of samples until then;
-`more` and `fewer` are the shares in which the threshold is said to alarm so, over the whole stream.
+The stream changes after {BEFORE} samples; alpha is {ALPHA}. `found` is the share of {DRIFTS} cuts
+in which the martingale alarms after the change, the delay the median number of samples until then;
+`more` and `fewer` are the shares in which the threshold is said to alarm so, over all the stream.
 
 {wild.to_markdown(index=False, floatfmt=".3f")}
 """

@@ -11,6 +11,7 @@ from hourglass.calibration.conformal import p_values
 from hourglass.drift.martingale import (
     JUMPS,
     bets,
+    earlier_before,
     first_alarm,
     log_martingale,
     online_p_values,
@@ -27,14 +28,20 @@ def by_definition(calibration: np.ndarray, scores: np.ndarray, seed: int) -> lis
     return found
 
 
-@pytest.mark.parametrize("block", [1, 7, 512])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 31, 32, 33, 60])
 @pytest.mark.parametrize("ties", [False, True])
-def test_p_values_are_those_of_the_definition(monkeypatch, block, ties):
-    rng = np.random.default_rng(0)
+def test_p_values_are_those_of_the_definition(count, ties):
+    rng = np.random.default_rng(count)
     scores = rng.integers(0, 5, 90).astype(float) if ties else rng.normal(size=90)
-    monkeypatch.setattr("hourglass.drift.martingale.BLOCK", block)
-    found = online_p_values(scores[:30], scores[30:], 3)
-    np.testing.assert_allclose(found, by_definition(scores[:30], scores[30:], 3))
+    old, new = scores[:30], scores[30 : 30 + count]
+    np.testing.assert_allclose(online_p_values(old, new, 3), by_definition(old, new, 3))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 64, 65, 200])
+def test_earlier_ones_are_counted(count):
+    order = np.random.default_rng(count).permutation(count)
+    expected = [sum(other < each for other in order[:i]) for i, each in enumerate(order)]
+    assert earlier_before(order)[order].tolist() == expected
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -56,7 +63,8 @@ def test_a_bet_is_fair(i):
     assert np.isfinite(bets(np.array([0.0, 1.0]))).all()
 
 
-def test_the_capital_is_the_mean_of_the_jumpers():
+def test_the_capital_is_the_mean_of_the_jumpers(monkeypatch):
+    monkeypatch.setattr("hourglass.drift.martingale.BLOCK", 7)
     p = np.random.default_rng(2).random(40) ** 2
     capitals = [np.ones(40)]
     for jump in JUMPS:

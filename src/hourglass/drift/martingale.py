@@ -12,11 +12,12 @@ martingales for change-point detection", for the bets.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.linalg import block_diag
 
-BLOCK = 512  # samples that are compared with each other at once
+BLOCK = 4096  # p-values that are bet on at once
 # How often a bet changes sides: a rare jump suits a drift that stays, a frequent one that comes and
 # goes. Nobody knows which, so the capital is divided among them.
 JUMPS = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -32,19 +33,37 @@ def online_p_values(calibration: np.ndarray, scores: np.ndarray, seed: int) -> n
     p-values among the calibration scores alone are not: all of them share its luck, and a
     martingale of them alarms too often.
     """
-    chance = np.random.default_rng(seed).random(len(scores))
-    known, p = np.sort(calibration), np.empty(len(scores))
-    for start in range(0, len(scores), BLOCK):
-        part = scores[start : start + BLOCK]
-        earlier = np.tri(len(part), k=-1, dtype=bool)
-        up_to = np.searchsorted(known, part, "right")
-        greater = len(known) - up_to + (earlier & (part > part[:, None])).sum(1)
-        equal = up_to - np.searchsorted(known, part, "left")
-        equal += 1 + (earlier & (part == part[:, None])).sum(1)
-        count = len(known) + np.arange(1, len(part) + 1)
-        p[start : start + BLOCK] = (greater + chance[start : start + BLOCK] * equal) / count
-        known = np.sort(np.concatenate([known, part]), kind="stable")  # which merges sorted runs
-    return p
+    count, known = len(scores), np.sort(calibration)
+    forward = np.argsort(scores, kind="stable")  # equal ones in their order
+    backward = np.arange(count)[::-1][np.argsort(scores[::-1], kind="stable")]  # the last one first
+    not_above, below = earlier_before(forward), earlier_before(backward)
+    up_to = np.searchsorted(known, scores, "right")
+    greater = len(known) - up_to + np.arange(count) - not_above
+    equal = up_to - np.searchsorted(known, scores, "left") + not_above - below + 1
+    chance = np.random.default_rng(seed).random(count)
+    return (greater + chance * equal) / (len(known) + 1 + np.arange(count))
+
+
+def earlier_before(order: np.ndarray) -> np.ndarray:
+    """Return for each of the numbers 0 to m - 1 how many smaller ones stand before it: (m,).
+
+    `order`, (m,), is a permutation of them. It is sorted by one bit after the other, from the
+    highest: where two numbers part, the smaller is in the left half of what they share so far, and
+    every one counts the left ones before it once. Takes m log(m) steps, all of them in numpy.
+    """
+    counts = np.zeros(len(order), np.int64)
+    for bit in range(max(len(order) - 1, 0).bit_length())[::-1]:
+        start = (
+            order >> (bit + 1) << bit
+        )  # of both halves of a number's part, which are full before
+        right = (order >> bit & 1).astype(bool)
+        lefts, rights = np.cumsum(~right) - start, np.cumsum(right) - start
+        counts[order[right]] += lefts[right]
+        place = 2 * start + np.where(right, (1 << bit) + rights, lefts) - 1
+        following = np.empty_like(order)
+        following[place] = order
+        order = following
+    return counts
 
 
 def bets(p: np.ndarray) -> np.ndarray:
@@ -67,20 +86,25 @@ def log_martingale(p: np.ndarray) -> np.ndarray:
     is multiplied by what its bet wins, and before every bet a share, the jump, of the whole is
     spread evenly again (Vovk et al. 2021, algorithm 1, there with three bets).
     """
-    won = bets(p)
-    count = won.shape[1]
-    factors = np.hstack([won[:, :1], *[won] * len(JUMPS)])  # (m, 1 + 4 * 5)
+    count, found = bets(p[:0]).shape[1], np.empty(len(p))
     spread = [(1 - jump) * np.eye(count) + jump / count for jump in JUMPS]
     moves = block_diag(np.eye(1), *spread)
     stakes = np.array([1.0, *[1 / count] * (count * len(JUMPS))]) / (1 + len(JUMPS))
-    logarithm, found = 0.0, np.empty(len(p))
-    for i, factor in enumerate(factors):
+    logarithm = 0.0
+    for i, factor in enumerate(_factors(p)):
         stakes = (moves @ stakes) * factor
         grown = stakes.sum()
         logarithm += math.log(grown)
         stakes /= grown  # shares of the whole: the capital itself leaves what a float can hold
         found[i] = logarithm
     return found
+
+
+def _factors(p: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield for each p-value what every stake is multiplied by, the idle one first: (21,) each."""
+    for start in range(0, len(p), BLOCK):
+        won = bets(p[start : start + BLOCK])
+        yield from np.hstack([won[:, :1], *[won] * len(JUMPS)])
 
 
 def first_alarm(log_capital: np.ndarray, alpha: float) -> int | None:
