@@ -137,8 +137,10 @@ def test_a_scorer_can_be_built_from_yaml(name):
 
 
 def test_a_description_can_name_nothing_but_a_scorer():
-    with pytest.raises(TypeError):
+    with pytest.raises(ImportError):
         Scorer.described({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
+    with pytest.raises(TypeError):
+        Scorer.described({"class_path": "hourglass.networks.Dense", "init_args": {}})
 
 
 def test_own_is_the_mean_squared_error(network):

@@ -43,7 +43,7 @@ def open_storage() -> RDBStorage:
                 return _open(url)
             cause = (error.__cause__ if isinstance(error, ImportError) else None) or error
             raise Refusal(
-                f"the Optuna storage {_public(url)}cannot be opened ({one_line(cause)}); mend "
+                f"the Optuna storage {url} cannot be opened ({one_line(cause)}); mend "
                 f"{VARIABLE}, or unset it for ./optuna.db."
             ) from None
 
@@ -78,14 +78,3 @@ def locked(what: str = "") -> Iterator[None]:
     """Hold the lock by which the processes of this machine take turns with studies."""
     with FileLock(root() / f"optuna.db{what and f'.{what}'}.lock"):
         yield
-
-
-def _public(url: str) -> str:
-    """Return what of a URL may be shown: no password, and nothing where it cannot be read."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return f"{make_url(url).set(query={}).render_as_string(hide_password=True)} "
-    except ArgumentError:
-        return ""
