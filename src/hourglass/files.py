@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,25 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def settle(paths: Iterable[Path]) -> None:
+    """Return once files that were written are on the disk, where a power cut leaves them whole.
+
+    A rename alone keeps its promise over a kill, not over a power cut: until the system has written
+    a new file, some 30 s later, it may be found empty. To wait at each file would cost every stage
+    a tenth of a second, and what cannot be made again in seconds is little.
+    """
+    paths = list(paths)
+    for path in [*paths, *{path.parent for path in paths}]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:  # of a folder, on some shared file systems
+            if not path.is_dir():
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
