@@ -35,6 +35,7 @@ from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
 from hourglass.tune import tune
+from hourglass.verify import verify
 
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
@@ -52,6 +53,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "tune": tune,
     "classify": classify,
     "suspects": suspects,
+    "verify": verify,
 }
 
 
@@ -82,19 +84,21 @@ def _overview() -> ArgumentParser:
 
 
 def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments, by position where they are required, and `model` in any case.
+    """Add a function's arguments, by position where they are required, and a cell's in any case.
 
     A switch is `--name`, or `--no_name` where it is on by itself.
     """
     parameters = inspect.signature(function).parameters
-    model = parameters.get("model")
-    optional = model is not None and model.default is not inspect.Parameter.empty
+    given = {
+        key: each.default for key, each in parameters.items() if each.default is not each.empty
+    }
+    optional = [name for name in ("data", "model") if name in given]
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
-    skipped: set[str | int] = {*switches, *(["model"] if optional else [])}
+    skipped: set[str | int] = {*switches, *optional}
     verb.add_function_arguments(function, as_positional=True, skip=skipped)
-    if model and optional:
-        meaning = "a variant, by the name of its file in configs/model"
-        verb.add_argument("model", nargs="?", type=str, default=model.default, help=meaning)
+    for name in optional:
+        meaning = _meaning(function, name)
+        verb.add_argument(name, nargs="?", type=str, default=given[name], help=meaning)
     for name in switches:
         default, meaning = parameters[name].default, _meaning(function, name)
         verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)

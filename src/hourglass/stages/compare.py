@@ -1,6 +1,7 @@
 """Stage `compare`: what all cells found -> the leaderboard, with baselines, and the page of it."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from hourglass.settings import Params, params
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.tracking.recorder import Recorder
+from hourglass.verify import locked_as_written
 from hourglass.workspace import CODES, LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def compare() -> Path:
     """
     config = params()
     _need(config)
+    if "DVC_STAGE" in os.environ:  # then dvc.lock is of the stages before, and DVC trusts times
+        locked_as_written(Path("runs") / data for data in config.data)
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
             _write(folder, _table(config), config)
