@@ -96,9 +96,9 @@ def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
     skipped: set[str | int] = {*switches, *optional}
     verb.add_function_arguments(function, as_positional=True, skip=skipped)
-    for name in optional:
-        meaning = _meaning(function, name)
-        verb.add_argument(name, nargs="?", type=str, default=given[name], help=meaning)
+    for each in optional:
+        meaning = _meaning(function, each)
+        verb.add_argument(each, nargs="?", type=str, default=given[each], help=meaning)
     for name in switches:
         default, meaning = parameters[name].default, _meaning(function, name)
         verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)

@@ -23,6 +23,7 @@ class Output:
 
     path: Path
     md5: str  # of a file; of a folder's listing, and ".dir" after it
+    size: int  # bytes, of all files together
     stage: str
 
     def damage(self) -> dict[Path, str]:
@@ -30,11 +31,13 @@ class Output:
         return {path: self._sentence(path) for path in self._changed()}
 
     def _changed(self) -> list[Path]:
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        same = sum(file.stat().st_size for file in files if file.is_file()) == self.size
         if not self.md5.endswith(".dir"):
-            return [] if md5(self.path) == self.md5 else [self.path]
+            return [] if md5(self.path) == self.md5 and same else [self.path]
         found = listing(self.path)
         if _digest(found) == self.md5:
-            return []
+            return [] if same else [self.path]
         written = _kept(self.md5)
         if written is None or not found:
             return [self.path]
@@ -74,7 +77,7 @@ def _output(stage: str, entry: dict[str, Any]) -> Output:
     digest = entry["md5"]
     if entry.get("hash", "md5") != "md5" or len(bytes.fromhex(digest.removesuffix(".dir"))) != 16:
         raise ValueError(f"{digest!r:.40} of {entry['path']} is no MD5")
-    return Output(Path(entry["path"]), digest, stage)
+    return Output(Path(entry["path"]), digest, int(entry["size"]), stage)
 
 
 def md5(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Try malformed files on every reader: no traceback, no wrong answer."""
