@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,13 @@ def targets() -> Iterator[Target]:
             yield from _output(output.path)
     for folder in Path("mlruns").glob("*/models/*/artifacts/data/*"):
         for name in FILES:
-            yield Target("MLflow model", folder / name, lambda folder=folder: Detector.load(folder))
+            yield Target("MLflow model", folder / name, partial(Detector.load, folder))
     for card in Path("reports/search").glob("*/index.json"):
         origin = read_sealed(card)["origin"]
         for name in ("index.json", "index.safetensors", "index.parquet"):
-            read: Notices = lambda card=card, origin=origin: Index.read(card.parent, origin)
-            yield Target("search index", card.parent / name, read)
+            yield Target(
+                "search index", card.parent / name, partial(Index.read, card.parent, origin)
+            )
 
 
 def _output(path: Path) -> Iterator[Target]:
@@ -140,11 +142,11 @@ def _output(path: Path) -> Iterator[Target]:
     for file in sorted(each for each in path.rglob("*") if each.is_file()) or [path]:
         if file.is_relative_to("data/prepared"):
             folder = Path(*file.parts[:3])
-            yield Target(f"prepared {file.name}", file, lambda folder=folder: _open(folder))
+            yield Target(f"prepared {file.name}", file, partial(_open, folder))
         elif file.name in FILES:
-            yield Target(file.name, file, lambda folder=file.parent: Detector.load(folder))
+            yield Target(file.name, file, partial(Detector.load, file.parent))
         elif file.name == "thresholds.json":
-            yield Target(file.name, file, lambda file=file: read_sealed(file))
+            yield Target(file.name, file, partial(read_sealed, file))
         elif file.parts[:2] == ("runs", ".cells"):
             yield Target("runs/.cells", file, None)
         else:
@@ -152,7 +154,7 @@ def _output(path: Path) -> Iterator[Target]:
             kind = next((names[part] for part in file.parts if part in names), file.name)
             reads: Notices | None = None
             if file.parts[0] == "runs":  # as `compare` does where DVC runs it
-                reads = lambda file=file: locked_as_written([Path(*file.parts[:2])])  # noqa: E731
+                reads = partial(locked_as_written, [Path(*file.parts[:2])])
             yield Target("reports" if file.parts[0] == "reports" else kind, file, reads)
 
 
