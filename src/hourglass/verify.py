@@ -38,6 +38,8 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     # What both know of is said in the words of dvc.lock.
     broken |= _broken("seals", cards, sealed.damage)
     broken |= _broken("dvc.lock", outputs, locked.Output.damage)
+    inputs = locked.outputs("deps") if not any(given) else []
+    broken |= _broken("dependencies", inputs, locked.Output.misstated)
     broken |= _broken("cache", objects, kept.damage)
     for sentence in broken.values():
         print(sentence)

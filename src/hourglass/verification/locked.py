@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -24,21 +24,34 @@ class Output:
     path: Path
     md5: str  # of a file; of a folder's listing, and ".dir" after it
     size: int  # bytes, of all files together
+    nfiles: int | None  # of a folder
     stage: str
 
     def damage(self) -> dict[Path, str]:
         """Return for every file that is another than it was a sentence that says how to mend it."""
-        return {path: self._sentence(path) for path in self._changed()}
+        return {path: self._sentence(path) for path in self._changed()} or self.misstated()
+
+    def misstated(self) -> dict[Path, str]:
+        """Return a sentence where dvc.lock has the right digest, but another size."""
+        folder = self.md5.endswith(".dir")
+        files = [file for file in self.path.rglob("*") if file.is_file()] if folder else [self.path]
+        sizes = [file.stat().st_size for file in files if file.exists()]
+        if (sum(sizes), len(sizes) if folder else None) == (self.size, self.nfiles):
+            return {}
+        if not sizes or digest(self.path) != self.md5:
+            return {}
+        sentence = (
+            f"{LOCK} says that {self.path.as_posix()} has {self.size:,} bytes, but it has "
+            f"{sum(sizes):,}; `git checkout {LOCK}` brings back the one that was committed last."
+        )
+        return {LOCK: sentence}
 
     def _changed(self) -> list[Path]:
-        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
-        same = sum(file.stat().st_size for file in files if file.is_file()) == self.size
+        if digest(self.path) == self.md5:
+            return []
         if not self.md5.endswith(".dir"):
-            return [] if md5(self.path) == self.md5 and same else [self.path]
-        found = listing(self.path)
-        if _digest(found) == self.md5:
-            return [] if same else [self.path]
-        written = _kept(self.md5)
+            return [self.path]
+        found, written = listing(self.path), _kept(self.md5)
         if written is None or not found:
             return [self.path]
         names = sorted(found.keys() | written.keys())
@@ -53,31 +66,44 @@ class Output:
         )
 
 
-def outputs(lock: Path = LOCK) -> list[Output]:
-    """Return all that dvc.lock holds, [] where there is none; a Refusal where it is damaged."""
-    if not lock.exists():
+def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
+    """Return all outputs (or dependencies) in dvc.lock, [] without it; a Refusal for a bad one."""
+    if not LOCK.exists():
         return []
     try:
-        # DVC's own format; the pure Python loader would take seconds.
-        stages = yaml.load(lock.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        # The pure Python loader would take seconds.
+        stages = yaml.load(LOCK.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         found = [
             _output(name, each)
             for name, stage in stages["stages"].items()
-            for each in stage.get("outs", [])
+            for each in stage.get(kind, [])
         ]
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(
-            f"{lock} is damaged ({one_line(error)}); `git checkout {lock}` brings back the one "
+            f"{LOCK} is damaged ({one_line(error)}); `git checkout {LOCK}` brings back the one "
             "that was committed last."
         ) from None
     return found
 
 
 def _output(stage: str, entry: dict[str, Any]) -> Output:
-    digest = entry["md5"]
-    if entry.get("hash", "md5") != "md5" or len(bytes.fromhex(digest.removesuffix(".dir"))) != 16:
-        raise ValueError(f"{digest!r:.40} of {entry['path']} is no MD5")
-    return Output(Path(entry["path"]), digest, int(entry["size"]), stage)
+    found = Output(
+        Path(entry["path"]), entry["md5"], int(entry["size"]), entry.get("nfiles"), stage
+    )
+    kind, bare = entry["hash"], found.md5.removesuffix(".dir")
+    if kind != "md5" or len(bytes.fromhex(bare)) != 16 or bare != bare.lower():
+        raise ValueError(f"{found.md5!r:.40} of {found.path} is no MD5")
+    return found
+
+
+def digest(path: Path) -> str:
+    """Return what DVC calls a file or folder by: its MD5, or that of its listing; "" for none."""
+    if not path.is_dir():
+        return md5(path)
+    files = listing(path)
+    rows = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    text = json.dumps(rows, sort_keys=True).encode()
+    return f"{hashlib.md5(text, usedforsecurity=False).hexdigest()}.dir"
 
 
 def md5(path: Path) -> str:
@@ -95,17 +121,10 @@ def listing(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): md5(path) for path in files}
 
 
-def _digest(files: dict[str, str]) -> str:
-    """Return what DVC calls a folder of these files by: the MD5 of their listing."""
-    rows = [{"md5": files[name], "relpath": name} for name in sorted(files)]
-    text = json.dumps(rows, sort_keys=True).encode()
-    return f"{hashlib.md5(text, usedforsecurity=False).hexdigest()}.dir"
-
-
-def _kept(digest: str) -> dict[str, str] | None:
+def _kept(name: str) -> dict[str, str] | None:
     """Return a folder's listing as DVC keeps it; None where it is not at hand, or damaged."""
-    path = OBJECTS / digest[:2] / digest[2:]
-    if f"{md5(path)}.dir" != digest:
+    path = OBJECTS / name[:2] / name[2:]
+    if f"{md5(path)}.dir" != name:
         return None
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {row["relpath"]: row["md5"] for row in rows}
