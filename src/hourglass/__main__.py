@@ -20,7 +20,7 @@ if __name__ == "__main__" and "warm" not in globals():  # as it is in a fork tha
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, of_the_system
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -72,6 +72,11 @@ def main() -> None:
         function(**arguments.as_dict())
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
+    except Exception as error:
+        sentence = of_the_system(error)
+        if sentence is None:
+            raise
+        sys.exit(f"hourglass: {sentence}")
 
 
 def _overview() -> ArgumentParser:

@@ -1,5 +1,19 @@
 """The one exception that is the user's to mend, and the words of others in it."""
 
+import errno
+
+# What a system says no with, though no program is at fault, and the way out.
+SYSTEM = {
+    errno.ENOSPC: ("the disk is full", "make room, and run the same command again"),
+    errno.EDQUOT: ("your share of the disk is used up", "make room, and run the same again"),
+    errno.EROFS: ("the disk is mounted for reading alone", "work in a folder on another one"),
+    errno.EACCES: ("it is not yours to read or write", "change its owner or mode"),
+    errno.EPERM: ("it is not yours to change", "change its owner, mode or attributes"),
+    errno.EIO: ("the disk has a fault there", "bring the file back from another copy"),
+    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
+    errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
+}
+
 
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
@@ -12,3 +26,17 @@ def one_line(error: BaseException) -> str:
     """Return a library's message as part of a sentence: no line breaks, no full stops."""
     text = " ".join(str(error).split()).replace(". ", ": ").rstrip(".")
     return text[:300] or type(error).__name__
+
+
+def of_the_system(error: BaseException | None) -> str | None:
+    """Return a sentence where an error, or one that caused it, is the system's; else None."""
+    while error is not None:
+        code = error.errno if isinstance(error, OSError) else None
+        if code is None and "No space left on device" in str(error):  # safetensors, SQLite, Arrow
+            code = errno.ENOSPC
+        if code in SYSTEM:
+            reason, way_out = SYSTEM[code]
+            where = getattr(error, "filename", None)
+            return f"{where}: {reason}; {way_out}." if where else f"{reason}; {way_out}."
+        error = error.__cause__
+    return None

@@ -1,5 +1,6 @@
 """Write files whole or not at all, and fingerprint them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hourglass.errors import SYSTEM, Refusal
+
+NO_ROOM = 1 << 16  # bytes: a file that is written leaves less on a disk that is full
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -17,8 +22,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     # The suffix is kept: writers such as numpy's and matplotlib's go by it.
     temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with room(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,9 +58,27 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        yield folder
+        with room(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def room(path: Path) -> Iterator[None]:
+    """Say in a Refusal that the disk of `path` is full, where that is why the block fails.
+
+    Of the libraries that write, some raise errors of their own, which do not tell.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < NO_ROOM:
+            reason, way_out = SYSTEM[errno.ENOSPC]
+            raise Refusal(f"{path}: {reason}; {way_out}.") from error
+        raise
 
 
 def settle(paths: Iterable[Path]) -> None:
