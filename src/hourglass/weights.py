@@ -58,7 +58,10 @@ def load(folder: Path) -> Network:
         spec = read_sealed(folder / SPEC)
         check(folder, {WEIGHTS: spec["files"][WEIGHTS]})
         network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        found, own = load_file(folder / WEIGHTS), network.state_dict()
+        if any(each.dtype != own[name].dtype for name, each in found.items() if name in own):
+            raise TypeError(f"{WEIGHTS} holds numbers of another kind than the network")
+        network.load_state_dict(found)
     except (*UNUSABLE, SafetensorError) as error:
         reason = one_line(error)
         raise Refusal(f"{folder} holds no usable network ({reason}); train it again.") from None

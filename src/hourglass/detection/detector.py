@@ -1,5 +1,6 @@
 """A detector: all that it takes to judge new samples, and the files that hold it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from hourglass.detection.scoring import Scoring
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal, one_line
 from hourglass.files import whole_file
+from hourglass.networks import Network
 from hourglass.scorers import Scorer
 from hourglass.seals import check, digests, write_sealed
-from hourglass.weights import FILES as NETWORK
+from hourglass.weights import FILES as NETWORK_FILES
 from hourglass.weights import UNUSABLE, WEIGHTS, load
 
 # Of a cell's folder; together they are the detector.
-FILES = (*NETWORK, CARD, REFERENCE, THRESHOLD)
+FILES = (*NETWORK_FILES, CARD, REFERENCE, THRESHOLD)
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")  # of the data set's card
 
 
@@ -98,14 +100,15 @@ class Detector:
         network = load(folder)
         try:
             card, threshold = read_card(folder)
-            made_for = {name: card["files"][name] for name in NETWORK}
-            changed = made_for != digests(folder, NETWORK)
+            made_for = {name: card["files"][name] for name in NETWORK_FILES}
+            changed = made_for != digests(folder, NETWORK_FILES)
             check(folder, {REFERENCE: card["files"][REFERENCE]})
             arrays = load_file(folder / REFERENCE)
             scaling = Scaling.from_dict(card["scaling"])
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.described(card["score"])
+            _check(card, network, scaling, arrays)
         except (*UNUSABLE, SafetensorError) as error:
             raise Refusal(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
@@ -121,3 +124,28 @@ class Detector:
         }
         scoring = Scoring(network, scaling, scorer, state)
         return cls(card, scoring, profile, calibration, threshold, made_for)
+
+
+def _check(
+    card: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
+) -> None:
+    """Raise a ValueError or TypeError where parts that can be read do not make up a detector."""
+    shape, names = tuple(card["sample_shape"]), card["feature_names"]
+    if list(shape) != list(network.init_args["sample_shape"]):
+        raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
+    elements = math.prod(shape)
+    if names != [] and not (len(names) == elements and all(type(each) is str for each in names)):
+        raise ValueError(f"feature_names are not {elements} names")
+    if not isinstance(card["data"], str) or np.dtype(card["dtype"]) not in (np.uint8, np.float32):
+        raise ValueError(f"dtype is {card['dtype']!r:.40}")
+    for each in (scaling.offset, scaling.scale):
+        if each.shape not in ((), shape) or not np.isfinite(each).all():
+            raise ValueError("scaling is not of the samples")
+    profile = [arrays["error_mean"], arrays["error_scale"]]
+    scores = arrays["calibration_scores"]
+    if any(each.shape != (elements,) or each.dtype != np.float32 for each in profile):
+        raise ValueError("the profile of errors is not of the samples")
+    if not (scores.ndim == 1 and scores.dtype == np.float64 and np.isfinite(scores).all()):
+        raise ValueError("the calibration scores are no finite numbers")
+    if not (scaling.scale > 0).all() or not all(np.isfinite(each).all() for each in profile):
+        raise ValueError("the scaling or the profile of errors holds no usable numbers")
