@@ -14,7 +14,7 @@ from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scoring import Scoring
 from hourglass.networks import Dense
 from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
-from hourglass.seals import digests
+from hourglass.seals import digests, read_sealed, write_sealed
 from hourglass.weights import FILES as NETWORK
 from hourglass.weights import write
 
@@ -136,3 +136,37 @@ def test_a_damaged_detector_is_refused(network, tmp_path, file, content, refusal
     if content is not None:
         (folder / file).write_bytes(content)
     assert "calibrate it again" in refusal(Detector.load, folder)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_any_other_byte_is_refused(network, tmp_path, file, refusal):
+    path = saved(detector(network), tmp_path) / file
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 1 + len(whole) // 20):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        refusal(Detector.load, tmp_path)
+    path.write_bytes(whole)
+    Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sample_shape", [FEATURES + 1]),
+        ("feature_names", ["a"]),
+        ("feature_names", [1] * FEATURES),
+        ("dtype", "object"),
+        ("data", None),
+        ("scaling", {"kind": "none", "offset": [0.0] * 2, "scale": [1.0] * 2}),
+        ("scaling", {"kind": "none", "offset": 0.0, "scale": 0.0}),
+        ("score", {"class_path": "os.system", "init_args": {}}),
+    ],
+)
+def test_parts_that_make_up_no_detector_are_refused_though_sealed(
+    network, tmp_path, name, value, refusal
+):
+    path = saved(detector(network), tmp_path) / "detector.json"
+    write_sealed(path, read_sealed(path) | {name: value})
+    assert "holds no usable detector" in refusal(Detector.load, tmp_path)

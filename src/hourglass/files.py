@@ -85,8 +85,8 @@ def settle(paths: Iterable[Path]) -> None:
     """Return once files that were written are on the disk, where a power cut leaves them whole.
 
     A rename alone keeps its promise over a kill, not over a power cut: until the system has written
-    a new file, some 30 s later, it may be found empty. To wait at each file would cost every stage
-    a tenth of a second, and what cannot be made again in seconds is little.
+    a new file, some 30 s later, it may be found empty; its seal tells, but it has to be made again.
+    To wait takes some 10 ms a file, so it is for what took long to make.
     """
     paths = list(paths)
     for path in [*paths, *{path.parent for path in paths}]:

@@ -1,5 +1,6 @@
 """Stage `calibrate-threshold`: weights and scores -> threshold.json, and others beside it."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from hourglass.workspace import CONFIGS, TRAINED, Cell
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
     from hourglass.scorers import Scorer
+
+
+LONG = 60  # seconds of training that nobody wants to lose to a power cut
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
@@ -51,11 +55,17 @@ def calibrate_threshold(data: str, model: str) -> Path:
         with whole_files(cell.folder) as folder:
             write_sealed(folder / "thresholds.json", rows)
             detector.write(folder)
-    # From here on DVC has the training; before, a killed one goes on from there. First its files
-    # must be on the disk: hours may have gone into them, and a power cut may come.
-    settle(cell / file for file in TRAINED)
+    # From here on DVC has the training; before, a killed one goes on from there.
+    _settle(cell)
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"
+
+
+def _settle(cell: Cell) -> None:
+    """Have a training that took long on the disk before that goes from which it could go on."""
+    summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
+    if summary.get("seconds", LONG) >= LONG:
+        settle(cell / file for file in TRAINED)
 
 
 def make_calibrator(config: dict[str, Any]) -> Calibrator:
