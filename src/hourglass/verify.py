@@ -46,7 +46,7 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     count = f"{len(outputs):,} outputs of dvc.lock, {len(cards):,} seals"
     count += f", {len(objects):,} objects of DVC's cache" if cache else ""
     if broken:
-        raise Refusal(f"{count}, but {len(broken):,} are broken; each is named above.")
+        raise Refusal(f"{count}, of which {len(broken):,} failed; each is named above.")
     print(f"{count}: all is as it was written")
 
 

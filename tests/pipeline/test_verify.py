@@ -212,7 +212,6 @@ def project(new_project) -> Project:
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
     (project / "dvc.lock").unlink(missing_ok=True)
     project.commit()
-    project.run("dvc", "init", "--quiet", "--force", status=None)
     project.run("dvc", "repro", "--quiet")
     project.hourglass("search", "digits", "linear", "digits/1")
     return project
