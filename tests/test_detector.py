@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile, largest
 from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scoring import Scoring
-from hourglass.files import sha256, write_json
 from hourglass.networks import Dense
 from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
-from hourglass.weights import describe
+from hourglass.seals import digests, read_sealed, write_sealed
+from hourglass.weights import FILES as NETWORK
+from hourglass.weights import write
 
 FEATURES, NOISY = 8, 7
 
@@ -57,7 +59,7 @@ def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
         "scaling": scaling.to_dict(),
     }
     profile = Profile.fit(network, scaling, normal)
-    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores), "")
+    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores), {})
 
 
 @pytest.mark.parametrize("feature", range(FEATURES - 1))
@@ -112,21 +114,17 @@ def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, sc
 
 
 def saved(one: Detector, folder: Path) -> Path:
-    from safetensors.torch import save_file
-
-    network = one.scoring.network
-    write_json(folder / "network.json", describe(network))
-    save_file(network.state_dict(), folder / "weights.safetensors")
-    replace(one, weights=sha256(folder / "weights.safetensors")).write(folder)
+    write(one.scoring.network, folder)
+    replace(one, network=digests(folder, NETWORK)).write(folder)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
 
 def test_a_calibration_of_other_weights_is_refused(network, tmp_path, refusal):
-    from safetensors.torch import save_file
-
-    folder, weights = saved(detector(network), tmp_path), network.state_dict()
-    save_file({key: 2 * value for key, value in weights.items()}, folder / "weights.safetensors")
+    folder, other = saved(detector(network), tmp_path), deepcopy(network)
+    for each in other.parameters():
+        each.mul_(2)
+    write(other, folder)
     assert "trained again" in refusal(Detector.load, folder)
 
 
@@ -138,3 +136,37 @@ def test_a_damaged_detector_is_refused(network, tmp_path, file, content, refusal
     if content is not None:
         (folder / file).write_bytes(content)
     assert "calibrate it again" in refusal(Detector.load, folder)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_any_other_byte_is_refused(network, tmp_path, file, refusal):
+    path = saved(detector(network), tmp_path) / file
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 1 + len(whole) // 20):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        refusal(Detector.load, tmp_path)
+    path.write_bytes(whole)
+    Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sample_shape", [FEATURES + 1]),
+        ("feature_names", ["a"]),
+        ("feature_names", [1] * FEATURES),
+        ("dtype", "object"),
+        ("data", None),
+        ("scaling", {"kind": "none", "offset": [0.0] * 2, "scale": [1.0] * 2}),
+        ("scaling", {"kind": "none", "offset": 0.0, "scale": 0.0}),
+        ("score", {"class_path": "os.system", "init_args": {}}),
+    ],
+)
+def test_parts_that_make_up_no_detector_are_refused_though_sealed(
+    network, tmp_path, name, value, refusal
+):
+    path = saved(detector(network), tmp_path) / "detector.json"
+    write_sealed(path, read_sealed(path) | {name: value})
+    assert "holds no usable detector" in refusal(Detector.load, tmp_path)

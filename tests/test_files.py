@@ -1,10 +1,15 @@
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hourglass.errors import of_the_system
 from hourglass.files import (
+    settle,
     sha256,
     whole_file,
     whole_files,
@@ -123,6 +128,51 @@ def test_the_temporary_file_keeps_the_suffix_that_writers_go_by(tmp_path):
     with whole_file(tmp_path / "a.npy") as temporary:
         assert temporary.suffix == ".npy"
         temporary.touch()
+
+
+def test_settling_waits_for_each_file_and_its_folder(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: waited.append(os.fstat(descriptor).st_ino))
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    settle(tmp_path / name for name in ("a", "b"))
+    assert sorted(waited) == sorted(
+        path.stat().st_ino for path in (tmp_path / "a", tmp_path / "b", tmp_path)
+    )
+
+
+def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch, refusal):
+    """Of a library that says nothing of it: the space that is left does."""
+    usage = SimpleNamespace(free=0)
+    monkeypatch.setattr("hourglass.files.shutil.disk_usage", lambda path: usage)
+
+    def write() -> None:
+        with whole_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise Broken
+
+    sentence = refusal(write)
+    assert "a.txt: the disk is full" in sentence
+    assert names(tmp_path) == []
+    usage.free = 1 << 30
+    with pytest.raises(Broken):
+        write()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "", "a.txt"), "a.txt: the disk is full; make room"),
+        (PermissionError(errno.EACCES, "", "runs"), "runs: it is not yours"),
+        (OSError(errno.EROFS, ""), "mounted for reading alone"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
+        (FileNotFoundError(errno.ENOENT, "", "a.txt"), None),
+        (ValueError("a bug"), None),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_a_sentence(error, words):
+    found = of_the_system(error)
+    assert (found is None) if words is None else (words in found and found.endswith("."))
 
 
 def test_text_has_unix_line_ends_and_utf_8(tmp_path):

@@ -164,3 +164,12 @@ def test_every_calibrator_is_tested():
     """Those of labelled anomalies are in test_calibration.py."""
     kinds = set(Calibrator.__subclasses__()) - {LabelledCalibrator}
     assert {type(calibrator) for calibrator in CALIBRATORS} == kinds
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"1"', "true", "null", "[1]"])
+def test_a_value_that_is_no_number_is_no_threshold(tmp_path, value):
+    """It would alarm at nothing, or at everything."""
+    text = f'{{"value": {value}, "method": "manual", "settings": {{}}, "n": 3}}'
+    (tmp_path / "threshold.json").write_text(text)
+    with pytest.raises(ValueError, match=r"value of threshold\.json is"):
+        Threshold.read(tmp_path / "threshold.json")

@@ -21,7 +21,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.drift.command import drift
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, of_the_system
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -36,6 +36,7 @@ from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
 from hourglass.tune import tune
+from hourglass.verify import verify
 
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
@@ -54,6 +55,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "tune": tune,
     "classify": classify,
     "suspects": suspects,
+    "verify": verify,
 }
 
 
@@ -72,6 +74,11 @@ def main() -> None:
         function(**arguments.as_dict())
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
+    except Exception as error:
+        sentence = of_the_system(error)
+        if sentence is None:
+            raise
+        sys.exit(f"hourglass: {sentence}")
 
 
 def _overview() -> ArgumentParser:
@@ -84,19 +91,21 @@ def _overview() -> ArgumentParser:
 
 
 def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments, by position where they are required, and `model` in any case.
+    """Add a function's arguments, by position where they are required, and a cell's in any case.
 
     A switch is `--name`, or `--no_name` where it is on by itself.
     """
     parameters = inspect.signature(function).parameters
-    model = parameters.get("model")
-    optional = model is not None and model.default is not inspect.Parameter.empty
+    given = {
+        key: each.default for key, each in parameters.items() if each.default is not each.empty
+    }
+    optional = [name for name in ("data", "model") if name in given]
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
-    skipped: set[str | int] = {*switches, *(["model"] if optional else [])}
+    skipped: set[str | int] = {*switches, *optional}
     verb.add_function_arguments(function, as_positional=True, skip=skipped)
-    if model and optional:
-        meaning = "a variant, by the name of its file in configs/model"
-        verb.add_argument("model", nargs="?", type=str, default=model.default, help=meaning)
+    for each in optional:
+        meaning = _meaning(function, each)
+        verb.add_argument(each, nargs="?", type=str, default=given[each], help=meaning)
     for name in switches:
         default, meaning = parameters[name].default, _meaning(function, name)
         verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)

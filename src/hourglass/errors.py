@@ -1,27 +1,33 @@
-"""The one exception that is the user's to mend, the words of others in it, and what it hides."""
+"""The one exception that is the user's to mend, and the words of others in it."""
 
-import os
-import re
-from collections.abc import Iterator
-from urllib.parse import unquote
+import errno
 
-# Variables whose values are secrets, and those whose values are URLs that may hold a password.
-SECRETS = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY)$")
-URLS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HOURGLASS_OPTUNA_STORAGE")
-PASSWORD = re.compile(r"//[^:@/]*:(.*)@|[?&]password=([^&]*)")  # in such a URL
-LEAST = 4  # characters of a secret: a shorter one would be found in any sentence
-HIDDEN = "***"
+from hourglass.secrecy import public
+
+# What a system says no with, though no program is at fault, and the way out.
+SYSTEM = {
+    errno.ENOSPC: ("the disk is full", "make room, and run the same command again"),
+    errno.EDQUOT: ("your share of the disk is used up", "make room, and run the same again"),
+    errno.EROFS: ("the disk is mounted for reading alone", "work in a folder on another one"),
+    errno.EACCES: ("it is not yours to read or write", "change its owner or mode"),
+    errno.EPERM: ("it is not yours to change", "change its owner, mode or attributes"),
+    errno.EIO: ("the disk has a fault there", "bring the file back from another copy"),
+    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
+    errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
+}
 
 
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
 
     The command line prints the sentence without a traceback and exits with status 1. Passwords and
-    keys that the sentence quotes are hidden.
+    keys that the sentence quotes are hidden. A file's name or content may be in it: what would
+    break the line, or steer a terminal, becomes a "?".
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(public(sentence))
+        shown = public(sentence)
+        super().__init__("".join(each if each.isprintable() else "?" for each in shown))
 
 
 def one_line(error: BaseException) -> str:
@@ -30,33 +36,15 @@ def one_line(error: BaseException) -> str:
     return text[:300] or type(error).__name__
 
 
-def public(text: str) -> str:
-    """Return a text without the secrets in it.
-
-    Every URL loses who logs in and its query, and wherever the value of a secret variable of the
-    environment stands, or the password of one of URLS, there are asterisks.
-    """
-    text = re.sub(r"\b([\w+.-]+://)(\S+)", _without_login, text)
-    for secret in sorted(set(_secrets()), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
-def _without_login(url: re.Match[str]) -> str:
-    """Return scheme, host and path; the last @ counts, as a password may hold any sign."""
-    scheme, rest = url.groups()
-    login, at, place = rest.rpartition("@")
-    shown, question, query = place.partition("?")
-    closing = re.search(r"[)\]}'\";,.]*$", query)  # of the sentence around the URL
-    end = closing.group() if question and closing else ""
-    return f"{scheme}{HIDDEN + at if login else ''}{shown}{end}"
-
-
-def _secrets() -> Iterator[str]:
-    """Yield the secrets of the environment, as they stand in URLs and as they are."""
-    for name, value in os.environ.items():
-        found = [value] if SECRETS.search(name) else []
-        if name in URLS:
-            found += [part for match in PASSWORD.findall(value) for part in match]
-        both = {each for secret in found for each in (secret, unquote(secret))}
-        yield from (each for each in both if len(each) >= LEAST)
+def of_the_system(error: BaseException | None) -> str | None:
+    """Return a sentence where an error, or one that caused it, is the system's; else None."""
+    while error is not None:
+        code = error.errno if isinstance(error, OSError) else None
+        if code is None and "No space left on device" in str(error):  # safetensors, SQLite, Arrow
+            code = errno.ENOSPC
+        if code in SYSTEM:
+            reason, way_out = SYSTEM[code]
+            where = getattr(error, "filename", None)
+            return f"{where}: {reason}; {way_out}." if where else f"{reason}; {way_out}."
+        error = error.__cause__
+    return None

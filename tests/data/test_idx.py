@@ -1,5 +1,6 @@
 import contextlib
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,9 @@ def test_refuses_a_truncated_file(good, refusal, length):
     assert "delete it, and it is downloaded again" in refusal(read_idx, good)
 
 
-def test_refuses_an_overlong_file_with_both_counts(good, refusal):
+def test_refuses_an_overlong_file_with_the_count_it_should_have(good, refusal):
     good.write_bytes(good.read_bytes() + b"x")
-    assert "holds 25 values where its header says 24" in refusal(read_idx, good)
+    assert "holds more than the 24 values that its header says" in refusal(read_idx, good)
 
 
 def test_refuses_a_truncated_gzip_file(good, refusal):
@@ -96,3 +97,23 @@ def test_nothing_but_a_refusal_comes_out_of_damaged_files(good, damage, gzipped)
         path.write_bytes(damaged)
         with contextlib.suppress(Refusal):
             assert read_idx(path).dtype == np.uint8
+
+
+@pytest.mark.parametrize("announced", [5, 2**32 - 1])
+def test_of_a_gzipped_file_no_more_is_read_than_there_must_be(tmp_path, announced, refusal):
+    body = b"\0\0\x08\x01" + announced.to_bytes(4, "big") + bytes(16 << 20)
+    (tmp_path / "images").write_bytes(gzip.compress(body, 1))
+    tracemalloc.start()
+    try:
+        if announced == 5:
+            refusal(read_idx, tmp_path / "images")
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        else:
+            assert "16,777,216 values where" in refusal(read_idx, tmp_path / "images")
+    finally:
+        tracemalloc.stop()
+
+
+def test_three_axes_of_four_billion_ask_for_no_memory(tmp_path, refusal):
+    (tmp_path / "images").write_bytes(b"\0\0\x08\x03" + b"\xff" * 12 + b"abc")
+    assert "holds 3 values where" in refusal(read_idx, tmp_path / "images")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hourglass.errors import Refusal, one_line, public
+from hourglass.errors import Refusal, one_line
+from hourglass.secrecy import public
 from hourglass.tracking.store import connect
 from hourglass.tuning.storage import open_storage
 

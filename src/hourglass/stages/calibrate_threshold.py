@@ -1,5 +1,6 @@
 """Stage `calibrate-threshold`: weights and scores -> threshold.json, and others beside it."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,14 +16,18 @@ from hourglass.configuration import build, read
 from hourglass.data.packed import Prepared, Split
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
-from hourglass.files import sha256, whole_files, write_json
+from hourglass.files import settle, whole_files
+from hourglass.seals import digests, write_sealed
 from hourglass.settings import params
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import CONFIGS, Cell
+from hourglass.workspace import CONFIGS, TRAINED, Cell
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
     from hourglass.scorers import Scorer
+
+
+LONG = 60  # seconds of training that nobody wants to lose to a power cut
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
@@ -48,11 +53,19 @@ def calibrate_threshold(data: str, model: str) -> Path:
         _record(recorder, cell, prepared, detector)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
         with whole_files(cell.folder) as folder:
-            write_json(folder / "thresholds.json", rows)
+            write_sealed(folder / "thresholds.json", rows)
             detector.write(folder)
     # From here on DVC has the training; before, a killed one goes on from there.
+    _settle(cell)
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"
+
+
+def _settle(cell: Cell) -> None:
+    """Have a training that took long on the disk before that goes from which it could go on."""
+    summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
+    if summary.get("seconds", LONG) >= LONG:
+        settle(cell / file for file in TRAINED)
 
 
 def make_calibrator(config: dict[str, Any]) -> Calibrator:
@@ -100,7 +113,7 @@ def _calibrate(
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scoring import Scoring
-    from hourglass.weights import load
+    from hourglass.weights import FILES, load
 
     network, scaling = load(cell.folder), prepared.scaling
     scorer = make_scorer(params().score)
@@ -114,7 +127,7 @@ def _calibrate(
         profile=profile,
         calibration=scores("calibration"),
         threshold=calibrated(calibrator),
-        weights=sha256(cell / "weights.safetensors"),
+        network=digests(cell.folder, FILES),
     )
     return detector, calibrated
 
