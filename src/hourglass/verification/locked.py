@@ -73,7 +73,8 @@ def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
         return []
     try:
         # The pure Python loader would take seconds.
-        stages = yaml.load(LOCK.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        stages = loader(LOCK.read_bytes()).get_single_data()
         strange = {key for stage in stages["stages"].values() for key in stage} - KEYS
         if strange:
             raise ValueError(f"{min(strange)!r:.40} is no part of a stage")
