@@ -27,8 +27,9 @@ INNER = (
 class PatientStorage(RDBStorage):
     """Try again, for a minute, what fails because the database is away.
 
-    When it is opened the database must be there: a wrong address is told at once. All that is written may be written twice. But for a new trial: of one whose answer got lost
-    there is one more, which no worker has named its own, and which ends as those of killed workers.
+    When it is opened the database must be there: a wrong address is told at once. All that is
+    written may be written twice. But for a new trial: of one whose answer got lost there is one
+    more, which no worker has named its own, and which ends as those of killed workers.
     """
 
 
