@@ -13,6 +13,8 @@ from hourglass.tracking.studies import STUDY, TRIAL
 from hourglass.tuning.turns import storage_url
 from tests.pipeline.workspaces import PATIENT, Project
 
+pytestmark = pytest.mark.servers
+
 
 def small(project: Project, *models: str) -> Project:
     """Return the project with few cells, trained for few epochs."""

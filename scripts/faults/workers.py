@@ -1,6 +1,6 @@
 """Kill those who work at one study, restart its database, and count what came of it.
 
-PYTHONPATH=src:scripts python -m chaos.workers           # two minutes of kills, then the rest
+PYTHONPATH=src:scripts python -m faults.workers           # two minutes of kills, then the rest
 """
 
 import json

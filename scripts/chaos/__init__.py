@@ -1,1 +1,0 @@
-"""Faults that are made on purpose, and counts of what they cost."""
