@@ -9,9 +9,10 @@ nobody else can read, and are neither printed nor on a command line. Where PGHOS
 PGUSER, PGPASSWORD) names a PostgreSQL, that is used and none is started.
 
 For this machine alone, unless --host says otherwise: members then need --address, the name by
-which they call this machine, and MLflow wants it in --allowed_hosts. Neither server encrypts what
-it sends, passwords included: a network that is not yours alone needs a proxy with TLS before
-MLflow, whose https:// address members then have in MLFLOW_TRACKING_URI, and ssl in PostgreSQL.
+which they call this machine; MLflow refuses what calls it by another, unless --names has it. No
+server encrypts what it sends, passwords included: a network that is not yours alone needs a proxy
+with TLS before MLflow, whose https:// address members then have in MLFLOW_TRACKING_URI, and ssl in
+PostgreSQL.
 """
 
 import argparse
@@ -37,12 +38,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000, help="of MLflow")
     parser.add_argument("--postgres_port", type=int, default=5433)
     parser.add_argument("--artifacts", default="", help="where to keep them, such as s3://bucket")
-    parser.add_argument("--allowed_hosts", default="", help="names by which MLflow may be called")
+    parser.add_argument("--names", nargs="+", default=[], help="others of MLflow, as of a proxy")
     parser.add_argument("--workers", type=int, default=2, help="processes of MLflow's server")
     given = vars(parser.parse_args())
     action, name = given.pop("action"), given.pop("name")
+    given |= {"folder": given["folder"].absolute(), "names": tuple(given["names"])}
     try:
-        _do(action, name, Team(**given | {"folder": given["folder"].absolute()}))
+        _do(action, name, Team(**given))
     except Refusal as refusal:
         sys.exit(str(refusal))
 

@@ -15,7 +15,7 @@ from hosting.processes import PATIENCE, unprivileged
 from hourglass.errors import Refusal, one_line
 
 DEBIAN = "/usr/lib/postgresql"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class Postgres:
     def url(self, database: str, user: str, password: str = "") -> str:
         """Return SQLAlchemy's address of a database."""
         secret = f":{password}" if password else ""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"postgresql+psycopg://{user}{secret}@{host}:{self.port}/{database}"
+        return f"postgresql+psycopg://{user}{secret}@{self.host}:{self.port}/{database}"
 
     def provide(self, database: str, user: str, password: str) -> None:
         """Make a database and the role that owns it, unless they are there.

@@ -27,7 +27,7 @@ class Team:
     port: int = 5000
     postgres_port: int = 5433
     artifacts: str = ""
-    allowed_hosts: str = ""
+    names: tuple[str, ...] = ()  # others by which MLflow is called, such as that of a proxy
     workers: int = 2
 
     @cached_property
@@ -50,7 +50,7 @@ class Team:
         """Return the MLflow server."""
         return Tracking(
             self.folder, self.host, self.port, self.database, self.secrets, self.artifacts,
-            self.allowed_hosts, self.workers,
+            (*filter(None, [self.address]), *self.names), self.workers,
         )  # fmt: skip
 
     def start(self) -> Path:

@@ -37,7 +37,7 @@ class Tracking:
     database: Postgres
     secrets: dict[str, str] = field(repr=False)
     artifacts: str = ""  # where to keep them, if not in the folder: s3://..., or a path
-    allowed_hosts: str = ""  # names under which clients may call it, beyond those of MLflow
+    names: tuple[str, ...] = ()  # by which this machine may be called, beside those of loopback
     workers: int = 2
 
     ROLE, RUNS, USERS = "hourglass_mlflow", "hourglass_mlflow", "hourglass_users"
@@ -45,7 +45,7 @@ class Tracking:
     @property
     def url(self) -> str:
         """Return where it answers on this machine."""
-        return f"http://{self.host if self.host in LOOPBACK else '127.0.0.1'}:{self.port}"
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
 
     @property
     def noted(self) -> Path:
@@ -106,14 +106,18 @@ class Tracking:
 
     def _command(self) -> list[str]:
         """Return the command line, which holds no secret."""
-        hosts = ["--allowed-hosts", self.allowed_hosts] if self.allowed_hosts else []
+        called = [*LOOPBACK, self.host, *self.names]
+        # A page in a browser may use the server only if it came from there, or from a proxy of it.
+        pages = [f"http://{name}:{self.port}" for name in called]
+        pages += [f"https://{name}" for name in self.names]
         return [
             *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"),
             *("--backend-store-uri", self.database.url(self.RUNS, self.ROLE)),
             *("--serve-artifacts", "--artifacts-destination"),
             self.artifacts or str(self.folder / "artifacts"),
             *("--host", self.host, "--port", str(self.port), "--workers", str(self.workers)),
-            *hosts,
+            *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in called)),
+            *("--cors-allowed-origins", ",".join(pages)),
         ]
 
     def _variables(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ def postgresql() -> None:
 @pytest.fixture(scope="session")
 def team(postgresql) -> Iterator[Team]:
     """Give a team's servers: MLflow and Optuna's database on a PostgreSQL, on loopback."""
-    with temporary_team() as started:
+    with temporary_team("lab7.test") as started:
         yield started
 
 

@@ -21,6 +21,13 @@ from tests.pipeline.workspaces import ROOT
 pytestmark = pytest.mark.servers
 
 
+class Answers(urllib.request.HTTPErrorProcessor):
+    """Take every status for an answer."""
+
+    def http_response(self, request, response):
+        return response
+
+
 def test_only_members_come_in(as_member, monkeypatch):
     client = mlflow.MlflowClient(as_member["MLFLOW_TRACKING_URI"])
     assert client.search_experiments()
@@ -30,14 +37,26 @@ def test_only_members_come_in(as_member, monkeypatch):
             client.search_experiments()
 
 
-def test_a_member_who_was_lured_to_another_name_of_the_host_is_refused(team, variables):
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Host", "lab7.test", 200),
+        ("Host", "evil.test", 403),
+        ("Origin", "https://lab7.test", 200),
+        ("Origin", "https://evil.test", 403),
+    ],
+)
+def test_a_member_is_served_under_names_of_the_team_alone(team, variables, header, value, status):
     login = ":".join(variables[f"MLFLOW_TRACKING_{each}"] for each in ("USERNAME", "PASSWORD"))
-    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
-    address = f"{team.tracking.url}/api/2.0/mlflow/experiments/get?experiment_id=0"
-    urllib.request.urlopen(urllib.request.Request(address, headers=headers)).close()
-    headers["Host"] = "evil.test"
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(urllib.request.Request(address, headers=headers))
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}",
+        "Content-Type": "application/json",
+        header: value,
+    }
+    address = f"{team.tracking.url}/api/2.0/mlflow/experiments/search"
+    asked = urllib.request.Request(address, b'{"max_results": 1}', headers)
+    answered = urllib.request.build_opener(Answers()).open(asked)
+    assert answered.status == status
 
 
 def test_the_role_of_studies_reads_no_users_of_mlflow(team):
