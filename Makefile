@@ -42,10 +42,11 @@ test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLf
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
 
-lint: $(READY) ## check style, format and types
+lint: $(READY) ## check style, format, types, and the locked dependencies
 	ruff check .
 	ruff format --check .
 	mypy
+	python scripts/audit.py
 
 format: $(READY) ## mend style and format
 	ruff check --fix .
@@ -90,7 +91,7 @@ tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoi
 	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS) --workers $(WORKERS)
 
 clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
-	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/index.html \
+	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/index.html reports/shared \
 		reports/search reports/tune reports/benchmark* dvc_plots
 
 distclean: clean ## remove the environment, the record in MLflow and the studies as well

@@ -9,7 +9,6 @@ the page says so. Writes reports/benchmark.md as well, and all measurements besi
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -46,7 +45,6 @@ def main() -> None:
 
 def _measure(folder: Path, reports: Path, quick: bool) -> None:
     """Take all measurements and keep each table as soon as it is there."""
-    _absolute_data()
     plan = matches(quick, torch.cuda.is_available())
     enter(folder)
     datasets.make({case.data for each in plan for case in (each.case, each.case.warm_up())})
@@ -70,12 +68,6 @@ def _read(reports: Path, name: str) -> pd.DataFrame:
 def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:
     with whole_file(_kept(reports, name)) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _absolute_data() -> None:
-    """Name the raw data by its absolute path: processes work in folders of their own."""
-    given = os.environ.get("HOURGLASS_DATA", str(ROOT / "data/raw"))
-    os.environ["HOURGLASS_DATA"] = str(Path(given).absolute())
 
 
 def _write(folder: Path, shown: str, tables: Tables, quick: bool) -> None:

@@ -7,7 +7,6 @@ its own, and goes on where it was stopped.
 """
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -41,7 +40,6 @@ of queries asked one by one, and the mean of 500 asked together, by the faster o
 
 def main() -> None:
     """Run what is missing and write the page."""
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     _workspace()
     if not prepared_folder("mnist").exists():
         prepare("mnist")

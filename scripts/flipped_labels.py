@@ -33,7 +33,6 @@ TOPS = (0.01, 0.02, 0.05)
 
 def main() -> None:
     """Measure and write the page."""
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     _workspace()
     rows = [row for data, repeats in REPEATS.items() for row in _rows(data, repeats)]
     text = "# Mislabelled samples: what was flipped, and what was found\n\n"

@@ -7,7 +7,6 @@ Works in build/compression, a workspace of its own, and goes on where it was sto
 """
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few sizes and epochs, to try it")
     quick = parser.parse_args().quick
     data, sizes, epochs = QUICK if quick else FULL
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     folder = ROOT / "build" / ("compression-quick" if quick else "compression")
     _workspace(folder, data, sizes, epochs)
     tables = {name: _measured(name, sizes) for name in data}

@@ -39,7 +39,6 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[row.name for row in ROWS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     arguments = parser.parse_args()
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     folder = ROOT / "build" / ("reproduction-quick" if arguments.quick else "reproduction")
     _workspace(folder)
     for row in ROWS:

@@ -7,7 +7,6 @@ Works in build/results, a workspace of its own, and goes on where it was stopped
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,7 +45,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", default=DATA)
     data = parser.parse_args().data
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     _workspace(data)
     for name in data:
         if not prepared_folder(name).exists():

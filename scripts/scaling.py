@@ -16,7 +16,6 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,7 +36,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     repeats, batches = (1, [1024]) if quick else (parser.parse_args().repeats, [256, 1024, 4096])
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     enter(ROOT / "build/scaling")
     if not prepared_folder("mnist").exists():
         prepare("mnist")

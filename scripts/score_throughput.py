@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from memory import resident
 from pyarrow import csv, parquet
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import batch_size
+from hourglass.detection.passing import batch_size
 from hourglass.weights import load
 from hourglass.workspace import Cell, prepared_folder
 
@@ -105,14 +106,7 @@ def _score(model: str, file: str, out: str) -> None:
         pass
     reading, start = time.perf_counter() - start, time.perf_counter()
     score(DATA, model, Path(file), Path(out))
-    print(f"\n{reading} {time.perf_counter() - start} {_peak()}")
-
-
-def _peak() -> int:
-    """Return this process' peak memory in bytes; getrusage would count its parent's as well."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (line for line in status if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    print(f"\n{reading} {time.perf_counter() - start} {resident('VmHWM')}")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ above what it was after the imports. Other scripts make such data sets by `write
 import argparse
 import json
 import os
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import psutil
+from memory import resident
 from workspace import enter
 
 from hourglass.data.packed import SPLITS
@@ -87,16 +85,13 @@ def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     module = fitting.make_module(settings)
     data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
     trainer, history = fitting.make_trainer(settings, Path("checkpoints"), None)
-    before, start = psutil.Process().memory_info().rss, time.perf_counter()
+    before, start = resident("VmRSS"), time.perf_counter()
     fitting.fit(trainer, history, module, data)
     seconds = time.perf_counter() - start
-    # Kilobytes, but bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
     return {
         "kept": type(data.served("train").rows).__name__,
         "data_gigabytes": Path(prepared_folder(DATA), "train/x.npy").stat().st_size / 1e9,
-        "peak_gigabytes": (peak - before) / 1e9,
+        "peak_gigabytes": (resident("VmHWM") - before) / 1e9,
         "seconds": seconds,
     }
 

@@ -59,7 +59,6 @@ def main() -> None:
     parser.add_argument("part", choices=["gain", "surface"])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    os.environ["HOURGLASS_DATA"] = str(Path(os.environ["HOURGLASS_DATA"]).absolute())
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before a worker imports torch
     _workspace({*GAIN} if arguments.part == "gain" else {*SIZES})
     if arguments.part == "gain":

@@ -81,7 +81,7 @@ def test_the_features_are_what_the_last_layer_sees(classifier, normal):
 
 def test_batches_change_nothing(classifier, normal, monkeypatch):
     whole = features(classifier, normal[0])
-    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 7)
     np.testing.assert_allclose(features(classifier, normal[0]), whole, rtol=1e-5, atol=1e-5)
 
 

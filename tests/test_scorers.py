@@ -101,7 +101,7 @@ def test_scores_are_finite_not_negative_and_one_a_sample(name, network):
 def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     scoring, x = fitted(name, network), normal(50, 1)
     whole = scoring(x)
-    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 7)
     np.testing.assert_allclose(scoring(x), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -137,8 +137,10 @@ def test_a_scorer_can_be_built_from_yaml(name):
 
 
 def test_a_description_can_name_nothing_but_a_scorer():
-    with pytest.raises(TypeError):
+    with pytest.raises(ImportError):
         Scorer.described({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
+    with pytest.raises(TypeError):
+        Scorer.described({"class_path": "hourglass.networks.Dense", "init_args": {}})
 
 
 def test_own_is_the_mean_squared_error(network):

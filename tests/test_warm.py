@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def wait():
 def place(tmp_path):
     """Give the folder of a warm process that has imported `wave`, and whose owner is `sleep`."""
     folder = tmp_path / "warm"
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     owner = subprocess.Popen(["sleep", "60"])
     process = subprocess.Popen(
         [sys.executable, "-P", SERVER, folder, str(owner.pid), "wave"],
@@ -181,3 +182,30 @@ def test_a_warm_process_that_is_killed_takes_its_forks_along_and_says_so(command
     assert process.returncode == 1
     assert "HOURGLASS_WARM=off" in errors
     _wait(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize("opened", ["mode", "link", "owner"])
+def test_a_folder_that_others_may_enter_or_own_is_not_trusted(
+    command, place, tmp_path, monkeypatch, opened
+):
+    """Anyone may make a folder of that name among the temporary files, and answer there."""
+    if opened == "mode":
+        place.chmod(0o755)
+    elif opened == "link":
+        moved = place.rename(tmp_path / "moved")
+        place.symlink_to(moved)
+    elif os.getuid() == 0:
+        os.chown(place, 12345, -1)
+    else:
+        pytest.skip("only root can give a folder away")
+    assert not _was_warm(command("print('wave' in sys.modules)"))
+    if opened == "link":
+        place.unlink()
+        moved.rename(place)
+
+
+def test_the_kernel_says_who_asks():
+    """The folder keeps other users out; where it does not, the warm process does."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert server._user(ours) == os.getuid()

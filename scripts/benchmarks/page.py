@@ -146,8 +146,8 @@ def _others(table: pd.DataFrame) -> str:
     return f"""## Scoring
 
 Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
-scaled rows in memory. Both take a million elements at once (`detection.scoring.batch_size`),
-whatever the batch of the case.
+scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the
+batch of the case. Hourglass gives each core batches of its own (`detection.passing`).
 
 {_measured(cpu[cpu.task == "score"])}
 ## Preparing

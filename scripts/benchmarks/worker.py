@@ -13,10 +13,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import resident
 
 from benchmarks.cases import Case
 from hourglass.data.packed import SPLITS, Prepared, Samples
@@ -51,7 +51,7 @@ def measured(
     contestant: Callable[..., Done] = getattr(import_module(module), name)
     if "tensorflow" not in sys.modules:  # either loads an LLVM of its own, and dies of the other's
         _first_step()
-    before = memory("VmRSS")
+    before = resident("VmRSS")
     if case.task == "prepare":  # which knows no network
         done = contestant(case, **arguments)
     else:
@@ -59,7 +59,7 @@ def measured(
             contestant(case.warm_up(), **arguments)
             done = contestant(case, **arguments)
     found: dict[str, Any] = {"seconds": done.seconds, "samples": done.samples}
-    found["peak_bytes"] = memory("VmHWM") - before
+    found["peak_bytes"] = resident("VmHWM") - before
     if judged and done.reconstruct:
         found |= quality(case, done.reconstruct)
     if case.network:
@@ -87,16 +87,6 @@ def _threads(case: Case) -> AbstractContextManager[None]:
         return nullcontext()
     shape = Prepared.open(prepared_folder(case.data)).sample_shape
     return tuned_to(torch.device(case.device), case.batch_size * math.prod(shape))
-
-
-def memory(field: str) -> int:
-    """Return this process' resident memory now, VmRSS, or at its peak, VmHWM, in bytes.
-
-    getrusage would count the parent's peak as well.
-    """
-    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    (line,) = (line for line in status if line.startswith(f"{field}:"))
-    return int(line.split()[1]) * 1024
 
 
 def quality(case: Case, reconstruct: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:

@@ -20,6 +20,7 @@ if __name__ == "__main__" and "warm" not in globals():  # as it is in a fork tha
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
+from hourglass.drift.command import drift
 from hourglass.errors import Refusal
 from hourglass.restore import restore
 from hourglass.score import score
@@ -47,6 +48,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "study": study,
     "compare": compare,
     "score": score,
+    "drift": drift,
     "restore": restore,
     "search": search,
     "tune": tune,

@@ -3,7 +3,6 @@
 import difflib
 import inspect
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from hourglass.errors import Refusal, one_line
+from hourglass.trusted import only_trusted, trusted_module
 
 Yaml = dict[str, Any]
 
@@ -47,12 +47,17 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
 
 
 def import_class(class_path: str, base: type, where: str) -> type:
-    """Return the class at a dotted path, which must be a subclass of `base`."""
+    """Return the class at a dotted path in this package, which must be a subclass of `base`.
+
+    Raises a Refusal for any other, whose module is not imported.
+    """
     module, _, name = str(class_path).rpartition(".")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError):
-        raise Refusal(f"{where}: class_path {class_path!r} cannot be imported.") from None
+        found = getattr(trusted_module(module), name)
+    except (ImportError, AttributeError):
+        raise Refusal(
+            f"{where}: class_path {class_path!r} cannot be imported; name a class in src/hourglass."
+        ) from None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise Refusal(f"{where}: class_path {class_path!r} is no {base.__name__}.")
     if inspect.isabstract(found):
@@ -69,7 +74,8 @@ def resolve(kind: type, values: Yaml | None, where: str, fixed: Yaml | None = No
     values = mapping(values, where)
     refuse_unknown(values, names, where)
     try:
-        parsed = _parser(kind).parse_object({**values, **(fixed or {})})
+        with only_trusted(values):
+            parsed = _parser(kind).parse_object({**values, **(fixed or {})})
     except (ArgumentError, TypeError, ValueError) as error:
         raise Refusal(f"{where}: {one_line(error)}.") from None
     return parsed.as_dict()
@@ -79,7 +85,8 @@ def construct(kind: type, values: Yaml, where: str) -> Any:
     """Return an object of `kind` built from resolved `values`; a Refusal gets `where` in front."""
     parser = _parser(kind)
     try:
-        given = parser.instantiate_classes(parser.parse_object(values))
+        with only_trusted(values):
+            given = parser.instantiate_classes(parser.parse_object(values))
     except TypeError as error:  # a nested section that is no mapping
         raise Refusal(f"{where}: {one_line(error)}; give a mapping of names to values.") from None
     try:

@@ -1,14 +1,62 @@
-"""The one exception that is the user's to mend, and the words of others in it."""
+"""The one exception that is the user's to mend, the words of others in it, and what it hides."""
+
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+# Variables whose values are secrets, and those whose values are URLs that may hold a password.
+SECRETS = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY)$")
+URLS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HOURGLASS_OPTUNA_STORAGE")
+PASSWORD = re.compile(r"//[^:@/]*:(.*)@|[?&]password=([^&]*)")  # in such a URL
+LEAST = 4  # characters of a secret: a shorter one would be found in any sentence
+HIDDEN = "***"
 
 
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
 
-    The command line prints the sentence without a traceback and exits with status 1.
+    The command line prints the sentence without a traceback and exits with status 1. Passwords and
+    keys that the sentence quotes are hidden.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(public(sentence))
 
 
 def one_line(error: BaseException) -> str:
-    """Return a library's message as part of a sentence: no line breaks, no full stops."""
-    text = " ".join(str(error).split()).replace(". ", ": ").rstrip(".")
+    """Return a library's message as part of a sentence: one line, no full stops, no secret."""
+    text = public(" ".join(str(error).split())).replace(". ", ": ").rstrip(".")
     return text[:300] or type(error).__name__
+
+
+def public(text: str) -> str:
+    """Return a text without the secrets in it.
+
+    Every URL loses who logs in and its query, and wherever the value of a secret variable of the
+    environment stands, or the password of one of URLS, there are asterisks.
+    """
+    text = re.sub(r"\b([\w+.-]+://)(\S+)", _without_login, text)
+    for secret in sorted(set(_secrets()), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _without_login(url: re.Match[str]) -> str:
+    """Return scheme, host and path; the last @ counts, as a password may hold any sign."""
+    scheme, rest = url.groups()
+    login, at, place = rest.rpartition("@")
+    shown, question, query = place.partition("?")
+    closing = re.search(r"[)\]}'\";,.]*$", query)  # of the sentence around the URL
+    end = closing.group() if question and closing else ""
+    return f"{scheme}{HIDDEN + at if login else ''}{shown}{end}"
+
+
+def _secrets() -> Iterator[str]:
+    """Yield the secrets of the environment, as they stand in URLs and as they are."""
+    for name, value in os.environ.items():
+        found = [value] if SECRETS.search(name) else []
+        if name in URLS:
+            found += [part for match in PASSWORD.findall(value) for part in match]
+        both = {each for secret in found for each in (secret, unquote(secret))}
+        yield from (each for each in both if len(each) >= LEAST)

@@ -111,7 +111,7 @@ def _read(
         for portion in ahead(portions(file, detector, id, resize)):
             scores = judged.add(portion)
             if missing == "refuse":
-                _need_scores(scores, portion, file, detector.feature_names)
+                need_scores(scores, portion, file, detector.feature_names)
             if highest is not None:
                 highest.add(portion, scores)
             progress.update(len(scores))
@@ -120,7 +120,7 @@ def _read(
         raise Refusal(f"{file} holds no samples.")
 
 
-def _need_scores(scores: np.ndarray, portion: "Portion", file: Path, names: list[str]) -> None:
+def need_scores(scores: np.ndarray, portion: "Portion", file: Path, names: list[str]) -> None:
     """Raise a Refusal that names the first sample without a score, and why it has none."""
     if not np.isnan(scores).any():
         return

@@ -1,7 +1,7 @@
 """The settings of the workspace and of one cell, read from YAML and checked."""
 
 import inspect
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from hourglass.configuration import (
@@ -29,7 +29,10 @@ OWN = {"acceleration": get_args(Acceleration), "residency": get_args(Residency)}
 
 @dataclass(frozen=True)
 class Params:
-    """What cuts across experiments: the file params.yaml."""
+    """What cuts across experiments: the file params.yaml.
+
+    `share_rows` names the tables whose single rows may go to MLflow, see hourglass.sharing.
+    """
 
     data: list[str]
     models: list[str]
@@ -38,6 +41,7 @@ class Params:
     score: dict[str, Any]
     calibration: dict[str, Any]
     study: dict[str, bool]
+    share_rows: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

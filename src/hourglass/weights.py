@@ -1,7 +1,6 @@
 """Networks to files and back: safetensors and JSON, nothing that could run code."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from hourglass.errors import Refusal, one_line
 from hourglass.networks import Network
+from hourglass.trusted import trusted_module
 
 # What a damaged or foreign file makes json, safetensors, torch and Python raise.
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
@@ -20,10 +20,11 @@ def class_at(class_path: str, base: type) -> Any:
     """Return the class at a dotted path.
 
     Raises an ImportError, AttributeError, ValueError or TypeError where there is none, or none that
-    is a subclass of `base`: a file can name no other code to be run.
+    is a subclass of `base`: a file can name no other code to be run. Other modules than Hourglass's
+    are not even imported.
     """
     module, _, name = class_path.rpartition(".")
-    found = getattr(import_module(module), name)
+    found = getattr(trusted_module(module), name)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise TypeError(f"{class_path} is no {base.__name__}")
     return found

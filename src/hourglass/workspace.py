@@ -22,9 +22,13 @@ TRAINED = (
 # What `calibrate-threshold` adds to it.
 CALIBRATED = ("threshold.json", "thresholds.json", "detector.json", "reference.safetensors")
 CELLS, CELLS_STAGE = Path("runs/.cells"), "cells"  # for DVC: a file a cell, and who writes it
+LONGEST = 64  # characters of a name: a cell's two, and what is put around them, are a file's name
+# What Windows takes for a device, whatever the folder: nobody could check such a workspace out.
+DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 LEADERBOARD = Path("reports/leaderboard.csv")
 CODES = Path("reports/codes.csv")
 PAGE = Path("reports/index.html")
+SHARED_PAGE = Path("reports/shared/index.html")  # for MLflow: without the rows of tables
 
 
 def root() -> Path:
@@ -65,9 +69,19 @@ def need_baselines(data: str) -> Path:
 
 
 def checked(name: str) -> str:
-    """Return `name` unless it could leave its folder; then raise a Refusal."""
+    """Return the name of a data set, variant or settings file, which stays within its folder.
+
+    Raises a Refusal for any other, on every system: separators, dots, devices, and what is too long
+    for a file's name.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise Refusal(f"{name!r} is no name: use letters, digits, '_' and '-' only.")
+        raise Refusal(f"{name[:LONGEST]!r} is no name: use letters, digits, '_' and '-' only.")
+    if len(name) > LONGEST:
+        raise Refusal(
+            f"{name[:LONGEST]!r} is not even the whole name: use {LONGEST} characters at most."
+        )
+    if DEVICES.fullmatch(name):
+        raise Refusal(f"{name!r} is a device on Windows and no name: add a letter to it.")
     return name
 
 

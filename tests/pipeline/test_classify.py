@@ -275,7 +275,7 @@ def test_a_random_network_is_the_trained_one_but_for_its_weights(trained, networ
 
 
 def test_codes_of_many_batches_are_those_of_one(monkeypatch, network, prepared, parts):
-    monkeypatch.setattr("hourglass.detection.scoring.BATCH_SIZE", 50)
+    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 50)
     found = codes(network, parts.test.x, prepared.scaling)
     expected = encoded(network, prepared, parts.test.x)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -31,10 +31,12 @@ WITHOUT_EFFECT = {
     "hourglass.errors",
     "hourglass.files",
     "hourglass.models",
+    "hourglass.sharing",  # what goes to MLflow; `compare`, which writes a page by it, lists it
     "hourglass.stages",
     "hourglass.stages.prepare",  # the data module's, for data that are not prepared yet
     "hourglass.tracking",
     *(f"hourglass.tracking.{path.stem}" for path in (SOURCE / "hourglass/tracking").glob("*.py")),
+    "hourglass.trusted",  # which refuses or lets through
     "hourglass.workspace",
 }
 

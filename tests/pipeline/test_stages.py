@@ -23,6 +23,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from hourglass import models
 from hourglass.baselines import BASELINES
 from hourglass.calibration import Conformal, MaxF1
 from hourglass.data.packed import Prepared
@@ -527,10 +528,11 @@ def test_bolts_models_refuse_tables_before_anything_is_trained(
 
 
 def test_a_variant_is_one_file_and_one_yaml(stage_folder, recorder, tmp_path, monkeypatch):
-    """A user's own file, anywhere on the path, is a variant: nothing else is told of it."""
+    """A user's own file among the variants is one: nothing else is told of it."""
     (tmp_path / "mirrored.py").write_text(MIRRORED)
-    monkeypatch.syspath_prepend(tmp_path)
-    set_yaml(stage_folder / "configs/model/mirrored.yaml", "class_path", value="mirrored.Mirrored")
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    path = "hourglass.models.mirrored.Mirrored"
+    set_yaml(stage_folder / "configs/model/mirrored.yaml", "class_path", value=path)
     set_yaml(stage_folder / "params.yaml", "data", value=["digits"])
     set_yaml(stage_folder / "params.yaml", "models", value=["mirrored"])
     prepare("digits")

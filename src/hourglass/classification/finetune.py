@@ -12,7 +12,7 @@ from hourglass.classification.softmax import Classifier, FineTuning, wrong
 from hourglass.data.batches import Scaled
 from hourglass.data.residency import chosen, kept
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import batch_size, best_device
+from hourglass.detection.passing import batch_size, best_device
 from hourglass.networks import Network
 from hourglass.training.callbacks import PatientStopping
 from hourglass.training.fitting import bare_trainer

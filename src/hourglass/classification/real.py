@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import batched
+from hourglass.detection.passing import batched
 from hourglass.errors import Refusal, one_line
 from hourglass.files import whole_file, write_json
 from hourglass.networks import Convolutional

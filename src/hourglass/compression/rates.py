@@ -11,7 +11,8 @@ from hourglass.compression.codecs import jpeg, png
 from hourglass.compression.quantising import BITS, Quantiser, components
 from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import batched, codes
+from hourglass.detection.passing import batched
+from hourglass.detection.scoring import codes
 from hourglass.networks import Network, is_image
 
 TRAINING = 10_000  # samples that ranges and directions are learnt from, at most

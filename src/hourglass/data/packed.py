@@ -53,7 +53,7 @@ class Prepared:
 
     def x(self, name: Split) -> np.ndarray:
         """Return the samples of one split, (N, *S), memory-mapped, not read."""
-        found: np.ndarray = np.load(self.folder / name / "x.npy", mmap_mode="r")
+        found: np.ndarray = np.load(self.folder / name / "x.npy", mmap_mode="r", allow_pickle=False)
         return found
 
     def split(self, name: Split) -> Samples:
@@ -61,9 +61,9 @@ class Prepared:
         folder = self.folder / name
         return Samples(
             x=self.x(name),
-            label=np.load(folder / "label.npy"),
-            anomaly=np.load(folder / "anomaly.npy"),
-            id=np.load(folder / "id.npy"),
+            label=np.load(folder / "label.npy", allow_pickle=False),
+            anomaly=np.load(folder / "anomaly.npy", allow_pickle=False),
+            id=np.load(folder / "id.npy", allow_pickle=False),
         )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import apply
+from hourglass.detection.passing import apply
 from hourglass.networks import Network
 from hourglass.scorers.errors import LEAST_SCALE
 from hourglass.scorers.view import View

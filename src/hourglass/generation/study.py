@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.classification.real import RealClassifier, features
-from hourglass.detection.scoring import batched
+from hourglass.detection.passing import batched
 from hourglass.errors import Refusal
 from hourglass.generation.conditional import class_agreement, codes_of_classes
 from hourglass.generation.distances import code_distances, summary

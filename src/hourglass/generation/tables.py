@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import batched
+from hourglass.detection.passing import batched
 from hourglass.errors import Refusal
 from hourglass.generation.samplers import Gaussian, Mixture, some
 from hourglass.networks import Network

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from hourglass.detection.scoring import batched
+from hourglass.detection.passing import batched
 from hourglass.latent.compressed import compression
 from hourglass.latent.embedding import latent_map
 from hourglass.latent.features import features

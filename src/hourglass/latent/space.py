@@ -9,6 +9,7 @@ from hourglass.classification.labelled import Parts, names, parts
 from hourglass.data.packed import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.detection import scoring
+from hourglass.detection.passing import batched
 from hourglass.networks import Network
 
 
@@ -55,4 +56,4 @@ class Space:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Return what codes stand for, in the scaled units: (N, latent_dim) -> (N, *S) float32."""
-        return scoring.batched(self.network, self.network.decode, codes)
+        return batched(self.network, self.network.decode, codes)

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,16 @@ class Section:
     curves: list[Curve]
     pictures: dict[str, Picture]  # by the name of their file
     study: list[Picture]
+    withheld: bool = False  # single samples are not shown here
 
     @property
     def labelled(self) -> bool:
         """Say whether the test split has normal and anomalous samples."""
         return "AUROC" in self.metrics
+
+    def without_rows(self) -> "Section":
+        """Return the section without what shows single samples."""
+        return replace(self, mistakes={}, pictures={}, withheld=True)
 
 
 def section(row: dict[str, Any]) -> Section:

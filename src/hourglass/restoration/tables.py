@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import on_device
+from hourglass.detection.passing import on_device
 from hourglass.networks import Network
 from hourglass.restoration.classical import METHODS
 from hourglass.restoration.quality import psnr, ssim

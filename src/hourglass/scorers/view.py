@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from hourglass.networks import Network
 
@@ -28,7 +29,7 @@ class View:
     @cached_property
     def squared_error(self) -> Tensor:
         """Return the squared error of each element, (N, F)."""
-        return (self.output - self.x).square_().flatten(1)
+        return mse_loss(self.output, self.x, reduction="none").flatten(1)
 
     @cached_property
     def error(self) -> Tensor:

@@ -28,7 +28,13 @@ CODE = {
         "stages/evaluate.py",
     ),
     "study": (
-        *(*_INPUTS, "classification", "compression", "detection/scoring.py"),
+        *(
+            *_INPUTS,
+            "classification",
+            "compression",
+            "detection/passing.py",
+            "detection/scoring.py",
+        ),
         *("detection/threshold.py", "figures", "generation", "latent", "restoration", "scorers"),
         *("stages/study.py", "training/corruption.py"),
     ),

@@ -13,10 +13,19 @@ from hourglass.detection.threshold import Threshold
 from hourglass.files import whole_files, write_text
 from hourglass.report.terms import BEFORE
 from hourglass.settings import Params, params
+from hourglass.sharing import withheld
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import CODES, LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
+from hourglass.workspace import (
+    CODES,
+    LEADERBOARD,
+    PAGE,
+    SHARED_PAGE,
+    Cell,
+    need_baselines,
+    prepared_folder,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +72,9 @@ def compare() -> Path:
     """Put every cell of the grid into one table, with baselines on the same splits.
 
     Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set;
-    reports/codes.csv, what the codes of the cells that were studied are good for; and
-    reports/index.html: all of it with every cell's figures, in one file that needs no network.
+    reports/codes.csv, what the codes of the cells that were studied are good for;
+    reports/index.html: all of it with every cell's figures, in one file that needs no network; and
+    reports/shared/index.html, the same without single rows of tables, which goes to MLflow.
     """
     config = params()
     _need(config)
@@ -72,7 +82,7 @@ def compare() -> Path:
         with whole_files(LEADERBOARD.parent) as folder:
             _write(folder, _table(config), config)
             recorder.ask("row")  # where the store does not answer, nothing is kept
-        files = [str(PAGE), str(LEADERBOARD), str(CODES)]
+        files = [str(SHARED_PAGE), str(LEADERBOARD), str(CODES)]
         recorder.tell("report", data=config.data, models=config.models, paths=files)
         recorder.ask("row")
     return LEADERBOARD
@@ -90,14 +100,18 @@ def _need(config: Params) -> None:
 
 def _write(folder: Path, table: "pd.DataFrame", config: Params) -> None:
     from hourglass.report.codes import codes
-    from hourglass.report.page import render
+    from hourglass.report.page import Page
 
     found = codes(config.data, config.models)
     table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
     found.to_csv(folder / CODES.name, index=False, lineterminator="\n")
     page = folder / LEADERBOARD.with_suffix(".md").name
     write_text(page, f"{INTRODUCTION}{markdown(table)}\n")
-    write_text(folder / PAGE.name, render(table, found, config.data))
+    whole = Page.of(table, found, config.data)
+    write_text(folder / PAGE.name, whole.render())
+    private = [each for each in config.data if withheld(Prepared.open(prepared_folder(each)).card)]
+    (folder / SHARED_PAGE.parent.name).mkdir()
+    write_text(folder / SHARED_PAGE.parent.name / SHARED_PAGE.name, whole.without(private).render())
 
 
 def _table(config: Params) -> "pd.DataFrame":

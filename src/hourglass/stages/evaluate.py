@@ -6,11 +6,11 @@ from pathlib import Path
 
 from hourglass.data.packed import Prepared
 from hourglass.files import whole_files, write_json
+from hourglass.sharing import shared
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell
 
-RECORDED = (
-    "figures",
+RECORDED = (  # beside the figures
     "metrics.json",
     "roc.csv",
     "precision_recall.csv",
@@ -43,7 +43,10 @@ def evaluate(data: str, model: str) -> Path:
             chosen, found = _measure(cell, folder, prepared)
             recorder.ask("row")  # where the store does not answer, nothing is kept
         recorder.resume(cell, prepared.card, chosen, found)
-        recorder.tell("files", paths=[str(cell / name) for name in RECORDED])
+        files = [cell / name for name in RECORDED]
+        recorder.tell("files", paths=shared(files, prepared.card))
+        drawn = sorted((cell / "figures").iterdir())
+        recorder.tell("files", paths=shared(drawn, prepared.card), folder="figures")
         recorder.ask("row")
     return cell / "metrics.json"
 

@@ -9,6 +9,7 @@ import yaml
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import whole_folder, write_json, write_text
+from hourglass.sharing import shared
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell, references_folder
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from hourglass.latent.findings import Findings
 
 FOLDERS = ("tables", "figures")
-PRIVATE = ("synthetic",)  # tables that do not go to MLflow: made-up rows tell of real ones
 
 
 def study(data: str, model: str) -> Path:
@@ -47,7 +47,7 @@ def study(data: str, model: str) -> Path:
             recorder.ask("row")  # where the store does not answer, nothing is kept
         recorder.resume(cell, prepared.card, {}, dict(found.metrics))
         recorder.tell("add", metrics=dict(found.timing))
-        recorder.tell("files", paths=_recorded(cell), folder="study")
+        recorder.tell("files", paths=shared(_files(cell), prepared.card), folder="study")
         recorder.ask("row")
     return cell / "study/metrics.json"
 
@@ -96,8 +96,7 @@ def _write(metrics: dict[str, float], timing: dict[str, float], folder: Path) ->
         (folder / name).mkdir()
 
 
-def _recorded(cell: Cell) -> list[str]:
-    """Return the files that go to MLflow."""
-    files = [file for name in FOLDERS for file in (cell / "study" / name).iterdir()]
-    kept = sorted(file for file in files if file.stem not in PRIVATE)
-    return [str(file) for file in [*kept, cell / "study/metrics.json", cell / "study/timing.json"]]
+def _files(cell: Cell) -> list[Path]:
+    """Return all files of the study."""
+    files = sorted(file for name in FOLDERS for file in (cell / "study" / name).iterdir())
+    return [*files, cell / "study/metrics.json", cell / "study/timing.json"]

@@ -59,7 +59,11 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
 
 def example(card: dict[str, Any], samples: Path) -> Any:
     """Return a sample as a caller would send it: the mean, so that no real one leaves its file."""
-    x = np.load(samples, mmap_mode="r")[:1000].mean(0, keepdims=True).astype(card["dtype"])
+    x = (
+        np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
+        .mean(0, keepdims=True)
+        .astype(card["dtype"])
+    )
     if not card["feature_names"]:
         return x
     import pandas as pd

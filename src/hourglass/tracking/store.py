@@ -1,15 +1,17 @@
 """Where MLflow keeps the record: the database at the project's root, or a server."""
 
+import http.client
 import os
 import urllib.error
 import urllib.request
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
 from hourglass.tracking.variables import set_variables
 
 if TYPE_CHECKING:
@@ -63,12 +65,14 @@ def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
 
 
 def _refuse_silent_server(uri: str) -> None:
+    place = urlsplit(uri.rstrip("/"))
+    bare = place._replace(netloc=place.netloc.rpartition("@")[2])  # urllib knows no user:password@
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+        urllib.request.urlopen(f"{bare.geturl()}/health", timeout=10).close()
     except urllib.error.HTTPError:
         return  # It answers; whether it lets us in is for MLflow to say.
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise Refusal(
-            f"the MLflow server at {uri} does not answer ({error}); start it, or unset "
+            f"the MLflow server at {uri} does not answer ({one_line(error)}); start it, or unset "
             "MLFLOW_TRACKING_URI to record in ./mlflow.db."
         ) from None

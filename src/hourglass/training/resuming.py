@@ -69,10 +69,18 @@ def _read(folder: Path) -> dict[str, str] | None:
 
 
 def last_epoch(path: Path) -> dict[str, Any] | None:
-    """Return the checkpoint of the last epoch; a damaged one is removed, to begin anew."""
+    """Return the checkpoint of the last epoch; one that cannot be used is removed, to begin anew.
+
+    That is a damaged one, or one that holds more than tensors, numbers and texts: nothing of it has
+    run by then.
+    """
     try:
         return load_checkpoint(path) if path.exists() else None
-    except (RuntimeError, EOFError, OSError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:
+        print(f"{path} is no checkpoint of ours: training begins anew", file=sys.stderr)
+        path.unlink(missing_ok=True)
+        return None
+    except (RuntimeError, EOFError, OSError, KeyError) as error:
         print(f"{path} is damaged ({one_line(error)}): training begins anew", file=sys.stderr)
         path.unlink(missing_ok=True)
         return None

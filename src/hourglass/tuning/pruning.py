@@ -8,7 +8,7 @@ import optuna
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from hourglass.detection.scoring import best_device
+from hourglass.detection.passing import best_device
 from hourglass.errors import Refusal
 
 if TYPE_CHECKING:

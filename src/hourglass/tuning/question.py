@@ -12,6 +12,7 @@ from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import code_digest
 from hourglass.settings import cell_config, data_config, model_config, params
+from hourglass.trusted import only_trusted
 from hourglass.tuning.objectives import Objective
 from hourglass.workspace import CONFIGS, Cell, checked
 
@@ -135,7 +136,8 @@ def _searched(space: Yaml) -> set[str]:
 def _code(class_path: str) -> str:
     """Return a digest of the code that a trial runs."""
     try:
-        module = find_spec(class_path.rpartition(".")[0])
+        with only_trusted([class_path]):  # to find a module is to import what it stands in
+            module = find_spec(class_path.rpartition(".")[0])
     except (ImportError, ValueError):
         raise Refusal(f"class_path {class_path!r} cannot be imported.") from None
     own = [Path(module.origin)] if module and module.origin else []

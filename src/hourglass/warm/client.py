@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -73,13 +74,24 @@ def _connect(place: Path) -> socket.socket | None:
     """Return a connection to the warm process of this user, None where it is not ready."""
     connection = socket.socket(socket.AF_UNIX)
     try:
-        if place.stat().st_uid != os.getuid():
-            raise PermissionError
+        _need_private(place)
         connection.connect(str(place / "socket"))
     except OSError:  # none there, not ready, or not ours: the command runs by itself
         connection.close()
         return None
     return connection
+
+
+def _need_private(place: Path) -> None:
+    """Raise a PermissionError for a folder that others own or may enter, or a link to one.
+
+    Everybody may make one of this name in the folder of temporary files, and who answers there is
+    told our environment and runs what we were asked for.
+    """
+    found = place.lstat()
+    private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
+    if not (private and found.st_uid == os.getuid()):
+        raise PermissionError
 
 
 def _follow(connection: socket.socket, job: dict[str, Any]) -> None:

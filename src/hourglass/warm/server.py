@@ -16,6 +16,7 @@ import selectors
 import shutil
 import signal
 import socket
+import struct
 import sys
 from functools import partial
 from pathlib import Path
@@ -125,6 +126,9 @@ class Server:
     def _accept(self) -> None:
         """Fork for a command, or answer 0 to one from another environment."""
         connection, _ = self.listener.accept()
+        if _user(connection) != os.getuid():  # the folder keeps others out; so does this
+            connection.close()
+            return
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
         job = json.loads(first + connection.makefile("rb").readline() or b"null")
         if job and self._compared(job["environment"]) == self.environment:
@@ -168,6 +172,13 @@ class Server:
         os.close(process)
         with connection, contextlib.suppress(BrokenPipeError):
             connection.sendall(f"{status}\n".encode())
+
+
+def _user(connection: socket.socket) -> int:
+    """Return the user id of the process at the other end, as the kernel knows it."""
+    size = struct.calcsize("3i")  # struct ucred: process, user, group
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", found)[1])
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ class Denoising(Objective):
         """Return the PSNR in dB over all normal samples of the tuning split."""
         import torch
 
-        from hourglass.detection.scoring import batches, on_device
+        from hourglass.detection.passing import batch_size, on_device
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)
-        for batch in batches(tuning.x[~tuning.anomaly], task.prepared.scaling):
-            x = batch.cpu()  # where the noise is the same on every machine
+        normal = torch.from_numpy(task.prepared.scaling(tuning.x[~tuning.anomaly]))
+        for x in normal.split(batch_size(normal)):
+            # Drawn on the CPU: the noise is the same on every machine.
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
             (clean,) = on_device(network, noisy, lambda view: view.output)

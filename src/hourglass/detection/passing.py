@@ -1,0 +1,118 @@
+"""How samples pass through a network: batch by batch, a batch a core."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hourglass.data.batches import Scaled
+from hourglass.data.scaling import Scaling
+from hourglass.data.streaming import let_go
+from hourglass.networks import Network
+from hourglass.scorers.view import View
+
+# From a batch as a network sees it to something about each sample, (N, ...).
+Look: TypeAlias = Callable[[View], Tensor]
+Made = TypeVar("Made")
+
+BATCH_SIZE = 32_768  # samples at once, at most
+ELEMENTS = 2**18  # of them together: what a layer makes of a batch then stays in a core's cache
+
+
+def best_device() -> torch.device:
+    """Return the first GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def batch_size(x: np.ndarray | Tensor) -> int:
+    """Return how many samples, (N, *S), go through a network at once: the fewer, the larger."""
+    return max(1, min(BATCH_SIZE, ELEMENTS // math.prod(x.shape[1:])))
+
+
+def apply(network: Network, look: Look, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the look at every unscaled sample: (N, *S) -> (N, ...)."""
+    return np.concatenate([found for (found,) in looks(network, x, scaling, look)])
+
+
+def looks(
+    network: Network, x: np.ndarray, scaling: Scaling, *wanted: Look
+) -> Iterator[list[np.ndarray]]:
+    """Yield the wanted looks at each batch of unscaled samples, (N, *S), in order.
+
+    The network sees each sample once. Of a mapped file no more is held than the batches at work.
+    """
+    device = best_device()
+    network.to(device)
+    scaled, size = Scaled(scaling, device), batch_size(x)
+
+    def look(start: int) -> list[np.ndarray]:
+        # Shares the memory and does not warn, as `from_numpy` does, that it may not be written to.
+        part = torch.from_dlpack(x[start : start + size])
+        found = on_device(network, scaled(part.to(device)), *wanted)
+        let_go(x)
+        return found
+
+    return _in_order(look, range(0, len(x), size), device)
+
+
+def on_device(network: Network, batch: Tensor, *wanted: Look) -> list[np.ndarray]:
+    """Return looks at one batch, computed where the network is fastest, each part of it once."""
+    device = best_device()
+    view = View(network.to(device), batch.to(device))
+    with torch.inference_mode():
+        return [look(view).cpu().numpy() for look in wanted]
+
+
+def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+    """Return what a function of the module makes of scaled samples or codes: (N, ...) -> (N, ...).
+
+    The module is moved to where it is fastest, and a batch at a time follows it.
+    """
+    device, size = best_device(), batch_size(x)
+    module.to(device)
+
+    def part(start: int) -> np.ndarray:
+        with torch.inference_mode():
+            return function(torch.from_dlpack(x[start : start + size]).to(device)).cpu().numpy()
+
+    return np.concatenate(list(_in_order(part, range(0, len(x), size), device)))
+
+
+def _in_order(
+    function: Callable[[int], Made], starts: range, device: torch.device
+) -> Iterator[Made]:
+    """Yield what a function makes of each start, in order.
+
+    On the CPU each core takes batches of its own: to share every layer of every batch among the
+    cores, as torch does, has them wait for each other at each layer.
+    """
+    threads = min(torch.get_num_threads() if device.type == "cpu" else 1, len(starts))
+    if threads < 2:
+        yield from map(function, starts)
+        return
+    waiting: deque[Future[Made]] = deque()
+    with _single_threaded(threads) as pool:
+        for start in starts:
+            waiting.append(pool.submit(function, start))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _single_threaded(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield threads in each of which torch uses no others; those left waiting are called off."""
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # the number that torch gives to threads still to come

@@ -1,0 +1,1 @@
+"""Whether new samples still score as those that a threshold was calibrated on."""

@@ -1,0 +1,133 @@
+"""The martingale alarms as seldom as it says without drift, and soon with it."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import binom, kstest
+
+from hourglass.calibration.conformal import p_values
+from hourglass.drift.martingale import (
+    JUMPS,
+    bets,
+    earlier_before,
+    first_alarm,
+    log_martingale,
+    online_p_values,
+)
+
+
+def by_definition(calibration: np.ndarray, scores: np.ndarray, seed: int) -> list[float]:
+    """Return smoothed p-values as Vovk et al. (2005) write them, one after the other."""
+    chance, known, found = np.random.default_rng(seed).random(len(scores)), list(calibration), []
+    for score, u in zip(scores, chance, strict=True):
+        known.append(score)
+        greater, equal = (sum(map(test, known)) for test in (score.__lt__, score.__eq__))
+        found.append((greater + u * equal) / len(known))
+    return found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 31, 32, 33, 60])
+@pytest.mark.parametrize("ties", [False, True])
+def test_p_values_are_those_of_the_definition(count, ties):
+    rng = np.random.default_rng(count)
+    scores = rng.integers(0, 5, 90).astype(float) if ties else rng.normal(size=90)
+    old, new = scores[:30], scores[30 : 30 + count]
+    np.testing.assert_allclose(online_p_values(old, new, 3), by_definition(old, new, 3))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 64, 65, 200])
+def test_earlier_ones_are_counted(count):
+    order = np.random.default_rng(count).permutation(count)
+    expected = [sum(other < each for other in order[:i]) for i, each in enumerate(order)]
+    assert earlier_before(order)[order].tolist() == expected
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_p_values_of_exchangeable_scores_are_uniform_and_independent(ties):
+    rng = np.random.default_rng(1)
+    scores = rng.poisson(2, 6000).astype(float) if ties else rng.exponential(size=6000)
+    p = online_p_values(scores[:50], scores[50:], 0)
+    assert kstest(p, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(p[:-1], p[1:])[0, 1]) < 4 / math.sqrt(len(p))
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_a_bet_is_fair(i):
+    """Else the capital would be no martingale, and Ville's inequality would not hold."""
+    mean, _ = quad(lambda p: bets(np.array([p]))[0, i], 0, 1, limit=500)
+    assert mean == pytest.approx(1, abs=1e-4)
+    assert mean < 1 + 1e-8
+    assert (bets(np.array([0.0, 1.0]))[:, i] > 0).all()
+    assert np.isfinite(bets(np.array([0.0, 1.0]))).all()
+
+
+def test_the_capital_is_the_mean_of_the_jumpers(monkeypatch):
+    monkeypatch.setattr("hourglass.drift.martingale.BLOCK", 7)
+    p = np.random.default_rng(2).random(40) ** 2
+    capitals = [np.ones(40)]
+    for jump in JUMPS:
+        stakes, capital = np.full(5, 0.2), []
+        for won in bets(p):
+            stakes = ((1 - jump) * stakes + jump * stakes.sum() / 5) * won
+            capital.append(stakes.sum())
+        capitals.append(np.array(capital))
+    np.testing.assert_allclose(np.exp(log_martingale(p)), np.mean(capitals, 0))
+
+
+def alarmed(p: np.ndarray, alpha: float) -> bool:
+    return first_alarm(log_martingale(p), alpha) is not None
+
+
+@pytest.mark.parametrize("draw", ["exponential", "standard_cauchy", "constant"])
+def test_without_drift_it_alarms_no_more_often_than_it_says(draw):
+    """Whatever the scores are like, few as the calibration scores may be."""
+    rng, alpha, times = np.random.default_rng(4), 0.2, 120
+    alarms = 0
+    for seed in range(times):
+        scores = np.zeros(170) if draw == "constant" else getattr(rng, draw)(size=170)
+        alarms += alarmed(online_p_values(scores[:20], scores[20:], seed), alpha)
+    assert alarms <= binom.ppf(0.999, times, alpha)
+
+
+def test_p_values_among_the_calibration_scores_alone_would_alarm_too_often():
+    """So the reference must grow with the stream: a fixed one shares its luck with all p-values."""
+    rng, alpha, times = np.random.default_rng(5), 0.2, 40
+    alarms = 0
+    for _ in range(times):
+        scores = rng.exponential(size=620)
+        alarms += alarmed(p_values(scores[:20], scores[20:]), alpha)
+    assert alarms > binom.ppf(0.999, times, alpha)
+
+
+@pytest.mark.parametrize(
+    ("change", "delay"),
+    [
+        (lambda x, rng: x + 2, 25),
+        (lambda x, rng: x + 0.5, 400),
+        (lambda x, rng: x - 0.5, 400),
+        (lambda x, rng: np.where(rng.random(len(x)) < 0.1, x + 8, x), 400),
+    ],
+    ids=["much higher", "higher", "lower", "one in ten an anomaly"],
+)
+def test_drift_is_found_soon_after_it_begins(change, delay):
+    rng = np.random.default_rng(6)
+    for seed in range(3):
+        calibration, scores = rng.normal(size=1000), rng.normal(size=1000)
+        scores[500:] = change(scores[500:], rng)
+        found = first_alarm(log_martingale(online_p_values(calibration, scores, seed)), 0.01)
+        assert found is not None
+        assert 500 <= found < 500 + delay
+
+
+def test_what_is_lost_in_quiet_times_is_little():
+    quiet = log_martingale(np.random.default_rng(7).random(8000))
+    assert quiet.min() > -math.log(5) - 1e-9
+    assert np.isfinite(log_martingale(np.full(5000, 1e-9))).all()
+
+
+def test_no_samples_are_no_alarm():
+    assert (
+        first_alarm(log_martingale(online_p_values(np.arange(5.0), np.zeros(0), 0)), 0.01) is None
+    )

@@ -1,0 +1,63 @@
+"""The locks, and what the audit makes of them and of pip-audit's answers."""
+
+import pytest
+from audit import LOCKS, asked, problems, understood
+
+DIGEST = "0" * 64
+GOOD = f"six==1.17.0 ; python_version < '4' \\\n    --hash=sha256:{DIGEST}\n    # via a\n"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_dependency_is_a_release_with_hashes(repository, name):
+    text = (repository / name).read_text(encoding="utf-8")
+    assert text.count("==") > 30
+    assert problems(text, name) == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "word"),
+    [
+        ("six==1.17.0\n", "no hash"),
+        (f"six==1.17.0 --hash=md5:{DIGEST}\n", "no hash"),
+        (f"six==1.17.0 --hash=sha256:{DIGEST[1:]}\n", "no hash"),
+        (f"six>=1.17 --hash=sha256:{DIGEST}\n", "no release"),
+        (f"six @ https://host/six.whl --hash=sha256:{DIGEST}\n", "no release"),
+        ("git+https://host/six\n", "no release"),
+        ("--extra-index-url https://host\n", "no release"),
+        ("-e .\n", "no release"),
+        (f"lightning==2.6.3 --hash=sha256:{DIGEST}\n", "malicious"),
+        (f"torch==2.13.0 --hash=sha256:{DIGEST}\n", "torchvision"),
+    ],
+)
+def test_what_is_wrong_with_a_lock_is_said(lock, word):
+    (line,) = problems(f"# a comment\n{GOOD}{lock}", "a.lock")
+    assert line.startswith("a.lock: ")
+    assert word in line
+
+
+def _dependency(*aliases: str) -> dict:
+    return {"name": "six", "version": "1.0", "vulns": [
+        {"id": "PYSEC-1", "aliases": list(aliases), "fix_versions": ["1.1"]}]}  # fmt: skip
+
+
+def test_a_vulnerability_counts_unless_it_is_accepted(monkeypatch):
+    report = {"dependencies": [_dependency("CVE-1"), {"name": "ours", "skip_reason": "unknown"}]}
+    found = understood(report)
+    assert found.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, mended in 1.1."]
+    assert found.unknown == ["ours"]
+    monkeypatch.setattr("audit.ACCEPTED", {"CVE-1": "a reason"})
+    assert understood(report).vulnerable == []
+
+
+def test_a_database_that_is_away_is_no_good_news(tmp_path, monkeypatch):
+    """What was not asked must not pass as clean; `main` says so loudly."""
+    lock = tmp_path / "a.lock"
+    lock.write_text(GOOD, encoding="utf-8")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody answers
+    assert asked(lock) is None
+
+
+def test_every_accepted_vulnerability_has_a_reason():
+    from audit import ACCEPTED
+
+    assert all(len(reason.split()) > 3 for reason in ACCEPTED.values())

@@ -1,0 +1,202 @@
+"""Nothing that is loaded runs code: one payload a kind of file."""
+
+import ast
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+import yaml
+from pyarrow import parquet
+
+from hourglass.configuration import build, read
+from hourglass.data.emnist import ARCHIVE, get_letters
+from hourglass.data.images import Images
+from hourglass.data.packed import Prepared
+from hourglass.data.table import Table
+from hourglass.errors import Refusal
+from hourglass.networks import Dense
+from hourglass.scorers import Scorer
+from hourglass.training.resuming import last_epoch
+from hourglass.tuning.question import _code
+from hourglass.weights import describe, load
+
+
+def test_the_payload_would_run(payload, tmp_path):
+    """The tests below can fail: pickle itself falls for it."""
+    payload.mark = tmp_path / "another"
+    pickle.loads(pickle.dumps(payload))
+    assert payload.mark.exists()
+    payload.mark.rmdir()
+
+
+@pytest.mark.parametrize("form", ["torch", "pickle"])
+def test_a_checkpoint_with_code_is_thrown_away(payload, tmp_path, capsys, form):
+    path = tmp_path / "last.ckpt"
+    if form == "torch":
+        torch.save({"state_dict": {}, "callbacks": payload}, path)
+    else:
+        path.write_bytes(pickle.dumps(payload, protocol=2))
+    assert last_epoch(path) is None
+    assert not path.exists()
+    assert "is no checkpoint of ours: training begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["x", "label", "anomaly", "id"])
+def test_an_array_of_objects_is_not_read(payload, tmp_path, file):
+    (tmp_path / "test").mkdir()
+    for name in ("x", "label", "anomaly", "id"):
+        np.save(tmp_path / "test" / f"{name}.npy", np.zeros(3))
+    np.save(tmp_path / "test" / f"{file}.npy", np.array([payload, payload]), allow_pickle=True)
+    with pytest.raises((Refusal, ValueError)):
+        Prepared(tmp_path, {}).split("test")
+
+
+def test_an_archive_of_objects_is_refused(payload, tmp_path, refusal):
+    np.savez(tmp_path / "own.npz", x=np.array([payload] * 3, dtype=object))
+    assert "own.npz" in refusal(Images(str(tmp_path / "own.npz")).load, tmp_path)
+
+
+def test_a_column_that_claims_a_python_type_is_only_data(payload, tmp_path, refusal):
+    """Arrow once unpickled the metadata of such a column (CVE-2023-47248)."""
+    metadata = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(payload),
+        b"PANDAS_ATTRS": pickle.dumps(payload),
+    }
+    field = pa.field("a", pa.binary(), metadata=metadata)
+    table = pa.table([pa.array([pickle.dumps(payload)] * 3)], pa.schema([field], metadata))
+    parquet.write_table(table, tmp_path / "own.parquet")
+    assert "own.parquet" in refusal(Table(str(tmp_path / "own.parquet")).load, tmp_path)
+
+
+TAGS = ("!!python/object/apply:os.mkdir [{}]", "!!python/object/new:pathlib.Path.mkdir [{}]")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_yaml_tag_builds_nothing(payload, tmp_path, refusal, tag):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"seed: {tag.format(payload.mark)}\n", encoding="utf-8")
+    assert "no valid YAML" in refusal(read, path, None)
+    with pytest.raises(yaml.YAMLError):
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+PATHS = ("{}.Evil", "{}.inner.Evil", "{}", "hourglass.{}.Evil", "hourglass..{}.Evil", ".{}.Evil")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_network_from_elsewhere_names_no_foreign_module(evil_module, tmp_path, refusal, path):
+    description = describe(Dense((4,), 2)) | {"class_path": path.format(evil_module)}
+    (tmp_path / "network.json").write_text(json.dumps(description), encoding="utf-8")
+    assert "train it again" in refusal(load, tmp_path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_scorer_from_elsewhere_names_no_foreign_module(evil_module, path):
+    with pytest.raises((ImportError, AttributeError)):
+        Scorer.described({"class_path": path.format(evil_module), "init_args": {}})
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("form", ["class", "part", "text", "deep"])
+def test_settings_name_no_foreign_module(evil_module, refusal, path, form):
+    """Not at the top, and not in what jsonargparse builds of nested values."""
+    path = path.format(evil_module)
+    part = {"text": path, "deep": {"class_path": COMBINED, "init_args": {"parts": [path]}}}
+    parts = {"init_args": {"parts": [part.get(form, {"class_path": path})]}}
+    config = {"class_path": path} if form == "class" else {"class_path": COMBINED, **parts}
+    assert "params.yaml" in refusal(build, config, Scorer, "params.yaml, score")
+
+
+COMBINED = "hourglass.scorers.Combined"
+
+
+@pytest.mark.parametrize("path", ["{}.Evil", "{}.inner.Evil"])
+def test_a_foreign_module_is_not_even_looked_for(evil_module, path):
+    """To find `evil.inner` would be to import `evil`."""
+    with pytest.raises(Refusal):
+        _code(path.format(evil_module))
+
+
+def test_what_is_named_is_let_through_again_afterwards(evil_module, payload, refusal, tmp_path):
+    """The guard leaves nothing behind: other code may import what it likes."""
+    refusal(build, {"class_path": COMBINED, "init_args": {"parts": ["evil.Evil"]}}, Scorer, "x")
+    payload.mark.mkdir()
+    with pytest.raises(FileExistsError):
+        __import__(evil_module)
+    payload.mark.rmdir()
+
+
+def test_an_archive_writes_the_files_that_are_asked_of_it_and_no_other(tmp_path, refusal):
+    path = tmp_path / "raw" / ARCHIVE
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../../out.gz", "/tmp/hourglass-out.gz", "gzip/../../../out.gz"):
+            archive.writestr(name, b"outside")
+    before = sorted(tmp_path.rglob("*"))
+    assert "not EMNIST's official archive" in refusal(get_letters, tmp_path / "raw")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not Path("/tmp/hourglass-out.gz").exists()
+
+
+# What must not stand in the code, but for what is said beside it.
+FORBIDDEN = {
+    "eval", "exec", "pickle.load", "pickle.loads", "joblib.load", "yaml.load", "yaml.full_load",
+    "yaml.unsafe_load", "os.system", "os.popen", "marshal.loads", "shelve.open", "pd.read_pickle",
+    "pandas.read_pickle", "shutil.unpack_archive", "torch.jit.load", "tempfile.mktemp",
+}  # fmt: skip
+NEEDED = {"np.load": ("allow_pickle", False), "torch.load": ("weights_only", True)}
+
+
+def test_the_code_itself_loads_nothing_unsafely(repository):
+    found = []
+    for path in [*(repository / "src").rglob("*.py"), *(repository / "scripts").rglob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for call in (each for each in ast.walk(tree) if isinstance(each, ast.Call)):
+            if _unsafe(call):
+                found.append(f"{path.relative_to(repository)}:{call.lineno}")
+    assert not found
+
+
+def _unsafe(call: ast.Call) -> bool:
+    name, given = ast.unparse(call.func), {each.arg: each.value for each in call.keywords}
+    if name in FORBIDDEN or name.endswith(".extractall"):
+        return True
+    if "shell" in given and ast.unparse(given["shell"]) != "False":
+        return True
+    key, value = NEEDED.get(name, ("", None))
+    return bool(key) and not (key in given and ast.unparse(given[key]) == str(value))
+
+
+@pytest.mark.parametrize(
+    ("code", "unsafe"),
+    [
+        ("np.load(f)", True),
+        ("np.load(f, allow_pickle=False)", False),
+        ("torch.load(f, weights_only=False)", True),
+        ("subprocess.run(c, shell=True)", True),
+        ("model.eval()", False),
+        ("eval(x)", True),
+    ],
+)
+def test_unsafe_calls_are_known(code, unsafe):
+    call = ast.parse(code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert _unsafe(call) is unsafe
+
+
+def test_an_npy_inside_an_archive_names_no_objects(payload):
+    """A header may claim objects where the archive is streamed, past numpy's own check."""
+    from hourglass.streams.images import _pieces
+
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.array([[payload], [payload]]), allow_pickle=True)
+    content.seek(0)
+    with pytest.raises(ValueError, match="object"):
+        list(_pieces(content))

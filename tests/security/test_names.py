@@ -1,0 +1,91 @@
+"""No name of a data set, variant, run or settings file leads out of its folder."""
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hourglass.errors import Refusal
+from hourglass.workspace import (
+    LONGEST,
+    Cell,
+    baselines_file,
+    checked,
+    prepared_folder,
+    references_folder,
+)
+
+FIXED: dict = {"deadline": None, "database": None, "derandomize": True}
+TRICKS = st.sampled_from(
+    ["..", ".", "/", "\\", "\0", "\n", "~", "C:", "//", "%2e", "\u2215", "\uff0e", "a", "Z", "9",
+     "-", "_", " ", "$", "con", "NUL", ":", "*", "'", '"', ";", "`"]
+)  # fmt: skip
+NAMES = st.one_of(
+    st.text(max_size=12),
+    st.lists(TRICKS, max_size=6).map("".join),
+    st.from_regex(r"[A-Za-z0-9_-]{1,80}", fullmatch=True),
+)
+
+
+@given(name=NAMES)
+@example(name="../x")
+@example(name="/etc/passwd")
+@example(name="a\n")
+@example(name="\uff41")
+@example(name="x" * 300)
+@example(name="com1")
+@settings(max_examples=80, **FIXED)
+def test_a_name_is_refused_or_stays_where_it_belongs(name):
+    try:
+        assert checked(name) == name
+    except Refusal as refusal:
+        sentence = str(refusal)
+    else:
+        _need_to_stay(name)
+        return
+    assert sentence.endswith(".")
+    assert len(sentence) < 300
+    assert "\n" not in sentence
+
+
+def _need_to_stay(name: str) -> None:
+    runs = references_folder(name).parent
+    for path in (prepared_folder(name), runs, baselines_file(name).parent):
+        assert path.name == name
+        assert path.resolve().parent == path.parent.resolve()
+    for kind in (PurePosixPath, PureWindowsPath):
+        assert kind(name).parts == (name,)
+        assert not kind(name).is_absolute()
+    assert len(name) <= LONGEST
+    assert re.fullmatch(r"[\w-]+", name, re.ASCII)
+
+
+@given(data=NAMES, model=NAMES)
+@settings(max_examples=40, **FIXED)
+def test_a_cell_stays_below_its_folders_whatever_its_names(data, model):
+    try:
+        cell = Cell(data, model)
+    except Refusal:
+        return
+    paths = {
+        "runs": cell.folder,
+        "checkpoints": cell.resume,
+        "configs/cell": cell.config,
+        "data/prepared": cell.prepared,
+    }
+    for folder, path in paths.items():
+        assert path.resolve().is_relative_to(Path(folder).resolve())
+        assert path.resolve() != Path(folder).resolve()
+    assert len(cell.default_record.name) < 255
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "Aux", "com1", "LPT9"])
+def test_a_device_of_windows_is_no_name(refusal, name):
+    assert "Windows" in refusal(checked, name)
+
+
+def test_a_name_is_as_long_as_a_file_name_allows(refusal):
+    assert checked("x" * LONGEST)
+    assert f"{LONGEST} characters" in refusal(checked, "x" * (LONGEST + 1))

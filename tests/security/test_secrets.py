@@ -1,0 +1,84 @@
+"""Passwords and keys reach no sentence, and servers listen to this machine alone."""
+
+import re
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hourglass.errors import Refusal, one_line, public
+from hourglass.tracking.store import connect
+from hourglass.tuning.storage import open_storage
+
+SECRET = "hunter2-p@ss/w?rd"
+PLACES = (
+    "postgresql+psycopg://me:{}@db.local:5432/optuna",
+    "http://me:{}@127.0.0.1:9",
+    "s3://{}@b/",
+)
+
+
+@pytest.mark.parametrize("url", PLACES)
+@pytest.mark.parametrize("around", ["{}", "the server at {} is away.", "({}); start it", "'{}'"])
+def test_who_logs_in_is_no_part_of_a_sentence(url, around):
+    sentence = str(Refusal(around.format(url.format(SECRET))))
+    assert "hunter2" not in sentence
+    assert "rd@" not in sentence
+    assert "***@" in sentence
+
+
+def test_the_place_is_still_said():
+    text = "the Optuna storage postgresql://me:x@db.local:5432/studies?sslmode=require is away."
+    assert public(text) == "the Optuna storage postgresql://***@db.local:5432/studies is away."
+    for text in ("see https://a.b/c.", "a:b@c", "mail me@there", "sqlite:////tmp/x.db"):
+        assert public(text) == text
+
+
+@given(password=st.text(st.sampled_from("aZ09@:/?#&=%.;,)'\"\\"), min_size=6))
+@example(password="@@@@@@")
+@example(password="a?b@c/d:e")
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+def test_no_password_survives_in_a_url(password):
+    shown = public(f"see postgresql://me:{password}@host/name now")
+    assert shown == "see postgresql://***@host/name now"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"],
+)
+def test_a_secret_of_the_environment_is_hidden_wherever_it_stands(monkeypatch, name):
+    monkeypatch.setenv(name, SECRET)
+    assert one_line(ValueError(f"login with {SECRET} failed")) == "login with *** failed"
+    assert SECRET not in str(Refusal(f"it is {SECRET!r}."))
+
+
+def test_the_password_of_a_url_in_the_environment_is_hidden_without_the_url(monkeypatch):
+    monkeypatch.setenv("HOURGLASS_OPTUNA_STORAGE", "postgresql://me:hun%40ter2@host/db")
+    assert public('user "me" with hun@ter2, or hun%40ter2') == 'user "me" with ***, or ***'
+
+
+@pytest.mark.parametrize("url", [place for place in PLACES if not place.startswith("s3")])
+def test_a_server_that_is_away_is_named_without_its_password(workspace, monkeypatch, refusal, url):
+    address = url.format("hunter2").replace("db.local:5432", "127.0.0.1:9")
+    if address.startswith("http"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        sentence = refusal(connect, workspace)
+    else:
+        monkeypatch.setenv("HOURGLASS_OPTUNA_STORAGE", address)
+        sentence = refusal(open_storage)
+    assert "127.0.0.1:9" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_no_server_of_ours_listens_to_every_address(repository):
+    """Whoever wants that says so by a variable; nothing in the repository does."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "Makefile", "scripts", "src", ".ci", "dvc.yaml", "configs"],
+        cwd=repository, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    every = re.compile(r"0\.0\.0\.0|--host[ =]\*|listen_addresses\s*=\s*'\*'|\[?::\]?:\d")
+    texts = {name: (repository / name).read_text("utf-8") for name in listed.split("\0") if name}
+    assert "--host 127.0.0.1" in texts["Makefile"]
+    assert not [name for name, text in texts.items() if every.search(text)]
