@@ -3,10 +3,12 @@
 import base64
 import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from hosting import processes
@@ -15,6 +17,7 @@ from hosting.postgres import LOOPBACK, Postgres
 from hourglass.errors import Refusal, one_line
 
 ADMIN = "admin"
+EVERYWHERE = str(IPv4Address(socket.INADDR_ANY))  # to listen there is to listen here too
 # Colleagues work in one experiment. A command clears up what a killed one of somebody else left,
 # which takes MANAGE; EDIT would let them add only.
 RIGHTS = """\
@@ -45,7 +48,7 @@ class Tracking:
     @property
     def url(self) -> str:
         """Return where it answers on this machine."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
+        return f"http://{LOOPBACK[0] if self.host == EVERYWHERE else self.host}:{self.port}"
 
     @property
     def noted(self) -> Path:
