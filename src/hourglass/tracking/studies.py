@@ -1,14 +1,10 @@
 """Optuna studies in MLflow: a run a study, and a child run for each of its trials."""
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from hourglass.tracking import environment
 from hourglass.tracking.rows import Rows
-from hourglass.tracking.store import tracking_uri
+from hourglass.tuning.turns import locked
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
@@ -18,17 +14,12 @@ STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 class StudyRecord(Rows):
     """Write the run of one study. The study is the truth: whatever is not recorded yet can be."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        local = tracking_uri(root).startswith("sqlite:")
-        self.lock = FileLock(root / "mlflow.db.lock") if local else None
-
     def open(self, identity: str, name: str, params: dict[str, str]) -> list[int]:
         """Find the study's run, or open it, and return the numbers of the trials it has."""
-        with self._alone():
+        with locked("record"):  # what is not there yet is made once
             if not self._search(STUDY, identity):
                 self._create(f"tune {name}", {STUDY: identity, **environment.tags()})
-            # Without a lock, on a server, two machines may both have opened one: the older counts.
+            # Two machines that share MLflow alone may both have opened one: the older counts.
             runs = self._search(STUDY, identity)
             oldest, *others = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
             for run in others:
@@ -54,7 +45,7 @@ class StudyRecord(Rows):
         tags = {"mlflow.parentRunId": self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
         if note:
             tags["mlflow.note.content"] = note
-        with self._alone():
+        with locked("record"):  # what is not there yet is made once
             known = self._search(TRIAL, tags[TRIAL])
             for run in known:
                 if run.info.status == "RUNNING":
@@ -94,10 +85,6 @@ class StudyRecord(Rows):
         self._mark(FRONT, front, runs)
         self.add(metrics=metrics, step=step)
         self.files(paths)
-
-    def _alone(self) -> AbstractContextManager[Any]:
-        """Hold the lock of a store of this machine: what is not there yet is then made once."""
-        return self.lock or nullcontext()
 
     def _runs(self) -> dict[int, Any]:
         """Return the runs of the trials that are recorded whole, by number."""
