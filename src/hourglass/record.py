@@ -68,8 +68,8 @@ def _record(into: "Record", cell: Cell) -> tuple[str, str]:
         found = facts(cell)
     except Refusal as refusal:
         return "", f"not recorded: {refusal}"
-    done = _try(into.complete, **found.told(), thorough=True)
-    return "; ".join([done, *(f"without what {each}" for each in found.stale)]), ""
+    done = str(_try(into.complete, **found.told(), thorough=True))
+    return (f"{done}, but {' and '.join(found.stale)}" if found.stale else done), ""
 
 
 def _try(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -86,8 +86,9 @@ def _reach_database(uri: str) -> None:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(uri)
-    if engine.dialect.name == "sqlite" and engine.url.database:
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and not path.startswith("file:"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
         sqlalchemy.inspect(engine)
     finally:
