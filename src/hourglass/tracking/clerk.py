@@ -70,7 +70,7 @@ class Clerk:
                 self.result = getattr(self.record, call["method"])(**call["arguments"])
                 self.waiting.popleft()
         except Exception as error:
-            found = judged(error, f"do `{doing}`", self.uri)
+            found = judged(error, f"record `{doing}`", self.uri)
             if isinstance(found, Refusal):
                 self.refusal = str(found)
             else:

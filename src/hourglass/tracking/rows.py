@@ -38,7 +38,7 @@ class Rows:
         points = [
             Metric(key, value, now, step)
             for key, value in (metrics or {}).items()
-            if known.get(key) != value or not self._has(key, step, value)
+            if key not in known or not self._has(key, step, value)
         ]
         if points or params:
             self._log(self.run_id, points, params or {})
