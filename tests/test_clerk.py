@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -210,3 +212,29 @@ def test_a_training_is_opened_once_when_a_locked_database_is_free_again(
     assert isinstance(clerk.record, Record)
     runs = clerk.record.client.search_runs([clerk.record.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"]
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """Answer that the server is well, and let nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 401)
+        self.end_headers()
+        self.wfile.write(b"You are not authenticated.")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+def test_a_server_that_lets_nobody_in_is_refused_at_once(tmp_path, monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        answer = finish(begin(tmp_path))
+        server.shutdown()
+    assert answer
+    assert "MLFLOW_TRACKING_PASSWORD" in answer["refusal"]
+    assert ". " not in answer["refusal"]
