@@ -22,6 +22,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.classify import classify
 from hourglass.drift.command import drift
 from hourglass.errors import Refusal, of_the_system
+from hourglass.record import record
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -48,6 +49,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "references": references,
     "study": study,
     "compare": compare,
+    "record": record,
     "score": score,
     "drift": drift,
     "restore": restore,

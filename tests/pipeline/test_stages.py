@@ -583,7 +583,7 @@ def test_every_epoch_is_told_once(told):
 
 
 def test_later_stages_name_the_run_that_train_opened(told):
-    assert [call["run_id"] for call in told.told("resume")] == ["0123456789abcdef"] * 2
+    assert [call["run_id"] for call in told.told("complete")] == ["0123456789abcdef"] * 3
 
 
 def test_checkpoints_are_gone_once_the_threshold_is_set(told):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hourglass.data.packed import Prepared
+from hourglass.files import sha256
 from hourglass.seals import digests
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references, unstudied
@@ -88,19 +89,20 @@ def test_classes_that_a_glance_tells_apart_are_told_apart(studied):
 
 
 def test_metrics_and_times_are_recorded_in_the_cells_own_run(studied, told, trained):
-    (added,) = told.told("add")
+    part = told.part("study")
     timing = json.loads((studied / "timing.json").read_text(encoding="utf-8"))
-    assert added["metrics"] == timing
-    (resumed,) = told.told("resume")
-    assert resumed["metrics"] == metrics_of(studied)  # a row that holds others is not taken
-    run_id = (trained / "runs" / Path(*CELL) / "run_id").read_text(encoding="utf-8").strip()
-    assert resumed["run_id"] == run_id
+    cell = trained / "runs" / Path(*CELL)
+    assert timing.pop("weights") == sha256(cell / "weights.safetensors")
+    assert part["latest"] == timing
+    assert part["metrics"] == metrics_of(studied)  # a row that holds others is not taken
+    (call,) = told.told("complete")
+    assert call["run_id"] == (cell / "run_id").read_text(encoding="utf-8").strip()
 
 
 def test_tables_and_pictures_are_recorded_together(studied, told):
-    (files,) = told.told("files")
-    assert files["folder"] == "study"
-    assert {Path(path).stem for path in files["paths"]} >= TABLES | FIGURES
+    files = told.part("study")["files"]
+    assert {folder for _, folder in files} == {"study"}
+    assert {Path(path).stem for path, _ in files} >= TABLES | FIGURES
 
 
 @pytest.mark.slow
@@ -143,7 +145,7 @@ def test_a_table_that_is_asked_for_has_a_map_and_synthetic_rows(table, recorder,
     folder = study(table, "linear").parent
     names = {path.stem for path in (folder / "tables").iterdir()}
     assert {"map", "synthetic", "rates"} <= names
-    recorded = {Path(path).stem for path in recorder.told("files")[-1]["paths"]}
+    recorded = {Path(path).stem for path, _ in recorder.part("study")["files"]}
     assert "map" in recorded
     assert "synthetic" not in recorded
 

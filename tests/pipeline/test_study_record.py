@@ -77,6 +77,8 @@ def test_the_winner_is_marked_and_the_one_before_no_more(new, tmp_path):
     assert marks == {"0": [], "1": ["hourglass.front"], "2": ["hourglass.best", "hourglass.front"]}
     files = [file.path for file in record.client.list_artifacts(record.run_id)]
     assert files == ["history.png"]
+    points = record.client.get_metric_history(record.run_id, "tuning_AUROC")
+    assert [(point.step, point.value) for point in points] == [(3, 0.6)]  # told twice, there once
 
 
 def test_curves_states_and_times_are_kept(new):

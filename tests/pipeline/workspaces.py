@@ -220,6 +220,11 @@ class FakeRecorder(Recorder):
         """Return the arguments of all calls of a method."""
         return [arguments for name, arguments in self.log if name == method]
 
+    def part(self, stage: str) -> dict[str, Any]:
+        """Return what was last told of what a stage records of a cell."""
+        told = [each for call in self.told("complete") for each in call["parts"]]
+        return [each for each in told if each["stage"] == stage][-1]
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
