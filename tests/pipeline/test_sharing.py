@@ -58,8 +58,9 @@ def run() -> None:
 
 def uploaded(recorder: FakeRecorder) -> dict[str, bytes]:
     """Return the files that MLflow gets, by path: artifacts, the report's, and the model's."""
-    given = [*recorder.told("files"), *recorder.told("report")]
-    files = [Path(path) for each in given for path in each["paths"]]
+    parts = [part for each in recorder.told("complete") for part in each["parts"]]
+    files = [Path(path) for part in parts for path, _ in part["files"]]
+    files += [Path(path) for each in recorder.told("report") for path in each["paths"]]
     return {str(path): path.read_bytes() for path in files}
 
 
