@@ -21,6 +21,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.promote import promote
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -52,6 +53,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "tune": tune,
     "classify": classify,
     "suspects": suspects,
+    "promote": promote,
 }
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from hourglass.errors import Refusal
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 from hourglass.scorers import OwnScore, Scorer, State
+from hourglass.scorers.base import Scores
 from hourglass.scorers.view import View
 
 # From a batch as a network sees it to something about each sample, (N, ...).
@@ -39,6 +41,11 @@ class Scoring:
     scaling: Scaling
     scorer: Scorer
     state: State
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Return the function from looks to scores, built once: one of them grows a tree."""
+        return self.scorer.scores(self.state)
 
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, scorer: Scorer, x: np.ndarray) -> "Scoring":
@@ -73,11 +80,10 @@ class Scoring:
 
         The network sees each sample once.
         """
-        score = self.scorer.scores(self.state)
         parts = []
         for batch in batches(x, self.scaling):
             seen, *others = on_device(self.network, batch, self.scorer.look, *looks)
-            parts.append([score(seen), *others])
+            parts.append([self.scores(seen), *others])
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

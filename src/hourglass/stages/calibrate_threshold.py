@@ -45,7 +45,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         detector, calibrated = _calibrate(cell, prepared, calibrator)
-        _record(recorder, cell, prepared, detector)
+        record(recorder, cell, prepared, detector)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
         with whole_files(cell.folder) as folder:
             write_json(folder / "thresholds.json", rows)
@@ -127,7 +127,7 @@ def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) 
         return {"refused": str(refusal)}
 
 
-def _record(recorder: Recorder, cell: Cell, prepared: Prepared, detector: "Detector") -> None:
+def record(recorder: Recorder, cell: Cell, prepared: Prepared, detector: "Detector") -> None:
     """Add the score, the threshold and the detector they make to the cell's row in MLflow."""
     threshold = detector.threshold
     chosen = {**detector.scoring.scorer.params(), **threshold.params()}
