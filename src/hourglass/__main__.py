@@ -21,6 +21,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.export import export
 from hourglass.promote import promote
 from hourglass.restore import restore
 from hourglass.score import score
@@ -54,6 +55,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "classify": classify,
     "suspects": suspects,
     "promote": promote,
+    "export": export,
 }
 
 
