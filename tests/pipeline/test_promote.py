@@ -3,7 +3,12 @@
 import json
 import re
 import shutil
+import socket
+import subprocess
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,7 @@ from hourglass.stages.prepare import prepare
 from hourglass.weights import describe
 from hourglass.workspace import Cell, prepared_folder
 
-from .workspaces import DirectRecorder, FakeRecorder, set_up, working_in
+from .workspaces import DirectRecorder, FakeRecorder, environment, kill, set_up, working_in
 
 DATA = "breast_cancer"
 WORST, BEST = (DATA, "wide"), (DATA, "narrow")
@@ -170,6 +175,54 @@ def test_the_champion_is_what_others_load(here):
     mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
     pyfunc = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     assert len(pyfunc.predict(pyfunc.input_example)) == 1
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Run an MLflow server that hands artifacts on; give its URL."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=environment(), cwd=folder, stdout=log, stderr=log, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 300
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                break
+            except OSError:
+                alive = process.poll() is None and time.monotonic() < end
+                assert alive, (folder / "server.log").read_text()
+                time.sleep(0.2)
+        yield url
+    finally:
+        kill(process)
+
+
+@pytest.mark.servers
+def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypatch):
+    """With what the cell's run lacks, logged by the recorder's own process."""
+    from mlflow import MlflowClient
+    from mlflow.pyfunc import load_model
+
+    folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
+    with server(tmp_path) as url, working_in(folder):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        assert "as the first one" in promote(*WORST)
+        assert "lies above 0" in promote(*BEST)
+        assert "is the champion already" in promote(*BEST)
+        registry = MlflowClient(url)
+        found = registry.get_model_version_by_alias(NAME, "champion")
+        assert found.tags["cell"] == Cell(*BEST).name
+        assert len(registry.search_model_versions(f"name = '{NAME}'")) == 2
+        assert len(load_model(f"models:/{NAME}@champion").input_example) == 1
+    assert not (folder / "mlflow.db").exists()
 
 
 def test_without_labelled_anomalies_there_is_nothing_to_compare(here, refusal):

@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -122,10 +122,10 @@ def runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(str(path))
-        return "onnx.reference", lambda x: _named(evaluator.run(None, {"x": x}))
+        return "onnx.reference", lambda x: _named([*evaluator.run(None, {"x": x})])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return "onnxruntime", lambda x: _named(session.run(None, {"x": x}))
 
 
-def _named(values: list[np.ndarray]) -> Outputs:
+def _named(values: Sequence[Any]) -> Outputs:
     return dict(zip(OUTPUTS, values, strict=True))

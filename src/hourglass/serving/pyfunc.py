@@ -4,7 +4,6 @@ Nothing here imports Lightning; MLflow itself is what takes long to import.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,7 @@ class Served:
     """Answer unscaled samples with what `hourglass score` says of them."""
 
     def __init__(self, detector: Detector) -> None:
-        # Sorted once: each request asks for p-values.
-        self.detector = replace(detector, calibration=np.sort(detector.calibration))
+        self.detector = detector
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score, threshold, alarm and conformal p-value, a row a sample.

@@ -6,12 +6,12 @@ ones: those would be rounded to black. Everything else is refused in one sentenc
 """
 
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from hourglass.data.refusals import known_names
@@ -180,7 +180,7 @@ def _images(content: Any, detector: Detector) -> np.ndarray:
 
 def _json(body: bytes) -> Content:
     """Return what one of MLflow's four JSON formats holds."""
-    given = json.loads(body)
+    given = orjson.loads(body)  # which is faster than json, and takes no NaN
     if not isinstance(given, dict):
         raise ValueError("it is no JSON object")
     keys = [key for key in given if key != "params"]

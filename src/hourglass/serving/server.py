@@ -6,10 +6,10 @@ traceback, and takes most of a request's time in pandas. So in the process of a 
 nowhere else, the one function that stands between a request's body and its answer is replaced.
 """
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
@@ -44,11 +44,14 @@ def answer(served: "Served", body: bytes, content_type: str | None) -> Invocatio
         found = served.answers(requests.samples(body, kind, served.detector))
     except Refusal as refusal:
         status = STATUSES[type(refusal)]
-        said = {"error_code": status.name, "message": str(refusal)}
-        return InvocationsResponse(json.dumps(said), status.value, "application/json")
+        return _json(status, {"error_code": status.name, "message": str(refusal)})
     rows = zip(*(column.tolist() for column in found.values()), strict=True)
     records = [dict(zip(found, row, strict=True)) for row in rows]
-    return InvocationsResponse(json.dumps({"predictions": records}), 200, "application/json")
+    return _json(HTTPStatus.OK, {"predictions": records})
+
+
+def _json(status: HTTPStatus, content: dict[str, Any]) -> InvocationsResponse:
+    return InvocationsResponse(orjson.dumps(content).decode(), status.value, "application/json")
 
 
 def _kind(content_type: str) -> str:

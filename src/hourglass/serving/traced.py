@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hourglass.data.batches import Scaled
 from hourglass.detection.detector import Detector
@@ -136,6 +135,8 @@ def _(scorer: Combined, state: State) -> Score:
     def score(view: View) -> Tensor:
         found = torch.stack([part(view) for part in parts], 1)
         logs = (found.clamp(min=0) + floor).log()
-        return functional.softplus(((logs - mean) / sd).mean(1), threshold=1e9)
+        standard = ((logs - mean) / sd).mean(1)
+        # log(1 + exp(.)): onnxruntime has no Softplus in double precision.
+        return standard.clamp(min=0) + (1 + (-standard.abs()).exp()).log()
 
     return score

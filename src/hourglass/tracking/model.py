@@ -27,7 +27,8 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 def requirements(folder: Path) -> list[str]:
     """Return what a server of the model in `folder` installs, at the versions installed here."""
-    names = ["numpy", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn", "torch"]
+    names = ["numpy", "orjson", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn"]
+    names += ["torch"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     if network["class_path"].startswith("hourglass.networks.bolts."):
         names += ["lightning-bolts", "pytorch-lightning", "torchvision"]
