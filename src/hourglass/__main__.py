@@ -22,6 +22,8 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.classify import classify
 from hourglass.drift.command import drift
 from hourglass.errors import Refusal, of_the_system
+from hourglass.export import export
+from hourglass.promote import promote
 from hourglass.record import record
 from hourglass.restore import restore
 from hourglass.score import score
@@ -58,6 +60,8 @@ VERBS: dict[str, Callable[..., Any]] = {
     "classify": classify,
     "suspects": suspects,
     "verify": verify,
+    "promote": promote,
+    "export": export,
 }
 
 

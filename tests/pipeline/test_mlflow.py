@@ -275,7 +275,8 @@ def pyfunc(workspace, first) -> Any:
 
 def test_the_model_has_a_signature_and_an_example(pyfunc):
     assert pyfunc.metadata.signature.inputs
-    assert pyfunc.metadata.signature.outputs.input_names() == ["score", "alarm"]
+    found = pyfunc.metadata.signature.outputs.input_names()
+    assert found == ["score", "threshold", "alarm", "p_value"]
     assert pyfunc.metadata.saved_input_example_info
 
 
@@ -843,4 +844,4 @@ def test_the_model_loads_where_the_package_is_not(workspace, first, tmp_path):
         "python", "-c", program, f"models:/{first.models[0]}",
         MLFLOW_TRACKING_URI=f"sqlite:///{workspace}/mlflow.db",
     )  # fmt: skip
-    assert found.stdout.splitlines()[-1] == "(2, 2)"
+    assert found.stdout.splitlines()[-1] == "(2, 4)"

@@ -193,10 +193,10 @@ def test_unsafe_calls_are_known(code, unsafe):
 
 def test_an_npy_inside_an_archive_names_no_objects(payload):
     """A header may claim objects where the archive is streamed, past numpy's own check."""
-    from hourglass.streams.images import _pieces
+    from hourglass.streams.images import pieces
 
     content = io.BytesIO()
     np.lib.format.write_array(content, np.array([[payload], [payload]]), allow_pickle=True)
     content.seek(0)
     with pytest.raises(ValueError, match="object"):
-        list(_pieces(content))
+        list(pieces(content))

@@ -1,6 +1,7 @@
 """From samples to scores: the last step that knows torch."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from hourglass.errors import Refusal
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 from hourglass.scorers import OwnScore, Scorer, State
+from hourglass.scorers.base import Scores
 
 REFERENCE = 10_000  # normal samples that a scorer learns from, at most
 
@@ -23,6 +25,11 @@ class Scoring:
     scaling: Scaling
     scorer: Scorer
     state: State
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Return the function from looks to scores, built once: one of them grows a tree."""
+        return self.scorer.scores(self.state)
 
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, scorer: Scorer, x: np.ndarray) -> "Scoring":
@@ -57,9 +64,8 @@ class Scoring:
 
         The network sees each sample once.
         """
-        score = self.scorer.scores(self.state)
         found = looks(self.network, x, self.scaling, self.scorer.look, *beside)
-        parts = [[score(seen), *others] for seen, *others in found]
+        parts = [[self.scores(seen), *others] for seen, *others in found]
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

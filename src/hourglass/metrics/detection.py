@@ -23,7 +23,7 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
     normal, anomalous = places[~anomaly], places[anomaly]
     counts = [np.bincount(each, minlength=size) for each in (normal, anomalous)]
     values = {key: float(value) for key, value in Ranking(*counts).statistics().items()}
-    ends = _ends(normal, anomalous, size) if intervals else {}
+    ends = _ends(scores, anomaly) if intervals else {}
     if len(anomalous) < ENOUGH:
         ends.pop("FPR_at_95_recall", None)
     found: dict[str, float] = {}
@@ -34,16 +34,26 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
     return found
 
 
-def _ends(normal: np.ndarray, anomalous: np.ndarray, size: int) -> dict[str, dict[str, float]]:
+def resamples(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `detection` does, but of each of the stratified bootstrap's resamples, (R,) each.
+
+    Which samples are drawn depends on `anomaly` alone: those of two detectors' scores are paired.
+    """
+    places, size = bootstrap.groups(scores)
+    normal, anomalous = places[~anomaly], places[anomaly]
     rng = np.random.default_rng(0)
     parts = [
         Ranking(
             *(bootstrap.draw(rng, each, size, count) for each in (normal, anomalous))
         ).statistics()
-        for count in bootstrap.portions(len(normal) + len(anomalous))
+        for count in bootstrap.portions(len(scores))
     ]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _ends(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, dict[str, float]]:
     found = {}
-    for key in parts[0]:
-        low, high = bootstrap.interval(np.concatenate([part[key] for part in parts]))
+    for key, values in resamples(scores, anomaly).items():
+        low, high = bootstrap.interval(values)
         found[key] = {f"{key}_low": low, f"{key}_high": high}
     return found

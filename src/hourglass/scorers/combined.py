@@ -52,7 +52,7 @@ class Combined(Scorer):
 
     def scores(self, state: State) -> Scores:
         """Return the softplus of the mean standardised log-score."""
-        functions = [part.scores(_own(state, i)) for i, part in enumerate(self.parts)]
+        functions = [part.scores(part_state(state, i)) for i, part in enumerate(self.parts)]
 
         def score(seen: np.ndarray) -> np.ndarray:
             looks = zip(functions, self._split(seen), strict=True)
@@ -69,6 +69,7 @@ class Combined(Scorer):
         return np.split(seen[:, count:], np.cumsum(widths)[:-1], axis=1)
 
 
-def _own(state: State, i: int) -> State:
+def part_state(state: State, i: int) -> State:
+    """Return what the part of this number has learnt."""
     prefix = f"{i}."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

@@ -25,7 +25,7 @@ def of_npz(path: Path, detector: Detector, accepts: Accepts) -> Portions:
     """
     start, table = 0, bool(detector.feature_names)
     for x in _read(path):
-        x = _features(x, path, detector) if table else _images(x, path, detector, accepts)
+        x = as_features(x, path, detector) if table else as_images(x, path, detector, accepts)
         numbers = range(start, start + len(x))
         names = pa.array([f"{path.name}/{i}" for i in numbers])
         yield Portion(names, x, np.isfinite(x.reshape(len(x), -1)).all(1))
@@ -36,7 +36,7 @@ def _read(path: Path) -> Iterator[np.ndarray]:
     """Yield the array `x` in pieces: numpy itself would read it as a whole."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
-            yield from _pieces(file)
+            yield from pieces(file)
     # A damaged file makes zipfile and numpy raise errors of a dozen kinds.
     except Exception as error:
         raise Refusal(
@@ -45,7 +45,8 @@ def _read(path: Path) -> Iterator[np.ndarray]:
         ) from None
 
 
-def _pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
+def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
+    """Yield an array as numpy.save writes it, in pieces; damage raises errors of several kinds."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -66,7 +67,8 @@ def _pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
         yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
 
 
-def _features(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
+def as_features(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
+    """Return rows (N, F) as float32; raises a Refusal for other shapes, and what is no number."""
     if x.shape[1:] != detector.sample_shape or x.dtype.kind not in "fiu":
         raise Refusal(
             f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
@@ -75,7 +77,8 @@ def _features(x: np.ndarray, path: Path, detector: Detector) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def _images(x: np.ndarray, path: Path, detector: Detector, accepts: Accepts) -> np.ndarray:
+def as_images(x: np.ndarray, path: Path, detector: Detector, accepts: Accepts) -> np.ndarray:
+    """Return images (N, C, H, W) from any layout that `of_npz` takes, else raise a Refusal."""
     channels, height, width = detector.sample_shape
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
         raise Refusal(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")

@@ -1,44 +1,34 @@
 """The detector as an MLflow model: loaded from code and safetensors, never from a pickle."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hourglass.files import sha256
+
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.models import ModelSignature
 
-
-class Served:
-    """Answer samples with their score and whether it is an alarm."""
-
-    def __init__(self, folder: Path) -> None:
-        from hourglass.detection.detector import Detector
-
-        self.detector = Detector.load(folder)
-
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Return score and alarm of unscaled samples: a table by feature name, or an array."""
-        import pandas as pd
-
-        names = self.detector.feature_names
-        if names and hasattr(model_input, "columns"):
-            model_input = model_input[names]
-        found = self.detector.scoring(np.asarray(model_input, self.detector.inputs["dtype"]))
-        return pd.DataFrame({"score": found, "alarm": self.detector.threshold(found)})
+# What is answered of each sample, and the types of that as MLflow and Spark name them.
+ANSWER = {"score": "double", "threshold": "double", "alarm": "boolean", "p_value": "double"}
+DETECTOR = "hourglass.detector"  # tag of a logged model and its versions: the digest of its files
 
 
-def _load_pyfunc(data_path: str) -> Served:
-    """Return the detector; MLflow calls this by name."""
-    return Served(Path(data_path))
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return a digest of a detector's files: weights, threshold and all that it judges by."""
+    lines = sorted(f"{path.name} {sha256(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def requirements(folder: Path) -> list[str]:
     """Return what a server of the model in `folder` installs, at the versions installed here."""
-    names = ["numpy", "pandas", "safetensors", "scikit-learn", "torch"]
+    names = ["numpy", "orjson", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn"]
+    names += ["torch"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     if network["class_path"].startswith("hourglass.networks.bolts."):
         names += ["lightning-bolts", "pytorch-lightning", "torchvision"]
@@ -51,10 +41,11 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     if card["feature_names"]:
-        inputs = Schema([ColSpec("float", name) for name in card["feature_names"]])
+        # In double precision, to which MLflow raises others: pandas reads a CSV file so.
+        inputs = Schema([ColSpec("double", name) for name in card["feature_names"]])
     else:
         inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
-    return ModelSignature(inputs, Schema([ColSpec("double", "score"), ColSpec("boolean", "alarm")]))
+    return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in ANSWER.items()]))
 
 
 def example(card: dict[str, Any], samples: Path) -> Any:
@@ -75,12 +66,22 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
     """Log the detector in `folder` under a run: code, weights, threshold, signature, an example."""
     import mlflow
 
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    # Else it would belong to MLflow's default experiment, not to that of its run.
+    model = client.create_logged_model(
+        run.info.experiment_id,
+        name="detector",
+        source_run_id=run_id,
+        tags={DETECTOR: fingerprint(folder.iterdir())},
+        params=run.data.params,
+    )
     mlflow.models.Model.log(
         artifact_path=None,
         flavor=_Flavor(),
         run_id=run_id,
-        name="detector",
-        loader_module=__name__,
+        model_id=model.model_id,
+        loader_module="hourglass.serving.pyfunc",
         data_path=str(folder),
         code_paths=[str(Path(__file__).parents[1])],
         pip_requirements=requirements(folder),

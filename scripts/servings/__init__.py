@@ -1,0 +1,1 @@
+"""The load test of the scoring server: the server, the load, the page."""

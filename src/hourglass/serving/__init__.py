@@ -1,0 +1,1 @@
+"""Detectors that others call: MLflow's registry and scoring server, Spark, ONNX."""
