@@ -21,6 +21,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.repro import repro
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -34,7 +35,9 @@ from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
+from hourglass.troubles import trouble
 from hourglass.tune import tune
+from hourglass.turns import turn
 
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
@@ -46,6 +49,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "references": references,
     "study": study,
     "compare": compare,
+    "repro": repro,
     "score": score,
     "restore": restore,
     "search": search,
@@ -67,9 +71,14 @@ def main() -> None:
     _add_arguments(verb, function)
     arguments = verb.parse_args(sys.argv[2:])
     try:
-        function(**arguments.as_dict())
+        with turn(sys.argv[1], arguments.as_dict()):
+            function(**arguments.as_dict())
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
+    except Exception as error:
+        if sentence := trouble(error):
+            sys.exit(f"hourglass: {sentence}")
+        raise
 
 
 def _overview() -> ArgumentParser:

@@ -34,6 +34,7 @@ WITHOUT_EFFECT = {
     "hourglass.stages",
     "hourglass.stages.prepare",  # the data module's, for data that are not prepared yet
     "hourglass.tracking",
+    "hourglass.turns",
     *(f"hourglass.tracking.{path.stem}" for path in (SOURCE / "hourglass/tracking").glob("*.py")),
     "hourglass.workspace",
 }
