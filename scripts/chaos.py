@@ -26,6 +26,7 @@ from faults.disks import full_disks, read_only_disks
 from faults.kills import kills
 from faults.page import page
 from faults.rows import Fault
+from faults.together import together
 
 ROOT = Path(__file__).parents[1]
 FOUND = ROOT / "build" / "chaos"

@@ -42,9 +42,9 @@ def _try(bench: Bench, name: str, rng: random.Random) -> Try:
     checkout = bench.fresh.copy("together")
     _write_samples(checkout)
     checkout.run(*DVC, "prepare@digits")  # `tune` and `train` refuse to begin without
-    started = []
-    for command in CASES[name]:
-        started.append(checkout.start(*command))
+    started: list[Command] = []
+    for words in CASES[name]:
+        started.append(checkout.start(*words))
         started[-1].lives_after(rng.uniform(0, 4))
     expected = _scores(bench)
     said, lost = _score_all_the_while(checkout, started, expected)

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from hourglass.turns import alone
 
 STATE = Path(".dvc/tmp")  # where DVC keeps its locks
 LOCK = Path("dvc.lock")
-PAUSE = 0.5  # seconds between two tries to get DVC's lock
 
 
 def repro(target: str | None = None) -> None:
@@ -99,21 +97,20 @@ def _is_dvc(pid: int) -> bool:
 @contextmanager
 def _dvc_stands_still() -> Iterator[None]:
     """Hold the lock under which DVC writes its files; where a DVC has it, say so and wait."""
-    from zc.lockfile import LockError, LockFile
+    from dvc.lock import Lock, LockError
 
-    held, said = None, False
-    while not held:
-        try:
-            held = LockFile(str(STATE / "lock"))
-        except LockError:
-            if not said:
-                print("hourglass: a DVC command is at work here; waiting.", file=sys.stderr)
-            said = True
-            time.sleep(PAUSE)
+    path = str(STATE / "lock")
+    lock = Lock(path)
+    try:
+        lock.lock()  # which takes three seconds to give up
+    except LockError:
+        print("hourglass: a DVC command is at work here; waiting for its end.", file=sys.stderr)
+        lock = Lock(path, wait=True)
+        lock.lock()
     try:
         yield
     finally:
-        held.close()
+        lock.unlock()
 
 
 def _run(words: list[str]) -> int:

@@ -1,26 +1,25 @@
 """What a disk refuses a command, in one sentence: no room, or no right to write."""
 
 import errno
-from collections.abc import Iterator
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
-# Of libraries whose errors bear no number: safetensors, SQLite, numpy, torch.
-FULL_WORDS = (
-    "No space left on device",
-    "database or disk is full",
-    "requested and",
-    "file write failed",
-)
+# What libraries say whose errors bear no number: safetensors, SQLite, torch.
+FULL_WORDS = ("No space left on device", "database or disk is full", "unexpected pos")
 DENIED_WORDS = (
     "Read-only file system",
     "Permission denied",
-    "readonly database",
+    "attempt to write a readonly database",
     "unable to open database file",
-    "No usable temporary directory",
 )
-ROOM = "make room there and run the same command again, which goes on from here"
-RIGHT = "let this user write there and run the same command again, which goes on from here"
+WRITTEN = ("runs", "data/prepared", "reports", "checkpoints", "mlruns", ".")
+LITTLE = 1 << 20  # bytes: a disk with less is full
+AGAIN = "and run the same command again, which goes on from here."
 
 
 def trouble(error: BaseException) -> str | None:
@@ -29,31 +28,42 @@ def trouble(error: BaseException) -> str | None:
     The reason may be the cause of the error that a library makes of it.
     """
     for each in _chain(error):
-        number = each.errno if isinstance(each, OSError) else None
-        text = " ".join(str(each).split())
+        number, text = getattr(each, "errno", None), str(each)
         if number in FULL or any(words in text for words in FULL_WORDS):
-            return f"{_place(each)} cannot be written (the disk is full); {ROOM}."
-        if number in DENIED or any(words in text for words in DENIED_WORDS):
-            return f"{_place(each)} cannot be written ({_reason(each)}); {RIGHT}."
+            place = _file(each) or _first(_is_full) or "a file"
+            return f"{place} cannot be written (the disk is full); make room there {AGAIN}"
+        said = [words for words in DENIED_WORDS if words in text]
+        if number in DENIED or said:
+            reason = os.strerror(number) if number else said[0]
+            place = _file(each) or _first(_is_denied) or "a file"
+            return f"{place} cannot be written ({reason}); let this user write there {AGAIN}"
     return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    next_one: BaseException | None = error
-    while next_one is not None and id(next_one) not in seen:
-        yield next_one
-        seen.add(id(next_one))
-        next_one = next_one.__cause__ or next_one.__context__
+    """Yield an error, its cause, the cause of that ..."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
 
 
-def _place(error: BaseException) -> str:
-    """Return the file, as far as the error names it."""
+def _file(error: BaseException) -> str:
+    """Return the file that could not be written, where the error names it."""
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)
-    return str(name) if name else "a file"
+    return str(name) if name else ""
 
 
-def _reason(error: BaseException) -> str:
-    from hourglass.errors import one_line
+def _first(stands: Callable[[Path], bool]) -> str:
+    """Return the first folder of the workspace of which something is true."""
+    folders = [Path(tempfile.gettempdir()), *map(Path, WRITTEN)]
+    found = [folder for folder in folders if folder.is_dir() and stands(folder)]
+    return found[0].as_posix() if found else ""
 
-    return str(getattr(error, "strerror", None) or one_line(error))
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < LITTLE
+
+
+def _is_denied(folder: Path) -> bool:
+    return not os.access(folder, os.W_OK)

@@ -1,5 +1,6 @@
 """The best epoch's weights are kept, and the last epoch is written now and then."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             clock.now += 1.0
 
-    def save(path) -> None:
+    def save(path: Path) -> None:
+        path.touch()
         clock.now += 0.25
         written.append(clock.now)
 
