@@ -23,11 +23,12 @@ from hourglass.settings import resolve_cell
 from hourglass.stages.baselines import baselines, flat
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare, markdown
-from hourglass.stages.evaluate import RECORDED, evaluate
+from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
+from hourglass.tracking.facts import EVALUATED
 from hourglass.workspace import (
     LEADERBOARD,
     Cell,
@@ -67,7 +68,7 @@ def _run(cell: Cell) -> None:
     if not trained:
         print(f"{cell.name}: train", flush=True)
         train(cell.data, cell.model)
-    if not (trained and all((cell / name).exists() for name in RECORDED)):
+    if not (trained and all((cell / name).exists() for name in (*EVALUATED, "figures"))):
         print(f"{cell.name}: calibrate and evaluate", flush=True)
         calibrate_threshold(cell.data, cell.model)
         evaluate(cell.data, cell.model)

@@ -50,11 +50,11 @@ def rows(uri: str, experiment: str = "hourglass") -> dict[str, list[Row]]:
 
 
 def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
-    token = ""
-    while token is not None:
-        page = client.search_runs([experiment_id], page_token=token or None)
+    page = client.search_runs([experiment_id])
+    yield from page
+    while page.token:
+        page = client.search_runs([experiment_id], page_token=page.token)
         yield from page
-        token = page.token or None
 
 
 def _key(run: Run, runs: Mapping[str, Run]) -> str:

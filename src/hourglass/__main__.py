@@ -21,6 +21,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
 from hourglass.errors import Refusal
+from hourglass.record import record
 from hourglass.repro import repro
 from hourglass.restore import restore
 from hourglass.score import score
@@ -49,6 +50,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "references": references,
     "study": study,
     "compare": compare,
+    "record": record,
     "repro": repro,
     "score": score,
     "restore": restore,
@@ -91,19 +93,21 @@ def _overview() -> ArgumentParser:
 
 
 def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments, by position where they are required, and `model` in any case.
+    """Add a function's arguments, by position where they are required, and a cell's in any case.
 
     A switch is `--name`, or `--no_name` where it is on by itself.
     """
     parameters = inspect.signature(function).parameters
-    model = parameters.get("model")
-    optional = model is not None and model.default is not inspect.Parameter.empty
+    optional = [
+        name
+        for name in ("data", "model")
+        if name in parameters and parameters[name].default is not inspect.Parameter.empty
+    ]
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
-    skipped: set[str | int] = {*switches, *(["model"] if optional else [])}
-    verb.add_function_arguments(function, as_positional=True, skip=skipped)
-    if model and optional:
-        meaning = "a variant, by the name of its file in configs/model"
-        verb.add_argument("model", nargs="?", type=str, default=model.default, help=meaning)
+    verb.add_function_arguments(function, as_positional=True, skip={*switches, *optional})
+    for name in optional:
+        default, meaning = parameters[name].default, _meaning(function, name)
+        verb.add_argument(name, nargs="?", type=str, default=default, help=meaning)
     for name in switches:
         default, meaning = parameters[name].default, _meaning(function, name)
         verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)

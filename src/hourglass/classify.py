@@ -67,12 +67,9 @@ def classify(
     networks = {each: network_of(each, cell.folder, seed) for each in features}
     work = _work(networks, prepared.scaling, parts, classifiers, (epochs, learning_rate, seed))
     with Recorder() as recorder:
-        recorder.ask("row")  # a store that does not answer is found before anything is measured
+        recorder.ask("row")  # a store that refuses is found before anything is measured
         table = _table(cell, work, sizes)
-        recorder.resume(cell, prepared.card, {}, {})
-        recorder.tell("add", metrics=_metrics(table))
-        recorder.tell("files", paths=[str(cell / "classification.csv")])
-        recorder.ask("row")
+        recorder.complete(cell, classified=True)
     _print(cell, table)
     return cell / "classification.csv"
 
@@ -148,13 +145,6 @@ def _table(cell: Cell, work: Sequence[Work], sizes: Sequence[int]) -> "pd.DataFr
     with whole_file(cell / "classification.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     return table
-
-
-def _metrics(table: "pd.DataFrame") -> dict[str, float]:
-    """Return a metric a row, such as test_error_pretrained_softmax_100 or ..._all."""
-    sizes = table.labels.astype(str).where(table.labels < table.labels.max(), "all")
-    names = "test_error_" + table.features + "_" + table.classifier + "_" + sizes
-    return dict(zip(names, table.test_error, strict=True))
 
 
 def _print(cell: Cell, table: "pd.DataFrame") -> None:

@@ -23,8 +23,9 @@ from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.tracking.facts import dataset
 from hourglass.tracking.record import Record
-from hourglass.tracking.recorder import Recorder, dataset
+from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import prepared_folder
 
 from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in

@@ -1,7 +1,6 @@
 """Stage `calibrate-threshold`: weights and scores -> threshold.json, and others beside it."""
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -45,11 +44,12 @@ def calibrate_threshold(data: str, model: str) -> Path:
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         detector, calibrated = _calibrate(cell, prepared, calibrator)
-        _record(recorder, cell, prepared, detector)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
         with whole_files(cell.folder) as folder:
             write_json(folder / "thresholds.json", rows)
             detector.write(folder)
+            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
+        recorder.complete(cell)
     # From here on DVC has the training; before, a killed one goes on from there.
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"
@@ -125,17 +125,3 @@ def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) 
         return {"threshold": asdict(calibrated(calibrator))}
     except Refusal as refusal:
         return {"refused": str(refusal)}
-
-
-def _record(recorder: Recorder, cell: Cell, prepared: Prepared, detector: "Detector") -> None:
-    """Add the score, the threshold and the detector they make to the cell's row in MLflow."""
-    threshold = detector.threshold
-    chosen = {**detector.scoring.scorer.params(), **threshold.params()}
-    recorder.resume(cell, prepared.card, chosen, {"threshold": threshold.value})
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("weights.safetensors", "network.json"):
-            shutil.copy(cell / name, folder)
-        detector.write(Path(folder))
-        example = prepared.folder / "calibration" / "x.npy"
-        recorder.tell("model", folder=folder, card=prepared.card, example=str(example))
-        recorder.ask("row")

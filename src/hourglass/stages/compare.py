@@ -15,6 +15,7 @@ from hourglass.report.terms import BEFORE
 from hourglass.settings import Params, params
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
+from hourglass.tracking.facts import comparison
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import CODES, LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
 
@@ -71,10 +72,8 @@ def compare() -> Path:
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
             _write(folder, _table(config), config)
-            recorder.ask("row")  # where the store does not answer, nothing is kept
-        files = [str(PAGE), str(LEADERBOARD), str(CODES)]
-        recorder.tell("report", data=config.data, models=config.models, paths=files)
-        recorder.ask("row")
+            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
+        recorder.tell("report", **comparison())
     return LEADERBOARD
 
 

@@ -9,17 +9,6 @@ from hourglass.files import whole_files, write_json
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell
 
-RECORDED = (
-    "figures",
-    "metrics.json",
-    "roc.csv",
-    "precision_recall.csv",
-    "timing.json",
-    "thresholds.csv",
-    "by_class.csv",
-    "mistakes.csv",
-)
-
 
 def evaluate(data: str, model: str) -> Path:
     """Measure a calibrated detector on the test split.
@@ -40,18 +29,14 @@ def evaluate(data: str, model: str) -> Path:
     prepared = Prepared.open(cell.prepared)
     with Recorder() as recorder:
         with whole_files(cell.folder) as folder:
-            chosen, found = _measure(cell, folder, prepared)
-            recorder.ask("row")  # where the store does not answer, nothing is kept
-        recorder.resume(cell, prepared.card, chosen, found)
-        recorder.tell("files", paths=[str(cell / name) for name in RECORDED])
-        recorder.ask("row")
+            _measure(cell, folder, prepared)
+            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
+        recorder.complete(cell)
     return cell / "metrics.json"
 
 
-def _measure(
-    cell: Cell, folder: Path, prepared: Prepared
-) -> tuple[dict[str, str], dict[str, float]]:
-    """Write everything to `folder`; return what tells the detector from others, and its metrics."""
+def _measure(cell: Cell, folder: Path, prepared: Prepared) -> None:
+    """Write everything to `folder`."""
     # Imported here for the clock: an import is no work.
     from hourglass import metrics
     from hourglass.detection.detector import Detector
@@ -75,5 +60,3 @@ def _measure(
     }
     write_json(folder / "timing.json", timing)
     write_json(folder / "metrics.json", found)
-    chosen = {**detector.scoring.scorer.params(), **threshold.params()}
-    return chosen, {"threshold": threshold.value, **found}

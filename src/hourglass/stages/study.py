@@ -2,21 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import yaml
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.files import whole_folder, write_json, write_text
+from hourglass.files import sha256, whole_folder, write_json, write_text
+from hourglass.tracking.evidence import WEIGHTS
+from hourglass.tracking.facts import STUDIED
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell, references_folder
-
-if TYPE_CHECKING:
-    from hourglass.latent.findings import Findings
-
-FOLDERS = ("tables", "figures")
-PRIVATE = ("synthetic",)  # tables that do not go to MLflow: made-up rows tell of real ones
 
 
 def study(data: str, model: str) -> Path:
@@ -38,17 +34,14 @@ def study(data: str, model: str) -> Path:
     if reason := _unstudied(data):
         with whole_folder(cell / "study") as folder:
             _write({}, {}, folder)
-            for name in FOLDERS:  # of an empty one DVC would warn
+            for name in STUDIED:  # of an empty one DVC would warn
                 write_text(folder / name / "not_studied.txt", f"{reason}\n")
         return cell / "study/metrics.json"
     with Recorder() as recorder:
         with whole_folder(cell / "study") as folder:
-            found = _measure(cell, prepared, folder)
-            recorder.ask("row")  # where the store does not answer, nothing is kept
-        recorder.resume(cell, prepared.card, {}, dict(found.metrics))
-        recorder.tell("add", metrics=dict(found.timing))
-        recorder.tell("files", paths=_recorded(cell), folder="study")
-        recorder.ask("row")
+            _measure(cell, prepared, folder)
+            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
+        recorder.complete(cell)
     return cell / "study/metrics.json"
 
 
@@ -61,8 +54,8 @@ def _unstudied(data: str) -> str:
     return str(json.loads(path.read_text(encoding="utf-8")).get("because", ""))
 
 
-def _measure(cell: Cell, prepared: Prepared, folder: Path) -> "Findings":
-    """Write everything to `folder` and return it."""
+def _measure(cell: Cell, prepared: Prepared, folder: Path) -> None:
+    """Write everything to `folder`."""
     from tqdm import tqdm
 
     from hourglass.figures import save
@@ -81,23 +74,16 @@ def _measure(cell: Cell, prepared: Prepared, folder: Path) -> "Findings":
         for name, part in bar:
             bar.set_postfix_str(name)
             found |= part()
-    _write(dict(found.metrics), dict(found.timing), folder)
+    studied = {WEIGHTS: sha256(cell / "weights.safetensors")}
+    _write(dict(found.metrics), {**found.timing, **studied}, folder)
     for name, table in found.tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
     for name, figure in found.figures.items():
         save(figure, folder / "figures" / f"{name}.png")
-    return found
 
 
-def _write(metrics: dict[str, float], timing: dict[str, float], folder: Path) -> None:
+def _write(metrics: dict[str, float], timing: dict[str, Any], folder: Path) -> None:
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "timing.json", timing)
-    for name in FOLDERS:
+    for name in STUDIED:
         (folder / name).mkdir()
-
-
-def _recorded(cell: Cell) -> list[str]:
-    """Return the files that go to MLflow."""
-    files = [file for name in FOLDERS for file in (cell / "study" / name).iterdir()]
-    kept = sorted(file for file in files if file.stem not in PRIVATE)
-    return [str(file) for file in [*kept, cell / "study/metrics.json", cell / "study/timing.json"]]

@@ -13,7 +13,9 @@ from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import whole_file, write_json, write_text
 from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
-from hourglass.tracking.recorder import Recorder, dataset, settings_params, training_record
+from hourglass.tracking import environment
+from hourglass.tracking.facts import MADE, dataset, settings_params
+from hourglass.tracking.recorder import Recorder
 from hourglass.turns import is_main_process
 from hourglass.workspace import Cell
 
@@ -25,8 +27,8 @@ def train(data: str, model: str) -> Path:
     """Train a variant on a data set until its validation error no longer improves.
 
     Writes to runs/<data>/<model>/ the best weights (weights.safetensors, network.json), the
-    resolved settings (settings.yaml), history.csv, training.json, and run_id of the MLflow run. A
-    training that was killed goes on from its last epoch.
+    resolved settings (settings.yaml), history.csv, training.json, and run_id of the MLflow run (a
+    token where MLflow is away). A training that was killed goes on from its last epoch.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -63,7 +65,7 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
         run_id = _open_run(recorder, cell, prepared, settings, resuming.take_up(*identity))
     else:
         resuming.await_taken_up(*identity)
-    start = time.perf_counter()
+    start, started = time.perf_counter(), time.time()
     batch_size, seed = settings.training.batch_size, settings.seed
     data = DataModule(cell.data, batch_size, seed, settings.residency)
     phases, new_epochs = fitting.pretrain(settings, cell.resume, recorder, module, data)
@@ -73,10 +75,10 @@ def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
         summary = _summary(history.rows, seconds, samples)
         summary["parameters"] = parameter_count(module.network)
-        _write(cell, settings, module, phases + history.rows, summary)
-        recorder.tell("add", metrics=summary)
-        recorder.tell("files", paths=training_record(cell)["files"])
+        made = {MADE: _made(started, prepared.card)}
+        _write(cell, settings, module, phases + history.rows, summary | made)
         write_text(cell / "run_id", f"{run_id}\n")
+        recorder.complete(cell)
 
 
 def _open_run(
@@ -86,7 +88,10 @@ def _open_run(
     settings: CellSettings,
     state: dict[str, str],
 ) -> str:
-    """Open the run, or take up that of a killed training, and return its id."""
+    """Open the run, or take up that of a killed training, and return its id.
+
+    Where the store is away, return the token of the training, by which its run is found as well.
+    """
     recorder.tell(
         "train",
         token=state["token"],
@@ -95,7 +100,7 @@ def _open_run(
         params=settings_params(asdict(settings)),
         dataset=dataset(prepared.card),
     )
-    return recorder.ask("row")
+    return recorder.ask("row") or state["token"]
 
 
 def _summary(rows: list[dict[str, Any]], seconds: float, samples: int) -> dict[str, float]:
@@ -111,12 +116,21 @@ def _summary(rows: list[dict[str, Any]], seconds: float, samples: int) -> dict[s
     )
 
 
+def _made(started: float, card: dict[str, Any]) -> dict[str, Any]:
+    """Return when, of what and in which environment a training was made, which MLflow shows too.
+
+    Times are milliseconds since 1970.
+    """
+    times = {"started": int(started * 1000), "ended": int(time.time() * 1000)}
+    return {**times, "data": card["sha256"], "environment": environment.tags()}
+
+
 def _write(
     cell: Cell,
     settings: CellSettings,
     module: "LitAutoencoder",
     rows: list[dict[str, Any]],
-    summary: dict[str, float],
+    summary: dict[str, Any],
 ) -> None:
     from safetensors.torch import save
 

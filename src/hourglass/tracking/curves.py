@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+LABELS = ("epoch", "phase")  # columns of a history that are no curves
+
 
 class Curves:
     """Write epochs that were not written before, together, once a second.
@@ -18,34 +20,37 @@ class Curves:
 
     def __init__(self, client: "MlflowClient") -> None:
         self.client = client
-        self.known: set[tuple[str, int]] = set()  # curves and their steps that are written already
+        self.known: set[tuple[str, int]] = set()  # curves and their steps that were taken already
         self.waiting: list[Any] = []
         self.written = 0.0
 
-    def learn(self, run: "Run") -> None:
-        """Find out which epochs a run has already."""
-        for key in run.data.metrics:
-            if key.endswith("validation_error"):
-                points = self.client.get_metric_history(run.info.run_id, key)
-                self.known |= {(key, point.step) for point in points}
+    def learn(self, run: "Run", names: set[str]) -> None:
+        """Find out which points of these curves a run has already."""
+        for key in names & run.data.metrics.keys():
+            history = self.client.get_metric_history(run.info.run_id, key)
+            self.known |= {(key, point.step) for point in history}
 
     def add(self, run_id: str, values: dict[str, Any]) -> None:
         """Take one row of a history; the name of a phase goes before that of its metrics."""
         from mlflow.entities import Metric
 
         step, now = int(values["epoch"]), time.time()
-        phase = f"{values['phase']}_" if values.get("phase") else ""
-        if (f"{phase}validation_error", step) not in self.known:
-            self.waiting += [
-                Metric(f"{phase}{key}", value, int(now * 1000), step)
-                for key, value in values.items()
-                if key not in ("epoch", "phase")
-            ]
+        for key, value in points(values).items():
+            if (key, step) not in self.known:
+                self.known.add((key, step))
+                self.waiting.append(Metric(key, value, int(now * 1000), step))
         if now - self.written > 1:
             self.flush(run_id)
 
     def flush(self, run_id: str) -> None:
-        """Write the epochs that wait."""
-        for start in range(0, len(self.waiting), BATCH):
-            self.client.log_batch(run_id, self.waiting[start : start + BATCH])
-        self.waiting, self.written = [], time.time()
+        """Write the epochs that wait; those that were written, but not answered, count once."""
+        while self.waiting:
+            self.client.log_batch(run_id, self.waiting[:BATCH])
+            del self.waiting[:BATCH]
+        self.written = time.time()
+
+
+def points(values: dict[str, Any]) -> dict[str, float]:
+    """Return the points of one row of a history, by the names of their curves."""
+    phase = f"{values['phase']}_" if values.get("phase") else ""
+    return {f"{phase}{key}": value for key, value in values.items() if key not in LABELS}

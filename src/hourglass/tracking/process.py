@@ -2,7 +2,7 @@
 
 It reads one JSON object a line from standard input, `{"method": ..., "arguments": ...}`, the method
 being one of `hourglass.tracking.record.Record`, or for a study of `StudyRecord` beside it, and
-answers only where the caller waits.
+answers only where the caller waits: with the `result`, or why there is none, `away` or `refusal`.
 """
 
 from hourglass.warm.client import hand_over
@@ -12,18 +12,19 @@ if __name__ == "__main__" and "warm" not in globals():
 
 import json
 import os
+import queue
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hourglass.errors import Refusal, one_line
+from hourglass.tracking.clerk import PAUSE, Clerk
 from hourglass.tracking.record import Record
+from hourglass.tracking.store import reach, tracking_uri
 from hourglass.tracking.studies import StudyRecord
 
 KINDS = {"cell": Record, "study": StudyRecord}
-ANSWERED = ("row", "open", "finish")
 
 
 def main() -> None:
@@ -31,29 +32,33 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which tells us
     # Whatever libraries print must not stand among the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    record, refusal = _attempt(KINDS[sys.argv[2]], Path(sys.argv[1]))
-    for line in sys.stdin:
-        call, result = json.loads(line), None
-        if not refusal:
-            result, refusal = _attempt(getattr(record, call["method"]), **call["arguments"])
-        if call["method"] in ANSWERED:
-            answer = {"refusal": refusal} if refusal else {"result": result}
+    root = Path(sys.argv[1])
+    clerk = Clerk(partial(KINDS[sys.argv[2]], root), tracking_uri(root), reach)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    clerk.catch_up()  # MLflow is imported while the stage imports
+    while line := _next(lines, clerk):
+        answer = clerk.take(json.loads(line))
+        if answer:
             print(json.dumps(answer), file=answers, flush=True)
     sys.stderr.flush()
     os._exit(0)  # all is written; to take MLflow and torch apart would cost a stage a second
 
 
-def _attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, str]:
-    """Return a function's result, and what to tell the stage where there is none.
+def _read(lines: "queue.SimpleQueue[str]") -> None:
+    """Take what the stage tells from the pipe at once: it must not wait where the store is away."""
+    for line in sys.stdin:
+        lines.put(line)
+    lines.put("")
 
-    After the first failure nothing more is written: the stage fails with its sentence.
-    """
-    try:
-        return function(*args, **kwargs), ""
-    except Refusal as refusal:
-        return None, str(refusal)
-    except Exception as error:
-        return None, f"MLflow could not record `{function.__name__}` ({one_line(error)})."
+
+def _next(lines: "queue.SimpleQueue[str]", clerk: Clerk) -> str:
+    """Return the next line, "" at the end; while the store is away, see whether it is back."""
+    while True:
+        try:
+            return lines.get(timeout=PAUSE if clerk.away else None)
+        except queue.Empty:
+            clerk.catch_up()
 
 
 if __name__ == "__main__":

@@ -2,22 +2,27 @@
 
 Importing MLflow takes longer than torch, and a database must not hold up a training step, so a
 child process (`hourglass.tracking.process`) imports it beside the stage's own imports and writes
-while the stage works. A stage tells it what happened, and at the end waits until all is written.
+while the stage works. A stage tells it what happened, and at the end waits until all is written,
+or until it is plain that the store is away: that stops no stage, as its files hold all of it.
 """
 
-import csv
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
-
-import yaml
+from typing import Any, Literal, TypeAlias
 
 from hourglass.errors import Refusal
+from hourglass.tracking.facts import facts
 from hourglass.workspace import Cell, root
+
+Kind: TypeAlias = Literal["cell", "study"]
+COMPLETED_BY = {
+    "cell": "the next stage, or `hourglass record --all`, makes up for it",
+    "study": "the same `hourglass tune` makes up for it",
+}
 
 
 class Recorder:
@@ -27,7 +32,9 @@ class Recorder:
     running, to be taken up again.
     """
 
-    def __init__(self, kind: Literal["cell", "study"] = "cell") -> None:
+    def __init__(self, kind: Kind = "cell") -> None:
+        self._kind: Kind = kind
+        self._away = ""  # why nothing could be recorded when last asked
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "hourglass.tracking.process", str(root()), kind],
@@ -48,26 +55,17 @@ class Recorder:
             self._answer()
 
     def ask(self, method: str, **arguments: Any) -> Any:
-        """Have a method called and return what it returns.
+        """Have a method called and return what it returns; None where the store is away.
 
-        Raises a Refusal where it, or something told before, could not be recorded.
+        What was told then waits until it is back, or until the stage ends. Raises a Refusal where
+        the store will not take it, or something told before, at any time.
         """
         self.tell(method, **arguments)
         return self._answer()
 
-    def resume(
-        self, cell: Cell, card: dict[str, Any], params: dict[str, str], metrics: dict[str, float]
-    ) -> None:
-        """Add params and metrics to the cell's row, or to a new one that carries the training."""
-        self.tell(
-            "resume",
-            run_id=(cell / "run_id").read_text(encoding="utf-8").strip(),
-            name=cell.name,
-            training=training_record(cell),
-            dataset=dataset(card),
-            params=params,
-            metrics=metrics,
-        )
+    def complete(self, cell: Cell, classified: bool = False) -> None:
+        """Add what the cell's files say to its row, or to a new one where that holds otherwise."""
+        self.tell("complete", **facts(cell, classified).told())
 
     def _answer(self) -> Any:
         assert self._child.stdout
@@ -75,8 +73,15 @@ class Recorder:
             answer = json.loads(line)
             if "refusal" in answer:
                 raise Refusal(answer["refusal"])
-            return answer["result"]
+            self._away = answer.get("away", "")
+            return answer.get("result")
         raise Refusal("the process that writes to MLflow died; its message is above.")
+
+    def _say_if_away(self) -> None:
+        """Say that the stage has ended unrecorded; its files hold all that the record lacks."""
+        if self._away:
+            reason = f"not recorded in MLflow: {self._away}; {COMPLETED_BY[self._kind]}"
+            print(f"hourglass: {reason}.", file=sys.stderr)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -90,6 +95,7 @@ class Recorder:
         try:
             if kind is None:
                 self.ask("finish", status="FINISHED")
+                self._say_if_away()
             elif self._child.poll() is None:
                 self.tell("finish", status="FAILED")
         except Refusal:
@@ -97,38 +103,3 @@ class Recorder:
                 raise
         finally:
             self._child.communicate()
-
-
-def settings_params(settings: dict[str, Any]) -> dict[str, str]:
-    """Return MLflow params of a cell's settings: flat, under the names that the YAML files use."""
-    flat = {key: settings[key] for key in ("data", "model", "seed")}
-    flat |= settings["init_args"] | settings["training"]
-    flat |= {f"trainer.{key}": value for key, value in settings["trainer"].items()}
-    return {key: str(value) for key, value in flat.items()}
-
-
-def training_record(cell: Cell) -> dict[str, Any]:
-    """Return what `train` recorded, from its files, so that a new row can carry it along."""
-    settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
-    with (cell / "history.csv").open(encoding="utf-8") as file:
-        history = [
-            {key: value if key == "phase" else float(value) for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
-    summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
-    return {
-        "params": settings_params(settings),
-        "history": history,
-        "metrics": summary,
-        "files": [str(cell / name) for name in ("settings.yaml", "history.csv", "network.json")],
-    }
-
-
-def dataset(card: dict[str, Any]) -> dict[str, Any]:
-    """Return what identifies a prepared data set in MLflow; the digest is 36 characters at most."""
-    return {
-        "name": card["data"],
-        "digest": card["sha256"][:36],
-        "source": card["source"]["name"],
-        "counts": card["splits"],
-    }

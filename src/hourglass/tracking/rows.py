@@ -1,10 +1,13 @@
-"""What all rows of MLflow's table of runs have: how they are found, opened and filled."""
+"""What all rows of MLflow's table of runs have: how they are found, opened and filled.
+
+Whatever is told twice, as after a server was away in the middle of it, is written once.
+"""
 
 import time
 from pathlib import Path
 from typing import Any
 
-from hourglass.tracking.store import connect
+from hourglass.tracking.store import alone, connect
 
 BATCH = 1000  # metrics that MLflow takes at once
 
@@ -13,6 +16,7 @@ class Rows:
     """Write to the table; `run_id` is the row that is written to."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.client, self.experiment_id = connect(root)
         self.run_id = ""
 
@@ -26,20 +30,27 @@ class Rows:
         metrics: dict[str, float] | None = None,
         step: int = 0,
     ) -> None:
-        """Log params and metrics."""
+        """Log params and metrics; a point of a metric that is there already is left as it is."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [Metric(key, value, now, step) for key, value in (metrics or {}).items()]
-        self._log(self.run_id, points, params or {})
+        known = self.client.get_run(self.run_id).data.metrics if metrics else {}
+        points = [
+            Metric(key, value, now, step)
+            for key, value in (metrics or {}).items()
+            if known.get(key) != value or not self._has(key, step, value)
+        ]
+        if points or params:
+            self._log(self.run_id, points, params or {})
+
+    def _has(self, key: str, step: int, value: float) -> bool:
+        points = self.client.get_metric_history(self.run_id, key)
+        return any((point.step, point.value) == (step, value) for point in points)
 
     def files(self, paths: list[str], folder: str | None = None) -> None:
-        """Upload files, and folders with what is in them."""
-        for path in map(Path, paths):
-            if path.is_dir():
-                self.client.log_artifacts(self.run_id, str(path), folder or path.name)
-            else:
-                self.client.log_artifact(self.run_id, str(path), folder)
+        """Upload files."""
+        for path in paths:
+            self.client.log_artifact(self.run_id, path, folder)
 
     def finish(self, status: str) -> None:
         """Close the run."""
@@ -50,7 +61,7 @@ class Rows:
         """Log params and points of metrics to a run, in as few batches as MLflow takes."""
         from mlflow.entities import Param
 
-        given = [Param(key, value[:6000]) for key, value in params.items()]
+        given = [Param(key, value) for key, value in params.items()]
         for start in range(0, max(len(points), 1), BATCH):
             self.client.log_batch(run_id, points[start : start + BATCH], [] if start else given)
 
@@ -65,5 +76,8 @@ class Rows:
             if not token:
                 return found
 
-    def _create(self, name: str, tags: dict[str, str]) -> Any:
-        return self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+    def _alone(self) -> Any:
+        return alone(self.root)
+
+    def _create(self, name: str, tags: dict[str, str], start_time: int | None = None) -> Any:
+        return self.client.create_run(self.experiment_id, start_time, tags, name)

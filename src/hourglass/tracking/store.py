@@ -1,21 +1,25 @@
 """Where MLflow keeps the record: the database at the project's root, or a server."""
 
+import logging
 import os
 import urllib.error
 import urllib.request
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from hourglass.errors import Refusal
+from hourglass.tracking.away import Away, shown
 from hourglass.tracking.variables import set_variables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "hourglass"
+SILENT = 5  # seconds after which a server does not answer
+LOCKED = 60  # seconds that another stage may take to open or to find a row
 
 set_variables()
 
@@ -23,16 +27,18 @@ set_variables()
 def connect(root: Path) -> tuple["MlflowClient", str]:
     """Return a client and the id of the experiment, made where it is not there yet.
 
-    Raises a Refusal where a server does not answer.
+    Raises Away where the store does not answer.
     """
     uri = tracking_uri(root)
-    if uri.startswith(("http://", "https://")):
-        _refuse_silent_server(uri)
+    reach(uri)
     import mlflow
 
+    # These print what is ours to tell: a database or server that is away.
+    for name in ("store.db.utils", "system_metrics.system_metrics_monitor"):
+        logging.getLogger(f"mlflow.{name}").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(uri)
     # Stages that start at once on an empty database would each create its tables.
-    with FileLock(root / "mlflow.db.lock") if uri.startswith("sqlite:") else nullcontext():
+    with alone(root):
         client = mlflow.MlflowClient(uri)
         return client, _experiment(client, uri, root)
 
@@ -40,10 +46,52 @@ def connect(root: Path) -> tuple["MlflowClient", str]:
 def tracking_uri(root: Path) -> str:
     """Return MLFLOW_TRACKING_URI, or the database at the project's root.
 
-    Where another stage or the UI is writing to that, wait a minute for it, not sqlite's 5 seconds.
+    Where another stage or the UI is writing to that, wait for it longer than sqlite's 5 seconds.
     """
-    own = f"sqlite:///{(root / 'mlflow.db').as_posix()}?timeout=60"
+    own = f"sqlite:///{(root / 'mlflow.db').as_posix()}?timeout=20"
     return os.environ.get("MLFLOW_TRACKING_URI") or own
+
+
+def alone(root: Path) -> AbstractContextManager[Any]:
+    """Hold the lock of a store of this machine: what is not there yet is then made once."""
+    if not tracking_uri(root).startswith("sqlite:"):
+        return nullcontext()
+    return FileLock(root / "mlflow.db.lock", timeout=LOCKED)
+
+
+def reach(uri: str) -> None:
+    """Raise Away where a server, or a database, does not answer.
+
+    MLflow would try again for minutes.
+    """
+    if uri.startswith(("http://", "https://")):
+        _reach_server(shown(uri))
+    elif uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
+        _reach_database(uri)
+
+
+def _reach_server(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SILENT).close()
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:  # a proxy whose server is away
+            raise Away(f"the MLflow server at {uri} answers {error.code}") from None
+        # It answers; whether it lets us in is for MLflow to say.
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Away(f"the MLflow server at {uri} does not answer ({reason})") from None
+
+
+def _reach_database(uri: str) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        sqlalchemy.inspect(engine)
+    finally:
+        engine.dispose()
 
 
 def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
@@ -57,18 +105,8 @@ def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
             return client.create_experiment(name, local)
         except MlflowException:  # another process was faster
             found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage == "deleted":
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
         raise Refusal(f"MLflow's experiment {name!r} was deleted; restore it in the UI.")
     return found.experiment_id
-
-
-def _refuse_silent_server(uri: str) -> None:
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        return  # It answers; whether it lets us in is for MLflow to say.
-    except OSError as error:
-        raise Refusal(
-            f"the MLflow server at {uri} does not answer ({error}); start it, or unset "
-            "MLFLOW_TRACKING_URI to record in ./mlflow.db."
-        ) from None

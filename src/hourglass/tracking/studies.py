@@ -1,14 +1,9 @@
 """Optuna studies in MLflow: a run a study, and a child run for each of its trials."""
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from hourglass.tracking import environment
 from hourglass.tracking.rows import Rows
-from hourglass.tracking.store import tracking_uri
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
@@ -17,11 +12,6 @@ STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
 class StudyRecord(Rows):
     """Write the run of one study. The study is the truth: whatever is not recorded yet can be."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        local = tracking_uri(root).startswith("sqlite:")
-        self.lock = FileLock(root / "mlflow.db.lock") if local else None
 
     def open(self, identity: str, name: str, params: dict[str, str]) -> list[int]:
         """Find the study's run, or open it, and return the numbers of the trials it has."""
@@ -94,10 +84,6 @@ class StudyRecord(Rows):
         self._mark(FRONT, front, runs)
         self.add(metrics=metrics, step=step)
         self.files(paths)
-
-    def _alone(self) -> AbstractContextManager[Any]:
-        """Hold the lock of a store of this machine: what is not there yet is then made once."""
-        return self.lock or nullcontext()
 
     def _runs(self) -> dict[int, Any]:
         """Return the runs of the trials that are recorded whole, by number."""

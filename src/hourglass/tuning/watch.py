@@ -75,7 +75,7 @@ class Watch:
             identity = study.user_attrs[IDENTITY]
             name = study.study_name
             known = self.recorder.ask("open", identity=identity, name=name, params=params)
-            self.recorded |= set(known)
+            self.recorded |= set(known or [])  # of a record that is away all is told again
 
     def _record(self, trial: FrozenTrial) -> None:
         if self.recorder and trial.number not in self.recorded:
