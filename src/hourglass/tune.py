@@ -118,7 +118,7 @@ def _search(question: Question, trials: int, pruner: "Pruner", workers: int, mlf
 def _draw(study: "optuna.Study", names: Sequence[str], winner: "Winner") -> list[str]:
     """Draw the study into its folder of reports/tune, and return the pictures' paths."""
     from hourglass.figures.studies import draw_study
-    from hourglass.tuning.storage import locked
+    from hourglass.tuning.turns import locked
 
     target = STUDIES / study.study_name
     with locked("figures"), whole_folder(target) as folder:

@@ -152,6 +152,10 @@ def test_two_that_create_a_study_have_one_first_trial(workspace):
         ("postgresql://127.0.0.1:1/none?user=me&password=secret", ["127.0.0.1"]),
         ("sqlite:////no/such/folder/optuna.db", ["/no/such/folder"]),
         ("postgresql://me:secret@127.0.0.1:1/none", ["127.0.0.1"]),
+        ("postgres://me:secret@127.0.0.1:1/none", ["127.0.0.1"]),
+        ("postgresql://me:a@secret@127.0.0.1:1/none", ["%40"]),
+        ("postgresql://me:a/secret@127.0.0.1:1/none", ["127.0.0.1"]),
+        ("postgresql://me:secret@127.0.0.1:secret/none", ["HOURGLASS_OPTUNA_STORAGE"]),
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_refused(workspace, monkeypatch, refusal, url, words):

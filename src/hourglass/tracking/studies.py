@@ -4,6 +4,7 @@ from typing import Any
 
 from hourglass.tracking import environment
 from hourglass.tracking.rows import Rows
+from hourglass.tuning.turns import locked
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
@@ -15,10 +16,10 @@ class StudyRecord(Rows):
 
     def open(self, identity: str, name: str, params: dict[str, str]) -> list[int]:
         """Find the study's run, or open it, and return the numbers of the trials it has."""
-        with self._alone():
+        with locked("record"):  # what is not there yet is made once
             if not self._search(STUDY, identity):
                 self._create(f"tune {name}", {STUDY: identity, **environment.tags()})
-            # Without a lock, on a server, two machines may both have opened one: the older counts.
+            # Two machines that share MLflow alone may both have opened one: the older counts.
             runs = self._search(STUDY, identity)
             oldest, *others = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
             for run in others:
@@ -44,7 +45,7 @@ class StudyRecord(Rows):
         tags = {"mlflow.parentRunId": self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
         if note:
             tags["mlflow.note.content"] = note
-        with self._alone():
+        with locked("record"):  # what is not there yet is made once
             known = self._search(TRIAL, tags[TRIAL])
             for run in known:
                 if run.info.status == "RUNNING":

@@ -15,11 +15,11 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from hourglass.errors import Refusal, one_line
+from hourglass.errors import Refusal
 from hourglass.tuning import study as studies
 from hourglass.tuning.job import Job
 from hourglass.tuning.killed import retry_killed
-from hourglass.tuning.storage import locked
+from hourglass.tuning.turns import locked, silent
 from hourglass.tuning.watch import Watch
 
 PAUSE = 0.3  # seconds between two looks at the study
@@ -98,14 +98,16 @@ def run(job: Job, workers: int, watch: Watch) -> None:
             _check(started)
         watch.conclude()
     except (OptunaError, SQLAlchemyError) as error:
-        reason = f"the Optuna storage did not answer ({one_line(error)}); {GOES_ON}"
-        raise Refusal(reason) from None
+        raise silent(error) from None
     except KeyboardInterrupt:
         raise Refusal(f"stopped; {GOES_ON}") from None
     finally:
         for worker in started:
             worker.end()
-        with suppress(OptunaError, SQLAlchemyError), locked():  # the next command does it else
+        with (
+            suppress(OptunaError, SQLAlchemyError, Refusal),
+            locked(),
+        ):  # the next command does it else
             # A worker may have begun one since the last look.
             study = watch.study or studies.load(job.study, watch.where)
             if study:

@@ -1,24 +1,22 @@
-"""Where studies are kept, and the locks by which the processes of one machine take turns."""
+"""Where studies are kept: how the storage is opened, and what may be said of it."""
 
 import os
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 
 from hourglass.errors import Refusal, one_line
 from hourglass.tuning.killed import retry
+from hourglass.tuning.patience import PatientStorage
+from hourglass.tuning.turns import VARIABLE, locked, storage_url
 from hourglass.workspace import root
 
 HEARTBEAT, GRACE = 5, 60  # seconds between two signs of life, and after which there is none
-VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
 
 
 def exists() -> bool:
@@ -31,19 +29,22 @@ def open_storage() -> RDBStorage:
 
     Raises a Refusal where it cannot be opened.
     """
-    url = os.environ.get(VARIABLE) or f"sqlite:///{(root() / 'optuna.db').as_posix()}"
+    url = storage_url()
+    public = _public(url)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with locked(), warnings.catch_warnings():  # two at once would each create the tables
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
-            return _open(url)
+            with locked(patience=0):  # two at once would each create the tables
+                return _open(url)
         except Exception as error:  # SQLAlchemy's, the driver's, or a missing driver
             if "already exists" in str(error):  # another machine has just made the tables
                 time.sleep(1)
                 return _open(url)
-            cause = (error.__cause__ if isinstance(error, ImportError) else None) or error
+            said = isinstance(error, ImportError | Refusal)
+            cause = (error.__cause__ if said else None) or error
             raise Refusal(
-                f"the Optuna storage {_public(url)}cannot be opened ({one_line(cause)}); mend "
+                f"the Optuna storage {public} cannot be opened ({one_line(cause)}); mend "
                 f"{VARIABLE}, or unset it for ./optuna.db."
             ) from None
 
@@ -62,30 +63,33 @@ class Connection(sqlite3.Connection):
 
 
 def _open(url: str) -> RDBStorage:
-    # Other workers write as well: wait a minute for them, not sqlite's 5 seconds.
-    local = {"connect_args": {"timeout": 60, "factory": Connection}}
-    return RDBStorage(
-        url,
-        engine_kwargs=local if url.startswith("sqlite:") else {"pool_pre_ping": True},
-        heartbeat_interval=HEARTBEAT,
-        grace_period=GRACE,
-        heartbeat_stale_trial_callback=retry,
-    )
-
-
-@contextmanager
-def locked(what: str = "") -> Iterator[None]:
-    """Hold the lock by which the processes of this machine take turns with studies."""
-    with FileLock(root() / f"optuna.db{what and f'.{what}'}.lock"):
-        yield
+    signs: Any = {
+        "heartbeat_interval": HEARTBEAT,
+        "grace_period": GRACE,
+        "heartbeat_stale_trial_callback": retry,
+    }
+    if url.startswith("sqlite:"):
+        # Other workers write as well: wait a minute for them, not sqlite's 5 seconds.
+        local = {"connect_args": {"timeout": 60, "factory": Connection}}
+        return RDBStorage(url, engine_kwargs=local, **signs)
+    return PatientStorage(url, engine_kwargs={"pool_pre_ping": True}, **signs)
 
 
 def _public(url: str) -> str:
-    """Return what of a URL may be shown: no password, and nothing where it cannot be read."""
+    """Return what of a URL may be shown: all but passwords.
+
+    Raises a Refusal where it cannot be told what of it is the password.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return f"{make_url(url).set(query={}).render_as_string(hide_password=True)} "
-    except ArgumentError:
-        return ""
+        found = make_url(url)
+        if "@" in (found.host or ""):
+            raise ValueError
+    except (ArgumentError, ValueError):
+        raise Refusal(
+            f"{VARIABLE} cannot be read as a URL, dialect://user:password@host/database; write an @ "
+            "of user or password as %40."
+        ) from None
+    return found.set(query={}).render_as_string(hide_password=True)

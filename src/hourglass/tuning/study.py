@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hourglass.tuning.attributes import ASKED, IDENTITY, REFUSED
 from hourglass.tuning.killed import given_up
 from hourglass.tuning.objectives.base import Objective
-from hourglass.tuning.storage import locked, open_storage
+from hourglass.tuning.storage import open_storage
+from hourglass.tuning.turns import locked
 
 
 def create(

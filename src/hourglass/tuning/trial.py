@@ -22,6 +22,7 @@ from hourglass.tracking.facts import settings_params
 from hourglass.training import fitting
 from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
 from hourglass.tuning.objectives import Objective, Task
+from hourglass.tuning.patience import is_away
 from hourglass.tuning.pruning import Pruning
 from hourglass.tuning.space import Space
 
@@ -64,6 +65,8 @@ class Trials:
         except optuna.TrialPruned:
             raise
         except Exception as error:
+            if is_away(error):
+                raise  # it was the storage that failed: the trial is to run again
             # Noted, so that no command draws it again. A mistake in the code ends this one.
             trial.set_user_attr(REFUSED, str(error) or type(error).__name__)
             if isinstance(error, OutOfMemoryError) and self.ranks.world_size == 1:

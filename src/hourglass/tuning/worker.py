@@ -23,7 +23,8 @@ from hourglass.tuning import study as studies
 from hourglass.tuning.attributes import REFUSED, WORKER
 from hourglass.tuning.job import Job, Pruner
 from hourglass.tuning.killed import retry_killed, worker_name
-from hourglass.tuning.storage import locked
+from hourglass.tuning.patience import is_away
+from hourglass.tuning.turns import locked, silent
 
 if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials
@@ -74,7 +75,8 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
             # Asleep or cut off for longer than the heartbeat's grace: another one has the trial.
             own = study.trials[asked[0]] if asked else None
-            if not own or own.state != TrialState.FAIL or REFUSED in own.user_attrs:
+            # Or it ended, and it was the answer to that which got lost.
+            if not own or own.state == TrialState.RUNNING or REFUSED in own.user_attrs:
                 raise
     return "ran"
 
@@ -107,8 +109,11 @@ def main() -> None:
     except Refusal as refusal:
         print(json.dumps({"refusal": str(refusal)}), file=answer, flush=True)
         status = 1
-    except Exception:
-        traceback.print_exc()  # the command shows it
+    except Exception as error:
+        if is_away(error):
+            print(json.dumps({"refusal": str(silent(error))}), file=answer, flush=True)
+        else:
+            traceback.print_exc()  # the command shows it
         status = 1
     sys.stderr.flush()
     os._exit(status)  # all is written; to take torch apart would cost half a second
