@@ -26,6 +26,7 @@ from faults.disks import full_disks, read_only_disks
 from faults.kills import kills
 from faults.page import page
 from faults.rows import Fault
+from faults.servers import servers
 from faults.together import together
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,7 @@ FAULTS: dict[str, Callable[[Bench, int, random.Random], Iterator[Fault]]] = {
     "full_disks": full_disks,
     "read_only_disks": read_only_disks,
     "together": together,
+    "servers": servers,
 }
 
 

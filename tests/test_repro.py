@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from hourglass.repro import is_whole, mend
+from hourglass import repro as verb
+from hourglass.errors import Refusal
+from hourglass.repro import is_whole, mend, repro
+from hourglass.turns import alone
 
 STAGE = """  {name}:
     cmd: python src/hourglass {name}
@@ -122,3 +127,36 @@ def test_a_file_without_locks_stays(project, text):
     path.write_text(text)
     assert mend() == []
     assert path.exists()
+
+
+def test_one_pipeline_at_a_time_and_the_other_says_that_it_waits(project, monkeypatch, capfd):
+    ran = threading.Event()
+    (project / "dvc.yaml").touch()
+    # The handlers of signals belong to the main thread; what DVC does is for other tests.
+    monkeypatch.setattr(verb, "_run", lambda words: ran.set() or 0)
+    with alone(project / ".dvc/tmp/repro.lock", ""):
+        thread = threading.Thread(target=repro)
+        thread.start()
+        said = ""
+        while not said:
+            time.sleep(0.01)
+            said = capfd.readouterr().err
+        assert not ran.is_set()
+    thread.join(30)
+    assert ran.is_set()
+    assert said == "hourglass: another `hourglass repro` is at work here; waiting for its end.\n"
+
+
+def test_what_dvc_ends_with_is_what_it_ends_with(project, monkeypatch):
+    (project / "dvc.yaml").touch()
+    monkeypatch.setattr(verb, "_run", lambda words: 3 if words == ["repro", "cells"] else 0)
+    repro()
+    with pytest.raises(SystemExit) as caught:
+        repro("cells")
+    assert caught.value.code == 3
+
+
+def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refusal, match=r"no dvc.yaml here"):
+        repro()

@@ -16,7 +16,8 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).parents[2]
-REPRO = (sys.executable, "src/hourglass", "repro")
+HOURGLASS = (sys.executable, "src/hourglass")
+REPRO = (*HOURGLASS, "repro")
 # What a grid has in place of the repository's settings, by file.
 GRIDS: dict[str, dict[str, dict[str, Any]]] = {"default": {}}
 GRIDS["small"] = {"params.yaml": {"data": ["digits"], "models": ["linear", "denoising"]}}

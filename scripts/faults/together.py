@@ -6,12 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from faults.bench import Bench
-from faults.checkout import REPRO, Checkout, Command, sentence
+from faults.checkout import HOURGLASS, REPRO, Checkout, Command, sentence
 from faults.outcome import Outcome
 from faults.rows import Fault, Try
 
 NAME = "at the same time on one checkout:"
-HOURGLASS = (sys.executable, "src/hourglass")
 DVC = (sys.executable, "-m", "dvc", "repro")
 CELL = ("digits", "denoising")
 FILE = "new.csv"
