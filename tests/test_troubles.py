@@ -58,6 +58,10 @@ def test_a_full_database_is_a_full_disk(tmp_path):
     assert "the disk is full" in (trouble(error) or "")
 
 
+def test_an_array_cut_short_is_a_full_disk():
+    assert "the disk is full" in (trouble(OSError("722 requested and 486 written")) or "")
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_disk_that_may_not_be_written_is_named(number):
     said = trouble(OSError(number, os.strerror(number), "runs/a.json"))

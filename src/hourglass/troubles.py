@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,13 +10,14 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
-# What libraries say whose errors bear no number: safetensors, SQLite, torch.
-FULL_WORDS = ("No space left on device", "database or disk is full", "unexpected pos")
-DENIED_WORDS = (
-    "Read-only file system",
-    "Permission denied",
-    "attempt to write a readonly database",
-    "unable to open database file",
+# What libraries say whose errors bear no number: safetensors, SQLite, torch, numpy.
+FULL_WORDS = re.compile(
+    "No space left on device|database or disk is full|unexpected pos"
+    r"|\d+ requested and \d+ written"  # numpy's
+)
+DENIED_WORDS = re.compile(
+    "Read-only file system|Permission denied|attempt to write a readonly database"
+    "|unable to open database file"
 )
 WRITTEN = ("runs", "data/prepared", "reports", "checkpoints", "mlruns", ".")
 LITTLE = 1 << 20  # bytes: a disk with less is full
@@ -29,12 +31,12 @@ def trouble(error: BaseException) -> str | None:
     """
     for each in _chain(error):
         number, text = getattr(each, "errno", None), str(each)
-        if number in FULL or any(words in text for words in FULL_WORDS):
+        if number in FULL or FULL_WORDS.search(text):
             place = _file(each) or _first(_is_full) or "a file"
             return f"{place} cannot be written (the disk is full); make room there {AGAIN}"
-        said = [words for words in DENIED_WORDS if words in text]
+        said = DENIED_WORDS.search(text)
         if number in DENIED or said:
-            reason = os.strerror(number) if number else said[0]
+            reason = said[0] if said else os.strerror(number)
             place = _file(each) or _first(_is_denied) or "a file"
             return f"{place} cannot be written ({reason}); let this user write there {AGAIN}"
     return None

@@ -82,6 +82,7 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
             clock.now += 1.0
 
     def save(path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
         path.touch()
         clock.now += 0.25
         written.append(clock.now)
