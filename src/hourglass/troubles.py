@@ -30,13 +30,13 @@ def trouble(error: BaseException) -> str | None:
     The reason may be the cause of the error that a library makes of it.
     """
     for each in _chain(error):
-        number, text = getattr(each, "errno", None), str(each)
+        text, number = str(each), each.errno if isinstance(each, OSError) else None
         if number in FULL or FULL_WORDS.search(text):
             place = _file(each) or _first(_is_full) or "a file"
             return f"{place} cannot be written (the disk is full); make room there {AGAIN}"
         said = DENIED_WORDS.search(text)
         if number in DENIED or said:
-            reason = said[0] if said else os.strerror(number)
+            reason = said[0] if said else os.strerror(number or 0)
             place = _file(each) or _first(_is_denied) or "a file"
             return f"{place} cannot be written ({reason}); let this user write there {AGAIN}"
     return None
