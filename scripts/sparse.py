@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 from workspace import enter
 
-from hourglass.data.packed import SPLITS
+from hourglass.data.packed import SPLITS, seal
 from hourglass.data.scaling import Scaling
-from hourglass.files import whole_folder, write_json
+from hourglass.files import whole_folder
 from hourglass.settings import Residency, resolve_cell
 from hourglass.workspace import Cell, prepared_folder
 
@@ -69,7 +69,7 @@ def write(folder: Path, rows: int, sample_shape: tuple[int, ...], held_out: int)
             _reserve(temporary / name / "x.npy", np.uint8, (n, *sample_shape))
             for field, dtype in (("label", "<U1"), ("anomaly", bool), ("id", "<U1")):
                 _reserve(temporary / name / f"{field}.npy", dtype, (n,))
-        write_json(temporary / "card.json", card)
+        seal(temporary, card)
 
 
 def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile, largest
 from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scoring import Scoring
-from hourglass.files import sha256, write_json
 from hourglass.networks import Dense
 from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
-from hourglass.weights import describe
+from hourglass.seals import digests
+from hourglass.weights import FILES as NETWORK
+from hourglass.weights import write
 
 FEATURES, NOISY = 8, 7
 
@@ -57,7 +59,7 @@ def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
         "scaling": scaling.to_dict(),
     }
     profile = Profile.fit(network, scaling, normal)
-    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores), "")
+    return Detector(inputs, scoring, profile, scores, Conformal(0.05)(scores), {})
 
 
 @pytest.mark.parametrize("feature", range(FEATURES - 1))
@@ -112,21 +114,17 @@ def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, sc
 
 
 def saved(one: Detector, folder: Path) -> Path:
-    from safetensors.torch import save_file
-
-    network = one.scoring.network
-    write_json(folder / "network.json", describe(network))
-    save_file(network.state_dict(), folder / "weights.safetensors")
-    replace(one, weights=sha256(folder / "weights.safetensors")).write(folder)
+    write(one.scoring.network, folder)
+    replace(one, network=digests(folder, NETWORK)).write(folder)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
 
 def test_a_calibration_of_other_weights_is_refused(network, tmp_path, refusal):
-    from safetensors.torch import save_file
-
-    folder, weights = saved(detector(network), tmp_path), network.state_dict()
-    save_file({key: 2 * value for key, value in weights.items()}, folder / "weights.safetensors")
+    folder, other = saved(detector(network), tmp_path), deepcopy(network)
+    for each in other.parameters():
+        each.mul_(2)
+    write(other, folder)
     assert "trained again" in refusal(Detector.load, folder)
 
 

@@ -1,12 +1,12 @@
-import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from hourglass.networks import Convolutional, Dense, Network
-from hourglass.weights import describe, load, parameter_count
+from hourglass.seals import digests, write_sealed
+from hourglass.weights import SPEC, WEIGHTS, load, parameter_count, write
 
 SIDES = range(1, 34)
 IMAGES = [
@@ -29,10 +29,13 @@ def samples(shape: tuple[int, ...], n: int = 2) -> torch.Tensor:
 
 
 def saved(network: Network, folder: Path) -> tuple[Path, Path]:
-    description, weights = folder / "network.json", folder / "weights.safetensors"
-    description.write_text(json.dumps(describe(network)), encoding="utf-8")
-    save_file(network.state_dict(), weights)
-    return description, weights
+    write(network, folder)
+    return folder / SPEC, folder / WEIGHTS
+
+
+def describe_as(spec: dict[str, Any], folder: Path) -> None:
+    """Write another network.json, as one who knows how it is sealed would."""
+    write_sealed(folder / SPEC, {**spec, "files": digests(folder, [WEIGHTS])})
 
 
 @KINDS
@@ -149,16 +152,16 @@ def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
     ],
 )
 def test_a_class_path_that_is_no_network_is_refused(class_path, tmp_path, refusal):
-    description, _ = saved(make(Dense, (8,)), tmp_path)
+    saved(make(Dense, (8,)), tmp_path)
     spec = {"class_path": class_path, "init_args": {"sample_shape": [8], "latent_dim": 3}}
-    description.write_text(json.dumps(spec), encoding="utf-8")
+    describe_as(spec, tmp_path)
     assert "train it again" in refusal(load, tmp_path)
 
 
 def test_a_class_path_that_is_no_network_is_not_called(tmp_path, refusal):
-    description, _ = saved(make(Dense, (8,)), tmp_path)
+    saved(make(Dense, (8,)), tmp_path)
     spec = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/called"}}
-    description.write_text(json.dumps(spec), encoding="utf-8")
+    describe_as(spec, tmp_path)
     refusal(load, tmp_path)
     assert not (tmp_path / "called").exists()
 
@@ -172,9 +175,9 @@ def test_a_damaged_description_is_refused(text, tmp_path, refusal):
 
 @pytest.mark.parametrize("init_args", [{"sample_shape": [8]}, {"depth": 3}, [1]])
 def test_other_constructor_arguments_are_refused(init_args, tmp_path, refusal):
-    description, _ = saved(make(Dense, (8,)), tmp_path)
+    saved(make(Dense, (8,)), tmp_path)
     spec = {"class_path": "hourglass.networks.Dense", "init_args": init_args}
-    description.write_text(json.dumps(spec), encoding="utf-8")
+    describe_as(spec, tmp_path)
     assert str(tmp_path) in refusal(load, tmp_path)
 
 
@@ -198,3 +201,16 @@ def test_a_missing_file_is_refused(missing, tmp_path, refusal):
     files = saved(make(Dense, (8,)), tmp_path)
     files[missing].unlink()
     assert files[missing].name in refusal(load, tmp_path)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_any_other_byte_is_refused(which, tmp_path, refusal):
+    path = saved(make(Dense, (2,), 1), tmp_path)[which]
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        assert "train it again" in refusal(load, tmp_path)
+    path.write_bytes(whole)
+    load(tmp_path)

@@ -1,6 +1,5 @@
 """The classifier of real images: trained, kept, and loaded without the trainer."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from hourglass.classification.real import (
 )
 from hourglass.data.packed import SPLITS, Prepared, Samples, write
 from hourglass.data.scaling import Scaling
+from hourglass.seals import read_sealed, write_sealed
 
 NAMES = ["one", "two", "zero"]  # sorted, as the classes are
 
@@ -108,13 +108,14 @@ def test_no_decoder_is_kept(classifier):
 def test_a_missing_or_damaged_file_is_refused(folder, refusal):
     assert "holds no usable classifier" in refusal(RealClassifier.load, folder / "nowhere")
     path = folder / FILES[0]
-    spec = json.loads(path.read_text(encoding="utf-8"))
+    card = read_sealed(path)
+    spec = card["init_args"]
     for damaged in (
         spec | {"class_names": NAMES[:2]},
         spec | {"import_this": "os"},
         {"class_names": NAMES},
     ):
-        path.write_text(json.dumps(damaged), encoding="utf-8")
+        write_sealed(path, card | {"init_args": damaged})
         assert "holds no usable classifier" in refusal(RealClassifier.load, folder)
     path.write_text("{", encoding="utf-8")
     assert "train it again" in refusal(RealClassifier.load, folder)

@@ -1,16 +1,14 @@
 import copy
 import io
-import json
 from itertools import pairwise
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hourglass.networks import Dense
 from hourglass.networks.dense import Transposed
-from hourglass.weights import describe, load, parameter_count
+from hourglass.weights import load, parameter_count, write
 
 HIDDEN = pytest.mark.parametrize("hidden", [[], [7], [7, 6]], ids=str)
 X = torch.rand(16, 1, 3, 3, generator=torch.Generator().manual_seed(0))
@@ -85,8 +83,7 @@ def test_the_gradient_is_the_sum_of_those_of_both_uses(hidden):
 def test_a_saved_network_scores_the_same_to_the_bit(hidden, tmp_path):
     network = dense(hidden)
     shift(network)
-    (tmp_path / "network.json").write_text(json.dumps(describe(network)), encoding="utf-8")
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    write(network, tmp_path)
     assert torch.equal(load(tmp_path).score(X), network.score(X))
 
 

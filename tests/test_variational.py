@@ -1,10 +1,8 @@
-import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
@@ -19,7 +17,7 @@ from torch.distributions import (
 from hourglass.models.variational import Variational as Module
 from hourglass.networks import is_image
 from hourglass.networks.variational import Variational, gaussian_kl
-from hourglass.weights import describe, load
+from hourglass.weights import load, write
 
 SHAPES = [(1, 5, 4), (6,)]
 LATENT_DIM = 3
@@ -209,8 +207,7 @@ def test_a_score_is_finite_and_the_same_twice_and_alone(score_by, architecture, 
 @KINDS
 def test_a_saved_network_scores_the_same_to_the_bit(score_by, shape, likelihood, tmp_path):
     net, x = network(shape, score_by=score_by, likelihood=likelihood, samples=5), samples(shape)
-    (tmp_path / "network.json").write_text(json.dumps(describe(net)), encoding="utf-8")
-    save_file(net.state_dict(), tmp_path / "weights.safetensors")
+    write(net, tmp_path)
     with torch.inference_mode():
         assert torch.equal(load(tmp_path).score(x), net.score(x))
 

@@ -1,17 +1,18 @@
 """What a pipeline leaves: the bytes of every output, and the rows of its record.
 
 Two things may differ between two undisturbed runs, and are left out: the name that MLflow gave a
-run (`run_id`), and how long something took (`timing.json`, two entries of `training.json`, metrics
-with `second` in their name).
+run (`run_id`), and when something was done and how long it took (`timing.json`, four entries of
+`training.json`, metrics with `second` in their name).
 """
 
 import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import stores
 from stores import Row
@@ -20,7 +21,7 @@ from faults.checkout import Checkout
 
 OUTPUTS = ("runs", "data/prepared", "reports")
 LEFT_OUT = ("run_id", "timing.json")
-TIMES = ("seconds", "samples_per_second")  # of training.json
+TIMES = ("seconds", "samples_per_second", "started", "ended")  # of training.json
 HIDDEN = (".cells", ".gitkeep")  # whose names begin with a point, as those of half a file do
 
 
@@ -75,7 +76,14 @@ def _digest(path: Path) -> str:
         return path.name
     content = path.read_bytes()
     if path.name == "training.json":
-        found = json.loads(content)
-        kept = {key: value for key, value in found.items() if key not in TIMES}
-        content = json.dumps(kept).encode()
+        content = json.dumps(_without(TIMES, json.loads(content))).encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _without(names: Sequence[str], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON without the entries of these names, at whatever depth."""
+    return {
+        key: _without(names, value) if isinstance(value, dict) else value
+        for key, value in found.items()
+        if key not in names
+    }

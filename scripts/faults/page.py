@@ -11,7 +11,7 @@ scripts/chaos.py`, in copies of this repository. A try ends well where either ev
 byte-identical to that of an undisturbed run and MLflow has the same rows (as many, FINISHED, the
 same params, metrics, curves and files), or one sentence says what is broken and how to mend it and
 the same command then goes on to that end. Left out of the comparison are what MLflow calls a run
-(`run_id`) and how long something took (`timing.json`, `seconds` and `samples_per_second` of
+(`run_id`), and when something was done and how long it took (`timing.json`, four entries of
 `training.json`, metrics with `second` in their name).
 
 A loss is whatever else came of a try: a difference, half a file, a traceback, a silent stop.

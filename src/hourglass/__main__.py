@@ -20,7 +20,7 @@ if __name__ == "__main__" and "warm" not in globals():  # as it is in a fork tha
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from hourglass.classify import classify
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, of_the_system
 from hourglass.record import record
 from hourglass.repro import repro
 from hourglass.restore import restore
@@ -36,9 +36,9 @@ from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
-from hourglass.troubles import trouble
 from hourglass.tune import tune
 from hourglass.turns import turn
+from hourglass.verify import verify
 
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
@@ -58,6 +58,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "tune": tune,
     "classify": classify,
     "suspects": suspects,
+    "verify": verify,
 }
 
 
@@ -78,9 +79,10 @@ def main() -> None:
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
     except Exception as error:
-        if sentence := trouble(error):
-            sys.exit(f"hourglass: {sentence}")
-        raise
+        sentence = of_the_system(error)
+        if sentence is None:
+            raise
+        sys.exit(f"hourglass: {sentence}")
 
 
 def _overview() -> ArgumentParser:
@@ -98,16 +100,16 @@ def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
     A switch is `--name`, or `--no_name` where it is on by itself.
     """
     parameters = inspect.signature(function).parameters
-    optional = [
-        name
-        for name in ("data", "model")
-        if name in parameters and parameters[name].default is not inspect.Parameter.empty
-    ]
+    given = {
+        key: each.default for key, each in parameters.items() if each.default is not each.empty
+    }
+    optional = [name for name in ("data", "model") if name in given]
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
-    verb.add_function_arguments(function, as_positional=True, skip={*switches, *optional})
-    for name in optional:
-        default, meaning = parameters[name].default, _meaning(function, name)
-        verb.add_argument(name, nargs="?", type=str, default=default, help=meaning)
+    skipped: set[str | int] = {*switches, *optional}
+    verb.add_function_arguments(function, as_positional=True, skip=skipped)
+    for each in optional:
+        meaning = _meaning(function, each)
+        verb.add_argument(each, nargs="?", type=str, default=given[each], help=meaning)
     for name in switches:
         default, meaning = parameters[name].default, _meaning(function, name)
         verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)

@@ -1,5 +1,30 @@
 """The one exception that is the user's to mend, and the words of others in it."""
 
+import errno
+import re
+
+# What a system says no with, though no program is at fault, and the way out.
+SYSTEM = {
+    errno.ENOSPC: ("the disk is full", "make room, and run the same command again"),
+    errno.EDQUOT: ("your share of the disk is used up", "make room, and run the same again"),
+    errno.EROFS: ("the disk is mounted for reading alone", "work in a folder on another one"),
+    errno.EACCES: ("it is not yours to read or write", "change its owner or mode"),
+    errno.EPERM: ("it is not yours to change", "change its owner, mode or attributes"),
+    errno.EIO: ("the disk has a fault there", "bring the file back from another copy"),
+    errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
+    errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
+}
+
+# What libraries say of it whose errors bear no code: safetensors, SQLite, Arrow, torch, numpy.
+SAID = {
+    errno.ENOSPC: re.compile(
+        "No space left on device|database or disk is full|unexpected pos"
+        r"|\d+ requested and \d+ written"
+    ),
+    errno.EROFS: re.compile("Read-only file system|attempt to write a readonly database"),
+    errno.EACCES: re.compile("Permission denied|unable to open database file"),
+}
+
 
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
@@ -12,3 +37,17 @@ def one_line(error: BaseException) -> str:
     """Return a library's message as part of a sentence: no line breaks, no full stops."""
     text = " ".join(str(error).split()).replace(". ", ": ").rstrip(".")
     return text[:300] or type(error).__name__
+
+
+def of_the_system(error: BaseException | None) -> str | None:
+    """Return a sentence where an error, or one that caused it, is the system's; else None."""
+    while error is not None:
+        code = error.errno if isinstance(error, OSError) else None
+        if code is None:
+            code = next((each for each, words in SAID.items() if words.search(str(error))), None)
+        if code in SYSTEM:
+            reason, way_out = SYSTEM[code]
+            where = getattr(error, "filename2", None) or getattr(error, "filename", None)
+            return f"{where}: {reason}; {way_out}." if where else f"{reason}; {way_out}."
+        error = error.__cause__ or error.__context__
+    return None

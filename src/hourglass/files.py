@@ -1,12 +1,18 @@
 """Write files whole or not at all, and fingerprint them."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from hourglass.errors import SYSTEM, Refusal
+
+NO_ROOM = 1 << 16  # bytes: a file that is written leaves less on a disk that is full
 
 
 @contextmanager
@@ -16,8 +22,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     # The suffix is kept: writers such as numpy's and matplotlib's go by it.
     temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with room(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,9 +58,46 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        yield folder
+        with room(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def room(path: Path) -> Iterator[None]:
+    """Say in a Refusal that the disk of `path` is full, where that is why the block fails.
+
+    Of the libraries that write, some raise errors of their own, which do not tell.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < NO_ROOM:
+            reason, way_out = SYSTEM[errno.ENOSPC]
+            raise Refusal(f"{path}: {reason}; {way_out}.") from error
+        raise
+
+
+def settle(paths: Iterable[Path]) -> None:
+    """Return once files that were written are on the disk, where a power cut leaves them whole.
+
+    A rename alone keeps its promise over a kill, not over a power cut: until the system has written
+    a new file, some 30 s later, it may be found empty. To wait at each file would cost every stage
+    a tenth of a second, and what cannot be made again in seconds is little.
+    """
+    paths = list(paths)
+    for path in [*paths, *{path.parent for path in paths}]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:  # of a folder, on some shared file systems
+            if not path.is_dir():
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

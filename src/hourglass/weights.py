@@ -1,19 +1,19 @@
 """Networks to files and back: safetensors and JSON, nothing that could run code."""
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from hourglass.errors import Refusal, one_line
+from hourglass.files import whole_file
 from hourglass.networks import Network
+from hourglass.seals import UNUSABLE, check, digests, read_sealed, write_sealed
 
-# What a damaged or foreign file makes json, safetensors, torch and Python raise.
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError)
+WEIGHTS, SPEC = FILES = ("weights.safetensors", "network.json")
 
 
 def class_at(class_path: str, base: type) -> Any:
@@ -40,16 +40,28 @@ def describe(network: Network) -> dict[str, Any]:
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
 
 
+def write(network: Network, folder: Path) -> None:
+    """Write the two FILES that `load` reads; network.json holds the SHA-256 of the weights."""
+    weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    with whole_file(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save(weights))
+    write_sealed(folder / SPEC, {**describe(network), "files": digests(folder, [WEIGHTS])})
+
+
 def load(folder: Path) -> Network:
     """Return the network of a cell's folder, with its weights, in evaluation mode.
 
     Only subclasses of Network are built, and safetensors holds no code: nothing that is loaded can
-    run any. Raises a Refusal where either file is missing or they do not fit together.
+    run any. Raises a Refusal where either file is missing, damaged, or does not fit the other.
     """
     try:
-        spec = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+        spec = read_sealed(folder / SPEC)
+        check(folder, {WEIGHTS: spec["files"][WEIGHTS]})
         network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        found, own = load_file(folder / WEIGHTS), network.state_dict()
+        if any(each.dtype != own[name].dtype for name, each in found.items() if name in own):
+            raise TypeError(f"{WEIGHTS} holds numbers of another kind than the network")
+        network.load_state_dict(found)
     except (*UNUSABLE, SafetensorError) as error:
         reason = one_line(error)
         raise Refusal(f"{folder} holds no usable network ({reason}); train it again.") from None

@@ -1,6 +1,5 @@
 """What the tests of the latent space share: clusters of samples, and a network that knows them."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
+from hourglass.data.packed import SPLITS, Prepared, Samples, seal, write
 from hourglass.latent.space import Space
 from hourglass.networks import Dense
 
@@ -42,7 +41,13 @@ def prepared(tmp_path) -> Prepared:
     scaling = {"kind": "divide", "offset": 0.0, "scale": 255.0}
     card = {"data": "clusters", "feature_names": [], "scaling": scaling, "sha256": "0" * 64}
     write(tmp_path, splits, {**card, "sample_shape": [1, SIDE, SIDE]})
-    return Prepared(Path(tmp_path), json.loads((tmp_path / "card.json").read_text()))
+    return Prepared.open(Path(tmp_path))
+
+
+def reseal(prepared: Prepared) -> None:
+    """Have a data set's card speak for its arrays as they are now."""
+    seal(prepared.folder, prepared.card)
+    prepared.card.update(Prepared.open(prepared.folder).card)
 
 
 @pytest.fixture

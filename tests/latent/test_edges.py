@@ -14,7 +14,7 @@ from hourglass.latent.references import References
 from hourglass.latent.restored import restoration_of
 from hourglass.latent.space import Space
 
-from .conftest import Exact
+from .conftest import Exact, reseal
 
 
 def rewrite(prepared: Prepared, name: str, change) -> None:
@@ -22,6 +22,7 @@ def rewrite(prepared: Prepared, name: str, change) -> None:
     for split in SPLITS:
         path = prepared.folder / split / f"{name}.npy"
         np.save(path, change(np.load(path)))
+    reseal(prepared)
 
 
 def test_a_class_may_be_called_all(prepared):

@@ -2,7 +2,7 @@ import numpy as np
 
 from hourglass.latent.space import Space
 
-from .conftest import CLASSES
+from .conftest import CLASSES, reseal
 
 
 def test_codes_stand_in_the_order_of_their_samples(space):
@@ -34,6 +34,7 @@ def test_a_data_set_without_anomalies_has_a_space_too(prepared, space):
     test = prepared.split("test")
     for name in ("x", "label", "anomaly", "id"):
         np.save(prepared.folder / "test" / f"{name}.npy", getattr(test, name)[:60])
+    reseal(prepared)
     found = Space.of(prepared, space.network, seed=0)
     assert found.anomaly_codes.shape == (0, 3)
     assert len(found.codes.test) == 60

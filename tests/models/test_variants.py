@@ -16,7 +16,7 @@ from torch.nn import functional
 from hourglass.errors import Refusal
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
-from hourglass.weights import describe, load
+from hourglass.weights import load, write
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
@@ -175,13 +175,8 @@ def test_the_loss_is_reconstruction_loss_and_penalty(module, x):
 
 
 def test_a_saved_variant_scores_the_same_to_the_bit_without_its_module(train, module, x, tmp_path):
-    from safetensors.torch import save_file
-
-    from hourglass.files import write_json
-
     train(module, x, 2)
-    write_json(tmp_path / "network.json", describe(module.network))
-    save_file(module.network.state_dict(), tmp_path / "weights.safetensors")
+    write(module.network, tmp_path)
     network = load(tmp_path)
     assert torch.equal(network.score(x), module.score(x))
 

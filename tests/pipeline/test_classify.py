@@ -28,7 +28,7 @@ from hourglass.stages.train import train
 from hourglass.weights import load
 
 from .test_mlflow import rows
-from .workspaces import DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
+from .workspaces import DirectRecorder, FakeRecorder, reseal, set_up, set_yaml, working_in
 
 CELL = ("digits", "undercomplete")
 LABELS = (50, 200)
@@ -170,6 +170,7 @@ def test_a_class_that_train_does_not_hold_is_an_error_of_every_classifier(
         label = np.load(path)
         # The 7s of train become 6s, those of test stay.
         np.save(path, np.where((label == "7") & (name == "train"), "6", label))
+    reseal(stage_folder / "data/prepared/digits")
     prepared = Prepared.open(stage_folder / "data/prepared/digits")
     parts = read(prepared, 0)
     share = np.mean(parts.test.y == -1)

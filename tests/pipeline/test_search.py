@@ -1,6 +1,5 @@
 """Search: the nearest by code of files and of the data set's own samples."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from hourglass.data.packed import SPLITS, Prepared
 from hourglass.detection.scoring import codes
+from hourglass.seals import read_sealed, write_sealed
 from hourglass.search import search
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
@@ -188,9 +188,9 @@ def test_a_damaged_index_is_made_again(copied, capsys):
 
 def test_data_prepared_with_another_scaling_are_refused(copied, refusal):
     path = copied / "data/prepared/digits/card.json"
-    card = json.loads(path.read_text())
+    card = read_sealed(path)
     card["scaling"]["scale"] = 17.0
-    path.write_text(json.dumps(card))
+    write_sealed(path, card)
     assert "run `dvc repro`" in refusal(search, *PICTURES, "digits/1")
     assert not Path("reports").exists()
 

@@ -42,6 +42,7 @@ from .workspaces import (
     FakeRecorder,
     calibrated,
     lean,
+    reseal,
     set_up,
     set_yaml,
     working_in,
@@ -288,6 +289,7 @@ def test_a_calibrator_that_finds_no_threshold_says_why_and_stops_nothing(
     train("digits", "linear")
     anomaly = stage_folder / "data/prepared/digits/tuning/anomaly.npy"
     np.save(anomaly, np.zeros_like(np.load(anomaly)))
+    reseal(stage_folder / "data/prepared/digits")
     calibrate_threshold("digits", "linear")
     evaluate("digits", "linear")
     table = pd.read_csv("runs/digits/linear/thresholds.csv").set_index("calibrator")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hourglass.data.packed import Prepared
+from hourglass.seals import digests
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references, unstudied
 from hourglass.stages.study import study
@@ -157,7 +158,9 @@ def prepared(
         arrays = {"x": values, "label": values, "id": values, "anomaly": values == "x"}
         for name, array in arrays.items():
             np.save(folder / split / f"{name}.npy", array)
-    return Prepared(folder, {"feature_names": feature_names, "sample_shape": [1, side, 9]})
+    files = digests(folder, [str(path.relative_to(folder)) for path in folder.rglob("*.npy")])
+    card = {"feature_names": feature_names, "sample_shape": [1, side, 9], "files": files}
+    return Prepared(folder, card)
 
 
 @pytest.mark.parametrize(

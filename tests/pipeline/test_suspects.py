@@ -19,7 +19,7 @@ from hourglass.mislabelled.picture import grid
 from hourglass.stages.prepare import prepare
 from hourglass.suspects import suspects
 
-from .workspaces import ROOT, set_up, set_yaml, working_in
+from .workspaces import ROOT, reseal, set_up, set_yaml, working_in
 
 COLUMNS = ["rank", "id", "split", "label", "suspected", "suspicion"]
 REAL = os.environ.get("HOURGLASS_DATA")
@@ -38,6 +38,7 @@ def flip(folder: Path, share: float, seed: int = 0) -> dict[str, str]:
             truth[str(names[i])] = str(label[i])
             label[i] = rng.choice(classes[classes != label[i]])
         np.save(folder / split / "label.npy", label)
+    reseal(folder)
     return truth
 
 
@@ -226,6 +227,7 @@ def test_a_class_of_too_few_samples_is_refused(short, refusal):
     label = np.load(path).astype("U8")
     label[:3] = "seven"
     np.save(path, label)
+    reseal(short / "data/prepared/digits")
     sentence = refusal(suspects, "digits")
     assert "'seven'" in sentence
     assert "3 normal samples" in sentence

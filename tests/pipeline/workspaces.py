@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 import yaml
 
+from hourglass.data import packed
+from hourglass.data.packed import Prepared
 from hourglass.tracking.record import Record
 from hourglass.tracking.recorder import Recorder
 
@@ -278,6 +280,11 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
         set_yaml(path, "training", "max_epochs", value=epochs)
     set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=epochs)
     return folder
+
+
+def reseal(prepared: Path) -> None:
+    """Have a prepared data set's card speak for its arrays as they are now."""
+    packed.seal(prepared, Prepared.open(prepared).card)
 
 
 def calibrated(*cells: tuple[str, str]) -> None:

@@ -1,6 +1,5 @@
 """A classifier of real images: its features and classes judge what is made up."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from hourglass.data.packed import Prepared
 from hourglass.detection.scoring import batched
 from hourglass.errors import Refusal, one_line
-from hourglass.files import whole_file, write_json
+from hourglass.files import whole_file
 from hourglass.networks import Convolutional
-from hourglass.weights import UNUSABLE
+from hourglass.seals import UNUSABLE, check, digests, read_sealed, write_sealed
 
 FEATURES, CHANNELS = 64, (32, 64, 64)
 EPOCHS, LEARNING_RATE, BATCH_SIZE, DROPOUT = 4, 2e-3, 128, 0.3
@@ -54,7 +53,8 @@ class RealClassifier(nn.Module):
         weights = {key: each.contiguous().cpu() for key, each in self.state_dict().items()}
         with whole_file(folder / FILES[1]) as temporary:
             save_file(weights, temporary)
-        write_json(folder / FILES[0], {"class_names": self.class_names, **self.init_args})
+        spec = {"class_names": self.class_names, **self.init_args}
+        write_sealed(folder / FILES[0], {"init_args": spec, "files": digests(folder, FILES[1:])})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -63,8 +63,9 @@ class RealClassifier(nn.Module):
         Raises a Refusal where either file is missing or they do not fit together.
         """
         try:
-            spec = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
-            classifier = cls(**spec)
+            spec = read_sealed(folder / FILES[0])
+            check(folder, {FILES[1]: spec["files"][FILES[1]]})
+            classifier = cls(**spec["init_args"])
             classifier.load_state_dict(load_file(folder / FILES[1]))
         except (*UNUSABLE, SafetensorError) as error:
             raise Refusal(

@@ -5,6 +5,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from hourglass.errors import Refusal, one_line
 
 UINT8 = 8  # the code of the only element type that these publishers use
 GZIP = b"\x1f\x8b"  # how gzip starts; idx starts with two zero bytes
+LARGEST = 1 << 31  # values; EMNIST's largest file has a third of that
+PIECE = 1 << 20  # bytes read at once
 
 
 def find_idx(path: Path) -> Path | None:
@@ -32,13 +35,19 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path} is missing, plain and gzipped; put it there, or set HOURGLASS_DATA to a "
             "folder that has it."
         )
-    data = _content(file)
-    shape = _shape(data, file)
-    start = 4 + 4 * len(shape)
-    held, due = len(data) - start, math.prod(shape)
-    if held != due or due == 0:
-        raise damaged(file, f"holds {held:,} values where its header says {due:,}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
+    try:
+        with _opened(file) as stream:
+            shape = _shape(stream, file)
+            due = math.prod(shape)
+            # No more than there must be: a gzipped file of kilobytes may hold terabytes.
+            data = _at_most(stream, min(due, LARGEST) + 1)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise damaged(file, f"cannot be read ({one_line(error)})") from error
+    if len(data) > due:
+        raise damaged(file, f"holds more than the {due:,} values that its header says")
+    if len(data) < due or due == 0:
+        raise damaged(file, f"holds {len(data):,} values where its header says {due:,}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def read_pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -52,23 +61,31 @@ def read_pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _content(file: Path) -> bytes:
-    try:
-        data = file.read_bytes()
-        return gzip.decompress(data) if data.startswith(GZIP) else data
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise damaged(file, f"cannot be read ({one_line(error)})") from error
+def _opened(file: Path) -> IO[bytes]:
+    with file.open("rb") as stream:
+        zipped = stream.read(2) == GZIP
+    return cast(IO[bytes], gzip.open(file)) if zipped else file.open("rb")
 
 
-def _shape(data: bytes, file: Path) -> tuple[int, ...]:
-    if len(data) < 4:
-        raise damaged(file, f"ends after {len(data)} bytes, inside its header")
-    zeros, kind, axes = struct.unpack(">HBB", data[:4])
+def _shape(stream: IO[bytes], file: Path) -> tuple[int, ...]:
+    start = stream.read(4)
+    if len(start) < 4:
+        raise damaged(file, f"ends after {len(start)} bytes, inside its header")
+    zeros, kind, axes = struct.unpack(">HBB", start)
     if zeros != 0 or kind != UINT8 or not 1 <= axes <= 3:
-        raise damaged(file, f"starts with {data[:4].hex()}, which is not an idx file of uint8")
-    if len(data) < 4 + 4 * axes:
-        raise damaged(file, f"ends after {len(data)} bytes, inside its header")
-    return struct.unpack_from(f">{axes}I", data, 4)
+        raise damaged(file, f"starts with {start.hex()}, which is not an idx file of uint8")
+    rest = stream.read(4 * axes)
+    if len(rest) < 4 * axes:
+        raise damaged(file, f"ends after {4 + len(rest)} bytes, inside its header")
+    return struct.unpack(f">{axes}I", rest)
+
+
+def _at_most(stream: IO[bytes], size: int) -> bytearray:
+    """Return the next bytes, at most `size`; memory is taken as they come, not as announced."""
+    data = bytearray()
+    while len(data) < size and (piece := stream.read(min(PIECE, size - len(data)))):
+        data += piece
+    return data
 
 
 def damaged(file: Path, what: str) -> Refusal:

@@ -1,6 +1,5 @@
 """The arrays that `prepare` writes and everything after it reads."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -8,10 +7,16 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from hourglass.data.scaling import Scaling
-from hourglass.errors import Refusal
+from hourglass.errors import Refusal, one_line
+from hourglass.seals import Broken, check, digests, read_sealed, write_sealed
 
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+CARD = "card.json"
+FIELDS = ("x", "label", "anomaly", "id")  # of Samples, each a file
+# Bytes up to which an array is read through before it is used, at about a second; of one that is
+# larger, and so larger than memory perhaps, `hourglass verify` says whether it is whole.
+CHECKED = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
-        """Return the data set in `folder`; raises a Refusal where it was not prepared."""
+        """Return the data set in `folder`; raises a Refusal where it is missing or damaged."""
         try:
-            card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+            card = read_sealed(folder / CARD)
         except FileNotFoundError:
             command = f"hourglass prepare {folder.name}"
             raise Refusal(f"{folder.as_posix()} is missing; run `{command}` first.") from None
+        except (Broken, OSError) as error:
+            raise _damaged(folder, error) from None
         return cls(folder, card)
 
     @property
@@ -52,19 +59,27 @@ class Prepared:
         return Scaling.from_dict(self.card["scaling"])
 
     def x(self, name: Split) -> np.ndarray:
-        """Return the samples of one split, (N, *S), memory-mapped, not read."""
-        found: np.ndarray = np.load(self.folder / name / "x.npy", mmap_mode="r")
-        return found
+        """Return the samples of one split, (N, *S), memory-mapped.
+
+        Raises a Refusal where they are not as `prepare` wrote them, up to CHECKED bytes.
+        """
+        return self._array(name, "x", mmap_mode="r")
 
     def split(self, name: Split) -> Samples:
-        """Return one split; the big array is memory-mapped, not read."""
-        folder = self.folder / name
-        return Samples(
-            x=self.x(name),
-            label=np.load(folder / "label.npy"),
-            anomaly=np.load(folder / "anomaly.npy"),
-            id=np.load(folder / "id.npy"),
-        )
+        """Return one split; the big array is memory-mapped. Raises a Refusal as `x` does."""
+        others = {field: self._array(name, field) for field in FIELDS[1:]}
+        return Samples(x=self.x(name), **others)
+
+    def _array(self, split: Split, field: str, **how: Any) -> np.ndarray:
+        file = f"{split}/{field}.npy"
+        path = self.folder / file
+        try:
+            if path.stat().st_size <= CHECKED:
+                check(self.folder, {file: self.card["files"][file]})
+            found: np.ndarray = np.load(path, **how)
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise _damaged(self.folder, error) from None
+        return found
 
 
 def write(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
@@ -73,5 +88,17 @@ def write(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> 
         (folder / name).mkdir()
         for field, array in vars(samples[name]).items():
             np.save(folder / name / f"{field}.npy", array, allow_pickle=False)
-    text = json.dumps(card, indent=2, allow_nan=False) + "\n"
-    (folder / "card.json").write_text(text, encoding="utf-8", newline="\n")
+    seal(folder, card)
+
+
+def seal(folder: Path, card: dict[str, Any]) -> None:
+    """Write the card of arrays that are there, with the SHA-256 of each."""
+    names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
+    write_sealed(folder / CARD, {**card, "files": digests(folder, names)})
+
+
+def _damaged(folder: Path, error: Exception) -> Refusal:
+    return Refusal(
+        f"{folder.as_posix()} cannot be used ({one_line(error)}); run `hourglass prepare "
+        f"{folder.name}` again, which gives the same bytes from the same raw files."
+    )

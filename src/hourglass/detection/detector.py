@@ -1,6 +1,6 @@
 """A detector: all that it takes to judge new samples, and the files that hold it."""
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,19 @@ from safetensors.numpy import load_file, save_file
 from hourglass.calibration.conformal import p_values
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
+from hourglass.detection.card import CARD, REFERENCE, THRESHOLD, read_card
 from hourglass.detection.scoring import Scoring
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal, one_line
-from hourglass.files import sha256, whole_file, write_json
+from hourglass.files import whole_file
+from hourglass.networks import Network
 from hourglass.scorers import Scorer
-from hourglass.weights import UNUSABLE, load
+from hourglass.seals import check, digests, write_sealed
+from hourglass.weights import FILES as NETWORK_FILES
+from hourglass.weights import UNUSABLE, WEIGHTS, load
 
 # Of a cell's folder; together they are the detector.
-FILES = (
-    "weights.safetensors",
-    "network.json",
-    "detector.json",
-    "reference.safetensors",
-    "threshold.json",
-)
+FILES = (*NETWORK_FILES, CARD, REFERENCE, THRESHOLD)
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")  # of the data set's card
 
 
@@ -39,7 +37,12 @@ class Detector:
     profile: Profile
     calibration: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
-    weights: str  # SHA-256 of the weights that all this was calibrated for
+    network: dict[str, str]  # SHA-256 of the network's files that all this was calibrated for
+
+    @property
+    def weights(self) -> str:
+        """Return the SHA-256 of the network's weights."""
+        return self.network[WEIGHTS]
 
     @property
     def feature_names(self) -> list[str]:
@@ -69,19 +72,24 @@ class Detector:
         return p_values(self.calibration, scores)
 
     def write(self, folder: Path) -> None:
-        """Write what calibration adds to a trained cell: the last three of FILES."""
+        """Write what calibration adds to a trained cell: the last three of FILES.
+
+        detector.json speaks for all of them: it holds the SHA-256 of the others, those of the
+        network's two files as they were when it was loaded.
+        """
         arrays = {
             "calibration_scores": self.calibration,
             "error_mean": self.profile.mean,
             "error_scale": self.profile.scale,
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
         }
-        with whole_file(folder / "reference.safetensors") as temporary:
+        with whole_file(folder / REFERENCE) as temporary:
             save_file({key: np.ascontiguousarray(each) for key, each in arrays.items()}, temporary)
+        self.threshold.write(folder / THRESHOLD)
         inputs = {name: self.inputs[name] for name in INPUTS}
-        own = {"score": self.scoring.scorer.describe(), "weights": self.weights}
-        write_json(folder / "detector.json", {**inputs, **own})
-        self.threshold.write(folder / "threshold.json")
+        files = {**self.network, **digests(folder, [REFERENCE, THRESHOLD])}
+        own = {"score": self.scoring.scorer.describe(), "files": files}
+        write_sealed(folder / CARD, {**inputs, **own})
 
     @classmethod
     def load(cls, folder: Path) -> "Detector":
@@ -91,19 +99,21 @@ class Detector:
         """
         network = load(folder)
         try:
-            inputs = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-            arrays = load_file(folder / "reference.safetensors")
-            scaling = Scaling.from_dict(inputs["scaling"])
+            card, threshold = read_card(folder)
+            made_for = {name: card["files"][name] for name in NETWORK_FILES}
+            changed = made_for != digests(folder, NETWORK_FILES)
+            check(folder, {REFERENCE: card["files"][REFERENCE]})
+            arrays = load_file(folder / REFERENCE)
+            scaling = Scaling.from_dict(card["scaling"])
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
-            threshold = Threshold.read(folder / "threshold.json")
             calibration = arrays["calibration_scores"]
-            scorer = Scorer.described(inputs["score"])
-            weights = inputs["weights"]
+            scorer = Scorer.described(card["score"])
+            _check(card, network, scaling, arrays)
         except (*UNUSABLE, SafetensorError) as error:
             raise Refusal(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
             ) from None
-        if weights != sha256(folder / "weights.safetensors"):
+        if changed:
             raise Refusal(
                 f"{folder} was trained again since it was calibrated; calibrate it again."
             )
@@ -113,4 +123,29 @@ class Detector:
             if key.startswith("scorer.")
         }
         scoring = Scoring(network, scaling, scorer, state)
-        return cls(inputs, scoring, profile, calibration, threshold, weights)
+        return cls(card, scoring, profile, calibration, threshold, made_for)
+
+
+def _check(
+    card: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
+) -> None:
+    """Raise a ValueError or TypeError where parts that can be read do not make up a detector."""
+    shape, names = tuple(card["sample_shape"]), card["feature_names"]
+    if list(shape) != list(network.init_args["sample_shape"]):
+        raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
+    elements = math.prod(shape)
+    if names != [] and not (len(names) == elements and all(type(each) is str for each in names)):
+        raise ValueError(f"feature_names are not {elements} names")
+    if not isinstance(card["data"], str) or np.dtype(card["dtype"]) not in (np.uint8, np.float32):
+        raise ValueError(f"dtype is {card['dtype']!r:.40}")
+    for each in (scaling.offset, scaling.scale):
+        if each.shape not in ((), shape) or not np.isfinite(each).all():
+            raise ValueError("scaling is not of the samples")
+    profile = [arrays["error_mean"], arrays["error_scale"]]
+    scores = arrays["calibration_scores"]
+    if any(each.shape != (elements,) or each.dtype != np.float32 for each in profile):
+        raise ValueError("the profile of errors is not of the samples")
+    if not (scores.ndim == 1 and scores.dtype == np.float64 and np.isfinite(scores).all()):
+        raise ValueError("the calibration scores are no finite numbers")
+    if not (scaling.scale > 0).all() or not all(np.isfinite(each).all() for each in profile):
+        raise ValueError("the scaling or the profile of errors holds no usable numbers")

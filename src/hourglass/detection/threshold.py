@@ -40,5 +40,20 @@ class Threshold:
 
     @classmethod
     def read(cls, path: Path) -> "Threshold":
-        """Return the threshold that `write` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """Return the threshold that `write` wrote; a ValueError or TypeError where it wrote none.
+
+        A value that is no number would alarm at nothing, or at everything.
+        """
+        found = cls(**json.loads(path.read_text(encoding="utf-8")))
+        kinds: dict[str, Any] = {"method": str, "settings": dict, "n": int}
+        wrong = [name for name, kind in kinds.items() if type(getattr(found, name)) is not kind]
+        wrong += [] if _is_number(found.value) else ["value"]
+        if not (found.false_alarm_rate is None or _is_number(found.false_alarm_rate)):
+            wrong.append("false_alarm_rate")
+        if wrong:
+            raise ValueError(f"{wrong[0]} of {path.name} is {getattr(found, wrong[0])!r:.40}")
+        return found
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and np.isfinite(float(value))

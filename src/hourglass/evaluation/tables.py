@@ -1,6 +1,5 @@
 """The tables of one cell: every score, the thresholds, the classes, the worst mistakes."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from hourglass.data.packed import SPLITS, Prepared, Samples
 from hourglass.detection.attribution import FEATURES, largest
 from hourglass.detection.detector import Detector
 from hourglass.detection.threshold import Threshold
+from hourglass.seals import read_sealed
 
 MISTAKES = 50  # rows of mistakes.csv of either kind, at most
 
@@ -32,7 +32,7 @@ def write_thresholds(
     folder: Path, calibrated: Path, chosen: Threshold, scores: np.ndarray, anomaly: np.ndarray
 ) -> None:
     """Write what every calibrator expected and what came of it, the deployed one first."""
-    others = json.loads(calibrated.read_text(encoding="utf-8"))
+    others = read_sealed(calibrated)
     rows = [{"calibrator": "deployed", **metrics.of_calibrator(chosen, scores, anomaly)}]
     for name, each in others.items():
         row = {"refused": each.get("refused")}

@@ -1,6 +1,5 @@
 """All samples of a data set by their codes, and the files that hold them."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -13,8 +12,9 @@ from hourglass.data.packed import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
 from hourglass.detection.scoring import codes
 from hourglass.errors import Refusal, one_line
-from hourglass.files import sha256, whole_files, write_json
+from hourglass.files import whole_files
 from hourglass.retrieval.nearest import Nearest
+from hourglass.seals import UNUSABLE, check, digests, read_sealed, write_sealed
 
 Origin: TypeAlias = dict[str, str]
 
@@ -77,8 +77,8 @@ class Index:
         with whole_files(folder) as temporary:
             save_file({"codes": np.ascontiguousarray(self.codes)}, temporary / CODES)
             self.samples.to_parquet(temporary / SAMPLES)
-            files = {name: sha256(temporary / name) for name in (CODES, SAMPLES)}
-            write_json(temporary / CARD, {"origin": self.origin, "files": files})
+            files = digests(temporary, (CODES, SAMPLES))
+            write_sealed(temporary / CARD, {"origin": self.origin, "files": files})
 
     @classmethod
     def read(cls, folder: Path, expected: Origin) -> "Index":
@@ -87,17 +87,15 @@ class Index:
         Raises Unusable where it is missing, damaged, or of another origin than expected.
         """
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = read_sealed(folder / CARD)
             if card["origin"] != expected:
                 raise Unusable(f"the index in {folder.as_posix()} is of other weights or data")
-            for name in (CODES, SAMPLES):
-                if sha256(folder / name) != card["files"][name]:
-                    raise ValueError(f"{name} is not as it was written")
+            check(folder, {name: card["files"][name] for name in (CODES, SAMPLES)})
             samples = pd.read_parquet(folder / SAMPLES)
             return cls(load_file(folder / CODES)["codes"], samples, expected)
         except FileNotFoundError as error:
             raise Unusable(f"{Path(error.filename).as_posix()} is missing") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except UNUSABLE as error:
             raise Unusable(
                 f"the index in {folder.as_posix()} is damaged ({one_line(error)})"
             ) from None

@@ -14,10 +14,11 @@ from hourglass.configuration import build, read
 from hourglass.data.packed import Prepared, Split
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
-from hourglass.files import sha256, whole_files, write_json
+from hourglass.files import settle, whole_files
+from hourglass.seals import digests, write_sealed
 from hourglass.settings import params
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import CONFIGS, Cell
+from hourglass.workspace import CONFIGS, TRAINED, Cell
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
@@ -46,11 +47,13 @@ def calibrate_threshold(data: str, model: str) -> Path:
         detector, calibrated = _calibrate(cell, prepared, calibrator)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
         with whole_files(cell.folder) as folder:
-            write_json(folder / "thresholds.json", rows)
+            write_sealed(folder / "thresholds.json", rows)
             detector.write(folder)
             recorder.ask("row")  # where the store refuses what it is told, nothing is kept
         recorder.complete(cell)
-    # From here on DVC has the training; before, a killed one goes on from there.
+    # From here on DVC has the training; before, a killed one goes on from there. First its files
+    # must be on the disk: hours may have gone into them, and a power cut may come.
+    settle(cell / file for file in TRAINED)
     shutil.rmtree(cell.resume, ignore_errors=True)
     return cell / "threshold.json"
 
@@ -100,7 +103,7 @@ def _calibrate(
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scoring import Scoring
-    from hourglass.weights import load
+    from hourglass.weights import FILES, load
 
     network, scaling = load(cell.folder), prepared.scaling
     scorer = make_scorer(params().score)
@@ -114,7 +117,7 @@ def _calibrate(
         profile=profile,
         calibration=scores("calibration"),
         threshold=calibrated(calibrator),
-        weights=sha256(cell / "weights.safetensors"),
+        network=digests(cell.folder, FILES),
     )
     return detector, calibrated
 

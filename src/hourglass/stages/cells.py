@@ -9,7 +9,7 @@ from hourglass.workspace import CELLS, Cell
 PACKAGE = Path(__file__).parents[1]
 _INPUTS = (
     *("data/batches.py", "data/packed.py", "data/scaling.py", "data/streaming.py"),
-    *("networks", "weights.py"),
+    *("networks", "seals.py", "weights.py"),
 )
 _SETTINGS = ("configuration.py", "settings.py")
 # The code that the stages of a cell execute, a variant's own file aside. Listed by DVC for each of

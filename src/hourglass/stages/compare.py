@@ -1,6 +1,7 @@
 """Stage `compare`: what all cells found -> the leaderboard, with baselines, and the page of it."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,17 @@ import numpy as np
 
 from hourglass.calibration import Calibrator
 from hourglass.data.packed import Prepared
-from hourglass.detection.threshold import Threshold
+from hourglass.detection.card import read_card
+from hourglass.errors import Refusal, one_line
 from hourglass.files import whole_files, write_text
 from hourglass.report.terms import BEFORE
+from hourglass.seals import UNUSABLE, read_sealed
 from hourglass.settings import Params, params
 from hourglass.stages.baselines import flat, measured
 from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.tracking.facts import comparison
 from hourglass.tracking.recorder import Recorder
+from hourglass.verify import locked_as_written
 from hourglass.workspace import CODES, LEADERBOARD, PAGE, Cell, need_baselines, prepared_folder
 
 if TYPE_CHECKING:
@@ -69,6 +73,8 @@ def compare() -> Path:
     """
     config = params()
     _need(config)
+    if "DVC_STAGE" in os.environ:  # then dvc.lock is of the stages before, and DVC trusts times
+        locked_as_written(Path("runs") / data for data in config.data)
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
             _write(folder, _table(config), config)
@@ -125,8 +131,8 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell, and beside that of a tuned one what it found before."""
-    detector = json.loads((cell / "detector.json").read_text(encoding="utf-8"))
-    row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2])
+    detector, network, threshold = _sealed(cell)
+    row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2], network, threshold)
     if not cell.config.exists():
         return [row | {"settings": "default"}]
     rows = [row | {"settings": "tuned"}]
@@ -139,12 +145,25 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell_row(cell: Cell, score: str) -> dict[str, Any]:
-    metrics, network, training = (
+def _sealed(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return detector, network and threshold; raises a Refusal where one of them is damaged."""
+    try:
+        detector, threshold = read_card(cell.folder)
+        return detector, read_sealed(cell / "network.json"), asdict(threshold)
+    except UNUSABLE as error:
+        raise Refusal(
+            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); `hourglass verify "
+            f"{cell.data}/{cell.model}` says how to mend it."
+        ) from None
+
+
+def _cell_row(
+    cell: Cell, score: str, network: dict[str, Any], threshold: dict[str, Any]
+) -> dict[str, Any]:
+    metrics, training = (
         json.loads((cell / name).read_text(encoding="utf-8"))
-        for name in ("metrics.json", "network.json", "training.json")
+        for name in ("metrics.json", "training.json")
     )
-    threshold = asdict(Threshold.read(cell / "threshold.json"))
     size = network["init_args"]["latent_dim"]
     row = _row(cell.data, cell.model, False, size, threshold, metrics)
     return row | {"score": score, "parameters": training["parameters"]}

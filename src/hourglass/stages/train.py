@@ -11,7 +11,7 @@ import yaml
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.files import whole_file, write_json, write_text
+from hourglass.files import write_json, write_text
 from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
 from hourglass.tracking import environment
 from hourglass.tracking.facts import MADE, dataset, settings_params
@@ -132,14 +132,9 @@ def _write(
     rows: list[dict[str, Any]],
     summary: dict[str, Any],
 ) -> None:
-    from safetensors.torch import save
+    from hourglass import weights
 
-    from hourglass.weights import describe
-
-    weights = {key: value.cpu().contiguous() for key, value in module.network.state_dict().items()}
-    with whole_file(cell / "weights.safetensors") as temporary:
-        temporary.write_bytes(save(weights))
-    write_json(cell / "network.json", describe(module.network))
+    weights.write(module.network, cell.folder)
     write_text(cell / "settings.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
     table = io.StringIO()
     # Phases, if there are any, come first, in rows that name them.

@@ -1,7 +1,7 @@
 """Stream images: an .npz file, one image, or a folder of them."""
 
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -37,7 +37,8 @@ def _read(path: Path) -> Iterator[np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
             yield from _pieces(file)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError) as error:
+    # A damaged file makes zipfile and numpy raise errors of a dozen kinds.
+    except Exception as error:
         raise Refusal(
             f"{path} cannot be read ({one_line(error)}); write it with numpy.savez, the samples as "
             "an array named x."
@@ -50,12 +51,13 @@ def _pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0
     shape, column_major, dtype = read(file)
-    if dtype.hasobject or len(shape) < 2 or 0 in shape[1:]:
+    if dtype.hasobject or len(shape) < 2 or min(shape[1:]) < 1 or shape[0] < 0:
         raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
+    size = math.prod(shape[1:]) * dtype.itemsize
     if column_major:  # a sample is spread over all of it
-        yield np.frombuffer(file.read(), dtype).reshape(shape, order="F")
+        content = file.read(shape[0] * size + 1)  # no more, whatever the file would give
+        yield np.frombuffer(content, dtype).reshape(shape, order="F")
         return
-    size = int(np.prod(shape[1:])) * dtype.itemsize
     for start in range(0, shape[0], max(1, BYTES // size)):
         count = min(max(1, BYTES // size), shape[0] - start)
         content = file.read(count * size)
@@ -129,12 +131,12 @@ def _below(folder: Path) -> list[Path]:
 def _image(file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: Accepts) -> np.ndarray:
     """Return one image, (C, H, W) uint8."""
     channels, height, width = sample_shape
-    head(file)  # which refuses more than 8 bits
-    size = (width, height) if resize else None
-    pixels = decode(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)
-    if not accepts(pixels.shape):
+    wide, high, _ = head(file)  # which refuses more than 8 bits
+    # Before it is decoded: a file of kilobytes may announce gigabytes.
+    if not resize and not accepts((channels, high, wide)):
         raise Refusal(
-            f"{file} is {pixels.shape[2]} x {pixels.shape[1]} pixels, but this detector takes "
-            f"{width} x {height}; resize it, or add --resize."
+            f"{file} is {wide} x {high} pixels, but this detector takes {width} x {height}; resize "
+            "it, or add --resize."
         )
-    return pixels
+    size = (width, height) if resize else None
+    return decode(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)

@@ -77,7 +77,7 @@ def _default(cell: Cell) -> Yaml | None:
     prepared = Prepared.open(cell.prepared)
     now = asdict(resolve_cell(cell, prepared.sample_shape))
     same = all(settings[key] == now[key] for key in ("class_path", "init_args", "training", "seed"))
-    if not same or detector["weights"] != sha256(cell / "weights.safetensors"):
+    if not same or detector["files"]["weights.safetensors"] != sha256(cell / "weights.safetensors"):
         return _warn(cell, "was evaluated with other settings")
     return {
         "data": prepared.card["sha256"],

@@ -1,0 +1,59 @@
+"""YAML files of settings, changed at random and on purpose."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from fuzzing.cases import Case, damaged
+from hourglass.configuration import build
+from hourglass.data.base import DataSet
+from hourglass.settings import data_config, model_config, params
+from hourglass.stages.calibrate_threshold import compared, make_calibrator, make_scorer
+
+FILES = (
+    *("params.yaml", "configs/calibrators.yaml", "configs/data/digits.yaml"),
+    "configs/model/denoising.yaml",
+)
+SNIPPETS = (
+    *("[" * 3000, "{" * 3000, "a: &a [*a]", "? [a]: b", "- 1", "!!python/object:os.system x"),
+    *("day: 2024-13-45", "seed: 1e999", "seed: .nan", "seed: 0x", "seed: [", "\t- x", "%YAML 9.9"),
+    *("data: 7", "models: {a: b}", "seed: true", "score: x", "calibration: [1]", "study: 1"),
+    *("class_path: os.system", "init_args: 5", "init_args: {path: {a: 1}}", "class_path: ''"),
+    *("a: " + "9" * 5000, "\0", "\ufeff", "---\n---", "<<: *x", "a: *b", "1: 2", "~: 3", "a: b: c"),
+)  # fmt: skip
+
+
+def case(rng: random.Random, folder: Path) -> Case:
+    """Return settings of which one file of the working folder is malformed, or says otherwise."""
+    path = Path(rng.choice(FILES))
+    kept = folder / path.name
+    if not kept.exists():
+        kept.write_bytes(path.read_bytes())
+    content, what = kept.read_bytes(), rng.choice(["bytes", "line", "lines", "nothing"])
+    lines = content.decode().splitlines()
+    if what == "bytes":
+        content = damaged(content, rng)
+    elif what == "nothing":
+        content = rng.choice([b"", b"\xff\xfe", b"null", b"[]", b"7", b"text"])
+    else:
+        place = rng.randrange(len(lines) + 1)
+        lines[place : place + (what == "line")] = [rng.choice(SNIPPETS)]
+        content = "\n".join(lines).encode()
+
+    def ask() -> bool:
+        path.write_bytes(content)
+        try:
+            _read()
+        finally:
+            path.write_bytes(kept.read_bytes())
+        return True
+
+    return Case(f"{path}, {what}", ask, True)
+
+
+def _read() -> list[Any]:
+    """Read every file as the stages do."""
+    own, digits = params(), data_config("digits")
+    section = {key: digits[key] for key in ("class_path", "init_args") if key in digits}
+    found = [make_calibrator(own.calibration), make_scorer(own.score), compared()]
+    return [*found, model_config("denoising"), build(section, DataSet, "configs/data/digits.yaml")]
