@@ -11,7 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
 
-.PHONY: help setup repro test test-servers test-all lint format lock benchmark queue ui tune clean distclean
+.PHONY: help setup repro test test-servers test-all lint format lock benchmark queue ui servers servers-stop \
+	tune clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +37,7 @@ test: $(READY) ## run the tests within three minutes; real data too where HOURGL
 	python -m pytest -m "not slow and not servers" --numprocesses auto --dist loadfile
 
 test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLflow, SSH, S3
-	python -m pytest -m servers
+	python -m pytest -m "servers and not slow" --numprocesses auto --dist loadfile -rs
 
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
@@ -73,6 +74,12 @@ queue: $(READY) ## run queued experiments, JOBS at once, the cores divided among
 
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
+
+servers: $(READY) ## start a team's servers, MLflow and studies on PostgreSQL; says what to source
+	python scripts/server.py start
+
+servers-stop: $(READY) ## stop them; what they hold stays in .servers
+	python scripts/server.py stop
 
 DATA ?= digits
 MODEL ?= denoising

@@ -33,6 +33,12 @@ class Postgres:
         port, user = os.environ.get("PGPORT", "5432"), os.environ.get("PGUSER", "postgres")
         return cls(os.environ["PGHOST"], int(port), user)
 
+    def start(self) -> None:
+        """Do nothing: others run it."""
+
+    def stop(self, mode: str = "fast") -> None:
+        """Do nothing: others run it."""
+
     def connect(self, database: str = "postgres", **other: Any) -> "psycopg.Connection[Any]":
         """Return a connection, as the administrator unless told otherwise."""
         given: dict[str, Any] = {"user": self.user, "password": self.password} | other

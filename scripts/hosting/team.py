@@ -58,8 +58,7 @@ class Team:
 
         Raises a Refusal where a server does not start.
         """
-        if isinstance(self.database, OwnPostgres):
-            self.database.start()
+        self.database.start()
         self.database.provide(STUDIES, STUDIES, self.secrets["optuna"])
         self.tracking.start()
         return self.add(MEMBER, self.secrets["hourglass"])
@@ -67,8 +66,7 @@ class Team:
     def stop(self) -> None:
         """Stop MLflow, and PostgreSQL if it is ours; what they hold stays."""
         self.tracking.stop()
-        if isinstance(self.database, OwnPostgres):
-            self.database.stop()
+        self.database.stop()
 
     def add(self, name: str, password: str = "") -> Path:
         """Add a member to MLflow, and return the file to source: nobody else can read it.

@@ -11,20 +11,18 @@ from hourglass.errors import Refusal
 from tests.pipeline.conftest import new_project, project, snapshot  # noqa: F401 - fixtures
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder: a plain run of the tests starts no servers."""
-    for item in items:
-        if "tests/servers/" in item.path.as_posix():
-            item.add_marker(pytest.mark.servers)
-
-
 @pytest.fixture(scope="session")
-def team() -> Iterator[Team]:
-    """Give a team's servers: MLflow and Optuna's database on a PostgreSQL, on loopback."""
+def postgresql() -> None:
+    """Skip, and say so, where there is no PostgreSQL to start."""
     try:
         find_program("initdb")
     except Refusal as refusal:
-        pytest.skip(f"no PostgreSQL to start: {refusal}")
+        pytest.skip(str(refusal))
+
+
+@pytest.fixture(scope="session")
+def team(postgresql) -> Iterator[Team]:
+    """Give a team's servers: MLflow and Optuna's database on a PostgreSQL, on loopback."""
     with temporary_team() as started:
         yield started
 

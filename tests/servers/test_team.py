@@ -18,6 +18,8 @@ from mlflow.server import get_app_client
 
 from tests.pipeline.workspaces import ROOT
 
+pytestmark = pytest.mark.servers
+
 
 def test_only_members_come_in(as_member, monkeypatch):
     client = mlflow.MlflowClient(as_member["MLFLOW_TRACKING_URI"])

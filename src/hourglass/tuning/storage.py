@@ -89,7 +89,7 @@ def _public(url: str) -> str:
             raise ValueError
     except (ArgumentError, ValueError):
         raise Refusal(
-            f"{VARIABLE} cannot be read as a URL, dialect://user:password@host/database; write an @ "
-            "of user or password as %40."
+            f"{VARIABLE} cannot be read as a URL, dialect://user:password@host/database; write @ "
+            "in user and password as %40."
         ) from None
     return found.set(query={}).render_as_string(hide_password=True)

@@ -1,0 +1,108 @@
+"""The same commands against a team's servers, by environment variables alone."""
+
+import subprocess
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hourglass.tracking.store import EXPERIMENT
+from hourglass.tracking.studies import STUDY, TRIAL
+from hourglass.tuning.turns import storage_url
+from tests.pipeline.workspaces import PATIENT, Project
+
+pytestmark = pytest.mark.servers
+
+
+def small(project: Project, *models: str) -> Project:
+    """Return the project with few cells, trained for few epochs."""
+    project.set("params.yaml", "data", value=["digits"])
+    project.set("params.yaml", "models", value=list(models))
+    project.set("params.yaml", "study", value={"digits": False})
+    project.set("configs/data/digits.yaml", "training", value={"max_epochs": 3, "batch_size": 64})
+    return project
+
+
+def finish(*processes: "subprocess.Popen[str]") -> list[str]:
+    """Wait for the end of commands, which must be good, and return what they said."""
+    said = ["".join(process.communicate(timeout=PATIENT)) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    return said
+
+
+def rows(*tags: str) -> list[mlflow.entities.Run]:
+    """Return the runs that have one of these tags."""
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    return [run for run in runs if any(tag in run.data.tags for tag in tags)]
+
+
+@pytest.fixture
+def two(new_project) -> list[Project]:
+    """Give two clones; nothing that one of them has is the other's."""
+    return [small(new_project(), model) for model in ("linear", "denoising")]
+
+
+def test_two_clones_reproduce_at_once_and_their_artifacts_go_through_the_server(
+    two, team, as_member
+):
+    for project in two:
+        project.run("dvc", "init", "--quiet", "--force", "--no-scm")
+    said = finish(*(each.start("dvc", "repro", **as_member) for each in two))
+    assert not any(secret in text for secret in team.secrets.values() for text in said)
+    client = mlflow.MlflowClient(as_member["MLFLOW_TRACKING_URI"])
+    for project, model in zip(two, ("linear", "denoising"), strict=True):
+        cell = project / f"runs/digits/{model}"
+        run = client.get_run((cell / "run_id").read_text().strip())
+        assert run.info.status == "FINISHED"
+        found = project.read(f"runs/digits/{model}/metrics.json")
+        assert run.data.metrics["AUROC"] == found["AUROC"]
+        assert len(run.outputs.model_outputs) == 1
+        # By way of the server: the client needs to know no folder, and keeps nothing itself.
+        assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
+        kept = Path(client.download_artifacts(run.info.run_id, "history.csv"))
+        assert kept.read_text() == (cell / "history.csv").read_text()
+        assert not (project / "mlflow.db").exists()
+        assert project.files("mlruns") == ["mlruns/README.md"]
+        assert not any(secret in str(run.to_dictionary()) for secret in team.secrets.values())
+    assert len(list((team.folder / "artifacts").rglob("history.csv"))) == 2
+
+
+def test_workers_of_two_clones_share_a_study_with_each_trial_once(new_project, as_member):
+    clones = [small(new_project(), "denoising") for _ in range(2)]
+    for clone in clones:
+        clone.hourglass("prepare", "digits")
+    words = ("hourglass", "tune", "digits", "denoising", "--trials", "8", "--workers", "2")
+    # As people write it, without the name of a driver.
+    plain = as_member["HOURGLASS_OPTUNA_STORAGE"].replace("+psycopg", "")
+    given = as_member | {"HOURGLASS_OPTUNA_STORAGE": plain}
+    finish(*(clone.start(*words, **given) for clone in clones))
+    (name,) = optuna.study.get_all_study_names(storage_url())
+    study = optuna.load_study(study_name=name, storage=storage_url())
+    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    assert [trial.state in done for trial in study.trials] == [True] * 8
+    assert len({trial.user_attrs["worker"] for trial in study.trials}) == 4
+    assert len(rows(STUDY)) == 1
+    numbers = sorted(int(run.data.tags[TRIAL].split()[-1]) for run in rows(TRIAL))
+    assert numbers == list(range(8))
+    assert not (clones[0] / "optuna.db").exists()
+
+
+@pytest.mark.parametrize("wrong", ["MLFLOW_TRACKING_PASSWORD", "HOURGLASS_OPTUNA_STORAGE"])
+def test_a_wrong_password_is_refused_with_a_sentence_that_does_not_hold_it(
+    new_project, team, as_member, wrong
+):
+    project = small(new_project(), "denoising")
+    project.hourglass("prepare", "digits")
+    secret = team.secrets["hourglass" if wrong.startswith("MLFLOW") else "optuna"]
+    given = as_member | {wrong: as_member[wrong].replace(secret, "not-the-password")}
+    words = ("tune", "digits", "denoising", "--trials", "1")
+    said = project.hourglass(*words, status=1, **given).stderr
+    assert "not-the-password" not in said
+    assert "Traceback" not in said
+    assert said.strip().splitlines()[-1].endswith(".")
+    assert "password" in said or "401" in said
