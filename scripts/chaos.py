@@ -22,6 +22,7 @@ from pathlib import Path
 
 from faults.bench import Bench
 from faults.checkout import GRIDS
+from faults.counted import flips, fuzz, workers
 from faults.disks import full_disks, read_only_disks
 from faults.kills import kills
 from faults.page import page
@@ -39,6 +40,9 @@ FAULTS: dict[str, Callable[[Bench, int, random.Random], Iterator[Fault]]] = {
     "read_only_disks": read_only_disks,
     "together": together,
     "servers": servers,
+    "workers": workers,
+    "flips": flips,
+    "fuzz": fuzz,
 }
 
 
