@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,6 +14,9 @@ from fuzzing.cases import Case
 from fuzzing.detectors import detector
 from hourglass.__main__ import main
 from hourglass.errors import Refusal
+from hourglass.seals import digests
+from hourglass.weights import FILES as NETWORK
+from hourglass.weights import SETTINGS, write
 from hourglass.workspace import CALIBRATED, TRAINED
 
 NAMES = (
@@ -31,7 +35,7 @@ FILES = (
     "",
     "*",
 )
-OPTIONS = {
+OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "score": {"--top": NUMBERS, "--false_discovery_rate": NUMBERS, "--missing": NAMES,
               "--out": FILES, "--id": NAMES, "--heat_maps": NUMBERS, "--resize": ("",)},
     "search": {"--top": NUMBERS, "--out": FILES, "--resize": ("",)},
@@ -49,10 +53,12 @@ def workspace() -> None:
 
     for name, images in (("numbers", False), ("pictures", True)):
         folder = Path("runs") / name / "linear"
-        detector(folder, images)
+        found = detector(folder, images)
         for file in (*TRAINED, *CALIBRATED):
             if not (folder / file).exists():
-                (folder / file).write_text("{}\n", encoding="utf-8")
+                (folder / file).write_text("{init_args: {}, seed: 0}\n", encoding="utf-8")
+        write(found.scoring.network, folder, SETTINGS)
+        replace(found, network=digests(folder, NETWORK)).write(folder)
     Path("table.csv").write_text("a,b,c\n1,2,3\n4,5,6\n", encoding="utf-8")
     Image.fromarray(np.zeros((6, 5), np.uint8)).save("picture.png")
 

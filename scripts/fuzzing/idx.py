@@ -35,19 +35,19 @@ def case(rng: random.Random, folder: Path) -> Case:
         content += bytes(8 << 20)
     elif what == "bytes":
         content = damaged(content, rng)
-    right = _reference(content)
-    path = folder / "images"
+    whole = what == "whole"
     if what == "bomb" or rng.random() < 0.5:
-        zipped = gzip.compress(content, 1)
-        zipped = damaged(zipped, rng) if rng.random() < 0.3 else zipped
-        right = _reference(_unzipped(zipped))
-        content = zipped
-    elif content.startswith(b"\x1f\x8b"):
-        right = _reference(_unzipped(content))
+        content = gzip.compress(content, 1)
+        if rng.random() < 0.3:
+            content, whole = damaged(content, rng), False
+    return case_of(content, folder, f"idx, {what}", whole)
+
+
+def case_of(content: bytes, folder: Path, what: str = "idx", whole: bool = False) -> Case:
+    """Return the case of a file of these bytes."""
+    path = folder / "images"
     path.write_bytes(content)
-    return Case(
-        f"idx, {what}", lambda: read_idx(path), right, what == "whole" and right is not None
-    )
+    return Case(what, lambda: read_idx(path), _reference(_unzipped(content)), whole)
 
 
 def _unzipped(content: bytes) -> bytes:

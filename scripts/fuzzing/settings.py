@@ -54,6 +54,8 @@ def case(rng: random.Random, folder: Path) -> Case:
 def _read() -> list[Any]:
     """Read every file as the stages do."""
     own, digits = params(), data_config("digits")
-    section = {key: digits[key] for key in ("class_path", "init_args") if key in digits}
+    section: dict[str, Any] = {
+        key: digits[key] for key in ("class_path", "init_args") if key in digits
+    }
     found = [make_calibrator(own.calibration), make_scorer(own.score), compared()]
     return [*found, model_config("denoising"), build(section, DataSet, "configs/data/digits.yaml")]

@@ -30,17 +30,26 @@ CELLS = (
 
 def of_csv(rng: random.Random, folder: Path) -> Case:
     """Return a CSV file that `prepare` is given."""
-    path, content, what = _csv(rng, folder)
-    return Case(f"csv, {what}", lambda: _trained(path), _reference(content), what == "whole")
+    content, what = _csv(rng)
+    return case_of_csv(content, folder, False, f"csv, {what}", what == "whole")
 
 
 def of_new_csv(rng: random.Random, folder: Path) -> Case:
     """Return a CSV file that `score` is given."""
-    path, content, what = _csv(rng, folder)
-    return Case(f"new csv, {what}", lambda: _scored(path), _reference(content), what == "whole")
+    content, what = _csv(rng)
+    return case_of_csv(content, folder, True, f"new csv, {what}", what == "whole")
 
 
-def _csv(rng: random.Random, folder: Path) -> tuple[Path, bytes, str]:
+def case_of_csv(
+    content: bytes, folder: Path, new: bool, what: str = "csv", whole: bool = False
+) -> Case:
+    """Return the case of a file of these bytes, to be scored where it is `new`."""
+    path, ask = folder / "table.csv", _scored if new else _trained
+    path.write_bytes(content)
+    return Case(what, lambda: ask(path), _reference(content), whole)
+
+
+def _csv(rng: random.Random) -> tuple[bytes, str]:
     table = [[repr(rng.uniform(-9, 9)) for _ in NAMES] for _ in range(rng.randint(1, 5))]
     header, ends, separator = list(NAMES), "\n", ","
     what, row = rng.choice(WAYS), rng.choice(table)
@@ -72,9 +81,7 @@ def _csv(rng: random.Random, folder: Path) -> tuple[Path, bytes, str]:
     )
     content = damaged(content, rng) if what == "bytes" else content
     content = rng.choice([b"", b"\n", b"\x00", b"\xef\xbb\xbf"]) if what == "nothing" else content
-    path = folder / "table.csv"
-    path.write_bytes(content)
-    return path, content, what
+    return content, what
 
 
 WAYS = (

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import yaml
-
 from hourglass.classification import shallow
 from hourglass.classification.features import Features, flat, network_of
 from hourglass.classification.labelled import Labelled, Parts, read
@@ -60,8 +58,10 @@ def classify(
     """
     cell = Cell(data, model)
     cell.need_training()
+    from hourglass.weights import trained_with
+
     prepared = Prepared.open(cell.prepared)
-    seed = int(yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))["seed"])
+    seed = int(trained_with(cell.folder)["seed"])
     parts = read(prepared, seed)
     sizes = _sizes(labels, parts.train)
     networks = {each: network_of(each, cell.folder, seed) for each in features}

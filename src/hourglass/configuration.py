@@ -28,7 +28,8 @@ def read(path: Path, keys: Iterable[str] | None) -> Yaml:
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # PyYAML lets through what Python says of dates, of digits by the thousand, of deep nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Refusal(f"{path.as_posix()} is no valid YAML: {one_line(error)}.") from None
     if not isinstance(values, dict):
         raise Refusal(f"{path.as_posix()} holds no mapping, but a {type(values).__name__}.")

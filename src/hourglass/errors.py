@@ -29,8 +29,12 @@ SAID = {
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
 
-    The command line prints the sentence without a traceback and exits with status 1.
+    The command line prints the sentence without a traceback and exits with status 1. A file's name
+    or content may be in it: what would break the line, or steer a terminal, becomes a space.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("".join(each if each.isprintable() else " " for each in sentence))
 
 
 def one_line(error: BaseException) -> str:

@@ -40,17 +40,21 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Every byte counts, as the text is written once more and compared. Raises Broken where it is
     another, and an OSError where there is none.
     """
-    content = path.read_bytes()
+    return unsealed(path.read_bytes(), path.name)
+
+
+def unsealed(content: bytes, name: str) -> dict[str, Any]:
+    """Return the mapping in the bytes of a sealed file of that name, or raise Broken."""
     try:
         value = json.loads(content, parse_constant=_refuse)
         seal = value.pop(SEAL, None)
         whole = sealed(value).encode() == content
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise Broken(f"{path.name} is no sealed JSON") from None
+        raise Broken(f"{name} is no sealed JSON") from None
     if seal is None:
-        raise Broken(f"{path.name} bears no seal, as it would had this version written it")
+        raise Broken(f"{name} bears no seal, as it would had this version written it")
     if not whole:
-        raise Broken(f"{path.name} is not as it was written")
+        raise Broken(f"{name} is not as it was written")
     return dict(value)
 
 

@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -14,6 +15,7 @@ from hourglass.networks import Network
 from hourglass.seals import UNUSABLE, check, digests, read_sealed, write_sealed
 
 WEIGHTS, SPEC = FILES = ("weights.safetensors", "network.json")
+SETTINGS = "settings.yaml"
 
 
 def class_at(class_path: str, base: type) -> Any:
@@ -40,12 +42,26 @@ def describe(network: Network) -> dict[str, Any]:
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
 
 
-def write(network: Network, folder: Path) -> None:
-    """Write the two FILES that `load` reads; network.json holds the SHA-256 of the weights."""
+def write(network: Network, folder: Path, *others: str) -> None:
+    """Write the two FILES that `load` reads.
+
+    network.json holds the SHA-256 of the weights, and of `others` that are in the folder.
+    """
     weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     with whole_file(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(weights))
-    write_sealed(folder / SPEC, {**describe(network), "files": digests(folder, [WEIGHTS])})
+    write_sealed(folder / SPEC, {**describe(network), "files": digests(folder, [WEIGHTS, *others])})
+
+
+def trained_with(folder: Path) -> dict[str, Any]:
+    """Return the settings that a cell was trained with, or raise a Refusal for a damaged file."""
+    try:
+        check(folder, {SETTINGS: read_sealed(folder / SPEC)["files"][SETTINGS]})
+        found: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (*UNUSABLE, yaml.YAMLError) as error:
+        reason = one_line(error)
+        raise Refusal(f"{folder} holds no usable settings ({reason}); train it again.") from None
+    return found
 
 
 def load(folder: Path) -> Network:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hourglass.configuration import read
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
 from hourglass.errors import Refusal
 from hourglass.restoration.tiling import tiled
 from hourglass.training.corruption import enlarged, grey
+from hourglass.weights import trained_with
 from hourglass.workspace import Cell
 
 
@@ -37,7 +37,7 @@ class Restorer:
                 f"{cell.data} is a table, but only images can be restored; name a data set of "
                 "images."
             )
-        settings = read(cell / "settings.yaml", None)["init_args"]
+        settings = trained_with(cell.folder)["init_args"]
         # A cell that was trained before there were these settings has neither.
         factor, colourless = settings.get("downsampling", 1), settings.get("grey", False)
         return cls(detector, factor, colourless, tile)

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import sha256, whole_folder, write_json, write_text
@@ -63,9 +61,9 @@ def _measure(cell: Cell, prepared: Prepared, folder: Path) -> None:
     from hourglass.latent.parts import parts_of
     from hourglass.latent.references import References
     from hourglass.latent.space import Space
-    from hourglass.weights import load
+    from hourglass.weights import load, trained_with
 
-    seed = int(yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))["seed"])
+    seed = int(trained_with(cell.folder)["seed"])
     space = Space.of(prepared, load(cell.folder), seed)
     references, found = References.load(references_folder(cell.data)), Findings()
     with tqdm(

@@ -134,8 +134,8 @@ def _write(
 ) -> None:
     from hourglass import weights
 
-    weights.write(module.network, cell.folder)
-    write_text(cell / "settings.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+    write_text(cell / weights.SETTINGS, yaml.safe_dump(asdict(settings), sort_keys=False))
+    weights.write(module.network, cell.folder, weights.SETTINGS)
     table = io.StringIO()
     # Phases, if there are any, come first, in rows that name them.
     writer = csv.DictWriter(table, list(rows[0]), restval="", lineterminator="\n")

@@ -7,7 +7,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
@@ -67,11 +66,13 @@ def _write(path: Path, values: Yaml) -> None:
 
 def _default(cell: Cell) -> Yaml | None:
     """Return what the cell's last evaluation found, if that was of its settings and data as now."""
+    from hourglass.weights import trained_with
+
     try:
         metrics, network, threshold, detector = (
             json.loads((cell / name).read_text(encoding="utf-8")) for name in MEASURED
         )
-        settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
+        settings = trained_with(cell.folder)
     except FileNotFoundError:
         return _warn(cell, "was not evaluated before")
     prepared = Prepared.open(cell.prepared)

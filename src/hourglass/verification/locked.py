@@ -14,6 +14,7 @@ import yaml
 from hourglass.errors import Refusal, one_line
 
 LOCK = Path("dvc.lock")
+KEYS = {"cmd", "deps", "params", "outs"}  # of a stage there
 OBJECTS = Path(".dvc/cache/files/md5")  # where DVC keeps listings of folders, by default
 
 
@@ -73,6 +74,9 @@ def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
     try:
         # The pure Python loader would take seconds.
         stages = yaml.load(LOCK.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        strange = {key for stage in stages["stages"].values() for key in stage} - KEYS
+        if strange:
+            raise ValueError(f"{min(strange)!r:.40} is no part of a stage")
         found = [
             _output(name, each)
             for name, stage in stages["stages"].items()
