@@ -10,14 +10,18 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import stores
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 from stores import Row
 
 from faults.checkout import Checkout
+from hourglass.errors import one_line
 
 OUTPUTS = ("runs", "data/prepared", "reports")
 LEFT_OUT = ("run_id", "timing.json")
@@ -31,6 +35,7 @@ class Outcome:
 
     files: Mapping[str, str]
     rows: Mapping[str, list[Row]]
+    unreadable: str = ""  # why the record cannot be read, if it cannot
 
     @classmethod
     def of(cls, checkout: Checkout) -> "Outcome":
@@ -38,9 +43,13 @@ class Outcome:
         with tempfile.TemporaryDirectory() as folder:
             # A copy: MLflow keeps a connection to whatever file it has once opened.
             copy = Path(folder) / "mlflow.db"
-            with sqlite3.connect(checkout.folder / "mlflow.db") as one, sqlite3.connect(copy) as to:
+            own = checkout.folder / "mlflow.db"
+            with closing(sqlite3.connect(own)) as one, closing(sqlite3.connect(copy)) as to:
                 one.backup(to)
-            rows = stores.rows(f"sqlite:///{copy.as_posix()}")
+            try:
+                rows = stores.rows(f"sqlite:///{copy.as_posix()}")
+            except (MlflowException, SQLAlchemyError) as error:
+                return cls(digests(checkout.folder), {}, one_line(error))
         return cls(digests(checkout.folder), rows)
 
     def differences(self, other: "Outcome") -> list[str]:
@@ -48,6 +57,8 @@ class Outcome:
         paths = sorted(self.files.keys() | other.files.keys())
         changed = [path for path in paths if self.files.get(path) != other.files.get(path)]
         found = [f"{path} differs." for path in changed]
+        if self.unreadable:
+            return [*found, f"the record cannot be read ({self.unreadable})."]
         return found + stores.differences(self.rows, other.rows, times=False)
 
 
