@@ -4,9 +4,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.checkout import REPRO, Checkout, sentence
+from faults.checkout import HOURGLASS, REPRO, Checkout, sentence
 from faults.outcome import Outcome, half_written
 from faults.rows import Try
+
+RECORD = (*HOURGLASS, "record", "--all")
+UNRECORDED = "not recorded in MLflow"  # of a stage that ends well while its store is away
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class Bench:
         """Return what came of a pipeline that a fault may have stopped, and run it to its end.
 
         The fault is over by now. Where it stopped the pipeline, that must have said so in one
-        sentence, and have left no output half written.
+        sentence, and have left no output half written. Where it kept stages from recording, they
+        must have said so, and `hourglass record --all` makes up for it.
         """
-        said = sentence(output) if status else ""
+        unrecorded = [line for line in output.splitlines() if UNRECORDED in line]
+        said = sentence(output) if status else "".join(unrecorded[-1:])
         lost = [] if said or not status else ["it stopped without a sentence."]
         if "Traceback" in output:
             lost.append("it stopped with a traceback.")
@@ -48,5 +53,8 @@ class Bench:
             checkout.wait_for_end()
         if status:
             return Try(where, False, said, [*lost, f"it did not go on: {sentence(output)}"])
+        if unrecorded:
+            status, output = checkout.run(*RECORD)
+            lost += [f"`record` did not make up for it: {sentence(output)}"] if status else []
         changed = Outcome.of(checkout).differences(self.undisturbed)
         return Try(where, not changed, said, [*lost, *changed])

@@ -10,8 +10,8 @@ from hosting.postgres import OwnPostgres, find_program
 from hosting.team import MEMBER, Team
 from hosting.temporary import temporary_team
 
-from faults.bench import Bench
-from faults.checkout import HOURGLASS, REPRO, Checkout, Command, sentence
+from faults.bench import RECORD, UNRECORDED, Bench
+from faults.checkout import REPRO, Checkout, Command, sentence
 from faults.outcome import Outcome, digests
 from faults.rows import Fault, Try
 from hourglass.errors import Refusal
@@ -19,7 +19,6 @@ from hourglass.errors import Refusal
 NAME = "stopped for a while, and started again:"
 KINDS = ("the MLflow server", "its PostgreSQL")
 AWAY = 15.0  # seconds, at most, that a server is away
-RECORD = (*HOURGLASS, "record", "--all")
 
 
 def servers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
@@ -48,7 +47,7 @@ def _try(bench: Bench, checkout: Checkout, team: Team, kind: str, rng: random.Ra
         _stop_for_a_while(team, kind, command, rng.uniform(1, AWAY))
     status, output = command.wait()
     checkout.wait_for_end()
-    said = [line for line in output.splitlines() if "not recorded in MLflow" in line]
+    said = [line for line in output.splitlines() if UNRECORDED in line]
     lost = ["a command stopped with a traceback."] if "Traceback" in output else []
     if status:
         return Try(kind, False, sentence(output), [*lost, f"it stopped: {sentence(output)}"])
