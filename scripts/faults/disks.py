@@ -64,8 +64,9 @@ def read_only_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fa
     for place in (PLACES[number % len(PLACES)] for number in range(tries)):
         with _disk(bench, place, f"size={ROOM}") as checkout:
             command = checkout.start(*REPRO)
-            if command.lives_after(rng.uniform(0, bench.seconds / 2)):
-                _remount(checkout, place, "ro")
+            moment = rng.uniform(0, bench.seconds / 2)
+            while command.lives_after(moment) and not _close(checkout, place):
+                moment = 0.1
             said = command.wait()
             _remount(checkout, place, "rw")
             fault.tries.append(bench.judge(place.name, checkout, *said))
@@ -102,6 +103,12 @@ def _link(path: Path, target: Path) -> None:
 
 def _remount(checkout: Checkout, place: Place, how: str) -> None:
     _mount("-o", f"remount,{how}", checkout.folder / place.folder)
+
+
+def _close(checkout: Checkout, place: Place) -> bool:
+    """Make the disk read-only; return False where a file is open for writing there just now."""
+    words = ["mount", "-o", "remount,ro", checkout.folder / place.folder]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def _mount(*words: str | Path) -> None:
