@@ -30,8 +30,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $(READY)
 
-repro: $(READY) ## run the pipeline: every cell of the grid in params.yaml, then the leaderboard
-	dvc repro
+repro: $(READY) ## run the pipeline, every cell of the grid in params.yaml, after mending what a kill left
+	hourglass repro
 
 test: $(READY) ## run the tests within three minutes; real data too where HOURGLASS_DATA names it
 	python -m pytest -m "not slow and not servers" --numprocesses auto --dist loadfile

@@ -25,6 +25,7 @@ from hourglass.errors import Refusal, of_the_system
 from hourglass.export import export
 from hourglass.promote import promote
 from hourglass.record import record
+from hourglass.repro import repro
 from hourglass.restore import restore
 from hourglass.score import score
 from hourglass.search import search
@@ -39,6 +40,7 @@ from hourglass.stages.study import study
 from hourglass.stages.train import train
 from hourglass.suspects import suspects
 from hourglass.tune import tune
+from hourglass.turns import turn
 from hourglass.verify import verify
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -52,6 +54,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "study": study,
     "compare": compare,
     "record": record,
+    "repro": repro,
     "score": score,
     "drift": drift,
     "restore": restore,
@@ -77,7 +80,8 @@ def main() -> None:
     _add_arguments(verb, function)
     arguments = verb.parse_args(sys.argv[2:])
     try:
-        function(**arguments.as_dict())
+        with turn(sys.argv[1], arguments.as_dict()):
+            function(**arguments.as_dict())
     except Refusal as refusal:
         sys.exit(f"hourglass: {refusal}")
     except Exception as error:

@@ -1,6 +1,7 @@
 """The one exception that is the user's to mend, and the words of others in it."""
 
 import errno
+import re
 
 from hourglass.secrecy import public
 
@@ -14,6 +15,16 @@ SYSTEM = {
     errno.EIO: ("the disk has a fault there", "bring the file back from another copy"),
     errno.ENAMETOOLONG: ("the name is too long", "give a shorter one"),
     errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
+}
+
+# What libraries say of it whose errors bear no code: safetensors, SQLite, Arrow, torch, numpy.
+SAID = {
+    errno.ENOSPC: re.compile(
+        "No space left on device|database or disk is full|unexpected pos"
+        r"|\d+ requested and \d+ written"
+    ),
+    errno.EROFS: re.compile("Read-only file system|attempt to write a readonly database"),
+    errno.EACCES: re.compile("Permission denied|unable to open database file"),
 }
 
 
@@ -40,11 +51,11 @@ def of_the_system(error: BaseException | None) -> str | None:
     """Return a sentence where an error, or one that caused it, is the system's; else None."""
     while error is not None:
         code = error.errno if isinstance(error, OSError) else None
-        if code is None and "No space left on device" in str(error):  # safetensors, SQLite, Arrow
-            code = errno.ENOSPC
+        if code is None:
+            code = next((each for each, words in SAID.items() if words.search(str(error))), None)
         if code in SYSTEM:
             reason, way_out = SYSTEM[code]
-            where = getattr(error, "filename", None)
+            where = getattr(error, "filename2", None) or getattr(error, "filename", None)
             return f"{where}: {reason}; {way_out}." if where else f"{reason}; {way_out}."
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return None

@@ -27,8 +27,11 @@ def project(new_project) -> Project:
 
 
 def results(project: Project) -> list[str]:
-    """Return all files but MLflow's database, which is made before all is known to be well."""
-    return [name for name in project.files(".") if not name.startswith("mlflow.db")]
+    """Return all files but MLflow's database and locks, made before all is known to be well."""
+    found = project.files(".")
+    return [
+        name for name in found if not name.startswith("mlflow.db") and not name.endswith(".lock")
+    ]
 
 
 def refused(project: Project, *words: str) -> str:

@@ -35,6 +35,7 @@ WITHOUT_EFFECT = {
     "hourglass.stages",
     "hourglass.stages.prepare",  # the data module's, for data that are not prepared yet
     "hourglass.tracking",
+    "hourglass.turns",
     *(f"hourglass.tracking.{path.stem}" for path in (SOURCE / "hourglass/tracking").glob("*.py")),
     "hourglass.trusted",  # which refuses or lets through
     "hourglass.workspace",
@@ -471,3 +472,31 @@ def test_an_unknown_name_in_the_grid_stops_dvc(repository):
     assert found.returncode != 0
     assert "denoisng" in found.stderr
     assert "Traceback" not in found.stderr + found.stdout
+
+
+@slow
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.9])
+def test_a_lock_file_that_a_kill_cut_short_costs_no_training(repository, left):
+    """DVC writes it in place: a kill in that moment would leave a pipeline that seems new."""
+    path, ids = repository / "dvc.lock", [row.id for row in cell_rows(repository.folder)]
+    before = {name: (repository / name).read_bytes() for name in repository.files("runs")}
+    text = path.read_text()
+    cut = text.index("\n", int(left * len(text))) - 3  # within a line
+    path.write_text(text[:cut])
+    found = repository.hourglass("repro")
+    assert "dvc.lock was cut short" in found.stderr
+    assert ran(found.stdout) == set()
+    assert {name: (repository / name).read_bytes() for name in repository.files("runs")} == before
+    assert [row.id for row in cell_rows(repository.folder)] == ids
+    assert status(repository) == {}
+
+
+@slow
+def test_two_pipelines_at_once_take_turns(repository):
+    repository.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
+    commands = [repository.start("python", "src/hourglass", "repro") for _ in range(2)]
+    outcomes = [command.communicate() for command in commands]
+    assert [command.returncode for command in commands] == [0, 0], outcomes
+    said = [errors.count("another `hourglass repro` is at work here") for _, errors in outcomes]
+    assert sorted(said) == [0, 1]
+    assert sorted(bool(ran(output)) for output, _ in outcomes) == [False, True]

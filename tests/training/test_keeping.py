@@ -1,5 +1,6 @@
 """The best epoch's weights are kept, and the last epoch is written now and then."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,19 +81,32 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             clock.now += 1.0
 
-    def save(path) -> None:
+    def save(trainer: pl.Trainer, path: Path) -> None:
         clock.now += 0.25
         written.append(clock.now)
 
     def prepare(trainer: Any) -> None:
         trainer.callbacks.insert(0, Epoch())
-        trainer.save_checkpoint = save
 
+    monkeypatch.setattr(Kept, "_save", staticmethod(save))
     monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: clock.now))
     training(make(), epochs=38, prepare=prepare)
     # The first epoch, every thirteenth one after it, and the last.
     assert np.diff(written).tolist() == [13.25, 13.25, 11.25]
     assert len(written) * 0.25 <= clock.now / 50 + 2 * 0.25
+
+
+def test_a_checkpoint_cut_short_by_a_full_disk_leaves_the_one_before(tmp_path):
+    (tmp_path / "last.ckpt").write_text("before")
+
+    def save(path: Path) -> None:
+        path.write_text("ha")
+        raise OSError(28, "No space left on device")
+
+    trainer: Any = SimpleNamespace(save_checkpoint=save, is_global_zero=True)
+    with pytest.raises(OSError, match="No space"):
+        Kept._save(trainer, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").read_text() == "before"
 
 
 def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, tmp_path):

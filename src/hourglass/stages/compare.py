@@ -28,6 +28,7 @@ from hourglass.workspace import (
     PAGE,
     SHARED_PAGE,
     Cell,
+    baselines_file,
     need_baselines,
     prepared_folder,
 )
@@ -84,7 +85,9 @@ def compare() -> Path:
     config = params()
     _need(config)
     if "DVC_STAGE" in os.environ:  # then dvc.lock is of the stages before, and DVC trusts times
-        locked_as_written(Path("runs") / data for data in config.data)
+        # Of cells outside the grid dvc.lock has entries as well, and their files may be gone.
+        cells = [Cell(data, model) for data in config.data for model in config.models]
+        locked_as_written([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
     with Recorder() as recorder:
         with whole_files(LEADERBOARD.parent) as folder:
             _write(folder, _table(config), config)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from hourglass.settings import CellSettings, data_config, model_config, resolve_
 from hourglass.tracking import environment
 from hourglass.tracking.facts import MADE, dataset, settings_params
 from hourglass.tracking.recorder import Recorder
+from hourglass.turns import is_main_process
 from hourglass.workspace import Cell
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def train(data: str, model: str) -> Path:
     data_config(data)
     model_config(model)
     prepared = Prepared.open(cell.prepared)
-    if not _is_main_process():
+    if not is_main_process():
         try:
             _fit(cell, prepared, None)
         except Refusal:
@@ -49,11 +49,6 @@ def train(data: str, model: str) -> Path:
     with Recorder() as recorder:
         _fit(cell, prepared, recorder)
     return cell.folder
-
-
-def _is_main_process() -> bool:
-    """Return whether this is the process of rank 0; the others are started with their rank set."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:

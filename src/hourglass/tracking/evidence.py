@@ -19,9 +19,8 @@ def of_calibration(cell: Cell) -> str | None:
     """Say why the calibration is not of the weights that are there."""
     if not all((cell / file).exists() for file in CALIBRATED):
         return ""
-    own = _json(cell / "detector.json")["files"]["weights.safetensors"] == sha256(
-        cell / "weights.safetensors"
-    )
+    made_for = _json(cell / "detector.json")["files"]["weights.safetensors"]
+    own = made_for == sha256(cell / "weights.safetensors")
     return None if own else "is of an earlier training"
 
 

@@ -111,7 +111,8 @@ class Record(Rows):
             run = self.client.get_run(run_id)
             first = [run] if run.info.lifecycle_stage == "active" else []
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            # A server with users says of a run that is not there that it is not ours to see.
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
                 raise
             first = self._search(TOKEN, run_id)
         return [*first, *self._search(FIRST_RUN, run_id)]

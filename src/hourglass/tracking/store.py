@@ -40,6 +40,8 @@ def connect(root: Path) -> tuple["MlflowClient", str]:
     mlflow.set_tracking_uri(uri)
     # Stages that start at once on an empty database would each create its tables.
     with alone(root):
+        if uri.startswith("sqlite:"):
+            make_whole(uri)
         client = mlflow.MlflowClient(uri)
         return client, _experiment(client, uri, root)
 
@@ -51,6 +53,33 @@ def tracking_uri(root: Path) -> str:
     """
     own = f"sqlite:///{(root / 'mlflow.db').as_posix()}?timeout=20"
     return os.environ.get("MLFLOW_TRACKING_URI") or own
+
+
+def make_whole(uri: str) -> None:
+    """Make the tables of a SQLite file that is not there yet: all of them, or no file.
+
+    MLflow makes them one by one, in seconds. A kill or a full disk in between would leave a file
+    that it can neither use nor complete, so they are made under another name.
+    """
+    import sqlalchemy
+    from mlflow.store.db.utils import _initialize_tables
+
+    url = sqlalchemy.make_url(uri)
+    path = Path(url.database or ":memory:").resolve()
+    if path.name == ":memory:" or (path.exists() and path.stat().st_size):
+        return
+    making = path.with_name(f"{path.name}.making")
+    try:
+        for name in (making.name, f"{making.name}-journal"):  # of a killed process
+            path.with_name(name).unlink(missing_ok=True)
+        engine = sqlalchemy.create_engine(url.set(database=str(making)))
+        try:
+            _initialize_tables(engine)
+        finally:
+            engine.dispose()
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
 
 
 def alone(root: Path) -> AbstractContextManager[Any]:

@@ -47,9 +47,17 @@ class Kept(Checkpoint):
             self.weights = {key: each.clone() for key, each in pl_module.state_dict().items()}
         if self.path and self._is_due(trainer):
             start = time.monotonic()
-            trainer.save_checkpoint(self.path)
+            self._save(trainer, self.path)
             end = time.monotonic()
             self._next = end + (SHARE - 1) * (end - start)
+
+    @staticmethod
+    def _save(trainer: pl.Trainer, path: Path) -> None:
+        """Write all processes' part, whole or not at all: Lightning copies it from elsewhere."""
+        beside = path.with_name(f".{path.name}.writing")
+        trainer.save_checkpoint(beside)
+        if trainer.is_global_zero:
+            beside.replace(path)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         """Return whether all processes are to write, as one would be waited for."""

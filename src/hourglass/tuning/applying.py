@@ -102,7 +102,16 @@ def _warn(cell: Cell, reason: str) -> Yaml | None:
 
 def _tell_dvc() -> None:
     """Run the stage that gives each cell its own file: DVC then knows which one has changed."""
-    command = [sys.executable, "-m", "dvc", "repro", "--quiet", "--single-item", CELLS_STAGE]
+    command = [
+        sys.executable,
+        "-m",
+        "dvc",
+        "--wait-for-lock",
+        "repro",
+        "--quiet",
+        "--single-item",
+        CELLS_STAGE,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refusal(

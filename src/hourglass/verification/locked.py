@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from hourglass.errors import Refusal, one_line
+from hourglass.files import plain_yaml
 
 LOCK = Path("dvc.lock")
 KEYS = {"cmd", "deps", "params", "outs"}  # of a stage there
@@ -72,9 +73,7 @@ def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
     if not LOCK.exists():
         return []
     try:
-        # The pure Python loader would take seconds.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        stages = loader(LOCK.read_bytes()).get_single_data()
+        stages = plain_yaml(LOCK.read_bytes())
         strange = {key for stage in stages["stages"].values() for key in stage} - KEYS
         if strange:
             raise ValueError(f"{min(strange)!r:.40} is no part of a stage")

@@ -58,14 +58,15 @@ def _start(place: Path) -> None:
     """Start the warm process, unless somebody did; this command does not wait for it."""
     try:
         place.mkdir(mode=0o700)
-    except FileExistsError:
+        log = (place / "log").open("w")
+    except OSError:  # somebody was faster, or there is no room: commands run by themselves
         return
     owner = place.name.split("-")[2]
     subprocess.Popen(
         [sys.executable, "-P", Path(__file__).with_name("server.py"), place, owner],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=(place / "log").open("w"),
+        stderr=log,
         start_new_session=True,  # Ctrl-C is for the stages, which pass it on
     )
 
