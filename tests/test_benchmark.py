@@ -142,6 +142,7 @@ def test_a_shortened_set_keeps_samples_of_both_kinds_with_their_ids(digits):
     np.testing.assert_array_equal(short.x, whole.x[[at[name] for name in short.id]])
 
 
+@pytest.mark.slow
 def test_a_sparse_set_has_its_size_and_takes_no_space(workspace):
     datasets.make({"sparse-1000000000"})
     path = prepared_folder("sparse-1000000000") / "train/x.npy"

@@ -174,6 +174,7 @@ def test_a_command_that_is_killed_takes_its_fork_along(command):
     _wait(lambda: not Path(f"/proc/{pid}").exists())
 
 
+@pytest.mark.slow
 def test_a_warm_process_that_is_killed_takes_its_forks_along_and_says_so(command):
     process = command("print(os.getppid(), flush=True)\nwait()")
     parent, pid = (int(process.stdout.readline()) for _ in range(2))

@@ -1,7 +1,7 @@
 """The settings of the workspace and of one cell, read from YAML and checked."""
 
 import inspect
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from hourglass.configuration import (
@@ -41,7 +41,7 @@ class Params:
     score: dict[str, Any]
     calibration: dict[str, Any]
     study: dict[str, bool]
-    share_rows: list[str] = field(default_factory=list)
+    share_rows: list[str]
 
 
 @dataclass(frozen=True)

@@ -327,6 +327,7 @@ def test_the_table_is_uploaded(outcome):
     assert files == [[str(Path("runs", *CELL, "classification.csv")), ""]]
 
 
+@pytest.mark.slow
 def test_mlflow_has_one_row_however_often_it_is_measured(stage_folder):
     with recording(stage_folder, DirectRecorder):
         prepare("digits")

@@ -679,9 +679,8 @@ on_train = pytest.mark.parametrize("verb", ["train"])
 on_calibrate = pytest.mark.parametrize("verb", ["calibrate-threshold"])
 
 
-@pytest.mark.parametrize(
-    "verb", [pytest.param(each, marks=[pytest.mark.slow] * (each != "train")) for each in VERBS]
-)
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.slow
 def test_a_server_that_is_not_there_stops_no_stage(target, verb, closed_port):
     uri = f"http://127.0.0.1:{closed_port}"
     assert uri in unrecorded(target, verb, uri)
@@ -810,6 +809,7 @@ def test_a_recorder_that_died_is_no_success(stage_folder):
         work()
 
 
+@pytest.mark.slow
 def test_a_model_that_was_cut_short_is_logged_again(stage_folder, monkeypatch):
     import mlflow
 

@@ -423,6 +423,7 @@ def test_the_browser_finds_nothing_wrong(played):
 # In MLflow.
 
 
+@pytest.mark.slow
 def test_comparing_twice_leaves_one_run_that_holds_the_page(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
     with working_in(changed, DirectRecorder):

@@ -139,6 +139,7 @@ def test_a_table_is_studied_only_where_it_is_asked_for(table, recorder):
     assert len(recorder.log) == before
 
 
+@pytest.mark.slow
 def test_a_table_that_is_asked_for_has_a_map_and_synthetic_rows(table, recorder, stage_folder):
     set_yaml(stage_folder / "params.yaml", "study", value={table: True})
     references(table)

@@ -69,6 +69,7 @@ def test_a_study_has_as_many_trials_as_were_asked_for_and_begins_with_the_cells_
     assert len({tuple(each.params.values()) for each in run(trials=5).trials}) == 5
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_on_is_the_one_that_never_stopped(folder):
     whole = values(run(trials=4))
     (folder / "optuna.db").unlink()
@@ -228,6 +229,7 @@ def test_pruned_trials_count_and_never_win(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_pruners_stop_what_falls_behind(folder, pruner):
     set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=10)
     study = run(trials=10, pruner=pruner)
@@ -322,6 +324,7 @@ def test_a_cells_own_settings_are_checked(folder, refusal):
     assert "latent_dim" in sentence
 
 
+@pytest.mark.slow
 def test_the_leaderboard_shows_a_tuned_cell_beside_its_default(folder, recorder, no_dvc):
     from hourglass.stages import compare
 

@@ -88,6 +88,7 @@ def test_a_traced_detector_is_the_detector(network, shape, scorer):
     assert restored.shape == x.shape
 
 
+@pytest.mark.slow
 def test_a_file_gives_what_the_detector_gives(tmp_path):
     torch.manual_seed(0)
     made = detector(Dense(TABLE, 2, [4], tied=True))

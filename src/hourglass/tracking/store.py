@@ -66,7 +66,8 @@ def make_whole(uri: str) -> None:
 
     url = sqlalchemy.make_url(uri)
     path = Path(url.database or ":memory:").resolve()
-    if path.name == ":memory:" or (path.exists() and path.stat().st_size):
+    ours = path.name != ":memory:" and not str(url.database).startswith("file:")
+    if not ours or (path.exists() and path.stat().st_size):
         return
     making = path.with_name(f"{path.name}.making")
     try:
