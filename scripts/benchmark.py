@@ -3,6 +3,7 @@
     make benchmark                               # sets up the others first
     python scripts/benchmark.py                  # needs HOURGLASS_DATA; under half an hour
     python scripts/benchmark.py --quick          # minutes; the page is in build/benchmark-quick
+    python scripts/benchmark.py --task score     # this alone, printed; the page stays as it is
 
 Works in build/benchmark, a workspace of its own. Others that are not installed are left out, and
 the page says so. Writes reports/benchmark.md as well, and all measurements beside it as CSV.
@@ -10,11 +11,12 @@ the page says so. Writes reports/benchmark.md as well, and all measurements besi
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import torch
 from benchmarks import datasets, fixed, page, pictures
-from benchmarks.cases import matches
+from benchmarks.cases import Task, matches
 from benchmarks.ratios import Tables
 from benchmarks.running import measure
 from workspace import ROOT, enter
@@ -30,9 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="most of it once, on little data")
     parser.add_argument("--draw", action="store_true", help="draw what was measured the last time")
+    parser.add_argument("--task", choices=get_args(Task), help="measure this alone, and print it")
     arguments = parser.parse_args()
     quick = arguments.quick
     folder = ROOT / "build" / ("benchmark-quick" if quick else "benchmark")
+    if arguments.task:
+        print(page.measured(_measurements(folder, quick, arguments.task)))
+        return
     reports = folder if quick else ROOT / "reports"
     if not arguments.draw:
         _measure(folder, reports, quick)
@@ -45,13 +51,19 @@ def main() -> None:
 
 def _measure(folder: Path, reports: Path, quick: bool) -> None:
     """Take all measurements and keep each table as soon as it is there."""
-    plan = matches(quick, torch.cuda.is_available())
-    enter(folder)
-    datasets.make({case.data for each in plan for case in (each.case, each.case.warm_up())})
-    _keep(reports, "measurements", measure(plan))
+    _keep(reports, "measurements", _measurements(folder, quick))
     fixed.workspace(folder / "fixed")
     _keep(reports, "costs", fixed.costs(0 if quick else ROUNDS))
     _keep(reports, "imports", fixed.imports())
+
+
+def _measurements(folder: Path, quick: bool, task: Task | None = None) -> pd.DataFrame:
+    """Return the measurements of all tasks, or of one."""
+    plan = matches(quick, torch.cuda.is_available())
+    plan = [each for each in plan if task in (None, each.case.task)]
+    enter(folder)
+    datasets.make({case.data for each in plan for case in (each.case, each.case.warm_up())})
+    return measure(plan)
 
 
 def _kept(reports: Path, name: str) -> Path:

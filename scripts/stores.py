@@ -2,7 +2,8 @@
 
     python scripts/stores.py sqlite:///mlflow.db http://127.0.0.1:5000
 
-What the machine did (`system/...`) and when a point was written are no part of a row here.
+What the machine did (`system/...`), the packages it had, and when a point was written are no part
+of a row here: no file of a cell holds them, so nothing can bring them back.
 """
 
 import sys
@@ -15,6 +16,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 Point = tuple[int, float]  # step and value
+PACKAGES = "environment/requirements.txt"  # of the machine that trained
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Row:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     curves: Mapping[str, list[Point]]  # of every metric all points, by step
-    files: frozenset[str]  # paths of all artifacts
+    files: frozenset[str]  # paths of all artifacts but PACKAGES
     models: int  # how many are logged and ready
 
 
@@ -74,7 +76,7 @@ def _row(client: MlflowClient, run: Run) -> Row:
         key: sorted((point.step, point.value) for point in client.get_metric_history(run_id, key))
         for key in metrics
     }
-    files = frozenset(_files(client, run_id))
+    files = frozenset(_files(client, run_id)) - {PACKAGES}
     outputs = run.outputs.model_outputs if run.outputs else []
     ready = [client.get_logged_model(each.model_id).status == "READY" for each in outputs]
     params, models = dict(run.data.params), sum(ready)

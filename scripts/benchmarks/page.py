@@ -92,10 +92,10 @@ the AUROC of the test split after the training: nobody wins by doing less. `memo
 above what the imports took, in MB; `needed` are the data as they are prepared, the model with its
 gradients and Adam's moments, and a batch with all that the layers make of it.
 
-{_measured(table[(table.task == "train") & (table.device == "cpu")])}"""
+{measured(table[(table.task == "train") & (table.device == "cpu")])}"""
 
 
-def _measured(table: pd.DataFrame) -> str:
+def measured(table: pd.DataFrame) -> str:
     """Return a table of each case: speed, ratio, quality and memory of everyone."""
     rows = []
     for key, each in table.groupby(CASE, sort=False):
@@ -149,26 +149,26 @@ Hourglass reads memory-mapped rows, scales, scores and checks them; the bare for
 scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the
 batch of the case. Hourglass gives each core batches of its own (`detection.passing`).
 
-{_measured(cpu[cpu.task == "score"])}
+{measured(cpu[cpu.task == "score"])}
 ## Preparing
 
 `prepare` reads, checks, splits, packs and fingerprints; the others read the same files into arrays
 and do no more. `mnist` is that set and Fashion-MNIST.
 
-{_measured(cpu[cpu.task == "prepare"])}
+{measured(cpu[cpu.task == "prepare"])}
 ## Data that does not fit into memory
 
 An array of zeros that takes no space on disk, 3 x 64 x 64 uint8 a sample: read, batched and trained
 on like any other, for some steps, by a process that may take 4 GiB.
 
-{_measured(cpu[cpu.task == "stream"])}"""
+{measured(cpu[cpu.task == "stream"])}"""
 
 
 def _gpu(table: pd.DataFrame) -> str:
     text = "## On a GPU\n\n"
     cuda = table[table.device == "cuda"]
     if len(cuda):
-        return f"{text}{torch.cuda.get_device_name()}; times are absolute.\n\n{_measured(cuda)}"
+        return f"{text}{torch.cuda.get_device_name()}; times are absolute.\n\n{measured(cuda)}"
     names = [
         f"{network}, batch {size}"
         for network in ("dense", "convolutional", "card")

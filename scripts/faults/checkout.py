@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 import yaml
+from copies import copy_repository
 
-ROOT = Path(__file__).parents[2]
 HOURGLASS = (sys.executable, "src/hourglass")
 REPRO = (*HOURGLASS, "repro")
 # What a grid has in place of the repository's settings, by file.
@@ -39,15 +39,7 @@ class Checkout:
     @classmethod
     def new(cls, folder: Path, grid: str) -> "Checkout":
         """Copy what git tracks or would track, as a repository of its own with one commit."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                target = folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, target)
+        copy_repository(folder)
         for name, settings in GRIDS[grid].items():
             path = folder / name
             text = yaml.safe_load(path.read_text(encoding="utf-8")) | settings

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import copies
 import psutil
 import yaml
 
@@ -137,16 +138,8 @@ class Project:
 
 
 def copy_repository(folder: Path) -> Project:
-    """Copy what git tracks or would track; nothing that a run, a build or an editor left."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
+    """Copy what git tracks or would track, as a project."""
+    copies.copy_repository(folder)
     return Project(folder)
 
 
