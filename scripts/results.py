@@ -18,10 +18,11 @@ from hourglass.baselines import pca
 from hourglass.configuration import import_class, resolve
 from hourglass.data.packed import Prepared
 from hourglass.models.base import LitAutoencoder
+from hourglass.report.leaderboard import markdown
 from hourglass.settings import resolve_cell
 from hourglass.stages.baselines import baselines, flat
 from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.compare import compare, markdown
+from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references

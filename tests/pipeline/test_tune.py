@@ -326,7 +326,7 @@ def test_a_cells_own_settings_are_checked(folder, refusal):
 
 @pytest.mark.slow
 def test_the_leaderboard_shows_a_tuned_cell_beside_its_default(folder, recorder, no_dvc):
-    from hourglass.stages import compare
+    from hourglass.report import leaderboard
 
     def done() -> dict:
         for stage in (train, calibrate_threshold, evaluate):
@@ -337,12 +337,12 @@ def test_the_leaderboard_shows_a_tuned_cell_beside_its_default(folder, recorder,
     apply_values(CELL, {"latent_dim": 3}, "a study")
     tuned = done()
     apply_values(CELL, {"latent_dim": 3}, "a later study")  # the default is still the first
-    rows = compare._cell_rows(CELL)
+    rows = leaderboard._cell_rows(CELL)
     assert [(row["settings"], row["latent_dim"], row["AUROC"]) for row in rows] == [
         ("tuned", 3, tuned["AUROC"]),
         ("before tuning", 8, default["AUROC"]),
     ]
-    assert set(compare._row("", "", False, 1, {"method": "", "value": 0}, {})) <= set(rows[1])
+    assert set(leaderboard._row("", "", False, 1, {"method": "", "value": 0}, {})) <= set(rows[1])
 
 
 def test_show_without_a_study_is_refused(folder, refusal):

@@ -49,6 +49,7 @@ def environment(**more: str) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes of a server, for nothing
         "NO_PROXY": "*",
         "no_proxy": "*",
         **more,
