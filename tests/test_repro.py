@@ -160,3 +160,16 @@ def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Refusal, match=r"no dvc.yaml here"):
         repro()
+
+
+def test_what_dvc_had_half_copied_is_taken_away_and_nothing_else(project):
+    folder = project / "runs/digits/linear/study"
+    folder.mkdir(parents=True)
+    kept = [folder / name for name in (".notes.tmp", "metrics.json", "H37EdDfwQR6AOg6xOkpg1A.tmp")]
+    half = folder / ".H37EdDfwQR6AOg-xOkpg_A.tmp"  # as dvc_objects names what it copies to
+    for path in (*kept, half):
+        path.write_text("half")
+    (said,) = mend()
+    assert "1 half-copied files" in said
+    assert sorted(folder.iterdir()) == sorted(kept)
+    assert mend() == []

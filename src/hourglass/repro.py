@@ -1,6 +1,7 @@
 """The verb `repro`: `dvc repro`, one at a time, after mending what a kill left of DVC's files."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from hourglass.turns import alone
 
 STATE = Path(".dvc/tmp")  # where DVC keeps its locks
 LOCK = Path("dvc.lock")
+OUTPUTS = ("data/prepared", "runs", "reports")
+HALF = re.compile(r"\.[\w-]{22}\.tmp")  # what DVC copies to before it renames
 
 
 def repro(target: str | None = None) -> None:
@@ -56,7 +59,17 @@ def mend() -> list[str]:
     if held.exists() and _is_stale(held):
         held.unlink()
         said.append("a DVC that was killed left its locks behind; they are taken away.")
+    if halves := [path for path in _hidden() if HALF.fullmatch(path.name) and path.is_file()]:
+        for path in halves:
+            path.unlink()
+        said.append(f"a DVC that was killed left {len(halves)} half-copied files; they are gone.")
     return said
+
+
+def _hidden() -> Iterator[Path]:
+    """Yield what lies among the outputs and is no output, as its name begins with a point."""
+    for folder in OUTPUTS:
+        yield from Path(folder).rglob(".*.tmp")
 
 
 def is_whole(path: Path) -> bool:
