@@ -52,6 +52,8 @@ def main() -> None:
         cell = Cell(*name.split("/"))
         with tempfile.TemporaryDirectory() as registry:
             os.environ["DVC_ROOT"] = registry  # where the record is kept; stages are not run
+            # MLflow leaves the one before in the environment.
+            os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{registry}/mlflow.db?timeout=20"
             promote(cell.data, cell.model)
             parts += _parts(cell)
             loads += _loads(cell, registry, arguments.seconds)
