@@ -126,7 +126,7 @@ def _row(
 
 
 def _quality(own: pd.DataFrame) -> str:
-    if own.validation_error.isna().all():
+    if "validation_error" not in own or own.validation_error.isna().all():
         return ""
     return f"{own.validation_error.median():.4f}, {own.AUROC.median():.3f}"
 
