@@ -147,7 +147,8 @@ def _others(table: pd.DataFrame) -> str:
 
 Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
 scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the
-batch of the case. Hourglass gives each core batches of its own (`detection.passing`).
+batch of the case. Hourglass gives each core batches of its own (`detection.passing`), and has the
+C library keep freed memory (`allocator`); that pass with its memory kept stands beside it.
 
 {measured(cpu[cpu.task == "score"])}
 ## Preparing
@@ -186,8 +187,10 @@ done the same on a few samples. The clock of a training starts before the data i
 after the last epoch; all validate after each epoch, but for PyOD, which cannot, and scores its
 training samples at the end. Where both train with PyTorch the networks are the same objects with
 the same weights at the start; all take as many threads as Hourglass takes for such a batch
-(`training/threads.py`). Lightning logs no file and shows no progress. PyOD's batch norm, dropout
-and weight decay are off; it scales samples itself, as Hourglass does; the activation that its
-network has behind the code is in all networks of the card table. lightning-bolts' model trains on
-as many images of its own split, padded to 32 x 32. Workers' memory is not counted where a
-DataLoader has them."""
+(`training/threads.py`). Hourglass has the C library keep what a batch freed for the next
+(`allocator.py`); where "memory kept" is said, the bare loop has so too, by glibc's variables
+`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. Lightning logs no file and shows no progress.
+PyOD's batch norm, dropout and weight decay are off; it scales samples itself, as Hourglass does;
+the activation that its network has behind the code is in all networks of the card table.
+lightning-bolts' model trains on as many images of its own split, padded to 32 x 32. Workers' memory
+is not counted where a DataLoader has them."""

@@ -79,14 +79,12 @@ def _first_step() -> None:
 
 def _threads(case: Case) -> AbstractContextManager[None]:
     """Give everyone the threads that Hourglass trains such batches on, and all it has to score."""
-    import torch
-
-    from hourglass.training.threads import tuned_to
+    from hourglass.training.threads import threads_for
 
     if case.task == "score":
         return nullcontext()
     shape = Prepared.open(prepared_folder(case.data)).sample_shape
-    return tuned_to(torch.device(case.device), case.batch_size * math.prod(shape))
+    return threads_for(case.batch_size * math.prod(shape))
 
 
 def quality(case: Case, reconstruct: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hourglass.allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Scaling
 from hourglass.data.streaming import let_go
@@ -22,7 +23,8 @@ Look: TypeAlias = Callable[[View], Tensor]
 Made = TypeVar("Made")
 
 BATCH_SIZE = 32_768  # samples at once, at most
-ELEMENTS = 2**18  # of them together: what a layer makes of a batch then stays in a core's cache
+HELD = 2**24  # bytes of a mapped file, at least, that are held before they are let go of
+ELEMENTS = 2**19  # of them together: what a layer makes of a batch then stays near a core
 
 
 def best_device() -> torch.device:
@@ -45,17 +47,20 @@ def looks(
 ) -> Iterator[list[np.ndarray]]:
     """Yield the wanted looks at each batch of unscaled samples, (N, *S), in order.
 
-    The network sees each sample once. Of a mapped file no more is held than the batches at work.
+    The network sees each sample once. Of a mapped file little more is held than the batches at
+    work; to let go of each of them has the threads wait for each other's pages.
     """
     device = best_device()
     network.to(device)
     scaled, size = Scaled(scaling, device), batch_size(x)
+    now_and_then = -(-HELD // max(1, x[:size].nbytes)) * size
 
     def look(start: int) -> list[np.ndarray]:
         # Shares the memory and does not warn, as `from_numpy` does, that it may not be written to.
         part = torch.from_dlpack(x[start : start + size])
-        found = on_device(network, scaled(part.to(device)), *wanted)
-        let_go(x)
+        found = _seen(network, scaled(part.to(device)), wanted)
+        if start % now_and_then == 0:
+            let_go(x)
         return found
 
     return _in_order(look, range(0, len(x), size), device)
@@ -64,7 +69,12 @@ def looks(
 def on_device(network: Network, batch: Tensor, *wanted: Look) -> list[np.ndarray]:
     """Return looks at one batch, computed where the network is fastest, each part of it once."""
     device = best_device()
-    view = View(network.to(device), batch.to(device))
+    return _seen(network.to(device), batch.to(device), wanted)
+
+
+def _seen(network: Network, batch: Tensor, wanted: tuple[Look, ...]) -> list[np.ndarray]:
+    """Return looks at a batch that is where the network is."""
+    view = View(network, batch)
     with torch.inference_mode():
         return [look(view).cpu().numpy() for look in wanted]
 
@@ -92,6 +102,8 @@ def _in_order(
     On the CPU each core takes batches of its own: to share every layer of every batch among the
     cores, as torch does, has them wait for each other at each layer.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     threads = min(torch.get_num_threads() if device.type == "cpu" else 1, len(starts))
     if threads < 2:
         yield from map(function, starts)

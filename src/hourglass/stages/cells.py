@@ -8,7 +8,7 @@ from hourglass.workspace import CELLS, Cell
 
 PACKAGE = Path(__file__).parents[1]
 _INPUTS = (
-    *("data/batches.py", "data/packed.py", "data/scaling.py", "data/streaming.py"),
+    *("allocator.py", "data/batches.py", "data/packed.py", "data/scaling.py", "data/streaming.py"),
     *("networks", "seals.py", "weights.py"),
 )
 _SETTINGS = ("configuration.py", "settings.py")
