@@ -11,7 +11,7 @@ from faults.outcome import Outcome
 from faults.rows import Fault, Try
 
 NAME = "`kill -9` of the pipeline and of all that it started, at a random moment of"
-SHARE = 5  # a pipeline is killed about that often on its way
+SHARE = 10  # a pipeline is killed about that often on its way
 MENDED = re.compile(r"^hourglass: (.*(?:cut short|left its locks|half-copied).*)$", re.MULTILINE)
 
 
