@@ -4,10 +4,13 @@ import subprocess
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
+from hourglass.data.packed import Prepared
 from hourglass.tracking.store import EXPERIMENT
 from hourglass.tracking.studies import STUDY, TRIAL
 from hourglass.tuning.turns import storage_url
@@ -70,6 +73,31 @@ def test_two_clones_reproduce_at_once_and_their_artifacts_go_through_the_server(
         assert project.files("mlruns") == ["mlruns/README.md"]
         assert not any(secret in str(run.to_dictionary()) for secret in team.secrets.values())
     assert len(list((team.folder / "artifacts").rglob("history.csv"))) == 2
+    assert_one_is_champion(two, as_member, client)
+
+
+def assert_one_is_champion(
+    two: list[Project], as_member: dict[str, str], client: mlflow.MlflowClient
+) -> None:
+    """Promote from each clone: the second has the first one's detector from the server alone."""
+    said = [
+        each.hourglass("promote", "digits", model, **as_member).stdout
+        for each, model in zip(two, ("linear", "denoising"), strict=True)
+    ]
+    name = "hourglass-digits"
+    champion = client.get_model_version_by_alias(name, "champion")
+    versions = client.search_model_versions(f"name = '{name}'")
+    assert {each.version for each in versions} == {"1", "2"}
+    assert [client.get_model_version(name, n).tags["decision"] for n in ("1", "2")] == [
+        each.strip() for each in said
+    ]
+    assert "AUROC" in said[1]
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    clone = two[int(champion.version) - 1]
+    x = Prepared.open(clone / "data/prepared/digits").split("test").x
+    expected = pd.read_parquet(next(clone.folder.glob("runs/digits/*/scores.parquet")))
+    found = loaded.predict(np.array(x))
+    np.testing.assert_allclose(found["score"], expected[expected.split == "test"].score, rtol=1e-5)
 
 
 def test_workers_of_two_clones_share_a_study_with_each_trial_once(new_project, as_member):
