@@ -162,6 +162,13 @@ def test_no_password_is_repeated(code):
     assert shown(SECRET) == "http://127.0.0.1:5000"
 
 
+def test_what_sqlalchemy_advises_its_callers_is_not_told_to_users():
+    error = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    error.add_detail("raised as a result of Query-invoked autoflush; consider using a no_autoflush")
+    said = str(judged(error, "do it", "sqlite:///mlflow.db"))
+    assert said.startswith("(sqlite3.OperationalError) database or disk is full")
+
+
 def begin(folder: Path) -> Clerk:
     """Return a clerk with the store of a folder, who was told of a training."""
     clerk = Clerk(partial(Record, folder), tracking_uri(folder), reach)

@@ -1,9 +1,11 @@
 """docs/reliability.md: the table of all faults, what was lost, and what it means."""
 
+import re
 from collections.abc import Mapping
 
 from faults.rows import Fault, table
 
+FOLDER = re.compile(r"\S*/hourglass-chaos-[^/]+/[^/]+/")  # of a copy that was broken
 INTRODUCTION = """# Reliability
 
 What goes wrong on purpose, how often it was tried, and what was lost. Made by `python
@@ -19,7 +21,10 @@ A loss is whatever else came of a try: a difference, half a file, a traceback, a
 
 
 def page(found: Mapping[str, tuple[str, Fault]]) -> str:
-    """Return the page of what was found: by the name of a fault its command and its tries."""
+    """Return the page of what was found: by the name of a fault its command and its tries.
+
+    Paths are those within the copy.
+    """
     parts = [INTRODUCTION, table(fault for _, fault in found.values())]
     for name, (command, fault) in found.items():
         parts.append(f"\n## {name.replace('_', ' ')}\n\n`{command}`")
@@ -31,4 +36,4 @@ def page(found: Mapping[str, tuple[str, Fault]]) -> str:
         if losses := sorted({lost for each in fault.tries for lost in each.lost}):
             parts.append("\nWhat was lost:\n")
             parts += [f"- {each}" for each in losses]
-    return "\n".join(parts) + "\n"
+    return FOLDER.sub("", "\n".join(parts)) + "\n"
