@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from .test_mlflow import TRAINING_CURVES, rows
 from .workspaces import Project, children, kill, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 40
+EPOCHS = 400  # a few seconds: checkpoints are written as a fiftieth of the time allows
 SAMPLES = 722  # of digits, in train
 CELL = "runs/digits/denoising"  # its noise is drawn in every step
 KEPT = "checkpoints/digits-denoising"
@@ -58,8 +59,6 @@ def start(project: Project) -> Popen[str]:
 
 def epochs_kept(project: Project) -> int:
     """Return how many epochs the last checkpoint knows; 0 where there is none."""
-    import torch
-
     path = project / f"{KEPT}/last.ckpt"
     if not path.exists():
         return 0
