@@ -44,6 +44,7 @@ class Checkout:
             path = folder / name
             text = yaml.safe_load(path.read_text(encoding="utf-8")) | settings
             path.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+            (folder / "dvc.lock").unlink(missing_ok=True)  # of the cells of another grid
         who = ("-c", "user.name=Chaos", "-c", "user.email=chaos@localhost")
         for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-qm", "As it was")):
             subprocess.run(["git", *words], cwd=folder, check=True)

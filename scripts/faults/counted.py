@@ -11,6 +11,7 @@ from unittest import mock
 from faults.bench import Bench
 from faults.rows import Fault, Try
 
+TRIALS = 10  # of the study, for each kill: it must not be complete before the last one
 # What a script counts that is lost, of those that faults.workers counts.
 LOST = ("doubled", "lost", "open", "recorded twice", "not recorded", "recorded though killed")
 
@@ -49,7 +50,7 @@ def workers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     """Yield the fault once: workers of a study on PostgreSQL killed, one every ten seconds."""
     from faults.workers import main  # which starts servers
 
-    found = main(kills=tries)
+    found = main(kills=tries, trials=TRIALS * tries)
     lost = [f"{name}: {found[name]}." for name in LOST if found[name]]
     if found["counted"] != found["asked"]:
         lost.append(f"{found['counted']} trials, where {found['asked']} were asked for.")

@@ -138,7 +138,8 @@ class Crew:
         for command in self.commands:
             with suppress(ProcessLookupError):
                 os.killpg(command.pid, signal.SIGKILL)
-            command.communicate()
+            if command.stderr and not command.stderr.closed:  # it was killed, and not replaced
+                command.communicate()
 
     def _refused(self, command: "subprocess.Popen[str]") -> None:
         said = command.communicate()[1]
