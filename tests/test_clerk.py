@@ -166,7 +166,7 @@ def test_what_sqlalchemy_advises_its_callers_is_not_told_to_users():
     error = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
     error.add_detail("raised as a result of Query-invoked autoflush; consider using a no_autoflush")
     said = str(judged(error, "do it", "sqlite:///mlflow.db"))
-    assert said.startswith("(sqlite3.OperationalError) database or disk is full")
+    assert said == "(sqlite3.OperationalError) database or disk is full [SQL: INSERT]"
 
 
 def begin(folder: Path) -> Clerk:

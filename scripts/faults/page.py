@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from faults.rows import Fault, table
 
-FOLDER = re.compile(r"\S*/hourglass-chaos-[^/]+/[^/]+/")  # of a copy that was broken
+FOLDER = re.compile(r"[^\s'(]*/hourglass-chaos-[^/]+/[^/]+/")  # of a copy that was broken
 INTRODUCTION = """# Reliability
 
 What goes wrong on purpose, how often it was tried, and what was lost. Made by `python

@@ -81,7 +81,7 @@ def assert_one_is_champion(
 ) -> None:
     """Promote from each clone: the second has the first one's detector from the server alone."""
     said = [
-        each.hourglass("promote", "digits", model, **as_member).stdout
+        each.hourglass("promote", "digits", model, status=0, **as_member).stdout
         for each, model in zip(two, ("linear", "denoising"), strict=True)
     ]
     name = "hourglass-digits"

@@ -9,7 +9,8 @@ from hourglass.errors import Refusal, one_line
 LATER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 DENIED = (401, 403)
 TOO_MANY = 429
-ASIDE = re.compile(r"\(raised as a result of [^)]*\) ")  # SQLAlchemy's advice to those who call it
+# SQLAlchemy's advice to those who call it.
+ASIDE = re.compile(r"\(raised as a result of [^)]*\) | \(Background on this error at[^)]*\)")
 
 
 class Away(Exception):
