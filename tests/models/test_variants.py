@@ -119,12 +119,11 @@ def test_the_codes_of_other_samples_differ(module, x):
 
 @LONG
 def test_training_on_one_batch_lowers_its_loss_and_its_scores(train, module, variant, x):
-    before = module.score(x).median().item()
-    losses = train(module, x, 50 if variant in BOLTS else 200)
+    before = module.score(x).mean().item()
+    losses = train(module, x, 100 if variant in BOLTS else 200)
     # Of both ends the mean over some steps, as noise makes single losses jump.
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
-    # The median: single scores are far off while a batch norm's averages lag behind the weights.
-    assert module.score(x).median().item() < 0.5 * before
+    assert module.score(x).mean().item() < 0.5 * before
 
 
 def test_every_weight_is_trained(module, x):

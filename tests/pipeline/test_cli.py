@@ -2,7 +2,7 @@
 
 import inspect
 import io
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
@@ -58,9 +58,9 @@ def help_of(*words: str) -> str:
     """Return what this process would print: to start one a verb takes long."""
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
         patch.setattr("sys.argv", ["hourglass", *words, "--help"])
-        with pytest.raises(SystemExit) as end:
+        with redirect_stderr(io.StringIO()) as errors, pytest.raises(SystemExit) as end:
             main()
-    assert end.value.code == 0
+    assert (end.value.code, errors.getvalue()) == (0, "")
     return said.getvalue()
 
 
