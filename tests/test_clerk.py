@@ -162,11 +162,14 @@ def test_no_password_is_repeated(code):
     assert shown(SECRET) == "http://127.0.0.1:5000"
 
 
-def test_what_sqlalchemy_advises_its_callers_is_not_told_to_users():
-    error = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+@pytest.mark.parametrize("statement", ["INSERT", "INSERT " + 30 * "column "], ids=["short", "long"])
+def test_what_sqlalchemy_advises_its_callers_is_not_told_to_users(statement):
+    """Nor a part of it, where a sentence is cut short in its midst."""
+    statement = statement.strip()
+    error = OperationalError(statement, {}, sqlite3.OperationalError("database or disk is full"))
     error.add_detail("raised as a result of Query-invoked autoflush; consider using a no_autoflush")
     said = str(judged(error, "do it", "sqlite:///mlflow.db"))
-    assert said == "(sqlite3.OperationalError) database or disk is full [SQL: INSERT]"
+    assert said == f"(sqlite3.OperationalError) database or disk is full [SQL: {statement}]"
 
 
 def begin(folder: Path) -> Clerk:
@@ -196,6 +199,7 @@ def local(begun, tmp_path) -> Callable[[], Clerk]:
 
 
 def test_a_database_that_may_not_be_written_to_is_away(local, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MLflow makes a folder of such an address, where it is
     uri = f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setattr(clerks, "GRACE", 0.0)

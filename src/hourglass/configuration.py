@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def arguments(kind: type) -> list[str]:
     return [action.dest for action in _parser(kind)._actions if action.dest != "help"]
 
 
+@cache
 def _parser(kind: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, fail_untyped=False)

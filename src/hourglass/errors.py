@@ -28,6 +28,10 @@ SAID = {
 }
 
 
+# SQLAlchemy's advice to those who call it.
+ADVICE = re.compile(r"\(raised as a result of [^)]*\) | ?\(Background on this error at[^)]*\)")
+
+
 class Refusal(Exception):
     """Say in one sentence which value cannot be used and what to do instead.
 
@@ -43,7 +47,8 @@ class Refusal(Exception):
 
 def one_line(error: BaseException) -> str:
     """Return a library's message as part of a sentence: one line, no full stops, no secret."""
-    text = public(" ".join(str(error).split())).replace(". ", ": ").rstrip(".")
+    said = ADVICE.sub("", " ".join(str(error).split()))
+    text = public(said).replace(". ", ": ").rstrip(".")
     return text[:300] or type(error).__name__
 
 

@@ -1,7 +1,6 @@
 """Tell a store that is away, which stops nothing, from one that will never take what it is told."""
 
 import errno
-import re
 from urllib.parse import urlsplit
 
 from hourglass.errors import Refusal, one_line
@@ -9,8 +8,6 @@ from hourglass.errors import Refusal, one_line
 LATER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 DENIED = (401, 403)
 TOO_MANY = 429
-# SQLAlchemy's advice to those who call it.
-ASIDE = re.compile(r"\(raised as a result of [^)]*\) | \(Background on this error at[^)]*\)")
 
 
 class Away(Exception):
@@ -25,7 +22,7 @@ def judged(error: Exception, what: str, uri: str) -> Away | Refusal:
     """
     if isinstance(error, Away | Refusal):
         return error
-    reason = ASIDE.sub("", without_password(one_line(error), uri))
+    reason = without_password(one_line(error), uri)
     if _denied(error):
         return Refusal(
             f"MLflow at {shown(uri)} does not let us in ({reason}); set MLFLOW_TRACKING_USERNAME "
