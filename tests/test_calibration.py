@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta, expon, median_abs_deviation
+from scipy.stats import beta, expon, genpareto, median_abs_deviation
 from sklearn.metrics import f1_score
 
 from hourglass.calibration import EVT, MAD, Conformal, Cost, Manual, MaxF1, PrecisionAt, RecallAt
 from hourglass.calibration.conformal import discoveries, p_values
 from hourglass.calibration.cuts import Cuts
+from hourglass.calibration.tail import most_likely
 
 RNG = np.random.default_rng(0)
 LABELLED = [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)]
@@ -149,6 +150,18 @@ def test_evt_goes_with_the_unit_of_the_score(scale, shift):
     scores = np.random.default_rng(4).lognormal(size=1000)
     expected = EVT()(scores).value * scale + shift
     assert EVT()(scores * scale + shift).value == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [-0.4, 0.0, 0.2, 0.8])
+@pytest.mark.parametrize("count", [20, 5000])
+def test_a_tail_is_fitted_as_scipy_fits_it(shape, count):
+    y = genpareto.rvs(shape, size=count, random_state=7)
+    y /= y.mean()
+    expected, _, scale = genpareto.fit(y, floc=0)
+    assert most_likely(y) == pytest.approx((expected, scale), abs=1e-3)
+    scores = np.concatenate([np.linspace(-9, 0, 9 * count + 1), y])  # the tenth above 0 is y
+    value = EVT(1e-3)(scores).value
+    assert genpareto.sf(value, expected, scale=scale) / 10 == pytest.approx(1e-3, rel=0.01)
 
 
 def test_evt_refuses_a_tail_of_a_few_scores(refusal):

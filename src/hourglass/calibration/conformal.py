@@ -46,10 +46,10 @@ class Conformal(Calibrator):
         k = math.ceil(round((n + 1) * (1 - self.alpha), 9))
         if self.delta is None:
             return k
-        from scipy.stats import beta
+        from scipy.special import betainc
 
         ranks = np.arange(1, n + 1)
-        held = np.flatnonzero(beta.cdf(self.alpha, n + 1 - ranks, ranks) >= 1 - self.delta)
+        held = np.flatnonzero(betainc(n + 1 - ranks, ranks, self.alpha) >= 1 - self.delta)
         return int(ranks[held[0]]) if len(held) else n + 1
 
     def _least(self) -> int:

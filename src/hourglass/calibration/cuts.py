@@ -18,19 +18,21 @@ class Cuts:
     @classmethod
     def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "Cuts":
         """Return the cuts of scores, (n,). Each lies halfway between two neighbours."""
-        from sklearn.metrics import confusion_matrix_at_thresholds
-
-        passed, false_alarms, misses, hits, at = confusion_matrix_at_thresholds(anomaly, scores)
+        order = np.argsort(-scores)
+        at = scores[order]
+        last = np.flatnonzero(np.append(at[1:] != at[:-1], True))  # of those with the same score
+        at, hits = at[last], np.cumsum(anomaly[order])[last]
+        false_alarms = last + 1 - hits
         below = np.append(at[1:], np.nextafter(at[-1], -np.inf))  # the next lower score
         between = np.maximum(below, at / 2 + below / 2)
         between = np.where(between < at, between, below)  # neighbours without a number between
-        none = (0, int((~anomaly).sum()), int(anomaly.sum()))
+        hits, false_alarms = np.append(0, hits), np.append(0, false_alarms)
         return cls(
             value=np.append(at[0], between),
-            hits=np.append(none[0], hits),
-            misses=np.append(none[2], misses),
-            false_alarms=np.append(none[0], false_alarms),
-            passed=np.append(none[1], passed),
+            hits=hits,
+            misses=hits[-1] - hits,
+            false_alarms=false_alarms,
+            passed=false_alarms[-1] - false_alarms,
         )
 
     @property

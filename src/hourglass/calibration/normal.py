@@ -42,9 +42,9 @@ class MAD(Calibrator):
 
     def value(self, scores: np.ndarray) -> float:
         """Return median + k * 1.4826 * MAD."""
-        from scipy.stats import median_abs_deviation
+        from scipy.special import ndtri
 
-        spread = median_abs_deviation(scores, scale="normal")
+        spread = np.median(np.abs(scores - np.median(scores))) / ndtri(0.75)
         if not spread and len(scores) > 1:
             raise Refusal("mad finds more than half of the scores to be the same; use conformal.")
         return np.median(scores) + self.k * spread
@@ -88,6 +88,6 @@ class Manual(Calibrator):
 
 
 def _normal_tail(k: float) -> float:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return float(norm.sf(k))
+    return float(ndtr(-k))

@@ -26,7 +26,7 @@ class EVT(Calibrator):
 
     def value(self, scores: np.ndarray) -> float:
         """Return the threshold."""
-        from scipy.stats import genpareto
+        from scipy.special import boxcox
 
         u = np.quantile(scores, self.tail)
         excess = scores[scores > u] - u
@@ -42,9 +42,29 @@ class EVT(Calibrator):
                 "lower alpha or tail."
             )
         unit = excess.mean()  # the fit searches numbers near 1
-        xi, _, sigma = genpareto.fit(excess / unit, floc=0)
-        return u + unit * genpareto.isf(self.alpha / share, xi, scale=sigma)
+        xi, sigma = most_likely(excess / unit)
+        return u - unit * sigma * boxcox(self.alpha / share, -xi)
 
     def expected(self, scores: np.ndarray) -> float:
         """Return alpha."""
         return self.alpha
+
+
+def most_likely(y: np.ndarray) -> tuple[float, float]:
+    """Return xi and sigma of the generalised Pareto distribution most likely for excesses, (n,).
+
+    As `scipy.stats.genpareto.fit(y, floc=0)` searches for it (Coles 2001, equation 4.10), without
+    the half second that its hundred other distributions take to be imported.
+    """
+    from scipy.optimize import fmin
+    from scipy.special import xlog1py
+
+    def unlikely(parameters: np.ndarray) -> float:
+        xi, sigma = parameters
+        if sigma <= 0 or xi * y.max() <= -sigma:  # a distribution that ends before y does
+            return float(np.finfo(np.float64).max)
+        z = y / sigma
+        return len(y) * np.log(sigma) + (xlog1py(xi + 1, xi * z) / xi if xi else z).sum()
+
+    xi, sigma = fmin(unlikely, (1.0, 1.0), disp=False)
+    return float(xi), float(sigma)
