@@ -14,13 +14,13 @@ import pandas as pd
 import yaml
 from workspace import ROOT, enter
 
-from hourglass.baselines import pca
+from hourglass.baselines import flat, pca
 from hourglass.configuration import import_class, resolve
 from hourglass.data.packed import Prepared
 from hourglass.models.base import LitAutoencoder
 from hourglass.report.leaderboard import markdown
 from hourglass.settings import resolve_cell
-from hourglass.stages.baselines import baselines, flat
+from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from hourglass.calibration import KSigma, Quantile
+from hourglass.calibration.chosen import make_calibrator
 from hourglass.configuration import construct, import_class, resolve
 from hourglass.data.base import DataSet
 from hourglass.settings import (
@@ -15,7 +16,6 @@ from hourglass.settings import (
     resolve_cell,
     trainer_config,
 )
-from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.stages.prepare import prepare
 from hourglass.training.fitting import make_trainer
 from hourglass.workspace import Cell
@@ -239,6 +239,15 @@ def test_a_variant_that_is_called_as_another_folder_is_refused(refusal):
 
 def test_a_name_of_letters_digits_and_dashes_is_one():
     assert Cell("my-data_2", "Model3").name == "my-data_2-Model3"
+
+
+def test_two_cells_of_one_name_are_refused(set_yaml, refusal):
+    set_yaml("params.yaml", "data", value=["a", "a-b"])
+    set_yaml("params.yaml", "models", value=["c", "d"])
+    assert params().data == ["a", "a-b"]
+    set_yaml("params.yaml", "models", value=["b-c", "c"])
+    sentence = refusal(params)
+    assert sentence.startswith("params.yaml: a with b-c and a-b with c would both be called a-b-c;")
 
 
 def test_what_suits_the_data_set_comes_before_the_defaults(set_yaml):

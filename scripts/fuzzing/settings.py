@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fuzzing.cases import Case, damaged
+from hourglass.calibration.chosen import compared, make_calibrator
 from hourglass.configuration import build
 from hourglass.data.base import DataSet
+from hourglass.scorers.chosen import make_scorer
 from hourglass.settings import data_config, model_config, params
-from hourglass.stages.calibrate_threshold import compared, make_calibrator, make_scorer
 
 FILES = (
     *("params.yaml", "configs/calibrators.yaml", "configs/data/digits.yaml"),

@@ -13,12 +13,12 @@ import torch
 from sklearn.decomposition import PCA
 
 from hourglass import baselines, metrics
+from hourglass.baselines import flat
 from hourglass.data.packed import Prepared
 from hourglass.detection.scoring import Scoring
 from hourglass.networks import Dense, Network
 from hourglass.scorers import Scorer
 from hourglass.settings import Training
-from hourglass.stages.baselines import flat
 from hourglass.training import fitting
 from reproductions.common import Run, settings_of, trained
 from reproductions.one_class_data import PUBLISHERS, Images, prepared

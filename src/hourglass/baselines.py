@@ -1,6 +1,9 @@
 """What an autoencoder must beat to be worth its training: scikit-learn's detectors."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from typing import Any
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
@@ -9,6 +12,10 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import OneClassSVM
 
+from hourglass import metrics
+from hourglass.calibration import Calibrator
+from hourglass.calibration.chosen import calibration_of
+from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 
 # Of scaled samples, flattened, (N, F) float32, to scores, (N,) float64.
@@ -68,3 +75,18 @@ def mahalanobis(train: np.ndarray, seed: int) -> Score:
 BASELINES: dict[str, Callable[[np.ndarray, int], Score]] = {
     each.__name__: each for each in (isolation_forest, one_class_svm, neighbors, mahalanobis)
 }
+
+
+def flat(prepared: Prepared, x: np.ndarray) -> np.ndarray:
+    """Return scaled samples as vectors: (N, *S) -> (N, F) float32."""
+    return prepared.scaling(np.asarray(x)).reshape(len(x), -1)
+
+
+def measured(prepared: Prepared, score: Score, calibrator: Calibrator) -> dict[str, Any]:
+    """Return threshold and test metrics of a detector that is no network."""
+    scores = cache(lambda name: score(flat(prepared, prepared.split(name).x)))
+    threshold = calibration_of(prepared, scores)(calibrator)
+    test = prepared.split("test")
+    found = metrics.detection(scores("test"), test.anomaly)
+    found |= metrics.at_threshold(scores("test"), test.anomaly, threshold)
+    return {"threshold": asdict(threshold), "metrics": found}

@@ -43,6 +43,16 @@ class Params:
     study: dict[str, bool]
     share_rows: list[str]
 
+    def __post_init__(self) -> None:
+        cells: dict[str, Cell] = {}
+        for cell in (Cell(data, model) for data in self.data for model in self.models):
+            other = cells.setdefault(cell.name, cell)
+            if other != cell:
+                raise Refusal(
+                    f"{other.data} with {other.model} and {cell.data} with {cell.model} would both "
+                    f"be called {cell.name}; rename one of the files in configs/."
+                )
+
 
 @dataclass(frozen=True)
 class Training:

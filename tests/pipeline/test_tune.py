@@ -250,6 +250,9 @@ def test_pruners_stop_what_falls_behind(folder, pruner):
         ("configs/tune/space/default.yaml", ("latent_dim", "high"), 16, ["space"]),
         ("configs/data/digits.yaml", ("model", "latent_dim"), 4, []),  # it is searched
         ("configs/trainer/cpu.yaml", ("devices",), 2, []),
+        ("configs/trainer/cpu.yaml", ("residency",), "stream", []),
+        ("configs/trainer/cpu.yaml", ("acceleration",), "none", []),
+        ("configs/trainer/cpu.yaml", ("gradient_clip_val",), 0.5, ["trainer"]),
     ],
 )
 def test_another_question_is_another_study(folder, file, keys, value, named):

@@ -301,9 +301,9 @@ def calibrated(*cells: tuple[str, str]) -> None:
 LEAN = """
 import builtins, sys
 real = builtins.__import__
-heavy = ("pytorch_lightning", "lightning_fabric", "torchvision", "mlflow", "dvc", "optuna")
+heavy = sys.argv.pop(1).split(",")
 def guarded(name, *args, **kwargs):
-    if name.split(".")[0] in heavy:
+    if any(f"{name}.".startswith(f"{each}.") for each in heavy):
         raise ImportError(name)
     return real(name, *args, **kwargs)
 builtins.__import__ = guarded
@@ -314,15 +314,18 @@ from hourglass.tracking.recorder import Recorder
 Recorder.__init__ = Recorder.__exit__ = Recorder.tell = Recorder.ask = lambda *_, **__: None
 main()
 """
+HEAVY = ("pytorch_lightning", "lightning_fabric", "torchvision", "mlflow", "dvc", "optuna")
 
 
-def lean(folder: Path, *words: str) -> str:
+def lean(folder: Path, *words: str, without: tuple[str, ...] = ()) -> str:
     """Run a verb in a folder where Lightning, torchvision, DVC and Optuna cannot be imported.
 
-    Nor can MLflow, to which it records nothing. Returns what it printed.
+    Nor can MLflow, to which it records nothing, nor the modules that it is to be `without`. Returns
+    what it printed.
     """
+    forbidden = ",".join((*HEAVY, *without))
     done = subprocess.run(
-        [sys.executable, "-c", LEAN, str(ROOT / "src"), *words],
+        [sys.executable, "-c", LEAN, forbidden, str(ROOT / "src"), *words],
         cwd=folder, env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hourglass.calibration import Calibrator
+from hourglass.calibration.chosen import make_calibrator
 from hourglass.data.packed import Prepared
 from hourglass.detection.card import read_card
 from hourglass.errors import Refusal, one_line
 from hourglass.report.terms import BEFORE
 from hourglass.seals import UNUSABLE, read_sealed
 from hourglass.settings import Params
-from hourglass.stages.baselines import flat, measured
-from hourglass.stages.calibrate_threshold import make_calibrator
 from hourglass.workspace import (
     Cell,
     need_baselines,
@@ -118,7 +117,7 @@ def _cell_row(
 
 
 def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:
-    from hourglass.baselines import pca
+    from hourglass.baselines import flat, measured, pca
 
     prepared = Prepared.open(prepared_folder(data))
     train = flat(prepared, prepared.split("train").x)

@@ -8,22 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hourglass.calibration import Calibrator, LabelledCalibrator
-from hourglass.configuration import build, read
-from hourglass.data.packed import Prepared, Split
+from hourglass.calibration import Calibrator
+from hourglass.calibration.chosen import calibration_of, compared, make_calibrator
+from hourglass.data.packed import Prepared
 from hourglass.detection.threshold import Threshold
 from hourglass.errors import Refusal
 from hourglass.files import settle, whole_files
 from hourglass.seals import digests, write_sealed
 from hourglass.settings import params
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import CONFIGS, TRAINED, Cell
+from hourglass.workspace import TRAINED, Cell
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
-    from hourglass.scorers import Scorer
 
 
 LONG = 60  # seconds of training that nobody wants to lose to a power cut
@@ -68,44 +65,6 @@ def _settle(cell: Cell) -> None:
         settle(cell / file for file in TRAINED)
 
 
-def make_calibrator(config: dict[str, Any]) -> Calibrator:
-    """Return the calibrator that `calibration` in params.yaml asks for."""
-    return build(config, Calibrator, "params.yaml, calibration")
-
-
-def make_scorer(config: dict[str, Any]) -> "Scorer":
-    """Return the scorer that `score` in params.yaml asks for."""
-    from hourglass.scorers import Scorer  # which imports torch
-
-    scorer: Scorer = build(config, Scorer, "params.yaml, score")
-    return scorer
-
-
-def compared() -> dict[str, Calibrator]:
-    """Return the calibrators that configs/calibrators.yaml names."""
-    path = CONFIGS / "calibrators.yaml"
-    return {
-        name: build(config, Calibrator, f"{path.as_posix()}, {name}")
-        for name, config in read(path, None).items()
-    }
-
-
-def calibration_of(
-    prepared: Prepared, scores: Callable[[Split], np.ndarray]
-) -> Callable[[Calibrator], Threshold]:
-    """Return a function that calibrates on the split that a calibrator is for.
-
-    `scores` gives those of a split, (N,).
-    """
-
-    def calibrated(calibrator: Calibrator) -> Threshold:
-        if isinstance(calibrator, LabelledCalibrator):
-            return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
-        return calibrator(scores("calibration"))
-
-    return calibrated
-
-
 def _calibrate(
     cell: Cell, prepared: Prepared, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
@@ -113,6 +72,7 @@ def _calibrate(
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scoring import Scoring
+    from hourglass.scorers.chosen import make_scorer
     from hourglass.weights import FILES, load
 
     network, scaling = load(cell.folder), prepared.scaling

@@ -11,8 +11,8 @@ from hourglass.configuration import import_class
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
+from hourglass.scorers.chosen import make_scorer
 from hourglass.settings import CellSettings, params, resolve_cell
-from hourglass.stages.calibrate_threshold import make_scorer
 from hourglass.training import fitting
 from hourglass.tuning.job import Job
 from hourglass.tuning.objectives import Task

@@ -11,7 +11,7 @@ from hourglass.configuration import Yaml, build, mapping, read
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import code_digest
-from hourglass.settings import cell_config, data_config, model_config, params
+from hourglass.settings import OWN, cell_config, data_config, model_config, params
 from hourglass.trusted import only_trusted
 from hourglass.tuning.objectives import Objective
 from hourglass.workspace import CONFIGS, Cell, checked
@@ -19,8 +19,8 @@ from hourglass.workspace import CONFIGS, Cell, checked
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
 ERRORS = ("mse", "validation_error", "loss", "error")  # what people call the reconstruction error
 PACKAGE = Path(__file__).parents[1]
-# Of a trainer: where, not what.
-PLACES = ("accelerator", "devices", "strategy", "num_nodes", "residency")
+# Of a trainer: where and how, not what.
+PLACES = ("accelerator", "devices", "strategy", "num_nodes", *OWN)
 # The code that decides what a trial gives, beside the variant's own file.
 CODE = (
     "data/batches.py",
