@@ -214,3 +214,21 @@ def test_any_other_byte_is_refused(which, tmp_path, refusal):
         assert "train it again" in refusal(load, tmp_path)
     path.write_bytes(whole)
     load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (Dense((30,), 3, [8]), 30),
+        (Dense((30,), 3, [50, 8]), 50),
+        (Dense((1, 8, 8), 100), 100),
+        (Convolutional((1, 28, 28), 32, (16, 32)), 16 * 14 * 14),
+        (Convolutional((1, 28, 28), 32, (2, 32)), 32 * 7 * 7),
+    ],
+    ids=["sample", "hidden layer", "code", "first channels", "last channels"],
+)
+def test_the_widest_is_what_the_largest_layer_makes_of_a_sample(network, expected):
+    before = torch.get_rng_state()
+    assert network.eval().widest == expected
+    assert torch.equal(torch.get_rng_state(), before)
+    assert network.state_dict().keys() == type(network)(**network.init_args).state_dict().keys()

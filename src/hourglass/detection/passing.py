@@ -24,7 +24,7 @@ Made = TypeVar("Made")
 
 BATCH_SIZE = 32_768  # samples at once, at most
 HELD = 2**24  # bytes of a mapped file, at least, that are held before they are let go of
-ELEMENTS = 2**19  # of them together: what a layer makes of a batch then stays near a core
+ELEMENTS = 2**19  # of a batch where it is widest: what a layer makes of it then stays near a core
 
 
 def best_device() -> torch.device:
@@ -32,9 +32,12 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def batch_size(x: np.ndarray | Tensor) -> int:
-    """Return how many samples, (N, *S), go through a network at once: the fewer, the larger."""
-    return max(1, min(BATCH_SIZE, ELEMENTS // math.prod(x.shape[1:])))
+def batch_size(x: np.ndarray | Tensor, widest: int = 0) -> int:
+    """Return how many samples, (N, *S), go through a network at once: the fewer, the larger.
+
+    Either they, or what the network makes of each, `widest` elements.
+    """
+    return max(1, min(BATCH_SIZE, ELEMENTS // max(widest, math.prod(x.shape[1:]))))
 
 
 def apply(network: Network, look: Look, x: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -52,7 +55,8 @@ def looks(
     """
     device = best_device()
     network.to(device)
-    scaled, size = Scaled(scaling, device), batch_size(x)
+    widest = network.widest if device.type == "cpu" else 0  # a GPU wants many, and holds them
+    scaled, size = Scaled(scaling, device), batch_size(x, widest)
     now_and_then = -(-HELD // max(1, x[:size].nbytes)) * size
 
     def look(start: int) -> list[np.ndarray]:

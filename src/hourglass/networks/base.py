@@ -1,9 +1,12 @@
 """What all networks share: codes, reconstructions, errors and scores."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hourglass.errors import Refusal
 
@@ -80,6 +83,14 @@ class Network(nn.Module):
                 found.append(z.flatten(1))
         return [*found, self.encode(x)]
 
+    @cached_property
+    def widest(self) -> int:
+        """Return how many elements the largest thing is that is made of a sample on its way."""
+        x = next(self.parameters()).new_zeros(1, *self.sample_shape)
+        with torch.inference_mode(), _Largest() as largest:
+            self(x)
+        return max(x.numel(), largest.elements)
+
     def error(self, x: Tensor) -> Tensor:
         """Return the reconstruction error, the mean squared one per element: (N, *S) -> (N,)."""
         return (self(x) - x).square().flatten(1).mean(1)
@@ -87,3 +98,17 @@ class Network(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """Return how abnormal each sample is, here its error: (N, *S) -> (N,), higher is more."""
         return self.error(x)
+
+
+class _Largest(TorchFunctionMode):
+    """Note the size of the largest tensor that a function of torch returns in this thread."""
+
+    elements = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.elements = max(self.elements, made.numel())
+        return made
