@@ -35,7 +35,8 @@ class Recorder:
     def __init__(self, kind: Kind = "cell") -> None:
         self._kind: Kind = kind
         self._away = ""  # why nothing could be recorded when last asked
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        found_first = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found_first)}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "hourglass.tracking.process", str(root()), kind],
             stdin=subprocess.PIPE,
