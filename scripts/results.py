@@ -28,7 +28,7 @@ from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
-from hourglass.tracking.facts import EVALUATED
+from hourglass.tracking.parts import EVALUATED
 from hourglass.workspace import (
     LEADERBOARD,
     Cell,

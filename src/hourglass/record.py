@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
-from hourglass.tracking.facts import MADE, comparison, facts, training_file
+from hourglass.tracking.facts import comparison, facts
+from hourglass.tracking.parts import MADE, training_file
 from hourglass.workspace import CODES, LEADERBOARD, SHARED_PAGE, TRAINED, Cell, root
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hourglass.data.packed import Prepared
 from hourglass.errors import Refusal
 from hourglass.files import sha256, whole_folder, write_json, write_text
 from hourglass.tracking.evidence import WEIGHTS
-from hourglass.tracking.facts import STUDIED
+from hourglass.tracking.parts import STUDIED
 from hourglass.tracking.recorder import Recorder
 from hourglass.workspace import Cell, references_folder
 

@@ -14,7 +14,8 @@ from hourglass.errors import Refusal
 from hourglass.files import write_json, write_text
 from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
 from hourglass.tracking import environment
-from hourglass.tracking.facts import MADE, dataset, settings_params
+from hourglass.tracking.facts import dataset
+from hourglass.tracking.parts import MADE, settings_params
 from hourglass.tracking.recorder import Recorder
 from hourglass.turns import is_main_process
 from hourglass.workspace import Cell

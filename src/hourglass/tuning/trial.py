@@ -18,7 +18,7 @@ from hourglass.errors import Refusal, one_line
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.settings import CellSettings
-from hourglass.tracking.facts import settings_params
+from hourglass.tracking.parts import settings_params
 from hourglass.training import fitting
 from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
 from hourglass.tuning.objectives import Objective, Task
