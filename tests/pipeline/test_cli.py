@@ -29,8 +29,11 @@ def project(new_project) -> Project:
 
 
 def results(project: Project) -> list[str]:
-    """Return all files but MLflow's database and locks, made before all is known to be well."""
-    found = project.files(".")
+    """Return all files but MLflow's database and locks, made before all is known to be well.
+
+    Nor Python's bytecode, of which it writes some wherever it may.
+    """
+    found = [name for name in project.files(".") if "__pycache__" not in name]
     return [
         name for name in found if not name.startswith("mlflow.db") and not name.endswith(".lock")
     ]
