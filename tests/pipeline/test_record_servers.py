@@ -23,7 +23,7 @@ from .workspaces import PATIENT, Project, environment, wait_until
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 CELL = ("digits", "denoising")
-EPOCHS = 150
+EPOCHS = 400  # a few seconds: checkpoints are written as a fiftieth of the time allows
 
 
 @dataclass
