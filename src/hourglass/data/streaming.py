@@ -12,6 +12,7 @@ from torch import Tensor
 
 AHEAD = 2  # batches that are made before they are asked for
 BLOCK = 2**22  # bytes that are copied at a time
+MAPPED = 32  # rows that are gathered at a time: for each, Linux may map two megabytes of the file
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -55,7 +56,7 @@ class Streamed:
     """Rows in memory or in a mapped file, gathered by a thread while the device is at work.
 
     The batches are those of `Resident`, bit for bit. A mapped file does not fill the memory: its
-    pages are let go of after each batch, and the system caches of them what it has room for.
+    pages are let go of after some rows, and the system caches of them what it has room for.
     """
 
     def __init__(self, x: np.ndarray, device: torch.device) -> None:
@@ -81,11 +82,12 @@ class Streamed:
         batch = torch.empty((count, *self.x.shape[1:]), dtype=self.dtype, pin_memory=self.pinned)
         if numbers is None:
             batch.numpy()[:] = self.x[place]
-        else:
-            # From the file's start to its end, each row to its place in the batch.
-            rising = np.argsort(numbers[place])
+            let_go(self.x)
+            return batch
+        # From the file's start to its end, each row to its place in the batch.
+        for rising in np.split(np.argsort(numbers[place]), range(MAPPED, count, MAPPED)):
             batch.numpy()[rising] = self.x[numbers[place][rising]]
-        let_go(self.x)
+            let_go(self.x)
         return batch
 
 
