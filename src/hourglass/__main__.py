@@ -127,9 +127,15 @@ def _meaning(function: Callable[..., Any], name: str) -> str:
     return found.group(1) if found else ""
 
 
+def _alone() -> bool:
+    """Return whether no other process is to end with this one: a rank, or torch's compilers."""
+    ranks = {"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys()
+    return not ranks and "torch._inductor.async_compile" not in sys.modules
+
+
 if __name__ == "__main__":
     main()
-    if sys.argv[1] != "train":  # whose other ranks are children of this process
+    if _alone():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # all is written; to take torch apart would cost half a second a stage
+        os._exit(0)  # all is written; to take torch and Lightning apart would cost a second or two
