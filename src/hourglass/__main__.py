@@ -127,6 +127,15 @@ def _meaning(function: Callable[..., Any], name: str) -> str:
     return found.group(1) if found else ""
 
 
+def program() -> None:
+    """Run the verb that the command line names, as a process that ends with it."""
+    main()
+    if _alone():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # all is written; to take torch and Lightning apart would cost a second or two
+
+
 def _alone() -> bool:
     """Return whether no other process is to end with this one: a rank, or torch's compilers."""
     ranks = {"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys()
@@ -134,8 +143,4 @@ def _alone() -> bool:
 
 
 if __name__ == "__main__":
-    main()
-    if _alone():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)  # all is written; to take torch and Lightning apart would cost a second or two
+    program()
