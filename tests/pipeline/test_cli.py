@@ -33,9 +33,12 @@ def results(project: Project) -> list[str]:
 
     Nor Python's bytecode, of which it writes some wherever it may.
     """
-    found = [name for name in project.files(".") if "__pycache__" not in name]
     return [
-        name for name in found if not name.startswith("mlflow.db") and not name.endswith(".lock")
+        name
+        for name in project.files(".")
+        if not name.startswith("mlflow.db")
+        and not name.endswith(".lock")
+        and "__pycache__" not in name
     ]
 
 

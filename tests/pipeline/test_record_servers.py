@@ -17,13 +17,12 @@ from pathlib import Path
 import pytest
 from stores import Row, differences, rows
 
-from .test_interrupt import epochs_kept, set_up
+from .test_interrupt import EPOCHS, epochs_kept, set_up
 from .workspaces import PATIENT, Project, environment, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 CELL = ("digits", "denoising")
-EPOCHS = 400  # a few seconds: checkpoints are written as a fiftieth of the time allows
 
 
 @dataclass
