@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from hourglass.allocator import KEPT, MAPPED
+from hourglass.networks.linear import SWITCH
 
 Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
 Device: TypeAlias = Literal["cpu", "cuda"]
@@ -70,15 +71,19 @@ class Match:
     rounds: int
 
 
-OURS = Contestant("Hourglass", "benchmarks.ours:train")
-BARE = Contestant("bare PyTorch loop", "benchmarks.bare:train")
+# Dense layers by the products that torch's own layer takes, as in all others' networks.
+PLAIN = {SWITCH: "off"}
 # What hourglass.allocator asks of glibc, by glibc's own variables.
-MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED)}
+MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED), **PLAIN}
+OURS = Contestant("Hourglass", "benchmarks.ours:train")
+OURS_PLAIN = replace(OURS, name="Hourglass, torch's products", environment=PLAIN)
+BARE = Contestant("bare PyTorch loop", "benchmarks.bare:train", environment=PLAIN)
 BARE_KEPT = replace(BARE, name="bare PyTorch loop, memory kept", environment=MEMORY_KEPT)
 TORCHVISION = tuple(
     Contestant(
         f"Lightning and torchvision, {workers} workers",
         "benchmarks.with_lightning:train",
+        environment=PLAIN,
         arguments={"workers": workers},
     )
     for workers in (0, 2)
@@ -101,7 +106,8 @@ OURS_BY_DEFAULT = replace(OURS, name="Hourglass, batch 128", batch_size=128)
 PYOD_BY_DEFAULT = replace(PYOD, name="PyOD, batch 32", batch_size=32)
 BOLTS = Contestant("lightning-bolts", "benchmarks.with_bolts:train")
 SCORING = Contestant("Hourglass", "benchmarks.ours:score")
-FORWARD = Contestant("bare forward pass", "benchmarks.bare:score")
+SCORING_PLAIN = replace(SCORING, name=OURS_PLAIN.name, environment=PLAIN)
+FORWARD = Contestant("bare forward pass", "benchmarks.bare:score", environment=PLAIN)
 FORWARD_KEPT = replace(FORWARD, name="bare forward pass, memory kept", environment=MEMORY_KEPT)
 PREPARING = Contestant("Hourglass", "benchmarks.ours:prepare")
 STREAMING = Contestant("Hourglass", "benchmarks.ours:stream")
@@ -145,7 +151,7 @@ def _on(device: Device, batches: Sequence[int]) -> list[Match]:
     scored = (("dense", "mnist", 10), CONVOLUTIONAL, ("card", TABLE, 20))
     for network, data, passes in scored:
         case = Case("score", network, data, SCORED, passes, device=device)
-        found.append(Match(case, (SCORING, FORWARD, FORWARD_KEPT), 4))
+        found.append(Match(case, (SCORING, FORWARD, FORWARD_KEPT, SCORING_PLAIN), 4))
     return found
 
 
@@ -154,7 +160,7 @@ def _training(case: Case) -> Match:
     if case.batch_size == COMPARED and case.device == "cpu":
         others = (PYOD,) if case.data == TABLE else (*TORCHVISION, *KERAS)
         rounds = {"dense": 2, "convolutional": 1, "card": 3}[case.network]
-        return Match(case, (OURS, BARE, BARE_KEPT, *_seldom(others, rounds)), 5)
+        return Match(case, (OURS, BARE, BARE_KEPT, OURS_PLAIN, *_seldom(others, rounds)), 5)
     others = {"dense": TORCHVISION[1:], "card": (PYOD,)}.get(case.network, ())
     others = () if case.device == "cuda" and case.data == TABLE else others
     return Match(case, (OURS, BARE, *_seldom(others, 1)), 2)

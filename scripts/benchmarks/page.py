@@ -15,6 +15,7 @@ from benchmarks.markdown import markdown
 from benchmarks.ratios import CASE, Tables, Target, number, ratio, spread, targets
 from hourglass.data.credit_card import ROWS
 from hourglass.files import write_text
+from hourglass.networks.linear import PROCESSOR
 
 VERSIONS = ("torch", "pytorch-lightning", "torchvision", "lightning-bolts")
 MEGABYTE = 1e6
@@ -42,8 +43,8 @@ def _introduction(command: str) -> str:
     versions = ", ".join(f"{name} {_version(name)}" for name in dict.fromkeys([*VERSIONS, *peers]))
     return f"""# Benchmark
 
-Made by `{command}` on {os.cpu_count()} cores with {torch.get_num_threads()} threads,
-Python {platform.python_version()}; {versions}.
+Made by `{command}` on {os.cpu_count()} cores ({_processor()}) with
+{torch.get_num_threads()} threads, Python {platform.python_version()}; {versions}.
 
 Everything is measured in one run, in turns; a ratio is that of two measurements of the same round,
 given as the median over rounds, with the least and the greatest. `{TABLE}` is **generated**:
@@ -54,6 +55,13 @@ given as the median over rounds, with the least and the greatest. `{TABLE}` is *
 How many times as fast Hourglass is as the one after the colon; a fixed cost is what a stage takes
 beside its work.
 """
+
+
+def _processor() -> str:
+    """Return what Linux calls the processor, and how wide torch's own kernels are there."""
+    lines = PROCESSOR.read_text().splitlines() if PROCESSOR.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return ", ".join([*names[:1], torch.backends.cpu.get_cpu_capability()])
 
 
 def _version(distribution: str) -> str:
@@ -189,7 +197,10 @@ training samples at the end. Where both train with PyTorch the networks are the 
 the same weights at the start; all take as many threads as Hourglass takes for such a batch
 (`training/threads.py`). Hourglass has the C library keep what a batch freed for the next
 (`allocator.py`); where "memory kept" is said, the bare loop has so too, by glibc's variables
-`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. Lightning logs no file and shows no progress.
+`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. Where the processor has AVX-512 and is not
+Intel's, Hourglass multiplies matrices by oneDNN (`networks/linear.py`), and all others by what
+torch takes for its own layer; "torch's products" is Hourglass without (`HOURGLASS_ONEDNN=off`),
+which is what it is on any other processor. Lightning logs no file and shows no progress.
 PyOD's batch norm, dropout and weight decay are off; it scales samples itself, as Hourglass does;
 the activation that its network has behind the code is in all networks of the card table.
 lightning-bolts' model trains on as many images of its own split, padded to 32 x 32. Workers' memory

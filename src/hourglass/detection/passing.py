@@ -1,10 +1,12 @@
 """How samples pass through a network: batch by batch, a batch a core."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
+from threading import Barrier
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -23,7 +25,7 @@ Look: TypeAlias = Callable[[View], Tensor]
 Made = TypeVar("Made")
 
 BATCH_SIZE = 32_768  # samples at once, at most
-HELD = 2**24  # bytes of a mapped file, at least, that are held before they are let go of
+HELD = 2**26  # bytes of a mapped file, about, that are held before they are let go of
 ELEMENTS = 2**19  # of a batch where it is widest: what a layer makes of it then stays near a core
 
 
@@ -56,18 +58,18 @@ def looks(
     device = best_device()
     network.to(device)
     widest = network.widest if device.type == "cpu" else 0  # a GPU wants many, and holds them
-    scaled, size = Scaled(scaling, device), batch_size(x, widest)
-    now_and_then = -(-HELD // max(1, x[:size].nbytes)) * size
+    scaled, starts = Scaled(scaling, device), _starts(len(x), batch_size(x, widest), device)
+    now_and_then = max(1, HELD // max(1, x[: starts.step].nbytes)) * starts.step
 
     def look(start: int) -> list[np.ndarray]:
         # Shares the memory and does not warn, as `from_numpy` does, that it may not be written to.
-        part = torch.from_dlpack(x[start : start + size])
+        part = torch.from_dlpack(x[start : start + starts.step])
         found = _seen(network, scaled(part.to(device)), wanted)
-        if start % now_and_then == 0:
+        if start and start % now_and_then == 0:
             let_go(x)
         return found
 
-    return _in_order(look, range(0, len(x), size), device)
+    return _in_order(look, starts, device)
 
 
 def on_device(network: Network, batch: Tensor, *wanted: Look) -> list[np.ndarray]:
@@ -88,14 +90,29 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
 
     The module is moved to where it is fastest, and a batch at a time follows it.
     """
-    device, size = best_device(), batch_size(x)
+    device = best_device()
     module.to(device)
+    starts = _starts(len(x), batch_size(x), device)
 
     def part(start: int) -> np.ndarray:
+        batch = torch.from_dlpack(x[start : start + starts.step])
         with torch.inference_mode():
-            return function(torch.from_dlpack(x[start : start + size]).to(device)).cpu().numpy()
+            return function(batch.to(device)).cpu().numpy()
 
-    return np.concatenate(list(_in_order(part, range(0, len(x), size), device)))
+    return np.concatenate(list(_in_order(part, starts, device)))
+
+
+def _starts(samples: int, size: int, device: torch.device) -> range:
+    """Return where batches of at most `size` samples start: as many of them for each core."""
+    if samples <= size:
+        return range(0, samples, size)
+    rounds = -(-samples // (size * _cores(device)))
+    return range(0, samples, -(-samples // (rounds * _cores(device))))
+
+
+def _cores(device: torch.device) -> int:
+    """Return how many batches are at work at once: on a GPU, or in a thread of another, one."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def _in_order(
@@ -108,27 +125,33 @@ def _in_order(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    threads = min(torch.get_num_threads() if device.type == "cpu" else 1, len(starts))
-    if threads < 2:
+    threads = _cores(device)
+    if min(threads, len(starts)) < 2:
         yield from map(function, starts)
         return
-    waiting: deque[Future[Made]] = deque()
-    with _single_threaded(threads) as pool:
+    pool, waiting = _single_threaded(threads), deque[Future[Made]]()
+    # MKL knows one number for all threads, which the last one that says it sets.
+    pool.submit(torch.set_num_threads, 1).result()
+    try:
         for start in starts:
             waiting.append(pool.submit(function, start))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:  # who asks for no more may change the network: none may be at work with it
+        wait([each for each in waiting if not each.cancel()])
+        torch.set_num_threads(threads)
 
 
-@contextmanager
-def _single_threaded(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads in each of which torch uses no others; those left waiting are called off."""
-    before = torch.get_num_threads()
+@cache
+def _single_threaded(threads: int) -> ThreadPoolExecutor:
+    """Return threads in each of which torch uses no others; they stay, for they start slowly."""
     pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)  # the number that torch gives to threads still to come
+    all_there = Barrier(threads)
+    wait([pool.submit(all_there.wait) for _ in range(threads)])
+    return pool
+
+
+if hasattr(os, "register_at_fork"):  # the child has none of these threads
+    os.register_at_fork(after_in_child=_single_threaded.cache_clear)

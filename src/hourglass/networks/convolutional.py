@@ -8,6 +8,7 @@ from torch import nn
 
 from hourglass.errors import Refusal
 from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
+from hourglass.networks.linear import Linear
 
 
 class Convolutional(Network):
@@ -57,11 +58,11 @@ class Convolutional(Network):
             *(_full_size(image[0], stem, sides[0], activation) if stem else ()),
             *_down(ends, len(image) - 1, activation),
             nn.Flatten(),
-            nn.Linear(size, latent_dim) if projection else nn.Identity(),
+            Linear(size, latent_dim) if projection else nn.Identity(),
             ACTIVATIONS[code_activation](),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, size) if projection else nn.Identity(),
+            Linear(latent_dim, size) if projection else nn.Identity(),
             nn.Unflatten(1, deepest),
             *_up(ends[::-1], sides[::-1], activation),
             *(_full_size(stem, image[0], sides[0], activation)[::-1] if stem else ()),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hourglass.networks.base import ACTIVATIONS, Activation, Network
+from hourglass.networks.linear import Linear, linear
 
 
 class Dense(Network):
@@ -38,8 +38,8 @@ class Dense(Network):
             bounded=bounded,
         )
         widths = [math.prod(sample_shape), *hidden, latent_dim]
-        down = [nn.Linear(*pair) for pair in pairwise(widths)]
-        up = [Transposed(each) if tied else nn.Linear(*_back(each)) for each in reversed(down)]
+        down = [Linear(*pair) for pair in pairwise(widths)]
+        up = [Transposed(each) if tied else Linear(*_back(each)) for each in reversed(down)]
         self.encoder = nn.Sequential(
             nn.Flatten(), *_between(down, activation), ACTIVATIONS[code_activation]()
         )
@@ -49,24 +49,24 @@ class Dense(Network):
 class Transposed(nn.Module):
     """Apply the transpose of another layer's weight, and a bias of its own."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         # In a tuple: the weight belongs to the encoder alone, and is saved once.
-        self.of = (linear,)
-        self.bias = nn.Parameter(linear.weight.new_zeros(linear.in_features))
+        self.of = (layer,)
+        self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return z W + b: (N, out_features of `linear`) -> (N, its in_features)."""
-        return functional.linear(z, self.of[0].weight.T, self.bias)
+        """Return z W + b: (N, out_features of `layer`) -> (N, its in_features)."""
+        return linear(z, self.of[0].weight.T, self.bias)
 
 
-def _back(linear: nn.Linear) -> tuple[int, int]:
-    return linear.out_features, linear.in_features
+def _back(layer: nn.Linear) -> tuple[int, int]:
+    return layer.out_features, layer.in_features
 
 
-def _between(linears: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
+def _between(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
     """Return the layers with an activation between each two."""
-    layers: list[nn.Module] = []
-    for linear in linears:
-        layers += [linear, ACTIVATIONS[activation]()]
-    return layers[:-1]
+    found: list[nn.Module] = []
+    for layer in layers:
+        found += [layer, ACTIVATIONS[activation]()]
+    return found[:-1]

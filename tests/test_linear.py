@@ -1,0 +1,137 @@
+"""Dense layers by oneDNN: the same numbers as torch's, and only where they are asked for."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hourglass.networks import linear as products
+from hourglass.networks.linear import Linear, linear
+
+# Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than NARROW.
+SIZES = pytest.mark.parametrize(
+    "size", [(256, 300, 200), (300, 70, 260), (2048, 40, 64), (64, 700, 120)], ids=str
+)
+PROCESSORS = {"AuthenticAMD": True, "GenuineIntel": False}
+
+
+@pytest.fixture(params=["on", "off"])
+def switch(request, monkeypatch):
+    yield from switched(request.param, monkeypatch)
+
+
+@pytest.fixture
+def on(monkeypatch):
+    yield from switched("on", monkeypatch)
+
+
+def switched(value: str, monkeypatch):
+    monkeypatch.setenv(products.SWITCH, value)
+    products._faster.cache_clear()
+    yield value
+    monkeypatch.undo()
+    products._faster.cache_clear()
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[tuple[int, ...]]:
+    """Return the shapes of the products that oneDNN is asked for."""
+    asked: list[tuple[int, ...]] = []
+    real = products._product
+
+    def product(x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
+        asked.append((*x.shape, len(other)))
+        return real(x, other, bias)
+
+    monkeypatch.setattr(products, "_product", product)
+    return asked
+
+
+def operands(size: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    samples, inputs, outputs = size
+    generator = torch.Generator().manual_seed(0)
+    shapes = (samples, inputs), (outputs, inputs), (outputs,)
+    x, weight, bias = (torch.randn(each, generator=generator).to(dtype) for each in shapes)
+    return [each.requires_grad_() for each in (x, weight / inputs**0.5, bias)]
+
+
+def differentiated(layer, size, dtype=torch.float32, twice=False) -> list[Tensor]:
+    """Return the output and the gradients of a loss, or those of the gradients' own size."""
+    given = operands(size, dtype)
+    output = layer(*given)
+    gradients = torch.autograd.grad(output.sigmoid().sum(), given, create_graph=twice)
+    if twice:
+        slopes = torch.stack([each.square().sum() for each in gradients])
+        gradients = torch.autograd.grad(slopes.sum(), given)
+    return [output, *gradients]
+
+
+def assert_close(found: list[Tensor], exact: list[Tensor]) -> None:
+    for each, reference in zip(found, exact, strict=True):
+        assert (each.double() - reference).abs().max() <= 3e-6 * reference.abs().max()
+
+
+@SIZES
+@pytest.mark.parametrize("twice", [False, True], ids=["first", "second"])
+def test_outputs_and_derivatives_are_those_of_double_precision(size, twice, switch, calls):
+    exact = differentiated(nn.functional.linear, size, torch.float64, twice)
+    assert_close(differentiated(linear, size, twice=twice), exact)
+    assert bool(calls) == (switch == "on")
+
+
+@SIZES
+def test_without_gradients_the_output_is_the_same_within_rounding(size, on, calls):
+    with torch.inference_mode():
+        found = linear(*operands(size))
+    assert_close([found], [nn.functional.linear(*operands(size, torch.float64))])
+    assert calls == [size]
+
+
+def test_a_transposed_weight_is_taken_as_it_is(on, calls):
+    x, weight, bias = operands((256, 300, 200))
+    turned = weight.detach().t().contiguous().t()
+    with torch.inference_mode():
+        assert_close([linear(x, turned, bias)], [(x.double() @ turned.double().t() + bias)])
+    assert calls
+
+
+def test_every_sample_of_a_batch_goes_through_by_torch_func(on, calls):
+    x, weight, bias = (each.detach() for each in operands((256, 300, 200)))
+    layer = Linear(300, 200)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    slope = torch.func.grad(lambda each: layer(each).sigmoid().sum())(x)
+    exact = differentiated(nn.functional.linear, (256, 300, 200), torch.float64)[1]
+    assert_close([slope], [exact])
+    assert calls
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((8, 300), torch.float32), ((256, 300), torch.float64), ((8, 32, 300), torch.float32)],
+    ids=["small", "double", "three dimensions"],
+)
+def test_other_products_are_left_to_torch(shape, dtype, on, calls):
+    ours, theirs = Linear(300, 200, dtype=dtype), nn.Linear(300, 200, dtype=dtype)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.rand(shape, dtype=dtype)
+    assert torch.equal(ours(x), theirs(x))
+    assert not calls
+
+
+def test_compiled_layers_are_left_to_the_compiler(on, calls):
+    layer, x = Linear(300, 200), torch.rand(256, 300)
+    found = torch.compile(layer, backend="eager")(x)
+    assert torch.equal(found, nn.functional.linear(x, layer.weight, layer.bias))
+    assert not calls
+
+
+@pytest.mark.parametrize("vendor", PROCESSORS)
+@pytest.mark.parametrize("capability", ["AVX512", "AVX2"])
+def test_the_processor_decides_where_nobody_asks(vendor, capability, monkeypatch, tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.delenv(products.SWITCH, raising=False)
+    monkeypatch.setattr(products, "PROCESSOR", info)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    products._faster.cache_clear()
+    assert products._faster() == (PROCESSORS[vendor] and capability == "AVX512")
+    products._faster.cache_clear()
