@@ -1,12 +1,18 @@
 """Dense layers by oneDNN: the same numbers as torch's, and only where they are asked for."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hourglass.networks import Dense
 from hourglass.networks import linear as products
 from hourglass.networks.linear import Linear, linear
 
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
+)
 # Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than NARROW.
 SIZES = pytest.mark.parametrize(
     "size", [(256, 300, 200), (300, 70, 260), (2048, 40, 64), (64, 700, 120)], ids=str
@@ -94,14 +100,54 @@ def test_a_transposed_weight_is_taken_as_it_is(on, calls):
     assert calls
 
 
-def test_every_sample_of_a_batch_goes_through_by_torch_func(on, calls):
-    x, weight, bias = (each.detach() for each in operands((256, 300, 200)))
-    layer = Linear(300, 200)
-    layer.load_state_dict({"weight": weight, "bias": bias})
-    slope = torch.func.grad(lambda each: layer(each).sigmoid().sum())(x)
-    exact = differentiated(nn.functional.linear, (256, 300, 200), torch.float64)[1]
-    assert_close([slope], [exact])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_the_transforms_of_torch_func_go_through(on, calls):
+    x, weight, bias = (each.detach() for each in operands((512, 300, 200)))
+
+    def slopes(layer, *given: Tensor) -> Tensor:
+        def slope(half: Tensor) -> Tensor:
+            return torch.func.grad(lambda each: layer(each, *given[1:]).sigmoid().sum())(half)
+
+        return torch.func.vmap(slope)(given[0].unflatten(0, (2, 256)))
+
+    exact = slopes(nn.functional.linear, x.double(), weight.double(), bias.double())
+    assert_close([slopes(linear, x, weight.requires_grad_(), bias)], [exact])
     assert calls
+
+
+def test_forward_derivatives_are_left_to_torch(on, calls):
+    x, weight, bias = (each.detach() for each in operands((256, 300, 200)))
+    tangent = torch.func.jvp(lambda each: linear(each, weight, bias), (x,), (x,))[1]
+    assert torch.equal(tangent, x @ weight.t())
+    assert not calls
+
+
+@pytest.mark.parametrize("trained", range(3), ids=["x", "weight", "bias"])
+def test_each_gradient_is_there_where_it_alone_is_asked_for(trained, on, calls):
+    given = [each.detach() for each in operands((256, 300, 200))]
+    given[trained].requires_grad_()
+    linear(*given).sigmoid().sum().backward()
+    exact = differentiated(nn.functional.linear, (256, 300, 200), torch.float64)[1 + trained]
+    assert_close([given[trained].grad], [exact])
+    assert calls
+
+
+def test_a_layer_may_have_no_bias(on, calls):
+    layer, x = Linear(300, 200, bias=False), torch.rand(256, 300)
+    layer(x).sum().backward()
+    assert_close([layer.weight.grad], [x.double().sum(0).expand(200, 300)])
+    assert calls
+
+
+def test_tied_weights_learn_from_both_of_their_layers(switch, calls):
+    torch.manual_seed(0)
+    network = Dense((300,), 200, code_activation="sigmoid", tied=True)
+    exact, x = copy.deepcopy(network).double(), torch.rand(256, 300)
+    for each, samples in ((network, x), (exact, x.double())):
+        each(samples).square().sum().backward()
+    pairs = zip(network.parameters(), exact.parameters(), strict=True)
+    assert_close(*map(list, zip(*((a.grad, b.grad) for a, b in pairs), strict=True)))
+    assert bool(calls) == (switch == "on")
 
 
 @pytest.mark.parametrize(
@@ -124,14 +170,22 @@ def test_compiled_layers_are_left_to_the_compiler(on, calls):
     assert not calls
 
 
+@pytest.mark.parametrize("context", [torch.autocast, torch.backends.mkldnn.flags])
+def test_what_torch_is_told_to_do_is_done(context, on, calls):
+    asked = {"device_type": "cpu"} if context is torch.autocast else {"enabled": False}
+    with context(**asked), torch.inference_mode():
+        linear(*operands((256, 300, 200)))
+    assert not calls
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this build has no MKL")
 @pytest.mark.parametrize("vendor", PROCESSORS)
 @pytest.mark.parametrize("capability", ["AVX512", "AVX2"])
-def test_the_processor_decides_where_nobody_asks(vendor, capability, monkeypatch, tmp_path):
+def test_the_processor_decides_where_nobody_asks(vendor, capability, on, monkeypatch, tmp_path):
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
-    monkeypatch.delenv(products.SWITCH, raising=False)
+    monkeypatch.delenv(products.SWITCH)
     monkeypatch.setattr(products, "PROCESSOR", info)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     products._faster.cache_clear()
     assert products._faster() == (PROCESSORS[vendor] and capability == "AVX512")
-    products._faster.cache_clear()

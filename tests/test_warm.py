@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from hourglass.warm import server
+from hourglass.warm import client, leftovers, server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all commands run cold")
 
@@ -203,6 +204,35 @@ def test_a_folder_that_others_may_enter_or_own_is_not_trusted(
     if opened == "link":
         place.unlink()
         moved.rename(place)
+
+
+@pytest.fixture
+def short_path():
+    """Give a folder whose name leaves room for a socket's."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_folders_of_killed_processes_are_taken_away(short_path):
+    def folder(owner: str) -> Path:
+        made = short_path / f"hourglass-{os.getuid()}-{owner}"
+        made.mkdir()
+        (made / "log").touch()
+        return made
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    gone, again = folder(f"{ended.pid}-1"), folder(f"{os.getpid()}-1")
+    own = folder(f"{os.getpid()}-{client._status(os.getpid())[19]}")
+    busy, others = folder(f"{ended.pid}-2"), short_path / "hourglass-4294967294-1-1"
+    others.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(busy / "socket"))
+        listener.listen()
+        leftovers.sweep(own)
+    assert set(short_path.iterdir()) == {own, busy, others}
+    assert not gone.exists()
+    assert not again.exists()
 
 
 def test_the_kernel_says_who_asks():

@@ -74,11 +74,11 @@ class Match:
 # Dense layers by the products that torch's own layer takes, as in all others' networks.
 PLAIN = {SWITCH: "off"}
 # What hourglass.allocator asks of glibc, by glibc's own variables.
-MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED), **PLAIN}
+MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED)}
 OURS = Contestant("Hourglass", "benchmarks.ours:train")
 OURS_PLAIN = replace(OURS, name="Hourglass, torch's products", environment=PLAIN)
 BARE = Contestant("bare PyTorch loop", "benchmarks.bare:train", environment=PLAIN)
-BARE_KEPT = replace(BARE, name="bare PyTorch loop, memory kept", environment=MEMORY_KEPT)
+BARE_KEPT = replace(BARE, name="bare PyTorch loop, memory kept", environment=PLAIN | MEMORY_KEPT)
 TORCHVISION = tuple(
     Contestant(
         f"Lightning and torchvision, {workers} workers",
@@ -108,7 +108,7 @@ BOLTS = Contestant("lightning-bolts", "benchmarks.with_bolts:train")
 SCORING = Contestant("Hourglass", "benchmarks.ours:score")
 SCORING_PLAIN = replace(SCORING, name=OURS_PLAIN.name, environment=PLAIN)
 FORWARD = Contestant("bare forward pass", "benchmarks.bare:score", environment=PLAIN)
-FORWARD_KEPT = replace(FORWARD, name="bare forward pass, memory kept", environment=MEMORY_KEPT)
+FORWARD_KEPT = replace(BARE_KEPT, name="bare forward pass, memory kept", function=FORWARD.function)
 PREPARING = Contestant("Hourglass", "benchmarks.ours:prepare")
 STREAMING = Contestant("Hourglass", "benchmarks.ours:stream")
 READING = {
@@ -151,7 +151,8 @@ def _on(device: Device, batches: Sequence[int]) -> list[Match]:
     scored = (("dense", "mnist", 10), CONVOLUTIONAL, ("card", TABLE, 20))
     for network, data, passes in scored:
         case = Case("score", network, data, SCORED, passes, device=device)
-        found.append(Match(case, (SCORING, FORWARD, FORWARD_KEPT, SCORING_PLAIN), 4))
+        plain = (SCORING_PLAIN,) if device == "cpu" else ()
+        found.append(Match(case, (SCORING, FORWARD, FORWARD_KEPT, *plain), 4))
     return found
 
 

@@ -52,8 +52,8 @@ def looks(
 ) -> Iterator[list[np.ndarray]]:
     """Yield the wanted looks at each batch of unscaled samples, (N, *S), in order.
 
-    The network sees each sample once. Of a mapped file little more is held than the batches at
-    work; to let go of each of them has the threads wait for each other's pages.
+    The network sees each sample once. Of a mapped file little more than HELD is held; to let go of
+    each batch has the threads wait for each other's pages.
     """
     device = best_device()
     network.to(device)
@@ -103,7 +103,7 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
 
 
 def _starts(samples: int, size: int, device: torch.device) -> range:
-    """Return where batches of at most `size` samples start: as many of them for each core."""
+    """Return where batches of at most `size` samples start, shared out among the cores evenly."""
     if samples <= size:
         return range(0, samples, size)
     rounds = -(-samples // (size * _cores(device)))
@@ -129,19 +129,28 @@ def _in_order(
     if min(threads, len(starts)) < 2:
         yield from map(function, starts)
         return
-    pool, waiting = _single_threaded(threads), deque[Future[Made]]()
-    # MKL knows one number for all threads, which the last one that says it sets.
-    pool.submit(torch.set_num_threads, 1).result()
+    pool, process = _single_threaded(threads), os.getpid()
+    waiting: deque[Future[Made]] = deque()
     try:
+        # MKL knows one number for all threads, which the last one that says it sets.
+        pool.submit(torch.set_num_threads, 1).result()
         for start in starts:
             waiting.append(pool.submit(function, start))
             if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
+                yield _first(waiting)
         while waiting:
-            yield waiting.popleft().result()
+            yield _first(waiting)
     finally:  # who asks for no more may change the network: none may be at work with it
-        wait([each for each in waiting if not each.cancel()])
-        torch.set_num_threads(threads)
+        if os.getpid() == process:  # a fork has none of the threads
+            wait([each for each in waiting if not each.cancel()])
+            torch.set_num_threads(threads)
+
+
+def _first(waiting: deque[Future[Made]]) -> Made:
+    """Return the first result, which waits among the others until it is there."""
+    made = waiting[0].result()
+    waiting.popleft()
+    return made
 
 
 @cache
@@ -149,7 +158,11 @@ def _single_threaded(threads: int) -> ThreadPoolExecutor:
     """Return threads in each of which torch uses no others; they stay, for they start slowly."""
     pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
     all_there = Barrier(threads)
-    wait([pool.submit(all_there.wait) for _ in range(threads)])
+    try:
+        wait([pool.submit(all_there.wait) for _ in range(threads)])
+    except RuntimeError:  # no more threads are to be had
+        all_there.abort()
+        raise
     return pool
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 from torch.nn import functional
 
 SWITCH = "HOURGLASS_ONEDNN"  # "on" or "off", whatever the processor
@@ -24,7 +24,7 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x W^T + b: (N, in), (out, in), (out,) -> (N, out).
 
     torch multiplies float32 matrices by MKL, which takes its AVX-512 kernels on Intel's processors
@@ -34,7 +34,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling() or not (_faster() and _may(x, weight)):
         return functional.linear(x, weight, bias)
-    trained = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    given = [each for each in (x, weight, bias) if each is not None]
+    trained = torch.is_grad_enabled() and any(each.requires_grad for each in given)
     if x.numel() * len(weight) < (TRAINED if trained else SCORED):
         return functional.linear(x, weight, bias)
     return _Linear.apply(x, weight, bias) if trained else _product(x, weight, bias)
@@ -46,10 +47,10 @@ def _product(x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Linear(Function):
-    generate_vmap_rule = True  # torch.func's transforms go through
+    generate_vmap_rule = True  # for torch.func.grad and vmap
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _product(x, weight, bias)
 
     @staticmethod
@@ -57,7 +58,7 @@ class _Linear(Function):
         ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x = of_weight = None
         # Where the gradient is to be differentiated, by what torch can differentiate.
@@ -66,8 +67,9 @@ class _Linear(Function):
             of_x = slope @ weight if by_torch else _product(slope, weight.t())
         if ctx.needs_input_grad[1]:
             by_torch = by_torch or x.shape[1] < NARROW
-            of_weight = slope.t() @ x if by_torch else _product(slope.t(), x.t())
-        return of_x, of_weight, slope.sum(0)
+            # oneDNN is slow with a second factor that has gaps.
+            of_weight = slope.t() @ x if by_torch else _product(slope.t(), x.contiguous().t())
+        return of_x, of_weight, slope.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def _may(x: Tensor, weight: Tensor) -> bool:
@@ -76,7 +78,9 @@ def _may(x: Tensor, weight: Tensor) -> bool:
         x.dim() == 2
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
+        and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
+        and forward_ad._current_level < 0  # oneDNN's operator knows no forward derivatives
     )
 
 

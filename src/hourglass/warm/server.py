@@ -1,7 +1,7 @@
 """The warm process: what stages import is imported here once, then every command is a fork.
 
 Run as a script, it imports nothing of Hourglass: its forks do, each what lies in src by then. Only
-what MLflow wants to be told before its import is read from there.
+what MLflow wants to be told before its import is read from there, and what is to be swept.
 """
 
 import atexit
@@ -48,6 +48,7 @@ IMPORTED = (
     "tabulate",
 )
 VARIABLES = Path(__file__).parents[1] / "tracking" / "variables.py"
+LEFTOVERS = Path(__file__).with_name("leftovers.py")
 # What may differ between a command's environment and ours: nothing that a library reads on import.
 FREE = {"DVC_STAGE", "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 PR_SET_PDEATHSIG = 1
@@ -63,13 +64,15 @@ def main() -> None:
     runpy.run_path(str(VARIABLES))["set_variables"]()
     for name in sys.argv[3:] or IMPORTED:
         importlib.import_module(name)
+    with contextlib.suppress(OSError):  # the next one sweeps
+        runpy.run_path(str(LEFTOVERS))["sweep"](place)
     gc.collect()
     gc.freeze()  # a collection in a fork need not copy what is here
     job = Server(place, os.pidfd_open(owner), environment).serve()
     if job:
         run(job)  # here, and not in the middle of serving: it may end as any program does
     else:
-        shutil.rmtree(place)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def run(job: dict[str, Any]) -> None:

@@ -1,0 +1,82 @@
+"""The trainings of a pipeline as bare loops, in a checkout whose cells are trained.
+
+Run as a program it prints a line of JSON: seconds by cell.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hourglass.data.packed import SPLITS, Prepared, Split
+from hourglass.models.base import LitAutoencoder
+from hourglass.settings import params, resolve_cell
+from hourglass.training.fitting import make_module
+from hourglass.workspace import Cell
+
+
+def main() -> None:
+    """Train every cell of the grid for as many epochs as it was trained."""
+    own = params()
+    cells = [Cell(data, model) for data in own.data for model in own.models]
+    print(json.dumps({cell.name: seconds(cell) for cell in cells}))
+
+
+def seconds(cell: Cell) -> float:
+    """Return what the loops of a cell take, those of its phases included: they alone."""
+    prepared = Prepared.open(cell.prepared)
+    settings = resolve_cell(cell, prepared.sample_shape)
+    module = make_module(settings)
+    train, validation = (_scaled(prepared, name) for name in SPLITS[:2])  # train and validation
+    epochs, taken = _epochs(cell), 0.0
+    for name, part, x, held_out in _parts(module, train, validation):
+        start = time.perf_counter()
+        _fit(part, x, held_out, settings.training.batch_size, epochs[name])
+        taken += time.perf_counter() - start
+    return taken
+
+
+def _scaled(prepared: Prepared, name: Split) -> Tensor:
+    return torch.from_numpy(prepared.scaling(np.array(prepared.split(name).x)))
+
+
+def _epochs(cell: Cell) -> dict[str, int]:
+    """Return the epochs of each phase by its name, "" of the training of the whole."""
+    rows = pd.read_csv(cell / "history.csv")
+    phases = rows.phase.fillna("") if "phase" in rows else pd.Series("", rows.index)
+    return {str(name): int(count) for name, count in phases.value_counts().items()}
+
+
+def _parts(
+    module: LitAutoencoder, train: Tensor, validation: Tensor
+) -> Iterator[tuple[str, LitAutoencoder, Tensor, Tensor]]:
+    """Yield the phases and the whole, each with the samples that it sees."""
+    for phase in module.phases():
+        with torch.no_grad():
+            yield phase.name, phase.module, phase.below(train), phase.below(validation)
+    yield "", module, train, validation
+
+
+def _fit(
+    module: LitAutoencoder, x: Tensor, validation: Tensor, batch_size: int, epochs: int
+) -> None:
+    """Train by a loop over scaled samples in memory, with the validation error of each epoch."""
+    optimizer = torch.optim.Adam(
+        module.parameters(), module.learning_rate, weight_decay=module.weight_decay, fused=True
+    )
+    for _ in range(epochs):
+        for indices in torch.randperm(len(x)).split(batch_size):
+            loss = module.training_loss(x.index_select(0, indices))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            torch.cat([module.score(part) for part in validation.split(batch_size)]).mean().item()
+
+
+if __name__ == "__main__":
+    main()
