@@ -32,13 +32,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     full float32, and differ by rounding. Of what is not such a product, or too small for it to
     matter, or to be compiled, torch decides.
     """
-    if torch.compiler.is_compiling() or not (_faster() and _may(x, weight)):
+    if torch.compiler.is_compiling() or (size := x.numel() * len(weight)) < SCORED:
+        return functional.linear(x, weight, bias)
+    if not (_faster() and _may(x, weight)):
         return functional.linear(x, weight, bias)
     given = [each for each in (x, weight, bias) if each is not None]
     trained = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    if x.numel() * len(weight) < (TRAINED if trained else SCORED):
-        return functional.linear(x, weight, bias)
-    return _Linear.apply(x, weight, bias) if trained else _product(x, weight, bias)
+    if not trained:
+        return _product(x, weight, bias)
+    apply = _Linear.apply if size >= TRAINED else functional.linear
+    return apply(x, weight, bias)
 
 
 def _product(x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
