@@ -35,9 +35,11 @@ def main() -> None:
     """Measure a commit; write the page if it is the one that is checked out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commit", default="HEAD")
-    commit = parser.parse_args().commit
+    parser.add_argument("--keep", type=Path, help="a new folder for the clone, which stays there")
+    arguments = parser.parse_args()
+    commit = arguments.commit
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, "hourglass")
+        folder = (arguments.keep or Path(temporary, "hourglass")).absolute()
         _clone(folder, commit)
         stages = _repro(folder)
         again = [_seconds(folder) for _ in range(AGAIN)]

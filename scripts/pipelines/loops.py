@@ -57,7 +57,8 @@ def _parts(
     """Yield the phases and the whole, each with the samples that it sees."""
     for phase in module.phases():
         with torch.no_grad():
-            yield phase.name, phase.module, phase.below(train), phase.below(validation)
+            codes = phase.below(train), phase.below(validation)
+        yield phase.name, phase.module, *codes
     yield "", module, train, validation
 
 
