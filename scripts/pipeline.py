@@ -10,7 +10,6 @@ stand the trainings alone, as bare loops over tensors in memory, of as many epoc
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,9 +17,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 from benchmarks.cases import PLAIN
 from benchmarks.markdown import markdown
-from benchmarks.ratios import number
+from benchmarks.ratios import number, spread
 from tqdm import tqdm
 from workspace import ROOT
 
@@ -116,8 +116,7 @@ def _page(
     whole = sum(map(sum, stages.values()))
     facts = {
         "`dvc repro`, nothing cached, seconds": number(whole),
-        "the same with nothing to do, median (range)": f"{number(statistics.median(again))} "
-        f"({number(min(again))} to {number(max(again))})",
+        "the same with nothing to do, median (range)": spread(np.array(again)),
     }
     if loops:
         facts["its trainings as bare loops, seconds"] = number(sum(loops.values()))
