@@ -155,8 +155,9 @@ def _others(table: pd.DataFrame) -> str:
 
 Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
 scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the
-batch of the case. Hourglass gives each core batches of its own (`detection.passing`), and has the
-C library keep freed memory (`allocator`); that pass with its memory kept stands beside it.
+batch of the case. Hourglass gives each core batches of its own where there are convolutions
+(`detection.passing`), and has the C library keep freed memory (`allocator`); that pass with its
+memory kept stands beside it.
 
 {measured(cpu[cpu.task == "score"])}
 ## Preparing

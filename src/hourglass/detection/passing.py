@@ -1,4 +1,4 @@
-"""How samples pass through a network: batch by batch, a batch a core."""
+"""How samples pass through a network: batch by batch, on all cores."""
 
 import math
 import os
@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from hourglass.allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
@@ -24,7 +25,7 @@ from hourglass.scorers.view import View
 Look: TypeAlias = Callable[[View], Tensor]
 Made = TypeVar("Made")
 
-BATCH_SIZE = 32_768  # samples at once, at most
+BATCH_SIZE = 32_768  # samples at once, at most, on one core or two
 HELD = 2**26  # bytes of a mapped file, about, that are held before they are let go of
 ELEMENTS = 2**19  # of a batch where it is widest: what a layer makes of it then stays near a core
 
@@ -34,12 +35,14 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def batch_size(x: np.ndarray | Tensor, widest: int = 0) -> int:
+def batch_size(x: np.ndarray | Tensor, widest: int = 0, cores: int = 1) -> int:
     """Return how many samples, (N, *S), go through a network at once: the fewer, the larger.
 
-    Either they, or what the network makes of each, `widest` elements.
+    Either they, or what the network makes of each, `widest` elements. Where more than two `cores`
+    share each batch there are more.
     """
-    return max(1, min(BATCH_SIZE, ELEMENTS // max(widest, math.prod(x.shape[1:]))))
+    size = max(1, min(BATCH_SIZE, ELEMENTS // max(widest, math.prod(x.shape[1:]))))
+    return size * max(1, cores // 2)
 
 
 def apply(network: Network, look: Look, x: np.ndarray, scaling: Scaling) -> np.ndarray:
@@ -48,17 +51,21 @@ def apply(network: Network, look: Look, x: np.ndarray, scaling: Scaling) -> np.n
 
 
 def looks(
-    network: Network, x: np.ndarray, scaling: Scaling, *wanted: Look
+    network: Network, x: np.ndarray, scaling: Scaling, *wanted: Look, meanwhile: bool = False
 ) -> Iterator[list[np.ndarray]]:
     """Yield the wanted looks at each batch of unscaled samples, (N, *S), in order.
 
-    The network sees each sample once. Of a mapped file little more than HELD is held; to let go of
-    each batch has the threads wait for each other's pages.
+    The network sees each sample once. `meanwhile` the caller computes with each batch: by threads
+    of numpy's, say, which would fight torch's for the cores if they took turns. Of a mapped file
+    little more than HELD is held; to let go of each batch has the threads wait for each other's
+    pages.
     """
     device = best_device()
     network.to(device)
     widest = network.widest if device.type == "cpu" else 0  # a GPU wants many, and holds them
-    scaled, starts = Scaled(scaling, device), _starts(len(x), batch_size(x, widest), device)
+    at_once, sharing = _crew(network, device, meanwhile)
+    starts = _starts(len(x), batch_size(x, widest, sharing), at_once)
+    scaled = Scaled(scaling, device)
     now_and_then = max(1, HELD // max(1, x[: starts.step].nbytes)) * starts.step
 
     def look(start: int) -> list[np.ndarray]:
@@ -69,7 +76,7 @@ def looks(
             let_go(x)
         return found
 
-    return _in_order(look, starts, device)
+    return _in_order(look, starts, at_once)
 
 
 def on_device(network: Network, batch: Tensor, *wanted: Look) -> list[np.ndarray]:
@@ -92,58 +99,60 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
     """
     device = best_device()
     module.to(device)
-    starts = _starts(len(x), batch_size(x), device)
+    at_once, sharing = _crew(module, device)
+    starts = _starts(len(x), batch_size(x, cores=sharing), at_once)
 
     def part(start: int) -> np.ndarray:
         batch = torch.from_dlpack(x[start : start + starts.step])
         with torch.inference_mode():
             return function(batch.to(device)).cpu().numpy()
 
-    return np.concatenate(list(_in_order(part, starts, device)))
+    return np.concatenate(list(_in_order(part, starts, at_once)))
 
 
-def _starts(samples: int, size: int, device: torch.device) -> range:
-    """Return where batches of at most `size` samples start, shared out among the cores evenly."""
+def _crew(module: nn.Module, device: torch.device, meanwhile: bool = False) -> tuple[int, int]:
+    """Return how many batches are at work at once, and how many cores share each of them.
+
+    Products share well: all cores compute each layer of a dense network together, for a batch a
+    core would have their threads wait for Python's lock at each of its short layers. Convolutions
+    do not: there each core takes batches of its own, or they would wait for each other.
+    """
+    if device.type != "cpu":
+        return 1, 1
+    cores = torch.get_num_threads()
+    convolves = any(isinstance(each, _ConvNd) for each in module.modules())
+    return (cores, 1) if convolves or meanwhile else (1, cores)
+
+
+def _starts(samples: int, size: int, at_once: int) -> range:
+    """Return where batches of at most `size` samples start, shared out evenly."""
     if samples <= size:
         return range(0, samples, size)
-    rounds = -(-samples // (size * _cores(device)))
-    return range(0, samples, -(-samples // (rounds * _cores(device))))
+    rounds = -(-samples // (size * at_once))
+    return range(0, samples, -(-samples // (rounds * at_once)))
 
 
-def _cores(device: torch.device) -> int:
-    """Return how many batches are at work at once: on a GPU, or in a thread of another, one."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
-
-
-def _in_order(
-    function: Callable[[int], Made], starts: range, device: torch.device
-) -> Iterator[Made]:
-    """Yield what a function makes of each start, in order.
-
-    On the CPU each core takes batches of its own: to share every layer of every batch among the
-    cores, as torch does, has them wait for each other at each layer.
-    """
-    if device.type == "cpu":
-        keep_freed_memory()
-    threads = _cores(device)
-    if min(threads, len(starts)) < 2:
+def _in_order(function: Callable[[int], Made], starts: range, at_once: int) -> Iterator[Made]:
+    """Yield what a function makes of each start, in order, by as many threads as work at once."""
+    keep_freed_memory()
+    if min(at_once, len(starts)) < 2:
         yield from map(function, starts)
         return
-    pool, process = _single_threaded(threads), os.getpid()
+    pool, process = _single_threaded(at_once), os.getpid()
     waiting: deque[Future[Made]] = deque()
     try:
         # MKL knows one number for all threads, which the last one that says it sets.
         pool.submit(torch.set_num_threads, 1).result()
         for start in starts:
             waiting.append(pool.submit(function, start))
-            if len(waiting) > 2 * threads:
+            if len(waiting) > 2 * at_once:
                 yield _first(waiting)
         while waiting:
             yield _first(waiting)
     finally:  # who asks for no more may change the network: none may be at work with it
         if os.getpid() == process:  # a fork has none of the threads
             wait([each for each in waiting if not each.cancel()])
-            torch.set_num_threads(threads)
+            torch.set_num_threads(at_once)
 
 
 def _first(waiting: deque[Future[Made]]) -> Made:
