@@ -579,9 +579,7 @@ def test_a_training_that_another_replaced_is_killed_unless_it_had_ended(tmp_path
     folder = make_workspace(tmp_path / "workspace")
     with working_in(folder):
         old = begin("old", "")
-        if ended == "KILLED":
-            old.monitor.finish()
-        else:
+        if ended != "KILLED":
             old.finish(ended)
         begin("new", "old").finish("FINISHED")
     assert [row.status for row in rows(folder)] == [ended, "FINISHED"]

@@ -31,6 +31,11 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
 
 def save(figure: Figure, path: Path, tight: bool = False) -> None:
     """Write a figure as PNG; a `tight` one with all that stands beyond its frame."""
+    engine = figure.get_layout_engine()
+    if engine and not tight:  # savefig would draw everything twice, to lay it out in between
+        figure.set_dpi(DPI)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     # Without the software's version the bytes are the same on every run.
     box = "tight" if tight else None
     figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)

@@ -101,7 +101,9 @@ def _open_run(
         params=settings_params(asdict(settings)),
         dataset=dataset(prepared.card),
     )
-    return recorder.ask("row") or state["token"]
+    run_id = recorder.ask("row") or state["token"]
+    recorder.tell("surroundings")
+    return run_id
 
 
 def _summary(rows: list[dict[str, Any]], seconds: float, samples: int) -> dict[str, float]:

@@ -23,6 +23,7 @@ class Record(Rows):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.training = ""  # the run of a training under way
+        self.taken_up = False  # whether that run is older than this process
         self.monitor: Any = None
         self.curves = Curves(self.client)
 
@@ -34,7 +35,7 @@ class Record(Rows):
         params: dict[str, str],
         dataset: dict[str, Any],
     ) -> None:
-        """Take up the run of a training, or open it; measure the system while it lasts.
+        """Take up the run of a training, or open it.
 
         The run of a killed training that this one has `replaced` is marked as killed.
         """
@@ -47,10 +48,17 @@ class Record(Rows):
         self.run_id = self.training = run.info.run_id
         self.client.update_run(self.run_id, status="RUNNING")
         self.curves.learn(run, set(run.data.metrics))
+        self.taken_up = bool(known)
         self._describe(run, params, dataset)
+
+    def surroundings(self) -> None:
+        """Note what is installed, and measure the system while the training lasts.
+
+        It need not wait for either, so both have a call of their own.
+        """
         text = environment.installed()
-        self.client.log_text(self.run_id, text, "environment/requirements.txt")
-        self.monitor = system.start(self.run_id, self.client.tracking_uri, resume=bool(known))
+        self.client.log_text(self.training, text, "environment/requirements.txt")
+        self.monitor = system.start(self.training, self.client.tracking_uri, self.taken_up)
 
     def epoch(self, values: dict[str, Any]) -> None:
         """Log one row of the history; an epoch that is known already is left as it is."""

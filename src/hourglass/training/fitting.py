@@ -83,8 +83,9 @@ def bare_trainer(acceleration: Acceleration = "none", **options: Any) -> pl.Trai
     try:
         known = {key: value for key, value in options.items() if key not in OWN}
         if known.get("strategy") == "ddp":
-            # Gradients are added up where they stand: no copy of them, in time or in memory.
-            known["strategy"] = DDPStrategy(gradient_as_bucket_view=True)
+            # Gradients are added up where they stand: no copy of them, in time or in memory; and
+            # those of small networks at once: unless told, torch sends the first megabyte ahead.
+            known["strategy"] = DDPStrategy(gradient_as_bucket_view=True, bucket_cap_mb=25)
         trainer = pl.Trainer(**(own | known))
     except (MisconfigurationException, ValueError) as error:
         raise Refusal(

@@ -64,6 +64,8 @@ def main() -> None:
     runpy.run_path(str(VARIABLES))["set_variables"]()
     for name in sys.argv[3:] or IMPORTED:
         importlib.import_module(name)
+    if "mlflow" in sys.modules:
+        _survey()
     with contextlib.suppress(OSError):  # the next one sweeps
         runpy.run_path(str(LEFTOVERS))["sweep"](place)
     gc.collect()
@@ -73,6 +75,13 @@ def main() -> None:
         run(job)  # here, and not in the middle of serving: it may end as any program does
     else:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _survey() -> None:
+    """Have MLflow look through all installed packages, as it else does for each model it logs."""
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def run(job: dict[str, Any]) -> None:
