@@ -72,6 +72,13 @@ def test_a_figure_drawn_twice_is_the_same_png_to_the_bit(png, name):
     assert png(DRAWINGS[name]()) == first
 
 
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_figure_is_laid_out_as_matplotlib_would(png, tmp_path, name):
+    path = tmp_path / "by_matplotlib.png"
+    DRAWINGS[name]().savefig(path, dpi=style.DPI, metadata={"Software": None})
+    assert png(DRAWINGS[name]()) == path.read_bytes()
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_one_sample_can_be_drawn(png, name):
     shape = SHAPES[name]
