@@ -65,6 +65,26 @@ def test_one_sample_alone_gives_what_it_gives_among_others(kind, shape):
 
 
 @KINDS
+@pytest.mark.parametrize("shape", [(1, 8, 8), (30,)], ids=str)
+@pytest.mark.parametrize("hidden", [0, 1, 2])
+@pytest.mark.parametrize("code_activation", ["relu", "identity"])
+def test_without_gradients_all_is_the_same_and_what_is_given_stays(
+    kind, shape, hidden, code_activation
+):
+    widths = {"hidden": [4] * hidden} if kind is Dense else {"channels": [2] * (hidden + 1)}
+    network = make(kind, shape, code_activation=code_activation, **widths)
+    x = samples(shape, 5) - 0.5
+    wanted = [x.clone(), network.encode(x).detach(), network(x).detach()]
+    with torch.no_grad():
+        code = network.encode(x)
+        kept, layers = code.clone(), network.layers(x)
+        found = [x, code, network.decode(code)]
+    assert all(map(torch.equal, found, wanted))
+    assert torch.equal(code, kept)
+    assert all(map(torch.equal, layers, network.layers(x)))
+
+
+@KINDS
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_error_is_one_number_a_sample(kind, shape):
     network, x = make(kind, shape), samples(shape, 4)

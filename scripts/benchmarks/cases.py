@@ -148,7 +148,7 @@ def _on(device: Device, batches: Sequence[int]) -> list[Match]:
         found.append(Match(default_case(), (OURS_BY_DEFAULT, PYOD_BY_DEFAULT), 2))
         resnet = Case("train", "bolts_ae", few("mnist", 128), 64, learning_rate=1e-4)
         found.append(Match(resnet, (OURS, BOLTS), 2))
-    scored = (("dense", "mnist", 10), CONVOLUTIONAL, ("card", TABLE, 20))
+    scored = (("dense", "mnist", 10), CONVOLUTIONAL, ("card", TABLE, 100))
     for network, data, passes in scored:
         case = Case("score", network, data, SCORED, passes, device=device)
         plain = (SCORING_PLAIN,) if device == "cpu" else ()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from hourglass.networks.base import ACTIVATIONS, Activation, Network
@@ -41,9 +42,21 @@ class Dense(Network):
         down = [Linear(*pair) for pair in pairwise(widths)]
         up = [Transposed(each) if tied else Linear(*_back(each)) for each in reversed(down)]
         self.encoder = nn.Sequential(
-            nn.Flatten(), *_between(down, activation), ACTIVATIONS[code_activation]()
+            nn.Flatten(), *_between(down, activation), _activation(code_activation)
         )
         self.decoder = nn.Sequential(*_between(up, activation), nn.Unflatten(1, self.sample_shape))
+
+
+class Rectifier(nn.ReLU):
+    """Be torch's rectifier, in place where nothing is differentiated.
+
+    It stands behind a dense layer, and nobody else wants what that made: memory that is not taken
+    need not be touched.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return max(x, 0), of the shape of `x`."""
+        return super().forward(x) if torch.is_grad_enabled() else x.relu_()
 
 
 class Transposed(nn.Module):
@@ -68,5 +81,9 @@ def _between(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Mod
     """Return the layers with an activation between each two."""
     found: list[nn.Module] = []
     for layer in layers:
-        found += [layer, ACTIVATIONS[activation]()]
+        found += [layer, _activation(activation)]
     return found[:-1]
+
+
+def _activation(name: Activation) -> nn.Module:
+    return Rectifier() if name == "relu" else ACTIVATIONS[name]()
