@@ -574,12 +574,15 @@ def test_a_training_that_another_replaced_is_killed_unless_it_had_ended(tmp_path
         record = Record(folder)
         card = Prepared.open(prepared_folder(CELL[0])).card
         record.train(token, replaced, token, params={}, dataset=dataset(card))
+        record.surroundings()
         return record
 
     folder = make_workspace(tmp_path / "workspace")
     with working_in(folder):
         old = begin("old", "")
-        if ended != "KILLED":
+        if ended == "KILLED":
+            old.monitor.finish()
+        else:
             old.finish(ended)
         begin("new", "old").finish("FINISHED")
     assert [row.status for row in rows(folder)] == [ended, "FINISHED"]
