@@ -21,7 +21,7 @@ from benchmarks.ratios import Tables
 from benchmarks.running import measure
 from workspace import ROOT, enter
 
-from hourglass.files import whole_file
+from hourglass.core.atomic import atomic_file
 
 ROUNDS = 4  # of fixed costs
 KEPT = ("measurements", "costs", "imports")
@@ -78,7 +78,7 @@ def _read(reports: Path, name: str) -> pd.DataFrame:
 
 
 def _keep(reports: Path, name: str, table: pd.DataFrame) -> None:
-    with whole_file(_kept(reports, name)) as temporary:
+    with atomic_file(_kept(reports, name)) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 import yaml
 from workspace import ROOT, enter
 
+from hourglass.core.paths import Cell, prepared_folder, references_folder
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
-from hourglass.workspace import Cell, prepared_folder, references_folder
 
 SIZES = (8, 16, 32)
 SETTINGS = {

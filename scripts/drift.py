@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import rotate
 
-from hourglass.calibration import Conformal
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import Prepared
+from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
-from hourglass.drift.martingale import first_alarm, log_martingale, online_p_values
-from hourglass.drift.promise import Promise
-from hourglass.drift.report import Difference
-from hourglass.workspace import Cell
+from hourglass.detection.drift.alarm_rate import AlarmRateCheck
+from hourglass.detection.drift.martingale import first_alarm, log_martingale, online_p_values
+from hourglass.detection.drift.report import Difference
 
 ROOT = Path(__file__).parents[1]
 CELLS = {Cell("mnist", "undercomplete"): 2000, Cell("credit_card", "undercomplete"): 1000}
@@ -91,7 +91,7 @@ def _tests(
 
 
 def _broken(before: np.ndarray, now: np.ndarray, alpha: float) -> bool:
-    found = Promise.of(Conformal(0.05)(before), before, now, alpha)
+    found = AlarmRateCheck.of(Conformal(0.05)(before), before, now, alpha)
     return found.verdict in ("more", "fewer")
 
 
@@ -122,7 +122,7 @@ def _changed(
     chosen = chosen[chosen >= BEFORE]
     now[chosen] = rng.choice(others, len(chosen))
     alarm = first_alarm(log_martingale(online_p_values(before, now, 0)), ALPHA)
-    verdict = Promise.of(Conformal(0.05)(before), before, now, ALPHA).verdict
+    verdict = AlarmRateCheck.of(Conformal(0.05)(before), before, now, ALPHA).verdict
     return (None if alarm is None else alarm - BEFORE), verdict
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hourglass.calibration import EVT, MAD, Calibrator, Conformal, KSigma, Quantile
+from hourglass.detection.calibrators import EVT, MAD, Calibrator, Conformal, KSigma, Quantile
 
 ROOT = Path(__file__).parents[1]
 CELLS = {"mnist/undercomplete": 2000, "credit_card/undercomplete": 1000}  # calibration samples

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hourglass.baselines import pca
-from hourglass.data.packed import Prepared
+from hourglass.cli.label_errors import errors_under_classes, learner
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.mislabelled.crossfit import Fit, class_errors, folds_of, suspicion
-from hourglass.mislabelled.labelled import Labelled, read
-from hourglass.settings import CellSettings, resolve_cell
+from hourglass.evaluation.baselines import pca
 from hourglass.stages.prepare import prepare
-from hourglass.suspects import errors_under_classes, learner
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.studies.label_errors.cross_fitting import Fit, class_errors, folds_of, suspicion
+from hourglass.studies.label_errors.labelled_samples import Labelled, read
+from hourglass.training.cell_settings import CellSettings, resolve_cell
 
 ROOT = Path(__file__).parents[1]
 REPEATS = {"mnist": 1, "fashion_mnist": 1, "digits": 5}  # digits has 14 labels to flip

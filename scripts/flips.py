@@ -25,16 +25,17 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from hourglass.data.packed import SPLITS, Prepared
+from hourglass.cli.verify import verify
+from hourglass.core import dvc_cache, dvc_lock
+from hourglass.core.checksums import CorruptFileError, read_with_checksum
+from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.errors import UserError
+from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.detector import FILES, Detector
-from hourglass.errors import Refusal
-from hourglass.retrieval.index import Index, Unusable
-from hourglass.seals import Broken, read_sealed
-from hourglass.verification import kept, locked
-from hourglass.verify import locked_as_written, verify
+from hourglass.studies.search.index import Index, Unusable
 
 Notices = Callable[[], object]  # raises one of NOTICED where something is wrong
-NOTICED = (Refusal, Broken, Unusable)
+NOTICED = (UserError, CorruptFileError, Unusable)
 BEYOND_DVC = ("DVC cache", "MLflow model", "search index", "dvc.lock")
 
 
@@ -110,27 +111,27 @@ def _notices(action: Notices) -> bool:
 
 
 def _dvc_status() -> None:
-    """Raise a Refusal where `dvc status` finds something changed, or cannot read its files."""
+    """Raise a UserError where `dvc status` finds something changed, or cannot read its files."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode or json.loads(done.stdout):
-        raise Refusal(f"DVC says {' '.join((done.stdout + done.stderr).split())}")
+        raise UserError(f"DVC says {' '.join((done.stdout + done.stderr).split())}")
 
 
 def targets() -> Iterator[Target]:
     """Yield the files of the working folder, which is a DVC project after `dvc repro`."""
     yield Target("dvc.lock", Path("dvc.lock"), None)
-    yield from (Target("DVC cache", each, None) for each in kept.objects())
-    for output in locked.outputs():
+    yield from (Target("DVC cache", each, None) for each in dvc_cache.objects())
+    for output in dvc_lock.outputs():
         if output.path.exists():
             yield from _output(output.path)
     for folder in Path("mlruns").glob("*/models/*/artifacts/data/*"):
         for name in FILES:
             yield Target("MLflow model", folder / name, partial(Detector.load, folder))
     for card in Path("reports/search").glob("*/index.json"):
-        origin = read_sealed(card)["origin"]
+        origin = read_with_checksum(card)["origin"]
         for name in ("index.json", "index.safetensors", "index.parquet"):
             yield Target(
                 "search index", card.parent / name, partial(Index.read, card.parent, origin)
@@ -146,7 +147,7 @@ def _output(path: Path) -> Iterator[Target]:
         elif file.name in FILES:
             yield Target(file.name, file, partial(Detector.load, file.parent))
         elif file.name == "thresholds.json":
-            yield Target(file.name, file, partial(read_sealed, file))
+            yield Target(file.name, file, partial(read_with_checksum, file))
         elif file.parts[:2] == ("runs", ".cells"):
             yield Target("runs/.cells", file, None)
         else:

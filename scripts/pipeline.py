@@ -24,7 +24,7 @@ from benchmarks.ratios import number, spread
 from tqdm import tqdm
 from workspace import ROOT
 
-from hourglass.files import write_text
+from hourglass.core.atomic import write_text
 
 PAGE = ROOT / "docs/pipeline.md"
 AGAIN = 9  # times that `dvc repro` has nothing to do

@@ -16,16 +16,16 @@ import pandas as pd
 import yaml
 from workspace import ROOT, enter
 
-from hourglass.compression.quantising import BITS
-from hourglass.compression.rates import TEST, of_network, references
-from hourglass.data.packed import Prepared
-from hourglass.figures import save
-from hourglass.figures.rates import rates
-from hourglass.settings import resolve_cell
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared
+from hourglass.evaluation.figures import save
+from hourglass.evaluation.figures.rate_distortion import rates
+from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.weights import load
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.studies.compression.quantisation import BITS
+from hourglass.studies.compression.rate_distortion import TEST, of_network, references
+from hourglass.training.cell_settings import resolve_cell
 
 # Each is trained at every size: the variant of configs/model, and what it has of its own.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {

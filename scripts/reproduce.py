@@ -22,9 +22,9 @@ from typing import Any
 import yaml
 from reproductions import ROWS, Row, Run
 
-from hourglass.files import write_json
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import prepared_folder
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import prepared_folder
 
 ROOT = Path(__file__).parents[1]
 FRACTIONS = {"train": 0.9, "validation": 0.08, "calibration": 0.01, "tuning": 0.01, "test": 0.0}

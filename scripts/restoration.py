@@ -15,15 +15,15 @@ import yaml
 from tqdm import tqdm
 from workspace import ROOT, enter
 
-from hourglass import figures
-from hourglass.data.packed import Prepared
-from hourglass.restoration import tables
-from hourglass.restoration.quality import psnr
-from hourglass.restoration.tasks import TASKS, Task, images
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared
+from hourglass.evaluation import figures
+from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.weights import load
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.studies.restoration import tables
+from hourglass.studies.restoration.quality import psnr
+from hourglass.studies.restoration.tasks import TASKS, Task, images
 
 RESULTS, WORKSPACE = ROOT / "build" / "results", ROOT / "build" / "restoration"
 SEED, SHOWN, LEVEL = 0, 8, 0.5

@@ -14,12 +14,18 @@ import pandas as pd
 import yaml
 from workspace import ROOT, enter
 
-from hourglass.baselines import flat, pca
-from hourglass.configuration import import_class, resolve
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import (
+    LEADERBOARD,
+    Cell,
+    baselines_file,
+    prepared_folder,
+    references_folder,
+)
+from hourglass.core.yaml_config import import_class, resolve
+from hourglass.data.prepared import Prepared
+from hourglass.evaluation.baselines import flat, pca
+from hourglass.evaluation.report.leaderboard import markdown
 from hourglass.models.base import LitAutoencoder
-from hourglass.report.leaderboard import markdown
-from hourglass.settings import resolve_cell
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -28,14 +34,8 @@ from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
-from hourglass.tracking.parts import EVALUATED
-from hourglass.workspace import (
-    LEADERBOARD,
-    Cell,
-    baselines_file,
-    prepared_folder,
-    references_folder,
-)
+from hourglass.tracking.stage_records import EVALUATED
+from hourglass.training.cell_settings import resolve_cell
 
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]

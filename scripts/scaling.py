@@ -23,8 +23,8 @@ import torch
 from scalings.page import write
 from workspace import ROOT, enter
 
+from hourglass.core.paths import prepared_folder
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import prepared_folder
 
 NETWORKS = ("dense", "convolutional")
 

@@ -3,7 +3,7 @@
     python scripts/score_throughput.py         # after `dvc repro`; takes breast_cancer's cells
 
 The rows are drawn from the data set's own, with noise. The bare pass is the network over a tensor
-in memory, in portions of the same size: nothing read, scaled, scored, explained or written. To read
+in memory, in chunks of the same size: nothing read, scaled, scored, explained or written. To read
 the file alone is measured as well, for no score can be faster than that. Each is measured three
 times in turn, as the machine is noisy; the ratio is that of the best.
 """
@@ -21,10 +21,10 @@ import torch
 from memory import resident
 from pyarrow import csv, parquet
 
-from hourglass.data.packed import Prepared
-from hourglass.detection.passing import batch_size
-from hourglass.weights import load
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared
+from hourglass.detection.inference import batch_size
+from hourglass.networks.weights import load
 
 DATA, ROUNDS = "breast_cancer", 3
 
@@ -96,13 +96,13 @@ def _worker(model: str, file: Path) -> list[float]:
 
 def _score(model: str, file: str, out: str) -> None:
     """Score a file as the verb does; the interpreter's start and the imports are not counted."""
+    from hourglass.cli.score import score
+    from hourglass.data.readers import table_chunks  # noqa: F401
+    from hourglass.data.readers.chunks import read_chunks
     from hourglass.detection.detector import Detector
-    from hourglass.score import score
-    from hourglass.streams import judged, output, tables  # noqa: F401
-    from hourglass.streams.portions import portions
 
     detector, start = Detector.load(Cell(DATA, model).folder), time.perf_counter()
-    for _ in portions(Path(file), detector, None, resize=False):
+    for _ in read_chunks(Path(file), detector, None, resize=False):
         pass
     reading, start = time.perf_counter() - start, time.perf_counter()
     score(DATA, model, Path(file), Path(out))

@@ -11,33 +11,33 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from hourglass import metrics
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import Scoring
-from hourglass.networks import is_image
-from hourglass.scorers import (
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
+    ModelScore,
     Neighbors,
-    OwnScore,
     RaPP,
     RelativeError,
     Scorer,
     StandardizedError,
 )
-from hourglass.weights import load
+from hourglass.detection.scoring import FittedScorer
+from hourglass.evaluation import metrics
+from hourglass.networks import is_image
+from hourglass.networks.weights import load
 
 ROOT = Path(__file__).parents[1]
 WORKSPACE = ROOT / "build" / "results"
 SCORERS: dict[str, Scorer] = {
-    "own": OwnScore(),
+    "own": ModelScore(),
     "standardized error": StandardizedError(),
     "Mahalanobis": Mahalanobis(),
     "neighbors": Neighbors(5),
     "RaPP": RaPP(),
     "RaPP, whitened": RaPP(whiten=True),
     "relative error": RelativeError(),
-    "own + neighbors": Combined([OwnScore(), Neighbors(5)]),
+    "own + neighbors": Combined([ModelScore(), Neighbors(5)]),
     "RaPP + neighbors": Combined([RaPP(), Neighbors(5)]),
 }
 # Anomalies that look like normal samples: letters I among digits 1.
@@ -45,7 +45,7 @@ WITHOUT = {"emnist": {"emnist without I": "I"}}
 INTRODUCTION = """# Which score wins where
 
 Made by `python scripts/scores.py` from the cells of `scripts/results.py`: AUROC on the test split
-(seed 0). `own` is the reconstruction error. The scorers are those of `hourglass.scorers`; one is
+(seed 0). `own` is the reconstruction error. The scorers are those of `hourglass.detection.scorers`; one is
 set as `score` in params.yaml. The best of each row is in bold.
 """
 
@@ -74,7 +74,7 @@ def _row(cell: Path, prepared: Prepared) -> dict[str | None, dict[str, float]]:
     for name, scorer in SCORERS.items():
         if table and isinstance(scorer, RelativeError):
             continue
-        scores = Scoring.fit(network, prepared.scaling, scorer, train)(test.x)
+        scores = FittedScorer.fit(network, prepared.scaling, scorer, train)(test.x)
         for label in left_out:
             kept = ~(test.anomaly & (test.label == label))
             detected = metrics.detection(scores[kept], test.anomaly[kept], intervals=False)

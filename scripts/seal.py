@@ -10,10 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hourglass.data import packed
-from hourglass.detection.card import CARD, REFERENCE, THRESHOLD
-from hourglass.seals import digests, write_sealed
-from hourglass.weights import FILES, SETTINGS, SPEC, WEIGHTS
+from hourglass.core.checksums import file_checksums, write_with_checksum
+from hourglass.data.prepared import CARD as DATA_CARD
+from hourglass.data.prepared import write_data_card
+from hourglass.detection.metadata import CARD, REFERENCE, THRESHOLD
+from hourglass.networks.weights import FILES, SETTINGS, SPEC, WEIGHTS
 
 
 def main() -> None:
@@ -21,20 +22,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
     workspace = parser.parse_args().workspace
-    for card in sorted(workspace.glob(f"data/prepared/*/{packed.CARD}")):
-        packed.seal(card.parent, _read(card))
+    for card in sorted(workspace.glob(f"data/prepared/*/{DATA_CARD}")):
+        write_data_card(card.parent, _read(card))
     for spec in sorted(workspace.glob(f"runs/*/*/{SPEC}")):
         seal(spec.parent)
 
 
 def seal(cell: Path) -> None:
     """Seal a cell's network and, where it was calibrated, its detector and thresholds."""
-    write_sealed(cell / SPEC, {**_read(cell / SPEC), "files": digests(cell, [WEIGHTS, SETTINGS])})
+    write_with_checksum(
+        cell / SPEC, {**_read(cell / SPEC), "files": file_checksums(cell, [WEIGHTS, SETTINGS])}
+    )
     if (cell / CARD).exists():
         old = {key: value for key, value in _read(cell / CARD).items() if key != "weights"}
-        files = digests(cell, [*FILES, REFERENCE, THRESHOLD])
-        write_sealed(cell / "thresholds.json", _read(cell / "thresholds.json"))
-        write_sealed(cell / CARD, {**old, "files": files})
+        files = file_checksums(cell, [*FILES, REFERENCE, THRESHOLD])
+        write_with_checksum(cell / "thresholds.json", _read(cell / "thresholds.json"))
+        write_with_checksum(cell / CARD, {**old, "files": files})
 
 
 def _read(path: Path) -> dict[str, Any]:

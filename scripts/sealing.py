@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from hourglass.data.packed import SPLITS
+from hourglass.core import dvc_lock
+from hourglass.core.atomic import sha256
+from hourglass.core.checksums import read_with_checksum
+from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import SPLITS
 from hourglass.detection.detector import FILES
-from hourglass.files import sha256
-from hourglass.seals import read_sealed
-from hourglass.verification import locked
-from hourglass.verify import locked_as_written
-from hourglass.workspace import Cell
 
 REPEATS = 5
 
@@ -47,9 +47,9 @@ def rows(cell: Cell) -> list[dict[str, object]]:
     ]
     cards = [cell.prepared / "card.json", cell / "network.json", cell / "detector.json"]
     found.append(
-        _row("the sealed JSON files", cards, lambda: [read_sealed(each) for each in cards])
+        _row("the sealed JSON files", cards, lambda: [read_with_checksum(each) for each in cards])
     )
-    if locked.LOCK.exists():
+    if dvc_lock.LOCK.exists():
         runs = cell.folder.parent
         files = [file for file in runs.rglob("*") if file.is_file()]
         found.append(_row(f"{runs}, as compare does", files, lambda: locked_as_written([runs])))

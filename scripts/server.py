@@ -22,7 +22,7 @@ from pathlib import Path
 from hosting.postgres import LOOPBACK
 from hosting.team import Team
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 
 def main() -> None:
@@ -45,15 +45,17 @@ def main() -> None:
     given |= {"folder": given["folder"].absolute(), "names": tuple(given["names"])}
     try:
         _do(action, name, Team(**given))
-    except Refusal as refusal:
+    except UserError as refusal:
         sys.exit(str(refusal))
 
 
 def _do(action: str, name: str | None, team: Team) -> None:
     if (action == "member") != bool(name):
-        raise Refusal(f"{action} takes {'the' if action == 'member' else 'no'} name of a member.")
+        raise UserError(f"{action} takes {'the' if action == 'member' else 'no'} name of a member.")
     if team.host not in LOOPBACK and not team.address:
-        raise Refusal(f"host is {team.host}, so --address must say what members call this machine.")
+        raise UserError(
+            f"host is {team.host}, so --address must say what members call this machine."
+        )
     if action == "stop":
         team.stop()
         return

@@ -27,11 +27,11 @@ from servings import page
 from servings.load import Load, press
 from servings.server import scoring_server
 
-from hourglass.data.packed import Prepared
+from hourglass.cli.promote import promote
+from hourglass.core.atomic import write_text
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import Prepared
 from hourglass.detection.detector import Detector
-from hourglass.files import write_text
-from hourglass.promote import promote
-from hourglass.workspace import Cell
 
 ROWS = 100  # of a request
 CLIENTS = (1, 4, 16)

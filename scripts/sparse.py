@@ -17,11 +17,12 @@ import numpy as np
 from memory import resident
 from workspace import enter
 
-from hourglass.data.packed import SPLITS, seal
+from hourglass.core.atomic import atomic_folder
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.core.settings import Residency
+from hourglass.data.prepared import SPLITS, write_data_card
 from hourglass.data.scaling import Scaling
-from hourglass.files import whole_folder
-from hourglass.settings import Residency, resolve_cell
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.training.cell_settings import resolve_cell
 
 DATA, MODEL = "mnist", "undercomplete"  # whose settings are taken
 SAMPLE_SHAPE = (1, 28, 28)
@@ -61,13 +62,13 @@ def write(folder: Path, rows: int, sample_shape: tuple[int, ...], held_out: int)
         },
         "sha256": f"sparse-{rows}",
     }
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         for name, n in counts.items():
             (temporary / name).mkdir()
             _reserve(temporary / name / "x.npy", np.uint8, (n, *sample_shape))
             for field, dtype in (("label", "<U1"), ("anomaly", bool), ("id", "<U1")):
                 _reserve(temporary / name / f"{field}.npy", dtype, (n,))
-        seal(temporary, card)
+        write_data_card(temporary, card)
 
 
 def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:
@@ -78,15 +79,15 @@ def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> 
 def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     """Train for some steps; return what it took."""
     from hourglass.data.datamodule import DataModule  # Lightning, which `write` can do without
-    from hourglass.training import fitting
+    from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 
     settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE)
     settings.trainer["limit_train_batches"] = settings.trainer["max_steps"] = steps
-    module = fitting.make_module(settings)
+    module = make_module(settings)
     data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
-    trainer, history = fitting.make_trainer(settings, Path("checkpoints"), None)
+    trainer, history = make_trainer(settings, Path("checkpoints"), None)
     before, start = resident("VmRSS"), time.perf_counter()
-    fitting.fit(trainer, history, module, data)
+    fit_resumable(trainer, history, module, data)
     seconds = time.perf_counter() - start
     return {
         "kept": type(data.served("train").rows).__name__,

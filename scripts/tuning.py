@@ -26,14 +26,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from hourglass import figures, metrics
+from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.datamodule import DataModule
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import Scoring
-from hourglass.scorers import OwnScore
-from hourglass.settings import resolve_cell
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
+from hourglass.evaluation import figures, metrics
 from hourglass.stages.prepare import prepare
-from hourglass.training import fitting
+from hourglass.training.cell_settings import resolve_cell
+from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 from hourglass.tuning.objectives import (
     Denoising,
     Detection,
@@ -41,7 +42,6 @@ from hourglass.tuning.objectives import (
     SyntheticDetection,
     Task,
 )
-from hourglass.workspace import Cell, prepared_folder
 
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURE = ROOT / "docs/tuning.md", ROOT / "docs/images/tuning.png"
@@ -136,14 +136,16 @@ def measure(wanted: tuple[str, dict[str, Any], int]) -> dict[str, float]:
     prepared = Prepared.open(prepared_folder(data))
     own = resolve_cell(Cell(data, MODEL), prepared.sample_shape)
     settings = replace(own, seed=seed, init_args=own.init_args | values)
-    module = fitting.make_module(settings)
+    module = make_module(settings)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = fitting.make_trainer(settings, Path(folder), None, watching=())
-        fitting.fit(trainer, history, module, DataModule(data, settings.training.batch_size, seed))
+        trainer, history = make_trainer(settings, Path(folder), None, watching=())
+        fit_resumable(
+            trainer, history, module, DataModule(data, settings.training.batch_size, seed)
+        )
     network, train, test = module.network.eval(), prepared.split("train"), prepared.split("test")
-    scoring = Scoring.fit(network, prepared.scaling, OwnScore(), train.x)
+    scoring = FittedScorer.fit(network, prepared.scaling, ModelScore(), train.x)
     found = metrics.detection(scoring(test.x), test.anomaly, intervals=False)
-    task = Task(prepared, OwnScore())
+    task = Task(prepared, ModelScore())
     for objective in OBJECTIVES:
         found |= dict(zip(objective.names, objective(network, task), strict=True))
     return found

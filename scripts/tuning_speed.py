@@ -22,17 +22,17 @@ from pathlib import Path
 import optuna
 import yaml
 
+from hourglass.core.paths import Cell
 from hourglass.data.datamodule import DataModule
 from hourglass.stages.prepare import prepare
-from hourglass.training import fitting
+from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 from hourglass.tuning import study as studies
-from hourglass.tuning.job import Job
-from hourglass.tuning.loading import load_trials
-from hourglass.tuning.question import Question
-from hourglass.tuning.space import Space
+from hourglass.tuning.search_space import Space
+from hourglass.tuning.study_spec import StudySpec
 from hourglass.tuning.trial import Trials
 from hourglass.tuning.worker import run_next
-from hourglass.workspace import Cell
+from hourglass.tuning.worker_job import Job
+from hourglass.tuning.worker_setup import load_trials
 
 ROOT = Path(__file__).parents[1]
 DATA, MODEL, EPOCHS = "digits", "denoising", 60
@@ -87,7 +87,7 @@ def _shorten() -> None:
 
 def _overhead(data: str, repeats: int) -> list[float]:
     """Return the time of a trial over that of its training alone, in turn."""
-    question = Question.of(Cell(data, MODEL), "detection", None)
+    question = StudySpec.of(Cell(data, MODEL), "detection", None)
     job = Job(data, MODEL, "detection", question.space, 10**6, "median", 0, data, "a command")
     trials = replace(load_trials(job, question), space=Space({}, {}, frozenset()))
     study = studies.create(job.study, {}, trials.objective, {})
@@ -102,11 +102,11 @@ def _overhead(data: str, repeats: int) -> list[float]:
 
 def _train(trials: Trials) -> None:
     settings = trials.settings
-    module = fitting.make_module(settings)
+    module = make_module(settings)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = fitting.make_trainer(settings, Path(folder), None, watching=())
+        trainer, history = make_trainer(settings, Path(folder), None, watching=())
         data = DataModule(settings.data, settings.training.batch_size, settings.seed)
-        fitting.fit(trainer, history, module, data)
+        fit_resumable(trainer, history, module, data)
 
 
 def _ratios(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # One thread: tiny networks are slower on more, and much slower where other tests want the cores.
@@ -130,9 +130,9 @@ def build() -> Callable[..., Any]:
     def make(variant: str, sample_shape: tuple[int, ...], **settings: Any) -> Any:
         import torch
 
-        from hourglass.configuration import construct, import_class, resolve
+        from hourglass.core.yaml_config import construct, import_class, resolve
         from hourglass.models.base import LitAutoencoder
-        from hourglass.settings import suited_to
+        from hourglass.training.cell_settings import suited_to
 
         path = ROOT / "configs/model" / f"{variant}.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ def refusal() -> Callable[..., str]:
     """Give a function that calls its argument and returns the one sentence it is refused with."""
 
     def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(UserError) as caught:
             action(*args, **kwargs)
         sentence = str(caught.value)
         assert sentence.endswith((".", "?"))

@@ -16,9 +16,9 @@ from benchmarks.networks import allowance
 from benchmarks.running import taken, turns
 from benchmarks.worker import measured
 
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import Prepared
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import prepared_folder
 
 CASE = Case("train", "dense", "digits", batch_size=64, epochs=12, learning_rate=3e-3)
 

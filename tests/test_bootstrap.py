@@ -4,9 +4,9 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hourglass import metrics
 from hourglass.detection.threshold import Threshold
-from hourglass.metrics import bootstrap
+from hourglass.evaluation import metrics
+from hourglass.evaluation.metrics import bootstrap
 
 RANKED = ("AUROC", "average_precision", "FPR_at_95_recall", "precision_at_anomalies")
 
@@ -31,7 +31,7 @@ def test_a_resample_has_scikit_learns_values_of_the_drawn_samples(seed):
     places, size = bootstrap.groups(scores)
     rng = np.random.default_rng(seed)
     counts = [bootstrap.draw(rng, places[kind], size, 3) for kind in (~anomaly, anomaly)]
-    from hourglass.metrics.ranking import Ranking
+    from hourglass.evaluation.metrics.ranking import Ranking
 
     found = Ranking(*counts).statistics()
     distinct = np.unique(scores)[::-1]

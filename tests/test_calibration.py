@@ -5,10 +5,19 @@ import pytest
 from scipy.stats import beta, expon, genpareto, median_abs_deviation
 from sklearn.metrics import f1_score
 
-from hourglass.calibration import EVT, MAD, Conformal, Cost, Manual, MaxF1, PrecisionAt, RecallAt
-from hourglass.calibration.conformal import discoveries, p_values
-from hourglass.calibration.cuts import Cuts
-from hourglass.calibration.tail import most_likely
+from hourglass.detection.calibrators import (
+    EVT,
+    MAD,
+    Conformal,
+    Cost,
+    Manual,
+    MaxF1,
+    PrecisionAt,
+    RecallAt,
+)
+from hourglass.detection.calibrators.conformal import discoveries, p_values
+from hourglass.detection.calibrators.evt import most_likely
+from hourglass.detection.calibrators.labelled_thresholds import Cuts
 
 RNG = np.random.default_rng(0)
 LABELLED = [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)]

@@ -22,11 +22,11 @@ from mlflow.protos.databricks_pb2 import (
 )
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from hourglass.errors import Refusal
-from hourglass.tracking import clerk as clerks
-from hourglass.tracking.away import Away, judged, shown
-from hourglass.tracking.clerk import Clerk
-from hourglass.tracking.record import Record
+from hourglass.core.errors import UserError
+from hourglass.tracking import retry_queue as clerks
+from hourglass.tracking.outage import StoreUnavailable, judged, shown
+from hourglass.tracking.retry_queue import Clerk
+from hourglass.tracking.runs import Record
 from hourglass.tracking.store import reach, tracking_uri
 
 SECRET = "http://anna:pass%20word@127.0.0.1:5000"
@@ -122,7 +122,7 @@ def test_a_store_that_was_there_is_waited_for_at_the_end(store, clerk, monkeypat
 
 
 def test_after_a_refusal_nothing_more_is_written(store, clerk):
-    store.error = Refusal("no.")
+    store.error = UserError("no.")
     note(clerk, 1)
     store.error = None
     note(clerk, 2)
@@ -133,19 +133,19 @@ def test_after_a_refusal_nothing_more_is_written(store, clerk):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (MlflowException("it restarts", TEMPORARILY_UNAVAILABLE), Away),
-        (MlflowException("API request failed with exception: refused"), Away),
-        (MlflowException("who are you", UNAUTHENTICATED), Refusal),
-        (MlflowException("not you", PERMISSION_DENIED), Refusal),
-        (MlflowException("what is this", BAD_REQUEST), Refusal),
-        (OperationalError("insert", {}, Exception("database or disk is full")), Away),
-        (OperationalError("x", {}, Exception('authentication failed for user "anna"')), Refusal),
-        (DatabaseError("select", {}, Exception("file is not a database")), Refusal),
-        (OSError(errno.ENOSPC, "No space left on device"), Away),
-        (OSError(errno.EROFS, "Read-only file system"), Away),
-        (FileNotFoundError(errno.ENOENT, "No such file"), Refusal),
-        (requests.ConnectionError("reset"), Away),
-        (TypeError("a mistake of ours"), Refusal),
+        (MlflowException("it restarts", TEMPORARILY_UNAVAILABLE), StoreUnavailable),
+        (MlflowException("API request failed with exception: refused"), StoreUnavailable),
+        (MlflowException("who are you", UNAUTHENTICATED), UserError),
+        (MlflowException("not you", PERMISSION_DENIED), UserError),
+        (MlflowException("what is this", BAD_REQUEST), UserError),
+        (OperationalError("insert", {}, Exception("database or disk is full")), StoreUnavailable),
+        (OperationalError("x", {}, Exception('authentication failed for user "anna"')), UserError),
+        (DatabaseError("select", {}, Exception("file is not a database")), UserError),
+        (OSError(errno.ENOSPC, "No space left on device"), StoreUnavailable),
+        (OSError(errno.EROFS, "Read-only file system"), StoreUnavailable),
+        (FileNotFoundError(errno.ENOENT, "No such file"), UserError),
+        (requests.ConnectionError("reset"), StoreUnavailable),
+        (TypeError("a mistake of ours"), UserError),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from hourglass.training.corruption import (
+from hourglass.models.corruption import (
     Corruption,
     block,
     downsampling,

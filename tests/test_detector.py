@@ -7,16 +7,16 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from hourglass.calibration import Conformal
+from hourglass.core.checksums import file_checksums, read_with_checksum, write_with_checksum
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile, largest
+from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import FILES, Detector
-from hourglass.detection.scoring import Scoring
+from hourglass.detection.scorers import Combined, Mahalanobis, ModelScore, Neighbors, Scorer
+from hourglass.detection.scoring import FittedScorer
 from hourglass.networks import Dense
-from hourglass.scorers import Combined, Mahalanobis, Neighbors, OwnScore, Scorer
-from hourglass.seals import digests, read_sealed, write_sealed
-from hourglass.weights import FILES as NETWORK
-from hourglass.weights import write
+from hourglass.networks.weights import FILES as NETWORK
+from hourglass.networks.weights import write
 
 FEATURES, NOISY = 8, 7
 
@@ -48,7 +48,7 @@ def network() -> Dense:
 
 def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
     scaling = Scaling.fit("none", np.zeros((1, FEATURES), np.float32))
-    scoring = Scoring.fit(network, scaling, scorer or OwnScore(), table(500, 2))
+    scoring = FittedScorer.fit(network, scaling, scorer or ModelScore(), table(500, 2))
     normal = table(500, 3)
     scores = scoring(normal)
     inputs = {
@@ -102,7 +102,7 @@ def test_judging_gives_scores_and_contributions_at_once(network):
 
 
 @pytest.mark.parametrize(
-    "scorer", [OwnScore(), Combined([Neighbors(3), Mahalanobis()])], ids=lambda each: each.name
+    "scorer", [ModelScore(), Combined([Neighbors(3), Mahalanobis()])], ids=lambda each: each.name
 )
 def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, scorer, tmp_path):
     one, x = detector(network, scorer), table(30, 5)
@@ -115,7 +115,7 @@ def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, sc
 
 def saved(one: Detector, folder: Path) -> Path:
     write(one.scoring.network, folder)
-    replace(one, network=digests(folder, NETWORK)).write(folder)
+    replace(one, network=file_checksums(folder, NETWORK)).write(folder)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
@@ -168,5 +168,5 @@ def test_parts_that_make_up_no_detector_are_refused_though_sealed(
     network, tmp_path, name, value, refusal
 ):
     path = saved(detector(network), tmp_path) / "detector.json"
-    write_sealed(path, read_sealed(path) | {name: value})
+    write_with_checksum(path, read_with_checksum(path) | {name: value})
     assert "holds no usable detector" in refusal(Detector.load, tmp_path)

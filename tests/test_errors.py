@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.errors import of_the_system
+from hourglass.core.errors import operating_system_error
 
 FULL = Path("/dev/full")
 needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
@@ -42,7 +42,7 @@ def save_weights(path: Path) -> None:
     ids=["text", "numpy", "csv", "parquet", "torch"],
 )
 def test_a_full_disk_is_one_sentence_whoever_writes(write):
-    said = of_the_system(error_of(write, FULL))
+    said = operating_system_error(error_of(write, FULL))
     assert said
     assert "the disk is full; make room" in said
     assert said.endswith(".")
@@ -55,16 +55,18 @@ def test_a_full_database_is_a_full_disk(tmp_path):
     connection.execute("CREATE TABLE t (x)")
     rows = [("x" * 1000,)] * 100
     error = error_of(connection.executemany, "INSERT INTO t VALUES (?)", rows)
-    assert "the disk is full" in (of_the_system(error) or "")
+    assert "the disk is full" in (operating_system_error(error) or "")
 
 
 def test_an_array_cut_short_is_a_full_disk():
-    assert "the disk is full" in (of_the_system(OSError("722 requested and 486 written")) or "")
+    assert "the disk is full" in (
+        operating_system_error(OSError("722 requested and 486 written")) or ""
+    )
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_disk_that_may_not_be_written_is_named(number):
-    said = of_the_system(OSError(number, os.strerror(number), "runs/a.json"))
+    said = operating_system_error(OSError(number, os.strerror(number), "runs/a.json"))
     assert said
     assert said.startswith("runs/a.json: ")
     assert said.endswith(".")
@@ -72,17 +74,17 @@ def test_a_disk_that_may_not_be_written_is_named(number):
 
 def test_of_two_files_it_is_the_one_that_was_to_be_written():
     error = OSError(errno.ENOSPC, "No space left on device", "from", None, "to")
-    assert (of_the_system(error) or "").startswith("to: ")
+    assert (operating_system_error(error) or "").startswith("to: ")
 
 
 def test_the_reason_is_found_behind_what_a_library_makes_of_it():
     error = RuntimeError("it could not be saved")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device", "a.ckpt")
-    assert (of_the_system(error) or "").startswith("a.ckpt: the disk is full")
+    assert (operating_system_error(error) or "").startswith("a.ckpt: the disk is full")
 
 
 @pytest.mark.parametrize(
     "error", [ValueError("1 + 1"), FileNotFoundError(errno.ENOENT, "No such file", "a"), KeyError()]
 )
 def test_what_no_disk_is_the_reason_of_is_no_trouble_of_one(error):
-    assert of_the_system(error) is None
+    assert operating_system_error(error) is None

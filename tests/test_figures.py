@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from hourglass import figures, metrics
 from hourglass.detection.threshold import Threshold
-from hourglass.figures import Group, style
+from hourglass.evaluation import figures, metrics
+from hourglass.evaluation.figures import Group, style
 
 RNG = np.random.default_rng(0)
 SCORES, ANOMALY = RNG.lognormal(size=60), np.arange(60) < 12

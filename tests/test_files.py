@@ -7,19 +7,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from hourglass.errors import of_the_system
-from hourglass.files import (
-    settle,
+from hourglass.core.atomic import (
+    atomic_file,
+    atomic_files,
+    atomic_folder,
+    fsync_all,
     sha256,
-    whole_file,
-    whole_files,
-    whole_folder,
     write_json,
     write_text,
 )
+from hourglass.core.errors import operating_system_error
 
 
-class Broken(Exception):
+class CorruptFileError(Exception):
     pass
 
 
@@ -28,14 +28,14 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_holds_what_the_block_wrote(tmp_path):
-    with whole_file(tmp_path / "a.txt") as temporary:
+    with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
     assert (tmp_path / "a.txt").read_text() == "new"
 
 
 def test_a_folder_holds_what_the_block_wrote_and_nothing_older(tmp_path):
     for name in ("old", "new"):
-        with whole_folder(tmp_path / "a") as temporary:
+        with atomic_folder(tmp_path / "a") as temporary:
             (temporary / name).write_text(name)
     assert names(tmp_path / "a") == ["new"]
 
@@ -43,7 +43,7 @@ def test_a_folder_holds_what_the_block_wrote_and_nothing_older(tmp_path):
 def test_files_go_beside_what_is_there_and_replace_their_namesakes(tmp_path):
     (tmp_path / "kept.txt").write_text("kept")
     for text in ("old", "new"):
-        with whole_files(tmp_path) as temporary:
+        with atomic_files(tmp_path) as temporary:
             (temporary / "a.txt").write_text(text)
             (temporary / "figures").mkdir()
             (temporary / "figures" / text).write_text(text)
@@ -54,11 +54,11 @@ def test_files_go_beside_what_is_there_and_replace_their_namesakes(tmp_path):
 
 def test_files_of_a_broken_block_leave_nothing(tmp_path):
     def write() -> None:
-        with whole_files(tmp_path) as temporary:
+        with atomic_files(tmp_path) as temporary:
             (temporary / "a.txt").write_text("half")
-            raise Broken
+            raise CorruptFileError
 
-    with pytest.raises(Broken):
+    with pytest.raises(CorruptFileError):
         write()
     assert names(tmp_path) == []
 
@@ -66,7 +66,7 @@ def test_files_of_a_broken_block_leave_nothing(tmp_path):
 def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
 
@@ -74,7 +74,7 @@ def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):
 def test_a_folder_keeps_its_old_content_while_the_block_writes(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
-    with whole_folder(tmp_path / "a") as temporary:
+    with atomic_folder(tmp_path / "a") as temporary:
         (temporary / "new").touch()
         assert names(tmp_path / "a") == ["old"]
 
@@ -85,39 +85,39 @@ def fail(path: Path, context) -> None:
     def write_half() -> None:
         with context(path) as temporary:
             (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
-            raise Broken
+            raise CorruptFileError
 
-    with pytest.raises(Broken):
+    with pytest.raises(CorruptFileError):
         write_half()
 
 
 def test_a_file_keeps_its_old_content_where_the_block_fails(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    fail(tmp_path / "a.txt", whole_file)
+    fail(tmp_path / "a.txt", atomic_file)
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
 def test_a_folder_keeps_its_old_content_where_the_block_fails(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
-    fail(tmp_path / "a", whole_folder)
+    fail(tmp_path / "a", atomic_folder)
     assert names(tmp_path / "a") == ["old"]
 
 
-@pytest.mark.parametrize("context", [whole_file, whole_folder])
+@pytest.mark.parametrize("context", [atomic_file, atomic_folder])
 def test_a_block_that_fails_leaves_nothing_where_there_was_nothing(tmp_path, context):
     fail(tmp_path / "a.txt", context)
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("context", [whole_file, whole_folder])
+@pytest.mark.parametrize("context", [atomic_file, atomic_folder])
 def test_a_block_that_succeeds_leaves_no_temporary_file(tmp_path, context):
     with context(tmp_path / "a.txt") as temporary:
         temporary.touch()
     assert names(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.parametrize("context", [whole_file, whole_folder])
+@pytest.mark.parametrize("context", [atomic_file, atomic_folder])
 def test_missing_parents_are_made(tmp_path, context):
     with context(tmp_path / "b" / "c" / "a.txt") as temporary:
         temporary.touch()
@@ -125,7 +125,7 @@ def test_missing_parents_are_made(tmp_path, context):
 
 
 def test_the_temporary_file_keeps_the_suffix_that_writers_go_by(tmp_path):
-    with whole_file(tmp_path / "a.npy") as temporary:
+    with atomic_file(tmp_path / "a.npy") as temporary:
         assert temporary.suffix == ".npy"
         temporary.touch()
 
@@ -135,7 +135,7 @@ def test_settling_waits_for_each_file_and_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: waited.append(os.fstat(descriptor).st_ino))
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
-    settle(tmp_path / name for name in ("a", "b"))
+    fsync_all(tmp_path / name for name in ("a", "b"))
     assert sorted(waited) == sorted(
         path.stat().st_ino for path in (tmp_path / "a", tmp_path / "b", tmp_path)
     )
@@ -144,18 +144,18 @@ def test_settling_waits_for_each_file_and_its_folder(tmp_path, monkeypatch):
 def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch, refusal):
     """Of a library that says nothing of it: the space that is left does."""
     usage = SimpleNamespace(free=0)
-    monkeypatch.setattr("hourglass.files.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("hourglass.core.atomic.shutil.disk_usage", lambda path: usage)
 
     def write() -> None:
-        with whole_file(tmp_path / "a.txt") as temporary:
+        with atomic_file(tmp_path / "a.txt") as temporary:
             temporary.write_text("half")
-            raise Broken
+            raise CorruptFileError
 
     sentence = refusal(write)
     assert "a.txt: the disk is full" in sentence
     assert names(tmp_path) == []
     usage.free = 1 << 30
-    with pytest.raises(Broken):
+    with pytest.raises(CorruptFileError):
         write()
 
 
@@ -171,7 +171,7 @@ def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch, refusal):
     ],
 )
 def test_what_the_system_refuses_is_said_in_a_sentence(error, words):
-    found = of_the_system(error)
+    found = operating_system_error(error)
     assert (found is None) if words is None else (words in found and found.endswith("."))
 
 

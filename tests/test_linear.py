@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.networks import Dense
-from hourglass.networks import linear as products
-from hourglass.networks.linear import Linear, linear
+from hourglass.networks import onednn_linear as products
+from hourglass.networks.onednn_linear import Linear, linear
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"

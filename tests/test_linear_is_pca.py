@@ -6,11 +6,11 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from hourglass import baselines
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import CONFIGS, PARAMS
+from hourglass.data.prepared import Prepared
+from hourglass.evaluation import baselines
 from hourglass.models.linear import Linear
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import CONFIGS, PARAMS
 
 LATENT_DIM = 8
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
-from hourglass import metrics
 from hourglass.detection.threshold import Threshold
+from hourglass.evaluation import metrics
 
 SEEDS = pytest.mark.parametrize("seed", range(6))
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import torch
 
+from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.networks import Convolutional, Dense, Network
-from hourglass.seals import digests, write_sealed
-from hourglass.weights import SPEC, WEIGHTS, load, parameter_count, write
+from hourglass.networks.weights import SPEC, WEIGHTS, load, parameter_count, write
 
 SIDES = range(1, 34)
 IMAGES = [
@@ -35,7 +35,7 @@ def saved(network: Network, folder: Path) -> tuple[Path, Path]:
 
 def describe_as(spec: dict[str, Any], folder: Path) -> None:
     """Write another network.json, as one who knows how it is sealed would."""
-    write_sealed(folder / SPEC, {**spec, "files": digests(folder, [WEIGHTS])})
+    write_with_checksum(folder / SPEC, {**spec, "files": file_checksums(folder, [WEIGHTS])})
 
 
 @KINDS
@@ -162,7 +162,7 @@ def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
         "os.system",
         "builtins.dict",
         "torch.nn.Linear",
-        "hourglass.calibration.Quantile",
+        "hourglass.detection.calibrators.Quantile",
         "hourglass.networks.Nothing",
         "nowhere.Network",
         "Dense",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hourglass.metrics.paired import differences
+from hourglass.evaluation.metrics.paired import differences
 
 
 def wins(anomaly: np.ndarray, scores: np.ndarray) -> float:
@@ -65,7 +65,7 @@ def test_which_one_is_better_changes_with_their_order():
 def test_pairing_sees_what_the_two_intervals_by_themselves_hide():
     first, second, anomaly = scored(2, 0.25, noise=0.05)
     found = differences(first, second, anomaly)["AUROC"]
-    from hourglass.metrics import detection
+    from hourglass.evaluation.metrics import detection
 
     alone = [detection(each, anomaly) for each in (first, second)]
     assert found.better

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, kl_divergence
 from torch.func import functional_call, jacrev, vmap
 
+from hourglass.models import penalties
 from hourglass.networks import ACTIVATIONS, Convolutional, Dense, Network
-from hourglass.training import penalties
 
 # An encoder of one dense layer, a deep one, and convolutional ones in two dimensions and in one.
 ENCODERS: dict[str, tuple[Callable[..., Network], tuple[int, ...], dict]] = {

@@ -9,7 +9,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hourglass.classification.real import (
+from hourglass.core.checksums import read_with_checksum, write_with_checksum
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from hourglass.data.scaling import Scaling
+from hourglass.studies.classification.reference_classifier import (
     FEATURES,
     FILES,
     RealClassifier,
@@ -17,9 +20,6 @@ from hourglass.classification.real import (
     features,
     train_classifier,
 )
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
-from hourglass.data.scaling import Scaling
-from hourglass.seals import read_sealed, write_sealed
 
 NAMES = ["one", "two", "zero"]  # sorted, as the classes are
 
@@ -39,7 +39,7 @@ def prepared(tmp_path_factory) -> Prepared:
     }
     card = {"data": "three", "sample_shape": [1, 8, 8], "feature_names": []}
     folder = tmp_path_factory.mktemp("three")
-    write(folder, samples, card | {"scaling": Scaling.of_images(16).to_dict()})
+    write_prepared(folder, samples, card | {"scaling": Scaling.of_images(16).to_dict()})
     return Prepared.open(folder)
 
 
@@ -81,7 +81,7 @@ def test_the_features_are_what_the_last_layer_sees(classifier, normal):
 
 def test_batches_change_nothing(classifier, normal, monkeypatch):
     whole = features(classifier, normal[0])
-    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 7)
     np.testing.assert_allclose(features(classifier, normal[0]), whole, rtol=1e-5, atol=1e-5)
 
 
@@ -108,14 +108,14 @@ def test_no_decoder_is_kept(classifier):
 def test_a_missing_or_damaged_file_is_refused(folder, refusal):
     assert "holds no usable classifier" in refusal(RealClassifier.load, folder / "nowhere")
     path = folder / FILES[0]
-    card = read_sealed(path)
+    card = read_with_checksum(path)
     spec = card["init_args"]
     for damaged in (
         spec | {"class_names": NAMES[:2]},
         spec | {"import_this": "os"},
         {"class_names": NAMES},
     ):
-        write_sealed(path, card | {"init_args": damaged})
+        write_with_checksum(path, card | {"init_args": damaged})
         assert "holds no usable classifier" in refusal(RealClassifier.load, folder)
     path.write_text("{", encoding="utf-8")
     assert "train it again" in refusal(RealClassifier.load, folder)
@@ -130,7 +130,7 @@ def test_a_table_is_refused(prepared, refusal):
 def test_a_loaded_classifier_needs_no_trainer(folder):
     code = (
         "import sys; from pathlib import Path\n"
-        "from hourglass.classification.real import RealClassifier\n"
+        "from hourglass.studies.classification.reference_classifier import RealClassifier\n"
         f"RealClassifier.load(Path({str(folder)!r}))\n"
         "assert not {'pytorch_lightning', 'mlflow', 'sklearn'} & set(sys.modules)"
     )

@@ -13,10 +13,10 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from hourglass import repro as verb
-from hourglass.errors import Refusal
-from hourglass.repro import is_whole, mend, repro
-from hourglass.turns import alone
+from hourglass.cli import repro as verb
+from hourglass.cli.repro import is_whole, mend, repro
+from hourglass.core.errors import UserError
+from hourglass.core.locks import file_lock
 
 STAGE = """  {name}:
     cmd: python src/hourglass {name}
@@ -134,7 +134,7 @@ def test_one_pipeline_at_a_time_and_the_other_says_that_it_waits(project, monkey
     (project / "dvc.yaml").touch()
     # The handlers of signals belong to the main thread; what DVC does is for other tests.
     monkeypatch.setattr(verb, "_run", lambda words: ran.set() or 0)
-    with alone(project / ".dvc/tmp/repro.lock", ""):
+    with file_lock(project / ".dvc/tmp/repro.lock", ""):
         thread = threading.Thread(target=repro)
         thread.start()
         said = ""
@@ -158,7 +158,7 @@ def test_what_dvc_ends_with_is_what_it_ends_with(project, monkeypatch):
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Refusal, match=r"no dvc.yaml here"):
+    with pytest.raises(UserError, match=r"no dvc.yaml here"):
         repro()
 
 

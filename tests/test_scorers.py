@@ -7,31 +7,31 @@ from scipy.ndimage import gaussian_filter
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
-from hourglass.configuration import build
+from hourglass.core.yaml_config import build
 from hourglass.data.scaling import Scaling
-from hourglass.detection.scoring import Scoring, codes, errors, reconstructions
-from hourglass.networks import Convolutional, Dense, Network
-from hourglass.scorers import (
+from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
+    ModelScore,
     Neighbors,
-    OwnScore,
     RaPP,
     RelativeError,
     Scorer,
     StandardizedError,
 )
+from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
+from hourglass.networks import Convolutional, Dense, Network
 
 FEATURES = 12
 PLAIN = Scaling.fit("none", np.zeros((1, FEATURES), np.float32))
 SCORERS: dict[str, Callable[[], Scorer]] = {
-    "own": OwnScore,
+    "own": ModelScore,
     "standardized_error": StandardizedError,
     "mahalanobis": Mahalanobis,
     "neighbors": lambda: Neighbors(3),
     "rapp": RaPP,
     "rapp, whitened": lambda: RaPP(whiten=True),
-    "combined": lambda: Combined([OwnScore(), Neighbors(2), Mahalanobis()]),
+    "combined": lambda: Combined([ModelScore(), Neighbors(2), Mahalanobis()]),
 }
 EVERY = pytest.mark.parametrize("name", SCORERS)
 
@@ -46,8 +46,8 @@ def normal(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, FEATURES)).astype(np.float32)
 
 
-def fitted(name: str, network: Network, n: int = 200) -> Scoring:
-    return Scoring.fit(network, PLAIN, SCORERS[name](), normal(n))
+def fitted(name: str, network: Network, n: int = 200) -> FittedScorer:
+    return FittedScorer.fit(network, PLAIN, SCORERS[name](), normal(n))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def pictures(n: int, seed: int = 0) -> np.ndarray:
 def test_the_relative_error_is_scipys_blur_of_the_difference(images, blur, standardize):
     scaling = Scaling.of_images(1.0)
     scorer = RelativeError(blur, standardize)
-    found = Scoring.fit(images, scaling, scorer, pictures(60))(pictures(20, 1))
+    found = FittedScorer.fit(images, scaling, scorer, pictures(60))(pictures(20, 1))
 
     def errors(x: np.ndarray) -> np.ndarray:
         off = reconstructions(images, x, scaling) - x
@@ -85,7 +85,7 @@ def test_the_relative_error_is_scipys_blur_of_the_difference(images, blur, stand
 
 
 def test_a_row_of_a_table_cannot_be_blurred(network, refusal):
-    assert "blurs images" in refusal(Scoring.fit, network, PLAIN, RelativeError(), normal(9))
+    assert "blurs images" in refusal(FittedScorer.fit, network, PLAIN, RelativeError(), normal(9))
 
 
 @EVERY
@@ -101,7 +101,7 @@ def test_scores_are_finite_not_negative_and_one_a_sample(name, network):
 def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     scoring, x = fitted(name, network), normal(50, 1)
     whole = scoring(x)
-    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 7)
     np.testing.assert_allclose(scoring(x), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -126,7 +126,7 @@ def test_what_is_far_off_scores_higher(name, network):
 def test_a_scorer_is_the_same_after_its_description(name, network):
     scoring = fitted(name, network)
     again = Scorer.described(scoring.scorer.describe())
-    other = Scoring(network, PLAIN, again, scoring.state)
+    other = FittedScorer(network, PLAIN, again, scoring.state)
     np.testing.assert_array_equal(other(normal(9, 1)), scoring(normal(9, 1)))
 
 
@@ -154,7 +154,7 @@ def test_standardized_errors_of_normal_samples_average_one(network):
 
 def test_a_feature_that_always_errs_does_not_win(network):
     loud = normal(200) * np.array([50.0] + [1.0] * (FEATURES - 1), np.float32)
-    scoring = Scoring.fit(network, PLAIN, StandardizedError(), loud)
+    scoring = FittedScorer.fit(network, PLAIN, StandardizedError(), loud)
     louder, quieter = loud[:1].copy(), loud[:1].copy()
     louder[:, 0] += 50  # as usual
     quieter[:, 5] += 25  # unusual
@@ -162,16 +162,16 @@ def test_a_feature_that_always_errs_does_not_win(network):
 
 
 def test_mahalanobis_is_scikit_learns(network):
-    z = codes(network, normal(200), PLAIN).astype(np.float64)
-    expected = LedoitWolf().fit(z).mahalanobis(codes(network, normal(20, 1), PLAIN)) ** 0.5
+    z = latent_codes(network, normal(200), PLAIN).astype(np.float64)
+    expected = LedoitWolf().fit(z).mahalanobis(latent_codes(network, normal(20, 1), PLAIN)) ** 0.5
     found = fitted("mahalanobis", network)(normal(20, 1))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_neighbors_are_scikit_learns_by_brute_force(network):
-    z = codes(network, normal(200), PLAIN)
+    z = latent_codes(network, normal(200), PLAIN)
     brute = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(z)
-    expected = brute.kneighbors(codes(network, normal(20, 1), PLAIN))[0].mean(1)
+    expected = brute.kneighbors(latent_codes(network, normal(20, 1), PLAIN))[0].mean(1)
     np.testing.assert_allclose(fitted("neighbors", network)(normal(20, 1)), expected, rtol=1e-4)
 
 
@@ -194,12 +194,12 @@ def test_whitened_differences_of_normal_samples_have_unit_variance(network):
 
 
 def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
-    scorer = Combined([OwnScore(), Mahalanobis()])
-    found = Scoring.fit(network, PLAIN, scorer, normal(400))(normal(50, 1))
+    scorer = Combined([ModelScore(), Mahalanobis()])
+    found = FittedScorer.fit(network, PLAIN, scorer, normal(400))(normal(50, 1))
     halves = normal(400)[::2], normal(400)[1::2]
     total = np.zeros(50)
-    for part in (OwnScore(), Mahalanobis()):
-        half, whole = (Scoring.fit(network, PLAIN, part, x) for x in (halves[0], normal(400)))
+    for part in (ModelScore(), Mahalanobis()):
+        half, whole = (FittedScorer.fit(network, PLAIN, part, x) for x in (halves[0], normal(400)))
         logs = np.log(half(halves[1]))
         total += (np.log(whole(normal(50, 1))) - logs.mean()) / logs.std()
     assert np.argsort(found).tolist() == np.argsort(total).tolist()
@@ -215,7 +215,7 @@ def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
     [
         (lambda: Neighbors(0), "k is 0"),
         (lambda: RelativeError(-1.0), "blur is -1.0"),
-        (lambda: Combined([OwnScore()]), "names 1"),
+        (lambda: Combined([ModelScore()]), "names 1"),
         (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are 5"),
     ],
 )
@@ -234,7 +234,7 @@ def test_some_repeated_samples_do_not_decide_a_combination(network):
     x = normal(400)
     x[:16] = x[400 - 16 :]
     plain, repeated = (
-        Scoring.fit(network, PLAIN, Combined([OwnScore(), Neighbors(1)]), each)
+        FittedScorer.fit(network, PLAIN, Combined([ModelScore(), Neighbors(1)]), each)
         for each in (normal(400), x)
     )
     ratio = repeated.state["sd"][1] / plain.state["sd"][1]

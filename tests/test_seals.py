@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hourglass.seals import Broken, check, digests, read_sealed, sealed, unsealed, write_sealed
+from hourglass.core.checksums import (
+    CorruptFileError,
+    dump_with_checksum,
+    file_checksums,
+    parse_with_checksum,
+    read_with_checksum,
+    verify_checksums,
+    write_with_checksum,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -20,27 +28,29 @@ MAPPINGS = st.dictionaries(st.text("sealé", max_size=4).filter(lambda key: key 
 @given(MAPPINGS)
 @settings(max_examples=50, derandomize=True, deadline=None)
 def test_what_was_sealed_comes_back(value):
-    assert unsealed(sealed(value).encode(), "a.json") == json.loads(json.dumps(value))
+    assert parse_with_checksum(dump_with_checksum(value).encode(), "a.json") == json.loads(
+        json.dumps(value)
+    )
 
 
 def test_a_sealed_file_holds_what_was_sealed(tmp_path):
-    write_sealed(tmp_path / "a.json", {"a": 1})
-    assert read_sealed(tmp_path / "a.json") == {"a": 1}
+    write_with_checksum(tmp_path / "a.json", {"a": 1})
+    assert read_with_checksum(tmp_path / "a.json") == {"a": 1}
 
 
 def test_the_seal_is_the_sha_256_of_the_file_without_it():
     text = json.dumps({"a": [1, 0.1]}, indent=2) + "\n"
     seal = hashlib.sha256(text.encode()).hexdigest()
-    assert json.loads(sealed({"a": [1, 0.1]})) == {"a": [1, 0.1], "seal": seal}
+    assert json.loads(dump_with_checksum({"a": [1, 0.1]})) == {"a": [1, 0.1], "seal": seal}
 
 
 def test_every_flipped_bit_is_noticed():
-    whole = sealed({"value": 0.125, "name": "é", "files": {"x": None}}).encode()
+    whole = dump_with_checksum({"value": 0.125, "name": "é", "files": {"x": None}}).encode()
     for bit in range(8 * len(whole)):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(Broken, match=r"a\.json"):
-            unsealed(bytes(flipped), "a.json")
+        with pytest.raises(CorruptFileError, match=r"a\.json"):
+            parse_with_checksum(bytes(flipped), "a.json")
 
 
 @pytest.mark.parametrize(
@@ -59,27 +69,27 @@ def test_every_flipped_bit_is_noticed():
 )
 def test_what_is_no_sealed_json_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(Broken, match=r"a\.json"):
-        read_sealed(tmp_path / "a.json")
+    with pytest.raises(CorruptFileError, match=r"a\.json"):
+        read_with_checksum(tmp_path / "a.json")
 
 
 def test_a_file_without_a_seal_is_refused_as_such(tmp_path):
     (tmp_path / "a.json").write_text('{"a": 1}')
-    with pytest.raises(Broken, match="bears no seal"):
-        read_sealed(tmp_path / "a.json")
+    with pytest.raises(CorruptFileError, match="bears no seal"):
+        read_with_checksum(tmp_path / "a.json")
 
 
 def test_a_sealed_value_may_be_sealed_again():
-    once = json.loads(sealed({"a": 1}))
-    assert json.loads(sealed({**once, "b": 2})).keys() == {"a", "b", "seal"}
+    once = json.loads(dump_with_checksum({"a": 1}))
+    assert json.loads(dump_with_checksum({**once, "b": 2})).keys() == {"a", "b", "seal"}
 
 
 def test_a_file_whose_time_was_kept_is_read_again(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
-    files, stat = digests(tmp_path, ["a"]), path.stat()
-    check(tmp_path, files)
+    files, stat = file_checksums(tmp_path, ["a"]), path.stat()
+    verify_checksums(tmp_path, files)
     path.write_bytes(b"abd")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    with pytest.raises(Broken, match="a is not as it was written"):
-        check(tmp_path, files)
+    with pytest.raises(CorruptFileError, match="a is not as it was written"):
+        verify_checksums(tmp_path, files)

@@ -4,21 +4,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hourglass.calibration import KSigma, Quantile
-from hourglass.calibration.chosen import make_calibrator
-from hourglass.configuration import construct, import_class, resolve
+from hourglass.core.paths import Cell
+from hourglass.core.settings import data_config, params
+from hourglass.core.yaml_config import construct, import_class, resolve
 from hourglass.data.base import DataSet
-from hourglass.settings import (
-    CellSettings,
-    Training,
-    data_config,
-    params,
-    resolve_cell,
-    trainer_config,
-)
+from hourglass.detection.calibrators import KSigma, Quantile
+from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.training.fitting import make_trainer
-from hourglass.workspace import Cell
+from hourglass.training.cell_settings import CellSettings, Training, resolve_cell, trainer_config
+from hourglass.training.trainer import make_trainer
 
 TRAINERS = sorted(
     path.stem for path in (Path(__file__).parents[1] / "configs/trainer").glob("*.yaml")
@@ -181,7 +175,7 @@ OUTSIDE = [
     "torch.nn.Linear",
     "hourglass.networks.Dense",
     "hourglass.nowhere.Class",
-    "hourglass.calibration.Nothing",
+    "hourglass.detection.calibrators.Nothing",
     ".digits.Digits",
     "Digits",
     "",
@@ -297,7 +291,9 @@ def test_what_the_program_gives_the_trainer_its_file_may_not_set(set_yaml, refus
 
 
 def test_the_calibrator_is_the_one_that_params_ask_for(set_yaml):
-    set_yaml("params.yaml", "calibration", "class_path", value="hourglass.calibration.KSigma")
+    set_yaml(
+        "params.yaml", "calibration", "class_path", value="hourglass.detection.calibrators.KSigma"
+    )
     set_yaml("params.yaml", "calibration", "init_args", value={"k": 3})
     calibrator = make_calibrator(params().calibration)
     assert isinstance(calibrator, KSigma)
@@ -305,7 +301,7 @@ def test_the_calibrator_is_the_one_that_params_ask_for(set_yaml):
 
 
 def test_a_calibrator_without_settings_has_its_defaults(set_yaml):
-    value = {"class_path": "hourglass.calibration.Quantile"}
+    value = {"class_path": "hourglass.detection.calibrators.Quantile"}
     set_yaml("params.yaml", "calibration", value=value)
     calibrator = make_calibrator(params().calibration)
     assert isinstance(calibrator, Quantile)

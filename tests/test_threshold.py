@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hourglass.calibration import (
+from hourglass.detection.calibrators import (
     EVT,
     MAD,
     Calibrator,

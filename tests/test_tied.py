@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hourglass.networks import Dense
 from hourglass.networks.dense import Transposed
-from hourglass.weights import load, parameter_count, write
+from hourglass.networks.weights import load, parameter_count, write
 
 HIDDEN = pytest.mark.parametrize("hidden", [[], [7], [7, 6]], ids=str)
 X = torch.rand(16, 1, 3, 3, generator=torch.Generator().manual_seed(0))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.turns import LOCKS, alone, turn
+from hourglass.core.locks import LOCKS, file_lock, stage_lock
 
 HOLDING = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from hourglass.turns import turn
-with turn("train", {"data": "digits", "model": "linear"}):
+from hourglass.turns import stage_lock
+with stage_lock("train", {"data": "digits", "model": "linear"}):
     print("mine", flush=True)
     time.sleep(600)
 """
@@ -38,7 +38,7 @@ def test_who_writes_a_cell_waits_for_who_does_and_says_so(holder, capfd, verb):
     begun = threading.Event()
 
     def wait_for_turn() -> None:
-        with turn(verb, CELL):
+        with stage_lock(verb, CELL):
             begun.set()
 
     thread = threading.Thread(target=wait_for_turn)
@@ -65,14 +65,14 @@ def test_who_writes_a_cell_waits_for_who_does_and_says_so(holder, capfd, verb):
     ],
 )
 def test_who_writes_something_else_or_nothing_does_not_wait(holder, capfd, verb, arguments):
-    with turn(verb, arguments):
+    with stage_lock(verb, arguments):
         pass
     assert capfd.readouterr().err == ""
 
 
 def test_the_other_ranks_of_a_training_do_not_wait_for_the_first(holder, monkeypatch, capfd):
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with turn("train", CELL):
+    with stage_lock("train", CELL):
         pass
     assert capfd.readouterr().err == ""
 
@@ -80,7 +80,7 @@ def test_the_other_ranks_of_a_training_do_not_wait_for_the_first(holder, monkeyp
 def test_a_turn_may_be_taken_again_after_an_error(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        with pytest.raises(KeyError), turn("train", CELL):
+        with pytest.raises(KeyError), stage_lock("train", CELL):
             raise KeyError
     assert capfd.readouterr().err == ""
     assert [path.suffix for path in LOCKS.iterdir()] == [".lock"]
@@ -88,6 +88,6 @@ def test_a_turn_may_be_taken_again_after_an_error(tmp_path, monkeypatch, capfd):
 
 def test_a_lock_needs_a_folder_that_may_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"), alone(tmp_path / "file" / "a.lock", "x"):
+    with pytest.raises(OSError, match="file"), file_lock(tmp_path / "file" / "a.lock", "x"):
         pass
     assert Path(tmp_path / "file").is_file()

@@ -17,7 +17,7 @@ from torch.distributions import (
 from hourglass.models.variational import Variational as Module
 from hourglass.networks import is_image
 from hourglass.networks.variational import Variational, gaussian_kl
-from hourglass.weights import load, write
+from hourglass.networks.weights import load, write
 
 SHAPES = [(1, 5, 4), (6,)]
 LATENT_DIM = 3

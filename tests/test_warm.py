@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.warm import client, leftovers, server
+from hourglass.core.fork_server import client, server, stale_folders
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all commands run cold")
 
@@ -229,7 +229,7 @@ def test_folders_of_killed_processes_are_taken_away(short_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(busy / "socket"))
         listener.listen()
-        leftovers.sweep(own)
+        stale_folders.sweep(own)
     assert set(short_path.iterdir()) == {own, busy, others}
     assert not gone.exists()
     assert not again.exists()

@@ -11,9 +11,9 @@ from torch.nn import functional
 from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
-from hourglass.data.packed import SPLITS, Prepared
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.workspace import prepared_folder
 
 ELEMENTS = 2**18, 2**20  # of a batch that is scored
 

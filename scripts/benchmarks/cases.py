@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from hourglass.allocator import KEPT, MAPPED
-from hourglass.networks.linear import SWITCH
+from hourglass.core.allocator import KEPT, MAPPED
+from hourglass.networks.onednn_linear import SWITCH
 
 Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
 Device: TypeAlias = Literal["cpu", "cuda"]
@@ -73,7 +73,7 @@ class Match:
 
 # Dense layers by the products that torch's own layer takes, as in all others' networks.
 PLAIN = {SWITCH: "off"}
-# What hourglass.allocator asks of glibc, by glibc's own variables.
+# What hourglass.core.allocator asks of glibc, by glibc's own variables.
 MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED)}
 OURS = Contestant("Hourglass", "benchmarks.ours:train")
 OURS_PLAIN = replace(OURS, name="Hourglass, torch's products", environment=PLAIN)

@@ -10,12 +10,11 @@ import yaml
 from pyarrow import csv
 
 from benchmarks.cases import TABLE
-from hourglass.data import packed
+from hourglass.core.atomic import atomic_file, atomic_folder
+from hourglass.core.paths import prepared_folder, raw_folder
 from hourglass.data.credit_card import COMPONENTS, FRAUDS, ROWS, CreditCard
-from hourglass.data.packed import SPLITS, Prepared, Samples
-from hourglass.files import whole_file, whole_folder
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import prepared_folder, raw_folder
 
 GENERATED = Path("data/own/generated_card.csv")
 SHAKE = 0.05  # of a feature's standard deviation: no generated row equals another
@@ -57,7 +56,7 @@ def generate() -> None:
     x = raw.x[rows] + SHAKE * raw.x.std(0) * rng.normal(size=(ROWS, raw.x.shape[1]))
     columns = dict(zip((*COMPONENTS, "log_amount"), x.T.astype(np.float32), strict=True))
     table = pa.table({**columns, "Class": raw.anomaly[rows].astype(np.int8)})
-    with whole_file(GENERATED) as temporary:
+    with atomic_file(GENERATED) as temporary:
         csv.write_csv(table, temporary)
 
 
@@ -76,5 +75,5 @@ def shorten(base: str, name: str, rows: int) -> None:
         part = whole.split(split)
         chosen = np.unique(np.linspace(0, len(part.x) - 1, rows).astype(int))
         samples[split] = Samples(**{key: value[chosen] for key, value in vars(part).items()})
-    with whole_folder(prepared_folder(name)) as folder:
-        packed.write(folder, samples, whole.card | {"data": name})
+    with atomic_folder(prepared_folder(name)) as folder:
+        write_prepared(folder, samples, whole.card | {"data": name})

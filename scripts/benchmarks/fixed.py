@@ -15,7 +15,7 @@ from tqdm import tqdm
 from workspace import ROOT, enter
 
 from benchmarks.running import environment
-from hourglass.workspace import PARAMS, Cell
+from hourglass.core.paths import PARAMS, Cell
 
 CELL = Cell("digits", "undercomplete")
 TORCH = "import torch"

@@ -12,15 +12,15 @@ from benchmarks.bare import reconstruction, synchronise
 from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
+from hourglass.core.paths import prepared_folder
 from hourglass.data.datamodule import DataModule
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import Scoring
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
 from hourglass.models.base import LitAutoencoder
-from hourglass.scorers import OwnScore
-from hourglass.settings import CellSettings, Training
 from hourglass.stages import prepare as stage
-from hourglass.training.fitting import fit, make_trainer
-from hourglass.workspace import prepared_folder
+from hourglass.training.cell_settings import CellSettings, Training
+from hourglass.training.trainer import fit_resumable, make_trainer
 
 LIMIT = 4 * 1024**3  # bytes: one that reads all of a streamed set fails, and the machine does not
 ACCELERATORS = {"cpu": "cpu", "cuda": "gpu"}
@@ -50,7 +50,7 @@ def _fit(case: Case, options: dict[str, Any], samples: int) -> Done:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         data = DataModule(case.data, case.batch_size)
-        fit(*make_trainer(settings, Path(folder), None), module, data)
+        fit_resumable(*make_trainer(settings, Path(folder), None), module, data)
         synchronise(case)
         seconds = time.perf_counter() - start
     if case.task == "stream":  # zeros: what is learnt of them says nothing
@@ -62,7 +62,7 @@ def score(case: Case) -> Done:
     """Score unscaled samples where they lie, memory-mapped: read, scaled, scored and checked."""
     prepared = Prepared.open(prepared_folder(case.data))
     network = build(case, prepared.sample_shape).eval()
-    scoring = Scoring(network, prepared.scaling, OwnScore(), {})
+    scoring = FittedScorer(network, prepared.scaling, ModelScore(), {})
     x = _train_split(case)
     start = time.perf_counter()
     for _ in range(case.epochs):

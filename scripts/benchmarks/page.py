@@ -13,9 +13,9 @@ from benchmarks import page_fixed
 from benchmarks.cases import KERAS, OURS, PYOD, TABLE
 from benchmarks.markdown import markdown
 from benchmarks.ratios import CASE, Tables, Target, number, ratio, spread, targets
+from hourglass.core.atomic import write_text
 from hourglass.data.credit_card import ROWS
-from hourglass.files import write_text
-from hourglass.networks.linear import PROCESSOR
+from hourglass.networks.onednn_linear import PROCESSOR
 
 VERSIONS = ("torch", "pytorch-lightning", "torchvision", "lightning-bolts")
 MEGABYTE = 1e6
@@ -151,7 +151,7 @@ def _needed(own: pd.DataFrame) -> str:
 def _others(table: pd.DataFrame) -> str:
     """Return the tables of what is no training."""
     cpu = table[table.device == "cpu"]
-    return f"""## Scoring
+    return f"""## FittedScorer
 
 Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
 scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from benchmarks.cases import BARE, COMPARED, OURS, PYOD
 from benchmarks.fixed import STAGES
 from benchmarks.ratios import Tables, number, of_case, ratio
-from hourglass.figures import save
-from hourglass.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
+from hourglass.evaluation.figures import save
+from hourglass.evaluation.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
 
 PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
 SHOWN = 7  # packages with a colour of their own

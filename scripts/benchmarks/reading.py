@@ -8,7 +8,7 @@ from torchvision.datasets import MNIST, FashionMNIST
 
 from benchmarks.cases import Case
 from benchmarks.worker import Done
-from hourglass.workspace import raw_folder
+from hourglass.core.paths import raw_folder
 
 
 def with_torchvision(case: Case) -> Done:

@@ -14,9 +14,9 @@ from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.with_lightning import trainer
 from benchmarks.worker import Done
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import prepared_folder, raw_folder
+from hourglass.data.prepared import Prepared
 from hourglass.networks.bolts import Bolts, bolts, quiet
-from hourglass.workspace import prepared_folder, raw_folder
 
 SIDE = 32  # its networks want three channels and a side that 8 divides
 

@@ -9,8 +9,8 @@ from keras import layers
 
 from benchmarks.cases import Case
 from benchmarks.worker import Done
-from hourglass.data.packed import SPLITS, Prepared
-from hourglass.workspace import prepared_folder
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import SPLITS, Prepared
 
 
 def train(case: Case) -> Done:

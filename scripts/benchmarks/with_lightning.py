@@ -19,8 +19,8 @@ from benchmarks.bare import reconstruction, synchronise
 from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
-from hourglass.data.packed import Prepared, Split
-from hourglass.workspace import prepared_folder, raw_folder
+from hourglass.core.paths import prepared_folder, raw_folder
+from hourglass.data.prepared import Prepared, Split
 
 Batch = tuple[Tensor, Tensor]
 

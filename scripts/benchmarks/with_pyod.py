@@ -10,9 +10,9 @@ from benchmarks.bare import reconstruction
 from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import Prepared
 from hourglass.networks import Dense
-from hourglass.workspace import prepared_folder
 
 
 def train(case: Case) -> Done:

@@ -19,8 +19,8 @@ import numpy as np
 from memory import resident
 
 from benchmarks.cases import Case
-from hourglass.data.packed import SPLITS, Prepared, Samples
-from hourglass.workspace import prepared_folder
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import SPLITS, Prepared, Samples
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _first_step() -> None:
 
 def _threads(case: Case) -> AbstractContextManager[None]:
     """Give everyone the threads that Hourglass trains such batches on, and all it has to score."""
-    from hourglass.training.threads import threads_for
+    from hourglass.training.cpu_tuning import threads_for
 
     if case.task == "score":
         return nullcontext()

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stores import Row
 
 from faults.checkout import Checkout
-from hourglass.errors import one_line
+from hourglass.core.errors import one_line
 
 OUTPUTS = ("runs", "data/prepared", "reports")
 LEFT_OUT = ("run_id", "timing.json")

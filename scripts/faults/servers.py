@@ -14,7 +14,7 @@ from faults.bench import RECORD, UNRECORDED, Bench
 from faults.checkout import REPRO, Checkout, Command, sentence
 from faults.outcome import Outcome, digests
 from faults.rows import Fault, Try
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 NAME = "stopped for a while, and started again:"
 KINDS = ("the MLflow server", "its PostgreSQL")
@@ -29,7 +29,7 @@ def servers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     fault = Fault(NAME)
     try:
         find_program("initdb")
-    except Refusal as refusal:
+    except UserError as refusal:
         fault.note = f"Not tried: {refusal}"
         yield fault
         return

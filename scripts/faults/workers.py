@@ -28,10 +28,10 @@ from workspace import ROOT, enter
 
 from hourglass.stages.prepare import prepare
 from hourglass.tracking.store import EXPERIMENT
-from hourglass.tracking.studies import TRIAL
 from hourglass.tuning.attributes import REFUSED
+from hourglass.tuning.locks import storage_url
+from hourglass.tuning.mlflow_record import TRIAL
 from hourglass.tuning.study import counts
-from hourglass.tuning.turns import storage_url
 
 PATIENCE = 900  # seconds after which a command hangs
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 End = Literal["refused", "right", "tracebacks", "wrong"]
 Cases = Callable[[random.Random, Any], "Case"]  # of a kind: a case, its files in a folder
@@ -27,7 +27,7 @@ def end(case: Case) -> tuple[End, str]:
     """Return how a case ends, and in which words."""
     try:
         found = case.ask()
-    except Refusal as refusal:
+    except UserError as refusal:
         said = str(refusal)
         fair = said.endswith((".", "?")) and ". " not in said and "\n" not in said
         return ("refused" if fair and not case.whole else "wrong"), said

@@ -12,12 +12,12 @@ import numpy as np
 
 from fuzzing.cases import Case
 from fuzzing.detectors import detector
-from hourglass.__main__ import main
-from hourglass.errors import Refusal
-from hourglass.seals import digests
-from hourglass.weights import FILES as NETWORK
-from hourglass.weights import SETTINGS, write
-from hourglass.workspace import CALIBRATED, TRAINED
+from hourglass.cli.main import main
+from hourglass.core.checksums import file_checksums
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CALIBRATED, TRAINED
+from hourglass.networks.weights import FILES as NETWORK
+from hourglass.networks.weights import SETTINGS, write
 
 NAMES = (
     *("numbers", "pictures", "nothing", "", "..", "../..", "/etc/passwd", "a/b", "a b", "é", "-x"),
@@ -58,7 +58,7 @@ def workspace() -> None:
             if not (folder / file).exists():
                 (folder / file).write_text("{init_args: {}, seed: 0}\n", encoding="utf-8")
         write(found.scoring.network, folder, SETTINGS)
-        replace(found, network=digests(folder, NETWORK)).write(folder)
+        replace(found, network=file_checksums(folder, NETWORK)).write(folder)
     Path("table.csv").write_text("a,b,c\n1,2,3\n4,5,6\n", encoding="utf-8")
     Image.fromarray(np.zeros((6, 5), np.uint8)).save("picture.png")
 
@@ -80,7 +80,7 @@ def case(rng: random.Random, folder: Path) -> Case:
 
 
 def _run(words: list[str]) -> bool:
-    """Run a verb here; return True, or raise the Refusal that it printed."""
+    """Run a verb here; return True, or raise the UserError that it printed."""
     printed, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         try:
@@ -90,7 +90,7 @@ def _run(words: list[str]) -> bool:
             if end.code in (0, None):
                 return True
             if isinstance(end.code, str):
-                raise Refusal(end.code.removeprefix("hourglass: ")) from None
+                raise UserError(end.code.removeprefix("hourglass: ")) from None
             last = said.getvalue().strip().splitlines()[-1]  # of a usage that ends in the error
-            raise Refusal(f"usage: {last[:200].replace('. ', ' ')}.") from None
+            raise UserError(f"usage: {last[:200].replace('. ', ' ')}.") from None
     return True

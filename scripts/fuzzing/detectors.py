@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from fuzzing.cases import Case, damaged
-from hourglass.calibration import Conformal
+from hourglass.core.checksums import file_checksums, read_with_checksum, write_with_checksum
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
+from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import FILES, Detector
-from hourglass.detection.scoring import Scoring
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
 from hourglass.networks import Convolutional, Dense, Network
-from hourglass.scorers import OwnScore
-from hourglass.seals import digests, read_sealed, write_sealed
-from hourglass.weights import FILES as NETWORK
-from hourglass.weights import write
+from hourglass.networks.weights import FILES as NETWORK
+from hourglass.networks.weights import write
 
 STRANGE: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "os.system", [], {}, [1], {"a": 1}),
@@ -50,7 +50,7 @@ def detector(folder: Path, images: bool, seed: int = 0) -> Detector:
         else rng.normal(size=(60, 3)).astype("f4")
     )
     scaling = Scaling.of_images(255) if images else Scaling.fit("standard", x)
-    scoring = Scoring.fit(network, scaling, OwnScore(), x)
+    scoring = FittedScorer.fit(network, scaling, ModelScore(), x)
     scores = scoring(x)
     inputs = {
         "data": "pictures" if images else "numbers",
@@ -62,7 +62,7 @@ def detector(folder: Path, images: bool, seed: int = 0) -> Detector:
     folder.mkdir(parents=True, exist_ok=True)
     write(network, folder)
     profile, threshold = Profile.fit(network, scaling, x), Conformal(0.05)(scores)
-    found = Detector(inputs, scoring, profile, scores, threshold, digests(folder, NETWORK))
+    found = Detector(inputs, scoring, profile, scores, threshold, file_checksums(folder, NETWORK))
     found.write(folder)
     return found
 
@@ -117,10 +117,12 @@ def _seal(folder: Path, name: str) -> None:
     for card, files in (("network.json", FILES[:1]), ("detector.json", (*FILES[:2], *FILES[3:]))):
         try:
             value = json.loads((folder / card).read_text(encoding="utf-8"))
-            said = value.get("files") if card == name else read_sealed(folder / card)["files"]
-            changed = digests(folder, [each for each in files if each in said])
+            said = (
+                value.get("files") if card == name else read_with_checksum(folder / card)["files"]
+            )
+            changed = file_checksums(folder, [each for each in files if each in said])
             value["files"] = {**said, **changed}
-            write_sealed(folder / card, value)
+            write_with_checksum(folder / card, value)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             continue
 

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from fuzzing.cases import Case, damaged
-from hourglass.data.image_files import read_folder, read_npz
+from hourglass.core.errors import UserError
+from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.readers.image_files import read_folder, read_npz
 from hourglass.detection.detector import Detector
-from hourglass.errors import Refusal
-from hourglass.streams.portions import portions
 
 SHAPE = (1, 6, 5)  # of what the detector takes: channels, height, width
 RESHAPED = ((90,), (3, 30), (3, 6, 5), (3, 6, 5, 1), (3, 5, 6, 1), (1, 3, 6, 5))
@@ -184,7 +184,7 @@ def _decoded(path: Path, mode: str | None) -> np.ndarray | None:
 
 def _portions(path: Path, detector: Detector) -> np.ndarray:
     """Return the samples that `score` would judge."""
-    found = list(portions(path, detector, None, resize=False))
+    found = list(read_chunks(path, detector, None, resize=False))
     if not found:
-        raise Refusal("there is nothing to be scored.")  # as the verb says, in other words
+        raise UserError("there is nothing to be scored.")  # as the verb says, in other words
     return np.concatenate([each.x for each in found])

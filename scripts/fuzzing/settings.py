@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from fuzzing.cases import Case, damaged
-from hourglass.calibration.chosen import compared, make_calibrator
-from hourglass.configuration import build
+from hourglass.core.settings import data_config, model_config, params
+from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet
-from hourglass.scorers.chosen import make_scorer
-from hourglass.settings import data_config, model_config, params
+from hourglass.detection.calibrators.from_settings import compared, make_calibrator
+from hourglass.detection.scorers.from_settings import make_scorer
 
 FILES = (
     *("params.yaml", "configs/calibrators.yaml", "configs/data/digits.yaml"),

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fuzzing.cases import Case, damaged
-from hourglass.data.tabular import features, read_table, require
-from hourglass.errors import Refusal
-from hourglass.streams.tables import of_table
+from hourglass.core.errors import UserError
+from hourglass.data.readers.table_chunks import of_table
+from hourglass.data.readers.table_files import features, read_table, require
 
 NAMES = ["a", "b", "c"]
 LARGEST = float(np.finfo(np.float32).max)
@@ -197,5 +197,5 @@ def _scored(path: Path) -> np.ndarray:
     parts = list(of_table(path, NAMES, None))
     x = np.concatenate([each.x for each in parts]) if parts else np.zeros((0, 3))
     if not len(x) or not all(each.complete.all() for each in parts):
-        raise Refusal("there is nothing to be scored.")  # as the verb says, in other words
+        raise UserError("there is nothing to be scored.")  # as the verb says, in other words
     return x

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from hosting.passwords import write_private
 from hosting.processes import PATIENCE, unprivileged
-from hourglass.errors import Refusal, one_line
+from hourglass.core.errors import UserError, one_line
 
 DEBIAN = "/usr/lib/postgresql"
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -55,7 +55,7 @@ class Postgres:
     def provide(self, database: str, user: str, password: str) -> None:
         """Make a database and the role that owns it, unless they are there.
 
-        Raises a Refusal where PostgreSQL does not answer, forbids it, or knows the role by another
+        Raises a UserError where PostgreSQL does not answer, forbids it, or knows the role by another
         password.
         """
         try:
@@ -64,7 +64,7 @@ class Postgres:
                     self.connect(user=user, password=password).close()
                 self._make_database(admin, database, user)
         except psycopg.Error as error:
-            raise Refusal(
+            raise UserError(
                 f"PostgreSQL at {self.host}:{self.port} does not provide {database} for {user} "
                 f"({one_line(error)}); mend PGUSER and PGPASSWORD, or the role's password."
             ) from None
@@ -105,7 +105,7 @@ class OwnPostgres(Postgres):
     def start(self) -> None:
         """Start it, and make its data the first time; it does no harm where it runs.
 
-        Raises a Refusal where PostgreSQL is not installed, or does not start.
+        Raises a UserError where PostgreSQL is not installed, or does not start.
         """
         if not (self.data / "PG_VERSION").exists():
             self._make()
@@ -126,7 +126,7 @@ class OwnPostgres(Postgres):
 
     def _order(self, *words: str) -> None:
         if self._control("--wait", "--timeout", str(PATIENCE), *words):
-            raise Refusal(f"PostgreSQL did not {words[0]}; {self.folder / 'log'} says why.")
+            raise UserError(f"PostgreSQL did not {words[0]}; {self.folder / 'log'} says why.")
 
     def _make(self) -> None:
         """Make the data: passwords are asked for from everywhere, this machine included."""
@@ -144,7 +144,7 @@ class OwnPostgres(Postgres):
         )  # fmt: skip
         secret.unlink()
         if status:
-            raise Refusal(f"PostgreSQL's data cannot be made ({one_line(Exception(output))}).")
+            raise UserError(f"PostgreSQL's data cannot be made ({one_line(Exception(output))}).")
         if self.host not in LOOPBACK:
             with (partial / "pg_hba.conf").open("a", encoding="utf-8") as rules:
                 rules.write("host all all all scram-sha-256\n")
@@ -176,13 +176,13 @@ def find_program(name: str) -> str:
     """Return the path of one of PostgreSQL's programs.
 
     Debian keeps servers out of PATH: its newest version is taken where PATH has none. Raises a
-    Refusal where there is none.
+    UserError where there is none.
     """
     versions = sorted(Path(DEBIAN).glob("*/bin"), key=lambda each: int(each.parent.name))
     path = os.pathsep.join([os.environ["PATH"], *map(str, reversed(versions))])
     found = shutil.which(name, path=path)
     if not found:
-        raise Refusal(
+        raise UserError(
             f"PostgreSQL's {name} is not here; `apt-get install postgresql`, or let PGHOST name a "
             "server that is there."
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 PATIENCE = 120  # seconds within which a server starts or ends, on a busy machine too
 
@@ -83,11 +83,11 @@ def stop(noted: Path) -> bool:
 def wait_for(ready: Callable[[], bool], noted: Path, log: Path) -> None:
     """Wait until a server that was started is ready.
 
-    Raises a Refusal that names its log where it ends first, or never is.
+    Raises a UserError that names its log where it ends first, or never is.
     """
     end = time.monotonic() + PATIENCE
     while not ready():
         if not find(noted) or time.monotonic() > end:
             stop(noted)
-            raise Refusal(f"the server did not start; {log} says why.")
+            raise UserError(f"the server did not start; {log} says why.")
         time.sleep(0.2)

@@ -10,8 +10,8 @@ from shlex import quote
 from hosting.passwords import passwords, write_private
 from hosting.postgres import OwnPostgres, Postgres
 from hosting.tracking import Tracking
-from hourglass.errors import Refusal
-from hourglass.workspace import checked
+from hourglass.core.errors import UserError
+from hourglass.core.paths import valid_name
 
 STUDIES = "hourglass_optuna"  # the database of Optuna's studies, and the role that owns it
 MEMBER = "hourglass"  # the user that is there from the start
@@ -56,7 +56,7 @@ class Team:
     def start(self) -> Path:
         """Start what does not run, and return the file with a member's variables.
 
-        Raises a Refusal where a server does not start.
+        Raises a UserError where a server does not start.
         """
         self.database.start()
         self.database.provide(STUDIES, STUDIES, self.secrets["optuna"])
@@ -71,12 +71,12 @@ class Team:
     def add(self, name: str, password: str = "") -> Path:
         """Add a member to MLflow, and return the file to source: nobody else can read it.
 
-        Without a password one is made. Raises a Refusal for a member who is there already.
+        Without a password one is made. Raises a UserError for a member who is there already.
         """
-        path = self.folder / "members" / f"{checked(name)}.env"
+        path = self.folder / "members" / f"{valid_name(name)}.env"
         given = password or secrets.token_urlsafe(24)
         if not self.tracking.add_user(name, given) and not password:
-            raise Refusal(f"{name!r} is a member already; {path} has the variables.")
+            raise UserError(f"{name!r} is a member already; {path} has the variables.")
         found = self.variables(name, given)
         write_private(path, "".join(f"export {key}={quote(each)}\n" for key, each in found.items()))
         return path

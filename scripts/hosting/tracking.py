@@ -14,7 +14,7 @@ from pathlib import Path
 from hosting import processes
 from hosting.passwords import write_private
 from hosting.postgres import LOOPBACK, Postgres
-from hourglass.errors import Refusal, one_line
+from hourglass.core.errors import UserError, one_line
 
 ADMIN = "admin"
 EVERYWHERE = str(IPv4Address(socket.INADDR_ANY))  # to listen there is to listen here too
@@ -58,7 +58,7 @@ class Tracking:
     def start(self) -> None:
         """Start it on databases that are made where they are missing; no harm where it runs.
 
-        Raises a Refusal where it does not start.
+        Raises a UserError where it does not start.
         """
         if processes.find(self.noted):
             return
@@ -84,7 +84,7 @@ class Tracking:
     def add_user(self, name: str, password: str) -> bool:
         """Add a user, who is no administrator; return False where the name is taken.
 
-        Raises a Refusal where the server says no.
+        Raises a UserError where the server says no.
         """
         body = json.dumps({"username": name, "password": password}).encode()
         login = base64.b64encode(f"{ADMIN}:{self.secrets['admin']}".encode()).decode()
@@ -96,7 +96,7 @@ class Tracking:
             if b"RESOURCE_ALREADY_EXISTS" in (answer := error.read()):
                 return False
             reason = one_line(Exception(answer.decode()))
-            raise Refusal(f"MLflow does not add {name!r} ({reason}).") from None
+            raise UserError(f"MLflow does not add {name!r} ({reason}).") from None
         return True
 
     def _write_settings(self) -> None:

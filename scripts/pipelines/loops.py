@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hourglass.data.packed import SPLITS, Prepared, Split
+from hourglass.core.paths import Cell
+from hourglass.core.settings import params
+from hourglass.data.prepared import SPLITS, Prepared, Split
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import params, resolve_cell
-from hourglass.training.fitting import make_module
-from hourglass.workspace import Cell
+from hourglass.training.cell_settings import resolve_cell
+from hourglass.training.trainer import make_module
 
 
 def main() -> None:

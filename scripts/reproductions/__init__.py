@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hourglass.scorers import Combined, Neighbors, RelativeError, Scorer
+from hourglass.detection.scorers import Combined, Neighbors, RelativeError, Scorer
 from reproductions.classification import cae, knn, sdae3
 from reproductions.common import Row, Run
 from reproductions.one_class import (

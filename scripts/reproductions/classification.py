@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from sklearn.neighbors import KNeighborsClassifier
 
-from hourglass.classification.features import flat
-from hourglass.classification.finetune import finetune
-from hourglass.classification.softmax import FineTuning
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import Training
-from hourglass.training import fitting
-from reproductions.common import Run, parts_of, settings_of, trained
+from hourglass.studies.classification.features import flat
+from hourglass.studies.classification.finetune import finetune
+from hourglass.studies.classification.softmax import FineTuning
+from hourglass.training.cell_settings import Training
+from hourglass.training.trainer import make_module
+from reproductions.common import Run, analyses_of, settings_of, trained
 
 
 def _test_error(module: LitAutoencoder, run: Run, full: int, masking: float) -> float:
@@ -19,7 +19,7 @@ def _test_error(module: LitAutoencoder, run: Run, full: int, masking: float) -> 
     The epoch with the fewest errors on the validation images counts, of all of them: under so much
     noise the error still falls after it has not for many epochs.
     """
-    prepared, parts = parts_of("mnist", run.seed)
+    prepared, parts = analyses_of("mnist", run.seed)
     epochs = run.epochs(full)
     settings = FineTuning(
         epochs, 3e-3, patience=epochs, dropout=0.5, masking=masking, seed=run.seed
@@ -40,7 +40,7 @@ def sdae3(run: Run) -> float:
     }
     kind = "hourglass.models.stacked.Stacked"
     settings = settings_of("sdae3", kind, init_args, Training(256, 1, 20), run, "mnist")
-    module = trained(settings, fitting.make_module(settings), whole=False)
+    module = trained(settings, make_module(settings), whole=False)
     return _test_error(module, run, 60, masking=0.2)
 
 
@@ -49,7 +49,7 @@ def cae(run: Run) -> float:
     init_args = {"latent_dim": 1000, "contraction": 0.5, "loss": "bce", "learning_rate": 1e-3}
     kind = "hourglass.models.contractive.Contractive"
     settings = settings_of("cae", kind, init_args, Training(256, 40, 40), run, "mnist")
-    module = trained(settings, fitting.make_module(settings))
+    module = trained(settings, make_module(settings))
     return _test_error(module, run, 100, masking=0.3)
 
 
@@ -68,8 +68,8 @@ def knn(data: str, latent_dim: int) -> Callable[[Run], float]:
         kind = "hourglass.models.denoising.Denoising"
         name = f"knn{latent_dim}"
         settings = settings_of(name, kind, init_args, Training(256, 20, 20), run, data)
-        module = trained(settings, fitting.make_module(settings))
-        prepared, parts = parts_of(data, run.seed)
+        module = trained(settings, make_module(settings))
+        prepared, parts = analyses_of(data, run.seed)
         codes = flat(module.network, prepared.scaling, parts)
         neighbours = KNeighborsClassifier(7, n_jobs=-1).fit(codes.train.x, codes.train.y)
         return 100 * float(neighbours.score(codes.test.x, codes.test.y))

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from hourglass.classification import labelled
-from hourglass.configuration import import_class, resolve
+from hourglass.core.paths import prepared_folder
+from hourglass.core.yaml_config import import_class, resolve
 from hourglass.data.datamodule import DataModule
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import CellSettings, Training
-from hourglass.training import fitting, resuming
-from hourglass.workspace import prepared_folder
+from hourglass.studies.classification import labelled_subsets
+from hourglass.training.cell_settings import CellSettings, Training
+from hourglass.training.resume import resume_or_start
+from hourglass.training.trainer import fit_resumable, make_trainer, pretrain
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,22 @@ def trained(settings: CellSettings, module: LitAutoencoder, whole: bool = True) 
     """Train a module, phases first; without `whole` nothing but the phases."""
     folder = Path("checkpoints", f"{settings.data}-{settings.model}-{settings.seed}")
     sha256 = Prepared.open(prepared_folder(settings.data)).card["sha256"]
-    resuming.take_up(folder, settings, sha256)
+    resume_or_start(folder, settings, sha256)
     data = DataModule(settings.data, settings.training.batch_size, settings.seed)
-    fitting.pretrain(settings, folder, None, module, data)
+    pretrain(settings, folder, None, module, data)
     if whole:
-        trainer, history = fitting.make_trainer(settings, folder, None)
-        fitting.fit(trainer, history, module, data)
+        trainer, history = make_trainer(settings, folder, None)
+        fit_resumable(trainer, history, module, data)
     return module.eval()
 
 
-def parts_of(data: str, seed: int) -> tuple[Prepared, labelled.Parts]:
+def analyses_of(data: str, seed: int) -> tuple[Prepared, labelled_subsets.Parts]:
     """Return a data set and its labelled samples."""
     prepared = Prepared.open(prepared_folder(data))
-    return prepared, labelled.read(prepared, seed)
+    return prepared, labelled_subsets.read(prepared, seed)
 
 
 def test_images(data: str) -> torch.Tensor:
     """Return the official test images, scaled: (10,000, 1, 28, 28)."""
-    prepared, parts = parts_of(data, 0)
+    prepared, parts = analyses_of(data, 0)
     return torch.from_numpy(prepared.scaling(np.asarray(parts.test.x)))

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
-from hourglass import baselines, metrics
-from hourglass.baselines import flat
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import Scoring
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import Scorer
+from hourglass.detection.scoring import FittedScorer
+from hourglass.evaluation import baselines, metrics
+from hourglass.evaluation.baselines import flat
 from hourglass.networks import Dense, Network
-from hourglass.scorers import Scorer
-from hourglass.settings import Training
-from hourglass.training import fitting
+from hourglass.training.cell_settings import Training
+from hourglass.training.trainer import make_module
 from reproductions.common import Run, settings_of, trained
 from reproductions.one_class_data import PUBLISHERS, Images, prepared
 
@@ -49,7 +49,7 @@ def scored_by(fit: Fit, scorer: Scorer) -> Detector:
     """Return the detector that scores by what a network makes of an image."""
 
     def detector(data: Prepared, run: Run) -> np.ndarray:
-        scoring = Scoring.fit(fit(data, run), data.scaling, scorer, data.split("train").x)
+        scoring = FittedScorer.fit(fit(data, run), data.scaling, scorer, data.split("train").x)
         return scoring(data.split("test").x)
 
     return detector
@@ -73,7 +73,7 @@ def denoising(noise_factor: float) -> Fit:
         }
         kind, plan = "hourglass.models.denoising.Denoising", Training(128, 40, 40)
         settings = settings_of("one_class", kind, init_args, plan, run, data.card["data"])
-        return trained(settings, fitting.make_module(settings)).network.requires_grad_(False)
+        return trained(settings, make_module(settings)).network.requires_grad_(False)
 
     return fit
 

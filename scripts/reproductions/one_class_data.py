@@ -6,11 +6,11 @@ from typing import Literal, TypeAlias
 
 import yaml
 
+from hourglass.core.paths import CONFIGS, prepared_folder
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.idx_images import ARTICLES, DIGITS, load_images
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.stages.prepare import prepare
-from hourglass.workspace import CONFIGS, prepared_folder
 
 Images: TypeAlias = Literal["mnist", "fashion_mnist"]
 PUBLISHERS = {"mnist": DIGITS, "fashion_mnist": ARTICLES}

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from hourglass.models.convolutional import Convolutional
 from hourglass.models.variational import Variational
-from hourglass.settings import Training
+from hourglass.training.cell_settings import Training
 from reproductions.common import Run, settings_of, test_images, trained
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from hourglass.figures import save
+from hourglass.evaluation.figures import save
 from scalings.outlook import Outlook
 from scalings.picture import picture
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hourglass.figures.style import ANOMALY, FAINT, MARK, NORMAL, log_ticks
+from hourglass.evaluation.figures.style import ANOMALY, FAINT, MARK, NORMAL, log_ticks
 from scalings.outlook import Outlook
 
 LOOKS = {"strong": (NORMAL, "o"), "weak": (ANOMALY, "s")}

@@ -18,8 +18,8 @@ from hourglass.data.datamodule import DataModule
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.convolutional import Convolutional
 from hourglass.models.undercomplete import Undercomplete
-from hourglass.settings import CellSettings, Training
-from hourglass.training import fitting
+from hourglass.training.cell_settings import CellSettings, Training
+from hourglass.training.trainer import fit_resumable, make_trainer
 
 DATA, SAMPLE_SHAPE = "mnist", (1, 28, 28)
 EPOCHS = 4  # of which the first warms up
@@ -73,8 +73,8 @@ def main() -> None:
     module: LitAutoencoder = BUILD[spec["network"]]()
     clock = Clock()
     folder = Path(spec["folder"])  # of all processes
-    trainer, history = fitting.make_trainer(settings, folder, None, watching=[clock])
-    fitting.fit(trainer, history, module, DataModule(DATA, batch_size))
+    trainer, history = make_trainer(settings, folder, None, watching=[clock])
+    fit_resumable(trainer, history, module, DataModule(DATA, batch_size))
     if trainer.is_global_zero:
         seconds = statistics.median(clock.epochs[1:]) / steps
         found = {"step": seconds, "all_reduce": clock.all_reduce, "bytes": 4 * _parameters(module)}

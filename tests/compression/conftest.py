@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass.data import packed
-from hourglass.data.packed import SPLITS, Prepared, Samples
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 from hourglass.data.scaling import Scaling
 
 WHITE = 200  # of a pixel: what 255 is to others
@@ -45,7 +44,7 @@ def prepared(tmp_path) -> Callable[[int], Prepared]:
         }
         folder = Path(tmp_path / f"prepared{channels}")
         folder.mkdir()
-        packed.write(folder, samples, card)
+        write_prepared(folder, samples, card)
         return Prepared.open(folder)
 
     return make

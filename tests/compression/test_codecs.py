@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.compression.codecs import QUALITIES, encoded, jpeg, png, scan
+from hourglass.studies.compression.codecs import QUALITIES, encoded, jpeg, png, scan
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import KBinsDiscretizer
 
-from hourglass.compression.quantising import Quantiser, components, sizes
+from hourglass.studies.compression.quantisation import Quantiser, components, sizes
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.normal(size=(4000, 3)) * (1, 10, 0.1)

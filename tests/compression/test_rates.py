@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.compression.rates import COLUMNS, of_network, references
 from hourglass.detection.scoring import errors, reconstructions
-from hourglass.figures import save
-from hourglass.figures.rates import rates
+from hourglass.evaluation.figures import save
+from hourglass.evaluation.figures.rate_distortion import rates
 from hourglass.networks import Dense
+from hourglass.studies.compression.rate_distortion import COLUMNS, of_network, references
 
 KINDS = pytest.mark.parametrize("channels", [0, 1, 3], ids=["table", "grey", "colour"])
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def refusal() -> Callable[..., str]:
     """Give a function that calls its argument and returns the one sentence it is refused with."""
 
     def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(UserError) as caught:
             action(*args, **kwargs)
         sentence = str(caught.value)
         assert sentence.endswith(".")

@@ -5,13 +5,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from hourglass.core.paths import Cell
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.data.streaming import Resident, Streamed
-from hourglass.settings import resolve_cell
 from hourglass.stages.prepare import prepare
-from hourglass.training import fitting
-from hourglass.workspace import Cell
+from hourglass.training.cell_settings import resolve_cell
+from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
 
 def opened(name: str, **settings) -> DataModule:
@@ -128,9 +128,9 @@ def test_streamed_data_trains_the_weights_of_resident_data(own_table, tmp_path, 
     for residency in ("device", "stream"):
         data = DataModule(own_table, 16, settings.seed, residency)
         data.prepare_data()
-        module = fitting.make_module(settings)
-        fitting.pretrain(settings, tmp_path / residency, None, module, data)
-        fitting.fit(*fitting.make_trainer(settings, tmp_path / residency, None), module, data)
+        module = make_module(settings)
+        pretrain(settings, tmp_path / residency, None, module, data)
+        fit_resumable(*make_trainer(settings, tmp_path / residency, None), module, data)
         networks.append(module.network.state_dict())
     tolerance = {"rtol": 1e-4, "atol": 1e-6} if model == "stacked" else {"rtol": 0, "atol": 0}
     torch.testing.assert_close(*networks, **tolerance)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.errors import UserError
 from hourglass.data.idx import read_idx, read_pair
-from hourglass.errors import Refusal
 
 IMAGES = np.arange(2 * 3 * 4).reshape(2, 3, 4)
 
@@ -95,7 +95,7 @@ def test_nothing_but_a_refusal_comes_out_of_damaged_files(good, damage, gzipped)
     path = zipped(good) if gzipped else good
     for damaged in damage(path.read_bytes()):
         path.write_bytes(damaged)
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(UserError):
             assert read_idx(path).dtype == np.uint8
 
 

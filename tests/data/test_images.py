@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hourglass.core.errors import UserError
 from hourglass.data.images import Images
-from hourglass.errors import Refusal
 
 NOWHERE = Path("no such folder")
 RNG = np.random.default_rng(0)
@@ -213,5 +213,5 @@ def test_nothing_but_a_refusal_comes_out_of_damaged_files(tmp_path, folder, dama
         np.savez_compressed(path, x=GREY, y=np.arange(4))
     for damaged in damage(path.read_bytes()):
         path.write_bytes(damaged)
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(UserError):
             assert load(path if name == "mine.npz" else folder).x.dtype == np.uint8

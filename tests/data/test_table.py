@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hourglass.core.errors import UserError
 from hourglass.data.table import Table
-from hourglass.errors import Refusal
 
 NOWHERE = Path("no such folder")
 CSV = """name,a,b,kind,when
@@ -233,5 +233,5 @@ def test_nothing_but_a_refusal_comes_out_of_damaged_files(tmp_path, damage, suff
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
     for damaged in damage(path.read_bytes()):
         path.write_bytes(damaged)
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(UserError):
             assert np.isfinite(Table(str(path), label="y", normal="p").load(NOWHERE).x).all()

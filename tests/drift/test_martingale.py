@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import binom, kstest
 
-from hourglass.calibration.conformal import p_values
-from hourglass.drift.martingale import (
+from hourglass.detection.calibrators.conformal import p_values
+from hourglass.detection.drift.martingale import (
     JUMPS,
     bets,
     earlier_before,
@@ -64,7 +64,7 @@ def test_a_bet_is_fair(i):
 
 
 def test_the_capital_is_the_mean_of_the_jumpers(monkeypatch):
-    monkeypatch.setattr("hourglass.drift.martingale.BLOCK", 7)
+    monkeypatch.setattr("hourglass.detection.drift.martingale.BLOCK", 7)
     p = np.random.default_rng(2).random(40) ** 2
     capitals = [np.ones(40)]
     for jump in JUMPS:

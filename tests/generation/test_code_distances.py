@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from hourglass.generation.distances import code_distances, nearest, summary
+from hourglass.studies.generation.distances import code_distances, nearest, summary
 
 RNG = np.random.default_rng(0)
 REFERENCE = RNG.normal(size=(200, 20)).astype(np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from hourglass.generation.frechet import frechet_distance
+from hourglass.studies.generation.frechet import frechet_distance
 
 RNG = np.random.default_rng(0)
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from hourglass.classification.real import RealClassifier
-from hourglass.generation.conditional import class_agreement, codes_of_classes
-from hourglass.generation.frechet import frechet_distance
-from hourglass.generation.study import COUNT, Generated, generate
 from hourglass.networks import Dense, Network
 from hourglass.networks.variational import Variational
+from hourglass.studies.classification.reference_classifier import RealClassifier
+from hourglass.studies.generation.conditional import class_agreement, codes_of_classes
+from hourglass.studies.generation.frechet import frechet_distance
+from hourglass.studies.generation.generate import COUNT, Generated, generate
 
 SHAPE = (1, 2, 2)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from hourglass.figures import save
-from hourglass.figures.generation import CLASSES, by_class, code_distances, sources
+from hourglass.evaluation.figures import save
+from hourglass.evaluation.figures.generation import CLASSES, by_class, code_distances, sources
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.random((30, channels, 6, 5)) for channels in (1, 3))

@@ -5,7 +5,9 @@ import pytest
 from scipy.stats import kstest
 from sklearn.datasets import make_blobs
 
-from hourglass.generation.samplers import (
+from hourglass.networks import Dense
+from hourglass.networks.variational import Variational
+from hourglass.studies.generation.samplers import (
     FITTED,
     UNITS,
     Gaussian,
@@ -16,8 +18,6 @@ from hourglass.generation.samplers import (
     samplers,
     some,
 )
-from hourglass.networks import Dense
-from hourglass.networks.variational import Variational
 
 RNG = np.random.default_rng(0)
 CORRELATED = (RNG.normal(size=(2_000, 4)) @ RNG.normal(size=(4, 4)) + 3).astype(np.float32)

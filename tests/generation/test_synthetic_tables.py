@@ -9,11 +9,17 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 from hourglass.data.scaling import Scaling
-from hourglass.generation.checks import copies, train_on_synthetic
-from hourglass.generation.tables import RowMaker, Rows, known_rows, synthetic, unseen_rows
 from hourglass.networks import Dense, Network
+from hourglass.studies.generation.synthetic_checks import copies, train_on_synthetic
+from hourglass.studies.generation.synthetic_tables import (
+    RowMaker,
+    Rows,
+    known_rows,
+    synthetic,
+    unseen_rows,
+)
 
 NAMES = ["a", "b", "c"]
 
@@ -39,7 +45,7 @@ def prepared(tmp_path_factory) -> Prepared:
     scaling = Scaling.fit("standard", samples["train"].x).to_dict()
     card = {"data": "lines", "sample_shape": [3], "feature_names": NAMES, "scaling": scaling}
     folder = tmp_path_factory.mktemp("lines")
-    write(folder, samples, card)
+    write_prepared(folder, samples, card)
     return Prepared.open(folder)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, seal, write
-from hourglass.latent.space import Space
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_data_card, write_prepared
 from hourglass.networks import Dense
+from hourglass.studies.latent_codes.latent_space import LatentSpace
 
 SIDE, CLASSES = 4, ("a", "b", "c")
 
@@ -40,20 +40,20 @@ def prepared(tmp_path) -> Prepared:
         splits[name] = Samples(x, label, label == "other", ids)
     scaling = {"kind": "divide", "offset": 0.0, "scale": 255.0}
     card = {"data": "clusters", "feature_names": [], "scaling": scaling, "sha256": "0" * 64}
-    write(tmp_path, splits, {**card, "sample_shape": [1, SIDE, SIDE]})
+    write_prepared(tmp_path, splits, {**card, "sample_shape": [1, SIDE, SIDE]})
     return Prepared.open(Path(tmp_path))
 
 
 def reseal(prepared: Prepared) -> None:
     """Have a data set's card speak for its arrays as they are now."""
-    seal(prepared.folder, prepared.card)
+    write_data_card(prepared.folder, prepared.card)
     prepared.card.update(Prepared.open(prepared.folder).card)
 
 
 @pytest.fixture
-def space(prepared) -> Space:
+def space(prepared) -> LatentSpace:
     """Give the space of a network whose code is the first three elements."""
-    return Space.of(prepared, Exact().eval(), seed=0)
+    return LatentSpace.of(prepared, Exact().eval(), seed=0)
 
 
 @pytest.fixture

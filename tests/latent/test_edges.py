@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.classification.real import RealClassifier
-from hourglass.compression.rates import COLUMNS, references
-from hourglass.data.packed import SPLITS, Prepared
-from hourglass.files import write_json
-from hourglass.latent.compressed import compression
-from hourglass.latent.generated import generated
-from hourglass.latent.references import References
-from hourglass.latent.restored import restoration_of
-from hourglass.latent.space import Space
+from hourglass.core.atomic import write_json
+from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.studies.classification.reference_classifier import RealClassifier
+from hourglass.studies.compression.analysis import compression
+from hourglass.studies.compression.rate_distortion import COLUMNS, references
+from hourglass.studies.generation.analysis import generated
+from hourglass.studies.latent_codes.latent_space import LatentSpace
+from hourglass.studies.references import References
+from hourglass.studies.restoration.analysis import restoration_of
 
 from .conftest import Exact, reseal
 
@@ -27,7 +27,7 @@ def rewrite(prepared: Prepared, name: str, change) -> None:
 
 def test_a_class_may_be_called_all(prepared):
     rewrite(prepared, "label", lambda label: np.where(label == "b", "all", label))
-    space = Space.of(prepared, Exact().eval(), seed=0)
+    space = LatentSpace.of(prepared, Exact().eval(), seed=0)
     shape = {"sample_shape": [1, 4, 4], "latent_dim": 4, "channels": [4]}
     found = generated(space, RealClassifier(space.classes, **shape).eval())
     table = found.tables["class_agreement"]
@@ -39,7 +39,7 @@ def test_a_class_may_be_called_all(prepared):
 
 def test_a_perfect_copy_has_no_psnr(prepared, tmp_path):
     rewrite(prepared, "x", np.zeros_like)
-    space = Space.of(prepared, Exact().eval(), seed=0)
+    space = LatentSpace.of(prepared, Exact().eval(), seed=0)
     none = pd.DataFrame(columns=["task", "level", "method", "PSNR", "SSIM"])
     found = restoration_of(space, none).metrics
     assert "PSNR_masking" not in found

@@ -6,9 +6,9 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from hourglass.classification.labelled import Labelled, Parts
-from hourglass.latent.features import features, projected, quality
-from hourglass.latent.neighbours import milliseconds, neighbour_quality
+from hourglass.studies.classification.labelled_subsets import Labelled, Parts
+from hourglass.studies.latent_codes.features import features, projected, quality
+from hourglass.studies.latent_codes.knn import milliseconds, neighbour_quality
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def test_the_code_stands_beside_pca_and_the_input(space):
 
 
 def test_a_code_wider_than_the_input_has_no_pca_beside_it(prepared):
-    from hourglass.latent.space import Space
+    from hourglass.studies.latent_codes.latent_space import LatentSpace
 
     from .conftest import Exact
 
-    found = features(Space.of(prepared, Exact(40).eval(), 0), {}).tables["features"]
+    found = features(LatentSpace.of(prepared, Exact(40).eval(), 0), {}).tables["features"]
     assert list(found.features) == ["code", "input"]
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from hourglass.figures import maps
-from hourglass.latent.embedding import METHODS, latent_map
-from hourglass.latent.space import Space
+from hourglass.evaluation.figures import maps
+from hourglass.studies.latent_codes.embedding import METHODS, latent_map
+from hourglass.studies.latent_codes.latent_space import LatentSpace
 
 from .conftest import Exact
 
@@ -19,7 +19,7 @@ def test_codes_that_are_all_equal_have_one_place(prepared):
     with torch.no_grad():
         for each in network.encoder.parameters():
             each.zero_()
-    table = latent_map(Space.of(prepared, network.eval(), seed=0)).tables["map"]
+    table = latent_map(LatentSpace.of(prepared, network.eval(), seed=0)).tables["map"]
     assert len(table) == 80
     assert (table[["pca_1", "pca_2", "tsne_1", "tsne_2"]] == 0).all(axis=None)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from hourglass.latent.embedding import evenly, latent_map
-from hourglass.latent.interpolation import interpolation
-from hourglass.latent.neighbourhood import DEVIATIONS, neighbourhood, radius
+from hourglass.studies.latent_codes.class_radius import DEVIATIONS, neighbourhood, radius
+from hourglass.studies.latent_codes.embedding import evenly, latent_map
+from hourglass.studies.latent_codes.interpolation import interpolation
 
 
 def test_the_map_has_every_code_and_says_what_it_is(space):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hourglass.latent.space import Space
+from hourglass.studies.latent_codes.latent_space import LatentSpace
 
 from .conftest import CLASSES, reseal
 
@@ -35,6 +35,6 @@ def test_a_data_set_without_anomalies_has_a_space_too(prepared, space):
     for name in ("x", "label", "anomaly", "id"):
         np.save(prepared.folder / "test" / f"{name}.npy", getattr(test, name)[:60])
     reseal(prepared)
-    found = Space.of(prepared, space.network, seed=0)
+    found = LatentSpace.of(prepared, space.network, seed=0)
     assert found.anomaly_codes.shape == (0, 3)
     assert len(found.codes.test) == 60

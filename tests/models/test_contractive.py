@@ -41,7 +41,7 @@ def test_the_estimate_comes_near_with_many_probes(settings):
 
 
 def test_a_layer_costs_no_backward_pass_a_unit(monkeypatch):
-    monkeypatch.delattr("hourglass.training.penalties.exact_frobenius")
+    monkeypatch.delattr("hourglass.models.penalties.exact_frobenius")
     assert contractive().frobenius(X).shape == (32,)
 
 

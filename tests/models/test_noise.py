@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from hourglass.models import corruption
 from hourglass.models.base import LitAutoencoder
-from hourglass.training import corruption
-from hourglass.training.corruption import Corruption
+from hourglass.models.corruption import Corruption
 
 NOISY = pytest.mark.parametrize(
     "name", ["denoising", "convolutional_denoising", "overcomplete", "stacked"]

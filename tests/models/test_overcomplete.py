@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from hourglass.models.corruption import Corruption
 from hourglass.models.overcomplete import Overcomplete
-from hourglass.training.corruption import Corruption
 
 SHAPES = [(1, 1, 1), (1, 5, 7), (3, 8, 8), (30,)]
 

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
+from hourglass.core.paths import Cell
 from hourglass.data.batches import Batches, Shares
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.models.base import LitAutoencoder, Phase
-from hourglass.settings import CellSettings, resolve_cell
+from hourglass.models.corruption import Corruption
 from hourglass.stages.prepare import prepare
-from hourglass.training import fitting
-from hourglass.training.corruption import Corruption
-from hourglass.workspace import Cell
+from hourglass.training.cell_settings import CellSettings, resolve_cell
+from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
 EPOCHS = 2
 
@@ -38,8 +38,8 @@ def data(settings) -> DataModule:
 
 
 def pretrained(settings: CellSettings, data: DataModule, folder: Path) -> LitAutoencoder:
-    module = fitting.make_module(settings)
-    fitting.pretrain(settings, folder, None, module, data)
+    module = make_module(settings)
+    pretrain(settings, folder, None, module, data)
     return module
 
 
@@ -52,14 +52,14 @@ def trained_alone(
 ) -> LitAutoencoder:
     """Train a copy of a phase's module on the codes below it, by a Trainer of its own."""
     alone = copy.deepcopy(phase.module)
-    trainer, history = fitting.make_trainer(settings, folder, None)
-    fitting.fit(trainer, history, alone, Codes(data, phase.below))
+    trainer, history = make_trainer(settings, folder, None)
+    fit_resumable(trainer, history, alone, Codes(data, phase.below))
     return alone
 
 
 def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(settings, data, tmp_path):
     stack = pretrained(settings, data, tmp_path / "stack")
-    again = fitting.make_module(settings)
+    again = make_module(settings)
     for k, phase in enumerate(again.phases()):
         alone = trained_alone(phase, settings, data, tmp_path / f"alone{k}")
         phase.module.load_state_dict(alone.state_dict())
@@ -70,7 +70,7 @@ def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(settings
 
 
 def test_the_codes_below_are_those_of_the_layers_below(settings, data):
-    module = fitting.make_module(settings)
+    module = make_module(settings)
     prepared = Prepared.open(Cell("digits", "stacked").prepared)
     x = torch.from_numpy(prepared.scaling(np.asarray(prepared.split("train").x)))
     widths = []
@@ -88,7 +88,7 @@ def test_the_codes_below_are_those_of_the_layers_below(settings, data):
 
 
 def test_a_phase_begins_at_the_weights_of_the_whole(settings):
-    module = fitting.make_module(settings)
+    module = make_module(settings)
     before = copy.deepcopy(module.network)
     for k, phase in enumerate(module.phases()):
         own, whole = linears(phase.module.network.encoder)[0], linears(before.encoder)[k]
@@ -96,8 +96,8 @@ def test_a_phase_begins_at_the_weights_of_the_whole(settings):
 
 
 def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
-    module = fitting.make_module(settings)
-    rows, new = fitting.pretrain(settings, tmp_path / "stack", None, module, data)
+    module = make_module(settings)
+    rows, new = pretrain(settings, tmp_path / "stack", None, module, data)
     history = pd.DataFrame(rows)
     assert list(history.phase.unique()) == ["layer_1", "layer_2", "layer_3"]
     assert new == len(history) == 3 * EPOCHS
@@ -107,8 +107,8 @@ def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
 
 def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
     first = pretrained(settings, data, tmp_path / "stack")
-    second = fitting.make_module(settings)
-    rows, new = fitting.pretrain(settings, tmp_path / "stack", None, second, data)
+    second = make_module(settings)
+    rows, new = pretrain(settings, tmp_path / "stack", None, second, data)
     assert new == 0
     assert len(rows) == 3 * EPOCHS
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
@@ -117,11 +117,11 @@ def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
 
 def test_a_stack_stopped_between_phases_ends_at_the_same_weights(settings, data, tmp_path):
     whole = pretrained(settings, data, tmp_path / "whole")
-    part = fitting.make_module(settings)
+    part = make_module(settings)
     phases: Iterator[Phase] = part.phases()
     first = next(phases)
-    trainer, history = fitting.make_trainer(settings, tmp_path / "part", None, first.name)
-    fitting.fit(trainer, history, first.module, Codes(data, first.below))
+    trainer, history = make_trainer(settings, tmp_path / "part", None, first.name)
+    fit_resumable(trainer, history, first.module, Codes(data, first.below))
     torch.rand(7)  # whatever was drawn meanwhile
     resumed = pretrained(settings, data, tmp_path / "part")
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):

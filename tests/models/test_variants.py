@@ -13,10 +13,10 @@ import torch
 import yaml
 from torch.nn import functional
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
-from hourglass.weights import load, write
+from hourglass.networks.weights import load, write
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
@@ -36,14 +36,14 @@ def shape(request) -> tuple[int, ...]:
 
 
 @pytest.fixture(scope="session")
-def built(build) -> Callable[..., LitAutoencoder | Refusal]:
+def built(build) -> Callable[..., LitAutoencoder | UserError]:
     """Give a function that builds a variant once, as its settings take longer than its tests."""
 
     @cache
-    def once(variant: str, shape: tuple[int, ...]) -> LitAutoencoder | Refusal:
+    def once(variant: str, shape: tuple[int, ...]) -> LitAutoencoder | UserError:
         try:
             return build(variant, shape, learning_rate=0.01).eval()
-        except Refusal as refusal:
+        except UserError as refusal:
             return refusal
 
     return once
@@ -53,7 +53,7 @@ def built(build) -> Callable[..., LitAutoencoder | Refusal]:
 def module(built, variant, shape) -> LitAutoencoder:
     """Give a variant for images and for a table, unless it refuses one of the two."""
     found = built(variant, shape)
-    if isinstance(found, Refusal):
+    if isinstance(found, UserError):
         pytest.skip(str(found))
     return deepcopy(found)
 
@@ -191,7 +191,7 @@ def test_bce_on_images_is_torchs_of_the_reconstruction(build, variant):
     x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     try:
         module = build(variant, SHAPES["images"], loss="bce")
-    except Refusal as refusal:
+    except UserError as refusal:
         pytest.skip(str(refusal))
     output = module(x)
     assert 0 <= output.min() <= output.max() <= 1

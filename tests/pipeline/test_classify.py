@@ -15,17 +15,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from hourglass import __main__
-from hourglass.classification import shallow
-from hourglass.classification.features import Features, fresh
-from hourglass.classification.finetune import FineTuned, FineTuning, finetune
-from hourglass.classification.labelled import Parts, read, stratified
-from hourglass.classify import classify
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import codes
+from hourglass.cli.classify import classify
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scoring import latent_codes
 from hourglass.networks import Network
+from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.weights import load
+from hourglass.studies.classification import shallow
+from hourglass.studies.classification.features import Features, fresh
+from hourglass.studies.classification.finetune import FineTuned, FineTuning, finetune
+from hourglass.studies.classification.labelled_subsets import Parts, read, stratified
 
 from .test_mlflow import rows
 from .workspaces import DirectRecorder, FakeRecorder, reseal, set_up, set_yaml, working_in
@@ -40,7 +40,7 @@ SHORT = FineTuning(epochs=2, learning_rate=0.01, batch_size=32, least_steps=1)
 def recording(folder: Path, recorder: Any) -> Iterator[None]:
     """Run stages and `classify` in a folder, with a double of the recorder."""
     with working_in(folder, recorder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.classify.Recorder", recorder)
+        patch.setattr("hourglass.cli.classify.Recorder", recorder)
         yield
 
 
@@ -82,7 +82,7 @@ def table(outcome) -> pd.DataFrame:
 @pytest.fixture
 def recorded(recorder, monkeypatch) -> FakeRecorder:
     """Give what `classify` and the stages before it record, in memory."""
-    monkeypatch.setattr("hourglass.classify.Recorder", recorder)
+    monkeypatch.setattr("hourglass.cli.classify.Recorder", recorder)
     return recorder
 
 
@@ -276,8 +276,8 @@ def test_a_random_network_is_the_trained_one_but_for_its_weights(trained, networ
 
 
 def test_codes_of_many_batches_are_those_of_one(monkeypatch, network, prepared, parts):
-    monkeypatch.setattr("hourglass.detection.passing.BATCH_SIZE", 50)
-    found = codes(network, parts.test.x, prepared.scaling)
+    monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 50)
+    found = latent_codes(network, parts.test.x, prepared.scaling)
     expected = encoded(network, prepared, parts.test.x)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -454,7 +454,7 @@ def test_every_variant_has_codes_to_classify_and_an_encoder_to_fine_tune(
 ):
     network = build(variant, prepared.sample_shape).network.eval().requires_grad_(False)
     few = Parts(*(part.first(33) for part in vars(parts).values()))  # a batch of one were too small
-    assert codes(network, few.test.x, prepared.scaling).shape == (33, network.latent_dim)
+    assert latent_codes(network, few.test.x, prepared.scaling).shape == (33, network.latent_dim)
     found = finetune(network, prepared.scaling, few, replace(SHORT, epochs=1))
     before, after = network.state_dict(), found.classifier.network.state_dict()
     weights = [key for key in before if key.startswith("encoder.") and key.endswith("weight")]

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from hourglass.__main__ import VERBS, main
+from hourglass.cli.main import VERBS, main
 
 from .workspaces import Project
 

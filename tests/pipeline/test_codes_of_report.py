@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hourglass.report.board import studied
-from hourglass.report.codes import codes
-from hourglass.report.terms import TERMS
+from hourglass.evaluation.report.codes import codes
+from hourglass.evaluation.report.glossary import TERMS
+from hourglass.evaluation.report.table_view import studied
 
 from .workspaces import working_in
 

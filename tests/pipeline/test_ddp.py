@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
+from hourglass.core.paths import Cell
 from hourglass.data.batches import Shares
-from hourglass.data.packed import SPLITS, Prepared
+from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.scoring import errors
-from hourglass.settings import resolve_cell
-from hourglass.training.fitting import make_module
-from hourglass.workspace import Cell
+from hourglass.training.cell_settings import resolve_cell
+from hourglass.training.trainer import make_module
 
 from .test_mlflow import TRAINING_CURVES, rows
 from .workspaces import (

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from hourglass.data.packed import Prepared
-from hourglass.drift.command import FOUND, drift
+from hourglass.cli.drift import FOUND, drift
+from hourglass.data.prepared import Prepared
 
 from .workspaces import FakeRecorder, calibrated, lean, set_up, working_in
 
@@ -30,7 +30,9 @@ def cells(tmp_path_factory) -> Path:
 @pytest.fixture
 def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
     """Work among the cells, drawing nothing; give a folder for files."""
-    monkeypatch.setattr("hourglass.figures.save", lambda figure, path: path.write_text("undrawn"))
+    monkeypatch.setattr(
+        "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
+    )
     with working_in(cells):
         yield tmp_path
 
@@ -112,7 +114,7 @@ def test_images_drift_too_and_portions_do_not_matter(here, monkeypatch):
     images = np.concatenate([images, 16 - images])  # dark on bright
     np.savez(here / "new.npz", x=images)
     first = drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes()
-    monkeypatch.setattr("hourglass.streams.images.BYTES", 64 * 9)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 64 * 9)
     assert drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes() == first
     found = report(here / "a.json")
     assert found["martingale"]["alarm_at"] > len(images) / 2

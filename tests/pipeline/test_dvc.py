@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from hourglass.stages.cells import CODE, PACKAGE
+from hourglass.stages.snapshot import CODE, PACKAGE
 
 from .test_mlflow import Row, rows
 from .workspaces import ROOT, Project, living_in, wait_for_end
@@ -28,17 +28,17 @@ WITHOUT_EFFECT = {
     "hourglass",
     "hourglass.__main__",
     "hourglass.data",
-    "hourglass.errors",
-    "hourglass.files",
+    "hourglass.core.errors",
+    "hourglass.core.atomic",
     "hourglass.models",
-    "hourglass.sharing",  # what goes to MLflow; `compare`, which writes a page by it, lists it
+    "hourglass.core.privacy",  # what goes to MLflow; `compare`, which writes a page by it, lists it
     "hourglass.stages",
     "hourglass.stages.prepare",  # the data module's, for data that are not prepared yet
     "hourglass.tracking",
-    "hourglass.turns",
+    "hourglass.core.locks",
     *(f"hourglass.tracking.{path.stem}" for path in (SOURCE / "hourglass/tracking").glob("*.py")),
-    "hourglass.trusted",  # which refuses or lets through
-    "hourglass.workspace",
+    "hourglass.core.trusted_imports",  # which refuses or lets through
+    "hourglass.core.paths",
 }
 
 
@@ -132,11 +132,11 @@ def executed(stage: str) -> set[str]:
 
 def test_the_search_sees_what_is_imported_inside_functions():
     assert executed("train") >= {
-        "hourglass.training.fitting",
+        "hourglass.training.trainer",
         "hourglass.networks",
         "hourglass.models.base",
     }
-    assert "hourglass.metrics" in executed("evaluate")
+    assert "hourglass.evaluation.metrics" in executed("evaluate")
 
 
 def test_the_search_leaves_out_functions_that_are_not_called():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.export import export
+from hourglass.cli.export import export
 
 from .workspaces import FakeRecorder, calibrated, set_up, working_in
 

@@ -18,25 +18,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.data.packed import Prepared
-from hourglass.errors import Refusal
-from hourglass.files import write_json
-from hourglass.record import record
+from hourglass.cli.record import record
+from hourglass.core.atomic import write_json
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CALIBRATED, TRAINED, prepared_folder
+from hourglass.data.prepared import Prepared
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.tracking.facts import dataset
-from hourglass.tracking.record import RECORDED, Record
+from hourglass.tracking.cell_record import dataset
 from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import CALIBRATED, TRAINED, prepared_folder
+from hourglass.tracking.runs import RECORDED, Record
 
 from .workspaces import DirectRecorder, Project, set_up, set_yaml, working_in
 
 EPOCHS = 3
 CELL = ("digits", "denoising")
-CONFORMAL = {"class_path": "hourglass.calibration.Conformal", "init_args": {"alpha": 0.05}}
-K_SIGMA = {"class_path": "hourglass.calibration.KSigma", "init_args": {"k": 2.5}}
+CONFORMAL = {
+    "class_path": "hourglass.detection.calibrators.Conformal",
+    "init_args": {"alpha": 0.05},
+}
+K_SIGMA = {"class_path": "hourglass.detection.calibrators.KSigma", "init_args": {"k": 2.5}}
 TRAINING_CURVES = ("train_loss", "validation_error", "learning_rate")
 
 
@@ -546,7 +549,7 @@ def test_a_deleted_experiment_is_refused_with_the_way_out(clone, refusal):
 def test_a_training_that_fails_is_marked_as_failed(tmp_path, recorder):
     folder = make_workspace(tmp_path / "workspace")
     set_yaml(folder / "configs/model/denoising.yaml", "init_args", "learning_rate", value=1e30)
-    with working_in(folder, recorder), pytest.raises(Refusal):
+    with working_in(folder, recorder), pytest.raises(UserError):
         train(*CELL)
     (row,) = rows(folder)
     assert row.status == "FAILED"
@@ -559,7 +562,7 @@ def test_a_training_after_a_failed_one_is_a_row_of_its_own(tmp_path):
     model = folder / "configs/model/denoising.yaml"
     set_yaml(model, "init_args", "learning_rate", value=1e30)
     with working_in(folder, DirectRecorder):
-        with pytest.raises(Refusal):
+        with pytest.raises(UserError):
             train(*CELL)
         set_yaml(model, "init_args", "learning_rate", value=1e-3)
         train(*CELL)
@@ -806,7 +809,7 @@ def test_a_recorder_that_died_is_no_success(stage_folder):
             recorder._child.kill()
             recorder._child.wait()
 
-    with pytest.raises(Refusal, match="died"):
+    with pytest.raises(UserError, match="died"):
         work()
 
 

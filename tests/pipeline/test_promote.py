@@ -19,15 +19,15 @@ import yaml
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from hourglass.data.packed import Prepared, seal
+from hourglass.cli.promote import promote
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared, write_data_card
 from hourglass.detection.detector import Detector
-from hourglass.files import write_json
 from hourglass.networks import Dense
-from hourglass.promote import promote
+from hourglass.networks.weights import SETTINGS, write
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
-from hourglass.weights import SETTINGS, write
-from hourglass.workspace import Cell, prepared_folder
 
 from .workspaces import DirectRecorder, FakeRecorder, environment, kill, reseal, set_up, working_in
 
@@ -85,7 +85,7 @@ def here(trained, empty_store, tmp_path) -> Iterator[Path]:
     folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
     shutil.copy(empty_store, folder)
     with working_in(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.promote.Recorder", DirectRecorder)
+        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
         yield folder
 
 
@@ -144,7 +144,7 @@ def check_figures(sentence: str) -> None:
 
 def change_data(**entries: Any) -> None:
     folder = prepared_folder(DATA)
-    seal(folder, Prepared.open(folder).card | entries)
+    write_data_card(folder, Prepared.open(folder).card | entries)
 
 
 @pytest.mark.slow

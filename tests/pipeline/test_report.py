@@ -12,13 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hourglass.core.paths import PAGE
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.workspace import PAGE
 
 from .pages import Node, parse
 from .test_mlflow import rows
@@ -58,7 +58,7 @@ def workspace(tmp_path_factory) -> Path:
     set_yaml(folder / "params.yaml", "models", value=list(MODELS))
     few = {"images": 2, "features": 1}
     with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.evaluation.pictures.SHOWN", few)
+        patch.setattr("hourglass.evaluation.cell_figures.SHOWN", few)
         for data in DATA:
             prepare(data)
             baselines(data)
@@ -309,7 +309,7 @@ def test_there_is_one_of_each_landmark(tree):
 @pytest.mark.parametrize("paper", ["paper", "raised"])
 @pytest.mark.parametrize(("name", "least"), [("ink", 7), ("soft", 4.5), ("accent", 4.5)])
 def test_text_stands_out_from_its_ground(scheme, paper, name, least):
-    style = (ROOT / "src/hourglass/report/style.css").read_text()
+    style = (ROOT / "src/hourglass/evaluation/report/style.css").read_text()
     parts = re.findall(r":root \{(.*?)\}", style, flags=re.S)
     colours = dict(re.findall(r"--(\w+): (#\w{6})", parts[scheme == "dark"]))
     light, dark = sorted((luminance(colours[each]) for each in (name, paper)), reverse=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.data.packed import Prepared
+from hourglass.cli.restore import restore
+from hourglass.data.prepared import Prepared
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
-from hourglass.restoration.pairs import MOST
-from hourglass.restore import restore
+from hourglass.studies.restoration.contact_sheet import MOST
 
 from .workspaces import FakeRecorder, calibrated, lean, set_up, set_yaml, working_in
 
@@ -101,7 +101,7 @@ def test_an_array_becomes_numbered_images(here, digits):
 def test_many_portions_are_as_one(here, digits, monkeypatch):
     file = as_files(digits, here / "new", white=16)
     whole = restore(*DIGITS, file, here / "whole")
-    monkeypatch.setattr("hourglass.streams.images.BYTES", 500)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 500)
     parts = restore(*DIGITS, file, here / "parts")
     for path in whole.rglob("*.png"):
         assert near(read(parts / path.relative_to(whole)), read(path))

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from scipy.stats import rankdata
 
-from hourglass.calibration.conformal import discoveries, p_values
-from hourglass.data.packed import Prepared
-from hourglass.score import score
+from hourglass.cli.score import score
+from hourglass.core.paths import CALIBRATED
+from hourglass.data.prepared import Prepared
+from hourglass.detection.calibrators.conformal import discoveries, p_values
 from hourglass.stages.evaluate import evaluate
-from hourglass.workspace import CALIBRATED
 
 from .workspaces import FakeRecorder, calibrated, lean, set_up, working_in
 
@@ -33,7 +33,9 @@ def cells(tmp_path_factory) -> Path:
     """Give a working folder with a trained and calibrated cell of a table and one of images."""
     folder = set_up(tmp_path_factory.mktemp("score") / "workspace")
     with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.figures.save", lambda figure, path: path.write_text("undrawn"))
+        patch.setattr(
+            "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
+        )
         calibrated(TABLE, PICTURES)
         for cell in (TABLE, PICTURES):
             evaluate(*cell)
@@ -95,7 +97,7 @@ def test_ranks_and_p_values_are_those_of_the_whole_file(cells, here, rows, expec
 def test_many_portions_are_as_one(here, rows, monkeypatch):
     file = written(rows, here / "new.parquet")
     whole = read(score(*TABLE, file, here / "whole.parquet"))
-    monkeypatch.setattr("hourglass.streams.tables.ROWS", 7)
+    monkeypatch.setattr("hourglass.data.readers.table_chunks.ROWS", 7)
     parts = read(score(*TABLE, file, here / "parts.parquet"))
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-5, check_categorical=False)
 
@@ -270,7 +272,7 @@ def as_files(x: np.ndarray, folder: Path) -> Path:
 
 @pytest.mark.parametrize("shape", ["channels first", "grey", "channels last"])
 def test_images_of_an_npz_file_have_the_scores_of_evaluate(cells, here, images, shape, monkeypatch):
-    monkeypatch.setattr("hourglass.streams.images.BYTES", 7 * images[0].size)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 7 * images[0].size)
     x = {"channels first": images, "grey": images[:, 0], "channels last": images[:, 0, :, :, None]}
     found = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
     whole = pd.read_parquet(cells / "runs/digits/convolutional/scores.parquet")

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.data.packed import Prepared
-from hourglass.promote import promote
-from hourglass.score import score
+from hourglass.cli.promote import promote
+from hourglass.cli.score import score
+from hourglass.data.prepared import Prepared
 
 from .workspaces import DirectRecorder, calibrated, environment, kill, set_up, working_in
 
@@ -36,7 +36,7 @@ def promoted(tmp_path_factory) -> Path:
     """Give a working folder with a champion of a table and one of images."""
     folder = set_up(tmp_path_factory.mktemp("serving") / "workspace")
     with working_in(folder, DirectRecorder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.promote.Recorder", DirectRecorder)
+        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
         calibrated(TABLE, IMAGES)
         for cell in (TABLE, IMAGES):
             promote(*cell)

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
-from hourglass.data.packed import SPLITS, Prepared
-from hourglass.detection.scoring import codes
-from hourglass.seals import read_sealed, write_sealed
-from hourglass.search import search
+from hourglass.cli.search import search
+from hourglass.core.checksums import read_with_checksum, write_with_checksum
+from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.detection.scoring import latent_codes
+from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
-from hourglass.weights import load
 
 from .workspaces import (
     FakeRecorder,
@@ -43,7 +43,9 @@ def cells(tmp_path_factory) -> Path:
 @pytest.fixture
 def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
     """Work among the cells, where nothing is drawn; give a folder for files."""
-    monkeypatch.setattr("hourglass.figures.save", lambda figure, path: path.write_text("undrawn"))
+    monkeypatch.setattr(
+        "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
+    )
     with working_in(cells):
         yield tmp_path
 
@@ -64,7 +66,7 @@ def everything(cells) -> dict[str, np.ndarray]:
     splits = [prepared.split(name) for name in SPLITS]
     x, ids = (np.concatenate([getattr(each, name) for each in splits]) for name in ("x", "id"))
     network = load(cells / "runs/digits/undercomplete")
-    return {"x": x, "id": ids, "code": codes(network, x, prepared.scaling)}
+    return {"x": x, "id": ids, "code": latent_codes(network, x, prepared.scaling)}
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -139,7 +141,7 @@ def test_a_table_is_answered_row_by_row_without_a_picture(cells, here):
 def test_many_portions_are_as_one(here, everything, monkeypatch):
     np.savez(here / "new.npz", x=everything["x"][:10])
     whole = read(search(*PICTURES, str(here / "new.npz"), out=here / "whole.csv"))
-    monkeypatch.setattr("hourglass.streams.images.BYTES", 3 * 64)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 3 * 64)
     parts = read(search(*PICTURES, str(here / "new.npz"), out=here / "parts.csv"))
     pd.testing.assert_frame_equal(whole, parts, atol=1e-4)
 
@@ -188,9 +190,9 @@ def test_a_damaged_index_is_made_again(copied, capsys):
 
 def test_data_prepared_with_another_scaling_are_refused(copied, refusal):
     path = copied / "data/prepared/digits/card.json"
-    card = read_sealed(path)
+    card = read_with_checksum(path)
     card["scaling"]["scale"] = 17.0
-    write_sealed(path, card)
+    write_with_checksum(path, card)
     assert "run `dvc repro`" in refusal(search, *PICTURES, "digits/1")
     assert not Path("reports").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass.sharing import shared, withheld
+from hourglass.core.privacy import rows_are_private, uploadable_files
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -91,17 +91,17 @@ def test_rows_are_shared_where_the_settings_say_so(told, set_yaml):
 
 def test_the_rule_is_for_tables_and_the_same_for_all_of_them(workspace, set_yaml):
     table, images = {"data": "a", "feature_names": ["x"]}, {"data": "a", "feature_names": []}
-    assert withheld(table)
-    assert not withheld(images)
+    assert rows_are_private(table)
+    assert not rows_are_private(images)
     files = [Path("a/mistakes.csv"), Path("a/metrics.json"), Path("tables/synthetic.csv")]
-    assert shared(files, table) == ["a/metrics.json"]
-    assert shared(files, images) == ["a/mistakes.csv", "a/metrics.json"]
+    assert uploadable_files(files, table) == ["a/metrics.json"]
+    assert uploadable_files(files, images) == ["a/mistakes.csv", "a/metrics.json"]
     set_yaml("params.yaml", "share_rows", value=["a"])
-    assert shared(files, table) == ["a/mistakes.csv", "a/metrics.json"]
+    assert uploadable_files(files, table) == ["a/mistakes.csv", "a/metrics.json"]
 
 
 def test_a_data_set_to_be_shared_is_a_name(workspace, set_yaml, refusal):
-    from hourglass.settings import params
+    from hourglass.core.settings import params
 
     set_yaml("params.yaml", "share_rows", value=7)
     assert "share_rows" in refusal(params)

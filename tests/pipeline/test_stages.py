@@ -25,16 +25,16 @@ from sklearn.metrics import (
 )
 
 from hourglass import models
-from hourglass.baselines import BASELINES
-from hourglass.calibration import Conformal, MaxF1
-from hourglass.data.packed import Prepared
+from hourglass.core.paths import CALIBRATED
+from hourglass.data.prepared import Prepared
+from hourglass.detection.calibrators import Conformal, MaxF1
+from hourglass.evaluation.baselines import BASELINES
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.workspace import CALIBRATED
 
 from .workspaces import (
     BOLTS,
@@ -75,7 +75,7 @@ def run_cell(data: str, model: str) -> None:
 def no_figures() -> Iterator[None]:
     """Write a pixel in place of each figure of a cell."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.evaluation.pictures.figures", SimpleNamespace(
+        patch.setattr("hourglass.evaluation.cell_figures.figures", SimpleNamespace(
             **dict.fromkeys(FIGURES, lambda *_: Image.new("L", (1, 1))),
             save=lambda pixel, path: pixel.save(path),
         ))  # fmt: skip
@@ -240,7 +240,7 @@ def test_metrics_are_those_of_scikit_learn_on_the_test_split(metrics, test_score
 def test_reconstruction_errors_are_those_of_the_saved_network(grid, cell, folder, metrics):
     import torch
 
-    from hourglass.weights import load
+    from hourglass.networks.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     test = prepared.split("test")
@@ -303,7 +303,7 @@ def test_a_calibrator_that_finds_no_threshold_says_why_and_stops_nothing(
     set_yaml(
         stage_folder / "params.yaml",
         "calibration",
-        value={"class_path": "hourglass.calibration.MaxF1"},
+        value={"class_path": "hourglass.detection.calibrators.MaxF1"},
     )
     assert "holds none" in refusal(calibrate_threshold, "digits", "linear")
 
@@ -322,13 +322,13 @@ def test_every_sample_outside_of_train_has_one_score(grid, cell, scores):
 
 @every_cell
 def test_no_score_of_a_sample_depends_on_the_others(grid, cell, folder, test_scores):
-    from hourglass.detection.scoring import Scoring
-    from hourglass.scorers import OwnScore
-    from hourglass.weights import load
+    from hourglass.detection.scorers import ModelScore
+    from hourglass.detection.scoring import FittedScorer
+    from hourglass.networks.weights import load
 
     prepared = Prepared.open(grid / "data/prepared" / cell.split("/")[0])
     network = load(folder)
-    scoring = Scoring(network, prepared.scaling, OwnScore(), {})
+    scoring = FittedScorer(network, prepared.scaling, ModelScore(), {})
     alone = scoring(prepared.split("test").x[:1])
     assert alone[0] == pytest.approx(test_scores.score.iloc[0], rel=1e-5)
 
@@ -897,14 +897,14 @@ def test_a_bad_training_setting_is_refused(stage_folder, recorder, refusal, key,
 @pytest.mark.parametrize(
     "calibration",
     [
-        {"class_path": "hourglass.calibration.Quantile", "init_args": {"q": 1.5}},
-        {"class_path": "hourglass.calibration.Quantile", "init_args": {"p": 0.5}},
-        {"class_path": "hourglass.calibration.Quantil"},
+        {"class_path": "hourglass.detection.calibrators.Quantile", "init_args": {"q": 1.5}},
+        {"class_path": "hourglass.detection.calibrators.Quantile", "init_args": {"p": 0.5}},
+        {"class_path": "hourglass.detection.calibrators.Quantil"},
         {"class_path": "hourglass.detection.threshold.Threshold"},
-        {"class_path": "hourglass.calibration.Calibrator"},
+        {"class_path": "hourglass.detection.calibrators.Calibrator"},
         {"class_path": "Quantile"},
         {"init_args": {"q": 0.5}},
-        {"class_path": "hourglass.calibration.KSigma", "init_args": {"k": float("nan")}},
+        {"class_path": "hourglass.detection.calibrators.KSigma", "init_args": {"k": float("nan")}},
     ],
     ids=str,
 )

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hourglass.data.packed import Prepared
-from hourglass.files import sha256
-from hourglass.seals import digests
+from hourglass.core.atomic import sha256
+from hourglass.core.checksums import file_checksums
+from hourglass.data.prepared import Prepared
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references, unstudied
 from hourglass.stages.study import study
@@ -161,7 +161,9 @@ def prepared(
         arrays = {"x": values, "label": values, "id": values, "anomaly": values == "x"}
         for name, array in arrays.items():
             np.save(folder / split / f"{name}.npy", array)
-    files = digests(folder, [str(path.relative_to(folder)) for path in folder.rglob("*.npy")])
+    files = file_checksums(
+        folder, [str(path.relative_to(folder)) for path in folder.rglob("*.npy")]
+    )
     card = {"feature_names": feature_names, "sample_shape": [1, side, 9], "files": files}
     return Prepared(folder, card)
 

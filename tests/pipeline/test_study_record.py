@@ -3,7 +3,7 @@
 import mlflow
 import pytest
 
-from hourglass.tracking.studies import StudyRecord
+from hourglass.tuning.mlflow_record import StudyRecord
 
 PARAMS = {"data": "digits", "model": "denoising"}
 TIMES = (1_700_000_000_000, 1_700_000_001_000)

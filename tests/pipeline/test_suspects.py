@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from hourglass import __main__
-from hourglass.data.packed import SPLITS, Prepared
-from hourglass.mislabelled.crossfit import class_errors, folds_of, suspicion
-from hourglass.mislabelled.labelled import read
-from hourglass.mislabelled.picture import grid
+from hourglass.cli.label_errors import suspects
+from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.stages.prepare import prepare
-from hourglass.suspects import suspects
+from hourglass.studies.label_errors.contact_sheet import grid
+from hourglass.studies.label_errors.cross_fitting import class_errors, folds_of, suspicion
+from hourglass.studies.label_errors.labelled_samples import read
 
 from .workspaces import ROOT, reseal, set_up, set_yaml, working_in
 

@@ -10,28 +10,28 @@ import pytest
 import torch
 import yaml
 
-from hourglass.data.packed import Prepared
-from hourglass.scorers import OwnScore
-from hourglass.settings import resolve_cell
+from hourglass.cli.tune import tune
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import ModelScore
+from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.cells import cells
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
+from hourglass.stages.snapshot import cells
 from hourglass.stages.train import train
-from hourglass.tune import tune
+from hourglass.training.cell_settings import resolve_cell
 from hourglass.tuning import study as studies
 from hourglass.tuning import worker
-from hourglass.tuning.applying import apply_values
+from hourglass.tuning.apply import apply_values
 from hourglass.tuning.attributes import REFUSED, VALUES
-from hourglass.tuning.job import Job
+from hourglass.tuning.best_trial import facts, find_winner
 from hourglass.tuning.objectives import Detection, Task
-from hourglass.tuning.question import Question
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.table import describe
-from hourglass.tuning.winner import facts, find_winner
+from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.trials_table import describe
 from hourglass.tuning.worker import work
-from hourglass.weights import load
-from hourglass.workspace import Cell
+from hourglass.tuning.worker_job import Job
 
 from .workspaces import VARIANTS, set_yaml
 
@@ -80,7 +80,7 @@ def test_a_study_that_goes_on_is_the_one_that_never_stopped(folder):
 def test_a_trial_trains_what_train_would(folder, recorder):
     (trial,) = run(trials=1).trials
     train("digits", "denoising")
-    task = Task(Prepared.open(CELL.prepared), OwnScore())
+    task = Task(Prepared.open(CELL.prepared), ModelScore())
     assert Detection()(load(CELL.folder), task) == (trial.value,)
     history = trial.user_attrs["history"]
     rows = (CELL / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
@@ -243,7 +243,7 @@ def test_pruners_stop_what_falls_behind(folder, pruner):
 @pytest.mark.parametrize(
     ("file", "keys", "value", "named"),
     [
-        ("params.yaml", ("score",), {"class_path": "hourglass.scorers.RaPP"}, ["score"]),
+        ("params.yaml", ("score",), {"class_path": "hourglass.detection.scorers.RaPP"}, ["score"]),
         ("params.yaml", ("seed",), 1, ["seed"]),
         ("configs/data/digits.yaml", ("training", "max_epochs"), 3, ["training"]),
         ("configs/data/digits.yaml", ("model", "hidden"), [16], ["settings"]),
@@ -256,24 +256,24 @@ def test_pruners_stop_what_falls_behind(folder, pruner):
     ],
 )
 def test_another_question_is_another_study(folder, file, keys, value, named):
-    before = Question.of(CELL, "detection", None)
+    before = StudySpec.of(CELL, "detection", None)
     name, asked = before.study, before.asked
     set_yaml(folder / file, *keys, value=value)
-    after = Question.of(CELL, "detection", None)
+    after = StudySpec.of(CELL, "detection", None)
     assert after.differs(asked) == named
     assert (after.study != name) == bool(named)
 
 
 def test_what_is_applied_asks_nothing_new(folder, monkeypatch):
-    name = Question.of(CELL, "detection", None).study
+    name = StudySpec.of(CELL, "detection", None).study
     set_yaml(CELL.config, "init_args", value={"latent_dim": 3, "noise_factor": 0.1})
-    assert Question.of(CELL, "detection", None).study == name
+    assert StudySpec.of(CELL, "detection", None).study == name
 
 
 @pytest.fixture
 def no_dvc(monkeypatch) -> None:
     """Do without DVC, which wants a repository."""
-    monkeypatch.setattr("hourglass.tuning.applying._tell_dvc", lambda: None)
+    monkeypatch.setattr("hourglass.tuning.apply._tell_dvc", lambda: None)
 
 
 def test_applied_values_change_one_cell_and_keep_comments(folder, no_dvc):
@@ -329,7 +329,7 @@ def test_a_cells_own_settings_are_checked(folder, refusal):
 
 @pytest.mark.slow
 def test_the_leaderboard_shows_a_tuned_cell_beside_its_default(folder, recorder, no_dvc):
-    from hourglass.report import leaderboard
+    from hourglass.evaluation.report import leaderboard
 
     def done() -> dict:
         for stage in (train, calibrate_threshold, evaluate):

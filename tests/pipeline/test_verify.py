@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
-from hourglass.errors import Refusal
-from hourglass.seals import write_sealed
-from hourglass.verify import locked_as_written, verify
-from hourglass.workspace import prepared_folder
+from hourglass.cli.verify import verify
+from hourglass.core.checksums import write_with_checksum
+from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.errors import UserError
+from hourglass.core.paths import prepared_folder
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 
 from .workspaces import Project
 
@@ -67,7 +68,7 @@ def locked(workspace, set_yaml) -> Path:
     prepared.mkdir(parents=True)
     x = np.zeros((2, 3), np.float32)
     samples = Samples(x, np.array(["a", "b"]), np.zeros(2, bool), np.array(["0", "1"]))
-    write(prepared, dict.fromkeys(SPLITS, samples), {"data": MINE})
+    write_prepared(prepared, dict.fromkeys(SPLITS, samples), {"data": MINE})
     FIGURES.mkdir(parents=True)
     METRICS.write_text('{"AUROC": 0.5}\n')
     for name in ("roc.png", "scores.png"):
@@ -91,7 +92,7 @@ def rot(path: Path) -> None:
 
 def said(capsys, *arguments: Any) -> list[str]:
     """Return the sentences of a verification that finds something."""
-    with pytest.raises(Refusal, match="named above"):
+    with pytest.raises(UserError, match="named above"):
         verify(*arguments)
     return capsys.readouterr().out.splitlines()
 
@@ -143,7 +144,7 @@ def test_outputs_of_another_grid_need_not_be_there(locked, set_yaml, capsys):
 
 def test_only_what_was_asked_for_is_read(locked, capsys):
     rot(METRICS)
-    with pytest.raises(Refusal, match="nothing to verify"):
+    with pytest.raises(UserError, match="nothing to verify"):
         verify("other")
     assert said(capsys, MINE, "linear")
 
@@ -164,7 +165,7 @@ def test_a_damaged_lock_is_noticed(locked, old, new):
     text = Path("dvc.lock").read_text()
     assert old in text
     Path("dvc.lock").write_text(text.replace(old, new, 1))
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         verify()
 
 
@@ -188,7 +189,7 @@ def test_a_card_of_no_seal_is_named(locked, capsys):
     path = Path("data/prepared/mine/card.json")
     path.write_text("{}")
     assert "bears no seal" in said(capsys)[0]
-    write_sealed(path, {})
+    write_with_checksum(path, {})
     verify()
 
 

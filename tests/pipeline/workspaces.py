@@ -19,10 +19,9 @@ import copies
 import psutil
 import yaml
 
-from hourglass.data import packed
-from hourglass.data.packed import Prepared
-from hourglass.tracking.record import Record
+from hourglass.data.prepared import Prepared, write_data_card
 from hourglass.tracking.recorder import Recorder
+from hourglass.tracking.runs import Record
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
@@ -283,7 +282,7 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
 
 def reseal(prepared: Path) -> None:
     """Have a prepared data set's card speak for its arrays as they are now."""
-    packed.seal(prepared, Prepared.open(prepared).card)
+    write_data_card(prepared, Prepared.open(prepared).card)
 
 
 def calibrated(*cells: tuple[str, str]) -> None:
@@ -309,7 +308,7 @@ def guarded(name, *args, **kwargs):
 builtins.__import__ = guarded
 sys.path.insert(0, sys.argv.pop(1))
 sys.argv[0] = "hourglass"
-from hourglass.__main__ import main
+from hourglass.cli.main import main
 from hourglass.tracking.recorder import Recorder
 Recorder.__init__ = Recorder.__exit__ = Recorder.tell = Recorder.ask = lambda *_, **__: None
 main()

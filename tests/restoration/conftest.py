@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from hourglass.data.packed import SPLITS, Prepared, Samples, write
+from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 from hourglass.data.scaling import Scaling
 
 
@@ -36,7 +36,7 @@ def prepared(tmp_path) -> Callable[..., Prepared]:
             for seed, name in enumerate(SPLITS)
         }
         scaling = Scaling.of_images(255.0).to_dict()
-        write(folder, samples, {"sample_shape": list(shape), "scaling": scaling})
+        write_prepared(folder, samples, {"sample_shape": list(shape), "scaling": scaling})
         return Prepared.open(folder)
 
     return make

@@ -3,10 +3,10 @@ import pytest
 import torch
 from skimage.restoration import denoise_nl_means, denoise_wavelet
 
-from hourglass.restoration import classical
-from hourglass.restoration.classical import METHODS
-from hourglass.restoration.quality import psnr
-from hourglass.restoration.tasks import TASKS, Problem
+from hourglass.studies.restoration import classical
+from hourglass.studies.restoration.classical import METHODS
+from hourglass.studies.restoration.quality import psnr
+from hourglass.studies.restoration.tasks import TASKS, Problem
 
 from .conftest import smooth
 

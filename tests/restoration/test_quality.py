@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from hourglass.restoration.quality import psnr, ssim
+from hourglass.studies.restoration.quality import psnr, ssim
 
 RNG = np.random.default_rng(0)
 CLEAN = RNG.random((3, 3, 9, 11)).astype(np.float32)

@@ -4,9 +4,9 @@ import pytest
 from torch import Tensor, nn
 
 from hourglass.networks import Network
-from hourglass.restoration import tables
-from hourglass.restoration.classical import METHODS
-from hourglass.restoration.tasks import tasks_for
+from hourglass.studies.restoration import tables
+from hourglass.studies.restoration.classical import METHODS
+from hourglass.studies.restoration.tasks import tasks_for
 
 SHAPE = (3, 13, 12)
 

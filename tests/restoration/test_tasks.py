@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hourglass.restoration.tasks import TASKS, Task, images, tasks_for
+from hourglass.studies.restoration.tasks import TASKS, Task, images, tasks_for
 
 CLEAN = np.random.default_rng(0).uniform(0.1, 1, (4, 3, 9, 8)).astype(np.float32)
 EVERY = pytest.mark.parametrize("task", TASKS, ids=[task.name for task in TASKS])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hourglass.restoration.tiling import raised_cosine, starts, tiled
+from hourglass.studies.restoration.tiling import raised_cosine, starts, tiled
 
 WINDOWS = pytest.mark.parametrize("window", [(4, 4), (5, 3), (1, 2)])
 SIZES = pytest.mark.parametrize("size", [(5, 4), (16, 16), (17, 9)])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.retrieval.index import CARD, CODES, SAMPLES, Index, Unusable
+from hourglass.studies.search.index import CARD, CODES, SAMPLES, Index, Unusable
 
 ORIGIN = {"weights": "ab" * 32, "data": "cd" * 32}
 FILES = (CARD, CODES, SAMPLES)

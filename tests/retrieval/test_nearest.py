@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from hourglass.retrieval.nearest import BLOCK, SPARE, Nearest
+from hourglass.studies.search.nearest import BLOCK, SPARE, Nearest
 
 RNG = np.random.default_rng(0)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hourglass.retrieval.sheet import COLUMNS, Row, sheet
+from hourglass.studies.search.contact_sheet import COLUMNS, Row, sheet
 
 RNG = np.random.default_rng(0)
 

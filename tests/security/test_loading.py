@@ -14,17 +14,17 @@ import torch
 import yaml
 from pyarrow import parquet
 
-from hourglass.configuration import build, read
+from hourglass.core.errors import UserError
+from hourglass.core.yaml_config import build, read
 from hourglass.data.emnist import ARCHIVE, get_letters
 from hourglass.data.images import Images
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.data.table import Table
-from hourglass.errors import Refusal
+from hourglass.detection.scorers import Scorer
 from hourglass.networks import Dense
-from hourglass.scorers import Scorer
-from hourglass.training.resuming import last_epoch
-from hourglass.tuning.question import _code
-from hourglass.weights import describe, load
+from hourglass.networks.weights import describe, load
+from hourglass.training.resume import last_epoch
+from hourglass.tuning.study_spec import _code
 
 
 def test_the_payload_would_run(payload, tmp_path):
@@ -53,7 +53,7 @@ def test_an_array_of_objects_is_not_read(payload, tmp_path, file):
     for name in ("x", "label", "anomaly", "id"):
         np.save(tmp_path / "test" / f"{name}.npy", np.zeros(3))
     np.save(tmp_path / "test" / f"{file}.npy", np.array([payload, payload]), allow_pickle=True)
-    with pytest.raises((Refusal, ValueError)):
+    with pytest.raises((UserError, ValueError)):
         Prepared(tmp_path, {}).split("test")
 
 
@@ -114,13 +114,13 @@ def test_settings_name_no_foreign_module(evil_module, refusal, path, form):
     assert "params.yaml" in refusal(build, config, Scorer, "params.yaml, score")
 
 
-COMBINED = "hourglass.scorers.Combined"
+COMBINED = "hourglass.detection.scorers.Combined"
 
 
 @pytest.mark.parametrize("path", ["{}.Evil", "{}.inner.Evil"])
 def test_a_foreign_module_is_not_even_looked_for(evil_module, path):
     """To find `evil.inner` would be to import `evil`."""
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         _code(path.format(evil_module))
 
 
@@ -193,7 +193,7 @@ def test_unsafe_calls_are_known(code, unsafe):
 
 def test_an_npy_inside_an_archive_names_no_objects(payload):
     """A header may claim objects where the archive is streamed, past numpy's own check."""
-    from hourglass.streams.images import pieces
+    from hourglass.data.readers.image_chunks import pieces
 
     content = io.BytesIO()
     np.lib.format.write_array(content, np.array([[payload], [payload]]), allow_pickle=True)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hourglass.errors import Refusal
-from hourglass.workspace import (
+from hourglass.core.errors import UserError
+from hourglass.core.paths import (
     LONGEST,
     Cell,
     baselines_file,
-    checked,
     prepared_folder,
     references_folder,
+    valid_name,
 )
 
 FIXED: dict = {"deadline": None, "database": None, "derandomize": True}
@@ -39,8 +39,8 @@ NAMES = st.one_of(
 @settings(max_examples=80, **FIXED)
 def test_a_name_is_refused_or_stays_where_it_belongs(name):
     try:
-        assert checked(name) == name
-    except Refusal as refusal:
+        assert valid_name(name) == name
+    except UserError as refusal:
         sentence = str(refusal)
     else:
         _need_to_stay(name)
@@ -67,7 +67,7 @@ def _need_to_stay(name: str) -> None:
 def test_a_cell_stays_below_its_folders_whatever_its_names(data, model):
     try:
         cell = Cell(data, model)
-    except Refusal:
+    except UserError:
         return
     paths = {
         "runs": cell.folder,
@@ -83,9 +83,9 @@ def test_a_cell_stays_below_its_folders_whatever_its_names(data, model):
 
 @pytest.mark.parametrize("name", ["con", "NUL", "Aux", "com1", "LPT9"])
 def test_a_device_of_windows_is_no_name(refusal, name):
-    assert "Windows" in refusal(checked, name)
+    assert "Windows" in refusal(valid_name, name)
 
 
 def test_a_name_is_as_long_as_a_file_name_allows(refusal):
-    assert checked("x" * LONGEST)
-    assert f"{LONGEST} characters" in refusal(checked, "x" * (LONGEST + 1))
+    assert valid_name("x" * LONGEST)
+    assert f"{LONGEST} characters" in refusal(valid_name, "x" * (LONGEST + 1))

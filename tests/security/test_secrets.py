@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hourglass.errors import Refusal, one_line
-from hourglass.secrecy import public
-from hourglass.tracking.away import Away
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.redaction import redact
+from hourglass.tracking.outage import StoreUnavailable
 from hourglass.tracking.store import connect
 from hourglass.tuning.storage import open_storage
 
@@ -24,7 +24,7 @@ PLACES = (
 @pytest.mark.parametrize("url", PLACES)
 @pytest.mark.parametrize("around", ["{}", "the server at {} is away.", "({}); start it", "'{}'"])
 def test_who_logs_in_is_no_part_of_a_sentence(url, around):
-    sentence = str(Refusal(around.format(url.format(SECRET))))
+    sentence = str(UserError(around.format(url.format(SECRET))))
     assert "hunter2" not in sentence
     assert "rd@" not in sentence
     assert "***@" in sentence
@@ -32,9 +32,9 @@ def test_who_logs_in_is_no_part_of_a_sentence(url, around):
 
 def test_the_place_is_still_said():
     text = "the Optuna storage postgresql://me:x@db.local:5432/studies?sslmode=require is away."
-    assert public(text) == "the Optuna storage postgresql://***@db.local:5432/studies is away."
+    assert redact(text) == "the Optuna storage postgresql://***@db.local:5432/studies is away."
     for text in ("see https://a.b/c.", "a:b@c", "mail me@there", "sqlite:////tmp/x.db"):
-        assert public(text) == text
+        assert redact(text) == text
 
 
 @given(password=st.text(st.sampled_from("aZ09@:/?#&=%.;,)'\"\\"), min_size=6))
@@ -42,7 +42,7 @@ def test_the_place_is_still_said():
 @example(password="a?b@c/d:e")
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
 def test_no_password_survives_in_a_url(password):
-    shown = public(f"see postgresql://me:{password}@host/name now")
+    shown = redact(f"see postgresql://me:{password}@host/name now")
     assert shown == "see postgresql://***@host/name now"
 
 
@@ -53,12 +53,12 @@ def test_no_password_survives_in_a_url(password):
 def test_a_secret_of_the_environment_is_hidden_wherever_it_stands(monkeypatch, name):
     monkeypatch.setenv(name, SECRET)
     assert one_line(ValueError(f"login with {SECRET} failed")) == "login with *** failed"
-    assert SECRET not in str(Refusal(f"it is {SECRET!r}."))
+    assert SECRET not in str(UserError(f"it is {SECRET!r}."))
 
 
 def test_the_password_of_a_url_in_the_environment_is_hidden_without_the_url(monkeypatch):
     monkeypatch.setenv("HOURGLASS_OPTUNA_STORAGE", "postgresql://me:hun%40ter2@host/db")
-    assert public('user "me" with hun@ter2, or hun%40ter2') == 'user "me" with ***, or ***'
+    assert redact('user "me" with hun@ter2, or hun%40ter2') == 'user "me" with ***, or ***'
 
 
 @pytest.mark.parametrize("url", [place for place in PLACES if not place.startswith("s3")])
@@ -66,7 +66,7 @@ def test_a_server_that_is_away_is_named_without_its_password(workspace, monkeypa
     address = url.format("hunter2").replace("db.local:5432", "127.0.0.1:9")
     if address.startswith("http"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        with pytest.raises(Away) as away:
+        with pytest.raises(StoreUnavailable) as away:
             connect(workspace)
         sentence = str(away.value)
     else:

@@ -7,7 +7,7 @@ from hosting.postgres import find_program
 from hosting.team import MEMBER, Team
 from hosting.temporary import temporary_team
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from tests.pipeline.conftest import new_project, project, snapshot  # noqa: F401 - fixtures
 
 
@@ -16,7 +16,7 @@ def postgresql() -> None:
     """Skip, and say so, where there is no PostgreSQL to start."""
     try:
         find_program("initdb")
-    except Refusal as refusal:
+    except UserError as refusal:
         pytest.skip(str(refusal))
 
 

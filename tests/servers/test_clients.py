@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 from hourglass.tracking.store import EXPERIMENT
-from hourglass.tracking.studies import STUDY, TRIAL
-from hourglass.tuning.turns import storage_url
+from hourglass.tuning.locks import storage_url
+from hourglass.tuning.mlflow_record import STUDY, TRIAL
 from tests.pipeline.workspaces import PATIENT, Project
 
 pytestmark = pytest.mark.servers

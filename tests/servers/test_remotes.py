@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.files import sha256
+from hourglass.core.atomic import sha256
 from tests.pipeline.workspaces import Project
 
 from .running import Remote, s3_server, ssh_server

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from hourglass.calibration import Conformal
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
+from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
-from hourglass.detection.scoring import Scoring
+from hourglass.detection.scorers import ModelScore, Scorer
+from hourglass.detection.scoring import FittedScorer
 from hourglass.networks import Network, is_image
-from hourglass.scorers import OwnScore, Scorer
 
 
 def normal(sample_shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarray:
@@ -27,7 +27,7 @@ def detector(network: Network, scorer: Scorer | None = None) -> Detector:
     train, calibration = normal(shape, 300, 1), normal(shape, 200, 2)
     image = is_image(shape)
     scaling = Scaling.of_images(255) if image else Scaling.fit("standard", train)
-    scoring = Scoring.fit(network, scaling, scorer or OwnScore(), train)
+    scoring = FittedScorer.fit(network, scaling, scorer or ModelScore(), train)
     scores = scoring(calibration)
     inputs = {
         "data": "made",

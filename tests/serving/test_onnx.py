@@ -8,34 +8,34 @@ import pytest
 import torch
 
 from hourglass.detection.detector import Detector
-from hourglass.networks import Convolutional, Dense
-from hourglass.networks.variational import Variational
-from hourglass.scorers import (
+from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
+    ModelScore,
     Neighbors,
-    OwnScore,
     RaPP,
     RelativeError,
     Scorer,
     StandardizedError,
 )
-from hourglass.serving.traced import Traced
+from hourglass.networks import Convolutional, Dense
+from hourglass.networks.variational import Variational
+from hourglass.serving.traceable import Traced
 
 from .detectors import detector, normal
 
-onnx_file = pytest.importorskip("hourglass.serving.onnx_file")
+onnx_file = pytest.importorskip("hourglass.serving.onnx_export")
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 
 TABLE, IMAGE = (5,), (1, 8, 7)
 SCORERS: dict[str, Scorer] = {
-    "own": OwnScore(),
+    "own": ModelScore(),
     "standardized": StandardizedError(),
     "mahalanobis": Mahalanobis(),
     "neighbors": Neighbors(3),
     "rapp": RaPP(),
     "whitened": RaPP(whiten=True),
-    "combined": Combined([OwnScore(), Neighbors(3)]),
+    "combined": Combined([ModelScore(), Neighbors(3)]),
 }
 IMAGE_SCORERS: dict[str, Scorer] = {
     "relative": RelativeError(),

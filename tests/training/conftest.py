@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from hourglass.data.datamodule import DataModule
-from hourglass.data.packed import Split
+from hourglass.data.prepared import Split
 from hourglass.data.scaling import Scaling
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import CellSettings, Training
-from hourglass.training.fitting import fit, make_trainer
-from hourglass.training.resuming import load_checkpoint
+from hourglass.training.cell_settings import CellSettings, Training
+from hourglass.training.resume import load_checkpoint
+from hourglass.training.trainer import fit_resumable, make_trainer
 
 SHAPE = (1, 8, 8)
 SAMPLES, BATCH_SIZE = 71, 16  # five batches, the last of seven
@@ -93,7 +93,7 @@ def training(tmp_path) -> Callable[..., Outcome]:
         path: Path = tmp_path / folder
         trainer, history = make_trainer(settings, path, None, watching=watching)
         prepare(trainer)
-        new_epochs = fit(trainer, history, module, Images(batch_size))
+        new_epochs = fit_resumable(trainer, history, module, Images(batch_size))
         last = path / "last.ckpt"
         checkpoint = load_checkpoint(last) if last.exists() else {}
         return Outcome(module, history.rows, new_epochs, checkpoint)

@@ -11,8 +11,8 @@ from torch import Tensor
 from hourglass.models.base import LitAutoencoder
 from hourglass.training import acceleration
 from hourglass.training.acceleration import Accelerated, Update
-from hourglass.training.capturing import Captured, make_capturable
-from hourglass.training.trying import disagreement, preserved, seconds
+from hourglass.training.cuda_graph import GraphedStep, make_capturable
+from hourglass.training.step_checks import disagreement, preserved, seconds
 
 from .conftest import BATCH_SIZE, EVERY, SHAPE, Images
 
@@ -199,7 +199,7 @@ def test_auto_takes_the_faster_of_both(denoising, batch, monkeypatch, faster):
             super().__init__(plain.loss, plain.optimizer)
 
     times = {Update: 2.0, Graph: 1.0 if faster else 3.0}
-    monkeypatch.setattr(acceleration, "Captured", Graph)
+    monkeypatch.setattr(acceleration, "GraphedStep", Graph)
     monkeypatch.setattr(acceleration, "seconds", lambda each, *_: times[type(each)])
     monkeypatch.setattr(acceleration, "make_capturable", lambda *_: None)
     found, reason = acceleration._tried("auto", module, update.optimizer, batch)
@@ -233,7 +233,7 @@ def test_a_captured_update_gives_what_plain_ones_give(build, variant):
         module = build(variant, SHAPE).to(device)
         update = update_of(module)
         make_capturable(update.optimizer, device)
-        step = Captured(update, module, update.optimizer, x[:16]) if captured else update
+        step = GraphedStep(update, module, update.optimizer, x[:16]) if captured else update
         torch.manual_seed(0)
         losses = [float(step(x[16 * k : 16 * k + 16])) for k in (0, 1, 2, 3, 0, 1)]
         found.append((losses, [each.detach().cpu() for each in module.parameters()]))

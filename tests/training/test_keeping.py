@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 
-from hourglass.training import keeping
-from hourglass.training.keeping import Kept
+from hourglass.training import checkpoints
+from hourglass.training.checkpoints import BestAndLastCheckpoint
 
 from .conftest import SHAPE
 
@@ -57,7 +57,9 @@ def test_a_training_that_was_cut_ends_as_an_undisturbed_one(training, same, make
 
 
 def test_epochs_that_were_not_written_are_made_up_for(training, same, make, monkeypatch):
-    monkeypatch.setattr(keeping, "SHARE", 1e9)  # so that only the first and the last are written
+    monkeypatch.setattr(
+        checkpoints, "SHARE", 1e9
+    )  # so that only the first and the last are written
     whole = training(make(), "whole", epochs=6)
     cut(training, make(), 5, folder="cut", epochs=6)
     resumed = training(make(), "cut", epochs=6)
@@ -88,8 +90,8 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
     def prepare(trainer: Any) -> None:
         trainer.callbacks.insert(0, Epoch())
 
-    monkeypatch.setattr(Kept, "_save", staticmethod(save))
-    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(BestAndLastCheckpoint, "_save", staticmethod(save))
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: clock.now))
     training(make(), epochs=38, prepare=prepare)
     # The first epoch, every thirteenth one after it, and the last.
     assert np.diff(written).tolist() == [13.25, 13.25, 11.25]
@@ -105,7 +107,7 @@ def test_a_checkpoint_cut_short_by_a_full_disk_leaves_the_one_before(tmp_path):
 
     trainer: Any = SimpleNamespace(save_checkpoint=save, is_global_zero=True)
     with pytest.raises(OSError, match="No space"):
-        Kept._save(trainer, tmp_path / "last.ckpt")
+        BestAndLastCheckpoint._save(trainer, tmp_path / "last.ckpt")
     assert (tmp_path / "last.ckpt").read_text() == "before"
 
 
@@ -117,8 +119,8 @@ def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, t
 
 
 def test_equal_errors_keep_the_first_epochs_weights(make):
-    module, kept = make(), Kept(None)
-    metrics = {keeping.MONITOR: 1.0}
+    module, kept = make(), BestAndLastCheckpoint(None)
+    metrics = {checkpoints.MONITOR: 1.0}
     trainer = SimpleNamespace(callback_metrics=metrics)
     kept.on_train_epoch_end(trainer, module)
     first = kept.weights

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hourglass.training.loop import STEP_HOOKS, LeanEpochLoop
+from hourglass.training.fast_loop import STEP_HOOKS, FastEpochLoop
 
 from .conftest import BATCHES, EVERY, SHAPE
 
@@ -28,13 +28,13 @@ def undercomplete(build):
 def taken(monkeypatch) -> list[int]:
     """Give a list that has an element for each step that the lean loop took."""
     steps: list[int] = []
-    take = LeanEpochLoop._take
+    take = FastEpochLoop._take
 
-    def counted(self: LeanEpochLoop, batch: Any) -> None:
+    def counted(self: FastEpochLoop, batch: Any) -> None:
         steps.append(len(batch))
         take(self, batch)
 
-    monkeypatch.setattr(LeanEpochLoop, "_take", counted)
+    monkeypatch.setattr(FastEpochLoop, "_take", counted)
     return steps
 
 
@@ -155,13 +155,13 @@ def test_reads_are_counted():
 @EVERY
 def test_no_step_of_an_epoch_waits_for_the_device(training, module, taken, monkeypatch):
     reads = HostReads()
-    steps = LeanEpochLoop.on_run_start
+    steps = FastEpochLoop.on_run_start
 
-    def watched(self: LeanEpochLoop, data_fetcher: Any) -> None:
+    def watched(self: FastEpochLoop, data_fetcher: Any) -> None:
         with reads:
             steps(self, data_fetcher)
 
-    monkeypatch.setattr(LeanEpochLoop, "on_run_start", watched)
+    monkeypatch.setattr(FastEpochLoop, "on_run_start", watched)
     training(module(), epochs=2)
     assert taken
     assert reads.count == 0

@@ -3,13 +3,13 @@
 import optuna
 import pytest
 
-from hourglass.configuration import import_class
+from hourglass.core.paths import Cell
+from hourglass.core.yaml_config import import_class
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import resolve_cell
+from hourglass.training.cell_settings import resolve_cell
 from hourglass.tuning import study as studies
 from hourglass.tuning.objectives import Detection
-from hourglass.tuning.space import Space, read_space
-from hourglass.workspace import Cell
+from hourglass.tuning.search_space import Space, read_space
 
 
 @pytest.fixture(autouse=True)

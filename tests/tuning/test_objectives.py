@@ -9,11 +9,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from hourglass.configuration import build
-from hourglass.data.packed import Prepared
-from hourglass.detection.scoring import Scoring, codes, errors
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.core.yaml_config import build
+from hourglass.data.prepared import Prepared
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
-from hourglass.scorers import OwnScore
 from hourglass.stages.prepare import prepare
 from hourglass.tuning.objectives import (
     Denoising,
@@ -25,8 +26,7 @@ from hourglass.tuning.objectives import (
     SyntheticDetection,
     Task,
 )
-from hourglass.tuning.question import Question
-from hourglass.workspace import Cell, prepared_folder
+from hourglass.tuning.study_spec import StudySpec
 
 EVERY = sorted(
     path.stem for path in (Path(__file__).parents[2] / "configs/tune/objective").glob("*.yaml")
@@ -36,7 +36,7 @@ EVERY = sorted(
 @pytest.fixture
 def task(workspace) -> Task:
     prepare("digits")
-    return Task(Prepared.open(prepared_folder("digits")), OwnScore())
+    return Task(Prepared.open(prepared_folder("digits")), ModelScore())
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_features_is_the_accuracy_of_neighbours_in_the_code(network, task):
     train, tuning = (task.prepared.split(name) for name in ("train", "tuning"))
     own, scaling = ~tuning.anomaly, task.prepared.scaling
     known = KNeighborsClassifier(3, algorithm="brute").fit(
-        codes(network, train.x, scaling), train.label
+        latent_codes(network, train.x, scaling), train.label
     )
-    guessed = known.predict(codes(network, tuning.x[own], scaling))
+    guessed = known.predict(latent_codes(network, tuning.x[own], scaling))
     assert Features(3)(network, task) == pytest.approx((np.mean(guessed == tuning.label[own]),))
 
 
@@ -141,7 +141,7 @@ def test_synthetic_detection_ranks_bottlenecks_as_labelled_anomalies_do(task, ne
 
 @pytest.mark.parametrize("name", EVERY)
 def test_no_objective_reads_the_test_split(network, task, monkeypatch, name):
-    objective = Question(Cell("digits", "linear"), name, "default").make_objective()
+    objective = StudySpec(Cell("digits", "linear"), name, "default").make_objective()
     opened = []
     split = Prepared.split
     monkeypatch.setattr(
@@ -167,11 +167,11 @@ def test_the_reconstruction_error_chooses_no_bottleneck_and_no_constraint(task, 
 
 @pytest.mark.parametrize("name", ["mse", "validation_error", "loss"])
 def test_other_names_of_the_reconstruction_error_are_understood(workspace, refusal, name):
-    assert "bottleneck" in refusal(Question.of, Cell("digits", "linear"), name, None)
+    assert "bottleneck" in refusal(StudySpec.of, Cell("digits", "linear"), name, None)
 
 
 def test_an_unknown_objective_is_refused_with_the_known_ones(workspace, refusal):
-    sentence = refusal(Question.of, Cell("digits", "linear"), "auc", None)
+    sentence = refusal(StudySpec.of, Cell("digits", "linear"), "auc", None)
     for name in EVERY:
         assert name in sentence
 
@@ -187,7 +187,7 @@ def test_detection_without_anomalies_points_to_synthetic_ones(task, refusal):
 
 def test_features_need_two_classes(workspace, refusal):
     prepare("breast_cancer")
-    task = Task(Prepared.open(prepared_folder("breast_cancer")), OwnScore())
+    task = Task(Prepared.open(prepared_folder("breast_cancer")), ModelScore())
     assert "one class" in refusal(Features().check, task, [])
 
 
@@ -208,10 +208,10 @@ def test_bad_settings_are_refused(refusal, kind, settings, word):
 
 
 def test_scores_of_the_setting_are_used(network, task):
-    from hourglass.scorers import RaPP
+    from hourglass.detection.scorers import RaPP
 
     tuning = task.prepared.split("tuning")
     train = task.prepared.split("train").x
-    scoring = Scoring.fit(network, task.prepared.scaling, RaPP(), train)
+    scoring = FittedScorer.fit(network, task.prepared.scaling, RaPP(), train)
     expected = roc_auc_score(tuning.anomaly, scoring(tuning.x))
     assert Detection()(network, Task(task.prepared, RaPP())) == pytest.approx((expected,))

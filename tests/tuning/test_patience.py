@@ -11,14 +11,14 @@ from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import TrialState
 
-from hourglass.tuning import turns
-from hourglass.tuning.patience import PatientStorage
+from hourglass.tuning import locks
+from hourglass.tuning.retrying_storage import RetryingStorage
 
 
 @pytest.fixture
-def storage(tmp_path, monkeypatch) -> PatientStorage:
-    monkeypatch.setattr(turns, "PAUSE", 0.01)
-    return PatientStorage(f"sqlite:///{tmp_path}/studies.db")
+def storage(tmp_path, monkeypatch) -> RetryingStorage:
+    monkeypatch.setattr(locks, "PAUSE", 0.01)
+    return RetryingStorage(f"sqlite:///{tmp_path}/studies.db")
 
 
 def break_off(storage: RDBStorage, times: int, seen: list[str]) -> None:
@@ -46,7 +46,7 @@ def test_a_study_goes_on_though_every_step_is_broken_off(storage):
 
 
 def test_a_database_that_stays_away_is_no_longer_waited_for(storage, monkeypatch):
-    monkeypatch.setattr(turns, "PATIENCE", 0.1)
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
     study = optuna.create_study(storage=storage)
     seen: list[str] = []
     break_off(storage, 10_000, seen)
@@ -67,7 +67,7 @@ def test_all_that_optuna_calls_of_a_storage_is_patient():
     called = set(re.findall(r"_backend\.(\w+)\(", inspect.getsource(_CachedStorage)))
     settings = {"get_heartbeat_interval", "get_heartbeat_stale_trial_callback"}
     impatient = {
-        name for name in called if getattr(PatientStorage, name) is getattr(RDBStorage, name)
+        name for name in called if getattr(RetryingStorage, name) is getattr(RDBStorage, name)
     }
     assert len(called) > 20
     assert impatient <= settings

@@ -3,11 +3,11 @@
 import optuna
 import pytest
 
-from hourglass.configuration import construct, import_class
+from hourglass.core.paths import CONFIGS, Cell
+from hourglass.core.yaml_config import construct, import_class
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import resolve_cell
-from hourglass.tuning.space import Space, read_space
-from hourglass.workspace import CONFIGS, Cell
+from hourglass.training.cell_settings import resolve_cell
+from hourglass.tuning.search_space import Space, read_space
 
 GROUP = """
 corruption:

@@ -9,11 +9,11 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from hourglass.tuning import killed
+from hourglass.tuning import retries
 from hourglass.tuning import study as studies
 from hourglass.tuning.attributes import REFUSED, VALUES, WORKER
-from hourglass.tuning.killed import retry_killed, worker_name
 from hourglass.tuning.objectives import Detection
+from hourglass.tuning.retries import retry_killed, worker_name
 from hourglass.tuning.storage import open_storage
 
 
@@ -83,20 +83,20 @@ def test_a_trial_that_never_had_a_worker_is_given_up_after_a_while(study, monkey
     class Later(datetime):
         @classmethod
         def now(cls, tz=None):
-            return datetime.now(tz) + timedelta(seconds=killed.NAMELESS + 1)
+            return datetime.now(tz) + timedelta(seconds=retries.NAMELESS + 1)
 
-    monkeypatch.setattr(killed, "datetime", Later)
+    monkeypatch.setattr(retries, "datetime", Later)
     retry_killed(study)
     assert states(study) == ["FAIL", "WAITING"]
 
 
 def test_a_trial_that_kills_its_worker_every_time_is_given_up(study):
     begin(study, dead())
-    for _ in range(killed.RETRIES):
+    for _ in range(retries.RETRIES):
         retry_killed(study)
         begin(study, dead())
     retry_killed(study)
-    assert states(study) == ["FAIL"] * (killed.RETRIES + 1)
+    assert states(study) == ["FAIL"] * (retries.RETRIES + 1)
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 1
     assert (
         studies.Standing.of(study).begun == len(studies.finished(study)) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import optuna
 import pytest
 
-from hourglass.tuning.winner import find_winner, knee
+from hourglass.tuning.best_trial import find_winner, knee
 
 
 def test_the_knee_is_where_the_slope_of_an_exponential_front_breaks():

@@ -1,1 +1,4 @@
-"""Data sets: one file each, from raw files to arrays; nothing here knows a model."""
+"""Data sets, readers of user files, splits, prepared arrays and the LightningDataModule; no models.
+
+May import: core.
+"""

@@ -92,5 +92,5 @@ class DataSet(ABC):
     def load(self, folder: Path) -> Raw:
         """Return all samples, from raw files below `folder` (downloaded there where missing).
 
-        Raises a Refusal that names the file and the way out where that is impossible.
+        Raises a UserError that names the file and the way out where that is impossible.
         """

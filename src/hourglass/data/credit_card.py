@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hourglass.core.atomic import sha256
+from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.download import fetch
-from hourglass.data.tabular import features, numbers, read_table, require, texts
-from hourglass.errors import Refusal
-from hourglass.files import sha256
+from hourglass.data.readers.table_files import features, numbers, read_table, require, texts
 
 FILE = "creditcard/creditcard.csv"
 MIRRORS = (
@@ -63,7 +63,7 @@ def _is_official(path: Path) -> bool:
     try:
         frame = _read(path)
         return (len(frame), _frauds(frame, path).sum()) == (ROWS, FRAUDS)
-    except Refusal:
+    except UserError:
         return False
 
 
@@ -78,7 +78,7 @@ def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
     classes = np.char.strip(texts(frame, "Class", path), "'")  # OpenML quotes them
     strange = np.flatnonzero(~np.isin(classes, ["0", "1"]))
     if len(strange):
-        raise Refusal(
+        raise UserError(
             f"Column 'Class' of {path} holds {str(classes[strange[0]])[:40]!r} in row "
             f"{strange[0] + 1}, where 0 is genuine and 1 a fraud; correct it, or delete the file, "
             "and it is downloaded again."
@@ -89,7 +89,7 @@ def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
 def _log_amount(frame: pd.DataFrame, path: Path) -> np.ndarray:
     amount = numbers(frame, "Amount", path)
     if amount.min() < 0:
-        raise Refusal(
+        raise UserError(
             f"Column 'Amount' of {path} holds {amount.min()} in row {amount.argmin() + 1}, where "
             "no amount is negative; correct it, or delete the file, and it is downloaded again."
         )

@@ -10,14 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from hourglass.core.errors import UserError
+from hourglass.core.paths import prepared_folder
+from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Scaled, Shares
-from hourglass.data.packed import Prepared, Split
-from hourglass.data.residency import checked, chosen, kept
+from hourglass.data.placement import checked, chosen, kept
+from hourglass.data.prepared import Prepared, Split
 from hourglass.data.scaling import Scaling
 from hourglass.data.streaming import Rows, Streamed
-from hourglass.errors import Refusal
-from hourglass.settings import Residency
-from hourglass.workspace import prepared_folder
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,7 @@ class DataModule(pl.LightningDataModule):
 
     `residency` says where samples are kept: on the "device", in the memory of the "host", or in the
     mapped file, from which they "stream"; "auto" takes the first of these that has twice the room.
-    Batches are the same in any case. Raises a Refusal for another residency.
+    Batches are the same in any case. Raises a UserError for another residency.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class DataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Prepare the data set where its folder is missing; Lightning calls this on one process."""
         if not prepared_folder(self.data).exists():
-            from hourglass.stages.prepare import prepare
+            from hourglass.data.prepare import prepare_data_set
 
-            prepare(self.data)
+            prepare_data_set(self.data)
 
     def setup(self, stage: str | None = None) -> None:
         """Refuse more processes than there are validation samples."""
         trainer = self.trainer
         if trainer and len(self.samples("validation")[0]) < trainer.world_size:
-            raise Refusal(
+            raise UserError(
                 f"{self.data} has fewer validation samples than the {trainer.world_size} "
                 "processes of the trainer; use fewer devices."
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.bundled import fingerprint
+from hourglass.data.sklearn_bundled import fingerprint
 
 
 class Digits(DataSet):

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hourglass.errors import Refusal, one_line
+from hourglass.core.errors import UserError, one_line
 
 CHUNK = 1 << 20  # bytes
 
@@ -26,7 +26,7 @@ def fetch(
 
     `mirrors` are complete URLs, tried in this order. A file counts where its length is the one the
     host announced, its MD5 is `md5` and `check` of its path is true. `timeout` is how many seconds
-    a host may stay silent. A Refusal where no mirror gives the file.
+    a host may stay silent. A UserError where no mirror gives the file.
     """
     target = folder / name
     failures = []
@@ -42,7 +42,7 @@ def fetch(
                 return target
         except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(f"{url}: {_reason(error)}")
-    raise Refusal(
+    raise UserError(
         f"{name} is neither in {folder} nor to be had from its mirrors ({'; '.join(failures)}); "
         "connect to the network, put the file there, or set HOURGLASS_DATA to a folder that "
         "has it."

@@ -6,12 +6,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hourglass.core.atomic import atomic_file
+from hourglass.core.errors import UserError, one_line
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.download import fetch
 from hourglass.data.idx import find_idx
 from hourglass.data.idx_images import DIGITS, Publisher, contrast, file_names, load_images
-from hourglass.errors import Refusal, one_line
-from hourglass.files import whole_file
 
 LETTERS = Publisher(
     id="emnist_letters",
@@ -50,7 +50,7 @@ def get_letters(
 ) -> None:
     """Extract those of the letters' four files that are missing from the official archive.
 
-    The archive is downloaded where it is not below `folder`, and then removed again. A Refusal
+    The archive is downloaded where it is not below `folder`, and then removed again. A UserError
     where it cannot be had or lacks a file.
     """
     wanted = [folder / LETTERS.folder / name for stem in LETTERS.stems for name in file_names(stem)]
@@ -75,13 +75,13 @@ def _extract(archive: Path, wanted: list[Path]) -> None:
                 target = path.with_name(f"{path.name}.gz")
                 with (
                     files.open(f"gzip/{target.name}") as inside,
-                    whole_file(target) as temporary,
+                    atomic_file(target) as temporary,
                     temporary.open("wb") as file,
                 ):
                     shutil.copyfileobj(inside, file)
     # A damaged archive makes zipfile raise errors of a dozen kinds.
     except Exception as error:
-        raise Refusal(
+        raise UserError(
             f"{archive} is not EMNIST's official archive ({one_line(error)}); delete it, and it "
             "is downloaded again, or compare it with the publisher's checksum."
         ) from error

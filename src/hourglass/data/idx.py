@@ -9,7 +9,7 @@ from typing import IO, cast
 
 import numpy as np
 
-from hourglass.errors import Refusal, one_line
+from hourglass.core.errors import UserError, one_line
 
 UINT8 = 8  # the code of the only element type that these publishers use
 GZIP = b"\x1f\x8b"  # how gzip starts; idx starts with two zero bytes
@@ -26,12 +26,12 @@ def find_idx(path: Path) -> Path | None:
 def read_idx(path: Path) -> np.ndarray:
     """Return the uint8 array in `path`, or in its gzipped form beside it.
 
-    A Refusal where the file is missing, damaged, of another type, or shorter or longer than its
+    A UserError where the file is missing, damaged, of another type, or shorter or longer than its
     header says.
     """
     file = find_idx(path)
     if file is None:
-        raise Refusal(
+        raise UserError(
             f"{path} is missing, plain and gzipped; put it there, or set HOURGLASS_DATA to a "
             "folder that has it."
         )
@@ -51,7 +51,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def read_pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, H, W) images and (N,) labels, both uint8, or a Refusal where N differs."""
+    """Return (N, H, W) images and (N,) labels, both uint8, or a UserError where N differs."""
     x, y = read_idx(images), read_idx(labels)
     for values, path, axes in ((x, images, 3), (y, labels, 1)):
         if values.ndim != axes:
@@ -88,9 +88,9 @@ def _at_most(stream: IO[bytes], size: int) -> bytearray:
     return data
 
 
-def damaged(file: Path, what: str) -> Refusal:
-    """Return the Refusal of `file`, of which `what` is wrong."""
-    return Refusal(
+def damaged(file: Path, what: str) -> UserError:
+    """Return the UserError of `file`, of which `what` is wrong."""
+    return UserError(
         f"{file} {what}; delete it, and it is downloaded again, or compare it with the "
         "publisher's checksum."
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hourglass.core.atomic import sha256
 from hourglass.data.base import Raw
 from hourglass.data.download import fetch
 from hourglass.data.idx import damaged, find_idx, read_pair
-from hourglass.files import sha256
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def load_images(publisher: Publisher, folder: Path) -> Raw:
     """Return the publisher's train part and, after it, the test part, all of it as normal.
 
     `x` is (N, 1, 28, 28) uint8. Files that are missing below `folder` are downloaded there. A
-    Refusal where that fails or a file is damaged.
+    UserError where that fails or a file is damaged.
     """
     paths = [
         (_find(publisher, folder, images), _find(publisher, folder, labels))

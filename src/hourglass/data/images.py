@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hourglass.core.atomic import sha256
+from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.image_files import read_folder, read_npz
-from hourglass.data.user_files import Names, anomalous, locate
-from hourglass.errors import Refusal
-from hourglass.files import sha256
+from hourglass.data.readers.image_files import read_folder, read_npz
+from hourglass.data.readers.user_files import Names, anomalous, locate
 
 
 class Images(DataSet):
@@ -40,10 +40,10 @@ class Images(DataSet):
     def load(self, folder: Path) -> Raw:
         """Return the (N, C, H, W) images; `folder` is not read.
 
-        A Refusal names the file, and what of it cannot be used.
+        A UserError names the file, and what of it cannot be used.
         """
         if self.size is not None and self.size < 1:
-            raise Refusal(f"`size` is {self.size}; give a number of pixels, or leave it out.")
+            raise UserError(f"`size` is {self.size}; give a number of pixels, or leave it out.")
         path = locate(self.path)
         label: np.ndarray | None
         if path.is_dir():
@@ -71,7 +71,7 @@ class Images(DataSet):
         if self.normal is None:
             return np.zeros(n, dtype=bool)
         if label is None:
-            raise Refusal(
+            raise UserError(
                 f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or leave "
                 "`normal` out where every image is normal."
             )

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
+from hourglass.core.errors import UserError
 from hourglass.data.base import Fractions, Raw
-from hourglass.data.packed import SPLITS, Split
-from hourglass.errors import Refusal
+from hourglass.data.prepared import SPLITS, Split
 
 
 def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
@@ -19,7 +19,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
     `test`, and `fractions.tuning_anomalies` is not used. `tuning` takes no more anomalies than
     normal samples unless time says so; what is left over is in no split.
 
-    Raises a Refusal where the fractions are no shares of 1, or a split would be left without
+    Raises a UserError where the fractions are no shares of 1, or a split would be left without
     normal samples.
     """
     shares = _shares(fractions, with_test=raw.official_test is None)
@@ -39,14 +39,16 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
     values = dataclasses.asdict(fractions)
     tuning_anomalies = values.pop("tuning_anomalies")
     if min(values.values()) < 0 or not math.isclose(sum(values.values()), 1):
-        raise Refusal(f"fractions are {values}, but must be 0 or more and sum to 1.")
+        raise UserError(f"fractions are {values}, but must be 0 or more and sum to 1.")
     if not 0 <= tuning_anomalies <= 1:
-        raise Refusal(f"tuning_anomalies is {tuning_anomalies}, but must be between 0 and 1.")
+        raise UserError(f"tuning_anomalies is {tuning_anomalies}, but must be between 0 and 1.")
     if not with_test:
         values["test"] = 0.0
     total = sum(values.values())
     if not total:
-        raise Refusal(f"fractions are {values}: the publisher's test part leaves nothing to share.")
+        raise UserError(
+            f"fractions are {values}: the publisher's test part leaves nothing to share."
+        )
     return {name: values[name] / total for name in SPLITS}
 
 
@@ -65,7 +67,7 @@ def _normal_parts(
         parts["test"] = np.flatnonzero(~raw.anomaly & fixed)
     for name, indices in parts.items():
         if not len(indices):
-            raise Refusal(
+            raise UserError(
                 f"the {name} split would hold none of the {len(free)} normal samples; give more "
                 "samples or raise its share in `fractions`."
             )

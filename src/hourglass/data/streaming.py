@@ -82,12 +82,12 @@ class Streamed:
         batch = torch.empty((count, *self.x.shape[1:]), dtype=self.dtype, pin_memory=self.pinned)
         if numbers is None:
             batch.numpy()[:] = self.x[place]
-            let_go(self.x)
+            release_pages(self.x)
             return batch
         # From the file's start to its end, each row to its place in the batch.
         for rising in np.split(np.argsort(numbers[place]), range(MAPPED, count, MAPPED)):
             batch.numpy()[rising] = self.x[numbers[place][rising]]
-            let_go(self.x)
+            release_pages(self.x)
         return batch
 
 
@@ -119,11 +119,11 @@ def copied(x: np.ndarray) -> np.ndarray:
     rows = max(1, BLOCK // max(1, copy[:1].nbytes))
     for start in range(0, len(x), rows):
         copy[start : start + rows] = x[start : start + rows]
-        let_go(x)
+        release_pages(x)
     return copy
 
 
-def let_go(x: np.ndarray) -> None:
+def release_pages(x: np.ndarray) -> None:
     """Take the pages that were read out of this process, if `x` is (a view of) a mapped file.
 
     They are read from the file again when they are asked for, or from the system's cache.

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from hourglass.core.atomic import sha256
+from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.tabular import features, moments, read_table, require, texts
-from hourglass.data.user_files import Names, anomalous, locate
-from hourglass.errors import Refusal
-from hourglass.files import sha256
+from hourglass.data.readers.table_files import features, moments, read_table, require, texts
+from hourglass.data.readers.user_files import Names, anomalous, locate
 
 
 class Table(DataSet):
@@ -45,7 +45,7 @@ class Table(DataSet):
     def load(self, folder: Path) -> Raw:
         """Return the (N, F) float32 table; `folder` is not read.
 
-        A Refusal names the column, and the row, that cannot be used.
+        A UserError names the column, and the row, that cannot be used.
         """
         path = locate(self.path)
         roles = [name for name in (self.label, self.id, self.time) if name is not None]
@@ -74,7 +74,7 @@ class Table(DataSet):
         """Return the rows' classes and which rows are anomalous."""
         if self.label is None:
             if self.normal is not None:
-                raise Refusal(
+                raise UserError(
                     f"`normal` is {self.normal!r} but no column of {path} is named as `label`; "
                     "name it, or leave `normal` out where every row is normal."
                 )
@@ -85,11 +85,11 @@ class Table(DataSet):
 
 def _check_names(names: tuple[str, ...], path: Path) -> None:
     if not names:
-        raise Refusal(f"No column of {path} is left as a feature; drop fewer columns.")
+        raise UserError(f"No column of {path} is left as a feature; drop fewer columns.")
     # Mostly the row numbers that pandas writes: a detector would learn the order of the rows.
     unnamed = next((name for name in names if name.startswith("Unnamed: ")), None)
     if unnamed is not None:
-        raise Refusal(
+        raise UserError(
             f"A column of {path} has no name in the header and would be a feature; name it, or "
             f"leave it out with `drop: [{unnamed!r}]`."
         )

@@ -1,1 +1,4 @@
-"""A trained network with all that makes a detector of it: scores, threshold, attribution."""
+"""Detectors: inference, scorers, calibrators, thresholds, attribution and drift.
+
+May import: networks, data, core.
+"""

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from hourglass.data.scaling import Scaling
-from hourglass.detection.passing import apply
+from hourglass.detection.inference import map_samples
+from hourglass.detection.scorers.forward_cache import ForwardCache
+from hourglass.detection.scorers.reconstruction import LEAST_SCALE
 from hourglass.networks import Network
-from hourglass.scorers.errors import LEAST_SCALE
-from hourglass.scorers.view import View
 
 FEATURES = 3  # that are named for a sample
 
@@ -25,13 +25,13 @@ class Profile:
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, x: np.ndarray) -> "Profile":
         """Return the profile of normal samples, (n, *S), unscaled, that trained no weights."""
-        sums = apply(network, _sums, x, scaling).sum(0)
+        sums = map_samples(network, _sums, x, scaling).sum(0)
         mean, square = sums / len(x)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         least = max(LEAST_SCALE * deviation.mean(), float(np.finfo(np.float32).tiny))
         return cls(mean.astype(np.float32), np.maximum(deviation, least).astype(np.float32))
 
-    def contributions(self, view: View) -> Tensor:
+    def contributions(self, view: ForwardCache) -> Tensor:
         """Return how far each element's error is above that of normal samples: (N, F).
 
         In standard deviations of that element's squared error on normal samples, so that a noisy
@@ -53,6 +53,6 @@ def largest(contributions: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarra
     return np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
 
 
-def _sums(view: View) -> Tensor:
+def _sums(view: ForwardCache) -> Tensor:
     squared = view.squared_error.double()
     return torch.stack([squared.sum(0), squared.square().sum(0)])[None]

@@ -9,23 +9,32 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from hourglass.calibration.conformal import p_values
+from hourglass.core.atomic import atomic_file
+from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import Cell
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
-from hourglass.detection.card import CARD, REFERENCE, THRESHOLD, read_card
-from hourglass.detection.scoring import Scoring
+from hourglass.detection.calibrators.conformal import p_values
+from hourglass.detection.metadata import CARD, REFERENCE, THRESHOLD, read_card
+from hourglass.detection.scorers import Scorer
+from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
-from hourglass.errors import Refusal, one_line
-from hourglass.files import whole_file
 from hourglass.networks import Network
-from hourglass.scorers import Scorer
-from hourglass.seals import check, digests, write_sealed
-from hourglass.weights import FILES as NETWORK_FILES
-from hourglass.weights import UNUSABLE, WEIGHTS, load
+from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
+from hourglass.networks.weights import FILES as NETWORK_FILES
 
 # Of a cell's folder; together they are the detector.
 FILES = (*NETWORK_FILES, CARD, REFERENCE, THRESHOLD)
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")  # of the data set's card
+
+
+def detector_files(cell: Cell) -> list[Path]:
+    """Return the paths of a cell's FILES: those of its network and those of its calibration."""
+    network = [cell.output("train") / name for name in NETWORK_FILES]
+    return network + [
+        cell.output("calibrate-threshold") / name for name in (CARD, REFERENCE, THRESHOLD)
+    ]
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Detector:
     """Judge samples by a trained network, a scorer and a threshold."""
 
     inputs: dict[str, Any]  # what a sample is: those of the card's entries that INPUTS names
-    scoring: Scoring
+    scoring: FittedScorer
     profile: Profile
     calibration: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
@@ -53,6 +62,11 @@ class Detector:
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C, H, W) of images or (F,) of a table."""
         return tuple(self.inputs["sample_shape"])
+
+    @property
+    def full_scale(self) -> float:
+        """Return the value of white in an image, as the samples are scaled by it."""
+        return float(self.scoring.scaling.scale)
 
     def judge(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores, (N,), and the contributions of features or pixels, (N, F) float32.
@@ -83,38 +97,47 @@ class Detector:
             "error_scale": self.profile.scale,
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
         }
-        with whole_file(folder / REFERENCE) as temporary:
+        with atomic_file(folder / REFERENCE) as temporary:
             save_file({key: np.ascontiguousarray(each) for key, each in arrays.items()}, temporary)
         self.threshold.write(folder / THRESHOLD)
         inputs = {name: self.inputs[name] for name in INPUTS}
-        files = {**self.network, **digests(folder, [REFERENCE, THRESHOLD])}
+        files = {**self.network, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         own = {"score": self.scoring.scorer.describe(), "files": files}
-        write_sealed(folder / CARD, {**inputs, **own})
+        write_with_checksum(folder / CARD, {**inputs, **own})
 
     @classmethod
-    def load(cls, folder: Path) -> "Detector":
-        """Return the detector in a folder; nothing that is loaded can run code.
+    def of_cell(cls, cell: Cell) -> "Detector":
+        """Return the detector of a cell; raises a UserError if it is not calibrated yet."""
+        cell.need("train", "calibrate-threshold")
+        return cls.load(cell.output("calibrate-threshold"), cell.output("train"))
 
-        Raises a Refusal where a file is missing or damaged, or was made for other weights.
+    @classmethod
+    def load(cls, folder: Path, network_folder: Path | None = None) -> "Detector":
+        """Return the detector in a folder, its network from there or from `network_folder`.
+
+        Nothing that is loaded can run code.
+
+        Raises a UserError where a file is missing or damaged, or was made for other weights.
         """
-        network = load(folder)
+        network_folder = network_folder or folder
+        network = load(network_folder)
         try:
             card, threshold = read_card(folder)
             made_for = {name: card["files"][name] for name in NETWORK_FILES}
-            changed = made_for != digests(folder, NETWORK_FILES)
-            check(folder, {REFERENCE: card["files"][REFERENCE]})
+            changed = made_for != file_checksums(network_folder, NETWORK_FILES)
+            verify_checksums(folder, {REFERENCE: card["files"][REFERENCE]})
             arrays = load_file(folder / REFERENCE)
             scaling = Scaling.from_dict(card["scaling"])
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.described(card["score"])
             _check(card, network, scaling, arrays)
-        except (*UNUSABLE, SafetensorError) as error:
-            raise Refusal(
+        except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
+            raise UserError(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
             ) from None
         if changed:
-            raise Refusal(
+            raise UserError(
                 f"{folder} was trained again since it was calibrated; calibrate it again."
             )
         state = {
@@ -122,7 +145,7 @@ class Detector:
             for key, value in arrays.items()
             if key.startswith("scorer.")
         }
-        scoring = Scoring(network, scaling, scorer, state)
+        scoring = FittedScorer(network, scaling, scorer, state)
         return cls(card, scoring, profile, calibration, threshold, made_for)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.files import write_json
+from hourglass.core.atomic import write_json
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""What `evaluate` writes: tables and pictures of one detector on the test split."""
+"""Evaluation: metrics, baselines, figures and the HTML report.
+
+May import: detection, networks, data, core.
+"""

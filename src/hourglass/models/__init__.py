@@ -1,5 +1,6 @@
-"""The variants: one LightningModule a file.
+"""The variants, one LightningModule per file, with corruptions, penalties and schedules.
 
-A file here imports base, networks and what is in training only, never another variant, so that a
-change to it re-runs that variant's cells and no others.
+A variant imports no other variant, so a change to its file re-runs its own cells and no others.
+
+May import: networks, core.
 """

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
+from hourglass.models.corruption import Corruption
+from hourglass.models.module import Module
+from hourglass.models.schedules import Schedule, scheduled
 from hourglass.networks import Network
-from hourglass.training.corruption import Corruption
-from hourglass.training.module import Module
-from hourglass.training.schedules import Schedule, scheduled
 
 Loss: TypeAlias = Literal["mse", "bce"]
 
@@ -41,7 +41,7 @@ class LitAutoencoder(Module):
     from 0 over `warmup_epochs` first, step by step, by bolts' LinearWarmupCosineAnnealingLR;
     "constant" leaves it.
 
-    Raises a Refusal for settings out of range, for "bce" without an output in [0, 1], and for a
+    Raises a UserError for settings out of range, for "bce" without an output in [0, 1], and for a
     corruption of images where samples are none.
     """
 
@@ -63,13 +63,13 @@ class LitAutoencoder(Module):
         super().__init__()
         # Written so that NaN, which compares as False, is refused.
         if not learning_rate > 0:
-            raise Refusal(f"learning_rate is {learning_rate}, but must be above 0.")
+            raise UserError(f"learning_rate is {learning_rate}, but must be above 0.")
         if not weight_decay >= 0:
-            raise Refusal(f"weight_decay is {weight_decay}, but must be 0 or more.")
+            raise UserError(f"weight_decay is {weight_decay}, but must be 0 or more.")
         if warmup_epochs < 1:
-            raise Refusal(f"warmup_epochs is {warmup_epochs}, but must be at least 1.")
+            raise UserError(f"warmup_epochs is {warmup_epochs}, but must be at least 1.")
         if loss == "bce" and not network.bounded:
-            raise Refusal("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
+            raise UserError("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
         self.network = network
         self.loss = loss
         self.learning_rate = learning_rate

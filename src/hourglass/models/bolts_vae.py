@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks.bolts import Bolts
 from hourglass.networks.variational import gaussian_kl
@@ -28,7 +28,7 @@ class BoltsVAE(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not kl_coeff >= 0:
-            raise Refusal(f"kl_coeff is {kl_coeff}, but must be 0 or more.")
+            raise UserError(f"kl_coeff is {kl_coeff}, but must be 0 or more.")
         super().__init__(Bolts(sample_shape, latent_dim, "VAE", enc_type), **training)
         self.kl_coeff = kl_coeff
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from hourglass import networks
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
+from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder
-from hourglass.training import penalties
 
 
 class Contractive(LitAutoencoder):
@@ -36,9 +36,9 @@ class Contractive(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not contraction >= 0:
-            raise Refusal(f"contraction is {contraction}, but must be 0 or more.")
+            raise UserError(f"contraction is {contraction}, but must be 0 or more.")
         if probes < 1:
-            raise Refusal(f"probes is {probes}, but an estimate needs at least 1.")
+            raise UserError(f"probes is {probes}, but an estimate needs at least 1.")
         layers = {"activation": activation, "code_activation": code_activation}
         network = networks.make(
             architecture, sample_shape, latent_dim, hidden, channels, tied, **layers

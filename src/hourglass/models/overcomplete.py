@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hourglass import networks
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 
 
@@ -13,7 +13,7 @@ class Overcomplete(LitAutoencoder):
     """Give the code `expansion` times the elements of a sample, and noise to undo.
 
     A code that wide could copy its input; undoing noise leaves it nothing to copy
-    (Vincent et al. 2008, section 4.1). Raises a Refusal where the code is not wider than a sample,
+    (Vincent et al. 2008, section 4.1). Raises a UserError where the code is not wider than a sample,
     or nothing holds it in.
     """
 
@@ -30,9 +30,9 @@ class Overcomplete(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not expansion > 1:
-            raise Refusal(f"expansion is {expansion}, but overcomplete needs more than 1.")
+            raise UserError(f"expansion is {expansion}, but overcomplete needs more than 1.")
         if not (noise_factor or masking or training.get("salt_and_pepper")):
-            raise Refusal(
+            raise UserError(
                 "noise_factor, masking and salt_and_pepper are 0, but an overcomplete code needs "
                 "one of them."
             )

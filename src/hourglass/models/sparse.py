@@ -6,9 +6,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from hourglass import networks
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
+from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder
-from hourglass.training import penalties
 
 
 class Sparse(LitAutoencoder):
@@ -32,9 +32,9 @@ class Sparse(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not 0 < target < 1:
-            raise Refusal(f"target is {target}, but a mean activation lies between 0 and 1.")
+            raise UserError(f"target is {target}, but a mean activation lies between 0 and 1.")
         if not sparsity_weight >= 0:
-            raise Refusal(f"sparsity_weight is {sparsity_weight}, but must be 0 or more.")
+            raise UserError(f"sparsity_weight is {sparsity_weight}, but must be 0 or more.")
         network = networks.Dense(
             sample_shape,
             latent_dim,

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from hourglass import networks
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
+from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder, Phase
-from hourglass.training import penalties
-from hourglass.training.corruption import IMAGES_ONLY
+from hourglass.models.corruption import IMAGES_ONLY
 
 
 class Stacked(LitAutoencoder):
@@ -37,7 +37,7 @@ class Stacked(LitAutoencoder):
         **training: Any,
     ) -> None:
         if pretrain_epochs < 1:
-            raise Refusal(f"pretrain_epochs is {pretrain_epochs}, but must be at least 1.")
+            raise UserError(f"pretrain_epochs is {pretrain_epochs}, but must be at least 1.")
         bounded = networks.is_image(sample_shape)
         network = networks.Dense(
             sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
@@ -88,7 +88,7 @@ class Layer(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not contraction >= 0:
-            raise Refusal(f"contraction is {contraction}, but must be 0 or more.")
+            raise UserError(f"contraction is {contraction}, but must be 0 or more.")
         bounded = lower == "sigmoid" if lower else networks.is_image(sample_shape)
         if not bounded:
             training["loss"] = "mse"

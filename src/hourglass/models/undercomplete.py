@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Activation, Dense, is_image
 
@@ -12,7 +12,7 @@ from hourglass.networks import Activation, Dense, is_image
 class Undercomplete(LitAutoencoder):
     """Squeeze the input through `latent_dim` units and nothing else: the bottleneck constrains.
 
-    Raises a Refusal where the code is not narrower than a sample.
+    Raises a UserError where the code is not narrower than a sample.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Undercomplete(LitAutoencoder):
     ) -> None:
         size = math.prod(sample_shape)
         if latent_dim >= size:
-            raise Refusal(
+            raise UserError(
                 f"latent_dim is {latent_dim}, but undercomplete needs a code narrower than the "
                 f"{size} elements of a sample; lower it."
             )

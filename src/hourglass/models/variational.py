@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from hourglass import networks
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks.variational import Score
 from hourglass.networks.variational import Variational as VariationalNetwork
@@ -36,9 +36,9 @@ class Variational(LitAutoencoder):
         **training: Any,
     ) -> None:
         if not beta >= 0:
-            raise Refusal(f"beta is {beta}, but must be 0 or more.")
+            raise UserError(f"beta is {beta}, but must be 0 or more.")
         if samples < 1:
-            raise Refusal(f"samples is {samples}, but a score needs at least 1.")
+            raise UserError(f"samples is {samples}, but a score needs at least 1.")
         network = VariationalNetwork(
             sample_shape,
             latent_dim,

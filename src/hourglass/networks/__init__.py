@@ -1,9 +1,12 @@
-"""The networks: plain modules that need torch alone, so that scoring never pays for the trainer."""
+"""Networks: plain torch modules without Lightning, so that inference imports no trainer.
+
+May import: core.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
 from hourglass.networks.convolutional import Convolutional
 from hourglass.networks.dense import Dense
@@ -34,11 +37,11 @@ def make(
     """Return a network for variants that work with either architecture.
 
     `hidden` and `tied` are settings of the dense one, `channels` of the convolutional one; images
-    are reconstructed through a sigmoid. Raises a Refusal for tied convolutions.
+    are reconstructed through a sigmoid. Raises a UserError for tied convolutions.
     """
     bounded = is_image(sample_shape)
     if architecture == "dense":
         return Dense(sample_shape, latent_dim, hidden, tied=tied, bounded=bounded, **layers)
     if tied:
-        raise Refusal("tied is true, but only the weights of dense networks can be tied.")
+        raise UserError("tied is true, but only the weights of dense networks can be tied.")
     return Convolutional(sample_shape, latent_dim, channels, bounded=bounded, **layers)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -44,10 +44,10 @@ class Network(nn.Module):
         self.init_args = init_args
         sample_shape, latent_dim = init_args["sample_shape"], init_args["latent_dim"]
         if latent_dim < 1:
-            raise Refusal(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
+            raise UserError(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
         for name in ("hidden", "channels"):
             if min(init_args.get(name) or [1]) < 1:
-                raise Refusal(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
+                raise UserError(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
         self.sample_shape = tuple(sample_shape)
         self.latent_dim = latent_dim
         # Reconstructions pass through a sigmoid: they lie in [0, 1], as pixels do.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn import functional
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, is_image
 
 WIDTHS = {"resnet18": 512, "resnet50": 2048}  # of the features before the code
@@ -43,7 +43,7 @@ class Bolts(Network):
 
     Its networks want three channels and a side that 8 divides: grey images are repeated on the
     way in and averaged on the way out, all are padded with zeros on the way in and cropped on the
-    way out, so that errors are those of the image itself. Raises a Refusal for vectors, and for
+    way out, so that errors are those of the image itself. Raises a UserError for vectors, and for
     images with another number of channels.
     """
 
@@ -58,7 +58,7 @@ class Bolts(Network):
             sample_shape=list(sample_shape), latent_dim=latent_dim, kind=kind, enc_type=enc_type
         )
         if not is_image(sample_shape) or sample_shape[0] not in (1, 3):
-            raise Refusal(
+            raise UserError(
                 f"a sample is {'x'.join(map(str, sample_shape))}, but bolts' models take images "
                 "with 1 or 3 channels only."
             )

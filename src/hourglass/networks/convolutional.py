@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
-from hourglass.networks.linear import Linear
+from hourglass.networks.onednn_linear import Linear
 
 
 class Convolutional(Network):
@@ -33,9 +33,9 @@ class Convolutional(Network):
         bounded: bool = False,
     ) -> None:
         if stem < 0:
-            raise Refusal(f"stem is {stem}, but must be 0 or more.")
+            raise UserError(f"stem is {stem}, but must be 0 or more.")
         if not channels:
-            raise Refusal("channels is empty, but a convolutional network needs at least one.")
+            raise UserError("channels is empty, but a convolutional network needs at least one.")
         image = tuple(sample_shape) if is_image(sample_shape) else (1, *sample_shape)
         sides = [image[1:]]
         for _ in channels:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hourglass.networks.base import ACTIVATIONS, Activation, Network
-from hourglass.networks.linear import Linear, linear
+from hourglass.networks.onednn_linear import Linear, linear
 
 
 class Dense(Network):

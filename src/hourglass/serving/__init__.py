@@ -1,1 +1,4 @@
-"""Detectors that others call: MLflow's registry and scoring server, Spark, ONNX."""
+"""Detectors in production: MLflow models, the registry, the scoring server, Spark and ONNX.
+
+May import: tracking, detection, networks, data, core.
+"""

@@ -11,8 +11,8 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
+from hourglass.core.errors import UserError
 from hourglass.detection.detector import Detector
-from hourglass.errors import Refusal
 from hourglass.serving import requests
 
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ class Served:
         try:
             x = requests.of_object(model_input, self.detector)
             return pd.DataFrame(self.answers(x), index=index)
-        except Refusal as refusal:
+        except UserError as refusal:
             raise MlflowException(str(refusal), BAD_REQUEST) from None
 
     def answers(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Return the columns of the answer for samples in the detector's order and type, (N, *S).
 
-        Raises a Refusal where a sample has no finite score.
+        Raises a UserError where a sample has no finite score.
         """
         scores = self.detector.scoring.beside(x)[0]
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
-            raise Refusal(
+            raise UserError(
                 f"row {bad[0] + 1} of the request holds values too large to be scored; mend it."
             )
         threshold = self.detector.threshold

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.errors import Refusal, one_line
+from hourglass.core.errors import UserError, one_line
 from hourglass.tracking.model import DETECTOR
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Registry:
     def fetch(self, version: Any, folder: Path) -> Path:
         """Return the folder of a version's detector, below `folder`; none of its code is run.
 
-        Raises a Refusal where its files are gone.
+        Raises a UserError where its files are gone.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -87,7 +87,7 @@ class Registry:
             (found,) = Path(download_artifacts(uri, dst_path=str(folder))).iterdir()
             return found
         except (MlflowException, OSError, ValueError) as error:
-            raise Refusal(
+            raise UserError(
                 f"the files of {self.name} version {version.version} cannot be had "
                 f"({one_line(error)}); add --force to replace it."
             ) from None

@@ -14,10 +14,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from hourglass.data.refusals import known_names
+from hourglass.core.errors import UserError, one_line
+from hourglass.data.readers.image_chunks import as_features, as_images, pieces
+from hourglass.data.readers.messages import known_names
 from hourglass.detection.detector import Detector
-from hourglass.errors import Refusal, one_line
-from hourglass.streams.images import as_features, as_images, pieces
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]  # of a table, by name
 Content: TypeAlias = Columns | list[Any] | np.ndarray
@@ -34,18 +34,18 @@ UNREADABLE = (
 )
 
 
-class Unsupported(Refusal):
+class Unsupported(UserError):
     """Say that a request is of a kind that is not read."""
 
 
-class TooLarge(Refusal):
+class TooLarge(UserError):
     """Say that a request has more bytes than are read."""
 
 
 def samples(body: bytes, kind: str, detector: Detector) -> np.ndarray:
     """Return the samples of a request's body, (N, *S); `kind` is its media type.
 
-    Raises a Refusal: TooLarge, Unsupported, or another where it holds no samples of this detector.
+    Raises a UserError: TooLarge, Unsupported, or another where it holds no samples of this detector.
     """
     if len(body) > BYTES:
         raise TooLarge(
@@ -59,7 +59,7 @@ def samples(body: bytes, kind: str, detector: Detector) -> np.ndarray:
     try:
         content = READERS[kind](body)
     except UNREADABLE as error:
-        raise Refusal(
+        raise UserError(
             f"the request cannot be read as {kind} ({one_line(error)}); correct it and send it "
             "again."
         ) from None
@@ -69,16 +69,16 @@ def samples(body: bytes, kind: str, detector: Detector) -> np.ndarray:
 def of_object(content: Any, detector: Detector) -> np.ndarray:
     """Return the samples of a table, rows or an array, (N, *S): float32 features or uint8 images.
 
-    Raises a Refusal where they do not fit the detector.
+    Raises a UserError where they do not fit the detector.
     """
     names = detector.feature_names
     table = hasattr(content, "keys")
     if table and not names:
-        raise Refusal(
+        raise UserError(
             "the request is a table, but this detector takes images; send them as an array."
         )
     if not len(content):
-        raise Refusal(EMPTY)
+        raise UserError(EMPTY)
     if not names:
         return _images(content, detector)
     if isinstance(content, np.ndarray):
@@ -92,7 +92,7 @@ def _rows(rows: list[Any], names: list[str]) -> Columns:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, list) or len(row) != len(names):
             found = f"{len(row)} values" if isinstance(row, list) else repr(row)[:SHOWN]
-            raise Refusal(
+            raise UserError(
                 f"row {number} of the request holds {found} for {len(names)} columns; send one in "
                 "each."
             )
@@ -104,7 +104,7 @@ def _named(names: Iterable[str], columns: Iterable[Sequence[Any]]) -> Columns:
     found: dict[str, Sequence[Any]] = {}
     for name, column in zip(names, columns, strict=True):
         if name in found:
-            raise Refusal(f"the request has two columns named {name!r}; rename one of them.")
+            raise UserError(f"the request has two columns named {name!r}; rename one of them.")
         found[name] = column
     return found
 
@@ -114,13 +114,13 @@ def _features(columns: Columns, names: list[str]) -> np.ndarray:
     found = [str(name) for name in columns]
     for name in names:
         if name not in found:
-            raise Refusal(
+            raise UserError(
                 f"the request has no column {name!r}: {known_names(name, found)}; the detector "
                 "needs every feature that it was trained on, in any order."
             )
     read = [_numbers(name, columns[name]) for name in names]
     if len({len(each) for each in read}) > 1:
-        raise Refusal("the request's columns are not equally long; send a value a row in each.")
+        raise UserError("the request's columns are not equally long; send a value a row in each.")
     return np.stack(read, 1)
 
 
@@ -130,12 +130,12 @@ def _numbers(name: str, values: Sequence[Any]) -> np.ndarray:
         found = np.asarray(values, np.float64)
     except (ValueError, TypeError, OverflowError):
         row, value = next(each for each in enumerate(values, 1) if not _is_number(each[1]))
-        raise Refusal(
+        raise UserError(
             f"{name!r} of the request holds {repr(value)[:SHOWN]} in row {row}, which is no number;"
             " mend it."
         ) from None
     if found.ndim != 1:
-        raise Refusal(f"{name!r} of the request is no list of numbers; send a value a row.")
+        raise UserError(f"{name!r} of the request is no list of numbers; send a value a row.")
     return found
 
 
@@ -147,15 +147,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _complete(x: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return rows (N, F) as float32; raise a Refusal where there is none, or one is not finite."""
+    """Return rows (N, F) as float32; raise a UserError where there is none, or one is not finite."""
     if not len(x):
-        raise Refusal(EMPTY)
+        raise UserError(EMPTY)
     with np.errstate(over="ignore"):
         narrow = x.astype(np.float32)
     bad = np.argwhere(~np.isfinite(narrow))
     if len(bad):
         row, place = bad[0]
-        raise Refusal(
+        raise UserError(
             f"{names[place]!r} of the request is empty or not finite in row {row + 1}; mend it, or "
             "leave that row out."
         )
@@ -167,10 +167,10 @@ def _images(content: Any, detector: Detector) -> np.ndarray:
     try:
         x = np.asarray(content)
     except ValueError:
-        raise Refusal("the request's images are not of one size; send equal ones.") from None
+        raise UserError("the request's images are not of one size; send equal ones.") from None
     if x.size and x.dtype.kind in "iuf":
         if x.dtype.kind == "f" or x.min() < 0 or x.max() > 255:
-            raise Refusal(
+            raise UserError(
                 f"the request's pixels are {x.dtype} from {x.min():g} to {x.max():g}; send whole "
                 "numbers from 0 to 255, not scaled."
             )

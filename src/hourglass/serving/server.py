@@ -13,7 +13,7 @@ import orjson
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.serving import requests
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STATUSES = {
     requests.Unsupported: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     requests.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Refusal: HTTPStatus.BAD_REQUEST,
+    UserError: HTTPStatus.BAD_REQUEST,
 }
 
 
@@ -42,7 +42,7 @@ def answer(served: "Served", body: bytes, content_type: str | None) -> Invocatio
     try:
         kind = _kind(content_type or "")
         found = served.answers(requests.samples(body, kind, served.detector))
-    except Refusal as refusal:
+    except UserError as refusal:
         status = STATUSES[type(refusal)]
         return _json(status, {"error_code": status.name, "message": str(refusal)})
     rows = zip(*(column.tolist() for column in found.values()), strict=True)

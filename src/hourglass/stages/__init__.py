@@ -1,1 +1,4 @@
-"""The pipeline, one file a DVC stage: each a typed function that reads files and writes files."""
+"""Pipeline stages, one file per DVC stage: each reads files, calls a function and writes files.
+
+May import: studies, tracking, evaluation, detection, training, models, networks, data, core.
+"""

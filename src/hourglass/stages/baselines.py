@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from hourglass.calibration.chosen import make_calibrator
-from hourglass.data.packed import Prepared
-from hourglass.files import write_json
-from hourglass.settings import params
-from hourglass.workspace import baselines_file, prepared_folder
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import baselines_file, prepared_folder, valid_name
+from hourglass.core.settings import params
+from hourglass.data.prepared import Prepared
+from hourglass.detection.calibrators.from_settings import make_calibrator
+from hourglass.stages.output import stage_lock
 
 
 def baselines(data: str) -> Path:
@@ -22,15 +23,15 @@ def baselines(data: str) -> Path:
     """
     from tqdm import tqdm
 
-    from hourglass.baselines import BASELINES, flat, measured
+    from hourglass.evaluation.baselines import BASELINES, flat, measured
 
-    config, prepared = params(), Prepared.open(prepared_folder(data))
-    calibrator = make_calibrator(config.calibration)
-    train = flat(prepared, prepared.split("train").x)
-    rows = {}
-    for name, fit in tqdm(BASELINES.items(), f"{data}, baselines", disable=None, leave=False):
-        rows[name] = measured(prepared, fit(train, config.seed), calibrator)
-    path = baselines_file(data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, rows)
+    with stage_lock("baselines", valid_name(data)):
+        config, prepared = params(), Prepared.open(prepared_folder(data))
+        calibrator = make_calibrator(config.calibration)
+        train = flat(prepared, prepared.split("train").x)
+        rows = {}
+        for name, fit in tqdm(BASELINES.items(), f"{data}, baselines", disable=None, leave=False):
+            rows[name] = measured(prepared, fit(train, config.seed), calibrator)
+        path = baselines_file(data)
+        write_json(path, rows)
     return path

@@ -1,6 +1,5 @@
 """Stage `calibrate-threshold`: weights and scores -> threshold.json, and others beside it."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -8,32 +7,29 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.calibration import Calibrator
-from hourglass.calibration.chosen import calibration_of, compared, make_calibrator
-from hourglass.data.packed import Prepared
+from hourglass.core.atomic import fsync_all
+from hourglass.core.checksums import file_checksums, write_with_checksum
+from hourglass.core.errors import UserError
+from hourglass.core.paths import Cell
+from hourglass.core.settings import params
+from hourglass.data.prepared import Prepared
+from hourglass.detection.calibrators import Calibrator
+from hourglass.detection.calibrators.from_settings import calibration_of, compared, make_calibrator
 from hourglass.detection.threshold import Threshold
-from hourglass.errors import Refusal
-from hourglass.files import settle, whole_files
-from hourglass.seals import digests, write_sealed
-from hourglass.settings import params
-from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import TRAINED, Cell
+from hourglass.stages.output import cell_stage
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
 
 
-LONG = 60  # seconds of training that nobody wants to lose to a power cut
-
-
 def calibrate_threshold(data: str, model: str) -> Path:
     """Choose the score above which a sample is an alarm.
 
-    The scorer that is `score` in params.yaml learns from the training split. Calibrators of normal
-    scores use the calibration split, those of labelled anomalies the tuning split, none of them the
-    test split. Writes to runs/<data>/<model>/: threshold.json by the method that is `calibration`
-    in params.yaml, thresholds.json by all of configs/calibrators.yaml, and what new samples are
-    judged by, detector.json and reference.safetensors.
+    The scorer, `score` in params.yaml, learns from the training split. Calibrators of normal scores
+    use the calibration split, those of labelled anomalies the tuning split, none the test split.
+    Writes to runs/<data>/<model>/calibrate/: threshold.json by the method `calibration` in
+    params.yaml, thresholds.json by all of configs/calibrators.yaml, and the files that score new
+    samples, detector.json and reference.safetensors.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -41,28 +37,18 @@ def calibrate_threshold(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    cell.need_training()
-    calibrator, others = make_calibrator(params().calibration), compared()
-    prepared = Prepared.open(cell.prepared)
-    with Recorder() as recorder:
+    with cell_stage("calibrate-threshold", cell, "train") as output:
+        calibrator, others = make_calibrator(params().calibration), compared()
+        prepared = Prepared.open(cell.prepared)
         detector, calibrated = _calibrate(cell, prepared, calibrator)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
-        with whole_files(cell.folder) as folder:
-            write_sealed(folder / "thresholds.json", rows)
-            detector.write(folder)
-            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
-        recorder.complete(cell)
-    # From here on DVC has the training; before, a killed one goes on from there.
-    _settle(cell)
-    shutil.rmtree(cell.resume, ignore_errors=True)
-    return cell / "threshold.json"
-
-
-def _settle(cell: Cell) -> None:
-    """Have a training that took long on the disk before that goes from which it could go on."""
-    summary = json.loads((cell / "training.json").read_text(encoding="utf-8"))
-    if summary.get("seconds", LONG) >= LONG:
-        settle(cell / file for file in TRAINED)
+        write_with_checksum(output.folder / "thresholds.json", rows)
+        detector.write(output.folder)
+    # DVC has the training from here on; until now, a killed one could resume.
+    if cell.resume.exists():
+        fsync_all(cell.output("train").iterdir())
+        shutil.rmtree(cell.resume, ignore_errors=True)
+    return cell / "calibrate/threshold.json"
 
 
 def _calibrate(
@@ -71,13 +57,13 @@ def _calibrate(
     """Return the detector, and what calibrates its scores by other methods."""
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
-    from hourglass.detection.scoring import Scoring
-    from hourglass.scorers.chosen import make_scorer
-    from hourglass.weights import FILES, load
+    from hourglass.detection.scorers.from_settings import make_scorer
+    from hourglass.detection.scoring import FittedScorer
+    from hourglass.networks.weights import FILES, load
 
-    network, scaling = load(cell.folder), prepared.scaling
+    network, scaling = load(cell.output("train")), prepared.scaling
     scorer = make_scorer(params().score)
-    scoring = Scoring.fit(network, scaling, scorer, prepared.split("train").x)
+    scoring = FittedScorer.fit(network, scaling, scorer, prepared.split("train").x)
     scores = cache(lambda name: scoring(prepared.split(name).x))
     calibrated = calibration_of(prepared, scores)
     profile = Profile.fit(network, scaling, prepared.split("calibration").x)
@@ -87,7 +73,7 @@ def _calibrate(
         profile=profile,
         calibration=scores("calibration"),
         threshold=calibrated(calibrator),
-        network=digests(cell.folder, FILES),
+        network=file_checksums(cell.output("train"), FILES),
     )
     return detector, calibrated
 
@@ -96,5 +82,5 @@ def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) 
     """Return a threshold, or why there is none: one that is not deployed stops nothing."""
     try:
         return {"threshold": asdict(calibrated(calibrator))}
-    except Refusal as refusal:
+    except UserError as refusal:
         return {"refused": str(refusal)}

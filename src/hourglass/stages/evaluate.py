@@ -1,23 +1,23 @@
 """Stage `evaluate`: weights, threshold and the test split -> metrics, curves and figures."""
 
-import json
 import time
 from pathlib import Path
+from typing import Any
 
-from hourglass.data.packed import Prepared
-from hourglass.files import whole_files, write_json
-from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import Cell
+from hourglass.core.atomic import sha256, write_json
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import Prepared
+from hourglass.stages.output import cell_stage
 
 
 def evaluate(data: str, model: str) -> Path:
     """Measure a calibrated detector on the test split.
 
-    No stage before it reads that split. Writes to runs/<data>/<model>/: metrics.json, with 95 %
-    bootstrap intervals; scores.parquet (sample id, split, label, score, alarm); by_class.csv, which
-    classes are missed; mistakes.csv, the worst of them and the features that contributed most;
-    thresholds.csv, the alarms of every calibrator beside what it expected; roc.csv,
-    precision_recall.csv, figures/ and timing.json.
+    No earlier stage reads that split. Writes to runs/<data>/<model>/evaluate/: metrics.json, with
+    95 % bootstrap intervals; scores.parquet (sample id, split, label, score, alarm); by_class.csv,
+    the metrics per label; mistakes.csv, the worst mistakes and the features that contributed most;
+    thresholds.csv, the alarms of every calibrator beside the expected ones; roc.csv,
+    precision_recall.csv and figures/.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -25,38 +25,30 @@ def evaluate(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    cell.need_calibration()
-    prepared = Prepared.open(cell.prepared)
-    with Recorder() as recorder:
-        with whole_files(cell.folder) as folder:
-            _measure(cell, folder, prepared)
-            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
-        recorder.complete(cell)
-    return cell / "metrics.json"
+    with cell_stage("evaluate", cell, "train", "calibrate-threshold") as output:
+        output.timing |= _measure(cell, output.folder)
+    return cell / "evaluate/metrics.json"
 
 
-def _measure(cell: Cell, folder: Path, prepared: Prepared) -> None:
-    """Write everything to `folder`."""
-    # Imported here for the clock: an import is no work.
-    from hourglass import metrics
+def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
+    """Write everything to `folder`; return how long scoring took."""
+    # Imported here, so that imports do not count as work.
     from hourglass.detection.detector import Detector
-    from hourglass.evaluation import pictures, tables
+    from hourglass.evaluation import cell_figures, cell_tables, metrics
 
-    detector = Detector.load(cell.folder)
+    prepared, detector = Prepared.open(cell.prepared), Detector.of_cell(cell)
     test, threshold = prepared.split("test"), detector.threshold
     start = time.perf_counter()
     scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
     found = metrics.summary(scores, errors, test.anomaly, threshold)
-    tables.write_scores(folder, prepared, detector, scores)
-    tables.write_thresholds(folder, cell / "thresholds.json", threshold, scores, test.anomaly)
-    tables.write_classes(folder, detector, test, scores)
-    tables.write_mistakes(folder, detector, test, scores)
-    pictures.write_pictures(folder, detector, test, scores, found)
-    timing = {
-        "train": json.loads((cell / "training.json").read_text(encoding="utf-8")),
-        "score": {"seconds": seconds, "samples_per_second": len(scores) / seconds},
-        "evaluate": {"seconds": time.perf_counter() - start},
-    }
-    write_json(folder / "timing.json", timing)
+    thresholds = cell / "calibrate/thresholds.json"
+    cell_tables.write_scores(folder, prepared, detector, scores)
+    cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
+    cell_tables.write_classes(folder, detector, test, scores)
+    cell_tables.write_mistakes(folder, detector, test, scores)
+    cell_figures.write_pictures(folder, detector, test, scores, found)
     write_json(folder / "metrics.json", found)
+    # The detector that was evaluated: its files name their own inputs by checksum.
+    write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})
+    return {"score": {"seconds": seconds, "samples_per_second": len(scores) / seconds}}

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.configuration import refuse_unknown
-from hourglass.data.packed import Prepared
-from hourglass.files import whole_folder, write_json
-from hourglass.settings import params
-from hourglass.workspace import CONFIGS, prepared_folder, references_folder
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import CONFIGS, prepared_folder, references_folder, valid_name
+from hourglass.core.settings import params
+from hourglass.core.yaml_config import refuse_unknown
+from hourglass.data.prepared import Prepared
+from hourglass.stages.output import stage_folder
 
 LEAST = 4  # samples that a map, a mixture of codes, or a comparison of test samples takes
 
@@ -28,11 +29,11 @@ def references(data: str) -> Path:
     known = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
     refuse_unknown(own.study, known, "params.yaml, study")
     reason = unstudied(prepared, own.study.get(data))
-    with whole_folder(references_folder(data)) as folder:
+    with stage_folder("references", references_folder(data), valid_name(data)) as folder:
         if reason:
             write_json(folder / "references.json", {"because": reason})
         else:
-            from hourglass.latent.measuring import measure
+            from hourglass.studies.measure_references import measure
 
             measure(prepared, own.seed, folder)
     return references_folder(data) / "references.json"
@@ -61,7 +62,7 @@ def _too_small(prepared: Prepared) -> str:
         return f"A study takes {LEAST} training and {LEAST} normal test samples of their classes."
     if prepared.card["feature_names"]:
         return ""
-    from hourglass.restoration.tasks import SMALLEST
+    from hourglass.studies.restoration.tasks import SMALLEST
 
     if min(prepared.sample_shape[1:]) < SMALLEST:
         return f"A study takes images of {SMALLEST} pixels a side at least."

@@ -2,24 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from hourglass.data.packed import Prepared
-from hourglass.errors import Refusal
-from hourglass.files import sha256, whole_folder, write_json, write_text
-from hourglass.tracking.evidence import WEIGHTS
-from hourglass.tracking.parts import STUDIED
-from hourglass.tracking.recorder import Recorder
-from hourglass.workspace import Cell, references_folder
+from hourglass.core.atomic import sha256, write_json, write_text
+from hourglass.core.errors import UserError
+from hourglass.core.paths import Cell, references_folder
+from hourglass.data.prepared import Prepared
+from hourglass.stages.output import cell_stage
+
+WEIGHTS = "weights.safetensors"
 
 
 def study(data: str, model: str) -> Path:
     """Measure and draw what the codes of a trained network are good for.
 
     As features, in compression and search, in denoising and other restoration, and in generation; a
-    map of them, what lies between and around them. Writes to runs/<data>/<model>/study/:
-    metrics.json, timing.json, tables/ and figures/. Of a data set that is not studied (`study` in
-    params.yaml) they hold nothing but the reason.
+    map of the codes, interpolation between them and neighbourhoods around them. Writes to
+    runs/<data>/<model>/study/: metrics.json, tables/ and figures/. If the data set is not studied
+    (`study` in params.yaml), the folder holds the reason.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -27,19 +26,12 @@ def study(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    cell.need_training()
-    prepared = Prepared.open(cell.prepared)
-    if reason := _unstudied(data):
-        with whole_folder(cell / "study") as folder:
-            _write({}, {}, folder)
-            for name in STUDIED:  # of an empty one DVC would warn
-                write_text(folder / name / "not_studied.txt", f"{reason}\n")
-        return cell / "study/metrics.json"
-    with Recorder() as recorder:
-        with whole_folder(cell / "study") as folder:
-            _measure(cell, prepared, folder)
-            recorder.ask("row")  # where the store refuses what it is told, nothing is kept
-        recorder.complete(cell)
+    with cell_stage("study", cell, "train") as output:
+        if reason := _unstudied(data):
+            write_json(output.folder / "metrics.json", {})
+            write_text(output.folder / "not_studied.txt", f"{reason}\n")
+        else:
+            output.timing |= _measure(cell, output.folder)
     return cell / "study/metrics.json"
 
 
@@ -48,40 +40,36 @@ def _unstudied(data: str) -> str:
     path = references_folder(data) / "references.json"
     if not path.exists():
         command = f"hourglass references {data}"
-        raise Refusal(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+        raise UserError(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
     return str(json.loads(path.read_text(encoding="utf-8")).get("because", ""))
 
 
-def _measure(cell: Cell, prepared: Prepared, folder: Path) -> None:
-    """Write everything to `folder`."""
+def _measure(cell: Cell, folder: Path) -> dict[str, float]:
+    """Write everything to `folder`; return how long queries took."""
     from tqdm import tqdm
 
-    from hourglass.figures import save
-    from hourglass.latent.findings import Findings
-    from hourglass.latent.parts import parts_of
-    from hourglass.latent.references import References
-    from hourglass.latent.space import Space
-    from hourglass.weights import load, trained_with
+    from hourglass.evaluation.figures import save
+    from hourglass.networks.weights import load, trained_with
+    from hourglass.studies.analyses import analyses_of
+    from hourglass.studies.latent_codes.latent_space import LatentSpace
+    from hourglass.studies.references import References
+    from hourglass.studies.results import StudyResult
 
-    seed = int(trained_with(cell.folder)["seed"])
-    space = Space.of(prepared, load(cell.folder), seed)
-    references, found = References.load(references_folder(cell.data)), Findings()
-    with tqdm(
-        parts_of(space, references).items(), desc=cell.name, unit="part", disable=None
-    ) as bar:
-        for name, part in bar:
+    trained = cell.output("train")
+    seed = int(trained_with(trained)["seed"])
+    space = LatentSpace.of(Prepared.open(cell.prepared), load(trained), seed)
+    references, found = References.load(references_folder(cell.data)), StudyResult()
+    analyses = analyses_of(space, references).items()
+    with tqdm(analyses, desc=cell.name, unit="analysis", disable=None) as bar:
+        for name, analysis in bar:
             bar.set_postfix_str(name)
-            found |= part()
-    studied = {WEIGHTS: sha256(cell / "weights.safetensors")}
-    _write(dict(found.metrics), {**found.timing, **studied}, folder)
+            found |= analysis()
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
     for name, table in found.tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
     for name, figure in found.figures.items():
         save(figure, folder / "figures" / f"{name}.png")
-
-
-def _write(metrics: dict[str, float], timing: dict[str, Any], folder: Path) -> None:
-    write_json(folder / "metrics.json", metrics)
-    write_json(folder / "timing.json", timing)
-    for name in STUDIED:
-        (folder / name).mkdir()
+    write_json(folder / "metrics.json", dict(found.metrics))
+    write_json(folder / "inputs.json", {WEIGHTS: sha256(trained / WEIGHTS)})
+    return dict(found.timing)

@@ -1,24 +1,27 @@
-"""Stage `train`: prepared arrays -> the weights of one variant, and the record of getting there."""
+"""Stage `train`: prepared arrays -> the weights of one variant, and its training history."""
 
 import csv
 import io
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hourglass.data.packed import Prepared
-from hourglass.errors import Refusal
-from hourglass.files import write_json, write_text
-from hourglass.settings import CellSettings, data_config, model_config, resolve_cell
-from hourglass.tracking import environment
-from hourglass.tracking.facts import dataset
-from hourglass.tracking.parts import MADE, settings_params
+from hourglass.core.atomic import sha256, write_json, write_text
+from hourglass.core.errors import UserError
+from hourglass.core.locks import is_rank_zero
+from hourglass.core.paths import Cell
+from hourglass.core.settings import data_config, model_config
+from hourglass.data.prepared import Prepared
+from hourglass.stages.output import CellOutput, cell_stage
+from hourglass.tracking import provenance
+from hourglass.tracking.cell_record import dataset
 from hourglass.tracking.recorder import Recorder
-from hourglass.turns import is_main_process
-from hourglass.workspace import Cell
+from hourglass.tracking.stage_records import settings_params
+from hourglass.training.cell_settings import CellSettings, resolve_cell
 
 if TYPE_CHECKING:
     from hourglass.models.base import LitAutoencoder
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
 def train(data: str, model: str) -> Path:
     """Train a variant on a data set until its validation error no longer improves.
 
-    Writes to runs/<data>/<model>/ the best weights (weights.safetensors, network.json), the
-    resolved settings (settings.yaml), history.csv, training.json, and run_id of the MLflow run (a
-    token where MLflow is away). A training that was killed goes on from its last epoch.
+    Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
+    resolved settings (settings.yaml), history.csv and training.json; to
+    runs/<data>/<model>/tracking/ the id of the MLflow run. A training that was killed resumes from
+    its last epoch.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -37,49 +41,56 @@ def train(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    # Unknown names are refused at once, before the heavy imports.
+    # Refuse unknown names at once, before the heavy imports.
     data_config(data)
     model_config(model)
     prepared = Prepared.open(cell.prepared)
-    if not is_main_process():
+    if is_rank_zero():
+        with cell_stage("train", cell) as output:
+            _fit(cell, prepared, output)
+    else:
         try:
             _fit(cell, prepared, None)
-        except Refusal:
+        except UserError:
             raise SystemExit(1) from None  # rank 0 says why
-        return cell.folder
-    with Recorder() as recorder:
-        _fit(cell, prepared, recorder)
-    return cell.folder
+    return cell.output("train")
 
 
-def _fit(cell: Cell, prepared: Prepared, recorder: Recorder | None) -> None:
+def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
+    """Train the cell; on rank 0, write the result to `output` and tell MLflow each epoch."""
     from hourglass.data.datamodule import DataModule
-    from hourglass.training import fitting, resuming
-    from hourglass.weights import parameter_count
+    from hourglass.networks.weights import parameter_count
+    from hourglass.training.resume import resume_or_start, wait_for_rank_zero
+    from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
     settings = resolve_cell(cell, prepared.sample_shape)
-    module = fitting.make_module(settings)
-    # Whatever is refused is refused before a run is opened.
-    trainer, history = fitting.make_trainer(settings, cell.resume, recorder)
+    module = make_module(settings)
+    on_epoch = partial(_tell_epoch, output.recorder) if output else None
+    # Refuse bad settings before a run is opened.
+    trainer, history = make_trainer(settings, cell.resume, on_epoch)
     run_id, identity = "", (cell.resume, settings, prepared.card["sha256"])
-    if recorder:
-        run_id = _open_run(recorder, cell, prepared, settings, resuming.take_up(*identity))
+    if output:
+        state = resume_or_start(*identity)
+        run_id = _open_run(output.recorder, cell, prepared, settings, state)
     else:
-        resuming.await_taken_up(*identity)
+        wait_for_rank_zero(*identity)
     start, started = time.perf_counter(), time.time()
-    batch_size, seed = settings.training.batch_size, settings.seed
-    data = DataModule(cell.data, batch_size, seed, settings.residency)
-    phases, new_epochs = fitting.pretrain(settings, cell.resume, recorder, module, data)
-    new_epochs += fitting.fit(trainer, history, module, data)
+    data = DataModule(cell.data, settings.training.batch_size, settings.seed, settings.residency)
+    phases, new_epochs = pretrain(settings, cell.resume, on_epoch, module, data)
+    new_epochs += fit_resumable(trainer, history, module, data)
     seconds = time.perf_counter() - start
-    if recorder:
+    if output:
+        summary = _summary(history.rows) | {"parameters": parameter_count(module.network)}
+        summary["data"] = prepared.card["sha256"]
+        _write(output.folder, settings, module, phases + history.rows, summary)
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
-        summary = _summary(history.rows, seconds, samples)
-        summary["parameters"] = parameter_count(module.network)
-        made = {MADE: _made(started, prepared.card)}
-        _write(cell, settings, module, phases + history.rows, summary | made)
-        write_text(cell / "run_id", f"{run_id}\n")
-        recorder.complete(cell)
+        output.timing |= _timing(started, seconds, samples)
+        output.timing["weights"] = sha256(output.folder / "weights.safetensors")
+        write_text(cell.tracking / "run_id", f"{run_id}\n")
+
+
+def _tell_epoch(recorder: Recorder, row: dict[str, Any]) -> None:
+    recorder.tell("epoch", values=row)
 
 
 def _open_run(
@@ -89,9 +100,9 @@ def _open_run(
     settings: CellSettings,
     state: dict[str, str],
 ) -> str:
-    """Open the run, or take up that of a killed training, and return its id.
+    """Open the MLflow run, or that of an interrupted training, and return its id.
 
-    Where the store is away, return the token of the training, by which its run is found as well.
+    If MLflow is unreachable, return the token of the training, by which its run is found as well.
     """
     recorder.tell(
         "train",
@@ -106,43 +117,40 @@ def _open_run(
     return run_id
 
 
-def _summary(rows: list[dict[str, Any]], seconds: float, samples: int) -> dict[str, float]:
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     best = min(rows, key=lambda row: row["validation_error"])
-    found = {
+    return {
         "epochs": len(rows),
         "best_epoch": best["epoch"],
         "best_validation_error": best["validation_error"],
     }
-    # A training that was complete before a kill has nothing to time.
-    return found | (
-        {"seconds": seconds, "samples_per_second": samples / seconds} if samples else {}
-    )
 
 
-def _made(started: float, card: dict[str, Any]) -> dict[str, Any]:
-    """Return when, of what and in which environment a training was made, which MLflow shows too.
+def _timing(started: float, seconds: float, samples: int) -> dict[str, Any]:
+    """Return when, how fast and in which environment a training ran; times in ms since 1970.
 
-    Times are milliseconds since 1970.
+    A training that was complete before it was interrupted has no samples to time.
     """
     times = {"started": int(started * 1000), "ended": int(time.time() * 1000)}
-    return {**times, "data": card["sha256"], "environment": environment.tags()}
+    speed = {"seconds": seconds, "samples_per_second": samples / seconds} if samples else {}
+    return {**times, **speed, "environment": provenance.tags()}
 
 
 def _write(
-    cell: Cell,
+    folder: Path,
     settings: CellSettings,
     module: "LitAutoencoder",
     rows: list[dict[str, Any]],
     summary: dict[str, Any],
 ) -> None:
-    from hourglass import weights
+    from hourglass.networks import weights
 
-    write_text(cell / weights.SETTINGS, yaml.safe_dump(asdict(settings), sort_keys=False))
-    weights.write(module.network, cell.folder, weights.SETTINGS)
+    write_text(folder / weights.SETTINGS, yaml.safe_dump(asdict(settings), sort_keys=False))
+    weights.write(module.network, folder, weights.SETTINGS)
     table = io.StringIO()
-    # Phases, if there are any, come first, in rows that name them.
+    # The epochs of pre-training phases come first, in rows that name the phase.
     writer = csv.DictWriter(table, list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(cell / "history.csv", table.getvalue())
-    write_json(cell / "training.json", summary)
+    write_text(folder / "history.csv", table.getvalue())
+    write_json(folder / "training.json", summary)

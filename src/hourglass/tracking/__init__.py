@@ -1,1 +1,4 @@
-"""The record in MLflow: the stages' side, and the process that writes it."""
+"""MLflow tracking: the connection, live training curves, and the record of each stage.
+
+May import: evaluation, detection, networks, data, core.
+"""

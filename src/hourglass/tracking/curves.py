@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from hourglass.tracking.rows import BATCH
+from hourglass.tracking.run_writer import BATCH
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

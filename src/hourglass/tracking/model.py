@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.files import sha256
+from hourglass.core.atomic import sha256
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

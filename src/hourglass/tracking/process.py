@@ -1,11 +1,11 @@
 """The process that keeps the record in MLflow; `hourglass.tracking.recorder` is the other end.
 
 It reads one JSON object a line from standard input, `{"method": ..., "arguments": ...}`, the method
-being one of `hourglass.tracking.record.Record`, or for a study of `StudyRecord` beside it, and
+being one of `hourglass.tracking.runs.Record`, or for a study of `StudyRecord` beside it, and
 answers only where the caller waits: with the `result`, or why there is none, `away` or `refusal`.
 """
 
-from hourglass.warm.client import hand_over
+from hourglass.core.fork_server.client import hand_over
 
 if __name__ == "__main__" and "warm" not in globals():
     hand_over({"module": "hourglass.tracking.process"})
@@ -19,10 +19,10 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from hourglass.tracking.clerk import PAUSE, Clerk
-from hourglass.tracking.record import Record
+from hourglass.tracking.retry_queue import PAUSE, Clerk
+from hourglass.tracking.runs import Record
 from hourglass.tracking.store import reach, tracking_uri
-from hourglass.tracking.studies import StudyRecord
+from hourglass.tuning.mlflow_record import StudyRecord
 
 KINDS = {"cell": Record, "study": StudyRecord}
 

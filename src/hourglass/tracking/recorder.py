@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-from hourglass.errors import Refusal
-from hourglass.tracking.facts import facts
-from hourglass.workspace import Cell, root
+from hourglass.core.errors import UserError
+from hourglass.core.paths import Cell, root
+from hourglass.tracking.cell_record import facts
 
 Kind: TypeAlias = Literal["cell", "study"]
 COMPLETED_BY = {
@@ -58,7 +58,7 @@ class Recorder:
     def ask(self, method: str, **arguments: Any) -> Any:
         """Have a method called and return what it returns; None where the store is away.
 
-        What was told then waits until it is back, or until the stage ends. Raises a Refusal where
+        What was told then waits until it is back, or until the stage ends. Raises a UserError where
         the store will not take it, or something told before, at any time.
         """
         self.tell(method, **arguments)
@@ -73,10 +73,10 @@ class Recorder:
         for line in self._child.stdout:
             answer = json.loads(line)
             if "refusal" in answer:
-                raise Refusal(answer["refusal"])
+                raise UserError(answer["refusal"])
             self._away = answer.get("away", "")
             return answer.get("result")
-        raise Refusal("the process that writes to MLflow died; its message is above.")
+        raise UserError("the process that writes to MLflow died; its message is above.")
 
     def _say_if_away(self) -> None:
         """Say that the stage has ended unrecorded; its files hold all that the record lacks."""
@@ -99,7 +99,7 @@ class Recorder:
                 self._say_if_away()
             elif self._child.poll() is None:
                 self.tell("finish", status="FAILED")
-        except Refusal:
+        except UserError:
             if kind is None:
                 raise
         finally:

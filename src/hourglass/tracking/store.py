@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from hourglass.errors import Refusal
-from hourglass.tracking.away import Away, shown
-from hourglass.tracking.variables import set_variables
+from hourglass.core.errors import UserError
+from hourglass.tracking.mlflow_env import set_variables
+from hourglass.tracking.outage import StoreUnavailable, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,7 @@ set_variables()
 def connect(root: Path) -> tuple["MlflowClient", str]:
     """Return a client and the id of the experiment, made where it is not there yet.
 
-    Raises Away where the store does not answer.
+    Raises StoreUnavailable where the store does not answer.
     """
     uri = tracking_uri(root)
     reach(uri)
@@ -91,7 +91,7 @@ def alone(root: Path) -> AbstractContextManager[Any]:
 
 
 def reach(uri: str) -> None:
-    """Raise Away where a server, or a database, does not answer.
+    """Raise StoreUnavailable where a server, or a database, does not answer.
 
     MLflow would try again for minutes.
     """
@@ -106,11 +106,11 @@ def _reach_server(uri: str) -> None:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SILENT).close()
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a proxy whose server is away
-            raise Away(f"the MLflow server at {uri} answers {error.code}") from None
+            raise StoreUnavailable(f"the MLflow server at {uri} answers {error.code}") from None
         # It answers; whether it lets us in is for MLflow to say.
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise Away(f"the MLflow server at {uri} does not answer ({reason})") from None
+        raise StoreUnavailable(f"the MLflow server at {uri} does not answer ({reason})") from None
 
 
 def _reach_database(uri: str) -> None:
@@ -140,5 +140,5 @@ def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise Refusal(f"MLflow's experiment {name!r} was deleted; restore it in the UI.")
+        raise UserError(f"MLflow's experiment {name!r} was deleted; restore it in the UI.")
     return found.experiment_id

@@ -1,1 +1,4 @@
-"""How modules are trained: Trainer and callbacks, resumption, schedules, noise and penalties."""
+"""Training: the Trainer, callbacks, checkpoints and accelerated training steps.
+
+May import: models, networks, data, core.
+"""

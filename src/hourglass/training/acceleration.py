@@ -11,11 +11,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hourglass.errors import one_line
+from hourglass.core.errors import one_line
+from hourglass.core.settings import Acceleration
 from hourglass.models.base import LitAutoencoder
-from hourglass.settings import Acceleration
-from hourglass.training.capturing import Captured, make_capturable
-from hourglass.training.trying import disagreement, seconds
+from hourglass.training.cuda_graph import GraphedStep, make_capturable
+from hourglass.training.step_checks import disagreement, seconds
 
 
 class Step(Protocol):
@@ -112,7 +112,7 @@ def _tried(
             fast: Step = Update(_compiled(module.training_loss), optimizer)
         else:
             make_capturable(optimizer, batch.device)
-            fast = Captured(plain, module, optimizer, batch)
+            fast = GraphedStep(plain, module, optimizer, batch)
         reason = disagreement(fast, plain, module, optimizer, batch)
     except Exception as error:  # compilers and drivers raise what they like; plain steps go on
         return None, f"it failed ({one_line(error)})"

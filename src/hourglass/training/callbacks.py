@@ -2,21 +2,22 @@
 
 import math
 import signal
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.profilers import PassThroughProfiler
 from tqdm import tqdm
 
-from hourglass.errors import Refusal
-from hourglass.tracking.recorder import Recorder
+from hourglass.core.errors import UserError
 
 MONITOR = "validation_error"
+EpochListener: TypeAlias = Callable[[dict[str, Any]], None]  # called with each row of a history
 
 
-class PatientStopping(EarlyStopping):
+class StopOnPlateau(EarlyStopping):
     """Stop a training whose validation error did not improve for `patience` epochs."""
 
     state_key = "stopping"
@@ -41,9 +42,9 @@ class History(Checkpoint):
     It is a Checkpoint only by type: Lightning calls those after the module has logged.
     """
 
-    def __init__(self, name: str, recorder: Recorder | None, phase: str = "") -> None:
+    def __init__(self, name: str, on_epoch: EpochListener | None, phase: str = "") -> None:
         self.name = f"{name} {phase}".rstrip()
-        self.recorder = recorder
+        self.on_epoch = on_epoch
         self.phase = {"phase": phase} if phase else {}
         self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0
@@ -63,9 +64,9 @@ class History(Checkpoint):
 
     def tell_again(self) -> None:
         """Tell the recorder the epochs of a checkpoint: a kill may have lost some."""
-        if self.recorder:
+        if self.on_epoch:
             for row in self.rows:
-                self.recorder.tell("epoch", values=row)
+                self.on_epoch(row)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let SIGTERM end the process at once, with its status: the next run goes on from here."""
@@ -80,7 +81,7 @@ class History(Checkpoint):
         values = {key: float(trainer.callback_metrics[key]) for key in ("train_loss", MONITOR)}
         for key, value in values.items():
             if not math.isfinite(value):
-                raise Refusal(
+                raise UserError(
                     f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
                     f"learning_rate (now {pl_module.learning_rate}) or check the data's scaling."
                 )
@@ -91,8 +92,8 @@ class History(Checkpoint):
             "learning_rate": self.learning_rate,
         }
         self.rows.append(row)
-        if self.recorder:
-            self.recorder.tell("epoch", values=row)
+        if self.on_epoch:
+            self.on_epoch(row)
 
 
 class Progress(Callback):

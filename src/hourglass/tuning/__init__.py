@@ -1,1 +1,4 @@
-"""How a study searches the settings of one cell: its space, objectives, trials and workers."""
+"""Hyperparameter tuning with Optuna: search space, objectives, trials, workers and the best trial.
+
+May import: tracking, evaluation, detection, training, models, networks, data, core.
+"""

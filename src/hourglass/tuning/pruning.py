@@ -8,8 +8,8 @@ import optuna
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from hourglass.detection.passing import best_device
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
+from hourglass.detection.inference import best_device
 
 if TYPE_CHECKING:
     from hourglass.networks import Network
@@ -33,7 +33,7 @@ class Pruning(Checkpoint):
         self.every = max(1, -(-max_epochs // CHECKS))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise TrialPruned, or the judge's Refusal, on all ranks where rank 0 decides so."""
+        """Raise TrialPruned, or the judge's UserError, on all ranks where rank 0 decides so."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every or epoch == trainer.max_epochs:
             return
@@ -43,7 +43,7 @@ class Pruning(Checkpoint):
         if verdict == "pruned":
             raise optuna.TrialPruned(f"after epoch {epoch}")
         if verdict:
-            raise Refusal(verdict)
+            raise UserError(verdict)
 
     def _verdict(self, pl_module: pl.LightningModule, epoch: int) -> str:
         assert self.trial
@@ -52,7 +52,7 @@ class Pruning(Checkpoint):
             network = copy.deepcopy(network)  # judging moves it there
         try:
             self.trial.report(self.judge(network.eval()), epoch)
-        except Refusal as refusal:
+        except UserError as refusal:
             return str(refusal)
         finally:
             network.train()

@@ -10,11 +10,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 
-from hourglass.errors import Refusal, one_line
-from hourglass.tuning.killed import retry
-from hourglass.tuning.patience import PatientStorage
-from hourglass.tuning.turns import VARIABLE, locked, storage_url
-from hourglass.workspace import root
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import root
+from hourglass.tuning.locks import VARIABLE, locked, storage_url
+from hourglass.tuning.retries import retry
+from hourglass.tuning.retrying_storage import RetryingStorage
 
 HEARTBEAT, GRACE = 5, 60  # seconds between two signs of life, and after which there is none
 
@@ -27,7 +27,7 @@ def exists() -> bool:
 def open_storage() -> RDBStorage:
     """Return the storage: HOURGLASS_OPTUNA_STORAGE, or optuna.db at the project's root.
 
-    Raises a Refusal where it cannot be opened.
+    Raises a UserError where it cannot be opened.
     """
     url = storage_url()
     public = _public(url)
@@ -41,9 +41,9 @@ def open_storage() -> RDBStorage:
             if "already exists" in str(error):  # another machine has just made the tables
                 time.sleep(1)
                 return _open(url)
-            said = isinstance(error, ImportError | Refusal)
+            said = isinstance(error, ImportError | UserError)
             cause = (error.__cause__ if said else None) or error
-            raise Refusal(
+            raise UserError(
                 f"the Optuna storage {public} cannot be opened ({one_line(cause)}); mend "
                 f"{VARIABLE}, or unset it for ./optuna.db."
             ) from None
@@ -72,13 +72,13 @@ def _open(url: str) -> RDBStorage:
         # Other workers write as well: wait a minute for them, not sqlite's 5 seconds.
         local = {"connect_args": {"timeout": 60, "factory": Connection}}
         return RDBStorage(url, engine_kwargs=local, **signs)
-    return PatientStorage(url, engine_kwargs={"pool_pre_ping": True}, **signs)
+    return RetryingStorage(url, engine_kwargs={"pool_pre_ping": True}, **signs)
 
 
 def _public(url: str) -> str:
     """Return what of a URL may be shown: all but passwords.
 
-    Raises a Refusal where it cannot be told what of it is the password.
+    Raises a UserError where it cannot be told what of it is the password.
     """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -88,7 +88,7 @@ def _public(url: str) -> str:
         if "@" in (found.host or ""):
             raise ValueError
     except (ArgumentError, ValueError):
-        raise Refusal(
+        raise UserError(
             f"{VARIABLE} cannot be read as the URL of a database; write @ in its user and password "
             "as %40."
         ) from None

@@ -12,10 +12,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.tuning.attributes import ASKED, IDENTITY, REFUSED
-from hourglass.tuning.killed import given_up
+from hourglass.tuning.locks import locked
 from hourglass.tuning.objectives.base import Objective
+from hourglass.tuning.retries import given_up
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.turns import locked
 
 
 def create(

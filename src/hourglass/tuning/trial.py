@@ -11,20 +11,20 @@ from lightning_fabric import Fabric
 from pytorch_lightning import Callback
 from torch import OutOfMemoryError
 
-from hourglass.configuration import Yaml
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.yaml_config import Yaml
 from hourglass.data.datamodule import DataModule, Served
-from hourglass.data.packed import Split
-from hourglass.errors import Refusal, one_line
+from hourglass.data.prepared import Split
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
-from hourglass.settings import CellSettings
-from hourglass.tracking.parts import settings_params
-from hourglass.training import fitting
+from hourglass.tracking.stage_records import settings_params
+from hourglass.training.cell_settings import CellSettings
+from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
 from hourglass.tuning.objectives import Objective, Task
-from hourglass.tuning.patience import is_away
 from hourglass.tuning.pruning import Pruning
-from hourglass.tuning.space import Space
+from hourglass.tuning.retrying_storage import is_away
+from hourglass.tuning.search_space import Space
 
 
 class LoadedData(DataModule):
@@ -50,7 +50,7 @@ class Trials:
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...] | float:
         """Return the objective's values of one draw.
 
-        Raises TrialPruned where it fell behind, and a Refusal, noted in the trial, where its
+        Raises TrialPruned where it fell behind, and a UserError, noted in the trial, where its
         training failed by itself.
         """
         drawn = self.space.draw(trial)
@@ -70,7 +70,7 @@ class Trials:
             # Noted, so that no command draws it again. A mistake in the code ends this one.
             trial.set_user_attr(REFUSED, str(error) or type(error).__name__)
             if isinstance(error, OutOfMemoryError) and self.ranks.world_size == 1:
-                raise Refusal(f"out of memory: {one_line(error)}.") from None
+                raise UserError(f"out of memory: {one_line(error)}.") from None
             raise
         finally:
             trial.set_user_attr(HISTORY, rows)
@@ -81,7 +81,7 @@ class Trials:
         while (drawn := self.ranks.broadcast(None)) is not None:
             try:
                 self.train(self.chosen(drawn), None, [])
-            except (Refusal, optuna.TrialPruned):
+            except (UserError, optuna.TrialPruned):
                 continue  # as on rank 0, which says why
 
     def chosen(self, drawn: Yaml) -> CellSettings:
@@ -92,15 +92,13 @@ class Trials:
         self, settings: CellSettings, trial: optuna.Trial | None, rows: list[dict[str, Any]]
     ) -> LitAutoencoder:
         """Return the variant, trained as `train` would, and fill the rows of its history."""
-        module = fitting.make_module(settings)
+        module = make_module(settings)
         with tempfile.TemporaryDirectory() as folder:
             where = Path(self.ranks.broadcast(folder))
-            fitting.pretrain(settings, where, None, module, self.data)
-            trainer, history = fitting.make_trainer(
-                settings, where, None, watching=self._pruning(trial)
-            )
+            pretrain(settings, where, None, module, self.data)
+            trainer, history = make_trainer(settings, where, None, watching=self._pruning(trial))
             history.rows = rows
-            fitting.fit(trainer, history, module, self.data)
+            fit_resumable(trainer, history, module, self.data)
             self.ranks.barrier()  # before the folder goes: each has its best epoch from there
         return module
 

@@ -1,6 +1,6 @@
 """One worker of a study: a process that imports and loads once, and then runs trial after trial.
 
-`hourglass.tune` starts it as `python -m hourglass.tuning.worker`, with a `Job` as JSON. Where the
+`hourglass.cli.tune` starts it as `python -m hourglass.tuning.worker`, with a `Job` as JSON. Where the
 trainer has several devices, Lightning starts this process once more for each of the other ranks.
 """
 
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import optuna
 from optuna.trial import TrialState
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning import study as studies
 from hourglass.tuning.attributes import REFUSED, WORKER
-from hourglass.tuning.job import Job, Pruner
-from hourglass.tuning.killed import retry_killed, worker_name
-from hourglass.tuning.patience import is_away
-from hourglass.tuning.turns import locked, silent
+from hourglass.tuning.locks import locked, silent
+from hourglass.tuning.retries import retry_killed, worker_name
+from hourglass.tuning.retrying_storage import is_away
+from hourglass.tuning.worker_job import Job, Pruner
 
 if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials
@@ -35,9 +35,9 @@ PAUSE = 0.5  # seconds between two looks at a study whose last trials others run
 def work(job: Job) -> None:
     """Run trials until the study has as many as the job says, along with whoever else does.
 
-    Raises a Refusal, before the first trial, for a space or data that leave nothing to search.
+    Raises a UserError, before the first trial, for a space or data that leave nothing to search.
     """
-    from hourglass.tuning.loading import load_trials
+    from hourglass.tuning.worker_setup import load_trials
 
     question = job.question
     trials = load_trials(job, question)
@@ -71,7 +71,7 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         asked: list[int] = []
         study.sampler = _sampler(trials.settings.seed * 1_000_003 + standing.begun)
         try:
-            study.optimize(objective, n_trials=1, catch=(Refusal,))
+            study.optimize(objective, n_trials=1, catch=(UserError,))
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
             # Asleep or cut off for longer than the heartbeat's grace: another one has the trial.
             own = study.trials[asked[0]] if asked else None
@@ -106,7 +106,7 @@ def main() -> None:
     status = 0
     try:
         work(Job(**json.loads(sys.argv[1])))
-    except Refusal as refusal:
+    except UserError as refusal:
         print(json.dumps({"refusal": str(refusal)}), file=answer, flush=True)
         status = 1
     except Exception as error:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from hourglass.data.packed import Prepared
+from hourglass.data.prepared import Prepared
 
 if TYPE_CHECKING:
+    from hourglass.detection.scorers import Scorer
     from hourglass.networks import Network
-    from hourglass.scorers import Scorer
 
 Direction: TypeAlias = Literal["maximize", "minimize"]
 
@@ -32,7 +32,7 @@ class Objective(ABC):
     directions: ClassVar[tuple[Direction, ...]] = ("maximize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:  # noqa: B027
-        """Raise a Refusal where the data or what is searched leaves the question without answer."""
+        """Raise a UserError where the data or what is searched leaves the question without answer."""
 
     @abstractmethod
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:

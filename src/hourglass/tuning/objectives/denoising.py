@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Denoising(Objective):
 
     def __init__(self, noise_factor: float = 0.5) -> None:
         if not noise_factor > 0:
-            raise Refusal(f"noise_factor is {noise_factor}, but denoising needs more than 0.")
+            raise UserError(f"noise_factor is {noise_factor}, but denoising needs more than 0.")
         self.noise_factor = noise_factor
         self.names = ("tuning_PSNR",)
 
@@ -29,7 +29,7 @@ class Denoising(Objective):
         """Return the PSNR in dB over all normal samples of the tuning split."""
         import torch
 
-        from hourglass.detection.passing import batch_size, on_device
+        from hourglass.detection.inference import batch_size, on_device
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)

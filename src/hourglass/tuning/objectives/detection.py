@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ class Detection(Objective):
         self.names = (f"tuning_{metric}",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a Refusal where the tuning split holds no anomalies."""
+        """Raise a UserError where the tuning split holds no anomalies."""
         card = task.prepared.card
         if not card["splits"]["tuning"]["anomalies"]:
-            raise Refusal(
+            raise UserError(
                 f"the tuning split of {card['data']} holds no anomalies to detect; "
                 "`--objective synthetic` makes some of normal samples."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the metric on the tuning split."""
-        from hourglass import metrics
-        from hourglass.detection.scoring import Scoring
+        from hourglass.detection.scoring import FittedScorer
+        from hourglass.evaluation import metrics
 
         tuning, normal = task.prepared.split("tuning"), task.prepared.split("train").x
-        scoring = Scoring.fit(network, task.prepared.scaling, task.scorer, normal)
+        scoring = FittedScorer.fit(network, task.prepared.scaling, task.scorer, normal)
         found = metrics.detection(scoring(tuning.x), tuning.anomaly, intervals=False)
         return (found[self.metric],)

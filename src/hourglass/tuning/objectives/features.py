@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -23,29 +23,33 @@ class Features(Objective):
 
     def __init__(self, k: int = 7) -> None:
         if k < 1:
-            raise Refusal(f"k is {k}, but must be at least 1.")
+            raise UserError(f"k is {k}, but must be at least 1.")
         self.k = k
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a Refusal where the normal samples are of one class only, or fewer than k."""
+        """Raise a UserError where the normal samples are of one class only, or fewer than k."""
         labels = task.prepared.split("train").label
         if len(np.unique(labels)) < 2:
-            raise Refusal(
+            raise UserError(
                 f"all normal samples of {task.prepared.card['data']} are of one class; features "
                 "need two, so choose another `--objective`."
             )
         if len(labels) < self.k:
-            raise Refusal(f"k is {self.k}, but the training split has {len(labels)} samples only.")
+            raise UserError(
+                f"k is {self.k}, but the training split has {len(labels)} samples only."
+            )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the share of the tuning split's normal samples whose class the code gives."""
         from sklearn.neighbors import KNeighborsClassifier
 
-        from hourglass.detection.scoring import codes
+        from hourglass.detection.scoring import latent_codes
 
         train, tuning = (task.prepared.split(name) for name in ("train", "tuning"))
         own = ~tuning.anomaly
         scaling = task.prepared.scaling
-        known = KNeighborsClassifier(self.k).fit(codes(network, train.x, scaling), train.label)
-        found = known.score(codes(network, tuning.x[own], scaling), tuning.label[own])
+        known = KNeighborsClassifier(self.k).fit(
+            latent_codes(network, train.x, scaling), train.label
+        )
+        found = known.score(latent_codes(network, tuning.x[own], scaling), tuning.label[own])
         return (float(found),)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Direction, Objective, Task
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class ReconstructionError(Objective):
     directions: ClassVar[tuple[Direction, ...]] = ("minimize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a Refusal where the size or the constraint is searched."""
+        """Raise a UserError where the size or the constraint is searched."""
         for name in searched:
             if name not in FREE:
-                raise Refusal(
+                raise UserError(
                     f"the reconstruction error cannot choose {name}: a wider code or a weaker "
                     "constraint always reconstructs better, so the search would end at the end of "
                     "its range; use `--objective detection`, denoising, features or synthetic, or "
@@ -52,9 +52,9 @@ class Pareto(Objective):
     directions: ClassVar[tuple[Direction, ...]] = ("minimize", "minimize")
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a Refusal where the size of the code is not searched."""
+        """Raise a UserError where the size of the code is not searched."""
         if not {"latent_dim", "expansion"} & set(searched):
-            raise Refusal(
+            raise UserError(
                 "pareto needs latent_dim in the space: without it there is one size only."
             )
 

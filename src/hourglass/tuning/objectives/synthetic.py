@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from hourglass.errors import Refusal
+from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -32,32 +32,34 @@ class SyntheticDetection(Objective):
         self, kinds: Sequence[Kind] = ("mixed", "permuted", "corrupted"), strength: float = 0.5
     ) -> None:
         if not kinds:
-            raise Refusal("kinds is empty, but at least one kind of synthetic anomalies is needed.")
+            raise UserError(
+                "kinds is empty, but at least one kind of synthetic anomalies is needed."
+            )
         if not 0 < strength <= 1:
-            raise Refusal(f"strength is {strength}, but must be above 0 and at most 1.")
+            raise UserError(f"strength is {strength}, but must be above 0 and at most 1.")
         self.kinds = kinds
         self.strength = strength
         self._made: dict[Kind, np.ndarray] = {}  # of the one task that a process has
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a Refusal where the tuning split has too few normal samples."""
+        """Raise a UserError where the tuning split has too few normal samples."""
         count = task.prepared.card["splits"]["tuning"]["normal"]
         if count < ENOUGH:
-            raise Refusal(
+            raise UserError(
                 f"the tuning split of {task.prepared.card['data']} has {count} normal samples, but "
                 f"synthetic anomalies need {ENOUGH}; raise its share in `fractions`."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the mean over the kinds."""
-        from hourglass import metrics
-        from hourglass.detection.scoring import Scoring
+        from hourglass.detection.scoring import FittedScorer
+        from hourglass.evaluation import metrics
 
         prepared = task.prepared
         tuning = prepared.split("tuning")
         normal = np.asarray(tuning.x[~tuning.anomaly])
         train = prepared.split("train").x
-        scoring = Scoring.fit(network, prepared.scaling, task.scorer, train)
+        scoring = FittedScorer.fit(network, prepared.scaling, task.scorer, train)
         usual, found = scoring(normal), []
         for kind in self.kinds:
             if kind not in self._made:

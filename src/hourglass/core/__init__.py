@@ -1,0 +1,4 @@
+"""Mechanisms: paths, settings, YAML, errors, atomic writes, checksums, locks, the fork server.
+
+May import: nothing.
+"""

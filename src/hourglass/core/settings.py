@@ -1,0 +1,72 @@
+"""The settings of the workspace and of one cell, read from YAML and valid_name."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CONFIGS, PARAMS, Cell, valid_name
+from hourglass.core.yaml_config import (
+    Yaml,
+    arguments,
+    construct,
+    read,
+    resolve,
+)
+
+# Where samples are kept while a network trains on them: on the device; in memory, from where they
+# are fetched; or in their file, likewise.
+Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
+# How a step is taken, see hourglass.training.acceleration.
+Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
+
+# The keys of configs/trainer/<name>.yaml that are not Lightning's, and their values.
+EXTRA_TRAINER_KEYS = {"acceleration": get_args(Acceleration), "residency": get_args(Residency)}
+
+
+@dataclass(frozen=True)
+class Params:
+    """What cuts across experiments: the file params.yaml.
+
+    `share_rows` names the tables whose single rows may go to MLflow, see hourglass.core.privacy.
+    """
+
+    data: list[str]
+    models: list[str]
+    seed: int
+    trainer: str
+    score: dict[str, Any]
+    calibration: dict[str, Any]
+    study: dict[str, bool]
+    share_rows: list[str]
+
+    def __post_init__(self) -> None:
+        cells: dict[str, Cell] = {}
+        for cell in (Cell(data, model) for data in self.data for model in self.models):
+            other = cells.setdefault(cell.name, cell)
+            if other != cell:
+                raise UserError(
+                    f"{other.data} with {other.model} and {cell.data} with {cell.model} would both "
+                    f"be called {cell.name}; rename one of the files in configs/."
+                )
+
+
+def params() -> Params:
+    """Return params.yaml."""
+    values = read(PARAMS, arguments(Params))
+    return construct(Params, resolve(Params, values, PARAMS.name), PARAMS.name)
+
+
+def data_config(data: str) -> Yaml:
+    """Return configs/data/<data>.yaml."""
+    keys = ("class_path", "init_args", "model", "training")
+    return read(CONFIGS / "data" / f"{valid_name(data)}.yaml", keys)
+
+
+def model_config(model: str) -> Yaml:
+    """Return configs/model/<model>.yaml."""
+    return read(CONFIGS / "model" / f"{valid_name(model)}.yaml", ("class_path", "init_args"))
+
+
+def cell_config(cell: Cell) -> Yaml:
+    """Return configs/cell/<data>-<model>.yaml, what this one cell has of its own; {} without it."""
+    return read(cell.config, ("init_args",)) if cell.config.exists() else {}

@@ -1,0 +1,110 @@
+"""The arrays that `prepare` writes and everything after it reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from hourglass.core.checksums import (
+    CorruptFileError,
+    file_checksums,
+    read_with_checksum,
+    verify_checksums,
+    write_with_checksum,
+)
+from hourglass.core.errors import UserError, one_line
+from hourglass.data.scaling import Scaling
+
+Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+CARD = "card.json"
+FIELDS = ("x", "label", "anomaly", "id")  # of Samples, each a file
+# Bytes up to which an array is read through before it is used, at about a second; of one that is
+# larger, and so larger than memory perhaps, `hourglass verify` says whether it is whole.
+CHECKED = 1 << 30
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Hold the samples of one split, unscaled."""
+
+    x: np.ndarray  # (N, *S) uint8 images or float32 features, memory-mapped
+    label: np.ndarray  # (N,) str
+    anomaly: np.ndarray  # (N,) bool
+    id: np.ndarray  # (N,) str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Read a prepared data set."""
+
+    folder: Path
+    card: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Prepared":
+        """Return the data set in `folder`; raises a UserError where it is missing or damaged."""
+        try:
+            card = read_with_checksum(folder / CARD)
+        except FileNotFoundError:
+            command = f"hourglass prepare {folder.name}"
+            raise UserError(f"{folder.as_posix()} is missing; run `{command}` first.") from None
+        except (CorruptFileError, OSError) as error:
+            raise _damaged(folder, error) from None
+        return cls(folder, card)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return (C, H, W) of images or (F,) of a table."""
+        return tuple(self.card["sample_shape"])
+
+    @property
+    def scaling(self) -> Scaling:
+        """Return how samples are scaled for the network."""
+        return Scaling.from_dict(self.card["scaling"])
+
+    def x(self, name: Split) -> np.ndarray:
+        """Return the samples of one split, (N, *S), memory-mapped.
+
+        Raises a UserError where they are not as `prepare` wrote them, up to CHECKED bytes.
+        """
+        return self._array(name, "x", mmap_mode="r")
+
+    def split(self, name: Split) -> Samples:
+        """Return one split; the big array is memory-mapped. Raises a UserError as `x` does."""
+        others = {field: self._array(name, field) for field in FIELDS[1:]}
+        return Samples(x=self.x(name), **others)
+
+    def _array(self, split: Split, field: str, **how: Any) -> np.ndarray:
+        file = f"{split}/{field}.npy"
+        path = self.folder / file
+        try:
+            if path.stat().st_size <= CHECKED:
+                verify_checksums(self.folder, {file: self.card["files"][file]})
+            found: np.ndarray = np.load(path, allow_pickle=False, **how)
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise _damaged(self.folder, error) from None
+        return found
+
+
+def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
+    """Write splits and card into an empty folder, for `Prepared` to read."""
+    for name in SPLITS:
+        (folder / name).mkdir()
+        for field, array in vars(samples[name]).items():
+            np.save(folder / name / f"{field}.npy", array, allow_pickle=False)
+    write_data_card(folder, card)
+
+
+def write_data_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write the card of arrays that are there, with the SHA-256 of each."""
+    names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
+    write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{folder.as_posix()} cannot be used ({one_line(error)}); run `hourglass prepare "
+        f"{folder.name}` again, which gives the same bytes from the same raw files."
+    )

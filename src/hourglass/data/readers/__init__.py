@@ -1,0 +1,1 @@
+"""Readers of user files: tables and images, whole or in chunks."""

@@ -1,0 +1,20 @@
+"""Scorers: from what a network makes of a sample to its score. `score` in params.yaml names one."""
+
+from hourglass.detection.scorers.base import Scorer, State
+from hourglass.detection.scorers.combined import Combined
+from hourglass.detection.scorers.latent import Mahalanobis, Neighbors
+from hourglass.detection.scorers.rapp import RaPP
+from hourglass.detection.scorers.reconstruction import ModelScore, StandardizedError
+from hourglass.detection.scorers.relative_error import RelativeError
+
+__all__ = [
+    "Combined",
+    "Mahalanobis",
+    "ModelScore",
+    "Neighbors",
+    "RaPP",
+    "RelativeError",
+    "Scorer",
+    "StandardizedError",
+    "State",
+]

@@ -1,0 +1,12 @@
+"""The scorer that the settings ask for."""
+
+from typing import Any
+
+from hourglass.core.yaml_config import build
+from hourglass.detection.scorers import Scorer
+
+
+def make_scorer(config: dict[str, Any]) -> Scorer:
+    """Return the scorer that `score` in params.yaml asks for."""
+    scorer: Scorer = build(config, Scorer, "params.yaml, score")
+    return scorer

@@ -1,0 +1,48 @@
+"""Files for `dvc metrics` and `dvc plots`: one row per cell, one plot per data set."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import Cell
+
+# The columns of each curve of `evaluate`.
+CURVES = {"roc": ("false_positive_rate", "recall"), "precision_recall": ("recall", "precision")}
+METRICS = ("AUROC", "average_precision", "false_alarm_rate", "F1")
+GRID = np.linspace(0, 1, 201)
+
+
+def write_metrics(path: Path, table: pd.DataFrame) -> None:
+    """Write the METRICS of each cell in the leaderboard, {data: {model: {metric: value}}}."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    cells = table[~table["baseline"]].drop_duplicates(["data", "model"])
+    for row in cells.sort_values(["data", "model"]).to_dict("records"):
+        values = {name: row[name] for name in METRICS if row.get(name) == row.get(name)}
+        found.setdefault(row["data"], {})[row["model"]] = {k: float(v) for k, v in values.items()}
+    write_json(path, found)
+
+
+def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
+    """Write <curve>/<data>.csv: the curves of all variants on one grid, a column per variant.
+
+    A data set without labelled anomalies has no curves.
+    """
+    for curve, (x, y) in CURVES.items():
+        (folder / curve).mkdir(parents=True)
+        for name in data:
+            columns = dict(_columns(name, models, curve, x, y))
+            if columns:
+                table = pd.DataFrame({x: GRID, **columns}).round(4)
+                table.to_csv(folder / curve / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def _columns(
+    data: str, models: list[str], curve: str, x: str, y: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    for model in models:
+        points = pd.read_csv(Cell(data, model) / f"evaluate/{curve}.csv")
+        if len(points):
+            yield model, np.interp(GRID, points[x], points[y])

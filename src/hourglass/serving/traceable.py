@@ -1,0 +1,142 @@
+"""A detector as one torch module, from unscaled samples to alarms, that can be traced.
+
+Scorers compute with numpy, in double precision, from what they looked at; here is the same
+arithmetic on tensors, in double precision as well. A scorer that is not among them is refused.
+"""
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from hourglass.core.errors import UserError
+from hourglass.data.batches import Scaled
+from hourglass.detection.detector import Detector
+from hourglass.detection.scorers import (
+    Combined,
+    Mahalanobis,
+    ModelScore,
+    Neighbors,
+    RaPP,
+    RelativeError,
+    Scorer,
+    StandardizedError,
+    State,
+)
+from hourglass.detection.scorers.combined import part_state
+from hourglass.detection.scorers.forward_cache import ForwardCache
+from hourglass.networks.variational import Variational
+
+Score: TypeAlias = Callable[[ForwardCache], Tensor]  # (N, *S) -> (N,) float64
+
+
+class Traced(nn.Module):
+    """Map unscaled samples, (N, *S), to score, alarm and reconstruction, as a detector does.
+
+    The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the
+    samples' own units.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        scoring = detector.scoring
+        self.network = scoring.network.cpu()
+        if isinstance(self.network, Variational):  # the draws are always the same: constants
+            draws = self.network._draws(
+                self.network.samples, torch.zeros(1, self.network.latent_dim)
+            )
+            self.network._draws = lambda samples, like: draws  # type: ignore[method-assign]
+        self.scaled = Scaled(scoring.scaling, torch.device("cpu"))
+        self.score = traced(scoring.scorer, scoring.state)
+        self.threshold = detector.threshold.value
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return score, alarm and reconstruction."""
+        view = ForwardCache(self.network, self.scaled(x))
+        score = self.score(view)
+        restored = view.output * self.scaled.scale + self.scaled.offset
+        return score, score > self.threshold, restored
+
+
+@singledispatch
+def traced(scorer: Scorer, state: State) -> Score:
+    """Return a scorer's score as a function of tensors.
+
+    Raises a UserError for a scorer that has none.
+    """
+    raise UserError(
+        f"the score {scorer.name!r} has no form that ONNX knows; calibrate with another `score` in "
+        "params.yaml, such as hourglass.detection.scorers.ModelScore."
+    )
+
+
+@traced.register
+def _(scorer: ModelScore, state: State) -> Score:
+    return lambda view: view.score.double()
+
+
+@traced.register
+def _(scorer: StandardizedError, state: State) -> Score:
+    mean = torch.tensor(state["mean"])
+    return lambda view: (scorer.look(view).double() / mean).mean(1)
+
+
+@traced.register
+def _(scorer: Mahalanobis, state: State) -> Score:
+    mean, precision = (torch.tensor(state[key]).double() for key in ("mean", "precision"))
+
+    def score(view: ForwardCache) -> Tensor:
+        away = scorer.look(view).double() - mean
+        return ((away @ precision) * away).sum(1).clamp(min=0).sqrt()
+
+    return score
+
+
+@traced.register
+def _(scorer: Neighbors, state: State) -> Score:
+    known = torch.tensor(state["codes"]).double()
+    squares = known.square().sum(1)
+
+    def score(view: ForwardCache) -> Tensor:
+        codes = scorer.look(view).double()
+        squared = codes.square().sum(1, keepdim=True) - 2 * codes @ known.T + squares
+        nearest = squared.topk(scorer.k, dim=1, largest=False).values
+        return nearest.clamp(min=0).sqrt().mean(1)
+
+    return score
+
+
+@traced.register
+def _(scorer: RaPP, state: State) -> Score:
+    if not scorer.whiten:
+        return lambda view: scorer.look(view).double().square().sum(1)
+    mean, whitening = (torch.tensor(state[key]).double() for key in ("mean", "whitening"))
+    return lambda view: ((scorer.look(view).double() - mean) @ whitening).square().sum(1)
+
+
+@traced.register
+def _(scorer: RelativeError, state: State) -> Score:
+    weights, faint = 1 / torch.tensor(state["scale"]), float(state["faint"][0])
+
+    def score(view: ForwardCache) -> Tensor:
+        seen = scorer.look(view).double()
+        return (seen[:, :-1] * weights).sum(1) / (seen[:, -1] + faint)
+
+    return score
+
+
+@traced.register
+def _(scorer: Combined, state: State) -> Score:
+    parts = [traced(part, part_state(state, i)) for i, part in enumerate(scorer.parts)]
+    floor, mean, sd = (torch.tensor(state[key]).double() for key in ("floor", "mean", "sd"))
+
+    def score(view: ForwardCache) -> Tensor:
+        found = torch.stack([part(view) for part in parts], 1)
+        logs = (found.clamp(min=0) + floor).log()
+        standard = ((logs - mean) / sd).mean(1)
+        # log(1 + exp(.)): onnxruntime has no Softplus in double precision.
+        return standard.clamp(min=0) + (1 + (-standard.abs()).exp()).log()
+
+    return score

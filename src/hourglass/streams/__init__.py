@@ -1,1 +1,0 @@
-"""New samples, read from files portion by portion, and their scores, written likewise."""
