@@ -48,7 +48,7 @@ def main() -> None:
     tables, seconds = [], {}
     for size in SIZES:
         cell = Cell("mnist", f"code_{size}")
-        if not (cell / "run_id").exists():
+        if not (cell / "tracking/run_id").exists():
             train(cell.data, cell.model)
         start = time.perf_counter()
         study(cell.data, cell.model)

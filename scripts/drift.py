@@ -128,7 +128,7 @@ def _changed(
 
 def _scores(cell: Cell) -> dict[str, np.ndarray]:
     """Return scores of normal samples, of anomalies, and of what normal samples change to."""
-    table = pd.read_parquet(cell / "scores.parquet")
+    table = pd.read_parquet(cell / "evaluate/scores.parquet")
     table = table[table.split.isin(["calibration", "tuning", "test"])]
     found = {
         "normal": table.score[~table.anomaly].to_numpy(),
@@ -137,7 +137,7 @@ def _scores(cell: Cell) -> dict[str, np.ndarray]:
     if cell.data == "mnist":
         test, scoring = (
             Prepared.open(cell.prepared).split("test"),
-            Detector.load(cell.folder).scoring,
+            Detector.of_cell(cell).scoring,
         )
         images = np.array(test.x[~test.anomaly][:3000])
         for angle in TURNED:

@@ -84,7 +84,7 @@ def _rare(cell: str) -> Iterator[dict[str, object]]:
 
 
 def _normal_scores(cell: str) -> np.ndarray:
-    table = pd.read_parquet(ROOT / "build/results/runs" / cell / "scores.parquet")
+    table = pd.read_parquet(ROOT / "build/results/runs" / cell / "evaluate/scores.parquet")
     chosen = table[~table.anomaly & table.split.isin(["calibration", "tuning", "test"])]
     return chosen.score.to_numpy()
 

@@ -91,8 +91,8 @@ def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
 
 def _trained(cell: Cell, prepared: Prepared) -> bool:
     """Return whether a cell was trained with the settings as they are now."""
-    path = cell / "settings.yaml"
-    if not (path.exists() and (cell / "weights.safetensors").exists()):
+    path = cell / "train/settings.yaml"
+    if not (path.exists() and (cell / "train/weights.safetensors").exists()):
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     return bool(settings == asdict(resolve_cell(cell, prepared.sample_shape)))

@@ -60,7 +60,7 @@ def main() -> None:
     text = INTRODUCTION
     for data, tasks in DATA.items():
         for task in tasks:
-            if not (Cell(data, f"restore_{task}") / "weights.safetensors").exists():
+            if not (Cell(data, f"restore_{task}") / "train/weights.safetensors").exists():
                 print(f"train {data} restore_{task}", flush=True)
                 train(data, f"restore_{task}")
         text += _section(data, tasks)

@@ -81,9 +81,9 @@ def _trained(cell: Cell) -> bool:
 
     One that was added since counts by its default, which leaves everything as it was before.
     """
-    if not (cell / "settings.yaml").exists():
+    if not (cell / "train/settings.yaml").exists():
         return False
-    settings = yaml.safe_load((cell / "settings.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((cell / "train/settings.yaml").read_text(encoding="utf-8"))
     shape = Prepared.open(prepared_folder(cell.data)).sample_shape
     now = asdict(resolve_cell(cell, shape))
     kind = import_class(now["class_path"], LitAutoencoder, cell.name)
@@ -126,7 +126,7 @@ def _note(data: str) -> str:
 
 def _one_shoe() -> str:
     """Rank the first ankle boot of Fashion-MNIST's test images among MNIST's test digits."""
-    scores = pd.read_parquet(Cell("mnist", "undercomplete") / "scores.parquet")
+    scores = pd.read_parquet(Cell("mnist", "undercomplete") / "evaluate/scores.parquet")
     test = scores[scores.split == "test"]
     digits = test[~test.anomaly].score
     boots = test[test.label == "Ankle boot"]
@@ -147,7 +147,7 @@ def _linear_against_pca() -> str:
     digits = flat(prepared, test.x[~test.anomaly])
     rows = []
     for name, size in LINEAR.items():
-        metrics = Cell("mnist", name) / "metrics.json"
+        metrics = Cell("mnist", name) / "evaluate/metrics.json"
         ours = json.loads(metrics.read_text())["reconstruction_error_normal"]
         best = pca(x, size)(digits).mean()
         rows.append(f"| {size} | {ours:.5f} | {best:.5f} | {ours / best:.4f} |")

@@ -36,7 +36,9 @@ def seal(cell: Path) -> None:
     if (cell / CARD).exists():
         old = {key: value for key, value in _read(cell / CARD).items() if key != "weights"}
         files = file_checksums(cell, [*FILES, REFERENCE, THRESHOLD])
-        write_with_checksum(cell / "thresholds.json", _read(cell / "thresholds.json"))
+        write_with_checksum(
+            cell / "calibrate/thresholds.json", _read(cell / "calibrate/thresholds.json")
+        )
         write_with_checksum(cell / CARD, {**old, "files": files})
 
 

@@ -45,7 +45,11 @@ def rows(cell: Cell) -> list[dict[str, object]]:
         _row(what, files, lambda files=files: [sha256(file) for file in files])  # type: ignore[misc]
         for what, files in read.items()
     ]
-    cards = [cell.prepared / "card.json", cell / "network.json", cell / "detector.json"]
+    cards = [
+        cell.prepared / "card.json",
+        cell / "train/network.json",
+        cell / "calibrate/detector.json",
+    ]
     found.append(
         _row("the sealed JSON files", cards, lambda: [read_with_checksum(each) for each in cards])
     )

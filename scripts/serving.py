@@ -125,7 +125,7 @@ def _expected(cell: Cell) -> list[dict[str, Any]]:
     from hourglass.serving.pyfunc import Served
 
     x, _ = _requests(cell)
-    found = Served(Detector.load(cell.folder)).answers(x)
+    found = Served(Detector.of_cell(cell)).answers(x)
     rows = zip(*(column.tolist() for column in found.values()), strict=True)
     return [dict(zip(found, row, strict=True)) for row in rows]
 
@@ -133,7 +133,7 @@ def _expected(cell: Cell) -> list[dict[str, Any]]:
 def _bare(cell: Cell) -> float:
     """Return the rows a second of the network alone."""
     x, _ = _requests(cell)
-    scoring = Detector.load(cell.folder).scoring
+    scoring = Detector.of_cell(cell).scoring
     batch = torch.from_numpy(scoring.scaling(x))
     with torch.inference_mode():
         return ROWS / _median(scoring.network, batch)
@@ -145,7 +145,7 @@ def _parts(cell: Cell) -> list[dict[str, Any]]:
     from hourglass.serving.pyfunc import Served
 
     x, forms = _requests(cell)
-    served, rows = Served(Detector.load(cell.folder)), []
+    served, rows = Served(Detector.of_cell(cell)), []
     for form, (body, kind) in forms.items():
         read = _median(requests.samples, body, kind, served.detector)
         score = _median(served.answers, x)

@@ -47,7 +47,7 @@ def _scaled(prepared: Prepared, name: Split) -> Tensor:
 
 def _epochs(cell: Cell) -> dict[str, int]:
     """Return the epochs of each phase by its name, "" of the training of the whole."""
-    rows = pd.read_csv(cell / "history.csv")
+    rows = pd.read_csv(cell / "train/history.csv")
     phases = rows.phase.fillna("") if "phase" in rows else pd.Series("", rows.index)
     return {str(name): int(count) for name, count in phases.value_counts().items()}
 

@@ -8,7 +8,6 @@ from hosting.team import MEMBER, Team
 from hosting.temporary import temporary_team
 
 from hourglass.core.errors import UserError
-from tests.pipeline.conftest import new_project, project, snapshot  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

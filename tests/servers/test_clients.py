@@ -14,7 +14,7 @@ from hourglass.data.prepared import Prepared
 from hourglass.tracking.store import EXPERIMENT
 from hourglass.tuning.locks import storage_url
 from hourglass.tuning.mlflow_record import STUDY, TRIAL
-from tests.pipeline.workspaces import PATIENT, Project
+from tests.workspaces import PATIENT, Project
 
 pytestmark = pytest.mark.servers
 
@@ -60,15 +60,15 @@ def test_two_clones_reproduce_at_once_and_their_artifacts_go_through_the_server(
     client = mlflow.MlflowClient(as_member["MLFLOW_TRACKING_URI"])
     for project, model in zip(two, ("linear", "denoising"), strict=True):
         cell = project / f"runs/digits/{model}"
-        run = client.get_run((cell / "run_id").read_text().strip())
+        run = client.get_run((cell / "tracking/run_id").read_text().strip())
         assert run.info.status == "FINISHED"
-        found = project.read(f"runs/digits/{model}/metrics.json")
+        found = project.read(f"runs/digits/{model}/evaluate/metrics.json")
         assert run.data.metrics["AUROC"] == found["AUROC"]
         assert len(run.outputs.model_outputs) == 1
         # By way of the server: the client needs to know no folder, and keeps nothing itself.
         assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
         kept = Path(client.download_artifacts(run.info.run_id, "history.csv"))
-        assert kept.read_text() == (cell / "history.csv").read_text()
+        assert kept.read_text() == (cell / "train/history.csv").read_text()
         assert not (project / "mlflow.db").exists()
         assert project.files("mlruns") == ["mlruns/README.md"]
         assert not any(secret in str(run.to_dictionary()) for secret in team.secrets.values())
@@ -95,7 +95,7 @@ def assert_one_is_champion(
     loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     clone = two[int(champion.version) - 1]
     x = Prepared.open(clone / "data/prepared/digits").split("test").x
-    expected = pd.read_parquet(next(clone.folder.glob("runs/digits/*/scores.parquet")))
+    expected = pd.read_parquet(next(clone.folder.glob("runs/digits/*/evaluate/scores.parquet")))
     found = loaded.predict(np.array(x))
     np.testing.assert_allclose(found["score"], expected[expected.split == "test"].score, rtol=1e-5)
 

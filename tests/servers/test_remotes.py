@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from hourglass.core.atomic import sha256
-from tests.pipeline.workspaces import Project
-
-from .running import Remote, s3_server, ssh_server
-from .test_clients import small
+from tests.servers.running import Remote, s3_server, ssh_server
+from tests.servers.test_clients import small
+from tests.workspaces import Project
 
 CELL = "runs/digits/linear"
 

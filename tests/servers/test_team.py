@@ -16,7 +16,7 @@ from hosting.processes import free_port
 from hosting.team import MEMBER, STUDIES
 from mlflow.server import get_app_client
 
-from tests.pipeline.workspaces import ROOT
+from tests.workspaces import ROOT
 
 pytestmark = pytest.mark.servers
 

@@ -16,8 +16,7 @@ from hourglass.networks import Dense
 from hourglass.serving import requests
 from hourglass.serving.pyfunc import Served, _load_pyfunc
 from hourglass.serving.server import answer
-
-from .detectors import detector, normal
+from tests.serving.detectors import detector, normal
 
 NAMES = ["f0", "f1", "f2", "f3"]
 SHAPE = (1, 6, 5)

@@ -13,8 +13,7 @@ from hourglass.training import acceleration
 from hourglass.training.acceleration import Accelerated, Update
 from hourglass.training.cuda_graph import GraphedStep, make_capturable
 from hourglass.training.step_checks import disagreement, preserved, seconds
-
-from .conftest import BATCH_SIZE, EVERY, SHAPE, Images
+from tests.training.conftest import BATCH_SIZE, EVERY, SHAPE, Images
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,252 @@
+"""MLflow's registry on sqlite: who becomes champion, and why."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+
+from hourglass.cli.promote import promote
+from hourglass.core.atomic import write_json
+from hourglass.core.paths import Cell, prepared_folder
+from hourglass.data.prepared import Prepared, write_data_card
+from hourglass.detection.detector import Detector
+from hourglass.networks import Dense
+from hourglass.networks.weights import SETTINGS, write
+from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.prepare import prepare
+from tests.workspaces import (
+    DirectRecorder,
+    FakeRecorder,
+    environment,
+    kill,
+    reseal,
+    set_up,
+    working_in,
+)
+
+DATA = "breast_cancer"
+WORST, BEST = (DATA, "wide"), (DATA, "narrow")
+LATENT_DIMS = {WORST: 29, BEST: 3}  # a code that lets nearly everything pass finds no anomalies
+NAME = f"hourglass-{DATA}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Give two calibrated cells, principal components by hand: to train them would take longer."""
+    folder = set_up(tmp_path_factory.mktemp("promote") / "workspace")
+    with working_in(folder, FakeRecorder()):
+        prepare(DATA)
+        for (data, model), latent_dim in LATENT_DIMS.items():
+            write_training(Cell(data, model), latent_dim)
+            calibrate_threshold(data, model)
+    return folder
+
+
+def write_training(cell: Cell, latent_dim: int) -> None:
+    """Write what `train` does."""
+    prepared = Prepared.open(cell.prepared)
+    pca = PCA(latent_dim).fit(prepared.scaling(prepared.x("train")))
+    basis, mean = (torch.tensor(each.copy()) for each in (pca.components_, pca.mean_))
+    network = Dense(prepared.sample_shape, latent_dim)
+    weights = [basis.contiguous(), -basis @ mean, basis.T.contiguous(), mean]
+    names = ["encoder.1.weight", "encoder.1.bias", "decoder.0.weight", "decoder.0.bias"]
+    settings = {"data": cell.data, "model": cell.model, "seed": 0}
+    settings |= {key: {} for key in ("init_args", "training", "trainer")}
+    cell.folder.mkdir(parents=True)
+    (cell / "train/settings.yaml").write_text(yaml.safe_dump(settings))
+    network.load_state_dict(dict(zip(names, weights, strict=True)))
+    write(network, cell.folder, SETTINGS)
+    write_json(cell / "train/training.json", {})
+    (cell / "train/history.csv").write_text("epoch,validation_error\n0,1.0\n")
+    (cell / "tracking/run_id").write_text("0" * 32)
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory) -> Path:
+    """Give a database with MLflow's tables and nothing in them: to make them takes seconds."""
+    from hourglass.tracking.store import connect
+
+    folder = tmp_path_factory.mktemp("store")
+    with working_in(folder):
+        connect(folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def here(trained, empty_store, tmp_path) -> Iterator[Path]:
+    """Work in a copy of them, beside a registry that is empty."""
+    folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
+    shutil.copy(empty_store, folder)
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
+        yield folder
+
+
+def client(folder: Path) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db?timeout=60")
+
+
+def champion(folder: Path) -> str:
+    """Return the number of the version that the alias names; sqlite's is no text."""
+    return str(client(folder).get_model_version_by_alias(NAME, "champion").version)
+
+
+def versions(folder: Path) -> list[Any]:
+    return list(client(folder).search_model_versions(f"name = '{NAME}'"))
+
+
+def test_only_a_better_detector_takes_the_place_of_the_champion(here):
+    first = promote(*WORST)
+    assert "version 1 (breast_cancer-wide) is now champion, as the first one" in first
+    second = promote(*BEST)
+    assert "version 2 (breast_cancer-narrow) is now champion instead of" in second
+    assert "lies above 0" in second
+    assert "is the champion already" in promote(*BEST)
+    third = promote(*WORST)
+    assert "version 2 (breast_cancer-narrow) remains champion, not version 1" in third
+    assert "does not lie above 0" in third
+    assert champion(here) == "2"
+    assert len(versions(here)) == 2
+    assert "by force" in promote(*WORST, force=True)
+    assert champion(here) == "1"
+    assert {each.tags["decision"] for each in versions(here)} >= {second}
+    check_tags(here)
+    check_figures(second)
+
+
+def check_tags(folder: Path) -> None:
+    (version,) = [each for each in versions(folder) if str(each.version) == "2"]
+    cell = Cell(*BEST)
+    card = json.loads((prepared_folder(DATA) / "card.json").read_text())
+    detector = json.loads((cell / "calibrate/detector.json").read_text())
+    assert version.tags["cell"] == cell.name
+    assert version.tags["data_sha256"] == card["sha256"]
+    assert version.tags["weights_sha256"] == detector["files"]["weights.safetensors"]
+    assert {"AUROC", "average_precision", "git_commit"} <= version.tags.keys()
+
+
+def check_figures(sentence: str) -> None:
+    """Check the AUROCs against scikit-learn's, from the scores of each detector itself."""
+    test = Prepared.open(prepared_folder(DATA)).split("test")
+    said = [float(each) for each in re.findall(r"\d\.\d{4}", sentence)[:2]]
+    scores = [Detector.load(Cell(*cell).folder).scoring(test.x) for cell in (BEST, WORST)]
+    assert said == [round(roc_auc_score(test.anomaly, each), 4) for each in scores]
+
+
+def change_data(**entries: Any) -> None:
+    folder = prepared_folder(DATA)
+    write_data_card(folder, Prepared.open(folder).card | entries)
+
+
+@pytest.mark.slow
+def test_detectors_of_other_samples_are_not_compared(here):
+    promote(*WORST)
+    change_data(sha256="0" * 64)
+    said = promote(*BEST)
+    assert "cannot be compared" in said
+    assert "--force" in said
+    assert champion(here) == "1"
+    promote(*BEST, force=True)
+    assert champion(here) == "2"
+
+
+@pytest.mark.slow
+def test_a_champion_whose_files_are_gone_is_said_to_be(here, empty_store, refusal):
+    promote(*WORST)
+    shutil.rmtree(empty_store.with_name("mlruns"))
+    assert f"the files of {NAME} version 1 cannot be had" in refusal(promote, *BEST)
+
+
+@pytest.mark.slow
+def test_the_champion_is_what_others_load(here):
+    import mlflow
+
+    promote(*BEST)
+    mlflow.set_tracking_uri(f"sqlite:///{here}/mlflow.db")
+    pyfunc = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    assert len(pyfunc.predict(pyfunc.input_example)) == 1
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Run an MLflow server that hands artifacts on; give its URL."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=environment(), cwd=folder, stdout=log, stderr=log, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+    url, end = f"http://127.0.0.1:{port}", time.monotonic() + 300
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                break
+            except OSError:
+                alive = process.poll() is None and time.monotonic() < end
+                assert alive, (folder / "server.log").read_text()
+                time.sleep(0.2)
+        yield url
+    finally:
+        kill(process)
+
+
+@pytest.mark.servers
+def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypatch):
+    """With what the cell's run lacks, logged by the recorder's own process."""
+    from mlflow import MlflowClient
+    from mlflow.pyfunc import load_model
+
+    folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
+    with server(tmp_path) as url, working_in(folder):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        assert "as the first one" in promote(*WORST)
+        assert "lies above 0" in promote(*BEST)
+        assert "is the champion already" in promote(*BEST)
+        registry = MlflowClient(url)
+        found = registry.get_model_version_by_alias(NAME, "champion")
+        assert found.tags["cell"] == Cell(*BEST).name
+        assert len(registry.search_model_versions(f"name = '{NAME}'")) == 2
+        assert len(load_model(f"models:/{NAME}@champion").input_example) == 1
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_without_labelled_anomalies_there_is_nothing_to_compare(here, refusal):
+    path = prepared_folder(DATA) / "test/anomaly.npy"
+    np.save(path, np.zeros_like(np.load(path)))
+    reseal(prepared_folder(DATA))
+    assert "no labelled anomalies" in refusal(promote, *BEST)
+    promote(*BEST, force=True)
+    (version,) = versions(here)
+    assert champion(here) == str(version.version)
+    assert "AUROC" not in version.tags
+
+
+def test_a_cell_of_other_data_is_refused(here, refusal):
+    change_data(feature_names=["a", "b"])
+    assert "calibrated for other data" in refusal(promote, *BEST)
+
+
+def test_a_cell_that_is_not_calibrated_is_refused(here, refusal):
+    (Cell(*BEST) / "calibrate/threshold.json").unlink()
+    assert "hourglass calibrate-threshold" in refusal(promote, *BEST)

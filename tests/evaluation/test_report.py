@@ -1,0 +1,440 @@
+"""The page that `compare` writes: what it says, how it is built, and what it does in a browser."""
+
+import csv
+import html
+import itertools
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hourglass.core.paths import PAGE
+from hourglass.stages.baselines import baselines
+from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.compare import compare
+from hourglass.stages.evaluate import evaluate
+from hourglass.stages.prepare import prepare
+from hourglass.stages.train import train
+from tests.evaluation.pages import Node, parse
+from tests.tracking.test_mlflow import rows
+from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
+
+DATA, MODELS = ("digits", "own", "unlabelled"), ("linear", "denoising")
+CELLS = [f"{data}/{model}" for data in DATA for model in MODELS]
+FEATURES = ["<b>width</b>", 'a & "b"', "c", "d"]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def own_table(folder: Path, name: str, labelled: bool) -> None:
+    """Write a table whose names and labels hold what HTML reserves, and its settings."""
+    normal = [[i * 37 % 101, i * 53 % 97, i * 71 % 89, i * 13 % 83] for i in range(150)]
+    anomalous = [[300 + i, 300, 300, 300] for i in range(12)]
+    frame = pd.DataFrame(normal + anomalous, columns=FEATURES)
+    init_args = {"path": f"data/own/{name}.csv"}
+    if labelled:
+        frame["kind"] = ["<good>"] * 150 + ["bad & <i>ugly</i>"] * 12
+        init_args |= {"label": "kind", "normal": "<good>"}
+    path = folder / f"configs/data/{name}.yaml"
+    (folder / "data/own").mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / f"data/own/{name}.csv", index=False)
+    set_yaml(path, "class_path", value="hourglass.data.table.Table")
+    set_yaml(path, "init_args", value=init_args)
+    set_yaml(path, "model", value={"latent_dim": 1, "hidden": [3]})
+    set_yaml(path, "training", value={"batch_size": 32, "max_epochs": 2, "patience": 2})
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Path:
+    """Give a working folder in which a small grid was compared."""
+    folder = set_up(tmp_path_factory.mktemp("report") / "workspace")
+    own_table(folder, "own", labelled=True)
+    own_table(folder, "unlabelled", labelled=False)
+    set_yaml(folder / "params.yaml", "data", value=list(DATA))
+    set_yaml(folder / "params.yaml", "models", value=list(MODELS))
+    few = {"images": 2, "features": 1}
+    with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hourglass.evaluation.cell_figures.SHOWN", few)
+        for data in DATA:
+            prepare(data)
+            baselines(data)
+            for model in MODELS:
+                for stage in (train, calibrate_threshold, evaluate):
+                    stage(data, model)
+        compare()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(workspace) -> str:
+    return (workspace / PAGE).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tree(page) -> Node:
+    return parse(page)
+
+
+@pytest.fixture
+def changed(workspace, tmp_path) -> Path:
+    """Give a copy of the working folder for a test to change."""
+    return Path(shutil.copytree(workspace, tmp_path / "workspace"))
+
+
+def compared(folder: Path) -> Node:
+    """Return the page of a folder after another comparison."""
+    with working_in(folder, FakeRecorder()):
+        compare()
+    return parse((folder / PAGE).read_text(encoding="utf-8"))
+
+
+def board_rows(tree: Node) -> list[Node]:
+    (body,) = tree.by_id("board").all("tbody")
+    return list(body.all("tr"))
+
+
+def values(node: Node) -> list[float]:
+    return [float(each.attributes["value"]) for each in node.all("data")]
+
+
+# What it says.
+
+
+def test_the_table_has_every_row_of_the_leaderboard_in_its_order(workspace, tree):
+    table = pd.read_csv(workspace / "reports/leaderboard.csv")
+    shown = [(row.attributes["data-set"], next(row.all("th")).text) for row in board_rows(tree)]
+    assert len(shown) == len(table)
+    for (data, name), row in zip(shown, table.itertuples(), strict=True):
+        assert data == row.data
+        assert name.replace(" ", "").startswith(row.model)
+        assert ("baseline" in name) == row.baseline
+
+
+def test_the_numbers_of_the_table_are_those_of_the_leaderboard(workspace, tree):
+    table = pd.read_csv(workspace / "reports/leaderboard.csv")
+    names = ["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall",
+             "false_alarm_rate", "F1", "latent_dim"]  # fmt: skip
+    for shown, (_, row) in zip(board_rows(tree), table[names].iterrows(), strict=True):
+        assert values(shown) == row.dropna().tolist()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cells_section_shows_its_metrics_in_full(workspace, tree, cell):
+    metrics = json.loads((workspace / "runs" / cell / "evaluate/metrics.json").read_text())
+    metrics = {key: each for key, each in metrics.items() if not key.endswith(("_low", "_high"))}
+    table = next(tree.by_id(cell).all("table"))
+    assert set(metrics.values()) <= set(values(table))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cells_section_has_its_thresholds_the_deployed_one_first(workspace, tree, cell):
+    with (workspace / "runs" / cell / "evaluate/thresholds.csv").open() as file:
+        expected = list(csv.DictReader(file))
+    table = list(tree.by_id(cell).all("table"))[1]
+    shown = list(next(table.all("tbody")).all("tr"))
+    assert "deployed" in shown[0].text
+    for row, each in zip(shown, expected, strict=True):
+        if each.get("refused"):
+            assert f"Refused: {each['refused']}" in row.text
+        else:
+            assert float(each["false_alarm_rate"]) in values(row)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_leaderboard_links_to_the_cell(tree, cell):
+    links = {each.attributes["href"] for each in tree.by_id("board").all("a")}
+    assert f"#{cell}" in links
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_shows_as_many_pictures_as_were_drawn(workspace, tree, cell):
+    drawn = {path.stem for path in (workspace / "runs" / cell / "evaluate/figures").iterdir()}
+    pictures = drawn - {"histogram", "roc", "precision_recall"}
+    section = tree.by_id(cell)
+    assert len(list(section.all("img"))) == len(pictures)
+    assert len(list(section.all("svg"))) == len(drawn - pictures)
+
+
+def test_text_of_the_users_is_escaped(page, tree):
+    for forbidden in ("<b>width", "<good>", "<i>ugly"):
+        assert forbidden not in page
+    section = tree.by_id("own/linear").text
+    assert "<good>" in section
+    assert "bad & <i>ugly</i>" in section
+
+
+def test_data_without_labels_are_shown_without_what_needs_labels(tree):
+    text = tree.by_id("unlabelled/linear").text
+    assert "false-alarm rate" in text
+    assert "AUROC" not in text
+    assert len(list(tree.by_id("unlabelled/linear").all("svg"))) == 1
+    assert "No labelled anomalies, so no AUROC." in tree.text
+
+
+def test_a_page_without_any_labels_has_no_column_for_auroc(changed):
+    set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
+    heads = [each.text for each in compared(changed).by_id("board").all("th")]
+    assert "AUROC" not in heads
+    assert "false-alarm rate" in heads
+
+
+def test_a_cell_without_mistakes_says_so(changed):
+    folder = changed / "runs/own/linear"
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores.assign(alarm=scores.anomaly).to_parquet(folder / "scores.parquet")
+    (folder / "mistakes.csv").write_text("mistake,id,label,score,p_value\n")
+    for name in ("mistakes", "attribution"):
+        (folder / f"figures/{name}.png").unlink(missing_ok=True)
+    section = compared(changed).by_id("own/linear")
+    assert "None: no false alarm and no miss on the test split." in section.text
+
+
+def test_comparing_twice_gives_the_same_bytes(changed, page):
+    compared(changed)
+    assert (changed / PAGE).read_text(encoding="utf-8") == page
+
+
+# What it says of codes.
+
+FOUND = {"linear": 0.75, "denoising": 0.875}
+
+
+@pytest.fixture(scope="module")
+def studied(workspace, tmp_path_factory) -> Path:
+    """Give a working folder that was compared after two cells had been studied."""
+    target = tmp_path_factory.mktemp("studied") / "workspace"
+    folder = Path(shutil.copytree(workspace, target))
+    for model, accuracy in FOUND.items():
+        study = folder / f"runs/digits/{model}/study"
+        for name in ("tables", "figures"):
+            (study / name).mkdir(parents=True)
+        metrics = {"kNN_accuracy": accuracy, "frechet_distance": 12.5}
+        (study / "metrics.json").write_text(json.dumps(metrics))
+        rows = f"code,8,{accuracy}\npca,8,0.5\ninput,64,0.9\n"
+        (study / "tables/features.csv").write_text("features,size,kNN_accuracy\n" + rows)
+        shutil.copy(
+            folder / f"runs/digits/{model}/evaluate/figures/histogram.png",
+            study / "figures/map.png",
+        )
+    compared(folder)
+    return folder
+
+
+def test_studied_cells_stand_side_by_side_the_best_neighbours_first(studied):
+    table = pd.read_csv(studied / "reports/codes.csv")
+    assert list(table.model) == ["denoising", "linear", "input", "pca"]
+    assert list(table.baseline) == [False, False, True, True]
+    assert list(table.kNN_accuracy) == [0.875, 0.75, 0.9, 0.5]
+
+
+def test_the_page_has_the_same_table(studied):
+    table = pd.read_csv(studied / "reports/codes.csv")
+    tree = parse((studied / PAGE).read_text(encoding="utf-8"))
+    (shown,) = (
+        each for each in tree.all("table") if each.children[0].text.startswith("What the codes")
+    )
+    for row, (_, expected) in zip(
+        next(shown.all("tbody")).all("tr"), table.iterrows(), strict=True
+    ):
+        assert next(row.all("th")).text.replace(" ", "").startswith(expected.model)
+        known = expected[["kNN_accuracy", "frechet_distance", "latent_dim"]].dropna()
+        assert values(row) == known.tolist()
+
+
+def test_a_studied_cells_section_has_its_pictures(studied):
+    tree = parse((studied / PAGE).read_text(encoding="utf-8"))
+    (picture,) = (each for each in tree.by_id("digits/linear").all("img")
+                  if each.attributes["alt"].startswith("Two maps"))  # fmt: skip
+    assert "0.7500" in picture.attributes["alt"]
+
+
+def test_without_studies_there_is_no_such_table(workspace, tree):
+    assert "What the codes" not in tree.text
+    assert pd.read_csv(workspace / "reports/codes.csv").empty
+
+
+# How it is built.
+
+
+def test_the_page_asks_for_no_other_file(page, tree):
+    for each in tree.all():
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert each.attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not list(tree.all("link", "iframe", "object", "embed"))
+    style = next(tree.all("style")).text
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_link_has_a_target_and_no_id_is_given_twice(tree):
+    ids = [each.attributes["id"] for each in tree.all() if "id" in each.attributes]
+    assert len(ids) == len(set(ids))
+    links = {each.attributes["href"][1:] for each in tree.all("a")}
+    labelled = {each.attributes.get("aria-labelledby") for each in tree.all("section")}
+    assert links | labelled <= set(ids)
+
+
+def test_headings_are_in_order(tree):
+    levels = [int(each.tag[1]) for each in tree.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels.count(1) == 1
+    for above, below in itertools.pairwise(levels):
+        assert below <= above + 1
+
+
+def test_every_picture_is_said_in_words(tree):
+    for each in tree.all("img"):
+        assert len(each.attributes["alt"]) > 40
+    for each in tree.all("svg"):
+        assert each.attributes["role"] == "img"
+        assert re.search(r"\d", each.attributes["aria-label"])
+
+
+def test_every_table_has_a_caption_and_headings_with_a_scope(tree):
+    tables = list(tree.all("table"))
+    assert len(tables) > len(CELLS)
+    for table in tables:
+        assert table.children[0].tag == "caption"
+        assert {each.attributes.get("scope") for each in table.all("th")} == {"col", "row"}
+
+
+def test_there_is_one_of_each_landmark(tree):
+    for tag in ("header", "nav", "main", "footer"):
+        assert len(list(tree.all(tag))) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("paper", ["paper", "raised"])
+@pytest.mark.parametrize(("name", "least"), [("ink", 7), ("soft", 4.5), ("accent", 4.5)])
+def test_text_stands_out_from_its_ground(scheme, paper, name, least):
+    style = (ROOT / "src/hourglass/evaluation/report/style.css").read_text()
+    parts = re.findall(r":root \{(.*?)\}", style, flags=re.S)
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", parts[scheme == "dark"]))
+    light, dark = sorted((luminance(colours[each]) for each in (name, paper)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= least
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, as WCAG defines it."""
+    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+    ]
+    return sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+# What it does in a browser.
+
+WATCH = """<script>
+const wrong = [];
+addEventListener("error", (event) => wrong.push(event.message));
+addEventListener("securitypolicyviolation", (event) => wrong.push(event.violatedDirective));
+</script>"""
+PLAY = """<script>
+const found = {};
+const rows = () => [...document.querySelectorAll("#board tbody tr")].filter((row) => !row.hidden);
+const names = () => rows().map((row) => row.dataset.set + "/" + row.cells[0].textContent.trim());
+const column = (i) => rows().map((row) => row.cells[i].querySelector("data")?.value ?? null);
+const heads = [...document.querySelectorAll("#board thead th")];
+const press = (i) => { heads[i].querySelector("button").click(); return heads[i].ariaSort; };
+const set = (id, value) => {
+  const field = document.getElementById(id);
+  if (field.type === "checkbox") field.checked = value; else field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+};
+found.first = [press(2), column(2)];
+found.again = [press(2), column(2)];
+found.name = [press(0), names()];
+found.sorts = document.querySelectorAll("[aria-sort]").length;
+set("data", "digits"); found.digits = names(); set("data", "");
+set("text", "DENOIS"); found.text = names(); set("text", "");
+set("baselines", false); found.variants = names(); found.shown = shown.textContent;
+location.hash = "#own/linear";
+setTimeout(() => {
+  found.opened = document.getElementById("own/linear").open;
+  document.querySelectorAll("details").forEach((each) => (each.open = true));
+  found.width = [innerWidth, document.documentElement.scrollWidth];
+  top.document.title = JSON.stringify({ ...found, wrong });
+}, 50);
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def played(page, tmp_path_factory) -> dict:
+    """Give what a browser of a phone's width found when it pressed and typed."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is here: THE PAGE'S SCRIPT IS NOT TESTED")
+    folder = tmp_path_factory.mktemp("browser")
+    text = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PLAY}</body>")
+    # A browser's window has a least width, a frame has none.
+    phone = f'<title></title><iframe width="360" srcdoc="{html.escape(text)}"></iframe>'
+    (folder / "phone.html").write_text(phone, encoding="utf-8")
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
+             f"--user-data-dir={folder / 'profile'}",  "--dump-dom",
+             (folder / "phone.html").as_uri()]  # fmt: skip
+    dom = subprocess.run([browser, *words], capture_output=True, text=True, timeout=120).stdout
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title, dom[:1000]
+    return json.loads(html.unescape(title[1]))
+
+
+def test_pressing_a_heading_sorts_by_it_and_pressing_again_turns_that_round(played):
+    for order, falls in (("first", True), ("again", False)):
+        direction, column = played[order]
+        assert direction == ("descending" if falls else "ascending")
+        numbers = [float(each) for each in column if each is not None]
+        assert numbers == sorted(numbers, reverse=falls)
+        assert column[: len(numbers)] == [each for each in column if each is not None]
+        assert len(numbers) < len(column)  # data without labels come last either way
+
+
+def test_names_sort_as_text_and_one_column_at_a_time_is_marked(played):
+    direction, names = played["name"]
+    assert direction == "ascending"
+    plain = [each.split("/")[1] for each in names]
+    assert plain == sorted(plain)
+    assert played["sorts"] == 1
+
+
+def test_the_filters_leave_what_they_say(played):
+    assert {each.split("/")[0] for each in played["digits"]} == {"digits"}
+    assert sorted(played["text"]) == sorted(each for each in CELLS if "denoising" in each)
+    assert sorted(played["variants"]) == sorted(CELLS)
+    assert played["shown"].startswith(f"{len(CELLS)} of ")
+
+
+def test_a_link_opens_the_section_of_its_cell(played):
+    assert played["opened"] is True
+
+
+def test_the_page_is_no_wider_than_a_phone(played):
+    inner, needed = played["width"]
+    assert inner == 360
+    assert needed <= inner
+
+
+def test_the_browser_finds_nothing_wrong(played):
+    assert played["wrong"] == []
+
+
+# In MLflow.
+
+
+@pytest.mark.slow
+def test_comparing_twice_leaves_one_run_that_holds_the_page(changed):
+    set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
+    with working_in(changed, DirectRecorder):
+        compare()
+        (first,) = rows(changed)
+        compare()
+        (row,) = rows(changed)
+        set_yaml(changed / "params.yaml", "models", value=["linear"])
+        compare()
+    assert row.id == first.id
+    assert (row.name, row.status) == ("report", "FINISHED")
+    assert row.artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
+    assert row.params["models"] == "denoising, linear"
+    assert len(rows(changed)) == 2  # another grid does not take the place of this one

@@ -1,0 +1,166 @@
+"""The lean loop is Lightning's own: the same weights, history and checkpoints, to the bit."""
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hourglass.training.fast_loop import STEP_HOOKS, FastEpochLoop
+from tests.training.conftest import BATCHES, EVERY, SHAPE
+
+
+@pytest.fixture
+def module(build, variant):
+    """Give a function that builds a variant, trained at a learning rate that changes."""
+    return lambda: build(variant, SHAPE, schedule="cosine")
+
+
+@pytest.fixture
+def undercomplete(build):
+    return lambda **settings: build("undercomplete", SHAPE, **settings)
+
+
+@pytest.fixture
+def taken(monkeypatch) -> list[int]:
+    """Give a list that has an element for each step that the lean loop took."""
+    steps: list[int] = []
+    take = FastEpochLoop._take
+
+    def counted(self: FastEpochLoop, batch: Any) -> None:
+        steps.append(len(batch))
+        take(self, batch)
+
+    monkeypatch.setattr(FastEpochLoop, "_take", counted)
+    return steps
+
+
+def by_lightning(trainer: pl.Trainer) -> None:
+    trainer.fit_loop.epoch_loop = _TrainingEpochLoop(trainer, None, trainer.max_steps)
+
+
+def outcomes_are_the_same(training, same, make, **options: Any) -> None:
+    lean = training(make(), "lean", **options)
+    lightning = training(make(), "lightning", prepare=by_lightning, **options)
+    same(lean.weights, lightning.weights)
+    same(lean.rows, lightning.rows)
+    same(lean.checkpoint, lightning.checkpoint)
+
+
+@EVERY
+def test_both_loops_leave_the_same_weights_history_and_checkpoint(training, same, module, taken):
+    outcomes_are_the_same(training, same, module)
+    assert taken == 3 * (BATCHES - 1) * [16]
+
+
+def test_both_loops_do_so_where_the_learning_rate_changes_in_every_step(
+    training, same, undercomplete, taken
+):
+    settings = {"schedule": "warmup_cosine", "warmup_epochs": 1}
+    outcomes_are_the_same(training, same, lambda: undercomplete(**settings))
+    assert taken
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit_train_batches": 3},
+        {"limit_train_batches": 1},
+        {"overfit_batches": 2},
+        {"limit_val_batches": 1},
+        {"precision": "bf16-mixed"},
+        {"batch_size": 71},
+    ],
+    ids=str,
+)
+def test_both_loops_do_so_whatever_else_the_trainer_is_asked_for(
+    training, same, undercomplete, options, capsys
+):
+    outcomes_are_the_same(training, same, undercomplete, **options)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_training_of_either_loop_goes_on_in_the_other(training, same, undercomplete):
+    whole = training(undercomplete(schedule="constant"), "whole", epochs=4)
+    for first, second in ((by_lightning, lambda _: None), (lambda _: None, by_lightning)):
+        name = first.__name__
+        training(undercomplete(schedule="constant"), name, epochs=2, prepare=first)
+        resumed = training(undercomplete(schedule="constant"), name, epochs=4, prepare=second)
+        assert resumed.new_epochs == 2
+        same(resumed.weights, whole.weights)
+        same(resumed.rows, whole.rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accumulate_grad_batches", 2),
+        ("gradient_clip_val", 0.01),
+        ("max_steps", 7),
+        ("val_check_interval", 2),
+        ("profiler", "simple"),
+        ("precision", "bf16-true"),
+    ],
+)
+def test_what_only_lightnings_loop_does_is_left_to_it_with_a_word(
+    training, same, undercomplete, taken, capsys, name, value
+):
+    outcomes_are_the_same(training, same, undercomplete, **{name: value})
+    assert taken == []
+    (sentence,) = [line for line in capsys.readouterr().err.splitlines() if "Lightning" in line]
+    assert f"{name} is set" in sentence
+
+
+@pytest.mark.parametrize("hook", STEP_HOOKS[:6])
+def test_a_callback_that_counts_on_a_step_hook_is_called(training, undercomplete, taken, hook):
+    calls: list[int] = []
+    watcher = type("Watcher", (pl.Callback,), {hook: lambda *_: calls.append(1)})()
+    training(undercomplete(), prepare=lambda trainer: trainer.callbacks.append(watcher))
+    assert taken == []
+    assert len(calls) == 3 * BATCHES
+
+
+def test_a_module_that_counts_on_a_step_hook_is_called(training, undercomplete, taken, capsys):
+    calls: list[int] = []
+    module = undercomplete()
+    kind = type(module)
+    module.__class__ = type("Own", (kind,), {"on_after_backward": lambda _: calls.append(1)})
+    training(module)
+    assert taken == []
+    assert len(calls) == 3 * BATCHES
+    assert "Own overrides on_after_backward" in capsys.readouterr().err
+
+
+class HostReads(TorchDispatchMode):
+    """Count how often a tensor's value is asked for, for which a GPU would be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_reads_are_counted():
+    with HostReads() as reads:
+        float(torch.ones(3).sum())
+    assert reads.count == 1
+
+
+@EVERY
+def test_no_step_of_an_epoch_waits_for_the_device(training, module, taken, monkeypatch):
+    reads = HostReads()
+    steps = FastEpochLoop.on_run_start
+
+    def watched(self: FastEpochLoop, data_fetcher: Any) -> None:
+        with reads:
+            steps(self, data_fetcher)
+
+    monkeypatch.setattr(FastEpochLoop, "on_run_start", watched)
+    training(module(), epochs=2)
+    assert taken
+    assert reads.count == 0
