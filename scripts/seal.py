@@ -13,7 +13,7 @@ from typing import Any
 from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.data.prepared import CARD as DATA_CARD
 from hourglass.data.prepared import write_data_card
-from hourglass.detection.metadata import CARD, REFERENCE, THRESHOLD
+from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD
 from hourglass.networks.weights import FILES, SETTINGS, SPEC, WEIGHTS
 
 
@@ -33,13 +33,13 @@ def seal(cell: Path) -> None:
     write_with_checksum(
         cell / SPEC, {**_read(cell / SPEC), "files": file_checksums(cell, [WEIGHTS, SETTINGS])}
     )
-    if (cell / CARD).exists():
-        old = {key: value for key, value in _read(cell / CARD).items() if key != "weights"}
+    if (cell / METADATA).exists():
+        old = {key: value for key, value in _read(cell / METADATA).items() if key != "weights"}
         files = file_checksums(cell, [*FILES, REFERENCE, THRESHOLD])
         write_with_checksum(
             cell / "calibrate/thresholds.json", _read(cell / "calibrate/thresholds.json")
         )
-        write_with_checksum(cell / CARD, {**old, "files": files})
+        write_with_checksum(cell / METADATA, {**old, "files": files})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fuzzing.cases import Case, damaged
 from hourglass.core.settings import data_config, model_config, params
 from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet
-from hourglass.detection.calibrators.from_settings import compared, make_calibrator
+from hourglass.detection.calibrators.from_settings import comparison_calibrators, make_calibrator
 from hourglass.detection.scorers.from_settings import make_scorer
 
 FILES = (
@@ -58,5 +58,5 @@ def _read() -> list[Any]:
     section: dict[str, Any] = {
         key: digits[key] for key in ("class_path", "init_args") if key in digits
     }
-    found = [make_calibrator(own.calibration), make_scorer(own.score), compared()]
+    found = [make_calibrator(own.calibration), make_scorer(own.score), comparison_calibrators()]
     return [*found, model_config("denoising"), build(section, DataSet, "configs/data/digits.yaml")]

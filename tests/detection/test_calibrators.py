@@ -16,8 +16,8 @@ from hourglass.detection.calibrators import (
     RecallAt,
 )
 from hourglass.detection.calibrators.conformal import discoveries, p_values
-from hourglass.detection.calibrators.evt import most_likely
-from hourglass.detection.calibrators.labelled_thresholds import Cuts
+from hourglass.detection.calibrators.evt import fit_generalised_pareto
+from hourglass.detection.calibrators.labelled import CandidateThresholds
 
 RNG = np.random.default_rng(0)
 LABELLED = [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)]
@@ -167,7 +167,7 @@ def test_a_tail_is_fitted_as_scipy_fits_it(shape, count):
     y = genpareto.rvs(shape, size=count, random_state=7)
     y /= y.mean()
     expected, _, scale = genpareto.fit(y, floc=0)
-    assert most_likely(y) == pytest.approx((expected, scale), abs=1e-3)
+    assert fit_generalised_pareto(y) == pytest.approx((expected, scale), abs=1e-3)
     scores = np.concatenate([np.linspace(-9, 0, 9 * count + 1), y])  # the tenth above 0 is y
     value = EVT(1e-3)(scores).value
     assert genpareto.sf(value, expected, scale=scale) / 10 == pytest.approx(1e-3, rel=0.01)
@@ -186,7 +186,7 @@ def test_evt_refuses_a_rate_that_is_not_in_the_tail(refusal):
 
 def test_every_cut_counts_what_is_above_it(labelled):
     scores, anomaly = labelled
-    cuts = Cuts.of(scores, anomaly)
+    cuts = CandidateThresholds.of(scores, anomaly)
     for i, value in enumerate(cuts.value):
         above = scores > value
         assert cuts.hits[i] == (above & anomaly).sum()

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from hourglass.core.checksums import file_checksums, read_with_checksum, write_with_checksum
 from hourglass.data.scaling import Scaling
-from hourglass.detection.attribution import Profile, largest
+from hourglass.detection.attribution import Profile, top_features
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scorers import Combined, Mahalanobis, ModelScore, Neighbors, Scorer
@@ -66,7 +66,7 @@ def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
 def test_a_planted_anomaly_is_attributed_to_its_feature(network, feature):
     x = table(200, 4)
     x[:, feature] += 3
-    found, _ = largest(detector(network).contributions(x), 1)
+    found, _ = top_features(detector(network).contributions(x), 1)
     assert (found[:, 0] == feature).mean() > 0.9
 
 
@@ -85,18 +85,18 @@ def test_contributions_of_normal_samples_are_standardised(network):
 
 def test_the_largest_contributions_are_in_order():
     values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
-    places, found = largest(values, 3)
+    places, found = top_features(values, 3)
     np.testing.assert_array_equal(found, -np.sort(-values, axis=1)[:, :3])
     np.testing.assert_array_equal(np.take_along_axis(values, places, 1), found)
 
 
 def test_of_two_features_two_are_named():
-    assert largest(np.zeros((4, 2), np.float32), 3)[0].shape == (4, 2)
+    assert top_features(np.zeros((4, 2), np.float32), 3)[0].shape == (4, 2)
 
 
 def test_judging_gives_scores_and_contributions_at_once(network):
     one, x = detector(network), table(30, 5)
-    scores, contributions = one.judge(x)
+    scores, contributions = one.score_with_contributions(x)
     np.testing.assert_array_equal(scores, one.scoring(x))
     np.testing.assert_array_equal(contributions, one.contributions(x))
 
@@ -107,7 +107,9 @@ def test_judging_gives_scores_and_contributions_at_once(network):
 def test_a_detector_is_the_same_after_a_round_trip_through_its_files(network, scorer, tmp_path):
     one, x = detector(network, scorer), table(30, 5)
     again = Detector.load(saved(one, tmp_path))
-    for expected, found in zip(one.judge(x), again.judge(x), strict=True):
+    for expected, found in zip(
+        one.score_with_contributions(x), again.score_with_contributions(x), strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     np.testing.assert_array_equal(again.calibration, one.calibration)
     assert again.threshold == one.threshold

@@ -125,7 +125,7 @@ def test_what_is_far_off_scores_higher(name, network):
 @EVERY
 def test_a_scorer_is_the_same_after_its_description(name, network):
     scoring = fitted(name, network)
-    again = Scorer.described(scoring.scorer.describe())
+    again = Scorer.from_description(scoring.scorer.describe())
     other = FittedScorer(network, PLAIN, again, scoring.state)
     np.testing.assert_array_equal(other(normal(9, 1)), scoring(normal(9, 1)))
 
@@ -138,9 +138,9 @@ def test_a_scorer_can_be_built_from_yaml(name):
 
 def test_a_description_can_name_nothing_but_a_scorer():
     with pytest.raises(ImportError):
-        Scorer.described({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
+        Scorer.from_description({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
     with pytest.raises(TypeError):
-        Scorer.described({"class_path": "hourglass.networks.Dense", "init_args": {}})
+        Scorer.from_description({"class_path": "hourglass.networks.Dense", "init_args": {}})
 
 
 def test_own_is_the_mean_squared_error(network):
@@ -206,7 +206,7 @@ def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
 
 
 def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
-    monkeypatch.setattr("hourglass.detection.scoring.REFERENCE", 50)
+    monkeypatch.setattr("hourglass.detection.scoring.MAX_FIT_SAMPLES", 50)
     assert len(fitted("neighbors", network, 199).state["codes"]) == 50
 
 
@@ -216,7 +216,7 @@ def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
         (lambda: Neighbors(0), "k is 0"),
         (lambda: RelativeError(-1.0), "blur is -1.0"),
         (lambda: Combined([ModelScore()]), "names 1"),
-        (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are 5"),
+        (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are only 5"),
     ],
 )
 def test_impossible_settings_are_refused(make, named, refusal):

@@ -17,6 +17,7 @@ def write(folder: Path, model: str, size: int, metrics: dict[str, float]) -> Non
     cell = folder / "runs/d" / model
     (cell / "study/tables").mkdir(parents=True)
     (cell / "study/metrics.json").write_text(json.dumps(metrics))
+    (cell / "train").mkdir()
     (cell / "train/network.json").write_text(json.dumps({"init_args": {"latent_dim": size}}))
     if metrics:
         rows = [("code", size, 0.5), ("pca", size, 0.4), ("input", 64, 0.6)]

@@ -100,7 +100,7 @@ def test_a_network_from_elsewhere_names_no_foreign_module(evil_module, tmp_path,
 @pytest.mark.parametrize("path", PATHS)
 def test_a_scorer_from_elsewhere_names_no_foreign_module(evil_module, path):
     with pytest.raises((ImportError, AttributeError)):
-        Scorer.described({"class_path": path.format(evil_module), "init_args": {}})
+        Scorer.from_description({"class_path": path.format(evil_module), "init_args": {}})
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -143,10 +143,10 @@ class Unknown(Scorer):
 
     name = "unknown"
 
-    def look(self, view):
+    def extract(self, view):
         return view.error[:, None]
 
-    def scores(self, state):
+    def score_function(self, state):
         return lambda seen: seen[:, 0].astype(np.float64)
 
 

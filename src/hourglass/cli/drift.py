@@ -61,7 +61,7 @@ def drift(
         figures.save(drifting(detector, seen.scores, found), temporary)
     write_json(path, {"data": data, "model": model, "file": file.name, **found.numbers()})
     print("\n".join([*found.sentences(), f"the report is {path.as_posix()}"]))
-    if fail and found.found:
+    if fail and found.detected:
         sys.exit(FOUND)
     return path
 

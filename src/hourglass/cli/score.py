@@ -10,7 +10,7 @@ from hourglass.core.paths import Cell
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
     from hourglass.detection.score_writer import Decisions
-    from hourglass.detection.spilled_rows import ScoredRows
+    from hourglass.detection.score_writer import ScoredRows
     from hourglass.evaluation.top_images import TopImages
 
 
@@ -57,7 +57,7 @@ def score(
     cell.need("train", "calibrate-threshold")
     from hourglass.detection.detector import Detector
     from hourglass.detection.score_writer import decide, write
-    from hourglass.detection.spilled_rows import ScoredRows
+    from hourglass.detection.score_writer import ScoredRows
 
     detector = Detector.of_cell(cell)
     with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
@@ -103,7 +103,7 @@ def _read(
     from tqdm import tqdm
 
     from hourglass.data.readers.chunks import prefetch, read_chunks
-    from hourglass.detection.spilled_rows import need_scores
+    from hourglass.detection.score_writer import need_scores
 
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
         for portion in prefetch(read_chunks(file, detector, id, resize)):

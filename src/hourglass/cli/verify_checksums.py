@@ -5,7 +5,7 @@ from pathlib import Path
 from hourglass.core.checksums import CORRUPT_FILE_ERRORS, read_with_checksum, verify_checksums
 from hourglass.core.errors import one_line
 from hourglass.data.prepared import CARD as DATA
-from hourglass.detection.metadata import CARD as DETECTOR
+from hourglass.detection.metadata import METADATA as DETECTOR
 
 NETWORK, THRESHOLDS = "network.json", "thresholds.json"
 

@@ -1,4 +1,4 @@
-"""Which features or pixels made a sample unusual."""
+"""Attribution: the features or pixels that made a sample unusual."""
 
 from dataclasses import dataclass
 
@@ -9,50 +9,52 @@ from torch import Tensor
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import map_samples
 from hourglass.detection.scorers.forward_cache import ForwardCache
-from hourglass.detection.scorers.reconstruction import LEAST_SCALE
+from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.networks import Network
 
-FEATURES = 3  # that are named for a sample
+TOP_FEATURES = 3  # features listed per sample
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The squared errors of elements on normal samples, in the scaled units."""
+    """Mean and spread of each element's squared error on normal samples, in scaled units."""
 
     mean: np.ndarray  # (F,) float32
-    scale: np.ndarray  # (F,) float32: the standard deviation, or a little where that is less
+    scale: np.ndarray  # (F,) float32: the standard deviation, bounded from below
 
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, x: np.ndarray) -> "Profile":
-        """Return the profile of normal samples, (n, *S), unscaled, that trained no weights."""
+        """Return the profile of normal samples, (n, *S), unscaled and not used in training."""
         sums = map_samples(network, _sums, x, scaling).sum(0)
         mean, square = sums / len(x)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
-        least = max(LEAST_SCALE * deviation.mean(), float(np.finfo(np.float32).tiny))
-        return cls(mean.astype(np.float32), np.maximum(deviation, least).astype(np.float32))
+        smallest = max(MIN_SCALE_FRACTION * deviation.mean(), float(np.finfo(np.float32).tiny))
+        return cls(mean.astype(np.float32), np.maximum(deviation, smallest).astype(np.float32))
 
-    def contributions(self, view: ForwardCache) -> Tensor:
-        """Return how far each element's error is above that of normal samples: (N, F).
+    def contributions(self, forward: ForwardCache) -> Tensor:
+        """Return the excess of each element's squared error over its normal mean, (N, F).
 
-        In standard deviations of that element's squared error on normal samples, so that a noisy
-        feature does not always win.
+        The unit is the standard deviation of that element's squared error on normal samples, so
+        that a noisy feature does not always rank first.
         """
-        mean, scale = (torch.from_numpy(each).to(view.x.device) for each in (self.mean, self.scale))
-        return (view.squared_error - mean) / scale
+        device = forward.x.device
+        mean, scale = (torch.from_numpy(array).to(device) for array in (self.mean, self.scale))
+        return (forward.squared_error - mean) / scale
 
 
-def largest(contributions: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the largest contributions and these, in order: (N, F) -> (N, most) each.
+def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices and values of the `count` largest contributions, in descending order.
 
-    At most F of them.
+    (N, F) -> two arrays (N, min(count, F)).
     """
-    most = min(most, contributions.shape[1])
-    places = np.argpartition(contributions, -most, axis=1)[:, -most:]  # cheaper than to sort all
-    values = np.take_along_axis(contributions, places, 1)
+    count = min(count, contributions.shape[1])
+    indices = np.argpartition(contributions, -count, axis=1)[:, -count:]  # faster than a full sort
+    values = np.take_along_axis(contributions, indices, 1)
     order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1)
+    return np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)
 
 
-def _sums(view: ForwardCache) -> Tensor:
-    squared = view.squared_error.double()
+def _sums(forward: ForwardCache) -> Tensor:
+    """Return the sums of a batch's squared errors and of their squares, (1, 2, F)."""
+    squared = forward.squared_error.double()
     return torch.stack([squared.sum(0), squared.square().sum(0)])[None]

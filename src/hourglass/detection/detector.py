@@ -1,4 +1,4 @@
-"""A detector: all that it takes to judge new samples, and the files that hold it."""
+"""The detector: network, scorer and threshold for scoring new samples, and its files."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from hourglass.core.paths import Cell
 from hourglass.data.scaling import Scaling
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators.conformal import p_values
-from hourglass.detection.metadata import CARD, REFERENCE, THRESHOLD, read_card
+from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
@@ -24,29 +24,30 @@ from hourglass.networks import Network
 from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
 from hourglass.networks.weights import FILES as NETWORK_FILES
 
-# Of a cell's folder; together they are the detector.
-FILES = (*NETWORK_FILES, CARD, REFERENCE, THRESHOLD)
-INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")  # of the data set's card
+CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
+FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
+# Entries of the data set's metadata that describe a sample.
+INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")
 
 
 def detector_files(cell: Cell) -> list[Path]:
-    """Return the paths of a cell's FILES: those of its network and those of its calibration."""
-    network = [cell.output("train") / name for name in NETWORK_FILES]
-    return network + [
-        cell.output("calibrate-threshold") / name for name in (CARD, REFERENCE, THRESHOLD)
+    """Return the paths of a cell's FILES."""
+    network, calibration = cell.output("train"), cell.output("calibrate-threshold")
+    return [network / name for name in NETWORK_FILES] + [
+        calibration / name for name in CALIBRATION_FILES
     ]
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Judge samples by a trained network, a scorer and a threshold."""
+    """A trained network with a fitted scorer and a calibrated threshold."""
 
-    inputs: dict[str, Any]  # what a sample is: those of the card's entries that INPUTS names
+    inputs: dict[str, Any]  # description of a sample: the entries that INPUTS names
     scoring: FittedScorer
     profile: Profile
     calibration: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
-    network: dict[str, str]  # SHA-256 of the network's files that all this was calibrated for
+    network: dict[str, str]  # SHA-256 of the network's files at calibration time
 
     @property
     def weights(self) -> str:
@@ -55,41 +56,42 @@ class Detector:
 
     @property
     def feature_names(self) -> list[str]:
-        """Return the names of a table's features, in order; of images none."""
+        """Return the column names of a table, in order; [] for images."""
         return list(self.inputs["feature_names"])
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (C, H, W) of images or (F,) of a table."""
+        """Return (C, H, W) for images or (F,) for a table."""
         return tuple(self.inputs["sample_shape"])
 
     @property
     def full_scale(self) -> float:
-        """Return the value of white in an image, as the samples are scaled by it."""
+        """Return the value of white in an image, by which samples are scaled."""
         return float(self.scoring.scaling.scale)
 
-    def judge(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores, (N,), and the contributions of features or pixels, (N, F) float32.
+    def score_with_contributions(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores, (N,), and contributions of features or pixels, (N, F) float32.
 
-        A contribution is in standard deviations of that element's squared error on normal
-        calibration samples. A score may be infinite or NaN where a sample's values are huge.
+        A contribution is the excess of an element's squared error over its mean on normal
+        calibration samples, in standard deviations. A score may be infinite or NaN if values of a
+        sample are huge.
         """
-        scores, contributions = self.scoring.beside(x, self.profile.contributions)
+        scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
-        """Return how unusual the error of each feature or pixel is: (N, *S) -> (N, *S) float32."""
-        return self.judge(x)[1].reshape(x.shape)
+        """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
+        return self.score_with_contributions(x)[1].reshape(x.shape)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """Return the conformal p-value of each score, (N,): small ones speak against normality."""
+        """Return the conformal p-value of each score, (N,); a small one is evidence of anomaly."""
         return p_values(self.calibration, scores)
 
     def write(self, folder: Path) -> None:
-        """Write what calibration adds to a trained cell: the last three of FILES.
+        """Write the CALIBRATION_FILES.
 
-        detector.json speaks for all of them: it holds the SHA-256 of the others, those of the
-        network's two files as they were when it was loaded.
+        detector.json holds the SHA-256 of all other files of the detector, those of the network as
+        they were when it was loaded.
         """
         arrays = {
             "calibration_scores": self.calibration,
@@ -98,12 +100,13 @@ class Detector:
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
         }
         with atomic_file(folder / REFERENCE) as temporary:
-            save_file({key: np.ascontiguousarray(each) for key, each in arrays.items()}, temporary)
+            contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+            save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
         inputs = {name: self.inputs[name] for name in INPUTS}
         files = {**self.network, **file_checksums(folder, [REFERENCE, THRESHOLD])}
-        own = {"score": self.scoring.scorer.describe(), "files": files}
-        write_with_checksum(folder / CARD, {**inputs, **own})
+        score = self.scoring.scorer.describe()
+        write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
 
     @classmethod
     def of_cell(cls, cell: Cell) -> "Detector":
@@ -113,25 +116,24 @@ class Detector:
 
     @classmethod
     def load(cls, folder: Path, network_folder: Path | None = None) -> "Detector":
-        """Return the detector in a folder, its network from there or from `network_folder`.
+        """Load a detector; its network is in `network_folder`, or in `folder` too if None.
 
-        Nothing that is loaded can run code.
-
-        Raises a UserError where a file is missing or damaged, or was made for other weights.
+        No file that is loaded can run code. Raises a UserError if a file is missing or damaged, or
+        if the calibration belongs to other weights.
         """
         network_folder = network_folder or folder
         network = load(network_folder)
         try:
-            card, threshold = read_card(folder)
-            made_for = {name: card["files"][name] for name in NETWORK_FILES}
-            changed = made_for != file_checksums(network_folder, NETWORK_FILES)
-            verify_checksums(folder, {REFERENCE: card["files"][REFERENCE]})
+            metadata, threshold = read_metadata(folder)
+            calibrated_for = {name: metadata["files"][name] for name in NETWORK_FILES}
+            changed = calibrated_for != file_checksums(network_folder, NETWORK_FILES)
+            verify_checksums(folder, {REFERENCE: metadata["files"][REFERENCE]})
             arrays = load_file(folder / REFERENCE)
-            scaling = Scaling.from_dict(card["scaling"])
+            scaling = Scaling.from_dict(metadata["scaling"])
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
-            scorer = Scorer.described(card["score"])
-            _check(card, network, scaling, arrays)
+            scorer = Scorer.from_description(metadata["score"])
+            _check(metadata, network, scaling, arrays)
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
@@ -146,29 +148,30 @@ class Detector:
             if key.startswith("scorer.")
         }
         scoring = FittedScorer(network, scaling, scorer, state)
-        return cls(card, scoring, profile, calibration, threshold, made_for)
+        return cls(metadata, scoring, profile, calibration, threshold, calibrated_for)
 
 
 def _check(
-    card: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
+    metadata: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Raise a ValueError or TypeError where parts that can be read do not make up a detector."""
-    shape, names = tuple(card["sample_shape"]), card["feature_names"]
+    """Raise a ValueError or TypeError if readable parts do not form a consistent detector."""
+    shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
     if list(shape) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     elements = math.prod(shape)
-    if names != [] and not (len(names) == elements and all(type(each) is str for each in names)):
+    if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
-    if not isinstance(card["data"], str) or np.dtype(card["dtype"]) not in (np.uint8, np.float32):
-        raise ValueError(f"dtype is {card['dtype']!r:.40}")
-    for each in (scaling.offset, scaling.scale):
-        if each.shape not in ((), shape) or not np.isfinite(each).all():
-            raise ValueError("scaling is not of the samples")
+    dtype = metadata["dtype"]
+    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float32):
+        raise ValueError(f"dtype is {dtype!r:.40}")
+    for array in (scaling.offset, scaling.scale):
+        if array.shape not in ((), shape) or not np.isfinite(array).all():
+            raise ValueError("scaling does not fit the samples")
     profile = [arrays["error_mean"], arrays["error_scale"]]
     scores = arrays["calibration_scores"]
-    if any(each.shape != (elements,) or each.dtype != np.float32 for each in profile):
-        raise ValueError("the profile of errors is not of the samples")
+    if any(array.shape != (elements,) or array.dtype != np.float32 for array in profile):
+        raise ValueError("the error profile does not fit the samples")
     if not (scores.ndim == 1 and scores.dtype == np.float64 and np.isfinite(scores).all()):
-        raise ValueError("the calibration scores are no finite numbers")
-    if not (scaling.scale > 0).all() or not all(np.isfinite(each).all() for each in profile):
-        raise ValueError("the scaling or the profile of errors holds no usable numbers")
+        raise ValueError("the calibration scores are not finite numbers")
+    if not (scaling.scale > 0).all() or not all(np.isfinite(array).all() for array in profile):
+        raise ValueError("the scaling or the error profile holds unusable numbers")

@@ -1,4 +1,4 @@
-"""How samples pass through a network: batch by batch, on all cores."""
+"""Inference: map samples through a network in batches, on a GPU or on all CPU cores."""
 
 import math
 import os
@@ -21,159 +21,168 @@ from hourglass.data.streaming import release_pages
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
-# From a batch as a network sees it to something about each sample, (N, ...).
+# A function of a batch's forward pass with one row per sample, (N, ...).
 Extractor: TypeAlias = Callable[[ForwardCache], Tensor]
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-BATCH_SIZE = 32_768  # samples at once, at most, on one core or two
-HELD = 2**26  # bytes of a mapped file, about, that are held before they are let go of
-ELEMENTS = 2**19  # of a batch where it is widest: what a layer makes of it then stays near a core
+BATCH_SIZE = 32_768  # samples per batch, at most, on one or two cores
+RELEASE_BYTES = 2**26  # bytes of a mapped file that are read, about, before its pages are released
+BATCH_ELEMENTS = 2**19  # elements of a batch at its widest layer, so that it fits the CPU cache
 
 
 def best_device() -> torch.device:
-    """Return the first GPU where there is one, else the CPU."""
+    """Return the first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def batch_size(x: np.ndarray | Tensor, widest: int = 0, cores: int = 1) -> int:
-    """Return how many samples, (N, *S), go through a network at once: the fewer, the larger.
+    """Return the number of samples, (N, *S), per batch; large samples make small batches.
 
-    Either they, or what the network makes of each, `widest` elements. Where more than two `cores`
-    share each batch there are more.
+    The size of a sample is its number of elements, or `widest`, the elements of the network's
+    widest layer, if that is more. More than two `cores` that share a batch get a larger one.
     """
-    size = max(1, min(BATCH_SIZE, ELEMENTS // max(widest, math.prod(x.shape[1:]))))
+    size = max(1, min(BATCH_SIZE, BATCH_ELEMENTS // max(widest, math.prod(x.shape[1:]))))
     return size * max(1, cores // 2)
 
 
-def map_samples(network: Network, look: Extractor, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return the look at every unscaled sample: (N, *S) -> (N, ...)."""
-    return np.concatenate([found for (found,) in map_batches(network, x, scaling, look)])
+def map_samples(
+    network: Network, extract: Extractor, x: np.ndarray, scaling: Scaling
+) -> np.ndarray:
+    """Apply an extractor to every unscaled sample: (N, *S) -> (N, ...)."""
+    return np.concatenate([array for (array,) in map_batches(network, x, scaling, extract)])
 
 
 def map_batches(
-    network: Network, x: np.ndarray, scaling: Scaling, *wanted: Extractor, meanwhile: bool = False
+    network: Network,
+    x: np.ndarray,
+    scaling: Scaling,
+    *extractors: Extractor,
+    overlap: bool = False,
 ) -> Iterator[list[np.ndarray]]:
-    """Yield the wanted looks at each batch of unscaled samples, (N, *S), in order.
+    """Yield the extractors' outputs for each batch of unscaled samples, (N, *S), in order.
 
-    The network sees each sample once. `meanwhile` the caller computes with each batch: by threads
-    of numpy's, say, which would fight torch's for the cores if they took turns. Of a mapped file
-    little more than HELD is held; to let go of each batch has the threads wait for each other's
-    pages.
+    The extractors share one forward pass. Set `overlap` if the caller post-processes batches with
+    NumPy, whose threads would otherwise compete with torch's for the cores. If `x` is a mapped
+    file, its pages are released every RELEASE_BYTES: releasing them after each batch would make
+    the threads wait for each other.
     """
     device = best_device()
     network.to(device)
-    widest = network.widest if device.type == "cpu" else 0  # a GPU wants many, and holds them
-    at_once, sharing = _crew(network, device, meanwhile)
-    starts = _starts(len(x), batch_size(x, widest, sharing), at_once)
+    widest = network.widest if device.type == "cpu" else 0  # a GPU is fastest with large batches
+    workers, cores = _parallelism(network, device, overlap)
+    starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
     scaled = Scaled(scaling, device)
-    now_and_then = max(1, HELD // max(1, x[: starts.step].nbytes)) * starts.step
+    release_every = max(1, RELEASE_BYTES // max(1, x[: starts.step].nbytes)) * starts.step
 
-    def look(start: int) -> list[np.ndarray]:
-        # Shares the memory and does not warn, as `from_numpy` does, that it may not be written to.
-        part = torch.from_dlpack(x[start : start + starts.step])
-        found = _seen(network, scaled(part.to(device)), wanted)
-        if start and start % now_and_then == 0:
+    def extract(start: int) -> list[np.ndarray]:
+        # Unlike `from_numpy`, shares read-only memory without a warning.
+        batch = torch.from_dlpack(x[start : start + starts.step])
+        arrays = _extract(network, scaled(batch.to(device)), extractors)
+        if start and start % release_every == 0:
             release_pages(x)
-        return found
+        return arrays
 
-    return _in_order(look, starts, at_once)
+    return _map_in_order(extract, starts, workers)
 
 
-def on_device(network: Network, batch: Tensor, *wanted: Extractor) -> list[np.ndarray]:
-    """Return looks at one batch, computed where the network is fastest, each part of it once."""
+def map_batch(network: Network, batch: Tensor, *extractors: Extractor) -> list[np.ndarray]:
+    """Return the extractors' outputs for one scaled batch, on the best device."""
     device = best_device()
-    return _seen(network.to(device), batch.to(device), wanted)
+    return _extract(network.to(device), batch.to(device), extractors)
 
 
-def _seen(network: Network, batch: Tensor, wanted: tuple[Extractor, ...]) -> list[np.ndarray]:
-    """Return looks at a batch that is where the network is."""
-    view = ForwardCache(network, batch)
+def _extract(
+    network: Network, batch: Tensor, extractors: tuple[Extractor, ...]
+) -> list[np.ndarray]:
+    forward = ForwardCache(network, batch)
     with torch.inference_mode():
-        return [look(view).cpu().numpy() for look in wanted]
+        return [extract(forward).cpu().numpy() for extract in extractors]
 
 
 def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
-    """Return what a function of the module makes of scaled samples or codes: (N, ...) -> (N, ...).
+    """Apply a function of a module to scaled samples or codes in batches: (N, ...) -> (N, ...).
 
-    The module is moved to where it is fastest, and a batch at a time follows it.
+    The module is moved to the best device first.
     """
     device = best_device()
     module.to(device)
-    at_once, sharing = _crew(module, device)
-    starts = _starts(len(x), batch_size(x, cores=sharing), at_once)
+    workers, cores = _parallelism(module, device)
+    starts = _batch_starts(len(x), batch_size(x, cores=cores), workers)
 
-    def part(start: int) -> np.ndarray:
+    def apply(start: int) -> np.ndarray:
         batch = torch.from_dlpack(x[start : start + starts.step])
         with torch.inference_mode():
             return function(batch.to(device)).cpu().numpy()
 
-    return np.concatenate(list(_in_order(part, starts, at_once)))
+    return np.concatenate(list(_map_in_order(apply, starts, workers)))
 
 
-def _crew(module: nn.Module, device: torch.device, meanwhile: bool = False) -> tuple[int, int]:
-    """Return how many batches are at work at once, and how many cores share each of them.
+def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False) -> tuple[int, int]:
+    """Return the number of concurrent batches and the number of cores per batch.
 
-    Products share well: all cores compute each layer of a dense network together, for a batch a
-    core would have their threads wait for Python's lock at each of its short layers. Convolutions
-    do not: there each core takes batches of its own, or they would wait for each other.
+    A dense network runs one batch on all cores: with a batch per core, threads would wait for
+    Python's lock at each of its short layers. Convolutions scale badly within a batch, so each
+    core takes batches of its own.
     """
     if device.type != "cpu":
         return 1, 1
     cores = torch.get_num_threads()
-    convolves = any(isinstance(each, _ConvNd) for each in module.modules())
-    return (cores, 1) if convolves or meanwhile else (1, cores)
+    convolutional = any(isinstance(layer, _ConvNd) for layer in module.modules())
+    return (cores, 1) if convolutional or overlap else (1, cores)
 
 
-def _starts(samples: int, size: int, at_once: int) -> range:
-    """Return where batches of at most `size` samples start, shared out evenly."""
+def _batch_starts(samples: int, size: int, workers: int) -> range:
+    """Return the first index of each batch, of at most `size` samples, even among workers."""
     if samples <= size:
         return range(0, samples, size)
-    rounds = -(-samples // (size * at_once))
-    return range(0, samples, -(-samples // (rounds * at_once)))
+    rounds = -(-samples // (size * workers))
+    return range(0, samples, -(-samples // (rounds * workers)))
 
 
-def _in_order(function: Callable[[int], Made], starts: range, at_once: int) -> Iterator[Made]:
-    """Yield what a function makes of each start, in order, by as many threads as work at once."""
+def _map_in_order(
+    function: Callable[[int], Result], starts: range, workers: int
+) -> Iterator[Result]:
+    """Yield the function's result for each start, in order, computed by worker threads."""
     keep_freed_memory()
-    if min(at_once, len(starts)) < 2:
+    if min(workers, len(starts)) < 2:
         yield from map(function, starts)
         return
-    pool, process = _single_threaded(at_once), os.getpid()
-    waiting: deque[Future[Made]] = deque()
+    pool, process = _single_threaded_pool(workers), os.getpid()
+    pending: deque[Future[Result]] = deque()
     try:
-        # MKL knows one number for all threads, which the last one that says it sets.
+        # MKL has one thread count per process; the last thread to set it wins.
         pool.submit(torch.set_num_threads, 1).result()
         for start in starts:
-            waiting.append(pool.submit(function, start))
-            if len(waiting) > 2 * at_once:
-                yield _first(waiting)
-        while waiting:
-            yield _first(waiting)
-    finally:  # who asks for no more may change the network: none may be at work with it
-        if os.getpid() == process:  # a fork has none of the threads
-            wait([each for each in waiting if not each.cancel()])
-            torch.set_num_threads(at_once)
+            pending.append(pool.submit(function, start))
+            if len(pending) > 2 * workers:
+                yield _first_result(pending)
+        while pending:
+            yield _first_result(pending)
+    finally:  # the caller may change the network next, so no worker may still use it
+        if os.getpid() == process:  # a forked child has none of the threads
+            wait([future for future in pending if not future.cancel()])
+            torch.set_num_threads(workers)
 
 
-def _first(waiting: deque[Future[Made]]) -> Made:
-    """Return the first result, which waits among the others until it is there."""
-    made = waiting[0].result()
-    waiting.popleft()
-    return made
+def _first_result(pending: deque[Future[Result]]) -> Result:
+    """Wait for the first result, then remove it: an interrupted wait leaves it pending."""
+    result = pending[0].result()
+    pending.popleft()
+    return result
 
 
 @cache
-def _single_threaded(threads: int) -> ThreadPoolExecutor:
-    """Return threads in each of which torch uses no others; they stay, for they start slowly."""
+def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads use one torch thread each; cached, since threads start slowly."""
     pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
-    all_there = Barrier(threads)
+    all_started = Barrier(threads)
     try:
-        wait([pool.submit(all_there.wait) for _ in range(threads)])
-    except RuntimeError:  # no more threads are to be had
-        all_there.abort()
+        wait([pool.submit(all_started.wait) for _ in range(threads)])
+    except RuntimeError:  # the system starts no more threads
+        all_started.abort()
         raise
     return pool
 
 
-if hasattr(os, "register_at_fork"):  # the child has none of these threads
-    os.register_at_fork(after_in_child=_single_threaded.cache_clear)
+if hasattr(os, "register_at_fork"):  # a forked child has none of these threads
+    os.register_at_fork(after_in_child=_single_threaded_pool.cache_clear)

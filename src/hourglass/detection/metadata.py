@@ -1,4 +1,4 @@
-"""The card of a detector, detector.json, which speaks for all of its files; needs no torch."""
+"""The metadata file of a detector, detector.json; reading it imports no torch."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from hourglass.core.checksums import read_with_checksum, verify_checksums
 from hourglass.detection.threshold import Threshold
 
-CARD, REFERENCE, THRESHOLD = "detector.json", "reference.safetensors", "threshold.json"
+METADATA, REFERENCE, THRESHOLD = "detector.json", "reference.safetensors", "threshold.json"
 
 
-def read_card(folder: Path) -> tuple[dict[str, Any], Threshold]:
-    """Return what detector.json says, and the threshold that it speaks for.
+def read_metadata(folder: Path) -> tuple[dict[str, Any], Threshold]:
+    """Return the content of detector.json and the threshold whose checksum it holds.
 
-    Raises one of CORRUPT_FILE_ERRORS where either is missing or not as it was written.
+    Raises one of CORRUPT_FILE_ERRORS if either file is missing or was changed after it was written.
     """
-    card = read_with_checksum(folder / CARD)
-    verify_checksums(folder, {THRESHOLD: card["files"][THRESHOLD]})
-    return card, Threshold.read(folder / THRESHOLD)
+    metadata = read_with_checksum(folder / METADATA)
+    verify_checksums(folder, {THRESHOLD: metadata["files"][THRESHOLD]})
+    return metadata, Threshold.read(folder / THRESHOLD)

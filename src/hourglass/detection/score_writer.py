@@ -1,7 +1,11 @@
-"""The table of scores: one row a sample, in the order of the file, its rank among all."""
+"""Write the table of scores: one row per sample in input order, with its rank among all samples.
+
+Scores stay in memory; other columns are spilled to an Arrow file until ranks are known, so the
+input may be larger than memory.
+"""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +13,92 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.atomic import atomic_file
+from hourglass.core.errors import UserError
+from hourglass.data.readers.chunks import Chunk
+from hourglass.detection.attribution import TOP_FEATURES, top_features
 from hourglass.detection.calibrators.conformal import discoveries
 from hourglass.detection.detector import Detector
 
 
+@dataclass
+class ScoredRows:
+    """Score chunks as they arrive, and spill their other columns to an Arrow file."""
+
+    detector: Detector
+    path: Path  # the Arrow file
+    parts: list[np.ndarray] = field(default_factory=list)
+    writer: pa.RecordBatchFileWriter | None = None
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Return all scores, (N,); NaN for samples that cannot be scored."""
+        return np.concatenate(self.parts) if self.parts else np.zeros(0)
+
+    def add(self, chunk: Chunk) -> np.ndarray:
+        """Score the samples of a chunk: (N,), NaN for those that cannot be scored."""
+        names, complete = self.detector.feature_names, chunk.complete
+        scores = np.full(len(chunk.x), np.nan)
+        indices = np.zeros((len(chunk.x), min(TOP_FEATURES, len(names))), np.int32)
+        values = np.zeros(indices.shape, np.float32)
+        if complete.any():
+            x = chunk.x if complete.all() else chunk.x[complete]
+            scores[complete], contributions = self.detector.score_with_contributions(x)
+            scores[~np.isfinite(scores)] = np.nan
+            if names:
+                indices[complete], values[complete] = top_features(contributions, TOP_FEATURES)
+        self._spill(chunk, indices, values, missing=np.isnan(scores))
+        self.parts.append(scores)
+        return scores
+
+    def _spill(
+        self, chunk: Chunk, indices: np.ndarray, values: np.ndarray, missing: np.ndarray
+    ) -> None:
+        columns = {"id": chunk.id}
+        for i in range(indices.shape[1]):
+            codes = pa.array(indices[:, i], mask=missing)
+            names = pa.DictionaryArray.from_arrays(codes, self.detector.feature_names)
+            columns |= {
+                f"feature_{i + 1}": names,
+                f"contribution_{i + 1}": pa.array(values[:, i], mask=missing),
+            }
+        batch = pa.record_batch(columns)
+        if self.writer is None:
+            self.writer = pa.ipc.new_file(self.path, batch.schema)
+        self.writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Finish the Arrow file."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+def need_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str]) -> None:
+    """Raise a UserError that names the first sample without a score, and the reason."""
+    if not np.isnan(scores).any():
+        return
+    row = int(np.isnan(scores).argmax())
+    if chunk.complete[row]:
+        reason = f"row {chunk.id[row]} of {file} holds values too large to be scored"
+    else:
+        feature = names[int(np.isfinite(chunk.x[row]).argmin())]
+        reason = f"{feature!r} of {file} is empty or not finite in row {chunk.id[row]}"
+    raise UserError(f"{reason}; correct it, or add --missing skip to leave such rows unscored.")
+
+
 @dataclass(frozen=True)
 class Decisions:
-    """What is said of all samples: scores, p-values, ranks, alarms; (N,) each."""
+    """Scores, p-values, ranks and alarms of all samples; (N,) each."""
 
-    score: np.ndarray  # NaN where a sample was incomplete
+    score: np.ndarray  # NaN for a sample that cannot be scored
     p_value: np.ndarray
-    rank: np.ndarray  # 1 is the highest score; 0 where there is none
+    rank: np.ndarray  # 1 for the highest score; 0 without a score
     alarm: np.ndarray
 
 
 def decide(
     detector: Detector, scores: np.ndarray, top: int | None, false_discovery_rate: float | None
 ) -> Decisions:
-    """Return the alarms: the `top` scores, those of Benjamini and Hochberg, or by the threshold."""
+    """Return the alarms: the `top` scores, the discoveries at a rate, or those above threshold."""
     scored = np.isfinite(scores)
     rank, p, alarm = (np.zeros(len(scores), kind) for kind in (np.int64, np.float64, bool))
     rank[np.flatnonzero(scored)[np.argsort(-scores[scored], kind="stable")]] = np.arange(
@@ -43,44 +115,47 @@ def decide(
 
 
 def write(
-    path: Path, kept: Path, threshold: float, said: Decisions, heat_maps: dict[int, str] | None
+    path: Path,
+    spilled: Path,
+    threshold: float,
+    decisions: Decisions,
+    heat_maps: dict[int, str] | None,
 ) -> None:
-    """Write the table as CSV or Parquet, by the suffix of `path`, whole or not at all.
+    """Write the table as CSV or Parquet, by the suffix of `path`, atomically.
 
-    `kept` is the Arrow file with the other columns, `heat_maps` the pictures of some images by
-    their number.
+    `spilled` is the Arrow file with the other columns. `heat_maps` maps sample numbers to the
+    paths of their heat maps.
     """
     with (
         atomic_file(path) as temporary,
-        pa.memory_map(str(kept)) as source,
+        pa.memory_map(str(spilled)) as source,
         pa.ipc.open_file(source) as batches,
+        ExitStack() as stack,
     ):
-        first, text = 0, path.suffix == ".csv"
-        with ExitStack() as stack:
-            rows = None
-            for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
-                whole = _completed(batch, first, threshold, said, heat_maps)
-                if text:
-                    whole = _decoded(whole)
-                rows = rows or stack.enter_context(writer(temporary, whole.schema))
-                rows.write_batch(whole)
-                first += len(whole)
+        first, output = 0, None
+        for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
+            rows = _completed(batch, first, threshold, decisions, heat_maps)
+            if path.suffix == ".csv":
+                rows = _decoded(rows)
+            output = output or stack.enter_context(writer(temporary, rows.schema))
+            output.write_batch(rows)
+            first += len(rows)
 
 
 def writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
-    """Return what writes batches to a CSV or Parquet file, by the suffix of `path`."""
+    """Return a writer of batches to a CSV or Parquet file, by the suffix of `path`."""
     if path.suffix == ".csv":
         return csv.CSVWriter(path, schema)
-    # Numbers hardly repeat: to look for those that do would take as long as all else.
+    # Floats hardly repeat, and building a dictionary of them would double the time.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return parquet.ParquetWriter(path, schema, use_dictionary=repeated)
 
 
 def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with names in the place of their numbers, as CSV needs it."""
+    """Return the batch with dictionary-encoded columns as text, for CSV."""
     columns = [
-        each.dictionary_decode() if pa.types.is_dictionary(each.type) else each
-        for each in batch.columns
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
     ]
     return pa.record_batch(columns, batch.schema.names)
 
@@ -89,18 +164,18 @@ def _completed(
     batch: pa.RecordBatch,
     first: int,
     threshold: float,
-    said: Decisions,
+    decisions: Decisions,
     heat_maps: dict[int, str] | None,
 ) -> pa.RecordBatch:
-    """Return the rows from the `first` on with what is said of them; no score is an empty cell."""
+    """Return a batch that starts at row `first` with its decisions; unscored rows have nulls."""
     rows = slice(first, first + len(batch))
-    absent = said.rank[rows] == 0
+    missing = decisions.rank[rows] == 0
     columns = {
         "id": batch["id"],
-        "score": pa.array(said.score[rows], mask=absent),
+        "score": pa.array(decisions.score[rows], mask=missing),
         "threshold": pa.repeat(threshold, len(batch)),
         **{
-            name: pa.array(getattr(said, name)[rows], mask=absent)
+            name: pa.array(getattr(decisions, name)[rows], mask=missing)
             for name in ("alarm", "p_value", "rank")
         },
     }

@@ -1,4 +1,4 @@
-"""From samples to scores: the last step that knows torch."""
+"""Scoring: a network and a scorer map unscaled samples to scores as NumPy arrays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +10,16 @@ from hourglass.core.errors import UserError
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
-from hourglass.detection.scorers.base import Scores
+from hourglass.detection.scorers.base import ScoreFunction
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 
-REFERENCE = 10_000  # normal samples that a scorer learns from, at most
+MAX_FIT_SAMPLES = 10_000  # normal samples that a scorer is fitted on, at most
 
 
 @dataclass(frozen=True)
 class FittedScorer:
-    """Score unscaled samples with a network, by a scorer and what it learnt."""
+    """A scorer fitted to a network and normal samples; it scores unscaled samples."""
 
     network: Network
     scaling: Scaling
@@ -27,53 +27,58 @@ class FittedScorer:
     state: State
 
     @cached_property
-    def scores(self) -> Scores:
-        """Return the function from looks to scores, built once: one of them grows a tree."""
-        return self.scorer.scores(self.state)
+    def score_function(self) -> ScoreFunction:
+        """Return the function from extracted features to scores, built once.
+
+        `Neighbors` builds a search tree for it.
+        """
+        return self.scorer.score_function(self.state)
 
     @classmethod
     def fit(
         cls, network: Network, scaling: Scaling, scorer: Scorer, x: np.ndarray
     ) -> "FittedScorer":
-        """Return the scoring of a scorer that has learnt from normal samples (n, *S), unscaled.
+        """Fit a scorer on normal samples, (n, *S), unscaled.
 
-        Of many it takes some from everywhere. The weights may have been trained on them; the
-        samples of a threshold or a test may not be among them.
+        If there are many, every k-th one is used. The network may have been trained on them, but
+        samples of the calibration or test split must not be among them.
         """
         if isinstance(scorer, ModelScore):
             return cls(network, scaling, scorer, {})
-        chosen = x[:: -(-len(x) // REFERENCE)]
-        seen = map_samples(network, scorer.look, chosen, scaling)
-        return cls(network, scaling, scorer, scorer.fit(seen))
+        chosen = x[:: -(-len(x) // MAX_FIT_SAMPLES)]
+        features = map_samples(network, scorer.extract, chosen, scaling)
+        return cls(network, scaling, scorer, scorer.fit(features))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return the score of each sample: (N, *S) -> (N,) float64. Higher = more abnormal.
+        """Return the score of each sample: (N, *S) -> (N,) float64; higher is more abnormal.
 
-        Raises a UserError where a score is not a number: it must never pass as normal.
+        Raises a UserError if a score is not finite: such a sample must not pass as normal.
         """
-        return finite(self.beside(x)[0]) if len(x) else np.zeros(0)
+        return require_finite(self.score_with(x)[0]) if len(x) else np.zeros(0)
 
     def with_errors(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores and the mean squared errors per element: (N, *S) -> (N,) each.
 
-        Raises a UserError where a score is not a number.
+        Raises a UserError if a score is not finite.
         """
-        scores, errors = self.beside(x, lambda view: view.error)
-        return finite(scores), errors.astype(np.float64)
+        scores, errors = self.score_with(x, lambda forward: forward.error)
+        return require_finite(scores), errors.astype(np.float64)
 
-    def beside(self, x: np.ndarray, *beside: Extractor) -> list[np.ndarray]:
-        """Return the scores, (N,), finite or not, and the looks beside them, (N, ...).
+    def score_with(self, x: np.ndarray, *extractors: Extractor) -> list[np.ndarray]:
+        """Return the scores, (N,), finite or not, and each extractor's output, (N, ...).
 
-        The network sees each sample once.
+        All of them share one forward pass per sample.
         """
-        wanted, computes = (self.scorer.look, *beside), not isinstance(self.scorer, ModelScore)
-        found = map_batches(self.network, x, self.scaling, *wanted, meanwhile=computes)
-        parts = [[self.scores(seen), *others] for seen, *others in found]
-        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+        overlap = not isinstance(self.scorer, ModelScore)
+        batches = map_batches(
+            self.network, x, self.scaling, self.scorer.extract, *extractors, overlap=overlap
+        )
+        parts = [[self.score_function(features), *others] for features, *others in batches]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def finite(scores: np.ndarray) -> np.ndarray:
-    """Return scores that are all finite; else raise a UserError."""
+def require_finite(scores: np.ndarray) -> np.ndarray:
+    """Return the scores; raise a UserError if one of them is not finite."""
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise UserError(
@@ -85,28 +90,28 @@ def finite(scores: np.ndarray) -> np.ndarray:
 
 def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
     """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
-    return map_samples(network, lambda view: view.error, x, scaling).astype(np.float64)
+    return map_samples(network, lambda forward: forward.error, x, scaling).astype(np.float64)
 
 
 def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return reconstructions in the scaled units: (N, *S) -> (N, *S) float32."""
-    return map_samples(network, lambda view: view.output, x, scaling)
+    """Return reconstructions in scaled units: (N, *S) -> (N, *S) float32."""
+    return map_samples(network, lambda forward: forward.output, x, scaling)
 
 
 def latent_codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return the code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
+    """Return the latent code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
 
-    Raises a UserError where a code is not finite.
+    Raises a UserError if a code is not finite.
     """
-    found = map_samples(network, lambda view: view.code, x, scaling)
-    if not np.isfinite(found).all():
+    z = map_samples(network, lambda forward: forward.z, x, scaling)
+    if not np.isfinite(z).all():
         raise UserError(
-            "a code is not finite, so neither are the network's weights; train it again."
+            "a latent code is not finite, so the network's weights are not either; train it again."
         )
-    return found
+    return z
 
 
 def samples(network: Variational, count: int) -> np.ndarray:
-    """Return decoded draws from the prior, always the same: (count, *S) float32."""
+    """Return decoded draws from the prior with a fixed seed: (count, *S) float32."""
     with torch.inference_mode():
         return network.generate(count).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Thresholds: the score above which a sample is an alarm, and how it was found."""
+"""Thresholds: a sample is an alarm if its score is above the threshold."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,47 +12,48 @@ from hourglass.core.atomic import write_json
 
 @dataclass(frozen=True)
 class Threshold:
-    """Say of scores whether they are alarms, and how that was decided."""
+    """A threshold on scores, with the method and settings that chose it."""
 
     value: float  # in the unit of the score
     method: str  # "k_sigma", "quantile", ...
     settings: dict[str, Any]  # of the method, such as {"k": 2.0}
     n: int  # calibration samples
-    false_alarm_rate: float | None = None  # that the method expects of new normal samples, if any
+    false_alarm_rate: float | None = None  # expected on new normal samples; None if unknown
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Return True where a score is strictly above the threshold: (N,) -> (N,) bool.
+        """Return True for each score strictly above the threshold: (N,) -> (N,) bool.
 
-        Raises a ValueError for NaN, which compares as normal and must not pass as such.
+        Raises a ValueError for NaN, which would otherwise compare as normal.
         """
         if np.isnan(scores).any():
             raise ValueError("scores hold NaN, which is neither normal nor an anomaly")
         return np.asarray(scores) > self.value
 
     def params(self) -> dict[str, str]:
-        """Return what tells one calibration of a model from another, as MLflow params."""
+        """Return the method and its settings as MLflow params."""
         settings = {f"threshold_{key}": str(value) for key, value in self.settings.items()}
         return {"threshold_method": self.method, **settings}
 
     def write(self, path: Path) -> None:
-        """Write the threshold as JSON, beside the weights and never inside them."""
+        """Write the threshold as JSON."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "Threshold":
-        """Return the threshold that `write` wrote; a ValueError or TypeError where it wrote none.
+        """Read a threshold from JSON.
 
-        A value that is no number would alarm at nothing, or at everything.
+        Raises a ValueError or TypeError for any other content. A value that is not a finite number
+        would raise an alarm for no sample, or for every sample.
         """
-        found = cls(**json.loads(path.read_text(encoding="utf-8")))
-        kinds: dict[str, Any] = {"method": str, "settings": dict, "n": int}
-        wrong = [name for name, kind in kinds.items() if type(getattr(found, name)) is not kind]
-        wrong += [] if _is_number(found.value) else ["value"]
-        if not (found.false_alarm_rate is None or _is_number(found.false_alarm_rate)):
+        threshold = cls(**json.loads(path.read_text(encoding="utf-8")))
+        types: dict[str, Any] = {"method": str, "settings": dict, "n": int}
+        wrong = [name for name, kind in types.items() if type(getattr(threshold, name)) is not kind]
+        wrong += [] if _is_number(threshold.value) else ["value"]
+        if not (threshold.false_alarm_rate is None or _is_number(threshold.false_alarm_rate)):
             wrong.append("false_alarm_rate")
         if wrong:
-            raise ValueError(f"{wrong[0]} of {path.name} is {getattr(found, wrong[0])!r:.40}")
-        return found
+            raise ValueError(f"{wrong[0]} of {path.name} is {getattr(threshold, wrong[0])!r:.40}")
+        return threshold
 
 
 def _is_number(value: Any) -> bool:

@@ -15,7 +15,7 @@ from sklearn.svm import OneClassSVM
 from hourglass.core.errors import UserError
 from hourglass.data.prepared import Prepared
 from hourglass.detection.calibrators import Calibrator
-from hourglass.detection.calibrators.from_settings import calibration_of
+from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.evaluation import metrics
 
 # Of scaled samples, flattened, (N, F) float32, to scores, (N,) float64.
@@ -85,7 +85,7 @@ def flat(prepared: Prepared, x: np.ndarray) -> np.ndarray:
 def measured(prepared: Prepared, score: Score, calibrator: Calibrator) -> dict[str, Any]:
     """Return threshold and test metrics of a detector that is no network."""
     scores = cache(lambda name: score(flat(prepared, prepared.split(name).x)))
-    threshold = calibration_of(prepared, scores)(calibrator)
+    threshold = calibrate(calibrator, prepared, scores)
     test = prepared.split("test")
     found = metrics.detection(scores("test"), test.anomaly)
     found |= metrics.at_threshold(scores("test"), test.anomaly, threshold)

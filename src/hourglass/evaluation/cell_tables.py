@@ -7,7 +7,7 @@ import pandas as pd
 
 from hourglass.core.checksums import read_with_checksum
 from hourglass.data.prepared import SPLITS, Prepared, Samples
-from hourglass.detection.attribution import FEATURES, largest
+from hourglass.detection.attribution import TOP_FEATURES, top_features
 from hourglass.detection.detector import Detector
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
@@ -76,7 +76,7 @@ def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict
 def _features(contributions: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
     """Return columns that name the features which contribute most, and how much: (N, F) -> (N,)."""
     found: dict[str, np.ndarray] = {}
-    places, values = largest(contributions, FEATURES)
+    places, values = top_features(contributions, TOP_FEATURES)
     for i in range(places.shape[1]):
         found |= {f"feature_{i + 1}": names[places[:, i]], f"contribution_{i + 1}": values[:, i]}
     return found

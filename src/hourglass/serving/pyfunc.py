@@ -45,7 +45,7 @@ class Served:
 
         Raises a UserError where a sample has no finite score.
         """
-        scores = self.detector.scoring.beside(x)[0]
+        scores = self.detector.scoring.score_with(x)[0]
         bad = np.flatnonzero(~np.isfinite(scores))
         if len(bad):
             raise UserError(

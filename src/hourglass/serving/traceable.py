@@ -80,7 +80,7 @@ def _(scorer: ModelScore, state: State) -> Score:
 @traced.register
 def _(scorer: StandardizedError, state: State) -> Score:
     mean = torch.tensor(state["mean"])
-    return lambda view: (scorer.look(view).double() / mean).mean(1)
+    return lambda view: (scorer.extract(view).double() / mean).mean(1)
 
 
 @traced.register
@@ -88,7 +88,7 @@ def _(scorer: Mahalanobis, state: State) -> Score:
     mean, precision = (torch.tensor(state[key]).double() for key in ("mean", "precision"))
 
     def score(view: ForwardCache) -> Tensor:
-        away = scorer.look(view).double() - mean
+        away = scorer.extract(view).double() - mean
         return ((away @ precision) * away).sum(1).clamp(min=0).sqrt()
 
     return score
@@ -100,7 +100,7 @@ def _(scorer: Neighbors, state: State) -> Score:
     squares = known.square().sum(1)
 
     def score(view: ForwardCache) -> Tensor:
-        codes = scorer.look(view).double()
+        codes = scorer.extract(view).double()
         squared = codes.square().sum(1, keepdim=True) - 2 * codes @ known.T + squares
         nearest = squared.topk(scorer.k, dim=1, largest=False).values
         return nearest.clamp(min=0).sqrt().mean(1)
@@ -111,9 +111,9 @@ def _(scorer: Neighbors, state: State) -> Score:
 @traced.register
 def _(scorer: RaPP, state: State) -> Score:
     if not scorer.whiten:
-        return lambda view: scorer.look(view).double().square().sum(1)
+        return lambda view: scorer.extract(view).double().square().sum(1)
     mean, whitening = (torch.tensor(state[key]).double() for key in ("mean", "whitening"))
-    return lambda view: ((scorer.look(view).double() - mean) @ whitening).square().sum(1)
+    return lambda view: ((scorer.extract(view).double() - mean) @ whitening).square().sum(1)
 
 
 @traced.register
@@ -121,7 +121,7 @@ def _(scorer: RelativeError, state: State) -> Score:
     weights, faint = 1 / torch.tensor(state["scale"]), float(state["faint"][0])
 
     def score(view: ForwardCache) -> Tensor:
-        seen = scorer.look(view).double()
+        seen = scorer.extract(view).double()
         return (seen[:, :-1] * weights).sum(1) / (seen[:, -1] + faint)
 
     return score

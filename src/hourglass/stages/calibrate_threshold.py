@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,11 @@ from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.data.prepared import Prepared
 from hourglass.detection.calibrators import Calibrator
-from hourglass.detection.calibrators.from_settings import calibration_of, compared, make_calibrator
+from hourglass.detection.calibrators.from_settings import (
+    calibrate,
+    comparison_calibrators,
+    make_calibrator,
+)
 from hourglass.detection.threshold import Threshold
 from hourglass.stages.output import cell_stage
 
@@ -38,7 +42,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
     """
     cell = Cell(data, model)
     with cell_stage("calibrate-threshold", cell, "train") as output:
-        calibrator, others = make_calibrator(params().calibration), compared()
+        calibrator, others = make_calibrator(params().calibration), comparison_calibrators()
         prepared = Prepared.open(cell.prepared)
         detector, calibrated = _calibrate(cell, prepared, calibrator)
         rows = {name: _row(calibrated, each) for name, each in others.items()}
@@ -65,7 +69,7 @@ def _calibrate(
     scorer = make_scorer(params().score)
     scoring = FittedScorer.fit(network, scaling, scorer, prepared.split("train").x)
     scores = cache(lambda name: scoring(prepared.split(name).x))
-    calibrated = calibration_of(prepared, scores)
+    calibrated = partial(calibrate, prepared=prepared, scores=scores)
     profile = Profile.fit(network, scaling, prepared.split("calibration").x)
     detector = Detector(
         inputs=prepared.card,

@@ -97,7 +97,7 @@ def calibration(cell: Cell) -> Part:
     described = json.loads((cell / "calibrate/detector.json").read_text(encoding="utf-8"))["score"]
     return Part(
         stage="calibrate-threshold",
-        params={**Scorer.described(described).params(), **threshold.params()},
+        params={**Scorer.from_description(described).params(), **threshold.params()},
         metrics={"threshold": threshold.value},
         detector=[str(path) for path in detector_files(cell)],
     )

@@ -64,7 +64,7 @@ def test_a_bet_is_fair(i):
 
 
 def test_the_capital_is_the_mean_of_the_jumpers(monkeypatch):
-    monkeypatch.setattr("hourglass.detection.drift.martingale.BLOCK", 7)
+    monkeypatch.setattr("hourglass.detection.drift.martingale.BLOCK_SIZE", 7)
     p = np.random.default_rng(2).random(40) ** 2
     capitals = [np.ones(40)]
     for jump in JUMPS:

@@ -1,9 +1,15 @@
-"""Calibrators: scores in, Threshold out. The ones to name in params.yaml are here."""
+"""Calibrators choose a Threshold from scores; `calibration` in params.yaml names one."""
 
-from hourglass.detection.calibrators.base import Calibrator, LabelledCalibrator
+from hourglass.detection.calibrators.base import Calibrator
 from hourglass.detection.calibrators.conformal import Conformal
 from hourglass.detection.calibrators.evt import EVT
-from hourglass.detection.calibrators.labelled import Cost, MaxF1, PrecisionAt, RecallAt
+from hourglass.detection.calibrators.labelled import (
+    Cost,
+    LabelledCalibrator,
+    MaxF1,
+    PrecisionAt,
+    RecallAt,
+)
 from hourglass.detection.calibrators.rules import MAD, KSigma, Manual, Quantile
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The calibrators that the settings ask for, and the split that each of them takes."""
+"""Build calibrators from settings, and calibrate each on the split that it needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ from hourglass.detection.threshold import Threshold
 
 
 def make_calibrator(config: dict[str, Any]) -> Calibrator:
-    """Return the calibrator that `calibration` in params.yaml asks for."""
+    """Return the calibrator that `calibration` in params.yaml describes."""
     return build(config, Calibrator, "params.yaml, calibration")
 
 
-def compared() -> dict[str, Calibrator]:
-    """Return the calibrators that configs/calibrators.yaml names."""
+def comparison_calibrators() -> dict[str, Calibrator]:
+    """Return the calibrators in configs/calibrators.yaml, by name."""
     path = CONFIGS / "calibrators.yaml"
     return {
         name: build(config, Calibrator, f"{path.as_posix()}, {name}")
@@ -26,17 +26,13 @@ def compared() -> dict[str, Calibrator]:
     }
 
 
-def calibration_of(
-    prepared: Prepared, scores: Callable[[Split], np.ndarray]
-) -> Callable[[Calibrator], Threshold]:
-    """Return a function that calibrates on the split that a calibrator is for.
+def calibrate(
+    calibrator: Calibrator, prepared: Prepared, scores: Callable[[Split], np.ndarray]
+) -> Threshold:
+    """Return the threshold from the tuning split for labelled calibrators, else from calibration.
 
-    `scores` gives those of a split, (N,).
+    `scores` returns the scores of a split, (N,).
     """
-
-    def calibrated(calibrator: Calibrator) -> Threshold:
-        if isinstance(calibrator, LabelledCalibrator):
-            return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
-        return calibrator(scores("calibration"))
-
-    return calibrated
+    if isinstance(calibrator, LabelledCalibrator):
+        return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
+    return calibrator(scores("calibration"))

@@ -1,30 +1,116 @@
-"""Thresholds from labelled anomalies: of the tuning split, never of the test split."""
+"""Thresholds from labelled anomalies of the tuning split, never of the test split."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.detection.calibrators.base import LabelledCalibrator, need_share
-from hourglass.detection.calibrators.labelled_thresholds import Cuts
+from hourglass.detection.calibrators.base import Calibrator, check_fraction
+from hourglass.detection.threshold import Threshold
+
+
+@dataclass(frozen=True)
+class CandidateThresholds:
+    """All distinct thresholds on labelled scores, from no alarm to all alarms: (m,) each."""
+
+    value: np.ndarray  # a score above it is an alarm
+    hits: np.ndarray  # true positives
+    misses: np.ndarray  # false negatives
+    false_alarms: np.ndarray  # false positives
+    passed: np.ndarray  # true negatives
+
+    @classmethod
+    def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "CandidateThresholds":
+        """Return the candidates for scores, (n,): one above all, then midpoints of neighbours."""
+        order = np.argsort(-scores)
+        ordered = scores[order]
+        last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of equal scores
+        distinct, hits = ordered[last], np.cumsum(anomaly[order])[last]
+        false_alarms = last + 1 - hits
+        below = np.append(distinct[1:], np.nextafter(distinct[-1], -np.inf))  # next lower score
+        between = np.maximum(below, distinct / 2 + below / 2)
+        between = np.where(between < distinct, between, below)  # adjacent floats have no midpoint
+        hits, false_alarms = np.append(0, hits), np.append(0, false_alarms)
+        return cls(
+            value=np.append(distinct[0], between),
+            hits=hits,
+            misses=hits[-1] - hits,
+            false_alarms=false_alarms,
+            passed=false_alarms[-1] - false_alarms,
+        )
+
+    @property
+    def false_alarm_rate(self) -> np.ndarray:
+        """Return the fraction of normal samples that raise an alarm."""
+        return self.false_alarms / (self.false_alarms + self.passed)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Return the fraction of anomalies that raise an alarm."""
+        return self.hits / (self.hits + self.misses)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Return the fraction of alarms that are anomalies; 1 without alarms."""
+        alarms = self.hits + self.false_alarms
+        return np.where(alarms == 0, 1.0, self.hits / np.maximum(alarms, 1))
+
+    @property
+    def f1(self) -> np.ndarray:
+        """Return the harmonic mean of precision and recall."""
+        return 2 * self.hits / (2 * self.hits + self.false_alarms + self.misses)
+
+
+class LabelledCalibrator(Calibrator):
+    """Choose a threshold from the scores of normal samples and of labelled anomalies."""
+
+    def __call__(self, scores: np.ndarray, anomaly: np.ndarray | None = None) -> Threshold:
+        """Return the threshold for scores, (n,), and the mask of anomalies, (n,) bool.
+
+        Raises a UserError if either kind of sample is missing: the optimum would then raise an
+        alarm for no sample, or for every sample.
+        """
+        scores = self._checked(scores)
+        if anomaly is None or not anomaly.any():
+            raise UserError(
+                f"{self.method} needs labelled anomalies, but the tuning split holds none; choose "
+                "a calibrator of normal samples, such as conformal."
+            )
+        if anomaly.all():
+            raise UserError(f"{self.method} needs normal samples, but the tuning split holds none.")
+        candidates = CandidateThresholds.of(scores, anomaly)
+        best = self.choose(candidates)
+        rate = candidates.false_alarm_rate[best]
+        return self._threshold(candidates.value[best], len(scores), rate)
+
+    def value(self, scores: np.ndarray) -> float:
+        """Raise a UserError: without labels there is no threshold."""
+        raise UserError(f"{self.method} needs labelled anomalies.")
+
+    @abstractmethod
+    def choose(self, candidates: CandidateThresholds) -> int:
+        """Return the index of the best candidate; of equal ones, the highest threshold."""
 
 
 class MaxF1(LabelledCalibrator):
-    """Set the threshold with the largest F1; the highest of several.
+    """Set the threshold with the largest F1.
 
-    F1, and so the threshold, depends on the prevalence in the tuning split.
+    F1, and so the threshold, depends on the prevalence of anomalies in the tuning split.
     """
 
     method = "max_f1"
 
-    def choose(self, cuts: Cuts) -> int:
+    def choose(self, candidates: CandidateThresholds) -> int:
         """Return the index of the largest F1."""
-        return int(np.argmax(cuts.f1))
+        return int(np.argmax(candidates.f1))
 
 
 class Cost(LabelledCalibrator):
-    """Set the threshold with the least cost, given that of a `miss` and of a `false_alarm`.
+    """Set the threshold with the least expected cost, given the costs of both kinds of error.
 
-    `prevalence` is the share of anomalies where the detector is used; without it that of the
-    tuning split, which is rarely the same. The highest of several thresholds.
+    `prevalence` is the fraction of anomalies in deployment. By default it is that of the tuning
+    split, which rarely is the same.
     """
 
     method = "cost"
@@ -37,20 +123,23 @@ class Cost(LabelledCalibrator):
                 raise UserError(f"the cost {name} is {value}, but must be 0 or more, and finite.")
         self.miss = miss
         self.false_alarm = false_alarm
-        self.prevalence = prevalence if prevalence is None else need_share("prevalence", prevalence)
+        self.prevalence = (
+            prevalence if prevalence is None else check_fraction("prevalence", prevalence)
+        )
 
-    def choose(self, cuts: Cuts) -> int:
-        """Return the index of the least expected cost of a sample."""
+    def choose(self, candidates: CandidateThresholds) -> int:
+        """Return the index of the least expected cost per sample."""
         share = self.prevalence
         if share is None:
-            anomalies = cuts.hits[0] + cuts.misses[0]
-            share = anomalies / (anomalies + cuts.false_alarms[0] + cuts.passed[0])
-        missed = share * self.miss * (1 - cuts.recall)
-        return int(np.argmin(missed + (1 - share) * self.false_alarm * cuts.false_alarm_rate))
+            anomalies = candidates.hits[0] + candidates.misses[0]
+            share = anomalies / (anomalies + candidates.false_alarms[0] + candidates.passed[0])
+        missed = share * self.miss * (1 - candidates.recall)
+        false_alarms = (1 - share) * self.false_alarm * candidates.false_alarm_rate
+        return int(np.argmin(missed + false_alarms))
 
 
 class RecallAt(LabelledCalibrator):
-    """Set the highest threshold that finds a share of `recall` of the anomalies."""
+    """Set the highest threshold with at least this `recall`."""
 
     method = "recall_at"
 
@@ -59,16 +148,16 @@ class RecallAt(LabelledCalibrator):
             raise UserError(f"recall is {recall}, but must be above 0 and at most 1.")
         self.recall = recall
 
-    def choose(self, cuts: Cuts) -> int:
-        """Return the index of the first cut with that recall."""
-        return int(np.argmax(cuts.recall >= self.recall))
+    def choose(self, candidates: CandidateThresholds) -> int:
+        """Return the index of the first candidate with that recall."""
+        return int(np.argmax(candidates.recall >= self.recall))
 
 
 class PrecisionAt(LabelledCalibrator):
-    """Set the threshold with the most recall of those where a share of `precision` is right.
+    """Set the threshold with the highest recall among those with at least this `precision`.
 
-    The precision is that at the prevalence of the tuning split. Raises a UserError where no threshold
-    with an alarm reaches it.
+    Precision depends on the prevalence of anomalies in the tuning split. Raises a UserError if no
+    threshold with a hit reaches it.
     """
 
     method = "precision_at"
@@ -78,10 +167,11 @@ class PrecisionAt(LabelledCalibrator):
             raise UserError(f"precision is {precision}, but must be above 0 and at most 1.")
         self.precision = precision
 
-    def choose(self, cuts: Cuts) -> int:
-        """Return the index of the last cut with that precision and a hit."""
-        found = np.flatnonzero((cuts.precision >= self.precision) & (cuts.hits > 0))
-        if not len(found):
-            best = cuts.precision[cuts.hits > 0].max()
+    def choose(self, candidates: CandidateThresholds) -> int:
+        """Return the index of the last candidate with that precision and a hit."""
+        precision, hits = candidates.precision, candidates.hits
+        reached = np.flatnonzero((precision >= self.precision) & (hits > 0))
+        if not len(reached):
+            best = precision[hits > 0].max()
             raise UserError(f"precision {self.precision} is not reached; the best is {best:.3f}.")
-        return int(found[-1])
+        return int(reached[-1])

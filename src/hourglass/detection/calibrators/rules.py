@@ -1,16 +1,16 @@
-"""Rules of thumb on normal scores: simple, and without a guarantee."""
+"""Rules of thumb on normal scores, without a guarantee on the false-alarm rate."""
 
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.detection.calibrators.base import Calibrator, need_share
+from hourglass.detection.calibrators.base import Calibrator, check_fraction
 
 
 class KSigma(Calibrator):
     """Set the threshold `k` standard deviations above the mean score of normal samples.
 
-    With k = 2 about 2.3 % false alarms, if scores were normally distributed; they are skewed to the
-    right, so expect more.
+    With k = 2 and normally distributed scores, 2.3 % of normal samples would raise an alarm.
+    Scores are skewed to the right, so expect more.
     """
 
     method = "k_sigma"
@@ -23,16 +23,16 @@ class KSigma(Calibrator):
         return scores.mean() + self.k * scores.std()
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the share of a normal distribution above k standard deviations."""
+        """Return the upper tail of a normal distribution beyond k standard deviations."""
         return _normal_tail(self.k)
 
 
 class MAD(Calibrator):
     """Set the threshold `k` robust standard deviations above the median score.
 
-    1.4826 times the median absolute deviation is the standard deviation of a normal distribution,
-    and half of the samples may be outliers without moving it much (Leys et al. 2013). Raises a
-    UserError where more than half of the scores are the same.
+    The robust standard deviation is 1.4826 times the median absolute deviation, which tolerates up
+    to half of the samples as outliers (Leys et al. 2013). Raises a UserError if more than half of
+    the scores are equal.
     """
 
     method = "mad"
@@ -46,24 +46,24 @@ class MAD(Calibrator):
 
         spread = np.median(np.abs(scores - np.median(scores))) / ndtri(0.75)
         if not spread and len(scores) > 1:
-            raise UserError("mad finds more than half of the scores to be the same; use conformal.")
+            raise UserError("more than half of the scores are the same; use conformal, not mad.")
         return np.median(scores) + self.k * spread
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the share of a normal distribution above k standard deviations."""
+        """Return the upper tail of a normal distribution beyond k standard deviations."""
         return _normal_tail(self.k)
 
 
 class Quantile(Calibrator):
-    """Set the threshold at the `q` quantile of normal scores: about 1 - q of them are alarms.
+    """Set the threshold at the `q` quantile of normal scores, so about 1 - q raise an alarm.
 
-    Linear interpolation between order statistics. Raises a UserError unless 0 < q < 1.
+    The quantile interpolates linearly between order statistics.
     """
 
     method = "quantile"
 
     def __init__(self, q: float = 0.95) -> None:
-        self.q = need_share("q", q)
+        self.q = check_fraction("q", q)
 
     def value(self, scores: np.ndarray) -> float:
         """Return the quantile."""
@@ -75,7 +75,7 @@ class Quantile(Calibrator):
 
 
 class Manual(Calibrator):
-    """Set the threshold to a `threshold` that somebody chose, whatever the scores are."""
+    """Set the threshold to the constant `threshold`."""
 
     method = "manual"
 
@@ -83,7 +83,7 @@ class Manual(Calibrator):
         self.threshold = threshold
 
     def value(self, scores: np.ndarray) -> float:
-        """Return it."""
+        """Return the constant."""
         return self.threshold
 
 

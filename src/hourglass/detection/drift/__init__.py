@@ -1,1 +1,1 @@
-"""Whether new samples still score as those that a threshold was calibrated on."""
+"""Drift: compare the scores of new samples with those of the calibration samples."""

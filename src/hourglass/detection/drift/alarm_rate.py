@@ -1,4 +1,4 @@
-"""Whether a threshold still calls as many samples alarms as its calibration promised."""
+"""Test whether the alarm rate on new samples agrees with the rate expected at calibration."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -8,14 +8,14 @@ from scipy.stats import binomtest
 
 from hourglass.detection.threshold import Threshold
 
-Decisions: TypeAlias = Literal["holds", "more", "fewer", "too few"]
+Verdict: TypeAlias = Literal["holds", "more", "fewer", "too few"]
 
-FACTOR = 2.0  # a rate that may as well be half or twice what was promised says nothing
+UNINFORMATIVE_FACTOR = 2.0  # an interval from half to twice the expected rate decides nothing
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of alarms, and the Clopper-Pearson interval for the rate behind it."""
+    """A fraction of alarms with its Clopper-Pearson interval."""
 
     alarms: int
     samples: int
@@ -25,7 +25,7 @@ class Rate:
 
     @classmethod
     def of(cls, alarm: np.ndarray, confidence: float) -> "Rate":
-        """Return the rate of alarms, (N,) bool; the interval covers at least with `confidence`."""
+        """Return the rate of alarms, (N,) bool; the interval has at least this confidence."""
         count, total = int(alarm.sum()), len(alarm)
         interval = binomtest(count, total).proportion_ci(confidence, method="exact")
         return cls(count, total, count / total, float(interval.low), float(interval.high))
@@ -33,39 +33,39 @@ class Rate:
 
 @dataclass(frozen=True)
 class AlarmRateCheck:
-    """What was promised of new normal samples, what calibration saw, and what came of it."""
+    """The expected alarm rate, those on calibration and new samples, and the verdict."""
 
-    promised: float  # by the threshold's method, or the share of calibration samples above it
+    promised: float  # by the calibration method, or the fraction of calibration scores above
     calibrated: Rate
     realised: Rate
-    verdict: Decisions
+    verdict: Verdict
 
     @classmethod
     def of(
         cls, threshold: Threshold, calibration: np.ndarray, scores: np.ndarray, alpha: float
     ) -> "AlarmRateCheck":
-        """Return the promise of a threshold and what new scores, (m,), make of it.
+        """Compare the alarm rates of calibration scores, (n,), and new scores, (m,).
 
-        Both intervals have a confidence of 1 - alpha / 2. Where they are apart the threshold does
-        not hold: if calibration and new samples have one rate, that happens with a chance of alpha
-        at most. Of a conformal threshold the upper end is the quantile of the very Beta
-        distribution that the rate of the deployed detector has (Vovk 2012, proposition 2a).
+        Both intervals have confidence 1 - alpha / 2. If they do not overlap, the threshold does
+        not hold: with one common rate, that happens with probability at most alpha. For a
+        conformal threshold, the upper end of the calibration interval is a quantile of the Beta
+        distribution of the deployed detector's false-alarm rate (Vovk 2012, proposition 2a).
         """
         confidence = 1 - alpha / 2
-        before = Rate.of(threshold(calibration), confidence)
-        now = Rate.of(threshold(scores), confidence)
-        stated = threshold.false_alarm_rate
-        promised = before.rate if stated is None else stated
-        return cls(promised, before, now, _verdict(promised, before, now))
+        calibrated = Rate.of(threshold(calibration), confidence)
+        realised = Rate.of(threshold(scores), confidence)
+        expected = threshold.false_alarm_rate
+        promised = calibrated.rate if expected is None else expected
+        return cls(promised, calibrated, realised, _verdict(promised, calibrated, realised))
 
 
-def _verdict(promised: float, before: Rate, now: Rate) -> Decisions:
-    """Say whether the interval now lies apart from the promise and what calibration left open."""
-    low, high = min(before.low, promised), max(before.high, promised)
-    if now.low > high:
+def _verdict(promised: float, calibrated: Rate, realised: Rate) -> Verdict:
+    """Compare the realised interval with the calibration interval extended to the promise."""
+    low, high = min(calibrated.low, promised), max(calibrated.high, promised)
+    if realised.low > high:
         return "more"
-    if now.high < low:
+    if realised.high < low:
         return "fewer"
-    # An interval as wide as that one at either end tells nothing of a threshold that holds.
-    wide = now.low <= promised / FACTOR and now.high >= max(FACTOR * promised, high)
+    factor = UNINFORMATIVE_FACTOR
+    wide = realised.low <= promised / factor and realised.high >= max(factor * promised, high)
     return "too few" if wide else "holds"

@@ -1,4 +1,4 @@
-"""The scores of a file of new samples, and which features are off, portion by portion."""
+"""Score a file of new samples in chunks, so that it may be larger than memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,28 +9,28 @@ from tqdm import tqdm
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
 from hourglass.detection.detector import Detector
-from hourglass.detection.spilled_rows import need_scores
+from hourglass.detection.score_writer import need_scores
 
 
 @dataclass(frozen=True)
 class ScoredStream:
-    """What is known of a stream of samples."""
+    """The scores of a stream of samples, and the mean contribution of each feature."""
 
-    scores: np.ndarray  # (N,) in the order of the file, NaN where a sample has none
-    contributions: np.ndarray  # (F,) the mean over the samples of a table; of images (0,)
+    scores: np.ndarray  # (N,) in file order; NaN for a sample that cannot be scored
+    contributions: np.ndarray  # (F,) mean over the samples of a table; (0,) for images
 
 
 def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> ScoredStream:
-    """Return the scores of a file that may be larger than memory.
+    """Return the scores of a file.
 
-    Raises a UserError where a sample has no score and `missing` is "refuse", or none has one.
+    Raises a UserError if a sample cannot be scored and `missing` is "refuse", or if none can.
     """
     parts, sums = [np.zeros(0)], np.zeros(len(detector.feature_names))
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
-        for portion in prefetch(read_chunks(file, detector, None, resize)):
-            scores = _scores(portion, detector, sums)
+        for chunk in prefetch(read_chunks(file, detector, None, resize)):
+            scores = _score_chunk(chunk, detector, sums)
             if missing == "refuse":
-                need_scores(scores, portion, file, detector.feature_names)
+                need_scores(scores, chunk, file, detector.feature_names)
             parts.append(scores)
             progress.update(len(scores))
     scores = np.concatenate(parts)
@@ -40,15 +40,15 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
     return ScoredStream(scores, sums / count)
 
 
-def _scores(portion: Chunk, detector: Detector, sums: np.ndarray) -> np.ndarray:
-    """Return the scores of a portion, (N,), NaN where there is none; add up contributions."""
-    scores = np.full(len(portion.x), np.nan)
-    if portion.complete.any():
-        x = portion.x[portion.complete]
+def _score_chunk(chunk: Chunk, detector: Detector, sums: np.ndarray) -> np.ndarray:
+    """Return the scores of a chunk, (N,), NaN if missing; add its contributions to `sums`."""
+    scores = np.full(len(chunk.x), np.nan)
+    if chunk.complete.any():
+        x = chunk.x[chunk.complete]
         if detector.feature_names:
-            found, contributions = detector.judge(x)
-            sums += contributions[np.isfinite(found)].sum(0, dtype=np.float64)
+            complete, contributions = detector.score_with_contributions(x)
+            sums += contributions[np.isfinite(complete)].sum(0, dtype=np.float64)
         else:
-            (found,) = detector.scoring.beside(x)
-        scores[portion.complete] = np.where(np.isfinite(found), found, np.nan)
+            (complete,) = detector.scoring.score_with(x)
+        scores[chunk.complete] = np.where(np.isfinite(complete), complete, np.nan)
     return scores

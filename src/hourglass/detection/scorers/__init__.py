@@ -1,4 +1,4 @@
-"""Scorers: from what a network makes of a sample to its score. `score` in params.yaml names one."""
+"""Scorers map a network's forward pass to anomaly scores; `score` in params.yaml names one."""
 
 from hourglass.detection.scorers.base import Scorer, State
 from hourglass.detection.scorers.combined import Combined

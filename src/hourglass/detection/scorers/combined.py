@@ -1,28 +1,28 @@
-"""One score of several, each standardised by what it gives normal samples."""
+"""A score that averages several scores, each standardised on normal samples."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import Scorer, Scores, State
+from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Of a part's median score, added to it: a few samples whose score is 0, such as repeated ones among
-# neighbours, have no logarithm, and must not verdict the standard deviation.
-FLOOR = 0.01
+# Added to a part's scores before the logarithm, as a fraction of their median. A few scores of 0,
+# such as those of repeated samples under `Neighbors`, must not dominate the standard deviation.
+FLOOR_FRACTION = 0.01
 TINY = float(np.finfo(np.float32).tiny)
 
 
 class Combined(Scorer):
-    """Average the logarithms of several scores, in standard deviations from normal samples' mean.
+    """Average the logarithms of several scores after standardising each on normal samples.
 
-    That makes scores of any unit and spread comparable. Mean and standard deviation are those of
-    every second normal sample under parts that have learnt from the others; in the end the parts
-    learn from all. The average goes through log(1 + exp(.)), which keeps the order, so that no
-    score is negative.
+    Scores of any unit and spread become comparable. Mean and standard deviation are estimated on
+    every second normal sample, with parts fitted to the other half; the final parts are fitted to
+    all samples. The average passes through log(1 + exp(.)), which keeps the order and makes scores
+    positive.
 
-    Raises a UserError without at least two `parts`.
+    Raises a UserError for fewer than two `parts`.
     """
 
     name = "combined"
@@ -34,44 +34,46 @@ class Combined(Scorer):
             )
         self.parts = parts
 
-    def look(self, view: ForwardCache) -> Tensor:
-        """Return what the parts look at side by side, after how many elements each has."""
-        looks = [part.look(view) for part in self.parts]
-        widths = view.x.new_tensor([look.shape[1] for look in looks])
-        return torch.cat([widths.expand(len(view.x), -1), *looks], 1)
+    def extract(self, forward: ForwardCache) -> Tensor:
+        """Return the number of features of each part, then the features of all parts."""
+        features = [part.extract(forward) for part in self.parts]
+        widths = forward.x.new_tensor([array.shape[1] for array in features])
+        return torch.cat([widths.expand(len(forward.x), -1), *features], 1)
 
-    def fit(self, seen: np.ndarray) -> State:
-        """Return the states of the parts, and mean and standard deviation of their log-scores."""
-        first, second, every = (self._split(part) for part in (seen[::2], seen[1::2], seen))
+    def fit(self, features: np.ndarray) -> State:
+        """Return the parts' states, and the mean and standard deviation of their log-scores."""
+        first, second, all_samples = (
+            self._split(rows) for rows in (features[::2], features[1::2], features)
+        )
         state: State = {}
-        held = []
+        held_out = []
         for i, part in enumerate(self.parts):
-            held.append(part.scores(part.fit(first[i]))(second[i]))
-            state |= {f"{i}.{key}": value for key, value in part.fit(every[i]).items()}
-        floor = np.maximum(FLOOR * np.median(held, 1), TINY)
-        logs = np.log(np.maximum(held, 0) + floor[:, None])
+            held_out.append(part.score_function(part.fit(first[i]))(second[i]))
+            state |= {f"{i}.{key}": value for key, value in part.fit(all_samples[i]).items()}
+        floor = np.maximum(FLOOR_FRACTION * np.median(held_out, 1), TINY)
+        logs = np.log(np.maximum(held_out, 0) + floor[:, None])
         return state | {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
 
-    def scores(self, state: State) -> Scores:
+    def score_function(self, state: State) -> ScoreFunction:
         """Return the softplus of the mean standardised log-score."""
-        functions = [part.scores(part_state(state, i)) for i, part in enumerate(self.parts)]
+        functions = [part.score_function(part_state(state, i)) for i, part in enumerate(self.parts)]
 
-        def score(seen: np.ndarray) -> np.ndarray:
-            looks = zip(functions, self._split(seen), strict=True)
-            found = np.stack([function(look) for function, look in looks], 1)
-            logs = np.log(np.maximum(found, 0) + state["floor"])
+        def score(features: np.ndarray) -> np.ndarray:
+            pairs = zip(functions, self._split(features), strict=True)
+            scores = np.stack([function(part) for function, part in pairs], 1)
+            logs = np.log(np.maximum(scores, 0) + state["floor"])
             return np.logaddexp(0, ((logs - state["mean"]) / state["sd"]).mean(1))
 
         return score
 
-    def _split(self, seen: np.ndarray) -> list[np.ndarray]:
-        """Return what each part looked at."""
+    def _split(self, features: np.ndarray) -> list[np.ndarray]:
+        """Return the features of each part."""
         count = len(self.parts)
-        widths = seen[0, :count].astype(int) if len(seen) else np.zeros(count, int)
-        return np.split(seen[:, count:], np.cumsum(widths)[:-1], axis=1)
+        widths = features[0, :count].astype(int) if len(features) else np.zeros(count, int)
+        return np.split(features[:, count:], np.cumsum(widths)[:-1], axis=1)
 
 
 def part_state(state: State, i: int) -> State:
-    """Return what the part of this number has learnt."""
+    """Return the state of the i-th part."""
     prefix = f"{i}."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""A batch of samples as a network sees it: what several scorers want is computed once."""
+"""One forward pass of a batch, computed on demand and shared by several scorers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from torch.nn.functional import mse_loss
 from hourglass.networks import Network
 
 
-class once:  # noqa: N801  (it is used as a decorator)
-    """Compute a property when it is first asked for.
+class lazy:  # noqa: N801  (it is used as a decorator)
+    """Compute a property at its first access and cache it.
 
-    As functools.cached_property, which until Python 3.12 lets one thread at a time compute a
-    property, of all objects of a class: batches that are scored by several cores wait in line.
+    Until Python 3.12, functools.cached_property holds one lock for all instances of a class, so
+    batches that are scored on several cores would wait for each other.
     """
 
     def __init__(self, function: Callable[[Any], Tensor]) -> None:
         self.function = function
 
     def __get__(self, instance: object, owner: type) -> Tensor:
-        """Return the value, and put it where the next look finds it instead of this."""
+        """Return the value and store it in the instance, which shadows this descriptor."""
         value = self.function(instance)
         vars(instance)[self.function.__name__] = value
         return value
@@ -29,34 +29,34 @@ class once:  # noqa: N801  (it is used as a decorator)
 
 @dataclass(frozen=True)
 class ForwardCache:
-    """Give what a network makes of scaled samples, when it is asked for."""
+    """The intermediate results of a network for one batch of scaled samples."""
 
     network: Network
     x: Tensor  # (N, *S), scaled
 
-    @once
-    def code(self) -> Tensor:
-        """Return the codes, (N, latent_dim)."""
+    @lazy
+    def z(self) -> Tensor:
+        """Return the latent codes, (N, latent_dim)."""
         return self.network.encode(self.x)
 
-    @once
+    @lazy
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
-        return self.network.decode(self.code)
+        return self.network.decode(self.z)
 
-    @once
+    @lazy
     def squared_error(self) -> Tensor:
         """Return the squared error of each element, (N, F)."""
         return mse_loss(self.output, self.x, reduction="none").flatten(1)
 
-    @once
+    @lazy
     def error(self) -> Tensor:
         """Return the mean squared error per element, (N,)."""
         return self.squared_error.mean(1)
 
-    @once
+    @lazy
     def score(self) -> Tensor:
-        """Return the network's own score, (N,)."""
-        if type(self.network).score is Network.score:  # the error, which is here already
+        """Return the network's score, (N,)."""
+        if type(self.network).score is Network.score:  # the error, which may be cached already
             return self.error
         return self.network.score(self.x)

@@ -1,4 +1,4 @@
-"""The scorer that the settings ask for."""
+"""Build the scorer named in params.yaml."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ from hourglass.detection.scorers import Scorer
 
 
 def make_scorer(config: dict[str, Any]) -> Scorer:
-    """Return the scorer that `score` in params.yaml asks for."""
+    """Return the scorer that `score` in params.yaml describes."""
     scorer: Scorer = build(config, Scorer, "params.yaml, score")
     return scorer

@@ -1,48 +1,48 @@
-"""Scores from where a sample's code lies among those of normal samples."""
+"""Scores from the position of a latent code among those of normal samples."""
 
 import numpy as np
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import Scorer, Scores, State
+from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 
 class Mahalanobis(Scorer):
-    """Measure the distance of a code from the mean of normal ones, in their own spread.
+    """Measure the Mahalanobis distance of a latent code from the mean of normal codes.
 
-    The covariance is shrunk as Ledoit and Wolf (2004) derive, so it can be inverted where a code
-    has more units than there are samples, and where units are idle.
+    The covariance is shrunk (Ledoit and Wolf 2004), so it can be inverted even if the code has
+    more units than there are samples, or if units are idle.
     """
 
     name = "mahalanobis"
 
-    def look(self, view: ForwardCache) -> Tensor:
-        """Return the codes, (N, latent_dim)."""
-        return view.code
+    def extract(self, forward: ForwardCache) -> Tensor:
+        """Return the latent codes, (N, latent_dim)."""
+        return forward.z
 
-    def fit(self, seen: np.ndarray) -> State:
+    def fit(self, features: np.ndarray) -> State:
         """Return the codes' mean, (latent_dim,), and precision, (latent_dim, latent_dim)."""
         from sklearn.covariance import LedoitWolf
 
-        found = LedoitWolf().fit(seen.astype(np.float64))
-        return {"mean": found.location_, "precision": found.precision_}
+        covariance = LedoitWolf().fit(features.astype(np.float64))
+        return {"mean": covariance.location_, "precision": covariance.precision_}
 
-    def scores(self, state: State) -> Scores:
-        """Return the root of (z - mean) precision (z - mean)."""
+    def score_function(self, state: State) -> ScoreFunction:
+        """Return sqrt((z - mean) precision (z - mean)) as a function of codes."""
 
-        def score(seen: np.ndarray) -> np.ndarray:
-            away = seen - state["mean"]
-            squared = np.einsum("nf,fg,ng->n", away, state["precision"], away, optimize=True)
+        def score(z: np.ndarray) -> np.ndarray:
+            offset = z - state["mean"]
+            squared = np.einsum("nf,fg,ng->n", offset, state["precision"], offset, optimize=True)
             return np.sqrt(np.maximum(squared, 0))
 
         return score
 
 
 class Neighbors(Scorer):
-    """Measure the mean distance of a code to its `k` nearest among normal ones.
+    """Measure the mean distance of a latent code to its `k` nearest normal codes.
 
-    Raises a UserError where there are not more than `k` normal samples.
+    Raises a UserError if there are not more than `k` normal samples.
     """
 
     name = "neighbors"
@@ -52,21 +52,24 @@ class Neighbors(Scorer):
             raise UserError(f"k is {k}, but must be at least 1.")
         self.k = k
 
-    def look(self, view: ForwardCache) -> Tensor:
-        """Return the codes, (N, latent_dim)."""
-        return view.code
+    def extract(self, forward: ForwardCache) -> Tensor:
+        """Return the latent codes, (N, latent_dim)."""
+        return forward.z
 
-    def fit(self, seen: np.ndarray) -> State:
+    def fit(self, features: np.ndarray) -> State:
         """Return the codes."""
-        if len(seen) <= self.k:
+        if len(features) <= self.k:
             raise UserError(
-                f"k is {self.k}, but there are {len(seen)} normal codes only; lower it."
+                f"k is {self.k}, but there are only {len(features)} normal codes; lower k."
             )
-        return {"codes": seen}
+        return {"codes": features}
 
-    def scores(self, state: State) -> Scores:
-        """Return the mean distance to the nearest codes, found by a tree where that is faster."""
+    def score_function(self, state: State) -> ScoreFunction:
+        """Return the mean distance to the nearest codes as a function of codes.
+
+        scikit-learn searches them with a tree if that is faster.
+        """
         from sklearn.neighbors import NearestNeighbors
 
         neighbors = NearestNeighbors(n_neighbors=self.k).fit(state["codes"])
-        return lambda seen: neighbors.kneighbors(seen)[0].mean(1, dtype=np.float64)
+        return lambda z: neighbors.kneighbors(z)[0].mean(1, dtype=np.float64)

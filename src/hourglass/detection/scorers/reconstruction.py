@@ -3,51 +3,51 @@
 import numpy as np
 from torch import Tensor
 
-from hourglass.detection.scorers.base import Scorer, Scores, State
+from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Elements that hardly ever err must not win by nothing but that: their scale is at least this
-# share of the mean scale over all elements.
-LEAST_SCALE = 0.1
+# Lower bound of an element's scale, as a fraction of the mean scale over all elements: without it,
+# an element with hardly any error on normal samples would dominate the score.
+MIN_SCALE_FRACTION = 0.1
 
 
 class ModelScore(Scorer):
-    """Take the network's own score.
+    """Take the network's score: the mean squared error per element.
 
-    It is the mean squared error per element, or what `score_by` of a variational network says.
+    A variational network may have another score, by its setting `score_by`.
     """
 
     name = "own"
 
-    def look(self, view: ForwardCache) -> Tensor:
+    def extract(self, forward: ForwardCache) -> Tensor:
         """Return the score, (N, 1)."""
-        return view.score[:, None]
+        return forward.score[:, None]
 
-    def scores(self, state: State) -> Scores:
-        """Return the score as it is."""
-        return lambda seen: seen[:, 0].astype(np.float64)
+    def score_function(self, state: State) -> ScoreFunction:
+        """Return the identity, in double precision."""
+        return lambda features: features[:, 0].astype(np.float64)
 
 
 class StandardizedError(Scorer):
     """Average the squared errors of elements, each divided by its mean on normal samples.
 
-    An element that is never reconstructed well, such as a noisy feature, then counts no more than
-    one that always is. It is the Mahalanobis distance of the errors with a diagonal covariance.
+    An element with large errors on normal samples, such as a noisy feature, then counts no more
+    than any other. The score is the Mahalanobis distance of the errors with a diagonal covariance.
     """
 
     name = "standardized_error"
 
-    def look(self, view: ForwardCache) -> Tensor:
+    def extract(self, forward: ForwardCache) -> Tensor:
         """Return the squared error of each element, (N, F)."""
-        return view.squared_error
+        return forward.squared_error
 
-    def fit(self, seen: np.ndarray) -> State:
-        """Return each element's mean squared error, (F,), no smaller than a share of the mean."""
-        mean = seen.mean(0, dtype=np.float64)
-        least = max(LEAST_SCALE * mean.mean(), np.finfo(np.float32).tiny)
-        return {"mean": np.maximum(mean, least)}
+    def fit(self, features: np.ndarray) -> State:
+        """Return each element's mean squared error, (F,), bounded from below."""
+        mean = features.mean(0, dtype=np.float64)
+        smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
+        return {"mean": np.maximum(mean, smallest)}
 
-    def scores(self, state: State) -> Scores:
-        """Return the mean of error / mean error over the elements."""
+    def score_function(self, state: State) -> ScoreFunction:
+        """Return the mean of error / normal error over the elements, as a function of errors."""
         weights = 1 / (state["mean"] * len(state["mean"]))
-        return lambda seen: seen.astype(np.float64) @ weights
+        return lambda features: features.astype(np.float64) @ weights

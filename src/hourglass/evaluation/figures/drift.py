@@ -48,7 +48,7 @@ def _distributions(axes: Axes, detector: Detector, scores: np.ndarray) -> None:
 
 def _evidence(axes: Axes, found: "Drift") -> None:
     chosen = np.unique(np.linspace(0, found.samples - 1, POINTS).astype(int))
-    axes.plot(found.places[chosen], found.log10_martingale[chosen], color=NORMAL)
+    axes.plot(found.positions[chosen], found.log10_martingale[chosen], color=NORMAL)
     bound = -np.log10(found.alpha)
     label = f"alarm, without drift with a chance of {found.alpha:.6g} at most"
     axes.axhline(bound, color=MARK, linestyle="--", label=label)

@@ -13,7 +13,7 @@ from hourglass.core.settings import Params
 from hourglass.data.prepared import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
-from hourglass.detection.metadata import read_card
+from hourglass.detection.metadata import read_metadata
 from hourglass.evaluation.report.glossary import BEFORE
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
 def _sealed(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return detector, network and threshold; raises a UserError where one of them is damaged."""
     try:
-        detector, threshold = read_card(cell.output("calibrate-threshold"))
+        detector, threshold = read_metadata(cell.output("calibrate-threshold"))
         return detector, read_with_checksum(cell / "train/network.json"), asdict(threshold)
     except CORRUPT_FILE_ERRORS as error:
         raise UserError(

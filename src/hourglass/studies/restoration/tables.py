@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from hourglass.data.prepared import Prepared
-from hourglass.detection.inference import on_device
+from hourglass.detection.inference import map_batch
 from hourglass.networks import Network
 from hourglass.studies.restoration.classical import METHODS
 from hourglass.studies.restoration.quality import psnr, ssim
@@ -61,7 +61,7 @@ def classical(
 
 def restored(network: Network, problem: Problem) -> np.ndarray:
     """Return what a network makes of what is seen: (N, C, H, W) float32."""
-    return on_device(network, torch.from_numpy(problem.seen), lambda view: view.output)[0]
+    return map_batch(network, torch.from_numpy(problem.seen), lambda view: view.output)[0]
 
 
 def row(problem: Problem, method: str, found: np.ndarray) -> dict[str, object]:

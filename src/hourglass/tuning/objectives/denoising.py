@@ -29,7 +29,7 @@ class Denoising(Objective):
         """Return the PSNR in dB over all normal samples of the tuning split."""
         import torch
 
-        from hourglass.detection.inference import batch_size, on_device
+        from hourglass.detection.inference import batch_size, map_batch
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)
@@ -38,7 +38,7 @@ class Denoising(Objective):
             # Drawn on the CPU: the noise is the same on every machine.
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
-            (clean,) = on_device(network, noisy, lambda view: view.output)
+            (clean,) = map_batch(network, noisy, lambda view: view.output)
             total += float(((clean - x.numpy()) ** 2).sum(dtype="float64"))
             count += x.numel()
         return (-10 * math.log10(total / count),)
