@@ -19,7 +19,7 @@ from workspace import ROOT, enter
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared import Prepared
 from hourglass.evaluation.figures import save
-from hourglass.evaluation.figures.rate_distortion import rates
+from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train

@@ -52,13 +52,14 @@ def drift(
     from hourglass.detection.drift.report import Drift
     from hourglass.detection.drift.score_stream import score_stream
     from hourglass.evaluation import figures
-    from hourglass.evaluation.figures.drift import drifting
+    from hourglass.evaluation.figures.scores import drift_figure
 
     detector = Detector.of_cell(cell)
     seen = score_stream(file, detector, missing, resize)
     found = Drift.of(detector, seen, alpha, seed)
     with atomic_file(path.with_suffix(".png")) as temporary:
-        figures.save(drifting(detector, seen.scores, found), temporary)
+        drawn = drift_figure(detector.calibration, seen.scores, detector.threshold, found)
+        figures.save(drawn, temporary)
     write_json(path, {"data": data, "model": model, "file": file.name, **found.numbers()})
     print("\n".join([*found.sentences(), f"the report is {path.as_posix()}"]))
     if fail and found.detected:

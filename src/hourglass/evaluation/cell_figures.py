@@ -1,4 +1,4 @@
-"""The pictures of one cell, and the curves that two of them draw."""
+"""The figures of one cell, and the ROC and precision-recall curves as CSV files."""
 
 from pathlib import Path
 
@@ -13,36 +13,38 @@ from hourglass.evaluation.cell_tables import mistakes
 from hourglass.evaluation.figures import Group
 from hourglass.networks.variational import Variational
 
-SHOWN = {"images": 10, "features": 4}  # samples a row of a figure
-SAMPLES = 50  # made up by a variational network
+SAMPLES_PER_ROW = {"images": 10, "features": 4}
+GENERATED_SAMPLES = 50
 
 
-def write_pictures(
-    folder: Path, detector: Detector, test: Samples, scores: np.ndarray, found: dict[str, float]
+def write_figures(
+    folder: Path, detector: Detector, test: Samples, scores: np.ndarray, values: dict[str, float]
 ) -> None:
-    """Write figures/, roc.csv and precision_recall.csv; `found` are the metrics they name."""
-    curves = {name: getattr(metrics, name)(scores, test.anomaly) for name in
-              ("roc", "precision_recall")}  # fmt: skip
+    """Write figures/, roc.csv and precision_recall.csv; `values` are the test metrics."""
+    curves = {
+        "roc": metrics.roc(scores, test.anomaly),
+        "precision_recall": metrics.precision_recall(scores, test.anomaly),
+    }
     for name, curve in curves.items():
         curve.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold)}
-    drawn |= _samples(detector, test, scores)
-    if "AUROC" in found:
-        drawn["roc"] = figures.roc(curves["roc"], found["AUROC"])
+    drawn |= _sample_figures(detector, test, scores)
+    if "AUROC" in values:
+        drawn["roc"] = figures.roc(curves["roc"], values["AUROC"])
         drawn["precision_recall"] = figures.precision_recall(
-            curves["precision_recall"], found["average_precision"], found["prevalence"]
+            curves["precision_recall"], values["average_precision"], values["prevalence"]
         )
     (folder / "figures").mkdir()
     for name, figure in drawn.items():
         figures.save(figure, folder / "figures" / f"{name}.png")
 
 
-def _samples(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str, Figure]:
-    """Return the figures of samples: typical ones, the worst mistakes, and made-up ones."""
+def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str, Figure]:
+    """Return the figures of typical samples, the worst mistakes and generated samples."""
     names, network = detector.feature_names, detector.scoring.network
     wrong = mistakes(detector.threshold(scores), test.anomaly, scores)
     rows = {
-        "reconstructions": {"normal": _every(~test.anomaly), "anomalous": _every(test.anomaly)},
+        "reconstructions": {"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)},
         "mistakes": {
             "worst false alarms": wrong["false alarm"],
             "worst misses": wrong["miss"],
@@ -60,19 +62,19 @@ def _samples(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str,
         if groups and names and figure == "mistakes":
             drawn["attribution"] = figures.contributions(groups, names)
     if isinstance(network, Variational) and not names:
-        drawn["samples"] = figures.generated(scoring.samples(network, SAMPLES))
+        drawn["samples"] = figures.generated(scoring.samples(network, GENERATED_SAMPLES))
     return drawn
 
 
-def _every(mask: np.ndarray) -> np.ndarray:
-    """Return indices from everywhere among those where a mask holds."""
-    return np.flatnonzero(mask)[:: max(1, mask.sum() // SHOWN["images"])]
+def _spread(mask: np.ndarray) -> np.ndarray:
+    """Return evenly spread indices at which a mask holds."""
+    return np.flatnonzero(mask)[:: max(1, mask.sum() // SAMPLES_PER_ROW["images"])]
 
 
 def _group(
     title: str, chosen: np.ndarray, detector: Detector, test: Samples, scores: np.ndarray
 ) -> Group:
-    chosen = chosen[: SHOWN["features" if detector.feature_names else "images"]]
+    chosen = chosen[: SAMPLES_PER_ROW["features" if detector.feature_names else "images"]]
     x = np.asarray(test.x[chosen])
     network, scaling = detector.scoring.network, detector.scoring.scaling
     outputs = scoring.reconstructions(network, x, scaling)

@@ -1,4 +1,4 @@
-"""The tables of one cell: every score, the thresholds, the classes, the worst mistakes."""
+"""The tables of one cell: scores, thresholds, metrics by class, and the worst mistakes."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from hourglass.detection.detector import Detector
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
 
-MISTAKES = 50  # rows of mistakes.csv of either kind, at most
+MAX_MISTAKES = 50  # rows of mistakes.csv per kind
 
 
 def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.ndarray) -> None:
-    """Write scores.parquet: every sample but those of train; `test` are that split's scores."""
+    """Write scores.parquet: all splits but train; `test` holds the scores of the test split."""
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)
@@ -29,43 +29,42 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 
 
 def write_thresholds(
-    folder: Path, calibrated: Path, chosen: Threshold, scores: np.ndarray, anomaly: np.ndarray
+    folder: Path, calibrated: Path, deployed: Threshold, scores: np.ndarray, anomaly: np.ndarray
 ) -> None:
-    """Write what every calibrator expected and what came of it, the deployed one first."""
-    others = read_with_checksum(calibrated)
-    rows = [{"calibrator": "deployed", **metrics.of_calibrator(chosen, scores, anomaly)}]
-    for name, each in others.items():
-        row = {"refused": each.get("refused")}
-        if "threshold" in each:
-            row = metrics.of_calibrator(Threshold(**each["threshold"]), scores, anomaly)
+    """Write thresholds.csv: expected and realised alarms per calibrator, the deployed one first."""
+    rows = [{"calibrator": "deployed", **metrics.of_calibrator(deployed, scores, anomaly)}]
+    for name, entry in read_with_checksum(calibrated).items():
+        row = {"refused": entry.get("refused")}
+        if "threshold" in entry:
+            row = metrics.of_calibrator(Threshold(**entry["threshold"]), scores, anomaly)
         rows.append({"calibrator": name, **row})
     _write(pd.DataFrame(rows), folder / "thresholds.csv")
 
 
 def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
-    """Write by_class.csv: which classes are missed, and which alarm without reason."""
+    """Write by_class.csv: the metrics of each class."""
     table = metrics.by_class(scores, test.label, test.anomaly, detector.threshold)
     _write(table, folder / "by_class.csv")
 
 
 def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
-    """Write mistakes.csv: the worst first, with what contributed most where features have names."""
+    """Write mistakes.csv: the worst mistakes of each kind, with their top features in a table."""
     parts = [pd.DataFrame(columns=["mistake", "id", "label", "score", "p_value"])]
     for kind, chosen in mistakes(detector.threshold(scores), test.anomaly, scores).items():
-        chosen = chosen[:MISTAKES]
+        chosen = chosen[:MAX_MISTAKES]
         if not len(chosen):
             continue
         part = {"mistake": kind, "id": test.id[chosen], "label": test.label[chosen]}
         part |= {"score": scores[chosen], "p_value": detector.p_values(scores[chosen])}
         if detector.feature_names:
             contributions = detector.contributions(np.asarray(test.x[chosen]))
-            part |= _features(contributions, np.array(detector.feature_names))
+            part |= _feature_columns(contributions, np.array(detector.feature_names))
         parts.append(pd.DataFrame(part))
     _write(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
 
 
 def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the indices of false alarms, highest score first, and of misses, lowest first."""
+    """Return the indices of false alarms by descending score, and of misses by ascending score."""
     order = np.argsort(scores, kind="stable")
     return {
         "false alarm": order[::-1][(alarm & ~anomaly)[order[::-1]]],
@@ -73,13 +72,14 @@ def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict
     }
 
 
-def _features(contributions: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
-    """Return columns that name the features which contribute most, and how much: (N, F) -> (N,)."""
-    found: dict[str, np.ndarray] = {}
-    places, values = top_features(contributions, TOP_FEATURES)
-    for i in range(places.shape[1]):
-        found |= {f"feature_{i + 1}": names[places[:, i]], f"contribution_{i + 1}": values[:, i]}
-    return found
+def _feature_columns(contributions: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
+    """Return columns with the names and contributions of the top features: (N, F) -> (N,) each."""
+    columns: dict[str, np.ndarray] = {}
+    indices, values = top_features(contributions, TOP_FEATURES)
+    for i in range(indices.shape[1]):
+        columns[f"feature_{i + 1}"] = names[indices[:, i]]
+        columns[f"contribution_{i + 1}"] = values[:, i]
+    return columns
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The images with the highest scores, and what is unusual about each as a heat map."""
+"""The images with the highest scores of a stream, drawn with heat maps of their errors."""
 
 import re
 import shutil
@@ -17,36 +17,35 @@ from hourglass.evaluation.figures import Group
 
 @dataclass
 class TopImages:
-    """Hold the `most` images with the highest scores of a stream."""
+    """Keep the `capacity` images with the highest scores."""
 
-    most: int
-    seen: int = 0
-    held: list[tuple[float, int, str, np.ndarray]] = field(default_factory=list)
+    capacity: int
+    count: int = 0  # samples so far
+    top: list[tuple[float, int, str, np.ndarray]] = field(default_factory=list)  # -score, number
 
-    def add(self, portion: Chunk, scores: np.ndarray) -> None:
-        """Take a portion's images into account, whose scores are (N,)."""
-        order = np.argsort(-scores, kind="stable")[: self.most]
-        new = [(-scores[i], self.seen + i, str(portion.id[i]), portion.x[i]) for i in order]
-        self.held = sorted([*self.held, *new], key=lambda each: each[:2])[: self.most]
-        self.seen += len(scores)
+    def add(self, chunk: Chunk, scores: np.ndarray) -> None:
+        """Add the images of a chunk with their scores, (N,)."""
+        order = np.argsort(-scores, kind="stable")[: self.capacity]
+        new = [(-scores[i], self.count + i, str(chunk.id[i]), chunk.x[i]) for i in order]
+        self.top = sorted([*self.top, *new], key=lambda entry: entry[:2])[: self.capacity]
+        self.count += len(scores)
 
     def draw(self, folder: Path, detector: Detector) -> dict[int, str]:
-        """Draw input, output and heat map of each into `folder`; return the files by number."""
-        found: dict[int, str] = {}
-        if not self.held:
-            shutil.rmtree(folder, ignore_errors=True)  # of another table of this name
-            return found
+        """Draw input, output and heat map of each image; return the paths by sample number."""
+        paths: dict[int, str] = {}
+        if not self.top:
+            shutil.rmtree(folder, ignore_errors=True)  # left by an earlier table of this name
+            return paths
         scoring = detector.scoring
         with atomic_folder(folder) as temporary:
-            for rank, (score, number, name, image) in enumerate(self.held, 1):
+            for rank, (negative, number, name, image) in enumerate(self.top, 1):
                 x = image[None]
                 output = reconstructions(scoring.network, x, scoring.scaling)
-                caption = f"score {-score:.3g}"
-                group = Group(
-                    name, scoring.scaling(x), output, detector.contributions(x), [caption]
-                )
+                caption = f"score {-negative:.3g}"
+                contribution = detector.contributions(x)
+                group = Group(name, scoring.scaling(x), output, contribution, [caption])
                 safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-60:]
                 file = f"{rank:04}-{safe}.png"
                 figures.save(figures.samples([group], []), temporary / file)
-                found[number] = str(folder / file)
-        return found
+                paths[number] = str(folder / file)
+        return paths

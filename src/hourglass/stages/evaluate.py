@@ -47,7 +47,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
-    cell_figures.write_pictures(folder, detector, test, scores, found)
+    cell_figures.write_figures(folder, detector, test, scores, found)
     write_json(folder / "metrics.json", found)
     # The detector that was evaluated: its files name their own inputs by checksum.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})

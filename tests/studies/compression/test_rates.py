@@ -6,7 +6,7 @@ import torch
 
 from hourglass.detection.scoring import errors, reconstructions
 from hourglass.evaluation.figures import save
-from hourglass.evaluation.figures.rate_distortion import rates
+from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Dense
 from hourglass.studies.compression.rate_distortion import COLUMNS, of_network, references
 

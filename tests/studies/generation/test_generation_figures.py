@@ -6,7 +6,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from hourglass.evaluation.figures import save
-from hourglass.evaluation.figures.generation import CLASSES, by_class, code_distances, sources
+from hourglass.evaluation.figures.generation import (
+    MAX_CLASSES,
+    by_class,
+    code_distances,
+    sources,
+)
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.random((30, channels, 6, 5)) for channels in (1, 3))
@@ -54,8 +59,8 @@ def test_the_longest_class_name_is_drawn_whole():
 
 
 def test_classes_can_be_drawn_without_shares_and_many_of_them_in_part():
-    figure = by_class({f"class {i}": GREY[:2] for i in range(CLASSES + 3)})
-    assert words(figure).count("class") == CLASSES
+    figure = by_class({f"class {i}": GREY[:2] for i in range(MAX_CLASSES + 3)})
+    assert words(figure).count("class") == MAX_CLASSES
     assert "%" not in words(figure)
 
 

@@ -34,7 +34,7 @@ def places(classes: Sequence[str]) -> pd.DataFrame:
     ids=["short", "long"],
 )
 def test_the_names_of_classes_stand_within_the_picture(classes):
-    figure = maps.together(places(classes), METHODS, classes)
+    figure = maps.overview(places(classes), METHODS, classes)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     assert [each.get_text() for each in legend.get_texts()] == [*classes, "anomalous"]
@@ -43,18 +43,18 @@ def test_the_names_of_classes_stand_within_the_picture(classes):
 
 
 def test_more_classes_than_can_be_told_apart_are_not_named():
-    classes = [f"{i}" for i in range(maps.TOLD + 1)]
-    (legend,) = maps.together(places(classes), METHODS, classes).legends
+    classes = [f"{i}" for i in range(maps.MAX_CLASSES + 1)]
+    (legend,) = maps.overview(places(classes), METHODS, classes).legends
     assert [each.get_text() for each in legend.get_texts()] == ["anomalous"]
-    figure = maps.one_by_one(places(classes), "tsne", classes[: maps.TOLD + 1])
+    figure = maps.per_class(places(classes), "tsne", classes[: maps.MAX_CLASSES + 1])
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert len(titles) == maps.TOLD + 1
+    assert len(titles) == maps.MAX_CLASSES + 1
     assert titles[-1] == "anomalous (1)"
 
 
 def test_a_class_may_be_called_as_the_anomalies_are():
     classes = ["anomalous", "b"]
-    figure = maps.one_by_one(places(classes), "tsne", classes)
+    figure = maps.per_class(places(classes), "tsne", classes)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["anomalous (1)", "b (0)", "anomalous (1)"]
     assert np.array_equal(figure.axes[0].lines[1].get_ydata(), [0.0])

@@ -1,8 +1,10 @@
-"""Scores and samples in, pictures out. The same colours mean the same everywhere."""
+"""Figures of scores and samples with Matplotlib; one colour has one meaning in all of them."""
 
-from hourglass.evaluation.figures.curves import histogram, precision_recall, roc
-from hourglass.evaluation.figures.restoration import Strip, restoration, sheet
-from hourglass.evaluation.figures.samples import Group, contributions, generated, samples
+from hourglass.evaluation.figures.comparisons import restoration
+from hourglass.evaluation.figures.generation import generated
+from hourglass.evaluation.figures.images import Strip, sheet
+from hourglass.evaluation.figures.samples import Group, contributions, samples
+from hourglass.evaluation.figures.scores import histogram, precision_recall, roc
 from hourglass.evaluation.figures.style import save
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What all figures share: colours, names as they are written, and how they are saved."""
+"""Colours, text escaping, logarithmic axes and saving, shared by all figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 NORMAL, ANOMALY, MARK, FAINT = "#3b6fb6", "#d1603d", "#333333", "#d9d9d9"
-# Tableau's ten but for its grey, which stands for "all others" here, and ten lighter ones.
+# Tableau's ten colours and ten lighter ones; dark blue replaces grey, which marks other samples.
 CLASSES = (
     *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
     *("#8c564b", "#e377c2", "#1b1f6b", "#bcbd22", "#17becf"),
     *("#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5"),
     *("#c49c94", "#f7b6d2", "#6b6ecf", "#dbdb8d", "#9edae5"),
 )
-DPI = 110
+DPI = 110  # pixels per inch
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
-    """Return a colour a class, the same in all figures of a data set; anomalies have their own."""
+    """Return a colour per class, the same in all figures of a data set."""
     if len(classes) <= len(CLASSES):
         return dict(zip(classes, CLASSES, strict=False))
     palette = colormaps["hsv"].resampled(len(classes) + 1)
@@ -30,26 +30,26 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
 
 
 def save(figure: Figure, path: Path, tight: bool = False) -> None:
-    """Write a figure as PNG; a `tight` one with all that stands beyond its frame."""
+    """Write a figure as PNG; `tight` extends the frame to all drawn elements."""
     engine = figure.get_layout_engine()
-    if engine and not tight:  # savefig would draw everything twice, to lay it out in between
+    if engine and not tight:  # laid out here, since savefig would draw everything twice
         figure.set_dpi(DPI)
         engine.execute(figure)
         figure.set_layout_engine(None)
-    # Without the software's version the bytes are the same on every run.
+    # Without the software version, the bytes are the same after an upgrade.
     box = "tight" if tight else None
     figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)
 
 
 def literal(text: str) -> str:
-    """Return a user's text so that matplotlib takes no dollar in it for mathematics."""
+    """Return text with dollars escaped, which Matplotlib would read as mathematics."""
     return text.replace("$", r"\$")
 
 
 def log_bins(values: np.ndarray, count: int) -> np.ndarray:
     """Return the `count` + 1 edges of bins of equal width on a logarithmic axis.
 
-    They span the positive values; what is not positive has to be clipped to the first edge.
+    They span the positive values. Clip other values to the first edge before counting.
     """
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
@@ -57,7 +57,7 @@ def log_bins(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def log_ticks(axes: Axes) -> None:
-    """Make the horizontal axis logarithmic, with plain numbers at 1, 2, 5, 10."""
+    """Make the horizontal axis logarithmic, with plain numbers at 1, 2, 5 and 10."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")

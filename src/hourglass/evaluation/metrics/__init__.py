@@ -1,12 +1,16 @@
-"""Scores in, numbers out: all that metrics.json and the tables beside it say of a detector."""
+"""Metrics of a detector from scores and labels, for metrics.json and the tables of a cell."""
 
 import numpy as np
 
 from hourglass.detection.threshold import Threshold
-from hourglass.evaluation.metrics.alarms import at_threshold, of_calibrator
 from hourglass.evaluation.metrics.classes import by_class
-from hourglass.evaluation.metrics.curves import precision_recall, roc
 from hourglass.evaluation.metrics.detection import detection
+from hourglass.evaluation.metrics.thresholds import (
+    at_threshold,
+    of_calibrator,
+    precision_recall,
+    roc,
+)
 
 __all__ = [
     "at_threshold",
@@ -23,7 +27,7 @@ __all__ = [
 def summary(
     scores: np.ndarray, errors: np.ndarray, anomaly: np.ndarray, threshold: Threshold
 ) -> dict[str, float]:
-    """Return what `metrics.json` and the leaderboard say of a detector."""
+    """Return the content of `metrics.json`, which the leaderboard shows too."""
     return {
         **detection(scores, anomaly),
         **at_threshold(scores, anomaly, threshold),

@@ -1,59 +1,61 @@
-"""How well scores tell anomalies from normal samples, whatever the threshold."""
+"""Threshold-free detection metrics with bootstrap intervals."""
 
 import numpy as np
 
 from hourglass.evaluation.metrics import bootstrap
 from hourglass.evaluation.metrics.ranking import Ranking
 
-ENOUGH = 100  # anomalies: of fewer, an interval of the FPR holds the true one too rarely
+# With fewer anomalies, an interval of FPR_at_95_recall covers the true value too rarely.
+MIN_ANOMALIES_FOR_FPR_INTERVAL = 100
 
 
 def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -> dict[str, float]:
-    """Return AUROC, average precision and the prevalence it depends on, and the top of the ranking.
+    """Return AUROC, average precision with prevalence, FPR at 95 % recall and top precision.
 
-    FPR_at_95_recall is the share of normal samples above the highest threshold that finds 95 % of
-    the anomalies; precision_at_100 and precision_at_anomalies the share of anomalies among that
-    many highest scores. With `intervals`, each has the ends of its 95 % bootstrap interval beside
-    it, as `_low` and `_high`; that of FPR_at_95_recall is left out below 100 anomalies, of which it
-    would hang on a few. Empty where the samples are of one kind only.
+    FPR_at_95_recall is the fraction of normal samples above the highest threshold with a recall of
+    95 %. precision_at_100 and precision_at_anomalies are the fractions of anomalies among that
+    many highest scores. With `intervals`, the ends of each 95 % bootstrap interval have the
+    suffixes `_low` and `_high`. Below 100 anomalies, FPR_at_95_recall has no interval.
+
+    Empty unless there are normal and anomalous samples.
     """
     if anomaly.all() or not anomaly.any():
         return {}
-    places, size = bootstrap.groups(scores)
-    normal, anomalous = places[~anomaly], places[anomaly]
-    counts = [np.bincount(each, minlength=size) for each in (normal, anomalous)]
-    values = {key: float(value) for key, value in Ranking(*counts).statistics().items()}
-    ends = _ends(scores, anomaly) if intervals else {}
-    if len(anomalous) < ENOUGH:
+    ranks, size = bootstrap.score_ranks(scores)
+    normal, anomalous = ranks[~anomaly], ranks[anomaly]
+    counts = [np.bincount(kind, minlength=size) for kind in (normal, anomalous)]
+    statistics = {key: float(value) for key, value in Ranking(*counts).statistics().items()}
+    ends = _interval_ends(scores, anomaly) if intervals else {}
+    if len(anomalous) < MIN_ANOMALIES_FOR_FPR_INTERVAL:
         ends.pop("FPR_at_95_recall", None)
-    found: dict[str, float] = {}
-    for key, value in values.items():
-        found |= {key: value, **ends.get(key, {})}
+    values: dict[str, float] = {}
+    for key, value in statistics.items():
+        values |= {key: value, **ends.get(key, {})}
         if key == "average_precision":
-            found["prevalence"] = float(anomaly.mean())
-    return found
+            values["prevalence"] = float(anomaly.mean())
+    return values
 
 
 def resamples(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what `detection` does, but of each of the stratified bootstrap's resamples, (R,) each.
+    """Return the statistics of each resample of the stratified bootstrap, (R,) each.
 
-    Which samples are drawn depends on `anomaly` alone: those of two detectors' scores are paired.
+    The drawn samples depend on `anomaly` alone, so the resamples of two detectors are paired.
     """
-    places, size = bootstrap.groups(scores)
-    normal, anomalous = places[~anomaly], places[anomaly]
+    ranks, size = bootstrap.score_ranks(scores)
+    normal, anomalous = ranks[~anomaly], ranks[anomaly]
     rng = np.random.default_rng(0)
     parts = [
         Ranking(
-            *(bootstrap.draw(rng, each, size, count) for each in (normal, anomalous))
+            *(bootstrap.draw(rng, kind, size, count) for kind in (normal, anomalous))
         ).statistics()
-        for count in bootstrap.portions(len(scores))
+        for count in bootstrap.batches(len(scores))
     ]
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _ends(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, dict[str, float]]:
-    found = {}
+def _interval_ends(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, dict[str, float]]:
+    ends = {}
     for key, values in resamples(scores, anomaly).items():
         low, high = bootstrap.interval(values)
-        found[key] = {f"{key}_low": low, f"{key}_high": high}
-    return found
+        ends[key] = {f"{key}_low": low, f"{key}_high": high}
+    return ends

@@ -1,4 +1,4 @@
-"""Whether one detector is better than another on the same samples, by more than chance."""
+"""Paired comparison of two detectors on the same samples."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from hourglass.evaluation.metrics.detection import detection, resamples
 
 @dataclass(frozen=True)
 class Difference:
-    """Hold a metric of two detectors, and the 95 % interval of the first minus the second."""
+    """A metric of two detectors, with the 95 % interval of the first minus the second."""
 
     first: float
     second: float
@@ -19,11 +19,11 @@ class Difference:
 
     @property
     def better(self) -> bool:
-        """Return whether the first is better by more than the interval."""
+        """Return True if the first detector is better, with an interval above 0."""
         return self.low > 0
 
     def __str__(self) -> str:
-        """Return the figures as part of a sentence."""
+        """Return the numbers as part of a sentence."""
         by = f"{self.first - self.second:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
         return f"{self.first:.4f} against {self.second:.4f}, {by}"
 
@@ -31,17 +31,18 @@ class Difference:
 def differences(
     first: np.ndarray, second: np.ndarray, anomaly: np.ndarray
 ) -> dict[str, Difference]:
-    """Return AUROC and average precision of two detectors' scores of the same samples, (N,) each.
+    """Compare AUROC and average precision of two detectors' scores of the same samples, (N,) each.
 
     The interval is the percentile interval of a paired bootstrap: each resample draws the same
-    samples for both, normal and anomalous ones each among theirs. What makes a sample hard for both
-    so cancels, and the interval is narrower than those of the two metrics suggest. Raises a
-    ValueError where the samples are of one kind only.
+    samples for both detectors, stratified by kind. Samples that are hard for both cancel out, so
+    the interval is narrower than the intervals of the two metrics suggest.
+
+    Raises a ValueError unless there are normal and anomalous samples.
     """
     if anomaly.all() or not anomaly.any():
         raise ValueError("the samples are of one kind only, so there is nothing to tell apart")
-    values = [detection(each, anomaly, intervals=False) for each in (first, second)]
-    drawn = [resamples(each, anomaly) for each in (first, second)]
+    values = [detection(scores, anomaly, intervals=False) for scores in (first, second)]
+    drawn = [resamples(scores, anomaly) for scores in (first, second)]
     return {
         key: Difference(
             values[0][key], values[1][key], *bootstrap.interval(drawn[0][key] - drawn[1][key])

@@ -1,19 +1,19 @@
-"""Labelled scores in rank order, and what depends on that order alone."""
+"""Threshold-free statistics of labelled scores, which depend on their ranking alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-RECALL = 0.95  # at which the share of false alarms is asked for
-TOP = 100  # of the samples with the highest scores, how many are anomalies?
+RECALL = 0.95  # at which the false-positive rate is reported
+TOP = 100  # samples with the highest scores, whose precision is reported
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Count samples of either kind at each distinct score, the highest first.
+    """Counts of normal and anomalous samples at each distinct score, the highest first.
 
-    The counts may be those of many resamples at once: (..., G) for G distinct scores. Samples with
-    the same score are never told apart: what depends on their order is its expectation.
+    The counts may be those of many resamples at once: (..., G) for G distinct scores. Statistics
+    that depend on the order of samples with equal scores take its expectation.
     """
 
     normal: np.ndarray  # (..., G)
@@ -25,18 +25,18 @@ class Ranking:
         return self.normal.cumsum(-1), self.anomalous.cumsum(-1)
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Return what needs no threshold, (...) each."""
+        """Return the threshold-free metrics, (...) each."""
         normal, anomalous = self.above
         total = anomalous[..., -1]
         precision = anomalous / np.maximum(anomalous + normal, 1)  # 0 / 0 before the first sample
         enough = anomalous >= RECALL * total[..., None]
-        found = {
-            "AUROC": (self.anomalous * beaten(self.normal)).sum(-1) / total,
+        values = {
+            "AUROC": (self.anomalous * win_rate(self.normal)).sum(-1) / total,
             "average_precision": (self.anomalous * precision).sum(-1) / total,
             "FPR_at_95_recall": _first(normal, enough) / normal[..., -1],
         }
         sizes = {f"precision_at_{TOP}": TOP, "precision_at_anomalies": int(total.flat[0])}
-        return found | {
+        return values | {
             name: self._hits(size) / size
             for name, size in sizes.items()
             if size <= int(total.flat[0] + normal[..., -1].flat[0])
@@ -45,14 +45,14 @@ class Ranking:
     def _hits(self, size: int) -> np.ndarray:
         """Return the anomalies among the `size` highest scores, (...)."""
         here = self.normal + self.anomalous
-        upto = here.cumsum(-1)
-        # Of the samples at the score where `size` is reached, a share is taken.
-        taken = np.clip(size - (upto - here), 0, here)
+        up_to = here.cumsum(-1)
+        # At the score at which `size` is reached, only a fraction of the samples counts.
+        taken = np.clip(size - (up_to - here), 0, here)
         return (self.anomalous * taken / np.maximum(here, 1)).sum(-1)
 
 
-def beaten(normal: np.ndarray) -> np.ndarray:
-    """Return the share of normal samples that each score beats, equal ones by half: (..., G).
+def win_rate(normal: np.ndarray) -> np.ndarray:
+    """Return the fraction of normal samples below each score, ties counted half: (..., G).
 
     `normal` (..., G) counts them at each distinct score, the highest first.
     """
@@ -61,6 +61,6 @@ def beaten(normal: np.ndarray) -> np.ndarray:
 
 
 def _first(values: np.ndarray, condition: np.ndarray) -> np.ndarray:
-    """Return the values at the first place where a condition holds, along the last axis."""
-    place = condition.argmax(-1)[..., None]
-    return np.take_along_axis(values, place, -1)[..., 0]
+    """Return the values at the first index at which a condition holds, along the last axis."""
+    index = condition.argmax(-1)[..., None]
+    return np.take_along_axis(values, index, -1)[..., 0]

@@ -1,1 +1,1 @@
-"""The page that `compare` writes: the leaderboard, and a section for each cell."""
+"""The report of `compare`: the leaderboard, the study table, DVC plots and the HTML page."""

@@ -1,4 +1,4 @@
-"""What the page says of one cell, from the files in its folder."""
+"""The section of one cell on the page, from the files in its folder."""
 
 import csv
 import json
@@ -8,16 +8,20 @@ from typing import Any
 
 from hourglass.core.paths import Cell
 from hourglass.evaluation.report.curves import Curve, Scores, curves
-from hourglass.evaluation.report.figures import Picture, Rows, pictures
-from hourglass.evaluation.report.study import study
+from hourglass.evaluation.report.pictures import (
+    Picture,
+    Rows,
+    evaluation_pictures,
+    study_pictures,
+)
 
-MOST = 15  # mistakes of either kind that are listed; mistakes.csv has more
+MAX_MISTAKES = 15  # listed per kind; mistakes.csv has more
 KINDS = ("false alarm", "miss")
 
 
 @dataclass(frozen=True)
 class Section:
-    """Hold what one cell's section shows; shares are between 0 and 1, text is not escaped yet."""
+    """The content of one cell's section; shares are in [0, 1], text is not escaped yet."""
 
     cell: Cell
     row: dict[str, Any]  # of the leaderboard
@@ -25,57 +29,60 @@ class Section:
     thresholds: Rows
     classes: Rows
     mistakes: dict[str, Rows]  # by kind, the worst first
-    samples: dict[str, int]  # normal and anomalous ones of the test split
-    wrong: dict[str, int]  # by kind: how many there are in all
+    samples: dict[str, int]  # normal and anomalous samples of the test split
+    wrong: dict[str, int]  # number of mistakes by kind
     curves: list[Curve]
-    pictures: dict[str, Picture]  # by the name of their file
+    pictures: dict[str, Picture]  # by file name
     study: list[Picture]
-    rows_are_private: bool = False  # single samples are not shown here
+    rows_are_private: bool = False  # no single samples are shown
 
     @property
     def labelled(self) -> bool:
-        """Say whether the test split has normal and anomalous samples."""
+        """Return True if the test split has normal and anomalous samples."""
         return "AUROC" in self.metrics
 
     def without_rows(self) -> "Section":
-        """Return the section without what shows single samples."""
+        """Return the section without single samples."""
         return replace(self, mistakes={}, pictures={}, rows_are_private=True)
 
 
 def section(row: dict[str, Any]) -> Section:
-    """Return the section of the cell in a row of the leaderboard."""
+    """Return the section of the cell in a leaderboard row."""
     cell = Cell(row["data"], row["model"])
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     scores = _scores(cell, row["threshold"])
-    every = _read(cell / "evaluate/mistakes.csv")
-    mistakes = {kind: [each for each in every if each["mistake"] == kind][:MOST] for kind in KINDS}
+    table = _read(cell / "evaluate/mistakes.csv")
+    mistakes = {
+        kind: [entry for entry in table if entry["mistake"] == kind][:MAX_MISTAKES]
+        for kind in KINDS
+    }
     alarm, anomaly = scores.alarm, scores.anomaly
     return Section(
         cell=cell,
         row=row,
         metrics=metrics,
-        thresholds=[_settled(each) for each in _read(cell / "evaluate/thresholds.csv")],
+        thresholds=[_readable(entry) for entry in _read(cell / "evaluate/thresholds.csv")],
         classes=_read(cell / "evaluate/by_class.csv"),
         mistakes=mistakes,
         samples={"normal": int((~anomaly).sum()), "anomalous": int(anomaly.sum())},
         wrong={"false alarm": int((alarm & ~anomaly).sum()), "miss": int((~alarm & anomaly).sum())},
         curves=curves(cell, scores, metrics),
-        pictures=pictures(cell, metrics, mistakes),
-        study=study(cell),
+        pictures=evaluation_pictures(cell, metrics, mistakes),
+        study=study_pictures(cell),
     )
 
 
 def _read(path: Path) -> Rows:
-    """Return a table as text: a label may be 007 or None."""
+    """Return a CSV table as text, since labels such as 007 or None must not be parsed."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def _settled(row: dict[str, str]) -> dict[str, str]:
-    """Return a row of thresholds.csv with the settings as a person would write them."""
+def _readable(row: dict[str, str]) -> dict[str, str]:
+    """Return a row of thresholds.csv with its JSON settings as readable text."""
     settings = json.loads(row["settings"]) if row.get("settings") else {}
-    given = (f"{key} {value}" for key, value in settings.items() if value is not None)
-    return {**row, "settings": ", ".join(given)}
+    texts = (f"{key} {value}" for key, value in settings.items() if value is not None)
+    return {**row, "settings": ", ".join(texts)}
 
 
 def _scores(cell: Cell, threshold: float) -> Scores:

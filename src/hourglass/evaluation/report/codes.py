@@ -1,4 +1,4 @@
-"""What the cells' codes are good for, side by side: the figures of their studies."""
+"""The table of latent-code studies: the metrics of every studied cell, with references."""
 
 import json
 from pathlib import Path
@@ -9,60 +9,58 @@ from hourglass.core.paths import Cell
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCES = ("pca", "input")  # rows of features.csv that are no network's
+REFERENCES = ("pca", "input")  # rows of features.csv without a network
 
 
 def codes(data: list[str], models: list[str]) -> "pd.DataFrame":
-    """Return a row a studied cell, the best neighbours first, and rows of what they compare with.
+    """Return a row per studied cell and per reference, data set by data set.
 
-    Data set by data set. Columns: data, model, baseline, latent_dim, and the metrics of the
-    studies. Cells without a study, or with an empty one, are left out.
+    Cells with the highest kNN accuracy come first. Columns: data, model, baseline, latent_dim and
+    the metrics of the studies. Cells without a study, or with an empty one, are left out.
     """
     import pandas as pd
 
-    found = [table for name in data if len(table := _of_one(name, models))]
-    return pd.concat(found or [pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])])
+    tables = [table for name in data if len(table := _of_data_set(name, models))]
+    return pd.concat(tables or [pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])])
 
 
-def _of_one(data: str, models: list[str]) -> "pd.DataFrame":
-    """Return the rows of one data set."""
+def _of_data_set(data: str, models: list[str]) -> "pd.DataFrame":
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    others: dict[tuple[str, int], dict[str, Any]] = {}
+    references: dict[tuple[str, int], dict[str, Any]] = {}
     for cell in (Cell(data, model) for model in models):
         metrics = _metrics(cell / "study/metrics.json")
         if metrics:
-            size = json.loads((cell / "train/network.json").read_text(encoding="utf-8"))
-            rows.append(_row(cell, False, size["init_args"]["latent_dim"], metrics))
-            others |= {(row["model"], row["latent_dim"]): row for row in _references(cell)}
+            network = json.loads((cell / "train/network.json").read_text(encoding="utf-8"))
+            rows.append(_row(cell, False, network["init_args"]["latent_dim"], metrics))
+            references |= {(row["model"], row["latent_dim"]): row for row in _references(cell)}
     table = pd.DataFrame(rows)
     if "kNN_accuracy" in table:
         table = table.sort_values("kNN_accuracy", ascending=False, kind="stable")
-    compared = pd.DataFrame([others[key] for key in sorted(others)])
-    return pd.concat([table, compared])
+    return pd.concat([table, pd.DataFrame([references[key] for key in sorted(references)])])
 
 
 def _metrics(path: Path) -> dict[str, float]:
     if not path.exists():
         return {}
-    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    metrics: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return metrics
 
 
 def _references(cell: Cell) -> list[dict[str, Any]]:
-    """Return what the same classifiers make of PCA with the code's size, and of the input."""
+    """Return the metrics of PCA with the same latent_dim, and of the input."""
     import pandas as pd
 
     path = cell / "study/tables/features.csv"
     if not path.exists():
         return []
     table = pd.read_csv(path)
-    found = []
+    rows = []
     for row in table[table.features.isin(REFERENCES)].to_dict("records"):
         metrics = {str(key): value for key, value in row.items() if key not in ("features", "size")}
-        found.append(_row(Cell(cell.data, row["features"]), True, int(row["size"]), metrics))
-    return found
+        rows.append(_row(Cell(cell.data, row["features"]), True, int(row["size"]), metrics))
+    return rows
 
 
 def _row(cell: Cell, baseline: bool, latent_dim: int, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""The curves of one cell: scores, ROC, precision over recall."""
+"""The curves of one cell as inline SVG: score histogram, ROC and precision-recall."""
 
 import csv
+import io
+import re
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -11,19 +15,23 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.formatting import score, share
-from hourglass.evaluation.report.svg import ANOMALY, INK, NORMAL, inline
+from hourglass.evaluation.report.glossary import score, share
 
-BARS = 40
-FAR = 6  # times as high: on a logarithmic axis, less might hold one tick or none
-TICKS = (0, 0.5, 1)  # of a share; few, for each takes a millisecond
-DOT = (0.03, 0.042)  # width and height, a circle in axes of this shape
-PIXELS = 400  # along an axis; points that are closer together are one
+# Placeholder colours, replaced by the colours of the page.
+INK, NORMAL, ANOMALY = "#010203", "#020304", "#030405"
+PAGE_COLOURS = {INK: "currentColor", NORMAL: "var(--normal)", ANOMALY: "var(--accent)"}
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+DROPPED_ELEMENTS = ("metadata", "defs")  # the time, and a style sheet that would affect the page
+BINS = 40
+MIN_LOG_RATIO = 6  # largest to smallest score; a shorter logarithmic axis may have no tick
+UNIT_TICKS = (0, 0.5, 1)  # few, since each takes a millisecond
+DOT_SIZE = (0.03, 0.042)  # width and height that look like a circle in these axes
+PIXELS = 400  # along an axis; points within a pixel are merged
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Hold the scores of the test split, and the threshold above which one is an alarm."""
+    """The scores of the test split with the deployed threshold."""
 
     values: np.ndarray  # (N,) float
     anomaly: np.ndarray  # (N,) bool
@@ -33,19 +41,19 @@ class Scores:
 
 @dataclass(frozen=True)
 class Curve:
-    """Show a plot, what it is, and how to read it."""
+    """A plot with its title and its legend."""
 
     title: str
-    key: str
+    legend: str
     svg: Markup
 
 
 def curves(cell: Cell, scores: Scores, metrics: dict[str, float]) -> list[Curve]:
-    """Return the plots of a cell: the scores, and where both kinds are there, ROC and precision."""
-    found = [_histogram(scores)]
+    """Return the plots of a cell; ROC and precision-recall need both kinds of samples."""
+    plots = [_histogram(scores)]
     if "AUROC" in metrics:
-        found += [_roc(cell, metrics), _precision_recall(cell, metrics)]
-    return found
+        plots += [_roc(cell, metrics), _precision_recall(cell, metrics)]
+    return plots
 
 
 def _histogram(scores: Scores) -> Curve:
@@ -53,7 +61,7 @@ def _histogram(scores: Scores) -> Curve:
     values, groups = scores.values, {"normal": ~scores.anomaly, "anomalous": scores.anomaly}
     groups = {name: mask for name, mask in groups.items() if mask.any()}
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    edges = _edges(axes, np.append(values, scores.threshold))
+    edges = _bin_edges(axes, np.append(values, scores.threshold))
     if "normal" in groups:
         axes.stairs(*np.histogram(values[groups["normal"]], edges), fill=True, color=NORMAL)
     if "anomalous" in groups:
@@ -66,23 +74,21 @@ def _histogram(scores: Scores) -> Curve:
         for name, mask in groups.items()
     ]
     label = f"Scores of {'; '.join(medians)}. The threshold is {score(scores.threshold)}."
-    key = "Filled: normal. Line: anomalous. Dashed: the threshold."
-    return Curve(
-        "Scores", key if len(groups) > 1 else "Dashed: the threshold.", inline(figure, label)
-    )
+    kinds = "Filled: normal. Line: anomalous. " if len(groups) > 1 else ""
+    return Curve("Scores", f"{kinds}Dashed: the threshold.", inline_svg(figure, label))
 
 
-def _edges(axes: Axes, values: np.ndarray) -> np.ndarray:
-    """Return the edges of bars, on a logarithmic axis where positive values are far apart."""
+def _bin_edges(axes: Axes, values: np.ndarray) -> np.ndarray:
+    """Return bin edges; the axis is logarithmic if positive values span enough of it."""
     low, high = float(values.min()), float(values.max())
-    if low <= 0 or high < FAR * low:
+    if low <= 0 or high < MIN_LOG_RATIO * low:
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        return np.linspace(low, max(high, low + 1e-9), BARS + 1)
+        return np.linspace(low, max(high, low + 1e-9), BINS + 1)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 30 * low else (1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
-    return np.geomspace(low, high, BARS + 1)
+    return np.geomspace(low, high, BINS + 1)
 
 
 def _roc(cell: Cell, metrics: dict[str, float]) -> Curve:
@@ -90,9 +96,9 @@ def _roc(cell: Cell, metrics: dict[str, float]) -> Curve:
     points = _points(cell, "evaluate/roc.csv", "false_positive_rate", "recall")
     axes.plot(*points, color=ANOMALY)
     axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
-    deployed = _deployed(axes, metrics, "false_alarm_rate", "recall")
+    deployed = _mark_deployed(axes, metrics, "false_alarm_rate", "recall")
     label = f"ROC curve. AUROC is {share(metrics['AUROC'])}{deployed}."
-    return Curve("ROC", _key("chance", deployed), inline(figure, label))
+    return Curve("ROC", _legend("chance", deployed), inline_svg(figure, label))
 
 
 def _precision_recall(cell: Cell, metrics: dict[str, float]) -> Curve:
@@ -100,29 +106,31 @@ def _precision_recall(cell: Cell, metrics: dict[str, float]) -> Curve:
     points = _points(cell, "evaluate/precision_recall.csv", "recall", "precision")
     axes.step(*points, where="pre", color=ANOMALY)
     axes.axhline(metrics["prevalence"], color=INK, linestyle=":", linewidth=1)
-    deployed = _deployed(axes, metrics, "recall", "precision")
+    deployed = _mark_deployed(axes, metrics, "recall", "precision")
     average, chance = share(metrics["average_precision"]), share(metrics["prevalence"])
     label = f"Precision over recall. Average precision is {average}, chance {chance}{deployed}."
-    return Curve("Precision and recall", _key("the prevalence", deployed), inline(figure, label))
+    legend = _legend("the prevalence", deployed)
+    return Curve("Precision and recall", legend, inline_svg(figure, label))
 
 
-def _key(dotted: str, deployed: str) -> str:
+def _legend(dotted: str, deployed: str) -> str:
     return f"Dotted: {dotted}." + (" Dot: the deployed threshold." if deployed else "")
 
 
-def _deployed(axes: Axes, metrics: dict[str, float], x: str, y: str) -> str:
-    """Mark where the deployed threshold is; return that in words, nothing where it is nowhere."""
+def _mark_deployed(axes: Axes, metrics: dict[str, float], x: str, y: str) -> str:
+    """Mark the deployed threshold and return its metrics in words; "" if one is undefined."""
     if x not in metrics or y not in metrics:
         return ""
-    # A marker would be drawn by reference to an id.
-    place, (width, height) = (metrics[x], metrics[y]), DOT
-    axes.add_patch(Ellipse(place, width, height, color=INK, linewidth=0, zorder=3))
-    names = [each.replace("false_alarm", "false-alarm").replace("_", " ") for each in (x, y)]
+    # An ellipse, since Matplotlib draws a marker by reference to an id.
+    width, height = DOT_SIZE
+    dot = Ellipse((metrics[x], metrics[y]), width, height, color=INK, linewidth=0, zorder=3)
+    axes.add_patch(dot)
+    names = [name.replace("false_alarm", "false-alarm").replace("_", " ") for name in (x, y)]
     return f"; at the threshold {names[0]} is {share(metrics[x])}, {names[1]} {share(metrics[y])}"
 
 
 def _points(cell: Cell, file: str, x: str, y: str) -> np.ndarray:
-    """Return a curve, (2, n), without the points that no screen could tell apart."""
+    """Return a curve, (2, n), without consecutive points in the same pixel."""
     with (cell / file).open(encoding="utf-8", newline="") as rows:
         points = np.array([[float(row[x]), float(row[y])] for row in csv.DictReader(rows)])
     points = (points * PIXELS).round() / PIXELS
@@ -140,5 +148,45 @@ def _axes(x: str, y: str, unit: bool = False) -> tuple[Figure, Axes]:
     axes.grid(axis="both" if unit else "y", color=INK, alpha=0.15, linewidth=0.8)
     axes.set_axisbelow(True)
     if unit:
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=TICKS, yticks=TICKS)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=UNIT_TICKS, yticks=UNIT_TICKS)
     return figure, axes
+
+
+def inline_svg(figure: Figure, label: str) -> Markup:
+    """Return a figure as an `svg` element with the page's fonts and colours.
+
+    `label` is its text alternative. It holds no ids, which must be unique on the page.
+    """
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "hourglass"}):
+        figure.savefig(buffer, format="svg", transparent=True)
+    ElementTree.register_namespace("", SVG_NAMESPACE)
+    root = ElementTree.fromstring(buffer.getvalue())
+    _clean(root)
+    attributes = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
+    root.attrib.clear()
+    root.attrib.update(attributes)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _clean(parent: ElementTree.Element) -> None:
+    """Remove ids, dropped elements, white space, fonts and placeholder colours."""
+    for child in list(parent):
+        if child.tag.rpartition("}")[2] in DROPPED_ELEMENTS:
+            parent.remove(child)
+            continue
+        for name in ("id", "clip-path"):
+            child.attrib.pop(name, None)
+        if "style" in child.attrib:
+            child.attrib["style"] = _page_style(child.attrib["style"])
+        if child.text and not child.text.strip():
+            child.text = None
+        child.tail = None
+        _clean(child)
+
+
+def _page_style(text: str) -> str:
+    """Return a style with the page's colours and without a font family."""
+    for placeholder, colour in PAGE_COLOURS.items():
+        text = text.replace(placeholder, colour)
+    return re.sub(r"font-family: [^;]*; ", "", text)

@@ -1,12 +1,15 @@
-"""What metrics are called on the page, and what they mean."""
+"""Titles and meanings of metrics, and number formats, on the page."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-BEFORE = "before tuning"  # the settings of a leaderboard's row whose cell was tuned since
+Number: TypeAlias = float | str | None  # "" and None if there is no value
+
+BEFORE = "before tuning"  # `settings` of the row with a tuned cell's earlier results
+MISSING = "\N{EN DASH}"
 
 
 class Term(NamedTuple):
-    """Name a metric for people."""
+    """The title and the meaning of a metric."""
 
     title: str
     meaning: str
@@ -14,95 +17,139 @@ class Term(NamedTuple):
 
 TERMS = {
     "AUROC": Term(
-        "AUROC", "How often an anomaly scores above a normal sample. Chance is 0.5, perfection 1."
+        "AUROC",
+        "The probability that an anomaly scores higher than a normal sample. Chance is 0.5, "
+        "perfect detection 1.",
     ),
     "AUROC_over_PCA": Term(
         "AUROC over PCA",
-        "AUROC less that of PCA with the same code size, or of the best PCA where the code is "
-        "wider than PCA's can be. A variant earns its training above zero.",
+        "AUROC minus that of PCA with the same latent dimension, or of the best PCA if the latent "
+        "code is wider than PCA allows. Above zero, a variant is better than PCA.",
     ),
     "average_precision": Term(
         "average precision",
         "Precision averaged over recall. Chance is the prevalence, so compare within one data set.",
     ),
-    "prevalence": Term("prevalence", "The share of anomalies in the test split."),
+    "prevalence": Term("prevalence", "The fraction of anomalies in the test split."),
     "FPR_at_95_recall": Term(
         "FPR at 95 % recall",
-        "The share of normal samples above the threshold that finds 95 % of the anomalies.",
+        "The fraction of normal samples above the threshold that detects 95 % of the anomalies.",
     ),
     "precision_at_100": Term(
-        "precision at 100", "The share of anomalies among the 100 highest scores."
+        "precision at 100", "The fraction of anomalies among the 100 highest scores."
     ),
     "precision_at_anomalies": Term(
         "precision at anomalies",
-        "The share of anomalies among as many highest scores as there are anomalies.",
+        "The fraction of anomalies among the n highest scores, with n the number of anomalies.",
     ),
-    "precision": Term("precision", "The share of alarms that are anomalies."),
-    "recall": Term("recall", "The share of anomalies that raise an alarm."),
+    "precision": Term("precision", "The fraction of alarms that are anomalies."),
+    "recall": Term("recall", "The fraction of anomalies that raise an alarm."),
     "F1": Term("F1", "The harmonic mean of precision and recall."),
     "false_alarm_rate": Term(
-        "false-alarm rate", "The share of normal samples that raise an alarm."
+        "false-alarm rate", "The fraction of normal samples that raise an alarm."
     ),
     "reconstruction_error_normal": Term(
-        "reconstruction error, normal", "Mean squared error per element, of normal samples."
+        "reconstruction error, normal", "The mean squared error per element of normal samples."
     ),
     "reconstruction_error_anomalous": Term(
-        "reconstruction error, anomalous", "The same, of anomalous samples."
+        "reconstruction error, anomalous",
+        "The mean squared error per element of anomalous samples.",
     ),
     "kNN_accuracy": Term(
         "kNN accuracy",
-        "The share of test samples whose class their seven nearest training codes vote for.",
+        "The accuracy of a 7-nearest-neighbour classifier of latent codes, on test samples.",
     ),
     "search_precision_at_10": Term(
         "search precision at 10",
-        "The share of the ten nearest training codes that are of the sample's class.",
+        "The fraction of a test sample's ten nearest training codes that have its class.",
     ),
     "linear_accuracy": Term(
         "linear accuracy",
-        "The share of test samples that logistic regression on 10,000 codes puts in their class.",
+        "The accuracy of logistic regression on test samples, trained on 10,000 latent codes.",
     ),
     "interpolation_within_classes": Term(
-        "halfway within classes",
-        "How often what lies halfway between two codes of a class is of that class, to a "
-        "classifier trained on real images.",
+        "interpolation within classes",
+        "The fraction of decoded midpoints between two codes of one class that a classifier of "
+        "real images assigns to that class.",
     ),
     "interpolation_between_classes": Term(
-        "halfway between classes", "The same between codes of two classes: of either of them."
+        "interpolation between classes",
+        "The fraction of decoded midpoints between codes of two classes that a classifier of real "
+        "images assigns to one of the two.",
     ),
     "neighbourhood_radius": Term(
         "neighbourhood radius",
-        "How far codes may move, in standard deviations of the codes, until a tenth of what they "
-        "stand for is of another class.",
+        "The distance from a code, in standard deviations of the codes, at which a tenth of the "
+        "decoded samples have changed their class.",
     ),
     "frechet_distance": Term(
         "Fréchet distance",
-        "Between made-up and real test images, in the features of a classifier (of images of one "
-        "class in their pixels), by the best sampler of codes. Compare within one data set.",
+        "The distance between generated and real test images in the features of a classifier (in "
+        "pixels if there is one class only), for the best sampler of codes. Compare within one "
+        "data set.",
     ),
     "class_agreement": Term(
         "class agreement",
-        "The share of images made up for a class that are of that class to a classifier of real "
-        "images.",
+        "The fraction of images generated for a class that a classifier of real images assigns to "
+        "that class.",
     ),
     "PSNR_noise_0.5": Term(
         "PSNR at noise factor 0.5",
-        "How near to clean images what is left of normal noise of half the range of a pixel comes, "
-        "in decibels; higher is better.",
+        "The peak signal-to-noise ratio of denoised test images, in dB, for Gaussian noise with "
+        "half of the pixel range as standard deviation. Higher is better.",
     ),
     "AUROC_of_boosting_trained_on_synthetic_rows": Term(
-        "AUROC, trained on made-up rows",
-        "AUROC on the test split of gradient boosting that learnt from made-up rows alone.",
+        "AUROC, trained on synthetic rows",
+        "The AUROC on the test split of gradient boosting trained on synthetic rows alone.",
     ),
     "AUROC_of_boosting_trained_on_real_rows": Term(
         "AUROC, trained on real rows",
-        "The same where it learnt from the real rows that the made-up ones are like.",
+        "The AUROC on the test split of gradient boosting trained on the rows that the generator "
+        "was trained on.",
     ),
     "copied_rows": Term(
-        "copied rows", "Made-up rows that equal a row that they were learnt from; best are none."
+        "copied rows",
+        "The number of synthetic rows that equal a training row of the generator. Zero is best.",
     ),
 }
 
 
 def term(metric: str) -> Term:
-    """Return what a metric is called; one that is new to the page keeps its own name."""
+    """Return the title and meaning of a metric; an unknown one keeps its name."""
     return TERMS.get(metric, Term(metric.replace("_", " "), ""))
+
+
+def share(value: Number) -> str:
+    """Return a fraction or an area with four decimals."""
+    return _format(value, ".4f")
+
+
+def end(value: Number) -> str:
+    """Return an end of an interval with three decimals, since it is an estimate."""
+    return _format(value, ".3f")
+
+
+def score(value: Number) -> str:
+    """Return a score or a threshold with four significant digits."""
+    return _format(value, ".4g")
+
+
+def signed(value: Number) -> str:
+    """Return a difference with four decimals and its sign."""
+    return _format(value, "+.4f")
+
+
+def whole(value: Number) -> str:
+    """Return a count with thousands separators."""
+    return _format(value, ",.0f")
+
+
+FORMATS = (share, end, score, signed, whole)
+
+
+def _format(value: Number, spec: str) -> str:
+    """Return a number with a minus sign as wide as a plus sign, or a dash if it is missing."""
+    if value is None or value == "":
+        return MISSING
+    text = format(float(value), spec)
+    return text.replace("-", "\N{MINUS SIGN}") if "e" not in text else text

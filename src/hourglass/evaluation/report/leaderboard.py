@@ -1,4 +1,4 @@
-"""The leaderboard: a row a cell and a row a baseline, as a table and in Markdown."""
+"""The leaderboard: a row per cell and per baseline, as a table and in Markdown."""
 
 import json
 from dataclasses import asdict
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 INTRODUCTION = """# Leaderboard
 
-Test split; anomalies are the positive class; a higher score means more abnormal; 95 % bootstrap
-intervals in brackets. Average precision depends on the prevalence and compares within one data set
-only. Baselines are in italics; `pca` is the reconstruction error of PCA with the code sizes of the
-variants. `AUROC_over_PCA` is a variant's AUROC less that of PCA with the same code size, or of the
-best PCA where its code is wider than PCA's can be: an autoencoder earns its training above zero. A
-cell that has settings of its own is `tuned`; what it found before stands beside it.
+Metrics on the test split, with anomalies as the positive class; 95 % bootstrap intervals are in
+brackets. Average precision depends on the prevalence, so compare it within one data set only.
+Baselines are in italics; `pca` is the reconstruction error of PCA with the latent dimensions of the
+variants. `AUROC_over_PCA` is a variant's AUROC minus that of PCA with the same latent dimension, or
+of the best PCA if the latent code is wider than PCA allows; above zero, the autoencoder is better
+than PCA. A cell with settings from `configs/cell/` is `tuned`, and its earlier result is in the row
+`before tuning`.
 
 """
-SHOWN = {
+WITH_INTERVALS = {
     "AUROC": "AUROC",
     "average_precision": "average precision",
     "FPR_at_95_recall": "FPR at 95 % recall",
 }
-PLAIN = [
+WITHOUT_INTERVALS = [
     "AUROC_over_PCA",
     "prevalence",
     "precision_at_anomalies",
@@ -45,9 +46,9 @@ PLAIN = [
 
 
 def leaderboard(config: Params) -> "pd.DataFrame":
-    """Return the rows of the grid and its baselines, best AUROC first within a data set.
+    """Return the rows of the grid and its baselines, by data set and descending AUROC.
 
-    Raises a UserError where a cell is damaged.
+    Raises a UserError if a file of a cell is damaged.
     """
     import pandas as pd
 
@@ -59,22 +60,23 @@ def leaderboard(config: Params) -> "pd.DataFrame":
 
 
 def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame":
-    """Return the rows of one data set: its cells, PCA of their code sizes, the other baselines."""
+    """Return the rows of one data set: cells, PCA with their latent_dim, other baselines."""
     import pandas as pd
 
     cells = [row for model in models for row in _cell_rows(Cell(data, model))]
     pca = _pca_rows(data, sorted({row["latent_dim"] for row in cells}), calibrator)
-    same = {row["latent_dim"]: row["AUROC"] for row in pca if "AUROC" in row}
-    for row in cells if same else ():
-        row["AUROC_over_PCA"] = row["AUROC"] - same.get(row["latent_dim"], max(same.values()))
-    found = json.loads(need_baselines(data).read_text(encoding="utf-8"))
-    others = [_row(data, name, True, None, **each) for name, each in found.items()]
+    aurocs = {row["latent_dim"]: row["AUROC"] for row in pca if "AUROC" in row}
+    for row in cells if aurocs else ():
+        reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
+        row["AUROC_over_PCA"] = row["AUROC"] - reference
+    baselines = json.loads(need_baselines(data).read_text(encoding="utf-8"))
+    others = [_row(data, name, True, None, **values) for name, values in baselines.items()]
     return pd.DataFrame(cells + pca + others)
 
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
-    """Return the row of a cell, and beside that of a tuned one what it found before."""
-    detector, network, threshold = _sealed(cell)
+    """Return the row of a cell, and for a tuned one that of its earlier results."""
+    detector, network, threshold = _metadata(cell)
     row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2], network, threshold)
     if not cell.config.exists():
         return [row | {"settings": "default"}]
@@ -88,15 +90,15 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     return rows
 
 
-def _sealed(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return detector, network and threshold; raises a UserError where one of them is damaged."""
+def _metadata(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the JSON of detector, network and threshold; raise a UserError if one is damaged."""
     try:
         detector, threshold = read_metadata(cell.output("calibrate-threshold"))
         return detector, read_with_checksum(cell / "train/network.json"), asdict(threshold)
     except CORRUPT_FILE_ERRORS as error:
         raise UserError(
-            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); `hourglass verify "
-            f"{cell.data} {cell.model}` says how to mend it."
+            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); run `hourglass "
+            f"verify {cell.data} {cell.model}`."
         ) from None
 
 
@@ -107,8 +109,8 @@ def _cell_row(
         json.loads((cell / name).read_text(encoding="utf-8"))
         for name in ("evaluate/metrics.json", "train/training.json")
     )
-    size = network["init_args"]["latent_dim"]
-    row = _row(cell.data, cell.model, False, size, threshold, metrics)
+    latent_dim = network["init_args"]["latent_dim"]
+    row = _row(cell.data, cell.model, False, latent_dim, threshold, metrics)
     return row | {"score": score, "parameters": training["parameters"]}
 
 
@@ -117,7 +119,7 @@ def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[
 
     prepared = Prepared.open(prepared_folder(data))
     train = flat(prepared, prepared.split("train").x)
-    # A code wider than PCA has components has no PCA to compare with.
+    # PCA has at most min(train.shape) components.
     return [
         _row(data, "pca", True, size, **measured(prepared, pca(train, size), calibrator))
         for size in sizes
@@ -139,7 +141,7 @@ def _row(
 
 
 def markdown(table: "pd.DataFrame") -> str:
-    """Return the columns that people compare, intervals in brackets, as a Markdown table."""
+    """Return the main columns as a Markdown table, with intervals in brackets."""
     import pandas as pd
 
     shown = pd.DataFrame({"data": table["data"]})
@@ -148,11 +150,11 @@ def markdown(table: "pd.DataFrame") -> str:
     if (table["settings"] == "tuned").any():
         shown["settings"] = table["settings"].fillna("")
     shown["latent_dim"] = ["" if size != size else f"{size:.0f}" for size in table["latent_dim"]]
-    for name, title in SHOWN.items():
+    for name, title in WITH_INTERVALS.items():
         if name in table:
             ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
             shown[title] = list(map(_with_interval, table[name], *ends))
-    for name in (name for name in PLAIN if name in table):
+    for name in (name for name in WITHOUT_INTERVALS if name in table):
         shown[name] = [f"{value:.4f}" if value == value else "" for value in table[name]]
     return str(shown.to_markdown(index=False, missingval="", disable_numparse=True))
 

@@ -1,56 +1,141 @@
-"""The page: everything in one file, which opens from disk and asks no network for anything."""
+"""The HTML page: leaderboard, cells and studies in one file without network access."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hourglass.evaluation.report import formatting
 from hourglass.evaluation.report.cell import Section, section
-from hourglass.evaluation.report.glossary import BEFORE, TERMS, term
-from hourglass.evaluation.report.table_view import INTERVALS, Board, Codes, board, studied
+from hourglass.evaluation.report.glossary import BEFORE, FORMATS, TERMS, term
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Row: TypeAlias = dict[str, Any]
+INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # columns with intervals
+
+
+@dataclass(frozen=True)
+class Column:
+    """A numeric column: its key, its number format, and the order of the first sort."""
+
+    key: str
+    form: str = "share"
+    first: Literal["ascending", "descending"] = "descending"
+    title: str = ""
+
+    def __str__(self) -> str:
+        """Return the heading."""
+        return self.title or term(self.key).title
+
+
+LATENT_DIM = Column("latent_dim", "whole", "ascending", "latent dimension")
+BOARD_COLUMNS = (
+    Column("AUROC"),
+    Column("AUROC_over_PCA", "signed"),
+    Column("average_precision"),
+    Column("FPR_at_95_recall", first="ascending"),
+    Column("recall"),
+    Column("false_alarm_rate", first="ascending"),
+    Column("F1"),
+    LATENT_DIM,
+)
+STUDY_COLUMNS = (
+    Column("kNN_accuracy"),
+    Column("search_precision_at_10"),
+    Column("linear_accuracy"),
+    Column("interpolation_within_classes"),
+    Column("interpolation_between_classes"),
+    Column("neighbourhood_radius"),
+    Column("frechet_distance", "score"),
+    Column("class_agreement"),
+    Column("PSNR_noise_0.5", "score"),
+    Column("AUROC_of_boosting_trained_on_synthetic_rows"),
+    Column("AUROC_of_boosting_trained_on_real_rows"),
+    Column("copied_rows", "whole", "ascending"),
+    LATENT_DIM,
+)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard: rows, the columns that have values, and the best rows."""
+
+    rows: list[Row]
+    columns: list[Column]
+    least: float  # AUROC at the left end of the interval bars
+    best: dict[str, dict[bool, Row]]  # by data set, for variants (False) and baselines (True)
+
+    @classmethod
+    def of(cls, table: "pd.DataFrame") -> "Board":
+        """Return the leaderboard of a table, in its order."""
+        rows = _rows(table)
+        lows = [row["AUROC_low"] for row in rows if row.get("AUROC_low") is not None]
+        least = math.floor(10 * min(lows, default=0.5)) / 10
+        best: dict[str, dict[bool, Row]] = {}
+        for row in rows:
+            leaders = best.setdefault(row["data"], {})
+            if row.get("AUROC") is not None and row["settings"] != BEFORE:
+                leader = leaders.setdefault(row["baseline"], row)
+                leaders[row["baseline"]] = max(leader, row, key=lambda each: each["AUROC"])
+        return cls(rows, _with_values(BOARD_COLUMNS, rows), least, best)
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """The study metrics of one data set."""
+
+    rows: list[Row]
+    columns: list[Column]
+
+
+def study_tables(codes: "pd.DataFrame") -> dict[str, StudyTable]:
+    """Return the study metrics by data set; data sets without a study are left out."""
+    tables = {}
+    for data, table in codes.groupby("data", sort=False):
+        rows = _rows(table)
+        tables[str(data)] = StudyTable(rows, _with_values(STUDY_COLUMNS, rows))
+    return tables
+
 
 @dataclass(frozen=True)
 class Page:
-    """Hold what the page shows."""
+    """The content of the page."""
 
     board: Board
     sections: dict[str, list[Section]]  # by data set
-    studied: dict[str, Codes]
+    studied: dict[str, StudyTable]
 
     @classmethod
     def of(cls, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> "Page":
-        """Return the page of the leaderboard `table`, whose data sets have sections as in `data`.
+        """Return the page of a leaderboard and a study table, with the data sets in this order.
 
-        `codes` are the figures of the cells' studies. Reads the files of each cell's folder.
+        Reads the files in each cell's folder.
         """
-        shown = board(table)
+        shown = Board.of(table)
         cells = [row for row in shown.rows if not row["baseline"] and row["settings"] != BEFORE]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
-        return cls(shown, sections, studied(codes))
+        return cls(shown, sections, study_tables(codes))
 
     def without(self, private: Collection[str]) -> "Page":
-        """Return the page without single rows of the data sets that are `private`."""
+        """Return the page without single samples of the `private` data sets."""
         sections = {
-            name: [each.without_rows() for each in cells] if name in private else cells
+            name: [cell.without_rows() for cell in cells] if name in private else cells
             for name, cells in self.sections.items()
         }
         return replace(self, sections=sections)
 
     def render(self) -> str:
-        """Return the text, the same for the same files."""
+        """Return the HTML text, the same for the same files."""
         template = _environment().get_template("page.html")
         return template.render(**vars(self), terms=TERMS, intervals=INTERVALS)
 
 
 def _environment() -> Environment:
-    """Return what renders the templates beside this file; all text that they insert is escaped."""
+    """Return an environment for the templates of this folder that escapes inserted text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -59,13 +144,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for form in (
-        formatting.share,
-        formatting.end,
-        formatting.score,
-        formatting.signed,
-        formatting.whole,
-    ):
-        environment.filters[form.__name__] = form
-    environment.filters["term"] = term
+    environment.filters |= {function.__name__: function for function in (*FORMATS, term)}
     return environment
+
+
+def _rows(table: "pd.DataFrame") -> list[Row]:
+    """Return the rows of a table with None for missing values."""
+    return [
+        {str(key): None if value != value else value for key, value in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def _with_values(columns: tuple[Column, ...], rows: list[Row]) -> list[Column]:
+    """Return the columns with a value in at least one row."""
+    return [each for each in columns if any(row.get(each.key) is not None for row in rows)]

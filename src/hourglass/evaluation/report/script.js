@@ -8,12 +8,12 @@
   const other = { ascending: "descending", descending: "ascending" };
   let sorted = "";
 
-  // What a row sorts by in a column; null where it has no number there.
+  // The sort key of a row in a column; null if a numeric column has no value.
   function value(row, header) {
     const cell = row.cells[header.cellIndex];
     if (!("number" in header.dataset)) return cell.textContent.trim();
-    const found = cell.querySelector("data");
-    return found ? Number(found.value) : null;
+    const number = cell.querySelector("data");
+    return number ? Number(number.value) : null;
   }
 
   function compare(one, two) {
@@ -28,14 +28,14 @@
     header.setAttribute("aria-sort", order);
     const sign = order === "ascending" ? 1 : -1;
     const rows = [...body.rows].map((row) => ({ row, value: value(row, header) }));
-    // What has no number stays last in either order.
+    // Missing values stay last in both orders.
     rows.sort((one, two) => {
       const missing = one.value === null || two.value === null;
       return (missing ? 1 : sign) * compare(one.value, two.value);
     });
     body.append(...rows.map((each) => each.row));
     sorted = `, sorted by ${header.textContent.trim()}, ${order}`;
-    tell();
+    updateCount();
   }
 
   function filter() {
@@ -47,16 +47,16 @@
         !name.includes(wanted) ||
         ("baseline" in row.dataset && !baselines.checked);
     }
-    tell();
+    updateCount();
   }
 
-  function tell() {
+  function updateCount() {
     const rows = [...body.rows];
     const shown = rows.filter((row) => !row.hidden).length;
     document.getElementById("shown").textContent = `${shown} of ${rows.length} rows${sorted}`;
   }
 
-  // A link to a cell opens its section.
+  // Open the section that the address links to.
   function open() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target && target.tagName === "DETAILS") {

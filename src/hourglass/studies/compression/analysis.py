@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from hourglass.evaluation.figures.rate_distortion import rates
+from hourglass.evaluation.figures.comparisons import rates
 from hourglass.studies.compression.rate_distortion import of_network
 from hourglass.studies.latent_codes.latent_space import LatentSpace
 from hourglass.studies.results import StudyResult

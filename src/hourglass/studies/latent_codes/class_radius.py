@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hourglass.evaluation.figures import grids
+from hourglass.evaluation.figures.images import Row, grid
 from hourglass.studies.latent_codes.embedding import evenly
 from hourglass.studies.latent_codes.interpolation import Classify
 from hourglass.studies.latent_codes.latent_space import LatentSpace
@@ -56,8 +56,8 @@ def _drawn(
     """Draw the first sample of each class, and what it becomes."""
     _, first = np.unique(y, return_index=True)
     rows = [
-        grids.Row(space.classes[y[i]], np.stack([x[i], *(each[i] for each in decoded)]))
+        Row(space.classes[y[i]], np.stack([x[i], *(each[i] for each in decoded)]))
         for i in first[y[first] >= 0][:10]
     ]
     titles = [f"{size:g} sd\n{share:.0%}" for size, share in zip(DEVIATIONS, kept, strict=True)]
-    return grids.grid(rows, ["input\n", *titles])
+    return grid(rows, ["input\n", *titles])

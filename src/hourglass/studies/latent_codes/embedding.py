@@ -24,9 +24,9 @@ def latent_map(space: LatentSpace) -> StudyResult:
     codes, table, shown = _chosen(space)
     for name, places in (("pca", _components(codes, table)), ("tsne", _neighbours(codes, space))):
         table[f"{name}_1"], table[f"{name}_2"] = places.T
-    drawn = {"map": maps.together(table, METHODS, space.classes)}
+    drawn = {"map": maps.overview(table, METHODS, space.classes)}
     if space.labelled:
-        drawn["map_classes"] = maps.one_by_one(table, "tsne", space.classes)
+        drawn["map_classes"] = maps.per_class(table, "tsne", space.classes)
     if space.is_image:
         images = space.scaling(np.asarray(space.samples.test.x[shown]))
         drawn["map_thumbnails"] = maps.thumbnails(table.iloc[: len(shown)], "tsne", images)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from hourglass.evaluation.figures import grids
+from hourglass.evaluation.figures.images import Row, grid
 from hourglass.studies.latent_codes.latent_space import LatentSpace
 from hourglass.studies.results import StudyResult
 
@@ -37,13 +37,13 @@ def interpolation(space: LatentSpace, classify: Classify) -> StudyResult:
         rows.append(pd.DataFrame({"pairs": kind, "step": steps, "share_of_an_end": share}))
         for pair, images in zip(pairs[:SHOWN], decoded, strict=False):
             names = [space.classes[each] for each in space.codes.test.y[pair]]
-            shown.append(grids.Row(" to ".join(names), images))
+            shown.append(Row(" to ".join(names), images))
     table = pd.concat(rows, ignore_index=True)
     halfway = table[table.step == 0.5].set_index("pairs").share_of_an_end
     return StudyResult(
         {f"interpolation_{kind}_classes": float(share) for kind, share in halfway.items()},
         {"interpolation": table},
-        {"interpolation": grids.grid(shown, [f"{step:g}" for step in steps])},
+        {"interpolation": grid(shown, [f"{step:g}" for step in steps])},
     )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from hourglass.evaluation.figures.restoration import Strip, restoration, sheet
+from hourglass.evaluation.figures import Strip, restoration, sheet
 from hourglass.studies.latent_codes.latent_space import LatentSpace
 from hourglass.studies.restoration.tables import network_table, restored
 from hourglass.studies.restoration.tasks import images, tasks_for

@@ -1,0 +1,137 @@
+"""Many images in one axes: titled rows, grids, and strips of images of several sizes.
+
+One axes per image would take seconds to draw.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hourglass.evaluation.figures.style import literal
+
+GAP = 0.08  # between images, as a fraction of their size
+IMAGE_INCHES = 0.62  # width of an image in a grid
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of images in [0, 1] with a title to its left."""
+
+    title: str
+    images: np.ndarray  # (n, C, H, W)
+
+
+def grid(rows: Sequence[Row], columns: Sequence[str] = (), below: str = "") -> Figure:
+    """Draw rows of images with column titles above and a note below them."""
+    count = max(len(row.images) for row in rows)
+    height, width = rows[0].images.shape[2:]
+    placed = [(i, j, image) for i, row in enumerate(rows) for j, image in enumerate(row.images)]
+    longest = max(len(line) for row in rows for line in row.title.split("\n"))
+    inches = IMAGE_INCHES
+    size = (inches * count + 0.095 * longest + 0.3, inches * len(rows) * height / width + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas(placed, len(rows), count), extent=(0, count, len(rows), 0))
+    axes.set_aspect(height / width)
+    ticks = np.arange(len(rows)) + (1 - GAP) / 2
+    axes.set_yticks(ticks, [literal(row.title) for row in rows], fontsize=9)
+    axes.set_xticks(np.arange(len(columns)) + (1 - GAP) / 2, list(columns), fontsize=8)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if below:
+        axes.text(0, len(rows) + 0.1, literal(below), fontsize=9, va="top")
+    return figure
+
+
+def tiles(axes: Axes, images: np.ndarray, columns: int) -> None:
+    """Draw images, (N, C, H, W), into one axes, row by row."""
+    placed = [(*divmod(i, columns), image) for i, image in enumerate(images)]
+    axes.imshow(canvas(placed, -(-len(images) // columns), columns))
+    axes.axis("off")
+
+
+def canvas(placed: Iterable[tuple[int, int, np.ndarray]], rows: int, columns: int) -> np.ndarray:
+    """Return a white picture, (H, W, 3), with images, (C, H, W) each, by row and column.
+
+    Small images are enlarged without smoothing, so that all gaps look alike.
+    """
+    placed = list(placed)
+    height, width = placed[0][2].shape[1:]
+    scale = max(1, round(28 / width))
+    step = [round(side * scale * (1 + GAP)) for side in (height, width)]
+    picture = np.ones((rows * step[0], columns * step[1], 3), np.float32)
+    for row, column, image in placed:
+        enlarged = np.clip(np.repeat(np.repeat(image, scale, 1), scale, 2), 0, 1)
+        top, left = row * step[0], column * step[1]
+        area = picture[top : top + height * scale, left : left + width * scale]
+        area[:] = enlarged.transpose(1, 2, 0)
+    return picture
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Titled rows of images, (C, H, W) in [0, 1] each, by name."""
+
+    title: str
+    rows: Mapping[str, Sequence[np.ndarray]]
+
+
+def sheet(strips: Sequence[Strip]) -> Figure:
+    """Draw strips of images, one below the other."""
+    columns = max(len(row) for strip in strips for row in strip.rows.values())
+    shapes = [_largest_shape(strip.rows) for strip in strips]
+    heights = [
+        1.05 * len(strip.rows) * height / width + 0.35
+        for strip, (height, width) in zip(strips, shapes, strict=True)
+    ]
+    figure = Figure(figsize=(1.05 * columns + 0.4, sum(heights)), layout="constrained")
+    grid = figure.subplots(len(strips), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, strip in zip(grid, strips, strict=True):
+        axes.set_title(literal(strip.title), fontsize=11, loc="left")
+        draw_strip(axes, strip.rows)
+    return figure
+
+
+def draw_strip(
+    axes: Axes, rows: Mapping[str, Sequence[np.ndarray]], captions: Sequence[str] = ()
+) -> None:
+    """Draw named rows of images, one below the other, with captions above the columns.
+
+    Images of several sizes are scaled to the size of the largest.
+    """
+    height, width = _largest_shape(rows)
+    columns, gap = max(len(row) for row in rows.values()), GAP * width
+    for i, (name, row) in enumerate(rows.items()):
+        top = i * (height + gap)
+        axes.text(
+            -gap, top + height / 2, literal(name), fontsize=8, rotation=90, ha="right", va="center"
+        )
+        for column, image in enumerate(row):
+            _draw(axes, image, column * (width + gap), top, (height, width))
+    for column, caption in enumerate(captions):
+        middle = column * (width + gap) + width / 2
+        axes.text(middle, -gap, literal(caption), fontsize=8, ha="center", va="bottom")
+    bottom = len(rows) * (height + gap) - gap
+    axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(bottom, 0))
+    axes.axis("off")
+
+
+def _largest_shape(rows: Mapping[str, Sequence[np.ndarray]]) -> tuple[int, int]:
+    """Return the largest height and the largest width of the images."""
+    shapes = [image.shape for row in rows.values() for image in row]
+    return max(height for _, height, _ in shapes), max(width for _, width, _ in shapes)
+
+
+def _draw(axes: Axes, image: np.ndarray, left: float, top: float, cell: tuple[int, int]) -> None:
+    """Draw an image, (C, H, W), scaled to fit and centred in a cell of this height and width."""
+    height, width = image.shape[1:]
+    scale = min(cell[0] / height, cell[1] / width)
+    left += (cell[1] - scale * width) / 2
+    top += (cell[0] - scale * height) / 2
+    extent = (left, left + scale * width, top + scale * height, top)
+    pixels = np.clip(image.transpose(1, 2, 0) if len(image) == 3 else image[0], 0, 1)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=extent)

@@ -1,0 +1,110 @@
+"""Figures of scores: histogram, ROC and precision-recall curves, and drift."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hourglass.detection.threshold import Threshold
+from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, log_bins, log_ticks
+
+if TYPE_CHECKING:
+    from hourglass.detection.drift.report import Drift
+
+CURVE_POINTS = 4000  # more than a screen has columns
+
+
+def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
+    """Draw the scores of normal and anomalous samples on a logarithmic axis, and the threshold."""
+    figure, axes = _axes("score", "samples")
+    bins = log_bins(scores, 60)
+    for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
+        if mask.any():
+            clipped = np.clip(scores[mask], bins[0], bins[-1])
+            axes.hist(clipped, bins.tolist(), color=colour, alpha=0.6, label=name)
+    _mark(axes, threshold)
+    log_ticks(axes)
+    axes.legend(frameon=False)
+    return figure
+
+
+def roc(curve: pd.DataFrame, auroc: float) -> Figure:
+    """Draw the ROC curve and the diagonal of chance."""
+    figure, axes = _axes("false-positive rate", "recall")
+    axes.plot(curve.false_positive_rate, curve.recall, color=ANOMALY, label=f"AUROC {auroc:.4f}")
+    axes.plot([0, 1], [0, 1], color=MARK, linestyle=":", label="chance")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: float) -> Figure:
+    """Draw precision over recall, and chance, which is the prevalence."""
+    figure, axes = _axes("recall", "precision")
+    label = f"average precision {average_precision:.4f}"
+    axes.step(curve.recall, curve.precision, where="pre", color=ANOMALY, label=label)
+    axes.axhline(prevalence, color=MARK, linestyle=":", label=f"prevalence {prevalence:.4f}")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def drift_figure(
+    calibration: np.ndarray, scores: np.ndarray, threshold: Threshold, drift: "Drift"
+) -> Figure:
+    """Draw the distributions of calibration and new scores, and the martingale over the stream."""
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _distributions(left, calibration, scores[np.isfinite(scores)], threshold)
+    _martingale(right, drift)
+    for axes, title in ((left, "Score distributions"), (right, "Evidence of drift")):
+        axes.set_title(title, loc="left", fontsize=11, pad=24)
+        axes.spines[["top", "right"]].set_visible(False)
+        # Above the axes, since histogram and curve may fill any corner.
+        legend = axes.legend(
+            frameon=False, fontsize=8, ncols=3, columnspacing=1.2, borderaxespad=0.2,
+            loc="lower left", bbox_to_anchor=(-0.01, 1.0),
+        )  # fmt: skip
+        legend.set_in_layout(False)  # a long legend would make the axes narrow
+    return figure
+
+
+def _distributions(
+    axes: Axes, calibration: np.ndarray, scores: np.ndarray, threshold: Threshold
+) -> None:
+    edges = log_bins(np.concatenate([calibration, scores]), 50)
+    parts = {"calibration": (calibration, NORMAL), "new samples": (scores, ANOMALY)}
+    for name, (values, colour) in parts.items():
+        clipped, label = np.clip(values, edges[0], edges[-1]), f"{name} ({len(values):,})"
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(clipped, edges.tolist(), weights=weights, color=colour, alpha=0.55, label=label)
+    _mark(axes, threshold)
+    axes.set(xscale="log", xlabel="score", ylabel="fraction of samples")
+
+
+def _martingale(axes: Axes, drift: "Drift") -> None:
+    chosen = np.unique(np.linspace(0, drift.samples - 1, CURVE_POINTS).astype(int))
+    axes.plot(drift.positions[chosen], drift.log10_martingale[chosen], color=NORMAL)
+    bound = -np.log10(drift.alpha)
+    label = f"alarm (probability without drift at most {drift.alpha:.6g})"
+    axes.axhline(bound, color=MARK, linestyle="--", label=label)
+    if drift.alarm_at is not None:
+        label = f"sample {drift.alarm_at:,}"
+        axes.plot([drift.alarm_at], [bound], "o", color=ANOMALY, label=label)
+    axes.set(xlabel="sample, in the order of the file", ylabel="log10 of the martingale")
+    axes.margins(y=0.1)
+
+
+def _mark(axes: Axes, threshold: Threshold) -> None:
+    label = f"threshold {threshold.value:.3g} ({threshold.method})"
+    axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,60 @@
+"""Metrics of the alarms at one threshold, and curves over all thresholds."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from hourglass.detection.threshold import Threshold
+
+
+def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> dict[str, float]:
+    """Return precision, recall, F1 and false-alarm rate.
+
+    An undefined ratio is left out: precision without alarms, recall and F1 without anomalies, the
+    false-alarm rate without normal samples.
+    """
+    alarm = threshold(scores)
+    hits = int((alarm & anomaly).sum())
+    values: dict[str, float] = {}
+    if alarm.any():
+        values["precision"] = hits / int(alarm.sum())
+    if anomaly.any():
+        values["recall"] = hits / int(anomaly.sum())
+        values["F1"] = 2 * hits / int(alarm.sum() + anomaly.sum())
+    if not anomaly.all():
+        values["false_alarm_rate"] = float(alarm[~anomaly].mean())
+    return values
+
+
+def of_calibrator(threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray) -> dict[str, Any]:
+    """Return method, settings and expected false-alarm rate of a threshold, with its metrics."""
+    return {
+        "method": threshold.method,
+        "settings": json.dumps(threshold.settings),
+        "n": threshold.n,
+        "threshold": threshold.value,
+        "expected_false_alarm_rate": threshold.false_alarm_rate,
+        **at_threshold(scores, anomaly, threshold),
+    }
+
+
+def roc(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
+    """Return the ROC curve: false_positive_rate and recall at every corner.
+
+    Empty unless there are normal and anomalous samples.
+    """
+    if anomaly.all() or not anomaly.any():
+        return pd.DataFrame({"false_positive_rate": [], "recall": []})
+    false_positive_rate, recall, _ = roc_curve(anomaly, scores)
+    return pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
+
+
+def precision_recall(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
+    """Return the precision-recall curve by increasing recall; empty without anomalies."""
+    if not anomaly.any():
+        return pd.DataFrame({"recall": [], "precision": []})
+    precision, recall, _ = precision_recall_curve(anomaly, scores, drop_intermediate=True)
+    return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
