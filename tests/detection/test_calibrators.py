@@ -1,4 +1,4 @@
-"""Calibrators against their definitions: counting, SciPy, scikit-learn, and simulated scores."""
+"""Calibrators against their definitions: counting, SciPy, scikit-learn and simulated scores."""
 
 import numpy as np
 import pytest
@@ -20,32 +20,28 @@ from hourglass.detection.calibrators.evt import fit_generalised_pareto
 from hourglass.detection.calibrators.labelled import CandidateThresholds
 
 RNG = np.random.default_rng(0)
-LABELLED = [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)]
-EACH_LABELLED = pytest.mark.parametrize(
-    "calibrator", LABELLED, ids=lambda each: f"{each.method} {vars(each)}"
+EVERY_LABELLED = pytest.mark.parametrize(
+    "calibrator",
+    [MaxF1(), Cost(), Cost(1, 50), RecallAt(), PrecisionAt(0.5)],
+    ids=lambda calibrator: f"{calibrator.method} {vars(calibrator)}",
 )
 
 
-@pytest.fixture(params=["apart", "mixed", "ties", "neighbours"])
+@pytest.fixture(params=["apart", "mixed", "ties", "adjacent floats"])
 def labelled(request) -> tuple[np.ndarray, np.ndarray]:
-    """Give scores and which of them are anomalies."""
+    """Give 60 scores and the mask of anomalies."""
     rng = np.random.default_rng(1)
     anomaly = rng.random(60) < 0.3
-    scores = (
-        rng.exponential(size=60) + {"apart": 20.0, "mixed": 1.0}.get(request.param, 1) * anomaly
-    )
+    scores = rng.exponential(size=60) + {"apart": 20.0}.get(request.param, 1.0) * anomaly
     if request.param == "ties":
         scores = scores.round()
-    if request.param == "neighbours":  # floats with none between them
+    if request.param == "adjacent floats":
         scores = 1 + np.finfo(float).eps * scores.round()
     return scores, anomaly
 
 
-# Conformal.
-
-
 @pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (99, 0.05), (100, 0.05), (37, 0.1), (9, 0.1)])
-def test_conformal_false_alarms_are_those_of_the_theory_and_no_more_than_alpha(n, alpha):
+def test_conformal_false_alarm_rate_agrees_with_theory_and_is_at_most_alpha(n, alpha):
     """For uniform scores the false-alarm rate of a threshold t is 1 - t."""
     calibrator, rng = Conformal(alpha), np.random.default_rng(n)
     rates = np.array([1 - calibrator(rng.random(n)).value for _ in range(4000)])
@@ -58,21 +54,20 @@ def test_conformal_false_alarms_are_those_of_the_theory_and_no_more_than_alpha(n
 @pytest.mark.parametrize(
     ("n", "alpha", "delta"), [(45, 0.05, 0.1), (200, 0.05, 0.1), (500, 0.01, 0.05)]
 )
-def test_with_a_delta_few_detectors_exceed_alpha_and_the_next_rank_would_let_more(n, alpha, delta):
+def test_delta_bounds_the_probability_that_a_detector_exceeds_alpha(n, alpha, delta):
     rng = np.random.default_rng(n)
     rates = np.array([1 - Conformal(alpha, delta)(rng.random(n)).value for _ in range(1000)])
     assert (rates > alpha).mean() <= delta + 4 * np.sqrt(delta / len(rates))
-    scores = np.arange(1.0, n + 1)
-    rank = int(Conformal(alpha, delta)(scores).value)
+    rank = int(Conformal(alpha, delta)(np.arange(1.0, n + 1)).value)
     assert beta.sf(alpha, n + 1 - rank, rank) <= delta
-    assert beta.sf(alpha, n + 2 - rank, rank - 1) > delta
+    assert beta.sf(alpha, n + 2 - rank, rank - 1) > delta  # the next lower rank would not do
 
 
 @pytest.mark.parametrize(
     ("calibrator", "least"),
     [(Conformal(0.05), 19), (Conformal(0.1), 9), (Conformal(0.05, 0.1), 45)],
 )
-def test_too_few_scores_for_the_promise_are_refused_with_the_number_needed(
+def test_too_few_scores_for_conformal_are_refused_with_the_number_needed(
     calibrator, least, refusal
 ):
     scores = RNG.random(least)
@@ -80,29 +75,30 @@ def test_too_few_scores_for_the_promise_are_refused_with_the_number_needed(
     assert f"needs {least} calibration samples" in refusal(calibrator, scores[1:])
 
 
-def test_p_values_are_counted():
+def test_p_values_count_the_calibration_scores_that_are_as_high():
     calibration, scores = RNG.integers(0, 9, 40), RNG.integers(-1, 11, 30)
     expected = [(1 + (calibration >= score).sum()) / 41 for score in scores]
     np.testing.assert_allclose(p_values(calibration, scores), expected)
 
 
-def test_an_alarm_of_conformal_is_a_p_value_of_alpha_at_most():
+def test_conformal_alarms_are_the_p_values_up_to_alpha():
     calibration, scores = RNG.random(200), RNG.random(500) * 1.2
     alarms = Conformal(0.05)(calibration)(scores)
     np.testing.assert_array_equal(alarms, p_values(calibration, scores) <= 0.05)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
-def test_discoveries_are_those_of_benjamini_and_hochberg(rate):
+def test_discoveries_follow_the_definition_of_benjamini_and_hochberg(rate):
     p = RNG.random(100) ** 3
     ordered = np.sort(p)
     below = np.flatnonzero(ordered <= rate * np.arange(1, 101) / 100)
     expected = p <= ordered[below[-1]] if len(below) else np.zeros(100, bool)
     np.testing.assert_array_equal(discoveries(p, rate), expected)
+    assert discoveries(np.array([])).shape == (0,)
 
 
-def test_few_discoveries_are_false():
-    """A tenth of the batch is abnormal; the mean share of false ones among the alarms counts."""
+def test_the_false_discovery_rate_is_bounded():
+    """A tenth of each batch is abnormal."""
     rng, shares = np.random.default_rng(2), []
     for _ in range(300):
         scores = np.concatenate([rng.normal(size=180), rng.normal(4, 1, size=20)])
@@ -111,23 +107,15 @@ def test_few_discoveries_are_false():
     assert np.mean(shares) <= 0.1 + 2 * np.std(shares) / np.sqrt(len(shares))
 
 
-def test_no_samples_give_no_discoveries():
-    assert discoveries(np.array([])).shape == (0,)
-
-
-# Rules of thumb, and the tail.
-
-
-def test_mad_is_the_median_and_scipys_deviation():
+def test_mad_is_the_median_plus_scipys_deviation():
     scores = RNG.lognormal(size=99)
     expected = np.median(scores) + 2.5 * median_abs_deviation(scores, scale="normal")
     assert MAD(2.5)(scores).value == pytest.approx(expected)
 
 
-def test_mad_hardly_moves_where_a_third_of_the_scores_are_outliers():
+def test_mad_tolerates_a_third_of_outliers():
     clean = RNG.normal(size=600)
-    dirty = np.concatenate([clean, np.full(300, 1e6)])
-    assert MAD()(dirty).value < 3 * MAD()(clean).value
+    assert MAD()(np.concatenate([clean, np.full(300, 1e6)])).value < 3 * MAD()(clean).value
 
 
 def test_mad_of_mostly_equal_scores_is_refused(refusal):
@@ -135,17 +123,19 @@ def test_mad_of_mostly_equal_scores_is_refused(refusal):
 
 
 @pytest.mark.parametrize("scores", [np.ones(3), RNG.random(50)])
-def test_manual_takes_no_notice_of_the_scores(scores):
+def test_manual_ignores_the_scores(scores):
     assert Manual(0.7)(scores).value == 0.7
 
 
-def test_evt_finds_the_quantile_of_an_exponential_tail():
-    found = [EVT(1e-3)(np.random.default_rng(seed).exponential(size=20_000)) for seed in range(5)]
-    assert np.mean([each.value for each in found]) == pytest.approx(expon.isf(1e-3), rel=0.03)
+def test_evt_estimates_the_quantile_of_an_exponential_tail():
+    values = [
+        EVT(1e-3)(np.random.default_rng(seed).exponential(size=20_000)).value for seed in range(5)
+    ]
+    assert np.mean(values) == pytest.approx(expon.isf(1e-3), rel=0.03)
 
 
-def test_evt_is_nearer_to_a_rare_rate_than_a_quantile():
-    """2,000 scores, one in a thousand: two of them are above the quantile."""
+def test_evt_is_nearer_to_a_rare_rate_than_the_empirical_quantile():
+    """Of 2,000 scores, two are above the quantile of one in a thousand."""
     rng, evt, quantile = np.random.default_rng(3), [], []
     for _ in range(50):
         scores = rng.exponential(size=2000)
@@ -155,7 +145,7 @@ def test_evt_is_nearer_to_a_rare_rate_than_a_quantile():
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 50.0)])
-def test_evt_goes_with_the_unit_of_the_score(scale, shift):
+def test_evt_is_equivariant_to_scale_and_shift(scale, shift):
     scores = np.random.default_rng(4).lognormal(size=1000)
     expected = EVT()(scores).value * scale + shift
     assert EVT()(scores * scale + shift).value == pytest.approx(expected, rel=1e-3)
@@ -163,7 +153,7 @@ def test_evt_goes_with_the_unit_of_the_score(scale, shift):
 
 @pytest.mark.parametrize("shape", [-0.4, 0.0, 0.2, 0.8])
 @pytest.mark.parametrize("count", [20, 5000])
-def test_a_tail_is_fitted_as_scipy_fits_it(shape, count):
+def test_evt_fits_a_tail_as_scipy_does(shape, count):
     y = genpareto.rvs(shape, size=count, random_state=7)
     y /= y.mean()
     expected, _, scale = genpareto.fit(y, floc=0)
@@ -173,38 +163,37 @@ def test_a_tail_is_fitted_as_scipy_fits_it(shape, count):
     assert genpareto.sf(value, expected, scale=scale) / 10 == pytest.approx(1e-3, rel=0.01)
 
 
-def test_evt_refuses_a_tail_of_a_few_scores(refusal):
-    assert "needs 20" in refusal(EVT(), RNG.random(100))
+@pytest.mark.parametrize(
+    ("calibrator", "count", "reason"),
+    [(EVT(), 100, "needs 20"), (EVT(0.2), 1000, "alpha is 0.2")],
+    ids=["a tail of few scores", "a rate outside the tail"],
+)
+def test_evt_refuses(calibrator, count, reason, refusal):
+    assert reason in refusal(calibrator, RNG.random(count))
 
 
-def test_evt_refuses_a_rate_that_is_not_in_the_tail(refusal):
-    assert "alpha is 0.2" in refusal(EVT(0.2), RNG.random(1000))
-
-
-# Labelled anomalies.
-
-
-def test_every_cut_counts_what_is_above_it(labelled):
+def test_candidate_thresholds_count_the_samples_above_them(labelled):
     scores, anomaly = labelled
-    cuts = CandidateThresholds.of(scores, anomaly)
-    for i, value in enumerate(cuts.value):
+    candidates = CandidateThresholds.of(scores, anomaly)
+    for i, value in enumerate(candidates.value):
         above = scores > value
-        assert cuts.hits[i] == (above & anomaly).sum()
-        assert cuts.false_alarms[i] == (above & ~anomaly).sum()
-        assert cuts.misses[i] == (~above & anomaly).sum()
-        assert cuts.passed[i] == (~above & ~anomaly).sum()
-    assert len(cuts.value) == len(np.unique(scores)) + 1
+        assert candidates.hits[i] == (above & anomaly).sum()
+        assert candidates.false_alarms[i] == (above & ~anomaly).sum()
+        assert candidates.misses[i] == (~above & anomaly).sum()
+        assert candidates.passed[i] == (~above & ~anomaly).sum()
+    assert len(candidates.value) == len(np.unique(scores)) + 1
 
 
-def test_max_f1_is_the_best_there_is(labelled):
+def test_max_f1_reaches_the_best_f1(labelled):
     scores, anomaly = labelled
-    found = f1_score(anomaly, MaxF1()(scores, anomaly)(scores))
-    levels = [-np.inf, *scores]
-    assert found == pytest.approx(max(f1_score(anomaly, scores > each) for each in levels))
+    reached = f1_score(anomaly, MaxF1()(scores, anomaly)(scores))
+    assert reached == pytest.approx(
+        max(f1_score(anomaly, scores > value) for value in [-np.inf, *scores])
+    )
 
 
 @pytest.mark.parametrize("settings", [(10, 1, None), (1, 10, None), (5, 1, 0.01), (0, 1, None)])
-def test_cost_is_the_least_there_is(labelled, settings):
+def test_cost_reaches_the_least_cost(labelled, settings):
     scores, anomaly = labelled
     miss, false_alarm, prevalence = settings
     share = anomaly.mean() if prevalence is None else prevalence
@@ -213,12 +202,12 @@ def test_cost_is_the_least_there_is(labelled, settings):
         missed, false = (~alarm[anomaly]).mean(), alarm[~anomaly].mean()
         return share * miss * missed + (1 - share) * false_alarm * false
 
-    found = cost(Cost(*settings)(scores, anomaly)(scores))
-    assert found == pytest.approx(min(cost(scores > each) for each in [-np.inf, *scores]))
+    reached = cost(Cost(*settings)(scores, anomaly)(scores))
+    assert reached == pytest.approx(min(cost(scores > value) for value in [-np.inf, *scores]))
 
 
 @pytest.mark.parametrize("recall", [0.5, 0.95, 1.0])
-def test_recall_at_finds_enough_with_the_fewest_alarms(labelled, recall):
+def test_recall_at_reaches_its_recall_with_the_highest_threshold(labelled, recall):
     scores, anomaly = labelled
     threshold = RecallAt(recall)(scores, anomaly)
     assert threshold(scores)[anomaly].mean() >= recall
@@ -226,14 +215,15 @@ def test_recall_at_finds_enough_with_the_fewest_alarms(labelled, recall):
     assert (scores > higher)[anomaly].mean() < recall
 
 
-def test_precision_at_is_right_often_enough_and_finds_the_most(labelled):
+def test_precision_at_reaches_its_precision_with_the_most_recall(labelled):
     scores, anomaly = labelled
-    best = max(anomaly[scores > each].mean() for each in [-np.inf, *scores[scores < scores.max()]])
+    values = [-np.inf, *scores[scores < scores.max()]]
+    best = max(anomaly[scores > value].mean() for value in values)
     alarm = PrecisionAt(best)(scores, anomaly)(scores)
     assert anomaly[alarm].mean() >= best
     passed = np.unique(scores[~alarm])
-    for each in [-np.inf, *passed[:-1]]:  # cuts that would alarm on more
-        assert anomaly[scores > each].mean() < best
+    for value in [-np.inf, *passed[:-1]]:  # thresholds with more alarms
+        assert anomaly[scores > value].mean() < best
 
 
 def test_a_precision_out_of_reach_is_refused_with_the_best_one(refusal):
@@ -241,20 +231,18 @@ def test_a_precision_out_of_reach_is_refused_with_the_best_one(refusal):
     assert "the best is 0.500" in refusal(lambda: PrecisionAt(0.9)(scores, anomaly))
 
 
-@EACH_LABELLED
-@pytest.mark.parametrize("anomaly", [None, np.zeros(5, bool)])
-def test_without_anomalies_there_is_no_threshold(calibrator, anomaly, refusal):
-    """The best F1 without anomalies would alarm on everything."""
-    assert "holds none" in refusal(lambda: calibrator(np.arange(5.0), anomaly))
+@EVERY_LABELLED
+def test_labelled_calibrators_need_anomalies_and_normal_samples(calibrator, refusal):
+    scores = np.arange(5.0)
+    for anomaly in (None, np.zeros(5, bool)):
+        assert "labelled anomalies" in refusal(calibrator, scores, anomaly)
+    assert "normal" in refusal(calibrator, scores, np.ones(5, bool))
 
 
-@EACH_LABELLED
-def test_without_normal_samples_there_is_no_threshold(calibrator, refusal):
-    assert "normal" in refusal(lambda: calibrator(np.arange(5.0), np.ones(5, bool)))
-
-
-@EACH_LABELLED
-def test_the_expected_rate_is_that_of_the_tuning_samples(calibrator, labelled):
+@EVERY_LABELLED
+def test_labelled_calibrators_expect_the_false_alarm_rate_of_the_tuning_samples(
+    calibrator, labelled
+):
     scores, anomaly = labelled
     threshold = calibrator(scores, anomaly)
     assert threshold.false_alarm_rate == pytest.approx(threshold(scores)[~anomaly].mean())
@@ -274,5 +262,5 @@ def test_the_expected_rate_is_that_of_the_tuning_samples(calibrator, labelled):
         (lambda: PrecisionAt(1.1), "precision is 1.1"),
     ],
 )
-def test_a_setting_out_of_range_is_named(make, named, refusal):
+def test_a_setting_out_of_range_is_refused_by_name(make, named, refusal):
     assert named in refusal(make)

@@ -1,3 +1,5 @@
+"""Scorers: shared properties, and each against NumPy, SciPy or scikit-learn."""
+
 from collections.abc import Callable
 
 import numpy as np
@@ -62,7 +64,7 @@ def pictures(n: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("blur", [0.0, 0.7, 1.0])
-def test_the_relative_error_is_scipys_blur_of_the_difference(images, blur, standardize):
+def test_the_relative_error_agrees_with_scipys_blur(images, blur, standardize):
     scaling = Scaling.of_images(1.0)
     scorer = RelativeError(blur, standardize)
     found = FittedScorer.fit(images, scaling, scorer, pictures(60))(pictures(20, 1))
@@ -84,15 +86,14 @@ def test_the_relative_error_is_scipys_blur_of_the_difference(images, blur, stand
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_a_row_of_a_table_cannot_be_blurred(network, refusal):
+def test_the_relative_error_refuses_tables(network, refusal):
     assert "blurs images" in refusal(FittedScorer.fit, network, PLAIN, RelativeError(), normal(9))
 
 
 @EVERY
-def test_scores_are_finite_not_negative_and_one_a_sample(name, network):
+def test_every_sample_has_a_finite_score_that_is_not_negative(name, network):
     found = fitted(name, network)(normal(50, 1) * 30)
-    assert found.shape == (50,)
-    assert found.dtype == np.float64
+    assert (found.shape, found.dtype) == ((50,), np.float64)
     assert np.isfinite(found).all()
     assert (found >= 0).all()
 
@@ -106,7 +107,7 @@ def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
 
 
 @EVERY
-def test_errors_beside_the_scores_cost_no_second_pass(name, network, monkeypatch):
+def test_scores_and_errors_share_one_forward_pass(name, network, monkeypatch):
     scoring, x, passes = fitted(name, network), normal(50, 1), []
     expected = scoring(x), errors(network, x, PLAIN)
     decode = network.decode
@@ -117,33 +118,28 @@ def test_errors_beside_the_scores_cost_no_second_pass(name, network, monkeypatch
 
 
 @EVERY
-def test_what_is_far_off_scores_higher(name, network):
+def test_distant_samples_score_higher(name, network):
     scoring = fitted(name, network)
     assert np.median(scoring(normal(50, 1) * 20)) > 1.2 * np.median(scoring(normal(50, 1)))
 
 
 @EVERY
-def test_a_scorer_is_the_same_after_its_description(name, network):
+def test_a_scorer_can_be_rebuilt_from_its_description_and_from_yaml(name, network):
     scoring = fitted(name, network)
-    again = Scorer.from_description(scoring.scorer.describe())
-    other = FittedScorer(network, PLAIN, again, scoring.state)
-    np.testing.assert_array_equal(other(normal(9, 1)), scoring(normal(9, 1)))
+    describe = scoring.scorer.describe
+    again = FittedScorer(network, PLAIN, Scorer.from_description(describe()), scoring.state)
+    np.testing.assert_array_equal(again(normal(9, 1)), scoring(normal(9, 1)))
+    assert build(describe(), Scorer, "params.yaml").describe() == describe()
 
 
-@EVERY
-def test_a_scorer_can_be_built_from_yaml(name):
-    scorer = SCORERS[name]()
-    assert build(scorer.describe(), Scorer, "params.yaml").describe() == scorer.describe()
-
-
-def test_a_description_can_name_nothing_but_a_scorer():
+def test_a_description_can_name_scorers_only():
     with pytest.raises(ImportError):
         Scorer.from_description({"class_path": "subprocess.Popen", "init_args": {"args": "true"}})
     with pytest.raises(TypeError):
         Scorer.from_description({"class_path": "hourglass.networks.Dense", "init_args": {}})
 
 
-def test_own_is_the_mean_squared_error(network):
+def test_the_model_score_is_the_mean_squared_error(network):
     x = normal(20, 1)
     np.testing.assert_allclose(fitted("own", network)(x), errors(network, x, PLAIN), rtol=1e-6)
 
@@ -152,30 +148,30 @@ def test_standardized_errors_of_normal_samples_average_one(network):
     assert fitted("standardized_error", network)(normal(200)).mean() == pytest.approx(1, rel=1e-4)
 
 
-def test_a_feature_that_always_errs_does_not_win(network):
+def test_a_feature_with_large_normal_errors_does_not_dominate(network):
     loud = normal(200) * np.array([50.0] + [1.0] * (FEATURES - 1), np.float32)
     scoring = FittedScorer.fit(network, PLAIN, StandardizedError(), loud)
     louder, quieter = loud[:1].copy(), loud[:1].copy()
-    louder[:, 0] += 50  # as usual
+    louder[:, 0] += 50  # usual
     quieter[:, 5] += 25  # unusual
     assert scoring(quieter)[0] > scoring(louder)[0]
 
 
-def test_mahalanobis_is_scikit_learns(network):
+def test_mahalanobis_agrees_with_scikit_learn(network):
     z = latent_codes(network, normal(200), PLAIN).astype(np.float64)
     expected = LedoitWolf().fit(z).mahalanobis(latent_codes(network, normal(20, 1), PLAIN)) ** 0.5
     found = fitted("mahalanobis", network)(normal(20, 1))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_neighbors_are_scikit_learns_by_brute_force(network):
+def test_neighbors_agree_with_brute_force(network):
     z = latent_codes(network, normal(200), PLAIN)
     brute = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(z)
     expected = brute.kneighbors(latent_codes(network, normal(20, 1), PLAIN))[0].mean(1)
     np.testing.assert_allclose(fitted("neighbors", network)(normal(20, 1)), expected, rtol=1e-4)
 
 
-def test_rapp_adds_up_the_differences_of_all_layers(network):
+def test_rapp_sums_the_squared_differences_of_all_layers(network):
     x = torch.from_numpy(normal(20, 1))
     found = fitted("rapp", network)(x.numpy())
     again = torch.from_numpy(reconstructions(network, x.numpy(), PLAIN))
@@ -193,7 +189,7 @@ def test_whitened_differences_of_normal_samples_have_unit_variance(network):
     assert scoring(normal(400)).mean() == pytest.approx(kept, rel=0.01)
 
 
-def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
+def test_a_combination_ranks_samples_by_the_mean_standardised_log(network):
     scorer = Combined([ModelScore(), Mahalanobis()])
     found = FittedScorer.fit(network, PLAIN, scorer, normal(400))(normal(50, 1))
     halves = normal(400)[::2], normal(400)[1::2]
@@ -205,7 +201,7 @@ def test_a_combination_orders_samples_by_the_mean_of_standardised_logs(network):
     assert np.argsort(found).tolist() == np.argsort(total).tolist()
 
 
-def test_many_samples_are_thinned_out_for_the_scorer(network, monkeypatch):
+def test_a_scorer_is_fitted_on_a_limited_number_of_samples(network, monkeypatch):
     monkeypatch.setattr("hourglass.detection.scoring.MAX_FIT_SAMPLES", 50)
     assert len(fitted("neighbors", network, 199).state["codes"]) == 50
 
@@ -229,13 +225,12 @@ def test_a_score_that_is_not_finite_is_refused(network, refusal):
     assert "sample 3 is nan" in refusal(fitted("own", network), x)
 
 
-def test_some_repeated_samples_do_not_decide_a_combination(network):
-    """A repeated sample is at distance 0 of its neighbours, whose logarithm could outweigh all."""
+def test_a_few_repeated_samples_do_not_dominate_a_combination(network):
+    """A repeated sample has distance 0 to its neighbour, which has no logarithm."""
     x = normal(400)
     x[:16] = x[400 - 16 :]
     plain, repeated = (
         FittedScorer.fit(network, PLAIN, Combined([ModelScore(), Neighbors(1)]), each)
         for each in (normal(400), x)
     )
-    ratio = repeated.state["sd"][1] / plain.state["sd"][1]
-    assert ratio < 3
+    assert repeated.state["sd"][1] < 3 * plain.state["sd"][1]

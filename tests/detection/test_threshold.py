@@ -1,3 +1,5 @@
+"""Thresholds, and the properties that calibrators of normal scores share."""
+
 import json
 
 import numpy as np
@@ -20,11 +22,11 @@ SIMPLE = [KSigma(), KSigma(3.5), KSigma(0), Quantile(), Quantile(0.5), Quantile(
 CALIBRATORS = [*SIMPLE, Conformal(), Conformal(0.1, 0.05), MAD(), EVT(0.05, 0.8), Manual(1.0)]
 
 
-def each(calibrators: list[Calibrator]) -> pytest.MarkDecorator:
+def parametrise(calibrators: list[Calibrator]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("calibrator", calibrators, ids=lambda c: f"{c.method} {vars(c)}")
 
 
-EACH, EACH_SIMPLE = each(CALIBRATORS), each(SIMPLE)
+EVERY, EVERY_SIMPLE = parametrise(CALIBRATORS), parametrise(SIMPLE)
 
 
 def threshold(value: float = 1.0) -> Threshold:
@@ -38,62 +40,46 @@ def test_k_sigma_is_numpys_mean_and_standard_deviation(k):
 
 @pytest.mark.parametrize("q", [0.01, 0.5, 0.95, 0.999])
 def test_quantile_interpolates_between_sorted_scores(q):
-    ordered, place = np.sort(SCORES), q * (len(SCORES) - 1)
-    expected = np.interp(place, np.arange(len(ordered)), ordered)
+    expected = np.interp(q * (len(SCORES) - 1), np.arange(len(SCORES)), np.sort(SCORES))
     assert Quantile(q)(SCORES).value == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("q", [0.5, 0.9, 0.95])
-def test_of_normal_scores_about_1_minus_q_are_alarms(q):
-    assert Quantile(q)(SCORES)(SCORES).mean() == pytest.approx(1 - q, abs=1 / len(SCORES))
+@EVERY
+def test_a_threshold_survives_json_with_its_method_settings_and_sample_count(calibrator, tmp_path):
+    expected = calibrator(SCORES)
+    assert expected.n == 200
+    assert (expected.method, expected.settings) == (calibrator.method, vars(calibrator))
+    expected.write(tmp_path / "threshold.json")
+    assert Threshold.read(tmp_path / "threshold.json") == expected
 
 
-@EACH
-def test_a_calibration_counts_its_samples(calibrator):
-    assert calibrator(SCORES).n == 200
-
-
-@EACH
-def test_a_calibration_keeps_its_method_and_settings(calibrator):
-    found = calibrator(SCORES)
-    assert (found.method, found.settings) == (calibrator.method, vars(calibrator))
-
-
-@EACH
-def test_the_order_of_the_scores_does_not_matter(calibrator):
+@EVERY
+def test_the_order_of_scores_does_not_matter(calibrator):
     assert calibrator(SCORES[::-1]).value == pytest.approx(calibrator(SCORES).value)
 
 
-@EACH_SIMPLE
-def test_constant_scores_are_no_alarms(calibrator):
+@EVERY_SIMPLE
+def test_constant_scores_and_a_single_score_can_be_calibrated(calibrator):
     scores = np.full(50, 0.25)
     assert not calibrator(scores)(scores).any()
-
-
-@EACH_SIMPLE
-def test_one_score_is_enough(calibrator):
     assert calibrator(np.array([3.0])).value == 3.0
 
 
-@EACH
-def test_scores_of_32_bits_are_calibrated_with_64(calibrator):
+@EVERY
+def test_single_precision_scores_are_calibrated_in_double_precision(calibrator):
     scores = SCORES.astype(np.float32)
     assert calibrator(scores).value == calibrator(scores.astype(np.float64)).value
 
 
-@EACH
-def test_no_scores_are_refused(calibrator, refusal):
+@EVERY
+def test_missing_scores_and_scores_that_are_not_finite_are_refused(calibrator, refusal):
     assert calibrator.method in refusal(calibrator, np.array([]))
-
-
-@EACH
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_not_finite_are_refused(calibrator, bad, refusal):
-    assert "not finite" in refusal(calibrator, np.append(SCORES, bad))
+    for bad in (np.nan, np.inf, -np.inf):
+        assert "not finite" in refusal(calibrator, np.append(SCORES, bad))
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.1, 1.1, 95, float("nan")])
-def test_a_quantile_outside_of_0_to_1_is_refused(q, refusal):
+def test_a_quantile_outside_0_to_1_is_refused(q, refusal):
     assert f"q is {q}" in refusal(Quantile, q)
 
 
@@ -102,26 +88,16 @@ def test_a_threshold_that_is_not_finite_is_refused(k, refusal):
     refusal(lambda: KSigma(k)(SCORES))
 
 
-def test_strictly_above_is_an_alarm():
-    scores = np.array([np.nextafter(1, 0), 1.0, np.nextafter(1, 2)])
-    assert threshold(1.0)(scores).tolist() == [False, False, True]
-
-
-def test_alarms_are_booleans_one_a_score():
-    alarms = threshold()(SCORES)
-    assert (alarms.dtype, alarms.shape) == (bool, SCORES.shape)
-
-
-def test_no_scores_give_no_alarms():
+def test_scores_strictly_above_the_threshold_are_alarms():
+    scores = np.array([np.nextafter(1, 0), 1.0, np.nextafter(1, 2), np.inf])
+    alarms = threshold(1.0)(scores)
+    assert alarms.dtype == bool
+    assert alarms.tolist() == [False, False, True, True]
     assert threshold()(np.array([])).shape == (0,)
 
 
-def test_an_infinite_score_is_an_alarm():
-    assert threshold()(np.array([np.inf])).all()
-
-
 @pytest.mark.parametrize("place", [0, 100, -1])
-def test_nan_raises(place):
+def test_nan_scores_raise(place):
     scores = SCORES.copy()
     scores[place] = np.nan
     with pytest.raises(ValueError, match="NaN"):
@@ -129,27 +105,15 @@ def test_nan_raises(place):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_higher_score_never_turns_an_alarm_into_none(seed):
+def test_alarms_are_monotonic_in_scores_and_in_the_threshold(seed):
     rng = np.random.default_rng(seed)
     scores, rise = rng.normal(size=500), rng.exponential(size=500)
-    level = threshold(float(rng.normal()))
-    assert (level(scores) <= level(scores + rise)).all()
+    low, high = np.sort(rng.normal(size=2))
+    assert (threshold(low)(scores) <= threshold(low)(scores + rise)).all()
+    assert (threshold(high)(scores) <= threshold(low)(scores)).all()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_higher_threshold_never_adds_an_alarm(seed):
-    low, high = np.sort(np.random.default_rng(seed).normal(size=2))
-    assert (threshold(high)(SCORES) <= threshold(low)(SCORES)).all()
-
-
-@EACH
-def test_json_gives_back_the_same_threshold(calibrator, tmp_path):
-    expected = calibrator(SCORES)
-    expected.write(tmp_path / "threshold.json")
-    assert Threshold.read(tmp_path / "threshold.json") == expected
-
-
-def test_the_json_is_made_of_the_five_fields(tmp_path):
+def test_the_json_file_holds_the_five_fields(tmp_path):
     KSigma(2.5)(np.array([1.0, 3.0])).write(tmp_path / "threshold.json")
     assert json.loads((tmp_path / "threshold.json").read_text(encoding="utf-8")) == {
         "value": 4.5,
@@ -160,16 +124,14 @@ def test_the_json_is_made_of_the_five_fields(tmp_path):
     }
 
 
-def test_every_calibrator_is_tested():
-    """Those of labelled anomalies are in test_calibration.py."""
-    kinds = set(Calibrator.__subclasses__()) - {LabelledCalibrator}
-    assert {type(calibrator) for calibrator in CALIBRATORS} == kinds
-
-
 @pytest.mark.parametrize("value", ["NaN", "Infinity", '"1"', "true", "null", "[1]"])
-def test_a_value_that_is_no_number_is_no_threshold(tmp_path, value):
-    """It would alarm at nothing, or at everything."""
+def test_a_json_value_that_is_not_a_finite_number_raises(tmp_path, value):
     text = f'{{"value": {value}, "method": "manual", "settings": {{}}, "n": 3}}'
     (tmp_path / "threshold.json").write_text(text)
     with pytest.raises(ValueError, match=r"value of threshold\.json is"):
         Threshold.read(tmp_path / "threshold.json")
+
+
+def test_every_calibrator_of_normal_scores_is_tested_here():
+    kinds = set(Calibrator.__subclasses__()) - {LabelledCalibrator}
+    assert {type(calibrator) for calibrator in CALIBRATORS} == kinds

@@ -1,4 +1,4 @@
-"""Whether a threshold still holds: intervals, verdicts, and how often these are wrong."""
+"""The alarm-rate check: intervals, verdicts, and their error rate."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def verdict(scores: np.ndarray, alpha: float = 0.01) -> str:
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 20), (3, 100), (100, 100)])
-def test_intervals_are_those_of_clopper_and_pearson(count, total):
+def test_intervals_agree_with_clopper_and_pearson(count, total):
     found = Rate.of(np.arange(total) < count, 0.99)
     low = beta.ppf(0.005, count, total - count + 1) if count else 0.0
     high = beta.ppf(0.995, count + 1, total - count) if count < total else 1.0
@@ -27,18 +27,18 @@ def test_intervals_are_those_of_clopper_and_pearson(count, total):
     assert (found.alarms, found.samples, found.rate) == (count, total, count / total)
 
 
-def test_what_calibration_leaves_open_is_what_the_conformal_rate_is_distributed_as():
+def test_the_calibration_interval_of_a_conformal_threshold_is_a_beta_quantile():
     n, k = 1000, 951  # ceil(1001 * 0.95)
     found = AlarmRateCheck.of(THRESHOLD, CALIBRATION, CALIBRATION, 0.02).calibrated
     assert found.high == pytest.approx(beta.ppf(0.995, n + 1 - k, k))
     assert found.alarms == n - k
 
 
-def test_new_samples_of_the_same_kind_keep_the_promise():
+def test_the_threshold_holds_for_samples_of_the_same_distribution():
     assert verdict(RNG.exponential(size=3000)) == "holds"
 
 
-def test_a_verdict_against_the_threshold_is_seldom_wrong():
+def test_a_verdict_against_the_threshold_is_wrong_at_most_at_rate_alpha():
     rng, alpha, times = np.random.default_rng(1), 0.2, 150
     wrong = 0
     for _ in range(times):
@@ -48,21 +48,18 @@ def test_a_verdict_against_the_threshold_is_seldom_wrong():
     assert wrong <= binom.ppf(0.999, times, alpha)
 
 
-def test_scores_that_moved_break_it_either_way():
+def test_shifted_scores_are_detected_in_both_directions():
     assert verdict(1.5 * RNG.exponential(size=1000)) == "more"
     assert verdict(0.3 * RNG.exponential(size=1000)) == "fewer"
 
 
-def test_few_samples_say_nothing():
+def test_few_samples_decide_nothing_unless_nearly_all_are_alarms():
     assert verdict(RNG.exponential(size=10)) == "too few"
     assert verdict(np.zeros(30)) == "too few"
-
-
-def test_few_samples_may_still_be_too_many_alarms():
     assert verdict(np.full(10, 100.0)) == "more"
 
 
-def test_a_method_that_promises_nothing_is_held_to_what_calibration_saw():
+def test_without_an_expected_rate_the_calibration_rate_is_expected():
     threshold = Manual(float(np.quantile(CALIBRATION, 0.9)))(CALIBRATION)
     assert threshold.false_alarm_rate is None
     found = AlarmRateCheck.of(threshold, CALIBRATION, RNG.exponential(size=3000), 0.01)
@@ -70,14 +67,14 @@ def test_a_method_that_promises_nothing_is_held_to_what_calibration_saw():
     assert found.verdict == "holds"
 
 
-def test_a_promise_that_calibration_itself_broke_is_not_blamed_on_drift():
-    """Of three standard deviations, say, on scores with a heavy tail."""
+def test_an_expected_rate_that_calibration_scores_exceed_is_not_blamed_on_drift():
+    """An example is k_sigma with k = 3 on scores with a heavy tail."""
     wrong = replace(THRESHOLD, false_alarm_rate=0.0013)
     found = AlarmRateCheck.of(wrong, CALIBRATION, RNG.exponential(size=3000), 0.01)
     assert found.verdict == "holds"
 
 
-def test_a_threshold_above_everything_holds_until_something_is_above_it():
+def test_a_threshold_above_all_scores_holds_until_scores_exceed_it():
     high = Manual(1e6)(CALIBRATION)
     assert AlarmRateCheck.of(high, CALIBRATION, np.zeros(5000), 0.01).verdict == "holds"
     assert AlarmRateCheck.of(high, CALIBRATION, np.full(9, 1e7), 0.01).verdict == "more"

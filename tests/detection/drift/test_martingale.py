@@ -1,4 +1,4 @@
-"""The martingale alarms as seldom as it says without drift, and soon with it."""
+"""The conformal martingale: p-values, bets, false-alarm rate and detection delay."""
 
 import math
 
@@ -19,7 +19,7 @@ from hourglass.detection.drift.martingale import (
 
 
 def by_definition(calibration: np.ndarray, scores: np.ndarray, seed: int) -> list[float]:
-    """Return smoothed p-values as Vovk et al. (2005) write them, one after the other."""
+    """Return smoothed p-values by the definition of Vovk et al. (2005), one by one."""
     chance, known, found = np.random.default_rng(seed).random(len(scores)), list(calibration), []
     for score, u in zip(scores, chance, strict=True):
         known.append(score)
@@ -30,7 +30,7 @@ def by_definition(calibration: np.ndarray, scores: np.ndarray, seed: int) -> lis
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 31, 32, 33, 60])
 @pytest.mark.parametrize("ties", [False, True])
-def test_p_values_are_those_of_the_definition(count, ties):
+def test_p_values_agree_with_the_definition(count, ties):
     rng = np.random.default_rng(count)
     scores = rng.integers(0, 5, 90).astype(float) if ties else rng.normal(size=90)
     old, new = scores[:30], scores[30 : 30 + count]
@@ -38,7 +38,7 @@ def test_p_values_are_those_of_the_definition(count, ties):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64, 65, 200])
-def test_earlier_ones_are_counted(count):
+def test_smaller_predecessors_are_counted(count):
     order = np.random.default_rng(count).permutation(count)
     expected = [sum(other < each for other in order[:i]) for i, each in enumerate(order)]
     assert earlier_before(order)[order].tolist() == expected
@@ -54,8 +54,8 @@ def test_p_values_of_exchangeable_scores_are_uniform_and_independent(ties):
 
 
 @pytest.mark.parametrize("i", range(5))
-def test_a_bet_is_fair(i):
-    """Else the capital would be no martingale, and Ville's inequality would not hold."""
+def test_every_bet_is_fair_and_finite(i):
+    """With an unfair bet, Ville's inequality would not hold."""
     mean, _ = quad(lambda p: bets(np.array([p]))[0, i], 0, 1, limit=500)
     assert mean == pytest.approx(1, abs=1e-4)
     assert mean < 1 + 1e-8
@@ -63,7 +63,7 @@ def test_a_bet_is_fair(i):
     assert np.isfinite(bets(np.array([0.0, 1.0]))).all()
 
 
-def test_the_capital_is_the_mean_of_the_jumpers(monkeypatch):
+def test_the_capital_is_the_mean_over_the_jumpers(monkeypatch):
     monkeypatch.setattr("hourglass.detection.drift.martingale.BLOCK_SIZE", 7)
     p = np.random.default_rng(2).random(40) ** 2
     capitals = [np.ones(40)]
@@ -81,8 +81,8 @@ def alarmed(p: np.ndarray, alpha: float) -> bool:
 
 
 @pytest.mark.parametrize("draw", ["exponential", "standard_cauchy", "constant"])
-def test_without_drift_it_alarms_no_more_often_than_it_says(draw):
-    """Whatever the scores are like, few as the calibration scores may be."""
+def test_without_drift_the_false_alarm_rate_is_at_most_alpha(draw):
+    """For any distribution of scores, with few calibration scores."""
     rng, alpha, times = np.random.default_rng(4), 0.2, 120
     alarms = 0
     for seed in range(times):
@@ -91,8 +91,8 @@ def test_without_drift_it_alarms_no_more_often_than_it_says(draw):
     assert alarms <= binom.ppf(0.999, times, alpha)
 
 
-def test_p_values_among_the_calibration_scores_alone_would_alarm_too_often():
-    """So the reference must grow with the stream: a fixed one shares its luck with all p-values."""
+def test_p_values_with_a_fixed_reference_would_alarm_too_often():
+    """A fixed reference makes p-values dependent, so the reference must grow with the stream."""
     rng, alpha, times = np.random.default_rng(5), 0.2, 40
     alarms = 0
     for _ in range(times):
@@ -111,7 +111,7 @@ def test_p_values_among_the_calibration_scores_alone_would_alarm_too_often():
     ],
     ids=["much higher", "higher", "lower", "one in ten an anomaly"],
 )
-def test_drift_is_found_soon_after_it_begins(change, delay):
+def test_drift_is_detected_soon_after_it_begins(change, delay):
     rng = np.random.default_rng(6)
     for seed in range(3):
         calibration, scores = rng.normal(size=1000), rng.normal(size=1000)
@@ -121,13 +121,11 @@ def test_drift_is_found_soon_after_it_begins(change, delay):
         assert 500 <= found < 500 + delay
 
 
-def test_what_is_lost_in_quiet_times_is_little():
+def test_the_loss_without_drift_is_bounded():
     quiet = log_martingale(np.random.default_rng(7).random(8000))
     assert quiet.min() > -math.log(5) - 1e-9
     assert np.isfinite(log_martingale(np.full(5000, 1e-9))).all()
 
 
-def test_no_samples_are_no_alarm():
-    assert (
-        first_alarm(log_martingale(online_p_values(np.arange(5.0), np.zeros(0), 0)), 0.01) is None
-    )
+def test_an_empty_stream_raises_no_alarm():
+    assert not alarmed(online_p_values(np.arange(5.0), np.zeros(0), 0), 0.01)
