@@ -1,4 +1,4 @@
-"""The elements of a page, as the standard library's parser finds them."""
+"""A tree of HTML elements, built with the parser of the standard library."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ VOID = {"meta", "br", "img", "input", "wbr"}
 
 
 class Node:
-    """Hold one element of a page: its tag, its attributes, and in order its text and elements."""
+    """An HTML element: tag, attributes, and its text and elements in order."""
 
     def __init__(self, tag: str, attributes: dict[str, str]) -> None:
         self.tag, self.attributes = tag, attributes
@@ -19,12 +19,12 @@ class Node:
 
     @property
     def text(self) -> str:
-        """Return the text in it, spaces in a row as one."""
+        """Return the text with collapsed white space."""
         parts = (each.text if isinstance(each, Node) else each for each in self.content)
         return " ".join(" ".join(parts).split())
 
     def all(self, *tags: str) -> Iterator["Node"]:
-        """Yield the elements below of these tags, of any where none is given, in order."""
+        """Yield the descendants with these tags, or all of them without tags, in order."""
         for child in self.children:
             if not tags or child.tag in tags:
                 yield child
@@ -57,7 +57,7 @@ class _Builder(HTMLParser):
 
 
 def parse(page: str) -> Node:
-    """Return the root of a page, every element of which must be closed."""
+    """Return the root of a page; raise if an element is not closed."""
     builder = _Builder()
     builder.feed(page)
     (root,) = builder.open

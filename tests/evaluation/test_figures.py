@@ -1,4 +1,7 @@
+"""Figures: reproducible bytes, layout, and unusual scores, names and images."""
+
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -56,7 +59,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 
 @pytest.fixture
 def png(tmp_path):
-    """Give a function that saves a figure and returns the bytes of its file."""
+    """Give a function that saves a figure and returns the bytes of the file."""
 
     def save(figure: Figure) -> bytes:
         figures.save(figure, tmp_path / "figure.png")
@@ -66,59 +69,43 @@ def png(tmp_path):
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_a_figure_drawn_twice_is_the_same_png_to_the_bit(png, name):
+def test_a_figure_is_reproducible_and_has_the_layout_of_matplotlib(png, tmp_path, name):
     first = png(DRAWINGS[name]())
-    assert first.startswith(b"\x89PNG")
     assert png(DRAWINGS[name]()) == first
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_a_figure_is_laid_out_as_matplotlib_would(png, tmp_path, name):
     path = tmp_path / "by_matplotlib.png"
     DRAWINGS[name]().savefig(path, dpi=style.DPI, metadata={"Software": None})
-    assert png(DRAWINGS[name]()) == path.read_bytes()
+    assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_one_sample_can_be_drawn(png, name):
-    shape = SHAPES[name]
-    assert png(figures.samples([group(shape, 1)], NAMES if name == "table" else []))
-
-
-def test_one_feature_can_be_drawn(png):
-    assert png(figures.samples([group((1,))], ["alpha"]))
+def test_a_single_sample_can_be_drawn(png, name):
+    assert png(figures.samples([group(SHAPES[name], 1)], NAMES if name == "table" else []))
 
 
 @pytest.mark.parametrize(
-    "name", ["cost [$] in {$}", "a$b^$", "50 %", "\\frac", "_x", "", "a\nb", "日本"]
+    "name", ["alpha", "cost [$] in {$}", "a$b^$", "50 %", "\\frac", "_x", "", "a\nb", "日本"]
 )
 @pytest.mark.filterwarnings("ignore:Glyph")
-def test_any_column_name_can_be_drawn(png, name):
+def test_any_text_can_be_a_feature_name_and_a_caption(png, name):
     assert png(figures.samples([group((1,))], [name]))
+    image = group((1, 6, 5), 1)
+    assert png(figures.samples([replace(image, captions=[f"{name}: 0.5"])], []))
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
-def test_any_label_can_be_a_caption(png):
-    one = group((1, 6, 5), 1)
-    assert png(
-        figures.samples([Group("normal", one.x, one.reconstruction, one.x, ["$}$: 0.5"])], [])
-    )
+def drawn_images(x: np.ndarray) -> list[np.ndarray]:
+    """Return the pixels of the input and the output of a sample, (C, H, W)."""
+    figure = figures.samples([Group("normal", x[None], x[None], 0 * x[None], ["a"])], [])
+    return [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images][:2]
 
 
-def test_an_input_is_shown_as_it_is_and_clipped_to_black_and_white():
-    image = np.array([[[-1.0, 0.0], [0.5, 2.0]]])
-    figure = figures.samples(
-        [Group("normal", image[None], image[None], 0 * image[None], ["a"])], []
-    )
-    shown = [image.get_array() for axes in figure.axes for image in axes.images]
-    assert [values.tolist() for values in shown[:2]] == [[[0, 0], [0.5, 1]]] * 2
+def test_images_are_clipped_to_black_and_white():
+    shown = drawn_images(np.array([[[-1.0, 0.0], [0.5, 2.0]]]))
+    assert [values.tolist() for values in shown] == [[[0, 0], [0.5, 1]]] * 2
 
 
-def test_channels_of_colour_are_shown_last():
-    x = group(SHAPES["colour"], 1).x
-    figure = figures.samples([Group("normal", x, x, x, ["a"])], [])
-    shown = next(axes.images[0].get_array() for axes in figure.axes if axes.images)
-    np.testing.assert_array_equal(shown, x[0].transpose(1, 2, 0))
+def test_colour_channels_are_moved_last():
+    x = group(SHAPES["colour"], 1).x[0]
+    np.testing.assert_array_equal(drawn_images(x)[0], x.transpose(1, 2, 0))
 
 
 EXTREMES = {
@@ -132,9 +119,10 @@ EXTREMES = {
 
 @pytest.mark.parametrize("level", [0.0, 0.7])
 @pytest.mark.parametrize("name", EXTREMES)
-def test_extreme_scores_can_be_drawn(png, name, level):
-    threshold = Threshold(level, "manual", {}, 0)
-    assert png(figures.histogram(EXTREMES[name], ANOMALY, threshold))
+def test_the_histogram_counts_every_score_however_extreme(png, name, level):
+    figure = figures.histogram(EXTREMES[name], ANOMALY, Threshold(level, "manual", {}, 0))
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 60
+    assert png(figure)
 
 
 @pytest.mark.parametrize("name", ["constant", "zero"])
@@ -143,24 +131,13 @@ def test_curves_of_constant_scores_can_be_drawn(png, name, kind):
     assert png(curves(kind, EXTREMES[name]))
 
 
+@pytest.mark.parametrize("count", [1, 60])
 @pytest.mark.parametrize("anomalous", [False, True])
-def test_scores_of_one_kind_can_be_drawn(png, anomalous):
-    assert png(figures.histogram(SCORES, np.full(60, anomalous), THRESHOLD))
+def test_scores_of_one_kind_can_be_drawn(png, anomalous, count):
+    assert png(figures.histogram(SCORES[:count], np.full(count, anomalous), THRESHOLD))
 
 
-def test_one_score_can_be_drawn(png):
-    assert png(figures.histogram(np.array([0.3]), np.array([False]), THRESHOLD))
-
-
-@pytest.mark.parametrize("name", EXTREMES)
-def test_the_histogram_counts_every_sample(name):
-    scores = EXTREMES[name]
-    (axes,) = figures.histogram(scores, ANOMALY, THRESHOLD).axes
-    counted = sum(bar.get_height() for bar in axes.patches)
-    assert counted == len(scores)
-
-
-def test_the_curves_of_restoration_tell_methods_apart_without_colours():
+def test_restoration_curves_differ_without_colours():
     lines = figures.restoration(TABLE, ["network"]).axes[0].lines
     looks = {
         (line.get_linestyle(), line.get_marker(), line.get_markerfacecolor()) for line in lines
@@ -169,13 +146,13 @@ def test_the_curves_of_restoration_tell_methods_apart_without_colours():
     assert [line.get_color() == style.ANOMALY for line in lines] == [False, False, True]
 
 
-def test_the_curves_of_restoration_leave_out_what_is_infinite():
+def test_restoration_curves_omit_missing_values():
     psnr, ssim = figures.restoration(TABLE, ["network"]).axes
     assert [np.isfinite(line.get_ydata()).sum() for line in psnr.lines] == [2, 3, 3]
     assert [np.isfinite(line.get_ydata()).sum() for line in ssim.lines] == [3, 3, 3]
 
 
-def test_images_of_several_sizes_are_drawn_as_large_as_the_largest():
+def test_images_of_several_sizes_are_scaled_to_the_largest():
     images = [RNG.random((1, 8, 8)), RNG.random((3, 4, 8)), RNG.random((1, 2, 2))]
     (axes,) = figures.sheet([figures.Strip("all", {"input": images})]).axes
     left, right, bottom, top = np.array([image.get_extent() for image in axes.images]).T

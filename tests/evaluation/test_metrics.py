@@ -1,4 +1,4 @@
-import warnings
+"""Metrics against hand counts, scikit-learn and their definitions."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SEEDS = pytest.mark.parametrize("seed", range(6))
 
 
 def draw(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores, some of them alike and most above 1, and which samples are anomalies."""
+    """Return scores, some of them equal and most above 1, and the mask of anomalies."""
     rng = np.random.default_rng(seed)
     anomaly = rng.random(n) < 0.3
     return np.round(rng.lognormal(2, 1, n) + 5 * anomaly, int(rng.integers(0, 3))), anomaly
@@ -22,66 +22,58 @@ def threshold(value: float) -> Threshold:
 
 
 def pairs_in_order(scores: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return in how many pairs the anomaly has the higher score than the normal sample."""
+    """Return the fraction of pairs in which the anomaly has the higher score, ties by half."""
     gap = scores[anomaly][:, None] - scores[~anomaly]
     return float((gap > 0).mean() + (gap == 0).mean() / 2)
 
 
 def area_of_steps(scores: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the sum over thresholds of recall gained times precision there."""
+    """Return the sum over thresholds of the gain in recall times the precision."""
     area, recall = 0.0, 0.0
     for value in np.unique(scores)[::-1]:
         alarm = scores >= value
-        found = (alarm & anomaly).sum() / anomaly.sum()
-        area += (found - recall) * anomaly[alarm].mean()
-        recall = found
+        reached = (alarm & anomaly).sum() / anomaly.sum()
+        area += (reached - recall) * anomaly[alarm].mean()
+        recall = reached
     return float(area)
 
 
 @SEEDS
-def test_auroc_is_the_share_of_pairs_in_order(seed):
+def test_detection_metrics_agree_with_their_definitions(seed):
     scores, anomaly = draw(seed)
-    found = metrics.detection(scores, anomaly)["AUROC"]
-    assert found == pytest.approx(pairs_in_order(scores, anomaly))
-
-
-@SEEDS
-def test_average_precision_is_the_area_of_the_steps(seed):
-    scores, anomaly = draw(seed)
-    found = metrics.detection(scores, anomaly)["average_precision"]
-    assert found == pytest.approx(area_of_steps(scores, anomaly))
-
-
-def test_prevalence_is_the_share_of_anomalies():
-    anomaly = np.array([True, False, False, False])
-    assert metrics.detection(np.arange(4), anomaly)["prevalence"] == 0.25
+    values = metrics.detection(scores, anomaly)
+    assert values["AUROC"] == pytest.approx(pairs_in_order(scores, anomaly))
+    assert values["average_precision"] == pytest.approx(area_of_steps(scores, anomaly))
+    assert values["prevalence"] == anomaly.mean()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_scores_of_any_size_that_tell_all_apart_have_auroc_1(scale):
-    # A sigmoid, as torchmetrics has, would make all large scores alike: AUROC 0.5.
+def test_auroc_does_not_depend_on_the_scale_of_scores(scale):
+    # A sigmoid, as in torchmetrics, would make all large scores equal: AUROC 0.5.
     scores, anomaly = scale * np.array([50.0, 51, 52, 60, 61]), np.arange(5) > 2
     assert metrics.detection(scores, anomaly)["AUROC"] == 1.0
+    assert metrics.detection(-scores, anomaly)["AUROC"] == 0.0
 
 
-def test_scores_the_wrong_way_round_have_auroc_0():
-    assert metrics.detection(np.array([3.0, 2, 1]), np.array([False, False, True]))["AUROC"] == 0
-
-
-def test_constant_scores_tell_nothing_apart():
-    found = metrics.detection(np.full(8, 7.0), np.arange(8) < 2)
-    assert found["AUROC"] == found["AUROC_low"] == found["AUROC_high"] == 0.5
+def test_constant_scores_have_the_metrics_of_chance():
+    scores, anomaly = np.full(8, 7.0), np.arange(8) < 2
+    values = metrics.detection(scores, anomaly)
+    assert values["AUROC"] == values["AUROC_low"] == values["AUROC_high"] == 0.5
     for name in ("average_precision", "prevalence", "precision_at_anomalies"):
-        assert found[name] == 0.25
-    assert found["FPR_at_95_recall"] == 1
+        assert values[name] == 0.25
+    assert values["FPR_at_95_recall"] == 1
+    assert metrics.roc(scores, anomaly).to_numpy().tolist() == [[0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("anomalous", [False, True])
-def test_samples_of_one_kind_have_no_detection_metrics(anomalous):
-    assert metrics.detection(np.arange(4.0), np.full(4, anomalous)) == {}
+def test_samples_of_one_kind_have_no_detection_metrics_and_an_empty_roc_curve(anomalous):
+    anomaly = np.full(4, anomalous)
+    assert metrics.detection(np.arange(4.0), anomaly) == {}
+    assert metrics.roc(np.arange(4.0), anomaly).empty
+    assert metrics.precision_recall(np.arange(4.0), anomaly).empty == (not anomalous)
 
 
-# By hand: the alarms are the scores above 2.
+# Counted by hand: the alarms are the scores above 2.
 TABLES = {
     "one of each": (
         [3, 1, 3, 1],
@@ -101,14 +93,14 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_alarms_are_counted_as_by_hand(name):
+def test_metrics_at_a_threshold_agree_with_hand_counts(name):
     scores, anomaly, expected = TABLES[name]
-    found = metrics.at_threshold(np.array(scores), np.array(anomaly, bool), threshold(2))
-    assert found == pytest.approx(expected)
+    values = metrics.at_threshold(np.array(scores), np.array(anomaly, bool), threshold(2))
+    assert values == pytest.approx(expected)
 
 
 @SEEDS
-def test_alarms_are_counted_as_scikit_learn_does(seed):
+def test_metrics_at_a_threshold_agree_with_scikit_learn(seed):
     scores, anomaly = draw(seed)
     level = float(np.quantile(scores, 0.7))
     alarm = scores > level
@@ -123,7 +115,7 @@ def test_alarms_are_counted_as_scikit_learn_does(seed):
     )
 
 
-def test_nan_is_no_metric():
+def test_nan_scores_raise():
     scores, anomaly = np.array([1.0, np.nan]), np.array([False, True])
     for measure in (metrics.detection, metrics.roc, metrics.precision_recall):
         with pytest.raises(ValueError, match="NaN"):
@@ -131,73 +123,36 @@ def test_nan_is_no_metric():
 
 
 @pytest.mark.parametrize("measure", ["detection", "at_threshold", "reconstruction_error"])
-def test_metrics_are_plain_floats_as_json_wants_them(measure):
+def test_metrics_are_plain_floats_for_json(measure):
     arguments = [threshold(5)] if measure == "at_threshold" else []
-    found = getattr(metrics, measure)(*draw(0), *arguments)
-    assert {type(value) for value in found.values()} == {float}
+    values = getattr(metrics, measure)(*draw(0), *arguments)
+    assert {type(value) for value in values.values()} == {float}
 
 
-def test_reconstruction_errors_are_averaged_by_kind():
-    found = metrics.reconstruction_error(np.array([1.0, 3, 10]), np.array([False, False, True]))
-    assert found == {"reconstruction_error_normal": 2, "reconstruction_error_anomalous": 10}
-
-
-def test_samples_that_are_missing_have_no_reconstruction_error():
-    found = metrics.reconstruction_error(np.array([1.0, 3]), np.array([False, False]))
-    assert found == {"reconstruction_error_normal": 2}
-
-
-@SEEDS
-def test_the_roc_curve_goes_from_no_alarms_to_all(seed):
-    curve = metrics.roc(*draw(seed)).to_numpy()
-    assert curve[[0, -1]].tolist() == [[0, 0], [1, 1]]
+def test_reconstruction_errors_are_averaged_by_kind_if_there_are_samples():
+    errors, anomaly = np.array([1.0, 3, 10]), np.array([False, False, True])
+    normal = {"reconstruction_error_normal": 2}
+    expected = normal | {"reconstruction_error_anomalous": 10}
+    assert metrics.reconstruction_error(errors, anomaly) == expected
+    assert metrics.reconstruction_error(errors[:2], anomaly[:2]) == normal
 
 
 @SEEDS
-def test_the_area_below_the_roc_curve_is_auroc(seed):
+def test_the_roc_curve_runs_from_no_alarms_to_all_with_area_auroc(seed):
     scores, anomaly = draw(seed)
     curve = metrics.roc(scores, anomaly)
+    assert curve.to_numpy()[[0, -1]].tolist() == [[0, 0], [1, 1]]
+    assert curve.recall.is_monotonic_increasing
     area = np.trapezoid(curve.recall, curve.false_positive_rate)
     assert area == pytest.approx(pairs_in_order(scores, anomaly))
 
 
 @SEEDS
-def test_the_precision_recall_curve_goes_from_no_recall_to_all_at_the_prevalence(seed):
-    scores, anomaly = draw(seed)
-    curve = metrics.precision_recall(scores, anomaly).to_numpy()
-    assert curve[0].tolist() == [0, 1]
-    assert curve[-1].tolist() == [1, pytest.approx(anomaly.mean())]
-
-
-@SEEDS
-@pytest.mark.parametrize("curve", ["roc", "precision_recall"])
-def test_recall_never_falls_along_a_curve(seed, curve):
-    assert getattr(metrics, curve)(*draw(seed)).recall.is_monotonic_increasing
-
-
-@SEEDS
-def test_the_steps_below_the_precision_recall_curve_are_average_precision(seed):
+def test_the_precision_recall_curve_ends_at_the_prevalence_with_area_average_precision(seed):
     scores, anomaly = draw(seed)
     curve = metrics.precision_recall(scores, anomaly)
+    assert curve.iloc[0].tolist() == [0, 1]
+    assert curve.iloc[-1].tolist() == [1, pytest.approx(anomaly.mean())]
+    assert curve.recall.is_monotonic_increasing
     area = (np.diff(curve.recall) * curve.precision[1:]).sum()
     assert area == pytest.approx(area_of_steps(scores, anomaly), abs=0.01)
-
-
-def test_constant_scores_give_the_curve_of_chance():
-    curve = metrics.roc(np.full(8, 7.0), np.arange(8) < 2)
-    assert curve.to_numpy().tolist() == [[0, 0], [1, 1]]
-
-
-@pytest.mark.parametrize("curve", ["roc", "precision_recall"])
-def test_without_anomalies_a_curve_invents_no_recall(curve):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = getattr(metrics, curve)(np.arange(4.0), np.zeros(4, bool))
-    assert found.recall.isna().all()
-
-
-def test_without_normal_samples_a_curve_invents_no_false_positive_rate():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = metrics.roc(np.arange(4.0), np.ones(4, bool))
-    assert found.false_positive_rate.isna().all()

@@ -1,4 +1,4 @@
-"""The page that `compare` writes: what it says, how it is built, and what it does in a browser."""
+"""The page of `compare`: content, structure, script in a browser, and MLflow run."""
 
 import csv
 import html
@@ -8,11 +8,15 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from hourglass.core.paths import PAGE
+from hourglass.evaluation.report.codes import codes
+from hourglass.evaluation.report.glossary import TERMS
+from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -20,7 +24,6 @@ from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from tests.evaluation.pages import Node, parse
-from tests.tracking.test_mlflow import rows
 from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
 
 DATA, MODELS = ("digits", "own", "unlabelled"), ("linear", "denoising")
@@ -30,7 +33,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def own_table(folder: Path, name: str, labelled: bool) -> None:
-    """Write a table whose names and labels hold what HTML reserves, and its settings."""
+    """Write a table, with HTML characters in names and labels, and its settings."""
     normal = [[i * 37 % 101, i * 53 % 97, i * 71 % 89, i * 13 % 83] for i in range(150)]
     anomalous = [[300 + i, 300, 300, 300] for i in range(12)]
     frame = pd.DataFrame(normal + anomalous, columns=FEATURES)
@@ -49,15 +52,15 @@ def own_table(folder: Path, name: str, labelled: bool) -> None:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """Give a working folder in which a small grid was compared."""
+    """Give a working folder with a small grid and its report."""
     folder = set_up(tmp_path_factory.mktemp("report") / "workspace")
     own_table(folder, "own", labelled=True)
     own_table(folder, "unlabelled", labelled=False)
     set_yaml(folder / "params.yaml", "data", value=list(DATA))
     set_yaml(folder / "params.yaml", "models", value=list(MODELS))
-    few = {"images": 2, "features": 1}
     with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.evaluation.cell_figures.SHOWN", few)
+        few = {"images": 2, "features": 1}
+        patch.setattr("hourglass.evaluation.cell_figures.SAMPLES_PER_ROW", few)
         for data in DATA:
             prepare(data)
             baselines(data)
@@ -80,12 +83,12 @@ def tree(page) -> Node:
 
 @pytest.fixture
 def changed(workspace, tmp_path) -> Path:
-    """Give a copy of the working folder for a test to change."""
+    """Give a copy of the working folder."""
     return Path(shutil.copytree(workspace, tmp_path / "workspace"))
 
 
 def compared(folder: Path) -> Node:
-    """Return the page of a folder after another comparison."""
+    """Compare again and return the page."""
     with working_in(folder, FakeRecorder()):
         compare()
     return parse((folder / PAGE).read_text(encoding="utf-8"))
@@ -100,25 +103,22 @@ def values(node: Node) -> list[float]:
     return [float(each.attributes["value"]) for each in node.all("data")]
 
 
-# What it says.
+# Content.
 
 
-def test_the_table_has_every_row_of_the_leaderboard_in_its_order(workspace, tree):
+def test_the_table_has_the_rows_and_numbers_of_the_leaderboard_in_order(workspace, tree):
     table = pd.read_csv(workspace / "reports/leaderboard.csv")
-    shown = [(row.attributes["data-set"], next(row.all("th")).text) for row in board_rows(tree)]
-    assert len(shown) == len(table)
-    for (data, name), row in zip(shown, table.itertuples(), strict=True):
-        assert data == row.data
+    numbers = table[["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall",
+                     "false_alarm_rate", "F1", "latent_dim"]]  # fmt: skip
+    assert len(board_rows(tree)) == len(table)
+    for shown, row, (_, expected) in zip(
+        board_rows(tree), table.itertuples(), numbers.iterrows(), strict=True
+    ):
+        name = next(shown.all("th")).text
+        assert shown.attributes["data-set"] == row.data
         assert name.replace(" ", "").startswith(row.model)
         assert ("baseline" in name) == row.baseline
-
-
-def test_the_numbers_of_the_table_are_those_of_the_leaderboard(workspace, tree):
-    table = pd.read_csv(workspace / "reports/leaderboard.csv")
-    names = ["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall",
-             "false_alarm_rate", "F1", "latent_dim"]  # fmt: skip
-    for shown, (_, row) in zip(board_rows(tree), table[names].iterrows(), strict=True):
-        assert values(shown) == row.dropna().tolist()
+        assert values(shown) == expected.dropna().tolist()
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -130,7 +130,7 @@ def test_a_cells_section_shows_its_metrics_in_full(workspace, tree, cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cells_section_has_its_thresholds_the_deployed_one_first(workspace, tree, cell):
+def test_a_cells_section_lists_its_thresholds_with_the_deployed_one_first(workspace, tree, cell):
     with (workspace / "runs" / cell / "evaluate/thresholds.csv").open() as file:
         expected = list(csv.DictReader(file))
     table = list(tree.by_id(cell).all("table"))[1]
@@ -144,13 +144,9 @@ def test_a_cells_section_has_its_thresholds_the_deployed_one_first(workspace, tr
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_leaderboard_links_to_the_cell(tree, cell):
+def test_the_leaderboard_links_to_a_cells_section_with_its_figures(workspace, tree, cell):
     links = {each.attributes["href"] for each in tree.by_id("board").all("a")}
     assert f"#{cell}" in links
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_shows_as_many_pictures_as_were_drawn(workspace, tree, cell):
     drawn = {path.stem for path in (workspace / "runs" / cell / "evaluate/figures").iterdir()}
     pictures = drawn - {"histogram", "roc", "precision_recall"}
     section = tree.by_id(cell)
@@ -158,7 +154,7 @@ def test_a_cell_shows_as_many_pictures_as_were_drawn(workspace, tree, cell):
     assert len(list(section.all("svg"))) == len(drawn - pictures)
 
 
-def test_text_of_the_users_is_escaped(page, tree):
+def test_text_from_user_data_is_escaped(page, tree):
     for forbidden in ("<b>width", "<good>", "<i>ugly"):
         assert forbidden not in page
     section = tree.by_id("own/linear").text
@@ -166,7 +162,7 @@ def test_text_of_the_users_is_escaped(page, tree):
     assert "bad & <i>ugly</i>" in section
 
 
-def test_data_without_labels_are_shown_without_what_needs_labels(tree):
+def test_unlabelled_data_have_no_label_metrics(tree):
     text = tree.by_id("unlabelled/linear").text
     assert "false-alarm rate" in text
     assert "AUROC" not in text
@@ -174,7 +170,7 @@ def test_data_without_labels_are_shown_without_what_needs_labels(tree):
     assert "No labelled anomalies, so no AUROC." in tree.text
 
 
-def test_a_page_without_any_labels_has_no_column_for_auroc(changed):
+def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
     heads = [each.text for each in compared(changed).by_id("board").all("th")]
     assert "AUROC" not in heads
@@ -182,7 +178,7 @@ def test_a_page_without_any_labels_has_no_column_for_auroc(changed):
 
 
 def test_a_cell_without_mistakes_says_so(changed):
-    folder = changed / "runs/own/linear"
+    folder = changed / "runs/own/linear/evaluate"
     scores = pd.read_parquet(folder / "scores.parquet")
     scores.assign(alarm=scores.anomaly).to_parquet(folder / "scores.parquet")
     (folder / "mistakes.csv").write_text("mistake,id,label,score,p_value\n")
@@ -197,17 +193,30 @@ def test_comparing_twice_gives_the_same_bytes(changed, page):
     assert (changed / PAGE).read_text(encoding="utf-8") == page
 
 
-# What it says of codes.
+def test_dvc_metrics_and_plots_hold_every_cell_with_labels(workspace):
+    metrics = json.loads((workspace / "reports/metrics.json").read_text())
+    for data, model in (cell.split("/") for cell in CELLS):
+        values = json.loads((workspace / f"runs/{data}/{model}/evaluate/metrics.json").read_text())
+        names = {"AUROC", "average_precision", "false_alarm_rate", "F1"} & values.keys()
+        assert metrics[data][model] == {name: values[name] for name in names}
+    for curve, x in (("roc", "false_positive_rate"), ("precision_recall", "recall")):
+        folder = workspace / "reports/plots" / curve
+        assert {path.stem for path in folder.iterdir()} == {"digits", "own"}
+        assert list(pd.read_csv(folder / "own.csv")) == [x, *MODELS]
 
-FOUND = {"linear": 0.75, "denoising": 0.875}
+
+# Studies of latent codes.
+
+ACCURACY = {"linear": 0.75, "denoising": 0.875}
+CAPTION = "Metrics of the latent codes"
 
 
 @pytest.fixture(scope="module")
 def studied(workspace, tmp_path_factory) -> Path:
-    """Give a working folder that was compared after two cells had been studied."""
+    """Give a working folder with studies of two cells in its report."""
     target = tmp_path_factory.mktemp("studied") / "workspace"
     folder = Path(shutil.copytree(workspace, target))
-    for model, accuracy in FOUND.items():
+    for model, accuracy in ACCURACY.items():
         study = folder / f"runs/digits/{model}/study"
         for name in ("tables", "figures"):
             (study / name).mkdir(parents=True)
@@ -223,43 +232,61 @@ def studied(workspace, tmp_path_factory) -> Path:
     return folder
 
 
-def test_studied_cells_stand_side_by_side_the_best_neighbours_first(studied):
+def test_studied_cells_come_first_by_accuracy_and_references_once(studied):
     table = pd.read_csv(studied / "reports/codes.csv")
-    assert list(table.model) == ["denoising", "linear", "input", "pca"]
-    assert list(table.baseline) == [False, False, True, True]
-    assert list(table.kNN_accuracy) == [0.875, 0.75, 0.9, 0.5]
+    rows = list(zip(table.model, table.baseline, table.kNN_accuracy, strict=True))
+    cells = [("denoising", False, 0.875), ("linear", False, 0.75)]
+    assert rows == [*cells, ("input", True, 0.9), ("pca", True, 0.5)]
 
 
-def test_the_page_has_the_same_table(studied):
+def test_the_page_shows_the_study_table(studied):
     table = pd.read_csv(studied / "reports/codes.csv")
     tree = parse((studied / PAGE).read_text(encoding="utf-8"))
-    (shown,) = (
-        each for each in tree.all("table") if each.children[0].text.startswith("What the codes")
-    )
-    for row, (_, expected) in zip(
-        next(shown.all("tbody")).all("tr"), table.iterrows(), strict=True
-    ):
+    (shown,) = (each for each in tree.all("table") if each.children[0].text.startswith(CAPTION))
+    body = next(shown.all("tbody"))
+    for row, (_, expected) in zip(body.all("tr"), table.iterrows(), strict=True):
         assert next(row.all("th")).text.replace(" ", "").startswith(expected.model)
         known = expected[["kNN_accuracy", "frechet_distance", "latent_dim"]].dropna()
         assert values(row) == known.tolist()
 
 
-def test_a_studied_cells_section_has_its_pictures(studied):
+def test_a_studied_cells_section_shows_its_pictures(studied):
     tree = parse((studied / PAGE).read_text(encoding="utf-8"))
     (picture,) = (each for each in tree.by_id("digits/linear").all("img")
                   if each.attributes["alt"].startswith("Two maps"))  # fmt: skip
     assert "0.7500" in picture.attributes["alt"]
 
 
-def test_without_studies_there_is_no_such_table(workspace, tree):
-    assert "What the codes" not in tree.text
+def test_without_studies_there_is_no_study_table(workspace, tree):
+    assert CAPTION not in tree.text
     assert pd.read_csv(workspace / "reports/codes.csv").empty
 
 
-# How it is built.
+def test_cells_with_an_empty_study_or_none_are_left_out(tmp_path):
+    folder = tmp_path / "runs/digits/linear"
+    (folder / "study").mkdir(parents=True)
+    (folder / "study/metrics.json").write_text("{}")
+    with working_in(tmp_path):
+        assert len(codes(["digits"], ["linear", "not_there"])) == 0
 
 
-def test_the_page_asks_for_no_other_file(page, tree):
+def test_the_page_shows_the_metrics_of_synthetic_tables():
+    metrics = {
+        "latent_dim": 8,
+        "copied_rows": 0.0,
+        "AUROC_of_boosting_trained_on_synthetic_rows": 0.9,
+        "AUROC_of_boosting_trained_on_real_rows": 0.95,
+    }
+    row = {"data": "d", "model": "a", "baseline": False, **metrics}
+    shown = {column.key for column in study_tables(pd.DataFrame([row]))["d"].columns}
+    assert shown == metrics.keys()
+    assert shown - {"latent_dim"} <= TERMS.keys()
+
+
+# Structure.
+
+
+def test_the_page_loads_no_other_file(page, tree):
     for each in tree.all():
         for name in ("src", "href", "srcset", "data", "action", "poster"):
             assert each.attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
@@ -269,7 +296,7 @@ def test_the_page_asks_for_no_other_file(page, tree):
     assert "@import" not in style
 
 
-def test_every_link_has_a_target_and_no_id_is_given_twice(tree):
+def test_ids_are_unique_and_every_link_has_a_target(tree):
     ids = [each.attributes["id"] for each in tree.all() if "id" in each.attributes]
     assert len(ids) == len(set(ids))
     links = {each.attributes["href"][1:] for each in tree.all("a")}
@@ -277,14 +304,16 @@ def test_every_link_has_a_target_and_no_id_is_given_twice(tree):
     assert links | labelled <= set(ids)
 
 
-def test_headings_are_in_order(tree):
+def test_headings_are_nested_and_landmarks_unique(tree):
+    for tag in ("header", "nav", "main", "footer"):
+        assert len(list(tree.all(tag))) == 1
     levels = [int(each.tag[1]) for each in tree.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert levels.count(1) == 1
     for above, below in itertools.pairwise(levels):
         assert below <= above + 1
 
 
-def test_every_picture_is_said_in_words(tree):
+def test_every_picture_has_a_text_alternative(tree):
     for each in tree.all("img"):
         assert len(each.attributes["alt"]) > 40
     for each in tree.all("svg"):
@@ -300,15 +329,10 @@ def test_every_table_has_a_caption_and_headings_with_a_scope(tree):
         assert {each.attributes.get("scope") for each in table.all("th")} == {"col", "row"}
 
 
-def test_there_is_one_of_each_landmark(tree):
-    for tag in ("header", "nav", "main", "footer"):
-        assert len(list(tree.all(tag))) == 1
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("paper", ["paper", "raised"])
 @pytest.mark.parametrize(("name", "least"), [("ink", 7), ("soft", 4.5), ("accent", 4.5)])
-def test_text_stands_out_from_its_ground(scheme, paper, name, least):
+def test_text_has_enough_contrast(scheme, paper, name, least):
     style = (ROOT / "src/hourglass/evaluation/report/style.css").read_text()
     parts = re.findall(r":root \{(.*?)\}", style, flags=re.S)
     colours = dict(re.findall(r"--(\w+): (#\w{6})", parts[scheme == "dark"]))
@@ -325,7 +349,7 @@ def luminance(colour: str) -> float:
     return sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-# What it does in a browser.
+# Behaviour in a browser.
 
 WATCH = """<script>
 const wrong = [];
@@ -363,13 +387,15 @@ setTimeout(() => {
 
 @pytest.fixture(scope="module")
 def played(page, tmp_path_factory) -> dict:
-    """Give what a browser of a phone's width found when it pressed and typed."""
+    """Give the results of a script that uses the page in a browser of a phone's width."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is here: THE PAGE'S SCRIPT IS NOT TESTED")
+        pytest.skip(
+            f"none of {', '.join(BROWSERS)} is installed: THE SCRIPT OF THE PAGE IS NOT TESTED"
+        )
     folder = tmp_path_factory.mktemp("browser")
     text = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PLAY}</body>")
-    # A browser's window has a least width, a frame has none.
+    # A browser window has a minimum width, a frame has none.
     phone = f'<title></title><iframe width="360" srcdoc="{html.escape(text)}"></iframe>'
     (folder / "phone.html").write_text(phone, encoding="utf-8")
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
@@ -381,17 +407,17 @@ def played(page, tmp_path_factory) -> dict:
     return json.loads(html.unescape(title[1]))
 
 
-def test_pressing_a_heading_sorts_by_it_and_pressing_again_turns_that_round(played):
+def test_pressing_a_heading_sorts_and_pressing_again_reverses(played):
     for order, falls in (("first", True), ("again", False)):
         direction, column = played[order]
         assert direction == ("descending" if falls else "ascending")
         numbers = [float(each) for each in column if each is not None]
         assert numbers == sorted(numbers, reverse=falls)
         assert column[: len(numbers)] == [each for each in column if each is not None]
-        assert len(numbers) < len(column)  # data without labels come last either way
+        assert len(numbers) < len(column)  # rows without a value come last in both orders
 
 
-def test_names_sort_as_text_and_one_column_at_a_time_is_marked(played):
+def test_names_sort_as_text_and_one_column_is_marked(played):
     direction, names = played["name"]
     assert direction == "ascending"
     plain = [each.split("/")[1] for each in names]
@@ -399,7 +425,7 @@ def test_names_sort_as_text_and_one_column_at_a_time_is_marked(played):
     assert played["sorts"] == 1
 
 
-def test_the_filters_leave_what_they_say(played):
+def test_filters_leave_the_matching_rows(played):
     assert {each.split("/")[0] for each in played["digits"]} == {"digits"}
     assert sorted(played["text"]) == sorted(each for each in CELLS if "denoising" in each)
     assert sorted(played["variants"]) == sorted(CELLS)
@@ -410,31 +436,37 @@ def test_a_link_opens_the_section_of_its_cell(played):
     assert played["opened"] is True
 
 
-def test_the_page_is_no_wider_than_a_phone(played):
+def test_the_page_fits_a_phone_without_errors(played):
     inner, needed = played["width"]
-    assert inner == 360
-    assert needed <= inner
-
-
-def test_the_browser_finds_nothing_wrong(played):
+    assert needed <= inner == 360
     assert played["wrong"] == []
 
 
-# In MLflow.
+# MLflow.
+
+
+def mlflow_runs(folder: Path) -> tuple[Any, list[Any]]:
+    """Return an MLflow client and all runs of a working folder, the first one first."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    return client, client.search_runs(experiments, order_by=["attributes.start_time ASC"])
 
 
 @pytest.mark.slow
-def test_comparing_twice_leaves_one_run_that_holds_the_page(changed):
+def test_comparing_again_updates_the_run_of_the_grid(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
     with working_in(changed, DirectRecorder):
         compare()
-        (first,) = rows(changed)
+        _, (first,) = mlflow_runs(changed)
         compare()
-        (row,) = rows(changed)
+        client, (run,) = mlflow_runs(changed)
         set_yaml(changed / "params.yaml", "models", value=["linear"])
         compare()
-    assert row.id == first.id
-    assert (row.name, row.status) == ("report", "FINISHED")
-    assert row.artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
-    assert row.params["models"] == "denoising, linear"
-    assert len(rows(changed)) == 2  # another grid does not take the place of this one
+    assert run.info.run_id == first.info.run_id
+    assert (run.info.run_name, run.info.status) == ("report", "FINISHED")
+    artifacts = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
+    assert run.data.params["models"] == "denoising, linear"
+    assert len(mlflow_runs(changed)[1]) == 2  # another grid has a run of its own

@@ -97,7 +97,7 @@ def test_the_study_says_the_same_in_dvc_mlflow_and_the_page(by_dvc, by_mlflow, p
     metrics = by_dvc[f"runs/{cell}/study/evaluate/metrics.json"]["data"]
     assert metrics == {key: by_mlflow[cell].metrics[key] for key in metrics}
     (table,) = (
-        each for each in page.all("table") if each.children[0].text.startswith("What the codes")
+        each for each in page.all("table") if each.children[0].text.startswith("Metrics of")
     )
     (line,) = (row for row in table.all("tr") if cell.split("/")[1] in next(row.all("th")).text)
     shown = [float(each.attributes["value"]) for each in line.all("data")]

@@ -17,12 +17,12 @@ GRID = np.linspace(0, 1, 201)
 
 def write_metrics(path: Path, table: pd.DataFrame) -> None:
     """Write the METRICS of each cell in the leaderboard, {data: {model: {metric: value}}}."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
     cells = table[~table["baseline"]].drop_duplicates(["data", "model"])
     for row in cells.sort_values(["data", "model"]).to_dict("records"):
-        values = {name: row[name] for name in METRICS if row.get(name) == row.get(name)}
-        found.setdefault(row["data"], {})[row["model"]] = {k: float(v) for k, v in values.items()}
-    write_json(path, found)
+        values = {name: float(row[name]) for name in METRICS if pd.notna(row.get(name))}
+        metrics.setdefault(row["data"], {})[row["model"]] = values
+    write_json(path, metrics)
 
 
 def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
