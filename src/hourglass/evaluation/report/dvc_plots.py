@@ -20,7 +20,7 @@ def write_metrics(path: Path, table: pd.DataFrame) -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     cells = table[~table["baseline"]].drop_duplicates(["data", "model"])
     for row in cells.sort_values(["data", "model"]).to_dict("records"):
-        values = {name: row[name] for name in METRICS if row.get(name) == row.get(name)}
+        values = {name: row[name] for name in METRICS if name in row and row[name] == row[name]}
         found.setdefault(row["data"], {})[row["model"]] = {k: float(v) for k, v in values.items()}
     write_json(path, found)
 
