@@ -20,5 +20,5 @@ def test_twenty_gigabytes_train_in_a_fraction_of_that(repository):
     )
     found = json.loads(done.stdout)
     assert found["data_gigabytes"] == pytest.approx(20, rel=1e-3)
-    assert found["kept"] == "Streamed"
+    assert found["kept"] == "stream"
     assert found["peak_gigabytes"] < 0.5  # 8 bytes a row for the order, and some batches
