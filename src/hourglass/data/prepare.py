@@ -28,8 +28,8 @@ def prepare_data_set(data: str) -> Path:
         else Scaling.fit(dataset.scaling, raw.x[indices["train"]])
     )
     samples = {
-        name: Samples(raw.x[chosen], raw.label[chosen], raw.anomaly[chosen], raw.id[chosen])
-        for name, chosen in indices.items()
+        name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
+        for name, rows in indices.items()
     }
     folder = prepared_folder(data)
     with atomic_folder(folder) as temporary:

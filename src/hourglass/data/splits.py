@@ -23,8 +23,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
     """
     shares = _shares(fractions, with_test=raw.official_test is None)
     rng = np.random.default_rng(seed)
-    fixed = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
-    parts = _normal_parts(raw, fixed, shares, rng)
+    parts = _split_normal(raw, shares, rng)
     if raw.time is None or raw.official_test is not None:
         tuning, test = _random_anomalies(raw, fractions, len(parts["tuning"]), rng)
     else:
@@ -35,6 +34,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
 
 
 def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
+    """Return the checked fractions of the five splits, normalised to sum to 1."""
     values = dataclasses.asdict(fractions)
     tuning_anomalies = values.pop("tuning_anomalies")
     if min(values.values()) < 0 or not math.isclose(sum(values.values()), 1):
@@ -52,23 +52,25 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
     return {name: values[name] / total for name in SPLITS}
 
 
-def _normal_parts(
-    raw: Raw, fixed: np.ndarray, shares: dict[Split, float], rng: np.random.Generator
+def _split_normal(
+    raw: Raw, shares: dict[Split, float], rng: np.random.Generator
 ) -> dict[Split, np.ndarray]:
-    free = np.flatnonzero(~raw.anomaly & ~fixed)
-    free = (
-        rng.permutation(free)
+    """Divide the normal samples, at random or by time; an official test part is the test split."""
+    official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
+    normal = np.flatnonzero(~raw.anomaly & ~official)
+    normal = (
+        rng.permutation(normal)
         if raw.time is None
-        else free[np.argsort(raw.time[free], kind="stable")]
+        else normal[np.argsort(raw.time[normal], kind="stable")]
     )
-    cuts = np.rint(np.cumsum(list(shares.values()))[:-1] * len(free)).astype(int)
-    parts = dict(zip(SPLITS, np.split(free, cuts), strict=True))
-    if fixed.any():
-        parts["test"] = np.flatnonzero(~raw.anomaly & fixed)
+    bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(normal)).astype(int)
+    parts = dict(zip(SPLITS, np.split(normal, bounds), strict=True))
+    if official.any():
+        parts["test"] = np.flatnonzero(~raw.anomaly & official)
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(
-                f"the {name} split would hold none of the {len(free)} normal samples; give more "
+                f"the {name} split would hold none of the {len(normal)} normal samples; give more "
                 "samples or raise its share in `fractions`."
             )
     return parts
