@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.settings import Residency
-from hourglass.data.streaming import advise, copy_to_memory, is_mapped, prefetch, release_pages
+from hourglass.data.streaming import advise, copy_to_memory, prefetch, release_pages
 
 # Rows gathered before pages are released: for each, Linux may map two megabytes of the file.
 ROWS_PER_RELEASE = 32
@@ -34,7 +34,7 @@ class Rows:
         self.residency = "device" if residency == "host" and not on_gpu else residency
         self.device = device
         self.transform = transform
-        if residency != "stream" and (is_mapped(x) or not x.flags.writeable):
+        if residency != "stream" and not x.flags.writeable:  # as prepared files are mapped
             x = copy_to_memory(x)
         self.x: Tensor | np.ndarray = np.asarray(x)
         if self.residency == "device":

@@ -54,19 +54,9 @@ def release_pages(x: np.ndarray) -> None:
 
 
 def advise(x: np.ndarray, advice: str) -> None:
-    """Give the system an madvise hint about a mapped file; Windows has none."""
-    mapping, value = _mapping(x), getattr(mmap, advice, None)
-    if mapping and value is not None:
-        mapping.madvise(value)
-
-
-def is_mapped(x: np.ndarray) -> bool:
-    """Return whether `x` is (a view of) a mapped file."""
-    return _mapping(x) is not None
-
-
-def _mapping(x: np.ndarray) -> mmap.mmap | None:
+    """Give the system an madvise hint if `x` is (a view of) a mapped file; Windows has no hints."""
     base: object = x
     while isinstance(base, np.ndarray):
         base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    if isinstance(base, mmap.mmap) and hasattr(mmap, advice):
+        base.madvise(getattr(mmap, advice))
