@@ -221,7 +221,7 @@ def test_impossible_options_are_refused(here, rows, options, named, refusal):
     ("cell", "name", "content", "named"),
     [
         (TABLE, "gone.csv", None, "is missing"),
-        (TABLE, "new.png", b"", "is no table"),
+        (TABLE, "new.png", b"", "is not a table"),
         (PICTURES, "new.csv", b"a\n1\n", "takes images"),
         (TABLE, "new.csv", b"", "cannot be read"),
         (TABLE, "new.parquet", b"abc", "cannot be read"),

@@ -1,6 +1,7 @@
 """Nothing that is loaded runs code: one payload a kind of file."""
 
 import ast
+import hashlib
 import io
 import json
 import pickle
@@ -13,10 +14,11 @@ import pytest
 import torch
 import yaml
 from pyarrow import parquet
+from torchvision.datasets import EMNIST
 
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import build, read
-from hourglass.data.emnist import ARCHIVE, get_letters
+from hourglass.data.image_sets import LETTERS, load_images
 from hourglass.data.images import Images
 from hourglass.data.prepared import Prepared
 from hourglass.data.table import Table
@@ -133,14 +135,16 @@ def test_what_is_named_is_let_through_again_afterwards(evil_module, payload, ref
     payload.mark.rmdir()
 
 
-def test_an_archive_writes_the_files_that_are_asked_of_it_and_no_other(tmp_path, refusal):
-    path = tmp_path / "raw" / ARCHIVE
+def test_an_archive_writes_the_requested_files_only(tmp_path, refusal, monkeypatch):
+    path = tmp_path / "raw" / LETTERS.folder / "gzip.zip"
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("../../out.gz", "/tmp/hourglass-out.gz", "gzip/../../../out.gz"):
             archive.writestr(name, b"outside")
     before = sorted(tmp_path.rglob("*"))
-    assert "not EMNIST's official archive" in refusal(get_letters, tmp_path / "raw")
+    assert "MD5 checksum" in refusal(load_images, LETTERS, tmp_path / "raw")
+    monkeypatch.setattr(EMNIST, "md5", hashlib.md5(path.read_bytes()).hexdigest())
+    assert "cannot be downloaded" in refusal(load_images, LETTERS, tmp_path / "raw")
     assert sorted(tmp_path.rglob("*")) == before
     assert not Path("/tmp/hourglass-out.gz").exists()
 
