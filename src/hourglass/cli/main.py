@@ -108,7 +108,7 @@ def _command(words: list[str]) -> str:
 
 
 def _overview() -> str:
-    """Return the help of `hourglass`: all commands in groups, with the first lines of their docs."""
+    """Return the help of `hourglass`: commands in groups, each with the summary of its docs."""
     lines = [f"{USAGE}\n", "Train, calibrate, evaluate, tune and compare autoencoders."]
     width = max(map(len, COMMANDS))
     for title, commands in GROUPS.items():
@@ -120,7 +120,7 @@ def _overview() -> str:
 
 
 def _underscored(word: str) -> str:
-    """Return an option with underscores instead of hyphens in its name, any other word unchanged."""
+    """Return an option with underscores instead of hyphens in its name, other words as is."""
     if not word.startswith("--"):
         return word
     name, equals, value = word[2:].partition("=")

@@ -92,8 +92,8 @@ def _scoring_modules() -> dict[str, list[str]]:
     named: dict[str, list[Any]] = {
         **{stage: [] for stage in (*CELL_STAGES, *OTHER_STAGES)},
         **dict.fromkeys(CALIBRATING_STAGES, calibrators),
-        **dict.fromkeys(SCORING_STAGES, [settings.score, *calibrators]),
     }
+    named |= {stage: [settings.score, *calibrators] for stage in SCORING_STAGES}
     return {stage: _with_source(values) for stage, values in named.items()}
 
 
