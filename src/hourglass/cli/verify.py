@@ -1,6 +1,6 @@
 """Command `verify`: compare every file of the workspace with its recorded checksum."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,14 +57,18 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     corrupt |= _damage("cache", objects, cache_damage)
     for sentence in [*_missing_sentences(missing), *corrupt.values()]:
         print(sentence)
-    count = f"{len(present):,} outputs of dvc.lock, {len(json_files):,} files with a checksum"
-    count += f", {len(objects):,} objects of DVC's cache" if cache else ""
+    count = f"{_count(present, 'output')} of dvc.lock, {_count(json_files, 'file')} with a checksum"
+    count += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
     if corrupt or missing:
         raise UserError(
-            f"checked {count}; {len(corrupt):,} files are corrupt and {len(missing):,} outputs are "
-            "missing, as named above."
+            f"checked {count}; corrupt: {_count(corrupt, 'file')}, missing: "
+            f"{_count(missing, 'output')}, as named above."
         )
     print(f"checked {count}: no file is corrupt")
+
+
+def _count(items: Sized, noun: str) -> str:
+    return f"{len(items):,} {noun}" + ("s" if len(items) != 1 else "")
 
 
 def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
@@ -100,7 +104,7 @@ def _missing_sentences(paths: list[Path]) -> list[str]:
     """Return one sentence for all missing outputs, [] if there are none."""
     if not paths:
         return []
-    count = f" and {len(paths) - 1:,} other outputs are" if len(paths) > 1 else " is"
+    count = f" and {_count(paths[1:], 'other output')} are" if len(paths) > 1 else " is"
     return [
         f"{paths[0].as_posix()}{count} missing; `dvc checkout` restores them from DVC's cache, "
         "`dvc pull` from a remote, and `dvc repro` computes the rest."
