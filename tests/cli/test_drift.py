@@ -59,29 +59,29 @@ def report(path: Path) -> dict:
 def test_numbers_agree_with_scipy_and_the_detector(here, normal, capsys):
     from hourglass.detection.detector import Detector
 
-    found = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
+    result = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
     detector = Detector.of_cell(Cell(*TABLE))
     scores = detector.scoring(normal.to_numpy(np.float32))
     expected = ks_2samp(detector.calibration, scores)
-    test = found["kolmogorov_smirnov"]
+    test = result["kolmogorov_smirnov"]
     assert test["statistic"] == pytest.approx(expected.statistic)
     assert test["p_value"] == pytest.approx(expected.pvalue)
-    realised = found["threshold"]["realised"]
+    realised = result["threshold"]["realised"]
     assert realised["alarms"] == detector.threshold(scores).sum()
-    assert found["samples"] == len(normal)
-    assert found["threshold"]["promised"] == detector.threshold.false_alarm_rate
+    assert result["samples"] == len(normal)
+    assert result["threshold"]["promised"] == detector.threshold.false_alarm_rate
     printed = capsys.readouterr().out
-    assert all(sentence in printed for sentence in found["verdict"])
+    assert all(sentence in printed for sentence in result["verdict"])
 
 
 def test_drift_is_found_at_its_start_and_the_features_are_named(here, normal):
     normal.loc[200:, "mean radius"] += 30
-    found = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
-    assert 200 < found["martingale"]["alarm_at"] < 240
-    assert found["threshold"]["verdict"] == "more"
-    assert found["found"]
-    assert next(iter(found["mean_contributions"])) == "mean radius"
-    assert found["verdict"][0].startswith("Alarm: the martingale reaches 100 at sample 2")
+    result = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
+    assert 200 < result["martingale"]["alarm_at"] < 240
+    assert result["threshold"]["verdict"] == "more"
+    assert result["found"]
+    assert next(iter(result["mean_contributions"])) == "mean radius"
+    assert result["verdict"][0].startswith("Alarm: the martingale reaches 100 at sample 2")
 
 
 def test_positions_count_skipped_rows(here, normal, refusal):
@@ -90,9 +90,9 @@ def test_positions_count_skipped_rows(here, normal, refusal):
     normal.loc[:49, "mean area"] = np.nan
     file = written(normal, here / "gaps.csv")
     assert "mean area" in refusal(drift, *TABLE, file, here / "out.json")
-    found = report(drift(*TABLE, file, here / "out.json", missing="skip"))
-    assert found["skipped"] == 50
-    assert found["martingale"]["alarm_at"] == report(whole)["martingale"]["alarm_at"] + 50
+    result = report(drift(*TABLE, file, here / "out.json", missing="skip"))
+    assert result["skipped"] == 50
+    assert result["martingale"]["alarm_at"] == report(whole)["martingale"]["alarm_at"] + 50
 
 
 def test_drift_changes_the_exit_status_only_on_request(here, normal):
@@ -116,9 +116,9 @@ def test_images_give_the_same_report_in_chunks_of_any_size(here, monkeypatch):
     first = drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes()
     monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 64 * 9)
     assert drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes() == first
-    found = report(here / "a.json")
-    assert found["martingale"]["alarm_at"] > len(images) / 2
-    assert found["mean_contributions"] == {}
+    result = report(here / "a.json")
+    assert result["martingale"]["alarm_at"] > len(images) / 2
+    assert result["mean_contributions"] == {}
 
 
 def test_the_same_file_gives_the_same_bytes(here, normal):

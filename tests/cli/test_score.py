@@ -62,8 +62,8 @@ def rows(cells) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def expected(cells) -> pd.DataFrame:
     """Give the scores of the test rows that `evaluate` wrote."""
-    found = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
-    return found[found.split == "test"].reset_index(drop=True)
+    table = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
+    return table[table.split == "test"].reset_index(drop=True)
 
 
 def written(frame: pd.DataFrame, path: Path) -> Path:
@@ -78,20 +78,20 @@ def read(path: Path) -> pd.DataFrame:
 @pytest.mark.parametrize("out", [".csv", ".parquet"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_scores_agree_with_evaluate(here, rows, expected, suffix, out):
-    found = read(score(*TABLE, written(rows, here / f"new{suffix}"), here / f"out{out}", id="name"))
-    assert list(found) == ["id", "score", "threshold", "alarm", "p_value", "rank", *NAMED]
-    assert found.id.tolist() == expected.id.tolist()
-    np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-    assert found.alarm.tolist() == expected.alarm.tolist()
+    table = read(score(*TABLE, written(rows, here / f"new{suffix}"), here / f"out{out}", id="name"))
+    assert list(table) == ["id", "score", "threshold", "alarm", "p_value", "rank", *NAMED]
+    assert table.id.tolist() == expected.id.tolist()
+    np.testing.assert_allclose(table.score, expected.score, rtol=1e-5)
+    assert table.alarm.tolist() == expected.alarm.tolist()
 
 
 def test_ranks_and_p_values_are_relative_to_the_whole_file(cells, here, rows, expected):
-    found = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv"))
-    assert found["rank"].tolist() == rankdata(-expected.score, method="ordinal").tolist()
+    table = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv"))
+    assert table["rank"].tolist() == rankdata(-expected.score, method="ordinal").tolist()
     everything = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
     calibration = everything[everything.split == "calibration"].score
-    np.testing.assert_allclose(found.p_value, p_values(calibration.to_numpy(), expected.score))
-    assert found.id.tolist() == list(range(1, len(rows) + 1))
+    np.testing.assert_allclose(table.p_value, p_values(calibration.to_numpy(), expected.score))
+    assert table.id.tolist() == list(range(1, len(rows) + 1))
 
 
 def test_the_chunk_size_does_not_matter(here, rows, monkeypatch):
@@ -105,29 +105,29 @@ def test_the_chunk_size_does_not_matter(here, rows, monkeypatch):
 def test_the_feature_with_the_unusual_value_is_named(here, rows):
     odd = rows.copy()
     odd["mean radius"] += 1000
-    found = read(score(*TABLE, written(odd, here / "new.csv"), here / "out.csv"))
-    assert (found.feature_1 == "mean radius").all()
-    assert (found.contribution_1 >= found.contribution_2).all()
+    table = read(score(*TABLE, written(odd, here / "new.csv"), here / "out.csv"))
+    assert (table.feature_1 == "mean radius").all()
+    assert (table.contribution_1 >= table.contribution_2).all()
 
 
 def test_alarms_can_be_the_highest_scores(here, rows):
-    found = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv", top=7))
-    assert found[found.alarm]["rank"].sort_values().tolist() == [1, 2, 3, 4, 5, 6, 7]
+    table = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv", top=7))
+    assert table[table.alarm]["rank"].sort_values().tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_alarms_can_be_discoveries(here, rows):
     file = written(rows, here / "new.csv")
-    found = read(score(*TABLE, file, here / "out.csv", false_discovery_rate=0.2))
-    assert found.alarm.tolist() == discoveries(found.p_value.to_numpy(), 0.2).tolist()
+    table = read(score(*TABLE, file, here / "out.csv", false_discovery_rate=0.2))
+    assert table.alarm.tolist() == discoveries(table.p_value.to_numpy(), 0.2).tolist()
 
 
 def test_a_row_with_a_gap_is_skipped_on_request(here, rows):
     gap = rows.copy()
     gap.loc[3, "mean area"] = np.nan
-    found = read(score(*TABLE, written(gap, here / "new.csv"), here / "out.csv", missing="skip"))
+    table = read(score(*TABLE, written(gap, here / "new.csv"), here / "out.csv", missing="skip"))
     others = read(score(*TABLE, written(rows.drop(3), here / "new.csv"), here / "others.csv"))
-    assert found.loc[3, ["score", "p_value", "rank", "alarm", "feature_1"]].isna().all()
-    kept = found.drop(3)
+    assert table.loc[3, ["score", "p_value", "rank", "alarm", "feature_1"]].isna().all()
+    kept = table.drop(3)
     np.testing.assert_allclose(kept.score, others.score, rtol=1e-5)
     assert kept["rank"].tolist() == others["rank"].tolist()
 
@@ -138,8 +138,8 @@ def test_values_too_large_to_score_are_refused_or_skipped(here, rows, refusal):
     file = written(huge, here / "new.csv")
     sentence = refusal(lambda: score(*TABLE, file, here / "out.csv", id="name"))
     assert huge.name[3] in sentence
-    found = read(score(*TABLE, file, here / "out.csv", missing="skip"))
-    assert found.score.isna().tolist() == [i == 3 for i in range(len(rows))]
+    table = read(score(*TABLE, file, here / "out.csv", missing="skip"))
+    assert table.score.isna().tolist() == [i == 3 for i in range(len(rows))]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -157,8 +157,8 @@ def test_numbers_of_any_type_are_read_as_in_training(here, rows, suffix):
 
 def test_a_feature_can_name_the_rows(here, rows):
     file = written(rows, here / "new.csv")
-    found = read(score(*TABLE, file, here / "out.csv", id="mean radius"))
-    np.testing.assert_allclose(found.id, rows["mean radius"])
+    table = read(score(*TABLE, file, here / "out.csv", id="mean radius"))
+    np.testing.assert_allclose(table.id, rows["mean radius"])
 
 
 def test_the_file_itself_is_not_overwritten(here, rows, refusal):
@@ -275,10 +275,10 @@ def as_files(x: np.ndarray, folder: Path) -> Path:
 def test_images_of_an_npz_file_have_the_scores_of_evaluate(cells, here, images, shape, monkeypatch):
     monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 7 * images[0].size)
     x = {"channels first": images, "grey": images[:, 0], "channels last": images[:, 0, :, :, None]}
-    found = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
+    table = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
     whole = pd.read_parquet(cells / "runs/digits/convolutional/evaluate/scores.parquet")
-    np.testing.assert_allclose(found.score, whole[whole.split == "test"].score[:40], rtol=1e-5)
-    assert found.id[0] == "new.npz/0"
+    np.testing.assert_allclose(table.score, whole[whole.split == "test"].score[:40], rtol=1e-5)
+    assert table.id[0] == "new.npz/0"
 
 
 def test_the_memory_order_of_an_array_does_not_matter(here, images):
@@ -325,8 +325,8 @@ def test_images_of_a_folder_have_the_scores_of_an_npz_file(here, images):
 
 
 def test_the_images_with_the_highest_scores_get_heat_maps(here, images):
-    found = read(score(*PICTURES, as_npz(images, here), here / "out.csv", heat_maps=3))
-    drawn = found[found.heat_map.notna()]
+    table = read(score(*PICTURES, as_npz(images, here), here / "out.csv", heat_maps=3))
+    drawn = table[table.heat_map.notna()]
     assert sorted(drawn["rank"]) == [1, 2, 3]
     for path in drawn.heat_map:
         with Image.open(path) as image:
@@ -337,8 +337,8 @@ def test_the_images_with_the_highest_scores_get_heat_maps(here, images):
 def test_images_of_another_size_are_refused_or_resized(here, images, refusal):
     file = as_files(images.repeat(2, 2).repeat(2, 3), here)
     assert "16 x 16" in refusal(score, *PICTURES, file, here / "out.csv")
-    found = read(score(*PICTURES, file, here / "out.csv", resize=True, heat_maps=0))
-    assert len(found) == 40
+    table = read(score(*PICTURES, file, here / "out.csv", resize=True, heat_maps=0))
+    assert len(table) == 40
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def wait():
 
 @pytest.fixture
 def server_folder(tmp_path):
-    """Give the folder of a server that has imported `wave`, and whose owner is `sleep`."""
+    """Give the folder of a server that has imported `wave` and whose owner is `sleep`."""
     folder = tmp_path / "server"
     folder.mkdir(mode=0o700)
     owner = subprocess.Popen(["sleep", "60"])

@@ -1,4 +1,4 @@
-"""Classes of the user's own modules and of installed plugins, by class path, without a fork."""
+"""Classes of the user's own modules and of installed plugins, named by class paths in settings."""
 
 import json
 import sys
