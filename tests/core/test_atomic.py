@@ -50,17 +50,12 @@ def test_files_join_a_folder_and_replace_files_of_the_same_name(tmp_path):
     assert names(tmp_path / "figures") == ["new"]
 
 
-def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with atomic_file(path) as temporary:
+def test_the_old_content_stays_while_the_block_writes(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
-        assert path.read_text() == "old"
-
-
-def test_a_folder_keeps_its_old_content_while_the_block_writes(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").touch()
+        assert (tmp_path / "a.txt").read_text() == "old"
+    (tmp_path / "a" / "old").mkdir(parents=True)
     with atomic_folder(tmp_path / "a") as temporary:
         (temporary / "new").touch()
         assert names(tmp_path / "a") == ["old"]
@@ -98,17 +93,10 @@ def test_a_failed_block_creates_nothing(tmp_path, context):
 
 
 @pytest.mark.parametrize("context", [atomic_file, atomic_folder])
-def test_a_successful_block_leaves_no_temporary_file(tmp_path, context):
-    with context(tmp_path / "a.txt") as temporary:
-        temporary.touch()
-    assert names(tmp_path) == ["a.txt"]
-
-
-@pytest.mark.parametrize("context", [atomic_file, atomic_folder])
-def test_missing_parent_folders_are_created(tmp_path, context):
+def test_a_successful_block_leaves_its_output_alone_in_new_parent_folders(tmp_path, context):
     with context(tmp_path / "b" / "c" / "a.txt") as temporary:
         temporary.touch()
-    assert (tmp_path / "b" / "c" / "a.txt").exists()
+    assert names(tmp_path / "b" / "c") == ["a.txt"]
 
 
 def test_the_temporary_file_has_the_suffix_of_the_target(tmp_path):
