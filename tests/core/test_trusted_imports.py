@@ -183,6 +183,15 @@ def test_the_digest_follows_imports_between_modules_of_the_user(stage_folder, in
     assert changed(before) == {f"digits-mine/{stage}.json" for stage in CELL_STAGES}
 
 
+def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder, install, edit):
+    edit("params.yaml", trusted_modules=["my_models"], data=["digits"], models=["linear"])
+    edit("configs/trainer/cpu.yaml", callbacks=[{"class_path": "my_models.MyCallback"}])
+    folder = install(stage_folder / "src")
+    before = digests()
+    (folder / "my_models.py").write_text(f"{MODELS}class MyCallback: ...\n")
+    assert changed(before) == {"digits-linear/train.json"}
+
+
 def test_a_digest_does_not_import_the_module(source):
     assert len(code_digest.code_digest("my_models")) == 64
     assert "my_models" not in sys.modules

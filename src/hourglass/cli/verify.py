@@ -141,7 +141,7 @@ def checksum_damage(path: Path) -> dict[Path, str]:
         return {path: _restore_sentence(path, error)}
     sentences = {}
     if path.name == DETECTOR:
-        sentences = _stale_detector(path, {name: files.pop(name) for name in NETWORK_FILES})
+        sentences = _stale_detector(path, {name: files.pop(name, "") for name in NETWORK_FILES})
     for name, checksum in files.items():
         try:
             verify_checksums(path.parent, {name: checksum})

@@ -7,7 +7,7 @@ from typing import Any
 from hourglass.core.atomic import write_json
 from hourglass.core.code_digest import code_digest, source_file
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CONFIGS, SNAPSHOT, Cell
+from hourglass.core.paths import CONFIGS, SNAPSHOT, Cell, valid_name
 from hourglass.core.settings import cell_config, data_config, model_config, params
 from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
@@ -28,17 +28,17 @@ def snapshot() -> None:
     file in configs/cell has {} as its settings. Each cell has a folder with one file per stage;
     data/<data>.json is for `prepare`, and <stage>.json for every other stage.
     """
-    grid, scoring = params(), _scoring_modules()
+    grid, external = params(), _external_modules()
     with stage_folder("snapshot", SNAPSHOT) as folder:
         for data in grid.data:
             modules = _modules(data_config(data), f"configs/data/{data}.yaml")
             code = code_digest("hourglass.stages.prepare", "hourglass.data.prepare", *modules)
             write_json(folder / "data" / f"{data}.json", {"code": code})
             for cell in (Cell(data, model) for model in grid.models):
-                for stage, content in _cell(cell, scoring).items():
+                for stage, content in _cell(cell, external).items():
                     write_json(folder / cell.name / f"{stage}.json", content)
         for stage in OTHER_STAGES:
-            code = code_digest(_entry(stage), *scoring[stage])
+            code = code_digest(_entry(stage), *external[stage])
             write_json(folder / f"{stage}.json", {"code": code})
         write_json(folder / "tune.json", {"code": code_digest("hourglass.tuning.trial")})
         write_json(folder / INSTALLED, _installed_digests())
@@ -50,22 +50,22 @@ def installed_code_changed() -> bool:
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) != _installed_digests()
 
 
-def _cell(cell: Cell, scoring: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """Return the content of a cell's files, by stage; `scoring` is that of `_scoring_modules`.
+def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """Return the content of a cell's files, by stage; `external` is that of `_external_modules`.
 
     The module of the variant affects `train` only, unless it lies outside this package: then it may
     define its own network, which later stages execute as well.
     """
     path = f"configs/model/{cell.model}.yaml"
     modules = _modules(model_config(cell.model), path)
-    external = [module for module in modules if not module.startswith("hourglass.")]
+    own_modules = [module for module in modules if not module.startswith("hourglass.")]
     content: dict[str, dict[str, Any]] = {
-        stage: {"code": code_digest(_entry(stage), *external, *scoring[stage])}
+        stage: {"code": code_digest(_entry(stage), *own_modules, *external[stage])}
         for stage in CELL_STAGES
     }
     content["train"] = {
         "settings": cell_config(cell),
-        "code": code_digest(_entry("train"), *modules),
+        "code": code_digest(_entry("train"), *modules, *external["train"]),
     }
     return content
 
@@ -85,16 +85,21 @@ def _modules(config: dict[str, Any], where: str) -> list[str]:
     return sorted({module, *_with_source(config)})
 
 
-def _scoring_modules() -> dict[str, list[str]]:
-    """Return the modules outside this package of the scorer and the calibrators, by stage."""
+def _external_modules() -> dict[str, list[str]]:
+    """Return the modules outside this package that settings of all cells name, by stage."""
     settings = params()
     calibrators = [settings.calibration, read(CONFIGS / "calibrators.yaml", None)]
     named: dict[str, list[Any]] = {
         **{stage: [] for stage in (*CELL_STAGES, *OTHER_STAGES)},
         **dict.fromkeys(CALIBRATING_STAGES, calibrators),
+        "train": [_trainer_config(settings.trainer)],
     }
     named |= {stage: [settings.score, *calibrators] for stage in SCORING_STAGES}
     return {stage: _with_source(values) for stage, values in named.items()}
+
+
+def _trainer_config(name: str) -> dict[str, Any]:
+    return read(CONFIGS / "trainer" / f"{valid_name(name)}.yaml", None)
 
 
 def _with_source(settings: Any) -> list[str]:
@@ -107,6 +112,7 @@ def _installed_digests() -> dict[str, str]:
     settings = [data_config(data) for data in grid.data]
     settings += [model_config(model) for model in grid.models]
     settings += [grid.score, grid.calibration, read(CONFIGS / "calibrators.yaml", None)]
+    settings.append(_trainer_config(grid.trainer))
     tracked = Path("src").absolute()
     return {
         module: code_digest(module)
