@@ -358,7 +358,7 @@ def test_a_lock_file_that_a_kill_cut_short_costs_no_training(repository, left):
     cut = text.index("\n", int(left * len(text))) - 3  # within a line
     path.write_text(text[:cut])
     found = repository.hourglass("repro")
-    assert "dvc.lock was cut short" in found.stderr
+    assert "dvc.lock was truncated" in found.stderr
     assert ran(found.stdout) == set()
     assert {name: (repository / name).read_bytes() for name in repository.files("runs")} == before
     assert [row.id for row in cell_rows(repository.folder)] == ids
