@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,6 +23,7 @@ from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from tests.evaluation.pages import Node, parse
+from tests.mlflow_runs import rows
 from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
 
 DATA, MODELS = ("digits", "own", "unlabelled"), ("linear", "denoising")
@@ -445,28 +445,18 @@ def test_the_page_fits_a_phone_without_errors(played):
 # MLflow.
 
 
-def mlflow_runs(folder: Path) -> tuple[Any, list[Any]]:
-    """Return an MLflow client and all runs of a working folder, the first one first."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    return client, client.search_runs(experiments, order_by=["attributes.start_time ASC"])
-
-
 @pytest.mark.slow
 def test_comparing_again_updates_the_run_of_the_grid(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
     with working_in(changed, DirectRecorder):
         compare()
-        _, (first,) = mlflow_runs(changed)
+        (first,) = rows(changed)
         compare()
-        client, (run,) = mlflow_runs(changed)
+        (row,) = rows(changed)
         set_yaml(changed / "params.yaml", "models", value=["linear"])
         compare()
-    assert run.info.run_id == first.info.run_id
-    assert (run.info.run_name, run.info.status) == ("report", "FINISHED")
-    artifacts = {each.path for each in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
-    assert run.data.params["models"] == "denoising, linear"
-    assert len(mlflow_runs(changed)[1]) == 2  # another grid has a run of its own
+    assert row.id == first.id
+    assert (row.name, row.status) == ("report", "FINISHED")
+    assert row.artifacts == {"codes.csv", "index.html", "leaderboard.csv"}
+    assert row.params["models"] == "denoising, linear"
+    assert len(rows(changed)) == 2  # another grid has a run of its own
