@@ -114,7 +114,7 @@ def test_images_give_the_same_report_in_chunks_of_any_size(here, monkeypatch):
     images = np.concatenate([images, 16 - images])  # dark on bright
     np.savez(here / "new.npz", x=images)
     first = drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes()
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 64 * 9)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 64 * 9)
     assert drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes() == first
     result = report(here / "a.json")
     assert result["martingale"]["alarm_at"] > len(images) / 2

@@ -100,7 +100,7 @@ def test_an_array_becomes_numbered_images(here, digits):
 def test_many_portions_are_as_one(here, digits, monkeypatch):
     file = as_files(digits, here / "new", white=16)
     whole = restore(*DIGITS, file, here / "whole")
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 500)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 500)
     parts = restore(*DIGITS, file, here / "parts")
     for path in whole.rglob("*.png"):
         assert near(read(parts / path.relative_to(whole)), read(path))

@@ -273,7 +273,7 @@ def as_files(x: np.ndarray, folder: Path) -> Path:
 
 @pytest.mark.parametrize("shape", ["channels first", "grey", "channels last"])
 def test_images_of_an_npz_file_have_the_scores_of_evaluate(cells, here, images, shape, monkeypatch):
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 7 * images[0].size)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 7 * images[0].size)
     x = {"channels first": images, "grey": images[:, 0], "channels last": images[:, 0, :, :, None]}
     table = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
     whole = pd.read_parquet(cells / "runs/digits/convolutional/evaluate/scores.parquet")

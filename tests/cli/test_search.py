@@ -140,7 +140,7 @@ def test_a_table_is_answered_row_by_row_without_a_picture(cells, here):
 def test_many_portions_are_as_one(here, everything, monkeypatch):
     np.savez(here / "new.npz", x=everything["x"][:10])
     whole = read(search(*PICTURES, str(here / "new.npz"), out=here / "whole.csv"))
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 3 * 64)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 3 * 64)
     parts = read(search(*PICTURES, str(here / "new.npz"), out=here / "parts.csv"))
     pd.testing.assert_frame_equal(whole, parts, atol=1e-4)
 
