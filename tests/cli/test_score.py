@@ -97,7 +97,7 @@ def test_ranks_and_p_values_are_relative_to_the_whole_file(cells, here, rows, ex
 def test_the_chunk_size_does_not_matter(here, rows, monkeypatch):
     file = written(rows, here / "new.parquet")
     whole = read(score(*TABLE, file, here / "whole.parquet"))
-    monkeypatch.setattr("hourglass.data.readers.table_chunks.ROWS", 7)
+    monkeypatch.setattr("hourglass.data.readers.table_chunks.PARQUET_CHUNK_ROWS", 7)
     parts = read(score(*TABLE, file, here / "parts.parquet"))
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-5, check_categorical=False)
 
