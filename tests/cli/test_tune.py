@@ -18,7 +18,7 @@ from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
-from hourglass.stages.snapshot import cells
+from hourglass.stages.snapshot import snapshot as cells
 from hourglass.stages.train import train
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.tuning import study as studies
