@@ -6,7 +6,7 @@ from dataclasses import replace
 import optuna
 import pytest
 import torch
-import yaml
+from sqlalchemy.exc import OperationalError
 
 from hourglass.data.prepared import Prepared
 from hourglass.detection.scorers import ModelScore
@@ -87,13 +87,11 @@ def test_an_unlabelled_table_is_tuned_with_synthetic_anomalies(folder, refusal):
     (folder / "data/own").mkdir()
     rows = "\n".join(f"{i % 7},{(i * i) % 11},{i % 3}" for i in range(300))
     (folder / "data/own/pumps.csv").write_text(f"a,b,c\n{rows}\n", encoding="utf-8")
-    config = {
-        "class_path": "hourglass.data.table.Table",
-        "init_args": {"path": "data/own/pumps.csv"},
-        "model": {"latent_dim": 2, "hidden": [4]},
-        "training": {"batch_size": 32, "max_epochs": 1, "patience": 1},
-    }
-    (folder / "configs/data/pumps.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    config = folder / "configs/data/pumps.yaml"
+    set_yaml(config, "class_path", value="hourglass.data.table.Table")
+    set_yaml(config, "init_args", value={"path": "data/own/pumps.csv"})
+    set_yaml(config, "model", value={"latent_dim": 2, "hidden": [4]})
+    set_yaml(config, "training", value={"batch_size": 32, "max_epochs": 1, "patience": 1})
     prepare("pumps")
     assert "synthetic" in refusal(work, replace(JOB, data="pumps", model="linear", trials=1))
     assert 0 <= run_study(data="pumps", objective="synthetic", trials=1).best_value <= 1
@@ -123,8 +121,8 @@ def test_the_reconstruction_error_cannot_choose_a_bottleneck(folder, refusal):
 
 
 def test_a_trial_that_diverges_fails_and_the_study_continues(folder):
-    space = {"learning_rate": {"choices": [0.01, 1e30, 1e31]}}
-    (folder / "configs/tune/space/absurd.yaml").write_text(yaml.safe_dump(space), encoding="utf-8")
+    space = folder / "configs/tune/space/absurd.yaml"
+    set_yaml(space, "learning_rate", "choices", value=[0.01, 1e30, 1e31])
     study = run_study(space="absurd", trials=6)
     by_rate = {trial.params["learning_rate"]: trial.state.name for trial in study.trials}
     assert by_rate["0.01"] == "COMPLETE"
@@ -148,13 +146,11 @@ def test_a_bug_is_raised_and_does_not_block_the_study(folder, monkeypatch):
 
 def test_an_unreachable_storage_is_no_failure_of_the_trial(folder, monkeypatch):
     def unreachable(*_):
-        raise optuna.exceptions.StorageInternalError from worker_error
+        raise OperationalError("", {}, Exception("gone"))
 
-    worker_error = pytest.importorskip("sqlalchemy").exc.OperationalError("", {}, Exception("gone"))
-    with monkeypatch.context() as patch:
-        patch.setattr(Detection, "__call__", unreachable)
-        with pytest.raises(optuna.exceptions.StorageInternalError):
-            work(JOB)
+    monkeypatch.setattr(Detection, "__call__", unreachable)
+    with pytest.raises(OperationalError):
+        work(JOB)
     (trial,) = optuna.load_study(study_name=JOB.study, storage=open_storage()).trials
     assert FAILURE not in trial.user_attrs
 
