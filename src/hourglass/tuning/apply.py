@@ -112,7 +112,7 @@ def _warn(cell: Cell, reason: str) -> None:
 
 
 def _update_snapshot() -> None:
-    """Run stage `snapshot`, whose files tell DVC which cell has changed."""
+    """Run stage `snapshot`, so that DVC sees the change of this cell."""
     command = [sys.executable, "-m", *SNAPSHOT.split()]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:

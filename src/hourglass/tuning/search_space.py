@@ -104,7 +104,8 @@ class Space:
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all settings that are searched."""
-        return iter(dict.fromkeys(name for name, _ in self._all()))
+        names = (name for together in self._drawn_together() for name in together)
+        return iter(dict.fromkeys(names))
 
     def draw(self, trial: "optuna.Trial") -> Yaml:
         """Draw the values of one trial, by constructor argument."""
@@ -129,34 +130,25 @@ class Space:
 
     def check(self, variant: type, settings: "CellSettings", where: str) -> None:
         """Raise a UserError if the constructor rejects an end of a range or a choice."""
-        for name, distribution in self._all():
-            try:
-                extremes = distribution.extremes(name in self.integers)
-            except UserError as error:
-                raise UserError(f"{where}, {name}: {error}") from None
-            for value in extremes:
-                # The other settings of a kind may be what makes this value valid.
-                args = settings.init_args | self._same_kind(name, distribution) | {name: value}
-                fixed = {"sample_shape": args.pop("sample_shape")}
-                here = f"{where}, {name} {value!r}"
-                construct(variant, resolve(variant, args, here, fixed), here)
+        for together in self._drawn_together():
+            extremes = {}
+            for name, distribution in together.items():
+                try:
+                    extremes[name] = distribution.extremes(name in self.integers)
+                except UserError as error:
+                    raise UserError(f"{where}, {name}: {error}") from None
+            # The other settings of a kind may be what makes a value valid.
+            args = settings.init_args | {name: values[-1] for name, values in extremes.items()}
+            fixed = {"sample_shape": args.pop("sample_shape")}
+            for name, values in extremes.items():
+                for value in values:
+                    here = f"{where}, {name} {value!r}"
+                    construct(variant, resolve(variant, args | {name: value}, here, fixed), here)
 
-    def _same_kind(self, name: str, distribution: Distribution) -> Yaml:
-        """Return one value for each setting of the same kind, if the setting is in a group."""
-        for kinds in self.groups.values():
-            for settings in kinds.values():
-                if settings.get(name) is distribution:
-                    return {
-                        key: other.extremes(key in self.integers)[-1]
-                        for key, other in settings.items()
-                    }
-        return {}
-
-    def _all(self) -> Iterator[tuple[str, Distribution]]:
-        yield from self.settings.items()
-        for kinds in self.groups.values():
-            for settings in kinds.values():
-                yield from settings.items()
+    def _drawn_together(self) -> list[dict[str, Distribution]]:
+        """Return the plain settings one by one, and the settings of each kind of a group."""
+        kinds = [settings for group in self.groups.values() for settings in group.values()]
+        return [{name: plain} for name, plain in self.settings.items()] + kinds
 
 
 def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
