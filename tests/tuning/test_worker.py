@@ -1,7 +1,9 @@
 """Trials and workers: the trainings that a study runs, failures, and resumption."""
 
+import math
 import shutil
 from dataclasses import replace
+from itertools import cycle
 
 import optuna
 import pytest
@@ -21,6 +23,8 @@ from hourglass.tuning.storage import open_storage
 from hourglass.tuning.worker import work
 from tests.tuning.studies import CELL, JOB, run_study, states
 from tests.workspaces import VARIANTS, set_yaml
+
+OBJECTIVES = ("detection", "average_precision", "synthetic", "denoising", "features")
 
 
 def test_a_study_has_the_requested_trials_and_starts_with_the_settings_of_the_cell(folder):
@@ -58,19 +62,11 @@ def test_no_trial_reads_the_test_split(folder):
     assert len(run_study(trials=1).trials) == 1
 
 
-@pytest.mark.parametrize("model", VARIANTS)
-def test_every_variant_can_be_tuned(folder, model):
+@pytest.mark.parametrize(("model", "objective"), zip(VARIANTS, cycle(OBJECTIVES)))
+def test_every_variant_and_every_objective_can_be_tuned(folder, model, objective):
     set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=1)
-    assert 0 <= run_study(model=model, trials=1).best_value <= 1
-
-
-@pytest.mark.parametrize("objective", ["average_precision", "synthetic", "denoising", "features"])
-def test_every_objective_has_a_best_trial(folder, objective):
-    study = run_study(objective=objective, trials=2)
-    best = find_best(study)
-    assert best
-    assert best.trial.value == max(trial.value for trial in study.trials)
+    assert math.isfinite(run_study(model=model, objective=objective, trials=1).best_value)
 
 
 def test_a_pareto_study_has_a_front_and_a_knee(folder):
@@ -114,10 +110,6 @@ def test_invalid_settings_are_rejected_before_the_study_is_created(
     set_yaml(folder / file, *keys, value=value)
     assert word in refusal(work, JOB)
     assert optuna.study.get_all_study_names(open_storage()) == []
-
-
-def test_the_reconstruction_error_cannot_choose_a_bottleneck(folder, refusal):
-    assert "always reconstructs" in refusal(work, replace(JOB, objective="reconstruction_error"))
 
 
 def test_a_trial_that_diverges_fails_and_the_study_continues(folder):
