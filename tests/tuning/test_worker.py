@@ -62,7 +62,7 @@ def test_no_trial_reads_the_test_split(folder):
     assert len(run_study(trials=1).trials) == 1
 
 
-@pytest.mark.parametrize(("model", "objective"), zip(VARIANTS, cycle(OBJECTIVES)))
+@pytest.mark.parametrize(("model", "objective"), list(zip(VARIANTS, cycle(OBJECTIVES))))
 def test_every_variant_and_every_objective_can_be_tuned(folder, model, objective):
     set_yaml(folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     set_yaml(folder / "configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=1)
