@@ -17,8 +17,9 @@ from pytorch_lightning.callbacks import Callback, Checkpoint
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml, import_class
-from hourglass.data.datamodule import DataModule, Served
+from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared import Prepared, Split
+from hourglass.data.residency import Rows
 from hourglass.detection.inference import best_device
 from hourglass.detection.scorers.from_settings import make_scorer
 from hourglass.models.base import LitAutoencoder
@@ -148,9 +149,9 @@ class CachedDataModule(DataModule):
     """A data module that reads each split once for all trainings of a process."""
 
     @cache  # noqa: B019 - it lives as long as the process
-    def served(self, name: Split) -> Served:
+    def rows(self, name: Split) -> Rows:
         """Return this process's rows of a split; all trainings have one device and one rank."""
-        return super().served(name)
+        return super().rows(name)
 
 
 def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
