@@ -29,10 +29,8 @@ from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 from hourglass.tuning import study as studies
 from hourglass.tuning.search_space import Space
 from hourglass.tuning.study_spec import StudySpec
-from hourglass.tuning.trial import Trials
-from hourglass.tuning.worker import run_next
-from hourglass.tuning.worker_job import Job
-from hourglass.tuning.worker_setup import load_trials
+from hourglass.tuning.trial import Trials, load_trials
+from hourglass.tuning.worker import Job, run_next
 
 ROOT = Path(__file__).parents[1]
 DATA, MODEL, EPOCHS = "digits", "denoising", 60
@@ -89,7 +87,7 @@ def _overhead(data: str, repeats: int) -> list[float]:
     """Return the time of a trial over that of its training alone, in turn."""
     question = StudySpec.of(Cell(data, MODEL), "detection", None)
     job = Job(data, MODEL, "detection", question.space, 10**6, "median", 0, data, "a command")
-    trials = replace(load_trials(job, question), space=Space({}, {}, frozenset()))
+    trials = replace(load_trials(question, 0), space=Space({}, {}, frozenset()))
     study = studies.create(job.study, {}, trials.objective, {})
     # It asks at each report, as a search does, and lets all go on.
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=10**6)

@@ -28,10 +28,10 @@ from workspace import ROOT, enter
 
 from hourglass.stages.prepare import prepare
 from hourglass.tracking.store import EXPERIMENT
-from hourglass.tuning.attributes import REFUSED
+from hourglass.tuning.attributes import FAILURE
 from hourglass.tuning.locks import storage_url
 from hourglass.tuning.mlflow_record import TRIAL
-from hourglass.tuning.study import counts
+from hourglass.tuning.study import is_final
 
 PATIENCE = 900  # seconds after which a command hangs
 
@@ -152,14 +152,14 @@ def _count() -> dict[str, int]:
     """Return what the study and the record hold, and how often a trial is lost or doubled."""
     (name,) = optuna.study.get_all_study_names(storage_url())
     study = optuna.load_study(study_name=name, storage=storage_url())
-    counted = [trial for trial in study.trials if counts(trial)]
+    counted = [trial for trial in study.trials if is_final(trial)]
     draws = Counter(map(_draw, counted))
-    cut = [each for each in study.trials if not counts(each) and each.params]
+    cut = [each for each in study.trials if not is_final(each) and each.params]
     recorded = Counter(_recorded())
     numbers = {trial.number for trial in counted}
     return {
         "counted": len(counted),
-        "failed by themselves": sum(REFUSED in trial.user_attrs for trial in counted),
+        "failed by themselves": sum(FAILURE in trial.user_attrs for trial in counted),
         "doubled": sum(draws.values()) - len(draws),
         "lost": len({_draw(each) for each in cut} - set(draws)),
         "open": sum(not trial.state.is_finished() for trial in study.trials),

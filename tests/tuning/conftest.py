@@ -1,4 +1,4 @@
-"""What the tests of tuning share: a cell's settings, and studies without a training."""
+"""Fixtures of the tuning tests: settings and spaces of a cell, and studies without trainings."""
 
 import optuna
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from hourglass.core.paths import Cell
 from hourglass.core.yaml_config import import_class
 from hourglass.models.base import LitAutoencoder
+from hourglass.stages.prepare import prepare
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.tuning import study as studies
 from hourglass.tuning.objectives import Detection
@@ -13,19 +14,26 @@ from hourglass.tuning.search_space import Space, read_space
 
 
 @pytest.fixture(autouse=True)
-def _no_storage_of_the_users(monkeypatch) -> None:
+def _default_storage(monkeypatch) -> None:
     monkeypatch.delenv("HOURGLASS_OPTUNA_STORAGE", raising=False)
 
 
 @pytest.fixture
+def folder(stage_folder):
+    """Return a working folder with prepared digits, trained for two epochs."""
+    prepare("digits")
+    return stage_folder
+
+
+@pytest.fixture
 def settings_of(workspace):
-    """Give a function that returns the settings of a variant on 8 x 8 images."""
+    """Return a function that resolves the settings of a variant on 8 x 8 images."""
     return lambda model: resolve_cell(Cell("digits", model), (1, 8, 8))
 
 
 @pytest.fixture
 def space_of(workspace, settings_of):
-    """Give a function that writes a space and reads it for a variant."""
+    """Return a function that writes a space and reads it for a variant."""
 
     def read(text: str, model: str = "denoising") -> Space:
         path = workspace / "configs/tune/space/mine.yaml"
@@ -39,5 +47,5 @@ def space_of(workspace, settings_of):
 
 @pytest.fixture
 def study(workspace) -> optuna.Study:
-    """Give an empty study in the storage of the working folder."""
+    """Return an empty study in the storage of the working folder."""
     return studies.create("digits-denoising-detection-0", {"seed": 0}, Detection(), {})

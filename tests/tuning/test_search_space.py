@@ -1,4 +1,4 @@
-"""Spaces: what is drawn, and that nothing is searched that the constructor would refuse."""
+"""Search spaces: draws, and errors for values that the constructor rejects."""
 
 import optuna
 import pytest
@@ -22,29 +22,29 @@ def draws(space: Space, count: int = 40) -> list[dict]:
     return [space.draw(study.ask()) for _ in range(count)]
 
 
-def test_numbers_lie_in_their_range_and_are_whole_where_the_setting_is(space_of):
-    found = draws(space_of("latent_dim: {low: 2, high: 9}\nnoise_factor: {low: 0, high: 2}"))
-    assert {each["latent_dim"] for each in found} <= set(range(2, 10))
-    assert all(isinstance(each["latent_dim"], int) for each in found)
-    assert all(isinstance(each["noise_factor"], float) for each in found)
-    assert 0 <= min(each["noise_factor"] for each in found) < 0.5
-    assert 1.5 < max(each["noise_factor"] for each in found) <= 2
+def test_numbers_are_in_their_range_and_integers_if_the_setting_is(space_of):
+    drawn = draws(space_of("latent_dim: {low: 2, high: 9}\nnoise_factor: {low: 0, high: 2}"))
+    assert {each["latent_dim"] for each in drawn} <= set(range(2, 10))
+    assert all(isinstance(each["latent_dim"], int) for each in drawn)
+    assert all(isinstance(each["noise_factor"], float) for each in drawn)
+    assert 0 <= min(each["noise_factor"] for each in drawn) < 0.5
+    assert 1.5 < max(each["noise_factor"] for each in drawn) <= 2
 
 
-def test_a_logarithmic_range_draws_as_many_small_numbers_as_large_ones(space_of):
-    found = draws(space_of("learning_rate: {low: 0.0001, high: 0.01, log: true}"), 200)
-    small = sum(each["learning_rate"] < 0.001 for each in found)
+def test_a_logarithmic_range_draws_small_and_large_numbers_equally_often(space_of):
+    drawn = draws(space_of("learning_rate: {low: 0.0001, high: 0.01, log: true}"), 200)
+    small = sum(each["learning_rate"] < 0.001 for each in drawn)
     assert 70 < small < 130
 
 
 def test_a_range_keeps_its_step(space_of):
-    found = draws(space_of("latent_dim: {low: 4, high: 16, step: 4}"))
-    assert {each["latent_dim"] for each in found} == {4, 8, 12, 16}
+    drawn = draws(space_of("latent_dim: {low: 4, high: 16, step: 4}"))
+    assert {each["latent_dim"] for each in drawn} == {4, 8, 12, 16}
 
 
-def test_lists_come_as_lists(space_of):
-    found = draws(space_of("hidden: {choices: [[], [32], [32, 16]]}"))
-    assert sorted(map(str, {tuple(each["hidden"]) for each in found})) == [
+def test_lists_are_drawn_as_lists(space_of):
+    drawn = draws(space_of("hidden: {choices: [[], [32], [32, 16]]}"))
+    assert sorted(map(str, {tuple(each["hidden"]) for each in drawn})) == [
         "()",
         "(32, 16)",
         "(32,)",
@@ -52,9 +52,9 @@ def test_lists_come_as_lists(space_of):
 
 
 def test_a_group_draws_the_settings_of_one_kind_only(space_of):
-    found = draws(space_of(GROUP))
-    assert {bool(each["masking"]) for each in found} == {False, True}
-    for each in found:
+    drawn = draws(space_of(GROUP))
+    assert {bool(each["masking"]) for each in drawn} == {False, True}
+    for each in drawn:
         assert bool(each["masking"]) != bool(each["noise_factor"])
         assert set(each) == {"masking", "noise_factor"}
 
@@ -86,7 +86,7 @@ def test_a_group_draws_the_settings_of_one_kind_only(space_of):
         ("", ["denoising"]),
     ],
 )  # fmt: skip
-def test_what_the_constructor_would_refuse_is_refused_before_the_first_trial(
+def test_values_that_the_constructor_rejects_are_errors_before_the_first_trial(
     space_of, refusal, text, words
 ):
     sentence = refusal(space_of, text)
@@ -95,12 +95,12 @@ def test_what_the_constructor_would_refuse_is_refused_before_the_first_trial(
         assert word in sentence
 
 
-def test_undercomplete_takes_no_code_as_wide_as_its_input(space_of, refusal):
+def test_undercomplete_rejects_a_code_as_wide_as_its_input(space_of, refusal):
     assert "64" in refusal(space_of, "latent_dim: {low: 2, high: 64}", "undercomplete")
     assert list(space_of("latent_dim: {low: 2, high: 63}", "undercomplete")) == ["latent_dim"]
 
 
-def test_a_setting_of_other_variants_is_passed_over(space_of):
+def test_settings_of_other_variants_are_skipped(space_of):
     space = space_of(
         "latent_dim: {low: 2, high: 8}\nnoise_factor: {low: 0.1, high: 1}", "overcomplete"
     )
@@ -114,14 +114,18 @@ def test_the_first_trial_has_the_settings_of_the_cell(space_of, settings_of):
     assert space.draw(study.ask()) == {"latent_dim": 8, "hidden": [32]}
 
 
-def test_the_first_trial_keeps_to_the_steps(space_of, settings_of):
-    space = space_of("latent_dim: {low: 3, high: 15, step: 4}")
-    assert space.start(settings_of("denoising")) == {"latent_dim": 7}
-
-
-def test_the_first_trial_is_as_near_as_the_range_goes(space_of, settings_of):
-    space = space_of("latent_dim: {low: 16, high: 32}\nnoise_factor: {low: 0.01, high: 1}")
-    assert space.start(settings_of("undercomplete")) == {"latent_dim": 16, "noise_factor": 0.01}
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("latent_dim: {low: 3, high: 15, step: 4}", {"latent_dim": 7}),
+        (
+            "latent_dim: {low: 16, high: 32}\nnoise_factor: {low: 0.4, high: 1}",
+            {"latent_dim": 16, "noise_factor": 0.4},
+        ),
+    ],
+)
+def test_the_first_trial_is_the_nearest_of_the_space(space_of, settings_of, text, start):
+    assert space_of(text).start(settings_of("denoising")) == start
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (30,)])

@@ -1,4 +1,4 @@
-"""An Optuna study over one cell: which bottleneck, which noise, and what else a space names."""
+"""Command `tune`: search the hyperparameters of one cell with an Optuna study."""
 
 import os
 import uuid
@@ -18,8 +18,8 @@ from hourglass.tuning.study_spec import StudySpec
 if TYPE_CHECKING:
     import optuna
 
-    from hourglass.tuning.best_trial import Winner
-    from hourglass.tuning.worker_job import Pruner
+    from hourglass.tuning.best_trial import BestTrial
+    from hourglass.tuning.worker import Pruner
 
 STUDIES = Path("reports/tune")
 
@@ -37,26 +37,25 @@ def tune(
     show: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Search the settings of one cell: its bottleneck, its noise, and whatever else a space names.
+    """Search the bottleneck, the noise level and other hyperparameters of one cell.
 
-    A study goes on where it was stopped, in ./optuna.db or HOURGLASS_OPTUNA_STORAGE; another
-    question (objective, space, data, code, or settings that are not searched) is another study. The
-    test split is not read.
+    The same command resumes a study, in ./optuna.db or HOURGLASS_OPTUNA_STORAGE. Another objective,
+    space, data set, code or fixed setting starts another study. The test split is not used.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        trials: how many trials the study is to have when it ends, 50 where nothing is said; with
-            apply or show, those it has
-        objective: what is best, by the name of a file in configs/tune/objective
-        space: what is searched, by the name of a file in configs/tune/space; without it that of the
-            data set, or default
-        pruner: what stops trials that fall behind
-        workers: how many trials are run at once, each in a process of its own
-        mlflow: whether the study and its trials are recorded in MLflow
+        trials: number of trials that the study has in the end (default 50, or with --apply or
+            --show those that it has)
+        objective: value to optimise, by the name of a file in configs/tune/objective
+        space: settings to search, by the name of a file in configs/tune/space (default: the file
+            of the data set, or else default)
+        pruner: method that stops trials which fall behind
+        workers: number of processes that run trials at the same time
+        mlflow: log the study and its trials to MLflow
         apply: write the best values to configs/cell/<data>-<model>.yaml, for `dvc repro`
-        show: print the study and run nothing
-        out: a JSON file for the best values and what they reach
+        show: print the trials and run none
+        out: JSON file for the best values and the results they reach
 
     """
     _check(trials, workers, show, out)
@@ -64,87 +63,86 @@ def tune(
     data_config(data)
     model_config(model)
     Prepared.open(cell.prepared)
-    question = StudySpec.of(cell, objective, space)
+    spec = StudySpec.of(cell, objective, space)
     if trials is None and not (apply or show):
         trials = 50
     if trials:
-        _search(question, trials, pruner, workers, mlflow)
-    _conclude(question, apply, out)
+        _search(spec, trials, pruner, workers, mlflow)
+    _conclude(spec, apply, out)
 
 
 def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> None:
-    """Raise a UserError for arguments that cannot be, before any work."""
+    """Raise a UserError for invalid arguments, before any work."""
     if workers < 1:
         raise UserError(f"workers is {workers}, but must be at least 1.")
     if trials is not None and (trials < 1 or show):
         reason = "must be at least 1" if trials < 1 else "--show runs none"
         raise UserError(f"trials is {trials}, but {reason}.")
     if out and out.is_dir():
-        raise UserError(f"out is {out}, a folder; name a file in it.")
+        raise UserError(f"out is {out}, which is a folder; name a file in it.")
     if any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
         raise UserError(
-            "a launcher started this as one of several processes, but tune starts its own; run it "
-            "alone, and `devices` in configs/trainer says how many train a trial."
+            "a launcher started several processes, but tune starts its own; run it without a "
+            "launcher, and set `devices` in configs/trainer to train each trial on several devices."
         )
 
 
-def _search(question: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
-    """Run the trials that are missing, draw the study, and record all of it."""
-    from hourglass.tuning.best_trial import need_winner
+def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
+    """Run the missing trials, draw the study, and record it in MLflow."""
+    from hourglass.tuning.best_trial import need_best
     from hourglass.tuning.progress import Watch
-    from hourglass.tuning.worker_job import Job
+    from hourglass.tuning.worker import Job
     from hourglass.tuning.worker_pool import run
 
-    cell, names, command = question.cell, question.make_objective().names, uuid.uuid4().hex
-    asked = (question.objective, question.space, trials, pruner)
-    job = Job(cell.data, cell.model, *asked, place=0, study=question.study, command=command)
+    cell, names, command = spec.cell, spec.make_objective().names, uuid.uuid4().hex
+    settings = (spec.objective, spec.space, trials, pruner)
+    job = Job(cell.data, cell.model, *settings, index=0, study=spec.study_name, command=command)
     with Recorder("study") if mlflow else nullcontext() as recorder:
-        watch = Watch(question, names, command, recorder)
+        watch = Watch(spec, names, command, recorder)
         run(job, workers, watch)
-        winner = need_winner(watch.study, question.study)
+        best = need_best(watch.study, spec.study_name)
         assert watch.study
-        paths = _draw(watch.study, names, winner)
+        paths = _draw(watch.study, names, best)
         if recorder:
             recorder.tell(
                 "summary",
-                best=winner.trial.number,
-                front=[trial.number for trial in winner.front],
-                metrics=dict(zip(names, winner.trial.values, strict=True)),
+                best=best.trial.number,
+                front=[trial.number for trial in best.front],
+                metrics=dict(zip(names, best.trial.values, strict=True)),
                 step=len(watch.seen),
                 paths=paths,
             )
 
 
-def _draw(study: "optuna.Study", names: Sequence[str], winner: "Winner") -> list[str]:
-    """Draw the study into its folder of reports/tune, and return the pictures' paths."""
+def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> list[str]:
+    """Draw the study into its folder of reports/tune, and return the paths of the figures."""
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
 
     target = STUDIES / study.study_name
     with locked("figures"), atomic_folder(target) as folder:
-        draw_study(study, names, winner, folder)
+        draw_study(study, names, best, folder)
     return [str(path) for path in sorted(target.iterdir())]
 
 
-def _conclude(question: StudySpec, apply: bool, out: Path | None) -> None:
-    """Print the study, and hand its winner on."""
-    from hourglass.tuning import storage
+def _conclude(spec: StudySpec, apply: bool, out: Path | None) -> None:
+    """Print the study, and write its best values to the requested files."""
     from hourglass.tuning import study as studies
     from hourglass.tuning.apply import apply_values
-    from hourglass.tuning.best_trial import need_winner
-    from hourglass.tuning.trials_table import describe
+    from hourglass.tuning.best_trial import describe, need_best
+    from hourglass.tuning.storage import open_storage, storage_exists
 
-    names, name = question.make_objective().names, question.study
-    where = storage.open_storage() if storage.exists() else None
-    study = studies.load(name, where) if where else None
-    if where and not study:
-        for other, asked in studies.others(name, where).items():
-            print(f"there is {other}, which asked otherwise: {', '.join(question.differs(asked))}")
-    winner = need_winner(study, name)
+    names, name = spec.make_objective().names, spec.study_name
+    storage = open_storage() if storage_exists() else None
+    study = studies.load(name, storage) if storage else None
+    if storage and not study:
+        for other, settings in studies.others(name, storage).items():
+            print(f"study {other} differs in: {', '.join(spec.differences(settings))}")
+    best = need_best(study, name)
     assert study
     print(describe(study, names))
     if out:
-        reached = dict(zip(names, winner.trial.values, strict=True))
-        write_json(out, {"study": name, "values": winner.values, **reached})
+        results = dict(zip(names, best.trial.values, strict=True))
+        write_json(out, {"study": name, "values": best.values, **results})
     if apply:
-        print(apply_values(question.cell, winner.values, name))
+        print(apply_values(spec.cell, best.values, name))

@@ -1,4 +1,4 @@
-"""Write what a study found into the configuration of its cell, and keep what it had before."""
+"""Write the best values of a study to the settings of its cell, and save the previous metrics."""
 
 import io
 import json
@@ -19,37 +19,38 @@ from hourglass.core.yaml_config import Yaml
 from hourglass.data.prepared import Prepared
 from hourglass.training.cell_settings import resolve_cell
 
-MEASURED = (
+EVALUATION_FILES = (
     "evaluate/metrics.json",
     "train/network.json",
     "calibrate/threshold.json",
     "calibrate/detector.json",
 )
 HEADER = (
-    "What this cell alone has in place of the settings in configs/data and configs/model.\n"
-    "`hourglass tune --apply` writes here; without this file the cell has its defaults again."
+    "Settings of this cell only; they override those in configs/data and configs/model.\n"
+    "`hourglass tune --apply` writes this file; delete it to restore the defaults."
 )
+SNAPSHOT = "dvc --wait-for-lock repro --quiet --single-item snapshot"
 
 
 def apply_values(cell: Cell, values: Yaml, study: str) -> str:
-    """Write the values to configs/cell/<data>-<model>.yaml, whose comments and other values stay.
+    """Write values to configs/cell/<data>-<model>.yaml; comments and other settings stay.
 
-    The figures of the cell as it was before its first tuning go beside it, for the leaderboard,
-    and DVC takes note: `dvc status` then shows this cell as changed, and no other. Returns what to
-    do next.
+    Before the first tuning of the cell, the metrics of its default settings are saved for the
+    leaderboard. Stage `snapshot` then runs, so that `dvc status` shows this cell as changed and no
+    other. Returns a message with the next step.
     """
     if not cell.config.exists():
-        # First what there was: a kill between the two loses nothing.
-        found = _default(cell)
+        # Save before writing: if the process is killed in between, nothing is lost.
+        default = _default(cell)
         cell.default_record.unlink(missing_ok=True)
-        if found:
-            write_json(cell.default_record, found | {"study": study})
+        if default:
+            write_json(cell.default_record, default | {"study": study})
     _write(cell.config, values)
-    _tell_dvc()
-    own, where = params(), cell.config.as_posix()
-    if cell.data in own.data and cell.model in own.models:
-        return f"written to {where}; `dvc repro` trains the cell again"
-    return f"written to {where}; `dvc repro` skips the cell, which is not in params.yaml's grid"
+    _update_snapshot()
+    workspace, path = params(), cell.config.as_posix()
+    if cell.data in workspace.data and cell.model in workspace.models:
+        return f"written to {path}; `dvc repro` trains the cell again"
+    return f"written to {path}; `dvc repro` skips the cell: it is not in the grid of params.yaml"
 
 
 def _write(path: Path, values: Yaml) -> None:
@@ -58,36 +59,39 @@ def _write(path: Path, values: Yaml) -> None:
     try:
         document = editor.load(path) if path.exists() else None
     except YAMLError as error:
-        raise UserError(f"{path.as_posix()} is no valid YAML: {one_line(error)}.") from None
+        raise UserError(f"{path.as_posix()} is not valid YAML: {one_line(error)}.") from None
     if document is None:
         document = CommentedMap({"init_args": CommentedMap()})
         document.yaml_set_start_comment(HEADER)
     section = document["init_args"] = document.get("init_args") or CommentedMap()
-    for key, value in values.items():
-        section[key] = value
+    section.update(values)
     text = io.StringIO()
     editor.dump(document, text)
     write_text(path, text.getvalue())
 
 
 def _default(cell: Cell) -> Yaml | None:
-    """Return what the cell's last evaluation found, if that was of its settings and data as now."""
+    """Return the last evaluation of the cell, or None if its settings or data have changed."""
     from hourglass.networks.weights import trained_with
 
     try:
         metrics, network, threshold, detector = (
-            json.loads((cell / name).read_text(encoding="utf-8")) for name in MEASURED
+            json.loads((cell / name).read_text(encoding="utf-8")) for name in EVALUATION_FILES
         )
         settings = trained_with(cell.output("train"))
     except FileNotFoundError:
-        return _warn(cell, "was not evaluated before")
+        _warn(cell, "was not evaluated before")
+        return None
     prepared = Prepared.open(cell.prepared)
-    now = asdict(resolve_cell(cell, prepared.sample_shape))
-    same = all(settings[key] == now[key] for key in ("class_path", "init_args", "training", "seed"))
-    if not same or detector["files"]["weights.safetensors"] != sha256(
-        cell / "train/weights.safetensors"
+    current = asdict(resolve_cell(cell, prepared.sample_shape))
+    keys = ("class_path", "init_args", "training", "seed")
+    weights = sha256(cell / "train/weights.safetensors")
+    if (
+        any(settings[key] != current[key] for key in keys)
+        or detector["files"]["weights.safetensors"] != weights
     ):
-        return _warn(cell, "was evaluated with other settings")
+        _warn(cell, "was evaluated with other settings")
+        return None
     return {
         "data": prepared.card["sha256"],
         "init_args": settings["init_args"],
@@ -98,31 +102,21 @@ def _default(cell: Cell) -> Yaml | None:
     }
 
 
-def _warn(cell: Cell, reason: str) -> Yaml | None:
-    """Say why there will be no default beside the tuned cell."""
+def _warn(cell: Cell, reason: str) -> None:
+    """Print the reason why the leaderboard will not show the cell before tuning."""
     print(
-        f"{cell.name} {reason}: the leaderboard will have no default beside it; for one, take "
-        f"{cell.config.as_posix()} away, `dvc repro`, and apply again.",
+        f"{cell.name} {reason}: the leaderboard will not show it before tuning; to change that, "
+        f"delete {cell.config.as_posix()}, run `dvc repro`, and apply again.",
         file=sys.stderr,
     )
-    return None
 
 
-def _tell_dvc() -> None:
-    """Run the stage that gives each cell its own file: DVC then knows which one has changed."""
-    command = [
-        sys.executable,
-        "-m",
-        "dvc",
-        "--wait-for-lock",
-        "repro",
-        "--quiet",
-        "--single-item",
-        "snapshot",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+def _update_snapshot() -> None:
+    """Run stage `snapshot`, so that DVC sees the change of this cell."""
+    command = [sys.executable, "-m", *SNAPSHOT.split()]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
         raise UserError(
             f"the values are written, but `dvc repro snapshot` failed "
-            f"({one_line(Exception(done.stderr))}); run it again."
+            f"({one_line(Exception(result.stderr))}); run it again."
         )

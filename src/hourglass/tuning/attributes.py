@@ -1,11 +1,11 @@
-"""The attributes by which studies and trials carry what the record and the next command need."""
+"""Names of the user attributes that Hourglass stores in Optuna studies and trials."""
 
 # Of a study.
-ASKED = "asked"  # what it asks
-IDENTITY = "identity"  # what tells it from another study of the same question
+SPEC = "spec"  # the settings of its StudySpec
+IDENTITY = "identity"  # random: distinguishes studies of the same name in different storages
 # Of a trial.
 WORKER = "worker"  # the process that runs it
-VALUES = "values"  # the settings that were drawn, by the names of the constructor's arguments
-PARAMS = "params"  # all settings, as MLflow has them
-HISTORY = "history"  # a row an epoch
-REFUSED = "refusal"  # why its training failed by itself, such as by diverging
+VALUES = "values"  # the values that were drawn, by constructor argument
+PARAMS = "params"  # all settings, as logged to MLflow
+HISTORY = "history"  # one row per epoch
+FAILURE = "failure"  # the reason if its training failed, for example by diverging

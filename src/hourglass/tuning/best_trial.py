@@ -1,8 +1,8 @@
-"""Which trial of a study wins, and with which settings."""
+"""The results of a study: its best trial or Pareto front, and its trials as text and for MLflow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -10,48 +10,54 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml
-from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
+from hourglass.tuning.attributes import FAILURE, HISTORY, PARAMS, VALUES
+from hourglass.tuning.study import finished
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ROWS = 40  # of the printed table
 
 
 @dataclass(frozen=True)
-class Winner:
-    """Hold the best trial, or the knee of the front, and the front where there is one."""
+class BestTrial:
+    """The best trial, or the knee of the Pareto front and the front itself."""
 
     trial: FrozenTrial
     front: list[FrozenTrial]
 
     @property
     def values(self) -> Yaml:
-        """Return the settings that were drawn, by the names of the constructor's arguments."""
-        found: Yaml = self.trial.user_attrs[VALUES]
-        return found
+        """Return the values that were drawn, by constructor argument."""
+        values: Yaml = self.trial.user_attrs[VALUES]
+        return values
 
 
-def find_winner(study: optuna.Study) -> Winner | None:
-    """Return the winner among the complete trials, or None where there is none yet."""
+def find_best(study: optuna.Study) -> BestTrial | None:
+    """Return the best of the complete trials, or None if there is none yet."""
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if len(study.directions) == 1:
-        return Winner(study.best_trial, [])
+        return BestTrial(study.best_trial, [])
     front = sorted(study.best_trials, key=lambda trial: trial.values[::-1])
-    return Winner(front[knee([trial.values for trial in front])], front)
+    return BestTrial(front[knee([trial.values for trial in front])], front)
 
 
-def need_winner(study: optuna.Study | None, name: str) -> Winner:
-    """Return the winner; raises a UserError where the study or a complete trial is missing."""
-    winner = find_winner(study) if study else None
-    if winner is None:
+def need_best(study: optuna.Study | None, name: str) -> BestTrial:
+    """Return the best trial; raise a UserError if the study has no complete trial."""
+    best = find_best(study) if study else None
+    if best is None:
         raise UserError(
             f"the study {name} has no complete trial yet; run `hourglass tune` with trials."
         )
-    return winner
+    return best
 
 
 def knee(front: Sequence[Sequence[float]]) -> int:
-    """Return the place of the point furthest below the line between the ends of a front.
+    """Return the index of the point furthest below the line between the ends of a front.
 
-    The points are (error, size), both above 0 and taken as logarithms, each stretched to the same
-    range (Satopaa et al. 2011, "Finding a kneedle in a haystack"). Of equals it is the first.
+    The points are (error, size), both positive. Their logarithms are scaled to the same range
+    (Satopaa et al. 2011, "Finding a kneedle in a haystack"). The first point wins a tie.
     """
     points = np.log(np.maximum(np.asarray(front, float), np.finfo(float).tiny))
     low, span = points.min(0), np.ptp(points, 0)
@@ -59,8 +65,11 @@ def knee(front: Sequence[Sequence[float]]) -> int:
     return int(np.argmax(1 - error - size))
 
 
-def facts(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
-    """Return what the record in MLflow keeps of a trial that has ended."""
+def trial_record(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
+    """Return the content of the MLflow run of a trial that has ended.
+
+    `names` are those of the objective's values.
+    """
     rows = trial.user_attrs.get(HISTORY, [])
     curves: dict[str, list[tuple[int, float]]] = {
         key: [(int(row["epoch"]), row[key]) for row in rows]
@@ -80,7 +89,59 @@ def facts(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
         "params": trial.user_attrs.get(PARAMS, {}),
         "curves": curves,
         "times": [
-            int(at.timestamp() * 1000) for at in (trial.datetime_start, trial.datetime_complete)
+            int(time.timestamp() * 1000) for time in (trial.datetime_start, trial.datetime_complete)
         ],
-        "note": trial.user_attrs.get(REFUSED, ""),
+        "note": trial.user_attrs.get(FAILURE, ""),
     }
+
+
+def describe(study: optuna.Study, names: Sequence[str]) -> str:
+    """Return a text with the trials, the best first, and the best trial."""
+    trials = finished(study)
+    states = ", ".join(
+        f"{sum(trial.state == state for trial in trials)} {label}"
+        for state, label in (
+            (TrialState.COMPLETE, "complete"),
+            (TrialState.PRUNED, "pruned"),
+            (TrialState.FAIL, "failed"),
+        )
+    )
+    best = find_best(study)
+    lines = [f"{study.study_name}: {len(trials)} trials ({states})"]
+    if trials:
+        table = _table(trials, names, study, best)
+        lines += ["", table.head(MAX_ROWS).to_string(index=False)]
+    if len(trials) > MAX_ROWS:
+        lines.append(f"... and {len(trials) - MAX_ROWS} more")
+    if best:
+        values = ", ".join(f"{key} {value}" for key, value in best.values.items())
+        reached = ", ".join(map("{} {:.4g}".format, names, best.trial.values))
+        kind = "knee" if best.front else "best"
+        lines += ["", f"{kind}: trial {best.trial.number}, {reached}, with {values}"]
+    return "\n".join(lines)
+
+
+def _table(
+    trials: Sequence[FrozenTrial], names: Sequence[str], study: optuna.Study, best: BestTrial | None
+) -> "pd.DataFrame":
+    """Return one row per trial: state, values and draws; complete trials first, the best on top."""
+    import pandas as pd
+
+    front = {trial.number for trial in best.front} if best else set()
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower() + (" (front)" if trial.number in front else ""),
+            **dict(zip(names, trial.values or (), strict=False)),
+            **trial.user_attrs.get(VALUES, {}),
+        }
+        for trial in trials
+    ]
+    table = pd.DataFrame(rows)
+    table["complete"] = [trial.state == TrialState.COMPLETE for trial in trials]
+    ascending = study.directions[0] == optuna.study.StudyDirection.MINIMIZE
+    if names[0] in table:
+        table = table.sort_values(
+            ["complete", names[0]], ascending=[False, ascending], kind="stable"
+        )
+    return table.drop(columns="complete")

@@ -1,4 +1,4 @@
-"""A study as pictures: Optuna's own, and the front of error against code size."""
+"""Figures of a study: those of Optuna, and the Pareto front of error against code size."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,39 +14,40 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, save
-from hourglass.tuning.best_trial import Winner
+from hourglass.tuning.best_trial import BestTrial
 
-ENOUGH = 4  # complete trials for a picture that says something
-WIDE = 6  # settings of a contour plot, at most: it has a square for every pair
+MIN_TRIALS = 4  # complete ones, for Optuna's figures
+MAX_CONTOUR_SETTINGS = 6  # a contour plot has one panel per pair
 
 
 def draw_study(
-    study: optuna.Study, names: Sequence[str], winner: Winner, folder: Path
+    study: optuna.Study, names: Sequence[str], best: BestTrial, folder: Path
 ) -> list[Path]:
-    """Draw the study into a folder; a picture that needs more trials is left out.
+    """Draw the figures of a study into a folder, and return their paths.
 
-    For one objective history, importance, slice and contour; for two the front.
+    One objective: history, importance, slice and contour. Two objectives: the Pareto front.
+    Figures that need more trials are omitted.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if winner.front:
-        points = [tuple(trial.values) for trial in complete]
-        figures = {"pareto": front(points, winner, names)} if len(complete) > 1 else {}
-    else:
-        figures = _optuna(study, names[0]) if len(complete) >= ENOUGH else {}
+    figures: dict[str, Figure] = {}
+    if best.front and len(complete) > 1:
+        figures = {"pareto": front([tuple(trial.values) for trial in complete], best, names)}
+    elif not best.front and len(complete) >= MIN_TRIALS:
+        figures = _optuna_figures(study, names[0])
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png", tight=True)
     return [folder / f"{name}.png" for name in figures]
 
 
-def front(points: list[tuple[float, ...]], winner: Winner, names: Sequence[str]) -> Figure:
-    """Draw error against code size, the front as a line, and the knee that is proposed."""
+def front(points: list[tuple[float, ...]], best: BestTrial, names: Sequence[str]) -> Figure:
+    """Draw error against code size: all trials, the Pareto front and its knee."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     errors, sizes = zip(*points, strict=True)
     axes.plot(sizes, errors, "o", color=NORMAL, alpha=0.5, label="trial")
-    best_errors, best_sizes = zip(*(trial.values for trial in winner.front), strict=True)
+    best_errors, best_sizes = zip(*(trial.values for trial in best.front), strict=True)
     axes.step(best_sizes, best_errors, where="post", color=ANOMALY, label="front")
-    error, size = winner.trial.values
+    error, size = best.trial.values
     axes.plot([size], [error], "o", color=MARK, markersize=9, label=f"knee: {size:.0f} units")
     axes.set(
         xscale="log", yscale="log", xlabel="code size (units)", ylabel=names[0].replace("_", " ")
@@ -58,7 +59,7 @@ def front(points: list[tuple[float, ...]], winner: Winner, names: Sequence[str])
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Write numbers on logarithmic axes as they are, and few enough of them."""
+    """Label logarithmic axes with few plain numbers instead of powers of ten."""
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
             low, high = axis.get_view_interval()
@@ -67,43 +68,36 @@ def _plain_ticks(axes: Axes) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def _optuna(study: optuna.Study, name: str) -> dict[str, Figure]:
-    """Return Optuna's pictures of a study of one objective."""
-    import optuna.visualization.matplotlib as drawn
+def _optuna_figures(study: optuna.Study, name: str) -> dict[str, Figure]:
+    """Draw Optuna's figures of a study with one objective, whose value is called `name`."""
+    import optuna.visualization.matplotlib as plots
 
-    varied = _varied(study)
-    asked: dict[str, Callable[[], Any]] = {
-        "history": lambda: drawn.plot_optimization_history(study, target_name=name),
-    }
-    if varied:
-        asked["slice"] = lambda: drawn.plot_slice(study, params=varied, target_name=name)
-    if len(varied) > 1:
-        asked["importance"] = lambda: drawn.plot_param_importances(study, target_name=name)
-        few = varied[:WIDE]
-        asked["contour"] = lambda: drawn.plot_contour(study, params=few, target_name=name)
-    return {each: _made(function) for each, function in asked.items()}
-
-
-def _varied(study: optuna.Study) -> list[str]:
-    """Return what was drawn in every complete trial and not always the same."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    names = set.intersection(*(set(trial.params) for trial in trials))
-    return sorted(name for name in names if len({trial.params[name] for trial in trials}) > 1)
+    common = set.intersection(*(set(trial.params) for trial in trials))
+    varied = sorted(key for key in common if len({trial.params[key] for trial in trials}) > 1)
+    figures = {"history": _draw(plots.plot_optimization_history, study, name)}
+    if varied:
+        figures["slice"] = _draw(plots.plot_slice, study, name, params=varied)
+    if len(varied) > 1:
+        figures["importance"] = _draw(plots.plot_param_importances, study, name)
+        params = varied[:MAX_CONTOUR_SETTINGS]
+        figures["contour"] = _draw(plots.plot_contour, study, name, params=params)
+    return figures
 
 
-def _made(function: Callable[[], Any]) -> Figure:
-    """Return what Optuna draws: pyplot's figures live until they are closed."""
+def _draw(plot: Callable[..., Any], study: optuna.Study, name: str, **options: Any) -> Figure:
+    """Draw one of Optuna's figures, and close it: pyplot keeps open figures in memory."""
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
     import numpy as np
 
     with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        drawn = np.ravel(np.asarray(function()))
-        figure: Figure = drawn[0].figure
+        panels = np.ravel(np.asarray(plot(study, target_name=name, **options)))
+        figure: Figure = panels[0].figure
         plt.close(figure)
-    for axes in drawn:
+    for axes in panels:
         _plain_ticks(axes)
-    columns = drawn[0].get_gridspec().ncols if drawn[0].get_gridspec() else 1
-    figure.set_size_inches(max(7, 2.8 * columns + 2), max(4.5, 2.6 * len(drawn) / columns))
+    columns = panels[0].get_gridspec().ncols if panels[0].get_gridspec() else 1
+    figure.set_size_inches(max(7, 2.8 * columns + 2), max(4.5, 2.6 * len(panels) / columns))
     return figure

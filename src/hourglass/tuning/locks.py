@@ -1,7 +1,7 @@
-"""Whose turn it is: the lock by which all who share the studies do one thing at a time.
+"""The lock that serialises access to the Optuna studies, across processes and machines.
 
-Processes of one machine take turns by a file; where the studies are in PostgreSQL, machines do so
-by an advisory lock of its, which ends with the session of whoever held it.
+Processes of one machine share a file lock. If the studies are in PostgreSQL, machines share one of
+its advisory locks, which ends with the session of its holder.
 """
 
 import hashlib
@@ -20,67 +20,68 @@ from hourglass.core.paths import root
 if TYPE_CHECKING:
     import psycopg
 
-VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
-PATIENCE = 60  # seconds that a PostgreSQL may be away, such as while it is restarted
-PAUSE = 0.5  # seconds between two tries
-# A machine that vanished without a word holds its turn for a minute, not for two hours.
-ALIVE = "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; SET tcp_keepalives_count=3"
+STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
+RETRY_SECONDS = 60  # for which a PostgreSQL may be unreachable, for example during a restart
+PAUSE_SECONDS = 0.5  # between two attempts
+# A machine that vanishes loses its lock after a minute; the default of Linux is two hours.
+KEEPALIVE = "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; SET tcp_keepalives_count=3"
 
 
 def storage_url() -> str:
-    """Return where the studies are: HOURGLASS_OPTUNA_STORAGE, or optuna.db at the project's root.
+    """Return the URL of the studies: HOURGLASS_OPTUNA_STORAGE, or optuna.db at the project root.
 
-    PostgreSQL is spoken to by psycopg 3, unless the URL names another driver.
+    PostgreSQL is accessed with psycopg 3, unless the URL names another driver.
     """
-    url = os.environ.get(VARIABLE) or f"sqlite:///{(root() / 'optuna.db').as_posix()}"
+    url = os.environ.get(STORAGE_VARIABLE) or f"sqlite:///{(root() / 'optuna.db').as_posix()}"
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 @contextmanager
-def locked(what: str = "", patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock, or the one for `what`, while the block lasts; a killed process holds none.
+def locked(name: str = "", retry_seconds: float = RETRY_SECONDS) -> Iterator[None]:
+    """Hold the lock of this name for the duration of the block; a killed process releases it.
 
-    Raises a UserError where PostgreSQL does not answer for `patience` seconds.
+    Raises a UserError if PostgreSQL does not respond for `retry_seconds`.
     """
     url = storage_url()
-    shared = _shared_lock(url, what, patience) if url.startswith("postgresql") else nullcontext()
-    with FileLock(root() / f"optuna.db{what and f'.{what}'}.lock"), shared:
+    postgres = url.startswith("postgresql")
+    shared = _advisory_lock(url, name, retry_seconds) if postgres else nullcontext()
+    with FileLock(root() / f"optuna.db{name and f'.{name}'}.lock"), shared:
         yield
 
 
 @contextmanager
-def _shared_lock(url: str, what: str, patience: float) -> Iterator[None]:
+def _advisory_lock(url: str, name: str, retry_seconds: float) -> Iterator[None]:
     from sqlalchemy import make_url
 
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    digest = hashlib.sha256(f"hourglass {what}".encode()).digest()
-    connection = _acquire(plain, int.from_bytes(digest[:8], "big", signed=True), patience)
+    digest = hashlib.sha256(f"hourglass {name}".encode()).digest()
+    connection = _acquire(plain, int.from_bytes(digest[:8], "big", signed=True), retry_seconds)
     try:
         yield
     finally:
-        connection.close()  # which gives the lock back
+        connection.close()  # releases the lock
 
 
-def _acquire(url: str, key: int, patience: float) -> "psycopg.Connection[Any]":
-    """Return a connection that holds the lock, however often PostgreSQL breaks it off before."""
+def _acquire(url: str, key: int, retry_seconds: float) -> "psycopg.Connection[Any]":
+    """Return a connection that holds the lock; reconnect if PostgreSQL drops the connection."""
     import psycopg
 
-    end = time.monotonic() + patience
+    end = time.monotonic() + retry_seconds
     while True:
         try:
             connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
-            connection.execute(ALIVE)
+            connection.execute(KEEPALIVE)
             connection.execute("SELECT pg_advisory_lock(%s)", [key])
             return connection
         except psycopg.OperationalError as error:
             if time.monotonic() > end:
-                raise silent(error) from error
-        time.sleep(PAUSE)
+                raise no_response(error) from error
+        time.sleep(PAUSE_SECONDS)
 
 
-def silent(error: BaseException) -> UserError:
-    """Return what to say of a storage that does not answer any more."""
+def no_response(error: BaseException) -> UserError:
+    """Return the error to report if the storage stops responding."""
     return UserError(
-        f"the Optuna storage did not answer ({one_line(error)}); the study is kept, and the same "
-        "command goes on with it."
+        f"the Optuna storage did not respond ({one_line(error)}); the study is kept, and the same "
+        "command resumes it."
     )

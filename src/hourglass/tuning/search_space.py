@@ -1,9 +1,11 @@
-"""What a study searches: the bounds of a variant's settings, read from YAML and checked."""
+"""The search space of a study: one distribution per setting, read from YAML and checked."""
 
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import (
@@ -15,7 +17,6 @@ from hourglass.core.yaml_config import (
     refuse_unknown,
     resolve,
 )
-from hourglass.tuning.distributions import Bounds, read_bounds
 
 if TYPE_CHECKING:
     import optuna
@@ -24,97 +25,174 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Space:
-    """Hold what is drawn for each setting, and for `groups` of settings which of some to draw."""
+class Range:
+    """A uniform distribution from `low` to `high`, uniform in the logarithm if `log` is true."""
 
-    settings: dict[str, Bounds]
-    groups: dict[str, dict[str, dict[str, Bounds]]]  # group -> kind -> setting -> bounds
-    whole: frozenset[str]  # settings that are whole numbers
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise UserError(
+                f"low is {self.low}, but must be a number up to high, here {self.high}."
+            )
+        if self.step is not None and not 0 < self.step < math.inf:
+            raise UserError(f"step is {self.step}, but must be above 0.")
+        if self.log and (self.low <= 0 or self.step):
+            raise UserError("a logarithmic range needs a low above 0, and takes no step.")
+
+    def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> float:
+        """Draw a number, an integer if the setting is one."""
+        step = None if self.log else self.step
+        if integer:
+            low, high = int(self.low), int(self.high)
+            return trial.suggest_int(name, low, high, step=int(step or 1), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
+
+    def extremes(self, integer: bool) -> list[float]:
+        """Return the ends: if the constructor takes both, it takes every number between them.
+
+        Raises a UserError for a fraction if the setting is an integer.
+        """
+        for number in (self.low, self.high, self.step or 1) if integer else ():
+            if number != int(number):
+                raise UserError(f"{number} is not an integer, but the setting is one.")
+        return [int(end) if integer else end for end in (self.low, self.high)]
+
+    def nearest(self, value: Any) -> float:
+        """Return the number of the range that is nearest to a value."""
+        near = min(max(value, self.low), self.high)
+        steps = round((near - self.low) / self.step) if self.step else 0
+        return type(near)(self.low + steps * self.step) if self.step else near
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A uniform distribution over some values, which may be lists, for example layer widths."""
+
+    choices: list[Any]
+
+    def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> Any:
+        """Draw a value. Optuna does not support lists: it gets everything but text as JSON."""
+        if len(self.choices) == 1:
+            return self.choices[0]
+        values = {_text(value): value for value in self.choices}
+        return values[trial.suggest_categorical(name, list(values))]
+
+    def extremes(self, integer: bool) -> list[Any]:
+        """Return all values."""
+        return self.choices
+
+    def nearest(self, value: Any) -> str:
+        """Return a value as Optuna stores it, or the first choice if it is not one of them."""
+        return _text(value if value in self.choices else self.choices[0])
+
+
+Distribution: TypeAlias = Range | Choice
+Groups: TypeAlias = dict[str, dict[str, dict[str, Distribution]]]  # group -> kind -> setting
+
+
+@dataclass(frozen=True)
+class Space:
+    """Distributions of settings, and `groups` of settings of which one kind is drawn per trial."""
+
+    settings: dict[str, Distribution]
+    groups: Groups
+    integers: frozenset[str]  # names of the settings that are integers
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all settings that are searched."""
-        return iter(dict.fromkeys(name for name, _ in self._all()))
+        names = (name for together in self._drawn_together() for name in together)
+        return iter(dict.fromkeys(names))
 
     def draw(self, trial: "optuna.Trial") -> Yaml:
-        """Return the values of one trial, by the names of the constructor's arguments."""
+        """Draw the values of one trial, by constructor argument."""
         drawn = {
-            key: each.draw(trial, key, key in self.whole) for key, each in self.settings.items()
+            name: distribution.draw(trial, name, name in self.integers)
+            for name, distribution in self.settings.items()
         }
         for group, kinds in self.groups.items():
             kind = trial.suggest_categorical(group, list(kinds))
-            for name, bounds in kinds[kind].items():
-                drawn[name] = bounds.draw(trial, f"{kind}.{name}", name in self.whole)
+            for name, distribution in kinds[kind].items():
+                drawn[name] = distribution.draw(trial, f"{kind}.{name}", name in self.integers)
         return drawn
 
     def start(self, settings: "CellSettings") -> dict[str, Any]:
-        """Return the cell's own settings, as near as the space has them, for the first trial."""
-        own = settings.init_args
-        known = {key: each for key, each in self.settings.items() if own.get(key) is not None}
-        return {key: each.near(own[key]) for key, each in known.items()}
+        """Return the values of the space nearest to the cell's settings, for the first trial."""
+        current = settings.init_args
+        return {
+            name: distribution.nearest(current[name])
+            for name, distribution in self.settings.items()
+            if current.get(name) is not None
+        }
 
-    def check(self, kind: type, settings: "CellSettings", where: str) -> None:
-        """Raise a UserError for an end of a range or a choice that the variant does not take."""
-        for name, bounds in self._all():
-            try:
-                ends = bounds.ends(name in self.whole)
-            except UserError as refusal:
-                raise UserError(f"{where}, {name}: {refusal}") from None
-            for value in ends:
-                # A kind of a group may rule out what another setting has by itself.
-                args = settings.init_args | self._with(name, bounds) | {name: value}
-                fixed = {"sample_shape": args.pop("sample_shape")}
-                here = f"{where}, {name} {value!r}"
-                construct(kind, resolve(kind, args, here, fixed), here)
+    def check(self, variant: type, settings: "CellSettings", where: str) -> None:
+        """Raise a UserError if the constructor rejects an end of a range or a choice."""
+        for together in self._drawn_together():
+            extremes = {}
+            for name, distribution in together.items():
+                try:
+                    extremes[name] = distribution.extremes(name in self.integers)
+                except UserError as error:
+                    raise UserError(f"{where}, {name}: {error}") from None
+            # The other settings of a kind may be what makes a value valid.
+            args = settings.init_args | {name: values[-1] for name, values in extremes.items()}
+            fixed = {"sample_shape": args.pop("sample_shape")}
+            for name, values in extremes.items():
+                for value in values:
+                    here = f"{where}, {name} {value!r}"
+                    construct(variant, resolve(variant, args | {name: value}, here, fixed), here)
 
-    def _with(self, name: str, bounds: Bounds) -> Yaml:
-        """Return, for a setting of a group, one value for each of its kind's other settings."""
-        for kinds in self.groups.values():
-            for settings in kinds.values():
-                if settings.get(name) is bounds:
-                    ends = {key: each.ends(key in self.whole) for key, each in settings.items()}
-                    return {key: values[-1] for key, values in ends.items()}
-        return {}
-
-    def _all(self) -> Iterator[tuple[str, Bounds]]:
-        yield from self.settings.items()
-        for kinds in self.groups.values():
-            for settings in kinds.values():
-                yield from settings.items()
+    def _drawn_together(self) -> list[dict[str, Distribution]]:
+        """Return the plain settings one by one, and the settings of each kind of a group."""
+        kinds = [settings for group in self.groups.values() for settings in group.values()]
+        return [{name: plain} for name, plain in self.settings.items()] + kinds
 
 
-def read_space(path: Path, kind: type, settings: "CellSettings") -> Space:
-    """Return the space in a YAML file for a variant, every end of it tried on the constructor.
+def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
+    """Read the search space of a variant from YAML, and try its extremes on the constructor.
 
-    A setting that other variants have is passed over. Raises a UserError that names the file and the
-    setting for any other name, and for a value that the constructor refuses.
+    Settings that only other variants have are skipped. Raises a UserError with the file and the
+    setting for any other name, and for a value that the constructor rejects.
     """
     from hourglass.training.cell_settings import known_settings
 
-    where, own = path.as_posix(), set(arguments(kind))
+    where, names = path.as_posix(), set(arguments(variant))
     plain, groups = {}, {}
     for name, value in read(path, None).items():
         if isinstance(value, dict) and "one_of" in value:
-            groups[name] = _kinds(value, own, f"{where}, {name}")
+            groups[name] = _read_group(value, names, f"{where}, {name}")
         else:
             plain[name] = value
-    refuse_unknown(plain, sorted(known_settings(kind)), where)
-    taken = {key: read_bounds(each, f"{where}, {key}") for key, each in plain.items() if key in own}
-    space = Space(taken, groups, _whole(taken, groups, settings))
+    refuse_unknown(plain, sorted(known_settings(variant)), where)
+    taken = {
+        name: _read_distribution(value, f"{where}, {name}")
+        for name, value in plain.items()
+        if name in names
+    }
+    current = settings.init_args
+    integers = {name for name in current if isinstance(current[name], int)}
+    booleans = {name for name in current if isinstance(current[name], bool)}
+    space = Space(taken, groups, frozenset(integers - booleans))
     if not taken and not groups:
-        raise UserError(f"{where} names no setting that {settings.model} takes.")
-    space.check(kind, settings, where)
+        raise UserError(f"{where} names no setting of {settings.model}.")
+    space.check(variant, settings, where)
     return space
 
 
-def _kinds(value: Yaml, own: set[str], where: str) -> dict[str, dict[str, Bounds]]:
-    """Return the settings of each kind of a group; a plain value stands for itself."""
+def _read_group(value: Yaml, names: set[str], where: str) -> dict[str, dict[str, Distribution]]:
+    """Read the distributions of each kind of a group; a plain value is the only choice."""
     refuse_unknown(value, ("one_of",), where)
-    kinds = mapping(value["one_of"], where)
-    sets = {kind: set(mapping(settings, f"{where}, {kind}")) for kind, settings in kinds.items()}
-    for kind, names in sets.items():
-        refuse_unknown(sorted(names), sorted(own), f"{where}, {kind}")
-        # Else a setting of one kind would be whatever the cell has in the other.
-        if not names or names != next(iter(sets.values())):
+    kinds = {
+        kind: mapping(settings, f"{where}, {kind}")
+        for kind, settings in mapping(value["one_of"], where).items()
+    }
+    for kind, settings in kinds.items():
+        refuse_unknown(sorted(settings), sorted(names), f"{where}, {kind}")
+        # Otherwise a setting of one kind would keep the cell's value in the other kind.
+        if not settings or settings.keys() != next(iter(kinds.values())).keys():
             raise UserError(
                 f"{where}: every kind must give the same settings, and {kind} does not."
             )
@@ -122,24 +200,22 @@ def _kinds(value: Yaml, own: set[str], where: str) -> dict[str, dict[str, Bounds
         raise UserError(f"{where}: one_of is empty; name at least one kind.")
     return {
         str(kind): {
-            name: read_bounds(
-                each if isinstance(each, dict) else {"choices": [each]}, f"{where}, {kind}"
+            name: _read_distribution(
+                value if isinstance(value, dict) else {"choices": [value]}, f"{where}, {kind}"
             )
-            for name, each in settings.items()
+            for name, value in settings.items()
         }
         for kind, settings in kinds.items()
     }
 
 
-def _whole(
-    plain: dict[str, Bounds],
-    groups: dict[str, dict[str, dict[str, Bounds]]],
-    settings: "CellSettings",
-) -> frozenset[str]:
-    """Return the settings that are whole numbers, by what the cell has there now."""
-    all_names = {
-        *plain,
-        *(name for kinds in groups.values() for each in kinds.values() for name in each),
-    }
-    now = {name: settings.init_args.get(name) for name in all_names}
-    return frozenset(key for key, each in now.items() if isinstance(each, int) and each is not True)
+def _read_distribution(value: Any, where: str) -> Distribution:
+    kind: type[Distribution] = Choice if "choices" in mapping(value, where) else Range
+    distribution: Distribution = construct(kind, resolve(kind, value, where), where)
+    if isinstance(distribution, Choice) and not distribution.choices:
+        raise UserError(f"{where}: choices is empty; name at least one.")
+    return distribution
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,7 @@
-"""What a study asks: everything that decides what a trial gives, and so the study's name."""
+"""The study specification: every setting that affects a trial's result. Its digest names the study.
+
+Trials of different settings, data or code cannot be compared, so they never share a study.
+"""
 
 import hashlib
 import json
@@ -21,14 +24,14 @@ from hourglass.data.prepared import Prepared
 from hourglass.tuning.objectives import Objective
 
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
-ERRORS = ("mse", "validation_error", "loss", "error")  # what people call the reconstruction error
-# Of a trainer: where and how, not what.
-PLACES = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
+ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # of the reconstruction error
+# Trainer settings that change the speed of a training and not its result.
+WITHOUT_EFFECT = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """Ask for the best settings of a cell by an objective, within a space; both by file name."""
+    """The specification of a study: a cell, an objective and a search space, the latter by name."""
 
     cell: Cell
     objective: str
@@ -36,91 +39,90 @@ class StudySpec:
 
     @classmethod
     def of(cls, cell: Cell, objective: str, space: str | None) -> "StudySpec":
-        """Return the question; without a `space`, in that of the data set or else the default.
+        """Return the specification; the default space is that of the data set, if it has one.
 
         Raises a UserError for an unknown name.
         """
-        own = (SPACES / f"{cell.data}.yaml").exists()
-        found = cls(cell, objective, space or (cell.data if own else "default"))
-        if objective in ERRORS:
+        default = cell.data if (SPACES / f"{cell.data}.yaml").exists() else "default"
+        spec = cls(cell, objective, space or default)
+        if objective in ERROR_SYNONYMS:
             raise UserError(
-                f"{objective!r} is the reconstruction error; as an objective it is called "
-                "reconstruction_error, and it cannot choose a bottleneck: a wider one is better."
+                f"unknown objective {objective!r}: the reconstruction error is called "
+                "reconstruction_error, and it cannot choose a bottleneck, because a wider one "
+                "always reconstructs better."
             )
-        found.make_objective()
-        read(found.space_file, None)
-        return found
+        spec.make_objective()
+        read(spec.space_file, None)
+        return spec
 
     @property
     def space_file(self) -> Path:
-        """Return the file of the space."""
+        """Return the path of the search space."""
         return SPACES / f"{valid_name(self.space)}.yaml"
 
     def make_objective(self) -> Objective:
-        """Return the objective that configs/tune/objective/<name>.yaml describes."""
+        """Build the objective that configs/tune/objective/<name>.yaml describes."""
         path = OBJECTIVES / f"{valid_name(self.objective)}.yaml"
-        found: Objective = build(
-            read(path, ("class_path", "init_args")), Objective, path.as_posix()
-        )
-        return found
+        config = read(path, ("class_path", "init_args"))
+        objective: Objective = build(config, Objective, path.as_posix())
+        return objective
 
     @cached_property
-    def study(self) -> str:
-        """Return the study's name: what it is about, and a digest of all that it asks."""
-        text = json.dumps(self.asked, sort_keys=True)
+    def study_name(self) -> str:
+        """Return the name of the study: cell, objective, and a digest of all settings."""
+        text = json.dumps(self.settings, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.cell.name}-{self.objective}-{digest}"
 
-    def differs(self, before: Yaml) -> list[str]:
-        """Return the names of what another study asked differently."""
-        return [key for key in self.asked if self.asked[key] != before.get(key)]
+    def differences(self, settings: Yaml) -> list[str]:
+        """Return the names of the settings that differ from those of another study."""
+        return [key for key in self.settings if self.settings[key] != settings.get(key)]
 
     @cached_property
-    def asked(self) -> Yaml:
-        """Return everything that decides what a trial gives, as the files were at the first look.
+    def settings(self) -> Yaml:
+        """Return every setting that affects a trial's result, as in the files at the first access.
 
-        What is searched is no part of it: the best values, once they are applied, ask nothing new.
+        Settings that are searched are excluded, so applying the best values changes nothing.
         """
-        own, shared, variant = params(), data_config(self.cell.data), model_config(self.cell.model)
-        space = read(self.space_file, None)
-        trainer = read(CONFIGS / "trainer" / f"{valid_name(own.trainer)}.yaml", None)
-        parts = (
-            shared.get("model"),
-            variant.get("init_args"),
-            cell_config(self.cell).get("init_args"),
-        )
-        settings: Yaml = {}
-        for each in parts:
-            settings |= mapping(each, self.cell.name)
-        asked: Yaml = {
+        workspace, shared = params(), data_config(self.cell.data)
+        variant, space = model_config(self.cell.model), read(self.space_file, None)
+        objective = read(OBJECTIVES / f"{self.objective}.yaml", None)
+        trainer = read(CONFIGS / "trainer" / f"{valid_name(workspace.trainer)}.yaml", None)
+        fixed: Yaml = {}
+        cell = cell_config(self.cell).get("init_args")
+        for part in (shared.get("model"), variant.get("init_args"), cell):
+            fixed |= mapping(part, self.cell.name)
+        searched = self._searched(space)
+        return {
             "data": Prepared.open(self.cell.prepared).card["sha256"],
             "class_path": variant.get("class_path"),
-            "settings": {
-                key: settings[key] for key in sorted(settings) if key not in _searched(space)
-            },
+            "settings": {key: fixed[key] for key in sorted(fixed) if key not in searched},
             "training": shared.get("training"),
-            "seed": own.seed,
-            "score": own.score,
-            "trainer": {key: each for key, each in trainer.items() if key not in PLACES},
-            "objective": read(OBJECTIVES / f"{self.objective}.yaml", None),
+            "seed": workspace.seed,
+            "score": workspace.score,
+            "trainer": {key: trainer[key] for key in trainer if key not in WITHOUT_EFFECT},
+            "objective": objective,
             "space": space,
-            "code": _code(variant.get("class_path", "")),
+            "code": _code(variant, objective, mapping(workspace.score, "score")),
         }
-        return asked
+
+    def _searched(self, space: Yaml) -> set[str]:
+        """Return the names of the settings that a space searches, those in its groups included."""
+        where = self.space_file.as_posix()
+        names = set(space)
+        for value in space.values():
+            if isinstance(value, dict) and "one_of" in value:
+                names.update(
+                    *(mapping(kind, where) for kind in mapping(value["one_of"], where).values())
+                )
+        return names
 
 
-def _searched(space: Yaml) -> set[str]:
-    """Return the settings that a space names, those of its groups' kinds included."""
-    kinds = [
-        each["one_of"] for each in space.values() if isinstance(each, dict) and "one_of" in each
-    ]
-    inner = [name for group in kinds for settings in group.values() for name in settings]
-    return {*space, *inner}
-
-
-def _code(class_path: str) -> str:
-    """Return a digest of the code that a trial of this variant runs."""
-    module = class_path.rpartition(".")[0]
-    if source_file(module) is None:
-        raise UserError(f"class_path {class_path!r} cannot be imported.")
-    return code_digest("hourglass.tuning.trial", module)
+def _code(*configs: Yaml) -> str:
+    """Return a digest of the code of a trial with the classes that these configurations name."""
+    class_paths = [str(config.get("class_path", "")) for config in configs]
+    modules = [path.rpartition(".")[0] for path in class_paths]
+    for path, module in zip(class_paths, modules, strict=True):
+        if source_file(module) is None:
+            raise UserError(f"class_path {path!r} cannot be imported.")
+    return code_digest("hourglass.tuning.trial", *modules)

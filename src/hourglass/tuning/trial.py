@@ -1,45 +1,45 @@
-"""One trial: draw, train, judge. What all trials of a process share is loaded once."""
+"""Trials of a study: load the data once, then draw settings, train, prune and evaluate."""
 
+import copy
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
+import pytorch_lightning as pl
+import torch
 from lightning_fabric import Fabric
-from pytorch_lightning import Callback
-from torch import OutOfMemoryError
+from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.yaml_config import Yaml
+from hourglass.core.settings import params
+from hourglass.core.yaml_config import Yaml, import_class
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Split
+from hourglass.data.prepared import Prepared, Split
 from hourglass.data.residency import Rows
+from hourglass.detection.inference import best_device
+from hourglass.detection.scorers.from_settings import make_scorer
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.tracking.stage_records import settings_params
-from hourglass.training.cell_settings import CellSettings
+from hourglass.training.cell_settings import CellSettings, resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
-from hourglass.tuning.attributes import HISTORY, PARAMS, REFUSED, VALUES
+from hourglass.tuning.attributes import HISTORY, PARAMS, VALUES
 from hourglass.tuning.objectives import Objective, Task
-from hourglass.tuning.pruning import Pruning
-from hourglass.tuning.retrying_storage import is_away
-from hourglass.tuning.search_space import Space
+from hourglass.tuning.search_space import Space, read_space
 
+if TYPE_CHECKING:
+    from hourglass.tuning.study_spec import StudySpec
 
-class LoadedData(DataModule):
-    """Serve a data set to one training after another, read once."""
-
-    @cache  # noqa: B019 - it lives as long as the process
-    def rows(self, name: Split) -> Rows:
-        """Return this process's rows of a split; all trainings have one device and one rank."""
-        return super().rows(name)
+MAX_REPORTS = 10  # per trial: each evaluates the network and writes to the storage
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Run the trials of one cell in this process, which is one of the `ranks` of each training."""
+    """Runs the trials of one cell in this process, which is one of the ranks of each training."""
 
     settings: CellSettings
     space: Space
@@ -49,66 +49,154 @@ class Trials:
     ranks: Fabric
 
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...] | float:
-        """Return the objective's values of one draw.
+        """Run one trial on rank 0, and return the objective's values.
 
-        Raises TrialPruned where it fell behind, and a UserError, noted in the trial, where its
-        training failed by itself.
+        Raises TrialPruned if it falls behind, and a UserError if its training fails.
         """
-        drawn = self.space.draw(trial)
-        chosen = self.chosen(drawn)
-        trial.set_user_attr(VALUES, drawn)
-        trial.set_user_attr(PARAMS, settings_params(asdict(chosen)))
-        self.ranks.broadcast(drawn)
+        values = self.space.draw(trial)
+        settings = self.settings_with(values)
+        trial.set_user_attr(VALUES, values)
+        trial.set_user_attr(PARAMS, settings_params(asdict(settings)))
+        self.ranks.broadcast(values)
         rows: list[dict[str, Any]] = []
         try:
-            module = self.train(chosen, trial, rows)
-            values = self.judge(module.network.eval())
-        except optuna.TrialPruned:
-            raise
-        except Exception as error:
-            if is_away(error):
-                raise  # it was the storage that failed: the trial is to run again
-            # Noted, so that no command draws it again. A mistake in the code ends this one.
-            trial.set_user_attr(REFUSED, str(error) or type(error).__name__)
-            if isinstance(error, OutOfMemoryError) and self.ranks.world_size == 1:
-                raise UserError(f"out of memory: {one_line(error)}.") from None
-            raise
+            module = self.train(settings, trial, rows)
+            results = self.evaluate(module.network.eval())
         finally:
             trial.set_user_attr(HISTORY, rows)
-        return values if len(values) > 1 else values[0]
+        return results if len(results) > 1 else results[0]
 
-    def follow(self) -> None:
-        """Train along with rank 0, trial by trial, until it has no more."""
-        while (drawn := self.ranks.broadcast(None)) is not None:
+    def follow_rank_zero(self) -> None:
+        """Train as another rank, trial by trial, until rank 0 has finished."""
+        while (values := self.ranks.broadcast(None)) is not None:
             try:
-                self.train(self.chosen(drawn), None, [])
+                self.train(self.settings_with(values), None, [])
             except (UserError, optuna.TrialPruned):
-                continue  # as on rank 0, which says why
+                continue  # rank 0 reports it
 
-    def chosen(self, drawn: Yaml) -> CellSettings:
-        """Return the cell's settings with those of a draw in place of its own."""
-        return replace(self.settings, init_args=self.settings.init_args | drawn)
+    def settings_with(self, values: Yaml) -> CellSettings:
+        """Return the cell's settings, updated with drawn values."""
+        return replace(self.settings, init_args=self.settings.init_args | values)
 
     def train(
         self, settings: CellSettings, trial: optuna.Trial | None, rows: list[dict[str, Any]]
     ) -> LitAutoencoder:
-        """Return the variant, trained as `train` would, and fill the rows of its history."""
+        """Train the variant as stage `train` does, and add one row per epoch to `rows`."""
         module = make_module(settings)
-        with tempfile.TemporaryDirectory() as folder:
-            where = Path(self.ranks.broadcast(folder))
-            pretrain(settings, where, None, module, self.data)
-            trainer, history = make_trainer(settings, where, None, watching=self._pruning(trial))
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(self.ranks.broadcast(temporary))
+            pretrain(settings, folder, None, module, self.data)
+            trainer, history = make_trainer(settings, folder, None, watching=self._pruning(trial))
             history.rows = rows
             fit_resumable(trainer, history, module, self.data)
-            self.ranks.barrier()  # before the folder goes: each has its best epoch from there
+            self.ranks.barrier()  # all ranks have read the best weights before they are deleted
         return module
 
-    def judge(self, network: Network) -> tuple[float, ...]:
+    def evaluate(self, network: Network) -> tuple[float, ...]:
         """Return the objective's values of a network in evaluation mode."""
         return self.objective(network, self.task)
 
     def _pruning(self, trial: optuna.Trial | None) -> list[Callback]:
         if len(self.objective.names) > 1:
-            return []
+            return []  # Optuna prunes single-objective studies only
         epochs = self.settings.training.max_epochs
-        return [Pruning(trial, lambda network: self.judge(network)[0], epochs)]
+        return [Pruning(trial, lambda network: self.evaluate(network)[0], epochs)]
+
+
+class Pruning(Checkpoint):
+    """Evaluate the network every few epochs, and stop the training if the pruner says so.
+
+    Rank 0 has the trial, evaluates and decides; all ranks then raise TrialPruned together. It is a
+    Checkpoint by type only: Lightning calls those last, after the check for diverged trainings.
+    """
+
+    def __init__(
+        self, trial: optuna.Trial | None, evaluate: Callable[[Network], float], max_epochs: int
+    ) -> None:
+        self.trial = trial
+        self.evaluate = evaluate
+        self.interval = max(1, -(-max_epochs // MAX_REPORTS))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise TrialPruned, or the UserError of the evaluation, on all ranks if rank 0 decides."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.interval or epoch == trainer.max_epochs:
+            return
+        # An exception on one rank only would leave the others waiting for it.
+        reason = self._reason_to_stop(pl_module, epoch) if trainer.is_global_zero else None
+        reason = trainer.strategy.broadcast(reason)
+        if reason == "pruned":
+            raise optuna.TrialPruned(f"after epoch {epoch}")
+        if reason:
+            raise UserError(reason)
+
+    def _reason_to_stop(self, pl_module: pl.LightningModule, epoch: int) -> str:
+        """Return "pruned", an error message, or "" to continue."""
+        assert self.trial
+        network: Any = pl_module.network
+        if best_device().type != pl_module.device.type:
+            network = copy.deepcopy(network)  # the evaluation moves it to that device
+        try:
+            self.trial.report(self.evaluate(network.eval()), epoch)
+        except UserError as error:
+            return str(error)
+        finally:
+            network.train()
+        return "pruned" if self.trial.should_prune() else ""
+
+
+class CachedDataModule(DataModule):
+    """A data module that reads each split once for all trainings of a process."""
+
+    @cache  # noqa: B019 - it lives as long as the process
+    def rows(self, name: Split) -> Rows:
+        """Return this process's rows of a split; all trainings have one device and one rank."""
+        return super().rows(name)
+
+
+def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
+    """Check all settings, load the data and start the ranks, once per worker."""
+    objective, prepared = spec.make_objective(), Prepared.open(spec.cell.prepared)
+    settings = _on_one_gpu(resolve_cell(spec.cell, prepared.sample_shape), worker_index)
+    variant = import_class(settings.class_path, LitAutoencoder, settings.model)
+    space = read_space(spec.space_file, variant, settings)
+    task = Task(prepared, make_scorer(params().score))
+    objective.check(task, space)
+    # An invalid trainer would fail trial after trial.
+    make_trainer(settings, Path(tempfile.gettempdir()), None, watching=())
+    training = settings.training
+    data = CachedDataModule(spec.cell.data, training.batch_size, settings.seed, settings.residency)
+    return Trials(settings, space, objective, task, data, _launch_ranks(settings))
+
+
+def _on_one_gpu(settings: CellSettings, worker_index: int) -> CellSettings:
+    """Assign one of several GPUs to this worker if the trainer uses one GPU."""
+    trainer = settings.trainer
+    one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
+    if not (one_gpu and torch.cuda.is_available()):
+        return settings
+    device = worker_index % torch.cuda.device_count()
+    return replace(settings, trainer=trainer | {"devices": [device]})
+
+
+def _launch_ranks(settings: CellSettings) -> Fabric:
+    """Let Lightning start the other ranks of every training, and return their connection.
+
+    Raises a UserError for a trainer of several machines, which needs an external launcher.
+    """
+    nodes = settings.trainer.get("num_nodes", 1)
+    if nodes > 1:
+        raise UserError(
+            f"num_nodes is {nodes}, but a trial trains on one machine; name another `trainer` "
+            "in params.yaml, and share the study between machines with HOURGLASS_OPTUNA_STORAGE."
+        )
+    names = ("accelerator", "devices", "strategy", "num_nodes")
+    try:
+        ranks = Fabric(**{key: settings.trainer[key] for key in names if key in settings.trainer})
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"Lightning cannot train here ({one_line(error)}); name another `trainer` in "
+            "params.yaml."
+        ) from None
+    ranks.launch()
+    return ranks

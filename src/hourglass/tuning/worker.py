@@ -1,7 +1,7 @@
-"""One worker of a study: a process that imports and loads once, and then runs trial after trial.
+"""A worker of a study: a process that imports and loads once, and then runs trial after trial.
 
-`hourglass.cli.tune` starts it as `python -m hourglass.tuning.worker`, with a `Job` as JSON. Where the
-trainer has several devices, Lightning starts this process once more for each of the other ranks.
+`worker_pool` starts it as `python -m hourglass.tuning.worker` with a `Job` as JSON. If the trainer
+has several devices, Lightning starts the same command once for each of the other ranks.
 """
 
 import json
@@ -13,76 +13,121 @@ import time
 import traceback
 import warnings
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import optuna
 from optuna.trial import TrialState
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import Cell
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import REFUSED, WORKER
-from hourglass.tuning.locks import locked, silent
-from hourglass.tuning.retries import retry_killed, worker_name
-from hourglass.tuning.retrying_storage import is_away
-from hourglass.tuning.worker_job import Job, Pruner
+from hourglass.tuning.attributes import FAILURE, WORKER
+from hourglass.tuning.locks import locked, no_response
+from hourglass.tuning.storage import is_unreachable
+from hourglass.tuning.study_spec import StudySpec
 
 if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials
 
-PAUSE = 0.5  # seconds between two looks at a study whose last trials others run
+Pruner: TypeAlias = Literal["median", "hyperband", "none"]
+PAUSE_SECONDS = 0.5  # between two reads of a study whose last trials run elsewhere
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of a worker."""
+
+    data: str
+    model: str
+    objective: str
+    space: str
+    trials: int  # that the study has in the end
+    pruner: Pruner
+    index: int  # among the workers of one command, from 0
+    study: str  # the name of the study, fixed when the command starts
+    command: str  # identifies the command that started this worker
+
+    @property
+    def spec(self) -> StudySpec:
+        """Return the specification of the study."""
+        return StudySpec.of(Cell(self.data, self.model), self.objective, self.space)
 
 
 def work(job: Job) -> None:
-    """Run trials until the study has as many as the job says, along with whoever else does.
+    """Run trials, together with other workers, until the study has the job's number of trials.
 
-    Raises a UserError, before the first trial, for a space or data that leave nothing to search.
+    Raises a UserError before the first trial for a space or data that leave nothing to search.
     """
-    from hourglass.tuning.worker_setup import load_trials
+    from hourglass.tuning.trial import load_trials
 
-    question = job.question
-    trials = load_trials(job, question)
+    spec = job.spec
+    trials = load_trials(spec, job.index)
     if not trials.ranks.is_global_zero:
-        trials.follow()
+        trials.follow_rank_zero()
         return
     start = trials.space.start(trials.settings)
-    study = studies.create(job.study, question.asked, trials.objective, start)
+    study = studies.create(job.study, spec.settings, trials.objective, start)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
-    while (found := run_next(study, trials, job)) != "done":
-        if found == "waits":
-            time.sleep(PAUSE)
-    trials.ranks.broadcast(None)  # after a mistake they end with us instead, wherever they wait
+    while (status := run_next(study, trials, job)) != "done":
+        if status == "waits":
+            time.sleep(PAUSE_SECONDS)
+    trials.ranks.broadcast(None)  # the other ranks end; after an error they are killed with us
 
 
 def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", "waits", "done"]:
-    """Run one trial, unless all that are to be have begun; the last ones may yet be killed."""
-    with ExitStack() as turn:
-        turn.enter_context(locked())
-        retry_killed(study)
-        standing = studies.Standing.of(study)
-        if standing.begun >= job.trials and not standing.waiting:
-            return "waits" if standing.running else "done"
+    """Run one trial, unless enough have started; then wait, because those may still be killed."""
+    with ExitStack() as lock:
+        lock.enter_context(locked())
+        studies.retry_killed(study)
+        finished, running, waiting = studies.count(study)
+        started = finished + running + waiting
+        if started >= job.trials and not waiting:
+            return "waits" if running else "done"
+        numbers: list[int] = []
 
         def objective(trial: optuna.Trial) -> Any:
-            asked.append(trial.number)
-            trial.set_user_attr(WORKER, worker_name(job.command))
-            turn.close()  # the trial is there and has a name: the next worker may ask for another
-            return trials(trial)
+            numbers.append(trial.number)
+            trial.set_user_attr(WORKER, studies.worker_name(job.command))
+            lock.close()  # the trial exists and names its worker: the next worker may continue
+            return _run(trials, trial)
 
-        asked: list[int] = []
-        study.sampler = _sampler(trials.settings.seed * 1_000_003 + standing.begun)
+        study.sampler = _sampler(trials.settings.seed * 1_000_003 + started)
         try:
+            # Not study.ask and study.tell: only `optimize` sends the heartbeat of a trial.
             study.optimize(objective, n_trials=1, catch=(UserError,))
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            # Asleep or cut off for longer than the heartbeat's grace: another one has the trial.
-            own = study.trials[asked[0]] if asked else None
-            # Or it ended, and it was the answer to that which got lost.
-            if not own or own.state == TrialState.RUNNING or REFUSED in own.user_attrs:
+            # Either this process was suspended or disconnected for longer than the grace period and
+            # another worker runs the trial again, or the trial ended and the reply was lost.
+            trial = study.trials[numbers[0]] if numbers else None
+            if not trial or trial.state == TrialState.RUNNING or FAILURE in trial.user_attrs:
                 raise
     return "ran"
 
 
+def _run(trials: "Trials", trial: optuna.Trial) -> Any:
+    """Run a trial; if its training fails, store the reason, so that it is not drawn again.
+
+    Errors of the storage are not stored: the trial runs again. Any other error than a UserError is
+    a bug and ends this worker.
+    """
+    from torch import OutOfMemoryError
+
+    try:
+        return trials(trial)
+    except optuna.TrialPruned:
+        raise
+    except Exception as error:
+        if is_unreachable(error):
+            raise
+        trial.set_user_attr(FAILURE, str(error) or type(error).__name__)
+        if isinstance(error, OutOfMemoryError) and trials.ranks.world_size == 1:
+            raise UserError(f"out of memory: {one_line(error)}.") from None
+        raise
+
+
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of one draw: a study that goes on draws what it would have drawn."""
+    """Return a sampler for one draw, so that a resumed study draws the same values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
@@ -92,35 +137,32 @@ def _pruner(name: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(max(1, max_epochs // 27), max_epochs)
     if name == "median":
-        # Early on, a slow beginning says little of the end.
+        # The first epochs hardly predict the final value.
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max_epochs // 4)
     return optuna.pruners.NopPruner()
 
 
 def main() -> None:
-    """Serve one command; the last line of standard output says what was refused, if anything."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends us
-    threading.Thread(target=_end_with_the_command, daemon=True).start()
-    # Whatever libraries print must not stand in the answer.
-    answer, sys.stdout = sys.stdout, sys.stderr
-    status = 0
+    """Run a job; a UserError goes to the last line of standard output as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command, which kills us
+    threading.Thread(target=_exit_with_command, daemon=True).start()
+    output, sys.stdout = sys.stdout, sys.stderr  # libraries may print
+    status = 1
     try:
         work(Job(**json.loads(sys.argv[1])))
-    except UserError as refusal:
-        print(json.dumps({"refusal": str(refusal)}), file=answer, flush=True)
-        status = 1
+        status = 0
     except Exception as error:
-        if is_away(error):
-            print(json.dumps({"refusal": str(silent(error))}), file=answer, flush=True)
+        message = no_response(error) if is_unreachable(error) else error
+        if isinstance(message, UserError):
+            print(json.dumps({"error": str(message)}), file=output, flush=True)
         else:
-            traceback.print_exc()  # the command shows it
-        status = 1
+            traceback.print_exc()  # the command prints it
     sys.stderr.flush()
-    os._exit(status)  # all is written; to take torch apart would cost half a second
+    os._exit(status)  # everything is written, and unloading torch takes half a second
 
 
-def _end_with_the_command() -> None:
-    """Wait until the other end of standard input is gone, however it went, and go as well."""
+def _exit_with_command() -> None:
+    """Exit as soon as the other end of standard input is closed, even if the command was killed."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)

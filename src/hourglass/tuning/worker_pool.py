@@ -1,4 +1,4 @@
-"""The command's side of a study: it starts the workers, and ends them whatever happens."""
+"""The workers of one command: start them, watch them, and end them in any case."""
 
 import json
 import os
@@ -17,29 +17,28 @@ from tqdm import tqdm
 
 from hourglass.core.errors import UserError
 from hourglass.tuning import study as studies
-from hourglass.tuning.locks import locked, silent
+from hourglass.tuning.locks import locked, no_response
 from hourglass.tuning.progress import Watch
-from hourglass.tuning.retries import retry_killed
-from hourglass.tuning.worker_job import Job
+from hourglass.tuning.worker import Job
 
-PAUSE = 0.3  # seconds between two looks at the study
-GOES_ON = "the study is kept, and the same command goes on with it."
+PAUSE_SECONDS = 0.3  # between two reads of the study
+RESUME_HINT = "the study is kept, and the same command resumes it."
 
 
 @dataclass
 class Worker:
-    """A process that runs trials, and what it says."""
+    """A worker process and its output."""
 
     process: subprocess.Popen[str]
-    errors: IO[str]
-    refused: bool = False
-    failure: str = ""  # why it ended too early
+    stderr: IO[str]
+    rejected: bool = False  # it reported a UserError
+    failure: str = ""  # the reason if it ended early
 
     @classmethod
     def start(cls, job: Job, threads: int) -> "Worker":
-        """Start a worker; it ends when our end of its standard input is gone, however we end."""
-        errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        # A user's own variants and database drivers may be on the path as well.
+        """Start a worker; it exits if this process ends, because its standard input is closed."""
+        stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        # The user's PYTHONPATH may hold variants and database drivers.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {
             "OMP_NUM_THREADS": str(threads),
@@ -50,78 +49,73 @@ class Worker:
             [sys.executable, "-m", "hourglass.tuning.worker", json.dumps(asdict(job))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=stderr,
             text=True,
             encoding="utf-8",
             env=variables,
         )
-        return cls(process, errors)
+        return cls(process, stderr)
 
-    def check(self) -> bool:
-        """Return whether the worker is at it or has done its work; else note why it is not."""
+    def failed(self) -> bool:
+        """Return whether the worker ended early; store the reason."""
         if not self.process.poll():
-            return True
+            return False
         if not self.failure:
             assert self.process.stdout
-            answers = self.process.stdout.read().splitlines()
-            self.refused = bool(answers)
-            self.failure = json.loads(answers[-1])["refusal"] if answers else self._died()
-        return False
+            lines = self.process.stdout.read().splitlines()
+            self.rejected = bool(lines)
+            self.failure = json.loads(lines[-1])["error"] if lines else self._crash_message()
+        return True
 
-    def _died(self) -> str:
-        self.errors.seek(0)
-        sys.stderr.write(self.errors.read())
-        return f"a worker ended with status {self.process.returncode}; {GOES_ON}"
+    def _crash_message(self) -> str:
+        self.stderr.seek(0)
+        sys.stderr.write(self.stderr.read())
+        return f"a worker ended with status {self.process.returncode}; {RESUME_HINT}"
 
     def end(self) -> None:
-        """End the process, if it has not ended."""
+        """Kill the process if it has not ended."""
         self.process.kill()
         self.process.communicate()
-        self.errors.close()
+        self.stderr.close()
 
 
-def run(job: Job, workers: int, watch: Watch) -> None:
-    """Run a study with so many workers until it has the job's trials.
+def run(job: Job, count: int, watch: Watch) -> None:
+    """Run a study with `count` workers until it has the job's number of trials.
 
-    Raises a UserError where the workers refuse the question, all of them ended too early, or the
-    storage does not answer. Whatever ends this, no trial is left running.
+    Raises a UserError if a worker reports one, all workers end early, or the storage does not
+    respond. No trial remains in state RUNNING afterwards.
     """
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    started = [Worker.start(replace(job, place=place), threads) for place in range(workers)]
+    threads = max(1, (os.cpu_count() or 1) // count)
+    workers = [Worker.start(replace(job, index=index), threads) for index in range(count)]
+    title = job.study.rpartition("-")[0]
     try:
-        with tqdm(total=job.trials, desc=_title(job), unit="trial", disable=None) as bar:
-            while any(worker.process.poll() is None for worker in started):
+        with tqdm(total=job.trials, desc=title, unit="trial", disable=None) as bar:
+            while any(worker.process.poll() is None for worker in workers):
                 watch.look(bar)
-                _check(started)
-                time.sleep(PAUSE)
+                _check(workers)
+                time.sleep(PAUSE_SECONDS)
             watch.look(bar)
-            _check(started)
+            _check(workers)
         watch.conclude()
     except (OptunaError, SQLAlchemyError) as error:
-        raise silent(error) from None
+        raise no_response(error) from None
     except KeyboardInterrupt:
-        raise UserError(f"stopped; {GOES_ON}") from None
+        raise UserError(f"stopped; {RESUME_HINT}") from None
     finally:
-        for worker in started:
+        for worker in workers:
             worker.end()
-        with (
-            suppress(OptunaError, SQLAlchemyError, UserError),
-            locked(),
-        ):  # the next command does it else
-            # A worker may have begun one since the last look.
+        # If the storage is unreachable, the next command does this.
+        with suppress(OptunaError, SQLAlchemyError, UserError), locked():
+            # A worker may have started a trial since the last read.
             study = watch.study or studies.load(job.study, watch.where)
             if study:
-                retry_killed(study)
-
-
-def _title(job: Job) -> str:
-    return job.study.rpartition("-")[0]
+                studies.retry_killed(study)
 
 
 def _check(workers: list[Worker]) -> None:
-    """Raise a UserError where a worker refused its job, or none is left to go on with it."""
-    ended = [worker for worker in workers if not worker.check()]
-    for worker in ended:
-        # Those that were killed, by the system for memory for instance, are made up for by others.
-        if worker.refused or len(ended) == len(workers):
+    """Raise a UserError if a worker reported one or no worker is left."""
+    failed = [worker for worker in workers if worker.failed()]
+    for worker in failed:
+        # If a worker was killed, for example for lack of memory, the others run its trial again.
+        if worker.rejected or len(failed) == len(workers):
             raise UserError(worker.failure)

@@ -1,11 +1,9 @@
-"""What a study optimises. Each file of configs/tune/objective names one of these classes."""
+"""Objectives of a study: each file in configs/tune/objective names one of these classes."""
 
 from hourglass.tuning.objectives.base import Objective, Task
-from hourglass.tuning.objectives.denoising import Denoising
-from hourglass.tuning.objectives.detection import Detection
+from hourglass.tuning.objectives.detection import Detection, SyntheticDetection
 from hourglass.tuning.objectives.features import Features
-from hourglass.tuning.objectives.reconstruction import Pareto, ReconstructionError
-from hourglass.tuning.objectives.synthetic import SyntheticDetection
+from hourglass.tuning.objectives.reconstruction import Denoising, Pareto, ReconstructionError
 
 __all__ = [
     "Denoising",

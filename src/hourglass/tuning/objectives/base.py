@@ -1,4 +1,4 @@
-"""What an objective is: a question about a trained network that has an answer."""
+"""The interface of an objective, and the data that it evaluates a network on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -16,24 +16,24 @@ Direction: TypeAlias = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is judged with: prepared data, and the `score` in params.yaml."""
+    """Prepared data and the `score` in params.yaml."""
 
     prepared: Prepared
     scorer: "Scorer"
 
 
 class Objective(ABC):
-    """Judge a trained network by samples that it was not trained on, none of the test split.
+    """Evaluates a trained network on samples that it was not trained on, never on the test split.
 
-    Where there is one value, a trial whose values by epoch fall behind is pruned.
+    Objectives with a single value support pruning.
     """
 
     names: tuple[str, ...]  # of the values, in MLflow and in tables
     directions: ClassVar[tuple[Direction, ...]] = ("maximize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:  # noqa: B027
-        """Raise a UserError where the data or what is searched leaves the question without answer."""
+        """Raise a UserError if the data or the searched settings do not suit the objective."""
 
     @abstractmethod
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
-        """Return the values of a network that is in evaluation mode."""
+        """Return the values of a network in evaluation mode."""

@@ -1,13 +1,19 @@
-"""How well a network tells labelled anomalies from normal samples."""
+"""Objectives of anomaly detection, with labelled or with synthetic anomalies."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
+    from hourglass.detection.scoring import FittedScorer
     from hourglass.networks import Network
+
+Kind: TypeAlias = Literal["mixed", "permuted", "corrupted"]
+MIN_NORMAL_SAMPLES = 20  # of the tuning split, for synthetic anomalies
 
 
 class Detection(Objective):
@@ -15,7 +21,7 @@ class Detection(Objective):
 
     The score is that of `score` in params.yaml, fitted to the training split as in
     `calibrate-threshold`. The tuning split holds normal samples and labelled anomalies; average
-    precision depends on its prevalence.
+    precision depends on their proportion.
     """
 
     def __init__(self, metric: Literal["AUROC", "average_precision"] = "AUROC") -> None:
@@ -23,20 +29,127 @@ class Detection(Objective):
         self.names = (f"tuning_{metric}",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError where the tuning split holds no anomalies."""
+        """Raise a UserError if the tuning split holds no anomalies."""
         card = task.prepared.card
         if not card["splits"]["tuning"]["anomalies"]:
             raise UserError(
                 f"the tuning split of {card['data']} holds no anomalies to detect; "
-                "`--objective synthetic` makes some of normal samples."
+                "`--objective synthetic` creates some from normal samples."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the metric on the tuning split."""
-        from hourglass.detection.scoring import FittedScorer
         from hourglass.evaluation import metrics
 
-        tuning, normal = task.prepared.split("tuning"), task.prepared.split("train").x
-        scoring = FittedScorer.fit(network, task.prepared.scaling, task.scorer, normal)
-        found = metrics.detection(scoring(tuning.x), tuning.anomaly, intervals=False)
-        return (found[self.metric],)
+        tuning = task.prepared.split("tuning")
+        scores = _fit_scorer(network, task)(tuning.x)
+        return (metrics.detection(scores, tuning.anomaly, intervals=False)[self.metric],)
+
+
+class SyntheticDetection(Objective):
+    """Maximise the mean AUROC against anomalies created from normal samples; it needs no labels.
+
+    The normal samples are those of the tuning split. Each kind changes a share of them, given by
+    `strength` from 0 to 1, with the same random draws for all trials:
+
+    - "mixed" replaces that share of a sample by the values of one other sample; of an image, a
+      rectangle (as CutMix does, Yun et al. 2019).
+    - "permuted" replaces that share of a row's features, each by the value of some other row, or
+      permutes that share of an image's patches.
+    - "corrupted" adds Gaussian noise of `strength` standard deviations of the scaled samples.
+    """
+
+    names = ("synthetic_AUROC",)
+
+    def __init__(
+        self, kinds: Sequence[Kind] = ("mixed", "permuted", "corrupted"), strength: float = 0.5
+    ) -> None:
+        if not kinds:
+            raise UserError("kinds is empty; name at least one kind of synthetic anomalies.")
+        if not 0 < strength <= 1:
+            raise UserError(f"strength is {strength}, but must be above 0 and at most 1.")
+        self.kinds = kinds
+        self.strength = strength
+        self._anomalies: dict[Kind, np.ndarray] = {}  # a process has a single task
+
+    def check(self, task: Task, searched: Iterable[str]) -> None:
+        """Raise a UserError if the tuning split has too few normal samples."""
+        count = task.prepared.card["splits"]["tuning"]["normal"]
+        if count < MIN_NORMAL_SAMPLES:
+            raise UserError(
+                f"the tuning split of {task.prepared.card['data']} has {count} normal samples, but "
+                f"synthetic anomalies need {MIN_NORMAL_SAMPLES}; raise its share in `fractions`."
+            )
+
+    def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
+        """Return the mean AUROC over the kinds."""
+        from hourglass.evaluation import metrics
+
+        tuning, scale = task.prepared.split("tuning"), task.prepared.scaling.scale
+        normal = np.asarray(tuning.x[~tuning.anomaly])
+        score = _fit_scorer(network, task)
+        normal_scores, values = score(normal), []
+        for kind in self.kinds:
+            if kind not in self._anomalies:
+                self._anomalies[kind] = self.anomalies(kind, normal, scale)
+            scores = np.concatenate([normal_scores, score(self._anomalies[kind])])
+            anomaly = np.arange(len(scores)) >= len(normal_scores)
+            values.append(metrics.detection(scores, anomaly, intervals=False)["AUROC"])
+        return (float(np.mean(values)),)
+
+    def anomalies(self, kind: Kind, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Create one anomaly of a kind per unscaled sample: (N, *S) -> (N, *S).
+
+        `scale` is one unit of the network's input in the unit of the samples.
+        """
+        rng = np.random.default_rng(0)
+        if kind == "mixed":
+            regions = _regions(rng, x.shape, self.strength)
+            others = (np.arange(len(x)) + rng.integers(1, len(x), len(x))) % len(x)
+            changed = np.where(regions, x[others], x)
+        elif kind == "corrupted":
+            sd = (x / scale).std()
+            changed = x + self.strength * sd * scale * rng.standard_normal(x.shape)
+        elif x.ndim == 2:
+            shuffled = rng.permuted(x, axis=0)
+            changed = np.where(rng.random(x.shape) < self.strength, shuffled, x)
+        else:
+            changed = np.stack([_permute_patches(rng, image, self.strength) for image in x])
+        if x.dtype == np.uint8:
+            changed = np.clip(np.rint(changed), 0, 255)
+        return changed.astype(x.dtype)
+
+
+def _fit_scorer(network: "Network", task: Task) -> "FittedScorer":
+    from hourglass.detection.scoring import FittedScorer
+
+    prepared = task.prepared
+    return FittedScorer.fit(network, prepared.scaling, task.scorer, prepared.split("train").x)
+
+
+def _regions(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
+    """Return a mask of random features of each row, or of a random rectangle of each image."""
+    if len(shape) == 2:
+        return rng.random(shape) < share
+    rows, columns = (np.arange(size) for size in shape[2:])
+    height, width = (max(1, round(size * share**0.5)) for size in shape[2:])
+    top = rng.integers(0, len(rows) - height + 1, (shape[0], 1))
+    left = rng.integers(0, len(columns) - width + 1, (shape[0], 1))
+    within = (rows >= top) & (rows < top + height), (columns >= left) & (columns < left + width)
+    return (within[0][:, :, None] & within[1][:, None, :])[:, None]
+
+
+def _permute_patches(
+    rng: np.random.Generator, image: np.ndarray, share: float, side: int = 4
+) -> np.ndarray:
+    """Return an image (C, H, W) of side x side patches, a share of which are permuted."""
+    rows, columns = (np.linspace(0, size, side + 1).astype(int)[:-1] for size in image.shape[1:])
+    height, width = (size // side for size in image.shape[1:])
+    corners = [(top, left) for top in rows for left in columns]
+    moved = rng.choice(len(corners), max(2, round(share * len(corners))), replace=False)
+    permuted = image.copy()
+    for target, source in zip(moved, np.roll(moved, 1), strict=True):
+        (top, left), (from_top, from_left) = corners[target], corners[source]
+        patch = image[:, from_top : from_top + height, from_left : from_left + width]
+        permuted[:, top : top + height, left : left + width] = patch
+    return permuted

@@ -1,4 +1,4 @@
-"""How much of a sample's class its code keeps."""
+"""The objective that evaluates latent codes as features of a classifier."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 
 class Features(Objective):
-    """Maximise the accuracy of `k` nearest neighbours in the code.
+    """Maximise the accuracy of a `k`-nearest-neighbour classifier on latent codes.
 
-    Codes of the training split, with their labels, classify those of the tuning split's normal
-    samples: how good the code is as a feature, without training anything on it.
+    The labelled codes of the training split classify those of the tuning split's normal samples.
     """
 
     names = ("tuning_kNN_accuracy",)
@@ -27,29 +26,27 @@ class Features(Objective):
         self.k = k
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError where the normal samples are of one class only, or fewer than k."""
+        """Raise a UserError if the training split has a single class, or fewer than k samples."""
         labels = task.prepared.split("train").label
         if len(np.unique(labels)) < 2:
             raise UserError(
-                f"all normal samples of {task.prepared.card['data']} are of one class; features "
-                "need two, so choose another `--objective`."
+                f"all normal samples of {task.prepared.card['data']} are of one class, but "
+                "features need two; choose another `--objective`."
             )
         if len(labels) < self.k:
             raise UserError(
-                f"k is {self.k}, but the training split has {len(labels)} samples only."
+                f"k is {self.k}, but the training split has only {len(labels)} samples."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
-        """Return the share of the tuning split's normal samples whose class the code gives."""
+        """Return the accuracy on the normal samples of the tuning split."""
         from sklearn.neighbors import KNeighborsClassifier
 
         from hourglass.detection.scoring import latent_codes
 
         train, tuning = (task.prepared.split(name) for name in ("train", "tuning"))
-        own = ~tuning.anomaly
-        scaling = task.prepared.scaling
-        known = KNeighborsClassifier(self.k).fit(
-            latent_codes(network, train.x, scaling), train.label
-        )
-        found = known.score(latent_codes(network, tuning.x[own], scaling), tuning.label[own])
-        return (float(found),)
+        normal, scaling = ~tuning.anomaly, task.prepared.scaling
+        classifier = KNeighborsClassifier(self.k)
+        classifier.fit(latent_codes(network, train.x, scaling), train.label)
+        codes = latent_codes(network, tuning.x[normal], scaling)
+        return (float(classifier.score(codes, tuning.label[normal])),)

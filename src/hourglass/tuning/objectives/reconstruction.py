@@ -1,5 +1,6 @@
-"""The reconstruction error: beside the size of the code, or alone where that stays as it is."""
+"""Objectives of reconstruction: the error, its trade-off with the code size, and denoising."""
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,58 +10,100 @@ from hourglass.tuning.objectives.base import Direction, Objective, Task
 if TYPE_CHECKING:
     from hourglass.networks import Network
 
-# What changes neither a network's size nor what constrains it.
-FREE = ("learning_rate", "schedule", "warmup_epochs", "pretrain_epochs", "activation", "loss")
+# Settings that change neither the size of a network nor its regularisation.
+OPTIMISATION_SETTINGS = (
+    "learning_rate",
+    "schedule",
+    "warmup_epochs",
+    "pretrain_epochs",
+    "activation",
+    "loss",
+)
 
 
 class ReconstructionError(Objective):
-    """Minimise the mean squared error of the validation split, of networks of one size.
+    """Minimise the mean squared error on the validation split, for networks of the same size.
 
-    It can choose a learning rate. It cannot choose a bottleneck, a noise or a penalty: the error
-    only falls as the code grows wider and the constraint weaker, and a search would find the end of
-    its range, which is the identity and not an answer.
+    It can choose a learning rate. It cannot choose a bottleneck, a noise level or a penalty: the
+    error falls as the code grows wider and the regularisation weaker, so the search would end at an
+    end of its range.
     """
 
     names = ("reconstruction_error",)
     directions: ClassVar[tuple[Direction, ...]] = ("minimize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError where the size or the constraint is searched."""
+        """Raise a UserError if a size or a regularisation is searched."""
         for name in searched:
-            if name not in FREE:
+            if name not in OPTIMISATION_SETTINGS:
                 raise UserError(
                     f"the reconstruction error cannot choose {name}: a wider code or a weaker "
-                    "constraint always reconstructs better, so the search would end at the end of "
+                    "constraint always reconstructs better, so the search would end at an end of "
                     "its range; use `--objective detection`, denoising, features or synthetic, or "
                     "pareto for the trade-off."
                 )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
-        """Return the mean squared error per element of the validation split."""
+        """Return the mean squared error per element on the validation split."""
         return (_error(network, task),)
 
 
 class Pareto(Objective):
-    """Minimise the validation split's mean squared error and the size of the code at once.
+    """Minimise the mean squared error on the validation split and the code size at once.
 
-    There is no best trial, but a front: for each size the least error that was found. The knee
-    that is proposed is the trial of the front that lies furthest below the line between its ends,
-    both values on a logarithmic scale: beyond it units buy little. Optuna prunes no such study.
+    There is no best trial but a Pareto front: the smallest error per code size. The proposed trial
+    is the knee of the front, furthest below the line between its ends on logarithmic axes: wider
+    codes gain little. Optuna does not prune studies with two objectives.
     """
 
     names = ("reconstruction_error", "code_size")
     directions: ClassVar[tuple[Direction, ...]] = ("minimize", "minimize")
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError where the size of the code is not searched."""
+        """Raise a UserError if the code size is not searched."""
         if not {"latent_dim", "expansion"} & set(searched):
             raise UserError(
-                "pareto needs latent_dim in the space: without it there is one size only."
+                "pareto needs latent_dim in the space: without it all codes have the same size."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
-        """Return the mean squared error per element of the validation split, and the units."""
+        """Return the mean squared error per element on the validation split, and latent_dim."""
         return _error(network, task), float(network.latent_dim)
+
+
+class Denoising(Objective):
+    """Maximise the PSNR of normal tuning samples reconstructed from copies with fixed noise.
+
+    `noise_factor` is the standard deviation of the Gaussian noise in units of the scaled input. The
+    noise is the same for all trials, whatever noise they train with: less noise is always easier to
+    remove. PSNR = -10 log10(mean squared error) dB, because the peak is 1: the range of a pixel, or
+    one standard deviation of a standardised feature.
+    """
+
+    names = ("tuning_PSNR",)
+
+    def __init__(self, noise_factor: float = 0.5) -> None:
+        if not noise_factor > 0:
+            raise UserError(f"noise_factor is {noise_factor}, but must be above 0.")
+        self.noise_factor = noise_factor
+
+    def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
+        """Return the PSNR in dB over all normal samples of the tuning split."""
+        import torch
+
+        from hourglass.detection.inference import batch_size, on_device
+
+        tuning, total, count = task.prepared.split("tuning"), 0.0, 0
+        generator = torch.Generator().manual_seed(0)
+        normal = torch.from_numpy(task.prepared.scaling(tuning.x[~tuning.anomaly]))
+        for x in normal.split(batch_size(normal)):
+            # Drawn on the CPU, so that the noise is the same on every device.
+            noise = torch.randn(x.shape, generator=generator)
+            noisy = x + self.noise_factor * noise
+            (clean,) = on_device(network, noisy, lambda forward: forward.output)
+            total += float(((clean - x.numpy()) ** 2).sum(dtype="float64"))
+            count += x.numel()
+        return (-10 * math.log10(total / count),)
 
 
 def _error(network: "Network", task: Task) -> float:
