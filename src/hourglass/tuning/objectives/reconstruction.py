@@ -91,7 +91,7 @@ class Denoising(Objective):
         """Return the PSNR in dB over all normal samples of the tuning split."""
         import torch
 
-        from hourglass.detection.inference import batch_size, on_device
+        from hourglass.detection.inference import batch_size, map_batch
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ class Denoising(Objective):
             # Drawn on the CPU, so that the noise is the same on every device.
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
-            (clean,) = on_device(network, noisy, lambda forward: forward.output)
+            (clean,) = map_batch(network, noisy, lambda forward: forward.output)
             total += float(((clean - x.numpy()) ** 2).sum(dtype="float64"))
             count += x.numel()
         return (-10 * math.log10(total / count),)
