@@ -12,7 +12,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.cli.classify import classify
 from hourglass.cli.drift import drift
 from hourglass.cli.export import export
-from hourglass.cli.label_errors import suspects
+from hourglass.cli.label_errors import label_errors
 from hourglass.cli.promote import promote
 from hourglass.cli.record import record
 from hourglass.cli.repro import repro
@@ -50,7 +50,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "search": search,
     "tune": tune,
     "classify": classify,
-    "suspects": suspects,
+    "label-errors": label_errors,
     "verify": verify,
     "promote": promote,
     "export": export,
