@@ -28,7 +28,7 @@ from hourglass.studies.compression.analysis import (
     network_rates,
     reference_rates,
 )
-from hourglass.studies.compression.codecs import COMPONENT_BITS
+from hourglass.studies.compression.codecs import COMPONENT_BITS as BITS
 from hourglass.training.cell_settings import resolve_cell
 
 # Each is trained at every size: the variant of configs/model, and what it has of its own.
@@ -86,7 +86,7 @@ def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
                 print(f"{cell.name}: train", flush=True)
                 train(cell.data, cell.model)
             found = network_rates(load(cell.folder), prepared)
-            at_size = found[(found.method == "code") & (found.bits == COMPONENT_BITS)]
+            at_size = found[(found.method == "code") & (found.bits == BITS)]
             parts.append(at_size.assign(method=model))
             if size == max(sizes):
                 parts.append(found.assign(method=model + ": " + found.method))
@@ -127,7 +127,7 @@ the mean squared one of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal 
 
 ![Reconstruction error over bytes a sample, a panel a data set]({PICTURE})
 
-A code and a principal component take {COMPONENT_BITS} bits a unit, rounded to equal cells of a range that
+A code and a principal component take {BITS} bits a unit, rounded to equal cells of a range that
 training codes decide; no entropy coding follows. Not counted is what the reader must have anyway:
 the weights, the directions. `{BARE}` counts the scan alone, as the headers and the
 standard's tables are the same in every file; `jpeg` the whole file, with the tables that make it
