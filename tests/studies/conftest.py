@@ -28,7 +28,9 @@ def write_splits(
     return Prepared.open(folder)
 
 
-def rewrite(prepared: Prepared, change: Callable[[str, np.ndarray], np.ndarray], *names: str) -> None:
+def rewrite(
+    prepared: Prepared, change: Callable[[str, np.ndarray], np.ndarray], *names: str
+) -> None:
     """Change arrays of a written data set, given their split, and update its checksums."""
     for split in SPLITS:
         for name in names:

@@ -47,9 +47,7 @@ def test_reconstructions_of_images_are_clipped_to_the_range_of_pixels(prepared):
     assert table.reconstruction_error["code", 32] == pytest.approx(expected, rel=1e-5)
 
 
-def test_bytes_are_units_times_bits_rounded_up_and_all_components_equal_the_code(
-    prepared, network
-):
+def test_bytes_are_units_times_bits_rounded_up_and_all_components_equal_the_code(prepared, network):
     data = prepared(1)
     table = network_rates(network(data, latent_dim=3), data)
     assert list(table) == list(COLUMNS)

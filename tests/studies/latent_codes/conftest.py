@@ -31,14 +31,14 @@ class Truncation(Dense):
 class FeatureMaps(Network):
     """A network whose codes are feature maps, (N, 2, H / 2, W / 2), as those of a VQ-VAE."""
 
-    def __init__(self) -> None:
-        super().__init__(sample_shape=[1, SIDE, SIDE], latent_dim=2)
+    def __init__(self, side: int = SIDE) -> None:
+        super().__init__(sample_shape=[1, side, side], latent_dim=2)
         torch.manual_seed(0)
         self.encoder = nn.Conv2d(1, 2, 2, stride=2)
         self.decoder = nn.ConvTranspose2d(2, 1, 2, stride=2)
 
     def decode(self, z: Tensor) -> Tensor:
-        assert z.shape[1:] == (2, SIDE // 2, SIDE // 2)
+        assert z.shape[1:] == (2, *(side // 2 for side in self.sample_shape[1:]))
         return super().decode(z)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hourglass.studies.compression.analysis import network_rates
 from hourglass.studies.latent_codes.embedding import analyse_map
@@ -45,8 +46,6 @@ def test_a_data_set_may_have_no_anomalies(prepared, space):
 
 
 def test_feature_maps_are_flattened_as_codes_and_reshaped_for_decoding(prepared):
-    import torch
-
     network = FeatureMaps().eval()
     space = LatentSpace.build(prepared, network, seed=0)
     x = torch.from_numpy(prepared.scaling(np.asarray(space.samples.test.x)))

@@ -60,7 +60,9 @@ def test_a_perfect_copy_has_no_psnr(data):
 
 
 def test_the_table_depends_on_the_seed(data):
-    first, again, other = (analysis.network_table(Identity(), data, seed).PSNR for seed in (0, 0, 1))
+    first, again, other = (
+        analysis.network_table(Identity(), data, seed).PSNR for seed in (0, 0, 1)
+    )
     pd.testing.assert_series_equal(first, again)
     assert not first.equals(other)
 
