@@ -1,4 +1,4 @@
-"""Four classes of scikit-learn's digits, with another digit as anomaly, and an untrained network."""
+"""Four classes of digits with another digit as anomaly, and an untrained network."""
 
 import numpy as np
 import pytest
