@@ -78,7 +78,9 @@ def read(path: Path) -> np.ndarray:
 def expected(images: np.ndarray, cell: tuple[str, str]) -> np.ndarray:
     """Return the output of a cell's network for unscaled images of its size, as uint8."""
     scoring = Detector.of_cell(Cell(*cell)).scoring
-    return np.round(255 * reconstructions(scoring.network, images, scoring.scaling)).astype(np.uint8)
+    return np.round(255 * reconstructions(scoring.network, images, scoring.scaling)).astype(
+        np.uint8
+    )
 
 
 def near(one: np.ndarray, other: np.ndarray) -> bool:
