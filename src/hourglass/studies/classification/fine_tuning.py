@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hourglass.core.errors import UserError
 from hourglass.data.batches import Scaled
-from hourglass.data.placement import chosen, kept
+from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import batch_size, best_device
 from hourglass.models import corruption
@@ -189,10 +189,10 @@ class LabelledBatches:
         device: torch.device,
         settings: FineTuning | None = None,
     ) -> None:
-        residency, _ = chosen(samples.x.nbytes, device)
-        self.rows = kept(samples.x, residency, device)
-        self.y = torch.from_numpy(samples.y).to(self.rows.device)
-        self.scaled = Scaled(scaling, self.rows.device)
+        device = batch_device(device)
+        residency, _ = choose_residency(samples.x.nbytes, device)
+        self.rows = Rows(samples.x, residency, device, Scaled(scaling, device))
+        self.y = torch.from_numpy(samples.y).to(device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
         size = settings.batch_size if settings else batch_size(samples.x)
         self.steps = -(-len(samples) // size)
@@ -211,8 +211,8 @@ class LabelledBatches:
             if self.generator:
                 order = torch.randperm(len(self.y), generator=self.generator)
             classes = self.y.index_select(0, order.to(self.y.device))
-            for batch, x in zip(slices, self.rows.take(order, slices), strict=True):
-                yield self.scaled(x), classes[batch]
+            for batch, x in zip(slices, self.rows.batches(order, slices), strict=True):
+                yield x, classes[batch]
 
 
 def count_errors(classifier: nn.Module, x: Tensor, y: Tensor) -> Tensor:

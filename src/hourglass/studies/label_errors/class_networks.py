@@ -93,11 +93,9 @@ class ClassDataModule(DataModule):
         self.x = x
         self.scaling = scaling
 
-    def samples(
-        self, name: Split, rank: int = 0, world_size: int = 1
-    ) -> tuple[np.ndarray, Scaling]:
+    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
         """Return the same samples, (n, *S), for every split, and their scaling."""
-        return self.x[rank::world_size], self.scaling
+        return self.x, self.scaling
 
 
 def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
