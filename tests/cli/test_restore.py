@@ -95,7 +95,7 @@ def names(folder: Path) -> list[str]:
 def test_every_image_of_a_folder_is_restored_under_its_name(here, digits, monkeypatch):
     folder = as_files(digits, here / "new", white=16)
     whole = restore(*DIGITS, folder, here / "whole")
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 500)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 500)
     chunks = restore(*DIGITS, folder, here / "chunks")
     for out in (whole, chunks):
         assert len(list(out.rglob("*.png"))) == len(digits)

@@ -130,7 +130,7 @@ def test_every_row_of_a_table_is_a_query_without_a_picture(cells, here):
 def test_chunks_do_not_change_the_results(here, everything, monkeypatch):
     np.savez(here / "new.npz", x=stacked(everything.x[:10]))
     whole = read(search(*IMAGES, str(here / "new.npz"), out=here / "whole.csv"))
-    monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 3 * 64)
+    monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 3 * 64)
     parts = read(search(*IMAGES, str(here / "new.npz"), out=here / "parts.csv"))
     pd.testing.assert_frame_equal(whole, parts, atol=1e-4)
 

@@ -50,15 +50,11 @@ def test_draws_have_the_mean_and_the_covariance_of_the_codes(kind, refusal):
     assert "but has 1" in refusal(kind.fit, CORRELATED[:1])
 
 
-def test_the_prior_is_standard_normal():
-    drawn = Prior.fit(CORRELATED).sample(5_000)
-    assert all(kstest(unit, "norm").pvalue > 0.001 for unit in drawn.T)
-
-
-def test_uniform_fills_the_bounding_box_evenly():
+def test_the_prior_is_standard_normal_and_uniform_fills_the_bounding_box():
     low, high = CORRELATED.min(0), CORRELATED.max(0)
     place = (Uniform.fit(CORRELATED).sample(5_000) - low) / (high - low)
-    assert all(kstest(unit, "uniform").pvalue > 0.001 for unit in place.T)
+    for drawn, name in ((Prior.fit(CORRELATED).sample(5_000), "norm"), (place, "uniform")):
+        assert all(kstest(unit, name).pvalue > 0.001 for unit in drawn.T)
 
 
 @pytest.mark.parametrize("count", [1, 5, 10])
