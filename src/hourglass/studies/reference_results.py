@@ -39,7 +39,7 @@ class ReferenceResults:
 
 def measure_references(prepared: Prepared, seed: int, folder: Path) -> None:
     """Measure all reference results and write them to an empty folder."""
-    # Imported here, so that `study` neither imports nor depends on what only `references` executes.
+    # Imported here, so that these modules are not part of the code digest of `study`.
     from hourglass.studies.classification.labelled_splits import class_names, read_labelled_splits
     from hourglass.studies.classification.reference_classifier import train_classifier
     from hourglass.studies.compression.analysis import reference_rates

@@ -38,8 +38,8 @@ COLUMNS = {
 
 def analyse_compression(space: LatentSpace, reference_rates: pd.DataFrame) -> StudyResult:
     """Compare rate and distortion of the code with those of the reference methods."""
-    own = network_rates(space.network, space.prepared)
-    table = pd.concat([own, reference_rates], ignore_index=True)
+    code_rates = network_rates(space.network, space.prepared)
+    table = pd.concat([code_rates, reference_rates], ignore_index=True)
     return StudyResult(tables={"rates": table}, figures={"rates": rates({"": table})})
 
 
