@@ -50,7 +50,13 @@ def test_fine_tuning_twice_gives_the_same_bytes(tune):
     assert same_state(first, second)
 
 
-CHANGES = {"seed": 1, "masking": 0.3, "dropout": 0.3, "weight_decay": 0.1, "cosine": False}
+CHANGES: dict[str, float] = {
+    "seed": 1,
+    "masking": 0.3,
+    "dropout": 0.3,
+    "weight_decay": 0.1,
+    "cosine": False,
+}
 CHANGES |= {"learning_rate": 0.001, "batch_size": 64, "least_steps": 100}
 
 
@@ -90,7 +96,13 @@ def test_a_loss_that_is_not_finite_is_refused(tune, refusal):
     assert "learning_rate (now 1e+30)" in refusal(tune, learning_rate=1e30, epochs=20)
 
 
-INVALID = {"epochs": -1, "batch_size": 0, "patience": 0, "least_steps": 0, "learning_rate": 0}
+INVALID: dict[str, float] = {
+    "epochs": -1,
+    "batch_size": 0,
+    "patience": 0,
+    "least_steps": 0,
+    "learning_rate": 0,
+}
 INVALID |= {"weight_decay": -1, "dropout": 1, "masking": -0.1}
 
 

@@ -22,7 +22,7 @@ LOOKS: list[dict[str, Any]] = [
 
 
 def rates(panels: dict[str, pd.DataFrame]) -> Figure:
-    """Draw tables of `hourglass.studies.compression.analysis` side by side, on logarithmic axes.
+    """Draw tables of `hourglass.studies.compression.rate_distortion` side by side, on logarithmic axes.
 
     Their titles are the keys. A method looks alike in all of them; one that loses nothing, which
     has no place on the axis of errors, is a vertical line.
