@@ -33,10 +33,10 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.detector import FILES, Detector
-from hourglass.studies.search.index import Index, Unusable
+from hourglass.studies.search.index import Index, UnusableIndexError
 
 Notices = Callable[[], object]  # raises one of NOTICED where something is wrong
-NOTICED = (UserError, CorruptFileError, Unusable)
+NOTICED = (UserError, CorruptFileError, UnusableIndexError)
 BEYOND_DVC = ("DVC cache", "MLflow model", "search index", "dvc.lock")
 
 

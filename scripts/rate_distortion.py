@@ -23,8 +23,12 @@ from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.studies.compression.quantisation import BITS
-from hourglass.studies.compression.rate_distortion import TEST, of_network, references
+from hourglass.studies.compression.analysis import (
+    MAX_TEST_SAMPLES,
+    network_rates,
+    reference_rates,
+)
+from hourglass.studies.compression.codecs import COMPONENT_BITS as BITS
 from hourglass.training.cell_settings import resolve_cell
 
 # Each is trained at every size: the variant of configs/model, and what it has of its own.
@@ -74,14 +78,14 @@ def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
     if not prepared_folder(data).exists():
         prepare(data)
     prepared = Prepared.open(prepared_folder(data))
-    parts = [references(prepared)]
+    parts = [reference_rates(prepared)]
     for model in MODELS:
         for size in sizes:
             cell = Cell(data, f"{model}_{size}")
             if not _trained(cell, prepared):
                 print(f"{cell.name}: train", flush=True)
                 train(cell.data, cell.model)
-            found = of_network(load(cell.folder), prepared)
+            found = network_rates(load(cell.folder), prepared)
             at_size = found[(found.method == "code") & (found.bits == BITS)]
             parts.append(at_size.assign(method=model))
             if size == max(sizes):
@@ -119,7 +123,7 @@ def _introduction(epochs: int) -> str:
 
 Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, else
 with the settings of configs/ (`undercomplete_deep` has hidden layers of 512 and 128). The error is
-the mean squared one of pixels in [0, 1] over up to {TEST:,} normal test images.
+the mean squared one of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal test images.
 
 ![Reconstruction error over bytes a sample, a panel a data set]({PICTURE})
 

@@ -21,9 +21,9 @@ from hourglass.evaluation import figures
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from hourglass.studies.restoration import tables
+from hourglass.studies.restoration import analysis
 from hourglass.studies.restoration.quality import psnr
-from hourglass.studies.restoration.tasks import TASKS, Task, images
+from hourglass.studies.restoration.tasks import TASKS, Task, clean_images
 
 RESULTS, WORKSPACE = ROOT / "build" / "results", ROOT / "build" / "restoration"
 SEED, SHOWN, LEVEL = 0, 8, 0.5
@@ -93,13 +93,13 @@ def _setting(task: Task) -> dict[str, Any]:
 def _section(data: str, tasks: tuple[str, ...]) -> str:
     """Return what is said of a data set, and draw its pictures."""
     prepared = Prepared.open(prepared_folder(data))
-    classical = tables.classical_table(prepared, SEED)
+    classical = analysis.classical_table(prepared, SEED)
     cells = sorted(path.parent for path in (RESULTS / "runs" / data).glob("*/network.json"))
     cells = [cell for cell in cells if not cell.name.startswith("linear_")]
     cells += [Cell(data, f"restore_{task}").folder for task in tasks]
     found = {}
     for cell in tqdm(cells, data):
-        table = tables.network_table(load(cell), prepared, SEED)
+        table = analysis.network_table(load(cell), prepared, SEED)
         found[cell.name] = table.assign(method=f"`{cell.name}`")
     for task in {"masking", "block"}.intersection(tasks):
         found[f"restore_{task}"] = pd.concat(
@@ -119,13 +119,15 @@ def _section(data: str, tasks: tuple[str, ...]) -> str:
 def _kept(data: str, prepared: Prepared, name: str) -> pd.DataFrame:
     """Return the rows of a network where it only fills in the pixels that are missing."""
     network = load(Cell(data, f"restore_{name}").folder)
-    clean = images(prepared, "test", tables.MOST)
+    clean = clean_images(prepared, "test", analysis.MAX_TEST_IMAGES)
     (task,) = (task for task in TASKS if task.name == name)
     rows = []
     for level in task.levels:
         problem = task.problem(clean, level, SEED)
-        filled = np.where(problem.missing, tables.restored(network, problem), problem.seen)
-        rows.append(tables.row(problem, f"`restore_{name}`, told the missing", filled))
+        filled = np.where(
+            problem.missing, analysis.restore_problem(network, problem), problem.corrupted
+        )
+        rows.append(analysis.quality_row(problem, f"`restore_{name}`, told the missing", filled))
     return pd.DataFrame(rows)
 
 
@@ -179,13 +181,13 @@ def _images(data: str, prepared: Prepared, tasks: tuple[str, ...]) -> None:
     strips = []
     for task in (task for task in TASKS if task.name in tasks):
         level = TRAINED_AT[task.name]
-        done = list(tables.classical(prepared, task, level, SEED))
+        done = list(analysis.restore_classically(prepared, task, level, SEED))
         problem = done[0][0]
         name, best = max(
             ((name, x) for _, name, x in done), key=lambda pair: psnr(problem.clean, pair[1])
         )
-        network = tables.restored(load(Cell(data, f"restore_{task.name}").folder), problem)
-        rows = {"clean": problem.clean, "corrupted": problem.seen}
+        network = analysis.restore_problem(load(Cell(data, f"restore_{task.name}").folder), problem)
+        rows = {"clean": problem.clean, "corrupted": problem.corrupted}
         rows |= {name: best} if name != "input" else {}
         chosen = np.linspace(0, len(problem.clean) - 1, SHOWN).round().astype(int)
         pictures = {key: list(x[chosen]) for key, x in (rows | {"network": network}).items()}

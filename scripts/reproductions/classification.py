@@ -5,9 +5,8 @@ from collections.abc import Callable
 from sklearn.neighbors import KNeighborsClassifier
 
 from hourglass.models.base import LitAutoencoder
-from hourglass.studies.classification.features import flat
-from hourglass.studies.classification.finetune import finetune
-from hourglass.studies.classification.softmax import FineTuning
+from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
+from hourglass.studies.latent_space import encode_splits
 from hourglass.training.cell_settings import Training
 from hourglass.training.trainer import make_module
 from reproductions.common import Run, analyses_of, settings_of, trained
@@ -24,7 +23,7 @@ def _test_error(module: LitAutoencoder, run: Run, full: int, masking: float) -> 
     settings = FineTuning(
         epochs, 3e-3, patience=epochs, dropout=0.5, masking=masking, seed=run.seed
     )
-    return 100 * finetune(module.network, prepared.scaling, parts, settings).test_error
+    return 100 * fine_tune(module.network, prepared.scaling, parts, settings).test_error
 
 
 def sdae3(run: Run) -> float:
@@ -70,7 +69,7 @@ def knn(data: str, latent_dim: int) -> Callable[[Run], float]:
         settings = settings_of(name, kind, init_args, Training(256, 20, 20), run, data)
         module = trained(settings, make_module(settings))
         prepared, parts = analyses_of(data, run.seed)
-        codes = flat(module.network, prepared.scaling, parts)
+        codes = encode_splits(parts, module.network, prepared.scaling)
         neighbours = KNeighborsClassifier(7, n_jobs=-1).fit(codes.train.x, codes.train.y)
         return 100 * float(neighbours.score(codes.test.x, codes.test.y))
 

@@ -13,7 +13,7 @@ from hourglass.core.yaml_config import import_class, resolve
 from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared import Prepared
 from hourglass.models.base import LitAutoencoder
-from hourglass.studies.classification import labelled_subsets
+from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits
 from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.resume import resume_or_start
 from hourglass.training.trainer import fit_resumable, make_trainer, pretrain
@@ -74,10 +74,10 @@ def trained(settings: CellSettings, module: LitAutoencoder, whole: bool = True) 
     return module.eval()
 
 
-def analyses_of(data: str, seed: int) -> tuple[Prepared, labelled_subsets.Parts]:
+def analyses_of(data: str, seed: int) -> tuple[Prepared, LabelledSplits]:
     """Return a data set and its labelled samples."""
     prepared = Prepared.open(prepared_folder(data))
-    return prepared, labelled_subsets.read(prepared, seed)
+    return prepared, read_labelled_splits(prepared, seed)
 
 
 def test_images(data: str) -> torch.Tensor:

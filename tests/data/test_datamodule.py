@@ -140,7 +140,7 @@ def test_a_plain_trainer_and_module_receive_every_split(own_table, tmp_path):
     assert predictions is not None
     with torch.no_grad():
         expected = module.layers(torch.tensor(test))
-    torch.testing.assert_close(torch.cat(predictions), expected)  # type: ignore[arg-type]
+    torch.testing.assert_close(torch.cat(predictions), expected)
 
 
 @pytest.mark.parametrize("model", ["denoising", "stacked"])

@@ -1,4 +1,4 @@
-"""The stages `references` and `study`: what they write and record, and what they leave out."""
+"""The stages `references` and `study`: their files and records, and the data sets they skip."""
 
 import json
 import shutil
@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from hourglass.core.atomic import sha256
-from hourglass.core.checksums import file_checksums
 from hourglass.data.prepared import Prepared
+from hourglass.data.scaling import Scaling
 from hourglass.stages.prepare import prepare
-from hourglass.stages.references import references, unstudied
+from hourglass.stages.references import references, skip_reason
 from hourglass.stages.study import study
 from hourglass.stages.train import train
+from tests.studies.conftest import write_splits
 from tests.workspaces import FakeRecorder, set_up, set_yaml, working_in
 
 CELL = ("shapes", "denoising")
@@ -24,7 +25,7 @@ TABLES = {"features", "interpolation", "map", "neighbourhood"}
 FIGURES = {"interpolation", "map", "map_classes", "map_thumbnails", "neighbourhood"}
 
 
-def shapes(folder: Path) -> None:
+def write_shapes(folder: Path) -> None:
     """Write images of two normal classes and an anomalous one, and their settings."""
     rng = np.random.default_rng(0)
     y = np.repeat(["left", "right", "dark"], [150, 150, 20])
@@ -33,19 +34,21 @@ def shapes(folder: Path) -> None:
     x[y == "right", :, 4:] += 150
     (folder / "data/own").mkdir(parents=True)
     np.savez(folder / "data/own/shapes.npz", x=x, y=y)
-    path = folder / "configs/data/shapes.yaml"
-    init_args = {"path": "data/own/shapes.npz", "normal": ["left", "right"]}
-    set_yaml(path, "class_path", value="hourglass.data.images.Images")
-    set_yaml(path, "init_args", value=init_args)
-    set_yaml(path, "model", value={"latent_dim": 3, "hidden": [16], "learning_rate": 0.01})
-    set_yaml(path, "training", value={"batch_size": 32, "max_epochs": 20, "patience": 20})
+    config = {
+        "class_path": "hourglass.data.images.Images",
+        "init_args": {"path": "data/own/shapes.npz", "normal": ["left", "right"]},
+        "model": {"latent_dim": 3, "hidden": [16], "learning_rate": 0.01},
+        "training": {"batch_size": 32, "max_epochs": 20, "patience": 20},
+    }
+    for key, value in config.items():
+        set_yaml(folder / "configs/data/shapes.yaml", key, value=value)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """Give a working folder with a trained cell and what its data set's codes are compared with."""
+    """Give a working folder with a trained cell and the references of its data set."""
     folder = set_up(tmp_path_factory.mktemp("study") / "workspace")
-    shapes(folder)
+    write_shapes(folder)
     with working_in(folder, FakeRecorder()):
         prepare(CELL[0])
         train(*CELL)
@@ -54,54 +57,55 @@ def trained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told() -> FakeRecorder:
+def recorded() -> FakeRecorder:
     return FakeRecorder()
 
 
 @pytest.fixture(scope="module")
-def studied(trained, told) -> Path:
-    """Give the folder of a study."""
-    with working_in(trained, told):
+def studied(trained, recorded) -> Path:
+    """Give the output folder of a study."""
+    with working_in(trained, recorded):
         return trained / study(*CELL).parent
 
 
-def metrics_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_every_part_leaves_its_tables(studied):
+def test_every_analysis_leaves_its_tables_and_figures(studied):
     assert {path.stem for path in (studied / "tables").iterdir()} >= TABLES
+    figures = {path.stem: path for path in (studied / "figures").iterdir()}
+    assert figures.keys() >= FIGURES
+    for path in figures.values():
+        assert np.asarray(Image.open(path).convert("L")).std() > 5  # not blank
 
 
-def test_every_part_leaves_its_pictures_and_they_show_something(studied):
-    pictures = {path.stem: path for path in (studied / "figures").iterdir()}
-    assert pictures.keys() >= FIGURES
-    for path in pictures.values():
-        assert np.asarray(Image.open(path).convert("L")).std() > 5
-
-
-def test_classes_that_a_glance_tells_apart_are_told_apart(studied):
-    metrics = metrics_of(studied)
+def test_distinct_classes_are_told_apart(studied):
+    metrics = read_json(studied / "metrics.json")
     assert metrics["kNN_accuracy"] > 0.95
     assert metrics["linear_accuracy"] > 0.95
     assert metrics["interpolation_within_classes"] > 0.95
 
 
-def test_metrics_and_times_are_recorded_in_the_cells_own_run(studied, told, trained):
-    part = told.part("study")
-    timing = json.loads((studied / "timing.json").read_text(encoding="utf-8"))
+def test_the_study_names_the_weights_and_its_durations_are_not_in_its_folder(studied, trained):
     cell = trained / "runs" / Path(*CELL)
-    assert timing.pop("weights") == sha256(cell / "train/weights.safetensors")
-    assert part["latest"] == timing
-    assert part["metrics"] == metrics_of(studied)  # a row that holds others is not taken
-    (call,) = told.told("complete")
+    weights = sha256(cell / "train/weights.safetensors")
+    assert read_json(studied / "inputs.json") == {"weights.safetensors": weights}
+    timing = read_json(cell / "tracking/study.json")
+    assert {"seconds", "query_milliseconds_code_single"} <= timing.keys()
+    assert not [path for path in studied.rglob("*") if "timing" in path.name]
+
+
+def test_metrics_durations_tables_and_figures_are_recorded_in_the_run(studied, recorded, trained):
+    part = recorded.part("study")
+    cell = trained / "runs" / Path(*CELL)
+    assert part["metrics"] == read_json(studied / "metrics.json")
+    timing = read_json(cell / "tracking/study.json")
+    assert part["latest"] == {key: timing[key] for key in timing if key != "seconds"}
+    assert {folder for _, folder in part["files"]} == {"study"}
+    assert {Path(path).stem for path, _ in part["files"]} >= TABLES | FIGURES
+    (call,) = recorded.told("complete")
     assert call["run_id"] == (cell / "tracking/run_id").read_text(encoding="utf-8").strip()
-
-
-def test_tables_and_pictures_are_recorded_together(studied, told):
-    files = told.part("study")["files"]
-    assert {folder for _, folder in files} == {"study"}
-    assert {Path(path).stem for path, _ in files} >= TABLES | FIGURES
 
 
 @pytest.mark.slow
@@ -111,13 +115,11 @@ def test_studying_twice_gives_the_same_bytes(trained, studied, tmp_path):
         study(*CELL)
     folder = again / studied.relative_to(trained)
     for path in sorted(studied.rglob("*.*")):
-        if path.name != "timing.json":
-            assert path.read_bytes() == (folder / path.relative_to(studied)).read_bytes(), path
+        assert path.read_bytes() == (folder / path.relative_to(studied)).read_bytes(), path
 
 
-def test_the_input_is_compared_with_as_it_was_measured_once(trained, studied):
-    path = trained / "runs/shapes/references/references.json"
-    once = json.loads(path.read_text(encoding="utf-8"))["of_input"]
+def test_the_input_is_measured_once_per_data_set(trained, studied):
+    once = read_json(trained / "runs/shapes/references/references.json")["of_input"]
     table = pd.read_csv(studied / "tables/features.csv").set_index("features")
     assert once == table.loc["input"].drop("size").to_dict()
 
@@ -129,17 +131,19 @@ def table(stage_folder, recorder) -> str:
     return "breast_cancer"
 
 
-def test_a_table_is_studied_only_where_it_is_asked_for(table, recorder):
+def test_a_table_is_not_studied_by_default(table, recorder):
     references(table)
-    before = len(recorder.log)
     folder = study(table, "linear").parent
-    assert metrics_of(folder) == {}
-    assert "It is a table" in (folder / "figures/not_studied.txt").read_text(encoding="utf-8")
-    assert len(recorder.log) == before
+    assert read_json(folder / "metrics.json") == {}
+    assert "It is a table" in (folder / "not_studied.txt").read_text(encoding="utf-8")
+    recorded = [part["stage"] for call in recorder.told("complete") for part in call["parts"]]
+    assert "study" not in recorded
 
 
 @pytest.mark.slow
-def test_a_table_that_is_asked_for_has_a_map_and_synthetic_rows(table, recorder, stage_folder):
+def test_a_table_can_be_studied_and_its_synthetic_rows_are_not_uploaded(
+    table, recorder, stage_folder
+):
     set_yaml(stage_folder / "params.yaml", "study", value={table: True})
     references(table)
     folder = study(table, "linear").parent
@@ -150,25 +154,21 @@ def test_a_table_that_is_asked_for_has_a_map_and_synthetic_rows(table, recorder,
     assert "synthetic" not in recorded
 
 
-def prepared(
-    folder: Path, feature_names: list[str], train: str, test: str = "aaaabbbb", side: int = 8
+def dataset(
+    folder: Path, names: list[str], train: str, test: str = "aaaabbbb", side: int = 8
 ) -> Prepared:
-    """Give a data set whose splits have these labels, a letter a sample; anomalies are called x."""
-    for split, labels in {"train": train, "test": test}.items():
-        (folder / split).mkdir()
-        values = np.array([*labels])
-        arrays = {"x": values, "label": values, "id": values, "anomaly": values == "x"}
-        for name, array in arrays.items():
-            np.save(folder / split / f"{name}.npy", array)
-    files = file_checksums(
-        folder, [str(path.relative_to(folder)) for path in folder.rglob("*.npy")]
-    )
-    card = {"feature_names": feature_names, "sample_shape": [1, side, 9], "files": files}
-    return Prepared(folder, card)
+    """Give a data set with these labels, one letter per sample; anomalies have the label x."""
+
+    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        label = np.array([*(test if name == "test" else train)])
+        return np.zeros((len(label), 1, side, 9), np.uint8), label, label == "x"
+
+    scaling = Scaling.of_images(255)
+    return write_splits(folder / "letters", split, scaling, feature_names=names)
 
 
 @pytest.mark.parametrize(
-    ("names", "labels", "asked", "expected"),
+    ("names", "labels", "setting", "studied"),
     [
         ([], "aabb", None, True),
         ([], "aaaa", None, False),
@@ -178,37 +178,34 @@ def prepared(
         (["f"], "aabb", True, True),
     ],
 )
-def test_labelled_images_are_studied_and_what_is_asked_for(
-    tmp_path, names, labels, asked, expected
+def test_labelled_images_are_studied_by_default_and_others_on_request(
+    tmp_path, names, labels, setting, studied
 ):
-    assert (unstudied(prepared(tmp_path, names, labels), asked) == "") == expected
+    assert (skip_reason(dataset(tmp_path, names, labels), setting) == "") == studied
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "side", "expected"),
+    ("train", "test", "side", "studied"),
     [
         ("aabb", "aabbxx", 3, True),
         ("aab", "aabbxx", 3, False),
         ("aabb", "aabxxx", 3, False),
-        ("aabb", "aabcxx", 3, False),  # a class that training does not have
+        ("aabb", "aabcxx", 3, False),  # a class without training samples
         ("aabb", "aabbxx", 2, False),
     ],
 )
-@pytest.mark.parametrize("asked", [None, True])
-def test_what_is_too_small_is_not_studied_even_where_it_is_asked_for(
-    tmp_path, train, test, side, expected, asked
+@pytest.mark.parametrize("setting", [None, True])
+def test_data_sets_that_are_too_small_are_never_studied(
+    tmp_path, train, test, side, studied, setting
 ):
-    assert (unstudied(prepared(tmp_path, [], train, test, side), asked) == "") == expected
+    assert (skip_reason(dataset(tmp_path, [], train, test, side), setting) == "") == studied
 
 
-def test_a_name_under_study_that_is_no_data_set_is_refused(table, refusal, stage_folder):
+def test_an_unknown_data_set_under_study_is_refused(table, refusal, stage_folder):
     set_yaml(stage_folder / "params.yaml", "study", value={"breast_cancr": True})
     assert "breast_cancer" in refusal(references, table)
 
 
-def test_a_study_needs_its_references(table, refusal):
+def test_a_study_needs_references_and_a_trained_cell(table, refusal):
     assert "`hourglass references breast_cancer`" in refusal(study, table, "linear")
-
-
-def test_a_study_needs_a_trained_cell(stage_folder, refusal):
     assert "`hourglass train digits linear`" in refusal(study, "digits", "linear")

@@ -1,6 +1,5 @@
-"""Rank labelled samples by how little they look like their label."""
+"""Command `label-errors`: rank labelled samples by the suspicion that their label is wrong."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,94 +11,64 @@ from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared import Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.studies.label_errors.cross_fitting import Fit, class_errors, folds_of, suspicion
-from hourglass.studies.label_errors.labelled_samples import LEAST, Labelled, read
-from hourglass.training.cell_settings import CellSettings, resolve_cell
+from hourglass.studies.label_errors.ranking import (
+    MIN_CLASS_SAMPLES,
+    LabelledDataset,
+    label_suspicion,
+    read_labelled_dataset,
+)
+from hourglass.training.cell_settings import resolve_cell
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-FOLDER = Path("reports/suspects")
+FOLDER = Path("reports/label-errors")
+GRID_COLUMNS = 10
 
 
-def suspects(data: str, model: str = "undercomplete", folds: int = 3, top: int = 40) -> Path:
-    """Rank the labelled samples of a data set by how little they look like their label.
+def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: int = 40) -> Path:
+    """Rank the labelled samples of a data set by the suspicion that their label is wrong.
 
-    For each class a network of the variant is trained on the samples that bear its label. A sample
-    is suspicious where the network of another class reconstructs it better than that of its own;
-    none of them was trained on the sample's fold. All normal samples of all five splits are
-    ranked; anomalies are no part of it. Writes reports/suspects/<data>.csv: rank (from 1, the most
-    suspicious), id, split, label, suspected (the class that would fit best instead), suspicion
-    (natural logarithm of the error under the label over that under the suspected class; above 0
-    the suspected class fits better). Of images also <data>.png, the first of them.
+    One network of the variant is trained per class and fold. A given label is suspicious if the
+    network of another class reconstructs the sample better than that of its own class; neither was
+    trained on the fold of the sample. The normal samples of all five splits are ranked; anomalies
+    are excluded. Writes reports/label-errors/<data>.csv: rank (1 is the most suspicious), id,
+    split, label (the given label), suspected (the suggested label: the other class that fits best),
+    suspicion (natural logarithm of the error under the given label over that under the suggested
+    label; above 0 the suggested label fits better). For images also <data>.png, with the most
+    suspicious ones.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        folds: into how many parts the samples are cut, each judged by what learnt from the others
-        top: how many of the most suspicious samples are printed and drawn
+        folds: number of folds for cross-fitting
+        top: number of samples that are printed and drawn
 
     """
-    for name, value, least in (("folds", folds, 2), ("top", top, 1)):
-        if value < least:
-            raise UserError(f"{name} is {value}, but must be at least {least}.")
-    if folds > LEAST:
-        raise UserError(f"folds is {folds}, but must be at most {LEAST}.")
+    for name, value, minimum in (("folds", folds, 2), ("top", top, 1)):
+        if value < minimum:
+            raise UserError(f"{name} is {value}, but must be at least {minimum}.")
+    if folds > MIN_CLASS_SAMPLES:
+        raise UserError(f"folds is {folds}, but must be at most {MIN_CLASS_SAMPLES}.")
     cell = Cell(data, model)
-    # Unknown names are refused at once, before the heavy imports.
+    # Fail early for unknown names, before the heavy imports.
     data_config(data)
     model_config(model)
     prepared = Prepared.open(cell.prepared)
-    samples = read(prepared)
+    samples = read_labelled_dataset(prepared)
+    from hourglass.studies.label_errors.class_networks import errors_under_classes
+
     settings = resolve_cell(cell, prepared.sample_shape)
     errors = errors_under_classes(settings, samples, prepared.scaling, folds)
-    table = _table(samples, *suspicion(errors, samples.y))
+    table = _table(samples, *label_suspicion(errors, samples.y))
     return _report(data, table, samples, prepared.scaling, top)
 
 
-def errors_under_classes(
-    settings: CellSettings, samples: Labelled, scaling: Scaling, folds: int
-) -> np.ndarray:
-    """Return each sample's error under every class, (N, C), by networks not trained on its fold."""
-    from tqdm import tqdm
-
-    errors = np.empty((len(samples.y), len(samples.classes)))
-    fold = folds_of(samples.y, folds, settings.seed)
-    work = class_errors(samples.x, samples.y, fold, learner(settings, scaling))
-    name, total = f"{settings.data}-{settings.model}", folds * len(samples.classes)
-    with tqdm(work, total=total, desc=name, unit="network", disable=None) as bar:
-        for judged, each, found in bar:
-            errors[judged, each] = found
-    return errors
-
-
-def learner(settings: CellSettings, scaling: Scaling) -> Fit:
-    """Return the function that trains the variant on unscaled samples, to that of its errors.
-
-    Raises a UserError where an error is not finite: it must never pass as unsuspicious.
-    """
-    from hourglass.detection.scoring import errors
-    from hourglass.studies.label_errors.class_networks import trained
-
-    def fit(members: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        network = trained(settings, members, scaling)
-
-        def judge(x: np.ndarray) -> np.ndarray:
-            found = errors(network, x, scaling)
-            if not np.isfinite(found).all():
-                raise UserError(
-                    f"an error of {settings.data}-{settings.model} is not finite; lower "
-                    "learning_rate or check the data's scaling."
-                )
-            return found
-
-        return judge
-
-    return fit
-
-
-def _table(samples: Labelled, suspicion: np.ndarray, suspected: np.ndarray) -> "pd.DataFrame":
-    """Return a row a sample, the most suspicious first; the index is the sample's place."""
+def _table(
+    samples: LabelledDataset, suspicion: np.ndarray, suggested: np.ndarray
+) -> "pd.DataFrame":
+    """Return one row per sample, the most suspicious first; the index is the sample's place."""
     import pandas as pd
 
     table = pd.DataFrame(
@@ -107,7 +76,7 @@ def _table(samples: Labelled, suspicion: np.ndarray, suspected: np.ndarray) -> "
             "id": samples.id,
             "split": samples.split,
             "label": samples.label,
-            "suspected": samples.classes[suspected],
+            "suspected": samples.classes[suggested],
             "suspicion": suspicion,
         }
     )
@@ -117,23 +86,41 @@ def _table(samples: Labelled, suspicion: np.ndarray, suspected: np.ndarray) -> "
 
 
 def _report(
-    data: str, table: "pd.DataFrame", samples: Labelled, scaling: Scaling, top: int
+    data: str, table: "pd.DataFrame", samples: LabelledDataset, scaling: Scaling, top: int
 ) -> Path:
-    """Write the table and the picture, print the first rows, and return the table's path."""
+    """Write the table and the contact sheet, print the first rows, and return the table's path."""
     first = table.head(top)
     with atomic_files(FOLDER) as temporary:
         if samples.x.ndim > 2:  # images
-            _draw(first, scaling(samples.x[first.index]), temporary / f"{data}.png")
+            from hourglass.evaluation.figures import save
+
+            arrow = "\N{RIGHTWARDS ARROW}"
+            captions = [f"{row.label} {arrow} {row.suspected}" for row in first.itertuples()]
+            images = scaling(samples.x[first.index])
+            save(draw_grid(images, captions), temporary / f"{data}.png")
         table.to_csv(temporary / f"{data}.csv", index=False, lineterminator="\n")
-    better = int((table.suspicion > 0).sum())
-    print(f"another class fits {better} of {len(table)} samples of {data} better\n")
+    suspicious = int((table.suspicion > 0).sum())
+    print(
+        f"likely label errors: {suspicious} of {len(table)} samples of {data} fit the suggested "
+        "label better than the given label\n"
+    )
     print(first.to_markdown(index=False, floatfmt=".3f"))
     return FOLDER / f"{data}.csv"
 
 
-def _draw(first: "pd.DataFrame", images: np.ndarray, path: Path) -> None:
-    from hourglass.evaluation.figures import save
-    from hourglass.studies.label_errors.contact_sheet import grid
+def draw_grid(images: np.ndarray, captions: list[str]) -> "Figure":
+    """Draw images (n, C, H, W) with pixels in [0, 1] in rows of ten, each below its caption."""
+    from matplotlib.figure import Figure
 
-    captions = [f"{row.label} \N{RIGHTWARDS ARROW} {row.suspected}" for row in first.itertuples()]
-    save(grid(images, captions), path)
+    rows = -(-len(images) // GRID_COLUMNS)
+    height, width = images.shape[2:]
+    size = (1.05 * GRID_COLUMNS, (1.05 * height / width + 0.3) * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    cells = figure.subplots(rows, GRID_COLUMNS, squeeze=False).ravel()
+    for axes in cells:
+        axes.axis("off")
+    for axes, image, caption in zip(cells, images, captions, strict=False):
+        axes.imshow(np.clip(image.transpose(1, 2, 0), 0, 1), cmap="gray", vmin=0, vmax=1)
+        # A dollar sign in a label does not start a formula.
+        axes.set_title(caption, fontsize=7, pad=3, parse_math=False)
+    return figure

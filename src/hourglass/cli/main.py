@@ -13,7 +13,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.cli.classify import classify
 from hourglass.cli.drift import drift
 from hourglass.cli.export import export
-from hourglass.cli.label_errors import suspects as label_errors
+from hourglass.cli.label_errors import label_errors
 from hourglass.cli.promote import promote
 from hourglass.cli.record import record
 from hourglass.cli.repro import repro

@@ -1,4 +1,4 @@
-"""The verb `search`: a trained cell and new samples, or one of its own -> the nearest by code."""
+"""Command `search`: find the samples of a data set that are nearest to queries by their codes."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from hourglass.data.prepared import Prepared
     from hourglass.detection.detector import Detector
-    from hourglass.studies.search.contact_sheet import Row
+    from hourglass.studies.search.contact_sheet import SheetRow
     from hourglass.studies.search.index import Index
-    from hourglass.studies.search.queries import Answers
+    from hourglass.studies.search.queries import SearchResults
 
-FOLDER = Path("reports/search")
-ROWS = 20  # queries on a contact sheet
+INDEX_FOLDER = Path("reports/search")
+MAX_SHEET_QUERIES = 20
 
 
 def search(
@@ -31,23 +31,23 @@ def search(
     resize: bool = False,
     out: Path | None = None,
 ) -> Path:
-    """Find the samples of a data set that are most like others, by the distance of their codes.
+    """Find the samples of a data set that are most similar to queries, by the distance of codes.
 
-    The table has a row a query and neighbour: query, rank (1 is the nearest), id, split, label,
-    anomaly, and the Euclidean distance of the codes. Images get a contact sheet of the first 20
-    queries, a .png of the same name. All samples of all five splits can be found. The first search
-    of a cell writes its index, reports/search/<data>-<model>, which is made again for other weights
-    or data.
+    Writes a table with one row per query and neighbour: query, rank (1 is the nearest), id, split,
+    label, anomaly, and the Euclidean distance of the codes. For images, also writes a contact sheet
+    of the first 20 queries, a .png of the same name. Samples of all five splits are searched. The
+    index of a cell, reports/search/<data>-<model>, is built by the first search and rebuilt if the
+    weights or the data change.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
         query: a table (.csv, .parquet), an .npz file with an array x, an image, a folder of images,
-            or the id of a sample of the data set, which is then no neighbour of its own
-        top: how many neighbours
+            or the id of a sample of the data set, which is excluded from its own results
+        top: number of neighbours
         resize: resize images of another size
-        out: the table to write, .csv or .parquet; <query>-neighbours.csv in the working folder if
-            none
+        out: the table to write, .csv or .parquet; by default <query>-neighbours.csv in the working
+            folder
 
     """
     path = out or Path(f"{_stem(query)}-neighbours.csv")
@@ -58,9 +58,9 @@ def search(
     from hourglass.detection.detector import Detector
 
     detector, prepared = Detector.of_cell(cell), Prepared.open(cell.prepared)
-    index = _index(cell, detector, prepared)
-    answers = _answers(query, detector, prepared, index, top, resize)
-    first, rows = _write(path, answers, index, prepared)
+    index = _load_or_build_index(cell, detector, prepared)
+    results = _search(query, detector, prepared, index, top, resize)
+    first, rows = _write(path, results, index, prepared)
     print(first.to_markdown(index=False, floatfmt=".4g"))
     print(f"the table is {path.as_posix()}")
     if rows:
@@ -69,7 +69,7 @@ def search(
 
 
 def _stem(query: str) -> str:
-    """Return a name for what is found: that of the file or folder, or the id as a file's name."""
+    """Return a file name without suffix for a query: that of the file or folder, or the id."""
     return Path(query).resolve().stem if Path(query).exists() else re.sub(r"[^\w.-]+", "-", query)
 
 
@@ -78,96 +78,97 @@ def _check(path: Path, query: str, top: int) -> None:
         raise UserError(f"out is {path}; give a file that ends in .csv or .parquet.")
     source, table = Path(query).resolve(), path.resolve()
     if source in (table, table.with_suffix(".png"), *table.parents):
-        raise UserError(
-            f"out is {path}, which is not apart from {query}; name another file to write."
-        )
+        raise UserError(f"out is {path}, which would overwrite {query}; name another file.")
     if top < 1:
         raise UserError(f"top is {top}, but must be at least 1.")
 
 
-def _index(cell: Cell, detector: "Detector", prepared: "Prepared") -> "Index":
-    """Return the cell's index, made anew where there is none that fits; then say why."""
-    from hourglass.studies.search.index import Index, Unusable, origin
+def _load_or_build_index(cell: Cell, detector: "Detector", prepared: "Prepared") -> "Index":
+    """Return the index of a cell; print the reason if it has to be built."""
+    from hourglass.studies.search.index import Index, UnusableIndexError, index_origin
 
-    folder = FOLDER / cell.name
+    folder = INDEX_FOLDER / cell.name
     try:
-        return Index.read(folder, origin(detector, prepared))
-    except Unusable as reason:
+        return Index.read(folder, index_origin(detector, prepared))
+    except UnusableIndexError as reason:
         print(f"{reason}: indexing {cell.data}")
     index = Index.build(detector, prepared)
     index.write(folder)
     return index
 
 
-def _answers(
+def _search(
     query: str,
     detector: "Detector",
     prepared: "Prepared",
     index: "Index",
     top: int,
     resize: bool,
-) -> "Iterator[Answers]":
-    """Return the answers to a file's or folder's samples, or to the sample with that id."""
-    from hourglass.studies.search.queries import to_file, to_sample
+) -> "Iterator[SearchResults]":
+    """Return the results for the samples of a file or folder, or for the sample with an id."""
+    from hourglass.studies.search.queries import search_file, search_sample
 
     if Path(query).exists():
-        return to_file(Path(query), detector, index, top, resize)
-    place = index.place(query)
+        return search_file(Path(query), detector, index, top, resize)
+    place = index.find(query)
     if place is None:
         raise UserError(
-            f"{query} is no file, no folder and no id of {prepared.card['data']}; give one of "
-            f"these, an id such as {index.samples.id[0]}."
+            f"{query} is not a file, a folder or an id of {prepared.card['data']}; give one of "
+            f"these, for example the id {index.samples.id[0]}."
         )
-    return iter([to_sample(place, prepared, index, top)])
+    return iter([search_sample(place, prepared, index, top)])
 
 
 def _write(
-    path: Path, answers: "Iterator[Answers]", index: "Index", prepared: "Prepared"
-) -> "tuple[pd.DataFrame, list[Row]]":
-    """Write the table as answers come; return its first query's part and the sheet's rows."""
+    path: Path, results: "Iterator[SearchResults]", index: "Index", prepared: "Prepared"
+) -> "tuple[pd.DataFrame, list[SheetRow]]":
+    """Write the table; return the rows of its first query, and the rows of the contact sheet."""
     from hourglass.detection.score_writer import writer
     from hourglass.networks import is_image
 
-    start = next(answers)  # what holds no samples is refused
-    first, top = start.table(index), start.place.shape[1]
-    rows: list[Row] = []
+    first_results = next(results)  # raises a UserError if there are no samples
+    first, top = first_results.table(index), first_results.neighbour.shape[1]
+    rows: list[SheetRow] = []
     count, seconds = 0, 0.0
     with atomic_file(path) as temporary, writer(temporary, first.schema) as file:
-        for each in chain([start], answers):
+        for each in chain([first_results], results):
             file.write_batch(each.table(index))
-            if is_image(prepared.sample_shape) and len(rows) < ROWS:
-                rows += _rows(each, ROWS - len(rows), index, prepared)
+            if is_image(prepared.sample_shape) and len(rows) < MAX_SHEET_QUERIES:
+                rows += _sheet_rows(each, MAX_SHEET_QUERIES - len(rows), index, prepared)
             count, seconds = count + len(each.id), seconds + each.seconds
-    one = "" if count == 1 else f" for each of {count:,} queries"
-    print(f"{top} of {len(index):,}{one} in {1000 * seconds / count:.1f} ms")
+    per_query = "" if count == 1 else f" per query, for {count:,} queries"
+    print(f"{top} nearest of {len(index):,} samples in {1000 * seconds / count:.1f} ms{per_query}")
     return first.slice(0, top).to_pandas().drop(columns="query"), rows
 
 
-def _rows(answers: "Answers", most: int, index: "Index", prepared: "Prepared") -> "list[Row]":
-    """Return the first queries as rows of a contact sheet, at most so many."""
-    from hourglass.studies.search.contact_sheet import COLUMNS, Row
-    from hourglass.studies.search.queries import images
+def _sheet_rows(
+    results: "SearchResults", limit: int, index: "Index", prepared: "Prepared"
+) -> "list[SheetRow]":
+    """Return at most `limit` queries as rows of a contact sheet."""
+    from hourglass.studies.search.contact_sheet import MAX_NEIGHBOURS, SheetRow
+    from hourglass.studies.search.queries import indexed_samples
 
-    scaling, places = prepared.scaling, answers.place[:most, :COLUMNS]
-    found = images(prepared, places.ravel()).reshape(*places.shape, *prepared.sample_shape)
+    scaling, places = prepared.scaling, results.neighbour[:limit, :MAX_NEIGHBOURS]
+    images = indexed_samples(prepared, places.ravel())
+    images = images.reshape(*places.shape, *prepared.sample_shape)
     return [
-        Row(
-            str(answers.id[i]),
-            scaling(answers.x[i]),
-            scaling(found[i]),
+        SheetRow(
+            str(results.id[i]),
+            scaling(results.x[i]),
+            scaling(images[i]),
             index.samples.label[places[i]].tolist(),
-            answers.distance[i, :COLUMNS],
+            results.distance[i, :MAX_NEIGHBOURS],
             index.samples.anomaly[places[i]].to_numpy(),
         )
         for i in range(len(places))
     ]
 
 
-def _draw(path: Path, rows: "list[Row]", cell: Cell) -> None:
+def _draw(path: Path, rows: "list[SheetRow]", cell: Cell) -> None:
     from hourglass.evaluation.figures import save
-    from hourglass.studies.search.contact_sheet import sheet
+    from hourglass.studies.search.contact_sheet import draw_sheet
 
-    title = f"nearest by the code of {cell.name}: label and distance; framed: an anomaly"
+    title = f"nearest by the code of {cell.name}: label and distance; anomalies are framed"
     with atomic_file(path) as temporary:
-        save(sheet(rows, title), temporary)
+        save(draw_sheet(rows, title), temporary)
     print(f"the contact sheet is {path.as_posix()}")

@@ -1,4 +1,4 @@
-"""Stage `references`: what the codes of a data set are compared with, measured once."""
+"""Stage `references`: measure methods without a network once per data set, for all studies."""
 
 from pathlib import Path
 
@@ -11,41 +11,44 @@ from hourglass.core.yaml_config import refuse_unknown
 from hourglass.data.prepared import Prepared
 from hourglass.stages.output import stage_folder
 
-LEAST = 4  # samples that a map, a mixture of codes, or a comparison of test samples takes
+MIN_SAMPLES = 4  # of training and of test, for t-SNE, mixtures and the Frechet distance
 
 
 def references(data: str) -> Path:
-    """Measure what every study of a data set needs, and no network of its cells.
+    """Measure methods without a network, with which the studies of a data set compare codes.
 
-    The input and PCA as features, JPEG and PCA as codes, classical filters on corrupted images, and
-    a classifier trained on real images. Writes runs/<data>/references/; of a data set that is not
-    studied (`study` in params.yaml) nothing but the reason.
+    These are the input and PCA as features, JPEG and PCA as codecs, classical filters for image
+    restoration, and a classifier trained on real images. Writes runs/<data>/references/. If the
+    data set is not studied (`study` in params.yaml), the folder holds the reason only.
 
     Args:
         data: a data set, by the name of its file in configs/data
 
     """
-    prepared, own = Prepared.open(prepared_folder(data)), params()
-    known = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
-    refuse_unknown(own.study, known, "params.yaml, study")
-    reason = unstudied(prepared, own.study.get(data))
+    prepared, config = Prepared.open(prepared_folder(data)), params()
+    names = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
+    refuse_unknown(config.study, names, "params.yaml, study")
+    reason = skip_reason(prepared, config.study.get(data))
     with stage_folder("references", references_folder(data), valid_name(data)) as folder:
         if reason:
             write_json(folder / "references.json", {"because": reason})
         else:
-            from hourglass.studies.measure_references import measure
+            from hourglass.studies.reference_results import measure_references
 
-            measure(prepared, own.seed, folder)
+            measure_references(prepared, config.seed, folder)
     return references_folder(data) / "references.json"
 
 
-def unstudied(prepared: Prepared, asked: bool | None) -> str:
-    """Return why a data set is not studied, in a sentence; nothing where it is."""
-    if asked is False:
+def skip_reason(prepared: Prepared, setting: bool | None) -> str:
+    """Return the reason for not studying a data set in a sentence, or nothing.
+
+    `setting` is the value of `study` in params.yaml, None if the data set is not listed there.
+    """
+    if setting is False:
         return "params.yaml says so."
     if reason := _too_small(prepared):
         return reason
-    if asked:
+    if setting:
         return ""
     if prepared.card["feature_names"]:
         return "It is a table; `study` in params.yaml can ask for it."
@@ -55,15 +58,18 @@ def unstudied(prepared: Prepared, asked: bool | None) -> str:
 
 
 def _too_small(prepared: Prepared) -> str:
-    """Return why a data set cannot be studied, in a sentence; nothing where it can."""
+    """Return the reason, if samples are too few or images too small to be studied, or nothing."""
     train, test = prepared.split("train"), prepared.split("test")
-    known = np.isin(test.label[~test.anomaly], train.label)
-    if min(len(train.label), known.sum()) < LEAST:
-        return f"A study takes {LEAST} training and {LEAST} normal test samples of their classes."
+    testable = np.isin(test.label[~test.anomaly], train.label)
+    if min(len(train.label), testable.sum()) < MIN_SAMPLES:
+        return (
+            f"A study needs {MIN_SAMPLES} training samples and {MIN_SAMPLES} normal test samples "
+            "of the same classes."
+        )
     if prepared.card["feature_names"]:
         return ""
-    from hourglass.studies.restoration.tasks import SMALLEST
+    from hourglass.studies.restoration.tasks import MIN_SIDE_PIXELS
 
-    if min(prepared.sample_shape[1:]) < SMALLEST:
-        return f"A study takes images of {SMALLEST} pixels a side at least."
+    if min(prepared.sample_shape[1:]) < MIN_SIDE_PIXELS:
+        return f"A study needs images of at least {MIN_SIDE_PIXELS} pixels per side."
     return ""

@@ -1,4 +1,4 @@
-"""Stage `study`: a trained network -> what its codes are good for, in tables and pictures."""
+"""Stage `study`: measure and draw applications of a trained network's codes."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ WEIGHTS = "weights.safetensors"
 
 
 def study(data: str, model: str) -> Path:
-    """Measure and draw what the codes of a trained network are good for.
+    """Measure and draw applications of a trained network's codes.
 
-    As features, in compression and search, in denoising and other restoration, and in generation; a
-    map of the codes, interpolation between them and neighbourhoods around them. Writes to
+    These are a map, features for classifiers and search, compression, interpolation,
+    neighbourhoods, generation and restoration: see `hourglass.studies.analyses`. Writes to
     runs/<data>/<model>/study/: metrics.json, tables/ and figures/. If the data set is not studied
     (`study` in params.yaml), the folder holds the reason.
 
@@ -27,7 +27,7 @@ def study(data: str, model: str) -> Path:
     """
     cell = Cell(data, model)
     with cell_stage("study", cell, "train") as output:
-        if reason := _unstudied(data):
+        if reason := _skip_reason(data):
             write_json(output.folder / "metrics.json", {})
             write_text(output.folder / "not_studied.txt", f"{reason}\n")
         else:
@@ -35,8 +35,8 @@ def study(data: str, model: str) -> Path:
     return cell / "study/metrics.json"
 
 
-def _unstudied(data: str) -> str:
-    """Return why a data set is not studied, as `references` left it; nothing where it is."""
+def _skip_reason(data: str) -> str:
+    """Return the reason that `references` gave for not studying a data set, or nothing."""
     path = references_folder(data) / "references.json"
     if not path.exists():
         command = f"hourglass references {data}"
@@ -45,31 +45,31 @@ def _unstudied(data: str) -> str:
 
 
 def _measure(cell: Cell, folder: Path) -> dict[str, float]:
-    """Write everything to `folder`; return how long queries took."""
+    """Run all analyses and write their results to `folder`; return the durations of queries."""
     from tqdm import tqdm
 
     from hourglass.evaluation.figures import save
     from hourglass.networks.weights import load, trained_with
-    from hourglass.studies.analyses import analyses_of
-    from hourglass.studies.latent_codes.latent_space import LatentSpace
-    from hourglass.studies.references import References
+    from hourglass.studies.analyses import select_analyses
+    from hourglass.studies.latent_space import LatentSpace
+    from hourglass.studies.reference_results import ReferenceResults
     from hourglass.studies.results import StudyResult
 
-    trained = cell.output("train")
-    seed = int(trained_with(trained)["seed"])
-    space = LatentSpace.of(Prepared.open(cell.prepared), load(trained), seed)
-    references, found = References.load(references_folder(cell.data)), StudyResult()
-    analyses = analyses_of(space, references).items()
+    train = cell.output("train")
+    seed = int(trained_with(train)["seed"])
+    space = LatentSpace.build(Prepared.open(cell.prepared), load(train), seed)
+    references, result = ReferenceResults.load(references_folder(cell.data)), StudyResult()
+    analyses = select_analyses(space, references).items()
     with tqdm(analyses, desc=cell.name, unit="analysis", disable=None) as bar:
-        for name, analysis in bar:
+        for name, analyse in bar:
             bar.set_postfix_str(name)
-            found |= analysis()
+            result |= analyse()
     for name in ("tables", "figures"):
         (folder / name).mkdir()
-    for name, table in found.tables.items():
+    for name, table in result.tables.items():
         table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-    for name, figure in found.figures.items():
+    for name, figure in result.figures.items():
         save(figure, folder / "figures" / f"{name}.png")
-    write_json(folder / "metrics.json", dict(found.metrics))
-    write_json(folder / "inputs.json", {WEIGHTS: sha256(trained / WEIGHTS)})
-    return dict(found.timing)
+    write_json(folder / "metrics.json", dict(result.metrics))
+    write_json(folder / "inputs.json", {WEIGHTS: sha256(train / WEIGHTS)})
+    return dict(result.timing)

@@ -1,4 +1,12 @@
-"""Applications of latent codes: features, maps, generation, restoration, search, label errors.
+"""Applications of latent codes, each in its own sub-package.
+
+- latent_codes: a map, interpolation, neighbourhoods, and codes as features
+- compression, generation, restoration: autoencoders as codecs, generators and restorers
+- classification, search, label_errors: the commands `classify`, `search` and `label-errors`
+
+`analyses.py` lists the analyses that `hourglass study` runs. Each one takes a `LatentSpace` (a
+trained network, its data and their codes) and returns a `StudyResult` (metrics, tables, figures).
+`reference_results.py` measures methods without the network, for comparison.
 
 May import: evaluation, detection, training, models, networks, data, core.
 """

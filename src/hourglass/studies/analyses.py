@@ -1,4 +1,15 @@
-"""The parts of a study, and which of them a data set has."""
+"""The analyses that `hourglass study` runs on a trained network.
+
+| name | result | condition |
+| --- | --- | --- |
+| map | codes in two dimensions, by PCA and t-SNE | |
+| compression | bytes per sample against reconstruction error | |
+| features | accuracy of classifiers on codes, on PCA and on the input | at least two classes |
+| interpolation | classes of decodings between two codes | images of at least two classes |
+| neighbourhood | classes of decodings around a code | images of at least two classes |
+| generation | samples decoded from drawn codes, or synthetic rows of a table | |
+| restoration | PSNR and SSIM of restored images | images |
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,41 +17,39 @@ from functools import partial
 import numpy as np
 
 from hourglass.detection.inference import batched
-from hourglass.studies.compression.analysis import compression
-from hourglass.studies.generation.analysis import generated
-from hourglass.studies.generation.synthetic_analysis import synthetic_rows
-from hourglass.studies.latent_codes.class_radius import neighbourhood
-from hourglass.studies.latent_codes.embedding import latent_map
-from hourglass.studies.latent_codes.features import features
-from hourglass.studies.latent_codes.interpolation import interpolation
-from hourglass.studies.latent_codes.latent_space import LatentSpace
-from hourglass.studies.references import References
-from hourglass.studies.restoration.analysis import restoration_of
+from hourglass.studies.compression.analysis import analyse_compression
+from hourglass.studies.generation.analysis import analyse_generation
+from hourglass.studies.generation.synthetic_tables import analyse_synthetic_rows
+from hourglass.studies.latent_codes.embedding import analyse_map
+from hourglass.studies.latent_codes.features import analyse_features
+from hourglass.studies.latent_codes.interpolation import analyse_interpolation
+from hourglass.studies.latent_codes.neighbourhood import analyse_neighbourhood
+from hourglass.studies.latent_space import LatentSpace
+from hourglass.studies.reference_results import ReferenceResults
+from hourglass.studies.restoration.analysis import analyse_restoration
 from hourglass.studies.results import StudyResult
 
 
-def analyses_of(space: LatentSpace, references: References) -> dict[str, Callable[[], StudyResult]]:
-    """Return what is to be done for a network, by name, in order.
-
-    What needs classes is left out where the normal samples are of one; images are restored, and
-    made up as pictures, tables as rows.
-    """
-    found: dict[str, Callable[[], StudyResult]] = {
-        "map": partial(latent_map, space),
-        "compression": partial(compression, space, references.rates),
+def select_analyses(
+    space: LatentSpace, references: ReferenceResults
+) -> dict[str, Callable[[], StudyResult]]:
+    """Return the analyses that suit a data set, by name, in the order of execution."""
+    analyses: dict[str, Callable[[], StudyResult]] = {
+        "map": partial(analyse_map, space),
+        "compression": partial(analyse_compression, space, references.rates),
     }
     if space.labelled:
-        found["features"] = partial(features, space, references.of_input)
+        analyses["features"] = partial(analyse_features, space, references.input_quality)
     if (classifier := references.classifier) is not None:
 
         def classify(x: np.ndarray) -> np.ndarray:
             return batched(classifier, classifier.classes, x)
 
-        found["interpolation"] = partial(interpolation, space, classify)
-        found["neighbourhood"] = partial(neighbourhood, space, classify)
+        analyses["interpolation"] = partial(analyse_interpolation, space, classify)
+        analyses["neighbourhood"] = partial(analyse_neighbourhood, space, classify)
     if references.restoration is None:
-        found["generation"] = partial(synthetic_rows, space)
+        analyses["generation"] = partial(analyse_synthetic_rows, space)
     else:
-        found["generation"] = partial(generated, space, classifier)
-        found["restoration"] = partial(restoration_of, space, references.restoration)
-    return found
+        analyses["generation"] = partial(analyse_generation, space, classifier)
+        analyses["restoration"] = partial(analyse_restoration, space, references.restoration)
+    return analyses

@@ -1,4 +1,4 @@
-"""What each part of a study gives: figures of merit, tables, and pictures."""
+"""The result of an analysis: metrics, tables and figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Hold metrics and, by the names of their files, tables and pictures.
+    """Metrics, and tables and figures by file name.
 
-    How long something took stands apart in `timing`: all else is the same in every run.
+    Durations are separate, in `timing`: everything else is the same in every run.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class StudyResult:
     timing: Mapping[str, float] = field(default_factory=dict)
 
     def __or__(self, other: "StudyResult") -> "StudyResult":
-        """Return both together."""
+        """Return the union of two results."""
         return StudyResult(
             {**self.metrics, **other.metrics},
             {**self.tables, **other.tables},

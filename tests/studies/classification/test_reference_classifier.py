@@ -1,4 +1,4 @@
-"""The classifier of real images: trained, kept, and loaded without the trainer."""
+"""The classifier of real images, and its files."""
 
 import subprocess
 import sys
@@ -6,41 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from sklearn.datasets import load_digits
 
 from hourglass.core.checksums import read_with_checksum, write_with_checksum
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.prepared import Prepared
 from hourglass.studies.classification.reference_classifier import (
     FEATURES,
     FILES,
     RealClassifier,
-    classes,
-    features,
+    extract_features,
+    predict_classes,
     train_classifier,
 )
-
-NAMES = ["one", "two", "zero"]  # sorted, as the classes are
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Prepared:
-    """Give scikit-learn's digits 0, 1 and 2 by name, with some 3 as anomalies of test."""
-    x, y = load_digits(return_X_y=True)
-    x, label = x.reshape(-1, 1, 8, 8).astype(np.uint8), np.array(["zero", "one", "two", "bad"])
-    chosen = np.random.default_rng(0).permutation(np.flatnonzero(y < 4))
-    normal = chosen[y[chosen] < 3]
-    parts = np.split(normal, [250, 300, 350, 370])
-    parts[-1] = np.concatenate([parts[-1], chosen[y[chosen] == 3]])
-    samples = {
-        name: Samples(x[part], label[y[part]], y[part] == 3, part.astype(str))
-        for name, part in zip(SPLITS, parts, strict=True)
-    }
-    card = {"data": "three", "sample_shape": [1, 8, 8], "feature_names": []}
-    folder = tmp_path_factory.mktemp("three")
-    write_prepared(folder, samples, card | {"scaling": Scaling.of_images(16).to_dict()})
-    return Prepared.open(folder)
+from tests.studies.classification.conftest import NAMES
+from tests.studies.conftest import same_state
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +28,7 @@ def trained(prepared) -> tuple[RealClassifier, float]:
 
 @pytest.fixture(scope="module")
 def normal(prepared) -> tuple[np.ndarray, np.ndarray]:
-    """Give the scaled normal samples of test, and their labels."""
+    """Give the scaled normal test samples, and their labels."""
     test = prepared.split("test")
     return prepared.scaling(test.x[~test.anomaly]), test.label[~test.anomaly]
 
@@ -66,43 +44,37 @@ def folder(classifier, tmp_path) -> Path:
     return Path(tmp_path)
 
 
-def test_it_tells_digits_apart_and_its_accuracy_is_that_of_the_normal_test_samples(trained, normal):
-    found = classes(trained[0], normal[0])
-    assert trained[1] == pytest.approx((found == normal[1]).mean())
+def test_the_accuracy_is_that_of_the_normal_test_samples(trained, normal):
+    predicted = predict_classes(trained[0], normal[0])
+    assert trained[1] == pytest.approx((predicted == normal[1]).mean())
     assert trained[1] > 0.95
 
 
-def test_the_features_are_what_the_last_layer_sees(classifier, normal):
-    seen = features(classifier, normal[0])
-    assert seen.shape == (len(normal[0]), FEATURES)
-    logits = seen @ classifier.head.weight.cpu().numpy().T + classifier.head.bias.cpu().numpy()
-    np.testing.assert_array_equal(np.array(NAMES)[logits.argmax(1)], classes(classifier, normal[0]))
-
-
-def test_batches_change_nothing(classifier, normal, monkeypatch):
-    whole = features(classifier, normal[0])
+def test_features_are_the_input_of_the_last_layer(classifier, normal, monkeypatch):
+    x = normal[0]
+    features = extract_features(classifier, x)
+    assert features.shape == (len(x), FEATURES)
+    weight, bias = (each.detach().cpu().numpy() for each in classifier.head.parameters())
+    logits = features @ weight.T + bias
+    np.testing.assert_array_equal(np.array(NAMES)[logits.argmax(1)], predict_classes(classifier, x))
     monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 7)
-    np.testing.assert_allclose(features(classifier, normal[0]), whole, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(extract_features(classifier, x), features, rtol=1e-5, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_bytes(classifier, prepared):
     again, _ = train_classifier(prepared, 0)
-    for key, value in classifier.state_dict().items():
-        assert torch.equal(again.state_dict()[key].cpu(), value.cpu())
+    assert same_state(again.state_dict(), classifier.state_dict())
+    assert {key.split(".")[0] for key in again.state_dict()} == {"encoder", "head"}  # no decoder
 
 
-def test_a_loaded_classifier_is_the_one_that_was_written(classifier, folder, normal):
+def test_a_loaded_classifier_equals_the_written_one(classifier, folder, normal):
     loaded = RealClassifier.load(folder)
-    assert sorted(each.name for each in folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert loaded.class_names == NAMES
     assert not loaded.training
-    for function in (features, classes):
+    for function in (extract_features, predict_classes):
         expected = function(classifier, normal[0])
         assert function(loaded, normal[0]).tobytes() == expected.tobytes()
-
-
-def test_no_decoder_is_kept(classifier):
-    assert {key.split(".")[0] for key in classifier.state_dict()} == {"encoder", "head"}
 
 
 def test_a_missing_or_damaged_file_is_refused(folder, refusal):
@@ -123,7 +95,7 @@ def test_a_missing_or_damaged_file_is_refused(folder, refusal):
 
 def test_a_table_is_refused(prepared, refusal):
     table = Prepared(prepared.folder, prepared.card | {"feature_names": ["a"]})
-    assert "three is a table" in refusal(train_classifier, table, 0)
+    assert "four is a table" in refusal(train_classifier, table, 0)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Samplers of codes: what they draw is distributed as the codes are, or as they say."""
+"""Samplers: the distributions of the drawn codes."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,15 @@ from sklearn.datasets import make_blobs
 from hourglass.networks import Dense
 from hourglass.networks.variational import Variational
 from hourglass.studies.generation.samplers import (
-    FITTED,
-    UNITS,
+    MAX_CODES,
+    MAX_MIXTURE_UNITS,
     Gaussian,
     Mixture,
     Prior,
     Sampler,
     Uniform,
-    samplers,
-    some,
+    fit_samplers,
+    subsample,
 )
 
 RNG = np.random.default_rng(0)
@@ -24,15 +24,15 @@ CORRELATED = (RNG.normal(size=(2_000, 4)) @ RNG.normal(size=(4, 4)) + 3).astype(
 KINDS: list[type[Sampler]] = [Prior, Gaussian, Mixture, Uniform]
 
 
-def blobs(count: int, units: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Return 500 codes around each of `count` centres on an axis, and the place of their centre."""
+def blobs(count: int, units: int = 3) -> np.ndarray:
+    """Return 500 codes around each of `count` centres on a line."""
     centres = 40.0 * np.arange(count)[:, None] * np.ones(units)
-    codes, place = make_blobs(500 * count, centers=centres, random_state=0)
-    return codes.astype(np.float32), place
+    codes, _ = make_blobs(500 * count, centers=centres, random_state=0)
+    return codes.astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_seed_alone_decides_what_is_drawn(kind):
+def test_draws_depend_on_the_seed_only(kind):
     first, again, other = (kind.fit(CORRELATED, 0).sample(50, seed) for seed in (1, 1, 2))
     assert first.shape == (50, 4)
     assert first.dtype == np.float32
@@ -41,78 +41,64 @@ def test_the_seed_alone_decides_what_is_drawn(kind):
 
 
 @pytest.mark.parametrize("kind", [Gaussian, Mixture])
-def test_samples_have_the_mean_and_the_covariance_of_the_codes(kind):
+def test_draws_have_the_mean_and_the_covariance_of_the_codes(kind, refusal):
     drawn = kind.fit(CORRELATED).sample(40_000)
     scale = CORRELATED.std(0).max()
     np.testing.assert_allclose(drawn.mean(0), CORRELATED.mean(0), atol=0.02 * scale)
     expected = np.cov(CORRELATED, rowvar=False)
     np.testing.assert_allclose(np.cov(drawn, rowvar=False), expected, atol=0.03 * scale**2)
+    assert "but has 1" in refusal(kind.fit, CORRELATED[:1])
 
 
-def test_the_prior_is_standard_normal_whatever_the_codes():
-    drawn = Prior.fit(CORRELATED).sample(5_000)
-    assert all(kstest(unit, "norm").pvalue > 0.001 for unit in drawn.T)
-
-
-def test_uniform_fills_the_box_of_the_codes_evenly():
+def test_the_prior_is_standard_normal_and_uniform_fills_the_bounding_box():
     low, high = CORRELATED.min(0), CORRELATED.max(0)
     place = (Uniform.fit(CORRELATED).sample(5_000) - low) / (high - low)
-    assert all(kstest(unit, "uniform").pvalue > 0.001 for unit in place.T)
+    for drawn, name in ((Prior.fit(CORRELATED).sample(5_000), "norm"), (place, "uniform")):
+        assert all(kstest(unit, name).pvalue > 0.001 for unit in drawn.T)
 
 
 @pytest.mark.parametrize("count", [1, 5, 10])
-def test_bic_finds_as_many_components_as_there_are_blobs(count):
-    codes, _ = blobs(count)
-    assert Mixture.fit(codes).mixture.n_components == count
+def test_bic_selects_as_many_components_as_there_are_blobs(count):
+    assert Mixture.fit(blobs(count)).mixture.n_components == count
 
 
-def test_a_mixture_draws_from_every_blob_in_its_share_and_in_no_order():
-    codes, _ = blobs(5)
-    drawn = Mixture.fit(codes).sample(1_000)
-    place = np.round(drawn[:, 0] / 40).astype(int)
-    assert np.abs(drawn - 40 * place[:, None]).max() < 6  # sd 1: none between the blobs
-    for part in (place, place[:500]):
+def test_a_mixture_draws_evenly_from_all_blobs_in_random_order():
+    drawn = Mixture.fit(blobs(5)).sample(1_000)
+    blob = np.round(drawn[:, 0] / 40).astype(int)
+    assert np.abs(drawn - 40 * blob[:, None]).max() < 6  # standard deviation 1: none between blobs
+    for part in (blob, blob[:500]):
         np.testing.assert_allclose(np.bincount(part, minlength=5) / len(part), 0.2, atol=0.08)
 
 
-def test_a_mixture_of_wide_codes_keeps_what_their_first_components_leave_out():
+def test_a_mixture_of_wide_codes_keeps_the_variance_outside_its_components():
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(3_000, 100)) @ np.diag(np.linspace(1, 2, 100))
     mixture = Mixture.fit(codes.astype(np.float32))
-    assert mixture.mixture.means_.shape[1] == UNITS
+    assert mixture.mixture.means_.shape[1] == MAX_MIXTURE_UNITS
     np.testing.assert_allclose(mixture.sample(20_000).std(0), codes.std(0), rtol=0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("units", [10, 100])
-def test_codes_may_be_fewer_than_units_and_units_idle(kind, units):
+def test_codes_may_be_fewer_than_units_and_units_constant(kind, units):
     codes = np.random.default_rng(0).normal(size=(7, units)).astype(np.float32)
     codes[:, 0] = 4
     drawn = kind.fit(codes).sample(20)
     assert np.isfinite(drawn).all()
     if kind is not Prior:
         np.testing.assert_allclose(drawn[:, 0], 4, atol=0.05)
-
-
-def test_constant_codes_are_drawn_as_they_are():
-    for kind in (Gaussian, Mixture, Uniform):
         assert np.allclose(kind.fit(np.full((9, 3), 2, np.float32)).sample(5), 2)
-
-
-@pytest.mark.parametrize("kind", [Gaussian, Mixture])
-def test_one_code_is_refused(kind, refusal):
-    assert "but 1 were given" in refusal(kind.fit, CORRELATED[:1])
 
 
 def test_only_a_variational_network_has_a_prior():
     shared = ["gaussian", "mixture", "uniform"]
-    assert list(samplers(Dense([6], 4), CORRELATED)) == shared
-    assert list(samplers(Variational([6], 4), CORRELATED)) == ["prior", *shared]
+    assert list(fit_samplers(Dense([6], 4), CORRELATED)) == shared
+    assert list(fit_samplers(Variational([6], 4), CORRELATED)) == ["prior", *shared]
 
 
-@pytest.mark.parametrize("count", [1, FITTED, FITTED + 1, 10 * FITTED])
-def test_some_codes_are_from_everywhere_and_not_too_many(count):
-    chosen = some(np.arange(count))
-    assert min(count, FITTED // 2) <= len(chosen) <= FITTED
+@pytest.mark.parametrize("count", [1, MAX_CODES, MAX_CODES + 1, 10 * MAX_CODES])
+def test_a_subsample_spans_all_codes(count):
+    chosen = subsample(np.arange(count))
+    assert min(count, MAX_CODES // 2) <= len(chosen) <= MAX_CODES
     assert chosen[0] == 0
-    assert chosen[-1] >= count - count // FITTED - 1
+    assert chosen[-1] >= count - count // MAX_CODES - 1

@@ -1,62 +1,69 @@
-"""What the tests of the latent space share: clusters of samples, and a network that knows them."""
+"""Clusters of samples, and a network whose codes are parts of the samples."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_data_card, write_prepared
-from hourglass.networks import Dense
-from hourglass.studies.latent_codes.latent_space import LatentSpace
+from hourglass.data.prepared import Prepared
+from hourglass.data.scaling import Scaling
+from hourglass.networks import Dense, Network
+from hourglass.studies.latent_space import LatentSpace
+from tests.studies.conftest import write_splits
 
 SIDE, CLASSES = 4, ("a", "b", "c")
 
 
-class Exact(Dense):
-    """Take the first elements of a sample as its code, and put them back: nothing is trained."""
+class Truncation(Dense):
+    """Return the first elements of a sample as its code; decoding sets the others to 0."""
 
     def __init__(self, latent_dim: int = 3) -> None:
         super().__init__([1, SIDE, SIDE], latent_dim)
         with torch.no_grad():
             for layer in (self.encoder.get_submodule("1"), self.decoder.get_submodule("0")):
-                assert isinstance(layer, torch.nn.Linear)
+                assert isinstance(layer, nn.Linear)
                 layer.weight.copy_(torch.eye(*layer.weight.shape))
                 layer.bias.zero_()
 
 
+class FeatureMaps(Network):
+    """A network whose codes are feature maps, (N, 2, H / 2, W / 2), as those of a VQ-VAE."""
+
+    def __init__(self, side: int = SIDE) -> None:
+        super().__init__(sample_shape=[1, side, side], latent_dim=2)
+        torch.manual_seed(0)
+        self.encoder = nn.Conv2d(1, 2, 2, stride=2)
+        self.decoder = nn.ConvTranspose2d(2, 1, 2, stride=2)
+
+    def decode(self, z: Tensor) -> Tensor:
+        assert z.shape[1:] == (2, *(side // 2 for side in self.sample_shape[1:]))
+        return super().decode(z)
+
+
 @pytest.fixture
 def prepared(tmp_path) -> Prepared:
-    """Give images of three classes, each bright in an element of its own; anomalies in none."""
+    """Give images of three classes, each bright in one element; test anomalies are dark."""
     rng = np.random.default_rng(0)
-    splits = {}
-    for name in SPLITS:
+
+    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         label = np.repeat([*CLASSES, *(["other"] if name == "test" else [])], 20)
         x = rng.integers(0, 40, (len(label), 1, SIDE, SIDE)).astype(np.uint8)
         for place, each in enumerate(CLASSES):
             x[label == each, 0, 0, place] += 200
-        ids = np.array([f"{name}/{i}" for i in range(len(label))])
-        splits[name] = Samples(x, label, label == "other", ids)
-    scaling = {"kind": "divide", "offset": 0.0, "scale": 255.0}
-    card = {"data": "clusters", "feature_names": [], "scaling": scaling, "sha256": "0" * 64}
-    write_prepared(tmp_path, splits, {**card, "sample_shape": [1, SIDE, SIDE]})
-    return Prepared.open(Path(tmp_path))
+        return x, label, label == "other"
 
-
-def reseal(prepared: Prepared) -> None:
-    """Have a data set's card speak for its arrays as they are now."""
-    write_data_card(prepared.folder, prepared.card)
-    prepared.card.update(Prepared.open(prepared.folder).card)
+    return write_splits(tmp_path / "clusters", split, Scaling.of_images(255))
 
 
 @pytest.fixture
 def space(prepared) -> LatentSpace:
-    """Give the space of a network whose code is the first three elements."""
-    return LatentSpace.of(prepared, Exact().eval(), seed=0)
+    """Give the latent space of a network whose code is the first three elements."""
+    return LatentSpace.build(prepared, Truncation().eval(), seed=0)
 
 
 @pytest.fixture
 def brightest() -> Callable[[np.ndarray], np.ndarray]:
-    """Give the classifier that is right about these images: the brightest of three elements."""
+    """Give the correct classifier of these images: the brightest of three elements."""
     return lambda x: x.reshape(len(x), -1)[:, :3].argmax(1)

@@ -1,14 +1,14 @@
-"""What the tests of restoration share: a prepared data set of smooth images."""
+"""Prepared data sets of smooth images."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
+from tests.studies.conftest import write_splits
 
 
 def smooth(count: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -21,22 +21,14 @@ def smooth(count: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def prepared(tmp_path) -> Callable[..., Prepared]:
-    """Give a function that prepares smooth images; every third one of a split is anomalous."""
+    """Give a function that prepares smooth images; every third one of a split is an anomaly."""
 
     def make(shape: tuple[int, ...] = (3, 13, 12), count: int = 9) -> Prepared:
-        folder = Path(tmp_path / "x".join(map(str, shape)))
-        folder.mkdir()
-        samples = {
-            name: Samples(
-                smooth(count, shape, seed),
-                np.full(count, "smooth"),
-                np.arange(count) % 3 == 2,
-                np.array([f"{name}/{i}" for i in range(count)]),
-            )
-            for seed, name in enumerate(SPLITS)
-        }
-        scaling = Scaling.of_images(255.0).to_dict()
-        write_prepared(folder, samples, {"sample_shape": list(shape), "scaling": scaling})
-        return Prepared.open(folder)
+        def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            x = smooth(count, shape, SPLITS.index(name))
+            return x, np.full(count, "smooth"), np.arange(count) % 3 == 2
+
+        folder = tmp_path / "x".join(map(str, shape))
+        return write_splits(folder, split, Scaling.of_images(255.0))
 
     return make

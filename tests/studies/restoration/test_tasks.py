@@ -1,64 +1,54 @@
+"""Restoration tasks: fixed corruptions of fixed images."""
+
 import numpy as np
 import pytest
 
-from hourglass.studies.restoration.tasks import TASKS, Task, images, tasks_for
+from hourglass.studies.restoration.tasks import TASKS, Task, clean_images, tasks_for
 
 CLEAN = np.random.default_rng(0).uniform(0.1, 1, (4, 3, 9, 8)).astype(np.float32)
-EVERY = pytest.mark.parametrize("task", TASKS, ids=[task.name for task in TASKS])
 NAMED = {task.name: task for task in TASKS}
 
 
-@EVERY
-def test_a_seed_gives_the_same_problem_and_another_one_another(task: Task):
-    level = task.levels[-1]
-    first, again, other = (task.problem(CLEAN, level, seed).seen for seed in (0, 0, 1))
+@pytest.mark.parametrize("task", TASKS, ids=list(NAMED))
+def test_a_problem_has_the_corruption_of_its_level_and_depends_on_the_seed(task: Task):
+    for level in task.levels:
+        assert getattr(task.corruption(level), task.setting) == level
+        assert task.problem(CLEAN, level, 0).clean is CLEAN
+    first, again, other = (task.problem(CLEAN, level, seed).corrupted for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert np.array_equal(first, other) == (task.name in ("downsampling", "grey"))
 
 
-@EVERY
-def test_a_level_has_one_corruption_of_that_size(task: Task):
-    for level in task.levels:
-        corruption = task.corruption(level)
-        assert getattr(corruption, task.setting) == level
-        assert task.problem(CLEAN, level, 0).clean is CLEAN
-
-
-@pytest.mark.parametrize("name", ["masking", "block"])
-def test_what_is_missing_is_black_and_all_else_as_it_was(name):
+@pytest.mark.parametrize("name", NAMED)
+def test_missing_pixels_are_black_and_the_others_unchanged(name):
     for level in NAMED[name].levels:
-        found = NAMED[name].problem(CLEAN, level, 0)
-        assert found.missing.any()
-        assert (found.seen[found.missing] == 0).all()
-        assert np.array_equal(found.seen[~found.missing], CLEAN[~found.missing])
+        problem = NAMED[name].problem(CLEAN, level, 0)
+        missing = problem.missing
+        assert missing.any() == (name in ("masking", "block"))
+        if missing.any():
+            assert (problem.corrupted[missing] == 0).all()
+            assert np.array_equal(problem.corrupted[~missing], CLEAN[~missing])
 
 
-@pytest.mark.parametrize("name", ["gaussian", "downsampling", "grey"])
-def test_elsewhere_nothing_is_missing(name):
-    assert not NAMED[name].problem(CLEAN, NAMED[name].levels[-1], 0).missing.any()
-
-
-def test_noise_differs_between_levels_in_size_only():
+def test_noise_differs_between_levels_in_scale_only():
     task = NAMED["gaussian"]
-    assert np.array_equal(task.problem(CLEAN, 0.0, 0).seen, CLEAN)
-    one, five = ((task.problem(CLEAN, level, 0).seen - CLEAN) / level for level in (0.1, 0.5))
+    assert np.array_equal(task.problem(CLEAN, 0.0, 0).corrupted, CLEAN)
+    one, five = ((task.problem(CLEAN, level, 0).corrupted - CLEAN) / level for level in (0.1, 0.5))
     np.testing.assert_allclose(one, five, atol=1e-5)
 
 
-def test_images_are_normal_scaled_and_from_everywhere(prepared):
+def test_images_are_normal_scaled_and_evenly_spaced(prepared):
     data = prepared(count=30)
     test = data.split("test")
-    found = images(data, "test", 3)
     expected = test.x[~test.anomaly][[0, 10, 19]]  # 9.5 is rounded to the even neighbour
-    assert np.array_equal(found, expected.astype(np.float32) / np.float32(255))
-    assert len(images(data, "test", 100)) == 20
+    images = clean_images(data, "test", 3)
+    assert np.array_equal(images, expected.astype(np.float32) / np.float32(255))
+    assert len(clean_images(data, "test", 100)) == 20
 
 
-def test_colours_alone_can_be_lost():
-    assert "grey" in [task.name for task in tasks_for((3, 8, 8))]
-    assert [task.name for task in tasks_for((1, 8, 8))] == [
-        t.name for t in TASKS if t.name != "grey"
-    ]
+def test_only_colour_images_have_the_task_grey():
+    assert tasks_for((3, 8, 8)) == list(TASKS)
+    assert tasks_for((1, 8, 8)) == [task for task in TASKS if task.name != "grey"]
 
 
 def test_tables_and_tiny_images_are_refused(refusal):

@@ -1,15 +1,26 @@
-"""The index of a data set: what is written is read, and nothing else."""
+"""The search index, its files, and exact nearest neighbours."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 
-from hourglass.studies.search.index import CARD, CODES, SAMPLES, Index, Unusable
+from hourglass.studies.search.index import (
+    BLOCK_QUERIES,
+    CARD,
+    CODES,
+    EXTRA_CANDIDATES,
+    SAMPLES,
+    Index,
+    NearestCodes,
+    UnusableIndexError,
+)
 
 ORIGIN = {"weights": "ab" * 32, "data": "cd" * 32}
 FILES = (CARD, CODES, SAMPLES)
+RNG = np.random.default_rng(0)
 
 
 @pytest.fixture
@@ -32,53 +43,87 @@ def folder(index, tmp_path) -> Path:
     return tmp_path / "index"
 
 
-def test_what_was_written_is_read(index, folder):
-    found = Index.read(folder, ORIGIN)
-    np.testing.assert_array_equal(found.codes, index.codes)
-    pd.testing.assert_frame_equal(found.samples, index.samples)
-    assert sorted(each.name for each in folder.iterdir()) == sorted(FILES)
-
-
-def test_the_same_index_is_the_same_bytes(index, folder, tmp_path):
-    index.write(tmp_path / "again")
+def test_a_written_index_is_read_and_written_again_as_the_same_bytes(index, folder, tmp_path):
+    read = Index.read(folder, ORIGIN)
+    np.testing.assert_array_equal(read.codes, index.codes)
+    pd.testing.assert_frame_equal(read.samples, index.samples)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    read.write(tmp_path / "again")
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("key", ORIGIN)
-def test_an_index_of_other_weights_or_data_is_not_read(folder, key):
-    with pytest.raises(Unusable, match="other weights or data"):
-        Index.read(folder, ORIGIN | {key: "ef" * 32})
+def unusable(folder: Path, message: str, **origin: str) -> None:
+    with pytest.raises(UnusableIndexError, match=message):
+        Index.read(folder, ORIGIN | origin)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_index_without_one_of_its_files_is_not_read(folder, name):
+def test_an_index_with_a_missing_file_or_of_other_weights_or_data_is_unusable(folder, name):
+    for key in ORIGIN:
+        unusable(folder, "other weights or data", **{key: "ef" * 32})
     (folder / name).unlink()
-    with pytest.raises(Unusable, match=f"{name} is missing"):
-        Index.read(folder, ORIGIN)
+    unusable(folder, f"{name} is missing")
 
 
-@pytest.mark.parametrize("name", [CODES, SAMPLES])
-def test_one_flipped_bit_is_damage(folder, name):
-    content = bytearray((folder / name).read_bytes())
-    content[-30] ^= 1
-    (folder / name).write_bytes(content)
-    with pytest.raises(Unusable, match="damaged"):
-        Index.read(folder, ORIGIN)
+def flipped(content: bytes) -> bytes:
+    return content[:-30] + bytes([content[-30] ^ 1]) + content[-29:]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"origin": '])
-def test_a_card_that_is_none_is_damage(folder, content):
-    (folder / CARD).write_bytes(content)
-    with pytest.raises(Unusable, match="damaged"):
-        Index.read(folder, ORIGIN)
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (CODES, flipped),
+        (SAMPLES, flipped),
+        *((CARD, lambda _, new=new: new) for new in (b"", b"[]", b"{}", b'{"origin": ')),
+    ],
+)
+def test_a_damaged_index_is_unusable(folder, name, damage):
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    unusable(folder, "damaged")
 
 
 def test_a_sample_is_found_by_its_id(index):
-    assert index.place("own/7") == 7
-    assert index.place("own/77") is None
+    assert index.find("own/7") == 7
+    assert index.find("own/77") is None
 
 
 @pytest.mark.parametrize("top", [0, 21])
 def test_more_neighbours_than_samples_are_refused(index, refusal, top):
     assert f"top is {top}" in refusal(index.search, index.codes[:1], top)
+
+
+# Exact nearest neighbours
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 32])
+@pytest.mark.parametrize("offset", [0, 1000], ids=["around 0", "far from 0"])
+def test_neighbours_equal_those_of_all_distances(latent_dim, offset):
+    codes, queries = (
+        (offset + RNG.normal(size=(n, latent_dim))).astype(np.float32)
+        for n in (700, BLOCK_QUERIES + 3)
+    )
+    expected = cdist(queries, codes)
+    order = np.argsort(expected, axis=1, kind="stable")[:, :10]
+    distances, indices = NearestCodes(codes)(queries, 10)
+    np.testing.assert_array_equal(indices, order)
+    _, everything = NearestCodes(codes[:12])(queries[:4], 12)
+    assert (np.sort(everything, 1) == np.arange(12)).all()
+    np.testing.assert_allclose(distances, np.take_along_axis(expected, order, 1), rtol=1e-9)
+
+
+def test_a_code_is_its_own_nearest_neighbour_at_distance_zero():
+    codes = (100 + RNG.normal(size=(600, 64))).astype(np.float32)
+    distances, indices = NearestCodes(codes)(codes, 3)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(len(codes)))
+    assert (distances[:, 0] == 0).all()
+    assert (distances[:, 1] > 0).all()
+
+
+def test_equal_distances_are_in_the_order_of_indices():
+    distinct = RNG.normal(size=(3, 5)).astype(np.float32)
+    kind = RNG.integers(0, 3, 20 * EXTRA_CANDIDATES)
+    distances, indices = NearestCodes(distinct[kind])(distinct, 10)
+    for i in range(3):
+        np.testing.assert_array_equal(indices[i], np.flatnonzero(kind == i)[:10])
+    assert (distances == 0).all()

@@ -1,1 +1,1 @@
-"""What `hourglass classify` puts on codes: labelled subsets, features, classifiers, fine-tuning."""
+"""Classifiers on latent codes, for `hourglass classify`, and a reference classifier of images."""

@@ -1,4 +1,4 @@
-"""A classifier of real images: its features and classes judge what is made up."""
+"""A classifier trained on real images; its features and classes evaluate generated images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +29,10 @@ FILES = ("classifier.json", "classifier.safetensors")
 
 
 class RealClassifier(nn.Module):
-    """Classify images by a linear layer on the features of a convolutional encoder.
+    """A linear layer on the features of a convolutional encoder.
 
-    `class_names` are the classes in the order of the logits; `convolutional` are the arguments of
-    networks.Convolutional, of which only the encoder is kept.
+    `class_names` are in the order of the logits. `convolutional` are the arguments of
+    `networks.Convolutional`, of which only the encoder is used.
     """
 
     def __init__(self, class_names: Sequence[str], **convolutional: Any) -> None:
@@ -43,7 +43,7 @@ class RealClassifier(nn.Module):
         self.head = nn.Linear(network.latent_dim, len(self.class_names))
 
     def features(self, x: Tensor) -> Tensor:
-        """Return what the last layer sees of scaled images: (N, C, H, W) -> (N, 64)."""
+        """Return the input of the last layer for scaled images: (N, C, H, W) -> (N, 64)."""
         return self.encoder(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,12 +51,12 @@ class RealClassifier(nn.Module):
         return self.head(self.features(x))
 
     def classes(self, x: Tensor) -> Tensor:
-        """Return the places of the likeliest classes in `class_names`: (N, C, H, W) -> (N,)."""
+        """Return the index of the most likely class: (N, C, H, W) -> (N,)."""
         return self(x).argmax(1)
 
     def write(self, folder: Path) -> None:
         """Write the two FILES that `load` reads."""
-        weights = {key: each.contiguous().cpu() for key, each in self.state_dict().items()}
+        weights = {key: value.contiguous().cpu() for key, value in self.state_dict().items()}
         with atomic_file(folder / FILES[1]) as temporary:
             save_file(weights, temporary)
         spec = {"class_names": self.class_names, **self.init_args}
@@ -66,9 +66,9 @@ class RealClassifier(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Return the classifier in a folder, in evaluation mode; nothing loaded can run code.
+        """Load a classifier in evaluation mode; loading executes no code from the files.
 
-        Raises a UserError where either file is missing or they do not fit together.
+        Raises a UserError if a file is missing or damaged.
         """
         try:
             spec = read_with_checksum(folder / FILES[0])
@@ -82,34 +82,34 @@ class RealClassifier(nn.Module):
         return classifier.eval().requires_grad_(False)
 
 
-def features(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
+def extract_features(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
     """Return the features of scaled images: (N, C, H, W) float32 -> (N, 64) float32."""
     return batched(classifier, classifier.features, x)
 
 
-def classes(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
-    """Return the likeliest classes, by name, of scaled images: (N, C, H, W) -> (N,) str."""
+def predict_classes(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
+    """Return the names of the most likely classes of scaled images: (N, C, H, W) -> (N,) str."""
     return np.array(classifier.class_names)[batched(classifier, classifier.classes, x)]
 
 
 def train_classifier(prepared: Prepared, seed: int) -> tuple[RealClassifier, float]:
-    """Return a classifier of a data set's normal images, and its accuracy on those of test.
+    """Train a classifier on the normal images of a data set; return it and its test accuracy.
 
-    It learns from the training split; validation and calibration choose the epoch. The same seed
-    gives the same bytes. Raises a UserError for a table, and for images of a single class.
+    Validation and calibration images select the epoch. The same seed gives the same bytes. Raises a
+    UserError for tables and for images of a single class.
     """
-    # The trainer's: whoever loads a classifier does not pay for Lightning.
-    from hourglass.studies.classification.finetune import FineTuning, finetune
-    from hourglass.studies.classification.labelled_subsets import names, read
+    # Imported here: loading a classifier does not import Lightning.
+    from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
+    from hourglass.studies.classification.labelled_splits import class_names, read_labelled_splits
 
     if prepared.card["feature_names"]:
         raise UserError(f"{prepared.card['data']} is a table, but this classifier takes images.")
-    parts = read(prepared, seed)
+    splits = read_labelled_splits(prepared, seed)
     settings = FineTuning(EPOCHS, LEARNING_RATE, BATCH_SIZE, dropout=DROPOUT, seed=seed)
     torch.manual_seed(seed)
     network = Convolutional(prepared.sample_shape, FEATURES, CHANNELS, code_activation="relu")
-    found = finetune(network, prepared.scaling, parts, settings)
-    classifier = RealClassifier(names(prepared), **network.init_args)
-    classifier.encoder.load_state_dict(found.classifier.network.encoder.state_dict())
-    classifier.head.load_state_dict(found.classifier.head.state_dict())
-    return classifier.eval().requires_grad_(False), 1 - found.test_error
+    result = fine_tune(network, prepared.scaling, splits, settings)
+    classifier = RealClassifier(class_names(prepared), **network.init_args)
+    classifier.encoder.load_state_dict(result.classifier.network.encoder.state_dict())
+    classifier.head.load_state_dict(result.classifier.head.state_dict())
+    return classifier.eval().requires_grad_(False), 1 - result.test_error

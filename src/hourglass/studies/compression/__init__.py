@@ -1,1 +1,1 @@
-"""Autoencoders as codecs: bytes a sample against what they cost in error."""
+"""Autoencoders as lossy codecs, compared with PCA, JPEG and PNG."""

@@ -1,1 +1,1 @@
-"""Generation: samples made of drawn codes, and how near to real ones they are."""
+"""Generation of samples from drawn codes, and comparison with real samples."""

@@ -1,38 +1,170 @@
-"""What can be made up: samples of codes, decoded, and how near to real samples they are."""
+"""Analysis `generation`: images decoded from drawn codes, compared with real test images."""
+
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from hourglass.evaluation.figures import generation as drawn
-from hourglass.studies.classification.reference_classifier import RealClassifier
-from hourglass.studies.generation.generate import generate
-from hourglass.studies.latent_codes.latent_space import LatentSpace
+from hourglass.core.errors import UserError
+from hourglass.detection.inference import batched
+from hourglass.evaluation.figures import generation as figures
+from hourglass.networks import Network
+from hourglass.studies.classification.reference_classifier import (
+    RealClassifier,
+    extract_features,
+    predict_classes,
+)
+from hourglass.studies.generation.distances import (
+    code_distances,
+    frechet_distance,
+    summarise_distances,
+)
+from hourglass.studies.generation.samplers import Mixture, fit_samplers, subsample
+from hourglass.studies.latent_space import LatentSpace, decode, encode_scaled
 from hourglass.studies.results import StudyResult
 
+MAX_SAMPLES = 2_000  # per sampler, and of all classes together
+MAX_CLASS_CODES = 2_500  # that the mixture of a class is fitted to
+MIN_TEST_SAMPLES = 4
 
-def generated(space: LatentSpace, classifier: RealClassifier | None) -> StudyResult:
-    """Sample codes in several ways, decode them, and compare what comes with real test images.
 
-    The tables have the Frechet distance of each sampler, with those of reconstructions and of real
-    samples beside it, how far its codes are from those of training samples, and for each class how
-    often a classifier of real images agrees that a sample made for it is of it. `frechet_distance`
-    is that of the best sampler.
+def analyse_generation(space: LatentSpace, classifier: RealClassifier | None) -> StudyResult:
+    """Draw codes from several samplers, decode them, and compare the results with test images.
+
+    Tables: the Frechet distance per sampler, of reconstructions and of real samples; the distances
+    of drawn codes to training codes; and, per class, the share of samples generated for it that a
+    classifier of real images assigns to it. The metric `frechet_distance` is that of the best
+    sampler.
     """
     codes, real = space.codes.train, space.scaling(np.asarray(space.samples.test.x))
     label = np.array(space.classes)[codes.y]
-    found = generate(space.network, codes.x, label, real, classifier, space.seed)
-    distances = dict(zip(found.frechet.source, found.frechet.frechet_distance, strict=True))
-    metrics = {f"frechet_distance_{name}": float(each) for name, each in distances.items()}
-    samplers = distances.keys() - {"real", "reconstructions"}
-    metrics["frechet_distance"] = float(min(distances[name] for name in samplers))
-    tables = {"frechet_distances": found.frechet, "code_distances": found.code_distance}
-    limit = found.code_distance.set_index("source").q99["real"]
-    figures = {
-        "generated": drawn.sources(found.samples, found.frechet),
-        "code_distances": drawn.code_distances(found.distances, float(limit)),
+    result = generate(space.network, codes.x, label, real, classifier, space.seed)
+    frechet = dict(zip(result.frechet.source, result.frechet.frechet_distance, strict=True))
+    metrics = {f"frechet_distance_{name}": float(value) for name, value in frechet.items()}
+    samplers = frechet.keys() - {"real", "reconstructions"}
+    metrics["frechet_distance"] = float(min(frechet[name] for name in samplers))
+    tables = {"frechet_distances": result.frechet, "code_distances": result.code_distance}
+    limit = result.code_distance.set_index("source").q99["real"]
+    drawn = {
+        "generated": figures.sources(result.samples, result.frechet),
+        "code_distances": figures.code_distances(result.distances, float(limit)),
     }
-    if found.by_class:
-        figures["generated_classes"] = drawn.by_class(found.by_class, found.agreement)
-    if found.agreement is not None:
-        tables["class_agreement"] = found.agreement
-        metrics["class_agreement"] = float(found.agreement.class_agreement.iloc[-1])
-    return StudyResult(metrics, tables, figures)
+    if result.by_class:
+        drawn["generated_classes"] = figures.by_class(result.by_class, result.agreement)
+    if result.agreement is not None:
+        tables["class_agreement"] = result.agreement
+        metrics["class_agreement"] = float(result.agreement.class_agreement.iloc[-1])
+    return StudyResult(metrics, tables, drawn)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Generated samples in scaled units, and their comparison with real samples.
+
+    Sources: `real`, a part of the test samples; `reconstructions` of these; one per sampler. Each
+    is compared with the rest of the test samples.
+    """
+
+    samples: dict[str, np.ndarray]  # per source, (count, *S) float32
+    by_class: dict[str, np.ndarray]  # per class, (n, *S); empty for a single class
+    distances: dict[str, np.ndarray]  # of codes to the nearest training code, (count,)
+    frechet: pd.DataFrame  # source, samples, frechet_distance
+    code_distance: pd.DataFrame  # source, q01 to q99, share_far
+    agreement: pd.DataFrame | None  # class, samples, class_agreement; None without a classifier
+
+
+def generate(
+    network: Network,
+    codes: np.ndarray,
+    label: np.ndarray,
+    real: np.ndarray,
+    classifier: RealClassifier | None = None,
+    seed: int = 0,
+) -> Generated:
+    """Generate samples with every suitable sampler and compare them with real test samples.
+
+    `codes` (n, latent_dim) and `label` (n,) belong to training samples; `real` (N, *S) are scaled
+    test samples. One part of these is the source `real`, the lower bound that any sampler can
+    reach; the rest is the reference. The Frechet distance is of the classifier's features, or of
+    the samples if there is no classifier. For a few hundred samples it is mostly noise: a sampler
+    that avoids rare samples may score better than real ones. The same seed gives the same bytes.
+
+    Raises a UserError for fewer than four test samples.
+    """
+    if len(real) < MIN_TEST_SAMPLES:
+        raise UserError(
+            f"there are {len(real)} test samples, but generation needs at least {MIN_TEST_SAMPLES}."
+        )
+    count = min(MAX_SAMPLES, len(real) // 2)
+    order = np.random.default_rng(seed).permutation(len(real))
+    held_out, reference = real[order[:count]], real[order[count:]]
+    drawn = {
+        name: sampler.sample(count, seed)
+        for name, sampler in fit_samplers(network, codes, seed).items()
+    }
+    samples = {"real": held_out, "reconstructions": batched(network, network, held_out)}
+    samples |= {name: decode(network, z) for name, z in drawn.items()}
+    all_codes = {"real": encode_scaled(network, held_out)} | drawn
+    distances = code_distances(all_codes, subsample(codes))
+    by_class = _generate_by_class(network, codes, label, seed)
+    agreement = class_agreement(by_class, classifier) if classifier and by_class else None
+    table = _frechet_table(samples, reference, classifier)
+    summary = summarise_distances(distances)
+    return Generated(samples, by_class, distances, table, summary, agreement)
+
+
+def _frechet_table(
+    samples: dict[str, np.ndarray], reference: np.ndarray, classifier: RealClassifier | None
+) -> pd.DataFrame:
+    """Return the Frechet distance of each source's samples (n, *S) to reference samples (N, *S)."""
+
+    def features(x: np.ndarray) -> np.ndarray:
+        return extract_features(classifier, x) if classifier else x.reshape(len(x), -1)
+
+    reference_features = features(reference)
+    rows = [
+        (source, len(x), frechet_distance(features(x), reference_features))
+        for source, x in samples.items()
+    ]
+    return pd.DataFrame(rows, columns=["source", "samples", "frechet_distance"])
+
+
+def _generate_by_class(
+    network: Network, codes: np.ndarray, label: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """Return samples per class, MAX_SAMPLES in total; none for a single class."""
+    classes = len(np.unique(label))
+    if classes < 2:
+        return {}
+    drawn = sample_classes(codes, label, max(1, MAX_SAMPLES // classes), seed)
+    return {name: decode(network, z) for name, z in drawn.items()}
+
+
+def sample_classes(
+    codes: np.ndarray, label: np.ndarray, count: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Draw `count` codes per class: (n, latent_dim), (n,) -> (count, latent_dim) each.
+
+    Each class has its own mixture. A class with a single code has no spread and is left out.
+    """
+    names, sizes = np.unique(label, return_counts=True)
+    return {
+        str(name): Mixture.fit(subsample(codes[label == name], MAX_CLASS_CODES), seed).sample(
+            count, seed + index
+        )
+        for index, (name, size) in enumerate(zip(names, sizes, strict=True))
+        if size > 1
+    }
+
+
+def class_agreement(samples: dict[str, np.ndarray], classifier: RealClassifier) -> pd.DataFrame:
+    """Return, per class, the share of its samples (N, C, H, W) that a classifier assigns to it.
+
+    The last row, `all`, has the share over all samples.
+    """
+    correct = {name: predict_classes(classifier, x) == name for name, x in samples.items()}
+    rows = [*correct.items(), ("all", np.concatenate([*correct.values()]))]
+    return pd.DataFrame(
+        [(name, len(hits), float(hits.mean())) for name, hits in rows],
+        columns=["class", "samples", "class_agreement"],
+    )

@@ -1,47 +1,65 @@
-"""How far samples or codes are from the nearest of others: why drawing uniformly fails."""
+"""Distances between generated and real samples or codes: Frechet and nearest neighbour."""
 
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
+from hourglass.studies.generation.samplers import Gaussian
+
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
-NAMES = [f"q{round(100 * each):02d}" for each in QUANTILES]
-IDLE = 0.01  # of the largest variance: a unit below it codes nothing (Burda et al. 2016)
+QUANTILE_NAMES = [f"q{round(100 * each):02d}" for each in QUANTILES]
+INACTIVE_VARIANCE = 0.01  # of the largest; units below are inactive (Burda et al. 2016)
 
 
-def nearest(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return the distance of each row to the nearest row of a reference: (N, D), (M, D) -> (N,).
+def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the squared Frechet distance of two sets of features, (N, D) and (M, D).
 
-    A copy has the distance 0 to the bit: the distance of the row that was found is computed anew,
-    from differences.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of their means and covariances (Heusel et al. 2017,
+    equation 6). With C = A^T A, the trace of the root is the sum of the singular values of
+    A1 A2^T: no matrix root is needed, and there may be fewer samples than features. The distance of
+    two samples of one distribution is above 0 and falls with their size: compare equal sizes only.
+
+    Raises a UserError if a set has fewer than two samples.
     """
-    found = NearestNeighbors(n_neighbors=1).fit(reference)
-    place = found.kneighbors(x, return_distance=False)[:, 0]
-    away = x.astype(np.float64) - reference[place]
-    return np.sqrt(np.square(away).sum(1))
+    one, other = Gaussian.fit(first), Gaussian.fit(second)
+    common = np.linalg.svd(one.root @ other.root.T, compute_uv=False).sum()
+    spread = np.square(one.root).sum() + np.square(other.root).sum() - 2 * common
+    # Rounding may give slightly negative values for equal sets.
+    return float(np.square(one.mean - other.mean).sum() + max(spread, 0.0))
+
+
+def nearest_distance(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the distance of each row to the nearest reference row: (N, D), (M, D) -> (N,).
+
+    An exact copy has the distance 0: distances are computed from differences.
+    """
+    index = NearestNeighbors(n_neighbors=1).fit(reference)
+    nearest = index.kneighbors(x, return_distance=False)[:, 0]
+    difference = x.astype(np.float64) - reference[nearest]
+    return np.sqrt(np.square(difference).sum(1))
 
 
 def code_distances(codes: dict[str, np.ndarray], reference: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the distance of codes (N, latent_dim) to the nearest of a reference: (N,) each.
+    """Return distances of codes (N, latent_dim) to the nearest reference code: (N,) per source.
 
-    In units of the reference's standard deviation, unit by unit. Idle units, whose variance is
-    less than a hundredth of the largest, are left out: in their own spread anything is far away.
+    Units are divided by their standard deviation in the reference. Inactive units, with a variance
+    of less than 1 % of the largest, are left out: standardised, they would dominate the distance.
     """
     variance = reference.var(0, dtype=np.float64)
-    kept = variance >= IDLE * variance.max()
-    scale = np.sqrt(variance[kept]).astype(np.float32) if variance.any() else np.float32(1)
-    standard = reference[:, kept] / scale
-    return {name: nearest(each[:, kept] / scale, standard) for name, each in codes.items()}
+    active = variance >= INACTIVE_VARIANCE * variance.max()
+    scale = np.sqrt(variance[active]).astype(np.float32) if variance.any() else np.float32(1)
+    standard = reference[:, active] / scale
+    return {name: nearest_distance(z[:, active] / scale, standard) for name, z in codes.items()}
 
 
-def summary(distances: dict[str, np.ndarray], real: str = "real") -> pd.DataFrame:
-    """Return a row a source: quantiles of its distances, and the share far out.
+def summarise_distances(distances: dict[str, np.ndarray], real: str = "real") -> pd.DataFrame:
+    """Return one row per source: quantiles of its distances, and `share_far`.
 
-    `share_far` is that of the distances above the 99 % quantile of the source `real`.
+    `share_far` is the share of distances above the 99 % quantile of the source `real`.
     """
     limit = np.quantile(distances[real], QUANTILES[-1])
     rows = []
-    for source, each in distances.items():
-        quantiles = dict(zip(NAMES, np.quantile(each, QUANTILES), strict=True))
-        rows.append({"source": source, **quantiles, "share_far": float((each > limit).mean())})
+    for source, values in distances.items():
+        quantiles = dict(zip(QUANTILE_NAMES, np.quantile(values, QUANTILES), strict=True))
+        rows.append({"source": source, **quantiles, "share_far": float((values > limit).mean())})
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Distributions of codes: fitted to those of training samples, and drawn from."""
+"""Samplers: distributions fitted to the codes of training samples, to draw new codes from."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -12,153 +12,157 @@ from hourglass.core.errors import UserError
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 
-FITTED = 10_000  # codes that a sampler learns from, at most
-UNITS = 64  # in which a mixture is fitted, at most: a covariance has half their square of values
-COMPONENTS = (1, 5, 10, 20)  # of a mixture: the best of them by BIC
+MAX_CODES = 10_000  # that a sampler is fitted to
+MAX_MIXTURE_UNITS = 64  # a full covariance matrix has half their square of values
+MIXTURE_COMPONENTS = (1, 5, 10, 20)  # candidates
 
 
 class Sampler(ABC):
-    """Draw codes like those it was fitted to; `seed` alone decides which."""
+    """A distribution of codes; the draws depend on the codes and `seed` only."""
 
     @classmethod
     @abstractmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the sampler of codes (n, latent_dim)."""
+        """Fit the distribution to codes, (n, latent_dim)."""
 
     @abstractmethod
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return drawn codes, (count, latent_dim) float32."""
+        """Draw codes, (count, latent_dim) float32."""
 
 
 @dataclass(frozen=True)
 class Prior(Sampler):
-    """Draw from N(0, I), which a variational network is trained to decode."""
+    """The standard normal distribution, the prior of variational networks."""
 
     latent_dim: int
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the prior, which takes nothing of the codes but their width."""
+        """Return the prior; only the width of the codes matters."""
         return cls(codes.shape[1])
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return standard normal codes, (count, latent_dim) float32."""
+        """Draw standard normal codes, (count, latent_dim) float32."""
         shape = (count, self.latent_dim)
         return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 @dataclass(frozen=True)
 class Gaussian(Sampler):
-    """Draw from the normal distribution with the mean and the full covariance of the codes."""
+    """The normal distribution with the mean and the full covariance of the codes."""
 
     mean: np.ndarray  # (latent_dim,) float64
-    root: np.ndarray  # (r, latent_dim): root^T root is the covariance, r its rank at most
+    root: np.ndarray  # (r, latent_dim): root^T root is the covariance, of rank r at most
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the Gaussian of codes; a singular covariance, as of idle units, does no harm."""
-        wide = enough(codes).astype(np.float64)
+        """Fit mean and covariance; the covariance may be singular. Raises a UserError for n < 2."""
+        require_two(codes)
+        wide = codes.astype(np.float64)
         mean = wide.mean(0)
-        # The triangle of a QR decomposition is a root of the covariance, whatever its rank.
+        # The triangular factor of a QR decomposition is a root of the covariance of any rank.
         return cls(mean, np.asarray(np.linalg.qr((wide - mean) / np.sqrt(len(wide) - 1), "r")))
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return normal codes, (count, latent_dim) float32."""
+        """Draw normal codes, (count, latent_dim) float32."""
         normal = np.random.default_rng(seed).standard_normal((count, len(self.root)))
         return (self.mean + normal @ self.root).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """Draw every unit uniformly between its least and its largest code: what fails."""
+    """The uniform distribution over the bounding box of the codes, a poor sampler to compare with.
+
+    Most of the box is far from any code.
+    """
 
     low: np.ndarray  # (latent_dim,)
     high: np.ndarray  # (latent_dim,)
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the box that the codes span."""
+        """Fit the bounding box."""
         return cls(codes.min(0), codes.max(0))
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return codes from anywhere in the box, (count, latent_dim) float32."""
+        """Draw codes from the box, (count, latent_dim) float32."""
         shape = (count, len(self.low))
         return np.random.default_rng(seed).uniform(self.low, self.high, shape).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Mixture(Sampler):
-    """Draw from a mixture of Gaussians with full covariances (Ghosh et al. 2020, section 4).
+    """A mixture of Gaussians with full covariances (Ghosh et al. 2020, section 4).
 
-    The numbers of COMPONENTS are tried in their order until BIC rises. Codes of more than UNITS
-    units are reduced to as many principal components; what these leave out is drawn from its own
-    Gaussian, `rest`, or the samples would be flatter than the codes.
+    MIXTURE_COMPONENTS are tried in order until BIC rises. Codes of more than MAX_MIXTURE_UNITS
+    units are reduced to as many principal components. The remainder is drawn from its own Gaussian:
+    without it the samples would vary less than the codes.
     """
 
     mixture: GaussianMixture
     reduction: PCA | None
-    rest: Gaussian | None
+    remainder: Gaussian | None
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the mixture of codes; the seed decides where its components start."""
-        enough(codes)
-        if codes.shape[1] <= UNITS:
-            return cls(_least_bic(codes.astype(np.float64), seed), None, None)
-        reduction = PCA(min(UNITS, len(codes)), random_state=seed).fit(codes.astype(np.float64))
+        """Fit the mixture; the seed initialises it. Raises a UserError for fewer than two codes."""
+        require_two(codes)
+        if codes.shape[1] <= MAX_MIXTURE_UNITS:
+            return cls(_select_by_bic(codes.astype(np.float64), seed), None, None)
+        components = min(MAX_MIXTURE_UNITS, len(codes))
+        reduction = PCA(components, random_state=seed).fit(codes.astype(np.float64))
         narrow = reduction.transform(codes)
-        rest = Gaussian.fit(codes - reduction.inverse_transform(narrow))
-        return cls(_least_bic(narrow, seed), reduction, rest)
+        remainder = Gaussian.fit(codes - reduction.inverse_transform(narrow))
+        return cls(_select_by_bic(narrow, seed), reduction, remainder)
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
-        """Return codes, (count, latent_dim) float32, of the components in turn by chance."""
+        """Draw codes, (count, latent_dim) float32, in random order."""
         drawn, _ = self.mixture.set_params(random_state=seed).sample(count)
         # scikit-learn returns them component by component.
         drawn = np.random.default_rng(seed).permutation(drawn)
-        if self.reduction is None or self.rest is None:
+        if self.reduction is None or self.remainder is None:
             return drawn.astype(np.float32)
-        wide = self.reduction.inverse_transform(drawn) + self.rest.sample(count, seed + 1)
+        wide = self.reduction.inverse_transform(drawn) + self.remainder.sample(count, seed + 1)
         return wide.astype(np.float32)
 
 
-def _least_bic(codes: np.ndarray, seed: int) -> GaussianMixture:
-    """Return the mixture of the least BIC; each of its components has codes enough to be one.
+def _select_by_bic(codes: np.ndarray, seed: int) -> GaussianMixture:
+    """Return the mixture with the lowest BIC and at least 2 (units + 1) codes per component.
 
-    With less than twice as many codes as units its covariance would be nearly singular, and its
-    likelihood, and with it BIC, would praise that.
+    With fewer codes per component, covariances would be nearly singular and the likelihood, and so
+    BIC, misleadingly good.
     """
     count, units = codes.shape
     most = max(1, count // (2 * (units + 1)))
-    # In the spread of the codes: what keeps a covariance from being singular.
-    least = max(1e-6 * codes.var(0).mean(), float(np.finfo(np.float32).tiny))
-    best, fewest = None, np.inf
-    for components in (each for each in COMPONENTS if each <= most):
-        found = GaussianMixture(
-            components, tol=1e-2, max_iter=200, reg_covar=least, random_state=seed
+    # Relative to the spread of the codes; it keeps covariances from being singular.
+    regularisation = max(1e-6 * codes.var(0).mean(), float(np.finfo(np.float32).tiny))
+    best, lowest = None, np.inf
+    for components in (number for number in MIXTURE_COMPONENTS if number <= most):
+        mixture = GaussianMixture(
+            components, tol=1e-2, max_iter=200, reg_covar=regularisation, random_state=seed
         ).fit(codes)
-        if (bic := found.bic(codes)) >= fewest:
+        if (bic := mixture.bic(codes)) >= lowest:
             break
-        best, fewest = found, bic
+        best, lowest = mixture, bic
     return best
 
 
-def enough(x: np.ndarray) -> np.ndarray:
-    """Return codes, or other rows, if there are two at least; else raise a UserError."""
-    if len(x) < 2:
+def require_two(samples: np.ndarray) -> None:
+    """Raise a UserError for fewer than two samples."""
+    if len(samples) < 2:
         raise UserError(
-            f"a distribution takes at least 2 samples, but {len(x)} were given; add some, or leave "
-            "out what has so few."
+            f"a distribution needs at least 2 samples, but has {len(samples)}; add samples, or "
+            "leave out the class or split that has so few."
         )
-    return x
 
 
-def some(codes: np.ndarray, most: int = FITTED) -> np.ndarray:
-    """Return codes from everywhere, at most that many."""
-    return codes[:: -(-len(codes) // most)]
+def subsample(codes: np.ndarray, limit: int = MAX_CODES) -> np.ndarray:
+    """Return at most `limit` codes, at a constant stride."""
+    return codes[:: -(-len(codes) // limit)]
 
 
-def samplers(network: Network, codes: np.ndarray, seed: int = 0) -> dict[str, Sampler]:
-    """Return by name the samplers that suit a network, fitted to codes of training samples."""
+def fit_samplers(network: Network, codes: np.ndarray, seed: int = 0) -> dict[str, Sampler]:
+    """Return the samplers that suit a network by name, fitted to codes of training samples."""
     kinds: dict[str, type[Sampler]] = {
         "gaussian": Gaussian,
         "mixture": Mixture,
@@ -166,4 +170,4 @@ def samplers(network: Network, codes: np.ndarray, seed: int = 0) -> dict[str, Sa
     }
     if isinstance(network, Variational):
         kinds = {"prior": Prior} | kinds
-    return {name: kind.fit(some(codes), seed) for name, kind in kinds.items()}
+    return {name: kind.fit(subsample(codes), seed) for name, kind in kinds.items()}

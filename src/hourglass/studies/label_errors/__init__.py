@@ -1,1 +1,1 @@
-"""What `hourglass suspects` ranks by: the labelled samples, class-wise networks, their errors."""
+"""Label errors: rank samples by the reconstruction errors of one network per class."""

@@ -1,6 +1,7 @@
-"""One variant, trained on the samples of one class."""
+"""Networks of one variant, each trained on the samples of one class, and their errors."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,39 +10,68 @@ from hourglass.core.errors import UserError
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.data.prepared import Split
 from hourglass.data.scaling import Scaling
+from hourglass.detection import scoring
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
+from hourglass.studies.label_errors.ranking import (
+    Fit,
+    LabelledDataset,
+    assign_folds,
+    cross_fitted_errors,
+)
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.cpu_tuning import tuned_to
 from hourglass.training.trainer import bare_trainer, make_module
 
 
-class Members(DataModule):
-    """Serve the samples that a network is to learn, and no others of their data set."""
+def errors_under_classes(
+    settings: CellSettings, samples: LabelledDataset, scaling: Scaling, folds: int
+) -> np.ndarray:
+    """Return each sample's error under every class, (N, C), by networks not trained on its fold."""
+    from tqdm import tqdm
 
-    def __init__(
-        self, data: str, x: np.ndarray, scaling: Scaling, batch_size: int, seed: int
-    ) -> None:
-        # Batches of about equal size: a last one of some samples would weigh as much as the rest.
-        batches = math.ceil(len(x) / batch_size)
-        super().__init__(data, math.ceil(len(x) / batches), seed)
-        self.x = x
-        self.scaling = scaling
-
-    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
-        """Return members, (n, *S), whatever the split, and how they are scaled."""
-        return self.x, self.scaling
+    errors = np.empty((len(samples.y), len(samples.classes)))
+    fold = assign_folds(samples.y, folds, settings.seed)
+    fits = cross_fitted_errors(samples.x, samples.y, fold, class_network_fit(settings, scaling))
+    name, total = f"{settings.data}-{settings.model}", folds * len(samples.classes)
+    with tqdm(fits, total=total, desc=name, unit="network", disable=None) as bar:
+        for evaluated, label, values in bar:
+            errors[evaluated, label] = values
+    return errors
 
 
-def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
-    """Return a network trained on unscaled samples, (n, *S), in evaluation mode.
+def class_network_fit(settings: CellSettings, scaling: Scaling) -> Fit:
+    """Return a function that trains a network on unscaled samples and returns its error function.
 
-    It takes all of `max_epochs`: no sample is left to validate with. The same arguments give the
-    same weights. Raises a UserError where the loss is not finite.
+    The error function raises a UserError if an error is not finite.
+    """
+
+    def fit(members: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        network = train_network(settings, members, scaling)
+
+        def errors(x: np.ndarray) -> np.ndarray:
+            values = scoring.errors(network, x, scaling)
+            if not np.isfinite(values).all():
+                raise UserError(
+                    f"an error of {settings.data}-{settings.model} is not finite; lower "
+                    "learning_rate or check the data's scaling."
+                )
+            return values
+
+        return errors
+
+    return fit
+
+
+def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
+    """Return a network in evaluation mode, trained on unscaled samples, (n, *S).
+
+    Training takes all of `max_epochs`: there are no validation samples. The same arguments give the
+    same weights. Raises a UserError if the loss is not finite.
     """
     module = make_module(settings)
     # A copy: torch warns of read-only arrays.
-    members = Members(
+    members = ClassDataModule(
         settings.data, np.array(x), scaling, settings.training.batch_size, settings.seed
     )
     for phase in module.phases():
@@ -51,11 +81,28 @@ def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
     return module.network.eval().requires_grad_(False)
 
 
+class ClassDataModule(DataModule):
+    """A data module of the samples of one class."""
+
+    def __init__(
+        self, data: str, x: np.ndarray, scaling: Scaling, batch_size: int, seed: int
+    ) -> None:
+        # Equal batches: a small last batch would have the same weight as the others.
+        batches = math.ceil(len(x) / batch_size)
+        super().__init__(data, math.ceil(len(x) / batches), seed)
+        self.x = x
+        self.scaling = scaling
+
+    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
+        """Return the same samples, (n, *S), for every split, and their scaling."""
+        return self.x, self.scaling
+
+
 def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
-    # On one device: processes that Lightning starts would each rank by themselves.
-    alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    # On one device: every process that Lightning starts would rank on its own.
+    one_device = {"devices": 1, "num_nodes": 1, "strategy": "auto", "limit_val_batches": 0}
     trainer = bare_trainer(
-        **(alone | {"limit_val_batches": 0}),
+        **(settings.trainer | one_device),
         max_epochs=settings.training.max_epochs,
         enable_checkpointing=False,
     )

@@ -1,1 +1,1 @@
-"""What a trained network's codes are good for: seen, measured, and gone through."""
+"""Analyses of the latent codes: map, features, interpolation and neighbourhoods."""

@@ -1,59 +1,110 @@
-"""The code as a feature: classes by neighbours and by a linear classifier, against the input."""
+"""Analysis `features`: accuracy and query time of classifiers on codes, PCA and the input."""
+
+import time
 
 import numpy as np
 import pandas as pd
+from scipy.stats import mode
 from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 
-from hourglass.studies.classification import shallow
-from hourglass.studies.classification.features import flat as flattened
-from hourglass.studies.classification.labelled_subsets import Labelled, Parts
-from hourglass.studies.latent_codes.knn import milliseconds, neighbour_quality
-from hourglass.studies.latent_codes.latent_space import LatentSpace
+from hourglass.studies.classification.labelled_splits import LabelledSamples, LabelledSplits
+from hourglass.studies.classification.sklearn_classifiers import (
+    NEIGHBOURS,
+    classification_error,
+    fit_classifier,
+)
+from hourglass.studies.latent_space import LatentSpace, flatten_splits
 from hourglass.studies.results import StudyResult
 
-LINEAR = 10_000  # labels that the linear classifier learns from, at most
-MOST = 256  # units of a code, at most, that PCA is compared with
+MAX_LINEAR_SAMPLES = 10_000  # that the linear classifier is fitted to
+MAX_PCA_SIZE = 256  # of a code that PCA is compared with
+SEARCH_NEIGHBOURS = 10
+SINGLE_QUERIES = 30  # timed one by one
+BATCHED_QUERIES = 500  # timed together
+MAX_TREE_DIMENSIONS = 32  # in which a k-d tree may be faster than all distances
 
 
-def features(space: LatentSpace, of_input: dict[str, float]) -> StudyResult:
-    """Measure neighbours and a linear classifier on the code, on PCA and on the input itself.
+def analyse_features(space: LatentSpace, input_quality: dict[str, float]) -> StudyResult:
+    """Compare the code, as features, with PCA of the same size and with the input.
 
-    `of_input` is the `quality` of the input, which is the same for all networks of a data set; how
-    long a query takes is measured here for all of them, in one run.
+    `input_quality` is the `feature_quality` of the input, measured once per data set. Query times
+    are measured here for all three, in one run.
     """
-    flat, size = flattened(None, space.scaling, space.samples), space.network.latent_dim
-    parts = {"code": space.codes, "pca": flat, "input": flat}
-    if size <= min(MOST, *flat.train.x.shape):
-        parts["pca"] = projected(flat, size)
+    flat = flatten_splits(space.samples, space.scaling)
+    features = {"code": space.codes, "pca": flat, "input": flat}
+    if space.size <= min(MAX_PCA_SIZE, *flat.train.x.shape):
+        features["pca"] = principal_components(flat, space.size)
     else:
-        del parts["pca"]
-    found = {each: of_input if each == "input" else quality(parts[each]) for each in parts}
-    times = {each: milliseconds(parts[each].train.x, parts[each].test.x) for each in parts}
+        del features["pca"]
+    qualities = {
+        name: input_quality if name == "input" else feature_quality(splits)
+        for name, splits in features.items()
+    }
     rows = [
-        {"features": each, "size": parts[each].train.x.shape[1], **found[each]} for each in parts
+        {"features": name, "size": splits.train.x.shape[1], **qualities[name]}
+        for name, splits in features.items()
     ]
     timing = {
-        f"query_milliseconds_{each}_{how}": value
-        for each in parts
-        for how, value in times[each].items()
+        f"query_milliseconds_{name}_{how}": value
+        for name, splits in features.items()
+        for how, value in query_milliseconds(splits.train.x, splits.test.x).items()
     }
-    return StudyResult(found["code"], {"features": pd.DataFrame(rows)}, timing=timing)
+    return StudyResult(qualities["code"], {"features": pd.DataFrame(rows)}, timing=timing)
 
 
-def quality(parts: Parts) -> dict[str, float]:
-    """Return what neighbours and a linear classifier make of flat samples, (N, D), of parts."""
-    train, test = parts.train, parts.test
-    classifier = shallow.fitted("logistic", train.first(LINEAR), parts.validation)
-    linear = 1 - shallow.error(classifier, test)
-    return {**neighbour_quality(train, test), "linear_accuracy": linear}
+def feature_quality(splits: LabelledSplits) -> dict[str, float]:
+    """Return `neighbour_quality` and the accuracy of logistic regression on flat features."""
+    train = splits.train.first(MAX_LINEAR_SAMPLES)
+    classifier = fit_classifier("logistic", train, splits.validation)
+    accuracy = 1 - classification_error(classifier, splits.test)
+    return {**neighbour_quality(splits.train, splits.test), "linear_accuracy": accuracy}
 
 
-def projected(flat: Parts, size: int) -> Parts:
-    """Return the first principal components of flat samples, fitted on `train`."""
+def principal_components(flat: LabelledSplits, size: int) -> LabelledSplits:
+    """Return the leading principal components of flat samples, fitted to `train`."""
     solver = "covariance_eigh" if flat.train.x.shape[0] >= flat.train.x.shape[1] else "full"
-    found = PCA(size, svd_solver=solver).fit(flat.train.x)
+    pca = PCA(size, svd_solver=solver).fit(flat.train.x)
+    return flat.map(
+        lambda part: LabelledSamples(pca.transform(part.x).astype(np.float32), part.y),
+    )
 
-    def components(part: Labelled) -> Labelled:
-        return Labelled(found.transform(part.x).astype(np.float32), part.y)
 
-    return Parts(components(flat.train), components(flat.validation), components(flat.test))
+def neighbour_quality(train: LabelledSamples, test: LabelledSamples) -> dict[str, float]:
+    """Return the quality of exact Euclidean nearest neighbours of flat samples, (N, D).
+
+    `kNN_accuracy` is that of the majority of the 7 nearest training samples.
+    `search_precision_at_10` is the mean share of the query's class among the 10 nearest.
+    """
+    count = min(SEARCH_NEIGHBOURS, len(train))
+    index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train.x)
+    labels = train.y[index.kneighbors(test.x, return_distance=False)]
+    votes = mode(labels[:, :NEIGHBOURS], axis=1).mode  # ties: the smallest class index
+    return {
+        "kNN_accuracy": float(np.mean(votes == test.y)),
+        "search_precision_at_10": float(np.mean(labels == test.y[:, None])),
+    }
+
+
+def query_milliseconds(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    """Return the time per query for the 10 nearest: `single` (median) and `batched`.
+
+    The faster of two exact algorithms counts: all distances, or a k-d tree.
+    """
+    algorithms = ["brute", "kd_tree"] if train.shape[1] <= MAX_TREE_DIMENSIONS else ["brute"]
+    count = min(SEARCH_NEIGHBOURS, len(train))
+    times = []
+    for algorithm in algorithms:
+        index = NearestNeighbors(n_neighbors=count, algorithm=algorithm).fit(train)
+        index.kneighbors(test[:1])  # the first query of a process also sets up its threads
+        singles = [_seconds(index, test[i : i + 1]) for i in range(min(SINGLE_QUERIES, len(test)))]
+        batch = test[:BATCHED_QUERIES]
+        times.append((float(np.median(singles)), _seconds(index, batch) / len(batch)))
+    single, batched = np.min(times, axis=0) * 1000
+    return {"single": float(single), "batched": float(batched)}
+
+
+def _seconds(index: NearestNeighbors, queries: np.ndarray) -> float:
+    start = time.perf_counter()
+    index.kneighbors(queries)
+    return time.perf_counter() - start

@@ -1,1 +1,1 @@
-"""Images out of corrupted ones: what networks make of them, and what is done without."""
+"""Image restoration: by networks, compared with classical methods, and for the user's images."""

@@ -1,15 +1,25 @@
-"""What the network restores: corrupted test images, beside filters that are told more than it."""
+"""Analysis `restoration`: PSNR and SSIM of a network and of classical methods."""
 
+from collections.abc import Iterator
+
+import numpy as np
 import pandas as pd
+import torch
 
-from hourglass.evaluation.figures import Strip, restoration, sheet
-from hourglass.studies.latent_codes.latent_space import LatentSpace
-from hourglass.studies.restoration.tables import network_table, restored
-from hourglass.studies.restoration.tasks import images, tasks_for
+from hourglass.data.prepared import Prepared
+from hourglass.detection.inference import map_batch
+from hourglass.evaluation import figures
+from hourglass.networks import Network
+from hourglass.studies.latent_space import LatentSpace
+from hourglass.studies.restoration.classical import METHODS
+from hourglass.studies.restoration.quality import psnr, ssim
+from hourglass.studies.restoration.tasks import Problem, Task, clean_images, tasks_for
 from hourglass.studies.results import StudyResult
 
-SHOWN = 10  # images of a task
-LEVELS = {"gaussian": 0.5, "masking": 0.5, "block": 0.25, "downsampling": 2.0, "grey": 1.0}
+MAX_TEST_IMAGES = 200
+MAX_VALIDATION_IMAGES = 20  # that the settings of a method are selected on
+DRAWN_IMAGES = 10  # per task
+DRAWN_LEVELS = {"gaussian": 0.5, "masking": 0.5, "block": 0.25, "downsampling": 2.0, "grey": 1.0}
 TITLES = {
     "gaussian": "noise of factor 0.5",
     "masking": "half of the pixels set to 0",
@@ -17,35 +27,104 @@ TITLES = {
     "downsampling": "half of the pixels a side",
     "grey": "without colours",
 }
+COLUMNS = ["task", "level", "method", "PSNR", "SSIM"]
 
 
-def restoration_of(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
-    """Have corrupted test images restored, whatever the network was trained to undo.
+def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
+    """Restore corrupted test images, for every task, whatever the network was trained on.
 
-    The table has PSNR and SSIM of the network and of `classical` methods for each task and level;
-    metrics are the network's at one level of each, but for the PSNR of a perfect copy.
+    The table has PSNR and SSIM of the network and of `classical` methods per task and level. The
+    metrics are the network's at one level per task; the PSNR of a perfect copy is left out.
     """
     table = network_table(space.network, space.prepared, space.seed)
-    shown = table[table.level == table.task.map(LEVELS)]
-    names = shown.task.replace("gaussian", "noise_0.5")
+    drawn = table[table.level == table.task.map(DRAWN_LEVELS)]
+    names = drawn.task.replace("gaussian", "noise_0.5")
     metrics = {
         f"{quality}_{name}": float(value)
         for quality in ("PSNR", "SSIM")
-        for name, value in zip(names, shown[quality], strict=True)
+        for name, value in zip(names, drawn[quality], strict=True)
         if pd.notna(value)
     }
-    whole = pd.concat([classical, table], ignore_index=True)
-    noise = whole[whole.task == "gaussian"]
-    figures = {"denoising": restoration(noise, ["network"]), "restored": sheet(_strips(space))}
-    return StudyResult(metrics, {"restoration": whole}, figures)
+    combined = pd.concat([classical, table], ignore_index=True)
+    noise = combined[combined.task == "gaussian"]
+    drawings = {
+        "denoising": figures.restoration(noise, ["network"]),
+        "restored": figures.sheet(_strips(space)),
+    }
+    return StudyResult(metrics, {"restoration": combined}, drawings)
 
 
-def _strips(space: LatentSpace) -> list[Strip]:
-    """Return for each task some images as they are, corrupted, and restored."""
-    clean = images(space.prepared, "test", SHOWN)
+def _strips(space: LatentSpace) -> list[figures.Strip]:
+    """Return some images per task: clean, corrupted and restored."""
+    clean = clean_images(space.prepared, "test", DRAWN_IMAGES)
     strips = []
     for task in tasks_for(space.prepared.sample_shape):
-        problem = task.problem(clean, LEVELS[task.name], space.seed)
-        rows = {"clean": clean, "input": problem.seen, "output": restored(space.network, problem)}
-        strips.append(Strip(TITLES[task.name], {name: list(each) for name, each in rows.items()}))
+        problem = task.problem(clean, DRAWN_LEVELS[task.name], space.seed)
+        output = restore_problem(space.network, problem)
+        rows = {"clean": clean, "input": problem.corrupted, "output": output}
+        images = {name: list(row) for name, row in rows.items()}
+        strips.append(figures.Strip(TITLES[task.name], images))
     return strips
+
+
+def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
+    """Return PSNR and SSIM of classical methods, one row per task, level and method.
+
+    PSNR is in dB, and empty for a perfect copy. The test images are normal, evenly spaced in their
+    split, and corrupted by the same random draws as for networks. Raises a UserError for tables.
+    """
+    rows = [
+        quality_row(problem, name, restored)
+        for task in tasks_for(prepared.sample_shape)
+        for level in task.levels
+        for problem, name, restored in restore_classically(prepared, task, level, seed)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFrame:
+    """Return the `classical_table` of a network, with the method name "network".
+
+    Unlike classical methods, a network does not know the noise level or the missing pixels.
+    """
+    clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
+    rows = []
+    for task in tasks_for(prepared.sample_shape):
+        for level in task.levels:
+            problem = task.problem(clean, level, seed)
+            rows.append(quality_row(problem, "network", restore_problem(network, problem)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def restore_classically(
+    prepared: Prepared, task: Task, level: float, seed: int
+) -> Iterator[tuple[Problem, str, np.ndarray]]:
+    """Yield the problem, the name of each method, and the restored images, (N, C, H, W).
+
+    The settings of a method maximise the PSNR on validation images, which are corrupted by other
+    random draws.
+    """
+    clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
+    test = task.problem(clean, level, seed)
+    clean = clean_images(prepared, "validation", MAX_VALIDATION_IMAGES)
+    validation = task.problem(clean, level, seed + 1)
+    for method in METHODS:
+        if task.name in method.tasks:
+            yield test, method.name, method.restore(test, **method.select_settings(validation))
+
+
+def restore_problem(network: Network, problem: Problem) -> np.ndarray:
+    """Return the network's reconstruction of corrupted images: (N, C, H, W) float32."""
+    return map_batch(network, torch.from_numpy(problem.corrupted), lambda view: view.output)[0]
+
+
+def quality_row(problem: Problem, method: str, restored: np.ndarray) -> dict[str, object]:
+    """Return one row of the tables, for restored images (N, C, H, W)."""
+    decibels = psnr(problem.clean, restored)
+    return {
+        "task": problem.task,
+        "level": problem.level,
+        "method": method,
+        "PSNR": decibels if np.isfinite(decibels) else None,
+        "SSIM": ssim(problem.clean, restored),
+    }

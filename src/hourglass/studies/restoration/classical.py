@@ -1,6 +1,6 @@
-"""How images are restored without a network.
+"""Classical image restoration, without a network.
 
-All that a method could not know is told it: the size of the noise, and which pixels are missing.
+Methods know what they need of a corruption: the noise level and the missing pixels.
 """
 
 from collections.abc import Callable
@@ -21,91 +21,90 @@ from hourglass.studies.restoration.tasks import Problem
 
 @dataclass(frozen=True)
 class Method:
-    """A function from a problem to images (N, C, H, W), and the settings it may be given."""
+    """A function from a problem to restored images (N, C, H, W), and its candidate settings."""
 
     name: str
     tasks: tuple[str, ...]
     restore: Callable[..., np.ndarray]
     settings: tuple[dict[str, Any], ...] = ({},)
 
-    def chosen(self, validation: Problem) -> dict[str, Any]:
-        """Return the settings with the highest PSNR; the first of equals."""
+    def select_settings(self, validation: Problem) -> dict[str, Any]:
+        """Return the first settings with the highest PSNR."""
         if len(self.settings) == 1:
             return self.settings[0]
         return max(
             self.settings,
-            key=lambda each: psnr(validation.clean, self.restore(validation, **each)),
+            key=lambda settings: psnr(validation.clean, self.restore(validation, **settings)),
         )
 
 
-def seen(problem: Problem) -> np.ndarray:
-    """Return what is to be restored as it is."""
-    return problem.seen
+def identity(problem: Problem) -> np.ndarray:
+    """Return the corrupted images."""
+    return problem.corrupted
 
 
 def median(problem: Problem, window: int) -> np.ndarray:
-    """Return the medians over window x window pixels of each channel."""
-    return np.asarray(median_filter(problem.seen, (1, 1, window, window)))
+    """Return the medians over window x window pixels per channel."""
+    return np.asarray(median_filter(problem.corrupted, (1, 1, window, window)))
 
 
 def nl_means(problem: Problem, patch: int, distance: int, strength: float) -> np.ndarray:
-    """Return means over pixels with like neighbourhoods (Buades et al. 2005).
+    """Return non-local means: averages over pixels with similar patches (Buades et al. 2005).
 
-    Neighbourhoods are patch x patch pixels, at most `distance` away; `strength` is the decay of the
-    weights, h, in units of the noise. Where there is no noise nothing is done.
+    Patches have patch x patch pixels, at most `distance` away; `strength` is the decay h of the
+    weights in units of the noise. Images without noise are returned unchanged.
     """
     sigma = problem.level
     if not sigma:
-        return problem.seen
+        return problem.corrupted
     options = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma}
-    return _each(problem, denoise_nl_means, sigma=sigma, **options)
+    return _per_image(problem, denoise_nl_means, sigma=sigma, **options)
 
 
 def wavelets(problem: Problem, method: str, wavelet: str, strength: float) -> np.ndarray:
-    """Return images whose wavelet coefficients were shrunk (Donoho 1995; Chang et al. 2000).
+    """Return images with shrunk wavelet coefficients (Donoho 1995; Chang et al. 2000).
 
-    `method` sets the threshold for noise `strength` times as large as it is. Where there is no
-    noise nothing is done.
+    `method` sets the threshold, for a noise of `strength` times the actual level. Images without
+    noise are returned unchanged.
     """
     if not problem.level:
-        return problem.seen
+        return problem.corrupted
     sigma = strength * problem.level
-    return _each(problem, denoise_wavelet, sigma=sigma, method=method, wavelet=wavelet)
+    return _per_image(problem, denoise_wavelet, sigma=sigma, method=method, wavelet=wavelet)
 
 
 def bicubic(problem: Problem) -> np.ndarray:
-    """Return the small images at full size, by Pillow's cubic convolution (Keys 1981)."""
-    factor, (height, width) = int(problem.level), problem.seen.shape[2:]
-    small = shrunk(torch.from_numpy(problem.seen), factor).numpy()
+    """Return images upsampled by Pillow's cubic convolution (Keys 1981)."""
+    factor, (height, width) = int(problem.level), problem.corrupted.shape[2:]
+    small = shrunk(torch.from_numpy(problem.corrupted), factor).numpy()
     size = (small.shape[3] * factor, small.shape[2] * factor)
     flat = small.reshape(-1, *small.shape[2:])
     large = [
         np.asarray(Image.fromarray(x).resize(size, Image.Resampling.BICUBIC))[:height, :width]
         for x in flat
     ]
-    return np.stack(large).reshape(problem.seen.shape)
+    return np.stack(large).reshape(problem.corrupted.shape)
 
 
 def biharmonic(problem: Problem) -> np.ndarray:
-    """Return images whose missing pixels solve the biharmonic equation (Damelin and Hoang 2018).
+    """Return images with missing pixels inpainted biharmonically (Damelin and Hoang 2018).
 
-    Where no pixel is left there is nothing to go by, and nothing is done.
+    A channel without any remaining pixel is returned unchanged.
     """
-    height, width = problem.seen.shape[2:]
-    channels = (each.reshape(-1, height, width) for each in (problem.seen, problem.missing))
+    height, width = problem.corrupted.shape[2:]
+    channels = (x.reshape(-1, height, width) for x in (problem.corrupted, problem.missing))
     filled = [
         x if mask.all() else inpaint_biharmonic(x, mask) for x, mask in zip(*channels, strict=True)
     ]
-    return np.stack(filled).reshape(problem.seen.shape)
+    return np.stack(filled).reshape(problem.corrupted.shape)
 
 
-def _each(problem: Problem, denoise: Callable[..., np.ndarray], **options: Any) -> np.ndarray:
-    """Return what a function of scikit-image makes of each image, (N, C, H, W)."""
-    # The channels stand last: of one channel alone some return none, and turn the image's sides
-    # where it stood first.
-    images = problem.seen.transpose(0, 2, 3, 1)
-    found = [denoise(x, channel_axis=-1, **options).reshape(x.shape) for x in images]
-    return np.stack(found).transpose(0, 3, 1, 2)
+def _per_image(problem: Problem, denoise: Callable[..., np.ndarray], **options: Any) -> np.ndarray:
+    """Apply a function of scikit-image to each image, (N, C, H, W)."""
+    # Channels last: for a single first channel, some functions drop it and swap height and width.
+    images = problem.corrupted.transpose(0, 2, 3, 1)
+    restored = [denoise(x, channel_axis=-1, **options).reshape(x.shape) for x in images]
+    return np.stack(restored).transpose(0, 3, 1, 2)
 
 
 def _grid(**values: tuple[Any, ...]) -> tuple[dict[str, Any], ...]:
@@ -113,7 +112,7 @@ def _grid(**values: tuple[Any, ...]) -> tuple[dict[str, Any], ...]:
 
 
 METHODS = (
-    Method("input", ("gaussian", "masking", "block", "downsampling", "grey"), seen),
+    Method("input", ("gaussian", "masking", "block", "downsampling", "grey"), identity),
     Method("median filter", ("gaussian",), median, _grid(window=(1, 3, 5, 7))),
     Method(
         "non-local means",

@@ -1,17 +1,17 @@
-"""How near restored images come to the clean ones. Both are clipped to [0, 1], black and white."""
+"""Quality of restored images: PSNR and SSIM, with pixels clipped to [0, 1]."""
 
 import math
 
 import numpy as np
 from skimage.metrics import structural_similarity
 
-WINDOW = 7  # pixels a side, over which SSIM compares; smaller images have smaller ones
+SSIM_WINDOW_PIXELS = 7  # side; smaller for smaller images
 
 
 def psnr(clean: np.ndarray, restored: np.ndarray) -> float:
     """Return -10 log10 of the mean squared error over all images (N, C, H, W), in dB.
 
-    The peak is 1. That of a perfect copy is infinite.
+    The peak is 1. A perfect copy has an infinite PSNR.
     """
     clean, restored = _clipped(clean), _clipped(restored)
     error = float(np.square(restored - clean).mean())
@@ -21,16 +21,16 @@ def psnr(clean: np.ndarray, restored: np.ndarray) -> float:
 def ssim(clean: np.ndarray, restored: np.ndarray) -> float:
     """Return the mean structural similarity of images (N, C, H, W), at most 1.
 
-    Wang et al. 2004, over square windows and channel by channel, as scikit-image has it.
+    Wang et al. 2004, over square windows and per channel, by scikit-image.
     """
-    side = min(WINDOW, *clean.shape[2:])
+    side = min(SSIM_WINDOW_PIXELS, *clean.shape[2:])
     window = side - 1 + side % 2  # the largest odd one
     pairs = zip(_clipped(clean), _clipped(restored), strict=True)
-    found = [
+    similarities = [
         structural_similarity(one, other, win_size=window, data_range=1, channel_axis=0)
         for one, other in pairs
     ]
-    return float(np.mean(found))
+    return float(np.mean(similarities))
 
 
 def _clipped(x: np.ndarray) -> np.ndarray:

@@ -1,26 +1,32 @@
-"""A network as a restorer of the user's own images, in the sizes that it can take."""
+"""Restoration of the user's images by a trained network, for the command `restore`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
+from hourglass.evaluation import figures
 from hourglass.models.corruption import enlarged, grey
 from hourglass.networks.weights import trained_with
-from hourglass.studies.restoration.tiling import tiled
+
+SHEET_IMAGES, SHEET_COLUMNS = 20, 10
+THUMBNAIL_PIXELS = 256  # side
 
 
 @dataclass(frozen=True)
 class Restorer:
     """Restore images (C, H, W) with a detector's network.
 
-    One that was trained with `downsampling` takes small images too: whatever is not of the
-    network's own size is enlarged that many times first, as in training. One that was trained with
-    `grey` sees the luma of colours alone. With `tile` images may be larger than the network's.
+    A network trained with `downsampling` also takes images that are smaller by that factor: images
+    of another size than the network's are enlarged first, as in training. A network trained with
+    `grey` gets the luma of colours. With `tile`, images may be larger than the network's.
     """
 
     detector: Detector
@@ -30,7 +36,7 @@ class Restorer:
 
     @classmethod
     def load(cls, cell: Cell, tile: bool) -> "Restorer":
-        """Return that of a trained and calibrated cell; raises a UserError for tables."""
+        """Load the network of a trained and calibrated cell; raises a UserError for tables."""
         detector = Detector.of_cell(cell)
         if detector.feature_names:
             raise UserError(
@@ -38,51 +44,114 @@ class Restorer:
                 "images."
             )
         settings = trained_with(cell.output("train"))["init_args"]
-        # A cell that was trained before there were these settings has neither.
-        factor, colourless = settings.get("downsampling", 1), settings.get("grey", False)
-        return cls(detector, factor, colourless, tile)
+        return cls(detector, settings.get("downsampling", 1), settings.get("grey", False), tile)
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
-        """Return whether images of this shape, (C, H, W), can be restored."""
+        """Return whether images of a shape, (C, H, W), can be restored."""
         channels, *window = self.detector.sample_shape
         if not (shape[0] == channels or (self.grey and shape[0] == 1)):
             return False
-        size = self._size(shape)
-        larger = all(side >= own for side, own in zip(size, window, strict=True))
+        size = self._input_size(shape)
+        larger = all(side >= expected for side, expected in zip(size, window, strict=True))
         return size == tuple(window) or (self.tile and larger)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return images, (n, C, H, W) unscaled, as the network sees them, and restored.
+        """Return the network's input and the restored images, for unscaled images (n, C, H, W).
 
-        Both are (n, C, H', W') float32 in the scaled units; what is restored lies in [0, 1].
+        Both are (n, C, H', W') float32 in scaled units; restored images are clipped to [0, 1].
         """
-        seen = self._seen(x)
+        images = self._network_input(x)
         _, height, width = self.detector.sample_shape
-        if seen.shape[2:] == (height, width):
-            found = self._restore(seen)
+        if images.shape[2:] == (height, width):
+            restored = self._restore(images)
         else:
-            found = np.stack([tiled(each, (height, width), self._restore) for each in seen])
-        scaled = np.asarray(self.detector.scoring.scaling(seen))
-        return scaled, np.clip(found, 0, 1)
+            restored = np.stack([tiled(each, (height, width), self._restore) for each in images])
+        scaled = np.asarray(self.detector.scoring.scaling(images))
+        return scaled, np.clip(restored, 0, 1)
 
     def _restore(self, x: np.ndarray) -> np.ndarray:
         return reconstructions(self.detector.scoring.network, x, self.detector.scoring.scaling)
 
-    def _size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return height and width as the network sees them."""
-        own, size = self.detector.sample_shape[1:], shape[1:]
-        if size == own:
+    def _input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the height and width at which images of a shape are restored."""
+        expected, size = self.detector.sample_shape[1:], shape[1:]
+        if size == expected:
             return size
-        large = tuple(self.downsampling * side for side in size)
-        # The last pixels of a side that `downsampling` does not divide stand for fewer.
-        cut = tuple(-(-side // self.downsampling) for side in own)
-        return own if size == cut else large
+        # Rounded up: a side that `downsampling` does not divide has a last, narrower pixel.
+        reduced = tuple(-(-side // self.downsampling) for side in expected)
+        return expected if size == reduced else tuple(self.downsampling * side for side in size)
 
-    def _seen(self, x: np.ndarray) -> np.ndarray:
-        """Return images at the size that they are restored in, unscaled."""
+    def _network_input(self, x: np.ndarray) -> np.ndarray:
+        """Return unscaled images with the channels and the size that they are restored in."""
         channels = self.detector.sample_shape[0]
-        found = torch.from_numpy(np.array(x)).expand(-1, channels, -1, -1)
-        height, width = self._size(x.shape[1:])
+        images = torch.from_numpy(np.array(x)).expand(-1, channels, -1, -1)
+        height, width = self._input_size(x.shape[1:])
         if (height, width) != x.shape[2:]:
-            found = enlarged(found, self.downsampling)[..., :height, :width]
-        return (grey(found.float()) if self.grey else found).numpy()
+            images = enlarged(images, self.downsampling)[..., :height, :width]
+        return (grey(images.float()) if self.grey else images).numpy()
+
+
+def tiled(
+    x: np.ndarray, window: tuple[int, int], restore: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Restore an image, (C, H, W), in blended windows that overlap by half.
+
+    `restore` maps windows, (n, C, height, width), of the size `window`, which is not larger than
+    the image. Weights fall towards the edges of a window, so that no seam is visible; they are
+    above 0, so that every pixel is covered.
+    """
+    height, width = window
+    weight = np.outer(raised_cosine(height), raised_cosine(width))
+    total, weights = np.zeros(x.shape), np.zeros(x.shape[1:])
+    lefts = window_starts(x.shape[2], width)
+    for top in window_starts(x.shape[1], height):  # one row of windows at a time, to save memory
+        rows = slice(top, top + height)
+        restored = restore(np.stack([x[:, rows, left : left + width] for left in lefts]))
+        for left, image in zip(lefts, restored, strict=True):
+            place = (rows, slice(left, left + width))
+            total[:, *place] += weight * image
+            weights[place] += weight
+    return (total / weights).astype(np.float32)
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Return the starts of windows: half a window apart, the last one flush with the end."""
+    return [*range(0, length - window, max(1, window // 2)), length - window]
+
+
+def raised_cosine(length: int) -> np.ndarray:
+    """Return a raised cosine window, (length,), above 0 everywhere."""
+    return np.asarray(np.hanning(length + 2)[1:-1])
+
+
+@dataclass
+class ContactSheet:
+    """Thumbnails of the first SHEET_IMAGES pairs of input and output."""
+
+    pairs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def add(self, before: np.ndarray, after: np.ndarray) -> None:
+        """Add a pair of images, (C, H, W) in [0, 1], unless the sheet is full."""
+        if len(self.pairs) < SHEET_IMAGES:
+            self.pairs.append((_thumbnail(before), _thumbnail(after)))
+
+    def draw(self, path: Path) -> None:
+        """Draw inputs above outputs, SHEET_COLUMNS pairs per strip."""
+        strips = []
+        for start in range(0, len(self.pairs), SHEET_COLUMNS):
+            before, after = zip(*self.pairs[start : start + SHEET_COLUMNS], strict=True)
+            strips.append(figures.Strip("", {"input": list(before), "output": list(after)}))
+        figures.save(figures.sheet(strips), path)
+
+
+def to_pillow(x: np.ndarray) -> Image.Image:
+    """Convert an image, (1 or 3, H, W) in [0, 1], to Pillow's type."""
+    pixels = np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def _thumbnail(x: np.ndarray) -> np.ndarray:
+    image = to_pillow(x)
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))  # in place; never enlarges
+    pixels = np.asarray(image, np.float32) / 255
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

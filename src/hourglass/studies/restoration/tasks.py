@@ -1,4 +1,4 @@
-"""What is to be undone: corruptions of fixed sizes by fixed draws, the same for every method."""
+"""Restoration tasks: corruptions at fixed levels by fixed draws, the same for every method."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,27 +10,28 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared import Prepared, Split
 from hourglass.models.corruption import Corruption
 from hourglass.networks import is_image
+from hourglass.studies.latent_space import evenly_spaced
 
-SMALLEST = 3  # pixels of a side: less has no structure to be similar
+MIN_SIDE_PIXELS = 3  # SSIM needs a window of 3 x 3
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Hold what a method sees, what it should find, and what it may be told.
+    """Clean and corrupted images, and the side information that a method may use.
 
-    Arrays are (N, C, H, W) in the scaled units; what is seen of gaussian noise is not clipped.
+    Arrays are (N, C, H, W) in scaled units; images with gaussian noise are not clipped.
     """
 
     task: str
     level: float
     clean: np.ndarray  # float32
-    seen: np.ndarray  # float32
-    missing: np.ndarray  # bool: where masking or a block has taken the pixel away
+    corrupted: np.ndarray  # float32
+    missing: np.ndarray  # bool: pixels removed by masking or a block
 
 
 @dataclass(frozen=True)
 class Task:
-    """One setting of a `Corruption`, and the levels at which it is to be undone."""
+    """One setting of a `Corruption` and its levels."""
 
     name: str
     setting: str
@@ -43,13 +44,16 @@ class Task:
         return Corruption(**settings)
 
     def problem(self, clean: np.ndarray, level: float, seed: int) -> Problem:
-        """Return clean images, (N, C, H, W), corrupted by draws of `seed` alone.
+        """Corrupt clean images, (N, C, H, W); the draws depend on `seed` only.
 
-        At all levels they are the same draws: noise differs in size only.
+        They are the same at all levels: noise differs in scale only.
         """
         corruption, x = self.corruption(level), torch.from_numpy(clean)
-        seen, holes = (corruption(each, _seeded(seed)) for each in (x, torch.ones_like(x)))
-        return Problem(self.name, level, clean, seen.numpy(), (holes == 0).numpy())
+        corrupted, ones = (
+            corruption(images, torch.Generator().manual_seed(seed))
+            for images in (x, torch.ones_like(x))
+        )
+        return Problem(self.name, level, clean, corrupted.numpy(), (ones == 0).numpy())
 
 
 TASKS = (
@@ -62,30 +66,25 @@ TASKS = (
 
 
 def tasks_for(sample_shape: tuple[int, ...]) -> list[Task]:
-    """Return the tasks that images (C, H, W) of this shape can set: grey is for colours only.
+    """Return the tasks for images of a shape, (C, H, W): `grey` needs colours.
 
-    Raises a UserError for tables and for images of less than SMALLEST pixels a side.
+    Raises a UserError for tables and for images of less than MIN_SIDE_PIXELS per side.
     """
     if not is_image(sample_shape):
         raise UserError(
             f"samples of shape {sample_shape} are rows of a table, but only images can be "
             "restored; name a data set of images."
         )
-    if min(sample_shape[1:]) < SMALLEST:
+    if min(sample_shape[1:]) < MIN_SIDE_PIXELS:
         raise UserError(
             f"images of {sample_shape[2]} x {sample_shape[1]} pixels are too small to be compared; "
-            f"they need {SMALLEST} pixels a side at least."
+            f"use images of at least {MIN_SIDE_PIXELS} pixels per side."
         )
     return [task for task in TASKS if task.name != "grey" or sample_shape[0] == 3]
 
 
-def images(prepared: Prepared, split: Split, most: int) -> np.ndarray:
-    """Return at most so many normal images of a split, from everywhere, scaled: (n, C, H, W)."""
+def clean_images(prepared: Prepared, split: Split, limit: int) -> np.ndarray:
+    """Return at most `limit` normal images of a split, evenly spaced, scaled: (n, C, H, W)."""
     samples = prepared.split(split)
     normal = np.flatnonzero(~samples.anomaly)
-    places = np.linspace(0, len(normal) - 1, min(most, len(normal))).round().astype(int)
-    return np.asarray(prepared.scaling(samples.x[normal[places]]))
-
-
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    return np.asarray(prepared.scaling(samples.x[normal[evenly_spaced(len(normal), limit)]]))

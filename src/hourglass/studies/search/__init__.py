@@ -1,1 +1,1 @@
-"""Samples that are alike, by the distance of their codes."""
+"""Similarity search: an index of codes, queries, and contact sheets of results."""

@@ -1,4 +1,4 @@
-"""All samples of a data set by their codes, and the files that hold them."""
+"""The search index of a data set: the codes of all samples, and exact nearest neighbours."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
 
 from hourglass.core.atomic import atomic_files
 from hourglass.core.checksums import (
@@ -19,98 +21,154 @@ from hourglass.core.checksums import (
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
-from hourglass.detection.scoring import latent_codes
-from hourglass.studies.search.nearest import Nearest
+from hourglass.studies.latent_space import encode
 
 Origin: TypeAlias = dict[str, str]
 
 CODES, SAMPLES, CARD = "index.safetensors", "index.parquet", "index.json"
+EXTRA_CANDIDATES = 8  # beyond those requested: rounding may have changed their order
+BLOCK_QUERIES = 512  # at a time, to limit memory
+# Relative to squared norms; far above the rounding error of a candidate's squared distance.
+RELATIVE_TOLERANCE = 1e-9
 
 
-class Unusable(Exception):
-    """Say in half a sentence why a folder's index has to be made anew."""
+class UnusableIndexError(Exception):
+    """The index in a folder is missing, damaged or outdated; the message is a clause."""
+
+
+class NearestCodes:
+    """Exact Euclidean nearest neighbours among codes, (n, latent_dim) float32.
+
+    scikit-learn's brute force computes distances by a matrix product. That is fast, but rounding
+    decides the order of equal distances, and a code's distance to itself is not 0. Its neighbours
+    are therefore candidates, and their distances are computed again from differences in float64.
+    """
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.codes = codes
+        self.candidates = NearestNeighbors(algorithm="brute").fit(codes)
+        self.candidates.kneighbors(codes[:1], 1)  # sets up threads, so that no query is slower
+
+    def __call__(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances and indices of the `top` nearest codes: (m, latent_dim) -> (m, top).
+
+        Neighbours are in the order of distance, equal distances in the order of indices.
+        """
+        blocks = [
+            self._search_block(queries[start : start + BLOCK_QUERIES], top)
+            for start in range(0, len(queries), BLOCK_QUERIES)
+        ]
+        distances, indices = zip(*blocks, strict=True)
+        return np.concatenate(distances), np.concatenate(indices)
+
+    def _search_block(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+        count = min(top + EXTRA_CANDIDATES, len(self.codes))
+        indices = self.candidates.kneighbors(queries, count, return_distance=False)
+        difference = self.codes[indices] - queries[:, None].astype(np.float64)
+        squared = np.einsum("mcf,mcf->mc", difference, difference)
+        order = np.lexsort((indices, squared))
+        squared, indices = (np.take_along_axis(each, order, 1) for each in (squared, indices))
+        if count < len(self.codes):
+            self._resolve_ties(queries, squared, indices, top)
+        return np.sqrt(squared[:, :top]), indices[:, :top]
+
+    def _resolve_ties(
+        self, queries: np.ndarray, squared: np.ndarray, indices: np.ndarray, top: int
+    ) -> None:
+        """Compute all distances of queries for which a non-candidate may be as near as the top-th.
+
+        This happens among many equal codes. Both arrays, (m, candidates), are changed in place.
+        """
+        scale = np.square(queries, dtype=np.float64).sum(1) + squared[:, -1]
+        ambiguous = squared[:, -1] <= squared[:, top - 1] + RELATIVE_TOLERANCE * scale
+        for i in np.flatnonzero(ambiguous):
+            distances = cdist(queries[i : i + 1], self.codes, "sqeuclidean")[0]
+            indices[i] = np.argsort(distances, kind="stable")[: indices.shape[1]]
+            squared[i] = distances[indices[i]]
 
 
 @dataclass
 class Index:
-    """Find samples by their latent_codes."""
+    """The codes of all samples of a data set."""
 
-    latent_codes: np.ndarray  # (n, latent_dim) float32
-    samples: pd.DataFrame  # a row a sample: id, split, label (str), anomaly (bool)
+    codes: np.ndarray  # (n, latent_dim) float32
+    samples: pd.DataFrame  # one row per sample: id, split, label (str), anomaly (bool)
     origin: Origin  # SHA-256 of the weights and of the data
-    nearest: Nearest = field(init=False)
+    nearest: NearestCodes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.nearest = Nearest(self.latent_codes)
+        self.nearest = NearestCodes(self.codes)
 
     @classmethod
     def build(cls, detector: Detector, prepared: Prepared) -> "Index":
-        """Return the index of all five splits, in their order.
+        """Encode all five splits, in their order.
 
-        Raises a UserError where they are no input of the detector, or a code is not finite.
+        Raises a UserError if the samples do not suit the detector, or a code is not finite.
         """
-        scoring, tables, parts = detector.scoring, [], []
+        scoring, tables, codes = detector.scoring, [], []
         for name in SPLITS:
             split = prepared.split(name)
             if len(split.x):
-                parts.append(latent_codes(scoring.network, split.x, scoring.scaling))
+                codes.append(encode(scoring.network, split.x, scoring.scaling))
             columns = {"id": split.id, "split": name, "label": split.label}
             tables.append(pd.DataFrame(columns | {"anomaly": split.anomaly}))
         samples = pd.concat(tables, ignore_index=True)
-        return cls(np.concatenate(parts), samples, origin(detector, prepared))
+        return cls(np.concatenate(codes), samples, index_origin(detector, prepared))
 
     def __len__(self) -> int:
         """Return the number of samples."""
-        return len(self.latent_codes)
+        return len(self.codes)
 
     def search(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances and places of the `top` nearest codes of each query.
+        """Return distances and indices of the `top` nearest samples: (m, latent_dim) -> (m, top).
 
-        Of (m, latent_dim) codes both are (m, top), nearest first, equal ones by place; a code that
-        is in the index has distance 0 to itself. Raises a UserError where there are fewer samples.
+        A code in the index has the distance 0 to itself. Raises a UserError if there are fewer
+        samples.
         """
         if not 1 <= top <= len(self):
             raise UserError(f"top is {top}, but must be between 1 and the {len(self):,} samples.")
         return self.nearest(queries, top)
 
-    def place(self, id: str) -> int | None:
-        """Return the place of the sample with that id, or None."""
-        found = np.flatnonzero(self.samples.id == id)
-        return int(found[0]) if len(found) else None
+    def find(self, id: str) -> int | None:
+        """Return the index of the sample with an id, None if there is none."""
+        matches = np.flatnonzero(self.samples.id == id)
+        return int(matches[0]) if len(matches) else None
 
     def write(self, folder: Path) -> None:
-        """Write the codes, the samples, and a card with the SHA-256 of both and the origin."""
+        """Write the codes, the samples, and a card with their SHA-256 and the origin."""
         with atomic_files(folder) as temporary:
-            save_file({"codes": np.ascontiguousarray(self.latent_codes)}, temporary / CODES)
+            save_file({"codes": np.ascontiguousarray(self.codes)}, temporary / CODES)
             self.samples.to_parquet(temporary / SAMPLES)
             files = file_checksums(temporary, (CODES, SAMPLES))
             write_with_checksum(temporary / CARD, {"origin": self.origin, "files": files})
 
     @classmethod
     def read(cls, folder: Path, expected: Origin) -> "Index":
-        """Return the index in a folder; nothing that is loaded can run code.
+        """Read the index in a folder; reading executes no code from the files.
 
-        Raises Unusable where it is missing, damaged, or of another origin than expected.
+        Raises UnusableIndexError if it is missing, damaged, or of another origin than expected.
         """
         try:
             card = read_with_checksum(folder / CARD)
             if card["origin"] != expected:
-                raise Unusable(f"the index in {folder.as_posix()} is of other weights or data")
+                raise UnusableIndexError(
+                    f"the index in {folder.as_posix()} is of other weights or data"
+                )
             verify_checksums(folder, {name: card["files"][name] for name in (CODES, SAMPLES)})
             samples = pd.read_parquet(folder / SAMPLES)
             return cls(load_file(folder / CODES)["codes"], samples, expected)
         except FileNotFoundError as error:
-            raise Unusable(f"{Path(error.filename).as_posix()} is missing") from None
+            raise UnusableIndexError(f"{Path(error.filename).as_posix()} is missing") from None
         except CORRUPT_FILE_ERRORS as error:
-            raise Unusable(
+            raise UnusableIndexError(
                 f"the index in {folder.as_posix()} is damaged ({one_line(error)})"
             ) from None
 
 
-def origin(detector: Detector, prepared: Prepared) -> Origin:
-    """Return what an index is made of: the weights and the data, by their SHA-256.
+def index_origin(detector: Detector, prepared: Prepared) -> Origin:
+    """Return the SHA-256 of the weights and of the data that an index is built from.
 
-    Raises a UserError where the data were prepared otherwise than those of the detector.
+    Raises a UserError if the detector was calibrated on differently prepared data.
     """
     if any(prepared.card[name] != detector.inputs[name] for name in INPUTS):
         raise UserError(

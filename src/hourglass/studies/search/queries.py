@@ -1,4 +1,4 @@
-"""Queries in, their nearest samples out: portion by portion of a file, or one sample by its id."""
+"""Queries of the search index: the samples of a file, or one sample of the data set."""
 
 import time
 from collections.abc import Iterator
@@ -12,88 +12,91 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
 from hourglass.detection.detector import Detector
-from hourglass.detection.scoring import latent_codes
+from hourglass.studies.latent_space import encode
 from hourglass.studies.search.index import Index
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Hold some queries and the samples nearest to each."""
+class SearchResults:
+    """A batch of queries and their nearest samples."""
 
-    id: pa.Array  # (m,) what the queries are called
+    id: pa.Array  # (m,) names of the queries
     x: np.ndarray  # (m, *S) the queries, unscaled
     distance: np.ndarray  # (m, top) between codes, nearest first
-    place: np.ndarray  # (m, top) of the samples in the index
-    seconds: float  # that the search took, once there were codes
+    neighbour: np.ndarray  # (m, top) places of the samples in the index
+    seconds: float  # of the search, without encoding
 
     def table(self, index: Index) -> pa.RecordBatch:
-        """Return a row a query and neighbour, in their order."""
-        queries, top = self.place.shape
-        near = index.samples.iloc[self.place.ravel()]
+        """Return one row per query and neighbour."""
+        queries, top = self.neighbour.shape
+        samples = index.samples.iloc[self.neighbour.ravel()]
         columns = {
             "query": self.id.take(pa.array(np.repeat(np.arange(queries), top))),
             "rank": pa.array(np.tile(np.arange(1, top + 1), queries)),
-            **{name: pa.array(near[name]) for name in ("id", "split", "label", "anomaly")},
+            **{name: pa.array(samples[name]) for name in ("id", "split", "label", "anomaly")},
             "distance": pa.array(self.distance.ravel()),
         }
         return pa.record_batch(columns)
 
 
-def to_file(
+def search_file(
     path: Path, detector: Detector, index: Index, top: int, resize: bool
-) -> Iterator[Answers]:
-    """Yield the answers to the samples of a file or folder, as they are read.
+) -> Iterator[SearchResults]:
+    """Search for the samples of a file or folder, chunk by chunk.
 
-    Raises a UserError where it holds no samples, what is no input of the detector, or a sample with
-    a missing value.
+    Raises a UserError if there are no samples, if they do not suit the detector, or if a value is
+    missing.
     """
     scoring, empty = detector.scoring, True
-    for portion in prefetch(read_chunks(path, detector, None, resize)):
-        if len(portion.x):
+    for chunk in prefetch(read_chunks(path, detector, None, resize)):
+        if len(chunk.x):
             empty = False
-            _need_complete(portion, path, detector.feature_names)
-            found = latent_codes(scoring.network, portion.x, scoring.scaling)
-            yield _answers(portion.id, portion.x, found, index, top)
+            _require_complete(chunk, path, detector.feature_names)
+            codes = encode(scoring.network, chunk.x, scoring.scaling)
+            yield _search(chunk.id, chunk.x, codes, index, top)
     if empty:
         raise UserError(f"{path} holds no samples.")
 
 
-def to_sample(place: int, prepared: Prepared, index: Index, top: int) -> Answers:
-    """Return the answer to one of the index's own samples, which is no part of it.
+def search_sample(place: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
+    """Search for a sample of the index, which is excluded from its own results.
 
-    Raises a UserError where there are not so many others.
+    Raises a UserError if there are fewer other samples than `top`.
     """
     if top >= len(index):
         raise UserError(f"top is {top}, but there are {len(index) - 1:,} other samples; lower it.")
-    # Among many equal samples it may not be found itself: then the last one is left out.
-    id, x = pa.array(index.samples.id[[place]]), images(prepared, np.array([place]))
-    found = _answers(id, x, index.latent_codes[[place]], index, top + 1)
-    keep = np.flatnonzero(found.place[0] != place)[:top]
-    return Answers(id, x, found.distance[:, keep], found.place[:, keep], found.seconds)
+    id, x = pa.array(index.samples.id[[place]]), indexed_samples(prepared, np.array([place]))
+    results = _search(id, x, index.codes[[place]], index, top + 1)
+    # Among many equal codes the sample may not be in its own results: then the last is dropped.
+    others = np.flatnonzero(results.neighbour[0] != place)[:top]
+    distance, neighbour = results.distance[:, others], results.neighbour[:, others]
+    return SearchResults(id, x, distance, neighbour, results.seconds)
 
 
-def images(prepared: Prepared, places: np.ndarray) -> np.ndarray:
-    """Return the samples at some places of an index, unscaled: (n,) -> (n, *S)."""
+def indexed_samples(prepared: Prepared, places: np.ndarray) -> np.ndarray:
+    """Return the unscaled samples at places of the index: (n,) -> (n, *S)."""
     splits = [prepared.split(name).x for name in SPLITS]
     ends = np.cumsum([len(x) for x in splits])
-    which = np.searchsorted(ends, places, "right")
-    # Below 0: counted from the split's end.
-    return np.stack([splits[i][place - ends[i]] for i, place in zip(which, places, strict=True)])
+    split = np.searchsorted(ends, places, "right")
+    # `place - end` is negative, so it counts from the end of the split.
+    return np.stack([splits[i][place - ends[i]] for i, place in zip(split, places, strict=True)])
 
 
-def _answers(id: pa.Array, x: np.ndarray, queries: np.ndarray, index: Index, top: int) -> Answers:
+def _search(
+    id: pa.Array, x: np.ndarray, codes: np.ndarray, index: Index, top: int
+) -> SearchResults:
     start = time.perf_counter()
-    distance, place = index.search(queries, top)
-    return Answers(id, x, distance, place, time.perf_counter() - start)
+    distance, neighbour = index.search(codes, top)
+    return SearchResults(id, x, distance, neighbour, time.perf_counter() - start)
 
 
-def _need_complete(portion: Chunk, path: Path, names: list[str]) -> None:
-    """Raise a UserError that names the first sample with a missing value."""
-    if portion.complete.all():
+def _require_complete(chunk: Chunk, path: Path, names: list[str]) -> None:
+    """Raise a UserError that names the first missing value."""
+    if chunk.complete.all():
         return
-    row = int(portion.complete.argmin())
-    feature = names[int(np.isfinite(portion.x[row]).argmin())]
+    row = int(chunk.complete.argmin())
+    feature = names[int(np.isfinite(chunk.x[row]).argmin())]
     raise UserError(
-        f"{feature!r} of {path} is empty or not finite in row {portion.id[row]}; mend it or leave "
-        "that row out."
+        f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it or "
+        "remove that row."
     )

@@ -1,0 +1,99 @@
+"""The labelled normal samples of a data set, for training and testing classifiers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+from hourglass.data.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class LabelledSamples:
+    """Samples or their features, with class indices."""
+
+    x: np.ndarray  # (N, *S), unscaled; or features (N, D)
+    y: np.ndarray  # (N,) int64; -1 is a class without training samples: always an error
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.y)
+
+    def first(self, count: int) -> "LabelledSamples":
+        """Return the first samples."""
+        return LabelledSamples(self.x[:count], self.y[:count])
+
+
+@dataclass(frozen=True)
+class LabelledSplits:
+    """The samples to fit a classifier, to select its settings, and to test it."""
+
+    train: LabelledSamples
+    validation: LabelledSamples
+    test: LabelledSamples
+
+    def map(self, function: Callable[[LabelledSamples], LabelledSamples]) -> "LabelledSplits":
+        """Apply a function to each split."""
+        return LabelledSplits(function(self.train), function(self.validation), function(self.test))
+
+
+def class_names(prepared: Prepared) -> list[str]:
+    """Return the sorted class names of the training split; a class index is a place in them."""
+    return [str(name) for name in np.unique(prepared.split("train").label)]
+
+
+def read_labelled_splits(prepared: Prepared, seed: int) -> LabelledSplits:
+    """Return `labelled_splits` of all classes; raises a UserError for a single class."""
+    classes = class_names(prepared)
+    if len(classes) < 2:
+        raise UserError(
+            f"the normal samples of {prepared.card['data']} are all labelled {classes[0]!r}, "
+            "but a classifier needs at least 2 classes; name a data set that has them, such as "
+            "digits."
+        )
+    return labelled_splits(prepared, classes, seed)
+
+
+def labelled_splits(prepared: Prepared, classes: Sequence[str], seed: int) -> LabelledSplits:
+    """Return the normal samples with indices of the sorted `classes`; anomalies are excluded.
+
+    `train` is in stratified order: its first n samples are a stratified subset for every n.
+    `validation` holds the splits validation and calibration, `test` the split test.
+    """
+    train, validation, calibration, test = (
+        prepared.split(name) for name in ("train", "validation", "calibration", "test")
+    )
+    names = np.array(classes)
+    y = _class_indices(train.label, names)
+    order = stratified_order(y, seed)
+    validation_labels = np.concatenate([validation.label, calibration.label])
+    normal = ~test.anomaly
+    return LabelledSplits(
+        LabelledSamples(train.x[order], y[order]),
+        LabelledSamples(
+            np.concatenate([validation.x, calibration.x]), _class_indices(validation_labels, names)
+        ),
+        LabelledSamples(test.x[normal], _class_indices(test.label[normal], names)),
+    )
+
+
+def _class_indices(label: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the index of each label in the sorted `classes`, -1 for labels not in them."""
+    index = np.minimum(np.searchsorted(classes, label), len(classes) - 1)
+    return np.where(classes[index] == label, index, -1)
+
+
+def stratified_order(y: np.ndarray, seed: int) -> np.ndarray:
+    """Return a random order of the classes `y`, (N,), in which every prefix is stratified.
+
+    The i-th of the n samples of a class gets the position (i + 1/2) / n. The first sample of each
+    class comes first: a prefix as long as the number of classes has one sample per class.
+    """
+    rng = np.random.default_rng(seed)
+    position = np.empty(len(y))
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        position[members] = (np.arange(len(members)) + 0.5) / len(members)
+        position[members[0]] = 0
+    return np.lexsort((rng.random(len(y)), position))  # ties in random order

@@ -1,0 +1,107 @@
+"""Rank labelled samples by cross-fitted errors under each class."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+from hourglass.data.prepared import SPLITS, Prepared
+
+MIN_CLASS_SAMPLES = 10  # to train a network on a class
+
+# From the samples of one class, (n, *S), to a function that returns errors: (m, *S) -> (m,).
+Fit: TypeAlias = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
+
+
+@dataclass(frozen=True)
+class LabelledDataset:
+    """The normal samples of all five splits, with their given labels."""
+
+    x: np.ndarray  # (N, *S), unscaled
+    id: np.ndarray  # (N,) str
+    split: np.ndarray  # (N,) str
+    y: np.ndarray  # (N,) int64, indices in `classes`
+    classes: np.ndarray  # (C,) str, sorted
+
+    @property
+    def label(self) -> np.ndarray:
+        """Return the given labels by name, (N,) str."""
+        return self.classes[self.y]
+
+
+def read_labelled_dataset(prepared: Prepared) -> LabelledDataset:
+    """Read the normal samples of all five splits; anomalies are excluded.
+
+    Raises a UserError for a single class, and for a class of fewer than 10 samples.
+    """
+    splits = [(name, prepared.split(name)) for name in SPLITS]
+    normal = [(name, split, ~split.anomaly) for name, split in splits]
+    label = np.concatenate([split.label[chosen] for _, split, chosen in normal])
+    classes, y, counts = np.unique(label, return_inverse=True, return_counts=True)
+    _check_classes(prepared.card["data"], classes, counts)
+    return LabelledDataset(
+        x=np.concatenate([split.x[chosen] for _, split, chosen in normal]),
+        id=np.concatenate([split.id[chosen] for _, split, chosen in normal]),
+        split=np.repeat([name for name, *_ in normal], [chosen.sum() for *_, chosen in normal]),
+        y=y,
+        classes=classes,
+    )
+
+
+def _check_classes(data: str, classes: np.ndarray, counts: np.ndarray) -> None:
+    if len(classes) < 2:
+        raise UserError(
+            f"the normal samples of {data} are all labelled {str(classes[0])!r}, but a label error "
+            "needs another class; name a data set with at least 2 classes, such as digits."
+        )
+    rarest = int(counts.argmin())
+    if counts[rarest] < MIN_CLASS_SAMPLES:
+        raise UserError(
+            f"class {str(classes[rarest])!r} of {data} has {counts[rarest]} normal samples, but "
+            f"needs {MIN_CLASS_SAMPLES}; merge it with another class or remove it from the raw "
+            "data."
+        )
+
+
+def assign_folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return a random, stratified fold index per sample: classes (N,) -> (N,)."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(y), np.int64)
+    for label in np.unique(y):
+        members = rng.permutation(np.flatnonzero(y == label))
+        fold[members] = np.arange(len(members)) % count
+    return fold
+
+
+def cross_fitted_errors(
+    x: np.ndarray, y: np.ndarray, fold: np.ndarray, fit: Fit
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Yield sample indices, a class, and the samples' errors under it: (m,) int64, int, (m,).
+
+    The model of a class is fitted to its samples in the other folds. A mislabelled sample is thus
+    never evaluated by a model that may have memorised it under its given label. Confident learning
+    (Northcutt et al. 2021) uses out-of-sample class probabilities in the same way.
+    """
+    for held_out in np.unique(fold):
+        evaluated = np.flatnonzero(fold == held_out)
+        for label in np.unique(y):
+            model = fit(x[(fold != held_out) & (y == label)])
+            yield evaluated, int(label), model(x[evaluated])
+
+
+def label_suspicion(errors: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the suspicion of each given label, (N,), and the suggested class, (N,).
+
+    `errors` (N, C) are the errors under every class, `y` (N,) the given classes. The suspicion is
+    the natural logarithm of the error under the given class over the lowest error under another
+    class. It is above 0 if the suggested class fits better. The error under the given class alone
+    would rank samples that are hard to reconstruct under any class.
+    """
+    rows = np.arange(len(y))
+    logs = np.log(np.maximum(errors, np.finfo(np.float32).tiny))  # an error may be exactly 0
+    under_given = logs[rows, y]
+    logs[rows, y] = np.inf
+    suggested = logs.argmin(1)
+    return under_given - logs[rows, suggested], suggested

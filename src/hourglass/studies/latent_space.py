@@ -1,0 +1,119 @@
+"""A trained network, the samples of its data set, and their latent codes as vectors.
+
+Networks whose codes are feature maps, (N, C, H, W), are supported: codes are flattened after
+encoding and reshaped before decoding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hourglass.data.prepared import Prepared
+from hourglass.data.scaling import Scaling
+from hourglass.detection.inference import batched
+from hourglass.detection.scoring import latent_codes
+from hourglass.networks import Network
+from hourglass.studies.classification.labelled_splits import (
+    LabelledSamples,
+    LabelledSplits,
+    class_names,
+    labelled_splits,
+)
+
+
+def code_shape(network: Network) -> tuple[int, ...]:
+    """Return the shape of one sample's code, in general (latent_dim,)."""
+    x = next(network.parameters()).new_zeros(1, *network.sample_shape)
+    with torch.inference_mode():
+        return tuple(network.encode(x).shape[1:])
+
+
+def encode(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Return the codes of unscaled samples: (N, *S) -> (N, latent_dim) float32.
+
+    Raises a UserError if a code is not finite.
+    """
+    return _flat(latent_codes(network, x, scaling))
+
+
+def encode_scaled(network: Network, x: np.ndarray) -> np.ndarray:
+    """Return the codes of scaled samples: (N, *S) float32 -> (N, latent_dim) float32."""
+    return _flat(batched(network, network.encode, x))
+
+
+def decode(network: Network, codes: np.ndarray) -> np.ndarray:
+    """Return decoded codes in scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
+    return batched(network, network.decode, codes.reshape(len(codes), *code_shape(network)))
+
+
+def encode_splits(splits: LabelledSplits, network: Network, scaling: Scaling) -> LabelledSplits:
+    """Return the splits with codes as samples, (N, latent_dim) float32."""
+    return splits.map(lambda part: LabelledSamples(encode(network, part.x, scaling), part.y))
+
+
+def flatten_splits(splits: LabelledSplits, scaling: Scaling) -> LabelledSplits:
+    """Return the splits with scaled, flattened inputs as samples, (N, D) float32."""
+    return splits.map(
+        lambda part: LabelledSamples(_flat(scaling(np.asarray(part.x))), part.y),
+    )
+
+
+def evenly_spaced(count: int, limit: int) -> np.ndarray:
+    """Return at most `limit` of the indices below `count`, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1)
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """The input of every analysis: a network, labelled normal samples, anomalies, and all codes."""
+
+    prepared: Prepared
+    network: Network
+    classes: list[str]  # of the normal samples
+    samples: LabelledSplits  # unscaled, (N, *S)
+    codes: LabelledSplits  # (N, latent_dim) float32, in the same order
+    anomaly_labels: np.ndarray  # (n,) labels of the anomalies in the test split
+    anomaly_codes: np.ndarray  # (n, latent_dim) float32
+    seed: int
+
+    @classmethod
+    def build(cls, prepared: Prepared, network: Network, seed: int) -> "LatentSpace":
+        """Encode the data set of a network."""
+        scaling, classes = prepared.scaling, class_names(prepared)
+        samples, test = labelled_splits(prepared, classes, seed), prepared.split("test")
+        codes = encode_splits(samples, network, scaling)
+        anomalous = np.flatnonzero(test.anomaly)
+        anomaly_codes = np.zeros((0, codes.train.x.shape[1]), np.float32)
+        if len(anomalous):
+            anomaly_codes = encode(network, test.x[anomalous], scaling)
+        labels = test.label[anomalous]
+        return cls(prepared, network, classes, samples, codes, labels, anomaly_codes, seed)
+
+    @property
+    def scaling(self) -> Scaling:
+        """Return the scaling of the samples."""
+        return self.prepared.scaling
+
+    @property
+    def is_image(self) -> bool:
+        """Return whether the samples are images."""
+        return not self.prepared.card["feature_names"]
+
+    @property
+    def labelled(self) -> bool:
+        """Return whether the normal samples have at least two classes."""
+        return len(self.classes) > 1
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements of a code."""
+        return int(self.codes.train.x.shape[1])
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return decoded codes in scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
+        return decode(self.network, codes)

@@ -1,0 +1,78 @@
+"""Tables of PSNR and SSIM, of a network that returns its input and of classical methods."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import Tensor, nn
+
+from hourglass.networks import Network
+from hourglass.studies.restoration import analysis
+from hourglass.studies.restoration.classical import METHODS, Method
+from hourglass.studies.restoration.tasks import tasks_for
+
+SHAPE = (3, 13, 12)
+
+
+class Identity(Network):
+    """Return the input."""
+
+    def __init__(self) -> None:
+        super().__init__(sample_shape=SHAPE, latent_dim=1)
+        self.encoder = self.decoder = nn.Identity()
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.fixture
+def data(prepared, monkeypatch):
+    """Give a data set of some images; each method has a single setting."""
+    single = tuple(Method(m.name, m.tasks, m.restore, m.settings[-1:]) for m in METHODS)
+    monkeypatch.setattr(analysis, "METHODS", single)
+    return prepared(SHAPE)
+
+
+def test_the_classical_table_has_one_row_per_task_level_and_method(data):
+    table = analysis.classical_table(data, 0)
+    assert list(table) == ["task", "level", "method", "PSNR", "SSIM"]
+    expected = {
+        (task.name, level, method.name)
+        for task in tasks_for(SHAPE)
+        for level in task.levels
+        for method in METHODS
+        if task.name in method.tasks
+    }
+    rows = list(zip(table.task, table.level, table.method, strict=True))
+    assert len(rows) == len(expected)
+    assert set(rows) == expected
+    # A network that returns its input is as good as the input.
+    identity = analysis.network_table(Identity(), data, 0).drop(columns="method")
+    untouched = table[table.method == "input"].drop(columns="method")
+    pd.testing.assert_frame_equal(identity, untouched.reset_index(drop=True))
+
+
+def test_a_perfect_copy_has_no_psnr(data):
+    table = analysis.network_table(Identity(), data, 0)
+    unchanged = table[(table.task == "gaussian") & (table.level == 0)]
+    assert unchanged.PSNR.isna().all()
+    assert table.drop(unchanged.index).PSNR.notna().all()
+    assert unchanged.SSIM.tolist() == pytest.approx([1])
+
+
+def test_the_table_depends_on_the_seed(data):
+    first, again, other = (
+        analysis.network_table(Identity(), data, seed).PSNR for seed in (0, 0, 1)
+    )
+    pd.testing.assert_series_equal(first, again)
+    assert not first.equals(other)
+
+
+def test_settings_are_selected_on_validation_images_with_other_draws(data, monkeypatch):
+    problems = []
+    monkeypatch.setattr(Method, "select_settings", lambda self, v: problems.append(v) or {})
+    masking = tasks_for(SHAPE)[1]
+    ((test, _, _), *_) = analysis.restore_classically(data, masking, 0.5, 0)
+    validation = data.split("validation")
+    expected = validation.x[~validation.anomaly]
+    np.testing.assert_allclose(problems[0].clean * 255, expected, atol=1e-4)
+    assert not np.array_equal(problems[0].missing, test.missing)
