@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import copies
+from common import copy_repository as copy_files
 import psutil
 import yaml
 
@@ -139,7 +139,7 @@ class Project:
 
 def copy_repository(folder: Path) -> Project:
     """Copy what git tracks or would track, as a project."""
-    copies.copy_repository(folder)
+    copy_files(folder)
     return Project(folder)
 
 

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import flips
 import numpy as np
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
 from hourglass.core.paths import prepared_folder
 from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from tests.robustness import flips
 from tests.workspaces import Project
 
 METRICS, FIGURES, MINE = (
@@ -229,7 +229,7 @@ def contents(project: Project) -> dict[str, bytes]:
 def test_of_flipped_bits_none_is_accepted_silently(project, monkeypatch):
     monkeypatch.delenv("HOURGLASS_DATA", raising=False)
     before = contents(project)
-    found = flips.rows(project.folder, 200)
+    found = flips.flip_bits(project.folder, 200)
     assert sum(row["tries"] for row in found if row["fault"] == "rot") == 200
     assert {row["artefact"] for row in found if row["silent"]} == set()
     assert contents(project) == before

@@ -9,13 +9,13 @@ import pytest
 # Prints how many bytes a process still has of the 160 MiB, in blocks of 8, that it took and freed.
 PROGRAM = """
 import numpy as np
-from memory import resident
+from common import resident_bytes
 from hourglass.allocator import keep_freed_memory
 {call}
-before = resident("VmRSS")
+before = resident_bytes("VmRSS")
 blocks = [np.ones(2**20) for _ in range(20)]
 del blocks
-print(resident("VmRSS") - before)
+print(resident_bytes("VmRSS") - before)
 """
 
 

@@ -1,15 +1,15 @@
-"""YAML files of settings, changed at random and on purpose."""
+"""YAML settings files with random and deliberate changes."""
 
 import random
 from pathlib import Path
 from typing import Any
 
-from fuzzing.cases import Case, damaged
 from hourglass.core.settings import data_config, model_config, params
 from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet
 from hourglass.detection.calibrators.from_settings import compared, make_calibrator
 from hourglass.detection.scorers.from_settings import make_scorer
+from tests.robustness.fuzz.case import Case, damage
 
 FILES = (
     *("params.yaml", "configs/calibrators.yaml", "configs/data/digits.yaml"),
@@ -24,16 +24,16 @@ SNIPPETS = (
 )  # fmt: skip
 
 
-def case(rng: random.Random, folder: Path) -> Case:
-    """Return settings of which one file of the working folder is malformed, or says otherwise."""
+def make_case(rng: random.Random, folder: Path) -> Case:
+    """Return settings with one malformed or changed file in the working folder."""
     path = Path(rng.choice(FILES))
-    kept = folder / path.name
-    if not kept.exists():
-        kept.write_bytes(path.read_bytes())
-    content, what = kept.read_bytes(), rng.choice(["bytes", "line", "lines", "nothing"])
+    backup = folder / path.name
+    if not backup.exists():
+        backup.write_bytes(path.read_bytes())
+    content, what = backup.read_bytes(), rng.choice(["bytes", "line", "lines", "nothing"])
     lines = content.decode().splitlines()
     if what == "bytes":
-        content = damaged(content, rng)
+        content = damage(content, rng)
     elif what == "nothing":
         content = rng.choice([b"", b"\xff\xfe", b"null", b"[]", b"7", b"text"])
     else:
@@ -41,22 +41,21 @@ def case(rng: random.Random, folder: Path) -> Case:
         lines[place : place + (what == "line")] = [rng.choice(SNIPPETS)]
         content = "\n".join(lines).encode()
 
-    def ask() -> bool:
+    def read() -> bool:
         path.write_bytes(content)
         try:
             _read()
         finally:
-            path.write_bytes(kept.read_bytes())
+            path.write_bytes(backup.read_bytes())
         return True
 
-    return Case(f"{path}, {what}", ask, True)
+    return Case(f"{path}, {what}", read, True)
 
 
 def _read() -> list[Any]:
     """Read every file as the stages do."""
-    own, digits = params(), data_config("digits")
-    section: dict[str, Any] = {
-        key: digits[key] for key in ("class_path", "init_args") if key in digits
-    }
-    found = [make_calibrator(own.calibration), make_scorer(own.score), compared()]
-    return [*found, model_config("denoising"), build(section, DataSet, "configs/data/digits.yaml")]
+    grid, digits = params(), data_config("digits")
+    section = {key: digits[key] for key in ("class_path", "init_args") if key in digits}
+    objects: list[Any] = [make_calibrator(grid.calibration), make_scorer(grid.score), compared()]
+    objects.append(build(section, DataSet, "configs/data/digits.yaml"))
+    return [*objects, model_config("denoising")]

@@ -1,4 +1,4 @@
-"""Tables, CSV and Parquet, as data to train on and as new samples to score."""
+"""Tables in CSV and Parquet files, to train on and to score."""
 
 import csv
 import io
@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from fuzzing.cases import Case, damaged
 from hourglass.core.errors import UserError
 from hourglass.data.readers.table_chunks import of_table
 from hourglass.data.readers.table_files import features, read_table, require
+from tests.robustness.fuzz.case import Case, damage
 
 NAMES = ["a", "b", "c"]
 LARGEST = float(np.finfo(np.float32).max)
@@ -29,24 +29,24 @@ CELLS = (
 
 
 def of_csv(rng: random.Random, folder: Path) -> Case:
-    """Return a CSV file that `prepare` is given."""
+    """Return a CSV file for `prepare`."""
     content, what = _csv(rng)
     return case_of_csv(content, folder, False, f"csv, {what}", what == "whole")
 
 
 def of_new_csv(rng: random.Random, folder: Path) -> Case:
-    """Return a CSV file that `score` is given."""
+    """Return a CSV file for `score`."""
     content, what = _csv(rng)
     return case_of_csv(content, folder, True, f"new csv, {what}", what == "whole")
 
 
 def case_of_csv(
-    content: bytes, folder: Path, new: bool, what: str = "csv", whole: bool = False
+    content: bytes, folder: Path, new: bool, what: str = "csv", valid: bool = False
 ) -> Case:
-    """Return the case of a file of these bytes, to be scored where it is `new`."""
-    path, ask = folder / "table.csv", _scored if new else _trained
+    """Return the case of a file with these bytes, to be scored if `new`."""
+    path, read = folder / "table.csv", _scored if new else _trained
     path.write_bytes(content)
-    return Case(what, lambda: ask(path), _reference(content), whole)
+    return Case(what, lambda: read(path), _reference(content), valid)
 
 
 def _csv(rng: random.Random) -> tuple[bytes, str]:
@@ -79,7 +79,7 @@ def _csv(rng: random.Random) -> tuple[bytes, str]:
     content = text.encode(
         rng.choice(["utf-16", "utf-32", "utf-8-sig"]) if what == "code" else "utf-8"
     )
-    content = damaged(content, rng) if what == "bytes" else content
+    content = damage(content, rng) if what == "bytes" else content
     content = rng.choice([b"", b"\n", b"\x00", b"\xef\xbb\xbf"]) if what == "nothing" else content
     return content, what
 
@@ -91,11 +91,11 @@ WAYS = (
 
 
 def _reference(content: bytes) -> np.ndarray | None:
-    """Return what Python's csv and float read, (N, 3); None where one of them reads nothing."""
+    """Return the table that Python's csv and float read, (N, 3); None if one of them fails."""
     try:
         text = content.decode("utf-8-sig")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-        # A comma more at the end of a row adds nothing.
+        # An additional comma at the end of a row adds nothing.
         rows = [row if any(row[len(rows[0]) :]) else row[: len(rows[0])] for row in rows]
         if not rows or any(len(row) != len(rows[0]) for row in rows) or len(rows) < 2:
             return None
@@ -123,13 +123,13 @@ YES_NO = ("True", "False", "TRUE", "FALSE", "true", "false")
 
 
 def of_parquet(rng: random.Random, folder: Path) -> Case:
-    """Return a Parquet file that `prepare` is given."""
+    """Return a Parquet file for `prepare`."""
     path, right, what = _parquet(rng, folder)
     return Case(f"parquet, {what}", lambda: _trained(path), right, what == "whole")
 
 
 def of_new_parquet(rng: random.Random, folder: Path) -> Case:
-    """Return a Parquet file that `score` is given."""
+    """Return a Parquet file for `score`."""
     path, right, what = _parquet(rng, folder)
     return Case(f"new parquet, {what}", lambda: _scored(path), right, what == "whole")
 
@@ -153,7 +153,7 @@ def _parquet(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None,
     path = folder / "table.parquet"
     parquet.write_table(pa.Table.from_arrays(columns, names), path)
     if what == "bytes":
-        path.write_bytes(damaged(path.read_bytes(), rng))
+        path.write_bytes(damage(path.read_bytes(), rng))
         right = _parquet_reference(path)
     return path, right, what
 
@@ -176,11 +176,11 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def _parquet_reference(path: Path) -> np.ndarray | None:
-    """Return what Arrow reads in one go; None where it reads nothing, or no finite numbers."""
+    """Return the table that Arrow reads at once; None if it fails or a number is not finite."""
     try:
         table = parquet.read_table(path, partitioning=None)
         x = np.stack([table[name].to_numpy().astype(np.float64) for name in NAMES], 1)
-    except Exception:  # Arrow's errors are of a dozen kinds
+    except Exception:  # Arrow raises a dozen kinds
         return None
     return x.astype(np.float32) if len(x) and (np.abs(x) <= LARGEST).all() else None
 
@@ -193,9 +193,9 @@ def _trained(path: Path) -> np.ndarray:
 
 
 def _scored(path: Path) -> np.ndarray:
-    """Return features as `score` would, or refuse as it does."""
+    """Return features as `score` would, or raise its UserError."""
     parts = list(of_table(path, NAMES, None))
     x = np.concatenate([each.x for each in parts]) if parts else np.zeros((0, 3))
     if not len(x) or not all(each.complete.all() for each in parts):
-        raise UserError("there is nothing to be scored.")  # as the verb says, in other words
+        raise UserError("there is nothing to be scored.")  # like the command, in other words
     return x

@@ -1,11 +1,11 @@
-"""Flip single bits of a workspace's files, and see who notices: DVC, a reader, `hourglass verify`.
+"""Single flipped bits in the files of a workspace, and the readers that notice them.
 
-    python scripts/flips.py WORKSPACE --tries 200
+    python -m tests.robustness.flips WORKSPACE --tries 200
 
-WORKSPACE is a folder after `dvc repro`; every file is put back as it was. Two kinds of faults are
-tried: rot, which leaves a file's time as it was, so that DVC does not see it; and changes, which
-any program makes. Prints a table: per kind of file how many were noticed by a verb or a stage that
-reads it, how many by `hourglass verify`, how many by `dvc status`, and how many by none of them.
+WORKSPACE is a folder after `dvc repro`; every file is restored. Two kinds of fault are injected:
+rot, which keeps the modification time, so that DVC does not see it, and changes, which any program
+makes. Prints, per kind of file, the number of faults that were noticed by a command or stage that
+reads the file, by `hourglass verify`, by `dvc status`, and by none of them.
 """
 
 import argparse
@@ -30,29 +30,30 @@ from hourglass.core import dvc_cache, dvc_lock
 from hourglass.core.checksums import CorruptFileError, read_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
+from hourglass.core.paths import SNAPSHOT, Cell
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.detector import FILES, Detector
 from hourglass.studies.search.index import Index, Unusable
 
-Notices = Callable[[], object]  # raises one of NOTICED where something is wrong
+Read = Callable[[], object]  # raises one of NOTICED if a file is damaged
 NOTICED = (UserError, CorruptFileError, Unusable)
-BEYOND_DVC = ("DVC cache", "MLflow model", "search index", "dvc.lock")
+OUTSIDE_DVC = ("DVC cache", "MLflow model", "search index", "dvc.lock")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A file, of what kind it is, and what reads it, if that looks for damage."""
+    """A file, its kind, and a reader that checks it, if there is one."""
 
     kind: str
     path: Path
-    read: Notices | None
+    read: Read | None
 
 
-def rows(workspace: Path, tries: int = 200, seed: int = 0) -> list[dict[str, Any]]:
-    """Flip a bit of `tries` files, and return a row a kind of file and fault.
+def flip_bits(workspace: Path, tries: int = 200, seed: int = 0) -> list[dict[str, Any]]:
+    """Flip a bit in `tries` files; return one row per kind of file and fault.
 
-    Columns: artefact, fault ("rot", "change"), tries, by_reader, by_verify, by_dvc (of changes
-    alone, None else), silent. The workspace is afterwards as it was.
+    Columns: artefact, fault ("rot", "change"), tries, by_reader, by_verify, by_dvc (None for rot),
+    silent. The workspace is left unchanged.
     """
     rng = random.Random(seed)
     with chdir(workspace):
@@ -61,20 +62,20 @@ def rows(workspace: Path, tries: int = 200, seed: int = 0) -> list[dict[str, Any
             by_kind.setdefault(target.kind, []).append(target)
         kinds = sorted(by_kind)
         chosen = [rng.choice(by_kind[kinds[i % len(kinds)]]) for i in range(tries)]
-        found = [_try(each, rng, rot=True) for each in tqdm(chosen, "rot", disable=None)]
-        ours = [rng.choice(by_kind[kind]) for kind in kinds if kind not in BEYOND_DVC]
-        found += [_try(each, rng, rot=False) for each in tqdm(ours, "changes", disable=None)]
-    table = pd.DataFrame(found).groupby(["artefact", "fault"], sort=True)
+        rows = [_try(each, rng, rot=True) for each in tqdm(chosen, "rot", disable=None)]
+        outputs = [rng.choice(by_kind[kind]) for kind in kinds if kind not in OUTSIDE_DVC]
+        rows += [_try(each, rng, rot=False) for each in tqdm(outputs, "changes", disable=None)]
+    table = pd.DataFrame(rows).groupby(["artefact", "fault"], sort=True)
     return json.loads(table.sum(min_count=1).reset_index().to_json(orient="records"))
 
 
 def _try(target: Target, rng: random.Random, rot: bool) -> dict[str, Any]:
     with flipped(target.path, rng, rot):
-        asks_dvc = not rot or target.kind == "dvc.lock"  # of which DVC keeps no notes
+        dvc_sees = not rot or target.kind == "dvc.lock"  # DVC does not cache its hash
         by = {
             "by_reader": bool(target.read and _notices(target.read)),
             "by_verify": _notices(lambda: verify(cache=target.kind == "DVC cache")),
-            "by_dvc": _notices(_dvc_status) if asks_dvc else None,
+            "by_dvc": _notices(_dvc_status) if dvc_sees else None,
         }
     fault = {"artefact": target.kind, "fault": "rot" if rot else "change", "tries": 1}
     return {**fault, **by, "silent": not any(by.values())}
@@ -82,11 +83,10 @@ def _try(target: Target, rng: random.Random, rot: bool) -> dict[str, Any]:
 
 @contextmanager
 def flipped(path: Path, rng: random.Random, rot: bool) -> Iterator[None]:
-    """Flip a random bit of a file, its time kept where it is rot, and put all back afterwards."""
-    stat, whole = path.stat(), path.read_bytes()
-    place = rng.randrange(len(whole))
-    damaged = bytearray(whole)
-    damaged[place] ^= 1 << rng.randrange(8)
+    """Flip a random bit of a file; rot keeps its modification time. Restore it at the end."""
+    stat, content = path.stat(), path.read_bytes()
+    damaged = bytearray(content)
+    damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     times = (stat.st_atime_ns, stat.st_mtime_ns)
     path.chmod(stat.st_mode | 0o200)  # the objects of a cache are read-only
     try:
@@ -95,23 +95,23 @@ def flipped(path: Path, rng: random.Random, rot: bool) -> Iterator[None]:
             os.utime(path, ns=times)
         yield
     finally:
-        path.write_bytes(whole)
+        path.write_bytes(content)
         os.utime(path, ns=times)
         path.chmod(stat.st_mode)
 
 
-def _notices(action: Notices) -> bool:
-    """Return whether an action refuses, in one sentence; whatever else it raises is a fault."""
+def _notices(read: Read) -> bool:
+    """Return whether a reader refuses a file in one sentence; any other exception is a fault."""
     try:
         with redirect_stdout(io.StringIO()):
-            action()
-    except NOTICED as refusal:
-        return bool(str(refusal)) and "\n" not in str(refusal)
+            read()
+    except NOTICED as error:
+        return bool(str(error)) and "\n" not in str(error)
     return False
 
 
 def _dvc_status() -> None:
-    """Raise a UserError where `dvc status` finds something changed, or cannot read its files."""
+    """Raise a UserError if `dvc status` reports a change or cannot read its files."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"],
         capture_output=True, text=True, check=False,
@@ -123,7 +123,7 @@ def _dvc_status() -> None:
 def targets() -> Iterator[Target]:
     """Yield the files of the working folder, which is a DVC project after `dvc repro`."""
     yield Target("dvc.lock", Path("dvc.lock"), None)
-    yield from (Target("DVC cache", each, None) for each in dvc_cache.objects())
+    yield from (Target("DVC cache", path, None) for path in dvc_cache.objects())
     for output in dvc_lock.outputs():
         if output.path.exists():
             yield from _output(output.path)
@@ -133,49 +133,51 @@ def targets() -> Iterator[Target]:
     for card in Path("reports/search").glob("*/index.json"):
         origin = read_with_checksum(card)["origin"]
         for name in ("index.json", "index.safetensors", "index.parquet"):
-            yield Target(
-                "search index", card.parent / name, partial(Index.read, card.parent, origin)
-            )
+            read = partial(Index.read, card.parent, origin)
+            yield Target("search index", card.parent / name, read)
 
 
 def _output(path: Path) -> Iterator[Target]:
-    """Yield the files of an output of DVC's, by what they are called."""
+    """Yield the files of a DVC output, with kinds by name."""
     for file in sorted(each for each in path.rglob("*") if each.is_file()) or [path]:
         if file.is_relative_to("data/prepared"):
-            folder = Path(*file.parts[:3])
-            yield Target(f"prepared {file.name}", file, partial(_open, folder))
+            read = partial(_read_splits, Path(*file.parts[:3]))
+            yield Target(f"prepared {file.name}", file, read)
         elif file.name in FILES:
-            yield Target(file.name, file, partial(Detector.load, file.parent))
+            yield Target(file.name, file, partial(Detector.of_cell, Cell(*file.parts[1:3])))
         elif file.name == "thresholds.json":
             yield Target(file.name, file, partial(read_with_checksum, file))
-        elif file.parts[:2] == ("runs", ".cells"):
-            yield Target("runs/.cells", file, None)
+        elif file.is_relative_to(SNAPSHOT):
+            yield Target(SNAPSHOT.as_posix(), file, None)
+        elif file.parts[0] == "reports":
+            yield Target("reports", file, None)
         else:
             names = {"figures": "figures", "tables": "study tables", "references": "references"}
             kind = next((names[part] for part in file.parts if part in names), file.name)
-            reads: Notices | None = None
-            if file.parts[0] == "runs":  # as `compare` does where DVC runs it
-                reads = partial(locked_as_written, [Path(*file.parts[:2])])
-            yield Target("reports" if file.parts[0] == "reports" else kind, file, reads)
+            # As `compare` reads them in a DVC stage.
+            read = partial(locked_as_written, [Path(*file.parts[:2])])
+            yield Target(kind, file, read if file.parts[0] == "runs" else None)
 
 
-def _open(folder: Path) -> None:
+def _read_splits(folder: Path) -> None:
     prepared = Prepared.open(folder)
     for split in SPLITS:
         prepared.split(split)
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the table; exit with status 1 if a fault was accepted silently."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--tries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    found = pd.DataFrame(rows(arguments.workspace, arguments.tries, arguments.seed))
-    print(found.to_markdown(index=False, floatfmt=".0f", missingval=""))
-    silent = int(found["silent"].sum())
-    print(f"{int(found['tries'].sum())} flips, {silent} accepted silently")
+    table = pd.DataFrame(flip_bits(arguments.workspace, arguments.tries, arguments.seed))
+    print(table.to_markdown(index=False, floatfmt=".0f", missingval=""))
+    silent = int(table["silent"].sum())
+    print(f"{int(table['tries'].sum())} flips, {silent} accepted silently")
     sys.exit(bool(silent))
 
 

@@ -1,14 +1,15 @@
-"""Malformed inputs: none ends in a traceback, and none is answered wrongly."""
+"""Malformed inputs end neither in a traceback nor in a wrong answer."""
 
-import fuzz
 import pytest
-from fuzzing import commands
-from fuzzing.cases import end
-from fuzzing.idx import case_of
-from fuzzing.tables import case_of_csv
+from common import enter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workspace import enter
+
+from tests.robustness import fuzz
+from tests.robustness.fuzz import commands
+from tests.robustness.fuzz.case import run_case
+from tests.robustness.fuzz.idx import case_of
+from tests.robustness.fuzz.tables import case_of_csv
 
 FAIR = ("refused", "right")
 KINDS = (
@@ -21,27 +22,27 @@ LIGHT = settings(max_examples=50, derandomize=True, deadline=None)
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
-    """Give what makes inputs of every kind, and a workspace to work in."""
+    """Give the functions that make cases, and enter a workspace."""
     folder = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("HOURGLASS_DATA", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         enter(folder / "workspace")
-        commands.workspace()
+        commands.make_workspace()
         yield fuzz.kinds(folder)
 
 
-def test_every_kind_is_tried(kinds):
+def test_every_kind_has_cases(kinds):
     assert kinds.keys() == {*KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.filterwarnings("ignore")  # Pillow's, of images that are large
+@pytest.mark.filterwarnings("ignore")  # of Pillow, for large images
 def test_a_malformed_input_is_refused_or_answered_rightly(kinds, kind, tmp_path):
     for number in range(4):
-        how, words = fuzz.attempt(kinds[kind], kind, 0, number, tmp_path)
-        assert how in FAIR, f"{number}: {words}"
+        end, words = fuzz.attempt(kinds[kind], kind, 0, number, tmp_path)
+        assert end in FAIR, f"{number}: {words}"
 
 
 @given(st.binary(max_size=60), st.booleans())
@@ -49,8 +50,8 @@ def test_a_malformed_input_is_refused_or_answered_rightly(kinds, kind, tmp_path)
 def test_any_bytes_are_an_idx_file_or_refused(tmp_path_factory, body, headed):
     folder = tmp_path_factory.getbasetemp()
     content = (b"\0\0\x08\x02" if headed else b"") + body
-    how, words = end(case_of(content, folder))
-    assert how in FAIR, words
+    end, words = run_case(case_of(content, folder))
+    assert end in FAIR, words
 
 
 CELLS = (
@@ -63,15 +64,14 @@ CELLS = (
 @LIGHT
 def test_any_text_is_a_table_or_refused(tmp_path_factory, new, rows, separator):
     text = "\n".join(separator.join(row) for row in [["a", "b", "c"], *rows])
-    how, words = end(
-        case_of_csv(text.encode(errors="replace"), tmp_path_factory.getbasetemp(), new)
-    )
-    assert how in FAIR, words
+    content, folder = text.encode(errors="replace"), tmp_path_factory.getbasetemp()
+    end, words = run_case(case_of_csv(content, folder, new))
+    assert end in FAIR, words
 
 
 @pytest.mark.slow
-def test_of_a_thousand_malformed_inputs_none_ends_badly():
-    found = fuzz.rows(1000, seed=1)
+def test_none_of_a_thousand_malformed_inputs_ends_badly():
+    found = fuzz.run_cases(1000, seed=1)
     assert sum(row["tries"] for row in found) == 1000
     assert {row["kind"]: (row["tracebacks"], row["wrong"]) for row in found} == dict.fromkeys(
         KINDS, (0, 0)
