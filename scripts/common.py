@@ -8,11 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
+Result = TypeVar("Result")
 
 
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:
@@ -92,11 +93,16 @@ def write_page(path: Path, text: str) -> None:
     print(text)
 
 
+def timed(function: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:
+    """Return the result of a call and the seconds that it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
 def seconds(function: Callable[..., object], *arguments: Any) -> float:
     """Return the seconds that a call takes."""
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
+    return timed(function, *arguments)[1]
 
 
 def median_seconds(rounds: int, function: Callable[..., object], *arguments: Any) -> float:

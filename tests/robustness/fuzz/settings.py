@@ -55,7 +55,9 @@ def make_case(rng: random.Random, folder: Path) -> Case:
 def _read() -> list[Any]:
     """Read every file as the stages do."""
     grid, digits = params(), data_config("digits")
-    section = {key: digits[key] for key in ("class_path", "init_args") if key in digits}
+    section: dict[str, Any] = {
+        key: digits[key] for key in ("class_path", "init_args") if key in digits
+    }
     objects: list[Any] = [make_calibrator(grid.calibration), make_scorer(grid.score), compared()]
     objects.append(build(section, DataSet, "configs/data/digits.yaml"))
     return [*objects, model_config("denoising")]

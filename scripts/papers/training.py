@@ -1,4 +1,4 @@
-"""What all rows share: a training from settings, and the real test images."""
+"""Training from settings, and the test images, for all rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,19 +21,19 @@ from hourglass.training.trainer import fit_resumable, make_trainer, pretrain
 
 @dataclass(frozen=True)
 class Run:
-    """One measurement: its seed, and which share of the epochs it takes."""
+    """One measurement: its seed, and the share of the full number of epochs."""
 
     seed: int
     share: float
 
     def epochs(self, full: int) -> int:
-        """Return how many epochs to train."""
+        """Return the number of epochs."""
         return max(1, round(full * self.share))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the page: a published figure, the least that ours must reach, and ours."""
+    """One row of the page: a published figure, the value to reach, and the measurement of ours."""
 
     name: str
     what: str
@@ -42,13 +42,13 @@ class Row:
     floor: float
     unit: str
     measure: Callable[[Run], float]
-    lower: bool = True  # is better
+    lower: bool = True  # lower values are better
 
 
 def settings_of(
     name: str, class_path: str, init_args: dict[str, Any], plan: Training, run: Run, data: str
 ) -> CellSettings:
-    """Return the settings of one training; `plan` has its full number of epochs."""
+    """Return the settings of a training; `plan` has the full number of epochs."""
     kind = import_class(class_path, LitAutoencoder, name)
     return CellSettings(
         data=data,
@@ -62,7 +62,7 @@ def settings_of(
 
 
 def trained(settings: CellSettings, module: LitAutoencoder, whole: bool = True) -> LitAutoencoder:
-    """Train a module, phases first; without `whole` nothing but the phases."""
+    """Pre-train and train a module; without `whole` only pre-train it."""
     folder = Path("checkpoints", f"{settings.data}-{settings.model}-{settings.seed}")
     sha256 = Prepared.open(prepared_folder(settings.data)).card["sha256"]
     resume_or_start(folder, settings, sha256)

@@ -1,4 +1,4 @@
-"""Rows that reconstruct: the cross-entropy of pixels, and the likelihood of images."""
+"""Reconstruction: the cross-entropy of pixels, and the likelihood of images."""
 
 import torch
 from torch.nn import functional
@@ -6,14 +6,14 @@ from torch.nn import functional
 from hourglass.models.convolutional import Convolutional
 from hourglass.models.variational import Variational
 from hourglass.training.cell_settings import Training
-from reproductions.common import Run, settings_of, test_images, trained
+from papers.training import Run, settings_of, test_images, trained
 
 
 class Binarised(Variational):
-    """Train on pixels drawn anew as coins of their brightness (Burda et al. 2016)."""
+    """Train on pixels sampled as Bernoulli variables of their brightness (Burda et al. 2016)."""
 
     def training_loss(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the negative bound of the coins."""
+        """Return the negative bound of the sampled pixels."""
         return super().training_loss(torch.bernoulli(x))
 
 
@@ -32,21 +32,21 @@ def vae(run: Run) -> float:
     module = trained(settings, Binarised(**settings.init_args | {"sample_shape": [1, 28, 28]}))
     x = torch.bernoulli(test_images("mnist"), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        found = [module.network.log_likelihood(each, 200) for each in x.split(1000)]  # type: ignore[operator]
-    return -float(torch.cat(found).mean())
+        log_p = [module.network.log_likelihood(each, 200) for each in x.split(1000)]  # type: ignore[operator]
+    return -float(torch.cat(log_p).mean())
 
 
 class Keras(Convolutional):
-    """Learn from, and be judged by, noisy pixels cut off at black and white, as Keras' example."""
+    """Train and evaluate on noisy pixels clipped to [0, 1], as in the Keras example."""
 
     def corrupt(self, x: torch.Tensor) -> torch.Tensor:
         """Return noisy images in [0, 1]: (N, 1, 28, 28) -> (N, 1, 28, 28)."""
         return super().corrupt(x).clamp(0, 1)
 
     def score(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the cross-entropy of what is made of the noisy images: (N, 1, 28, 28) -> (N,)."""
-        found = functional.binary_cross_entropy(self(self.corrupt(x)), x, reduction="none")
-        return found.mean((1, 2, 3))
+        """Return the cross-entropy of the restored images: (N, 1, 28, 28) -> (N,)."""
+        losses = functional.binary_cross_entropy(self(self.corrupt(x)), x, reduction="none")
+        return losses.mean((1, 2, 3))
 
 
 def _keras(
@@ -68,8 +68,8 @@ def _keras(
     module = trained(settings, Keras(**settings.init_args | {"sample_shape": [1, 28, 28]}))
     torch.manual_seed(0)
     with torch.inference_mode():
-        found = [module.score(x) for x in test_images("mnist").split(1000)]
-    return float(torch.cat(found).mean())
+        losses = [module.score(x) for x in test_images("mnist").split(1000)]
+    return float(torch.cat(losses).mean())
 
 
 def keras_clean(run: Run) -> float:
@@ -78,5 +78,5 @@ def keras_clean(run: Run) -> float:
 
 
 def keras_noisy(run: Run) -> float:
-    """Reconstruct digits from clipped noise of standard deviation 0.4: it takes a wider view."""
+    """Reconstruct digits from clipped noise of sd 0.4, with a larger receptive field."""
     return _keras("keras_noisy", [32, 32], 0.4, 40, run, stem=16)

@@ -1,4 +1,4 @@
-"""Train one network in some processes and print, as one JSON line, what a step and its parts took.
+"""Train one network in several processes and print the times of a step as one line of JSON.
 
 Started by scripts/scaling.py; Lightning starts the other processes by the same command.
 """
@@ -22,8 +22,8 @@ from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.trainer import fit_resumable, make_trainer
 
 DATA, SAMPLE_SHAPE = "mnist", (1, 28, 28)
-EPOCHS = 4  # of which the first warms up
-ALL_REDUCES = 50
+EPOCHS = 4  # the first warms up
+ALL_REDUCE_ROUNDS = 50
 BUILD = {
     "dense": lambda: Undercomplete(SAMPLE_SHAPE, 32, [256], schedule="constant"),
     "convolutional": lambda: Convolutional(SAMPLE_SHAPE, 32, (16, 32), schedule="constant"),
@@ -31,32 +31,32 @@ BUILD = {
 
 
 class Clock(pl.Callback):
-    """Time each epoch from its first step until its validation, and an all-reduce at the end."""
+    """Time each epoch from its first step to its validation, and an all-reduce at the end."""
 
     def __init__(self) -> None:
         self.epochs: list[float] = []
         self.all_reduce = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin an epoch, in all processes at once."""
+        """Start the clock in all processes at once."""
         trainer.strategy.barrier()
         self.start = time.perf_counter()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End it when the device is done."""
+        """Stop the clock when the device is done."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self.epochs.append(time.perf_counter() - self.start)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add up as many numbers as the network has gradients, over all processes."""
+        """Time an all-reduce of as many numbers as the network has gradients."""
         if trainer.world_size > 1:
             buffer = torch.zeros(_parameters(pl_module), device=pl_module.device)
-            self.all_reduce = statistics.median(_timed(buffer) for _ in range(ALL_REDUCES))
+            self.all_reduce = statistics.median(_timed(buffer) for _ in range(ALL_REDUCE_ROUNDS))
 
 
 def main() -> None:
-    """Train as the specification in the first argument says."""
+    """Train by the specification in the first argument."""
     spec = json.loads(sys.argv[1])
     batch_size, devices = spec["batch_size"], spec["processes"]
     steps = max(1, spec["samples"] // batch_size)
@@ -72,13 +72,14 @@ def main() -> None:
     pl.seed_everything(0, verbose=False)
     module: LitAutoencoder = BUILD[spec["network"]]()
     clock = Clock()
-    folder = Path(spec["folder"])  # of all processes
+    folder = Path(spec["folder"])  # shared by all processes
     trainer, history = make_trainer(settings, folder, None, watching=[clock])
     fit_resumable(trainer, history, module, DataModule(DATA, batch_size))
     if trainer.is_global_zero:
         seconds = statistics.median(clock.epochs[1:]) / steps
-        found = {"step": seconds, "all_reduce": clock.all_reduce, "bytes": 4 * _parameters(module)}
-        print(json.dumps(spec | found))
+        size = 4 * _parameters(module)
+        times = {"step": seconds, "all_reduce": clock.all_reduce, "bytes": size}
+        print(json.dumps(spec | times))
 
 
 def _parameters(module: pl.LightningModule) -> int:

@@ -1,7 +1,4 @@
-"""The trainings of a pipeline as bare loops, in a checkout whose cells are trained.
-
-Run as a program it prints a line of JSON: seconds by cell.
-"""
+"""Bare training loops for the trained cells of a checkout; prints seconds per cell as JSON."""
 
 import json
 import time
@@ -21,14 +18,14 @@ from hourglass.training.trainer import make_module
 
 
 def main() -> None:
-    """Train every cell of the grid for as many epochs as it was trained."""
-    own = params()
-    cells = [Cell(data, model) for data in own.data for model in own.models]
-    print(json.dumps({cell.name: seconds(cell) for cell in cells}))
+    """Train every cell of the grid for the epochs of its recorded training."""
+    grid = params()
+    cells = [Cell(data, model) for data in grid.data for model in grid.models]
+    print(json.dumps({cell.name: cell_seconds(cell) for cell in cells}))
 
 
-def seconds(cell: Cell) -> float:
-    """Return what the loops of a cell take, those of its phases included: they alone."""
+def cell_seconds(cell: Cell) -> float:
+    """Return the seconds of the loops of a cell, pre-training phases included."""
     prepared = Prepared.open(cell.prepared)
     settings = resolve_cell(cell, prepared.sample_shape)
     module = make_module(settings)
@@ -46,7 +43,7 @@ def _scaled(prepared: Prepared, name: Split) -> Tensor:
 
 
 def _epochs(cell: Cell) -> dict[str, int]:
-    """Return the epochs of each phase by its name, "" of the training of the whole."""
+    """Return the epochs per phase, by name; the main training is ""."""
     rows = pd.read_csv(cell / "train/history.csv")
     phases = rows.phase.fillna("") if "phase" in rows else pd.Series("", rows.index)
     return {str(name): int(count) for name, count in phases.value_counts().items()}
@@ -55,7 +52,7 @@ def _epochs(cell: Cell) -> dict[str, int]:
 def _parts(
     module: LitAutoencoder, train: Tensor, validation: Tensor
 ) -> Iterator[tuple[str, LitAutoencoder, Tensor, Tensor]]:
-    """Yield the phases and the whole, each with the samples that it sees."""
+    """Yield the phases and the main training, with their train and validation samples."""
     for phase in module.phases():
         with torch.no_grad():
             codes = phase.below(train), phase.below(validation)
@@ -66,7 +63,7 @@ def _parts(
 def _fit(
     module: LitAutoencoder, x: Tensor, validation: Tensor, batch_size: int, epochs: int
 ) -> None:
-    """Train by a loop over scaled samples in memory, with the validation error of each epoch."""
+    """Train on scaled samples in memory, with a validation error per epoch."""
     optimizer = torch.optim.Adam(
         module.parameters(), module.learning_rate, weight_decay=module.weight_decay, fused=True
     )

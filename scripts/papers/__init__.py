@@ -1,12 +1,12 @@
-"""The rows of scripts/reproduce.py: what is trained, and what of it is measured."""
+"""The rows of scripts/reproduce.py: published figures, and the trainings that measure ours."""
 
 from collections.abc import Iterator
 
 from hourglass.detection.scorers import Combined, Neighbors, RelativeError, Scorer
-from reproductions.classification import cae, knn, sdae3
-from reproductions.common import Row, Run
-from reproductions.one_class import (
+from papers.classification import cae, knn, sdae3
+from papers.one_class import (
     Fit,
+    Images,
     denoising,
     over_classes,
     pca,
@@ -14,8 +14,8 @@ from reproductions.one_class import (
     principal,
     scored_by,
 )
-from reproductions.one_class_data import Images
-from reproductions.reconstruction import keras_clean, keras_noisy, vae
+from papers.reconstruction import keras_clean, keras_noisy, vae
+from papers.training import Row, Run
 
 __all__ = ["ROWS", "Row", "Run"]
 
@@ -26,16 +26,16 @@ BOTH = Combined([RelativeError(standardize=True), Neighbors(5)])
 def one_class(
     images: Images, title: str, aim: float, floor: float, fit: Fit, what: str, scorer: Scorer
 ) -> Iterator[Row]:
-    """Yield the rows of one class against nine: ours, and what stands beside it."""
+    """Yield the rows of one class against nine: ours and three for comparison."""
     compared = "to compare with"
-    for suffix, source, made, detector in (
+    for suffix, source, method, detector in (
         ("", "aim of this project; floor: PCA", what, scored_by(fit, scorer)),
         ("_principal", compared, "32 principal components, the same score",
          scored_by(principal, scorer)),
         ("_pca", compared, "32 principal components, squared error", pca),
         ("_knn", compared, "distance to the 5 nearest images", pixels),
     ):  # fmt: skip
-        name, shown = f"one_class_{images}{suffix}", f"one class of {title} against nine: {made}"
+        name, shown = f"one_class_{images}{suffix}", f"one class of {title} against nine: {method}"
         measure = over_classes(images, detector)
         yield Row(name, shown, source, aim, floor, "% AUROC", measure, lower=False)
 

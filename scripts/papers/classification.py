@@ -1,4 +1,4 @@
-"""Rows that classify: pre-trained encoders, fine-tuned, and nearest neighbours on codes."""
+"""Classification: fine-tuned encoders, and nearest neighbours on codes."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from hourglass.studies.classification.finetune import finetune
 from hourglass.studies.classification.softmax import FineTuning
 from hourglass.training.cell_settings import Training
 from hourglass.training.trainer import make_module
-from reproductions.common import Run, analyses_of, settings_of, trained
+from papers.training import Run, analyses_of, settings_of, trained
 
 
 def _test_error(module: LitAutoencoder, run: Run, full: int, masking: float) -> float:
-    """Return the test error in % of a softmax layer on the encoder, all of it fine-tuned.
+    """Fine-tune the encoder with a softmax layer; return the test error in %.
 
-    The epoch with the fewest errors on the validation images counts, of all of them: under so much
-    noise the error still falls after it has not for many epochs.
+    The epoch with the fewest validation errors counts, without early stopping: under strong noise
+    the error falls again after many epochs without improvement.
     """
     prepared, parts = analyses_of("mnist", run.seed)
     epochs = run.epochs(full)
@@ -45,7 +45,7 @@ def sdae3(run: Run) -> float:
 
 
 def cae(run: Run) -> float:
-    """Contract one layer of 1,000 units and fine-tune it."""
+    """Train one contractive layer of 1,000 units and fine-tune it."""
     init_args = {"latent_dim": 1000, "contraction": 0.5, "loss": "bce", "learning_rate": 1e-3}
     kind = "hourglass.models.contractive.Contractive"
     settings = settings_of("cae", kind, init_args, Training(256, 40, 40), run, "mnist")
