@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from common import argument_parser
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -124,9 +125,9 @@ def _between(a: Row, b: Row, times: bool) -> Iterator[str]:
 
 def main() -> None:
     """Compare two stores; exit with status 1 if they differ."""
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    first, second = map(rows, sys.argv[1:])
+    parser = argument_parser(__doc__)
+    parser.add_argument("uris", nargs=2, metavar="URI")
+    first, second = map(rows, parser.parse_args().uris)
     sentences = differences(first, second)
     print("\n".join(sentences) or f"equal: {sum(map(len, first.values()))} rows")
     sys.exit(bool(sentences))
