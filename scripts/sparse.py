@@ -88,7 +88,7 @@ def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     before = resident_bytes("VmRSS")
     duration = seconds(fit_resumable, trainer, history, module, data)
     return {
-        "kept": type(data.served("train").rows).__name__,
+        "kept": data.rows("train").residency,
         "data_gigabytes": Path(prepared_folder(DATA), "train/x.npy").stat().st_size / 1e9,
         "peak_gigabytes": (resident_bytes("VmHWM") - before) / 1e9,
         "seconds": duration,

@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 
 from hourglass.core.paths import CONFIGS, prepared_folder
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.idx_images import ARTICLES, DIGITS, load_images
+from hourglass.data.image_sets import ARTICLES, DIGITS, load_images
 from hourglass.data.prepared import Prepared
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer

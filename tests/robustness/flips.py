@@ -25,8 +25,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from hourglass.cli.verify import verify
-from hourglass.core import dvc_cache, dvc_lock
+from hourglass.cli.verify import cache_objects, verify
+from hourglass.core import dvc_lock
 from hourglass.core.checksums import CorruptFileError, read_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
@@ -123,7 +123,7 @@ def _dvc_status() -> None:
 def targets() -> Iterator[Target]:
     """Yield the files of the working folder, which is a DVC project after `dvc repro`."""
     yield Target("dvc.lock", Path("dvc.lock"), None)
-    yield from (Target("DVC cache", path, None) for path in dvc_cache.objects())
+    yield from (Target("DVC cache", path, None) for path in cache_objects())
     for output in dvc_lock.outputs():
         if output.path.exists():
             yield from _output(output.path)

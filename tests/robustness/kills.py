@@ -11,7 +11,9 @@ from tests.robustness.report import Fault, Try
 
 NAME = "`kill -9` of the pipeline and of all that it started, at a random moment of"
 KILLS_PER_PIPELINE = 10  # on average
-REPAIRED = re.compile(r"^hourglass: (.*(?:cut short|left its locks|half-copied).*)$", re.MULTILINE)
+REPAIRED = re.compile(
+    r"^hourglass: (.*(?:truncated|removed the locks|incomplete copies).*)$", re.MULTILINE
+)
 
 
 def kills(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:

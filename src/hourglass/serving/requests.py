@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.image_chunks import as_features, as_images, pieces
-from hourglass.data.readers.messages import known_names
+from hourglass.data.readers.user_files import suggest_names
 from hourglass.detection.detector import Detector
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]  # name -> values of one column of a table
@@ -136,7 +136,7 @@ def _features(columns: Mapping[Any, Sequence[Any]], names: list[str]) -> np.ndar
     for name in names:
         if name not in keys:
             raise UserError(
-                f"the request has no column {name!r}: {known_names(name, keys)}; the detector "
+                f"the request has no column {name!r}: {suggest_names(name, keys)}; the detector "
                 "needs every feature that it was trained on, in any order."
             )
     features = [_numbers(name, columns[keys[name]]) for name in names]

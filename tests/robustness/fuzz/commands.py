@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
               "--out": FILES, "--id": NAMES, "--heat_maps": NUMBERS, "--resize": ("",)},
     "search": {"--top": NUMBERS, "--out": FILES, "--resize": ("",)},
     "restore": {"--out": FILES, "--tile": ("",), "--resize": ("",)},
-    "suspects": {"--top": NUMBERS, "--folds": NUMBERS},
+    "label-errors": {"--top": NUMBERS, "--folds": NUMBERS},
     "classify": {"--labels": NUMBERS, "--classifiers": NAMES, "--epochs": NUMBERS},
     "verify": {"--cache": ("",), "--nothing": ("",)},
 }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hourglass.data.idx import read_idx
+from hourglass.data.torchvision_files import read_idx
 from tests.robustness.fuzz.case import Case, damage
 
 SIZES = (0, 1, 2, 3, 255, 256, 2**16, 2**31, 2**32 - 1)
