@@ -1,4 +1,4 @@
-# `make` lists the targets. Each sets up what it needs: `make repro` may be the first command.
+# `make` lists the targets. Each target installs what it needs, so `make repro` can come first.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -6,7 +6,7 @@ BIN := .venv/Scripts
 else
 BIN := .venv/bin
 endif
-# DVC runs `python`: this one.
+# DVC runs `python`: that of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
@@ -19,8 +19,8 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv from requirements.lock and install the package
 
-# uv comes from the lock as well, hashes checked; it installs in a minute what takes pip several.
-# Bytecode is compiled once here, where imports would otherwise compile it again in every stage.
+# uv also comes from the lock, with hashes; it is several times faster than pip.
+# Bytecode is compiled here, so that no stage compiles it.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hourglass needs Python 3.11 or later: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -58,7 +58,7 @@ lock: $(READY) ## compile both locks again: every dependency, hashed, for every 
 	$(COMPILE) --extra dev --extra onnx -o requirements.lock
 	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
 
-# Peers have an environment of their own: what they bring along must not slow or change the product.
+# Peers have an environment of their own: their dependencies must not slow or change the product.
 PEERS := .venv-benchmark
 $(PEERS)/ready: $(READY) requirements-benchmark.lock
 	uv venv --quiet --clear --python $(BIN)/python $(PEERS)

@@ -1,21 +1,25 @@
-"""Measure MNIST's codes of 8, 16 and 32 units as features and for search: writes docs/codes.md.
+"""Measure MNIST codes of 8, 16 and 32 units as features and for search; writes docs/codes.md.
 
     python scripts/codes.py                    # needs HOURGLASS_DATA; half an hour on two cores
 
-A deeper denoising network is trained at each size and studied. Works in build/codes, a workspace of
-its own, and goes on where it was stopped.
+Trains a deeper denoising network per size and studies it. Works in build/codes and resumes there.
 """
 
 import json
-import time
-from pathlib import Path
 
 import pandas as pd
-import yaml
-from workspace import ROOT, enter
+from common import (
+    ROOT,
+    argument_parser,
+    enter,
+    limit_epochs,
+    prepare_missing,
+    seconds,
+    write_page,
+    write_variant,
+)
 
-from hourglass.core.paths import Cell, prepared_folder, references_folder
-from hourglass.stages.prepare import prepare
+from hourglass.core.paths import Cell, references_folder
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
@@ -32,52 +36,39 @@ EPOCHS = 20
 INTRODUCTION = f"""# Codes as features and for search
 
 Made by `python scripts/codes.py`: MNIST, seed 0. `denoising` with layers of 512 and 256 units,
-{EPOCHS} epochs, beside PCA of that size and the pixels themselves; exact Euclidean neighbours
-among 48,000 training samples; queries are the 10,000 test digits. Times are of one run: the median
-of queries asked one by one, and the mean of 500 asked together, by the faster of two exact ways.
+{EPOCHS} epochs, compared with PCA of the same size and with the pixels; exact Euclidean neighbours
+among 48,000 training samples; the queries are the 10,000 test digits. Times are of one run: the
+median of single queries, and the mean per query of a batch of 500, by the faster of two exact
+methods.
 """
 
 
 def main() -> None:
-    """Run what is missing and write the page."""
-    _workspace()
-    if not prepared_folder("mnist").exists():
-        prepare("mnist")
+    """Run the missing stages and write the page."""
+    argument_parser(__doc__).parse_args()
+    enter(ROOT / "build/codes")
+    limit_epochs("mnist", EPOCHS)
+    prepare_missing("mnist")
     if not references_folder("mnist").exists():
         references("mnist")
-    tables, seconds = [], {}
+    tables, durations = [], []
     for size in SIZES:
         cell = Cell("mnist", f"code_{size}")
-        if not (cell / "tracking/run_id").exists():
+        init_args = {**SETTINGS, "latent_dim": size}
+        write_variant(cell.model, "hourglass.models.denoising.Denoising", init_args)
+        if not cell.output("train").exists():
             train(cell.data, cell.model)
-        start = time.perf_counter()
-        study(cell.data, cell.model)
-        seconds[size] = time.perf_counter() - start
+        durations.append(seconds(study, cell.data, cell.model))
         tables.append(_rows(cell))
     text = INTRODUCTION + "\n" + pd.concat(tables).to_markdown(index=False, floatfmt=".4g")
-    longest = max(seconds.values())
-    text += f"\n\nA study of one of these cells took {longest:.0f} seconds at most.\n"
-    (ROOT / "docs/codes.md").write_text(text, encoding="utf-8")
-    print(text)
-
-
-def _workspace() -> None:
-    enter(ROOT / "build/codes")
-    data = yaml.safe_load((ROOT / "configs/data/mnist.yaml").read_text(encoding="utf-8"))
-    data["training"] |= {"max_epochs": EPOCHS, "patience": EPOCHS}
-    Path("configs/data/mnist.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
-    for size in SIZES:
-        variant = {
-            "class_path": "hourglass.models.denoising.Denoising",
-            "init_args": {**SETTINGS, "latent_dim": size},
-        }
-        Path(f"configs/model/code_{size}.yaml").write_text(yaml.safe_dump(variant))
+    text += f"\n\nA study of one of these cells took {max(durations):.0f} seconds at most.\n"
+    write_page(ROOT / "docs/codes.md", text)
 
 
 def _rows(cell: Cell) -> pd.DataFrame:
-    """Return what the study found, with the times of a query and how much faster than pixels."""
+    """Return the results of a study, with query times and the speed-up over pixels."""
     table = pd.read_csv(cell / "study/tables/features.csv")
-    timing = json.loads((cell / "study/timing.json").read_text(encoding="utf-8"))
+    timing = json.loads((cell.tracking / "study.json").read_text(encoding="utf-8"))
     for how in ("single", "batched"):
         times = [timing[f"query_milliseconds_{name}_{how}"] for name in table.features]
         table[f"milliseconds, {how}"] = times

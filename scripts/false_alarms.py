@@ -1,54 +1,45 @@
-"""Hold every calibrator's promise against real scores: writes docs/thresholds.md.
+"""Compare the false alarms of every calibrator with its promise; writes docs/thresholds.md.
 
-    python scripts/false_alarms.py             # after scripts/results.py, whose scores it takes
+    python scripts/false_alarms.py             # after scripts/results.py, on its scores
 
-Normal scores of calibration, tuning and test are pooled and cut anew 200 times, into a calibration
-part and the rest, on which the share of false alarms is counted.
+Normal scores of calibration, tuning and test are pooled and split at random 200 times into a
+calibration part and the rest, on which the share of false alarms is counted.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from common import ROOT, argument_parser, write_page
 
 from hourglass.detection.calibrators import EVT, MAD, Calibrator, Conformal, KSigma, Quantile
 
-ROOT = Path(__file__).parents[1]
 CELLS = {"mnist/undercomplete": 2000, "credit_card/undercomplete": 1000}  # calibration samples
 SPLITS, DELTA = 200, 0.1
-RARE = 0.001
+RARE_ALPHA = 0.001
 
 
 def main() -> None:
-    """Count and write the page."""
+    """Count false alarms and write the page."""
+    argument_parser(__doc__).parse_args()
     rows = [row for cell, n in CELLS.items() for row in _rows(cell, n)]
-    text = "# Thresholds: what was promised, and what came of it\n\n"
+    text = "# Thresholds: promised and realised false alarm rates\n\n"
     text += f"Made by `python scripts/false_alarms.py`: {SPLITS} random calibration parts of real "
-    text += "normal scores.\n`within`: the mean realised rate is below alpha, or no more than two "
-    text += "standard errors of the mean above it;\nfor a calibrator with a delta, "
-    text += (
-        f"the share of calibrations above alpha is {DELTA} at most (and two standard errors).\n\n"
-    )
+    text += "normal scores.\n`within`: the mean realised rate is at most two standard errors above "
+    text += "alpha;\nfor a calibrator with a delta, the share of calibrations above alpha is at "
+    text += f"most {DELTA} plus two standard errors.\n\n"
     text += pd.DataFrame(rows).to_markdown(index=False, floatfmt=".4f") + "\n\n"
     text += f"## A false alarm in a thousand, from {CELLS['mnist/undercomplete']:,} scores\n\n"
     text += pd.DataFrame(_rare("mnist/undercomplete")).to_markdown(index=False, floatfmt=".5f")
-    (ROOT / "docs" / "thresholds.md").write_text(f"{text}\n", encoding="utf-8")
-    print(text)
+    write_page(ROOT / "docs" / "thresholds.md", f"{text}\n")
 
 
 def _calibrators(alpha: float) -> list[Calibrator]:
     from scipy.stats import norm
 
-    k = float(norm.isf(alpha))  # as many standard deviations as a normal distribution asks for
-    return [
-        Conformal(alpha),
-        Conformal(alpha, DELTA),
-        Quantile(1 - alpha),
-        EVT(alpha, 0.8),
-        KSigma(k),
-        MAD(k),
-    ]
+    k = float(norm.isf(alpha))  # the standard deviations that suit a normal distribution
+    conformal = [Conformal(alpha), Conformal(alpha, DELTA)]
+    return [*conformal, Quantile(1 - alpha), EVT(alpha, 0.8), KSigma(k), MAD(k)]
 
 
 def _rows(cell: str, n: int) -> Iterator[dict[str, object]]:
@@ -74,12 +65,12 @@ def _rows(cell: str, n: int) -> Iterator[dict[str, object]]:
 
 def _rare(cell: str) -> Iterator[dict[str, object]]:
     scores = _normal_scores(cell)
-    for calibrator in (EVT(RARE, 0.9), Quantile(1 - RARE), Conformal(RARE)):
+    for calibrator in (EVT(RARE_ALPHA, 0.9), Quantile(1 - RARE_ALPHA), Conformal(RARE_ALPHA)):
         rates = _rates(calibrator, scores, CELLS[cell])
         yield {
             "calibrator": calibrator.method,
             "realised rate": rates.mean(),
-            "mean absolute error of the rate": np.abs(rates - RARE).mean(),
+            "mean absolute error of the rate": np.abs(rates - RARE_ALPHA).mean(),
         }
 
 
@@ -90,7 +81,7 @@ def _normal_scores(cell: str) -> np.ndarray:
 
 
 def _rates(calibrator: Calibrator, scores: np.ndarray, n: int) -> np.ndarray:
-    """Return the share of false alarms of each calibration, (SPLITS,)."""
+    """Return the share of false alarms per split, (SPLITS,)."""
     rng, rates = np.random.default_rng(0), []
     for _ in range(SPLITS):
         mixed = rng.permutation(scores)

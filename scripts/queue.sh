@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Run the queued experiments, JOBS at once, each with its share of the cores: scripts/queue.sh 2
-# Queue them before, by `dvc exp run --queue`; `dvc queue status` and `dvc queue logs` say how they
-# are. Workers that run already keep the threads they have.
+# Run the queued experiments, JOBS at once, and divide the cores among them: scripts/queue.sh 2
+# Queue experiments with `dvc exp run --queue`; `dvc queue status` and `dvc queue logs` show their
+# progress. Workers that run already keep their number of threads.
 set -euo pipefail
 jobs=${1:-2}
 cores=$(python -c 'import os

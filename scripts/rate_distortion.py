@@ -1,12 +1,11 @@
-"""Compress images by codes of several sizes, PCA and JPEG: writes docs/compression.md.
+"""Compare compression by codes of several sizes, PCA and JPEG; writes docs/compression.md.
 
     python scripts/rate_distortion.py            # needs HOURGLASS_DATA; half an hour on two cores
     python scripts/rate_distortion.py --quick    # minutes; the page is in build/compression-quick
 
-Works in build/compression, a workspace of its own, and goes on where it was stopped.
+Works in build/compression and resumes there.
 """
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from workspace import ROOT, enter
+from common import ROOT, argument_parser, enter, limit_epochs, prepare_missing, write_page
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared import Prepared
 from hourglass.evaluation.figures import save
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks.weights import load
-from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.studies.compression.analysis import (
+    COMPONENT_BITS,
     MAX_TEST_SAMPLES,
     network_rates,
     reference_rates,
 )
-from hourglass.studies.compression.codecs import COMPONENT_BITS as BITS
 from hourglass.training.cell_settings import resolve_cell
 
-# Each is trained at every size: the variant of configs/model, and what it has of its own.
+# Models, trained at every size: the variant in configs/model, and changes of its settings.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "undercomplete": ("undercomplete", {}),
     "undercomplete_deep": ("undercomplete", {"hidden": [512, 128]}),
@@ -39,44 +37,40 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 FULL = (["mnist", "fashion_mnist"], [2, 4, 8, 16, 32, 64], 10)  # data, sizes, epochs
 QUICK = (["mnist"], [4, 16], 1)
-BARE, TRUNCATED = "jpeg, without headers", "convolutional: truncated"
-PICTURE = "images/compression.png"
+JPEG_SCAN, TRUNCATED = "jpeg, without headers", "convolutional: truncated"
+FIGURE = "images/compression.png"
 
 
 def main() -> None:
-    """Train what is missing, measure, and write the page and its picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few sizes and epochs, to try it")
+    """Train missing cells, measure, and write the page and its figure."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--quick", action="store_true", help="few sizes and epochs")
     quick = parser.parse_args().quick
     data, sizes, epochs = QUICK if quick else FULL
     folder = ROOT / "build" / ("compression-quick" if quick else "compression")
     _workspace(folder, data, sizes, epochs)
-    tables = {name: _measured(name, sizes) for name in data}
+    tables = {name: _measure(name, sizes) for name in data}
     _write(folder if quick else ROOT / "docs", tables, epochs)
 
 
 def _workspace(folder: Path, data: list[str], sizes: list[int], epochs: int) -> None:
-    """Set up a working folder where a model's name ends in the size of its code."""
+    """Set up a working folder in which model names end in the code size."""
     enter(folder)
     for name in data:
-        path = Path("configs/data", f"{name}.yaml")
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config["training"] |= {"max_epochs": epochs, "patience": epochs}
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    for model, (variant, own) in MODELS.items():
+        limit_epochs(name, epochs)
+    for model, (variant, changes) in MODELS.items():
         config = yaml.safe_load(Path("configs/model", f"{variant}.yaml").read_text("utf-8"))
         for size in sizes:
-            text = yaml.safe_dump(config | {"init_args": own | {"latent_dim": size}})
+            text = yaml.safe_dump(config | {"init_args": changes | {"latent_dim": size}})
             Path("configs/model", f"{model}_{size}.yaml").write_text(text, encoding="utf-8")
 
 
-def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
-    """Return the curves of a data set, and all of the largest network of each model.
+def _measure(data: str, sizes: list[int]) -> pd.DataFrame:
+    """Return the curves of a data set, and all rates of the largest network of each model.
 
-    The curve of a model has a network a size, trained at that size.
+    A point of a model's curve is a network trained at that size.
     """
-    if not prepared_folder(data).exists():
-        prepare(data)
+    prepare_missing(data)
     prepared = Prepared.open(prepared_folder(data))
     parts = [reference_rates(prepared)]
     for model in MODELS:
@@ -85,51 +79,50 @@ def _measured(data: str, sizes: list[int]) -> pd.DataFrame:
             if not _trained(cell, prepared):
                 print(f"{cell.name}: train", flush=True)
                 train(cell.data, cell.model)
-            found = network_rates(load(cell.folder), prepared)
-            at_size = found[(found.method == "code") & (found.bits == BITS)]
+            table = network_rates(load(cell.output("train")), prepared)
+            at_size = table[(table.method == "code") & (table.bits == COMPONENT_BITS)]
             parts.append(at_size.assign(method=model))
             if size == max(sizes):
-                parts.append(found.assign(method=model + ": " + found.method))
+                parts.append(table.assign(method=model + ": " + table.method))
     return pd.concat(parts, ignore_index=True)
 
 
 def _trained(cell: Cell, prepared: Prepared) -> bool:
-    """Return whether a cell was trained with the settings as they are now."""
+    """Return whether a cell was trained with its current settings."""
     path = cell / "train/settings.yaml"
-    if not (path.exists() and (cell / "train/weights.safetensors").exists()):
+    if not path.exists():
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     return bool(settings == asdict(resolve_cell(cell, prepared.sample_shape)))
 
 
 def _write(folder: Path, tables: dict[str, pd.DataFrame], epochs: int) -> None:
-    """Write the page and its picture below a folder."""
+    """Write the page and its figure below a folder."""
     text = _introduction(epochs)
     for data, table in tables.items():
         at_size = _errors(table, "latent_dim", [*MODELS, TRUNCATED, "pca"]).dropna()
         in_bits = _errors(table, "bits", [f"{model}: code" for model in MODELS])
         text += f"\n## {data}\n\n{_summary(table)}\n\nError by size:\n\n"
         text += at_size.rename_axis("bytes").to_markdown(floatfmt=".4f")
-        text += f"\n\nError of {_largest(table)} units by bits a unit (16 and 32 are floats):\n\n"
+        text += f"\n\nError of {_largest(table)} units by bits per unit (16 and 32 are floats):\n\n"
         text += f"{in_bits.to_markdown(floatfmt='.4f')}\n\n{_jpeg(table)}\n"
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    save(rates({data: _drawn(each) for data, each in tables.items()}), folder / PICTURE)
-    (folder / "compression.md").write_text(text, encoding="utf-8")
-    print(text)
+    save(rates({data: _drawn(each) for data, each in tables.items()}), folder / FIGURE)
+    write_page(folder / "compression.md", text)
 
 
 def _introduction(epochs: int) -> str:
-    return f"""# Compression: bytes an image against the error
+    return f"""# Compression: bytes per image and error
 
-Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, else
-with the settings of configs/ (`undercomplete_deep` has hidden layers of 512 and 128). The error is
-the mean squared one of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal test images.
+Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, with
+the settings of configs/ (`undercomplete_deep` has hidden layers of 512 and 128). The error is the
+mean squared error of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal test images.
 
-![Reconstruction error over bytes a sample, a panel a data set]({PICTURE})
+![Reconstruction error over bytes per sample, one panel per data set]({FIGURE})
 
-A code and a principal component take {BITS} bits a unit, rounded to equal cells of a range that
-training codes decide; no entropy coding follows. Not counted is what the reader must have anyway:
-the weights, the directions. `{BARE}` counts the scan alone, as the headers and the
+A code and a principal component take {COMPONENT_BITS} bits per unit, rounded to equal cells of a
+range that training codes decide; no entropy coding follows. Not counted is what the reader must have anyway:
+the weights, the directions. `{JPEG_SCAN}` counts the scan alone, as the headers and the
 standard's tables are the same in every file; `jpeg` the whole file, with the tables that make it
 smallest. `truncated` is the largest network's code cut to its leading principal components: no
 training for each size, so an upper bound of the error that a network of that size can reach.
@@ -139,7 +132,7 @@ training for each size, so an upper bound of the error that a network of that si
 def _drawn(table: pd.DataFrame) -> pd.DataFrame:
     """Return the lines of the picture: what bits do is in a table of the page, png in its text."""
     names = {TRUNCATED: f"{TRUNCATED.replace(':', ',')} code of {_largest(table)}"}
-    methods = [*MODELS, TRUNCATED, "pca", BARE, "jpeg"]
+    methods = [*MODELS, TRUNCATED, "pca", JPEG_SCAN, "jpeg"]
     chosen = table[table.method.isin(methods)]
     order = chosen.method.map(methods.index)
     return chosen.assign(method=chosen.method.replace(names)).iloc[np.argsort(order, kind="stable")]
@@ -158,7 +151,7 @@ def _errors(table: pd.DataFrame, index: str, methods: list[str]) -> pd.DataFrame
 
 def _jpeg(table: pd.DataFrame) -> str:
     """Return bytes and errors by JPEG's quality, and the bytes of PNG."""
-    files = table[table.method.isin(["jpeg", BARE])]
+    files = table[table.method.isin(["jpeg", JPEG_SCAN])]
     shown = files.pivot(index="quality", columns="method", values="bytes")
     lost = files[files.method == "jpeg"].set_index("quality")
     shown = shown.assign(error=lost.reconstruction_error, PSNR=lost.PSNR)
@@ -174,7 +167,7 @@ def _summary(table: pd.DataFrame) -> str:
     best = ours.sort_values("reconstruction_error").iloc[0]
     pca, scan, file = (
         _needed(table[table.method == method], best.reconstruction_error)
-        for method in ("pca", BARE, "jpeg")
+        for method in ("pca", JPEG_SCAN, "jpeg")
     )
     return (
         f"At {size} bytes `{best.method}` has the least error of the networks, "

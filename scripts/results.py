@@ -1,18 +1,24 @@
-"""Train the variants of the default grid on the four large data sets and write docs/results.md.
+"""Train the default grid on the four large data sets; writes docs/results.md.
 
-    python scripts/results.py         # needs HOURGLASS_DATA; an hour and a half on two cores
+    python scripts/results.py         # needs HOURGLASS_DATA; 1.5 hours on two cores
 
-Works in build/results, a workspace of its own, and goes on where it was stopped.
+Works in build/results and resumes there.
 """
 
-import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 import yaml
-from workspace import ROOT, enter
+from common import (
+    ROOT,
+    argument_parser,
+    enter,
+    prepare_missing,
+    update_yaml,
+    write_page,
+    write_variant,
+)
 
 from hourglass.core.paths import (
     LEADERBOARD,
@@ -30,27 +36,28 @@ from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
-from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references
 from hourglass.stages.study import study
 from hourglass.stages.train import train
-from hourglass.tracking.stage_records import EVALUATED
 from hourglass.training.cell_settings import resolve_cell
 
+WORKSPACE = ROOT / "build" / "results"
 DATA = ["mnist", "fashion_mnist", "emnist", "credit_card"]
 MODELS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["models"]
-LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # beside PCA, on MNIST
+LINEAR = {f"linear_{size}": size for size in (8, 16, 32)}  # compared with PCA on MNIST
 
 
 def main() -> None:
-    """Run what is missing and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the missing stages and write the page."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--data", nargs="+", default=DATA)
     data = parser.parse_args().data
-    _workspace(data)
+    enter(WORKSPACE)
+    update_yaml("params.yaml", {"data": data, "models": MODELS, "study": {"credit_card": True}})
+    for name, size in LINEAR.items():
+        write_variant(name, "hourglass.models.linear.Linear", {"latent_dim": size})
     for name in data:
-        if not prepared_folder(name).exists():
-            prepare(name)
+        prepare_missing(name)
         if not baselines_file(name).exists():
             baselines(name)
         if not references_folder(name).exists():
@@ -58,63 +65,48 @@ def main() -> None:
         for model in [*MODELS, *(LINEAR if name == "mnist" else {})]:
             _run(Cell(name, model))
     compare()
-    _write(data)
+    write_page(ROOT / "docs" / "results.md", _page(data))
 
 
 def _run(cell: Cell) -> None:
-    """Take a cell through the stages that are missing."""
-    trained = _trained(cell)
+    """Run the missing stages of a cell."""
+    trained = is_trained(cell)
     if not trained:
         print(f"{cell.name}: train", flush=True)
         train(cell.data, cell.model)
-    if not (trained and all((cell / name).exists() for name in (*EVALUATED, "figures"))):
+    if not (trained and cell.output("evaluate").exists()):
         print(f"{cell.name}: calibrate and evaluate", flush=True)
         calibrate_threshold(cell.data, cell.model)
         evaluate(cell.data, cell.model)
-    if cell.model in MODELS and not (trained and (cell / "study").exists()):
+    if cell.model in MODELS and not (trained and cell.output("study").exists()):
         print(f"{cell.name}: study", flush=True)
         study(cell.data, cell.model)
 
 
-def _trained(cell: Cell) -> bool:
-    """Return whether a cell was trained with the settings as they are now.
+def is_trained(cell: Cell) -> bool:
+    """Return whether a cell was trained with its current settings.
 
-    One that was added since counts by its default, which leaves everything as it was before.
+    A setting that did not exist then counts as its default, which keeps the old behaviour.
     """
-    if not (cell / "train/settings.yaml").exists():
+    path = cell / "train/settings.yaml"
+    if not path.exists():
         return False
-    settings = yaml.safe_load((cell / "train/settings.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     shape = Prepared.open(prepared_folder(cell.data)).sample_shape
-    now = asdict(resolve_cell(cell, shape))
-    kind = import_class(now["class_path"], LitAutoencoder, cell.name)
+    current = asdict(resolve_cell(cell, shape))
+    kind = import_class(current["class_path"], LitAutoencoder, cell.name)
     defaults = resolve(kind, {}, cell.name, {"sample_shape": list(shape)})
-    return bool(settings | {"init_args": defaults | settings["init_args"]} == now)
+    return bool(settings | {"init_args": defaults | settings["init_args"]} == current)
 
 
-def _workspace(data: list[str]) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params |= {"data": data, "models": MODELS, "study": {"credit_card": True}}
-    enter(ROOT / "build" / "results")
-    for name, size in LINEAR.items():
-        variant = {
-            "class_path": "hourglass.models.linear.Linear",
-            "init_args": {"latent_dim": size},
-        }
-        Path("configs/model", f"{name}.yaml").write_text(yaml.safe_dump(variant))
-    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-
-
-def _write(data: list[str]) -> None:
-    table = pd.read_csv(LEADERBOARD)
-    notes = [_note(name) for name in data]
+def _page(data: list[str]) -> str:
     text = "# Results\n\nMade by `python scripts/results.py`; seed 0, settings of configs/.\n"
     text += "Baselines are in italics, 95 % bootstrap intervals in brackets.\n\n"
-    text += "".join(f"- {note}\n" for note in notes) + "\n"
-    text += markdown(table) + "\n"
+    text += "".join(f"- {_note(name)}\n" for name in data) + "\n"
+    text += markdown(pd.read_csv(LEADERBOARD)) + "\n"
     if "mnist" in data:
         text += f"\n{_one_shoe()}\n\n{_linear_against_pca()}\n"
-    (ROOT / "docs" / "results.md").write_text(text, encoding="utf-8")
-    print(text)
+    return text
 
 
 def _note(data: str) -> str:
@@ -141,7 +133,7 @@ def _one_shoe() -> str:
 
 
 def _linear_against_pca() -> str:
-    """Compare the test error of linear autoencoders with PCA's, its optimum, at three sizes."""
+    """Compare the test error of linear autoencoders with its optimum, PCA's, at three sizes."""
     prepared = Prepared.open(prepared_folder("mnist"))
     x, test = flat(prepared, prepared.split("train").x), prepared.split("test")
     digits = flat(prepared, test.x[~test.anomaly])
@@ -152,7 +144,7 @@ def _linear_against_pca() -> str:
         best = pca(x, size)(digits).mean()
         rows.append(f"| {size} | {ours:.5f} | {best:.5f} | {ours / best:.4f} |")
     head = "| latent_dim | `linear` | PCA | ratio |\n| --- | --- | --- | --- |\n"
-    return "Test error of `linear` on MNIST against PCA's:\n\n" + head + "\n".join(rows)
+    return "Test error of `linear` on MNIST and of PCA:\n\n" + head + "\n".join(rows)
 
 
 if __name__ == "__main__":

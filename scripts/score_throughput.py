@@ -1,11 +1,10 @@
-"""Score a table of a million rows: rows a second against the bare forward pass, and peak memory.
+"""Measure `hourglass score` on a million rows: throughput and peak memory.
 
-    python scripts/score_throughput.py         # after `dvc repro`; takes breast_cancer's cells
+    python scripts/score_throughput.py         # after `dvc repro`, on the cells of breast_cancer
 
-The rows are drawn from the data set's own, with noise. The bare pass is the network over a tensor
-in memory, in chunks of the same size: nothing read, scaled, scored, explained or written. To read
-the file alone is measured as well, for no score can be faster than that. Each is measured three
-times in turn, as the machine is noisy; the ratio is that of the best.
+The rows are samples of the data set with noise. For comparison: the bare forward pass of the
+network over a tensor in memory, in batches of the same size, and reading the file only. The three
+measurements alternate three times; ratios are of the best times.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from memory import resident
+from common import argument_parser, resident_bytes
 from pyarrow import csv, parquet
 
 from hourglass.core.paths import Cell, prepared_folder
@@ -31,7 +30,7 @@ DATA, ROUNDS = "breast_cancer", 3
 
 def main() -> None:
     """Measure both formats and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--models", nargs="+", default=["denoising", "convolutional"])
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
@@ -50,7 +49,7 @@ def main() -> None:
 
 
 def _rows(count: int) -> tuple[np.ndarray, list[str]]:
-    """Return rows like those of the data set, (count, F) float32, and the names of the features."""
+    """Return random rows like those of the data set, (count, F) float32, and the feature names."""
     prepared = Prepared.open(prepared_folder(DATA))
     train, rng = np.array(prepared.split("train").x), np.random.default_rng(0)
     x = train[rng.integers(len(train), size=count)]
@@ -60,24 +59,24 @@ def _rows(count: int) -> tuple[np.ndarray, list[str]]:
 
 def _compare(model: str, x: np.ndarray, files: dict[str, Path]) -> None:
     bare: list[float] = []
-    found: dict[str, list[list[float]]] = {suffix: [] for suffix in files}
+    measured: dict[str, list[list[float]]] = {suffix: [] for suffix in files}
     for _ in range(ROUNDS):
         bare.append(_bare(model, x))
         for suffix, file in files.items():
-            found[suffix].append(_worker(model, file))
-    print(f"{model}: bare forward pass {len(x) / min(bare):,.0f} rows a second")
-    for suffix, each in found.items():
-        reading, seconds, memory = zip(*each, strict=True)
+            measured[suffix].append(_worker(model, file))
+    print(f"{model}: bare forward pass {len(x) / min(bare):,.0f} rows per second")
+    for suffix, results in measured.items():
+        reading, seconds, memory = zip(*results, strict=True)
         print(
-            f"  {suffix}: read alone {len(x) / min(reading):,.0f}, "
-            f"scored {len(x) / min(seconds):,.0f} rows a second, "
+            f"  {suffix}: only read {len(x) / min(reading):,.0f}, "
+            f"scored {len(x) / min(seconds):,.0f} rows per second, "
             f"{min(bare) / min(seconds):.2f} of the bare pass; {max(memory) / 1e9:.2f} GB at most"
         )
 
 
 def _bare(model: str, x: np.ndarray) -> float:
     """Return the seconds of the network's forward pass over a tensor."""
-    network, rows = load(Cell(DATA, model).folder), torch.from_numpy(x)
+    network, rows = load(Cell(DATA, model).output("train")), torch.from_numpy(x)
     with torch.inference_mode():
         network(rows[: batch_size(x)])
         start = time.perf_counter()
@@ -87,7 +86,7 @@ def _bare(model: str, x: np.ndarray) -> float:
 
 
 def _worker(model: str, file: Path) -> list[float]:
-    """Return the seconds of reading and of scoring a file, and peak bytes, in its own process."""
+    """Return the seconds of reading and of scoring a file, and the peak bytes, of a new process."""
     out = file.with_name(f"scores{file.suffix}")
     command = [sys.executable, __file__, "--worker", model, str(file), str(out)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -95,18 +94,18 @@ def _worker(model: str, file: Path) -> list[float]:
 
 
 def _score(model: str, file: str, out: str) -> None:
-    """Score a file as the verb does; the interpreter's start and the imports are not counted."""
+    """Time the command `score`, without the start of the interpreter and the imports."""
     from hourglass.cli.score import score
     from hourglass.data.readers import table_chunks  # noqa: F401
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.detection.detector import Detector
 
-    detector, start = Detector.load(Cell(DATA, model).folder), time.perf_counter()
+    detector, start = Detector.of_cell(Cell(DATA, model)), time.perf_counter()
     for _ in read_chunks(Path(file), detector, None, resize=False):
         pass
     reading, start = time.perf_counter() - start, time.perf_counter()
     score(DATA, model, Path(file), Path(out))
-    print(f"\n{reading} {time.perf_counter() - start} {resident('VmHWM')}")
+    print(f"\n{reading} {time.perf_counter() - start} {resident_bytes('VmHWM')}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train one cell on a cluster: sbatch scripts/slurm.sh mnist convolutional
-# `trainer: slurm` in params.yaml must say the same numbers as these lines.
+# `trainer: slurm` in params.yaml must have the same numbers as these lines.
 #SBATCH --job-name=hourglass
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4

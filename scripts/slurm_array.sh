@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Train, calibrate, evaluate and study every cell of the grid in params.yaml, each as one task of a
-# Slurm job array:
+# Train, calibrate, evaluate and study every cell of the grid in params.yaml, one Slurm array task
+# per cell:
 #
 #     scripts/slurm_array.sh             # on the login node: prepares the data, then submits itself
-#     dvc repro                          # when the array is done: runs what failed, then compares
+#     dvc repro                          # after the array: runs failed cells, then compares
 #
-# A task commits its cell to DVC when all of it is done, one task at a time; `dvc repro` then finds
-# the cell made. With tasks on several machines let MLFLOW_TRACKING_URI name a server: sqlite is for
-# one. `trainer` in params.yaml says what one task uses, as these lines do.
+# A finished task commits its cell to DVC, one task at a time, so that `dvc repro` does not run it
+# again. If tasks run on several machines, MLFLOW_TRACKING_URI must name a server: sqlite supports one
+# machine only. `trainer` in params.yaml must match the resources in these lines.
 #SBATCH --job-name=hourglass
 #SBATCH --cpus-per-task=4
 set -euo pipefail
@@ -18,7 +18,7 @@ grid = yaml.safe_load(open("params.yaml"))
 for cell in itertools.product(grid["data"], grid["models"]): print(*cell)')
 
 if [[ -z ${SLURM_ARRAY_TASK_ID:-} ]]; then
-    dvc repro prepare cells baselines references
+    dvc repro prepare snapshot baselines references
     exec sbatch --array="0-$(( ${#cells[@]} - 1 ))" "$0"
 fi
 

@@ -1,21 +1,18 @@
-"""Train on an array that is larger than the memory, made without writing it: a sparse file.
+"""Train on an array that is larger than the memory: zeros in a sparse file.
 
     python scripts/sparse.py --gigabytes 20 --steps 200
 
-Prints one JSON line: where the samples were kept, seconds, and the peak of the resident memory
-above what it was after the imports. Other scripts make such data sets by `write`.
+Prints one line of JSON: the placement of the samples, seconds, and the peak of the resident memory
+above that after the imports. Other scripts create such data sets with `write_sparse`.
 """
 
-import argparse
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from memory import resident
-from workspace import enter
+from common import argument_parser, enter, resident_bytes, seconds
 
 from hourglass.core.atomic import atomic_folder
 from hourglass.core.paths import Cell, prepared_folder
@@ -24,14 +21,14 @@ from hourglass.data.prepared import SPLITS, write_data_card
 from hourglass.data.scaling import Scaling
 from hourglass.training.cell_settings import resolve_cell
 
-DATA, MODEL = "mnist", "undercomplete"  # whose settings are taken
+DATA, MODEL = "mnist", "undercomplete"  # names of the settings
 SAMPLE_SHAPE = (1, 28, 28)
-HELD_OUT = 1000  # samples of each split but train
+SAMPLES_OUTSIDE_TRAIN = 1000  # per split
 
 
 def main() -> None:
-    """Train for some steps in a folder that is removed afterwards."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Train for some steps in a temporary folder."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--gigabytes", type=float, default=20.0)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--residency", default="auto")
@@ -39,17 +36,19 @@ def main() -> None:
     rows = int(arguments.gigabytes * 1e9) // int(np.prod(SAMPLE_SHAPE))
     with tempfile.TemporaryDirectory() as folder:
         enter(Path(folder))
-        write(prepared_folder(DATA), rows, SAMPLE_SHAPE, HELD_OUT)
+        write_sparse(prepared_folder(DATA), rows, SAMPLE_SHAPE, SAMPLES_OUTSIDE_TRAIN)
         print(json.dumps(_train(arguments.steps, arguments.residency)))
         os.chdir("/")
 
 
-def write(folder: Path, rows: int, sample_shape: tuple[int, ...], held_out: int) -> None:
-    """Write a prepared data set of black images whose `rows` of train take no room on the disk.
+def write_sparse(
+    folder: Path, rows: int, sample_shape: tuple[int, ...], samples_outside_train: int
+) -> None:
+    """Write a prepared data set of black images that takes no space on the disk.
 
-    Each other split has `held_out` samples.
+    `train` has `rows` samples, each other split `samples_outside_train`.
     """
-    counts = dict.fromkeys(SPLITS, held_out) | {"train": rows}
+    counts = dict.fromkeys(SPLITS, samples_outside_train) | {"train": rows}
     card = {
         "data": folder.name,
         "source": {"name": "sparse", "licence": "none", "complete": True, "files": {}},
@@ -72,13 +71,13 @@ def write(folder: Path, rows: int, sample_shape: tuple[int, ...], held_out: int)
 
 
 def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:
-    """Make an array of zeros that are nowhere written."""
+    """Create an array of zeros without writing them."""
     np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
 def _train(steps: int, residency: Residency) -> dict[str, float | str]:
-    """Train for some steps; return what it took."""
-    from hourglass.data.datamodule import DataModule  # Lightning, which `write` can do without
+    """Train for some steps; return the measurements."""
+    from hourglass.data.datamodule import DataModule  # imports Lightning
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 
     settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE)
@@ -86,14 +85,13 @@ def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     module = make_module(settings)
     data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
     trainer, history = make_trainer(settings, Path("checkpoints"), None)
-    before, start = resident("VmRSS"), time.perf_counter()
-    fit_resumable(trainer, history, module, data)
-    seconds = time.perf_counter() - start
+    before = resident_bytes("VmRSS")
+    duration = seconds(fit_resumable, trainer, history, module, data)
     return {
         "kept": data.rows("train").residency,
         "data_gigabytes": Path(prepared_folder(DATA), "train/x.npy").stat().st_size / 1e9,
-        "peak_gigabytes": (resident("VmHWM") - before) / 1e9,
-        "seconds": seconds,
+        "peak_gigabytes": (resident_bytes("VmHWM") - before) / 1e9,
+        "seconds": duration,
     }
 
 

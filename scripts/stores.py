@@ -1,9 +1,9 @@
-"""Compare two MLflow stores: the rows of each cell, their params, metrics and curves.
+"""Compare two MLflow stores: the runs of each cell, their params, metrics and curves.
 
     python scripts/stores.py sqlite:///mlflow.db http://127.0.0.1:5000
 
-What the machine did (`system/...`), the packages it had, and when a point was written are no part
-of a row here: no file of a cell holds them, so nothing can bring them back.
+The comparison leaves out system metrics (`system/...`), package lists and write times: no file of a
+cell holds them, so `hourglass record` cannot restore them.
 """
 
 import sys
@@ -11,44 +11,45 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from common import argument_parser
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 Point = tuple[int, float]  # step and value
-PACKAGES = "environment/requirements.txt"  # of the machine that trained
+PACKAGES = "environment/requirements.txt"  # differs per machine
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run as far as two stores can agree on it."""
+    """The comparable part of an MLflow run."""
 
     id: str
     status: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
-    curves: Mapping[str, list[Point]]  # of every metric all points, by step
-    files: frozenset[str]  # paths of all artifacts but PACKAGES
-    models: int  # how many are logged and ready
+    curves: Mapping[str, list[Point]]  # all points per metric, by step
+    files: frozenset[str]  # paths of all artifacts except PACKAGES
+    models: int  # number of logged models that are ready
 
 
 def rows(uri: str, experiment: str = "hourglass") -> dict[str, list[Row]]:
-    """Return the rows of an experiment that are not deleted, by what they are of.
+    """Return the runs of an experiment, grouped by subject, without deleted runs.
 
-    A cell is `<data>/<model>`, whose rows stand in the order of their params; the row of a
-    comparison, a study or a trial goes by its name, a trial's after that of its study.
+    The runs of a cell have the key `<data>/<model>` and are sorted by params. The run of a
+    comparison, study or trial has its name as key; a trial's follows that of its study.
     """
     client = MlflowClient(uri)
-    found = client.get_experiment_by_name(experiment)
-    if not found:
+    stored = client.get_experiment_by_name(experiment)
+    if not stored:
         return {}
-    runs = {run.info.run_id: run for run in _runs(client, found.experiment_id)}
-    keyed: dict[str, list[Row]] = defaultdict(list)
+    runs = {run.info.run_id: run for run in _runs(client, stored.experiment_id)}
+    by_key: dict[str, list[Row]] = defaultdict(list)
     for run in runs.values():
-        keyed[_key(run, runs)].append(_row(client, run))
-    for each in keyed.values():
-        each.sort(key=lambda row: sorted(row.params.items()))
-    return dict(sorted(keyed.items()))
+        by_key[_key(run, runs)].append(_row(client, run))
+    for group in by_key.values():
+        group.sort(key=lambda row: sorted(row.params.items()))
+    return dict(sorted(by_key.items()))
 
 
 def _runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
@@ -94,19 +95,19 @@ def _files(client: MlflowClient, run_id: str, folder: str | None = None) -> Iter
 def differences(
     ours: Mapping[str, list[Row]], theirs: Mapping[str, list[Row]], times: bool = True
 ) -> list[str]:
-    """Return a sentence for everything in which two stores differ; nothing where they agree.
+    """Return one sentence per difference between two stores.
 
-    Without `times`, what took how long may differ: metrics with `seconds` or `per_second` in them.
+    Without `times`, metrics with `second` in their name may differ.
     """
-    found = []
+    sentences = []
     for key in sorted(ours.keys() | theirs.keys()):
         one, other = ours.get(key, []), theirs.get(key, [])
         if len(one) != len(other):
-            found.append(f"{key}: {len(one)} rows against {len(other)}.")
+            sentences.append(f"{key}: {len(one)} rows against {len(other)}.")
             continue
         for a, b in zip(one, other, strict=True):
-            found += [f"{key}: {each}" for each in _between(a, b, times)]
-    return found
+            sentences += [f"{key}: {each}" for each in _between(a, b, times)]
+    return sentences
 
 
 def _between(a: Row, b: Row, times: bool) -> Iterator[str]:
@@ -117,19 +118,19 @@ def _between(a: Row, b: Row, times: bool) -> Iterator[str]:
             if mine.get(name) != yours.get(name) and (times or "second" not in name):
                 yield f"{what} {name} {mine.get(name)} against {yours.get(name)}."
     for name in sorted(a.files ^ b.files):
-        yield f"the artifact {name} is in one of them only."
+        yield f"the artifact {name} is in one store only."
     if a.models != b.models:
         yield f"{a.models} models against {b.models}."
 
 
 def main() -> None:
-    """Compare two stores; status 1 where they differ."""
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    first, second = map(rows, sys.argv[1:])
-    found = differences(first, second)
-    print("\n".join(found) or f"equal: {sum(map(len, first.values()))} rows")
-    sys.exit(1 if found else 0)
+    """Compare two stores; exit with status 1 if they differ."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("uris", nargs=2, metavar="URI")
+    first, second = map(rows, parser.parse_args().uris)
+    sentences = differences(first, second)
+    print("\n".join(sentences) or f"equal: {sum(map(len, first.values()))} rows")
+    sys.exit(bool(sentences))
 
 
 if __name__ == "__main__":

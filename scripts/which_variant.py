@@ -1,27 +1,25 @@
-"""Say by measurement what each variant is best at: writes docs/which_variant.md and pictures.
+"""Rank the variants by measure and purpose; writes docs/which_variant.md and figures.
 
-    python scripts/which_variant.py            # after scripts/results.py, whose tables it takes
+    python scripts/which_variant.py            # after scripts/results.py, on its tables
 
-Takes the leaderboard and the studies of the cells of `scripts/results.py`: all variants of the
-default grid on all large data sets, one seed.
+Reads the leaderboard and the studies of all variants of the default grid on all large data sets.
 """
 
 import shutil
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from common import ROOT, argument_parser, write_page
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "build/results"
-PICTURES = {  # of the README, and the figures of studies that they are
+FIGURES = {  # of the README, copied from studies
     "study-map": "runs/mnist/variational/study/figures/map.png",
     "study-generated": "runs/mnist/variational/study/figures/generated.png",
 }
 
 
 class Measure(NamedTuple):
-    """Name a column, what it is for, and whether less of it is better."""
+    """A measure: its column, its purpose, and whether smaller values are better."""
 
     column: str
     purpose: str
@@ -42,53 +40,57 @@ MEASURES = [
     Measure("frechet_distance", "generation (Fréchet distance)", less=True),
     Measure("class_agreement", "generation by class (class agreement)"),
     Measure("interpolation_between_classes", "interpolation (halfway between classes)"),
-    Measure("neighbourhood_radius", "moving about in the code (neighbourhood radius)"),
+    Measure("neighbourhood_radius", "moving within the code (neighbourhood radius)"),
 ]
 PAIRS = [("denoising", "contractive"), ("undercomplete", "overcomplete"), ("linear", "pca")]
 INTRODUCTION = """# Which variant?
 
 Made by `python scripts/which_variant.py` from the cells of `scripts/results.py`: one seed, settings
-of `configs/`, everything on the test split. What the columns mean stands at the end of
-`reports/index.html`. Code sizes differ where that makes the variant (`sparse`, `contractive`: 128
-units; `overcomplete`: 1.5 times the input); all others of a data set share one.
+of `configs/`, everything on the test split. `reports/index.html` explains the columns. The variants
+of a data set share one code size, except `sparse` and `contractive` (128 units) and `overcomplete`
+(1.5 times the input).
 """
-RANKS = """The rank among the variants (1 is the best), averaged over the data sets where it was
-measured; the three lowest of each column in bold.
+RANKS = """The rank among the variants (1 is the best), averaged over the data sets with that
+measure; the three lowest of each column in bold.
 """
 
 
 def main() -> None:
     """Write the page."""
-    table = measured()
-    text = f"{INTRODUCTION}\n## What is best at what\n\n{_winners(table)}\n"
-    text += f"\n## What each variant is best at\n\n{RANKS}\n{_ranks(table)}\n"
+    argument_parser(__doc__).parse_args()
+    table = _measures()
+    text = f"{INTRODUCTION}\n## The best variant per purpose\n\n{_winners(table)}\n"
+    text += f"\n## The rank of each variant\n\n{RANKS}\n{_ranks(table)}\n"
     for first, second in PAIRS:
         text += f"\n## `{first}` against `{second}`\n\n{_against(table, first, second)}\n"
     for data in table.index.get_level_values("data").unique():
         text += f"\n## {data}\n\n{_whole(table.loc[data])}\n"
-    (ROOT / "docs/which_variant.md").write_text(text, encoding="utf-8")
-    for name, figure in PICTURES.items():
+    write_page(ROOT / "docs/which_variant.md", text)
+    for name, figure in FIGURES.items():
         shutil.copy(RESULTS / figure, ROOT / f"docs/images/{name}.png")
-    print(text)
 
 
-def measured() -> pd.DataFrame:
-    """Return every measure of every variant, and of PCA with the size that most variants have."""
+def _measures() -> pd.DataFrame:
+    """Return every measure of every variant, and of PCA with the size of most variants."""
     reports = RESULTS / "reports"
     board, codes = (pd.read_csv(reports / f"{name}.csv") for name in ("leaderboard", "codes"))
     board = board[~board.model.str.startswith("linear_")]
     size = board[board.model == "undercomplete"].set_index("data").latent_dim
-    own = (board.model == "pca") & (board.latent_dim == board.data.map(size))
-    codes_own = (codes.model == "pca") & (codes.latent_dim == codes.data.map(size))
-    board, codes = board[~board.baseline | own], codes[~codes.baseline.astype(bool) | codes_own]
+    board, codes = (
+        table[
+            ~table.baseline.astype(bool)
+            | ((table.model == "pca") & (table.latent_dim == table.data.map(size)))
+        ]
+        for table in (board, codes)
+    )
     keys = ["data", "model"]
     both = board.columns.intersection(codes.columns).difference(keys)
-    found = board.set_index(keys).join(codes.drop(columns=both).set_index(keys))
-    return found.reindex(columns=["latent_dim", *(each.column for each in MEASURES)])
+    joined = board.set_index(keys).join(codes.drop(columns=both).set_index(keys))
+    return joined.reindex(columns=["latent_dim", *(each.column for each in MEASURES)])
 
 
 def _winners(table: pd.DataFrame) -> str:
-    """Return a table: the best variant for each purpose on each data set, and its value."""
+    """Return a table of the best variant per purpose and data set, with its value."""
     rows = []
     for measure in MEASURES:
         row = {"for": measure.purpose}
@@ -103,16 +105,16 @@ def _winners(table: pd.DataFrame) -> str:
 
 def _ranks(table: pd.DataFrame) -> str:
     """Return the mean rank of every variant in every measure, the three lowest in bold."""
-    own = table.drop("pca", level="model", errors="ignore")
+    variants = table.drop("pca", level="model", errors="ignore")
     columns = {}
     for measure in MEASURES:
-        values = own[measure.column].dropna()
+        values = variants[measure.column].dropna()
         ranks = values.groupby(level="data").rank(ascending=measure.less)
         mean = ranks.groupby(level="model").mean().sort_values(kind="stable")
         shown = mean.map("{:.1f}".format)
         shown.iloc[:3] = "**" + shown.iloc[:3] + "**"
         columns[measure.column] = shown
-    listed = pd.DataFrame(columns).reindex(own.index.unique("model").sort_values()).fillna("")
+    listed = pd.DataFrame(columns).reindex(variants.index.unique("model").sort_values()).fillna("")
     return str(listed.to_markdown(disable_numparse=True))
 
 
@@ -132,9 +134,9 @@ def _against(table: pd.DataFrame, first: str, second: str) -> str:
                 )
         if len(row) > 1:
             rows.append(row)
-    said = f"`{first}` is the better one in {wins[first]}, `{second}` in {wins[second]}"
+    summary = f"`{first}` is better in {wins[first]}, `{second}` in {wins[second]}"
     listed = pd.DataFrame(rows).fillna("").to_markdown(index=False)
-    return f"{said} of {sum(wins.values())} comparisons.\n\n{listed}"
+    return f"{summary} of {sum(wins.values())} comparisons.\n\n{listed}"
 
 
 def _whole(table: pd.DataFrame) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import copies
 import psutil
 import yaml
+from common import copy_repository as copy_files
 
 from hourglass.data.prepared import Prepared, write_data_card
 from hourglass.tracking.recorder import Recorder
@@ -139,7 +139,7 @@ class Project:
 
 def copy_repository(folder: Path) -> Project:
     """Copy what git tracks or would track, as a project."""
-    copies.copy_repository(folder)
+    copy_files(folder)
     return Project(folder)
 
 

@@ -1,1 +1,1 @@
-"""What scripts/benchmark.py measures: cases, contestants, a process each, and the page of it."""
+"""Parts of scripts/benchmark.py: cases, contestants, measurements, and the page."""

@@ -1,4 +1,4 @@
-"""The limit: loops over resident tensors with nothing around them."""
+"""Bare loops over tensors in memory: the limit of the comparison."""
 
 import time
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from hourglass.core.paths import prepared_folder
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
 
-ELEMENTS = 2**18, 2**20  # of a batch that is scored
+SCORING_BATCH_ELEMENTS = 2**18, 2**20
 
 
 def train(case: Case) -> Done:
-    """Train by a bare loop, with the validation error after each epoch, as all others do."""
+    """Train by a bare loop with a validation error per epoch."""
     prepared = Prepared.open(prepared_folder(case.data))
     network = build(case, prepared.sample_shape).to(case.device)
     start = time.perf_counter()
@@ -51,19 +51,22 @@ def _fit(case: Case, prepared: Prepared, network: torch.nn.Module) -> int:
 
 
 def score(case: Case) -> Done:
-    """Pass scaled samples that are in memory through the network, and do nothing else.
+    """Apply the network to scaled samples in memory.
 
-    Of two sizes of batches the faster counts: which that is depends on the network.
+    The faster of two batch sizes counts; it depends on the network.
     """
     prepared = Prepared.open(prepared_folder(case.data))
     network = build(case, prepared.sample_shape).eval().to(case.device)
     scaled = scaler(prepared.scaling, case.device)
     x = scaled(torch.from_numpy(np.array(prepared.split("train").x)).to(case.device))
-    return Done(min(_passes(case, network, x, size) for size in ELEMENTS), case.epochs * len(x))
+    return Done(
+        min(_passes(case, network, x, size) for size in SCORING_BATCH_ELEMENTS),
+        case.epochs * len(x),
+    )
 
 
 def _passes(case: Case, network: torch.nn.Module, x: Tensor, elements: int) -> float:
-    """Return the seconds of all passes by batches of so many elements."""
+    """Return the seconds of all passes with batches of `elements` elements."""
     size = elements // x[0].numel()
     with torch.inference_mode():
         network(x[:size])
@@ -76,7 +79,7 @@ def _passes(case: Case, network: torch.nn.Module, x: Tensor, elements: int) -> f
 
 
 def scaler(scaling: Scaling, device: str) -> Callable[[Tensor], Tensor]:
-    """Return the scaling of tensors by the arithmetic that their data set needs, and no more."""
+    """Return the scaling of tensors without operations that have no effect on the data set."""
     offset, scale = (
         torch.from_numpy(np.asarray(each)).to(device) for each in (scaling.offset, scaling.scale)
     )
@@ -86,7 +89,7 @@ def scaler(scaling: Scaling, device: str) -> Callable[[Tensor], Tensor]:
 
 
 def reconstruction(case: Case, network: torch.nn.Module) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function of arrays that a trained network is."""
+    """Return a trained network as a function of arrays."""
 
     def reconstruct(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -96,6 +99,6 @@ def reconstruction(case: Case, network: torch.nn.Module) -> Callable[[np.ndarray
 
 
 def synchronise(case: Case) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device is done."""
     if case.device == "cuda":
         torch.cuda.synchronize()

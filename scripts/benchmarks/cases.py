@@ -1,4 +1,4 @@
-"""What is measured: cases, those who take part, and how often each is asked."""
+"""The plan of the benchmark: cases, contestants, and numbers of rounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,19 +10,19 @@ from hourglass.networks.onednn_linear import SWITCH
 Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
 Device: TypeAlias = Literal["cpu", "cuda"]
 TABLE = "generated_card"
-WARM_UP = 1024  # rows of the data that a process is warmed up on
-BATCHES, COMPARED = (128, 256, 1024, 4096), 256  # the slower others take part in all rounds there
-SCORED = 4096  # the batch that stands in the tables of those who score: they choose their own
+WARM_UP_ROWS = 1024
+BATCHES, COMPARED = (128, 256, 1024, 4096), 256  # slow peers only take part at COMPARED
+SCORING_BATCH = 4096  # label of scoring cases, which choose their own batch sizes
 CARD = ("card", TABLE, 2)  # network, data, epochs
-CONVOLUTIONAL = ("convolutional", "mnist-16384", 1)  # the whole of it takes a minute a measurement
-STREAMED = 20 * 10**9  # bytes
+CONVOLUTIONAL = ("convolutional", "mnist-16384", 1)  # all of mnist would take a minute
+STREAMED_BYTES = 20 * 10**9
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to do, the same for all who take part; `data` is a prepared data set.
+    """A task on a prepared data set, the same for all contestants.
 
-    `epochs` counts passes over the data; of a streamed one `steps` are taken instead.
+    `epochs` is the number of passes over the data; streamed data take `steps` steps instead.
     """
 
     task: Task
@@ -35,22 +35,22 @@ class Case:
     device: Device = "cpu"
 
     def warm_up(self) -> "Case":
-        """Return the same on so few samples that it only loads what is loaded once."""
+        """Return the case on few samples, which only warms up the process."""
         if self.task == "stream":
             return replace(self, steps=min(self.steps, 4))
         name, _, rows = self.data.partition("-")
-        fewer = min(WARM_UP, int(rows) // 8) if rows else WARM_UP
-        batch_size = min(self.batch_size, fewer // 2)  # PyOD leaves out a batch that is not full
+        fewer = min(WARM_UP_ROWS, int(rows) // 8) if rows else WARM_UP_ROWS
+        batch_size = min(self.batch_size, fewer // 2)  # PyOD drops an incomplete batch
         return replace(self, data=few(name, fewer), batch_size=batch_size, epochs=1)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One that takes part: a function `module:name` of a case, which a process of its own calls.
+    """A contestant: a function `module:name` of a case, called in a process of its own.
 
-    `needs` are distributions that the extra `benchmark` installs, `environment` what has to be set
-    before the imports, `arguments` go to the function, a `batch_size` replaces the case's. After
-    `rounds` it sits out.
+    `needs` are distributions of the extra `benchmark`, `environment` holds variables to set before
+    the imports, `arguments` go to the function, `batch_size` replaces that of the case, `rounds` is
+    the number of rounds in which it takes part.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Match:
-    """A case, who takes part in it, and in how many rounds they take turns."""
+    """A case, its contestants, and the number of rounds in which they alternate."""
 
     case: Case
     contestants: tuple[Contestant, ...]
     rounds: int
 
 
-# Dense layers by the products that torch's own layer takes, as in all others' networks.
+# Dense layers by the matrix products of torch's own layer, as in all peers.
 PLAIN = {SWITCH: "off"}
-# What hourglass.core.allocator asks of glibc, by glibc's own variables.
+# The settings of hourglass.core.allocator, as glibc's variables.
 MEMORY_KEPT = {
     "MALLOC_TRIM_THRESHOLD_": str(TRIM_THRESHOLD_BYTES),
     "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD_BYTES),
@@ -104,10 +104,10 @@ KERAS = tuple(
     )
 )
 PYOD = Contestant("PyOD", "benchmarks.with_pyod:train", needs=("pyod",))
-# Each with the batch it takes by default; ours is that of configs/data/credit_card.yaml.
+# Both with their default batches; ours is that of configs/data/credit_card.yaml.
 OURS_BY_DEFAULT = replace(OURS, name="Hourglass, batch 128", batch_size=128)
 PYOD_BY_DEFAULT = replace(PYOD, name="PyOD, batch 32", batch_size=32)
-BOLTS = Contestant("lightning-bolts", "benchmarks.with_bolts:train")
+BOLTS = Contestant("lightning-bolts", "benchmarks.with_lightning:train_bolts")
 SCORING = Contestant("Hourglass", "benchmarks.ours:score")
 SCORING_PLAIN = replace(SCORING, name=OURS_PLAIN.name, environment=PLAIN)
 FORWARD = Contestant("bare forward pass", "benchmarks.bare:score", environment=PLAIN)
@@ -121,12 +121,12 @@ READING = {
 
 
 def few(data: str, rows: int) -> str:
-    """Return the name of the data set of about `rows` rows of each split of `data`."""
+    """Return the name of the data set with about `rows` rows per split of `data`."""
     return f"{data.partition('-')[0]}-{rows}"
 
 
 def matches(quick: bool, cuda: bool) -> list[Match]:
-    """Return all that is measured; a `quick` plan does the most of it, once, on little data."""
+    """Return the plan; a `quick` plan has fewer measurements on little data."""
     devices: list[Device] = ["cpu", "cuda"] if cuda else ["cpu"]
     plan = [
         match for device in devices for match in _on(device, BATCHES[1:3] if quick else BATCHES)
@@ -136,7 +136,7 @@ def matches(quick: bool, cuda: bool) -> list[Match]:
 
 
 def default_case() -> Case:
-    """Return the case of the card table in which either side takes its default batch."""
+    """Return the case of the card table with the default batches of both contestants."""
     return Case("train", "card", TABLE, batch_size=0, epochs=2)
 
 
@@ -147,20 +147,20 @@ def _on(device: Device, batches: Sequence[int]) -> list[Match]:
         for network, data, epochs in (("dense", "mnist", 3), CONVOLUTIONAL, CARD)
         for size in batches
     ]
-    if device == "cpu":  # what compares with others; on a GPU the limit is what matters
+    if device == "cpu":  # on a GPU only the bare loop is compared
         found.append(Match(default_case(), (OURS_BY_DEFAULT, PYOD_BY_DEFAULT), 2))
         resnet = Case("train", "bolts_ae", few("mnist", 128), 64, learning_rate=1e-4)
         found.append(Match(resnet, (OURS, BOLTS), 2))
     scored = (("dense", "mnist", 10), CONVOLUTIONAL, ("card", TABLE, 100))
     for network, data, passes in scored:
-        case = Case("score", network, data, SCORED, passes, device=device)
+        case = Case("score", network, data, SCORING_BATCH, passes, device=device)
         plain = (SCORING_PLAIN,) if device == "cpu" else ()
         found.append(Match(case, (SCORING, FORWARD, FORWARD_KEPT, *plain), 4))
     return found
 
 
 def _training(case: Case) -> Match:
-    """Return who trains on a case: all of them at one batch, and fewer, less often, at others."""
+    """Return the contestants of a training: all at one batch, fewer with fewer rounds at others."""
     if case.batch_size == COMPARED and case.device == "cpu":
         others = (PYOD,) if case.data == TABLE else (*TORCHVISION, *KERAS)
         rounds = {"dense": 2, "convolutional": 1, "card": 3}[case.network]
@@ -171,7 +171,7 @@ def _training(case: Case) -> Match:
 
 
 def _seldom(contestants: Sequence[Contestant], rounds: int) -> tuple[Contestant, ...]:
-    """Return contestants that sit out after some rounds: most of them are slow."""
+    """Return the contestants limited to some rounds: most of them are slow."""
     return tuple(replace(each, rounds=rounds) for each in contestants)
 
 
@@ -182,7 +182,7 @@ def _preparing() -> list[Match]:
 
 
 def _streamed() -> Case:
-    return Case("stream", "wide", f"sparse-{STREAMED}", steps=200)
+    return Case("stream", "wide", f"sparse-{STREAMED_BYTES}", steps=200)
 
 
 def _quick(match: Match) -> Match:

@@ -1,4 +1,4 @@
-"""What a stage costs beside its work, and what it imports for that."""
+"""Fixed costs of the stages, and the packages that they import."""
 
 import json
 import re
@@ -7,15 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import yaml
+from common import ROOT, enter, limit_epochs, update_yaml
 from tqdm import tqdm
-from workspace import ROOT, enter
 
 from benchmarks.running import environment
-from hourglass.core.paths import PARAMS, Cell
+from hourglass.core.paths import Cell
 
 CELL = Cell("digits", "undercomplete")
 TORCH = "import torch"
@@ -27,7 +25,7 @@ STAGES = {
     "evaluate": ["evaluate", CELL.data, CELL.model],
     "compare": ["compare"],
 }
-# What the stages that only use a network must not import (docs/decisions.md), and those stages.
+# Packages that the stages in LIGHT must not import (docs/decisions.md).
 TRAINERS = ("pytorch_lightning", "lightning_fabric", "torchvision")
 LIGHT = ("calibrate-threshold", "evaluate", "compare")
 EPOCHS = 5
@@ -35,24 +33,19 @@ TRACE = re.compile(r"import time: +(\d+) \| +\d+ \| ( *)(\S+)")
 
 
 def workspace(folder: Path) -> None:
-    """Enter a folder in which the stages run on one small cell, for a few epochs."""
+    """Enter a workspace in which the stages run on one small cell for a few epochs."""
     enter(folder)
-    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    params |= {"data": [CELL.data], "models": [CELL.model]}
-    PARAMS.write_text(yaml.safe_dump(params), encoding="utf-8")
-    path = Path(f"configs/data/{CELL.data}.yaml")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["training"] |= {"max_epochs": EPOCHS, "patience": EPOCHS}
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    update_yaml("params.yaml", {"data": [CELL.data], "models": [CELL.model]})
+    limit_epochs(CELL.data, EPOCHS)
 
 
 def costs(rounds: int) -> pd.DataFrame:
-    """Return what each stage and `import torch` take in each round, in seconds, less its work.
+    """Return the fixed seconds of each stage and `import torch` per round: the total less the work.
 
-    Only `train` and `evaluate` say how long they worked; all of the others counts as fixed.
+    Only `train` and `evaluate` report their work; all other time counts as fixed.
     """
     rows = []
-    # The first of several rounds compiles bytecode and fills the disk's cache.
+    # An additional first round compiles bytecode and fills the disk cache.
     for number in tqdm(range(-1, rounds), "fixed costs", dynamic_ncols=True):
         row = {"round": number, TORCH: _seconds(["-c", TORCH])}
         for name, words in STAGES.items():
@@ -62,9 +55,9 @@ def costs(rounds: int) -> pd.DataFrame:
 
 
 def imports() -> pd.DataFrame:
-    """Return the seconds that each stage spends in importing each package itself.
+    """Return the seconds that each stage spends on importing each package.
 
-    By `python -X importtime`, which makes imports slower than they are.
+    Measured by `python -X importtime`, which slows imports down.
     """
     parts = []
     for name, words in STAGES.items():
@@ -77,20 +70,20 @@ def imports() -> pd.DataFrame:
 
 
 def by_package(trace: str) -> pd.DataFrame:
-    """Return a row a top-level package: its modules' own seconds, and who imported it first.
+    """Return one row per top-level package: the seconds of its modules, and its first importer.
 
-    Python's modules are one package. In a trace a module follows those that it imports, which are
-    indented further; what nothing else imports, Hourglass does.
+    The standard library counts as one package. In a trace, a module follows the modules that it
+    imports, which are indented further. Modules without an importer are imported by Hourglass.
     """
     rows = []
-    above: dict[int, str] = {}  # from depth to the package that comes last there
+    above: dict[int, str] = {}  # depth -> the latest package at that depth
     for seconds, depth, module in reversed(list(_lines(trace))):
         package = module.partition(".")[0]
         package = "Python" if package in sys.stdlib_module_names else package
         importer = above.get(depth - 1, "hourglass")
         above[depth] = package
         rows.append({"package": package, "importer": importer, "seconds": seconds})
-    # Backwards, the last line of a package that another one imports is the first in time.
+    # In reverse order, the last line of an imported package is the first in time.
     table = pd.DataFrame(rows)
     outside = table[table.package != table.importer].groupby("package").importer.last()
     own = table.groupby("package").seconds.sum()
@@ -98,14 +91,14 @@ def by_package(trace: str) -> pd.DataFrame:
 
 
 def _lines(trace: str) -> Iterator[tuple[float, int, str]]:
-    """Yield own seconds, depth and name of each module of a trace."""
+    """Yield the own seconds, depth and name of each module in a trace."""
     for line in trace.splitlines():
-        if found := TRACE.match(line):
-            yield int(found[1]) / 1e6, len(found[2]) // 2, found[3]
+        if match := TRACE.match(line):
+            yield int(match[1]) / 1e6, len(match[2]) // 2, match[3]
 
 
 def heavy(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return which trainers' packages each of the stages imported that must import none."""
+    """Return the packages in TRAINERS that each stage in LIGHT imported."""
     chosen = table[table.package.isin(TRAINERS)]
     return {stage: sorted(chosen[chosen.stage == stage].package) for stage in LIGHT}
 
@@ -121,14 +114,8 @@ def _seconds(words: list[str]) -> float:
 
 
 def _work(stage: str) -> float:
-    """Return the seconds that a stage itself counts as its work."""
-    if stage == "train":
-        return float(_read("training.json")["seconds"])
-    if stage == "evaluate":
-        return float(_read("timing.json")["evaluate"]["seconds"])
-    return 0.0
-
-
-def _read(file: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((CELL / file).read_text(encoding="utf-8"))
-    return found
+    """Return the seconds of work that a stage reports."""
+    if stage not in ("train", "evaluate"):
+        return 0.0
+    timing = json.loads((CELL.tracking / f"{stage}.json").read_text(encoding="utf-8"))
+    return float(timing["seconds"])

@@ -1,4 +1,4 @@
-"""The networks of the cases, built by Hourglass' classes for everyone who trains with PyTorch."""
+"""The networks of the cases, shared by all contestants that use PyTorch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from hourglass.networks.bolts import Bolts
 BUILD: dict[str, Callable[[tuple[int, ...]], Network]] = {
     "dense": lambda shape: Dense(shape, 32, [256], bounded=True),
     "convolutional": lambda shape: Convolutional(shape, 32, (16, 32), bounded=True),
-    # PyOD's has an activation behind the code as well.
+    # Like PyOD's network, with an activation after the code.
     "card": lambda shape: Dense(shape, 5, [20], code_activation="relu"),
     "bolts_ae": lambda shape: Bolts(shape, 256),
     "wide": lambda shape: Dense(shape, 32, [256], bounded=True),
@@ -20,16 +20,16 @@ BUILD: dict[str, Callable[[tuple[int, ...]], Network]] = {
 
 
 def build(case: Case, sample_shape: tuple[int, ...]) -> Network:
-    """Return the case's network, its weights always the same."""
+    """Return the network of a case, always with the same initial weights."""
     torch.manual_seed(0)
     return BUILD[case.network](sample_shape)
 
 
 def allowance(case: Case, sample_shape: tuple[int, ...]) -> int:
-    """Return the bytes that a training's model and one of its batches take.
+    """Return the bytes of the model and one batch in training.
 
-    A weight is counted four times: itself, its gradient and Adam's two moments. A batch is what the
-    layers give, and the gradient of that.
+    A weight counts four times: itself, its gradient and Adam's two moments. A batch consists of the
+    outputs of the layers and their gradients.
     """
     network, held = build(case, sample_shape).eval(), [0]
 

@@ -1,4 +1,4 @@
-"""Hourglass: what its verbs do, through the functions that they call."""
+"""Hourglass, through the functions that its commands call."""
 
 import resource
 import tempfile
@@ -22,18 +22,18 @@ from hourglass.stages import prepare as stage
 from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.trainer import fit_resumable, make_trainer
 
-LIMIT = 4 * 1024**3  # bytes: one that reads all of a streamed set fails, and the machine does not
+MEMORY_LIMIT_BYTES = 4 * 1024**3  # a process that loads all streamed data fails
 ACCELERATORS = {"cpu": "cpu", "cuda": "gpu"}
 
 
 def train(case: Case) -> Done:
-    """Train as `hourglass train` does: checkpoints, early stopping and history included."""
+    """Train like `hourglass train`, with checkpoints, early stopping and history."""
     return _fit(case, {}, len(_train_split(case)) * case.epochs)
 
 
 def stream(case: Case) -> Done:
-    """Train for some steps on data that does not fit into memory, and may not be taken there."""
-    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+    """Train for some steps on data larger than the memory limit."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     return _fit(case, {"limit_train_batches": case.steps}, case.steps * case.batch_size)
 
 
@@ -53,13 +53,13 @@ def _fit(case: Case, options: dict[str, Any], samples: int) -> Done:
         fit_resumable(*make_trainer(settings, Path(folder), None), module, data)
         synchronise(case)
         seconds = time.perf_counter() - start
-    if case.task == "stream":  # zeros: what is learnt of them says nothing
+    if case.task == "stream":  # of zeros, so quality has no meaning
         return Done(seconds, samples)
     return Done(seconds, samples, reconstruction(case, module.network.to(case.device)))
 
 
 def score(case: Case) -> Done:
-    """Score unscaled samples where they lie, memory-mapped: read, scaled, scored and checked."""
+    """Read, scale, score and check memory-mapped samples."""
     prepared = Prepared.open(prepared_folder(case.data))
     network = build(case, prepared.sample_shape).eval()
     scoring = FittedScorer(network, prepared.scaling, ModelScore(), {})
@@ -71,13 +71,13 @@ def score(case: Case) -> Done:
 
 
 def prepare(case: Case) -> Done:
-    """Read raw files, check, split, pack and fingerprint them."""
+    """Read, check, split, pack and fingerprint raw files."""
     start = time.perf_counter()
     folder = stage.prepare(case.data)
     seconds = time.perf_counter() - start
     card = Prepared.open(folder).card
-    kept = sum(each["normal"] + each["anomalies"] for each in card["splits"].values())
-    return Done(seconds, kept + card["unused"])
+    used = sum(split["normal"] + split["anomalies"] for split in card["splits"].values())
+    return Done(seconds, used + card["unused"])
 
 
 def _train_split(case: Case) -> np.ndarray:

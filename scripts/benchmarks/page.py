@@ -1,4 +1,4 @@
-"""The page: what is asked and measured first, then every case."""
+"""The benchmark page: targets first, then every case."""
 
 import os
 import platform
@@ -11,8 +11,7 @@ import torch
 
 from benchmarks import page_fixed
 from benchmarks.cases import KERAS, OURS, PYOD, TABLE
-from benchmarks.markdown import markdown
-from benchmarks.ratios import CASE, Tables, Target, number, ratio, spread, targets
+from benchmarks.ratios import CASE, Tables, Target, markdown, number, ratio, spread, targets
 from hourglass.core.atomic import write_text
 from hourglass.data.credit_card import ROWS
 from hourglass.networks.onednn_linear import PROCESSOR
@@ -22,13 +21,13 @@ MEGABYTE = 1e6
 
 
 def write(path: Path, pictures: str, tables: Tables, command: str) -> None:
-    """Write the page; `pictures` is their folder as seen from there."""
+    """Write the page; `pictures` is the folder of its figures, relative to the page."""
     table = tables.measurements
     parts = [
         _introduction(command),
         _targets(targets(tables)),
-        f"![Throughput against everyone else's]({pictures}/training.png)\n",
-        f"![Throughput by batch]({pictures}/batches.png)\n",
+        f"![Throughput compared with the peers]({pictures}/training.png)\n",
+        f"![Throughput by batch size]({pictures}/batches.png)\n",
         _training(table),
         _others(table),
         _gpu(table),
@@ -46,19 +45,19 @@ def _introduction(command: str) -> str:
 Made by `{command}` on {os.cpu_count()} cores ({_processor()}) with
 {torch.get_num_threads()} threads, Python {platform.python_version()}; {versions}.
 
-Everything is measured in one run, in turns; a ratio is that of two measurements of the same round,
-given as the median over rounds, with the least and the greatest. `{TABLE}` is **generated**:
-{ROWS:,} rows, drawn again from the rows of the ULB card table that are at hand, and shaken.
+All contestants alternate within one run. A ratio is of two measurements of the same round; the page
+gives the median over rounds, with the range. `{TABLE}` is **generated**: {ROWS:,} rows, resampled
+with noise from the available rows of the ULB card table.
 
-## What is asked, and what was measured
+## Targets and measurements
 
-How many times as fast Hourglass is as the one after the colon; a fixed cost is what a stage takes
-beside its work.
+The speed of Hourglass in multiples of the contestant after the colon; a fixed cost is the time of a
+stage without its work.
 """
 
 
 def _processor() -> str:
-    """Return what Linux calls the processor, and how wide torch's own kernels are there."""
+    """Return the processor's name on Linux, and the CPU capability of torch's kernels."""
     lines = PROCESSOR.read_text().splitlines() if PROCESSOR.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return ", ".join([*names[:1], torch.backends.cpu.get_cpu_capability()])
@@ -71,22 +70,22 @@ def _version(distribution: str) -> str:
         return "(not installed)"
 
 
-def _targets(found: Sequence[Target]) -> str:
-    rows = [
+def _targets(rows: Sequence[Target]) -> str:
+    cells = [
         {
             "what": each.what,
-            "at least": _asked(each.least, each.lower),
-            "aim": _asked(each.aim, each.lower),
+            "at least": _target(each.least, each.lower),
+            "aim": _target(each.aim, each.lower),
             "measured": spread(each.values),
             "reached": each.reached,
             "note": each.note,
         }
-        for each in found
+        for each in rows
     ]
-    return markdown(rows)
+    return markdown(cells)
 
 
-def _asked(value: float | None, lower: bool) -> str:
+def _target(value: float | None, lower: bool) -> str:
     if value is None:
         return ""
     return f"{'at most ' if lower else ''}{value:g}"
@@ -95,29 +94,29 @@ def _asked(value: float | None, lower: bool) -> str:
 def _training(table: pd.DataFrame) -> str:
     return f"""## Training
 
-`times as fast` is Hourglass beside that line. `quality` is the error of the validation samples and
-the AUROC of the test split after the training: nobody wins by doing less. `memory` is the peak
-above what the imports took, in MB; `needed` are the data as they are prepared, the model with its
-gradients and Adam's moments, and a batch with all that the layers make of it.
+`times as fast` is the speed of Hourglass in multiples of that row. `quality` is the error on the
+validation samples and the AUROC on the test split after the training, which shows that all do the
+same work. `memory` is the peak above that after the imports, in MB; `needed` is the size of the
+prepared data, the model with its gradients and Adam's moments, and a batch with all activations.
 
 {measured(table[(table.task == "train") & (table.device == "cpu")])}"""
 
 
 def measured(table: pd.DataFrame) -> str:
-    """Return a table of each case: speed, ratio, quality and memory of everyone."""
+    """Return a table of all cases: speed, ratio, quality and memory of all contestants."""
     rows = []
-    for key, each in table.groupby(CASE, sort=False):
+    for key, in_case in table.groupby(CASE, sort=False):
         case = dict(zip(CASE, key, strict=True))
-        for contestant, own in each.groupby("contestant", sort=False):
-            rows.append(_row(case, str(contestant), own, each))
+        for contestant, own in in_case.groupby("contestant", sort=False):
+            rows.append(_row(case, str(contestant), own, in_case))
     return markdown(rows)
 
 
 def _row(
-    case: dict[str, object], contestant: str, own: pd.DataFrame, everyone: pd.DataFrame
+    case: dict[str, object], contestant: str, own: pd.DataFrame, in_case: pd.DataFrame
 ) -> dict[str, str]:
-    """Return one line: who, how fast, how well, at what cost of memory."""
-    first = str(everyone.contestant.iloc[0])
+    """Return one row: case, contestant, speed, quality and memory."""
+    first = str(in_case.contestant.iloc[0])
     batch = f", batch {case['batch_size']}" if case["batch_size"] else ", default batches"
     name = f"{case['network']} {case['data']}{batch}" if case["network"] else str(case["data"])
     about = {"case": name, "who": contestant}
@@ -125,8 +124,8 @@ def _row(
         return about | {"seconds": str(own.reason.iloc[0])}
     return about | {
         "seconds": number(own.seconds.median()),
-        "samples a second": number((own.samples / own.seconds).median()),
-        "times as fast": "" if contestant == first else spread(ratio(everyone, contestant, first)),
+        "samples per second": number((own.samples / own.seconds).median()),
+        "times as fast": "" if contestant == first else spread(ratio(in_case, contestant, first)),
         "quality": _quality(own),
         "memory": number(own.peak_bytes.median() / MEGABYTE),
         "needed": _needed(own),
@@ -149,27 +148,26 @@ def _needed(own: pd.DataFrame) -> str:
 
 
 def _others(table: pd.DataFrame) -> str:
-    """Return the tables of what is no training."""
+    """Return the sections on scoring, preparing and streaming."""
     cpu = table[table.device == "cpu"]
-    return f"""## FittedScorer
+    return f"""## Scoring
 
-Hourglass reads memory-mapped rows, scales, scores and checks them; the bare forward pass takes
-scaled rows in memory, and counts the faster of batches of 2^18 and of 2^20 elements, whatever the
-batch of the case. Hourglass gives each core batches of its own where there are convolutions
-(`detection.passing`), and has the C library keep freed memory (`allocator`); that pass with its
-memory kept stands beside it.
+Hourglass reads memory-mapped rows, scales, scores and checks them. The bare forward pass has scaled
+rows in memory; the faster of batches of 2^18 and 2^20 elements counts. Hourglass computes batches
+of convolutional networks on separate cores (`detection/inference.py`) and makes the C library reuse
+freed memory (`core/allocator.py`); a bare pass with that setting is listed as well.
 
 {measured(cpu[cpu.task == "score"])}
 ## Preparing
 
-`prepare` reads, checks, splits, packs and fingerprints; the others read the same files into arrays
-and do no more. `mnist` is that set and Fashion-MNIST.
+`prepare` reads, checks, splits, packs and fingerprints; the peers only read the same files into
+arrays. `mnist` includes Fashion-MNIST, its anomalies.
 
 {measured(cpu[cpu.task == "prepare"])}
-## Data that does not fit into memory
+## Data larger than memory
 
-An array of zeros that takes no space on disk, 3 x 64 x 64 uint8 a sample: read, batched and trained
-on like any other, for some steps, by a process that may take 4 GiB.
+Some training steps on a sparse array of zeros, 3 x 64 x 64 uint8 per sample, in a process limited
+to 4 GiB of memory.
 
 {measured(cpu[cpu.task == "stream"])}"""
 
@@ -185,24 +183,22 @@ def _gpu(table: pd.DataFrame) -> str:
         for size in (256, 4096)
     ]
     rows = [{"training": name, OURS.name: "", "bare PyTorch loop": ""} for name in names]
-    return f"{text}This machine has none, so these rows are empty.\n\n{markdown(rows)}"
+    return f"{text}This machine has no GPU, so these rows are empty.\n\n{markdown(rows)}"
 
 
 def _method() -> str:
     return """## How it is measured
 
-Every measurement is a process of its own. Before the clock starts it has imported what it needs and
-done the same on a few samples. The clock of a training starts before the data is read, and stops
-after the last epoch; all validate after each epoch, but for PyOD, which cannot, and scores its
-training samples at the end. Where both train with PyTorch the networks are the same objects with
-the same weights at the start; all take as many threads as Hourglass takes for such a batch
-(`training/threads.py`). Hourglass has the C library keep what a batch freed for the next
-(`allocator.py`); where "memory kept" is said, the bare loop has so too, by glibc's variables
-`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. Where the processor has AVX-512 and is not
-Intel's, Hourglass multiplies matrices by oneDNN (`networks/linear.py`), and all others by what
-torch takes for its own layer; "torch's products" is Hourglass without (`HOURGLASS_ONEDNN=off`),
-which is what it is on any other processor. Lightning logs no file and shows no progress.
-PyOD's batch norm, dropout and weight decay are off; it scales samples itself, as Hourglass does;
-the activation that its network has behind the code is in all networks of the card table.
-lightning-bolts' model trains on as many images of its own split, padded to 32 x 32. Workers' memory
-is not counted where a DataLoader has them."""
+Every measurement is a process of its own. The clock starts after the imports and a round on a few
+samples; it includes reading the data and stops after the last epoch. All contestants validate after
+each epoch, except PyOD, which scores its training samples at the end instead. Contestants that use
+PyTorch share the same network class with the same initial weights, and the number of threads that
+Hourglass uses for such a batch (`training/cpu_tuning.py`). Hourglass makes the C library reuse
+freed memory (`core/allocator.py`); contestants with "memory kept" do the same by glibc's variables
+`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are not
+Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by torch's
+default; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any other
+processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and weight
+decay are off; like Hourglass, it scales the samples itself; all networks of the card table have
+PyOD's activation after the code. The model of lightning-bolts trains on as many images of its own
+split, padded to 32 x 32. The memory of DataLoader workers is not counted."""

@@ -1,13 +1,12 @@
-"""The part of the page that says what a stage costs beside its work, and why."""
+"""The section on fixed costs of stages and their imports."""
 
 import pandas as pd
 
 from benchmarks.fixed import EPOCHS, STAGES, TORCH, heavy
-from benchmarks.markdown import markdown
-from benchmarks.ratios import Tables, spread
+from benchmarks.ratios import Tables, markdown, spread
 
-LEAST = 0.05  # seconds of a package that has a line of its own
-PURPOSE = {  # what Hourglass itself imports packages for
+ROW_SECONDS = 0.05  # packages below share one row
+PURPOSE = {  # of packages that Hourglass itself imports
     "Python": "the standard library",
     "hourglass": "the stages themselves",
     "numpy": "arrays",
@@ -24,7 +23,7 @@ PURPOSE = {  # what Hourglass itself imports packages for
 
 
 def section(tables: Tables, picture: str) -> str:
-    """Return the section of fixed costs; `picture` is the path of that of the imports."""
+    """Return the section; `picture` is the path of the figure of the imports."""
     costs = tables.costs
     rows = [{"what": f"`{TORCH}`", "seconds": spread(costs[TORCH].to_numpy())}]
     for stage in STAGES:
@@ -38,9 +37,9 @@ def section(tables: Tables, picture: str) -> str:
         )
     return f"""## The fixed cost of a stage
 
-One cell, `digits` x `undercomplete`, {EPOCHS} epochs: a process from its start to its end, less the
-work that it counts itself (`train`, `evaluate`); of the others all time is taken as fixed. MLflow's
-process runs beside it, and is waited for.
+One cell, `digits` x `undercomplete`, {EPOCHS} epochs: the time of a process from start to end, less
+the work that it reports (`train`, `evaluate`); all time of the other stages counts as fixed. It
+includes the wait for the process that writes to MLflow.
 
 {markdown(rows)}
 ![Imports of each stage]({picture})
@@ -49,18 +48,18 @@ process runs beside it, and is waited for.
 
 
 def _imports(imports: pd.DataFrame) -> str:
-    """Return the table of packages by stage, and whether the light stages stay light."""
+    """Return the table of packages by stage, and the check of the stages without a trainer."""
     wide = imports.pivot(index="package", columns="stage", values="seconds").fillna(0)[list(STAGES)]
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    shown, rest = wide[wide.max(axis=1) >= LEAST], wide[wide.max(axis=1) < LEAST]
+    shown, rest = wide[wide.max(axis=1) >= ROW_SECONDS], wide[wide.max(axis=1) < ROW_SECONDS]
     rows = [
         {"package": str(package), "why": _why(imports, str(package)), **_cells(values)}
         for package, values in shown.iterrows()
     ]
     rows.append({"package": f"{len(rest)} others", "why": "", **_cells(rest.sum())})
     rows.append({"package": "all", "why": "", **_cells(wide.sum())})
-    return f"""Seconds that importing a package itself takes, without what it imports in turn, by
-`python -X importtime`, under which imports are slower than they are:
+    return f"""Seconds of importing a package, without the packages that it imports in turn, by
+`python -X importtime`, which slows imports down:
 
 {markdown(rows)}
 {_light(heavy(imports))}
@@ -68,23 +67,25 @@ def _imports(imports: pd.DataFrame) -> str:
 
 
 def _why(imports: pd.DataFrame, package: str) -> str:
-    """Return what a package is for, or who imports it in which stages where Hourglass does not."""
+    """Return the purpose of a package, or its importers and stages if Hourglass is not one."""
     rows = imports[imports.package == package]
-    own = rows.importer.isin(["", "Python", "hourglass"])
-    found = [PURPOSE.get(package, "")] if own.any() else []
-    for importer, each in rows[~own].groupby("importer"):
-        where = f" (`{'`, `'.join(each.stage)}`)" if len(each) < len(rows) else ""
-        found.append(f"for {importer}{where}")
-    return "; ".join(filter(None, found))
+    direct = rows.importer.isin(["", "Python", "hourglass"])
+    reasons = [PURPOSE.get(package, "")] if direct.any() else []
+    for importer, each in rows[~direct].groupby("importer"):
+        stages = f" (`{'`, `'.join(each.stage)}`)" if len(each) < len(rows) else ""
+        reasons.append(f"for {importer}{stages}")
+    return "; ".join(filter(None, reasons))
 
 
 def _cells(values: pd.Series) -> dict[str, str]:
     return {str(stage): f"{value:.2f}" if value else "" for stage, value in values.items()}
 
 
-def _light(found: dict[str, list[str]]) -> str:
-    bad = [f"`{stage}` imports {', '.join(names)}" for stage, names in found.items() if names]
+def _light(trainers: dict[str, list[str]]) -> str:
+    bad = [f"`{stage}` imports {', '.join(names)}" for stage, names in trainers.items() if names]
     if bad:
-        return f"**Neither Lightning nor torchvision belongs there, but {'; '.join(bad)}.**"
-    stages = ", ".join(f"`{stage}`" for stage in found)
+        return (
+            f"**These stages should import neither Lightning nor torchvision: {'; '.join(bad)}.**"
+        )
+    stages = ", ".join(f"`{stage}`" for stage in trainers)
     return f"Checked in this run: {stages} import neither Lightning nor torchvision."

@@ -1,4 +1,4 @@
-"""The pictures of the page."""
+"""The figures of the benchmark page."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from hourglass.evaluation.figures import save
 from hourglass.evaluation.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
 
 PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
-SHOWN = 7  # packages with a colour of their own
+COLOURED_PACKAGES = 7
 
 
 def draw(folder: Path, tables: Tables) -> None:
-    """Write all pictures into a folder."""
+    """Write all figures to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     save(training(tables.measurements), folder / "training.png")
     save(batches(tables.measurements), folder / "batches.png")
@@ -27,30 +27,30 @@ def draw(folder: Path, tables: Tables) -> None:
 
 
 def training(table: pd.DataFrame) -> Figure:
-    """Draw how many times as fast Hourglass is as each other at batch 256, with the range."""
-    found = [
+    """Draw the speed of Hourglass in multiples of each peer at batch 256, with the range."""
+    bars = [
         (f"{contestant}: {PANELS[network]}", values)
         for network in PANELS
-        for contestant, values in _against(of_case(table, "train", network, COMPARED))
+        for contestant, values in _ratios(of_case(table, "train", network, COMPARED))
     ][::-1]
-    figure = Figure(figsize=(8, 1 + 0.32 * len(found)), layout="constrained")
+    figure = Figure(figsize=(8, 1 + 0.32 * len(bars)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(1, color=MARK, linestyle=":", zorder=0)
-    for place, (_, values) in enumerate(found):
-        middle = float(np.median(values))
+    for place, (_, values) in enumerate(bars):
+        median = float(np.median(values))
         axes.plot([min(values), max(values)], [place, place], color=NORMAL, linewidth=2.5)
-        axes.plot([middle], [place], "o", color=NORMAL)
+        axes.plot([median], [place], "o", color=NORMAL)
         axes.annotate(
-            number(middle),
+            number(median),
             (max(values), place),
             (8, 0),
             textcoords="offset points",
             va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
-    axes.set_yticks(range(len(found)), [name for name, _ in found])
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
     log_ticks(axes)
-    axes.set(xlabel="times as fast is Hourglass")
+    axes.set(xlabel="speed of Hourglass in multiples of the peer")
     axes.margins(x=0.2)
     axes.set_axisbelow(True)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -58,13 +58,13 @@ def training(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _against(rows: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
+def _ratios(rows: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
     names = [name for name in rows.contestant.unique() if name != OURS.name]
-    return [(name, found) for name in names if len(found := ratio(rows, name))]
+    return [(name, values) for name in names if len(values := ratio(rows, name))]
 
 
 def batches(table: pd.DataFrame) -> Figure:
-    """Draw samples a second over the batch, a panel a network."""
+    """Draw samples per second over the batch size, one panel per network."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     colours: dict[str, str] = {OURS.name: CLASSES[1], BARE.name: MARK, PYOD.name: CLASSES[2]}
@@ -78,16 +78,16 @@ def batches(table: pd.DataFrame) -> Figure:
                 colour = colours.setdefault(str(contestant), CLASSES[len(colours)])
                 lines[str(contestant)] = _line(axes, speed, colour)
         _batch_axes(axes, title, sorted(chosen.batch_size.unique()))
-    panels[0].set_ylabel("samples a second")
+    panels[0].set_ylabel("samples per second")
     figure.legend(lines.values(), list(lines), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def _line(axes: Axes, speed: "pd.api.typing.SeriesGroupBy", colour: str) -> Line2D:
-    """Draw the median over the batch, in a band from the least to the greatest; return the line."""
-    middle = speed.median()
-    axes.fill_between(middle.index, speed.min(), speed.max(), color=colour, alpha=0.2, linewidth=0)
-    (line,) = axes.plot(middle.index, middle, color=colour, marker="o", markersize=4)
+    """Draw the median over the batch size in a band of the range; return the line."""
+    median = speed.median()
+    axes.fill_between(median.index, speed.min(), speed.max(), color=colour, alpha=0.2, linewidth=0)
+    (line,) = axes.plot(median.index, median, color=colour, marker="o", markersize=4)
     return line
 
 
@@ -102,14 +102,14 @@ def _batch_axes(axes: Axes, title: str, sizes: list[int]) -> None:
 
 
 def stages(imports: pd.DataFrame) -> Figure:
-    """Draw what each stage imports, package by package, in seconds."""
+    """Draw the seconds of imports per stage and package."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     axes = figure.subplots()
     wide = imports.pivot(index="stage", columns="package", values="seconds").fillna(0)
     wide = wide.loc[list(STAGES)[::-1]]
     order = wide.max().sort_values(ascending=False).index
-    parts = {str(name): wide[name] for name in order[:SHOWN]}
-    parts["others"] = wide[order[SHOWN:]].sum(axis=1)
+    parts = {str(name): wide[name] for name in order[:COLOURED_PACKAGES]}
+    parts["others"] = wide[order[COLOURED_PACKAGES:]].sum(axis=1)
     left = np.zeros(len(wide))
     for place, (name, values) in enumerate(parts.items()):
         colour = CLASSES[place] if name != "others" else FAINT

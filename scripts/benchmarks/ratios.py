@@ -1,5 +1,6 @@
-"""Ratios of measurements that were taken in the same round, and the figures asked of them."""
+"""Ratios of measurements of the same round, their targets, and their formatting."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,12 @@ from benchmarks.fixed import TORCH
 
 CASE = ["task", "network", "data", "batch_size", "epochs", "device"]
 PEERS = "Lightning and torchvision"
+NETWORKS = ("dense", "convolutional")
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All that was measured: a row a measurement, a row a round, a row a stage and package."""
+    """All measurements: one row per measurement, per round, and per stage and package."""
 
     measurements: pd.DataFrame
     costs: pd.DataFrame
@@ -23,48 +25,48 @@ class Tables:
 
 @dataclass(frozen=True)
 class Target:
-    """A figure that the page's first table holds against what was measured."""
+    """A target of the first table of the page, with the measured ratios."""
 
     what: str
     least: float | None
     aim: float | None
-    values: np.ndarray  # one a round; none where nothing was measured
+    values: np.ndarray  # one per round; empty if nothing was measured
     note: str = ""
-    lower: bool = False  # is better
+    lower: bool = False  # lower values are better
 
     @property
     def reached(self) -> str:
-        """Return which of the two the median reaches, in a word."""
+        """Return the target that the median reaches."""
         if not len(self.values):
             return "not measured"
         sign = -1 if self.lower else 1
-        found = sign * round(float(np.median(self.values)), 2)
-        if self.aim is not None and found >= sign * self.aim:
+        median = sign * round(float(np.median(self.values)), 2)
+        if self.aim is not None and median >= sign * self.aim:
             return "the aim"
-        return "the least" if self.least is not None and found >= sign * self.least else "no"
+        return "the least" if self.least is not None and median >= sign * self.least else "no"
 
 
 def ratio(rows: pd.DataFrame, other: str, ours: str = OURS.name) -> np.ndarray:
-    """Return how many times as fast `ours` is as `other`, one number a round that has both."""
-    taken = rows[rows.seconds.notna()]
-    by_round = taken.pivot(index="round", columns="contestant", values="seconds")
+    """Return the speed of `ours` in multiples of `other`, one ratio per round with both."""
+    complete = rows[rows.seconds.notna()]
+    by_round = complete.pivot(index="round", columns="contestant", values="seconds")
     if not {other, ours} <= set(by_round.columns):
         return np.zeros(0)
     return (by_round[other] / by_round[ours]).dropna().to_numpy()
 
 
 def spread(values: np.ndarray) -> str:
-    """Return the median of some values, and the least and the greatest where there are more."""
+    """Return the median of values as text, with the range if there are several."""
     if not len(values):
         return "-"
-    middle = number(float(np.median(values)))
+    median = number(float(np.median(values)))
     if len(values) == 1:
-        return middle
-    return f"{middle} ({number(float(min(values)))} to {number(float(max(values)))})"
+        return median
+    return f"{median} ({number(float(min(values)))} to {number(float(max(values)))})"
 
 
 def number(value: float) -> str:
-    """Return a number in three significant digits or, above that, without a fraction."""
+    """Return a number with three significant digits, or without a fraction from 100 on."""
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}".rstrip(".")
 
 
@@ -75,19 +77,19 @@ def of_case(table: pd.DataFrame, task: str, network: str, batch_size: int) -> pd
 
 
 def faster_peer(rows: pd.DataFrame) -> str:
-    """Return the setting of workers with which Lightning and torchvision are faster."""
+    """Return the faster contestant of Lightning with torchvision, by number of workers."""
     peers = rows[rows.contestant.str.startswith(PEERS)]
-    found = peers.groupby("contestant").seconds.median().dropna()
-    return str(found.idxmin()) if len(found) else PEERS
+    medians = peers.groupby("contestant").seconds.median().dropna()
+    return str(medians.idxmin()) if len(medians) else PEERS
 
 
 def targets(tables: Tables) -> list[Target]:
-    """Return what is asked of Hourglass, and what was measured."""
+    """Return the targets of Hourglass with the measured ratios."""
     table, costs = tables.measurements, tables.costs
     dense, convolutional = (of_case(table, "train", name, 256) for name in NETWORKS)
     card, by_default = of_case(table, "train", "card", 256), of_case(table, "train", "card", 0)
     peer = faster_peer(dense)
-    found = [
+    result = [
         Target("training, dense, batch 256: the bare loop", 0.92, 1.0, ratio(dense, BARE.name)),
         Target("the same, convolutional", 0.95, 1.0, ratio(convolutional, BARE.name)),
         Target("training, dense, batch 256: Lightning and torchvision", 4, 6,
@@ -99,20 +101,23 @@ def targets(tables: Tables) -> list[Target]:
     for network in (*NETWORKS, "card"):
         rows = of_case(table, "score", network, 4096)
         what = f"scoring, {network}: the bare forward pass"
-        found.append(Target(what, 0.9, 1.0, ratio(rows, FORWARD.name)))
+        result.append(Target(what, 0.9, 1.0, ratio(rows, FORWARD.name)))
     for stage, least, aim in (("train", 4, 3), ("calibrate-threshold", 2, 1.5), ("evaluate", 3, 2)):
         values = (costs[stage] / costs[TORCH]).to_numpy()
         what = f"fixed cost of `{stage}` in times that of `{TORCH}`"
-        found.append(Target(what, least, aim, values, lower=True))
-    return found
-
-
-NETWORKS = ("dense", "convolutional")
+        result.append(Target(what, least, aim, values, lower=True))
+    return result
 
 
 def aurocs(rows: pd.DataFrame) -> str:
-    """Return the AUROC that each contestant came to, in words."""
+    """Return the AUROC of each contestant, as text."""
     if "AUROC" not in rows:
         return ""
-    found = rows.groupby("contestant", sort=False).AUROC.median().dropna()
-    return "AUROC: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    medians = rows.groupby("contestant", sort=False).AUROC.median().dropna()
+    return "AUROC: " + ", ".join(f"{name} {value:.3f}" for name, value in medians.items())
+
+
+def markdown(rows: Sequence[dict[str, str]]) -> str:
+    """Return rows as a Markdown table; missing cells are empty."""
+    table = pd.DataFrame(list(rows)).fillna("")
+    return table.to_markdown(index=False, disable_numparse=True) + "\n"

@@ -1,4 +1,4 @@
-"""What reading the raw files costs by itself, as others read them."""
+"""Readers of the raw files in other libraries."""
 
 import time
 
@@ -12,7 +12,7 @@ from hourglass.core.paths import raw_folder
 
 
 def with_torchvision(case: Case) -> Done:
-    """Read what `prepare mnist` reads: two data sets, the train and the test part of each."""
+    """Read the files of `prepare mnist`: train and test parts of two data sets."""
     start = time.perf_counter()
     parts = [kind(raw_folder(), train=train) for kind in (MNIST, FashionMNIST) for train in (1, 0)]
     return Done(time.perf_counter() - start, sum(len(part.data) for part in parts))

@@ -1,4 +1,4 @@
-"""Take the measurements: a process each, contestants in turn, round after round."""
+"""Run the measurements: one process each, with alternating contestants."""
 
 import json
 import os
@@ -10,27 +10,27 @@ from importlib import metadata
 from typing import Any
 
 import pandas as pd
+from common import ROOT
 from tqdm import tqdm
-from workspace import ROOT
 
 from benchmarks.cases import Case, Contestant, Match
 
-TIMEOUT = 900  # seconds that one measurement may take
+TIMEOUT_SECONDS = 900  # per measurement
 
 
 def measure(plan: list[Match]) -> pd.DataFrame:
-    """Return a row a measurement; one that could not be taken says why in `reason`."""
+    """Return one row per measurement; `reason` explains a missing one."""
     rows = []
     with tqdm(list(turns(plan)), "measuring", dynamic_ncols=True) as bar:
         for number, case, contestant in bar:
             bar.set_postfix_str(f"{case.task} {case.network} {case.data}: {contestant.name}")
             about = {"round": number, "contestant": contestant.name, **asdict(case)}
-            rows.append(about | taken(case, contestant, judged=not number))
+            rows.append(about | run_process(case, contestant, with_quality=not number))
     return pd.DataFrame(rows)
 
 
 def turns(plan: list[Match]) -> Iterator[tuple[int, Case, Contestant]]:
-    """Yield what to measure, in order; another contestant begins each round of a case."""
+    """Yield the measurements in order; the first contestant changes from round to round."""
     for match in plan:
         for number in range(match.rounds):
             first = number % len(match.contestants)
@@ -39,10 +39,10 @@ def turns(plan: list[Match]) -> Iterator[tuple[int, Case, Contestant]]:
                     yield number, match.case, contestant
 
 
-def taken(case: Case, contestant: Contestant, judged: bool = True) -> dict[str, Any]:
-    """Return what a process of its own measured, or the reason why there is nothing.
+def run_process(case: Case, contestant: Contestant, with_quality: bool = True) -> dict[str, Any]:
+    """Return the measurements of a new process, or the reason for their absence.
 
-    What was learnt is `judged` in the first round only, for it takes as long as many a training.
+    The quality is measured in the first round only, as it takes as long as a training.
     """
     if missing := [name for name in contestant.needs if not installed(name)]:
         return {"reason": f"{missing[0]} is not installed"}
@@ -51,7 +51,7 @@ def taken(case: Case, contestant: Contestant, judged: bool = True) -> dict[str, 
         "case": asdict(case),
         "function": contestant.function,
         "arguments": contestant.arguments,
-        "judged": judged,
+        "with_quality": with_quality,
     }
     try:
         done = subprocess.run(
@@ -59,19 +59,19 @@ def taken(case: Case, contestant: Contestant, judged: bool = True) -> dict[str, 
             env={**environment(), **contestant.environment},
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return {"reason": f"took longer than {TIMEOUT} s"}
+        return {"reason": f"took longer than {TIMEOUT_SECONDS} s"}
     if done.returncode:
         tqdm.write(done.stderr)
         return {"reason": f"failed: {last_line(done.stderr)}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found | {"reason": ""}
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured | {"reason": ""}
 
 
 def installed(distribution: str) -> bool:
-    """Return whether a distribution is there, without importing it."""
+    """Return whether a distribution is installed, without importing it."""
     try:
         metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -80,12 +80,12 @@ def installed(distribution: str) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a process that runs this checkout's code, whatever is installed."""
+    """Return the environment of a process that runs the code of this checkout."""
     paths = [str(ROOT / "scripts"), str(ROOT / "src")]
     own = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     return own | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a process' messages, cut to what fits a table."""
+    """Return the last line of a process's messages, shortened to fit a table."""
     return (text.strip() or "without a message").splitlines()[-1][:120].replace("|", "/")

@@ -1,4 +1,4 @@
-"""Keras as people write it: a float32 array in memory, a Sequential model, `fit`."""
+"""Keras in its usual form: a float32 array in memory, a Sequential model, `fit`."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from hourglass.data.prepared import SPLITS, Prepared
 
 
 def train(case: Case) -> Done:
-    """Train by `fit`, with the validation error after each epoch."""
+    """Train by `fit` with a validation error per epoch."""
     _use_threads()
     keras.utils.set_random_seed(0)
     prepared = Prepared.open(prepared_folder(case.data))
@@ -30,14 +30,14 @@ def train(case: Case) -> Done:
     seconds = time.perf_counter() - start
 
     def reconstruct(images: np.ndarray) -> np.ndarray:
-        found = model.predict(np.moveaxis(images, 1, -1), 4096, verbose=0)
-        return np.moveaxis(found, -1, 1)
+        output = model.predict(np.moveaxis(images, 1, -1), 4096, verbose=0)
+        return np.moveaxis(output, -1, 1)
 
     return Done(seconds, case.epochs * len(x), reconstruct)
 
 
 def _dense() -> list[keras.Layer]:
-    """Return 784-256-32-256-784, as `Dense` of Hourglass."""
+    """Return 784-256-32-256-784, like `Dense` of Hourglass."""
     return [
         layers.Flatten(),
         layers.Dense(256, "relu"),
@@ -49,7 +49,7 @@ def _dense() -> list[keras.Layer]:
 
 
 def _convolutional() -> list[keras.Layer]:
-    """Return two strided convolutions, a code of 32 and the way back, as `Convolutional`."""
+    """Return two strided convolutions, a code of 32 and the decoder, like `Convolutional`."""
     same = {"strides": 2, "padding": "same"}
     return [
         layers.Conv2D(16, 3, activation="relu", **same),
@@ -68,7 +68,7 @@ NETWORKS = {"dense": _dense, "convolutional": _convolutional}
 
 
 def _use_threads() -> None:
-    """Let TensorFlow, where it is the backend, have as many threads as PyTorch has."""
+    """Give TensorFlow, if it is the backend, as many threads as PyTorch has."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
         import torch

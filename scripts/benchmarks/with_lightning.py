@@ -1,10 +1,15 @@
-"""Lightning as people write it: torchvision's data set, a transform an image, a DataLoader."""
+"""Lightning in its usual form: torchvision's data set, a transform per image, a DataLoader.
+
+Also lightning-bolts: its ResNet-18 autoencoder on its MNISTDataModule.
+"""
 
 import logging
+import math
 import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
-from torchvision.transforms import ToTensor
+from torchvision.transforms import Compose, Lambda, Pad, ToTensor
 
 from benchmarks.bare import reconstruction, synchronise
 from benchmarks.cases import Case
@@ -21,12 +26,14 @@ from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder, raw_folder
 from hourglass.data.prepared import Prepared, Split
+from hourglass.networks.bolts import Bolts, bolts, quiet
 
+BOLTS_SIDE = 32  # its networks need three channels and a side divisible by 8
 Batch = tuple[Tensor, Tensor]
 
 
 class Plain(pl.LightningModule):
-    """An autoencoder as in Lightning's own introduction."""
+    """An autoencoder as in Lightning's introduction."""
 
     def __init__(self, network: torch.nn.Module, learning_rate: float) -> None:
         super().__init__()
@@ -51,7 +58,7 @@ class Plain(pl.LightningModule):
 
 
 def train(case: Case, workers: int) -> Done:
-    """Train on the very images of the prepared splits, read by torchvision."""
+    """Train on the images of the prepared splits, read by torchvision."""
     prepared = Prepared.open(prepared_folder(case.data))
     module = Plain(build(case, prepared.sample_shape), case.learning_rate)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +74,7 @@ def train(case: Case, workers: int) -> Done:
 
 
 def loader(case: Case, prepared: Prepared, split: Split, workers: int) -> DataLoader[Batch]:
-    """Return the loader of a split: ids such as "mnist/train/17" say which images it holds."""
+    """Return the loader of a split; ids such as "mnist/train/17" name its images."""
     rows = [int(name.rpartition("/")[2]) for name in prepared.split(split).id]
     images = MNIST(raw_folder(), train=True, transform=ToTensor())
     return DataLoader(
@@ -81,7 +88,7 @@ def loader(case: Case, prepared: Prepared, split: Split, workers: int) -> DataLo
 
 
 def trainer(case: Case, folder: str | Path, **options: int) -> pl.Trainer:
-    """Return a Trainer with its defaults, but for what it prints and its logger's files."""
+    """Return a default Trainer without output and log files."""
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.manual_seed(0)
@@ -95,3 +102,43 @@ def trainer(case: Case, folder: str | Path, **options: int) -> pl.Trainer:
         enable_model_summary=False,
         **options,  # type: ignore[arg-type]
     )
+
+
+def train_bolts(case: Case) -> Done:
+    """Train on as many images and batches as the prepared splits have."""
+    prepared = Prepared.open(prepared_folder(case.data))
+    rows, validation = (len(prepared.split(name).x) for name in ("train", "validation"))
+    torch.manual_seed(0)
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        model = bolts("models.autoencoders").AE(BOLTS_SIDE, latent_dim=256, lr=case.learning_rate)
+        start = time.perf_counter()
+        limits = {
+            "max_epochs": case.epochs,
+            "limit_train_batches": math.ceil(rows / case.batch_size),
+            "limit_val_batches": math.ceil(validation / case.batch_size),
+            "num_sanity_val_steps": 0,
+        }
+        trainer(case, folder, **limits).fit(model, datamodule=_bolts_data(case))
+        seconds = time.perf_counter() - start
+    return Done(seconds, case.epochs * rows, reconstruction(case, _as_ours(case, prepared, model)))
+
+
+def _bolts_data(case: Case) -> pl.LightningDataModule:
+    """Return the MNISTDataModule, with a transform to three channels of 32 x 32."""
+    shaped = Compose([ToTensor(), Pad(2), Lambda(lambda x: x.expand(3, -1, -1))])
+    data: pl.LightningDataModule = bolts("datamodules").MNISTDataModule(
+        str(raw_folder()),
+        batch_size=case.batch_size,
+        pin_memory=False,
+        train_transforms=shaped,
+        val_transforms=shaped,
+    )
+    return data
+
+
+def _as_ours(case: Case, prepared: Prepared, model: Any) -> Bolts:
+    """Return the trained model as a Hourglass network, which pads and crops."""
+    network = build(case, prepared.sample_shape)
+    assert isinstance(network, Bolts)
+    network.encoder, network.decoder, network.mean = model.encoder, model.decoder, model.fc
+    return network

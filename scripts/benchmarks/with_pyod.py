@@ -1,4 +1,4 @@
-"""PyOD's AutoEncoder, with the network of the case: no batch norm, dropout or weight decay."""
+"""PyOD's AutoEncoder with the network of the case: no batch norm, dropout or weight decay."""
 
 import time
 
@@ -16,13 +16,13 @@ from hourglass.networks import Dense
 
 
 def train(case: Case) -> Done:
-    """Fit it to the train split as it was prepared.
+    """Fit it to the prepared train split.
 
-    It scales each sample itself; it validates nothing, but scores the train split at the end.
+    It scales the samples itself, validates nothing, and scores the train split at the end.
     """
     prepared = Prepared.open(prepared_folder(case.data))
-    ours = build(case, prepared.sample_shape)
-    assert isinstance(ours, Dense)
+    network = build(case, prepared.sample_shape)
+    assert isinstance(network, Dense)
     detector = AutoEncoder(
         lr=case.learning_rate,
         epoch_num=case.epochs,
@@ -30,7 +30,7 @@ def train(case: Case) -> Done:
         device=torch.device(case.device),
         verbose=0,
         optimizer_params={"weight_decay": 0.0},
-        hidden_neuron_list=[*ours.init_args["hidden"], ours.latent_dim],
+        hidden_neuron_list=[*network.init_args["hidden"], network.latent_dim],
         batch_norm=False,
         dropout_rate=0.0,
     )

@@ -1,8 +1,8 @@
-"""One measurement in a process of its own; prints one line of JSON.
+"""One measurement in a process of its own, printed as one line of JSON.
 
     python -m benchmarks.worker '{"case": {...}, "function": "benchmarks.ours:train", ...}'
 
-Imports, and a round on a few samples that loads what is loaded once, come before the clock.
+The clock starts after the imports and a round on a few samples, which warms up the process.
 """
 
 import json
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from memory import resident
+from common import resident_bytes
 
 from benchmarks.cases import Case
 from hourglass.core.paths import prepared_folder
@@ -25,9 +25,9 @@ from hourglass.data.prepared import SPLITS, Prepared, Samples
 
 @dataclass(frozen=True)
 class Done:
-    """What a contestant did: in which time, to how many samples, and how well.
+    """The result of a contestant: its time, its samples, and a trained network.
 
-    `reconstruct` maps scaled samples, (N, *S), to their reconstructions, where it has trained.
+    `reconstruct` maps scaled samples, (N, *S), to their reconstructions.
     """
 
     seconds: float
@@ -36,39 +36,38 @@ class Done:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the job in the first argument."""
     job = json.loads(sys.argv[1])
     job["case"] = Case(**job["case"])
-    found = measured(**job)
-    print("\n" + json.dumps(found, allow_nan=False))
+    print("\n" + json.dumps(measure(**job), allow_nan=False))
 
 
-def measured(
-    case: Case, function: str, arguments: dict[str, int], judged: bool
+def measure(
+    case: Case, function: str, arguments: dict[str, int], with_quality: bool
 ) -> dict[str, float]:
-    """Return seconds, samples, the peak of memory above that after the imports, and quality."""
+    """Return seconds, samples, peak memory above that after the imports, and quality."""
     module, _, name = function.partition(":")
     contestant: Callable[..., Done] = getattr(import_module(module), name)
-    if "tensorflow" not in sys.modules:  # either loads an LLVM of its own, and dies of the other's
+    if "tensorflow" not in sys.modules:  # both load an LLVM, which conflict
         _first_step()
-    before = resident("VmRSS")
-    if case.task == "prepare":  # which knows no network
+    before = resident_bytes("VmRSS")
+    if case.task == "prepare":  # without a network
         done = contestant(case, **arguments)
     else:
         with _threads(case):
             contestant(case.warm_up(), **arguments)
             done = contestant(case, **arguments)
-    found: dict[str, Any] = {"seconds": done.seconds, "samples": done.samples}
-    found["peak_bytes"] = resident("VmHWM") - before
-    if judged and done.reconstruct:
-        found |= quality(case, done.reconstruct)
+    measured: dict[str, Any] = {"seconds": done.seconds, "samples": done.samples}
+    measured["peak_bytes"] = resident_bytes("VmHWM") - before
+    if with_quality and done.reconstruct:
+        measured |= quality(case, done.reconstruct)
     if case.network:
-        found |= _allowed(case)
-    return found
+        measured |= _needed_bytes(case)
+    return measured
 
 
 def _first_step() -> None:
-    """Have PyTorch load what it loads at the first step of a training: it is an import as well."""
+    """Make PyTorch load everything that it loads at the first training step."""
     import torch
 
     unit = torch.nn.Linear(1, 1)
@@ -78,7 +77,7 @@ def _first_step() -> None:
 
 
 def _threads(case: Case) -> AbstractContextManager[None]:
-    """Give everyone the threads that Hourglass trains such batches on, and all it has to score."""
+    """Set the threads that Hourglass uses for such batches; scoring uses all threads."""
     from hourglass.training.cpu_tuning import threads_for
 
     if case.task == "score":
@@ -88,7 +87,7 @@ def _threads(case: Case) -> AbstractContextManager[None]:
 
 
 def quality(case: Case, reconstruct: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-    """Return the validation error and the AUROC of the test split, the same way for everyone."""
+    """Return the validation error and the AUROC on the test split, equally for all contestants."""
     from sklearn.metrics import roc_auc_score
 
     prepared = Prepared.open(prepared_folder(case.data))
@@ -107,8 +106,8 @@ def quality(case: Case, reconstruct: Callable[[np.ndarray], np.ndarray]) -> dict
     }
 
 
-def _allowed(case: Case) -> dict[str, int]:
-    """Return the bytes of the data as prepared, and those of the model and a batch."""
+def _needed_bytes(case: Case) -> dict[str, int]:
+    """Return the bytes of the prepared data, and of the model with a batch."""
     from benchmarks.networks import allowance
 
     prepared = Prepared.open(prepared_folder(case.data))
@@ -123,4 +122,4 @@ def _allowed(case: Case) -> dict[str, int]:
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    os._exit(0)  # taking torch apart would cost half a second a measurement
+    os._exit(0)  # the tear-down of torch would take half a second

@@ -1,1 +1,1 @@
-"""A team's servers: PostgreSQL, MLflow on it, and the passwords that go with them."""
+"""The servers of a team: PostgreSQL, MLflow with its tables there, and their passwords."""

@@ -1,62 +1,75 @@
-"""All servers of a team in one folder, and the variables by which its members reach them."""
+"""All servers of a team in one folder, and the variables with which its members use them."""
 
+import json
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
 
-from hosting.passwords import passwords, write_private
 from hosting.postgres import OwnPostgres, Postgres
+from hosting.processes import free_port, write_private
 from hosting.tracking import Tracking
 from hourglass.core.errors import UserError
 from hourglass.core.paths import valid_name
 
-STUDIES = "hourglass_optuna"  # the database of Optuna's studies, and the role that owns it
-MEMBER = "hourglass"  # the user that is there from the start
+STUDIES = "hourglass_optuna"  # the database of the Optuna studies, and the role that owns it
+MEMBER = "hourglass"  # the first member
+PASSWORDS = ("postgres", "mlflow", "optuna", "admin", "hourglass", "cookies")
 
 
 @dataclass(frozen=True)
 class Team:
-    """PostgreSQL (unless PGHOST names one), MLflow and Optuna's database, for `address`."""
+    """PostgreSQL (unless PGHOST names one), MLflow and the database of Optuna's studies."""
 
     folder: Path
     host: str = "127.0.0.1"
-    address: str = ""  # by which members call this machine, if not by host
+    address: str = ""  # name of this machine for members, if not `host`
     port: int = 5000
     postgres_port: int = 5433
     artifacts: str = ""
-    names: tuple[str, ...] = ()  # others by which MLflow is called, such as that of a proxy
+    names: tuple[str, ...] = ()  # other host names of MLflow, such as a proxy's
     workers: int = 2
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Return the passwords, which are made the first time."""
-        return passwords(self.folder / "passwords.json")
+        """Return the passwords by name, created at random on first use.
+
+        Raises a UserError if others can read their file.
+        """
+        path = self.folder / "passwords.json"
+        if not path.exists():
+            random = {name: secrets.token_urlsafe(24) for name in PASSWORDS}
+            write_private(path, json.dumps(random))
+        if path.stat().st_mode & 0o077:
+            raise UserError(f"{path} can be read by others; run `chmod 600 {path}`.")
+        passwords: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return passwords
 
     @cached_property
     def database(self) -> Postgres:
-        """Return the PostgreSQL: the one that PGHOST names, or our own."""
+        """Return the PostgreSQL that PGHOST names, or our own."""
         if os.environ.get("PGHOST"):
             return Postgres.existing()
-        return OwnPostgres(
-            self.host, self.postgres_port, "postgres", self.secrets["postgres"],
-            self.folder / "postgresql",
-        )  # fmt: skip
+        folder, password = self.folder / "postgresql", self.secrets["postgres"]
+        return OwnPostgres(self.host, self.postgres_port, "postgres", password, folder)
 
     @cached_property
     def tracking(self) -> Tracking:
         """Return the MLflow server."""
-        return Tracking(
-            self.folder, self.host, self.port, self.database, self.secrets, self.artifacts,
-            (*filter(None, [self.address]), *self.names), self.workers,
-        )  # fmt: skip
+        names = (*filter(None, [self.address]), *self.names)
+        settings = (self.folder, self.host, self.port, self.database, self.secrets)
+        return Tracking(*settings, self.artifacts, names, self.workers)
 
     def start(self) -> Path:
-        """Start what does not run, and return the file with a member's variables.
+        """Start the servers that do not run; return the file with a member's variables.
 
-        Raises a UserError where a server does not start.
+        Raises a UserError if a server does not start.
         """
         self.database.start()
         self.database.provide(STUDIES, STUDIES, self.secrets["optuna"])
@@ -64,30 +77,52 @@ class Team:
         return self.add(MEMBER, self.secrets["hourglass"])
 
     def stop(self) -> None:
-        """Stop MLflow, and PostgreSQL if it is ours; what they hold stays."""
+        """Stop MLflow, and PostgreSQL if it is our own; their data stay."""
         self.tracking.stop()
         self.database.stop()
 
     def add(self, name: str, password: str = "") -> Path:
-        """Add a member to MLflow, and return the file to source: nobody else can read it.
+        """Add a member to MLflow; return the private file with the variables to source.
 
-        Without a password one is made. Raises a UserError for a member who is there already.
+        Without a password a random one is created. Raises a UserError if the member exists.
         """
         path = self.folder / "members" / f"{valid_name(name)}.env"
-        given = password or secrets.token_urlsafe(24)
-        if not self.tracking.add_user(name, given) and not password:
+        new = password or secrets.token_urlsafe(24)
+        if not self.tracking.add_user(name, new) and not password:
             raise UserError(f"{name!r} is a member already; {path} has the variables.")
-        found = self.variables(name, given)
-        write_private(path, "".join(f"export {key}={quote(each)}\n" for key, each in found.items()))
+        variables = self.variables(name, new).items()
+        write_private(path, "".join(f"export {key}={quote(value)}\n" for key, value in variables))
         return path
 
     def variables(self, name: str, password: str) -> dict[str, str]:
         """Return the environment with which `dvc repro`, `tune` and `promote` use the servers."""
-        own = isinstance(self.database, OwnPostgres)
-        storage = replace(self.database, host=self.address or self.host) if own else self.database
+        host, storage = self.address or self.host, self.database
+        if isinstance(storage, OwnPostgres):
+            storage = replace(storage, host=host)
         return {
-            "MLFLOW_TRACKING_URI": f"http://{self.address or self.host}:{self.port}",
+            "MLFLOW_TRACKING_URI": f"http://{host}:{self.port}",
             "MLFLOW_TRACKING_USERNAME": name,
             "MLFLOW_TRACKING_PASSWORD": password,
             "HOURGLASS_OPTUNA_STORAGE": storage.url(STUDIES, STUDIES, self.secrets["optuna"]),
         }
+
+
+@contextmanager
+def temporary_team(*names: str) -> Iterator[Team]:
+    """Yield the servers of a team on free ports of loopback, removed after the block.
+
+    MLflow also answers to `names`. A PostgreSQL that the user's PGHOST names is not used.
+    """
+    # A temporary folder of pytest would be closed to the user who runs PostgreSQL for root.
+    folder = Path(tempfile.mkdtemp(prefix="hourglass-servers-"))
+    folder.chmod(0o755)
+    host = os.environ.pop("PGHOST", None)
+    team = Team(folder, port=free_port(), postgres_port=free_port(), names=names, workers=1)
+    try:
+        team.start()
+        yield team
+    finally:
+        team.stop()
+        shutil.rmtree(folder)
+        if host is not None:
+            os.environ["PGHOST"] = host

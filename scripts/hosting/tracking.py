@@ -1,4 +1,4 @@
-"""An MLflow server: its tables and its users in PostgreSQL, its artifacts behind it."""
+"""An MLflow server with its tables and users in PostgreSQL, which also serves artifacts."""
 
 import base64
 import json
@@ -12,15 +12,15 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from hosting import processes
-from hosting.passwords import write_private
 from hosting.postgres import LOOPBACK, Postgres
+from hosting.processes import write_private
 from hourglass.core.errors import UserError, one_line
 
 ADMIN = "admin"
-EVERYWHERE = str(IPv4Address(socket.INADDR_ANY))  # to listen there is to listen here too
-# Colleagues work in one experiment. A command clears up what a killed one of somebody else left,
-# which takes MANAGE; EDIT would let them add only.
-RIGHTS = """\
+ALL_INTERFACES = str(IPv4Address(socket.INADDR_ANY))  # loopback included
+# Colleagues work in one experiment. A command may delete what a killed command of a colleague left,
+# which needs MANAGE; EDIT allows additions only.
+PERMISSIONS = """\
 [mlflow]
 default_permission = MANAGE
 database_uri = {users}
@@ -32,49 +32,49 @@ auth_cache_ttl_seconds = 60
 
 @dataclass(frozen=True)
 class Tracking:
-    """The server, whose settings, log and artifacts are in `folder`."""
+    """The server, with its settings, log and artifacts in `folder`."""
 
     folder: Path
     host: str
     port: int
     database: Postgres
     secrets: dict[str, str] = field(repr=False)
-    artifacts: str = ""  # where to keep them, if not in the folder: s3://..., or a path
-    names: tuple[str, ...] = ()  # by which this machine may be called, beside those of loopback
+    artifacts: str = ""  # another destination of artifacts: s3://..., or a path
+    names: tuple[str, ...] = ()  # host names of this machine besides those of loopback
     workers: int = 2
 
     ROLE, RUNS, USERS = "hourglass_mlflow", "hourglass_mlflow", "hourglass_users"
 
     @property
     def url(self) -> str:
-        """Return where it answers on this machine."""
-        return f"http://{LOOPBACK[0] if self.host == EVERYWHERE else self.host}:{self.port}"
+        """Return its URL on this machine."""
+        return f"http://{LOOPBACK[0] if self.host == ALL_INTERFACES else self.host}:{self.port}"
 
     @property
-    def noted(self) -> Path:
-        """Return the file that names the process."""
+    def pid_file(self) -> Path:
+        """Return the file that identifies the process."""
         return self.folder / "mlflow.pid"
 
     def start(self) -> None:
-        """Start it on databases that are made where they are missing; no harm where it runs.
+        """Start it unless it runs; create missing databases.
 
-        Raises a UserError where it does not start.
+        Raises a UserError if it does not start.
         """
-        if processes.find(self.noted):
+        if processes.find(self.pid_file):
             return
         for name in (self.RUNS, self.USERS):
             self.database.provide(name, self.ROLE, self.secrets["mlflow"])
         self._write_settings()
         log = self.folder / "mlflow.log"
-        processes.start(self._command(), self.noted, log, self._variables())
-        processes.wait_for(self.answers, self.noted, log)
+        processes.start(self._command(), self.pid_file, log, self._variables())
+        processes.wait_for(self.is_up, self.pid_file, log)
 
     def stop(self) -> bool:
         """Stop it; return whether it ran."""
-        return processes.stop(self.noted)
+        return processes.stop(self.pid_file)
 
-    def answers(self) -> bool:
-        """Return whether it is up."""
+    def is_up(self) -> bool:
+        """Return whether it responds."""
         try:
             urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
         except OSError:
@@ -82,9 +82,9 @@ class Tracking:
         return True
 
     def add_user(self, name: str, password: str) -> bool:
-        """Add a user, who is no administrator; return False where the name is taken.
+        """Add a user without administrator rights; return False if the name is taken.
 
-        Raises a UserError where the server says no.
+        Raises a UserError if the server denies it.
         """
         body = json.dumps({"username": name, "password": password}).encode()
         login = base64.b64encode(f"{ADMIN}:{self.secrets['admin']}".encode()).decode()
@@ -96,38 +96,38 @@ class Tracking:
             if b"RESOURCE_ALREADY_EXISTS" in (answer := error.read()):
                 return False
             reason = one_line(Exception(answer.decode()))
-            raise UserError(f"MLflow does not add {name!r} ({reason}).") from None
+            raise UserError(f"MLflow cannot add {name!r} ({reason}).") from None
         return True
 
     def _write_settings(self) -> None:
-        """Write what the server reads: its rights, unless they were changed, and its password."""
-        rights = self.folder / "basic_auth.ini"
-        if not rights.exists():
+        """Write the server's permissions, unless they exist, and its database password."""
+        permissions = self.folder / "basic_auth.ini"
+        if not permissions.exists():
             users = self.database.url(self.USERS, self.ROLE)
-            write_private(rights, RIGHTS.format(users=users, admin=ADMIN))
+            write_private(permissions, PERMISSIONS.format(users=users, admin=ADMIN))
         write_private(self.folder / "pgpass", f"*:*:*:{self.ROLE}:{self.secrets['mlflow']}\n")
 
     def _command(self) -> list[str]:
-        """Return the command line, which holds no secret."""
-        called = [*LOOPBACK, self.host, *self.names]
-        # A page in a browser may use the server only if it came from there, or from a proxy of it.
-        pages = [f"http://{name}:{self.port}" for name in called]
-        pages += [f"https://{name}" for name in self.names]
+        """Return the command line, which contains no secret."""
+        hosts = [*LOOPBACK, self.host, *self.names]
+        # A page in a browser may only use the server if it came from the server or its proxy.
+        origins = [f"http://{name}:{self.port}" for name in hosts]
+        origins += [f"https://{name}" for name in self.names]
         return [
             *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth"),
             *("--backend-store-uri", self.database.url(self.RUNS, self.ROLE)),
             *("--serve-artifacts", "--artifacts-destination"),
             self.artifacts or str(self.folder / "artifacts"),
             *("--host", self.host, "--port", str(self.port), "--workers", str(self.workers)),
-            *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in called)),
-            *("--cors-allowed-origins", ",".join(pages)),
+            *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in hosts)),
+            *("--cors-allowed-origins", ",".join(origins)),
         ]
 
     def _variables(self) -> dict[str, str]:
-        """Return the environment: the secrets, and nothing of a client's."""
+        """Return the environment: the secrets, and no variables of a client."""
         kept = {
-            key: each
-            for key, each in os.environ.items()
+            key: value
+            for key, value in os.environ.items()
             if not key.startswith(("MLFLOW_", "HOURGLASS_")) and key not in ("PGPASSWORD", "PGUSER")
         }
         return kept | {
@@ -135,7 +135,7 @@ class Tracking:
             "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.secrets["admin"],
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self.secrets["cookies"],
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nothing of ours is a job of MLflow's
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # unused here
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "PGPASSFILE": str(self.folder / "pgpass"),
         }

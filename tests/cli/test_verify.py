@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import flips
 import numpy as np
 import pytest
 import yaml
@@ -18,6 +17,7 @@ from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from tests.robustness import flips
 from tests.workspaces import Project
 
 MINE = "mine"
@@ -285,7 +285,7 @@ def contents(project: Project) -> dict[str, bytes]:
 def test_no_flipped_bit_goes_unnoticed(project, monkeypatch):
     monkeypatch.delenv("HOURGLASS_DATA", raising=False)
     before = contents(project)
-    rows = flips.rows(project.folder, 200)
+    rows = flips.flip_bits(project.folder, 200)
     assert sum(row["tries"] for row in rows if row["fault"] == "rot") == 200
     assert {row["artefact"] for row in rows if row["silent"]} == set()
     assert contents(project) == before

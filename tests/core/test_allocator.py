@@ -9,13 +9,13 @@ import pytest
 # Prints the resident bytes that remain of 160 MiB, allocated in blocks of 8 MiB and freed.
 PROGRAM = """
 import numpy as np
-from memory import resident
+from common import resident_bytes
 from hourglass.core.allocator import keep_freed_memory
 {call}
-before = resident("VmRSS")
+before = resident_bytes("VmRSS")
 blocks = [np.ones(2**20) for _ in range(20)]
 del blocks
-print(resident("VmRSS") - before)
+print(resident_bytes("VmRSS") - before)
 """
 
 

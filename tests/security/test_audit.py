@@ -20,11 +20,11 @@ def test_every_locked_dependency_is_a_release_with_hashes(repository, name):
         ("six==1.17.0\n", "no hash"),
         (f"six==1.17.0 --hash=md5:{DIGEST}\n", "no hash"),
         (f"six==1.17.0 --hash=sha256:{DIGEST[1:]}\n", "no hash"),
-        (f"six>=1.17 --hash=sha256:{DIGEST}\n", "no release"),
-        (f"six @ https://host/six.whl --hash=sha256:{DIGEST}\n", "no release"),
-        ("git+https://host/six\n", "no release"),
-        ("--extra-index-url https://host\n", "no release"),
-        ("-e .\n", "no release"),
+        (f"six>=1.17 --hash=sha256:{DIGEST}\n", "not a release"),
+        (f"six @ https://host/six.whl --hash=sha256:{DIGEST}\n", "not a release"),
+        ("git+https://host/six\n", "not a release"),
+        ("--extra-index-url https://host\n", "not a release"),
+        ("-e .\n", "not a release"),
         (f"lightning==2.6.3 --hash=sha256:{DIGEST}\n", "malicious"),
         (f"torch==2.13.0 --hash=sha256:{DIGEST}\n", "torchvision"),
     ],
@@ -43,7 +43,7 @@ def _dependency(*aliases: str) -> dict:
 def test_a_vulnerability_counts_unless_it_is_accepted(monkeypatch):
     report = {"dependencies": [_dependency("CVE-1"), {"name": "ours", "skip_reason": "unknown"}]}
     result = understood(report)
-    assert result.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, mended in 1.1."]
+    assert result.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, fixed in 1.1."]
     assert result.unknown == ["ours"]
     monkeypatch.setattr("audit.ACCEPTED", {"CVE-1": "a reason"})
     assert understood(report).vulnerable == []

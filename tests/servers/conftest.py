@@ -1,40 +1,39 @@
-"""What the tests with real servers share: the servers, and copies of the repository."""
+"""Fixtures of the tests with real servers."""
 
 from collections.abc import Iterator
 
 import pytest
 from hosting.postgres import find_program
-from hosting.team import MEMBER, Team
-from hosting.temporary import temporary_team
+from hosting.team import MEMBER, Team, temporary_team
 
 from hourglass.core.errors import UserError
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> None:
-    """Skip, and say so, where there is no PostgreSQL to start."""
+    """Skip if PostgreSQL is not installed."""
     try:
         find_program("initdb")
-    except UserError as refusal:
-        pytest.skip(str(refusal))
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def team(postgresql) -> Iterator[Team]:
-    """Give a team's servers: MLflow and Optuna's database on a PostgreSQL, on loopback."""
+    """Give the servers of a team on loopback: MLflow and Optuna's database on PostgreSQL."""
     with temporary_team("lab7.test") as started:
         yield started
 
 
 @pytest.fixture
 def variables(team) -> dict[str, str]:
-    """Give a member's variables, by which a command uses the servers."""
+    """Give the environment variables of a member."""
     return team.variables(MEMBER, team.secrets["hourglass"])
 
 
 @pytest.fixture
 def as_member(variables, monkeypatch) -> dict[str, str]:
-    """Have this process use the servers as a member does."""
+    """Set the environment variables of a member in this process."""
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
     return variables

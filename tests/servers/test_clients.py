@@ -1,4 +1,4 @@
-"""The same commands against a team's servers, by environment variables alone."""
+"""Commands that use the servers of a team through environment variables."""
 
 import subprocess
 from pathlib import Path
@@ -29,10 +29,10 @@ def small(project: Project, *models: str) -> Project:
 
 
 def finish(*processes: "subprocess.Popen[str]") -> list[str]:
-    """Wait for the end of commands, which must be good, and return what they said."""
-    said = ["".join(process.communicate(timeout=PATIENT)) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), said
-    return said
+    """Wait until commands have succeeded, and return their outputs."""
+    outputs = ["".join(process.communicate(timeout=PATIENT)) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), outputs
+    return outputs
 
 
 def rows(*tags: str) -> list[mlflow.entities.Run]:
@@ -46,29 +46,27 @@ def rows(*tags: str) -> list[mlflow.entities.Run]:
 
 @pytest.fixture
 def two(new_project) -> list[Project]:
-    """Give two clones; nothing that one of them has is the other's."""
+    """Give two clones with different cells."""
     return [small(new_project(), model) for model in ("linear", "denoising")]
 
 
-def test_two_clones_reproduce_at_once_and_their_artifacts_go_through_the_server(
-    two, team, as_member
-):
+def test_two_clones_reproduce_at_once_and_upload_artifacts_through_the_server(two, team, as_member):
     for project in two:
         project.run("dvc", "init", "--quiet", "--force", "--no-scm")
-    said = finish(*(each.start("dvc", "repro", **as_member) for each in two))
-    assert not any(secret in text for secret in team.secrets.values() for text in said)
+    outputs = finish(*(each.start("dvc", "repro", **as_member) for each in two))
+    assert not any(secret in text for secret in team.secrets.values() for text in outputs)
     client = mlflow.MlflowClient(as_member["MLFLOW_TRACKING_URI"])
     for project, model in zip(two, ("linear", "denoising"), strict=True):
         cell = project / f"runs/digits/{model}"
         run = client.get_run((cell / "tracking/run_id").read_text().strip())
         assert run.info.status == "FINISHED"
-        found = project.read(f"runs/digits/{model}/evaluate/metrics.json")
-        assert run.data.metrics["AUROC"] == found["AUROC"]
+        metrics = project.read(f"runs/digits/{model}/evaluate/metrics.json")
+        assert run.data.metrics["AUROC"] == metrics["AUROC"]
         assert len(run.outputs.model_outputs) == 1
-        # By way of the server: the client needs to know no folder, and keeps nothing itself.
+        # Through the server: the client knows no folder and stores nothing itself.
         assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
-        kept = Path(client.download_artifacts(run.info.run_id, "history.csv"))
-        assert kept.read_text() == (cell / "train/history.csv").read_text()
+        downloaded = Path(client.download_artifacts(run.info.run_id, "history.csv"))
+        assert downloaded.read_text() == (cell / "train/history.csv").read_text()
         assert not (project / "mlflow.db").exists()
         assert project.files("mlruns") == ["mlruns/README.md"]
         assert not any(secret in str(run.to_dictionary()) for secret in team.secrets.values())
@@ -79,8 +77,8 @@ def test_two_clones_reproduce_at_once_and_their_artifacts_go_through_the_server(
 def assert_one_is_champion(
     two: list[Project], as_member: dict[str, str], client: mlflow.MlflowClient
 ) -> None:
-    """Promote from each clone: the second has the first one's detector from the server alone."""
-    said = [
+    """Promote from each clone: the second gets the detector of the first from the server."""
+    decisions = [
         each.hourglass("promote", "digits", model, status=0, **as_member).stdout
         for each, model in zip(two, ("linear", "denoising"), strict=True)
     ]
@@ -89,9 +87,9 @@ def assert_one_is_champion(
     versions = client.search_model_versions(f"name = '{name}'")
     assert {each.version for each in versions} == {"1", "2"}
     assert [client.get_model_version(name, n).tags["decision"] for n in ("1", "2")] == [
-        each.strip() for each in said
+        each.strip() for each in decisions
     ]
-    assert "AUROC" in said[1]
+    assert "AUROC" in decisions[1]
     loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
     clone = two[int(champion.version) - 1]
     x = Prepared.open(clone / "data/prepared/digits").split("test").x
@@ -100,15 +98,15 @@ def assert_one_is_champion(
     np.testing.assert_allclose(found["score"], expected[expected.split == "test"].score, rtol=1e-5)
 
 
-def test_workers_of_two_clones_share_a_study_with_each_trial_once(new_project, as_member):
+def test_workers_of_two_clones_share_a_study_and_run_each_trial_once(new_project, as_member):
     clones = [small(new_project(), "denoising") for _ in range(2)]
     for clone in clones:
         clone.hourglass("prepare", "digits")
     words = ("hourglass", "tune", "digits", "denoising", "--trials", "8", "--workers", "2")
-    # As people write it, without the name of a driver.
+    # As users write it, without the name of a driver.
     plain = as_member["HOURGLASS_OPTUNA_STORAGE"].replace("+psycopg", "")
-    given = as_member | {"HOURGLASS_OPTUNA_STORAGE": plain}
-    finish(*(clone.start(*words, **given) for clone in clones))
+    variables = as_member | {"HOURGLASS_OPTUNA_STORAGE": plain}
+    finish(*(clone.start(*words, **variables) for clone in clones))
     (name,) = optuna.study.get_all_study_names(storage_url())
     study = optuna.load_study(study_name=name, storage=storage_url())
     done = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -121,16 +119,14 @@ def test_workers_of_two_clones_share_a_study_with_each_trial_once(new_project, a
 
 
 @pytest.mark.parametrize("wrong", ["MLFLOW_TRACKING_PASSWORD", "HOURGLASS_OPTUNA_STORAGE"])
-def test_a_wrong_password_is_refused_with_a_sentence_that_does_not_hold_it(
-    new_project, team, as_member, wrong
-):
+def test_a_wrong_password_is_refused_in_a_sentence_without_it(new_project, team, as_member, wrong):
     project = small(new_project(), "denoising")
     project.hourglass("prepare", "digits")
     secret = team.secrets["hourglass" if wrong.startswith("MLFLOW") else "optuna"]
-    given = as_member | {wrong: as_member[wrong].replace(secret, "not-the-password")}
+    variables = as_member | {wrong: as_member[wrong].replace(secret, "not-the-password")}
     words = ("tune", "digits", "denoising", "--trials", "1")
-    said = project.hourglass(*words, status=1, **given).stderr
-    assert "not-the-password" not in said
-    assert "Traceback" not in said
-    assert said.strip().splitlines()[-1].endswith(".")
-    assert "password" in said or "401" in said
+    errors = project.hourglass(*words, status=1, **variables).stderr
+    assert "not-the-password" not in errors
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].endswith(".")
+    assert "password" in errors or "401" in errors

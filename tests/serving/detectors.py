@@ -1,4 +1,4 @@
-"""Tiny detectors, of a table and of images, as they would be served."""
+"""Small detectors of tables and images for the tests of serving."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from hourglass.networks import Network, is_image
 
 
 def normal(sample_shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarray:
-    """Return samples as callers send them: features of several scales, or images of uint8."""
+    """Return unscaled samples: features of different scales, or images of uint8."""
     rng = np.random.default_rng(seed)
     if is_image(sample_shape):
         return rng.integers(0, 256, (count, *sample_shape), dtype=np.uint8)
@@ -21,7 +21,7 @@ def normal(sample_shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarr
 
 
 def detector(network: Network, scorer: Scorer | None = None) -> Detector:
-    """Return a calibrated detector of a network, trained or not."""
+    """Return a calibrated detector of a network."""
     network.eval().requires_grad_(False)
     shape = network.sample_shape
     train, calibration = normal(shape, 300, 1), normal(shape, 200, 2)

@@ -1,4 +1,4 @@
-"""ONNX files give what the detector gives, for every variant and every score."""
+"""Exported ONNX files: equal to the detector for every variant and every score."""
 
 import json
 import sys
@@ -53,81 +53,74 @@ def assert_same(found: dict[str, np.ndarray], expected: Detector, x: np.ndarray)
     assert off.mean() > 0.9
 
 
-def written(made: Detector, folder) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
-    """Write a file, run it on samples of which some are alarms, and return its bytes as well."""
+def exported(made: Detector, folder) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
+    """Export a detector; return the file's text, its outputs on some samples, and the samples."""
     path = folder / "model.onnx"
     path.write_bytes(onnx_file.model(made, {"cell": "a-b"}).SerializeToString(deterministic=True))
     x = normal(made.sample_shape, 200, 5)
     x[:5] //= 4
     name, run = onnx_file.runtime(path)
     assert name == "onnxruntime"
-    one = run(x[:1])  # as many as there are
-    found = run(x)
-    np.testing.assert_allclose(one["score"], found["score"][:1], rtol=1e-5)
-    return path.read_bytes().decode("latin-1"), found, x
+    single, outputs = run(x[:1]), run(x)  # the batch size is free
+    np.testing.assert_allclose(single["score"], outputs["score"][:1], rtol=1e-5)
+    return path.read_bytes().decode("latin-1"), outputs, x
 
 
-def all_cases() -> list:
-    tables = [("dense", TABLE, name) for name in SCORERS]
-    images = [("convolutional", IMAGE, name) for name in IMAGE_SCORERS]
-    return tables + images
-
-
-NETWORKS = {"dense": Dense, "convolutional": Convolutional}
-
-
-@pytest.mark.parametrize(("network", "shape", "scorer"), all_cases())
-def test_a_traced_detector_is_the_detector(network, shape, scorer):
+@pytest.fixture(params=[*SCORERS, *IMAGE_SCORERS])
+def scored(request) -> Detector:
+    """Give a detector with each scorer."""
     torch.manual_seed(0)
-    made = detector(NETWORKS[network](shape, 2), {**SCORERS, **IMAGE_SCORERS}[scorer])
-    x = normal(shape, 200, 5)
+    if request.param in SCORERS:
+        return detector(Dense(TABLE, 2), SCORERS[request.param])
+    return detector(Convolutional(IMAGE, 2), IMAGE_SCORERS[request.param])
+
+
+def test_a_traced_detector_equals_the_detector(scored):
+    x = normal(scored.sample_shape, 200, 5)
     with torch.inference_mode():
-        score, alarm, restored = Traced(made)(torch.from_numpy(x))
-    assert_same({"score": score.numpy(), "alarm": alarm.numpy()}, made, x)
-    assert restored.shape == x.shape
+        score, alarm, reconstruction = Traced(scored)(torch.from_numpy(x))
+    assert_same({"score": score.numpy(), "alarm": alarm.numpy()}, scored, x)
+    assert reconstruction.shape == x.shape
 
 
 @pytest.mark.slow
-def test_a_file_gives_what_the_detector_gives(tmp_path):
+def test_a_file_has_the_outputs_of_the_detector(tmp_path):
     torch.manual_seed(0)
     made = detector(Dense(TABLE, 2, [4], tied=True))
-    text, found, x = written(made, tmp_path)
+    text, found, x = exported(made, tmp_path)
     assert_same(found, made, x)
     assert found["alarm"].any()
     scaling = made.scoring.scaling
     with torch.inference_mode():
         restored = made.scoring.network(torch.from_numpy(scaling(x))).numpy()
     np.testing.assert_allclose(found["reconstruction"], scaling.inverse(restored), rtol=1e-4)
-    assert "/hourglass/" not in text  # no path of ours
+    assert "/hourglass/" not in text  # no path of a source file
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [TABLE, IMAGE], ids=["table", "images"])
-def test_every_variant_has_a_file(build, variant, shape, tmp_path):
+def test_every_variant_can_be_exported(build, variant, shape, tmp_path):
     if variant.startswith("bolts") and shape == TABLE:
         pytest.skip("bolts' models take images only")
     made = detector(build(variant, shape).network)
-    _, found, x = written(made, tmp_path)
+    _, found, x = exported(made, tmp_path)
     assert_same(found, made, x)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("network", "shape", "scorer"), all_cases())
-def test_every_score_has_a_file(network, shape, scorer, tmp_path):
-    torch.manual_seed(0)
-    made = detector(NETWORKS[network](shape, 2), {**SCORERS, **IMAGE_SCORERS}[scorer])
-    _, found, x = written(made, tmp_path)
-    assert_same(found, made, x)
+def test_every_scorer_can_be_exported(scored, tmp_path):
+    _, found, x = exported(scored, tmp_path)
+    assert_same(found, scored, x)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 @pytest.mark.parametrize("score_by", ["elbo", "likelihood"])
-def test_likelihoods_have_a_file(score_by, likelihood, tmp_path):
+def test_every_likelihood_can_be_exported(score_by, likelihood, tmp_path):
     torch.manual_seed(0)
     network = Variational(IMAGE, 2, hidden=[8], likelihood=likelihood, score_by=score_by)
     made = detector(network)
-    _, found, x = written(made, tmp_path)
+    _, found, x = exported(made, tmp_path)
     assert_same(found, made, x)
 
 
@@ -135,11 +128,11 @@ def test_likelihoods_have_a_file(score_by, likelihood, tmp_path):
 def test_the_same_detector_gives_the_same_bytes(tmp_path):
     torch.manual_seed(0)
     made = detector(Dense(TABLE, 2))
-    assert written(made, tmp_path)[0] == written(made, tmp_path)[0]
+    assert exported(made, tmp_path)[0] == exported(made, tmp_path)[0]
 
 
 class Unknown(Scorer):
-    """Stand for a score that somebody wrote."""
+    """A scorer of a user, without a traceable form."""
 
     name = "unknown"
 
@@ -150,11 +143,11 @@ class Unknown(Scorer):
         return lambda seen: seen[:, 0].astype(np.float64)
 
 
-def test_a_score_that_cannot_be_traced_is_refused(refusal):
+def test_a_scorer_that_cannot_be_traced_is_refused(refusal):
     assert "'unknown'" in refusal(Traced, detector(Dense(TABLE, 2), Unknown()))
 
 
-def test_a_file_that_gives_other_scores_is_refused(tmp_path, refusal, monkeypatch):
+def test_a_file_with_other_scores_is_refused(tmp_path, refusal, monkeypatch):
     made = detector(Dense(TABLE, 2))
     x = normal(TABLE, 10)
     scores = made.scoring(x)
@@ -179,5 +172,5 @@ def test_names_and_threshold_are_in_the_file(tmp_path):
     import onnx
 
     about = {"feature_names": json.dumps(["a", "b"])}
-    proto = onnx_file._described(onnx.ModelProto(), about)
+    proto = onnx_file._with_metadata(onnx.ModelProto(), about)
     assert {each.key: each.value for each in proto.metadata_props} == about

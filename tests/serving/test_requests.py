@@ -1,8 +1,9 @@
-"""What is read of a request, and what is refused, with no server around it."""
+"""Parsing of request bodies, without a server."""
 
 import io
 import json
 import sys
+import time
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
@@ -11,28 +12,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hourglass.networks import Dense
 from hourglass.serving import requests
-from hourglass.serving.pyfunc import Served, _load_pyfunc
-from hourglass.serving.server import answer
+from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
+from hourglass.serving.server import respond
 from tests.serving.detectors import detector, normal
 
 NAMES = ["f0", "f1", "f2", "f3"]
 SHAPE = (1, 6, 5)
-JSON = "application/json"
+JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
+PARQUET = "application/vnd.apache.parquet"
 
 
 @pytest.fixture(scope="module")
-def table() -> Served:
+def table() -> DetectorModel:
     torch.manual_seed(0)
-    return Served(detector(Dense([4], 2)))
+    return DetectorModel(detector(Dense([4], 2)))
 
 
 @pytest.fixture(scope="module")
-def images() -> Served:
+def images() -> DetectorModel:
     torch.manual_seed(0)
-    return Served(detector(Dense(SHAPE, 2)))
+    return DetectorModel(detector(Dense(SHAPE, 2)))
 
 
 ROWS = normal((4,), 3)
@@ -80,40 +84,35 @@ GOOD_TABLES = {
     "numbers in quotes": (split(rows=[[str(x) for x in row] for row in ROWS.tolist()]), JSON),
     "no parameters": (as_json({"inputs": ROWS.tolist(), "params": {}}), JSON),
     "CSV": (MIXED.to_csv(index=False).encode(), "text/csv; charset=utf-8"),
-    "Parquet": (parquet(MIXED), "application/vnd.apache.parquet"),
-    "an array": (npy(ROWS), "application/x-npy"),
+    "Parquet": (parquet(MIXED), PARQUET),
+    "an array": (npy(ROWS), NPY),
 }
 
 
 @pytest.mark.parametrize("form", GOOD_TABLES)
-def test_a_table_is_read_in_every_form(table, form):
+def test_a_table_is_read_in_every_format(table, form):
     body, kind = GOOD_TABLES[form]
-    found = json.loads(answer(table, body, kind).response)["predictions"]
-    expected = pd.DataFrame(table.answers(ROWS)).to_dict("records")
-    assert found == expected
-    assert list(found[0]) == ["score", "threshold", "alarm", "p_value"]
+    predictions = json.loads(respond(table, body, kind).response)["predictions"]
+    assert predictions == pd.DataFrame(table.columns(ROWS)).to_dict("records")
+    assert list(predictions[0]) == ["score", "threshold", "alarm", "p_value"]
 
 
 GOOD_IMAGES = {
-    "channels first": as_json({"inputs": PICTURES.tolist()}),
-    "channels last": as_json({"instances": PICTURES.transpose(0, 2, 3, 1).tolist()}),
-    "grey": as_json({"inputs": PICTURES[:, 0].tolist()}),
+    "channels first": (as_json({"inputs": PICTURES.tolist()}), JSON),
+    "channels last": (as_json({"instances": PICTURES.transpose(0, 2, 3, 1).tolist()}), JSON),
+    "grey": (as_json({"inputs": PICTURES[:, 0].tolist()}), JSON),
+    "an array": (npy(PICTURES), NPY),
 }
 
 
 @pytest.mark.parametrize("form", GOOD_IMAGES)
 def test_images_are_read_in_every_layout(images, form):
-    found = requests.samples(GOOD_IMAGES[form], JSON, images.detector)
-    np.testing.assert_array_equal(found, PICTURES)
-    assert found.dtype == np.uint8
+    x = requests.parse_request(*GOOD_IMAGES[form], images.detector)
+    np.testing.assert_array_equal(x, PICTURES)
+    assert x.dtype == np.uint8
 
 
-def test_images_are_read_as_numpy_writes_them(images):
-    found = requests.samples(npy(PICTURES), "application/x-npy", images.detector)
-    np.testing.assert_array_equal(found, PICTURES)
-
-
-def test_answers_are_those_of_the_detector(table):
+def test_predictions_equal_those_of_the_detector(table):
     found = table.predict(FRAME[NAMES[::-1]])
     np.testing.assert_array_equal(found.score, table.detector.scoring(ROWS))
     np.testing.assert_array_equal(found.p_value, table.detector.p_values(found.score.to_numpy()))
@@ -121,10 +120,23 @@ def test_answers_are_those_of_the_detector(table):
     assert found.alarm.tolist() == (found.score > found.threshold).tolist()
 
 
-def spoilt(value: Any) -> list[list[Any]]:
+def test_column_names_that_are_numbers_match_features_of_that_name(table, monkeypatch):
+    monkeypatch.setitem(table.detector.inputs, "feature_names", ["0", "1", "2", "3"])
+    found = requests.parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector)
+    np.testing.assert_array_equal(found, ROWS)
+    np.testing.assert_array_equal(
+        requests.to_samples(FRAME.set_axis(range(4), axis=1), table.detector), ROWS
+    )
+
+
+def with_value(value: Any) -> list[list[Any]]:
     rows: list[list[Any]] = ROWS.tolist()
     rows[1][2] = value
     return rows
+
+
+def column_of(value: Any) -> bytes:
+    return as_json({"inputs": {**FRAME.to_dict("list"), "f2": value}})
 
 
 BAD_TABLES = {
@@ -132,32 +144,38 @@ BAD_TABLES = {
     "a misspelt one": (split(["f_0", *NAMES[1:]]), "did you mean"),
     "one twice": (split(["f0", "f0", *NAMES[1:]], [[1] * 5]), "two columns named 'f0'"),
     "a short row": (split(rows=[[1, 2, 3, 4], [1, 2]]), "row 2 of the request holds 2 values"),
-    "null": (split(rows=spoilt(None)), "'f2' of the request is empty or not finite in row 2"),
-    "NaN, which is no JSON": (split(rows=spoilt(float("nan"))), "cannot be read"),
-    "infinity, likewise": (split(rows=spoilt(float("inf"))), "cannot be read"),
-    "NaN in quotes": (split(rows=spoilt("nan")), "is empty or not finite in row 2"),
-    "beyond single precision": (split(rows=spoilt(1e39)), "is empty or not finite in row 2"),
-    "beyond a score": (split(rows=spoilt(1e38)), "row 2 of the request holds values too large"),
+    "null": (split(rows=with_value(None)), "'f2' of the request is empty or not finite in row 2"),
+    "NaN, which is no JSON": (split(rows=with_value(float("nan"))), "cannot be read"),
+    "infinity, likewise": (split(rows=with_value(float("inf"))), "cannot be read"),
+    "NaN in quotes": (split(rows=with_value("nan")), "is empty or not finite in row 2"),
+    "beyond single precision": (split(rows=with_value(1e39)), "is empty or not finite in row 2"),
+    "beyond a score": (split(rows=with_value(1e38)), "row 2 of the request holds values too large"),
     "a gap in an object": (as_json({"instances": [*records(), {"f0": 1}]}), "finite in row 4"),
-    "beyond double precision": (split(rows=spoilt(10**400)), "cannot be read"),
-    "text": (split(rows=spoilt("wide")), "'f2' of the request holds 'wide' in row 2"),
-    "text without names": (as_json({"inputs": spoilt("wide")}), "holds 'wide' in row 2"),
-    "a list": (split(rows=spoilt([1])), "holds [1] in row 2"),
-    "an object": (split(rows=spoilt({})), "holds {} in row 2"),
+    "beyond double precision": (split(rows=with_value(10**400)), "cannot be read"),
+    "text": (split(rows=with_value("wide")), "'f2' of the request holds 'wide' in row 2"),
+    "text without names": (as_json({"inputs": with_value("wide")}), "holds 'wide' in row 2"),
+    "a list": (split(rows=with_value([1])), "holds [1] in row 2"),
+    "an object": (split(rows=with_value({})), "holds {} in row 2"),
     "too few features": (as_json({"inputs": [[1, 2]]}), "holds 2 values for 4 columns"),
     "no rows": (split(rows=[]), "holds no samples"),
     "no columns": (as_json({"inputs": {}}), "holds no samples"),
     "empty columns": (as_json({"inputs": {name: [] for name in NAMES}}), "holds no samples"),
-    "unequal columns": (as_json({"inputs": {**FRAME.to_dict("list"), "f1": [1]}}), "equally long"),
+    "unequal columns": (column_of([1]), "differ in length"),
     "numbers for rows": (as_json({"instances": [1, 2]}), "row 1 of the request holds 1"),
-    "a number for a column": (as_json({"inputs": dict.fromkeys(NAMES, 3)}), "is no list"),
+    "a number for a column": (as_json({"inputs": dict.fromkeys(NAMES, 3)}), "is not a list"),
+    "text for a column": (column_of(""), "'f2' of the request is not a list"),
+    "an object for a column": (column_of({}), "'f2' of the request is not a list"),
+    "a filled object": (column_of({"1": 2}), "'f2' of the request is not a list"),
+    "a nested column": (column_of([[1], [2], [3]]), "'f2' of the request is not a list"),
+    "a number among objects": (as_json({"inputs": [*records(), 7]}), "row 4 of the request holds"),
+    "lists of names": (split(columns=[["f0"], ["f1"], [], {}]), "no column 'f0'"),
     "no format": (as_json({"rows": []}), "holds 'rows', not one of"),
     "two formats": (as_json({"inputs": [], "instances": []}), "'inputs', 'instances'"),
     "parameters": (as_json({"inputs": [], "params": {"a": 1}}), "'params'"),
     "text for data": (as_json({"inputs": "abc"}), "neither a list nor an object"),
-    "rows of nothing": (as_json({"dataframe_split": [1]}), "no object with columns and data"),
+    "rows of nothing": (as_json({"dataframe_split": [1]}), "not an object with columns and data"),
     "a number of names": (split(columns=3), "cannot be read"),
-    "a list of something": (b"[1, 2]", "no JSON object"),
+    "a list of something": (b"[1, 2]", "not a JSON object"),
     "nothing": (b"", "cannot be read"),
     "half of it": (b'{"inputs": [[1,', "cannot be read"),
     "another alphabet": (b'{"inputs": "\xff\xfe"}', "cannot be read"),
@@ -169,17 +187,18 @@ BAD_TABLES = {
 @pytest.mark.parametrize("what", BAD_TABLES)
 def test_an_unusable_table_is_refused_in_one_sentence(table, what):
     body, named = BAD_TABLES[what]
-    assert named in said(answer(table, body, JSON), HTTPStatus.BAD_REQUEST)
+    assert named in message(respond(table, body, JSON), HTTPStatus.BAD_REQUEST)
 
 
-def said(found: Any, status: HTTPStatus) -> str:
-    """Return the sentence of a refused request, which must be one."""
-    assert found.status == status
-    content = json.loads(found.response)
+def message(response: Any, status: HTTPStatus) -> str:
+    """Return the message of a refused request, and check that it is one sentence."""
+    assert response.status == status
+    content = json.loads(response.response)
     sentence: str = content["message"]
     assert content["error_code"] == status.name
     assert sentence.endswith(".")
-    assert not {". ", "\n"} & {sentence[i : i + n] for n in (1, 2) for i in range(len(sentence))}
+    assert ". " not in sentence
+    assert "\n" not in sentence
     assert "Traceback" not in sentence
     return sentence
 
@@ -189,7 +208,7 @@ BAD_IMAGES = {
     "white beyond 255": (as_json({"inputs": (PICTURES.astype(int) + 1).tolist()}), "to 256"),
     "black below 0": (as_json({"inputs": (PICTURES.astype(int) - 1).tolist()}), "from -1"),
     "another size": (as_json({"inputs": PICTURES[:, :, :5].tolist()}), "takes 1x6x5"),
-    "several sizes": (as_json({"inputs": [[[[1]]], [[[1, 2]]]]}), "not of one size"),
+    "several sizes": (as_json({"inputs": [[[[1]]], [[[1, 2]]]]}), "differ in size"),
     "a gap": (as_json({"inputs": [[[[None]]]]}), "uint8"),
     "a table": (split(), "takes images"),
 }
@@ -198,29 +217,95 @@ BAD_IMAGES = {
 @pytest.mark.parametrize("what", BAD_IMAGES)
 def test_unusable_images_are_refused_in_one_sentence(images, what):
     body, named = BAD_IMAGES[what]
-    assert named in said(answer(images, body, JSON), HTTPStatus.BAD_REQUEST)
+    assert named in message(respond(images, body, JSON), HTTPStatus.BAD_REQUEST)
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/csv", "application/vnd.apache.parquet", "application/x-npy"]
-)
-def test_damaged_files_are_refused_in_one_sentence(table, kind):
+def npy_header(text: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+DAMAGED = {
+    "nothing": b"",
+    "three bytes": b"abc",
+    "parentheses": npy_header(b"(" * 9000),
+    "no literal": npy_header(b"{'descr': '<f4', 'shape': "),
+    "a terabyte": npy_header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1 << 40, 4)}"),
+    "a million gigabytes": npy_header(
+        b"{'descr': '<f4', 'fortran_order': True, 'shape': (9999999999, 99999999), }"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [CSV, PARQUET, NPY])
+def test_a_damaged_file_is_refused_in_one_sentence(table, kind):
     (body,) = [body for body, of in GOOD_TABLES.values() if of.startswith(kind)]
-    for damaged in (b"", b"abc", body[: len(body) // 2]):
-        assert "request" in said(answer(table, damaged, kind), HTTPStatus.BAD_REQUEST)
+    for damaged in (*DAMAGED.values(), body[: len(body) // 2]):
+        assert "request" in message(respond(table, damaged, kind), HTTPStatus.BAD_REQUEST)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda values: (
+        st.lists(values, max_size=4) | st.dictionaries(st.sampled_from([*NAMES, "1"]), values)
+    ),
+    max_leaves=12,
+)
+BODIES = st.one_of(
+    st.tuples(st.binary(max_size=80), st.sampled_from([JSON, CSV, PARQUET])),
+    st.tuples(st.binary(max_size=80).map(npy_header), st.just(NPY)),
+    st.tuples(
+        st.dictionaries(st.sampled_from(requests.JSON_FORMATS), JSON_VALUES, max_size=1).map(
+            as_json
+        ),
+        st.just(JSON),
+    ),
+    st.tuples(
+        st.fixed_dictionaries(dict.fromkeys(NAMES, JSON_VALUES)).map(
+            lambda columns: as_json({"inputs": columns})
+        ),
+        st.just(JSON),
+    ),
+)
+
+
+@given(body=BODIES)
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_any_body_is_answered_or_refused_in_one_sentence(table, images, body):
+    for model in (table, images):
+        response = respond(model, *body)
+        if response.status != HTTPStatus.OK:
+            message(response, HTTPStatus.BAD_REQUEST)
+
+
+def test_objects_with_a_key_each_take_time_in_proportion_to_their_number(table):
+    rows = [{f"key{number}": 1} for number in range(20_000)]
+    start = time.process_time()
+    response = respond(table, as_json({"dataframe_records": rows}), JSON)
+    assert "no column 'f0'" in message(response, HTTPStatus.BAD_REQUEST)
+    assert time.process_time() - start < 2
+
+
+def test_a_small_parquet_file_that_declares_a_large_table_is_refused_unread(table):
+    body = parquet(pd.DataFrame(np.zeros((3_000_000, 4)), columns=NAMES))
+    assert len(body) < 100_000
+    start = time.process_time()
+    response = respond(table, body, PARQUET)
+    assert "3,000,000 rows" in message(response, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("kind", [None, "", "text/html", f"{JSON}; charset=latin-1"])
-def test_another_kind_of_content_is_refused(table, kind):
-    said(answer(table, split(), kind), HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+def test_another_media_type_is_refused(table, kind):
+    message(respond(table, split(), kind), HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 def test_a_request_that_is_too_large_is_refused(table, monkeypatch):
-    monkeypatch.setattr(requests, "BYTES", 20)
-    assert "at most 20" in said(answer(table, split(), JSON), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    monkeypatch.setattr(requests, "MAX_REQUEST_BYTES", 20)
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert "at most 20" in message(respond(table, split(), JSON), status)
 
 
-def test_a_program_gets_the_sentence_as_mlflow_says_such(table):
+def test_predict_raises_the_message_as_an_mlflow_error(table):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match=r"no column 'f0'.*any order\.$") as caught:
@@ -229,7 +314,7 @@ def test_a_program_gets_the_sentence_as_mlflow_says_such(table):
 
 
 @pytest.mark.parametrize("serving", [True, False])
-def test_only_a_scoring_server_answers_in_our_way(table, monkeypatch, serving):
+def test_only_a_scoring_server_gets_the_request_handler(table, monkeypatch, serving):
     from mlflow.pyfunc import scoring_server
 
     before = scoring_server.invocations

@@ -1,4 +1,4 @@
-"""`mlflow models serve` and Spark, as callers meet them: real processes on loopback."""
+"""`mlflow models serve` and Spark as real processes on loopback."""
 
 import importlib.util
 import json
@@ -32,7 +32,7 @@ ANSWER = ["score", "threshold", "alarm", "p_value"]
 
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory) -> Path:
-    """Give a working folder with a champion of a table and one of images."""
+    """Give a workspace with a champion of a table and one of images."""
     folder = set_up(tmp_path_factory.mktemp("serving") / "workspace")
     with working_in(folder, DirectRecorder), pytest.MonkeyPatch.context() as patch:
         patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
@@ -48,11 +48,11 @@ def store(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(folder: Path, data: str) -> Iterator[str]:
-    """Serve a champion; give the URL of its answers."""
+    """Serve a champion; yield the URL of its predictions."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     variables = environment(**store(folder))
-    variables.pop("PYTHONPATH", None)  # the code is the one that was logged with the model
+    variables.pop("PYTHONPATH", None)  # the server runs the code that was logged with the model
     with (folder / f"{data}.log").open("w") as log:
         process = subprocess.Popen(
             ["mlflow", "models", "serve", "-m", f"models:/hourglass-{data}@champion",
@@ -117,7 +117,7 @@ def frame(folder: Path) -> pd.DataFrame:
 
 
 def scored(folder: Path, cell: tuple[str, str], file: Path) -> pd.DataFrame:
-    """Return what `hourglass score` says."""
+    """Return the output of `hourglass score`."""
     with working_in(folder):
         out = score(*cell, file, file.with_suffix(".out.parquet"), heat_maps=0)
     return pd.read_parquet(out)[ANSWER]
@@ -127,7 +127,7 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
 
 
-def test_a_served_table_has_the_answers_of_score(promoted, tables, tmp_path):
+def test_predictions_for_a_table_equal_those_of_score(promoted, tables, tmp_path):
     rows = frame(promoted)
     rows.to_csv(tmp_path / "new.csv", index=False)
     expected = scored(promoted, TABLE, tmp_path / "new.csv")
@@ -137,7 +137,7 @@ def test_a_served_table_has_the_answers_of_score(promoted, tables, tmp_path):
     same(predictions(send(tables, content, "text/csv")), expected)
 
 
-def test_served_images_have_the_answers_of_score(promoted, images, tmp_path):
+def test_predictions_for_images_equal_those_of_score(promoted, images, tmp_path):
     x = samples(promoted, IMAGES[0])
     np.savez(tmp_path / "new.npz", x=x)
     np.save(tmp_path / "new.npy", x)
@@ -152,6 +152,7 @@ BAD = {
     "no JSON": (b"{", "application/json", 400),
     "no rows": (b'{"inputs": []}', "application/json", 400),
     "a missing column": (b'{"dataframe_records": [{"a": 1}]}', "application/json", 400),
+    "text for a column": (b'{"inputs": {"a": ""}}', "application/json", 400),
     "broken CSV": (b"a,b\n1\n", "text/csv", 400),
     "another type": (b"abc", "text/html", 415),
     "too large": (b" " * ((64 << 20) + 1), "application/json", 413),
@@ -159,31 +160,31 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_request_is_refused_in_a_sentence(tables, what):
+def test_a_bad_request_is_refused_in_one_sentence(tables, what):
     body, kind, status = BAD[what]
-    found, text = send(tables, body, kind)
-    assert found == status
+    received, text = send(tables, body, kind)
+    assert received == status
     assert "Traceback" not in text
     sentence = json.loads(text)["message"]
     assert sentence.endswith(".")
     assert "\n" not in sentence
 
 
-def test_scaled_images_are_refused_not_taken_for_black_ones(promoted, images):
+def test_scaled_images_are_refused_instead_of_rounded_to_black(promoted, images):
     x = samples(promoted, IMAGES[0]) / 16
     status, text = send(images, json.dumps({"inputs": x.tolist()}).encode())
     assert status == 400
     assert "whole numbers" in json.loads(text)["message"]
 
 
-def test_the_server_goes_on_after_bad_requests(promoted, tables):
+def test_the_server_keeps_running_after_bad_requests(promoted, tables):
     rows = frame(promoted).to_dict("split", index=False)
     assert len(predictions(send(tables, json.dumps({"dataframe_split": rows}).encode()))) == 100
     log = (promoted / f"{TABLE[0]}.log").read_text()
     assert "Traceback" not in log
 
 
-def test_what_is_served_imports_no_trainer(promoted):
+def test_a_served_model_imports_no_trainer(promoted):
     program = (
         "import mlflow, sys\n"
         "mlflow.pyfunc.load_model(sys.argv[1])\n"
@@ -226,7 +227,7 @@ spark.stop()
 
 @pytest.fixture(scope="module")
 def spark() -> str:
-    """Give a Python that has pyspark: this one, or HOURGLASS_SPARK_PYTHON."""
+    """Give the path of a Python with pyspark: this one, or HOURGLASS_SPARK_PYTHON."""
     named = os.environ.get("HOURGLASS_SPARK_PYTHON")
     if not named and importlib.util.find_spec("pyspark") is None:
         pytest.skip("pyspark is not installed: pip install 'hourglass[spark]', or name a Python "
@@ -247,7 +248,7 @@ def on_spark(promoted: Path, python: str, data: str, file: Path, kind: str) -> p
     return pd.read_parquet(out)[ANSWER].reset_index(drop=True)
 
 
-def test_spark_gives_the_answers_of_score_for_a_table(promoted, spark, tmp_path):
+def test_spark_predictions_for_a_table_equal_those_of_score(promoted, spark, tmp_path):
     rows: Any = frame(promoted)
     rows.to_csv(tmp_path / "new.csv", index=False)
     expected = scored(promoted, TABLE, tmp_path / "new.csv")
@@ -255,7 +256,7 @@ def test_spark_gives_the_answers_of_score_for_a_table(promoted, spark, tmp_path)
     same(on_spark(promoted, spark, TABLE[0], tmp_path / "new.parquet", "table"), expected)
 
 
-def test_spark_gives_the_answers_of_score_for_images(promoted, spark, tmp_path):
+def test_spark_predictions_for_images_equal_those_of_score(promoted, spark, tmp_path):
     x = samples(promoted, IMAGES[0])
     np.savez(tmp_path / "new.npz", x=x)
     np.save(tmp_path / "new.npy", x)

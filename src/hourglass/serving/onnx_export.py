@@ -1,4 +1,4 @@
-"""Detectors as ONNX files, which need neither Python nor torch: written, and checked."""
+"""Export detectors as ONNX files, which run without Python and torch, and verify the files."""
 
 import logging
 import warnings
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 Outputs: TypeAlias = dict[str, np.ndarray]
 
 OUTPUTS = ("score", "alarm", "reconstruction")
-TOLERANCE = 1e-5  # absolute, of scores above 1 relative
-PROBES = 64  # samples on which a file is checked
+SCORE_TOLERANCE = 1e-5  # absolute; relative for scores above 1
+PROBE_SAMPLES = 64  # random samples on which a file is verified
 
 
 def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
-    """Return a detector as an ONNX model; `about` goes into its metadata.
+    """Return a detector as an ONNX model with `about` as its metadata.
 
-    Input `x` is what a caller has, (N, *S): uint8 images or float32 features in the detector's
-    order, as many as there are. Raises a UserError where a scorer cannot be traced, or an extra is
-    not installed.
+    The input `x` is (N, *S) for any N: uint8 images or float32 features in the detector's order.
+    Raises a UserError if a scorer cannot be traced or the extra `onnx` is not installed.
     """
     try:
         import onnx  # noqa: F401
@@ -42,7 +41,7 @@ def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
     module = Traced(detector).eval()
     example = torch.from_numpy(probes(detector)[:2])
     with _quiet():
-        found = torch.onnx.export(
+        program = torch.onnx.export(
             module,
             (example,),
             input_names=["x"],
@@ -51,12 +50,12 @@ def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
             dynamo=True,
             verbose=False,
         )
-    assert found is not None
-    return _described(found.model_proto, about)
+    assert program is not None
+    return _with_metadata(program.model_proto, about)
 
 
-def _described(proto: "ModelProto", about: dict[str, str]) -> "ModelProto":
-    """Return the model with `about`, and without the exporter's notes, which name our files."""
+def _with_metadata(proto: "ModelProto", about: dict[str, str]) -> "ModelProto":
+    """Return the model with `about` and without the exporter's notes, which name source files."""
     from onnx.helper import set_model_props
 
     set_model_props(proto, about)
@@ -71,7 +70,7 @@ def _described(proto: "ModelProto", about: dict[str, str]) -> "ModelProto":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what torch's exporter says to its developers from the user."""
+    """Silence the log messages and warnings that torch's exporter writes for its developers."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -83,38 +82,38 @@ def _quiet() -> Iterator[None]:
 
 
 def probes(detector: Detector) -> np.ndarray:
-    """Return samples made up for a check, (n, *S): noise of the size that real ones have."""
+    """Return random samples of realistic scale for the verification, (n, *S)."""
     rng = np.random.default_rng(0)
-    shape, scaling = (PROBES, *detector.sample_shape), detector.scoring.scaling
+    shape, scaling = (PROBE_SAMPLES, *detector.sample_shape), detector.scoring.scaling
     if is_image(detector.sample_shape):
         return rng.integers(0, int(scaling.scale) + 1, shape).astype(np.uint8)
     return scaling.inverse(rng.normal(size=shape))
 
 
 def check(path: Path, detector: Detector, x: np.ndarray) -> str:
-    """Run a file on samples (N, *S) and compare it with the detector; return by what it was run.
+    """Compare a file with the detector on samples (N, *S); return the name of the runtime.
 
-    Raises a UserError where a score differs by more than TOLERANCE, or an alarm that is not within it
-    of the threshold.
+    Raises a UserError if a score differs by more than SCORE_TOLERANCE, or if an alarm differs at a
+    score farther than that from the threshold.
     """
     name, run = runtime(path)
-    found = run(x)
-    scores = detector.scoring(x)
-    apart = np.abs(found["score"] - scores) / np.maximum(np.abs(scores), 1)
-    near = np.abs(scores - detector.threshold.value) <= TOLERANCE * np.maximum(np.abs(scores), 1)
-    wrong = (found["alarm"] != detector.threshold(scores)) & ~near
-    if not apart.max() <= TOLERANCE or wrong.any():
+    outputs, scores = run(x), detector.scoring(x)
+    scale = np.maximum(np.abs(scores), 1)
+    difference = np.abs(outputs["score"] - scores) / scale
+    near = np.abs(scores - detector.threshold.value) <= SCORE_TOLERANCE * scale
+    wrong = (outputs["alarm"] != detector.threshold(scores)) & ~near
+    if not difference.max() <= SCORE_TOLERANCE or wrong.any():
         raise UserError(
-            f"{name} gives scores that differ by {apart.max():.1e}, more than {TOLERANCE:.0e}, so "
-            "nothing was written; try another `score` or variant."
+            f"{name} gives scores that differ by {difference.max():.1e}, more than "
+            f"{SCORE_TOLERANCE:.0e}, so nothing was written; try another `score` or variant."
         )
     return name
 
 
 def runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
-    """Return what runs ONNX files here, and a function from samples to the outputs of this one.
+    """Return the name of an ONNX runtime, and a function from samples to the outputs of the file.
 
-    That is onnxruntime, or where it is not installed the reference implementation of onnx.
+    The runtime is onnxruntime, or the reference implementation of onnx if that is not installed.
     """
     try:
         import onnxruntime

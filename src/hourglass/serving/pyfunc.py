@@ -1,6 +1,6 @@
-"""The detector as MLflow loads it, in a program, in Spark and in its scoring server.
+"""The MLflow pyfunc flavor of a detector, for programs, Spark and the scoring server.
 
-Nothing here imports Lightning; MLflow itself is what takes long to import.
+Nothing here imports Lightning; importing MLflow takes most of the start-up time.
 """
 
 import sys
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Served:
-    """Answer unscaled samples with what `hourglass score` says of them."""
+class DetectorModel:
+    """Predict scores and alarms of unscaled samples, equal to those of `hourglass score`."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Return score, threshold, alarm and conformal p-value, a row a sample.
+        """Return score, threshold, alarm and conformal p-value, one row per sample.
 
         Takes a table by feature name, its columns in any order, or an array (N, *S). Raises an
         MlflowException, which every server answers with status 400, for input that has no score.
@@ -35,21 +35,22 @@ class Served:
 
         index = getattr(model_input, "index", None)
         try:
-            x = requests.of_object(model_input, self.detector)
-            return pd.DataFrame(self.answers(x), index=index)
-        except UserError as refusal:
-            raise MlflowException(str(refusal), BAD_REQUEST) from None
+            x = requests.to_samples(model_input, self.detector)
+            return pd.DataFrame(self.columns(x), index=index)
+        except UserError as error:
+            raise MlflowException(str(error), BAD_REQUEST) from None
 
-    def answers(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the columns of the answer for samples in the detector's order and type, (N, *S).
+    def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the columns of the prediction for samples in the detector's order, (N, *S).
 
-        Raises a UserError where a sample has no finite score.
+        Raises a UserError if a sample has no finite score.
         """
         scores = self.detector.scoring.score_with(x)[0]
-        bad = np.flatnonzero(~np.isfinite(scores))
-        if len(bad):
+        not_finite = np.flatnonzero(~np.isfinite(scores))
+        if len(not_finite):
             raise UserError(
-                f"row {bad[0] + 1} of the request holds values too large to be scored; mend it."
+                f"row {not_finite[0] + 1} of the request holds values too large to be scored; "
+                "correct it."
             )
         threshold = self.detector.threshold
         return {
@@ -60,11 +61,11 @@ class Served:
         }
 
 
-def _load_pyfunc(data_path: str) -> Served:
-    """Return the detector; MLflow calls this by name."""
-    served = Served(Detector.load(Path(data_path)))
+def _load_pyfunc(data_path: str) -> DetectorModel:
+    """Return the model in a folder; MLflow calls this function by name."""
+    model = DetectorModel(Detector.load(Path(data_path)))
     if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # this process is a scoring server
         from hourglass.serving import server
 
-        server.install(served)
-    return served
+        server.install(model)
+    return model

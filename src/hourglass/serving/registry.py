@@ -1,4 +1,4 @@
-"""MLflow's registry: the versions of a data set's detectors, and the one that is served."""
+"""MLflow model registry: the versions of a data set's detectors, and the champion among them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from hourglass.tracking.model import DETECTOR
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHAMPION = "champion"  # the alias of the version that callers get
-DECISION = "decision"  # tag of a version: why the alias moved to it, or did not
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says: no such alias
+CHAMPION = "champion"  # alias of the version that is served
+DECISION = "decision"  # tag with the reason for which the alias moved to a version, or did not
+MISSING_ALIAS_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Register detectors of one data set under the name `hourglass-<data>`."""
+    """The registered model `hourglass-<data>`, whose versions are detectors of one data set."""
 
     client: "MlflowClient"
     experiment_id: str
@@ -29,19 +29,19 @@ class Registry:
         return f"hourglass-{self.data}"
 
     def logged(self, detector: str) -> Any | None:
-        """Return the logged model that holds the files of this digest, None where there is none."""
+        """Return the logged model whose files have this digest, None if there is none."""
         condition = f"tags.`{DETECTOR}` = '{detector}'"
-        found = self.client.search_logged_models([self.experiment_id], filter_string=condition)
-        return next((each for each in found if each.status == "READY"), None)
+        models = self.client.search_logged_models([self.experiment_id], filter_string=condition)
+        return next((model for model in models if model.status == "READY"), None)
 
     def version(self, detector: str) -> Any | None:
-        """Return the version that holds the files of this digest, the latest one."""
-        found = self.client.search_model_versions(f"name = '{self.name}'")
-        same = [each for each in found if each.tags.get(DETECTOR) == detector]
-        return max(same, key=lambda each: int(each.version), default=None)
+        """Return the latest version whose files have this digest, None if there is none."""
+        versions = self.client.search_model_versions(f"name = '{self.name}'")
+        same = [version for version in versions if version.tags.get(DETECTOR) == detector]
+        return max(same, key=lambda version: int(version.version), default=None)
 
     def register(self, model: Any, tags: dict[str, str]) -> Any:
-        """Return a new version that holds a logged model."""
+        """Create a version from a logged model and return it."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -58,36 +58,36 @@ class Registry:
         )
 
     def champion(self) -> Any | None:
-        """Return the version that the alias names, None where it names none."""
+        """Return the version that has the champion alias, None if there is none."""
         from mlflow.exceptions import MlflowException
 
         try:
             return self.client.get_model_version_by_alias(self.name, CHAMPION)
         except MlflowException as error:
-            if error.error_code not in ABSENT:
+            if error.error_code not in MISSING_ALIAS_CODES:
                 raise
             return None
 
     def decide(self, version: Any, decision: str, moves: bool) -> None:
-        """Move the alias to a version, or leave it where it is, and keep why."""
+        """Tag a version with a decision, and give it the champion alias if `moves`."""
         self.client.set_model_version_tag(self.name, version.version, DECISION, decision)
         if moves:
             self.client.set_registered_model_alias(self.name, CHAMPION, version.version)
 
     def fetch(self, version: Any, folder: Path) -> Path:
-        """Return the folder of a version's detector, below `folder`; none of its code is run.
+        """Download a version's detector below `folder` and return its folder; run none of its code.
 
-        Raises a UserError where its files are gone.
+        Raises a UserError if the files are missing.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
             uri = f"models:/{self.name}/{version.version}/data"
-            (found,) = Path(download_artifacts(uri, dst_path=str(folder))).iterdir()
-            return found
+            (detector,) = Path(download_artifacts(uri, dst_path=str(folder))).iterdir()
+            return detector
         except (MlflowException, OSError, ValueError) as error:
             raise UserError(
-                f"the files of {self.name} version {version.version} cannot be had "
+                f"the files of {self.name} version {version.version} cannot be downloaded "
                 f"({one_line(error)}); add --force to replace it."
             ) from None

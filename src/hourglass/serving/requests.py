@@ -1,8 +1,8 @@
-"""What callers send, as samples in the detector's own order and type.
+"""Parse request bodies into samples in the feature order and type of a detector.
 
-A table is found by the names of its columns, in any order; others are passed over, and numbers in
-quotes are numbers, as in `hourglass score`. Images are whole numbers from 0 to 255, never scaled
-ones: those would be rounded to black. Everything else is refused in one sentence.
+The columns of a table are matched by name, in any order; other columns are ignored, and numbers in
+quotes count as numbers, as in `hourglass score`. Pixels are integers from 0 to 255: scaled ones
+would round to black. Everything else raises a UserError of one sentence.
 """
 
 import io
@@ -19,124 +19,149 @@ from hourglass.data.readers.image_chunks import as_features, as_images, pieces
 from hourglass.data.readers.user_files import suggest_names
 from hourglass.detection.detector import Detector
 
-Columns: TypeAlias = Mapping[str, Sequence[Any]]  # of a table, by name
+Columns: TypeAlias = Mapping[str, Sequence[Any]]  # name -> values of one column of a table
 Content: TypeAlias = Columns | list[Any] | np.ndarray
 
-BYTES = 64 << 20  # of a request, at most: beyond, its caller had better wait for several
-FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-SHOWN = 40  # characters of a value that is refused
-REQUEST = Path("the request")  # in sentences, where others have a file
-EMPTY = "the request holds no samples; send at least one."
-# What damaged content makes json, numpy and Arrow raise.
-UNREADABLE = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, EOFError),
-    *(RuntimeError, pa.ArrowException),
-)
+MAX_REQUEST_BYTES = 64 << 20
+JSON_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+QUOTED_CHARACTERS = 40  # of a rejected value in a message
+REQUEST = Path("the request")  # stands for the file name in messages of the file readers
+NO_SAMPLES = "the request holds no samples; send at least one."
 
 
-class Unsupported(UserError):
-    """Say that a request is of a kind that is not read."""
+class UnsupportedMediaTypeError(UserError):
+    """The media type of a request has no reader."""
 
 
-class TooLarge(UserError):
-    """Say that a request has more bytes than are read."""
+class RequestTooLargeError(UserError):
+    """A request has more bytes, or declares more values, than the server reads."""
 
 
-def samples(body: bytes, kind: str, detector: Detector) -> np.ndarray:
-    """Return the samples of a request's body, (N, *S); `kind` is its media type.
+def parse_request(body: bytes, media_type: str, detector: Detector) -> np.ndarray:
+    """Return the samples of a request body, (N, *S).
 
-    Raises a UserError: TooLarge, Unsupported, or another where it holds no samples of this detector.
+    Raises a UserError for every other body: RequestTooLargeError, UnsupportedMediaTypeError, or a
+    plain one if the body holds no samples for this detector.
     """
-    if len(body) > BYTES:
-        raise TooLarge(
-            f"the request has {len(body):,} bytes, but at most {BYTES:,} are read; send fewer "
-            "samples at once."
+    if len(body) > MAX_REQUEST_BYTES:
+        raise RequestTooLargeError(
+            f"the request has {len(body):,} bytes, but at most {MAX_REQUEST_BYTES:,} are read; "
+            "send fewer samples per request."
         )
-    if kind not in READERS:
-        raise Unsupported(
-            f"the request is of type {kind or 'none'}; send one of {', '.join(READERS)}."
+    if media_type not in READERS:
+        raise UnsupportedMediaTypeError(
+            f"the request is of type {media_type or 'none'}; send one of {', '.join(READERS)}."
         )
     try:
-        content = READERS[kind](body)
-    except UNREADABLE as error:
+        content = READERS[media_type](body, detector.feature_names)
+    except UserError:
+        raise
+    # The parsers of JSON, CSV, Parquet and npy raise errors of a dozen kinds on hostile bytes.
+    except Exception as error:
         raise UserError(
-            f"the request cannot be read as {kind} ({one_line(error)}); correct it and send it "
-            "again."
+            f"the request cannot be read as {media_type} ({one_line(error)}); correct it and send "
+            "it again."
         ) from None
-    return of_object(content, detector)
+    return to_samples(content, detector)
 
 
-def of_object(content: Any, detector: Detector) -> np.ndarray:
+def to_samples(content: Any, detector: Detector) -> np.ndarray:
     """Return the samples of a table, rows or an array, (N, *S): float32 features or uint8 images.
 
-    Raises a UserError where they do not fit the detector.
+    Raises a UserError if they do not fit the detector.
     """
     names = detector.feature_names
-    table = hasattr(content, "keys")
-    if table and not names:
+    is_table = hasattr(content, "keys")
+    if is_table and not names:
         raise UserError(
             "the request is a table, but this detector takes images; send them as an array."
         )
     if not len(content):
-        raise UserError(EMPTY)
+        raise UserError(NO_SAMPLES)
     if not names:
         return _images(content, detector)
     if isinstance(content, np.ndarray):
-        with np.errstate(over="ignore"):  # to infinity, which is refused
-            return _complete(as_features(content, REQUEST, detector), names)
-    return _complete(_features(content if table else _rows(content, names), names), names)
+        with np.errstate(over="ignore"):  # overflows to infinity, which _finite_rows rejects
+            return _finite_rows(as_features(content, REQUEST, detector), names)
+    if not is_table:
+        read_rows = _records if isinstance(content[0], dict) else _rows
+        content = read_rows(content, names)
+    return _finite_rows(_features(content, names), names)
 
 
 def _rows(rows: list[Any], names: list[str]) -> Columns:
     """Return the columns of rows whose values are in the order of the names."""
     for number, row in enumerate(rows, 1):
         if not isinstance(row, list) or len(row) != len(names):
-            found = f"{len(row)} values" if isinstance(row, list) else repr(row)[:SHOWN]
+            content = f"{len(row)} values" if isinstance(row, list) else _quote(row)
             raise UserError(
-                f"row {number} of the request holds {found} for {len(names)} columns; send one in "
-                "each."
+                f"row {number} of the request holds {content} for {len(names)} columns; send one "
+                "value per column."
             )
-    return _named(names, zip(*rows, strict=True))
+    return _by_name(names, zip(*rows, strict=True))
 
 
-def _named(names: Iterable[str], columns: Iterable[Sequence[Any]]) -> Columns:
-    """Return columns by name; of two that share a name it is unclear which one counts."""
-    found: dict[str, Sequence[Any]] = {}
-    for name, column in zip(names, columns, strict=True):
-        if name in found:
-            raise UserError(f"the request has two columns named {name!r}; rename one of them.")
-        found[name] = column
-    return found
+def _records(rows: list[Any], names: list[str]) -> Columns:
+    """Return the columns of a table sent as one object per row.
 
-
-def _features(columns: Columns, names: list[str]) -> np.ndarray:
-    """Return the features of a table, (N, F) float64, empty ones as NaN."""
-    found = [str(name) for name in columns]
-    for name in names:
-        if name not in found:
+    Only the columns in `names` are built: each object may have keys that no other one has.
+    """
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
             raise UserError(
-                f"the request has no column {name!r}: {suggest_names(name, found)}; the detector "
+                f"row {number} of the request holds {_quote(row)}; send one object per row."
+            )
+    wanted, present = set(names), dict.fromkeys(name for row in rows for name in row)
+    if wanted <= present.keys():
+        for number, row in enumerate(rows, 1):
+            for name in names:
+                if name not in row:
+                    raise _not_finite(name, number)
+    return {name: [row.get(name) for row in rows] if name in wanted else () for name in present}
+
+
+def _by_name(names: Iterable[Any], columns: Iterable[Sequence[Any]]) -> Columns:
+    """Return columns by name; raise a UserError for a name that occurs twice."""
+    by_name: dict[str, Sequence[Any]] = {}
+    for name, column in zip(map(str, names), columns, strict=True):
+        if name in by_name:
+            raise UserError(f"the request has two columns named {name!r}; rename one of them.")
+        by_name[name] = column
+    return by_name
+
+
+def _features(columns: Mapping[Any, Sequence[Any]], names: list[str]) -> np.ndarray:
+    """Return the features of a table, (N, F) float64; an empty value is NaN."""
+    keys = {str(key): key for key in columns.keys()}  # noqa: SIM118  (a DataFrame is no Mapping)
+    for name in names:
+        if name not in keys:
+            raise UserError(
+                f"the request has no column {name!r}: {suggest_names(name, keys)}; the detector "
                 "needs every feature that it was trained on, in any order."
             )
-    read = [_numbers(name, columns[name]) for name in names]
-    if len({len(each) for each in read}) > 1:
-        raise UserError("the request's columns are not equally long; send a value a row in each.")
-    return np.stack(read, 1)
-
-
-def _numbers(name: str, values: Sequence[Any]) -> np.ndarray:
-    """Return a column in double precision, (N,); an empty value is NaN."""
-    try:
-        found = np.asarray(values, np.float64)
-    except (ValueError, TypeError, OverflowError):
-        row, value = next(each for each in enumerate(values, 1) if not _is_number(each[1]))
+    features = [_numbers(name, columns[keys[name]]) for name in names]
+    if len({len(column) for column in features}) > 1:
         raise UserError(
-            f"{name!r} of the request holds {repr(value)[:SHOWN]} in row {row}, which is no number;"
-            " mend it."
-        ) from None
-    if found.ndim != 1:
-        raise UserError(f"{name!r} of the request is no list of numbers; send a value a row.")
-    return found
+            "the columns of the request differ in length; send one value per row in each."
+        )
+    return np.stack(features, 1)
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Return a column in double precision, (N,); an empty value is NaN."""
+    if not isinstance(values, str | bytes | Mapping):
+        try:
+            numbers = np.asarray(values, np.float64)
+            if numbers.ndim == 1:
+                return numbers
+        except (ValueError, TypeError, OverflowError):
+            for row, value in enumerate(values, 1):
+                if not _is_number(value):
+                    raise UserError(
+                        f"{name!r} of the request holds {_quote(value)} in row {row}, which is not "
+                        "a number; correct that value."
+                    ) from None
+    raise UserError(f"{name!r} of the request is not a list of numbers; send one value per row.")
 
 
 def _is_number(value: Any) -> bool:
@@ -146,93 +171,104 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _complete(x: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return rows (N, F) as float32; raise a UserError where there is none, or one is not finite."""
+def _quote(value: Any) -> str:
+    """Return a rejected value, cut to the length that fits a message."""
+    return repr(value)[:QUOTED_CHARACTERS].replace(". ", " ")
+
+
+def _finite_rows(x: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return rows (N, F) as float32; raise a UserError if there are none or one is not finite."""
     if not len(x):
-        raise UserError(EMPTY)
+        raise UserError(NO_SAMPLES)
     with np.errstate(over="ignore"):
         narrow = x.astype(np.float32)
-    bad = np.argwhere(~np.isfinite(narrow))
-    if len(bad):
-        row, place = bad[0]
-        raise UserError(
-            f"{names[place]!r} of the request is empty or not finite in row {row + 1}; mend it, or "
-            "leave that row out."
-        )
+    not_finite = np.argwhere(~np.isfinite(narrow))
+    if len(not_finite):
+        row, column = not_finite[0]
+        raise _not_finite(names[column], row + 1)
     return narrow
 
 
+def _not_finite(name: str, row: int) -> UserError:
+    return UserError(
+        f"{name!r} of the request is empty or not finite in row {row}; correct it, or leave that "
+        "row out."
+    )
+
+
 def _images(content: Any, detector: Detector) -> np.ndarray:
-    """Return images (N, C, H, W) of uint8; fractions are refused, not cut off."""
+    """Return images (N, C, H, W) of uint8; raise a UserError for fractions, never round them."""
     try:
         x = np.asarray(content)
     except ValueError:
-        raise UserError("the request's images are not of one size; send equal ones.") from None
+        raise UserError("the images of the request differ in size; send equal ones.") from None
     if x.size and x.dtype.kind in "iuf":
         if x.dtype.kind == "f" or x.min() < 0 or x.max() > 255:
             raise UserError(
-                f"the request's pixels are {x.dtype} from {x.min():g} to {x.max():g}; send whole "
-                "numbers from 0 to 255, not scaled."
+                f"the pixels of the request are {x.dtype} from {x.min():g} to {x.max():g}; send "
+                "whole numbers from 0 to 255, not scaled."
             )
         x = x.astype(np.uint8, copy=False)
     return as_images(x, REQUEST, detector, lambda shape: shape == detector.sample_shape)
 
 
-def _json(body: bytes) -> Content:
-    """Return what one of MLflow's four JSON formats holds."""
-    given = orjson.loads(body)  # which is faster than json, and takes no NaN
-    if not isinstance(given, dict):
-        raise ValueError("it is no JSON object")
-    keys = [key for key in given if key != "params"]
-    if len(keys) != 1 or keys[0] not in FORMATS or given.get("params"):
-        named = ", ".join(map(repr, given)) or "nothing"
-        raise ValueError(f"it holds {named}, not one of {', '.join(FORMATS)}")
-    content = given[keys[0]]
+def _json(body: bytes, names: list[str]) -> Content:
+    """Return the content of one of MLflow's four JSON formats."""
+    request = orjson.loads(body)  # faster than json, and rejects NaN
+    if not isinstance(request, dict):
+        raise ValueError("it is not a JSON object")
+    keys = [key for key in request if key != "params"]
+    if len(keys) != 1 or keys[0] not in JSON_FORMATS or request.get("params"):
+        present = ", ".join(map(repr, request)) or "nothing"
+        raise ValueError(f"it holds {present}, not one of {', '.join(JSON_FORMATS)}")
+    content = request[keys[0]]
     if keys[0] == "dataframe_split":
-        return _split(content)
+        if not isinstance(content, dict) or {"columns", "data"} - content.keys():
+            raise ValueError("dataframe_split is not an object with columns and data")
+        return _rows(content["data"], content["columns"]) if content["data"] else {}
     if not isinstance(content, list | dict):
         raise ValueError(f"{keys[0]} is neither a list nor an object")
-    if isinstance(content, dict) or not content or not isinstance(content[0], dict):
-        return content
-    return _records(content)
+    return content
 
 
-def _split(content: Any) -> Columns:
-    """Return the columns of a table that is sent as names and rows."""
-    if not isinstance(content, dict) or {"columns", "data"} - content.keys():
-        raise ValueError("dataframe_split is no object with columns and data")
-    names, rows = content["columns"], content["data"]
-    return _rows(rows, names) if rows else {}
-
-
-def _records(rows: list[dict[str, Any]]) -> Columns:
-    """Return the columns of a table that is sent as an object a row."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _csv(body: bytes) -> Columns:
+def _csv(body: bytes, names: list[str]) -> Columns:
     """Return the columns of a CSV file; as in training, only an empty cell is a missing value."""
     from pyarrow import csv
 
     convert = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
-    table = csv.read_csv(pa.BufferReader(body), convert_options=convert)
-    return _named(table.column_names, (column.to_pylist() for column in table.columns))
+    return _columns(csv.read_csv(pa.BufferReader(body), convert_options=convert), names)
 
 
-def _parquet(body: bytes) -> Columns:
+def _parquet(body: bytes, names: list[str]) -> Columns:
+    """Return the columns of a Parquet file; a small file may declare a large table."""
     from pyarrow import parquet
 
-    table = parquet.read_table(pa.BufferReader(body))
-    return _named(table.column_names, (column.to_pylist() for column in table.columns))
+    file = parquet.ParquetFile(pa.BufferReader(body))
+    declared = file.metadata.num_rows * max(1, file.metadata.num_columns) * 8
+    if declared > MAX_REQUEST_BYTES:
+        raise RequestTooLargeError(
+            f"the request declares {file.metadata.num_rows:,} rows of "
+            f"{file.metadata.num_columns:,} columns, more than {MAX_REQUEST_BYTES:,} bytes; send "
+            "fewer samples per request."
+        )
+    return _columns(file.read(), names)
 
 
-def _npy(body: bytes) -> np.ndarray:
+def _columns(table: pa.Table, names: list[str]) -> Columns:
+    """Return the columns in `names` as lists, and only the names of the others."""
+    wanted, columns = set(names), zip(table.column_names, table.columns, strict=True)
+    return _by_name(
+        table.column_names,
+        (column.to_pylist() if name in wanted else () for name, column in columns),
+    )
+
+
+def _npy(body: bytes, names: list[str]) -> np.ndarray:
     """Return an array as numpy.save writes it: images take an eighth of the time of JSON."""
     return np.concatenate(list(pieces(io.BytesIO(body))))
 
 
-READERS: dict[str, Callable[[bytes], Content]] = {
+READERS: dict[str, Callable[[bytes, list[str]], Content]] = {
     "application/json": _json,
     "text/csv": _csv,
     "application/vnd.apache.parquet": _parquet,

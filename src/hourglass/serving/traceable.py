@@ -1,7 +1,8 @@
-"""A detector as one torch module, from unscaled samples to alarms, that can be traced.
+"""A detector as one traceable torch module, from unscaled samples to alarms.
 
-Scorers compute with numpy, in double precision, from what they looked at; here is the same
-arithmetic on tensors, in double precision as well. A scorer that is not among them is refused.
+The scorers in `detection.scorers` compute with NumPy in double precision. This module repeats
+their arithmetic on double-precision tensors, which the ONNX exporter can trace. One shared
+implementation would change the last bits of the scores: NumPy and torch sum in different orders.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,7 @@ Score: TypeAlias = Callable[[ForwardCache], Tensor]  # (N, *S) -> (N,) float64
 
 
 class Traced(nn.Module):
-    """Map unscaled samples, (N, *S), to score, alarm and reconstruction, as a detector does.
+    """Map unscaled samples, (N, *S), to the score, alarm and reconstruction of a detector.
 
     The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the
     samples' own units.
@@ -43,7 +44,7 @@ class Traced(nn.Module):
         super().__init__()
         scoring = detector.scoring
         self.network = scoring.network.cpu()
-        if isinstance(self.network, Variational):  # the draws are always the same: constants
+        if isinstance(self.network, Variational):  # its draws are constants
             draws = self.network._draws(
                 self.network.samples, torch.zeros(1, self.network.latent_dim)
             )
@@ -54,54 +55,54 @@ class Traced(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return score, alarm and reconstruction."""
-        view = ForwardCache(self.network, self.scaled(x))
-        score = self.score(view)
-        restored = view.output * self.scaled.scale + self.scaled.offset
-        return score, score > self.threshold, restored
+        cache = ForwardCache(self.network, self.scaled(x))
+        score = self.score(cache)
+        reconstruction = cache.output * self.scaled.scale + self.scaled.offset
+        return score, score > self.threshold, reconstruction
 
 
 @singledispatch
 def traced(scorer: Scorer, state: State) -> Score:
-    """Return a scorer's score as a function of tensors.
+    """Return the score of a scorer as a function of tensors.
 
-    Raises a UserError for a scorer that has none.
+    Raises a UserError for a scorer without an implementation here.
     """
     raise UserError(
-        f"the score {scorer.name!r} has no form that ONNX knows; calibrate with another `score` in "
+        f"the score {scorer.name!r} cannot be exported to ONNX; calibrate with another `score` in "
         "params.yaml, such as hourglass.detection.scorers.ModelScore."
     )
 
 
 @traced.register
 def _(scorer: ModelScore, state: State) -> Score:
-    return lambda view: view.score.double()
+    return lambda cache: cache.score.double()
 
 
 @traced.register
 def _(scorer: StandardizedError, state: State) -> Score:
     mean = torch.tensor(state["mean"])
-    return lambda view: (scorer.extract(view).double() / mean).mean(1)
+    return lambda cache: (scorer.extract(cache).double() / mean).mean(1)
 
 
 @traced.register
 def _(scorer: Mahalanobis, state: State) -> Score:
     mean, precision = (torch.tensor(state[key]).double() for key in ("mean", "precision"))
 
-    def score(view: ForwardCache) -> Tensor:
-        away = scorer.extract(view).double() - mean
-        return ((away @ precision) * away).sum(1).clamp(min=0).sqrt()
+    def score(cache: ForwardCache) -> Tensor:
+        centred = scorer.extract(cache).double() - mean
+        return ((centred @ precision) * centred).sum(1).clamp(min=0).sqrt()
 
     return score
 
 
 @traced.register
 def _(scorer: Neighbors, state: State) -> Score:
-    known = torch.tensor(state["codes"]).double()
-    squares = known.square().sum(1)
+    reference = torch.tensor(state["codes"]).double()
+    squares = reference.square().sum(1)
 
-    def score(view: ForwardCache) -> Tensor:
-        codes = scorer.extract(view).double()
-        squared = codes.square().sum(1, keepdim=True) - 2 * codes @ known.T + squares
+    def score(cache: ForwardCache) -> Tensor:
+        codes = scorer.extract(cache).double()
+        squared = codes.square().sum(1, keepdim=True) - 2 * codes @ reference.T + squares
         nearest = squared.topk(scorer.k, dim=1, largest=False).values
         return nearest.clamp(min=0).sqrt().mean(1)
 
@@ -111,18 +112,18 @@ def _(scorer: Neighbors, state: State) -> Score:
 @traced.register
 def _(scorer: RaPP, state: State) -> Score:
     if not scorer.whiten:
-        return lambda view: scorer.extract(view).double().square().sum(1)
+        return lambda cache: scorer.extract(cache).double().square().sum(1)
     mean, whitening = (torch.tensor(state[key]).double() for key in ("mean", "whitening"))
-    return lambda view: ((scorer.extract(view).double() - mean) @ whitening).square().sum(1)
+    return lambda cache: ((scorer.extract(cache).double() - mean) @ whitening).square().sum(1)
 
 
 @traced.register
 def _(scorer: RelativeError, state: State) -> Score:
     weights, faint = 1 / torch.tensor(state["scale"]), float(state["faint"][0])
 
-    def score(view: ForwardCache) -> Tensor:
-        seen = scorer.extract(view).double()
-        return (seen[:, :-1] * weights).sum(1) / (seen[:, -1] + faint)
+    def score(cache: ForwardCache) -> Tensor:
+        features = scorer.extract(cache).double()
+        return (features[:, :-1] * weights).sum(1) / (features[:, -1] + faint)
 
     return score
 
@@ -132,9 +133,9 @@ def _(scorer: Combined, state: State) -> Score:
     parts = [traced(part, part_state(state, i)) for i, part in enumerate(scorer.parts)]
     floor, mean, sd = (torch.tensor(state[key]).double() for key in ("floor", "mean", "sd"))
 
-    def score(view: ForwardCache) -> Tensor:
-        found = torch.stack([part(view) for part in parts], 1)
-        logs = (found.clamp(min=0) + floor).log()
+    def score(cache: ForwardCache) -> Tensor:
+        scores = torch.stack([part(cache) for part in parts], 1)
+        logs = (scores.clamp(min=0) + floor).log()
         standard = ((logs - mean) / sd).mean(1)
         # log(1 + exp(.)): onnxruntime has no Softplus in double precision.
         return standard.clamp(min=0) + (1 + (-standard.abs()).exp()).log()

@@ -1,0 +1,121 @@
+"""Helpers of the scripts: arguments, workspaces, settings, pages, timings and memory."""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+Result = TypeVar("Result")
+
+
+def argument_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser that shows a script's docstring as it is written."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=doc, formatter_class=formatter)
+
+
+def enter(folder: Path) -> None:
+    """Work in `folder`, created if missing, with fresh copies of configs/ and params.yaml.
+
+    The raw data stay those of HOURGLASS_DATA, or of its default in the previous folder.
+    """
+    raw = Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw")
+    os.environ["HOURGLASS_DATA"] = str(raw.absolute())
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy the tracked and trackable files; no outputs of runs, builds or editors."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+
+
+def update_yaml(path: str | Path, changes: Mapping[str, Any]) -> None:
+    """Merge changes into a YAML file, nested mappings key by key."""
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    Path(path).write_text(yaml.safe_dump(_merge(content, changes)), encoding="utf-8")
+
+
+def _merge(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def limit_epochs(data: str, epochs: int) -> None:
+    """Train on a data set for exactly `epochs` epochs: no early stopping before."""
+    training = {"max_epochs": epochs, "patience": epochs}
+    update_yaml(f"configs/data/{data}.yaml", {"training": training})
+
+
+def write_variant(name: str, class_path: str, init_args: Mapping[str, Any]) -> None:
+    """Write the settings file of a variant."""
+    text = yaml.safe_dump({"class_path": class_path, "init_args": dict(init_args)})
+    Path("configs/model", f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def prepare_missing(*names: str) -> None:
+    """Prepare the data sets that are not prepared yet."""
+    from hourglass.core.paths import prepared_folder
+    from hourglass.stages.prepare import prepare
+
+    for name in names:
+        if not prepared_folder(name).exists():
+            print(f"prepare {name}", flush=True)
+            prepare(name)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page and print it."""
+    from hourglass.core.atomic import write_text
+
+    write_text(path, text)
+    print(text)
+
+
+def timed(function: Callable[..., Result], *arguments: Any) -> tuple[Result, float]:
+    """Return the result of a call and the seconds that it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+def seconds(function: Callable[..., object], *arguments: Any) -> float:
+    """Return the seconds that a call takes."""
+    return timed(function, *arguments)[1]
+
+
+def median_seconds(rounds: int, function: Callable[..., object], *arguments: Any) -> float:
+    """Return the median seconds of a call, after one call that warms up."""
+    function(*arguments)
+    return statistics.median(seconds(function, *arguments) for _ in range(rounds))
+
+
+def resident_bytes(field: Literal["VmRSS", "VmHWM"]) -> int:
+    """Return the resident memory of this process now, VmRSS, or at its peak, VmHWM.
+
+    getrusage would include the peak of the parent process.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in status if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024

@@ -1,1 +1,0 @@
-"""The load test of the scoring server: the server, the load, the page."""

@@ -1,0 +1,139 @@
+"""Detector files with changes, with and without recomputed checksums."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hourglass.core.checksums import file_checksums, write_with_checksum
+from hourglass.data.scaling import Scaling
+from hourglass.detection.attribution import Profile
+from hourglass.detection.calibrators import Conformal
+from hourglass.detection.detector import FILES, Detector
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
+from hourglass.networks import Convolutional, Dense, Network
+from hourglass.networks.weights import FILES as NETWORK
+from hourglass.networks.weights import SETTINGS, write
+from tests.robustness.fuzz.case import Case, damage
+
+STRANGE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "os.system", [], {}, [1], {"a": 1}),
+    *([[[[[]]]]], "hourglass.networks.Network", "../..", "nan"),
+)
+LITERALS = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "9" * 5000,
+    "[" * 5000,
+    '"\\ud800"',
+    "01",
+    "'a'",
+)
+
+
+def make_detector(folder: Path, images: bool, network_folder: Path | None = None) -> Detector:
+    """Write a calibrated detector with random weights, its network to `network_folder`."""
+    torch.manual_seed(0)
+    rng, shape = np.random.default_rng(0), (1, 6, 5) if images else (3,)
+    network: Network = Convolutional(list(shape), 2, channels=[2, 3]) if images else Dense([3], 2)
+    network = network.eval().requires_grad_(False)
+    x = (
+        rng.integers(0, 256, (60, *shape)).astype(np.uint8)
+        if images
+        else rng.normal(size=(60, 3)).astype("f4")
+    )
+    scaling = Scaling.of_images(255) if images else Scaling.fit("standard", x)
+    scoring = FittedScorer.fit(network, scaling, ModelScore(), x)
+    scores = scoring(x)
+    inputs = {
+        "data": "pictures" if images else "numbers",
+        "sample_shape": list(shape),
+        "dtype": str(x.dtype),
+        "feature_names": [] if images else ["a", "b", "c"],
+        "scaling": scaling.to_dict(),
+    }
+    network_folder = network_folder or folder
+    for each in (folder, network_folder):
+        each.mkdir(parents=True, exist_ok=True)
+    (network_folder / SETTINGS).write_text("{init_args: {}, seed: 0}\n", encoding="utf-8")
+    write(network, network_folder, SETTINGS)
+    profile, threshold = Profile.fit(network, scaling, x), Conformal(0.05)(scores)
+    checksums = file_checksums(network_folder, NETWORK)
+    detector = Detector(inputs, scoring, profile, scores, threshold, checksums)
+    detector.write(folder)
+    return detector
+
+
+def make_case(rng: random.Random, folder: Path) -> Case:
+    """Return a detector with one malformed file."""
+    original, copy = folder / "detector", folder / "copy"
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    if not original.exists():
+        make_detector(original, images=False)
+    right = _scores(original, x)
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(original, copy)
+    name = rng.choice(FILES)
+    binary = name.endswith(".safetensors")
+    what = "bytes" if binary else rng.choice(["bytes", "value", "key", "literal"])
+    path, consistent = copy / name, rng.random() < 0.7
+    if what == "bytes":
+        path.write_bytes(damage(path.read_bytes(), rng))
+    else:
+        path.write_text(_malformed(json.loads(path.read_text()), what, rng), encoding="utf-8")
+    if consistent:
+        _update_checksums(copy)
+    description = f"{name}, {what}{', with new checksums' if consistent else ''}"
+    # Changed values with matching checksums make another valid detector, with any finite scores.
+    if consistent and what in ("value", "bytes"):
+        return Case(description, lambda: right if _is_usable(copy, x) else None, right)
+    return Case(description, lambda: _scores(copy, x), right)
+
+
+def _malformed(value: Any, what: str, rng: random.Random) -> str:
+    """Return JSON without a key, with a strange value, or with an invalid literal."""
+    parent, key = value, rng.choice(list(value))
+    while isinstance(parent[key], dict | list) and parent[key] and rng.random() < 0.7:
+        parent = parent[key]
+        key = rng.choice(list(parent)) if isinstance(parent, dict) else rng.randrange(len(parent))
+    if what == "key":
+        del parent[key]
+        return json.dumps(value)
+    if what == "value":
+        parent[key] = rng.choice(STRANGE)
+        return json.dumps(value)
+    parent[key] = "PLACE"
+    return json.dumps(value).replace('"PLACE"', rng.choice(LITERALS))
+
+
+def _update_checksums(folder: Path) -> None:
+    """Recompute the checksums in the JSON files that are still readable."""
+    for card, files in (("network.json", FILES[:1]), ("detector.json", (*FILES[:2], *FILES[3:]))):
+        try:
+            value = json.loads((folder / card).read_text(encoding="utf-8"))
+            checksums = value["files"]
+            changed = file_checksums(folder, [each for each in files if each in checksums])
+            value["files"] = {**checksums, **changed}
+            write_with_checksum(folder / card, value)
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            continue
+
+
+def _scores(folder: Path, x: np.ndarray) -> np.ndarray:
+    """Return the scores, p-values and alarms of samples, (3, N)."""
+    detector = Detector.load(folder)
+    scores = detector.scoring(x)
+    return np.stack([scores, detector.p_values(scores), detector.threshold(scores)])
+
+
+def _is_usable(folder: Path, x: np.ndarray) -> bool:
+    """Return whether a detector gives every sample a finite score and p-value."""
+    scores = _scores(folder, x)
+    return bool(scores.shape == (3, len(x)) and np.isfinite(scores).all())

@@ -1,0 +1,190 @@
+"""Images in .npz files and image files, to train on and to score."""
+
+import io
+import random
+import struct
+import zipfile
+import zlib
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hourglass.core.errors import UserError
+from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.readers.image_files import read_folder, read_npz
+from hourglass.detection.detector import Detector
+from tests.robustness.fuzz.case import Case, damage
+
+SHAPE = (1, 6, 5)  # sample shape of the detector: channels, height, width
+RESHAPED = ((90,), (3, 30), (3, 6, 5), (3, 6, 5, 1), (3, 5, 6, 1), (1, 3, 6, 5))
+WRONG_SHAPES = (
+    *("(10**12, 1, 6, 5)", "(1000000000000, 1, 6, 5)", "(-3, 1, 6, 5)", "(3, 1, 6, 6)", "()"),
+    *("(3, 1, 99999999999, 99999999999)", "None", "(" * 300, "(3, 1, 6, 5.0)", "(3, 1, 6, 5, 0)"),
+)
+WAYS = ("whole", "shape", "dtype", "pickle", "lie", "name", "bytes", "bytes", "nothing", "order")
+
+
+def of_npz(rng: random.Random, folder: Path) -> Case:
+    """Return an .npz file for `prepare`."""
+    path, right, what = _npz(rng, folder)
+    return Case(f"npz, {what}", lambda: read_npz(path, None, False)[0], right, what == "whole")
+
+
+def of_new_npz(rng: random.Random, folder: Path, detector: Detector) -> Case:
+    """Return an .npz file for `score`."""
+    path, right, what = _npz(rng, folder)
+    fits = right is not None and right.shape[1:] == SHAPE
+    right = right if fits else None
+    return Case(f"new npz, {what}", lambda: _chunks(path, detector), right, what == "whole")
+
+
+def _npz(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
+    x = np.frombuffer(rng.randbytes(90), np.uint8).reshape(3, *SHAPE)
+    what, name = rng.choice(WAYS), "x"
+    right: np.ndarray | None = x
+    stored: Any = x
+    if what == "shape":
+        stored = x.reshape(rng.choice(RESHAPED))
+        stored = stored[:0] if rng.random() < 0.1 else stored
+        right = _images(stored)
+    elif what == "dtype":
+        stored, right = x.astype(rng.choice(["f4", "i2", "?", "S1", "c8", "M8[s]"])), None
+    elif what == "pickle":
+        stored, right = np.array([{"a": 1}, None], object), None
+    elif what == "name":
+        name, right = rng.choice(["y", "X", "../x", ""]), None
+    elif what == "order":
+        stored = np.asfortranarray(x)
+    content = io.BytesIO()
+    np.save(content, stored, allow_pickle=True)
+    array = content.getvalue()
+    if what == "lie":
+        array, right = _wrong_header(rng, array[-90:]), None
+    path = folder / "images.npz"
+    with zipfile.ZipFile(
+        path, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    ) as archive:
+        archive.writestr(f"{name}.npy", array)
+    if what == "bytes":
+        path.write_bytes(damage(path.read_bytes(), rng))
+        right = _reference(path)
+    elif what == "nothing":
+        path.write_bytes(rng.choice([b"", b"PK", b"\x93NUMPY", b"PK\x05\x06" + bytes(18)]))
+        right = None
+    return path, right, what
+
+
+def _wrong_header(rng: random.Random, body: bytes) -> bytes:
+    """Return an array whose header declares other content, or is malformed."""
+    order, shape = rng.choice(["False", "True", "7"]), rng.choice(WRONG_SHAPES)
+    text = f"{{'descr': '|u1', 'fortran_order': {order}, 'shape': {shape}, }}\n"
+    version = rng.choice([b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\x09\x00"])
+    length = struct.pack("<H" if version[:1] == b"\x01" else "<I", len(text))
+    return b"\x93NUMPY" + version + length + text.encode() + body
+
+
+def _images(x: np.ndarray) -> np.ndarray | None:
+    """Return (N, C, H, W) by the rules of the documentation; None if none of them fits."""
+    if x.ndim == 3 and x.size:
+        return x[:, None]
+    if x.ndim != 4 or not x.size:
+        return None
+    return x.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) else x if x.shape[1] in (1, 3) else None
+
+
+def _reference(path: Path) -> np.ndarray | None:
+    """Return the images that NumPy reads without pickles; None if there are none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            x = archive["x"]
+    except Exception:  # damage raises a dozen kinds
+        return None
+    return _images(x) if x.dtype == np.uint8 else None
+
+
+def of_folder(rng: random.Random, folder: Path) -> Case:
+    """Return a folder with one image for `prepare`."""
+    path, right, what = _image_file(rng, folder)
+    grey = right is not None and right.shape[1] == 1
+    read = partial(read_folder, path.parent.parent, None, grey)
+    return Case(f"image, {what}", lambda: read()[0], right, what == "whole")
+
+
+def of_new_image(rng: random.Random, folder: Path, detector: Detector) -> Case:
+    """Return an image file for `score`."""
+    path, right, what = _image_file(rng, folder)
+    if right is not None and right.shape[1:] != SHAPE:
+        right = _decoded(path, "L")
+        right = right if right is not None and right.shape[1:] == SHAPE else None
+    return Case(f"new image, {what}", lambda: _chunks(path, detector), right, what == "whole")
+
+
+def _image_file(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
+    for old in folder.glob("pictures/*/*"):
+        old.unlink()
+    what = rng.choice(["whole", "mode", "bytes", "bytes", "bomb", "suffix", "nothing", "chunk"])
+    suffix = rng.choice([".png", ".jpg", ".bmp", ".gif", ".tif", ".webp", ".pgm"])
+    image = Image.fromarray(np.frombuffer(rng.randbytes(30), np.uint8).reshape(6, 5))
+    if what == "mode":
+        suffix, mode = ".png", rng.choice(["1", "P", "LA", "RGB", "RGBA", "I;16"])
+        image = image.convert("I").convert("I;16") if mode == "I;16" else image.convert(mode)
+    path = folder / "pictures" / "class" / f"image{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    if what == "suffix":
+        path = path.rename(path.with_suffix(rng.choice([".png", ".jpg", ".tif"])))
+    elif what == "bytes":
+        path.write_bytes(damage(path.read_bytes(), rng))
+    elif what == "nothing":
+        path.write_bytes(rng.choice([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff"]))
+    elif what in ("bomb", "chunk"):
+        path = path.rename(path.with_suffix(".png"))
+        side = rng.choice([1, 40_000, 2**31 - 1])
+        path.write_bytes(_png(6 if what == "chunk" else side, 5 if what == "chunk" else side, what))
+    return path, _decoded(path, None), what
+
+
+@cache
+def _png(width: int, height: int, what: str) -> bytes:
+    """Return a PNG that declares a size but holds 30 pixels, or one with a text of megabytes."""
+    text = (
+        [_png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2 << 20), 9))]
+        if what == "chunk"
+        else []
+    )
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = [
+        _png_chunk(b"IHDR", header),
+        *text,
+        _png_chunk(b"IDAT", zlib.compress(bytes(36))),
+        _png_chunk(b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def _decoded(path: Path, mode: str | None) -> np.ndarray | None:
+    """Return the image that Pillow decodes, (1, C, H, W); None if it cannot, or above 8 bits."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                return None
+            pixels = np.asarray(image.convert(mode or ("L" if image.mode in ("1", "L") else "RGB")))
+    except Exception:  # damage raises a dozen kinds
+        return None
+    return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
+
+
+def _chunks(path: Path, detector: Detector) -> np.ndarray:
+    """Return the samples that `score` would score."""
+    chunks = list(read_chunks(path, detector, None, resize=False))
+    if not chunks:
+        raise UserError("there is nothing to be scored.")  # like the command, in other words
+    return np.concatenate([chunk.x for chunk in chunks])
