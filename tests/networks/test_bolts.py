@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hourglass.models.bolts_ae import BoltsAE
 from hourglass.models.bolts_vae import BoltsVAE
 from hourglass.models.linear import Linear
-from hourglass.networks.bolts import SMALLEST, Bolts, bolts, quiet
+from hourglass.networks.bolts import MIN_SIDE_PIXELS, Bolts, bolts, quiet
 
 SHAPES = [(1, 28, 28), (1, 1, 1), (1, 5, 8), (3, 16, 16), (3, 17, 9), (3, 2, 33)]
 
@@ -43,7 +43,7 @@ def test_what_is_done_to_images_on_the_way_in_is_undone_on_the_way_out(shape):
     z = net.encode(x)
     channels, height, width = net.encoder.shape
     assert channels == 3
-    assert height == width >= max(SMALLEST, *shape[1:])
+    assert height == width >= max(MIN_SIDE_PIXELS, *shape[1:])
     assert height % 8 == 0
     assert z.sum() == x.sum() * (3 // shape[0])
     net.decoder = nn.Unflatten(1, net.encoder.shape)
@@ -54,8 +54,8 @@ def test_what_is_done_to_images_on_the_way_in_is_undone_on_the_way_out(shape):
 def test_the_padding_is_the_same_on_both_sides_within_a_pixel():
     net, shape = network((1, 3, 5)), (1, 3, 5)
     net.encoder = Seen()
-    seen = net.features(torch.ones(1, *shape)).reshape(3, SMALLEST, SMALLEST)
-    expected = torch.zeros(3, SMALLEST, SMALLEST)
+    seen = net.features(torch.ones(1, *shape)).reshape(3, MIN_SIDE_PIXELS, MIN_SIDE_PIXELS)
+    expected = torch.zeros(3, MIN_SIDE_PIXELS, MIN_SIDE_PIXELS)
     expected[:, 6:9, 5:10] = 1
     assert torch.equal(seen, expected)
 

@@ -13,7 +13,7 @@ from hourglass.networks.onednn_linear import Linear, linear
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
 )
-# Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than NARROW.
+# Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than MIN_INPUTS.
 SIZES = pytest.mark.parametrize(
     "size", [(256, 300, 200), (300, 70, 260), (2048, 40, 64), (64, 700, 120)], ids=str
 )

@@ -23,7 +23,7 @@ from hourglass.data.table import Table
 from hourglass.detection.scorers import Scorer
 from hourglass.networks import Dense
 from hourglass.networks.weights import describe, load
-from hourglass.training.resume import last_epoch
+from hourglass.training.checkpoints import last_epoch
 from hourglass.tuning.study_spec import _code
 
 

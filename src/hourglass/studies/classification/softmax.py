@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from hourglass.core.errors import UserError
 from hourglass.models import corruption
-from hourglass.models.module import Module
+from hourglass.models.base import Module, plain_step
 from hourglass.networks import Network
 from hourglass.training.callbacks import MONITOR
 
@@ -78,6 +78,7 @@ class Classifier(Module):
         """Start a new sum."""
         self._loss_sum.zero_()
 
+    @plain_step
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return the cross-entropy of scaled samples and their classes."""
         x, y = batch

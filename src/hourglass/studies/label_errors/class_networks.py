@@ -11,6 +11,7 @@ from hourglass.data.prepared import Split
 from hourglass.data.scaling import Scaling
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
+from hourglass.training.callbacks import SeedEpochs
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.cpu_tuning import tuned_to
 from hourglass.training.trainer import bare_trainer, make_module
@@ -55,9 +56,9 @@ def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
 
 def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
     # On one device: processes that Lightning starts would each rank by themselves.
-    alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    alone = settings.trainer | {"devices": 1, "num_nodes": 1, "strategy": "auto", "logger": False}
     trainer = bare_trainer(
-        **(alone | {"limit_val_batches": 0}),
+        **(alone | {"limit_val_batches": 0, "callbacks": [SeedEpochs(settings.seed)]}),
         max_epochs=settings.training.max_epochs,
         enable_checkpointing=False,
     )
