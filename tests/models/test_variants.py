@@ -20,7 +20,7 @@ from hourglass.networks.weights import load, write
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
-NOT_VARIANTS = {"__init__", "base"}
+NOT_VARIANTS = {"__init__", "base", "corruption", "epoch_means", "penalties", "schedules"}
 VARIANTS = sorted(path.stem for path in Path(__file__).parents[2].glob("configs/model/*.yaml"))
 BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: a step takes them what takes others fifty
 LONG = pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Module(pl.LightningModule):
 
 @dataclass(frozen=True)
 class Phase:
-    """A training before that of the whole network: of `module`, on the codes that `below` returns."""
+    """A pre-training of `module` on the codes that `below` returns."""
 
     name: str
     module: "LitAutoencoder"

@@ -1,4 +1,4 @@
-"""lightning-bolts' variational autoencoder: a ResNet encoder to a distribution, a ResNet decoder."""
+"""lightning-bolts' variational autoencoder: ResNet encoder and decoder, Gaussian code."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

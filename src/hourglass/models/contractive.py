@@ -14,9 +14,9 @@ from hourglass.models.base import LitAutoencoder
 class Contractive(LitAutoencoder):
     """Add contraction * ||dz/dx||_F^2 / elements of a sample to the loss (Rifai et al. 2011).
 
-    The norm is the squared Frobenius norm of the encoder's Jacobian at the clean input, averaged over
-    the batch. `jacobian` "exact" computes it in closed form if the encoder is one dense layer (one
-    more pass), otherwise by one backward pass per unit of the code. "estimated" is an unbiased
+    The norm is the squared Frobenius norm of the encoder's Jacobian at the clean input, averaged
+    over the batch. `jacobian` "exact" computes it in closed form if the encoder is one dense layer
+    (one more pass), otherwise by one backward pass per unit of the code. "estimated" is an unbiased
     estimate from `probes` backward passes; `penalties.estimated_frobenius` states its variance.
     """
 

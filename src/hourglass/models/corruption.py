@@ -1,7 +1,7 @@
 """Corruptions of training inputs, computed on the inputs' device.
 
-Inputs are in scaled units, in which pixels lie in [0, 1]. Draws come from `generator`, or from torch's
-global generator, which training seeds.
+Inputs are in scaled units, in which pixels lie in [0, 1]. Draws come from `generator`, or from
+torch's global generator, which training seeds.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,8 @@ def downsampling(x: Tensor, factor: int) -> Tensor:
 def shrunk(x: Tensor, factor: int) -> Tensor:
     """Return the means over factor x factor pixels: (N, C, H, W) -> (N, C, h, w).
 
-    h and w are rounded up: if `factor` does not divide a side, the last means are over fewer pixels.
+    h and w are rounded up: if `factor` does not divide a side, the last means are over fewer
+    pixels.
     """
     return functional.avg_pool2d(x, factor, ceil_mode=True)
 
@@ -118,7 +119,7 @@ class Corruption:
 
     @property
     def of_images(self) -> "Corruption":
-        """Return the part that removes information from images: colours, pixels and a block, no noise."""
+        """Return the part that removes information from images: all but the noise."""
         return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
 
     def check(self, sample_shape: Sequence[int]) -> None:
@@ -141,7 +142,7 @@ class Corruption:
             )
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Return corrupted inputs, (N, *S) -> (N, *S); corruptions that are not set draw nothing."""
+        """Return corrupted inputs, (N, *S) -> (N, *S); unset corruptions draw nothing."""
         if self.grey:
             x = grey(x)
         if self.downsampling > 1:

@@ -19,11 +19,11 @@ def samples_of(batch: Any) -> Tensor:
 
 
 class EpochMeans(pl.Callback):
-    """Publish the mean loss per batch as `train_loss`, the mean error per sample as `validation_error`.
+    """Publish the means of an epoch: `train_loss` per batch and `validation_error` per sample.
 
     A `validation_step` that returns one error per sample, (N,), provides the errors; otherwise they
-    are the module's `score`. Both means go to the callback metrics and the loggers. A value that the
-    module logs under the same name takes precedence.
+    are the module's `score`. Both means go to the callback metrics and the loggers. A value that
+    the module logs under the same name takes precedence.
 
     Hooks of a callback, and not of the module, because users override those without super().
     """
@@ -84,7 +84,7 @@ class EpochMeans(pl.Callback):
         x = samples_of(batch)
         if not (isinstance(outputs, Tensor) and outputs.shape == x.shape[:1]):
             with trainer.precision_plugin.val_step_context():
-                outputs = pl_module.score(x)
+                outputs = pl_module.score(x)  # type: ignore[operator]
         self._errors.add(outputs.sum(), len(x))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -11,9 +11,9 @@ Encoder = Callable[[Tensor], Tensor]
 def kl_sparsity(z: Tensor, target: float) -> Tensor:
     """Return sum_j KL(target || mean activation of unit j), for codes (N, latent_dim) in [0, 1].
 
-    The divergence between two Bernoulli distributions (Ng 2011, CS294A lecture notes, section 3). It
-    is 0 if the mean activation of every unit is `target`. Means are clamped 1e-6 away from 0 and 1,
-    because the divergence is infinite there.
+    The divergence between two Bernoulli distributions (Ng 2011, CS294A lecture notes, section 3).
+    It is 0 if the mean activation of every unit is `target`. Means are clamped 1e-6 away from 0 and
+    1, because the divergence is infinite there.
     """
     mean = z.mean(0).clamp(1e-6, 1 - 1e-6)
     desired = torch.full_like(mean, target)

@@ -17,10 +17,10 @@ def scheduled(
 ) -> Any:
     """Return an optimizer with its schedule, in the form of Lightning's `configure_optimizers`.
 
-    "cosine" lowers the learning rate to 0 over max_epochs, once per epoch. "warmup_cosine" is bolts'
-    LinearWarmupCosineAnnealingLR, which first raises it from 0 over `warmup_epochs` and changes it
-    at every step. "constant" keeps it. Raises a UserError if max_epochs is not set, or not above
-    warmup_epochs.
+    "cosine" lowers the learning rate to 0 over max_epochs, once per epoch. "warmup_cosine" first
+    raises it from 0 over `warmup_epochs` and changes it at every step, by bolts'
+    LinearWarmupCosineAnnealingLR. "constant" keeps it. Raises a UserError if max_epochs is not set,
+    or not above warmup_epochs.
     """
     if schedule == "constant":
         return optimizer

@@ -51,7 +51,7 @@ class Stacked(LitAutoencoder):
         self.pretrain_epochs = pretrain_epochs
 
     def phases(self) -> Iterator[Phase]:
-        """Yield the training of each layer, the lowest first, and copy its weights when it is complete."""
+        """Yield the training of each layer, lowest first, and copy its weights once complete."""
         encoder, decoder = _modules(self.network.encoder), _modules(self.network.decoder)
         shapes = [self.network.sample_shape, *((each.out_features,) for each in encoder[1::2])]
         for k, (shape, (width,)) in enumerate(pairwise(shapes)):

@@ -10,7 +10,7 @@ from hourglass.networks import Activation, Dense, is_image
 
 
 class Undercomplete(LitAutoencoder):
-    """Minimise the reconstruction loss; the bottleneck of `latent_dim` units is the only constraint.
+    """Minimise the reconstruction loss through a bottleneck of `latent_dim` units.
 
     Raises a UserError if the code is not narrower than a sample.
     """

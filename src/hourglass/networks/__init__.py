@@ -36,8 +36,8 @@ def make(
 ) -> Network:
     """Return a network of either architecture.
 
-    `hidden` and `tied` apply to dense networks, `channels` to convolutional ones. Reconstructions of
-    images pass through a sigmoid. Raises a UserError for tied convolutions.
+    `hidden` and `tied` apply to dense networks, `channels` to convolutional ones. Reconstructions
+    of images pass through a sigmoid. Raises a UserError for tied convolutions.
     """
     bounded = is_image(sample_shape)
     if architecture == "dense":

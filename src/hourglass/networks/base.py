@@ -25,7 +25,7 @@ HIDDEN = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
-    """Return True if samples are images (C, H, W) with pixels in [0, 1], False if they are vectors."""
+    """Return True for images (C, H, W), whose pixels lie in [0, 1], and False for vectors."""
     return len(sample_shape) > 1
 
 

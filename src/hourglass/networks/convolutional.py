@@ -12,7 +12,7 @@ from hourglass.networks.onednn_linear import Linear
 
 
 class Convolutional(Network):
-    """Halve the side with one strided convolution per entry of `channels`, then project to the code.
+    """Halve the side with one strided convolution per entry of `channels`, then project.
 
     Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D convolutions over one
     channel. The decoder mirrors the encoder with transposed convolutions that restore odd sides
@@ -93,7 +93,7 @@ def _up(
     convolution = nn.ConvTranspose1d if len(sides[0]) == 1 else nn.ConvTranspose2d
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(channels)):
-        # An even side 2m and the odd 2m - 1 both shrink to m; the output padding distinguishes them.
+        # Even sides 2m and odd sides 2m - 1 both shrink to m; the output padding tells which.
         odd = tuple(1 - side % 2 for side in sides[i + 1])
         layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
     return layers

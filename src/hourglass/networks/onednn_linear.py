@@ -1,9 +1,10 @@
 """Dense layers computed by oneDNN, on the processors on which it is faster than MKL.
 
-torch multiplies float32 matrices with MKL. On processors with AVX-512 that are not Intel's, oneDNN, which
-torch bundles for convolutions, was measured to train dense networks 1.42 times and to score with them
-1.91 times as fast. Both compute in full float32 and differ by rounding. Set HOURGLASS_ONEDNN to "off"
-or "on" to override the choice. To remove the optimisation, replace `Linear` by `torch.nn.Linear` and
+torch multiplies float32 matrices with MKL. On processors with AVX-512 that are not Intel's, oneDNN,
+which torch bundles for convolutions, was measured to train dense networks 1.42 times and to score
+with them 1.91 times as fast. Both compute in full float32 and differ by rounding. Set
+HOURGLASS_ONEDNN to "off" or "on" to override the choice. To remove the optimisation, replace
+`Linear` by `torch.nn.Linear` and
 `linear` by `torch.nn.functional.linear`.
 """
 
@@ -50,7 +51,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _product(x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x Y^T + b by the oneDNN operator that Inductor uses for dense layers: (N, K), (M, K)."""
+    """Return x Y^T + b by Inductor's oneDNN operator for dense layers: (N, K), (M, K)."""
     return torch.ops.mkldnn._linear_pointwise(x, other, bias, "none", [], "")
 
 

@@ -120,8 +120,8 @@ class Variational(Network):
     def _draws(self, samples: int, like: Tensor) -> Tensor:
         """Return standard normal draws, (samples, N, latent_dim) or (samples, 1, latent_dim).
 
-        In training each sample has separate draws. In evaluation all samples share fixed draws, so a
-        score depends neither on the batch nor on the generator's state.
+        In training each sample has separate draws. In evaluation all samples share fixed draws, so
+        a score depends neither on the batch nor on the generator's state.
         """
         if self.training:
             return torch.randn(samples, *like.shape, dtype=like.dtype, device=like.device)

@@ -27,8 +27,8 @@ SETTINGS = "settings.yaml"
 def class_at(class_path: str, base: type) -> Any:
     """Return the subclass of `base` at a dotted path.
 
-    Raises an ImportError, AttributeError, ValueError or TypeError if there is none. Modules that are
-    not trusted are not imported, so a file cannot name other code to run.
+    Raises an ImportError, AttributeError, ValueError or TypeError if there is none. Modules that
+    are not trusted are not imported, so a file cannot name other code to run.
     """
     module, _, name = class_path.rpartition(".")
     kind = getattr(import_trusted_module(module), name)
@@ -75,8 +75,8 @@ def trained_with(folder: Path) -> dict[str, Any]:
 def load(folder: Path) -> Network:
     """Return the network in a cell's folder, with its weights, in evaluation mode.
 
-    Only subclasses of Network are built and safetensors contains no code, so loading runs none of the
-    file's. Raises a UserError if either file is missing or damaged, or does not fit the other.
+    Only subclasses of Network are built and safetensors contains no code, so loading runs none of
+    the file's. Raises a UserError if either file is missing or damaged, or does not fit the other.
     """
     try:
         spec = read_with_checksum(folder / SPEC)

@@ -1,7 +1,7 @@
 """Accelerated training steps: torch.compile and CUDA graphs, verified against plain steps.
 
-`acceleration` in configs/trainer/<name>.yaml selects them. "auto", the default, tries a CUDA graph on
-one GPU and keeps it if it is faster; "none" disables all of this file. docs/benchmark.md has the
+`acceleration` in configs/trainer/<name>.yaml selects them. "auto", the default, tries a CUDA graph
+on one GPU and keeps it if it is faster; "none" disables all of this file. docs/benchmark.md has the
 measured speed.
 """
 
@@ -105,11 +105,11 @@ class SameShape:
 def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> Step:
     """Return the step of a training, for batches such as `batch`.
 
-    "compile" compiles the loss with torch.compile; "cuda_graph" captures the update; "auto" does so on
-    one CUDA device if that is faster than plain steps; "none" returns plain steps. An accelerated
-    step is tried first, without a trace in the weights. If it fails, or if its losses differ from
-    those of plain steps by more than rounding, plain steps are returned and standard error says why;
-    likewise if an acceleration that was selected by name does not apply.
+    "compile" compiles the loss with torch.compile; "cuda_graph" captures the update; "auto" does so
+    on one CUDA device if that is faster than plain steps; "none" returns plain steps. An
+    accelerated step is tried first, without a trace in the weights. If it fails, or if its losses
+    differ from those of plain steps by more than rounding, plain steps are returned and standard
+    error says why; likewise if an acceleration that was selected by name does not apply.
     """
     module, optimizer = trainer.lightning_module, trainer.optimizers[0]
     plain = Update(trainer.strategy.training_step, optimizer)
@@ -182,7 +182,7 @@ def _compiled(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def make_capturable(optimizer: Optimizer, device: torch.device) -> None:
-    """Keep an Adam's step count and learning rate in tensors on the device: a graph stores no numbers.
+    """Keep the numbers that an Adam changes in tensors on the device, as a graph requires.
 
     Schedules write the learning rate into its tensor.
     """

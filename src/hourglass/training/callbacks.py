@@ -58,7 +58,7 @@ class SeedEpochs(Callback):
 
 
 class History(Checkpoint):
-    """Keep one row per epoch, report it to a listener, and stop a training whose loss is not finite.
+    """Keep and report one row per epoch, and stop a training whose loss is not finite.
 
     It extends Checkpoint only because Lightning calls those after the module's hooks.
     """
@@ -121,7 +121,7 @@ class History(Checkpoint):
             self.on_epoch(row)
 
     def initial_learning_rate(self, module: pl.LightningModule) -> float:
-        """Return the module's learning rate, or the highest one so far if it has no such setting."""
+        """Return the module's `learning_rate`, or the highest rate so far if it has none."""
         rates = [self.learning_rate, *(row["learning_rate"] for row in self.rows)]
         return getattr(module, "learning_rate", max(rates))
 

@@ -78,8 +78,9 @@ class CellSettings:
 def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     """Return the settings of a cell. Imports Lightning.
 
-    A variant's init_args come, in rising precedence, from its constructor's defaults, the data set's
-    `model:` section (a variant takes the settings it knows), the variant's file and the cell's file.
+    A variant's init_args come, in rising precedence, from its constructor's defaults, the data
+    set's `model:` section (a variant takes the settings it knows), the variant's file and the
+    cell's file.
 
     Raises a UserError that names the file and the setting.
     """
@@ -164,11 +165,14 @@ def trainer_config(name: str) -> Yaml:
 
 def build_plugins(config: Any, key: str) -> list[Any]:
     """Return the callbacks or loggers that a trainer file describes under `key`."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    refusals = (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError)
     plugins, where = [], f"{key} of the trainer"
     for kind, init_args in _resolve_plugins(config, key, where):
         try:
             plugins.append(construct(kind, init_args, where))
-        except (ImportError, ValueError, TypeError, RuntimeError) as error:
+        except refusals as error:
             reason = one_line(error)
             raise UserError(f"{where}: {kind.__name__} cannot be made ({reason}).") from None
     return plugins

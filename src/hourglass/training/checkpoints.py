@@ -30,9 +30,9 @@ RANK_ZERO_TIMEOUT_SECONDS = 120
 class BestAndLastCheckpoint(Checkpoint):
     """Keep the weights of the best epoch in memory, and write the last epoch to `path`, if any.
 
-    The file contains everything that resuming needs, including the best weights. It is written after
-    the first epoch, after the last, and in between as often as MAX_WRITING_SHARE allows. A kill
-    costs the epochs since then, which are repeated with the same result.
+    The file contains everything that resuming needs, including the best weights. It is written
+    after the first epoch, after the last, and in between as often as MAX_WRITING_SHARE allows. A
+    kill costs the epochs since then, which are repeated with the same result.
     """
 
     state_key = "BestAndLastCheckpoint"
@@ -133,8 +133,8 @@ def wait_for_rank_zero(folder: Path, settings: CellSettings, data_sha256: str) -
         if time.monotonic() > end:
             raise UserError(
                 f"the main process did not begin in {folder.as_posix()} within "
-                f"{RANK_ZERO_TIMEOUT_SECONDS} s; all processes must share this folder, the code and "
-                "the settings."
+                f"{RANK_ZERO_TIMEOUT_SECONDS} s; all processes must share this folder, the "
+                "code and the settings."
             )
         time.sleep(0.1)
 

@@ -1,7 +1,8 @@
 """CPU settings for training: threads, freed memory and the check for a GPU.
 
-Measured on two cores: with freed memory kept, a bare loop of convolutions trains 15,940 samples per second
-and 7,628 without (docs/benchmark.md). Set HOURGLASS_CPU_TUNING to "off" to disable this file.
+Measured on two cores: with freed memory kept, a bare loop of convolutions trains 15,940 samples per
+second and 7,628 without (docs/benchmark.md). Set HOURGLASS_CPU_TUNING to "off" to disable this
+file.
 """
 
 import os

@@ -33,7 +33,8 @@ from hourglass.training.cpu_tuning import tuned_to
 from hourglass.training.fast_loop import FastEpochLoop
 
 LAST = "last.ckpt"  # the file of the last checkpoint, in the folder of a training
-# A training whose best validation error exceeds that of the untrained network by this factor diverged.
+# A training whose best validation error exceeds that of the untrained network by this factor
+# diverged.
 DIVERGENCE_FACTOR = 1000
 # Lightning's messages about defaults that are intended here, as regular expressions.
 IGNORED_WARNINGS = (
@@ -66,8 +67,8 @@ def make_trainer(
 ) -> tuple[pl.Trainer, History]:
     """Return a Trainer that writes checkpoints to `folder`, and its History.
 
-    A pre-training `phase` has a subfolder and a name. A trial passes its callbacks as `watching`: it
-    is not resumable and writes nothing, so the trainer file's loggers are left out.
+    A pre-training `phase` has a subfolder and a name. A trial passes its callbacks as `watching`:
+    it is not resumable and writes nothing, so the trainer file's loggers are left out.
     """
     history = History(f"{settings.data}-{settings.model}", on_epoch, phase)
     is_trial = watching is not None
@@ -98,8 +99,9 @@ def bare_trainer(
 ) -> pl.Trainer:
     """Return a deterministic Trainer without Lightning's output, logging and sampling.
 
-    `options` override its defaults; keys that are not Lightning's are ignored. See `FastEpochLoop` and
-    `make_step` for `fast_loop` and `acceleration`. Raises a UserError if Lightning refuses them.
+    `options` override its defaults; keys that are not Lightning's are ignored. See `FastEpochLoop`
+    and `make_step` for `fast_loop` and `acceleration`. Raises a UserError for values that Lightning
+    refuses.
     """
     _silence_lightning()
     defaults: dict[str, Any] = {
@@ -133,8 +135,8 @@ def bare_trainer(
 def _weight_batch_shares(trainer: pl.Trainer) -> None:
     """Weight a process's loss by its share of the batch.
 
-    DDP averages gradients over processes; with weights, that is the mean over the batch's samples. An
-    empty share, in a last batch smaller than the number of processes, has weight 0.
+    DDP averages gradients over processes; with weights, that is the mean over the batch's samples.
+    An empty share, in a last batch smaller than the number of processes, has weight 0.
     """
     unweighted_step = trainer.strategy.training_step
 
@@ -142,7 +144,7 @@ def _weight_batch_shares(trainer: pl.Trainer) -> None:
         shares = getattr(trainer.train_dataloader, "shares", None)
         if shares is None:
             return unweighted_step(batch, *args)
-        weight = shares.weight(trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+        weight = shares.weight(trainer.fit_loop.epoch_loop.batch_progress.current.completed)
         # All processes must take part in DDP's reduction, so an empty share is replaced by zeros.
         output = unweighted_step(
             batch if len(batch) else batch.new_zeros(1, *batch.shape[1:]), *args
@@ -180,8 +182,8 @@ def fit_resumable(
 ) -> int:
     """Train from the last checkpoint, if any, to the end; return the number of new epochs.
 
-    `module` is any LightningModule with `encode`, `decode` and `score`. It ends with the weights of the
-    best epoch. Raises a UserError if the training diverged.
+    `module` is any LightningModule with `encode`, `decode` and `score`. It ends with the weights of
+    the best epoch. Raises a UserError if the training diverged.
     """
     best = _callback(trainer, BestAndLastCheckpoint)
     means = _callback(trainer, EpochMeans)
@@ -192,7 +194,8 @@ def fit_resumable(
         history.report_again()
         old_epochs = len(history.rows)
     if not is_overridden("validation_step", module):
-        module.validation_step = _no_step  # EpochMeans computes the error from `score`
+        # EpochMeans then computes the error from `score`.
+        module.validation_step = _no_step  # type: ignore[method-assign]
     if not (checkpoint and is_complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
         with tuned_to(trainer.strategy.root_device, elements):
