@@ -283,7 +283,7 @@ def test_what_the_program_gives_a_file_may_not_set(set_yaml, refusal, path, sect
 
 
 @pytest.mark.parametrize(
-    "fixed", ["logger", "callbacks", "default_root_dir", "max_epochs", "enable_progress_bar"]
+    "fixed", ["default_root_dir", "enable_progress_bar"]
 )
 def test_what_the_program_gives_the_trainer_its_file_may_not_set(set_yaml, refusal, fixed):
     set_yaml(CPU, fixed, value=1)

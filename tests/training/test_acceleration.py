@@ -52,7 +52,7 @@ def state(module: LitAutoencoder, update: Update) -> Any:
 
 
 @pytest.mark.parametrize("steps", [0, 2], ids=["before the first step", "in the middle"])
-def test_what_is_tried_leaves_no_trace(denoising, batch, same, steps):
+def test_a_trial_leaves_no_trace(denoising, batch, same, steps):
     module, other = denoising(), denoising()
     update, plain = update_of(module), update_of(other)
     torch.manual_seed(0)
@@ -68,7 +68,7 @@ def test_what_is_tried_leaves_no_trace(denoising, batch, same, steps):
     same(state(module, update), state(other, plain))
 
 
-def test_a_try_that_fails_leaves_no_trace_either(denoising, batch, same):
+def test_a_failed_trial_leaves_no_trace(denoising, batch, same):
     module = denoising()
     update = update_of(module)
     update(batch)
@@ -97,7 +97,7 @@ def test_weights_and_states_stay_the_same_tensors(denoising, batch):
     assert after == before
 
 
-def test_updates_agree_with_themselves_and_not_with_others(denoising, batch):
+def test_disagreement_is_detected(denoising, batch):
     module = denoising()
     update = update_of(module)
     other = Update(lambda x: 1.01 * module.training_loss(x), update.optimizer)
@@ -173,7 +173,7 @@ FAULTS = {"there is no compiler": fails, "losses": lambda loss: lambda x: 1.1 * 
 
 
 @pytest.mark.parametrize("reason", FAULTS)
-def test_what_fails_or_differs_is_not_used_and_leaves_no_trace(
+def test_an_acceleration_that_fails_or_differs_is_not_used(
     training, same, denoising, capsys, monkeypatch, reason
 ):
     monkeypatch.setattr(acceleration, "_compiled", FAULTS[reason])

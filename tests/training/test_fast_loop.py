@@ -50,7 +50,7 @@ def outcomes_are_the_same(training, same, make, **options: Any) -> None:
 
 
 @EVERY
-def test_both_loops_leave_the_same_weights_history_and_checkpoint(training, same, module, taken):
+def test_both_loops_give_the_same_weights_history_and_checkpoint(training, same, module, taken):
     outcomes_are_the_same(training, same, module)
     assert taken == 3 * (BATCHES - 1) * [16]
 

@@ -16,7 +16,6 @@ from hourglass.core.settings import (
     model_config,
     params,
 )
-from hourglass.core.trusted_imports import DOTTED, TRAINERS
 from hourglass.core.yaml_config import (
     Yaml,
     arguments,
@@ -192,10 +191,9 @@ def _resolve_plugins(config: Any, key: str, where: str) -> Iterator[tuple[type, 
 
 def _plugin_class(class_path: Any, base: type, where: str) -> type:
     """Return a class of Lightning, or of a trusted module."""
-    is_lightning = str(class_path).partition(".")[0] in TRAINERS
-    if not (is_lightning and DOTTED.fullmatch(class_path)):
+    module, _, name = str(class_path).rpartition(".")
+    if not f"{module}.".startswith("pytorch_lightning."):
         return import_class(class_path, base, where)
-    module, _, name = class_path.rpartition(".")
     try:
         kind = getattr(import_module(module), name)
     except (ImportError, AttributeError):
