@@ -44,7 +44,7 @@ def test_a_checkpoint_with_code_is_thrown_away(payload, tmp_path, capsys, form):
         path.write_bytes(pickle.dumps(payload, protocol=2))
     assert last_epoch(path) is None
     assert not path.exists()
-    assert "is no checkpoint of ours: training begins anew" in capsys.readouterr().err
+    assert "is not a checkpoint of Hourglass: training starts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["x", "label", "anomaly", "id"])
