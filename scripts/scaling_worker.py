@@ -66,6 +66,7 @@ def main() -> None:
         "strategy": "ddp" if devices > 1 else "auto",
         "limit_train_batches": steps,
         "limit_val_batches": 1,
+        "num_sanity_val_steps": 0,  # `Clock` times validations
     }
     training = Training(batch_size, EPOCHS, EPOCHS)
     settings = CellSettings(DATA, spec["network"], "", {}, training, options, 0)

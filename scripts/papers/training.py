@@ -15,7 +15,7 @@ from hourglass.data.prepared import Prepared
 from hourglass.models.base import LitAutoencoder
 from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits
 from hourglass.training.cell_settings import CellSettings, Training
-from hourglass.training.resume import resume_or_start
+from hourglass.training.checkpoints import resume_or_start
 from hourglass.training.trainer import fit_resumable, make_trainer, pretrain
 
 

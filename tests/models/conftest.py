@@ -1,4 +1,4 @@
-"""What the tests of the variants share: training without a Trainer."""
+"""Training without a Trainer, shared by the tests of variants."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,3 +1,5 @@
+"""The contractive penalty against torch.func's Jacobians."""
+
 import pytest
 import torch
 from torch.func import jacrev, vmap
@@ -26,33 +28,33 @@ def norms(module: Contractive, x: torch.Tensor = X) -> torch.Tensor:
 
 
 @KINDS
-def test_the_loss_is_reconstruction_loss_and_the_norm_for_each_element(settings):
+def test_the_loss_is_reconstruction_loss_plus_the_norm_per_element(settings):
     module = contractive(contraction=10.0, **settings)
     found = module.training_loss(X) - module.reconstruction_loss(X, module.encode(X))
     torch.testing.assert_close(found, 10.0 * norms(module).mean() / 64, rtol=1e-3, atol=1e-7)
 
 
 @KINDS
-def test_the_estimate_comes_near_with_many_probes(settings):
+def test_the_estimate_converges_with_many_probes(settings):
     module = contractive(jacobian="estimated", probes=1000, **settings)
     torch.testing.assert_close(
         module.penalty(X, module.encode(X)), 0.1 * norms(module).mean() / 64, rtol=0.02, atol=0
     )
 
 
-def test_a_layer_costs_no_backward_pass_a_unit(monkeypatch):
+def test_a_single_layer_needs_no_backward_pass_per_unit(monkeypatch):
     monkeypatch.delattr("hourglass.models.penalties.exact_frobenius")
     assert contractive().frobenius(X).shape == (32,)
 
 
-def test_the_slope_is_that_at_the_clean_input():
+def test_the_jacobian_is_taken_at_the_clean_input():
     module = contractive(noise_factor=5.0)
     found = module.penalty(X, module.encode(module.corrupt(X)))
     torch.testing.assert_close(found, 0.1 * norms(module).mean() / 64)
 
 
 @pytest.mark.parametrize("jacobian", ["exact", "estimated"])
-def test_more_contraction_gives_a_code_that_the_input_moves_less(train, jacobian):
+def test_more_contraction_gives_smaller_jacobians(train, jacobian):
     slopes = []
     for contraction in (0.0, 1.0, 100.0):
         module = contractive(contraction=contraction, jacobian=jacobian)

@@ -1,3 +1,5 @@
+"""Corruptions against the distributions that they are documented to have."""
+
 from functools import partial
 
 import numpy as np
@@ -45,20 +47,20 @@ def test_two_draws_differ(corrupt):
 
 @CORRUPTIONS
 @pytest.mark.parametrize("shape", [(7,), (2, 3), (2, 3, 4, 5), (0, 3)])
-def test_shape_and_type_stay(corrupt, shape):
+def test_shape_and_type_are_preserved(corrupt, shape):
     corrupted = corrupt(torch.ones(shape))
     assert (corrupted.shape, corrupted.dtype) == (shape, torch.float32)
 
 
 @RANDOM
-def test_the_clean_input_stays_as_it_was(corrupt):
+def test_the_clean_input_is_not_modified(corrupt):
     before = X.clone()
     corrupt(X)
     assert torch.equal(X, before)
 
 
 @pytest.mark.parametrize("noise_factor", [0.1, 0.5, 2.0])
-def test_gaussian_noise_is_normal_with_the_standard_deviation_asked_for(noise_factor):
+def test_gaussian_noise_is_normal_with_the_given_standard_deviation(noise_factor):
     noise = (gaussian(X, noise_factor) - X).flatten().numpy() / noise_factor
     assert stats.kstest(noise, "norm").pvalue > 0.01
 
@@ -75,12 +77,12 @@ def test_gaussian_noise_is_drawn_for_each_element():
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.3, 0.9])
-def test_masking_sets_the_fraction_asked_for_to_0(probability):
+def test_masking_sets_the_given_fraction_to_0(probability):
     zeros = int((masking(X, probability) == 0).sum())
     assert stats.binomtest(zeros, X.numel(), probability).pvalue > 0.01
 
 
-def test_masking_leaves_the_other_elements_as_they_were():
+def test_masking_does_not_change_other_elements():
     corrupted = masking(X, 0.5)
     assert torch.equal(corrupted[corrupted != 0], X[corrupted != 0])
 
@@ -90,22 +92,19 @@ def test_masking_is_drawn_for_each_element():
     assert 0 < masked.min() < masked.max() < 1
 
 
-def test_no_noise_changes_nothing():
-    assert torch.equal(gaussian(X, 0.0), X)
-
-
-def test_masking_nothing_changes_nothing():
-    assert torch.equal(masking(X, 0.0), X)
+@pytest.mark.parametrize("corrupt", [gaussian, masking, salt_and_pepper])
+def test_a_corruption_of_amount_0_changes_nothing(corrupt):
+    assert torch.equal(corrupt(X, 0.0), X)
 
 
 @RANDOM
-def test_a_generator_draws_the_same_whatever_was_drawn_before(corrupt):
+def test_draws_from_a_generator_do_not_depend_on_global_draws(corrupt):
     first = corrupt(X, generator=torch.Generator().manual_seed(3))
     corrupt(X)
     assert torch.equal(first, corrupt(X, generator=torch.Generator().manual_seed(3)))
 
 
-def test_plain_noise_and_masking_draw_what_they_always_drew():
+def test_noise_and_masking_draw_like_torchs_functions():
     found = Corruption(noise_factor=0.3, masking=0.2)(X)
     torch.manual_seed(0)
     noisy = X + 0.3 * torch.randn_like(X)
@@ -134,7 +133,7 @@ def test_a_block_is_one_square_in_all_channels(side, pixels):
         assert one.sum() == pixels**2
 
 
-def test_a_block_is_anywhere_in_the_image_and_elsewhere_in_each():
+def test_the_place_of_a_block_is_uniform():
     holes = block(torch.ones(2000, 1, 8, 10), 0.25) == 0
     first = holes[:, 0].flatten(1).float().argmax(1)
     counts = torch.bincount(first, minlength=80)
@@ -145,7 +144,7 @@ def test_a_block_is_anywhere_in_the_image_and_elsewhere_in_each():
 
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 11), (3, 10)])
 @pytest.mark.parametrize("factor", [2, 3])
-def test_downsampling_is_the_mean_of_what_is_there(height, width, factor):
+def test_downsampling_is_the_mean_of_each_tile(height, width, factor):
     x = torch.rand(2, 3, height, width, dtype=torch.float64)
     found = downsampling(x, factor)
     for top in range(0, height, factor):

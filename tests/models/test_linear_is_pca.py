@@ -1,4 +1,4 @@
-"""Baldi and Hornik 1989: a linear autoencoder's optimum is PCA."""
+"""The optimum of a linear autoencoder is PCA (Baldi and Hornik 1989)."""
 
 import numpy as np
 import pytest

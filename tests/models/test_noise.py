@@ -1,3 +1,5 @@
+"""Corruption of training inputs by the denoising variants."""
+
 import inspect
 from collections.abc import Callable
 
@@ -45,7 +47,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 @NOISY
 @pytest.mark.parametrize("noise_factor", [0.1, 0.5, 2.0])
-def test_training_inputs_get_noise_of_the_standard_deviation_asked_for(build, name, noise_factor):
+def test_training_inputs_have_noise_of_the_given_standard_deviation(build, name, noise_factor):
     module = build(name, SHAPE, noise_factor=noise_factor, masking=0.0)
     noise = (module.corrupt(X) - X).numpy()
     assert noise.std() == pytest.approx(noise_factor, rel=0.02)
@@ -54,19 +56,19 @@ def test_training_inputs_get_noise_of_the_standard_deviation_asked_for(build, na
 
 @NOISY
 @pytest.mark.parametrize("masking", [0.1, 0.5])
-def test_training_inputs_lose_the_fraction_of_elements_asked_for(build, name, masking):
+def test_the_given_fraction_of_training_inputs_is_masked(build, name, masking):
     module = build(name, SHAPE, noise_factor=0.0, masking=masking)
     assert (module.corrupt(X) == 0).float().mean().item() == pytest.approx(masking, abs=0.01)
 
 
 @NOISY
-def test_masked_elements_are_0_though_there_is_noise(build, name):
+def test_masked_elements_are_0_despite_noise(build, name):
     module = build(name, SHAPE, noise_factor=0.5, masking=0.25)
     assert (module.corrupt(X) == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
 
 
 @NOISY
-def test_the_encoder_sees_the_corrupted_input_and_the_loss_the_clean_one(build, name):
+def test_the_encoder_input_is_corrupted_and_the_target_clean(build, name):
     module = build(name, SHAPE, noise_factor=0.0, masking=0.5)
     torch.manual_seed(1)
     corrupted = module.corrupt(X)
@@ -77,13 +79,13 @@ def test_the_encoder_sees_the_corrupted_input_and_the_loss_the_clean_one(build, 
 
 
 @NOISY
-def test_noise_is_another_one_in_every_step(build, name):
+def test_noise_differs_in_every_step(build, name):
     module = build(name, SHAPE, noise_factor=0.5)
     assert not torch.equal(module.corrupt(X), module.corrupt(X))
 
 
 @NOISY
-def test_training_with_noise_gives_other_weights_than_without(build, steps, name):
+def test_noise_changes_the_trained_weights(build, steps, name):
     noisy = build(name, SHAPE, noise_factor=0.5, masking=0.0)
     assert not same(steps(noisy), steps(still(build(name, SHAPE))))
 
@@ -100,25 +102,17 @@ def test_scores_are_those_of_the_same_weights_without_noise(build, name, trainin
 @NOISY
 def test_the_validation_error_is_without_noise(build, name):
     module = build(name, SHAPE, noise_factor=2.0, masking=0.5)
-    module.on_validation_epoch_start()
-    module.validation_step(X)
-    mean = module._error_sum.item() / module._errors
-    assert mean == pytest.approx(module.network.error(X).mean().item(), rel=1e-5)
+    assert torch.equal(module.validation_step(X), module.network.error(X))
 
 
 @pytest.mark.parametrize(("setting", "value"), [("block", 0.5), ("downsampling", 2)])
-def test_the_validation_error_is_that_of_images_that_have_lost_what_is_to_be_filled_in(
-    build, setting, value
-):
+def test_the_validation_error_of_inpainting_is_that_of_degraded_images(build, setting, value):
     module = build("denoising", SHAPE, noise_factor=2.0, **{setting: value})
-    found = []
-    for _ in range(2):
-        module.on_validation_epoch_start()
-        module.validation_step(X)
-        found.append(module._error_sum.item() / module._errors)
-    assert found[0] == found[1]
-    seen = Corruption(**{setting: value})(X, torch.Generator().manual_seed(0))
-    assert found[0] == pytest.approx((module(seen) - X).square().mean().item(), rel=1e-5)
+    errors, repeated = module.validation_step(X), module.validation_step(X)
+    assert torch.equal(errors, repeated)
+    degraded = Corruption(**{setting: value})(X, torch.Generator().manual_seed(0))
+    expected = (module(degraded) - X).square().flatten(1).mean(1)
+    torch.testing.assert_close(errors, expected)
 
 
 @TWINS
@@ -130,7 +124,7 @@ def test_without_noise_the_weights_are_those_of_the_plain_variant_to_the_bit(
     assert same(steps(silent), steps(plain))
 
 
-def test_without_noise_nothing_is_drawn_at_random(build, variant):
+def test_without_noise_nothing_is_drawn(build, variant):
     module = still(build(variant, SHAPE))
     before = torch.get_rng_state()
     assert torch.equal(module.corrupt(X), X)
@@ -162,7 +156,7 @@ def test_noise_out_of_range_is_refused(build, name, setting, value, refusal):
 @pytest.mark.parametrize(
     ("setting", "value"), [("block", 0.25), ("downsampling", 2), ("grey", True)]
 )
-def test_what_is_done_to_images_is_refused_on_tables(build, name, setting, value, refusal):
+def test_corruptions_of_images_are_refused_on_tables(build, name, setting, value, refusal):
     sentence = refusal(build, name, (30,), **{setting: value})
     assert f"{setting} is {value}" in sentence
     assert "(30,)" in sentence
@@ -180,7 +174,7 @@ def test_every_variant_takes_the_corruptions_of_images(build, variant):
     assert not torch.equal(module.corrupt(X.expand(-1, 3, -1, -1)), X.expand(-1, 3, -1, -1))
 
 
-def test_a_corruption_of_several_kinds_has_their_order():
+def test_several_corruptions_are_applied_in_order():
     x = torch.rand(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     whole = Corruption(
         grey=True, downsampling=2, noise_factor=0.1, salt_and_pepper=0.1, masking=0.1, block=0.5
@@ -193,7 +187,7 @@ def test_a_corruption_of_several_kinds_has_their_order():
     assert torch.equal(found, corruption.block(expected, 0.5))
 
 
-def test_the_classic_noise_of_a_convolutional_denoiser_is_a_half():
+def test_the_default_noise_of_a_convolutional_denoiser_is_0_5():
     from hourglass.models.convolutional_denoising import ConvolutionalDenoising
 
     parameters = inspect.signature(ConvolutionalDenoising).parameters

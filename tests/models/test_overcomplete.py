@@ -1,3 +1,5 @@
+"""The width and the noise of overcomplete codes."""
+
 import math
 
 import pytest
@@ -22,12 +24,12 @@ def test_a_code_no_wider_than_a_sample_is_refused(refusal, expansion):
     assert f"expansion is {expansion}" in refusal(Overcomplete, (1, 8, 8), expansion)
 
 
-def test_a_code_that_nothing_holds_in_is_refused(refusal):
+def test_an_overcomplete_code_without_noise_is_refused(refusal):
     assert "masking and salt_and_pepper are 0" in refusal(Overcomplete, (12,), noise_factor=0.0)
 
 
 @pytest.mark.parametrize(
     "noise", [{"noise_factor": 0.1}, {"masking": 0.1}, {"salt_and_pepper": 0.1}]
 )
-def test_noise_of_any_kind_is_enough_to_hold_it_in(noise):
+def test_any_kind_of_noise_is_sufficient(noise):
     assert Overcomplete((12,), **{"noise_factor": 0.0} | noise).corruption == Corruption(**noise)

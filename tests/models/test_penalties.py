@@ -1,3 +1,5 @@
+"""Penalties against torch.func's Jacobians and torch.distributions."""
+
 from collections.abc import Callable
 
 import numpy as np
@@ -96,7 +98,7 @@ def test_the_norm_of_one_sample_does_not_depend_on_the_others(network):
 
 
 @pytest.mark.parametrize("method", [penalties.exact_frobenius, penalties.estimated_frobenius])
-def test_norms_are_found_where_gradients_are_off(network, method):
+def test_norms_are_computed_under_no_grad(network, method):
     with torch.no_grad():
         assert (method(network.encode, samples(network.sample_shape)) > 0).all()
 
@@ -109,7 +111,7 @@ def estimates(network: Network, x: Tensor, probes: int) -> Tensor:
 
 
 @pytest.mark.parametrize("probes", [1, 3])
-def test_the_estimate_is_unbiased_and_of_the_variance_it_states(network, probes):
+def test_the_estimate_is_unbiased_with_the_documented_variance(network, probes):
     x = samples(network.sample_shape, 1)
     found = estimates(network, x, probes).detach().numpy()
     (jacobian,) = jacobians(network.encoder, x).detach().numpy()
@@ -130,7 +132,7 @@ def test_the_estimates_gradient_is_unbiased(network):
         torch.testing.assert_close(gradient, exact, rtol=0, atol=0.05 * exact.abs().max().item())
 
 
-def test_one_probe_is_exact_for_units_that_do_not_depend_on_each_other():
+def test_one_probe_is_exact_for_independent_units():
     encoder = nn.Sequential(nn.Linear(5, 5, bias=False), nn.Sigmoid()).double()
     encoder[0].weight.data = torch.arange(1.0, 6.0, dtype=torch.float64).diag()
     x = samples((5,))
@@ -138,20 +140,20 @@ def test_one_probe_is_exact_for_units_that_do_not_depend_on_each_other():
 
 
 @pytest.mark.parametrize("target", [0.01, 0.05, 0.5, 0.9])
-def test_kl_sparsity_is_torchs_divergence_between_coins(target):
+def test_kl_sparsity_is_torchs_divergence_of_bernoullis(target):
     z = samples((6,), 40).sigmoid()
     coins = Bernoulli(torch.full((6,), target, dtype=torch.float64)), Bernoulli(z.mean(0))
     same(penalties.kl_sparsity(z, target), kl_divergence(*coins).sum())
 
 
-def test_kl_sparsity_is_0_where_all_units_are_active_as_often_as_wanted():
+def test_kl_sparsity_is_0_at_the_target_activity():
     z = torch.zeros(20, 6)
     z[0] = 1
     assert penalties.kl_sparsity(z, 0.05).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("activity", [0.0, 1.0])
-def test_kl_sparsity_of_units_that_never_or_always_are_active_is_large_but_finite(activity):
+def test_kl_sparsity_of_constant_units_is_large_but_finite(activity):
     found = penalties.kl_sparsity(torch.full((20, 6), activity), 0.2)
     assert found.isfinite()
     assert found > 6 * 2
@@ -171,7 +173,7 @@ def test_l1_is_numpys_mean_of_absolute_sums():
 
 
 @pytest.mark.parametrize("price", [lambda z: penalties.kl_sparsity(z, 0.05), penalties.l1])
-def test_the_price_of_activity_trains_the_encoder(price):
+def test_activity_penalties_train_the_encoder(price):
     encoder = layer("sigmoid")
     price(encoder(samples((9,)))).backward()
     assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())

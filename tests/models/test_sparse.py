@@ -1,3 +1,5 @@
+"""The activity of sparse codes against their target."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -31,7 +33,7 @@ def codes(train):
 
 
 @pytest.mark.parametrize(("target", "weight"), [(0.05, 10.0), (0.2, 1.0)])
-def test_units_are_active_as_often_as_wanted(codes, target, weight):
+def test_units_have_the_target_activity(codes, target, weight):
     mean = codes(target=target, sparsity_weight=weight).mean(0)
     assert mean.mean() == pytest.approx(target, rel=0.2)
     assert np.abs(mean / target - 1).max() < 0.2
@@ -47,7 +49,7 @@ def test_more_weight_on_l1_gives_more_zeros(codes):
     assert all(fewer + 0.1 < more for fewer, more in pairwise(zeros))
 
 
-def test_kl_adds_the_divergence_from_the_target_for_each_element():
+def test_kl_adds_the_divergence_from_the_target_per_element():
     module = sparse(target=0.1, sparsity_weight=3.0)
     z = module.encode(X)
     divergence = kl_divergence(Bernoulli(torch.tensor(0.1)), Bernoulli(z.mean(0))).sum()
@@ -55,7 +57,7 @@ def test_kl_adds_the_divergence_from_the_target_for_each_element():
     torch.testing.assert_close(found, 3.0 * divergence / 64, rtol=1e-4, atol=0)
 
 
-def test_l1_adds_the_sum_of_the_code_for_each_element():
+def test_l1_adds_the_sum_of_the_code_per_element():
     module = sparse(sparsity="l1", sparsity_weight=3.0)
     z = module.encode(X)
     found = module.training_loss(X) - module.reconstruction_loss(X, z)
@@ -63,7 +65,7 @@ def test_l1_adds_the_sum_of_the_code_for_each_element():
 
 
 @pytest.mark.parametrize(("sparsity", "most"), [("kl", 1.0), ("l1", float("inf"))])
-def test_units_are_those_that_the_penalty_is_meant_for(sparsity, most):
+def test_units_have_the_range_of_their_penalty(sparsity, most):
     z = sparse(sparsity=sparsity).encode(1e3 * (X - 0.5))
     assert z.min() >= 0
     assert 1 <= z.max() <= most

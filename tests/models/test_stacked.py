@@ -1,4 +1,4 @@
-"""Greedy layers: each is what an autoencoder trained alone on the codes below would be."""
+"""Greedy pre-training: each layer equals an autoencoder trained alone on the codes below."""
 
 import copy
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
         assert phase.validation_error.iloc[-1] < phase.validation_error.iloc[0]
 
 
-def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
+def test_complete_phases_are_not_trained_again(settings, data, tmp_path):
     first = pretrained(settings, data, tmp_path / "stack")
     second = make_module(settings)
     rows, new = pretrain(settings, tmp_path / "stack", None, second, data)
@@ -114,7 +114,7 @@ def test_phases_that_are_done_are_not_trained_again(settings, data, tmp_path):
         assert torch.equal(one, other)
 
 
-def test_a_stack_stopped_between_phases_ends_at_the_same_weights(settings, data, tmp_path):
+def test_a_stack_interrupted_between_phases_ends_with_the_same_weights(settings, data, tmp_path):
     whole = pretrained(settings, data, tmp_path / "whole")
     part = make_module(settings)
     phases: Iterator[Phase] = part.phases()
@@ -128,7 +128,7 @@ def test_a_stack_stopped_between_phases_ends_at_the_same_weights(settings, data,
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu"])
-def test_contraction_flattens_the_layers(settings, data, tmp_path, activation):
+def test_contraction_lowers_the_norm_of_the_layers(settings, data, tmp_path, activation):
     from dataclasses import replace
 
     norms = []
@@ -157,7 +157,7 @@ def test_tied_layers_share_their_weights_with_the_decoder(build):
     assert names == ["layer_1", "layer_2", "layer_3"]
 
 
-def test_layers_on_codes_are_spared_what_is_done_to_images(build):
+def test_corruptions_of_images_do_not_apply_to_codes(build):
     module = build(
         "stacked", (3, 8, 8), hidden=[8], masking=0.1, block=0.5, downsampling=2, grey=True
     )

@@ -1,4 +1,4 @@
-"""The one suite for all variants: a file more in configs/model is put through it as well."""
+"""The suite of all variants: each file in configs/model is a case."""
 
 import ast
 import math
@@ -20,9 +20,9 @@ from hourglass.networks.weights import load, write
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
-NOT_VARIANTS = {"__init__", "base"}
+NOT_VARIANTS = {"__init__", "base", "corruption", "epoch_means", "penalties", "schedules"}
 VARIANTS = sorted(path.stem for path in Path(__file__).parents[2].glob("configs/model/*.yaml"))
-BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: a step takes them what takes others fifty
+BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: one step takes as long as fifty of the others
 LONG = pytest.mark.parametrize(
     "variant",
     [pytest.param(name, marks=[pytest.mark.slow] * (name in BOLTS)) for name in VARIANTS],
@@ -43,8 +43,8 @@ def built(build) -> Callable[..., LitAutoencoder | UserError]:
     def once(variant: str, shape: tuple[int, ...]) -> LitAutoencoder | UserError:
         try:
             return build(variant, shape, learning_rate=0.01).eval()
-        except UserError as refusal:
-            return refusal
+        except UserError as error:
+            return error
 
     return once
 
@@ -60,7 +60,7 @@ def module(built, variant, shape) -> LitAutoencoder:
 
 @pytest.fixture
 def x(shape) -> torch.Tensor:
-    """Give 16 samples in [0, 1] that two numbers describe."""
+    """Give 16 samples in [0, 1] of two latent dimensions."""
     generator = torch.Generator().manual_seed(0)
     codes, directions = (torch.randn(n, 2, generator=generator) for n in (16, math.prod(shape)))
     return (2 * codes @ directions.T).sigmoid().reshape(16, *shape)
@@ -70,22 +70,17 @@ def test_a_variant_takes_images_or_tables(built, variant):
     assert any(isinstance(built(variant, shape), LitAutoencoder) for shape in SHAPES.values())
 
 
-def test_a_sample_has_one_score(module, x):
-    assert module.score(x).shape == (16,)
-
-
-def test_scores_are_finite_and_not_negative(module, x):
+def test_a_sample_has_one_finite_score_that_is_not_negative(module, x):
     scores = module.score(x)
+    assert scores.shape == (16,)
     assert scores.isfinite().all()
     assert (scores >= 0).all()
 
 
-def test_scoring_twice_gives_the_same_scores_to_the_bit(module, x):
-    assert torch.equal(module.score(x), module.score(x))
-
-
-def test_module_and_network_give_the_same_scores(module, x):
-    assert torch.equal(module.score(x), module.network.score(x))
+def test_scores_are_reproducible_and_those_of_the_network(module, x):
+    scores = module.score(x)
+    assert torch.equal(module.score(x), scores)
+    assert torch.equal(module.network.score(x), scores)
 
 
 def test_the_error_is_numpys_mean_squared_error(module, x):
@@ -101,20 +96,12 @@ def test_the_score_is_the_error_unless_the_variant_says_otherwise(module, x):
     assert torch.equal(module.score(x), module.network.error(x))
 
 
-def test_a_code_has_latent_dim_units(module, x):
-    assert module.encode(x).shape == (16, module.network.latent_dim)
-
-
-def test_reconstructions_have_the_shape_of_the_samples(module, x):
-    assert module.decode(module.encode(x)).shape == x.shape
-
-
-def test_forward_decodes_the_codes(module, x):
-    assert torch.equal(module(x), module.decode(module.encode(x)))
-
-
-def test_the_codes_of_other_samples_differ(module, x):
-    assert len(module.encode(x).unique(dim=0)) == len(x)
+def test_forward_encodes_and_decodes(module, x):
+    codes = module.encode(x)
+    assert codes.shape == (16, module.network.latent_dim)
+    assert len(codes.unique(dim=0)) == len(x)
+    assert module(x).shape == x.shape
+    assert torch.equal(module(x), module.decode(codes))
 
 
 @LONG
@@ -131,18 +118,15 @@ def test_every_weight_is_trained(module, x):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
 
 
-def test_a_batch_of_one_sample_can_be_trained_on(train, module, x):
-    assert all(np.isfinite(train(module, x[:1], 2)))
-
-
-def test_a_batch_of_one_sample_can_be_scored(module, x):
+def test_a_batch_of_one_sample_can_be_scored_and_trained_on(train, module, x):
     torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1])
+    assert all(np.isfinite(train(module, x[:1], 2)))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_any_size_of_image_is_trained_on_and_scored(build, train, variant, size):
     if variant in BOLTS and size not in SIZES[::2]:
-        pytest.skip("two sizes will do of networks that slow")
+        pytest.skip("two sizes suffice for networks this slow")
     if variant == "undercomplete" and size == (1, 1, 1):
         pytest.skip("no code is narrower than one pixel")
     module = build(variant, size)
@@ -152,7 +136,7 @@ def test_any_size_of_image_is_trained_on_and_scored(build, train, variant, size)
     torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1])
 
 
-def test_the_encoder_sees_the_corrupted_input_and_the_loss_the_clean_one(module, x):
+def test_the_encoder_input_is_corrupted_and_the_target_clean(module, x):
     clean, corrupted = x.clone().requires_grad_(), (x + 0.1).requires_grad_()
     module.corrupt = lambda _: corrupted
     loss = module.training_loss(clean)
@@ -191,8 +175,8 @@ def test_bce_on_images_is_torchs_of_the_reconstruction(build, variant):
     x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     try:
         module = build(variant, SHAPES["images"], loss="bce")
-    except UserError as refusal:
-        pytest.skip(str(refusal))
+    except UserError as error:
+        pytest.skip(str(error))
     output = module(x)
     assert 0 <= output.min() <= output.max() <= 1
     found = module.reconstruction_loss(x, module.encode(x))
@@ -214,7 +198,7 @@ def test_a_setting_out_of_range_is_refused(build, variant, refusal, setting, val
     assert f"{setting} is {value}" in refusal(build, variant, SHAPES["images"], **{setting: value})
 
 
-def test_a_code_no_narrower_than_the_sample_is_no_undercomplete_one(build, refusal):
+def test_an_undercomplete_code_must_be_narrower_than_a_sample(build, refusal):
     assert "latent_dim is 12" in refusal(build, "undercomplete", (12,), latent_dim=12)
 
 

@@ -1,3 +1,5 @@
+"""Networks of lightning-bolts: padding, losses and the warm-up schedule."""
+
 import math
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from hourglass.models.bolts_ae import BoltsAE
 from hourglass.models.bolts_vae import BoltsVAE
 from hourglass.models.linear import Linear
-from hourglass.networks.bolts import SMALLEST, Bolts, bolts, quiet
+from hourglass.networks.bolts import MIN_SIDE_PIXELS, Bolts, bolts, quiet
 
 SHAPES = [(1, 28, 28), (1, 1, 1), (1, 5, 8), (3, 16, 16), (3, 17, 9), (3, 2, 33)]
 
@@ -37,13 +39,13 @@ class Seen(nn.Module):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_what_is_done_to_images_on_the_way_in_is_undone_on_the_way_out(shape):
+def test_the_input_padding_is_undone_at_the_output(shape):
     net, x = network(shape), pixels(shape)
     net.encoder, net.mean = Seen(), nn.Identity()
     z = net.encode(x)
     channels, height, width = net.encoder.shape
     assert channels == 3
-    assert height == width >= max(SMALLEST, *shape[1:])
+    assert height == width >= max(MIN_SIDE_PIXELS, *shape[1:])
     assert height % 8 == 0
     assert z.sum() == x.sum() * (3 // shape[0])
     net.decoder = nn.Unflatten(1, net.encoder.shape)
@@ -51,11 +53,11 @@ def test_what_is_done_to_images_on_the_way_in_is_undone_on_the_way_out(shape):
     assert torch.equal(net.error(x), torch.zeros(2))
 
 
-def test_the_padding_is_the_same_on_both_sides_within_a_pixel():
+def test_the_padding_is_centred_within_a_pixel():
     net, shape = network((1, 3, 5)), (1, 3, 5)
     net.encoder = Seen()
-    seen = net.features(torch.ones(1, *shape)).reshape(3, SMALLEST, SMALLEST)
-    expected = torch.zeros(3, SMALLEST, SMALLEST)
+    seen = net.features(torch.ones(1, *shape)).reshape(3, MIN_SIDE_PIXELS, MIN_SIDE_PIXELS)
+    expected = torch.zeros(3, MIN_SIDE_PIXELS, MIN_SIDE_PIXELS)
     expected[:, 6:9, 5:10] = 1
     assert torch.equal(seen, expected)
 
@@ -111,7 +113,7 @@ print(before, used())
 
 
 @pytest.mark.slow
-def test_bolts_is_imported_once_it_is_used_and_none_of_its_warnings_reaches_the_user():
+def test_bolts_is_imported_on_first_use_without_warnings():
     command = [sys.executable, "-W", "always", "-c", USE]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
@@ -132,7 +134,7 @@ def warmed_up(warmup_epochs: int, max_epochs: int, batches: int) -> tuple:
 @pytest.mark.parametrize(
     ("warmup_epochs", "max_epochs", "batches"), [(2, 10, 7), (1, 2, 1), (5, 6, 3), (1, 50, 4)]
 )
-def test_warmup_cosine_rises_in_a_line_and_falls_along_a_cosine(warmup_epochs, max_epochs, batches):
+def test_warmup_cosine_rises_linearly_and_falls_as_a_cosine(warmup_epochs, max_epochs, batches):
     optimizer, schedule = warmed_up(warmup_epochs, max_epochs, batches)
     assert schedule["interval"] == "step"
     warmup, total = warmup_epochs * batches, max_epochs * batches

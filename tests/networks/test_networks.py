@@ -1,3 +1,5 @@
+"""Shapes, bounds and files of dense and convolutional networks."""
+
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def saved(network: Network, folder: Path) -> tuple[Path, Path]:
 
 
 def describe_as(spec: dict[str, Any], folder: Path) -> None:
-    """Write another network.json, as one who knows how it is sealed would."""
+    """Write another network.json with a valid checksum."""
     write_with_checksum(folder / SPEC, {**spec, "files": file_checksums(folder, [WEIGHTS])})
 
 
@@ -45,7 +47,7 @@ def test_the_reconstruction_has_the_shape_of_the_sample(kind, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_more_halvings_than_the_side_has_bits_restore_it_too(shape):
+def test_more_strides_than_log2_of_the_side_restore_the_shape(shape):
     network = make(Convolutional, shape, channels=[2] * 7)
     assert network(samples(shape)).shape == (2, *shape)
 
@@ -59,7 +61,7 @@ def test_the_code_has_latent_dim_units(kind, shape, latent_dim):
 
 @KINDS
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_one_sample_alone_gives_what_it_gives_among_others(kind, shape):
+def test_an_output_does_not_depend_on_other_samples_of_the_batch(kind, shape):
     network, x = make(kind, shape), samples(shape, 5)
     torch.testing.assert_close(network(x[:1]), network(x)[:1])
 
@@ -68,7 +70,7 @@ def test_one_sample_alone_gives_what_it_gives_among_others(kind, shape):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (30,)], ids=str)
 @pytest.mark.parametrize("hidden", [0, 1, 2])
 @pytest.mark.parametrize("code_activation", ["relu", "identity"])
-def test_without_gradients_all_is_the_same_and_what_is_given_stays(
+def test_without_gradients_outputs_are_the_same_and_inputs_unchanged(
     kind, shape, hidden, code_activation
 ):
     widths = {"hidden": [4] * hidden} if kind is Dense else {"channels": [2] * (hidden + 1)}
@@ -86,7 +88,7 @@ def test_without_gradients_all_is_the_same_and_what_is_given_stays(
 
 @KINDS
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_error_is_one_number_a_sample(kind, shape):
+def test_there_is_one_error_per_sample(kind, shape):
     network, x = make(kind, shape), samples(shape, 4)
     assert network.error(x).shape == (4,)
 
@@ -171,14 +173,14 @@ def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
         None,
     ],
 )
-def test_a_class_path_that_is_no_network_is_refused(class_path, tmp_path, refusal):
+def test_a_class_path_of_another_class_is_refused(class_path, tmp_path, refusal):
     saved(make(Dense, (8,)), tmp_path)
     spec = {"class_path": class_path, "init_args": {"sample_shape": [8], "latent_dim": 3}}
     describe_as(spec, tmp_path)
     assert "train it again" in refusal(load, tmp_path)
 
 
-def test_a_class_path_that_is_no_network_is_not_called(tmp_path, refusal):
+def test_a_class_path_of_another_class_is_not_called(tmp_path, refusal):
     saved(make(Dense, (8,)), tmp_path)
     spec = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/called"}}
     describe_as(spec, tmp_path)
@@ -224,7 +226,7 @@ def test_a_missing_file_is_refused(missing, tmp_path, refusal):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_any_other_byte_is_refused(which, tmp_path, refusal):
+def test_any_changed_byte_is_refused(which, tmp_path, refusal):
     path = saved(make(Dense, (2,), 1), tmp_path)[which]
     whole = path.read_bytes()
     for place in range(0, len(whole), 7):
@@ -247,7 +249,7 @@ def test_any_other_byte_is_refused(which, tmp_path, refusal):
     ],
     ids=["sample", "hidden layer", "code", "first channels", "last channels"],
 )
-def test_the_widest_is_what_the_largest_layer_makes_of_a_sample(network, expected):
+def test_widest_is_the_output_size_of_the_largest_layer(network, expected):
     before = torch.get_rng_state()
     assert network.eval().widest == expected
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Dense layers by oneDNN: the same numbers as torch's, and only where they are asked for."""
+"""Dense layers by oneDNN: equal to torch up to rounding, and used only if selected."""
 
 import copy
 
@@ -13,7 +13,7 @@ from hourglass.networks.onednn_linear import Linear, linear
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"
 )
-# Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than NARROW.
+# Samples, inputs and outputs: more or fewer inputs than outputs, and fewer than MIN_INPUTS.
 SIZES = pytest.mark.parametrize(
     "size", [(256, 300, 200), (300, 70, 260), (2048, 40, 64), (64, 700, 120)], ids=str
 )
@@ -92,7 +92,7 @@ def test_without_gradients_the_output_is_the_same_within_rounding(size, on, call
     assert calls == [size]
 
 
-def test_a_transposed_weight_is_taken_as_it_is(on, calls):
+def test_a_transposed_weight_needs_no_copy(on, calls):
     x, weight, bias = operands((256, 300, 200))
     turned = weight.detach().t().contiguous().t()
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def test_a_transposed_weight_is_taken_as_it_is(on, calls):
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_the_transforms_of_torch_func_go_through(on, calls):
+def test_transforms_of_torch_func_work(on, calls):
     x, weight, bias = (each.detach() for each in operands((512, 300, 200)))
 
     def slopes(layer, *given: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def test_forward_derivatives_are_left_to_torch(on, calls):
 
 
 @pytest.mark.parametrize("trained", range(3), ids=["x", "weight", "bias"])
-def test_each_gradient_is_there_where_it_alone_is_asked_for(trained, on, calls):
+def test_each_gradient_can_be_computed_alone(trained, on, calls):
     given = [each.detach() for each in operands((256, 300, 200))]
     given[trained].requires_grad_()
     linear(*given).sigmoid().sum().backward()
@@ -171,7 +171,7 @@ def test_compiled_layers_are_left_to_the_compiler(on, calls):
 
 
 @pytest.mark.parametrize("context", [torch.autocast, torch.backends.mkldnn.flags])
-def test_what_torch_is_told_to_do_is_done(context, on, calls):
+def test_autocast_and_disabled_onednn_are_respected(context, on, calls):
     asked = {"device_type": "cpu"} if context is torch.autocast else {"enabled": False}
     with context(**asked), torch.inference_mode():
         linear(*operands((256, 300, 200)))
@@ -181,7 +181,7 @@ def test_what_torch_is_told_to_do_is_done(context, on, calls):
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this build has no MKL")
 @pytest.mark.parametrize("vendor", PROCESSORS)
 @pytest.mark.parametrize("capability", ["AVX512", "AVX2"])
-def test_the_processor_decides_where_nobody_asks(vendor, capability, on, monkeypatch, tmp_path):
+def test_without_the_switch_the_processor_decides(vendor, capability, on, monkeypatch, tmp_path):
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
     monkeypatch.delenv(products.SWITCH)

@@ -1,3 +1,5 @@
+"""Tied weights against an untied network with the same values."""
+
 import copy
 import io
 from itertools import pairwise
@@ -112,7 +114,7 @@ def test_a_copy_stays_tied_and_leaves_the_original_alone(hidden, copied):
     torch.testing.assert_close(twin(X), untied(twin)(X))
 
 
-def test_a_layer_of_the_decoder_has_a_bias_of_its_own():
+def test_decoder_layers_have_separate_biases():
     network = dense([7])
     encoder, decoder = list(network.encoder.parameters()), list(network.decoder.parameters())
     assert [each.shape for each in decoder] == [(7,), (9,)]

@@ -1,3 +1,5 @@
+"""The variational network against torch.distributions and linear decoders."""
+
 from itertools import pairwise
 
 import numpy as np
@@ -153,13 +155,13 @@ def drawn(linear: Linear, n: int) -> Tensor:
 
 
 @pytest.mark.parametrize("count", [1, 10])
-def test_the_likelihood_of_a_linear_decoder_is_exact_where_q_is_the_posterior(count):
+def test_the_likelihood_of_a_linear_decoder_is_exact_if_q_is_the_posterior(count):
     linear = Linear()
     x = drawn(linear, 50)
     torch.testing.assert_close(linear.net.log_likelihood(x, count), linear.truth(x))
 
 
-def test_the_elbo_of_a_linear_decoder_is_the_likelihood_where_q_is_the_posterior():
+def test_the_elbo_of_a_linear_decoder_is_the_likelihood_if_q_is_the_posterior():
     linear = Linear()
     x = drawn(linear, 5)
     torch.testing.assert_close(linear.elbo(x), linear.truth(x))
@@ -167,7 +169,7 @@ def test_the_elbo_of_a_linear_decoder_is_the_likelihood_where_q_is_the_posterior
     torch.testing.assert_close(found, linear.truth(x), rtol=0, atol=0.1)
 
 
-def test_the_bounds_of_a_linear_decoder_keep_their_order_where_q_is_not_the_posterior():
+def test_the_bounds_of_a_linear_decoder_are_ordered_if_q_is_not_the_posterior():
     linear = Linear(off=0.4)
     x = drawn(linear, 50)
     truth, elbo = linear.truth(x), linear.net.elbo(x, 4_000)
@@ -190,7 +192,7 @@ def test_more_draws_tighten_the_bound_of_the_likelihood():
 @SCORES
 @ARCHITECTURES
 @KINDS
-def test_a_score_is_finite_and_the_same_twice_and_alone(score_by, architecture, shape, likelihood):
+def test_a_score_is_finite_and_independent_of_the_batch(score_by, architecture, shape, likelihood):
     settings = {"score_by": score_by, "architecture": architecture, "likelihood": likelihood}
     net, x = network(shape, **settings), samples(shape)
     scores = net.score(x)
@@ -221,7 +223,7 @@ def test_scoring_draws_nothing_from_the_global_generator(score_by):
 
 @SAMPLED
 @KINDS
-def test_a_score_is_the_negative_bound_but_for_a_constant(score_by, shape, likelihood):
+def test_a_score_is_the_negative_bound_up_to_a_constant(score_by, shape, likelihood):
     net, x = network(shape, score_by=score_by, likelihood=likelihood, samples=5), samples(shape)
     bound = net.elbo(x, 5) if score_by == "elbo" else net.log_likelihood(x, 5)
     constant = net.score(x) + bound
@@ -251,7 +253,7 @@ def test_generated_samples_are_those_of_the_seed(shape, architecture):
         assert 0 <= found.min() <= found.max() <= 1
 
 
-def test_generated_samples_spread_as_the_prior_of_a_linear_decoder_says():
+def test_generated_samples_of_a_linear_decoder_have_the_covariance_of_the_prior():
     net = Linear().net.float()
     found = net.generate(20_000).detach()
     w, b = net.decoder[0].weight.detach(), net.decoder[0].bias.detach()
@@ -268,7 +270,7 @@ def test_only_the_gaussian_likelihood_has_a_variance_that_is_trained(loss, train
 
 @KINDS
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
-def test_the_loss_is_the_negative_bound_for_each_element(shape, likelihood, beta):
+def test_the_loss_is_the_negative_bound_per_element(shape, likelihood, beta):
     loss = "bce" if likelihood == "bernoulli" else "mse"
     found, x = module(shape, beta=beta, loss=loss), samples(shape)
     torch.manual_seed(3)
@@ -290,7 +292,7 @@ def test_without_beta_the_loss_has_no_kl():
     torch.testing.assert_close(values[1] - values[0], 2 * kl, rtol=1e-4, atol=1e-6)
 
 
-def test_the_encoder_sees_the_noise_and_the_likelihood_the_clean_input():
+def test_the_encoder_input_is_noisy_and_the_likelihood_of_the_clean_input():
     found, x = module((1, 5, 4), masking=0.5), samples((1, 5, 4))
     torch.manual_seed(3)
     value = found.training_loss(x)
@@ -300,7 +302,7 @@ def test_the_encoder_sees_the_noise_and_the_likelihood_the_clean_input():
     torch.testing.assert_close(value, -bound.mean() / 20)
 
 
-def test_in_training_each_sample_has_a_draw_of_its_own():
+def test_in_training_each_sample_has_a_separate_draw():
     net, x = network((6,)).train(), samples((6,), 1).expand(8, 6)
     assert len(net.elbo(x).unique()) == 8
     assert len(net.eval().elbo(x).unique()) == 1

@@ -26,7 +26,7 @@ from hourglass.data.table import Table
 from hourglass.detection.scorers import Scorer
 from hourglass.networks import Dense
 from hourglass.networks.weights import describe, load
-from hourglass.training.resume import last_epoch
+from hourglass.training.checkpoints import last_epoch
 
 
 def test_pickle_executes_the_payload(payload, tmp_path):
@@ -46,7 +46,7 @@ def test_a_checkpoint_with_code_is_deleted(payload, tmp_path, capsys, form):
         path.write_bytes(pickle.dumps(payload, protocol=2))
     assert last_epoch(path) is None
     assert not path.exists()
-    assert "is no checkpoint of ours: training begins anew" in capsys.readouterr().err
+    assert "is not a checkpoint of Hourglass: training starts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["x", "label", "anomaly", "id"])

@@ -1,4 +1,4 @@
-"""Two processes train as one does: one row, the same files, the same quality."""
+"""Two processes train like one: one MLflow run, the same files, the same quality."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.scoring import errors
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import make_module
-from tests.tracking.test_mlflow import TRAINING_CURVES, rows
+from tests.tracking.stored import TRAINING_CURVES, rows
 from tests.workspaces import (
     PATIENT,
     VARIANTS,
@@ -51,7 +51,7 @@ def set_up(project: Project, processes: int) -> Project:
 
 
 def run(project: Project, *command: str, **variables: str) -> None:
-    """Run a command to its end, and see that it leaves no process behind."""
+    """Run a command to its end, and assert that it leaves no process behind."""
     process = project.start(*command, **variables)
     try:
         _, errors = process.communicate(timeout=PATIENT)
@@ -73,7 +73,7 @@ def two(new_project) -> Project:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_two_processes_are_one_row(two, model):
+def test_two_processes_are_one_mlflow_run(two, model):
     (row,) = (row for row in rows(two.folder) if row.name == f"digits-{model}")
     assert row.status == "FINISHED"
     assert row.params["trainer.devices"] == "2"
@@ -84,16 +84,16 @@ def test_two_processes_are_one_row(two, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_two_processes_write_the_same_files_as_one(two, model):
     folder = two / f"runs/digits/{model}"
-    names = {path.name for path in folder.iterdir()}
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert names >= {
-        "weights.safetensors",
-        "network.json",
-        "settings.yaml",
-        "history.csv",
-        "training.json",
-        "run_id",
+        "train/weights.safetensors",
+        "train/network.json",
+        "train/settings.yaml",
+        "train/history.csv",
+        "train/training.json",
+        "tracking/run_id",
     }
-    assert pd.read_csv(folder / "history.csv").epoch.tolist() == list(range(EPOCHS))
+    assert pd.read_csv(folder / "train/history.csv").epoch.tolist() == list(range(EPOCHS))
 
 
 def set_up_uneven(project: Project) -> Project:
@@ -107,7 +107,7 @@ def set_up_uneven(project: Project) -> Project:
 
 @pytest.fixture(scope="module")
 def uneven(new_project) -> Project:
-    """Give a workspace in which they did so."""
+    """Give a workspace of such a training."""
     project = set_up_uneven(new_project())
     run(project, *PLAIN, "train", "digits", "undercomplete")
     return project
@@ -157,20 +157,22 @@ def test_two_processes_train_the_weights_of_a_plain_loop_over_all_samples(uneven
     np.testing.assert_allclose(rows[["train_loss", "validation_error"]], history, rtol=1e-5)
 
 
-def test_what_two_processes_trained_is_calibrated_and_evaluated_once_on_all_samples(uneven, plain):
-    for verb in ("calibrate-threshold", "evaluate"):
-        uneven.hourglass(verb, "digits", "undercomplete")
+def test_a_training_of_two_processes_is_calibrated_and_evaluated_on_all_samples(uneven, plain):
+    for command in ("calibrate-threshold", "evaluate"):
+        uneven.hourglass(command, "digits", "undercomplete")
     folder = uneven / "runs/digits/undercomplete"
-    scores = pd.read_parquet(folder / "scores.parquet")
+    scores = pd.read_parquet(folder / "evaluate/scores.parquet")
     splits = uneven.read("data/prepared/digits/card.json")["splits"]
     for name in SPLITS[1:]:
         rows = scores[scores.split == name]
         assert len(rows) == splits[name]["normal"] + splits[name]["anomalies"]
-    assert uneven.read(f"{folder}/threshold.json")["n"] == splits["calibration"]["normal"]
+    assert uneven.read(f"{folder}/calibrate/threshold.json")["n"] == splits["calibration"]["normal"]
     prepared = Prepared.open(uneven / "data/prepared/digits")
     test = prepared.split("test")
     expected = roc_auc_score(test.anomaly, errors(plain[0].eval(), test.x, prepared.scaling))
-    assert uneven.read(f"{folder}/metrics.json")["AUROC"] == pytest.approx(expected, abs=1e-3)
+    assert uneven.read(f"{folder}/evaluate/metrics.json")["AUROC"] == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
@@ -217,7 +219,7 @@ def test_two_processes_start_by_every_name_of_the_program(new_project, command):
     assert [row.status for row in rows(project.folder)] == ["FINISHED"]
 
 
-def test_torchrun_is_one_row_and_trains_the_same_weights(uneven, new_project):
+def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):
     project = set_up_uneven(new_project())
     run(project, "scripts/torchrun.sh", "2", "digits", "undercomplete")
     (row,) = rows(project.folder)
@@ -225,13 +227,13 @@ def test_torchrun_is_one_row_and_trains_the_same_weights(uneven, new_project):
     assert row.steps["train_loss"] == list(range(3))
     path = "runs/digits/undercomplete/train/weights.safetensors"
     assert (project / path).read_bytes() == (uneven / path).read_bytes()
-    for verb in ("calibrate-threshold", "evaluate"):
-        project.hourglass(verb, "digits", "undercomplete")
+    for command in ("calibrate-threshold", "evaluate"):
+        project.hourglass(command, "digits", "undercomplete")
     assert len(rows(project.folder)) == 1
 
 
-def test_torchrun_keeps_the_identity_of_the_process_that_records(new_project):
-    """Else a killed training could not find its row again."""
+def test_torchrun_keeps_the_token_of_rank_zero(new_project):
+    """Otherwise a killed training could not find its run."""
     project = set_up(new_project(), 2)
     tokens, recorded = set(), set()
     for _ in range(3):  # which process is the faster one differs
@@ -251,7 +253,7 @@ def epochs_kept(project: Project) -> int:
 
 
 @pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
-def test_two_processes_go_on_after_a_kill(new_project, launcher):
+def test_two_processes_resume_after_a_kill(new_project, launcher):
     command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "denoising")
     whole, killed = (set_up(new_project(), 2) for _ in range(2))
     run(whole, *command)
@@ -262,14 +264,14 @@ def test_two_processes_go_on_after_a_kill(new_project, launcher):
     kept = epochs_kept(killed)
     assert kept < EPOCHS, "the kill came too late to show anything"
     run(killed, *command)
-    summary = killed.read("runs/digits/denoising/train/training.json")
-    assert round(summary["seconds"] * summary["samples_per_second"] / 722) == EPOCHS - kept
+    timing = killed.read("runs/digits/denoising/tracking/train.json")
+    assert round(timing["seconds"] * timing["samples_per_second"] / 722) == EPOCHS - kept
     path = "runs/digits/denoising/train/weights.safetensors"
     assert (killed / path).read_bytes() == (whole / path).read_bytes()
     assert [row.status for row in rows(killed.folder)] == ["FINISHED"]
 
 
-def test_a_last_batch_smaller_than_the_processes_does_no_harm(new_project):
+def test_a_last_batch_may_have_fewer_samples_than_processes(new_project):
     """722 = 7 * 103 + 1: one process gets nothing of the last batch."""
     project = set_up(new_project(), 2)
     project.set("configs/data/digits.yaml", "training", "batch_size", value=103)
@@ -297,7 +299,7 @@ def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, 
         assert len(sentences) == 1
 
 
-def test_where_one_process_dies_the_other_does_not_wait_forever(new_project):
+def test_if_one_process_dies_the_other_ends(new_project):
     project = set_up(new_project(), 2)
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
     project.set("configs/data/digits.yaml", "training", "patience", value=100_000)
@@ -315,7 +317,7 @@ def test_where_one_process_dies_the_other_does_not_wait_forever(new_project):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
-def test_two_processes_stopped_politely_leave_none_behind(new_project, sent):
+def test_two_processes_end_on_a_signal(new_project, sent):
     project = set_up(new_project(), 2)
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
     project.set("configs/data/digits.yaml", "training", "patience", value=100_000)

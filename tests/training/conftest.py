@@ -1,4 +1,4 @@
-"""What the tests of training share: a small training in memory, and what is left of it."""
+"""A small training in memory, shared by the tests of training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +14,15 @@ from torch import Tensor
 from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared import Split
 from hourglass.data.scaling import Scaling
-from hourglass.models.base import LitAutoencoder
 from hourglass.training.cell_settings import CellSettings, Training
-from hourglass.training.resume import load_checkpoint
+from hourglass.training.checkpoints import load_checkpoint
 from hourglass.training.trainer import fit_resumable, make_trainer
 
 SHAPE = (1, 8, 8)
 SAMPLES, BATCH_SIZE = 71, 16  # five batches, the last of seven
 BATCHES = 5
 ROOT = Path(__file__).parents[2]
-BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: a step takes as long as all other variants'
+BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: one step takes as long as one of all others together
 EVERY = pytest.mark.parametrize(
     "variant",
     [
@@ -35,7 +34,7 @@ EVERY = pytest.mark.parametrize(
 
 
 class Images(DataModule):
-    """Serve images in [0, 1] that two numbers describe, the same ones in every split."""
+    """Serve images in [0, 1] of two latent dimensions, the same ones in every split."""
 
     def __init__(self, batch_size: int = BATCH_SIZE) -> None:
         super().__init__("none", batch_size)
@@ -61,9 +60,9 @@ class Images(DataModule):
 
 @dataclass
 class Outcome:
-    """What is left of a training."""
+    """The result of a training."""
 
-    module: LitAutoencoder
+    module: pl.LightningModule
     rows: list[dict[str, Any]]
     new_epochs: int
     checkpoint: dict[str, Any]
@@ -78,7 +77,7 @@ def training(tmp_path) -> Callable[..., Outcome]:
     """Give a function that trains a module in a folder; `prepare` is called with its trainer."""
 
     def train(
-        module: LitAutoencoder,
+        module: pl.LightningModule,
         folder: str = "training",
         epochs: int = 3,
         prepare: Callable[[pl.Trainer], Any] = lambda trainer: None,

@@ -1,4 +1,4 @@
-"""The lean loop is Lightning's own: the same weights, history and checkpoints, to the bit."""
+"""The fast loop gives the same weights, history and checkpoints as Lightning's, to the bit."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def undercomplete(build):
 
 @pytest.fixture
 def taken(monkeypatch) -> list[int]:
-    """Give a list that has an element for each step that the lean loop took."""
+    """Give a list that has an element for each step that the fast loop took."""
     steps: list[int] = []
     take = FastEpochLoop._take
 
@@ -42,20 +42,20 @@ def by_lightning(trainer: pl.Trainer) -> None:
 
 
 def outcomes_are_the_same(training, same, make, **options: Any) -> None:
-    lean = training(make(), "lean", **options)
+    fast = training(make(), "fast", **options)
     lightning = training(make(), "lightning", prepare=by_lightning, **options)
-    same(lean.weights, lightning.weights)
-    same(lean.rows, lightning.rows)
-    same(lean.checkpoint, lightning.checkpoint)
+    same(fast.weights, lightning.weights)
+    same(fast.rows, lightning.rows)
+    same(fast.checkpoint, lightning.checkpoint)
 
 
 @EVERY
-def test_both_loops_leave_the_same_weights_history_and_checkpoint(training, same, module, taken):
+def test_both_loops_give_the_same_weights_history_and_checkpoint(training, same, module, taken):
     outcomes_are_the_same(training, same, module)
     assert taken == 3 * (BATCHES - 1) * [16]
 
 
-def test_both_loops_do_so_where_the_learning_rate_changes_in_every_step(
+def test_both_loops_agree_if_the_learning_rate_changes_in_every_step(
     training, same, undercomplete, taken
 ):
     settings = {"schedule": "warmup_cosine", "warmup_epochs": 1}
@@ -75,14 +75,14 @@ def test_both_loops_do_so_where_the_learning_rate_changes_in_every_step(
     ],
     ids=str,
 )
-def test_both_loops_do_so_whatever_else_the_trainer_is_asked_for(
+def test_both_loops_agree_for_other_trainer_settings(
     training, same, undercomplete, options, capsys
 ):
     outcomes_are_the_same(training, same, undercomplete, **options)
     assert capsys.readouterr().err == ""
 
 
-def test_a_training_of_either_loop_goes_on_in_the_other(training, same, undercomplete):
+def test_a_training_of_either_loop_resumes_in_the_other(training, same, undercomplete):
     whole = training(undercomplete(schedule="constant"), "whole", epochs=4)
     for first, second in ((by_lightning, lambda _: None), (lambda _: None, by_lightning)):
         name = first.__name__
@@ -104,17 +104,30 @@ def test_a_training_of_either_loop_goes_on_in_the_other(training, same, undercom
         ("precision", "bf16-true"),
     ],
 )
-def test_what_only_lightnings_loop_does_is_left_to_it_with_a_word(
-    training, same, undercomplete, taken, capsys, name, value
+def test_settings_that_need_lightnings_loop_are_left_to_it_without_a_message(
+    training, same, undercomplete, taken, capsys, caplog, name, value
 ):
+    caplog.set_level("DEBUG", "hourglass.training.fast_loop")
     outcomes_are_the_same(training, same, undercomplete, **{name: value})
     assert taken == []
-    (sentence,) = [line for line in capsys.readouterr().err.splitlines() if "Lightning" in line]
-    assert f"{name} is set" in sentence
+    assert "Lightning's loop" not in capsys.readouterr().err
+    assert f"{name} is set" in caplog.text
+
+
+def test_the_fast_loop_can_be_disabled(training, same, undercomplete, taken):
+    outcomes_are_the_same(training, same, undercomplete, fast_loop=False)
+    assert taken == []
+
+
+def test_an_acceleration_that_needs_the_fast_loop_is_not_dropped_silently(
+    training, undercomplete, capsys
+):
+    training(undercomplete(), acceleration="compile", gradient_clip_val=0.01)
+    assert "compile is not used, as the trainer's gradient_clip_val" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hook", STEP_HOOKS[:6])
-def test_a_callback_that_counts_on_a_step_hook_is_called(training, undercomplete, taken, hook):
+def test_a_callback_that_overrides_a_step_hook_is_called(training, undercomplete, taken, hook):
     calls: list[int] = []
     watcher = type("Watcher", (pl.Callback,), {hook: lambda *_: calls.append(1)})()
     training(undercomplete(), prepare=lambda trainer: trainer.callbacks.append(watcher))
@@ -122,15 +135,52 @@ def test_a_callback_that_counts_on_a_step_hook_is_called(training, undercomplete
     assert len(calls) == 3 * BATCHES
 
 
-def test_a_module_that_counts_on_a_step_hook_is_called(training, undercomplete, taken, capsys):
+def variant_with(module: pl.LightningModule, **attributes: Any) -> pl.LightningModule:
+    module.__class__ = type("Own", (type(module),), attributes)
+    return module
+
+
+def test_a_module_that_overrides_a_step_hook_is_called(training, undercomplete, taken, capsys):
     calls: list[int] = []
-    module = undercomplete()
-    kind = type(module)
-    module.__class__ = type("Own", (kind,), {"on_after_backward": lambda _: calls.append(1)})
-    training(module)
+    training(variant_with(undercomplete(), on_after_backward=lambda _: calls.append(1)))
     assert taken == []
     assert len(calls) == 3 * BATCHES
-    assert "Own overrides on_after_backward" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""
+
+
+def test_an_overridden_step_is_left_to_lightnings_loop(training, undercomplete, taken):
+    step = lambda self, x: {"loss": self.training_loss(x), "more": 1}  # noqa: E731
+    training(variant_with(undercomplete(), training_step=step))
+    assert taken == []
+
+
+def test_values_logged_in_a_loss_are_those_of_lightnings_loop(training, same, undercomplete, taken):
+    def loss(self: Any, x: torch.Tensor) -> torch.Tensor:
+        value = type(self).__mro__[1].training_loss(self, x)
+        self.log("on_epoch", value, on_step=False, on_epoch=True)
+        self.log("on_step", value.detach() + len(x))
+        return value
+
+    metrics: list[Any] = []
+
+    class Reader(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            metrics.append(dict(trainer.callback_metrics))
+
+    def make() -> pl.LightningModule:
+        return variant_with(undercomplete(), training_loss=loss)
+
+    def read(trainer: pl.Trainer) -> None:
+        trainer.callbacks.append(Reader())
+
+    fast = training(make(), "fast", prepare=read)
+    assert len(taken) == 3 * (BATCHES - 1)
+    plain = training(
+        make(), "plain", prepare=lambda trainer: (by_lightning(trainer), read(trainer))
+    )
+    same(fast.weights, plain.weights)
+    same(metrics[:3], metrics[3:])
+    assert {"on_epoch", "on_step", "train_loss", "validation_error"} == metrics[0].keys()
 
 
 class HostReads(TorchDispatchMode):

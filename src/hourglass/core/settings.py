@@ -13,7 +13,11 @@ Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
 Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
 
 # The keys of configs/trainer/<name>.yaml that are not arguments of Lightning's Trainer.
-EXTRA_TRAINER_KEYS = {"acceleration": get_args(Acceleration), "residency": get_args(Residency)}
+EXTRA_TRAINER_KEYS = {
+    "acceleration": get_args(Acceleration),
+    "fast_loop": (True, False),
+    "residency": get_args(Residency),
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""lightning-bolts' autoencoder: a ResNet down, a ResNet up."""
+"""lightning-bolts' autoencoder: ResNet encoder and decoder."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""lightning-bolts' variational autoencoder: a ResNet to a distribution, a ResNet back."""
+"""lightning-bolts' variational autoencoder: ResNet encoder and decoder, Gaussian code."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from hourglass.networks.variational import gaussian_kl
 class BoltsVAE(LitAutoencoder):
     """Minimise the loss of pl_bolts.models.autoencoders.VAE.
 
-    The mean squared error of one draw of the code, and `kl_coeff` times the KL divergence from
-    N(0, I), which bolts means over samples and units.
+    It is the mean squared error of one draw of the code plus `kl_coeff` times the KL divergence
+    from N(0, I), averaged over samples and units.
     """
 
     def __init__(

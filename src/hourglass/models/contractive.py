@@ -1,4 +1,4 @@
-"""Contractive autoencoder: a code that small changes of the input hardly move."""
+"""Contractive autoencoder: a code that is insensitive to small changes of the input."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,10 +14,10 @@ from hourglass.models.base import LitAutoencoder
 class Contractive(LitAutoencoder):
     """Add contraction * ||dz/dx||_F^2 / elements of a sample to the loss (Rifai et al. 2011).
 
-    The squared Frobenius norm of the encoder's Jacobian at the clean input, meaned over the batch.
-    `jacobian` "exact": in closed form where the encoder is one dense layer (one more pass), else by
-    one backward pass a unit of the code. "estimated": without bias from `probes` backward passes,
-    with the variance that `penalties.estimated_frobenius` states.
+    The norm is the squared Frobenius norm of the encoder's Jacobian at the clean input, averaged
+    over the batch. `jacobian` "exact" computes it in closed form if the encoder is one dense layer
+    (one more pass), otherwise by one backward pass per unit of the code. "estimated" is an unbiased
+    estimate from `probes` backward passes; `penalties.estimated_frobenius` states its variance.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Contractive(LitAutoencoder):
         self.probes = probes
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the price of the encoder's slope at clean inputs `x`, (N, *S)."""
+        """Return the weighted norm of the encoder's Jacobian at clean inputs `x`, (N, *S)."""
         return self.contraction * self.frobenius(x).mean() / x[0].numel()
 
     def frobenius(self, x: Tensor) -> Tensor:

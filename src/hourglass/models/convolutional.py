@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: the same idea with weights shared over positions."""
+"""Convolutional autoencoder: weights are shared over positions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from hourglass.models.base import LitAutoencoder
 class Convolutional(LitAutoencoder):
     """Encode with strided convolutions, decode with transposed ones (Masci et al. 2011).
 
-    Images take 2-D convolutions, vectors 1-D ones along the features. Without `projection` the code
-    is the last feature map itself, and `latent_dim` is not used. `stem` channels at full size stand
-    at either end.
+    Images take 2-D convolutions, vectors 1-D convolutions along the features. Without `projection`
+    the code is the last feature map, and `latent_dim` is not used. `stem` is the number of channels
+    of a full-size convolution at either end; 0 for none.
     """
 
     def __init__(

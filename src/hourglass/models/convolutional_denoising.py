@@ -1,4 +1,4 @@
-"""Convolutional denoising autoencoder: clean images from noisy ones."""
+"""Convolutional denoising autoencoder: reconstruct clean images from noisy ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from hourglass.models.base import LitAutoencoder
 class ConvolutionalDenoising(LitAutoencoder):
     """Minimise L(x, g(f(x~))) with a convolutional encoder f and decoder g.
 
-    x~ is x with gaussian noise of standard deviation `noise_factor`, 0.5 being the classic, and
-    each element set to 0 with probability `masking`. Evaluation sees clean inputs.
+    x~ is x with gaussian noise of standard deviation `noise_factor` (classically 0.5) and each
+    element set to 0 with probability `masking`. Inputs of evaluation are clean.
     """
 
     def __init__(

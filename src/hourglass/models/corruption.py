@@ -1,7 +1,7 @@
-"""What denoising undoes: functions from clean inputs to corrupted ones, on the inputs' device.
+"""Corruptions of training inputs, computed on the inputs' device.
 
-Inputs are in the scaled units, where pixels lie in [0, 1]. With a `generator` the draws can be had
-again; without one torch's own draws, which training seeds.
+Inputs are in scaled units, in which pixels lie in [0, 1]. Draws come from `generator`, or from
+torch's global generator, which training seeds.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
-IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that vectors cannot have
+IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that do not apply to vectors
 
 
 def gaussian(x: Tensor, noise_factor: float, generator: Generator | None = None) -> Tensor:
     """Add normal noise of standard deviation `noise_factor`, in the units of the scaled input.
 
-    The result is not clipped: the noise stays normal, and its size means the same everywhere.
+    The result is not clipped, so the noise stays normal.
     """
     return x + noise_factor * torch.empty_like(x).normal_(generator=generator)
 
@@ -31,7 +31,7 @@ def masking(x: Tensor, probability: float, generator: Generator | None = None) -
 
 
 def salt_and_pepper(x: Tensor, probability: float, generator: Generator | None = None) -> Tensor:
-    """Set each element with the given probability to 0 or 1, either as likely as the other.
+    """Set each element to 0 or 1, equally likely, with the given probability.
 
     Vincent et al. 2010, section 3.3.
     """
@@ -40,10 +40,10 @@ def salt_and_pepper(x: Tensor, probability: float, generator: Generator | None =
 
 
 def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
-    """Set a square of each image (N, C, H, W), at a random place, to 0 in all channels.
+    """Set a square at a random place in each image (N, C, H, W) to 0 in all channels.
 
-    `side` is that of the square as a share of the shorter side of the image. It is one pixel at
-    least, and lies within the image.
+    `side` is the side of the square as a fraction of the image's shorter side. The square has at
+    least one pixel and lies within the image.
     """
     pixels = max(1, round(side * min(x.shape[-2:])))
     rows, columns = (_spans(x, length, pixels, generator) for length in x.shape[-2:])
@@ -51,26 +51,26 @@ def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
 
 
 def downsampling(x: Tensor, factor: int) -> Tensor:
-    """Return images (N, C, H, W) of `factor` times fewer pixels a side, at full size again."""
+    """Return images (N, C, H, W) reduced by `factor` per side and enlarged to full size again."""
     return enlarged(shrunk(x, factor), factor)[..., : x.shape[-2], : x.shape[-1]]
 
 
 def shrunk(x: Tensor, factor: int) -> Tensor:
     """Return the means over factor x factor pixels: (N, C, H, W) -> (N, C, h, w).
 
-    h and w are rounded up: where `factor` does not divide a side, the last ones are means over what
-    is there.
+    h and w are rounded up: if `factor` does not divide a side, the last means are over fewer
+    pixels.
     """
     return functional.avg_pool2d(x, factor, ceil_mode=True)
 
 
 def enlarged(x: Tensor, factor: int) -> Tensor:
-    """Return images with each pixel repeated: (N, C, h, w) -> (N, C, factor h, factor w)."""
+    """Repeat each pixel: (N, C, h, w) -> (N, C, factor h, factor w)."""
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def grey(x: Tensor) -> Tensor:
-    """Return the luma of red, green and blue (ITU-R BT.601) in each of them: (N, 3, H, W)."""
+    """Replace red, green and blue by their luma (ITU-R BT.601): (N, 3, H, W)."""
     luma = (x * x.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
     return luma.expand_as(x).contiguous()
 
@@ -80,7 +80,7 @@ def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
 
 
 def _spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> Tensor:
-    """Return for each image a run of `pixels` among `length` places: (N, length) bool."""
+    """Return a random run of `pixels` among `length` places per image: (N, length) bool."""
     first = torch.randint(length - pixels + 1, (len(x), 1), generator=generator, device=x.device)
     place = torch.arange(length, device=x.device) - first
     return (place >= 0) & (place < pixels)
@@ -88,14 +88,14 @@ def _spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> 
 
 @dataclass(frozen=True)
 class Corruption:
-    """What is done to inputs, in this order; without settings, nothing.
+    """A sequence of corruptions, applied in this order; none by default.
 
-    `grey`: colours are taken away (3 channels only).
-    `downsampling`: how many times fewer pixels a side there are; 1 leaves them all.
-    `noise_factor`: standard deviation of gaussian noise, in the units of the scaled input.
-    `salt_and_pepper`: probability with which an element becomes 0 or 1.
-    `masking`: probability with which an element becomes 0.
-    `block`: side of a square that becomes 0, as a share of the image's shorter side.
+    `grey`: replace colours by their luma (3 channels only).
+    `downsampling`: reduction of the number of pixels per side; 1 for none.
+    `noise_factor`: standard deviation of gaussian noise, in scaled units.
+    `salt_and_pepper`: probability that an element becomes 0 or 1.
+    `masking`: probability that an element becomes 0.
+    `block`: side of a square that becomes 0, as a fraction of the image's shorter side.
 
     Raises a UserError for settings out of range.
     """
@@ -108,7 +108,7 @@ class Corruption:
     block: float = 0.0
 
     def __post_init__(self) -> None:
-        # Written so that NaN, which compares as False, is refused.
+        # `not >=` instead of `<` also refuses NaN.
         if not self.noise_factor >= 0:
             raise UserError(f"noise_factor is {self.noise_factor}, but must be 0 or more.")
         for name in ("salt_and_pepper", "masking", "block"):
@@ -119,21 +119,21 @@ class Corruption:
 
     @property
     def of_images(self) -> "Corruption":
-        """Return what images lose by it: colours, pixels and a block, but no noise is added."""
+        """Return the part that removes information from images: all but the noise."""
         return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
 
     def check(self, sample_shape: Sequence[int]) -> None:
-        """Raise a UserError where samples, (C, H, W) or (F,), cannot be corrupted so."""
+        """Raise a UserError if samples, (C, H, W) or (F,), cannot be corrupted this way."""
         for name in IMAGES_ONLY:
             if getattr(self, name) != getattr(Corruption, name) and len(sample_shape) != 3:
                 raise UserError(
                     f"{name} is {getattr(self, name)}, but samples of shape {tuple(sample_shape)} "
-                    "are no images; leave it out."
+                    "are not images; remove the setting."
                 )
         if self.grey and sample_shape[0] != 3:
             raise UserError(
-                f"grey is true, but these images have {sample_shape[0]} channels and not 3; leave "
-                "it out."
+                f"grey is true, but these images have {sample_shape[0]} channels and not 3; "
+                "remove the setting."
             )
         if self.downsampling > min(sample_shape[1:], default=1):
             raise UserError(
@@ -142,7 +142,7 @@ class Corruption:
             )
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Return corrupted inputs, (N, *S) -> (N, *S); what is not set draws nothing at random."""
+        """Return corrupted inputs, (N, *S) -> (N, *S); unset corruptions draw nothing."""
         if self.grey:
             x = grey(x)
         if self.downsampling > 1:

@@ -1,4 +1,4 @@
-"""Linear autoencoder: no activations, so its code spans the subspace of PCA."""
+"""Linear autoencoder: without activations, its code spans the subspace of PCA."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from hourglass.networks import Dense
 
 
 class Linear(LitAutoencoder):
-    """Minimise ||x - D(E x)||^2 with one matrix each way, E and D, and biases.
+    """Minimise ||x - D(E x)||^2 with one encoder matrix E, one decoder matrix D, and biases.
 
-    Its optimum is PCA's reconstruction (Baldi and Hornik 1989): PCA is the floor of its error.
+    Its optimum is PCA's reconstruction (Baldi and Hornik 1989), so PCA's error is a lower bound.
     """
 
     def __init__(

@@ -10,11 +10,10 @@ from hourglass.models.base import LitAutoencoder
 
 
 class Overcomplete(LitAutoencoder):
-    """Give the code `expansion` times the elements of a sample, and noise to undo.
+    """Minimise the denoising loss of a code with `expansion` times the elements of a sample.
 
-    A code that wide could copy its input; undoing noise leaves it nothing to copy
-    (Vincent et al. 2008, section 4.1). Raises a UserError where the code is not wider than a sample,
-    or nothing holds it in.
+    A code that wide could copy its input; noise prevents the copy (Vincent et al. 2008, section
+    4.1). Raises a UserError if the code is not wider than a sample, or if there is no noise.
     """
 
     def __init__(

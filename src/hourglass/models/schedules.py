@@ -1,4 +1,4 @@
-"""How the learning rate changes while a training lasts."""
+"""Learning rate schedules."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -15,15 +15,21 @@ Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine"]
 def scheduled(
     optimizer: Optimizer, schedule: Schedule, warmup_epochs: int, trainer: pl.Trainer
 ) -> Any:
-    """Return an optimizer with its schedule, as Lightning's `configure_optimizers` does.
+    """Return an optimizer with its schedule, in the form of Lightning's `configure_optimizers`.
 
-    "cosine" lowers the learning rate to 0 over max_epochs, once an epoch. "warmup_cosine" is bolts'
-    LinearWarmupCosineAnnealingLR: it rises from 0 over `warmup_epochs` first, and changes at every
-    step. "constant" leaves it. Raises a UserError where the warm-up would not end.
+    "cosine" lowers the learning rate to 0 over max_epochs, once per epoch. "warmup_cosine" first
+    raises it from 0 over `warmup_epochs` and changes it at every step, by bolts'
+    LinearWarmupCosineAnnealingLR. "constant" keeps it. Raises a UserError if max_epochs is not set,
+    or not above warmup_epochs.
     """
-    epochs = trainer.max_epochs or 1
     if schedule == "constant":
         return optimizer
+    epochs = trainer.max_epochs or 0
+    if epochs < 1:
+        raise UserError(
+            f"schedule is {schedule!r}, but the trainer has no max_epochs; set it, or use "
+            "schedule 'constant'."
+        )
     if schedule == "cosine":
         return [optimizer], [CosineAnnealingLR(optimizer, epochs)]
     if warmup_epochs >= epochs:

@@ -1,4 +1,4 @@
-"""Sparse autoencoder: many units, few of them active for any one sample."""
+"""Sparse autoencoder: many units, few of them active per sample."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,11 +12,12 @@ from hourglass.models.base import LitAutoencoder
 
 
 class Sparse(LitAutoencoder):
-    """Add the price of activity to the loss: sparsity_weight * P / elements of a sample.
+    """Add an activity penalty to the loss: sparsity_weight * P / elements of a sample.
 
-    `sparsity` "kl": P = sum_j KL(target || mean activation of unit j over the batch), of sigmoid
-    units (Ng 2011). "l1": P = sum_j |z_j|, of rectified units. Divided by the elements of a sample
-    because the reconstruction loss is the mean over them: weights mean the same on every data set.
+    `sparsity` "kl": P = sum_j KL(target || mean activation of unit j over the batch), for sigmoid
+    units (Ng 2011). "l1": P = sum_j |z_j|, for rectified units. The reconstruction loss is a mean
+    over the elements of a sample; dividing P by their number too makes weights comparable between
+    data sets.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Sparse(LitAutoencoder):
         self.sparsity_weight = sparsity_weight
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the price of the codes `z`, (N, latent_dim), of a batch."""
-        price = penalties.kl_sparsity(z, self.target) if self.sparsity == "kl" else penalties.l1(z)
-        return self.sparsity_weight * price / x[0].numel()
+        """Return the weighted penalty of the codes `z`, (N, latent_dim), of a batch."""
+        activity = (
+            penalties.kl_sparsity(z, self.target) if self.sparsity == "kl" else penalties.l1(z)
+        )
+        return self.sparsity_weight * activity / x[0].numel()

@@ -1,4 +1,4 @@
-"""Stacked autoencoder: trained greedily, a layer on the codes of the one below, then as a whole."""
+"""Stacked autoencoder: greedy layer-wise pre-training, then training of the whole network."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,13 +14,14 @@ from hourglass.models.corruption import IMAGES_ONLY
 
 
 class Stacked(LitAutoencoder):
-    """Pre-train each layer as an autoencoder of its own, then train all of them together.
+    """Pre-train each layer as a separate autoencoder, then train all layers together.
 
-    Layer k learns to reproduce the codes of layer k - 1 (Bengio et al. 2007), from corrupted ones
-    where `noise_factor`, `salt_and_pepper` or `masking` is above 0 (Vincent et al. 2010),
-    contracted where `contraction` is (Rifai et al. 2011), for up to `pretrain_epochs` epochs. The
-    whole is then trained on the samples, from its layers' weights, with the same noise. Codes are
-    no images: `grey`, `downsampling` and `block` are for the first layer and the whole alone.
+    Layer k learns to reproduce the codes of layer k - 1 (Bengio et al. 2007) for up to
+    `pretrain_epochs` epochs: from corrupted codes if `noise_factor`, `salt_and_pepper` or `masking`
+    is above 0 (Vincent et al. 2010), with a contractive penalty if `contraction` is (Rifai et al.
+    2011). The whole network is then trained on samples, from the layers' weights, with the same
+    noise. Codes are not images: `grey`, `downsampling` and `block` apply to the first layer and to
+    the whole network only.
     """
 
     def __init__(
@@ -50,19 +51,19 @@ class Stacked(LitAutoencoder):
         self.pretrain_epochs = pretrain_epochs
 
     def phases(self) -> Iterator[Phase]:
-        """Yield the training of each layer, the lowest first, and take its weights when done."""
+        """Yield the training of each layer, lowest first, and copy its weights once complete."""
         encoder, decoder = _modules(self.network.encoder), _modules(self.network.decoder)
         shapes = [self.network.sample_shape, *((each.out_features,) for each in encoder[1::2])]
         for k, (shape, (width,)) in enumerate(pairwise(shapes)):
             lower = self.activations[k - 1] if k else None
             settings = self.on_codes if k else self.settings
             layer = Layer(shape, width, self.activations[k], self.tied, lower, **settings)
-            own = _modules(layer.network.encoder)[1], _modules(layer.network.decoder)[0]
+            linears = _modules(layer.network.encoder)[1], _modules(layer.network.decoder)[0]
             whole = encoder[2 * k + 1], decoder[-2 - 2 * k]
-            _copy(whole, own)
+            _copy(whole, linears)
             below = nn.Sequential(*encoder[: 2 * k + 1]) if k else nn.Identity()
             yield Phase(f"layer_{k + 1}", layer, below, self.pretrain_epochs)
-            _copy(own, whole)
+            _copy(linears, whole)
 
 
 def _modules(sequence: nn.Module) -> list[Any]:
@@ -70,12 +71,12 @@ def _modules(sequence: nn.Module) -> list[Any]:
 
 
 def _copy(source: Sequence[nn.Module], target: Sequence[nn.Module]) -> None:
-    for each, other in zip(source, target, strict=True):
-        other.load_state_dict(each.state_dict())
+    for old, new in zip(source, target, strict=True):
+        new.load_state_dict(old.state_dict())
 
 
 class Layer(LitAutoencoder):
-    """Reproduce samples, or the codes of the layer below, through one layer."""
+    """Train one layer to reproduce samples, or the codes of the layer below."""
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class Layer(LitAutoencoder):
         self.contraction = contraction
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
-        """Return the price of the layer's slope at clean inputs, (N, *S)."""
+        """Return the weighted norm of the layer's Jacobian at clean inputs, (N, *S)."""
         if not self.contraction:
             return 0.0
         _, linear, activation = self.network.encoder.children()

@@ -10,9 +10,9 @@ from hourglass.networks import Activation, Dense, is_image
 
 
 class Undercomplete(LitAutoencoder):
-    """Squeeze the input through `latent_dim` units and nothing else: the bottleneck constrains.
+    """Minimise the reconstruction loss through a bottleneck of `latent_dim` units.
 
-    Raises a UserError where the code is not narrower than a sample.
+    Raises a UserError if the code is not narrower than a sample.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Variational autoencoder: the code is a distribution, held close to N(0, I)."""
+"""Variational autoencoder: the code is a distribution close to N(0, I)."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,10 +15,9 @@ from hourglass.networks.variational import Variational as VariationalNetwork
 class Variational(LitAutoencoder):
     """Maximise E_q[log p(x given z)] - beta KL(q(z given x), N(0, I)) (Kingma and Welling 2014).
 
-    `loss` "bce" is a Bernoulli decoder, "mse" a Gaussian one with a trained variance. The loss is
-    the negative bound in nats for each element of a sample. `score_by` chooses what a sample's
-    score is: its "reconstruction" error, or the negative "elbo" or "likelihood", the latter two
-    from `samples` draws of the code.
+    `loss` "bce" selects a Bernoulli decoder, "mse" a Gaussian one with a trained variance. The loss
+    is the negative ELBO in nats per element of a sample. `score_by` selects a sample's score: its
+    "reconstruction" error, or the negative "elbo" or "likelihood" from `samples` draws of the code.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Variational(LitAutoencoder):
         self.beta = beta
 
     def training_loss(self, x: Tensor) -> Tensor:
-        """Return the negative bound of clean inputs (N, *S), in nats an element."""
+        """Return the negative ELBO of clean inputs (N, *S), in nats per element."""
         network: VariationalNetwork = self.network  # type: ignore[assignment]
-        bound = network.elbo(x, beta=self.beta, seen=self.corrupt(x))
-        return -bound.mean() / x[0].numel()
+        elbo = network.elbo(x, beta=self.beta, encoder_input=self.corrupt(x))
+        return -elbo.mean() / x[0].numel()

@@ -34,14 +34,16 @@ def make(
     tied: bool = False,
     **layers: Any,
 ) -> Network:
-    """Return a network for variants that work with either architecture.
+    """Return a network of either architecture.
 
-    `hidden` and `tied` are settings of the dense one, `channels` of the convolutional one; images
-    are reconstructed through a sigmoid. Raises a UserError for tied convolutions.
+    `hidden` and `tied` apply to dense networks, `channels` to convolutional ones. Reconstructions
+    of images pass through a sigmoid. Raises a UserError for tied convolutions.
     """
     bounded = is_image(sample_shape)
     if architecture == "dense":
         return Dense(sample_shape, latent_dim, hidden, tied=tied, bounded=bounded, **layers)
     if tied:
-        raise UserError("tied is true, but only the weights of dense networks can be tied.")
+        raise UserError(
+            "tied is true, but only the weights of dense networks can be tied; set it to false."
+        )
     return Convolutional(sample_shape, latent_dim, channels, bounded=bounded, **layers)

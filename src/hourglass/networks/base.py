@@ -1,4 +1,4 @@
-"""What all networks share: codes, reconstructions, errors and scores."""
+"""The base class of all networks: codes, reconstructions, errors and scores."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -25,15 +25,15 @@ HIDDEN = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
-    """Return whether samples are images (C, H, W), whose pixels lie in [0, 1], and not vectors."""
+    """Return True for images (C, H, W), whose pixels lie in [0, 1], and False for vectors."""
     return len(sample_shape) > 1
 
 
 class Network(nn.Module):
     """Map samples to codes and back. A subclass sets `encoder` and `decoder`.
 
-    `init_args` are the subclass's constructor arguments: together with the class path and the
-    weights they are all that is needed to build it again.
+    `init_args` are the subclass's constructor arguments. With the class path and the weights, they
+    suffice to rebuild the network.
     """
 
     encoder: nn.Module  # (N, *S) -> (N, latent_dim)
@@ -50,7 +50,7 @@ class Network(nn.Module):
                 raise UserError(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
         self.sample_shape = tuple(sample_shape)
         self.latent_dim = latent_dim
-        # Reconstructions pass through a sigmoid: they lie in [0, 1], as pixels do.
+        # Reconstructions pass through a sigmoid, so they lie in [0, 1] like pixels.
         self.bounded = bool(init_args.get("bounded", False))
 
     def encode(self, x: Tensor) -> Tensor:
@@ -71,44 +71,44 @@ class Network(nn.Module):
         return self.decode(self.encode(x))
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the input, the encoder's hidden units layer by layer, and the code: (N, ...) each.
+        """Return the input, the hidden units of each encoder layer, and the code: (N, ...) each.
 
-        An encoder that is no chain of layers has no hidden ones here.
+        An encoder that is not a chain of layers contributes no hidden units.
         """
-        found, z = [x.flatten(1)], x
-        # The first layer only shapes the input, the last only follows the code.
+        activations, z = [x.flatten(1)], x
+        # The first layer only reshapes the input; the last is the activation of the code.
         for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
             z = layer(z)
             if isinstance(layer, HIDDEN):
-                found.append(z.flatten(1))
-        return [*found, self.encode(x)]
+                activations.append(z.flatten(1))
+        return [*activations, self.encode(x)]
 
     @cached_property
     def widest(self) -> int:
-        """Return how many elements the largest thing is that is made of a sample on its way."""
+        """Return the number of elements per sample of the largest tensor of a forward pass."""
         x = next(self.parameters()).new_zeros(1, *self.sample_shape)
         with torch.inference_mode(), _Largest() as largest:
             self(x)
         return max(x.numel(), largest.elements)
 
     def error(self, x: Tensor) -> Tensor:
-        """Return the reconstruction error, the mean squared one per element: (N, *S) -> (N,)."""
+        """Return the mean squared reconstruction error per element: (N, *S) -> (N,)."""
         return (self(x) - x).square().flatten(1).mean(1)
 
     def score(self, x: Tensor) -> Tensor:
-        """Return how abnormal each sample is, here its error: (N, *S) -> (N,), higher is more."""
+        """Return the anomaly score, here the reconstruction error: (N, *S) -> (N,)."""
         return self.error(x)
 
 
 class _Largest(TorchFunctionMode):
-    """Note the size of the largest tensor that a function of torch returns in this thread."""
+    """Record the size of the largest tensor that a torch function returns in this thread."""
 
     elements = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        if isinstance(made, Tensor):
-            self.elements = max(self.elements, made.numel())
-        return made
+        output = func(*args, **(kwargs or {}))
+        if isinstance(output, Tensor):
+            self.elements = max(self.elements, output.numel())
+        return output

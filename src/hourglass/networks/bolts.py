@@ -13,15 +13,15 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, is_image
 
-WIDTHS = {"resnet18": 512, "resnet50": 2048}  # of the features before the code
-SMALLEST = 16  # below, the last layer has one pixel, and its batch norm nothing to norm
+FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}
+MIN_SIDE_PIXELS = 16  # below, the last batch norm sees one pixel and cannot normalise a sample
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the warnings that bolts is under review, one for each of its classes, from the user.
+    """Suppress bolts' warnings that its classes are under review.
 
-    They are recorded and dropped: bolts' own filter, set at its import, would override another.
+    They are recorded and dropped: the filter that bolts sets at import would override another one.
     """
     with warnings.catch_warnings(record=True):
         yield
@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
 def bolts(module: str) -> Any:
     """Import a module of pl_bolts 0.7.0.
 
-    It asks for one module of pytorch-lightning 1.x, which has moved to another package since.
+    It imports a module of pytorch-lightning 1.x that has since moved to another package.
     """
     moved = importlib.import_module("lightning_utilities.core.apply_func")
     sys.modules.setdefault("pytorch_lightning.utilities.apply_func", moved)
@@ -39,12 +39,12 @@ def bolts(module: str) -> Any:
 
 
 class Bolts(Network):
-    """Wrap bolts' autoencoder `kind`: "AE", or "VAE" with its mean as the code.
+    """Wrap bolts' autoencoder `kind`: "AE", or "VAE" with the posterior mean as the code.
 
-    Its networks want three channels and a side that 8 divides: grey images are repeated on the
-    way in and averaged on the way out, all are padded with zeros on the way in and cropped on the
-    way out, so that errors are those of the image itself. Raises a UserError for vectors, and for
-    images with another number of channels.
+    Its networks require three channels and a side divisible by 8. Grey images are repeated at the
+    input and averaged at the output; all images are zero-padded at the input and cropped at the
+    output, so errors count pixels of the image only. Raises a UserError for vectors, and for images
+    without 1 or 3 channels.
     """
 
     def __init__(
@@ -62,19 +62,21 @@ class Bolts(Network):
                 f"a sample is {'x'.join(map(str, sample_shape))}, but bolts' models take images "
                 "with 1 or 3 channels only."
             )
-        side = max(SMALLEST, *(-(-each // 8) * 8 for each in sample_shape[1:]))
+        side = max(MIN_SIDE_PIXELS, *(-(-each // 8) * 8 for each in sample_shape[1:]))
         height, width = (side - each for each in sample_shape[1:])
         self.padding = (width // 2, width - width // 2, height // 2, height - height // 2)
         model: Callable[..., Any] = getattr(bolts("models.autoencoders"), kind)
         with quiet():
-            theirs = model(side, enc_type, enc_out_dim=WIDTHS[enc_type], latent_dim=latent_dim)
-        self.encoder, self.decoder = theirs.encoder, theirs.decoder
-        self.mean = theirs.fc if kind == "AE" else theirs.fc_mu
+            autoencoder = model(
+                side, enc_type, enc_out_dim=FEATURE_WIDTHS[enc_type], latent_dim=latent_dim
+            )
+        self.encoder, self.decoder = autoencoder.encoder, autoencoder.decoder
+        self.mean = autoencoder.fc if kind == "AE" else autoencoder.fc_mu
         if kind == "VAE":
-            self.log_var = theirs.fc_var
+            self.log_var = autoencoder.fc_var
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the ResNet's features: (N, C, H, W) -> (N, 512), or 2048 of a resnet50."""
+        """Return the ResNet's features: (N, C, H, W) -> (N, FEATURE_WIDTHS)."""
         x = functional.pad(x, self.padding)
         return self.encoder(x.expand(-1, 3, -1, -1))
 

@@ -12,13 +12,14 @@ from hourglass.networks.onednn_linear import Linear
 
 
 class Convolutional(Network):
-    """Halve the side with a strided convolution for each of `channels`, then project to the code.
+    """Halve the side with one strided convolution per entry of `channels`, then project.
 
-    Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D ones over one channel; the
-    decoder mirrors the encoder with transposed convolutions that restore odd sides exactly. Without
-    `projection` the code is the last feature map itself, flattened, whatever `latent_dim` says.
-    `stem` channels at full size, 0 for none, stand before the first stride and after the last: a
-    pixel of the output then depends on all of its neighbours, not on those of its own parity.
+    Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D convolutions over one
+    channel. The decoder mirrors the encoder with transposed convolutions that restore odd sides
+    exactly. Without `projection` the code is the last feature map, flattened, and `latent_dim` is
+    ignored. `stem` is the number of channels of a full-size convolution before the first stride and
+    after the last (0 for none): an output pixel then depends on all of its neighbours, not only on
+    those of the same parity.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Convolutional(Network):
 def _full_size(
     inputs: int, outputs: int, sides: tuple[int, ...], activation: Activation
 ) -> list[nn.Module]:
-    """Return a convolution that keeps the sides, and an activation."""
+    """Return a convolution that preserves the sides, and an activation."""
     convolution = nn.Conv1d if len(sides) == 1 else nn.Conv2d
     return [convolution(inputs, outputs, 3, 1, 1), ACTIVATIONS[activation]()]
 
@@ -92,7 +93,7 @@ def _up(
     convolution = nn.ConvTranspose1d if len(sides[0]) == 1 else nn.ConvTranspose2d
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(channels)):
-        # An even side 2m and the odd 2m - 1 both shrink to m; the padding tells them apart.
+        # Even sides 2m and odd sides 2m - 1 both shrink to m; the output padding tells which.
         odd = tuple(1 - side % 2 for side in sides[i + 1])
         layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
     return layers

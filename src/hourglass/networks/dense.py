@@ -12,11 +12,11 @@ from hourglass.networks.onednn_linear import Linear, linear
 
 
 class Dense(Network):
-    """Stack fully connected layers of widths `hidden` down to the code, and back in reverse.
+    """Encode with fully connected layers of widths `hidden`, decode with the reverse.
 
-    Images are flattened. `code_activation` follows the code, none the reconstruction. Where the
-    weights are `tied`, each layer of the decoder is the transpose of its encoder's: W' = W^T, with
-    a bias of its own.
+    Images are flattened. `code_activation` follows the code; the reconstruction has none. If the
+    weights are `tied`, each decoder layer is the transpose of its encoder layer, W' = W^T, with a
+    separate bias.
     """
 
     def __init__(
@@ -40,7 +40,10 @@ class Dense(Network):
         )
         widths = [math.prod(sample_shape), *hidden, latent_dim]
         down = [Linear(*pair) for pair in pairwise(widths)]
-        up = [Transposed(each) if tied else Linear(*_back(each)) for each in reversed(down)]
+        up = [
+            Transposed(each) if tied else Linear(each.out_features, each.in_features)
+            for each in reversed(down)
+        ]
         self.encoder = nn.Sequential(
             nn.Flatten(), *_between(down, activation), _activation(code_activation)
         )
@@ -48,10 +51,9 @@ class Dense(Network):
 
 
 class Rectifier(nn.ReLU):
-    """Be torch's rectifier, in place where nothing is differentiated.
+    """torch's ReLU, computed in place if no gradient is needed.
 
-    It stands behind a dense layer, and nobody else wants what that made: memory that is not taken
-    need not be touched.
+    It follows a dense layer whose output has no other use, so no memory is allocated.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,29 +62,25 @@ class Rectifier(nn.ReLU):
 
 
 class Transposed(nn.Module):
-    """Apply the transpose of another layer's weight, and a bias of its own."""
+    """A dense layer with the transpose of another layer's weight and a separate bias."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        # In a tuple: the weight belongs to the encoder alone, and is saved once.
-        self.of = (layer,)
+        # In a tuple, so that torch registers the weight once, as the encoder's.
+        self.encoder_layer = (layer,)
         self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return z W + b: (N, out_features of `layer`) -> (N, its in_features)."""
-        return linear(z, self.of[0].weight.T, self.bias)
-
-
-def _back(layer: nn.Linear) -> tuple[int, int]:
-    return layer.out_features, layer.in_features
+        """Return z W + b: (N, out_features of the encoder layer) -> (N, its in_features)."""
+        return linear(z, self.encoder_layer[0].weight.T, self.bias)
 
 
 def _between(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
-    """Return the layers with an activation between each two."""
-    found: list[nn.Module] = []
+    """Return the layers with an activation between consecutive ones."""
+    modules: list[nn.Module] = []
     for layer in layers:
-        found += [layer, _activation(activation)]
-    return found[:-1]
+        modules += [layer, _activation(activation)]
+    return modules[:-1]
 
 
 def _activation(name: Activation) -> nn.Module:

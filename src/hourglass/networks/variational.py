@@ -1,4 +1,4 @@
-"""A network whose code is a distribution: codes, likelihoods and samples of a VAE."""
+"""The network of a variational autoencoder: posterior, likelihood, ELBO and samples."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ Score: TypeAlias = Literal["reconstruction", "elbo", "likelihood"]
 class Variational(Network):
     """Encode to q(z given x) = N(mean, exp(log_var)), decode to p(x given z) (Kingma 2014).
 
-    The Bernoulli `likelihood` is that of pixels in [0, 1]; the Gaussian one has a variance that all
-    elements share and that is trained with the weights (Rybkin et al. 2021, sigma-VAE). The code of
-    a sample is its mean, its reconstruction that mean decoded. `score_by` says what its score is:
-    the reconstruction error, the negative ELBO, or the negative log-likelihood by importance
-    sampling; the last two from `samples` draws, which are the same for every sample.
+    The Bernoulli `likelihood` is for pixels in [0, 1]. The Gaussian one has one variance, shared by
+    all elements and trained with the weights (Rybkin et al. 2021, sigma-VAE). The code of a sample
+    is the posterior mean, its reconstruction the decoded mean. `score_by` selects the score: the
+    reconstruction error, the negative ELBO, or the negative log-likelihood by importance sampling.
+    The latter two use `samples` draws, the same for every sample.
     """
 
     log_variance: Tensor
@@ -55,14 +55,14 @@ class Variational(Network):
             bounded=bounded,
         )
         self.likelihood, self.score_by, self.samples = likelihood, score_by, samples
-        # The last layer of the encoder gives mean and log-variance side by side.
+        # The encoder's last layer returns mean and log-variance, concatenated.
         if architecture == "dense":
-            both: Network = Dense(sample_shape, 2 * latent_dim, hidden, activation)
+            encoder: Network = Dense(sample_shape, 2 * latent_dim, hidden, activation)
             decoder: Network = Dense(sample_shape, latent_dim, hidden, activation)
         else:
-            both = Convolutional(sample_shape, 2 * latent_dim, channels, activation)
+            encoder = Convolutional(sample_shape, 2 * latent_dim, channels, activation)
             decoder = Convolutional(sample_shape, latent_dim, channels, activation)
-        self.encoder, self.decoder = both.encoder, decoder.decoder
+        self.encoder, self.decoder = encoder.encoder, decoder.decoder
         variance = torch.zeros(())
         if likelihood == "gaussian":
             self.log_variance = nn.Parameter(variance)
@@ -81,32 +81,32 @@ class Variational(Network):
     def log_p(self, x: Tensor, logits: Tensor) -> Tensor:
         """Return log p(x given z) in nats, from decoded logits: (N, *S), (N, *S) -> (N,)."""
         if self.likelihood == "bernoulli":
-            found = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-            return -found.flatten(1).sum(1)
+            losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+            return -losses.flatten(1).sum(1)
         output = logits.sigmoid() if self.bounded else logits
         squares = (x - output).square().flatten(1).sum(1)
         constant = x[0].numel() * (math.log(2 * math.pi) + self.log_variance)
         return -0.5 * (squares * (-self.log_variance).exp() + constant)
 
     def elbo(
-        self, x: Tensor, samples: int = 1, beta: float = 1.0, seen: Tensor | None = None
+        self, x: Tensor, samples: int = 1, beta: float = 1.0, encoder_input: Tensor | None = None
     ) -> Tensor:
         """Return E_q[log p(x given z)] - beta KL(q, N(0, I)) in nats: (N, *S) -> (N,).
 
-        `seen` is what the encoder sees in the place of `x`, where that is corrupted.
+        `encoder_input` replaces `x` at the encoder, such as a corrupted `x`.
         """
-        mean, log_var = self.posterior(x if seen is None else seen)
-        drawn = [
+        mean, log_var = self.posterior(x if encoder_input is None else encoder_input)
+        log_probabilities = [
             self.log_p(x, self.decode_logits(mean + (0.5 * log_var).exp() * each))
             for each in self._draws(samples, mean)
         ]
-        return torch.stack(drawn).mean(0) - beta * gaussian_kl(mean, log_var)
+        return torch.stack(log_probabilities).mean(0) - beta * gaussian_kl(mean, log_var)
 
     def log_likelihood(self, x: Tensor, samples: int = 200) -> Tensor:
-        """Return log p(x) in nats, a lower bound by importance sampling: (N, *S) -> (N,).
+        """Return a lower bound of log p(x) in nats by importance sampling: (N, *S) -> (N,).
 
-        log mean_k p(x given z_k) p(z_k) / q(z_k given x), z_k drawn from q (Burda et al. 2016,
-        equation 8): the bound rises to log p(x) with `samples`.
+        It is log mean_k p(x given z_k) p(z_k) / q(z_k given x) with z_k drawn from q (Burda et al.
+        2016, equation 8), and converges to log p(x) with `samples`.
         """
         mean, log_var = self.posterior(x)
         total = torch.full_like(mean[:, 0], -math.inf)
@@ -118,10 +118,10 @@ class Variational(Network):
         return total - math.log(samples)
 
     def _draws(self, samples: int, like: Tensor) -> Tensor:
-        """Return standard normal draws (samples, 1, latent_dim), or fresh ones (samples, N, ...).
+        """Return standard normal draws, (samples, N, latent_dim) or (samples, 1, latent_dim).
 
-        In training every sample has draws of its own. In evaluation all share the same: a score
-        depends on neither the batch nor the hour.
+        In training each sample has separate draws. In evaluation all samples share fixed draws, so
+        a score depends neither on the batch nor on the generator's state.
         """
         if self.training:
             return torch.randn(samples, *like.shape, dtype=like.dtype, device=like.device)
@@ -130,15 +130,15 @@ class Variational(Network):
         return draws.to(like.device)
 
     def score(self, x: Tensor) -> Tensor:
-        """Return how abnormal each sample is, by `score_by`: (N, *S) -> (N,).
+        """Return the anomaly score selected by `score_by`: (N, *S) -> (N,).
 
-        In nats, but for the reconstruction error. The constant of the Gaussian likelihood, which is
-        the same for all samples, is left out: so it is not negative but for the error of sampling.
+        The ELBO and the likelihood are in nats. Without the constant of the Gaussian likelihood,
+        which is the same for all samples, the score is not negative, up to the sampling error.
         """
         if self.score_by == "reconstruction":
             return self.error(x)
-        found = self.elbo if self.score_by == "elbo" else self.log_likelihood
-        return self._constant(x) - found(x, self.samples)
+        bound = self.elbo if self.score_by == "elbo" else self.log_likelihood
+        return self._constant(x) - bound(x, self.samples)
 
     def _constant(self, x: Tensor) -> Tensor:
         if self.likelihood == "bernoulli":

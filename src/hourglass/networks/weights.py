@@ -1,4 +1,4 @@
-"""Networks to files and back: safetensors and JSON, nothing that could run code."""
+"""Save and load networks as safetensors and JSON, which cannot contain code."""
 
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,20 @@ SETTINGS = "settings.yaml"
 
 
 def class_at(class_path: str, base: type) -> Any:
-    """Return the class at a dotted path.
+    """Return the subclass of `base` at a dotted path.
 
-    Raises an ImportError, AttributeError, ValueError or TypeError where there is none, or none that
-    is a subclass of `base`: a file can name no other code to be run. Other modules than Hourglass's
-    are not even imported.
+    Raises an ImportError, AttributeError, ValueError or TypeError if there is none. Modules that
+    are not trusted are not imported, so a file cannot name other code to run.
     """
     module, _, name = class_path.rpartition(".")
-    found = getattr(import_trusted_module(module), name)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise TypeError(f"{class_path} is no {base.__name__}")
-    return found
+    kind = getattr(import_trusted_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise TypeError(f"{class_path} is not a {base.__name__}")
+    return kind
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Return the number of trained weights."""
+    """Return the number of trainable weights."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -52,7 +51,7 @@ def describe(network: Network) -> dict[str, Any]:
 def write(network: Network, folder: Path, *others: str) -> None:
     """Write the two FILES that `load` reads.
 
-    network.json holds the SHA-256 of the weights, and of `others` that are in the folder.
+    network.json contains the SHA-256 of the weights, and of the `others` that exist in the folder.
     """
     weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     with atomic_file(folder / WEIGHTS) as temporary:
@@ -66,27 +65,27 @@ def trained_with(folder: Path) -> dict[str, Any]:
     """Return the settings that a cell was trained with, or raise a UserError for a damaged file."""
     try:
         verify_checksums(folder, {SETTINGS: read_with_checksum(folder / SPEC)["files"][SETTINGS]})
-        found: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+        settings: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     except (*CORRUPT_FILE_ERRORS, yaml.YAMLError) as error:
         reason = one_line(error)
         raise UserError(f"{folder} holds no usable settings ({reason}); train it again.") from None
-    return found
+    return settings
 
 
 def load(folder: Path) -> Network:
-    """Return the network of a cell's folder, with its weights, in evaluation mode.
+    """Return the network in a cell's folder, with its weights, in evaluation mode.
 
-    Only subclasses of Network are built, and safetensors holds no code: nothing that is loaded can
-    run any. Raises a UserError where either file is missing, damaged, or does not fit the other.
+    Only subclasses of Network are built and safetensors contains no code, so loading runs none of
+    the file's. Raises a UserError if either file is missing or damaged, or does not fit the other.
     """
     try:
         spec = read_with_checksum(folder / SPEC)
         verify_checksums(folder, {WEIGHTS: spec["files"][WEIGHTS]})
         network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
-        found, own = load_file(folder / WEIGHTS), network.state_dict()
-        if any(each.dtype != own[name].dtype for name, each in found.items() if name in own):
-            raise TypeError(f"{WEIGHTS} holds numbers of another kind than the network")
-        network.load_state_dict(found)
+        saved, state = load_file(folder / WEIGHTS), network.state_dict()
+        if any(each.dtype != state[name].dtype for name, each in saved.items() if name in state):
+            raise TypeError(f"{WEIGHTS} holds numbers of another type than the network")
+        network.load_state_dict(saved)
     except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
         reason = one_line(error)
         raise UserError(f"{folder} holds no usable network ({reason}); train it again.") from None

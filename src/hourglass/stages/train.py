@@ -60,7 +60,7 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     """Train the cell; on rank 0, write the result to `output` and tell MLflow each epoch."""
     from hourglass.data.datamodule import DataModule
     from hourglass.networks.weights import parameter_count
-    from hourglass.training.resume import resume_or_start, wait_for_rank_zero
+    from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
     settings = resolve_cell(cell, prepared.sample_shape)

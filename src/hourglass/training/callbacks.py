@@ -1,4 +1,4 @@
-"""What happens beside a training: its history, and the line a person watches."""
+"""Callbacks of a training: seeds per epoch, history, early stopping and progress bar."""
 
 import math
 import signal
@@ -7,18 +7,20 @@ from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.profilers import PassThroughProfiler
 from tqdm import tqdm
 
 from hourglass.core.errors import UserError
+from hourglass.models.epoch_means import TRAIN_LOSS, VALIDATION_ERROR
 
-MONITOR = "validation_error"
+MONITOR = VALIDATION_ERROR
 EpochListener: TypeAlias = Callable[[dict[str, Any]], None]  # called with each row of a history
 
 
 class StopOnPlateau(EarlyStopping):
-    """Stop a training whose validation error did not improve for `patience` epochs."""
+    """Stop a training if its validation error did not improve for `patience` epochs."""
 
     state_key = "stopping"
 
@@ -27,7 +29,7 @@ class StopOnPlateau(EarlyStopping):
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measure nothing, as Lightning's own does, without a generator for each of 80 hooks a step."""
+    """A profiler that does nothing, without Lightning's generator for each of 80 hooks per step."""
 
     nothing = nullcontext()
 
@@ -36,11 +38,32 @@ class NoProfiler(PassThroughProfiler):
         return self.nothing
 
 
-class History(Checkpoint):
-    """Keep one row an epoch, tell the recorder, and stop a training that turned NaN.
+class SeedEpochs(Callback):
+    """Make all random draws of an epoch a function of seed, epoch and rank.
 
-    It is a Checkpoint only by type: Lightning calls those after the module has logged.
+    A resumed training then draws the same numbers as an undisturbed one.
     """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seed torch's generators on the CPU and on the module's device."""
+        seed = (self.seed * 1_000_003 + trainer.current_epoch) * 4099 + trainer.global_rank
+        # Not torch.manual_seed: for each absent kind of device it stores a traceback, which takes
+        # longer than a step.
+        torch.default_generator.manual_seed(seed)
+        if pl_module.device.type != "cpu":
+            torch.get_device_module(pl_module.device).manual_seed(seed)
+
+
+class History(Checkpoint):
+    """Keep and report one row per epoch, and stop a training whose loss is not finite.
+
+    It extends Checkpoint only because Lightning calls those after the module's hooks.
+    """
+
+    state_key = "History"
 
     def __init__(self, name: str, on_epoch: EpochListener | None, phase: str = "") -> None:
         self.name = f"{name} {phase}".rstrip()
@@ -49,41 +72,43 @@ class History(Checkpoint):
         self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0
 
-    @property
-    def state_key(self) -> str:
-        """Return the key of the rows in a checkpoint."""
-        return "History"
-
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the rows of a checkpoint."""
+        """Restore the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
-    def tell_again(self) -> None:
-        """Tell the recorder the epochs of a checkpoint: a kill may have lost some."""
+    def report_again(self) -> None:
+        """Report the epochs of a checkpoint to the listener, as a kill may have lost some."""
         if self.on_epoch:
             for row in self.rows:
                 self.on_epoch(row)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let SIGTERM end the process at once, with its status: the next run goes on from here."""
+        """Let SIGTERM end the process at once with its status; the next run resumes."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the learning rate of the epoch that begins."""
+        """Store the learning rate of the epoch."""
         self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch that ends."""
-        values = {key: float(trainer.callback_metrics[key]) for key in ("train_loss", MONITOR)}
+        """Add the row of the epoch."""
+        metrics = trainer.callback_metrics
+        if TRAIN_LOSS not in metrics:
+            raise UserError(
+                f"{self.name}: the training has no loss; return it from training_step, or log "
+                f"{TRAIN_LOSS}."
+            )
+        values = {key: float(metrics[key]) for key in (TRAIN_LOSS, MONITOR)}
         for key, value in values.items():
             if not math.isfinite(value):
                 raise UserError(
                     f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
-                    f"learning_rate (now {pl_module.learning_rate}) or check the data's scaling."
+                    f"learning_rate (now {self.initial_learning_rate(pl_module)}) or check the "
+                    "data's scaling."
                 )
         row = {
             **self.phase,
@@ -95,15 +120,20 @@ class History(Checkpoint):
         if self.on_epoch:
             self.on_epoch(row)
 
+    def initial_learning_rate(self, module: pl.LightningModule) -> float:
+        """Return the module's `learning_rate`, or the highest rate so far if it has none."""
+        rates = [self.learning_rate, *(row["learning_rate"] for row in self.rows)]
+        return getattr(module, "learning_rate", max(rates))
+
 
 class Progress(Callback):
-    """Show the epochs as a bar where standard error is a terminal, and nothing elsewhere."""
+    """Show the epochs as a bar if standard error is a terminal."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, on one process."""
+        """Draw the bar, on rank 0."""
         self.bar = tqdm(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,
@@ -113,11 +143,11 @@ class Progress(Callback):
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move on by one epoch."""
+        """Advance by one epoch."""
         error = float(trainer.callback_metrics[MONITOR])
         self.bar.set_postfix_str(f"{MONITOR} {error:.4g}", refresh=False)
         self.bar.update()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the line as it is."""
+        """Close the bar."""
         self.bar.close()

@@ -1,9 +1,12 @@
 """The settings of one cell, resolved from its YAML files and checked against the constructors."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import CONFIGS, Cell, valid_name
 from hourglass.core.settings import (
     EXTRA_TRAINER_KEYS,
@@ -24,13 +27,22 @@ from hourglass.core.yaml_config import (
     resolve,
 )
 
+# Keys of a trainer file that hold objects by class_path, and the names of their base classes.
+PLUGINS = {
+    "logger": "pytorch_lightning.loggers.Logger",
+    "callbacks": "pytorch_lightning.Callback",
+}
+# Strategies whose processes do not return the trained weights and the history.
+UNSUPPORTED_STRATEGIES = ("ddp_spawn", "ddp_fork", "ddp_notebook")
+VALIDATES_EVERY_EPOCH = "but every epoch is validated to find the best weights; remove the setting."
+
 
 @dataclass(frozen=True)
 class Training:
-    """How long and in which portions to train on a data set.
+    """Duration and batch size of the training on a data set.
 
-    `batch_size` counts the samples of one optimiser step over all devices together. Training stops
-    after `max_epochs`, or once the validation error has not improved for `patience` epochs.
+    `batch_size` counts the samples of one optimiser step over all devices. Training stops after
+    `max_epochs`, or once the validation error has not improved for `patience` epochs.
     """
 
     batch_size: int = 256
@@ -45,7 +57,7 @@ class Training:
 
 @dataclass(frozen=True)
 class CellSettings:
-    """Everything that decides what the training of one cell gives, resolved."""
+    """All settings that decide the result of a cell's training, resolved."""
 
     data: str
     model: str
@@ -57,57 +69,58 @@ class CellSettings:
 
     @property
     def residency(self) -> Residency:
-        """Return where samples are kept, as the trainer's file says."""
-        found: Residency = self.trainer.get("residency", "auto")
-        return found
+        """Return the place of samples during training, from the trainer file."""
+        residency: Residency = self.trainer.get("residency", "auto")
+        return residency
 
 
 def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
-    """Return the settings of a cell: what suits the data set, what makes the variant, its own.
+    """Return the settings of a cell. Imports Lightning.
 
-    The data set's `model:` section serves every variant: a variant takes the settings it knows. The
-    variant's init_args come after it and win, those of the cell come last. Imports Lightning.
+    A variant's init_args come, in rising precedence, from its constructor's defaults, the data
+    set's `model:` section (a variant takes the settings it knows), the variant's file and the
+    cell's file.
 
     Raises a UserError that names the file and the setting.
     """
     from hourglass.models.base import LitAutoencoder
 
-    own, shared = params(), data_config(cell.data)
+    project, data_set = params(), data_config(cell.data)
     path, variant = f"configs/model/{cell.model}.yaml", model_config(cell.model)
     kind = import_class(variant.get("class_path", ""), LitAutoencoder, path)
-    suited = suited_to(kind, shared.get("model"), f"configs/data/{cell.data}.yaml, model")
+    suited = suited_to(kind, data_set.get("model"), f"configs/data/{cell.data}.yaml, model")
     where, fixed = f"{path} on {cell.data}", {"sample_shape": list(sample_shape)}
     init_args = suited | mapping(variant.get("init_args"), f"{path}, init_args")
-    if single := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
-        resolve(kind, single, f"{cell.config.as_posix()}, init_args", fixed)
+    if cell_args := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
+        resolve(kind, cell_args, f"{cell.config.as_posix()}, init_args", fixed)
     source = f"configs/data/{cell.data}.yaml, training"
-    training = resolve(Training, shared.get("training"), source)
+    training = resolve(Training, data_set.get("training"), source)
     return CellSettings(
         data=cell.data,
         model=cell.model,
         class_path=variant["class_path"],
-        init_args=resolve(kind, init_args | single, where, fixed),
+        init_args=resolve(kind, init_args | cell_args, where, fixed),
         training=construct(Training, training, source),
-        trainer=trainer_config(own.trainer),
-        seed=own.seed,
+        trainer=trainer_config(project.trainer),
+        seed=project.seed,
     )
 
 
 def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
     """Return those of a data set's `model:` settings that a variant's constructor takes.
 
-    Raises a UserError for a setting that neither this variant nor any network knows, and for a value
+    Raises a UserError for a setting that neither this variant nor any network has, and for a value
     of the wrong type.
     """
-    values, own = mapping(values, where), set(arguments(kind))
+    values, names = mapping(values, where), set(arguments(kind))
     refuse_unknown(values, sorted(known_settings(kind)), where)
-    suited = {key: value for key, value in values.items() if key in own}
+    suited = {key: value for key, value in values.items() if key in names}
     resolve(kind, suited, where, {"sample_shape": [1]})
     return suited
 
 
 def known_settings(kind: type) -> set[str]:
-    """Return the settings that this variant or any network knows: another name is a mistake."""
+    """Return the settings of this variant and of all networks; any other name is a mistake."""
     from hourglass.models.base import LitAutoencoder
     from hourglass.networks import Convolutional, Dense
 
@@ -116,21 +129,78 @@ def known_settings(kind: type) -> set[str]:
 
 
 def trainer_config(name: str) -> Yaml:
-    """Return configs/trainer/<name>.yaml: the Trainer's arguments, checked against it, and EXTRA_TRAINER_KEYS."""
+    """Return configs/trainer/<name>.yaml: the Trainer's arguments and EXTRA_TRAINER_KEYS, checked.
+
+    Raises a UserError that names the file and the key.
+    """
     from pytorch_lightning import Trainer
 
     path = CONFIGS / "trainer" / f"{valid_name(name)}.yaml"
-    allowed = set(inspect.signature(Trainer).parameters) - {
-        "logger", "callbacks", "default_root_dir", "max_epochs", "enable_progress_bar"
-    }  # fmt: skip
-    values = read(path, sorted(allowed | EXTRA_TRAINER_KEYS.keys()))
-    resolve(
-        Trainer,
-        {key: values[key] for key in values.keys() - EXTRA_TRAINER_KEYS.keys()},
-        path.as_posix(),
-    )
-    for key in sorted(values.keys() & EXTRA_TRAINER_KEYS.keys()):
-        if values[key] not in EXTRA_TRAINER_KEYS[key]:
-            known = ", ".join(EXTRA_TRAINER_KEYS[key])
-            raise UserError(f"{path.as_posix()}: {key} is {values[key]!r}; give one of {known}.")
+    where, values = path.as_posix(), read(path, None)
+    if "max_epochs" in values:
+        raise UserError(f"{where}: max_epochs belongs in configs/data/<name>.yaml, training.")
+    set_by_hourglass = {"default_root_dir", "enable_progress_bar"}
+    lightning = set(inspect.signature(Trainer).parameters) - set_by_hourglass
+    refuse_unknown(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), where)
+    for key, choices in EXTRA_TRAINER_KEYS.items():
+        if key in values and values[key] not in choices:
+            names = ", ".join(map(str, choices))
+            raise UserError(f"{where}: {key} is {values[key]!r}; give one of {names}.")
+    for key in PLUGINS:
+        list(_resolve_plugins(values.get(key), key, f"{where}, {key}"))
+    others = values.keys() - EXTRA_TRAINER_KEYS.keys() - PLUGINS.keys()
+    resolve(Trainer, {key: values[key] for key in others}, where)
+    if (strategy := values.get("strategy")) and str(strategy).startswith(UNSUPPORTED_STRATEGIES):
+        raise UserError(
+            f"{where}: strategy is {strategy!r}, but its processes do not return the trained "
+            "weights; use 'ddp'."
+        )
+    if values.get("limit_val_batches") == 0:
+        raise UserError(f"{where}: limit_val_batches is 0, {VALIDATES_EVERY_EPOCH}")
+    if (epochs := values.get("check_val_every_n_epoch", 1)) != 1:
+        raise UserError(f"{where}: check_val_every_n_epoch is {epochs}, {VALIDATES_EVERY_EPOCH}")
     return values
+
+
+def build_plugins(config: Any, key: str) -> list[Any]:
+    """Return the callbacks or loggers that a trainer file describes under `key`."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    refusals = (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError)
+    plugins, where = [], f"{key} of the trainer"
+    for kind, init_args in _resolve_plugins(config, key, where):
+        try:
+            plugins.append(construct(kind, init_args, where))
+        except refusals as error:
+            reason = one_line(error)
+            raise UserError(f"{where}: {kind.__name__} cannot be made ({reason}).") from None
+    return plugins
+
+
+def _resolve_plugins(config: Any, key: str, where: str) -> Iterator[tuple[type, Yaml]]:
+    """Yield class and checked init_args of each {class_path, init_args} in a list."""
+    if not isinstance(config, list | None):
+        raise UserError(f"{where} is {config!r}, but must be a list of class_path and init_args.")
+    base_module, _, base_name = PLUGINS[key].rpartition(".")
+    for plugin in config or []:
+        refuse_unknown(mapping(plugin, where), ("class_path", "init_args"), where)
+        class_path = plugin.get("class_path", "")
+        kind = _plugin_class(class_path, getattr(import_module(base_module), base_name), where)
+        yield kind, resolve(kind, plugin.get("init_args"), f"{where}, {class_path}")
+
+
+def _plugin_class(class_path: Any, base: type, where: str) -> type:
+    """Return a class of Lightning, or of a trusted module."""
+    module, _, name = str(class_path).rpartition(".")
+    if not f"{module}.".startswith("pytorch_lightning."):
+        return import_class(class_path, base, where)
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        raise UserError(
+            f"{where}: class_path {class_path!r} cannot be imported; name a class of "
+            "pytorch_lightning or of a trusted module."
+        ) from None
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise UserError(f"{where}: class_path {class_path!r} is not a {base.__name__}.")
+    return kind

@@ -1,66 +1,152 @@
-"""What is kept of a training: its best weights, and what it needs to go on after a kill."""
+"""Checkpoints: the best weights, and the state needed to resume a training after a crash."""
 
+import hashlib
+import json
 import math
+import pickle
+import shutil
+import sys
 import time
+import uuid
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from hourglass.training.callbacks import MONITOR
+from hourglass.core.atomic import write_json
+from hourglass.core.code_digest import code_digest
+from hourglass.core.errors import UserError, one_line
+from hourglass.training.callbacks import MONITOR, StopOnPlateau
+from hourglass.training.cell_settings import CellSettings
 
-SHARE = 50  # of the time of a training, one part in so many at most goes into writing
+MAX_WRITING_SHARE = 1 / 50  # of the duration of a training
+RANK_ZERO_TIMEOUT_SECONDS = 120
 
 
 class BestAndLastCheckpoint(Checkpoint):
-    """Keep the weights of the best epoch in memory, and the last epoch in `path`, if any.
+    """Keep the weights of the best epoch in memory, and write the last epoch to `path`, if any.
 
-    The file holds all that a training needs to go on, the best weights among it. It is written
-    after the first epoch, after the last, and in between as often as that takes no more than a
-    fiftieth of the time. A kill then loses the epoch it comes in, or some short ones; they are
-    made up for with the same result.
+    The file contains everything that resuming needs, including the best weights. It is written
+    after the first epoch, after the last, and in between as often as MAX_WRITING_SHARE allows. A
+    kill costs the epochs since then, which are repeated with the same result.
     """
 
-    state_key = "kept"
+    state_key = "BestAndLastCheckpoint"
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.least = math.inf
+        self.best_error = math.inf
         self.weights: dict[str, Tensor] = {}
-        self._next = 0.0  # when the file may be written again, in seconds of the monotonic clock
+        self._next_write = 0.0  # in seconds of the monotonic clock
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best weights and their validation error."""
-        return {"least": self.least, "weights": self.weights}
+        return {"best_error": self.best_error, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best weights of a training that goes on."""
-        self.least, self.weights = state_dict["least"], state_dict["weights"]
+        """Restore the best weights of a resumed training."""
+        self.best_error, self.weights = state_dict["best_error"], state_dict["weights"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the weights where none were better before; write the file where it is due."""
+        """Keep the weights if they are the best so far; write the file if it is due."""
         error = float(trainer.callback_metrics[MONITOR])
-        if error < self.least:
-            self.least = error
+        if error < self.best_error:
+            self.best_error = error
             self.weights = {key: each.clone() for key, each in pl_module.state_dict().items()}
         if self.path and self._is_due(trainer):
             start = time.monotonic()
             self._save(trainer, self.path)
             end = time.monotonic()
-            self._next = end + (SHARE - 1) * (end - start)
+            self._next_write = end + (1 / MAX_WRITING_SHARE - 1) * (end - start)
 
     @staticmethod
     def _save(trainer: pl.Trainer, path: Path) -> None:
-        """Write all processes' part, whole or not at all: Lightning copies it from elsewhere."""
-        beside = path.with_name(f".{path.name}.writing")
-        trainer.save_checkpoint(beside)
+        """Write the checkpoint of all processes atomically."""
+        temporary = path.with_name(f".{path.name}.writing")
+        trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            beside.replace(path)
+            temporary.replace(path)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
-        """Return whether all processes are to write, as one would be waited for."""
+        """Return True if the file is due on any process: all processes must write together."""
         is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        due = is_last or time.monotonic() >= self._next
+        due = is_last or time.monotonic() >= self._next_write
         return trainer.strategy.reduce_boolean_decision(due, all=False)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's content on the CPU, without running code from it."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def last_epoch(path: Path) -> dict[str, Any] | None:
+    """Return the checkpoint of the last epoch, if any; delete a file that cannot be used.
+
+    Such a file is damaged, or contains more than tensors, numbers and strings; no code of it runs.
+    """
+    try:
+        return load_checkpoint(path) if path.exists() else None
+    except pickle.UnpicklingError:
+        reason = "is not a checkpoint of Hourglass"
+    except (RuntimeError, EOFError, OSError, KeyError) as error:
+        reason = f"is damaged ({one_line(error)})"
+    print(f"{path} {reason}: training starts from the beginning", file=sys.stderr)
+    path.unlink(missing_ok=True)
+    return None
+
+
+def is_complete(checkpoint: dict[str, Any], max_epochs: int) -> bool:
+    """Return True if a checkpoint is the last of its training, which Lightning would continue."""
+    stopped = checkpoint["callbacks"][StopOnPlateau.state_key]["stopped_epoch"] > 0
+    return stopped or checkpoint["epoch"] + 1 >= max_epochs
+
+
+def resume_or_start(folder: Path, settings: CellSettings, data_sha256: str) -> dict[str, str]:
+    """Return the state of the training in `folder`, or of a new one if anything has changed.
+
+    Settings, data, torch's version and the code that decides the result may have changed; then the
+    folder is emptied. A state contains the `digest` of all these, the `token` that identifies the
+    training, and the token of the training that it `replaced`, if any.
+    """
+    digest, state = _digest(settings, data_sha256), _read_state(folder)
+    if state and state["digest"] == digest:
+        return state
+    if state:
+        shutil.rmtree(folder)
+    replaced = state["token"] if state else ""
+    state = {"digest": digest, "token": uuid.uuid4().hex, "replaced": replaced}
+    write_json(folder / "state.json", state)
+    return state
+
+
+def wait_for_rank_zero(folder: Path, settings: CellSettings, data_sha256: str) -> None:
+    """Wait until rank 0 has called `resume_or_start`, if a launcher starts all ranks at once.
+
+    Raises a UserError after RANK_ZERO_TIMEOUT_SECONDS.
+    """
+    digest, end = _digest(settings, data_sha256), time.monotonic() + RANK_ZERO_TIMEOUT_SECONDS
+    while (state := _read_state(folder)) is None or state["digest"] != digest:
+        if time.monotonic() > end:
+            raise UserError(
+                f"the main process did not begin in {folder.as_posix()} within "
+                f"{RANK_ZERO_TIMEOUT_SECONDS} s; all processes must share this folder, the "
+                "code and the settings."
+            )
+        time.sleep(0.1)
+
+
+def _digest(settings: CellSettings, data_sha256: str) -> str:
+    code = code_digest("hourglass.training.trainer", settings.class_path.rpartition(".")[0])
+    text = f"{asdict(settings)}{data_sha256}{torch.__version__}{code}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_state(folder: Path) -> dict[str, str] | None:
+    try:
+        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None

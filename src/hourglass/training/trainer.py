@@ -1,35 +1,56 @@
-"""The training of one cell: module and Trainer from settings, epochs that survive a kill."""
+"""The training of one cell: module and Trainer from settings, resumable after a crash."""
 
+import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import EXTRA_TRAINER_KEYS, Acceleration
 from hourglass.core.yaml_config import construct, import_class
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.models.base import LitAutoencoder
-from hourglass.training.callbacks import EpochListener, History, NoProfiler, Progress, StopOnPlateau
-from hourglass.training.cell_settings import CellSettings
-from hourglass.training.checkpoints import BestAndLastCheckpoint
+from hourglass.models.epoch_means import EpochMeans
+from hourglass.training.callbacks import (
+    EpochListener,
+    History,
+    NoProfiler,
+    Progress,
+    SeedEpochs,
+    StopOnPlateau,
+)
+from hourglass.training.cell_settings import PLUGINS, CellSettings, build_plugins
+from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, last_epoch
 from hourglass.training.cpu_tuning import tuned_to
 from hourglass.training.fast_loop import FastEpochLoop
-from hourglass.training.resume import complete, last_epoch
 
-LAST = "last.ckpt"  # the last epoch that was kept, in the folder of a training
+LAST = "last.ckpt"  # the file of the last checkpoint, in the folder of a training
+# A training whose best validation error exceeds that of the untrained network by this factor
+# diverged.
+DIVERGENCE_FACTOR = 1000
+# Lightning's messages about defaults that are intended here, as regular expressions.
+IGNORED_WARNINGS = (
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*does not have many workers.*",
+    ".*num_workers.*",
+    ".*exists and is not empty",
+    ".*no `validation_step`.*",
+)
+CallbackType = TypeVar("CallbackType", bound=pl.Callback)
 
 
 def make_module(settings: CellSettings) -> LitAutoencoder:
-    """Return the cell's variant, its weights drawn from the seed.
+    """Return the cell's variant with weights drawn from the seed.
 
-    Raises a UserError where the variant does not take the settings or the data set.
+    Raises a UserError if the variant refuses the settings or the data set.
     """
     pl.seed_everything(settings.seed, verbose=False)
     where = f"configs/model/{settings.model}.yaml on {settings.data}"
@@ -44,34 +65,46 @@ def make_trainer(
     phase: str = "",
     watching: Sequence[pl.Callback] | None = None,
 ) -> tuple[pl.Trainer, History]:
-    """Return a Trainer that keeps its epochs in `folder`, and its History.
+    """Return a Trainer that writes checkpoints to `folder`, and its History.
 
-    A `phase` that comes before the training of the whole has a folder and a name of its own. One
-    that others are `watching`, a trial, is not gone on with after a kill: it writes nothing.
+    A pre-training `phase` has a subfolder and a name. A trial passes its callbacks as `watching`:
+    it is not resumable and writes nothing, so the trainer file's loggers are left out.
     """
     history = History(f"{settings.data}-{settings.model}", on_epoch, phase)
-    stopping = StopOnPlateau(settings.training.patience)
-    kept = BestAndLastCheckpoint(folder / phase / LAST if watching is None else None)
-    options: dict[str, Any] = {"acceleration": "auto"} | settings.trainer
+    is_trial = watching is not None
+    options: dict[str, Any] = {"acceleration": "auto", "num_sanity_val_steps": 1}
+    options |= settings.trainer
+    loggers, callbacks = (build_plugins(options.pop(key, None), key) for key in PLUGINS)
     trainer = bare_trainer(
         **options,
         max_epochs=settings.training.max_epochs,
-        callbacks=[stopping, Progress(history.name), history, kept, *(watching or ())],
+        callbacks=[
+            SeedEpochs(settings.seed),
+            EpochMeans(),
+            StopOnPlateau(settings.training.patience),
+            Progress(history.name),
+            *callbacks,
+            history,
+            BestAndLastCheckpoint(None if is_trial else folder / phase / LAST),
+            *(watching or ()),
+        ],
+        logger=loggers if loggers and not is_trial else False,
         default_root_dir=folder / phase,
     )
     return trainer, history
 
 
-def bare_trainer(acceleration: Acceleration = "none", **options: Any) -> pl.Trainer:
-    """Return a deterministic Trainer that says nothing and samples nothing by itself.
+def bare_trainer(
+    acceleration: Acceleration = "none", fast_loop: bool = True, **options: Any
+) -> pl.Trainer:
+    """Return a deterministic Trainer without Lightning's output, logging and sampling.
 
-    Its steps are bare ones too, see `FastEpochLoop`, and may be accelerated, see `make_step`.
-
-    Raises a UserError where Lightning cannot make it of the `options`, which go first; those that are
-    not Lightning's are left out.
+    `options` override its defaults; keys that are not Lightning's are ignored. See `FastEpochLoop`
+    and `make_step` for `fast_loop` and `acceleration`. Raises a UserError for values that Lightning
+    refuses.
     """
-    _quieten()
-    own: dict[str, Any] = {
+    _silence_lightning()
+    defaults: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "deterministic": True,
         "use_distributed_sampler": False,
@@ -80,76 +113,117 @@ def bare_trainer(acceleration: Acceleration = "none", **options: Any) -> pl.Trai
         "enable_model_summary": False,
         "enable_progress_bar": False,
     }
+    options = {key: value for key, value in options.items() if key not in EXTRA_TRAINER_KEYS}
     try:
-        known = {key: value for key, value in options.items() if key not in EXTRA_TRAINER_KEYS}
-        if known.get("strategy") == "ddp":
-            # Gradients are added up where they stand: no copy of them, in time or in memory; and
-            # those of small networks at once: unless told, torch sends the first megabyte ahead.
-            known["strategy"] = DDPStrategy(gradient_as_bucket_view=True, bucket_cap_mb=25)
-        trainer = pl.Trainer(**(own | known))
+        if options.get("strategy") == "ddp":
+            # Gradients are reduced in place, without a copy, and those of a small network in one
+            # bucket: by default torch sends the first megabyte separately.
+            options["strategy"] = DDPStrategy(gradient_as_bucket_view=True, bucket_cap_mb=25)
+        trainer = pl.Trainer(**(defaults | options))
     except (MisconfigurationException, ValueError) as error:
         raise UserError(
             f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "
             "in params.yaml or change its file in configs/trainer."
         ) from None
-    trainer.fit_loop.epoch_loop = FastEpochLoop(trainer, acceleration)
+    if trainer.world_size > 1:
+        _weight_batch_shares(trainer)
+    if fast_loop:
+        trainer.fit_loop.epoch_loop = FastEpochLoop(trainer, acceleration)
     return trainer
+
+
+def _weight_batch_shares(trainer: pl.Trainer) -> None:
+    """Weight a process's loss by its share of the batch.
+
+    DDP averages gradients over processes; with weights, that is the mean over the batch's samples.
+    An empty share, in a last batch smaller than the number of processes, has weight 0.
+    """
+    unweighted_step = trainer.strategy.training_step
+
+    def weighted_step(batch: Any, *args: Any) -> Any:
+        shares = getattr(trainer.train_dataloader, "shares", None)
+        if shares is None:
+            return unweighted_step(batch, *args)
+        weight = shares.weight(trainer.fit_loop.epoch_loop.batch_progress.current.completed)
+        # All processes must take part in DDP's reduction, so an empty share is replaced by zeros.
+        output = unweighted_step(
+            batch if len(batch) else batch.new_zeros(1, *batch.shape[1:]), *args
+        )
+        if isinstance(output, Mapping):
+            return {**output, "loss": output["loss"] * weight}
+        return None if output is None else output * weight
+
+    trainer.strategy.training_step = weighted_step  # type: ignore[method-assign]
 
 
 def pretrain(
     settings: CellSettings,
     folder: Path,
     on_epoch: EpochListener | None,
-    module: LitAutoencoder,
+    module: pl.LightningModule,
     data: DataModule,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Train the module's phases, those that were done before a kill left out.
+    """Train the module's phases, if it has any, except those that were completed before a crash.
 
-    Returns the rows of their histories, and how many epochs are new.
+    Returns the rows of their histories, and the number of new epochs.
     """
     rows, new_epochs = [], 0
-    for phase in module.phases():
+    for phase in module.phases() if isinstance(module, LitAutoencoder) else ():
         training = replace(settings.training, max_epochs=phase.max_epochs)
-        own = replace(settings, training=training)
-        trainer, history = make_trainer(own, folder, on_epoch, phase.name)
+        phase_settings = replace(settings, training=training)
+        trainer, history = make_trainer(phase_settings, folder, on_epoch, phase.name)
         new_epochs += fit_resumable(trainer, history, phase.module, Codes(data, phase.below))
         rows += history.rows
     return rows, new_epochs
 
 
 def fit_resumable(
-    trainer: pl.Trainer, history: History, module: LitAutoencoder, data: DataModule
+    trainer: pl.Trainer, history: History, module: pl.LightningModule, data: DataModule
 ) -> int:
-    """Train from the last epoch that was kept, if any, until the end; return the new epochs.
+    """Train from the last checkpoint, if any, to the end; return the number of new epochs.
 
-    The module then has the weights of the best epoch.
+    `module` is any LightningModule with `encode`, `decode` and `score`. It ends with the weights of
+    the best epoch. Raises a UserError if the training diverged.
     """
-    (kept,) = (each for each in trainer.callbacks if isinstance(each, BestAndLastCheckpoint))  # type: ignore[attr-defined]
-    known, checkpoint = 0, last_epoch(kept.path) if kept.path else None
+    best = _callback(trainer, BestAndLastCheckpoint)
+    means = _callback(trainer, EpochMeans)
+    old_epochs, checkpoint = 0, last_epoch(best.path) if best.path else None
     if checkpoint:
-        history.load_state_dict(checkpoint["callbacks"][history.state_key])
-        kept.load_state_dict(checkpoint["callbacks"][kept.state_key])
-        history.tell_again()
-        known = len(history.rows)
-    if not (checkpoint and complete(checkpoint, trainer.max_epochs or 0)):
+        for each in (history, best, means):
+            each.load_state_dict(checkpoint["callbacks"][each.state_key])
+        history.report_again()
+        old_epochs = len(history.rows)
+    if not is_overridden("validation_step", module):
+        # EpochMeans then computes the error from `score`.
+        module.validation_step = _no_step  # type: ignore[method-assign]
+    if not (checkpoint and is_complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
         with tuned_to(trainer.strategy.root_device, elements):
-            path = kept.path if known else None
+            path = best.path if old_epochs else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-    module.load_state_dict(kept.weights)
-    return len(history.rows) - known
+    if best.best_error > DIVERGENCE_FACTOR * means.untrained_error:
+        raise UserError(
+            f"{history.name}: the training diverged, as its lowest validation error is "
+            f"{best.best_error:.3g} and that of the untrained network {means.untrained_error:.3g}; "
+            f"lower learning_rate (now {history.initial_learning_rate(module)})."
+        )
+    module.load_state_dict(best.weights)
+    return len(history.rows) - old_epochs
 
 
-def _quieten() -> None:
-    """Keep Lightning's banners and its advice about loaders we do not use from the user."""
-    import logging
+def _no_step(batch: Any, batch_idx: int = 0) -> None:
+    """Do nothing in a validation step."""
 
+
+def _callback(trainer: pl.Trainer, kind: type[CallbackType]) -> CallbackType:
+    """Return the Trainer's only callback of a type."""
+    (callback,) = (each for each in trainer.callbacks if isinstance(each, kind))  # type: ignore[attr-defined]
+    return callback
+
+
+def _silence_lightning() -> None:
+    """Suppress Lightning's banners and its advice about data loaders."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*isinstance\\(treespec, LeafSpec\\).*",
-        ".*does not have many workers.*",
-        ".*num_workers.*",
-        ".*exists and is not empty",
-    ):
+    for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message)

@@ -17,7 +17,7 @@ from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import batch_size, best_device
 from hourglass.models import corruption
-from hourglass.models.module import Module
+from hourglass.models.base import Module, plain_step
 from hourglass.networks import Network
 from hourglass.studies.classification.labelled_splits import LabelledSamples, LabelledSplits
 from hourglass.studies.latent_space import code_shape
@@ -132,6 +132,7 @@ class SoftmaxClassifier(Module):
         """Reset the sum of losses."""
         self._loss_sum.zero_()
 
+    @plain_step
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return the cross-entropy of scaled samples and their classes."""
         x, y = batch

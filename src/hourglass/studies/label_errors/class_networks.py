@@ -19,6 +19,7 @@ from hourglass.studies.label_errors.ranking import (
     assign_folds,
     cross_fitted_errors,
 )
+from hourglass.training.callbacks import SeedEpochs
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.cpu_tuning import tuned_to
 from hourglass.training.trainer import bare_trainer, make_module
@@ -100,9 +101,16 @@ class ClassDataModule(DataModule):
 
 def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
     # On one device: every process that Lightning starts would rank on its own.
-    one_device = {"devices": 1, "num_nodes": 1, "strategy": "auto", "limit_val_batches": 0}
+    overrides = {
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "limit_val_batches": 0,
+        "logger": False,
+        "callbacks": [SeedEpochs(settings.seed)],
+    }
     trainer = bare_trainer(
-        **(settings.trainer | one_device),
+        **(settings.trainer | overrides),
         max_epochs=settings.training.max_epochs,
         enable_checkpointing=False,
     )

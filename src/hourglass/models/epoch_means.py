@@ -1,0 +1,135 @@
+"""Epoch means of the training loss and of the validation error, under any Trainer."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+TRAIN_LOSS, VALIDATION_ERROR = "train_loss", "validation_error"
+
+
+def samples_of(batch: Any) -> Tensor:
+    """Return the samples of a batch: its first element if it is a list or tuple, such as (x, y)."""
+    samples: Tensor = batch[0] if isinstance(batch, list | tuple) else batch
+    return samples
+
+
+class EpochMeans(pl.Callback):
+    """Publish the means of an epoch: `train_loss` per batch and `validation_error` per sample.
+
+    A `validation_step` that returns one error per sample, (N,), provides the errors; otherwise they
+    are the module's `score`. Both means go to the callback metrics and the loggers. A value that
+    the module logs under the same name takes precedence.
+
+    Hooks of a callback, and not of the module, because users override those without super().
+    """
+
+    state_key = "EpochMeans"
+
+    def __init__(self) -> None:
+        self.untrained_error = math.nan  # before the first step, if the Trainer runs a sanity check
+        self._losses = self._errors = _Mean(torch.device("cpu"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the error of the untrained network."""
+        return {"untrained_error": self.untrained_error}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the error of the untrained network."""
+        self.untrained_error = state_dict["untrained_error"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start a new mean of the loss."""
+        self._losses = _Mean(pl_module.device)
+
+    def count(self, loss: Tensor) -> None:
+        """Add the loss of one batch."""
+        self._losses.add(loss.detach(), 1)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Add the loss that `training_step` returned, if any."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor):
+            self.count(loss * trainer.accumulate_grad_batches)  # Lightning divides by it
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Publish the mean loss of the epoch."""
+        _publish(TRAIN_LOSS, self._losses.over_processes(trainer), trainer, pl_module)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start a new mean of the error."""
+        self._errors = _Mean(pl_module.device)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add the errors of one batch."""
+        x = samples_of(batch)
+        if not (isinstance(outputs, Tensor) and outputs.shape == x.shape[:1]):
+            with trainer.precision_plugin.val_step_context():
+                outputs = pl_module.score(x)  # type: ignore[operator]
+        self._errors.add(outputs.sum(), len(x))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Publish the mean error of the validation samples."""
+        mean = self._errors.over_processes(trainer)
+        if not trainer.sanity_checking:
+            _publish(VALIDATION_ERROR, mean, trainer, pl_module)
+        elif mean is not None:
+            self.untrained_error = mean
+
+
+class _Mean:
+    """A float64 sum on the device: reading it in every step would wait for a GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.total = torch.zeros((), dtype=dtype, device=device)
+        self.count = 0
+
+    def add(self, value: Tensor, count: int) -> None:
+        self.total.add_(value)
+        self.count += count
+
+    def over_processes(self, trainer: pl.Trainer) -> float | None:
+        """Return the mean over all processes, or None if nothing was added."""
+        sums = torch.stack([self.total, torch.full_like(self.total, self.count)])
+        reduced = trainer.strategy.reduce(sums, reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        total, count = reduced.tolist()
+        return total / count if count else None
+
+
+def _publish(
+    name: str, value: float | None, trainer: pl.Trainer, module: pl.LightningModule
+) -> None:
+    if value is None:
+        return
+    mean = torch.tensor(value, dtype=torch.float64)
+    if trainer.state.fn != TrainerFn.FITTING:
+        module.log(name, mean)  # `trainer.validate` returns what is logged
+        return
+    # `module.log` would raise if the module itself logged this name in the same hook.
+    trainer.callback_metrics[name] = trainer.logged_metrics[name] = mean
+    for logger in trainer.loggers:
+        values = {name: float(mean), "epoch": trainer.current_epoch}
+        logger.log_metrics(
+            values, step=trainer.global_step - 1
+        )  # Lightning's step of an epoch's end

@@ -1,0 +1,302 @@
+"""Modules, callbacks and loggers of users in trainings of cells, and trainings that diverge."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hourglass import networks
+from hourglass.models.base import LitAutoencoder
+from hourglass.training.cell_settings import build_plugins, trainer_config
+from tests.training.conftest import SHAPE, Images
+
+CPU = "configs/trainer/cpu.yaml"
+
+
+class SSIM(LitAutoencoder):
+    """Minimise 1 - SSIM (Bergmann et al. 2019), logged in the loss."""
+
+    def __init__(self, sample_shape: Sequence[int], window: int = 3, **training: Any) -> None:
+        network = networks.Convolutional(sample_shape, 4, (4, 8), bounded=True)
+        super().__init__(network, **training)
+        self.window = window
+
+    def reconstruction_loss(self, x: Tensor, z: Tensor) -> Tensor:
+        loss = 1 - self.ssim(x, self.decode(z)).mean()
+        self.log("train_ssim", 1 - loss)
+        return loss
+
+    def ssim(self, a: Tensor, b: Tensor) -> Tensor:
+        def mean(t: Tensor) -> Tensor:
+            return functional.avg_pool2d(t, self.window, 1)
+
+        va, vb = mean(a * a) - mean(a) ** 2, mean(b * b) - mean(b) ** 2
+        covariance = mean(a * b) - mean(a) * mean(b)
+        c1, c2 = 0.01**2, 0.03**2
+        luminance = (2 * mean(a) * mean(b) + c1) / (mean(a) ** 2 + mean(b) ** 2 + c1)
+        return luminance * (2 * covariance + c2) / (va + vb + c2)
+
+
+class HookedWithSuper(LitAutoencoder):
+    """Override the step, hooks and the optimizer."""
+
+    def __init__(self, sample_shape: Sequence[int], **training: Any) -> None:
+        super().__init__(networks.Dense(sample_shape, 8, (32,), bounded=True), **training)
+        self.batches = 0
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss = self.training_loss(batch)
+        self.log("my_loss", loss, on_step=True, on_epoch=True)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.batches += 1
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self.log("batches", float(self.batches))
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), self.learning_rate, momentum=0.9)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        schedule = {"scheduler": plateau, "monitor": "validation_error"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+class Hooked(HookedWithSuper):
+    """The same without calls of super()."""
+
+    def on_train_epoch_start(self) -> None:
+        pass
+
+    def on_train_epoch_end(self) -> None:
+        self.log("batches", float(self.batches))
+
+
+class Foreign(pl.LightningModule):
+    """A LightningModule that does not extend LitAutoencoder: no schedule, no validation step."""
+
+    def __init__(self, sample_shape: Sequence[int], learning_rate: float = 0.1) -> None:
+        super().__init__()
+        self.rate = learning_rate
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 4))
+        self.decoder = nn.Sequential(nn.Linear(4, 64), nn.Unflatten(1, SHAPE))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    def score(self, x: Tensor) -> Tensor:
+        return (self.decode(self.encode(x)) - x).square().flatten(1).mean(1)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> dict[str, Any]:
+        return {"loss": self.score(batch).mean()}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.rate)
+
+
+class Manual(Foreign):
+    def __init__(self, sample_shape: Sequence[int]) -> None:
+        super().__init__(sample_shape)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        optimizer, loss = self.optimizers(), self.score(batch).mean()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        return loss
+
+
+MODULES = pytest.mark.parametrize("kind", [SSIM, HookedWithSuper, Hooked, Foreign, Manual])
+
+
+def make(kind: Any) -> Any:
+    torch.manual_seed(0)
+    rates = {SSIM: 0.05, Hooked: 5.0, HookedWithSuper: 5.0}  # SGD needs a high one
+    return kind(SHAPE, learning_rate=rates[kind]) if kind in rates else kind(SHAPE)
+
+
+@MODULES
+def test_a_module_of_the_user_trains_and_keeps_its_best_weights(training, kind):
+    module = make(kind)
+    with torch.no_grad():
+        before = module.eval().score(Images().x).mean().item()
+    rows = training(module.train(), epochs=5).rows
+    errors = [row["validation_error"] for row in rows]
+    assert len(rows) == 5
+    with torch.no_grad():
+        assert module.eval().score(Images().x).mean().item() == pytest.approx(min(errors))
+    assert min(errors) < before
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+
+
+@MODULES
+def test_a_module_of_the_user_is_resumable_and_seeded(training, same, kind):
+    whole = training(make(kind), "whole", epochs=4)
+    torch.rand(7)
+    training(make(kind), "cut", epochs=2)
+    resumed = training(make(kind), "cut", epochs=4)
+    assert resumed.new_epochs == 2
+    if kind is SSIM:  # whose cosine schedule depends on max_epochs
+        return
+    same(resumed.rows, whole.rows)
+    same(resumed.weights, whole.weights)
+
+
+class WithoutLoss(Foreign):
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore:`training_step` returned `None`")
+def test_a_step_without_a_loss_is_refused_with_the_cause(training, refusal):
+    sentence = refusal(training, make(WithoutLoss))
+    assert "training_step" in sentence
+    assert "learning_rate" not in sentence
+
+
+PLUGINS = {
+    "callbacks": [
+        {
+            "class_path": "pytorch_lightning.callbacks.EarlyStopping",
+            "init_args": {"monitor": "train_loss", "min_delta": 10.0, "patience": 2},
+        },
+        {
+            "class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
+            "init_args": {"monitor": "validation_error", "filename": "best"},
+        },
+    ],
+    "logger": [
+        {
+            "class_path": "pytorch_lightning.loggers.CSVLogger",
+            "init_args": {"save_dir": "logs", "version": "run"},
+        },
+        {
+            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": "boards"},
+        },
+    ],
+}
+
+
+def test_callbacks_and_loggers_of_the_trainer_file_take_part(
+    training, build, workspace, set_yaml, tmp_path, capsys
+):
+    for key, value in PLUGINS.items():
+        set_yaml(CPU, key, value=value)
+    options = trainer_config("cpu")
+    assert {key: options[key] for key in PLUGINS} == PLUGINS
+    trainers = []
+    rows = training(
+        build("undercomplete", SHAPE), epochs=9, prepare=trainers.append, **options
+    ).rows
+    assert len(rows) == 3  # by EarlyStopping
+    (trainer,) = trainers
+    kinds = {type(each) for each in (*trainer.callbacks, *trainer.loggers)}
+    assert {EarlyStopping, ModelCheckpoint, CSVLogger, TensorBoardLogger} <= kinds
+    assert list(tmp_path.rglob("best.ckpt"))
+    assert list((workspace / "boards").rglob("events*"))
+    text = (workspace / "logs/lightning_logs/run/metrics.csv").read_text(encoding="utf-8")
+    logged = [row for row in csv.DictReader(text.splitlines()) if row["validation_error"]]
+    assert [float(row["validation_error"]) for row in logged] == [
+        row["validation_error"] for row in rows
+    ]
+    assert "loop" not in capsys.readouterr().err
+
+
+def test_callbacks_and_loggers_do_not_change_the_weights(training, build, same, workspace):
+    one, other = (
+        training(build("denoising", SHAPE), name, **options)
+        for name, options in (("plugins", PLUGINS), ("plain", {}))
+    )
+    same(one.weights, other.weights)
+    same(one.rows, other.rows)
+
+
+def test_a_trial_has_no_loggers(training, build, workspace):
+    training(build("linear", SHAPE), watching=[], **PLUGINS)
+    assert not (workspace / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "part"),
+    [
+        ("callbacks", [{"class_path": "pytorch_lightning.callbacks.EarlyStoping"}], "EarlyStoping"),
+        ("callbacks", [{"class_path": "pytorch_lightning.loggers.CSVLogger"}], "not a Callback"),
+        ("callbacks", [{"class_path": "os.system"}], "os.system"),
+        ("callbacks", [{"class_path": 3}], "3"),
+        ("callbacks", [{"class_pth": "x"}], "class_path"),
+        ("callbacks", [{"class_path": "pytorch_lightning.callbacks.EarlyStopping"}], "monitor"),
+        ("callbacks", "EarlyStopping", "list"),
+        (
+            "logger",
+            [
+                {
+                    "class_path": "pytorch_lightning.loggers.CSVLogger",
+                    "init_args": {"save_dri": "logs"},
+                }
+            ],
+            "save_dir",
+        ),
+        ("logger", True, "list"),
+    ],
+    ids=str,
+)
+def test_a_plugin_that_is_not_one_is_refused_by_file_and_key(set_yaml, refusal, key, value, part):
+    set_yaml(CPU, key, value=value)
+    sentence = refusal(trainer_config, "cpu")
+    assert f"{CPU}, {key}" in sentence
+    assert part in sentence
+
+
+def test_a_plugin_that_cannot_be_built_is_refused(refusal):
+    kind = {
+        "class_path": "pytorch_lightning.callbacks.EarlyStopping",
+        "init_args": {"monitor": "train_loss", "mode": "maximum"},
+    }
+    assert "maximum" in refusal(build_plugins, [kind], "callbacks")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "way_out"),
+    [
+        ("check_val_every_n_epoch", 2, "remove the setting"),
+        ("limit_val_batches", 0, "remove the setting"),
+        ("limit_val_batches", 0.0, "remove the setting"),
+        ("strategy", "ddp_spawn", "use 'ddp'"),
+        ("strategy", "ddp_notebook_find_unused_parameters_true", "use 'ddp'"),
+        ("max_epochs", 7, "configs/data/<name>.yaml, training"),
+    ],
+)
+def test_unsupported_trainer_settings_are_refused_by_key(set_yaml, refusal, key, value, way_out):
+    set_yaml(CPU, key, value=value)
+    sentence = refusal(trainer_config, "cpu")
+    assert f"{CPU}: {key}" in sentence
+    assert way_out in sentence
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_training_that_explodes_is_refused_with_its_learning_rate(
+    training, build, refusal, resumed
+):
+    for _ in range(1 + resumed):
+        module = build("linear", SHAPE, learning_rate=100.0)
+        sentence = refusal(training, module, epochs=6)
+    assert "diverged" in sentence
+    assert "learning_rate (now 100.0)" in sentence
+
+
+def test_a_training_that_overshoots_and_recovers_is_accepted(training, build):
+    rows = training(build("linear", SHAPE, learning_rate=0.3, schedule="cosine"), epochs=8).rows
+    assert len(rows) == 8
