@@ -121,8 +121,8 @@ mean squared error of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal te
 ![Reconstruction error over bytes per sample, one panel per data set]({FIGURE})
 
 A code and a principal component take {COMPONENT_BITS} bits per unit, rounded to equal cells of a
-range that training codes decide; no entropy coding follows. Not counted is what the reader must have anyway:
-the weights, the directions. `{JPEG_SCAN}` counts the scan alone, as the headers and the
+range fitted to training codes, without entropy coding. The weights and the principal directions,
+which a reader needs anyway, are not counted. `{JPEG_SCAN}` counts the scan alone, as the headers and the
 standard's tables are the same in every file; `jpeg` the whole file, with the tables that make it
 smallest. `truncated` is the largest network's code cut to its leading principal components: no
 training for each size, so an upper bound of the error that a network of that size can reach.

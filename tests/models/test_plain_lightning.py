@@ -20,7 +20,7 @@ from tests.training.conftest import EVERY
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 SHAPE = (1, 8, 8)
-X = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(0))
+X: Any = torch.rand(20, *SHAPE, generator=torch.Generator().manual_seed(0))
 BATCHES = {
     "tensors": lambda: DataLoader(X, 8),
     "lists of one": lambda: DataLoader(TensorDataset(X), 8),
@@ -33,7 +33,12 @@ def fit(tmp_path) -> Callable[..., pl.Trainer]:
     """Give a function that trains a module on the CPU and returns its Trainer."""
 
     def train(module: pl.LightningModule, *loaders: Any, **options: Any) -> pl.Trainer:
-        defaults = {"max_epochs": 2, "accelerator": "cpu", "logger": False, "devices": 1}
+        defaults: dict[str, Any] = {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "logger": False,
+            "devices": 1,
+        }
         defaults |= {"enable_progress_bar": False, "enable_model_summary": False}
         trainer = pl.Trainer(default_root_dir=tmp_path, **(defaults | options))
         trainer.fit(module, *(loaders or (DataLoader(X, 8), DataLoader(X, 8))))
@@ -129,7 +134,7 @@ def test_validate_returns_the_validation_error(build, fit):
 
 
 class OwnStep(Undercomplete):
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]
         loss = self.training_loss(batch)
         self.log("step_loss", loss, on_step=True, on_epoch=True)
         return loss
@@ -158,7 +163,7 @@ class OwnHooks(Undercomplete):
 class OwnMeans(Undercomplete):
     """Log other values under the names of the means, from the same hooks."""
 
-    def validation_step(self, batch: Tensor) -> None:
+    def validation_step(self, batch: Tensor) -> None:  # type: ignore[override]
         self.log("validation_error", 7.0)
 
     def on_train_epoch_end(self) -> None:

@@ -156,7 +156,7 @@ def test_an_overridden_step_is_left_to_lightnings_loop(training, undercomplete, 
 
 def test_values_logged_in_a_loss_are_those_of_lightnings_loop(training, same, undercomplete, taken):
     def loss(self: Any, x: torch.Tensor) -> torch.Tensor:
-        value = type(self).__mro__[1].training_loss(self, x)
+        value = type(self).__mro__[1].training_loss(self, x)  # type: ignore[attr-defined]
         self.log("on_epoch", value, on_step=False, on_epoch=True)
         self.log("on_step", value.detach() + len(x))
         return value
@@ -171,7 +171,7 @@ def test_values_logged_in_a_loss_are_those_of_lightnings_loop(training, same, un
         return variant_with(undercomplete(), training_loss=loss)
 
     def read(trainer: pl.Trainer) -> None:
-        trainer.callbacks.append(Reader())
+        trainer.callbacks.append(Reader())  # type: ignore[attr-defined]
 
     fast = training(make(), "fast", prepare=read)
     assert len(taken) == 3 * (BATCHES - 1)

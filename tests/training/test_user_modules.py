@@ -51,7 +51,7 @@ class HookedWithSuper(LitAutoencoder):
         super().__init__(networks.Dense(sample_shape, 8, (32,), bounded=True), **training)
         self.batches = 0
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]
         loss = self.training_loss(batch)
         self.log("my_loss", loss, on_step=True, on_epoch=True)
         return loss
@@ -110,11 +110,11 @@ class Manual(Foreign):
         super().__init__(sample_shape)
         self.automatic_optimization = False
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]
         optimizer, loss = self.optimizers(), self.score(batch).mean()
-        optimizer.zero_grad()
+        optimizer.zero_grad()  # type: ignore[union-attr]
         self.manual_backward(loss)
-        optimizer.step()
+        optimizer.step()  # type: ignore[union-attr]
         return loss
 
 
@@ -155,7 +155,7 @@ def test_a_module_of_the_user_is_resumable_and_seeded(training, same, kind):
 
 
 class WithoutLoss(Foreign):
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
         return None
 
 
