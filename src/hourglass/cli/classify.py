@@ -15,7 +15,7 @@ from hourglass.data.scaling import Scaling
 from hourglass.studies.classification import shallow
 from hourglass.studies.classification.features import Features, flat, network_of
 from hourglass.studies.classification.labelled_subsets import Labelled, Parts, read
-from hourglass.tracking.recorder import Recorder
+from hourglass.tracking.recorder import recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,10 +66,8 @@ def classify(
     sizes = _sizes(labels, parts.train)
     networks = {each: network_of(each, cell.output("train"), seed) for each in features}
     work = _work(networks, prepared.scaling, parts, classifiers, (epochs, learning_rate, seed))
-    with Recorder() as recorder:
-        recorder.ask("row")  # a store that refuses is found before anything is measured
+    with recording("classify", cell):
         table = _table(cell, work, sizes)
-        recorder.complete(cell, classified=True)
     _print(cell, table)
     return cell / "classification.csv"
 

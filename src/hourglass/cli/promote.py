@@ -1,4 +1,4 @@
-"""The verb `promote`: a calibrated cell -> a version in MLflow's registry, served if it is best."""
+"""The command `promote`: a calibrated cell -> a version in MLflow's registry, served if best."""
 
 import tempfile
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
 from hourglass.data.prepared import Prepared, Samples
-from hourglass.tracking.recorder import Recorder
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
@@ -55,15 +54,14 @@ def promote(data: str, model: str, force: bool = False) -> str:
 
 
 def _registry(data: str) -> "Registry":
-    """Return the registry; raises a UserError where its store does not answer."""
+    """Return the registry; raises a UserError if its store does not answer."""
     from hourglass.serving.registry import Registry
-    from hourglass.tracking.outage import StoreUnavailable
-    from hourglass.tracking.store import connect
+    from hourglass.tracking.store import StoreUnavailable, connect
 
     try:
         return Registry(*connect(root()), data)
-    except StoreUnavailable as away:
-        raise UserError(f"{away}; promote it once that answers.") from None
+    except StoreUnavailable as error:
+        raise UserError(f"{error}; run `hourglass promote` again once it does.") from None
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,9 @@ class Candidate:
     def digest(self) -> str:
         """Return the digest of the detector's files."""
         from hourglass.detection.detector import detector_files
-        from hourglass.tracking.model import fingerprint
+        from hourglass.tracking.model import detector_digest
 
-        return fingerprint(detector_files(self.cell))
+        return detector_digest(detector_files(self.cell))
 
     @property
     def test(self) -> Samples:
@@ -116,13 +114,15 @@ class Candidate:
         return found
 
     def _log(self, registry: "Registry") -> Any:
-        """Log the detector under its row in MLflow, as `calibrate-threshold` does; return it."""
-        with Recorder() as recorder:
-            recorder.complete(self.cell)
+        """Record the cell in MLflow, as `calibrate-threshold` does, and return its model."""
+        from hourglass.tracking.record import record_cell
+        from hourglass.tracking.runs import Runs
+
+        record_cell(Runs(root()), self.cell)
         found = registry.logged(self.digest)
         if found is None:
             raise UserError(
-                f"MLflow's row of {self.cell.name} holds another detector than "
+                f"MLflow's run of {self.cell.name} holds another detector than "
                 f"{self.cell.folder.as_posix()}; calibrate it again."
             )
         return found

@@ -1,28 +1,19 @@
-"""Rebuild the record in MLflow from the files of the cells, wherever it has gaps."""
+"""The command `record`: complete the record in MLflow from the files of the cells."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import CODES, LEADERBOARD, SHARED_PAGE, Cell, root
-from hourglass.data.prepared import Prepared
-from hourglass.tracking.cell_record import comparison, facts
-from hourglass.tracking.stage_records import training_file
-
-if TYPE_CHECKING:
-    from hourglass.tracking.runs import Record
 
 RUNS = Path("runs")
-AGAIN = "nothing is lost, and `hourglass record` may be run again"
 
 
 def record(data: str | None = None, model: str | None = None, all: bool = False) -> None:
-    """Write to MLflow what the files of a cell hold and its row lacks.
+    """Write to MLflow whatever the files of a cell hold and its run lacks.
 
-    For a store that is empty, another, or was away: after a fresh clone and `dvc pull`, after a
-    server was down. The rows are those that the stages write; what is there already is left as it
-    is, and a row that holds other values stays beside the new one. Prints a line a cell.
+    For an empty or another store, such as after a fresh clone and `dvc pull`, and for one that did
+    not answer when the stages ran. The runs are those that the stages write. A run that holds other
+    values is not overwritten: a new one is opened. Prints one line per cell.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -30,57 +21,48 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
         all: every cell in runs/, and the comparison in reports/
 
     """
-    from tqdm import tqdm
-
-    from hourglass.tracking.runs import Record
+    from hourglass.tracking.record import record_report
+    from hourglass.tracking.runs import Runs
+    from hourglass.tracking.store import StoreUnavailable, store_errors
 
     cells = _cells(data, model, all)
-    into = _try(Record, root())
-    left = 0
-    with tqdm(cells, desc="record", unit="cell", disable=None) as bar:
-        for cell in bar:
-            done, why = _record(into, cell)
-            left += bool(why)
-            tqdm.write(f"{cell.name}: {why or done}")
-    if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
-        print(f"report: {_try(into.report, **comparison())}")
-    if left:
-        raise UserError(f"{left} of {len(cells)} cells could not be recorded; their lines say why.")
+    try:
+        with store_errors("record the cells"):
+            failures = _record(cells)
+            if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
+                print(f"report: {record_report(Runs(root()))}")
+    except StoreUnavailable as error:
+        raise UserError(
+            f"{error}; nothing is lost, and `hourglass record` can be repeated."
+        ) from error
+    if failures:
+        raise UserError(f"{failures} of {len(cells)} cells could not be recorded; see their lines.")
 
 
 def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
-    """Return the cells that are asked for."""
+    """Return the cells that the arguments name."""
     if every and not data:
-        found = {path.parent for path in RUNS.glob("*/*/train")}
-        return [Cell(path.parent.name, path.name) for path in sorted(found)]
+        folders = sorted({path.parent for path in RUNS.glob("*/*/train")})
+        return [Cell(path.parent.name, path.name) for path in folders]
     if every or not (data and model):
-        raise UserError("say which cell, `hourglass record <data> <model>`, or `--all`.")
+        raise UserError("name a cell, `hourglass record <data> <model>`, or add --all.")
     Cell(data, model).need("train")
     return [Cell(data, model)]
 
 
-def _record(into: "Record", cell: Cell) -> tuple[str, str]:
-    """Record a cell; return what was done, and why nothing could be, where that is so."""
-    try:
-        cell.need("train")
-        own = training_file(cell).get("data")
-        if own and own != Prepared.open(cell.prepared).card["sha256"]:
-            raise UserError(f"it was trained on other data than are in {cell.prepared.as_posix()}.")
-        found = facts(cell)
-    except UserError as refusal:
-        return "", f"not recorded: {refusal}"
-    done = str(_try(into.complete, **found.told(), thorough=True))
-    return (f"{done}, but {' and '.join(found.stale)}" if found.stale else done), ""
+def _record(cells: list[Cell]) -> int:
+    """Record cells, and return the number of those whose files prevent it."""
+    from tqdm import tqdm
 
+    from hourglass.tracking.record import record_cell
+    from hourglass.tracking.runs import Runs
 
-def _try(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return a function's result; raises a UserError where the store is away or takes nothing."""
-    from hourglass.tracking.outage import StoreUnavailable, judged
-    from hourglass.tracking.store import tracking_uri
-
-    try:
-        return function(*args, **kwargs)
-    except Exception as error:
-        found = judged(error, "record this", tracking_uri(root()))
-        sentence = f"{found}; {AGAIN}." if isinstance(found, StoreUnavailable) else str(found)
-        raise UserError(sentence) from error
+    runs, failures = Runs(root()), 0
+    with tqdm(cells, desc="record", unit="cell", disable=None) as bar:
+        for cell in bar:
+            try:
+                done = record_cell(runs, cell, thorough=True)
+            except UserError as error:
+                done, failures = f"not recorded: {error}", failures + 1
+            tqdm.write(f"{cell.name}: {done}")
+    return failures

@@ -12,7 +12,6 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared import Prepared
-from hourglass.tracking.recorder import Recorder
 from hourglass.tuning.study_spec import StudySpec
 
 if TYPE_CHECKING:
@@ -91,6 +90,7 @@ def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> No
 def _search(question: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the trials that are missing, draw the study, and record all of it."""
     from hourglass.tuning.best_trial import need_winner
+    from hourglass.tuning.mlflow_record import StudyRecorder
     from hourglass.tuning.progress import Watch
     from hourglass.tuning.worker_job import Job
     from hourglass.tuning.worker_pool import run
@@ -98,32 +98,25 @@ def _search(question: StudySpec, trials: int, pruner: "Pruner", workers: int, ml
     cell, names, command = question.cell, question.make_objective().names, uuid.uuid4().hex
     asked = (question.objective, question.space, trials, pruner)
     job = Job(cell.data, cell.model, *asked, place=0, study=question.study, command=command)
-    with Recorder("study") if mlflow else nullcontext() as recorder:
-        watch = Watch(question, names, command, recorder)
+    with StudyRecorder(question) if mlflow else nullcontext() as recorder:
+        watch = Watch(question)
         run(job, workers, watch)
         winner = need_winner(watch.study, question.study)
         assert watch.study
-        paths = _draw(watch.study, names, winner)
+        figures = _draw(watch.study, names, winner)
         if recorder:
-            recorder.tell(
-                "summary",
-                best=winner.trial.number,
-                front=[trial.number for trial in winner.front],
-                metrics=dict(zip(names, winner.trial.values, strict=True)),
-                step=len(watch.seen),
-                paths=paths,
-            )
+            recorder.figures = figures
 
 
-def _draw(study: "optuna.Study", names: Sequence[str], winner: "Winner") -> list[str]:
-    """Draw the study into its folder of reports/tune, and return the pictures' paths."""
+def _draw(study: "optuna.Study", names: Sequence[str], winner: "Winner") -> list[Path]:
+    """Draw the study into its folder of reports/tune, and return the paths of the figures."""
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
 
     target = STUDIES / study.study_name
     with locked("figures"), atomic_folder(target) as folder:
         draw_study(study, names, winner, folder)
-    return [str(path) for path in sorted(target.iterdir())]
+    return sorted(target.iterdir())
 
 
 def _conclude(question: StudySpec, apply: bool, out: Path | None) -> None:

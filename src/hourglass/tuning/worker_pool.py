@@ -96,7 +96,6 @@ def run(job: Job, workers: int, watch: Watch) -> None:
                 time.sleep(PAUSE)
             watch.look(bar)
             _check(started)
-        watch.conclude()
     except (OptunaError, SQLAlchemyError) as error:
         raise silent(error) from None
     except KeyboardInterrupt:
