@@ -38,7 +38,8 @@ class LiveTraining:
             token = state["token"]
             known = [*runs.find(FIRST_RUN, token), *runs.find(TRAINING, token)]
             tags = {TRAINING: token, **provenance.tags()}
-            run = known[-1] if known else runs.create(cell.name, tags)
+            start = int((cell.resume / SETTINGS).stat().st_mtime * 1000)  # of the training
+            run = known[-1] if known else runs.create(cell.name, tags, start)
         self.run_id: str = run.info.run_id
         runs.client.update_run(self.run_id, status="RUNNING")
         settings = yaml.safe_load((cell.resume / SETTINGS).read_text(encoding="utf-8"))

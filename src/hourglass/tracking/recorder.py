@@ -32,7 +32,7 @@ class RecordingProcess:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "hourglass.tracking.process", stage, *names],
             stdin=subprocess.PIPE,
-            text=True,
+            bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         )
 
@@ -40,13 +40,12 @@ class RecordingProcess:
         """Start to record epochs: the checkpoint folder holds the files of the training."""
         assert self._child.stdin
         with suppress(BrokenPipeError):  # `end` reports the death of the child
-            self._child.stdin.write(f"{TRAINING}\n")
-            self._child.stdin.flush()
+            self._child.stdin.write(f"{TRAINING}\n".encode())
 
     def end(self, word: str) -> None:
         """Tell how the stage ended, and wait until that is recorded."""
         try:
-            self._child.communicate(f"{word}\n", timeout=END_TIMEOUT_SECONDS)
+            self._child.communicate(f"{word}\n".encode(), timeout=END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.communicate()
