@@ -38,8 +38,7 @@ SHORT = FineTuning(epochs=2, learning_rate=0.01, batch_size=32, least_steps=1)
 @contextmanager
 def recording(folder: Path, recorder: Any) -> Iterator[None]:
     """Run stages and `classify` in a folder, with a double of the recorder."""
-    with working_in(folder, recorder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.cli.classify.Recorder", recorder)
+    with working_in(folder, recorder):
         yield
 
 
@@ -79,9 +78,8 @@ def table(outcome) -> pd.DataFrame:
 
 
 @pytest.fixture
-def recorded(recorder, monkeypatch) -> FakeRecorder:
+def recorded(recorder) -> FakeRecorder:
     """Give what `classify` and the stages before it record, in memory."""
-    monkeypatch.setattr("hourglass.cli.classify.Recorder", recorder)
     return recorder
 
 
@@ -304,26 +302,21 @@ def test_the_command_line_takes_lists_and_prints_the_table(trained, monkeypatch,
 
 
 def test_every_row_is_a_metric_of_the_cells_run(outcome, parts):
-    told = outcome.recorder.part("classify")
+    record = outcome.recorder.record("classify")
     sizes = outcome.table.labels.replace(len(parts.train), "all").tolist()
     expected = {
         f"test_error_{row.features}_{row.classifier}_{size}": row.test_error
         for row, size in zip(outcome.table.itertuples(), sizes, strict=True)
     }
-    assert told["latest"] == pytest.approx(expected)
+    assert record.latest == pytest.approx(expected)
+    assert record.metrics == {}  # a run holds the errors of any table
+    assert outcome.recorder.statuses == ["finished"]
     assert "test_error_pretrained_softmax_all" in expected
 
 
-def test_the_run_that_is_resumed_is_that_of_the_training(outcome, trained):
-    (told,) = outcome.recorder.told("complete")
-    assert told["run_id"] == (trained / "runs" / Path(*CELL) / "run_id").read_text().strip()
-    assert outcome.recorder.part("classify")["metrics"] == {}  # whose row is a row for any table
-    assert outcome.recorder.statuses == ["FINISHED"]
-
-
 def test_the_table_is_uploaded(outcome):
-    files = outcome.recorder.part("classify")["files"]
-    assert files == [[str(Path("runs", *CELL, "classification.csv")), ""]]
+    files = outcome.recorder.record("classify").files
+    assert files == [(Path("runs", *CELL, "classification.csv"), "")]
 
 
 @pytest.mark.slow
@@ -493,7 +486,7 @@ def test_arguments_that_make_no_table_are_refused(trained, refusal, arguments, w
     recorder = FakeRecorder()
     with recording(trained, recorder):
         assert word in refusal(classify, *CELL, **arguments)
-    assert recorder.log == []
+    assert recorder.statuses == []
 
 
 def test_weights_that_are_not_finite_are_refused(stage_folder, recorded, refusal):

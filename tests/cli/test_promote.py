@@ -29,7 +29,6 @@ from hourglass.networks.weights import SETTINGS, write
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
 from tests.workspaces import (
-    DirectRecorder,
     FakeRecorder,
     environment,
     kill,
@@ -91,8 +90,7 @@ def here(trained, empty_store, tmp_path) -> Iterator[Path]:
     """Work in a copy of them, beside a registry that is empty."""
     folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
     shutil.copy(empty_store, folder)
-    with working_in(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
+    with working_in(folder):
         yield folder
 
 
@@ -213,7 +211,7 @@ def server(folder: Path) -> Iterator[str]:
 
 @pytest.mark.servers
 def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypatch):
-    """With what the cell's run lacks, logged by the recorder's own process."""
+    """It also gets what the cell's run lacks."""
     from mlflow import MlflowClient
     from mlflow.pyfunc import load_model
 

@@ -27,6 +27,7 @@ from hourglass.tracking.stage_records import (
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+REPORT_FILES = (SHARED_PAGE, LEADERBOARD, CODES)
 # Tags of runs.
 TRAINING = "hourglass.training"  # the token of the training that opened the run
 FIRST_RUN = "hourglass.first_run"  # the training whose record the run carries
@@ -71,12 +72,11 @@ def record_report(runs: Runs) -> str:
 
     New files replace those of an earlier comparison of the same grid.
     """
-    files = [SHARED_PAGE, LEADERBOARD, CODES]
     with LEADERBOARD.open(encoding="utf-8") as file:
         cells = [row for row in csv.DictReader(file) if row["baseline"] == "False"]
     data, models = (sorted({row[key] for row in cells}) for key in ("data", "model"))
     grid = {"data": ", ".join(data), "models": ", ".join(models)}
-    digest = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    digest = hashlib.sha256("".join(map(sha256, REPORT_FILES)).encode()).hexdigest()
     name, tag = " x ".join(grid.values()), f"{RECORDED}.compare"
     with runs.lock():
         found = runs.find(REPORT, name)
@@ -87,7 +87,7 @@ def record_report(runs: Runs) -> str:
     for key, value in provenance.tags().items():
         runs.client.set_tag(run_id, key, value)
     runs.add_params(run, grid)
-    runs.upload(run_id, files)
+    runs.upload(run_id, REPORT_FILES)
     runs.client.set_tag(run_id, tag, digest)
     runs.close(run_id, "FINISHED")
     return "completed" if found else "recorded"
