@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hourglass.core.atomic import sha256
 from hourglass.core.checksums import file_checksums
 from hourglass.data.prepared import Prepared
 from hourglass.stages.prepare import prepare
