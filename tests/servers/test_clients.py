@@ -129,8 +129,9 @@ def test_a_wrong_password_is_refused_with_a_sentence_that_does_not_hold_it(
     secret = team.secrets["hourglass" if wrong.startswith("MLFLOW") else "optuna"]
     given = as_member | {wrong: as_member[wrong].replace(secret, "not-the-password")}
     words = ("tune", "digits", "denoising", "--trials", "1")
-    said = project.hourglass(*words, status=1, **given).stderr
+    status = 0 if wrong.startswith("MLFLOW") else 1  # without MLflow the study goes on
+    said = project.hourglass(*words, status=status, **given).stderr
     assert "not-the-password" not in said
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1].endswith(".")
-    assert "password" in said or "401" in said
+    assert "password" in said.lower() or "401" in said

@@ -82,11 +82,11 @@ def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
     trained_on = _json(cell / "train/training.json").get("data")
     if trained_on and trained_on != prepared.card["sha256"]:
         raise UserError(f"it was trained on other data than are in {cell.prepared.as_posix()}.")
-    for stage, (check, read) in LATER_STAGES.items():
+    for stage, read in LATER_STAGES.items():
         if not cell.output(stage).exists():
             continue
-        if reason := check(cell):
-            outdated.append(f"{stage} is of an earlier {reason}")
+        if earlier := _outdated(cell, stage):
+            outdated.append(f"{stage} is of an earlier {earlier}")
         elif record := read(cell):
             stages.append(record)
     if classified:
@@ -225,36 +225,25 @@ def _classification(cell: Cell) -> StageRecord:
     return StageRecord("classify", latest=errors, files=_files(cell.folder, ["classification.csv"]))
 
 
-def _outdated_calibration(cell: Cell) -> str:
-    """Return "training" if the calibration belongs to other weights, "" if it is current."""
-    calibrated = _json(cell / "calibrate/detector.json")["files"][WEIGHTS]
-    return "" if calibrated == sha256(cell / f"train/{WEIGHTS}") else "training"
-
-
-def _outdated_evaluation(cell: Cell) -> str:
-    """Return "calibration" if the evaluation belongs to another detector, "" if it is current."""
-    detector = cell / "calibrate/detector.json"
-    current = (
-        detector.exists()
-        and not _outdated_calibration(cell)
-        and _json(cell / "evaluate/inputs.json")["detector.json"] == sha256(detector)
-    )
-    return "" if current else "calibration"
-
-
-def _outdated_study(cell: Cell) -> str:
-    """Return "training" if the study belongs to other weights, "" if it is current."""
-    path = cell / "study/inputs.json"
-    current = not path.exists() or _json(path)[WEIGHTS] == sha256(cell / f"train/{WEIGHTS}")
-    return "" if current else "training"
-
-
-# The stages after train: a check whether the output is outdated, and the reader of the output.
-LATER_STAGES: dict[str, tuple[Callable[[Cell], str], Callable[[Cell], StageRecord | None]]] = {
-    "calibrate-threshold": (_outdated_calibration, _calibration),
-    "evaluate": (_outdated_evaluation, _evaluation),
-    "study": (_outdated_study, _study),
+# The stages after train, and the readers of their outputs.
+LATER_STAGES: dict[str, Callable[[Cell], StageRecord | None]] = {
+    "calibrate-threshold": _calibration,
+    "evaluate": _evaluation,
+    "study": _study,
 }
+
+
+def _outdated(cell: Cell, stage: str) -> str:
+    """Return "" if the output of a stage is current, else the input of which it has another."""
+    weights, detector = sha256(cell / f"train/{WEIGHTS}"), cell / "calibrate/detector.json"
+    if stage == "study":
+        inputs = cell / "study/inputs.json"
+        return "" if not inputs.exists() or _json(inputs)[WEIGHTS] == weights else "training"
+    calibrated = detector.exists() and _json(detector)["files"][WEIGHTS] == weights
+    if stage == "calibrate-threshold":
+        return "" if calibrated else "training"
+    evaluated = _json(cell / "evaluate/inputs.json")["detector.json"]
+    return "" if calibrated and evaluated == sha256(detector) else "calibration"
 
 
 def _files(folder: Path, names: Iterable[str], target: str = "") -> list[tuple[Path, str]]:
