@@ -25,11 +25,12 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from hourglass.cli.verify import verify
-from hourglass.core import dvc_cache, dvc_lock
+from hourglass.cli.verify import cache_objects, verify
+from hourglass.core import dvc_lock
 from hourglass.core.checksums import CorruptFileError, read_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
+from hourglass.core.paths import Cell
 from hourglass.data.prepared import SPLITS, Prepared
 from hourglass.detection.detector import FILES, Detector
 from hourglass.studies.search.index import Index, Unusable
@@ -123,7 +124,7 @@ def _dvc_status() -> None:
 def targets() -> Iterator[Target]:
     """Yield the files of the working folder, which is a DVC project after `dvc repro`."""
     yield Target("dvc.lock", Path("dvc.lock"), None)
-    yield from (Target("DVC cache", each, None) for each in dvc_cache.objects())
+    yield from (Target("DVC cache", each, None) for each in cache_objects())
     for output in dvc_lock.outputs():
         if output.path.exists():
             yield from _output(output.path)
@@ -145,11 +146,11 @@ def _output(path: Path) -> Iterator[Target]:
             folder = Path(*file.parts[:3])
             yield Target(f"prepared {file.name}", file, partial(_open, folder))
         elif file.name in FILES:
-            yield Target(file.name, file, partial(Detector.load, file.parent))
+            yield Target(file.name, file, partial(Detector.of_cell, Cell(*file.parts[1:3])))
         elif file.name == "thresholds.json":
             yield Target(file.name, file, partial(read_with_checksum, file))
-        elif file.parts[:2] == ("runs", ".cells"):
-            yield Target("runs/.cells", file, None)
+        elif file.parts[:2] == ("runs", ".snapshot"):
+            yield Target("runs/.snapshot", file, None)
         else:
             names = {"figures": "figures", "tables": "study tables", "references": "references"}
             kind = next((names[part] for part in file.parts if part in names), file.name)

@@ -90,7 +90,7 @@ def _train(steps: int, residency: Residency) -> dict[str, float | str]:
     fit_resumable(trainer, history, module, data)
     seconds = time.perf_counter() - start
     return {
-        "kept": type(data.served("train").rows).__name__,
+        "kept": data.rows("train").residency,
         "data_gigabytes": Path(prepared_folder(DATA), "train/x.npy").stat().st_size / 1e9,
         "peak_gigabytes": (resident("VmHWM") - before) / 1e9,
         "seconds": seconds,

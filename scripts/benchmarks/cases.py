@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from hourglass.core.allocator import KEPT, MAPPED
+from hourglass.core.allocator import MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES
 from hourglass.networks.onednn_linear import SWITCH
 
 Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
@@ -74,7 +74,10 @@ class Match:
 # Dense layers by the products that torch's own layer takes, as in all others' networks.
 PLAIN = {SWITCH: "off"}
 # What hourglass.core.allocator asks of glibc, by glibc's own variables.
-MEMORY_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(KEPT), "MALLOC_MMAP_THRESHOLD_": str(MAPPED)}
+MEMORY_KEPT = {
+    "MALLOC_TRIM_THRESHOLD_": str(TRIM_THRESHOLD_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD_BYTES),
+}
 OURS = Contestant("Hourglass", "benchmarks.ours:train")
 OURS_PLAIN = replace(OURS, name="Hourglass, torch's products", environment=PLAIN)
 BARE = Contestant("bare PyTorch loop", "benchmarks.bare:train", environment=PLAIN)

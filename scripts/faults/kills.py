@@ -12,7 +12,9 @@ from faults.rows import Fault, Try
 
 NAME = "`kill -9` of the pipeline and of all that it started, at a random moment of"
 SHARE = 10  # a pipeline is killed about that often on its way
-MENDED = re.compile(r"^hourglass: (.*(?:cut short|left its locks|half-copied).*)$", re.MULTILINE)
+MENDED = re.compile(
+    r"^hourglass: (.*(?:truncated|removed the locks|incomplete copies).*)$", re.MULTILINE
+)
 
 
 def kills(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:

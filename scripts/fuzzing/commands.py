@@ -15,7 +15,7 @@ from fuzzing.detectors import detector
 from hourglass.cli.main import main
 from hourglass.core.checksums import file_checksums
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CALIBRATED, TRAINED
+from hourglass.core.paths import Cell
 from hourglass.networks.weights import FILES as NETWORK
 from hourglass.networks.weights import SETTINGS, write
 
@@ -40,7 +40,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
               "--out": FILES, "--id": NAMES, "--heat_maps": NUMBERS, "--resize": ("",)},
     "search": {"--top": NUMBERS, "--out": FILES, "--resize": ("",)},
     "restore": {"--out": FILES, "--tile": ("",), "--resize": ("",)},
-    "suspects": {"--top": NUMBERS, "--folds": NUMBERS},
+    "label-errors": {"--top": NUMBERS, "--folds": NUMBERS},
     "classify": {"--labels": NUMBERS, "--classifiers": NAMES, "--epochs": NUMBERS},
     "verify": {"--cache": ("",), "--nothing": ("",)},
 }  # fmt: skip
@@ -52,13 +52,13 @@ def workspace() -> None:
     from PIL import Image
 
     for name, images in (("numbers", False), ("pictures", True)):
-        folder = Path("runs") / name / "linear"
-        found = detector(folder, images)
-        for file in (*TRAINED, *CALIBRATED):
-            if not (folder / file).exists():
-                (folder / file).write_text("{init_args: {}, seed: 0}\n", encoding="utf-8")
-        write(found.scoring.network, folder, SETTINGS)
-        replace(found, network=file_checksums(folder, NETWORK)).write(folder)
+        cell = Cell(name, "linear")
+        train, calibrate = cell.output("train"), cell.output("calibrate-threshold")
+        found = detector(calibrate, images)
+        train.mkdir(parents=True, exist_ok=True)
+        (train / SETTINGS).write_text("{init_args: {}, seed: 0}\n", encoding="utf-8")
+        write(found.scoring.network, train, SETTINGS)
+        replace(found, network=file_checksums(train, NETWORK)).write(calibrate)
     Path("table.csv").write_text("a,b,c\n1,2,3\n4,5,6\n", encoding="utf-8")
     Image.fromarray(np.zeros((6, 5), np.uint8)).save("picture.png")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fuzzing.cases import Case, damaged
-from hourglass.data.idx import read_idx
+from hourglass.data.torchvision_files import read_idx
 
 SIZES = (0, 1, 2, 3, 255, 256, 2**16, 2**31, 2**32 - 1)
 

@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from fuzzing.cases import Case, damaged
 from hourglass.core.errors import UserError
-from hourglass.data.readers.table_chunks import of_table
-from hourglass.data.readers.table_files import features, read_table, require
+from hourglass.data.readers.table_chunks import read_table_chunks
+from hourglass.data.readers.table_files import feature_matrix, read_table, require_columns
 
 NAMES = ["a", "b", "c"]
 LARGEST = float(np.finfo(np.float32).max)
@@ -188,13 +188,13 @@ def _parquet_reference(path: Path) -> np.ndarray | None:
 def _trained(path: Path) -> np.ndarray:
     """Return features as `prepare` would."""
     frame = read_table(path)
-    require(frame, NAMES, path)
-    return features(frame, NAMES, path)
+    require_columns(frame, NAMES, path)
+    return feature_matrix(frame, NAMES, path)
 
 
 def _scored(path: Path) -> np.ndarray:
     """Return features as `score` would, or refuse as it does."""
-    parts = list(of_table(path, NAMES, None))
+    parts = list(read_table_chunks(path, NAMES, None))
     x = np.concatenate([each.x for each in parts]) if parts else np.zeros((0, 3))
     if not len(x) or not all(each.complete.all() for each in parts):
         raise UserError("there is nothing to be scored.")  # as the verb says, in other words

@@ -8,7 +8,7 @@ import yaml
 
 from hourglass.core.paths import CONFIGS, prepared_folder
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.idx_images import ARTICLES, DIGITS, load_images
+from hourglass.data.image_sets import ARTICLES, DIGITS, load_images
 from hourglass.data.prepared import Prepared
 from hourglass.stages.prepare import prepare
 

@@ -1,1 +1,1 @@
-"""Hourglass: train, calibrate, evaluate, tune and compare every autoencoder on equal terms."""
+"""Hourglass: train, calibrate, evaluate, tune and compare autoencoders on equal terms."""

@@ -1,4 +1,4 @@
-"""The verb `drift`: what it says of a file, what it writes, and what it refuses."""
+"""Command `drift`: its report on a file, its figure and its errors."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from hourglass.cli.drift import FOUND, drift
+from hourglass.cli.drift import DRIFT_STATUS, drift
+from hourglass.core.paths import Cell
 from hourglass.data.prepared import Prepared
 from tests.workspaces import FakeRecorder, calibrated, lean, set_up, working_in
 
@@ -28,7 +29,7 @@ def cells(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
-    """Work among the cells, drawing nothing; give a folder for files."""
+    """Work in the folder of the cells, without drawing; give a folder for files."""
     monkeypatch.setattr(
         "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
     )
@@ -38,7 +39,7 @@ def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
 
 @pytest.fixture
 def normal(here) -> pd.DataFrame:
-    """Give the normal rows of the table that calibrated nothing, some often."""
+    """Give 400 normal test rows of the table, drawn with replacement."""
     prepared = Prepared.open(Path("data/prepared/breast_cancer"))
     test = prepared.split("test")
     x = test.x[~test.anomaly]
@@ -55,59 +56,59 @@ def report(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_numbers_are_those_of_scipy_and_of_the_detector(here, normal, capsys):
+def test_numbers_agree_with_scipy_and_the_detector(here, normal, capsys):
     from hourglass.detection.detector import Detector
 
-    found = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
-    detector = Detector.load(Path("runs/breast_cancer/linear"))
+    result = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
+    detector = Detector.of_cell(Cell(*TABLE))
     scores = detector.scoring(normal.to_numpy(np.float32))
     expected = ks_2samp(detector.calibration, scores)
-    test = found["kolmogorov_smirnov"]
+    test = result["kolmogorov_smirnov"]
     assert test["statistic"] == pytest.approx(expected.statistic)
     assert test["p_value"] == pytest.approx(expected.pvalue)
-    realised = found["threshold"]["realised"]
+    realised = result["threshold"]["realised"]
     assert realised["alarms"] == detector.threshold(scores).sum()
-    assert found["samples"] == len(normal)
-    assert found["threshold"]["promised"] == detector.threshold.false_alarm_rate
+    assert result["samples"] == len(normal)
+    assert result["threshold"]["promised"] == detector.threshold.false_alarm_rate
     printed = capsys.readouterr().out
-    assert all(sentence in printed for sentence in found["verdict"])
+    assert all(sentence in printed for sentence in result["verdict"])
 
 
-def test_drift_is_found_where_it_begins_and_the_features_are_named(here, normal):
+def test_drift_is_found_at_its_start_and_the_features_are_named(here, normal):
     normal.loc[200:, "mean radius"] += 30
-    found = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
-    assert 200 < found["martingale"]["alarm_at"] < 240
-    assert found["threshold"]["verdict"] == "more"
-    assert found["found"]
-    assert next(iter(found["mean_contributions"])) == "mean radius"
-    assert found["verdict"][0].startswith("Alarm: the martingale reaches 100 at sample 2")
+    result = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
+    assert 200 < result["martingale"]["alarm_at"] < 240
+    assert result["threshold"]["verdict"] == "more"
+    assert result["found"]
+    assert next(iter(result["mean_contributions"])) == "mean radius"
+    assert result["verdict"][0].startswith("Alarm: the martingale reaches 100 at sample 2")
 
 
-def test_places_are_those_of_the_file_where_rows_are_skipped(here, normal, refusal):
+def test_positions_count_skipped_rows(here, normal, refusal):
     normal.loc[200:, "mean radius"] += 30
     whole = drift(*TABLE, written(normal.drop(range(50)), here / "new.csv"), here / "whole.json")
     normal.loc[:49, "mean area"] = np.nan
     file = written(normal, here / "gaps.csv")
     assert "mean area" in refusal(drift, *TABLE, file, here / "out.json")
-    found = report(drift(*TABLE, file, here / "out.json", missing="skip"))
-    assert found["skipped"] == 50
-    assert found["martingale"]["alarm_at"] == report(whole)["martingale"]["alarm_at"] + 50
+    result = report(drift(*TABLE, file, here / "out.json", missing="skip"))
+    assert result["skipped"] == 50
+    assert result["martingale"]["alarm_at"] == report(whole)["martingale"]["alarm_at"] + 50
 
 
-def test_it_exits_with_a_status_of_its_own_only_where_it_is_asked_to(here, normal):
+def test_drift_changes_the_exit_status_only_on_request(here, normal):
     calm = written(normal, here / "calm.csv")
     wild = written(normal * 3, here / "wild.csv")
     assert drift(*TABLE, wild, here / "out.json").exists()
     (here / "out.json").unlink()
     with pytest.raises(SystemExit) as caught:
         drift(*TABLE, wild, here / "out.json", fail=True)
-    assert caught.value.code == FOUND
-    assert report(here / "out.json")["found"]  # written all the same
+    assert caught.value.code == DRIFT_STATUS
+    assert report(here / "out.json")["found"]  # written anyway
     if not report(drift(*TABLE, calm, here / "calm.json"))["found"]:
         drift(*TABLE, calm, here / "calm.json", fail=True)
 
 
-def test_images_drift_too_and_portions_do_not_matter(here, monkeypatch):
+def test_images_give_the_same_report_in_chunks_of_any_size(here, monkeypatch):
     test = Prepared.open(Path("data/prepared/digits")).split("test")
     images = np.array(test.x[~test.anomaly])
     images = np.concatenate([images, 16 - images])  # dark on bright
@@ -115,9 +116,9 @@ def test_images_drift_too_and_portions_do_not_matter(here, monkeypatch):
     first = drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes()
     monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 64 * 9)
     assert drift(*PICTURES, here / "new.npz", here / "a.json").read_bytes() == first
-    found = report(here / "a.json")
-    assert found["martingale"]["alarm_at"] > len(images) / 2
-    assert found["mean_contributions"] == {}
+    result = report(here / "a.json")
+    assert result["martingale"]["alarm_at"] > len(images) / 2
+    assert result["mean_contributions"] == {}
 
 
 def test_the_same_file_gives_the_same_bytes(here, normal):
@@ -126,7 +127,7 @@ def test_the_same_file_gives_the_same_bytes(here, normal):
     assert texts[0] == texts[1]
 
 
-def test_the_picture_is_the_same_each_time(cells, tmp_path):
+def test_the_figure_is_reproducible(cells, tmp_path):
     test = Prepared.open(cells / "data/prepared/digits").split("test")
     np.savez(tmp_path / "new.npz", x=np.array(test.x[:60]))
     with working_in(cells):
@@ -145,9 +146,9 @@ def test_the_picture_is_the_same_each_time(cells, tmp_path):
         ({"file": Path("none.csv")}, "none.csv"),
     ],
 )
-def test_what_cannot_be_is_refused(here, normal, refusal, options, word):
-    given = {"file": written(normal, here / "new.csv"), "out": here / "out.json"} | options
-    assert word in refusal(drift, *TABLE, **given)
+def test_impossible_arguments_are_refused(here, normal, refusal, options, word):
+    arguments = {"file": written(normal, here / "new.csv"), "out": here / "out.json"} | options
+    assert word in refusal(drift, *TABLE, **arguments)
     assert not (here / "out.json").exists()
 
 
@@ -155,12 +156,12 @@ def test_a_table_without_rows_is_refused(here, normal, refusal):
     assert "no samples" in refusal(drift, *TABLE, written(normal[:0], here / "new.csv"))
 
 
-def test_a_picture_is_not_replaced_by_its_own_report(here, refusal):
+def test_an_image_is_not_replaced_by_the_figure_of_its_report(here, refusal):
     Image.new("L", (8, 8)).save(here / "new.png")
     assert "new.png" in refusal(drift, *PICTURES, here / "new.png", here / "new.json")
 
 
 @pytest.mark.slow
-def test_neither_lightning_nor_mlflow_is_needed(cells, here, normal):
+def test_the_command_needs_neither_lightning_nor_mlflow(cells, here, normal):
     file = written(normal, here / "new.csv")
     assert "Kolmogorov-Smirnov" in lean(cells, "drift", *TABLE, str(file))

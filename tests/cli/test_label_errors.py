@@ -265,7 +265,7 @@ def test_a_training_that_diverges_is_refused(short, refusal):
 def test_the_command_ranks_and_is_quiet_beside_its_table(project):
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=1)
     project.hourglass("prepare", "digits")
-    found = project.hourglass("suspects", "digits", "--folds", "2", "--top", "5")
+    found = project.hourglass("label-errors", "digits", "--folds", "2", "--top", "5")
     assert found.stderr == ""
     assert "of 1443 samples of digits better" in found.stdout
     assert found.stdout.count("digits/") == 5
@@ -283,8 +283,8 @@ def test_the_variant_is_named_after_the_data_set_if_at_all(monkeypatch, words, m
     def note(**arguments: object) -> None:
         called.update(arguments)
 
-    monkeypatch.setitem(__main__.VERBS, "suspects", note)
-    monkeypatch.setattr("sys.argv", ["hourglass", "suspects", *words])
+    monkeypatch.setitem(__main__.COMMANDS, "label-errors", note)
+    monkeypatch.setattr("sys.argv", ["hourglass", "label-errors", *words])
     __main__.main()
     assert called == {"data": "digits", "model": model, "folds": 3, "top": 40}
 

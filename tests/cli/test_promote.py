@@ -1,4 +1,4 @@
-"""MLflow's registry on sqlite: who becomes champion, and why."""
+"""Command `promote`: versions in MLflow's registry on SQLite, and the choice of the champion."""
 
 import json
 import re
@@ -39,13 +39,13 @@ from tests.workspaces import (
 
 DATA = "breast_cancer"
 WORST, BEST = (DATA, "wide"), (DATA, "narrow")
-LATENT_DIMS = {WORST: 29, BEST: 3}  # a code that lets nearly everything pass finds no anomalies
+LATENT_DIMS = {WORST: 29, BEST: 3}  # a wide bottleneck reconstructs anomalies too
 NAME = f"hourglass-{DATA}"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """Give two calibrated cells, principal components by hand: to train them would take longer."""
+    """Give two calibrated cells with the weights of a PCA, which takes less time than training."""
     folder = set_up(tmp_path_factory.mktemp("promote") / "workspace")
     with working_in(folder, FakeRecorder()):
         prepare(DATA)
@@ -56,19 +56,20 @@ def trained(tmp_path_factory) -> Path:
 
 
 def write_training(cell: Cell, latent_dim: int) -> None:
-    """Write what `train` does."""
+    """Write the output folder of `train`."""
     prepared = Prepared.open(cell.prepared)
     pca = PCA(latent_dim).fit(prepared.scaling(prepared.x("train")))
-    basis, mean = (torch.tensor(each.copy()) for each in (pca.components_, pca.mean_))
+    basis, mean = (torch.tensor(array.copy()) for array in (pca.components_, pca.mean_))
     network = Dense(prepared.sample_shape, latent_dim)
     weights = [basis.contiguous(), -basis @ mean, basis.T.contiguous(), mean]
     names = ["encoder.1.weight", "encoder.1.bias", "decoder.0.weight", "decoder.0.bias"]
     settings = {"data": cell.data, "model": cell.model, "seed": 0}
     settings |= {key: {} for key in ("init_args", "training", "trainer")}
-    cell.folder.mkdir(parents=True)
+    for folder in (cell.output("train"), cell.tracking):
+        folder.mkdir(parents=True)
     (cell / "train/settings.yaml").write_text(yaml.safe_dump(settings))
     network.load_state_dict(dict(zip(names, weights, strict=True)))
-    write(network, cell.folder, SETTINGS)
+    write(network, cell.output("train"), SETTINGS)
     write_json(cell / "train/training.json", {})
     (cell / "train/history.csv").write_text("epoch,validation_error\n0,1.0\n")
     (cell / "tracking/run_id").write_text("0" * 32)
@@ -76,7 +77,7 @@ def write_training(cell: Cell, latent_dim: int) -> None:
 
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory) -> Path:
-    """Give a database with MLflow's tables and nothing in them: to make them takes seconds."""
+    """Give a database with MLflow's empty tables, which take seconds to create."""
     from hourglass.tracking.store import connect
 
     folder = tmp_path_factory.mktemp("store")
@@ -87,7 +88,7 @@ def empty_store(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(trained, empty_store, tmp_path) -> Iterator[Path]:
-    """Work in a copy of them, beside a registry that is empty."""
+    """Work in a copy of the cells with an empty registry."""
     folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
     shutil.copy(empty_store, folder)
     with working_in(folder):
@@ -101,7 +102,7 @@ def client(folder: Path) -> Any:
 
 
 def champion(folder: Path) -> str:
-    """Return the number of the version that the alias names; sqlite's is no text."""
+    """Return the version that the alias names; SQLite returns a number."""
     return str(client(folder).get_model_version_by_alias(NAME, "champion").version)
 
 
@@ -109,13 +110,13 @@ def versions(folder: Path) -> list[Any]:
     return list(client(folder).search_model_versions(f"name = '{NAME}'"))
 
 
-def test_only_a_better_detector_takes_the_place_of_the_champion(here):
+def test_only_a_better_detector_replaces_the_champion(here):
     first = promote(*WORST)
     assert "version 1 (breast_cancer-wide) is now champion, as the first one" in first
     second = promote(*BEST)
     assert "version 2 (breast_cancer-narrow) is now champion instead of" in second
     assert "lies above 0" in second
-    assert "is the champion already" in promote(*BEST)
+    assert "is already champion" in promote(*BEST)
     third = promote(*WORST)
     assert "version 2 (breast_cancer-narrow) remains champion, not version 1" in third
     assert "does not lie above 0" in third
@@ -123,7 +124,7 @@ def test_only_a_better_detector_takes_the_place_of_the_champion(here):
     assert len(versions(here)) == 2
     assert "by force" in promote(*WORST, force=True)
     assert champion(here) == "1"
-    assert {each.tags["decision"] for each in versions(here)} >= {second}
+    assert {version.tags["decision"] for version in versions(here)} >= {second}
     check_tags(here)
     check_figures(second)
 
@@ -140,11 +141,11 @@ def check_tags(folder: Path) -> None:
 
 
 def check_figures(sentence: str) -> None:
-    """Check the AUROCs against scikit-learn's, from the scores of each detector itself."""
+    """Check the AUROCs of the sentence against scikit-learn's."""
     test = Prepared.open(prepared_folder(DATA)).split("test")
-    said = [float(each) for each in re.findall(r"\d\.\d{4}", sentence)[:2]]
-    scores = [Detector.load(Cell(*cell).folder).scoring(test.x) for cell in (BEST, WORST)]
-    assert said == [round(roc_auc_score(test.anomaly, each), 4) for each in scores]
+    printed = [float(number) for number in re.findall(r"\d\.\d{4}", sentence)[:2]]
+    scores = [Detector.of_cell(Cell(*cell)).scoring(test.x) for cell in (BEST, WORST)]
+    assert printed == [round(roc_auc_score(test.anomaly, part), 4) for part in scores]
 
 
 def change_data(**entries: Any) -> None:
@@ -156,23 +157,23 @@ def change_data(**entries: Any) -> None:
 def test_detectors_of_other_samples_are_not_compared(here):
     promote(*WORST)
     change_data(sha256="0" * 64)
-    said = promote(*BEST)
-    assert "cannot be compared" in said
-    assert "--force" in said
+    decision = promote(*BEST)
+    assert "cannot be compared" in decision
+    assert "--force" in decision
     assert champion(here) == "1"
     promote(*BEST, force=True)
     assert champion(here) == "2"
 
 
 @pytest.mark.slow
-def test_a_champion_whose_files_are_gone_is_said_to_be(here, empty_store, refusal):
+def test_missing_files_of_the_champion_are_reported(here, empty_store, refusal):
     promote(*WORST)
     shutil.rmtree(empty_store.with_name("mlruns"))
     assert f"the files of {NAME} version 1 cannot be had" in refusal(promote, *BEST)
 
 
 @pytest.mark.slow
-def test_the_champion_is_what_others_load(here):
+def test_the_alias_loads_the_champion(here):
     import mlflow
 
     promote(*BEST)
@@ -183,7 +184,7 @@ def test_the_champion_is_what_others_load(here):
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Run an MLflow server that hands artifacts on; give its URL."""
+    """Run an MLflow server that serves artifacts; give its URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -210,8 +211,7 @@ def server(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.servers
-def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypatch):
-    """It also gets what the cell's run lacks."""
+def test_a_server_behaves_as_sqlite(trained, tmp_path, monkeypatch):
     from mlflow import MlflowClient
     from mlflow.pyfunc import load_model
 
@@ -220,7 +220,7 @@ def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypat
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         assert "as the first one" in promote(*WORST)
         assert "lies above 0" in promote(*BEST)
-        assert "is the champion already" in promote(*BEST)
+        assert "is already champion" in promote(*BEST)
         registry = MlflowClient(url)
         found = registry.get_model_version_by_alias(NAME, "champion")
         assert found.tags["cell"] == Cell(*BEST).name
@@ -229,7 +229,7 @@ def test_a_server_keeps_the_registry_as_sqlite_does(trained, tmp_path, monkeypat
     assert not (folder / "mlflow.db").exists()
 
 
-def test_without_labelled_anomalies_there_is_nothing_to_compare(here, refusal):
+def test_a_comparison_needs_labelled_anomalies(here, refusal):
     path = prepared_folder(DATA) / "test/anomaly.npy"
     np.save(path, np.zeros_like(np.load(path)))
     reseal(prepared_folder(DATA))
@@ -240,11 +240,11 @@ def test_without_labelled_anomalies_there_is_nothing_to_compare(here, refusal):
     assert "AUROC" not in version.tags
 
 
-def test_a_cell_of_other_data_is_refused(here, refusal):
+def test_a_cell_with_other_data_is_refused(here, refusal):
     change_data(feature_names=["a", "b"])
-    assert "calibrated for other data" in refusal(promote, *BEST)
+    assert "calibrated on other data" in refusal(promote, *BEST)
 
 
-def test_a_cell_that_is_not_calibrated_is_refused(here, refusal):
-    (Cell(*BEST) / "calibrate/threshold.json").unlink()
+def test_an_uncalibrated_cell_is_refused(here, refusal):
+    shutil.rmtree(Cell(*BEST).output("calibrate-threshold"))
     assert "hourglass calibrate-threshold" in refusal(promote, *BEST)

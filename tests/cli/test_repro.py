@@ -1,4 +1,4 @@
-"""What a killed DVC leaves behind, and that `hourglass repro` mends it, and nothing else."""
+"""Command `repro`: it repairs the files of a killed DVC and nothing else, then runs DVC."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from hourglass.cli import repro as verb
-from hourglass.cli.repro import is_whole, mend, repro
+from hourglass.cli.repro import is_complete, repair, repro
 from hourglass.core.errors import UserError
 from hourglass.core.locks import file_lock
 
+RUN = "hourglass.cli.repro._run"
 STAGE = """  {name}:
     cmd: python src/hourglass {name}
     deps:
@@ -40,7 +40,7 @@ WHOLE = "schema: '2.0'\nstages:\n" + "".join(STAGE.format(name=name) for name in
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """Give a folder with a dvc.lock, as the current one."""
+    """Give the current folder, with a dvc.lock."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
     (tmp_path / "dvc.lock").write_text(WHOLE)
@@ -60,64 +60,64 @@ def dead_process() -> int:
     return process.pid
 
 
-def test_a_whole_lock_file_stays(project):
-    assert mend() == []
+def test_a_complete_lock_file_stays(project):
+    assert repair() == []
     assert (project / "dvc.lock").read_text() == WHOLE
 
 
-def test_the_lock_file_of_this_repository_is_whole(repository):
-    assert is_whole(repository / "dvc.lock")
+def test_the_lock_file_of_this_repository_is_complete(repository):
+    assert is_complete(repository / "dvc.lock")
 
 
-def test_a_lock_file_cut_anywhere_within_a_line_is_taken_away(project):
+def test_a_lock_file_truncated_within_a_line_is_removed(project):
     for cut in range(0, len(WHOLE), 7):
         (project / "dvc.lock").write_text(WHOLE[:cut])
-        mended = mend()
-        if WHOLE[:cut].endswith("\n") and not mended:
-            continue  # a stage less, or an output less: DVC's run cache knows the rest
-        assert "dvc.lock was cut short" in mended[0]
+        repairs = repair()
+        if WHOLE[:cut].endswith("\n") and not repairs:
+            continue  # a stage or an output fewer: DVC's run cache has the rest
+        assert "dvc.lock was truncated" in repairs[0]
         assert not (project / "dvc.lock").exists()
 
 
-def test_what_is_left_in_place_dvc_can_read(project):
+def test_dvc_reads_every_lock_file_that_stays(project):
     repo = Repo.init(str(project), no_scm=True, force=True)
     for cut in [at + 1 for at, letter in enumerate(WHOLE) if letter == "\n"]:
         (project / "dvc.lock").write_text(WHOLE[:cut])
         try:
             Lockfile(repo, str(project / "dvc.lock")).load()
         except DvcException:
-            assert mend(), WHOLE[:cut]
+            assert repair(), WHOLE[:cut]
         else:
-            assert not mend(), WHOLE[:cut]
+            assert not repair(), WHOLE[:cut]
 
 
-def test_locks_of_a_killed_dvc_are_taken_away(project):
+def test_locks_of_a_killed_dvc_are_removed(project):
     path = locks(project, dead_process())
-    assert "left its locks behind" in mend()[0]
+    assert "removed the locks" in repair()[0]
     assert not path.exists()
 
 
-def test_locks_whose_number_another_process_bears_now_are_taken_away(project):
+def test_locks_with_the_id_of_another_process_are_removed(project):
     path = locks(project, os.getpid() if "dvc" not in " ".join(sys.argv) else 1)
-    assert mend()
+    assert repair()
     assert not path.exists()
 
 
-def test_locks_of_a_dvc_that_is_alive_stay(project):
+def test_locks_of_a_running_dvc_stay(project):
     process = subprocess.Popen([sys.executable, "-c", "input()", "dvc"], stdin=subprocess.PIPE)
     try:
         path = locks(project, process.pid, dead_process())
-        assert mend() == []
+        assert repair() == []
         assert path.exists()
     finally:
         process.communicate(b"\n")
 
 
 @pytest.mark.parametrize("text", ["", '{"write": {"/runs', "[]", '{"read": {"a": [1]}}'])
-def test_a_file_of_locks_that_was_cut_short_is_taken_away(project, text):
+def test_a_truncated_file_of_locks_is_removed(project, text):
     path = project / ".dvc/tmp/rwlock"
     path.write_text(text)
-    assert mend()
+    assert repair()
     assert not path.exists()
 
 
@@ -125,35 +125,48 @@ def test_a_file_of_locks_that_was_cut_short_is_taken_away(project, text):
 def test_a_file_without_locks_stays(project, text):
     path = project / ".dvc/tmp/rwlock"
     path.write_text(text)
-    assert mend() == []
+    assert repair() == []
     assert path.exists()
 
 
-def test_one_pipeline_at_a_time_and_the_other_says_that_it_waits(project, monkeypatch, capfd):
+def test_a_second_pipeline_waits_for_the_first_and_says_so(project, monkeypatch, capfd):
     ran = threading.Event()
     (project / "dvc.yaml").touch()
-    # The handlers of signals belong to the main thread; what DVC does is for other tests.
-    monkeypatch.setattr(verb, "_run", lambda words: ran.set() or 0)
+    # Only the main thread may set signal handlers.
+    monkeypatch.setattr(RUN, lambda words: ran.set() or 0)
     with file_lock(project / ".dvc/tmp/repro.lock", ""):
         thread = threading.Thread(target=repro)
         thread.start()
-        said = ""
-        while not said:
+        message = ""
+        while not message:
             time.sleep(0.01)
-            said = capfd.readouterr().err
+            message = capfd.readouterr().err
         assert not ran.is_set()
     thread.join(30)
     assert ran.is_set()
-    assert said == "hourglass: another `hourglass repro` is at work here; waiting for its end.\n"
+    assert message == (
+        "hourglass: another `hourglass repro` runs in this folder; waiting until it ends.\n"
+    )
 
 
-def test_what_dvc_ends_with_is_what_it_ends_with(project, monkeypatch):
+def test_the_exit_status_is_that_of_dvc(project, monkeypatch):
     (project / "dvc.yaml").touch()
-    monkeypatch.setattr(verb, "_run", lambda words: 3 if words == ["repro", "cells"] else 0)
+    monkeypatch.setattr(RUN, lambda words: 3 if words == ["repro", "compare"] else 0)
     repro()
     with pytest.raises(SystemExit) as caught:
-        repro("cells")
+        repro("compare")
     assert caught.value.code == 3
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_changed_code_of_installed_packages_forces_a_snapshot(project, monkeypatch, changed):
+    (project / "dvc.yaml").touch()
+    commands: list[list[str]] = []
+    monkeypatch.setattr(RUN, lambda words: commands.append(words) or 0)
+    monkeypatch.setattr("hourglass.cli.repro.installed_code_changed", lambda: changed)
+    repro("compare")
+    forced = ["repro", "--force", "--single-item", "snapshot"]
+    assert commands == [forced] * changed + [["repro", "compare"]]
 
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):
@@ -162,14 +175,14 @@ def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):
         repro()
 
 
-def test_what_dvc_had_half_copied_is_taken_away_and_nothing_else(project):
+def test_incomplete_copies_are_removed_and_nothing_else(project):
     folder = project / "runs/digits/linear/study"
     folder.mkdir(parents=True)
     kept = [folder / name for name in (".notes.tmp", "metrics.json", "H37EdDfwQR6AOg6xOkpg1A.tmp")]
-    half = folder / ".H37EdDfwQR6AOg-xOkpg_A.tmp"  # as dvc_objects names what it copies to
+    half = folder / ".H37EdDfwQR6AOg-xOkpg_A.tmp"  # a temporary name of dvc_objects
     for path in (*kept, half):
         path.write_text("half")
-    (said,) = mend()
-    assert "1 half-copied files" in said
+    (sentence,) = repair()
+    assert "1 incomplete copies" in sentence
     assert sorted(folder.iterdir()) == sorted(kept)
-    assert mend() == []
+    assert repair() == []

@@ -1,3 +1,5 @@
+"""Command `score`: its table, the files that it reads and its errors."""
+
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,6 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from hourglass.cli.score import score
-from hourglass.core.paths import CALIBRATED
 from hourglass.data.prepared import Prepared
 from hourglass.detection.calibrators.conformal import discoveries, p_values
 from hourglass.stages.evaluate import evaluate
@@ -43,14 +44,14 @@ def cells(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(cells, tmp_path) -> Iterator[Path]:
-    """Work among the cells; give a folder for files."""
+    """Work in the folder of the cells; give a folder for files."""
     with working_in(cells):
         yield tmp_path
 
 
 @pytest.fixture(scope="module")
 def rows(cells) -> pd.DataFrame:
-    """Give the test rows of the table, in another order of columns and with one more."""
+    """Give the test rows of the table, with columns reversed and two columns added."""
     prepared = Prepared.open(cells / "data/prepared/breast_cancer")
     test = prepared.split("test")
     frame = pd.DataFrame(test.x, columns=prepared.card["feature_names"]).astype(np.float64)
@@ -60,9 +61,9 @@ def rows(cells) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def expected(cells) -> pd.DataFrame:
-    """Give what `evaluate` wrote about them."""
-    found = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
-    return found[found.split == "test"].reset_index(drop=True)
+    """Give the scores of the test rows that `evaluate` wrote."""
+    table = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
+    return table[table.split == "test"].reset_index(drop=True)
 
 
 def written(frame: pd.DataFrame, path: Path) -> Path:
@@ -76,24 +77,24 @@ def read(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("out", [".csv", ".parquet"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_scores_are_those_of_evaluate(here, rows, expected, suffix, out):
-    found = read(score(*TABLE, written(rows, here / f"new{suffix}"), here / f"out{out}", id="name"))
-    assert list(found) == ["id", "score", "threshold", "alarm", "p_value", "rank", *NAMED]
-    assert found.id.tolist() == expected.id.tolist()
-    np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-    assert found.alarm.tolist() == expected.alarm.tolist()
+def test_scores_agree_with_evaluate(here, rows, expected, suffix, out):
+    table = read(score(*TABLE, written(rows, here / f"new{suffix}"), here / f"out{out}", id="name"))
+    assert list(table) == ["id", "score", "threshold", "alarm", "p_value", "rank", *NAMED]
+    assert table.id.tolist() == expected.id.tolist()
+    np.testing.assert_allclose(table.score, expected.score, rtol=1e-5)
+    assert table.alarm.tolist() == expected.alarm.tolist()
 
 
-def test_ranks_and_p_values_are_those_of_the_whole_file(cells, here, rows, expected):
-    found = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv"))
-    assert found["rank"].tolist() == rankdata(-expected.score, method="ordinal").tolist()
+def test_ranks_and_p_values_are_relative_to_the_whole_file(cells, here, rows, expected):
+    table = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv"))
+    assert table["rank"].tolist() == rankdata(-expected.score, method="ordinal").tolist()
     everything = pd.read_parquet(cells / "runs/breast_cancer/denoising/evaluate/scores.parquet")
     calibration = everything[everything.split == "calibration"].score
-    np.testing.assert_allclose(found.p_value, p_values(calibration.to_numpy(), expected.score))
-    assert found.id.tolist() == list(range(1, len(rows) + 1))
+    np.testing.assert_allclose(table.p_value, p_values(calibration.to_numpy(), expected.score))
+    assert table.id.tolist() == list(range(1, len(rows) + 1))
 
 
-def test_many_portions_are_as_one(here, rows, monkeypatch):
+def test_the_chunk_size_does_not_matter(here, rows, monkeypatch):
     file = written(rows, here / "new.parquet")
     whole = read(score(*TABLE, file, here / "whole.parquet"))
     monkeypatch.setattr("hourglass.data.readers.table_chunks.ROWS", 7)
@@ -101,32 +102,32 @@ def test_many_portions_are_as_one(here, rows, monkeypatch):
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-5, check_categorical=False)
 
 
-def test_features_are_named_that_are_off(here, rows):
+def test_the_feature_with_the_unusual_value_is_named(here, rows):
     odd = rows.copy()
     odd["mean radius"] += 1000
-    found = read(score(*TABLE, written(odd, here / "new.csv"), here / "out.csv"))
-    assert (found.feature_1 == "mean radius").all()
-    assert (found.contribution_1 >= found.contribution_2).all()
+    table = read(score(*TABLE, written(odd, here / "new.csv"), here / "out.csv"))
+    assert (table.feature_1 == "mean radius").all()
+    assert (table.contribution_1 >= table.contribution_2).all()
 
 
 def test_alarms_can_be_the_highest_scores(here, rows):
-    found = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv", top=7))
-    assert found[found.alarm]["rank"].sort_values().tolist() == [1, 2, 3, 4, 5, 6, 7]
+    table = read(score(*TABLE, written(rows, here / "new.csv"), here / "out.csv", top=7))
+    assert table[table.alarm]["rank"].sort_values().tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_alarms_can_be_discoveries(here, rows):
     file = written(rows, here / "new.csv")
-    found = read(score(*TABLE, file, here / "out.csv", false_discovery_rate=0.2))
-    assert found.alarm.tolist() == discoveries(found.p_value.to_numpy(), 0.2).tolist()
+    table = read(score(*TABLE, file, here / "out.csv", false_discovery_rate=0.2))
+    assert table.alarm.tolist() == discoveries(table.p_value.to_numpy(), 0.2).tolist()
 
 
-def test_a_row_with_a_gap_is_skipped_where_asked_for(here, rows):
+def test_a_row_with_a_gap_is_skipped_on_request(here, rows):
     gap = rows.copy()
     gap.loc[3, "mean area"] = np.nan
-    found = read(score(*TABLE, written(gap, here / "new.csv"), here / "out.csv", missing="skip"))
+    table = read(score(*TABLE, written(gap, here / "new.csv"), here / "out.csv", missing="skip"))
     others = read(score(*TABLE, written(rows.drop(3), here / "new.csv"), here / "others.csv"))
-    assert found.loc[3, ["score", "p_value", "rank", "alarm", "feature_1"]].isna().all()
-    kept = found.drop(3)
+    assert table.loc[3, ["score", "p_value", "rank", "alarm", "feature_1"]].isna().all()
+    kept = table.drop(3)
     np.testing.assert_allclose(kept.score, others.score, rtol=1e-5)
     assert kept["rank"].tolist() == others["rank"].tolist()
 
@@ -137,12 +138,12 @@ def test_values_too_large_to_score_are_refused_or_skipped(here, rows, refusal):
     file = written(huge, here / "new.csv")
     sentence = refusal(lambda: score(*TABLE, file, here / "out.csv", id="name"))
     assert huge.name[3] in sentence
-    found = read(score(*TABLE, file, here / "out.csv", missing="skip"))
-    assert found.score.isna().tolist() == [i == 3 for i in range(len(rows))]
+    table = read(score(*TABLE, file, here / "out.csv", missing="skip"))
+    assert table.score.isna().tolist() == [i == 3 for i in range(len(rows))]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_numbers_of_any_kind_are_read_as_in_training(here, rows, suffix):
+def test_numbers_of_any_type_are_read_as_in_training(here, rows, suffix):
     whole = rows.copy()
     whole["mean area"] = np.arange(len(rows)) % 2
     odd = whole.assign(**{"mean area": whole["mean area"].astype(bool)})
@@ -156,8 +157,8 @@ def test_numbers_of_any_kind_are_read_as_in_training(here, rows, suffix):
 
 def test_a_feature_can_name_the_rows(here, rows):
     file = written(rows, here / "new.csv")
-    found = read(score(*TABLE, file, here / "out.csv", id="mean radius"))
-    np.testing.assert_allclose(found.id, rows["mean radius"])
+    table = read(score(*TABLE, file, here / "out.csv", id="mean radius"))
+    np.testing.assert_allclose(table.id, rows["mean radius"])
 
 
 def test_the_file_itself_is_not_overwritten(here, rows, refusal):
@@ -181,7 +182,7 @@ def text(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{"mean area": ["1.5"] * 3 + ["wide"] * (len(frame) - 3)})
 
 
-BAD: dict[str, tuple[Any, str]] = {
+BAD_TABLES: dict[str, tuple[Any, str]] = {
     "an empty cell": (gap, "'mean area' of"),
     "an infinite one": (infinite, "'mean area' of"),
     "text": (text, "wide"),
@@ -193,9 +194,9 @@ BAD: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize("what", BAD_TABLES)
 def test_a_bad_table_is_refused_and_nothing_is_written(here, rows, what, refusal):
-    make, named = BAD[what]
+    make, named = BAD_TABLES[what]
     file = written(make(rows.copy()), here / "new.csv")
     assert named in refusal(score, *TABLE, file, here / "out.csv")
     assert [path.name for path in here.iterdir()] == ["new.csv"]
@@ -213,15 +214,15 @@ def test_a_bad_table_is_refused_and_nothing_is_written(here, rows, what, refusal
 )
 def test_impossible_options_are_refused(here, rows, options, named, refusal):
     file = written(rows, here / "new.csv")
-    given = {"out": here / "out.csv"} | options
-    assert named in refusal(lambda: score(*TABLE, file, **given))
+    arguments = {"out": here / "out.csv"} | options
+    assert named in refusal(lambda: score(*TABLE, file, **arguments))
 
 
 @pytest.mark.parametrize(
     ("cell", "name", "content", "named"),
     [
         (TABLE, "gone.csv", None, "is missing"),
-        (TABLE, "new.png", b"", "is no table"),
+        (TABLE, "new.png", b"", "is not a table"),
         (PICTURES, "new.csv", b"a\n1\n", "takes images"),
         (TABLE, "new.csv", b"", "cannot be read"),
         (TABLE, "new.parquet", b"abc", "cannot be read"),
@@ -229,21 +230,22 @@ def test_impossible_options_are_refused(here, rows, options, named, refusal):
         (PICTURES, "new.png", b"abc", "cannot be read"),
     ],
 )
-def test_a_file_of_another_kind_is_refused(here, cell, name, content, named, refusal):
+def test_an_unreadable_file_is_refused(here, cell, name, content, named, refusal):
     if content is not None:
         (here / name).write_bytes(content)
     assert named in refusal(score, *cell, here / name, here / "out.csv")
 
 
-@pytest.mark.parametrize("file", CALIBRATED)
-def test_a_cell_whose_calibration_is_incomplete_is_refused(cells, rows, tmp_path, refusal, file):
+@pytest.mark.parametrize("file", ["", "detector.json", "threshold.json", "reference.safetensors"])
+def test_a_cell_without_a_complete_calibration_is_refused(cells, rows, tmp_path, refusal, file):
     shutil.copytree(cells / "runs", tmp_path / "runs")
-    (tmp_path / "runs/breast_cancer/denoising" / file).unlink()
+    folder = Path("runs/breast_cancer/denoising/calibrate")
     new = written(rows, tmp_path / "new.csv")
     with working_in(tmp_path):
+        (folder / file).unlink() if file else shutil.rmtree(folder)
         sentence = refusal(score, *TABLE, new, Path("out.csv"))
-    assert f"runs/breast_cancer/denoising/{file} is missing" in sentence
-    assert "hourglass calibrate-threshold breast_cancer denoising" in sentence
+    assert folder.as_posix() in sentence
+    assert "calibrate" in sentence.partition(";")[2]
 
 
 def test_a_table_with_a_header_alone_is_refused(here, rows, refusal):
@@ -273,13 +275,13 @@ def as_files(x: np.ndarray, folder: Path) -> Path:
 def test_images_of_an_npz_file_have_the_scores_of_evaluate(cells, here, images, shape, monkeypatch):
     monkeypatch.setattr("hourglass.data.readers.image_chunks.BYTES", 7 * images[0].size)
     x = {"channels first": images, "grey": images[:, 0], "channels last": images[:, 0, :, :, None]}
-    found = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
+    table = read(score(*PICTURES, as_npz(x[shape], here), here / "out.csv", heat_maps=0))
     whole = pd.read_parquet(cells / "runs/digits/convolutional/evaluate/scores.parquet")
-    np.testing.assert_allclose(found.score, whole[whole.split == "test"].score[:40], rtol=1e-5)
-    assert found.id[0] == "new.npz/0"
+    np.testing.assert_allclose(table.score, whole[whole.split == "test"].score[:40], rtol=1e-5)
+    assert table.id[0] == "new.npz/0"
 
 
-def test_an_array_in_any_order_of_memory_is_read(here, images):
+def test_the_memory_order_of_an_array_does_not_matter(here, images):
     one = read(score(*PICTURES, as_npz(images, here), here / "one.csv", heat_maps=0))
     file = as_npz(np.asfortranarray(images), here)
     two = read(score(*PICTURES, file, here / "two.csv", heat_maps=0))
@@ -300,14 +302,14 @@ def test_a_damaged_array_is_refused(here, images, refusal):
     assert "cannot be read" in refusal(score, *PICTURES, file, here / "out.csv")
 
 
-def test_any_name_can_be_drawn(here, images):
+def test_a_heat_map_may_have_any_file_name(here, images):
     Image.fromarray(images[0, 0]).save(here / "p_$1^^2$.png")
     (path,) = read(score(*PICTURES, here / "p_$1^^2$.png", here / "out.csv")).heat_map
     with Image.open(path) as image:
         assert image.width > 50
 
 
-def test_heat_maps_of_another_table_do_not_stay(here, images):
+def test_old_heat_maps_are_removed(here, images):
     file = as_npz(images, here)
     score(*PICTURES, file, here / "out.csv", heat_maps=2)
     score(*PICTURES, file, here / "out.csv", heat_maps=0)
@@ -322,9 +324,9 @@ def test_images_of_a_folder_have_the_scores_of_an_npz_file(here, images):
     assert two.id.tolist() == [f"{i % 2}/{i:03}.png" for i in order]
 
 
-def test_the_most_unusual_images_get_a_heat_map(here, images):
-    found = read(score(*PICTURES, as_npz(images, here), here / "out.csv", heat_maps=3))
-    drawn = found[found.heat_map.notna()]
+def test_the_images_with_the_highest_scores_get_heat_maps(here, images):
+    table = read(score(*PICTURES, as_npz(images, here), here / "out.csv", heat_maps=3))
+    drawn = table[table.heat_map.notna()]
     assert sorted(drawn["rank"]) == [1, 2, 3]
     for path in drawn.heat_map:
         with Image.open(path) as image:
@@ -335,8 +337,8 @@ def test_the_most_unusual_images_get_a_heat_map(here, images):
 def test_images_of_another_size_are_refused_or_resized(here, images, refusal):
     file = as_files(images.repeat(2, 2).repeat(2, 3), here)
     assert "16 x 16" in refusal(score, *PICTURES, file, here / "out.csv")
-    found = read(score(*PICTURES, file, here / "out.csv", resize=True, heat_maps=0))
-    assert len(found) == 40
+    table = read(score(*PICTURES, file, here / "out.csv", resize=True, heat_maps=0))
+    assert len(table) == 40
 
 
 @pytest.mark.slow

@@ -184,7 +184,8 @@ def test_a_damaged_index_is_made_again(copied, capsys):
     file = copied / "reports/search/digits-undercomplete/index.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     assert search(*PICTURES, "digits/1").read_bytes() == before
-    assert "is damaged (index.safetensors is not as it was written)" in capsys.readouterr().out
+    reason = "index.safetensors is corrupt: its checksum does not match"
+    assert f"is damaged ({reason})" in capsys.readouterr().out
 
 
 def test_data_prepared_with_another_scaling_are_refused(copied, refusal):

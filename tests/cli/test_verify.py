@@ -1,8 +1,9 @@
-"""`hourglass verify`: what is not as it was written is named, with the way to mend it."""
+"""Command `verify`: corrupt and missing files are named, with the way to restore them."""
 
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +16,42 @@ from hourglass.cli.verify import verify
 from hourglass.core.checksums import write_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
-from hourglass.core.paths import prepared_folder
+from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
 from tests.workspaces import Project
 
-METRICS, FIGURES, MINE = (
-    Path("runs/mine/linear/evaluate/metrics.json"),
-    Path("runs/mine/linear/evaluate/figures"),
-    "mine",
-)
+MINE = "mine"
+CELL = Cell(MINE, "linear")
+EVALUATE, BASELINES = CELL.output("evaluate"), Path("runs/mine/baselines.json")
+METRICS, FIGURE = EVALUATE / "metrics.json", EVALUATE / "figures/roc.png"
 
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-def entry(path: Path) -> dict:
-    """Return what DVC writes of an output: https://dvc.org/doc/user-guide/project-structure."""
+def entry(path: Path) -> dict[str, Any]:
+    """Return DVC's record of an output: https://dvc.org/doc/user-guide/project-structure."""
     if path.is_file():
-        return {
-            "path": str(path),
-            "hash": "md5",
-            "md5": md5(path.read_bytes()),
-            "size": path.stat().st_size,
-        }
-    files = sorted(each for each in path.rglob("*") if each.is_file())
+        content = path.read_bytes()
+        return {"path": str(path), "hash": "md5", "md5": md5(content), "size": len(content)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     rows = [
-        {"md5": md5(each.read_bytes()), "relpath": each.relative_to(path).as_posix()}
-        for each in files
+        {"md5": md5(file.read_bytes()), "relpath": file.relative_to(path).as_posix()}
+        for file in files
     ]
     text = json.dumps(rows).encode()
-    kept = Path(".dvc/cache/files/md5", md5(text)[:2], f"{md5(text)[2:]}.dir")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(text)
-    size = sum(each.stat().st_size for each in files)
-    return {
-        "path": str(path),
-        "hash": "md5",
-        "md5": f"{md5(text)}.dir",
-        "size": size,
-        "nfiles": len(files),
-    }
+    listing = Path(".dvc/cache/files/md5", md5(text)[:2], f"{md5(text)[2:]}.dir")
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_bytes(text)
+    size = sum(file.stat().st_size for file in files)
+    digest = {"hash": "md5", "md5": f"{md5(text)}.dir"}
+    return {"path": str(path), **digest, "size": size, "nfiles": len(files)}
 
 
 @pytest.fixture
 def locked(workspace, set_yaml) -> Path:
-    """Give a workspace with a prepared data set and what its one cell wrote, and their dvc.lock."""
+    """Give a workspace with a prepared data set, one evaluated cell, and their dvc.lock."""
     set_yaml("params.yaml", "data", value=[MINE])
     set_yaml("params.yaml", "models", value=["linear"])
     prepared = prepared_folder(MINE)
@@ -68,84 +59,119 @@ def locked(workspace, set_yaml) -> Path:
     x = np.zeros((2, 3), np.float32)
     samples = Samples(x, np.array(["a", "b"]), np.zeros(2, bool), np.array(["0", "1"]))
     write_prepared(prepared, dict.fromkeys(SPLITS, samples), {"data": MINE})
-    FIGURES.mkdir(parents=True)
-    METRICS.write_text('{"AUROC": 0.5}\n')
-    for name in ("roc.png", "scores.png"):
-        (FIGURES / name).write_text(name)
-    source = Path("params.yaml")
+    FIGURE.parent.mkdir(parents=True)
+    for path in (METRICS, FIGURE, BASELINES):
+        path.write_text(f"{path.name}\n")
     stages = {
-        f"prepare@{MINE}": {"deps": [entry(source)], "outs": [entry(prepared)]},
-        f"evaluate@{MINE}-linear": {"outs": [entry(METRICS), entry(FIGURES)]},
+        f"prepare@{MINE}": {"deps": [entry(Path("params.yaml"))], "outs": [entry(prepared)]},
+        f"baselines@{MINE}": {"outs": [entry(BASELINES)]},
+        f"evaluate@{CELL.name}": {"outs": [entry(EVALUATE)]},
     }
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     return workspace
 
 
+@pytest.fixture
+def trained(workspace) -> Path:
+    """Give the folder of a cell with the files of `train` and `calibrate-threshold`."""
+    for stage in ("train", "calibrate-threshold"):
+        CELL.output(stage).mkdir(parents=True)
+    train, calibrate = CELL.output("train"), CELL.output("calibrate-threshold")
+    (train / "weights.safetensors").write_bytes(b"weights")
+    digest = {"weights.safetensors": hashlib.sha256(b"weights").hexdigest()}
+    write_with_checksum(train / "network.json", {"files": digest})
+    digest["network.json"] = hashlib.sha256((train / "network.json").read_bytes()).hexdigest()
+    (calibrate / "threshold.json").write_bytes(b"1")
+    digest["threshold.json"] = hashlib.sha256(b"1").hexdigest()
+    write_with_checksum(calibrate / "detector.json", {"files": digest})
+    write_with_checksum(calibrate / "thresholds.json", {})
+    return CELL.folder
+
+
 def rot(path: Path) -> None:
-    """Change a byte, and leave the time of the file as it was."""
+    """Change a byte and keep the time of the file."""
     stat, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def said(capsys, *arguments: Any) -> list[str]:
-    """Return the sentences of a verification that finds something."""
-    with pytest.raises(UserError, match="named above"):
+def failures(capsys, *arguments: Any) -> tuple[list[str], str]:
+    """Return the printed sentences and the summary of a verification that fails."""
+    with pytest.raises(UserError, match="named above") as caught:
         verify(*arguments)
-    return capsys.readouterr().out.splitlines()
+    return capsys.readouterr().out.splitlines(), str(caught.value)
 
 
-def test_a_whole_workspace_is_said_to_be_whole(locked, capsys):
+def test_an_intact_workspace_passes(locked, capsys):
     verify()
-    assert capsys.readouterr().out == "3 outputs of dvc.lock, 1 seals: all is as it was written\n"
+    expected = "checked 3 outputs of dvc.lock, 1 file with a checksum: no file is corrupt\n"
+    assert capsys.readouterr().out == expected
 
 
 @pytest.mark.parametrize(
-    "file",
-    [METRICS, FIGURES / "roc.png", "data/prepared/mine/test/x.npy", "data/prepared/mine/card.json"],
+    ("file", "stage"),
+    [
+        (METRICS, "evaluate@mine-linear"),
+        (FIGURE, "evaluate@mine-linear"),
+        (BASELINES, "baselines@mine"),
+        ("data/prepared/mine/test/x.npy", "prepare@mine"),
+        ("data/prepared/mine/card.json", "prepare@mine"),
+    ],
 )
-def test_a_file_that_rots_is_named_with_its_stage(locked, capsys, file):
+def test_a_corrupt_file_is_named_with_its_stage(locked, capsys, file, stage):
     rot(Path(file))
-    (sentence,) = said(capsys)
-    assert sentence.startswith(f"{file} is not as ")
-    stage = "prepare@mine" if "prepared" in str(file) else "evaluate@mine-linear"
+    (sentence,), summary = failures(capsys)
+    assert sentence.startswith(f"{file} is corrupt")
     assert sentence.endswith(f"dvc repro --force --single-item {stage}`.")
+    assert "corrupt: 1 file, missing: 0 outputs" in summary
 
 
-def test_of_two_files_both_are_named(locked, capsys):
+def test_every_corrupt_file_is_named(locked, capsys):
     rot(METRICS)
-    rot(FIGURES / "roc.png")
-    assert [line.split()[0] for line in said(capsys)] == [str(METRICS), str(FIGURES / "roc.png")]
+    rot(FIGURE)
+    sentences, summary = failures(capsys)
+    assert [sentence.split()[0] for sentence in sentences] == [str(FIGURE), str(METRICS)]
+    assert "corrupt: 2 files" in summary
 
 
-def test_a_file_too_many_is_named(locked, capsys):
-    (FIGURES / "other.png").touch()
-    assert said(capsys)[0].startswith(f"{FIGURES}/other.png is not as")
+def test_an_additional_file_is_named(locked, capsys):
+    (FIGURE.parent / "other.png").touch()
+    assert failures(capsys)[0][0].startswith(f"{FIGURE.parent}/other.png is corrupt")
 
 
 def test_missing_outputs_are_counted(locked, capsys):
-    METRICS.unlink()
-    for file in FIGURES.iterdir():
-        file.unlink()
-    FIGURES.rmdir()
-    (sentence,) = said(capsys)
-    assert sentence.startswith(f"{METRICS} and 1 more are missing")
+    BASELINES.unlink()
+    shutil.rmtree(EVALUATE)
+    (sentence,), summary = failures(capsys)
+    assert sentence.startswith(f"{BASELINES} and 1 other output are missing")
     assert "dvc pull" in sentence
+    assert summary.startswith("checked 1 output of dvc.lock, 1 file with a checksum; ")
+    assert "corrupt: 0 files, missing: 2 outputs" in summary
 
 
-def test_outputs_of_another_grid_need_not_be_there(locked, set_yaml, capsys):
-    METRICS.unlink()
+def test_in_a_fresh_clone_the_counts_add_up(locked, capsys):
+    for folder in ("data/prepared", "runs"):
+        shutil.rmtree(folder)
+    (sentence,), summary = failures(capsys, MINE, "linear")
+    assert sentence.startswith(f"{EVALUATE} is missing")
+    assert summary.startswith("checked 0 outputs of dvc.lock, 0 files with a checksum; corrupt: 0")
+    assert "missing: 1 output," in summary
+
+
+def test_outputs_of_another_grid_may_be_missing(locked, set_yaml, capsys):
+    shutil.rmtree(EVALUATE)
     set_yaml("params.yaml", "models", value=["sparse"])
     verify()
-    assert "all is as it was written" in capsys.readouterr().out
+    assert "no file is corrupt" in capsys.readouterr().out
 
 
-def test_only_what_was_asked_for_is_read(locked, capsys):
+@pytest.mark.parametrize("selection", [(MINE, "linear"), (f"{MINE}/linear",), (MINE,)])
+def test_only_the_selected_files_are_read(locked, capsys, selection):
     rot(METRICS)
     with pytest.raises(UserError, match="nothing to verify"):
         verify("other")
-    assert said(capsys, MINE, "linear")
+    assert len(failures(capsys, *selection)[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,7 +186,7 @@ def test_only_what_was_asked_for_is_read(locked, capsys):
         ("\n  ", "\n\t "),
     ],
 )
-def test_a_damaged_lock_is_noticed(locked, old, new):
+def test_a_corrupt_dvc_lock_is_detected(locked, old, new):
     text = Path("dvc.lock").read_text()
     assert old in text
     Path("dvc.lock").write_text(text.replace(old, new, 1))
@@ -168,31 +194,60 @@ def test_a_damaged_lock_is_noticed(locked, old, new):
         verify()
 
 
-def test_a_stage_that_dvc_runs_refuses_what_has_rotted(locked, refusal):
-    locked_as_written([METRICS.parent])
+def test_a_stage_that_dvc_runs_refuses_a_corrupt_input(locked, refusal):
+    locked_as_written([EVALUATE])
     rot(METRICS)
     locked_as_written([Path("runs/other")])
-    assert f"dvc checkout {METRICS}" in refusal(locked_as_written, [METRICS.parent])
+    assert f"dvc checkout {EVALUATE}" in refusal(locked_as_written, [EVALUATE])
 
 
-def test_without_dvc_the_seals_are_read(locked, capsys):
+@pytest.mark.parametrize(
+    ("file", "named", "command"),
+    [
+        ("train/weights.safetensors", "train/weights.safetensors", "train mine linear"),
+        ("train/network.json", "train/network.json", "train mine linear"),
+        ("calibrate/threshold.json", "calibrate/threshold.json", "calibrate-threshold mine linear"),
+        ("calibrate/thresholds.json", "calibrate/thresholds.json", "calibrate-threshold mine"),
+        ("calibrate/detector.json", "calibrate/detector.json", "calibrate-threshold mine linear"),
+    ],
+)
+def test_checksums_are_verified_without_dvc(trained, capsys, file, named, command):
+    verify("mine/linear")
+    assert "0 outputs of dvc.lock, 3 files with a checksum" in capsys.readouterr().out
+    rot(trained / file)
+    (sentence,), _ = failures(capsys)
+    assert sentence.startswith(f"{trained}/{named} cannot be used")
+    assert f"`hourglass {command}" in sentence
+
+
+def test_a_detector_of_another_network_is_named(trained, capsys):
+    train = trained / "train"
+    (train / "weights.safetensors").write_bytes(b"others")
+    digest = {"weights.safetensors": hashlib.sha256(b"others").hexdigest()}
+    write_with_checksum(train / "network.json", {"files": digest})
+    (sentence,), _ = failures(capsys)
+    assert sentence.startswith(f"{trained}/calibrate/detector.json cannot be used")
+    assert "trained again" in sentence
+
+
+def test_prepared_data_are_verified_without_dvc(locked, capsys):
     Path("dvc.lock").unlink()
     rot(Path("data/prepared/mine/train/id.npy"))
-    (sentence,) = said(capsys)
+    (sentence,), _ = failures(capsys)
     assert sentence.startswith("data/prepared/mine/train/id.npy cannot be used")
     assert "hourglass prepare mine" in sentence
 
 
-def test_a_card_of_no_seal_is_named(locked, capsys):
+def test_a_card_without_a_checksum_is_named(locked, capsys):
     Path("dvc.lock").unlink()
     path = Path("data/prepared/mine/card.json")
     path.write_text("{}")
-    assert "bears no seal" in said(capsys)[0]
+    assert "has no checksum" in failures(capsys)[0][0]
     write_with_checksum(path, {})
     verify()
 
 
-def test_an_array_that_rots_is_not_read(locked, refusal):
+def test_a_corrupt_array_is_not_read(locked, refusal):
     prepared = Prepared.open(prepared_folder(MINE))
     prepared.split("test")
     rot(prepared.folder / "test/x.npy")
@@ -218,29 +273,36 @@ def project(new_project) -> Project:
 
 
 def contents(project: Project) -> dict[str, bytes]:
-    """Return every file that the pipeline wrote, but for those of times, and dvc.lock."""
+    """Return every file that DVC tracks, and dvc.lock."""
     names = [
         name for folder in ("data/prepared", "runs", "reports") for name in project.files(folder)
     ]
-    return {name: (project / name).read_bytes() for name in [*names, "dvc.lock"]}
+    tracked = [name for name in names if "/tracking/" not in name]
+    return {name: (project / name).read_bytes() for name in [*tracked, "dvc.lock"]}
 
 
 @pytest.mark.slow
-def test_of_flipped_bits_none_is_accepted_silently(project, monkeypatch):
+def test_no_flipped_bit_goes_unnoticed(project, monkeypatch):
     monkeypatch.delenv("HOURGLASS_DATA", raising=False)
     before = contents(project)
-    found = flips.rows(project.folder, 200)
-    assert sum(row["tries"] for row in found if row["fault"] == "rot") == 200
-    assert {row["artefact"] for row in found if row["silent"]} == set()
+    rows = flips.rows(project.folder, 200)
+    assert sum(row["tries"] for row in rows if row["fault"] == "rot") == 200
+    assert {row["artefact"] for row in rows if row["silent"]} == set()
     assert contents(project) == before
-    assert "all is as it was written" in project.hourglass("verify", "--cache").stdout
+    assert "no file is corrupt" in project.hourglass("verify", "--cache").stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "file", ["weights.safetensors", "detector.json", "metrics.json", "run_id", "figures/roc.png"]
+    "file",
+    [
+        "train/weights.safetensors",
+        "calibrate/detector.json",
+        "evaluate/metrics.json",
+        "evaluate/figures/roc.png",
+    ],
 )
-def test_dvc_mends_what_was_changed(project, file):
+def test_dvc_restores_a_changed_file(project, file):
     before, path = contents(project), project / f"runs/digits/linear/{file}"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert json.loads(project.run("dvc", "status", "--json").stdout)
@@ -249,24 +311,22 @@ def test_dvc_mends_what_was_changed(project, file):
 
 
 @pytest.mark.slow
-def test_what_rotted_is_mended_as_the_sentence_says(project):
+def test_a_corrupt_file_is_restored_by_the_command_of_the_sentence(project):
     before, path = contents(project), project / "runs/digits/linear/evaluate/metrics.json"
     rot(path)
     assert project.run("dvc", "status").stdout.startswith("Data and pipelines are up to date")
-    found = project.hourglass("verify", status=1)
-    command = found.stdout.split("`")[1]
+    command = project.hourglass("verify", status=1).stdout.split("`")[1]
     path.unlink()
     project.run(*command.split())
     assert contents(project) == before
 
 
 @pytest.mark.slow
-def test_a_broken_object_of_the_cache_is_named(project):
+def test_a_corrupt_object_of_the_cache_is_named(project):
     path = next((project / ".dvc/cache/files/md5").glob("*/*"))
     path.chmod(0o644)
     rot(path)
-    found = project.hourglass("verify", "--cache", status=1)
-    assert path.name in found.stdout
+    assert path.name in project.hourglass("verify", "--cache", status=1).stdout
     path.unlink()
     project.run("dvc", "repro", "--quiet")
-    assert "all is as it was written" in project.hourglass("verify", "--cache").stdout
+    assert "no file is corrupt" in project.hourglass("verify", "--cache").stdout

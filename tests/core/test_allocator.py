@@ -1,4 +1,4 @@
-"""Memory that a batch freed is there for the next one."""
+"""The process keeps memory that a batch freed for the next one."""
 
 import platform
 import subprocess
@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-# Prints how many bytes a process still has of the 160 MiB, in blocks of 8, that it took and freed.
+# Prints the resident bytes that remain of 160 MiB, allocated in blocks of 8 MiB and freed.
 PROGRAM = """
 import numpy as np
 from memory import resident
-from hourglass.allocator import keep_freed_memory
+from hourglass.core.allocator import keep_freed_memory
 {call}
 before = resident("VmRSS")
 blocks = [np.ones(2**20) for _ in range(20)]
@@ -26,5 +26,5 @@ def kept(call: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_blocks_of_a_batch_are_kept_for_the_next() -> None:
+def test_freed_blocks_stay_with_the_process() -> None:
     assert kept("") < 2**25 < 2**27 < kept("assert keep_freed_memory()")

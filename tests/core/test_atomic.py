@@ -1,4 +1,3 @@
-import errno
 import hashlib
 import json
 import os
@@ -16,10 +15,9 @@ from hourglass.core.atomic import (
     write_json,
     write_text,
 )
-from hourglass.core.errors import operating_system_error
 
 
-class CorruptFileError(Exception):
+class BlockFailedError(Exception):
     pass
 
 
@@ -27,20 +25,20 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_holds_what_the_block_wrote(tmp_path):
+def test_a_file_has_the_content_that_the_block_wrote(tmp_path):
     with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
     assert (tmp_path / "a.txt").read_text() == "new"
 
 
-def test_a_folder_holds_what_the_block_wrote_and_nothing_older(tmp_path):
+def test_a_folder_replaces_its_old_content(tmp_path):
     for name in ("old", "new"):
         with atomic_folder(tmp_path / "a") as temporary:
             (temporary / name).write_text(name)
     assert names(tmp_path / "a") == ["new"]
 
 
-def test_files_go_beside_what_is_there_and_replace_their_namesakes(tmp_path):
+def test_files_join_a_folder_and_replace_files_of_the_same_name(tmp_path):
     (tmp_path / "kept.txt").write_text("kept")
     for text in ("old", "new"):
         with atomic_files(tmp_path) as temporary:
@@ -52,28 +50,12 @@ def test_files_go_beside_what_is_there_and_replace_their_namesakes(tmp_path):
     assert names(tmp_path / "figures") == ["new"]
 
 
-def test_files_of_a_broken_block_leave_nothing(tmp_path):
-    def write() -> None:
-        with atomic_files(tmp_path) as temporary:
-            (temporary / "a.txt").write_text("half")
-            raise CorruptFileError
-
-    with pytest.raises(CorruptFileError):
-        write()
-    assert names(tmp_path) == []
-
-
-def test_a_file_keeps_its_old_content_while_the_block_writes(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with atomic_file(path) as temporary:
+def test_the_old_content_stays_while_the_block_writes(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with atomic_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
-        assert path.read_text() == "old"
-
-
-def test_a_folder_keeps_its_old_content_while_the_block_writes(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").touch()
+        assert (tmp_path / "a.txt").read_text() == "old"
+    (tmp_path / "a" / "old").mkdir(parents=True)
     with atomic_folder(tmp_path / "a") as temporary:
         (temporary / "new").touch()
         assert names(tmp_path / "a") == ["old"]
@@ -85,94 +67,71 @@ def fail(path: Path, context) -> None:
     def write_half() -> None:
         with context(path) as temporary:
             (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
-            raise CorruptFileError
+            raise BlockFailedError
 
-    with pytest.raises(CorruptFileError):
+    with pytest.raises(BlockFailedError):
         write_half()
 
 
-def test_a_file_keeps_its_old_content_where_the_block_fails(tmp_path):
-    (tmp_path / "a.txt").write_text("old")
-    fail(tmp_path / "a.txt", atomic_file)
-    assert (tmp_path / "a.txt").read_text() == "old"
-
-
-def test_a_folder_keeps_its_old_content_where_the_block_fails(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").touch()
-    fail(tmp_path / "a", atomic_folder)
-    assert names(tmp_path / "a") == ["old"]
+@pytest.mark.parametrize("context", [atomic_file, atomic_folder, atomic_files])
+def test_a_failed_block_changes_nothing(tmp_path, context):
+    path = tmp_path / "a"
+    if context is atomic_file:
+        path.write_text("old")
+    else:
+        path.mkdir()
+        (path / "old").touch()
+    fail(path, context)
+    assert path.read_text() == "old" if path.is_file() else names(path) == ["old"]
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("context", [atomic_file, atomic_folder])
-def test_a_block_that_fails_leaves_nothing_where_there_was_nothing(tmp_path, context):
+def test_a_failed_block_creates_nothing(tmp_path, context):
     fail(tmp_path / "a.txt", context)
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("context", [atomic_file, atomic_folder])
-def test_a_block_that_succeeds_leaves_no_temporary_file(tmp_path, context):
-    with context(tmp_path / "a.txt") as temporary:
-        temporary.touch()
-    assert names(tmp_path) == ["a.txt"]
-
-
-@pytest.mark.parametrize("context", [atomic_file, atomic_folder])
-def test_missing_parents_are_made(tmp_path, context):
+def test_a_successful_block_leaves_its_output_alone_in_new_parent_folders(tmp_path, context):
     with context(tmp_path / "b" / "c" / "a.txt") as temporary:
         temporary.touch()
-    assert (tmp_path / "b" / "c" / "a.txt").exists()
+    assert names(tmp_path / "b" / "c") == ["a.txt"]
 
 
-def test_the_temporary_file_keeps_the_suffix_that_writers_go_by(tmp_path):
+def test_the_temporary_file_has_the_suffix_of_the_target(tmp_path):
     with atomic_file(tmp_path / "a.npy") as temporary:
         assert temporary.suffix == ".npy"
         temporary.touch()
 
 
-def test_settling_waits_for_each_file_and_its_folder(tmp_path, monkeypatch):
-    waited = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: waited.append(os.fstat(descriptor).st_ino))
+def test_fsync_flushes_each_file_and_its_folder(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino))
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
     fsync_all(tmp_path / name for name in ("a", "b"))
-    assert sorted(waited) == sorted(
+    assert sorted(flushed) == sorted(
         path.stat().st_ino for path in (tmp_path / "a", tmp_path / "b", tmp_path)
     )
 
 
-def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch, refusal):
-    """Of a library that says nothing of it: the space that is left does."""
+def test_an_error_on_a_full_disk_names_the_disk(tmp_path, monkeypatch, refusal):
+    """Also for a library whose error does not mention it: the free space decides."""
     usage = SimpleNamespace(free=0)
     monkeypatch.setattr("hourglass.core.atomic.shutil.disk_usage", lambda path: usage)
 
     def write() -> None:
         with atomic_file(tmp_path / "a.txt") as temporary:
             temporary.write_text("half")
-            raise CorruptFileError
+            raise BlockFailedError
 
     sentence = refusal(write)
     assert "a.txt: the disk is full" in sentence
     assert names(tmp_path) == []
     usage.free = 1 << 30
-    with pytest.raises(CorruptFileError):
+    with pytest.raises(BlockFailedError):
         write()
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (OSError(errno.ENOSPC, "", "a.txt"), "a.txt: the disk is full; make room"),
-        (PermissionError(errno.EACCES, "", "runs"), "runs: it is not yours"),
-        (OSError(errno.EROFS, ""), "mounted for reading alone"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full"),
-        (FileNotFoundError(errno.ENOENT, "", "a.txt"), None),
-        (ValueError("a bug"), None),
-    ],
-)
-def test_what_the_system_refuses_is_said_in_a_sentence(error, words):
-    found = operating_system_error(error)
-    assert (found is None) if words is None else (words in found and found.endswith("."))
 
 
 def test_text_has_unix_line_ends_and_utf_8(tmp_path):
@@ -180,14 +139,14 @@ def test_text_has_unix_line_ends_and_utf_8(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == b"\xc3\xa9\n"
 
 
-def test_json_comes_back(tmp_path):
+def test_json_survives_a_round_trip(tmp_path):
     value = {"b": [1, 0.1, None], "a": "é"}
     write_json(tmp_path / "a.json", value)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_that_is_none_leaves_the_old_content(tmp_path, value):
+def test_values_without_json_leave_the_old_content(tmp_path, value):
     write_json(tmp_path / "a.json", 1)
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", [value])
@@ -195,6 +154,6 @@ def test_json_that_is_none_leaves_the_old_content(tmp_path, value):
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(3_000_000)])
-def test_a_fingerprint_is_the_sha_256_of_the_bytes(tmp_path, content):
+def test_sha256_is_that_of_the_bytes(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()

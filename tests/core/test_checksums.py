@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hourglass.core.checksums import (
+    CHECKSUM_KEY,
     CorruptFileError,
     dump_with_checksum,
     file_checksums,
@@ -22,29 +23,30 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
-MAPPINGS = st.dictionaries(st.text("sealé", max_size=4).filter(lambda key: key != "seal"), VALUES)
+KEYS = st.text("checksumé", max_size=8).filter(lambda key: key != CHECKSUM_KEY)
+MAPPINGS = st.dictionaries(KEYS, VALUES)
 
 
 @given(MAPPINGS)
 @settings(max_examples=50, derandomize=True, deadline=None)
-def test_what_was_sealed_comes_back(value):
+def test_a_mapping_survives_a_round_trip(value):
     assert parse_with_checksum(dump_with_checksum(value).encode(), "a.json") == json.loads(
         json.dumps(value)
     )
 
 
-def test_a_sealed_file_holds_what_was_sealed(tmp_path):
+def test_a_file_holds_the_mapping_that_was_written(tmp_path):
     write_with_checksum(tmp_path / "a.json", {"a": 1})
     assert read_with_checksum(tmp_path / "a.json") == {"a": 1}
 
 
-def test_the_seal_is_the_sha_256_of_the_file_without_it():
+def test_the_checksum_is_the_sha_256_of_the_file_without_it():
     text = json.dumps({"a": [1, 0.1]}, indent=2) + "\n"
-    seal = hashlib.sha256(text.encode()).hexdigest()
-    assert json.loads(dump_with_checksum({"a": [1, 0.1]})) == {"a": [1, 0.1], "seal": seal}
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    assert json.loads(dump_with_checksum({"a": [1, 0.1]})) == {"a": [1, 0.1], "checksum": checksum}
 
 
-def test_every_flipped_bit_is_noticed():
+def test_every_flipped_bit_is_detected():
     whole = dump_with_checksum({"value": 0.125, "name": "é", "files": {"x": None}}).encode()
     for bit in range(8 * len(whole)):
         flipped = bytearray(whole)
@@ -63,33 +65,33 @@ def test_every_flipped_bit_is_noticed():
         "7",
         '{"a": NaN}',
         "[" * 100_000,
-        '{"a": 1, "seal": []}',
-        '{"seal": 1}',
+        '{"a": 1, "checksum": []}',
+        '{"checksum": 1}',
     ],
 )
-def test_what_is_no_sealed_json_is_refused(tmp_path, text):
+def test_other_content_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(CorruptFileError, match=r"a\.json"):
         read_with_checksum(tmp_path / "a.json")
 
 
-def test_a_file_without_a_seal_is_refused_as_such(tmp_path):
+def test_a_file_without_a_checksum_is_refused_with_the_reason(tmp_path):
     (tmp_path / "a.json").write_text('{"a": 1}')
-    with pytest.raises(CorruptFileError, match="bears no seal"):
+    with pytest.raises(CorruptFileError, match="has no checksum"):
         read_with_checksum(tmp_path / "a.json")
 
 
-def test_a_sealed_value_may_be_sealed_again():
+def test_a_mapping_with_a_checksum_gets_a_new_one():
     once = json.loads(dump_with_checksum({"a": 1}))
-    assert json.loads(dump_with_checksum({**once, "b": 2})).keys() == {"a", "b", "seal"}
+    assert json.loads(dump_with_checksum({**once, "b": 2})).keys() == {"a", "b", "checksum"}
 
 
-def test_a_file_whose_time_was_kept_is_read_again(tmp_path):
+def test_a_changed_file_with_its_old_time_is_detected(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     files, stat = file_checksums(tmp_path, ["a"]), path.stat()
     verify_checksums(tmp_path, files)
     path.write_bytes(b"abd")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    with pytest.raises(CorruptFileError, match="a is not as it was written"):
+    with pytest.raises(CorruptFileError, match="a is corrupt"):
         verify_checksums(tmp_path, files)

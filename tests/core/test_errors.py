@@ -1,4 +1,4 @@
-"""Every library that writes for us, on a disk without room: /dev/full is one."""
+"""Errors of the operating system become sentences; /dev/full stands for a full disk."""
 
 import errno
 import os
@@ -41,12 +41,12 @@ def save_weights(path: Path) -> None:
     ],
     ids=["text", "numpy", "csv", "parquet", "torch"],
 )
-def test_a_full_disk_is_one_sentence_whoever_writes(write):
-    said = operating_system_error(error_of(write, FULL))
-    assert said
-    assert "the disk is full; make room" in said
-    assert said.endswith(".")
-    assert ". " not in said
+def test_a_full_disk_becomes_one_sentence_for_every_writer(write):
+    sentence = operating_system_error(error_of(write, FULL))
+    assert sentence
+    assert "the disk is full; free some space" in sentence.lower()
+    assert sentence.endswith(".")
+    assert ". " not in sentence
 
 
 def test_a_full_database_is_a_full_disk(tmp_path):
@@ -55,29 +55,28 @@ def test_a_full_database_is_a_full_disk(tmp_path):
     connection.execute("CREATE TABLE t (x)")
     rows = [("x" * 1000,)] * 100
     error = error_of(connection.executemany, "INSERT INTO t VALUES (?)", rows)
-    assert "the disk is full" in (operating_system_error(error) or "")
+    assert (operating_system_error(error) or "").startswith("The disk is full")
 
 
-def test_an_array_cut_short_is_a_full_disk():
-    assert "the disk is full" in (
-        operating_system_error(OSError("722 requested and 486 written")) or ""
-    )
+def test_an_incomplete_array_means_a_full_disk():
+    sentence = operating_system_error(OSError("722 requested and 486 written"))
+    assert (sentence or "").startswith("The disk is full")
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_disk_that_may_not_be_written_is_named(number):
-    said = operating_system_error(OSError(number, os.strerror(number), "runs/a.json"))
-    assert said
-    assert said.startswith("runs/a.json: ")
-    assert said.endswith(".")
+def test_the_sentence_names_the_file_without_permission(number):
+    sentence = operating_system_error(OSError(number, os.strerror(number), "runs/a.json"))
+    assert sentence
+    assert sentence.startswith("runs/a.json: ")
+    assert sentence.endswith(".")
 
 
-def test_of_two_files_it_is_the_one_that_was_to_be_written():
+def test_the_sentence_names_the_target_of_a_copy():
     error = OSError(errno.ENOSPC, "No space left on device", "from", None, "to")
     assert (operating_system_error(error) or "").startswith("to: ")
 
 
-def test_the_reason_is_found_behind_what_a_library_makes_of_it():
+def test_the_cause_of_a_library_s_error_counts():
     error = RuntimeError("it could not be saved")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device", "a.ckpt")
     assert (operating_system_error(error) or "").startswith("a.ckpt: the disk is full")
@@ -86,5 +85,5 @@ def test_the_reason_is_found_behind_what_a_library_makes_of_it():
 @pytest.mark.parametrize(
     "error", [ValueError("1 + 1"), FileNotFoundError(errno.ENOENT, "No such file", "a"), KeyError()]
 )
-def test_what_no_disk_is_the_reason_of_is_no_trouble_of_one(error):
+def test_other_errors_are_not_attributed_to_the_system(error):
     assert operating_system_error(error) is None

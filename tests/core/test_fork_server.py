@@ -1,4 +1,4 @@
-"""A command that is handed over to the warm process is, from outside, the command itself."""
+"""A command in a fork of the server behaves as in a process of its own."""
 
 import json
 import os
@@ -14,23 +14,25 @@ import pytest
 
 from hourglass.core.fork_server import client, server, stale_folders
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all commands run cold")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the fork server")
 
 SERVER = Path(server.__file__)
-# What `python src/hourglass` does first, then the facts that a program can know of itself.
+OTHER_USER = 12345
+IMPORTED = "print('wave' in sys.modules)"
+# Starts as `python src/hourglass` does, then prints what a program can observe.
 COMMAND = """
 import sys
 sys.path.insert(0, {source!r})
-from hourglass.warm.client import hand_over
-if __name__ == "__main__" and "warm" not in globals():
+from hourglass.core.fork_server.client import hand_over
+if __name__ == "__main__" and "in_fork" not in globals():
     hand_over({{"path": sys.argv[0]}})
 import json, os, signal, time
-def facts():
-    seen = dict(argv=sys.argv, cwd=os.getcwd(), given=sys.stdin.read(), name=__name__)
-    own = ("HOURGLASS_WARM", "MLFLOW_")  # the warm process's, and what it tells MLflow
-    seen["environment"] = {{k: v for k, v in os.environ.items() if not k.startswith(own)}}
+def observe():
+    seen = dict(argv=sys.argv, cwd=os.getcwd(), stdin=sys.stdin.read(), name=__name__)
+    added = ("HOURGLASS_FORK_SERVER", "MLFLOW_")  # by the server
+    seen["environment"] = {{k: v for k, v in os.environ.items() if not k.startswith(added)}}
     print(json.dumps(seen))
-    print("heard", file=sys.stderr)
+    print("an error", file=sys.stderr)
 def wait():
     print(os.getpid(), flush=True)
     time.sleep(60)
@@ -39,15 +41,15 @@ def wait():
 
 
 @pytest.fixture
-def place(tmp_path):
-    """Give the folder of a warm process that has imported `wave`, and whose owner is `sleep`."""
-    folder = tmp_path / "warm"
+def server_folder(tmp_path):
+    """Give the folder of a server that has imported `wave` and whose owner is `sleep`."""
+    folder = tmp_path / "server"
     folder.mkdir(mode=0o700)
     owner = subprocess.Popen(["sleep", "60"])
     process = subprocess.Popen(
         [sys.executable, "-P", SERVER, folder, str(owner.pid), "wave"],
         env=_environment(folder),
-        preexec_fn=_heed,
+        preexec_fn=_default_interrupt,
     )
     _wait(lambda: (folder / "socket").exists())
     yield folder
@@ -58,12 +60,12 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def command(tmp_path, place):
-    """Give a function that starts a program of ours, warm or cold."""
+def command(tmp_path, server_folder):
+    """Give a function that starts a program, in a fork of the server or alone."""
 
-    def start(body: str, warm: bool = True, **environment: str) -> subprocess.Popen[str]:
+    def start(body: str, fork: bool = True, **environment: str) -> subprocess.Popen[str]:
         program = tmp_path / "program.py"
-        program.write_text(COMMAND.format(source=str(SERVER.parents[2]), body=body))
+        program.write_text(COMMAND.format(source=str(SERVER.parents[3]), body=body))
         return subprocess.Popen(
             [sys.executable, program, "an argument"],
             stdin=subprocess.PIPE,
@@ -71,47 +73,53 @@ def command(tmp_path, place):
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env=_environment(place if warm else "off") | environment,
-            preexec_fn=_heed,
+            env=_environment(server_folder if fork else "off") | environment,
+            preexec_fn=_default_interrupt,
         )
 
     return start
 
 
-def _environment(place: Path | str) -> dict[str, str]:
-    own = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
-    return own | {"DVC_STAGE": "test", "HOURGLASS_WARM": str(place)}
+def _environment(switch: Path | str) -> dict[str, str]:
+    variables = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    return variables | {"DVC_STAGE": "test", "HOURGLASS_FORK_SERVER": str(switch)}
 
 
-def _heed() -> None:
-    """Heed Ctrl-C, which tests that run in the background are to ignore."""
+def _default_interrupt() -> None:
+    """Restore the default reaction to Ctrl-C, which a background test run ignores."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait(condition) -> None:
     end = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.01)
 
 
-def _was_warm(process: subprocess.Popen[str]) -> bool:
+def _prints_true(process: subprocess.Popen[str]) -> bool:
     output, _ = process.communicate()
     return output.strip() == "True"
 
 
-def test_what_a_program_sees_is_what_it_sees_alone(command):
-    warm, cold = (command("facts()", warm).communicate("words\n") for warm in (True, False))
-    assert json.loads(warm[0]) == json.loads(cold[0])
-    assert warm[1] == cold[1] == "heard\n"
+def test_a_program_observes_the_same_in_a_fork_and_alone(command):
+    forked, alone = (command("observe()", fork).communicate("words\n") for fork in (True, False))
+    assert json.loads(forked[0]) == json.loads(alone[0])
+    assert forked[1] == alone[1] == "an error\n"
 
 
-def test_imports_are_done_already_but_only_where_it_is_warm(command):
-    assert _was_warm(command("print('wave' in sys.modules)"))
-    assert not _was_warm(command("print('wave' in sys.modules)", warm=False))
+def test_only_a_fork_finds_imports_done(command):
+    assert _prints_true(command(IMPORTED))
+    assert not _prints_true(command(IMPORTED, fork=False))
 
 
-def test_what_a_fork_starts_is_warm_as_well(command):
+def test_the_switch_of_earlier_releases_still_works(command, server_folder):
+    old = {"HOURGLASS_FORK_SERVER": "", "HOURGLASS_WARM": str(server_folder)}
+    assert _prints_true(command(IMPORTED, **old))
+    assert not _prints_true(command(IMPORTED, **old | {"HOURGLASS_WARM": "off"}))
+
+
+def test_a_program_started_by_a_fork_runs_in_a_fork(command):
     body = """
 import subprocess
 if len(sys.argv) > 1:
@@ -120,20 +128,17 @@ if len(sys.argv) > 1:
 else:
     print('wave' in sys.modules)
 """
-    assert _was_warm(command(body))
+    assert _prints_true(command(body))
 
 
-def test_another_environment_starts_cold(command):
-    assert not _was_warm(command("print('wave' in sys.modules)", OMP_NUM_THREADS="7"))
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "LOCAL_RANK"])
+def test_another_environment_or_a_rank_runs_alone(command, variable):
+    assert not _prints_true(command(IMPORTED, **{variable: "7"}))
 
 
-def test_a_rank_of_a_distributed_training_starts_cold(command):
-    assert not _was_warm(command("print('wave' in sys.modules)", LOCAL_RANK="1"))
-
-
-def test_code_that_changed_is_run_as_it_is_now(command, tmp_path):
+def test_changed_code_is_run(command, tmp_path):
     body = f"sys.path.insert(0, {str(tmp_path)!r})\nimport changing\nprint(changing.VALUE)"
-    for value in (1, 22):  # another length: a cached bytecode of the same second is told by it
+    for value in (1, 22):  # of different lengths, so that bytecode of the same second is stale
         (tmp_path / "changing.py").write_text(f"VALUE = {value}")
         assert command(body).communicate()[0] == f"{value}\n"
 
@@ -149,10 +154,10 @@ def test_code_that_changed_is_run_as_it_is_now(command, tmp_path):
         "os.kill(os.getpid(), signal.SIGTERM)",
     ],
 )
-def test_it_ends_as_it_would_alone(command, body):
+def test_a_program_ends_in_a_fork_as_alone(command, body):
     outputs = []
-    for warm in (True, False):
-        process = command(body, warm)
+    for fork in (True, False):
+        process = command(body, fork)
         output, errors = process.communicate()
         outputs.append((process.returncode, output, errors.splitlines()[-1:]))
     assert outputs[0] == outputs[1]
@@ -168,7 +173,7 @@ def test_a_signal_reaches_the_fork_and_ends_both(command, number):
     _wait(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_a_command_that_is_killed_takes_its_fork_along(command):
+def test_a_killed_command_ends_its_fork(command):
     process = command("wait()")
     pid = int(process.stdout.readline())
     process.kill()
@@ -176,67 +181,86 @@ def test_a_command_that_is_killed_takes_its_fork_along(command):
 
 
 @pytest.mark.slow
-def test_a_warm_process_that_is_killed_takes_its_forks_along_and_says_so(command):
+def test_a_killed_server_ends_its_forks_and_the_command_says_so(command):
     process = command("print(os.getppid(), flush=True)\nwait()")
     parent, pid = (int(process.stdout.readline()) for _ in range(2))
     os.kill(parent, signal.SIGKILL)
     _, errors = process.communicate()
     assert process.returncode == 1
-    assert "HOURGLASS_WARM=off" in errors
+    assert "HOURGLASS_FORK_SERVER=off" in errors
     _wait(lambda: not Path(f"/proc/{pid}").exists())
 
 
 @pytest.mark.parametrize("opened", ["mode", "link", "owner"])
 def test_a_folder_that_others_may_enter_or_own_is_not_trusted(
-    command, place, tmp_path, monkeypatch, opened
+    command, server_folder, tmp_path, opened
 ):
-    """Anyone may make a folder of that name among the temporary files, and answer there."""
+    """Any user may create a folder of that name among the temporary files, and serve there."""
     if opened == "mode":
-        place.chmod(0o755)
+        server_folder.chmod(0o755)
     elif opened == "link":
-        moved = place.rename(tmp_path / "moved")
-        place.symlink_to(moved)
+        moved = server_folder.rename(tmp_path / "moved")
+        server_folder.symlink_to(moved)
     elif os.getuid() == 0:
-        os.chown(place, 12345, -1)
+        os.chown(server_folder, OTHER_USER, -1)
     else:
         pytest.skip("only root can give a folder away")
-    assert not _was_warm(command("print('wave' in sys.modules)"))
+    assert not _prints_true(command(IMPORTED))
     if opened == "link":
-        place.unlink()
-        moved.rename(place)
+        server_folder.unlink()
+        moved.rename(server_folder)
 
 
 @pytest.fixture
 def short_path():
-    """Give a folder whose name leaves room for a socket's."""
+    """Give a folder with a path short enough for that of a socket."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
-def test_folders_of_killed_processes_are_taken_away(short_path):
+def test_folders_of_killed_servers_are_removed(short_path):
     def folder(owner: str) -> Path:
-        made = short_path / f"hourglass-{os.getuid()}-{owner}"
-        made.mkdir()
-        (made / "log").touch()
-        return made
+        path = short_path / f"hourglass-{os.getuid()}-{owner}"
+        path.mkdir()
+        (path / "log").touch()
+        return path
 
     ended = subprocess.Popen(["true"])
     ended.wait()
-    gone, again = folder(f"{ended.pid}-1"), folder(f"{os.getpid()}-1")
+    folder(f"{ended.pid}-1")  # its owner has ended
+    folder(f"{os.getpid()}-1")  # its owner's id belongs to another process now
     own = folder(f"{os.getpid()}-{client._status(os.getpid())[19]}")
-    busy, others = folder(f"{ended.pid}-2"), short_path / "hourglass-4294967294-1-1"
+    served, others = folder(f"{ended.pid}-2"), short_path / "hourglass-4294967294-1-1"
     others.mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(busy / "socket"))
+        listener.bind(str(served / "socket"))
         listener.listen()
-        stale_folders.sweep(own)
-    assert set(short_path.iterdir()) == {own, busy, others}
-    assert not gone.exists()
-    assert not again.exists()
+        stale_folders.remove_stale_folders(own)
+    assert set(short_path.iterdir()) == {own, served, others}
 
 
-def test_the_kernel_says_who_asks():
-    """The folder keeps other users out; where it does not, the warm process does."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert server._user(ours) == os.getuid()
+def test_a_server_that_does_not_accept_is_left_alone_after_a_time_limit(short_path, monkeypatch):
+    monkeypatch.setattr(stale_folders, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    folder = short_path / f"hourglass-{os.getuid()}-{2**30}-1"
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(folder / "socket"))
+        listener.listen(0)
+        first.connect(str(folder / "socket"))  # the queue is full
+        stale_folders.remove_stale_folders(short_path / "own")
+    assert folder.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_left_alone_whatever_its_name(short_path):
+    folder = short_path / f"hourglass-{os.getuid()}-{2**30}-1"
+    folder.mkdir()
+    os.chown(folder, OTHER_USER, -1)
+    stale_folders.remove_stale_folders(short_path / "own")
+    assert folder.exists()
+
+
+def test_the_server_knows_the_user_of_a_connection():
+    one, other = socket.socketpair()
+    with one, other:
+        assert server._user(one) == os.getuid()

@@ -2,92 +2,65 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-from hourglass.core.locks import LOCKS, file_lock, stage_lock
+from hourglass.core.locks import file_lock, is_rank_zero
 
-HOLDING = """
+HOLDER = """
 import sys, time
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from hourglass.turns import stage_lock
-with stage_lock("train", {"data": "digits", "model": "linear"}):
-    print("mine", flush=True)
+from hourglass.core.locks import file_lock
+with file_lock(Path(sys.argv[2]), ""):
+    print("locked", flush=True)
     time.sleep(600)
 """
-CELL = {"data": "digits", "model": "linear"}
 
 
-@pytest.fixture
-def holder(tmp_path, monkeypatch, repository):
-    """Give a process that trains a cell, as far as locks know."""
-    monkeypatch.chdir(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDING, str(repository / "src")], stdout=subprocess.PIPE, text=True
+def test_a_second_process_waits_until_the_first_ends_and_says_so(tmp_path, repository, capfd):
+    path, entered = tmp_path / "a.lock", threading.Event()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, repository / "src", path], stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout
-    assert process.stdout.readline() == "mine\n"
-    yield process
-    process.kill()
-    process.communicate()
+    assert holder.stdout
+    assert holder.stdout.readline() == "locked\n"
 
+    def wait() -> None:
+        with file_lock(path, "another command writes it"):
+            entered.set()
 
-@pytest.mark.parametrize("verb", ["train", "calibrate-threshold", "evaluate", "study"])
-def test_who_writes_a_cell_waits_for_who_does_and_says_so(holder, capfd, verb):
-    begun = threading.Event()
-
-    def wait_for_turn() -> None:
-        with stage_lock(verb, CELL):
-            begun.set()
-
-    thread = threading.Thread(target=wait_for_turn)
+    thread = threading.Thread(target=wait)
     thread.start()
-    said = ""
-    while not said:
+    message = ""
+    while not message:
         time.sleep(0.01)
-        said = capfd.readouterr().err
-    assert not begun.is_set()
-    holder.kill()  # and a kill takes its lock away
+        message = capfd.readouterr().err
+    assert not entered.is_set()
+    holder.kill()  # the system releases the lock of a killed process
+    holder.communicate()
     thread.join(10)
-    assert begun.is_set()
-    assert said == "hourglass: digits-linear: another command writes it; waiting for its end.\n"
+    assert entered.is_set()
+    assert message == "hourglass: another command writes it; waiting until it ends.\n"
 
 
-@pytest.mark.parametrize(
-    ("verb", "arguments"),
-    [
-        ("train", {"data": "digits", "model": "denoising"}),
-        ("train", {"data": "digits-linear", "model": "x"}),
-        ("prepare", {"data": "digits"}),
-        ("compare", {}),
-        ("score", CELL),
-    ],
-)
-def test_who_writes_something_else_or_nothing_does_not_wait(holder, capfd, verb, arguments):
-    with stage_lock(verb, arguments):
-        pass
-    assert capfd.readouterr().err == ""
-
-
-def test_the_other_ranks_of_a_training_do_not_wait_for_the_first(holder, monkeypatch, capfd):
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    with stage_lock("train", CELL):
-        pass
-    assert capfd.readouterr().err == ""
-
-
-def test_a_turn_may_be_taken_again_after_an_error(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
+def test_an_error_releases_the_lock(tmp_path, capfd):
     for _ in range(2):
-        with pytest.raises(KeyError), stage_lock("train", CELL):
+        with pytest.raises(KeyError), file_lock(tmp_path / "locks" / "a.lock", ""):
             raise KeyError
     assert capfd.readouterr().err == ""
-    assert [path.suffix for path in LOCKS.iterdir()] == [".lock"]
 
 
-def test_a_lock_needs_a_folder_that_may_be_written(tmp_path):
+def test_a_lock_needs_a_writable_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), file_lock(tmp_path / "file" / "a.lock", "x"):
         pass
-    assert Path(tmp_path / "file").is_file()
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_a_launcher_sets_the_rank_of_every_other_process(monkeypatch, name):
+    for variable in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(variable, raising=False)
+    assert is_rank_zero()
+    monkeypatch.setenv(name, "1")
+    assert not is_rank_zero()

@@ -1,4 +1,4 @@
-"""What the tests of the readers share: refusals, idx files, a host on the loopback device."""
+"""Shared fixtures: damaged files, idx files, a web server on the loopback device."""
 
 import random
 import struct
@@ -6,38 +6,21 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from hourglass.core.errors import UserError
-
-
-@pytest.fixture
-def refusal() -> Callable[..., str]:
-    """Give a function that calls its argument and returns the one sentence it is refused with."""
-
-    def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-        with pytest.raises(UserError) as caught:
-            action(*args, **kwargs)
-        sentence = str(caught.value)
-        assert sentence.endswith(".")
-        assert ". " not in sentence
-        assert "\n" not in sentence
-        return sentence
-
-    return call
+from hourglass.data.image_sets import ImageSet
 
 
 @pytest.fixture
 def damage() -> Callable[[bytes], Iterator[bytes]]:
-    """Give a function that yields 200 damaged copies: bytes changed, some of them cut off too."""
+    """Return a function that yields 200 damaged copies: bytes changed, some also cut short."""
 
-    def copies(whole: bytes) -> Iterator[bytes]:
+    def copies(content: bytes) -> Iterator[bytes]:
         rng = random.Random(0)
         for _ in range(200):
-            damaged = bytearray(whole)
+            damaged = bytearray(content)
             for _ in range(rng.randint(1, 4)):
                 damaged[rng.randrange(len(damaged))] = rng.randrange(256)
             cut = rng.randint(0, len(damaged)) if rng.random() < 0.3 else len(damaged)
@@ -63,20 +46,20 @@ def write_idx() -> Callable[[Path, np.ndarray], Path]:
 
 @pytest.fixture
 def write_set(write_idx) -> Callable[..., None]:
-    """Give a function that writes the four files of a set; image i is filled with labels[i]."""
+    """Return a function that writes the files of an image set; image i is filled with labels[i]."""
 
-    def write(raw: Path, stems: tuple[str, str], train: list[int], test: list[int]) -> None:
-        for stem, labels in zip(stems, (train, test), strict=True):
-            images = np.repeat(labels, 28 * 28).reshape(-1, 28, 28)
-            write_idx(raw / f"{stem}-images-idx3-ubyte", images)
-            write_idx(raw / f"{stem}-labels-idx1-ubyte", np.array(labels))
+    def write(folder: Path, image_set: ImageSet, train: list[int], test: list[int]) -> None:
+        raw = folder / image_set.folder
+        for files, labels in ((image_set.files[:2], train), (image_set.files[2:], test)):
+            write_idx(raw / files[0], np.repeat(labels, 28 * 28).reshape(-1, 28, 28))
+            write_idx(raw / files[1], np.array(labels))
 
     return write
 
 
 @pytest.fixture
 def host(monkeypatch) -> Iterator[tuple[str, dict[str, tuple[bytes, int]]]]:
-    """Give the URL of a host and its pages: path to (body, bytes announced beyond the body's)."""
+    """Yield the URL of a server and its pages: path -> (body, surplus of the announced length)."""
     monkeypatch.setenv("no_proxy", "*")
     pages: dict[str, tuple[bytes, int]] = {}
 
@@ -85,9 +68,9 @@ def host(monkeypatch) -> Iterator[tuple[str, dict[str, tuple[bytes, int]]]]:
             if self.path not in pages:
                 self.send_error(404)
                 return
-            body, beyond = pages[self.path]
+            body, surplus = pages[self.path]
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body) + beyond))
+            self.send_header("Content-Length", str(len(body) + surplus))
             self.end_headers()
             self.wfile.write(body)
 

@@ -1,15 +1,15 @@
-"""Batches: whose rows, in which order, in which units, wherever they are kept."""
+"""Batches: rows, order, shares of processes, and scaling, whatever their residency."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Scaled, Shares
+from hourglass.data.residency import Rows
 from hourglass.data.scaling import Scaling
-from hourglass.data.streaming import Resident, Rows, Streamed
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -24,23 +24,21 @@ SCALINGS = {
 SIZES = pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (1, 9), (10, 5), (103, 10), (8, 9)])
 ORDERS = pytest.mark.parametrize("seed", [None, 7], ids=["in order", "shuffled"])
 PROCESSES = pytest.mark.parametrize("world_size", [1, 2, 3, 7])
-KINDS: dict[str, Callable[[np.ndarray], Rows]] = {
-    "resident": lambda x: Resident(torch.from_numpy(x)),
-    "streamed": lambda x: Streamed(x, CPU),
-}
-KEPT = pytest.mark.parametrize("kept", KINDS)
+RESIDENCIES = pytest.mark.parametrize("residency", ["device", "stream"])
 
 
-def batches_of(x, scaling, batch_size, seed=None, rank=0, world_size=1, kept="resident") -> Batches:
-    rows = KINDS[kept](np.ascontiguousarray(x[rank::world_size]))
+def make_batches(
+    x, scaling, batch_size, seed=None, rank=0, world_size=1, residency: Residency = "device"
+) -> Batches:
+    rows = Rows(x[rank::world_size], residency, CPU, Scaled(scaling, CPU))
     shares = Shares(len(x), batch_size, rank, world_size)
-    return Batches(rows, Scaled(scaling, CPU), shares, None if seed is None else lambda: seed)
+    return Batches(rows, shares, None if seed is None else lambda: seed)
 
 
-def numbered(n: int, batch_size: int, seed=None, rank=0, world_size=1, kept="resident") -> Batches:
-    """Return batches of samples that hold their own numbers, unscaled."""
+def numbered(n: int, batch_size: int, seed=None, rank=0, world_size=1, **options) -> Batches:
+    """Return batches of samples that hold their row numbers, unscaled."""
     x = np.arange(n, dtype=np.float32)[:, None]
-    return batches_of(x, Scaling.none(), batch_size, seed, rank, world_size, kept)
+    return make_batches(x, Scaling.none(), batch_size, seed, rank, world_size, **options)
 
 
 def order(batches: Batches) -> list[int]:
@@ -55,36 +53,18 @@ def ranks(n: int, batch_size: int, seed: int | None, world_size: int) -> list[li
 @SIZES
 @ORDERS
 @PROCESSES
-def test_an_epoch_holds_every_sample_exactly_once(n, batch_size, seed, world_size):
-    shares = [batch for rank in ranks(n, batch_size, seed, world_size) for batch in rank]
-    assert sorted(torch.cat(shares).flatten().int().tolist()) == list(range(n))
-
-
-@SIZES
-@ORDERS
-@PROCESSES
-def test_all_ranks_take_the_same_number_of_steps(n, batch_size, seed, world_size):
-    steps = math.ceil(n / batch_size)
-    assert [len(rank) for rank in ranks(n, batch_size, seed, world_size)] == [steps] * world_size
-    assert len(numbered(n, batch_size, seed, 0, world_size)) == steps
-
-
-@SIZES
-@ORDERS
-@PROCESSES
-def test_all_batches_but_the_last_are_full_over_all_ranks(n, batch_size, seed, world_size):
-    shares = zip(*ranks(n, batch_size, seed, world_size), strict=True)
-    sizes = [sum(map(len, batch)) for batch in shares]
-    assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
-
-
-@SIZES
-@ORDERS
-@PROCESSES
-def test_the_shares_of_a_batch_differ_by_one_sample_at_most(n, batch_size, seed, world_size):
-    for batch in zip(*ranks(n, batch_size, seed, world_size), strict=True):
-        sizes = list(map(len, batch))
-        assert max(sizes) - min(sizes) <= 1
+def test_an_epoch_holds_every_sample_once_in_full_batches_of_equal_shares(
+    n, batch_size, seed, world_size
+):
+    shares = ranks(n, batch_size, seed, world_size)
+    assert [len(batches) for batches in shares] == [math.ceil(n / batch_size)] * world_size
+    assert len(numbered(n, batch_size, seed, 0, world_size)) == math.ceil(n / batch_size)
+    for rank, batches in enumerate(shares):
+        rows = torch.cat(batches).flatten().int().tolist()
+        assert sorted(rows) == list(range(rank, n, world_size))
+    sizes = np.array([[len(batch) for batch in batches] for batches in shares])
+    assert (sizes.sum(0)[:-1] == batch_size).all()
+    assert (np.ptp(sizes, axis=0) <= 1).all()
 
 
 @SIZES
@@ -94,30 +74,20 @@ def test_weights_turn_the_mean_over_ranks_into_the_mean_over_samples(n, batch_si
     for k, batch in enumerate(zip(*ranks(n, batch_size, 3, world_size), strict=True)):
         means = [part.mean().item() if len(part) else 0.0 for part in batch]
         weights = [each.weight(k) for each in shares]
-        found = np.mean(np.multiply(means, weights))
-        assert found == pytest.approx(torch.cat(batch).mean().item())
+        assert np.mean(np.multiply(means, weights)) == pytest.approx(torch.cat(batch).mean().item())
 
 
 @SIZES
 @PROCESSES
-def test_each_rank_holds_every_world_sizeth_row_and_serves_no_other(n, batch_size, world_size):
-    for rank in range(world_size):
-        shares = ranks(n, batch_size, 7, world_size)[rank]
-        numbers = torch.cat(shares).flatten().int().tolist()
-        assert sorted(numbers) == list(range(rank, n, world_size))
-
-
-@SIZES
-@PROCESSES
-def test_in_order_the_ranks_interleaved_are_the_rows_in_order(n, batch_size, world_size):
-    found = []
+def test_unshuffled_shares_interleave_to_the_rows_in_order(n, batch_size, world_size):
+    rows: list[float] = []
     for batch in zip(*ranks(n, batch_size, None, world_size), strict=True):
-        place = np.empty(sum(map(len, batch)))
-        first = len(found)  # of the batch, whose positions are dealt out to the ranks in turn
+        interleaved = np.empty(sum(map(len, batch)))
+        start = len(rows)  # of the batch, whose positions are dealt to the ranks in turn
         for rank, share in enumerate(batch):
-            place[(rank - first) % world_size :: world_size] = share.flatten().numpy()
-        found += place.tolist()
-    assert found == list(range(n))
+            interleaved[(rank - start) % world_size :: world_size] = share.flatten().numpy()
+        rows += interleaved.tolist()
+    assert rows == list(range(n))
 
 
 @SIZES
@@ -126,63 +96,50 @@ def test_one_process_shuffles_as_torch_does(n, batch_size):
     assert order(numbered(n, batch_size, seed=7)) == expected
 
 
-@KEPT
-def test_without_shuffling_samples_keep_their_order(kept):
-    assert order(numbered(103, 10, kept=kept)) == list(range(103))
+@RESIDENCIES
+def test_without_shuffling_samples_keep_their_order(residency):
+    assert order(numbered(103, 10, residency=residency)) == list(range(103))
 
 
-def test_the_same_seed_gives_the_same_order():
-    assert order(numbered(103, 10, seed=1)) == order(numbered(103, 10, seed=1))
+def test_seed_and_rank_decide_the_order():
+    """With one order for all ranks, neighbours in the file would always share a batch."""
+    orders = {(s, r): Shares(800, 10, r, 8).order(s).tolist() for s in (5, 6) for r in range(8)}
+    assert len({tuple(each) for each in orders.values()}) == 16
+    assert Shares(800, 10, 3, 8).order(5).tolist() == orders[5, 3]
 
 
-def test_another_seed_gives_another_order():
-    assert order(numbered(103, 10, seed=1)) != order(numbered(103, 10, seed=2))
-
-
-def test_each_rank_has_an_order_of_its_own():
-    """Else rows that are neighbours in the file would always be in a batch together."""
-    orders = {tuple(Shares(800, 10, rank, 8).order(5).tolist()) for rank in range(8)}
-    assert len(orders) == 8
-
-
-def test_the_order_does_not_depend_on_the_global_generator():
+def test_shuffling_neither_uses_nor_changes_the_global_generator():
     orders = []
     for seed in (0, 1):
         torch.manual_seed(seed)
+        before = torch.get_rng_state()
         orders.append(order(numbered(103, 10, seed=1)))
+        assert torch.equal(torch.get_rng_state(), before)
     assert orders[0] == orders[1]
 
 
-def test_shuffling_leaves_the_global_generator_alone():
-    torch.manual_seed(99)
-    before = torch.get_rng_state()
-    order(numbered(103, 10, seed=1))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@KEPT
+@RESIDENCIES
 @ORDERS
 @pytest.mark.parametrize("kind", SCALINGS)
-def test_batches_are_scaled_as_numpy_scales_to_the_bit(kind, seed, kept):
+def test_batches_are_scaled_as_numpy_scales_to_the_bit(kind, seed, residency):
     x, scaling = SCALINGS[kind]
-    chosen = x if seed is None else x[order(numbered(len(x), 10, seed))]
-    found = torch.cat(list(batches_of(x, scaling, 10, seed, kept=kept)))
-    assert found.numpy().tobytes() == scaling(chosen).tobytes()
+    shuffled = x if seed is None else x[order(numbered(len(x), 10, seed))]
+    batches = torch.cat(list(make_batches(x, scaling, 10, seed, residency=residency)))
+    assert batches.numpy().tobytes() == scaling(shuffled).tobytes()
 
 
-@KEPT
+@RESIDENCIES
 @pytest.mark.parametrize("kind", SCALINGS)
-def test_batches_leave_the_samples_as_they_were(kind, kept):
+def test_changes_to_a_batch_do_not_reach_the_samples(kind, residency):
     x, scaling = SCALINGS[kind]
-    own = x.copy()
-    for batch in batches_of(own, scaling, 10, kept=kept):
+    samples = x.copy()
+    for batch in make_batches(samples, scaling, 10, residency=residency):
         batch.zero_()
-    np.testing.assert_array_equal(own, x)
+    np.testing.assert_array_equal(samples, x)
 
 
-def test_a_share_without_samples_leaves_the_loss_finite(build):
+def test_an_empty_share_leaves_the_loss_finite(build):
     module = build("undercomplete", (5,), latent_dim=2)
-    for rank in range(2):  # 3 samples in batches of 2: one rank has no part in the second
-        x, scaling = FEATURES[:3], SCALINGS["standard"][1]
-        batches = batches_of(x, scaling, 2, 0, rank, 2)
+    for rank in range(2):  # 3 samples in batches of 2: one rank has no share of the second
+        batches = make_batches(FEATURES[:3], SCALINGS["standard"][1], 2, 0, rank, 2)
         assert all(module.training_step(batch).isfinite() for batch in batches)

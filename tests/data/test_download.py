@@ -1,13 +1,18 @@
-import hashlib
+"""Downloads: complete and valid files only, from the first mirror that serves one."""
+
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
-from hourglass.data.download import fetch
+from hourglass.data.download import download
 
 BODY = b"the raw file" * 1000
-MD5 = hashlib.md5(BODY).hexdigest()
+
+
+def is_body(path: Path) -> bool:
+    return path.read_bytes() == BODY
 
 
 def free_port() -> int:
@@ -16,90 +21,59 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_a_good_download_is_there_whole(tmp_path, host):
+@pytest.fixture
+def url(host) -> str:
+    """Serve a good file, another one and one that is cut short; return the server's URL."""
     url, pages = host
-    pages["/good"] = (BODY, 0)
-    assert fetch("raw/file.gz", tmp_path, [f"{url}/good"], MD5).read_bytes() == BODY
+    pages |= {"/good": (BODY, 0), "/other": (b"other", 0), "/short": (BODY, 5)}
+    return url
 
 
-def test_the_file_lies_where_it_was_asked_for(tmp_path, host):
-    url, pages = host
-    pages["/good"] = (BODY, 0)
-    assert fetch("raw/file.gz", tmp_path, [f"{url}/good"]) == tmp_path / "raw" / "file.gz"
-
-
-def test_a_wrong_md5_leads_to_the_second_mirror(tmp_path, host):
-    url, pages = host
-    pages.update({"/other": (b"other", 0), "/good": (BODY, 0)})
-    assert fetch("file", tmp_path, [f"{url}/other", f"{url}/good"], MD5).read_bytes() == BODY
-
-
-def test_a_refused_check_leads_to_the_second_mirror(tmp_path, host):
-    url, pages = host
-    pages.update({"/other": (b"other", 0), "/good": (BODY, 0)})
-    urls = [f"{url}/other", f"{url}/good"]
-    path = fetch("file", tmp_path, urls, check=lambda part: part.read_bytes() == BODY)
+def test_a_file_is_downloaded_to_the_place_of_its_name(tmp_path, url, capsys):
+    path = download("raw/file.gz", tmp_path, [f"{url}/good"], is_body)
+    assert path == tmp_path / "raw" / "file.gz"
     assert path.read_bytes() == BODY
+    assert capsys.readouterr().err == ""  # progress is for terminals
 
 
-def test_a_truncated_body_is_refused_without_a_checksum(tmp_path, host, refusal):
-    url, pages = host
-    pages["/short"] = (BODY, 5)
-    assert "12,000 of 12,005 bytes" in refusal(fetch, "file", tmp_path, [f"{url}/short"])
+@pytest.mark.parametrize("first", ["/other", "/short", "/none", None])
+def test_the_second_mirror_is_used_if_the_first_fails(tmp_path, url, first):
+    mirrors = [f"{url}{first}" if first else f"http://127.0.0.1:{free_port()}/file", f"{url}/good"]
+    assert download("file", tmp_path, mirrors, is_body).read_bytes() == BODY
 
 
-def test_nothing_half_written_remains(tmp_path, host, refusal):
-    url, pages = host
-    pages["/short"] = (BODY, 5)
-    refusal(fetch, "file", tmp_path, [f"{url}/short", f"{url}/none"])
+def test_a_body_that_is_cut_short_is_rejected_and_leaves_no_file(tmp_path, url, refusal):
+    mirrors = [f"{url}/short", f"{url}/none"]
+    assert "12,000 of 12,005 bytes" in refusal(download, "file", tmp_path, mirrors, is_body)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refused_connection_leads_to_the_second_mirror(tmp_path, host):
-    url, pages = host
-    pages["/good"] = (BODY, 0)
-    urls = [f"http://127.0.0.1:{free_port()}/file", f"{url}/good"]
-    assert fetch("file", tmp_path, urls, MD5).is_file()
-
-
-def test_a_host_that_never_answers_does_not_hang(tmp_path, refusal, monkeypatch):
+def test_a_silent_server_does_not_hang(tmp_path, refusal, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
+        mirrors = [f"http://127.0.0.1:{silent.getsockname()[1]}/file"]
         start = time.monotonic()
-        refusal(fetch, "file", tmp_path, [url], timeout=0.2)
+        refusal(download, "file", tmp_path, mirrors, is_body, timeout_seconds=0.2)
     assert time.monotonic() - start < 5
 
 
-def test_the_refusal_names_file_folder_and_way_out(tmp_path, host, refusal):
-    url, _ = host
-    sentence = refusal(fetch, "MNIST/raw/file.gz", tmp_path, [f"{url}/none"])
-    for part in ("MNIST/raw/file.gz", str(tmp_path), "404", "HOURGLASS_DATA"):
+def test_the_message_names_file_folder_reason_and_way_out(tmp_path, url, refusal):
+    sentence = refusal(download, "creditcard/file.csv", tmp_path, [f"{url}/none"], is_body)
+    for part in ("creditcard/file.csv", str(tmp_path), "404", "HOURGLASS_DATA"):
         assert part in sentence
 
 
-@pytest.mark.parametrize("url", ["", "no url", "http://", "http://[/x", "http://127.0.0.1:x/"])
-def test_nothing_but_a_refusal_comes_out_of_a_bad_url(tmp_path, refusal, url):
-    refusal(fetch, "file", tmp_path, [url])
+@pytest.mark.parametrize("bad", ["", "no url", "http://", "http://[/x", "http://127.0.0.1:x/"])
+def test_an_invalid_url_is_rejected(tmp_path, refusal, bad):
+    refusal(download, "file", tmp_path, [bad], is_body)
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path, host, refusal):
-    url, pages = host
-    pages["/good"] = (BODY, 0)
+def test_a_folder_that_cannot_be_created_is_rejected(tmp_path, url, refusal):
     (tmp_path / "raw").write_text("in the way")
-    refusal(fetch, "raw/file", tmp_path, [f"{url}/good"])
+    refusal(download, "raw/file", tmp_path, [f"{url}/good"], is_body)
 
 
-def test_no_progress_is_shown_where_nobody_watches(tmp_path, host, capsys):
-    url, pages = host
-    pages["/good"] = (BODY, 0)
-    fetch("file", tmp_path, [f"{url}/good"])
-    assert capsys.readouterr().err == ""
-
-
-def test_progress_is_shown_on_a_terminal(tmp_path, host, capsys, monkeypatch):
-    url, pages = host
-    pages["/good"] = (BODY, 0)
+def test_progress_is_shown_on_a_terminal(tmp_path, url, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    fetch("file", tmp_path, [f"{url}/good"])
+    download("file", tmp_path, [f"{url}/good"], is_body)
     assert "file: 0 of 0 MB" in capsys.readouterr().err

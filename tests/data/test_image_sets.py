@@ -1,88 +1,78 @@
+"""MNIST, Fashion-MNIST and EMNIST: labels, order, ids, source, and invalid contents."""
+
 import dataclasses
-import gzip
 import hashlib
-import io
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hourglass.data.emnist import EMNIST, LETTERS, get_letters
+from hourglass.data.emnist import EMNIST
 from hourglass.data.fashion_mnist import FashionMNIST
-from hourglass.data.idx_images import ARTICLES, DIGITS, load_images
+from hourglass.data.image_sets import ARTICLES, DIGITS, LETTERS, load_images
 from hourglass.data.mnist import MNIST
 
 REAL = os.environ.get("HOURGLASS_DATA")
+DIGIT_LABELS = ["3", "1", "9", "7", "0"]
+ARTICLE_LABELS = ["Ankle boot", "T-shirt/top", "Bag"]
 
 
 @pytest.fixture
 def folder(tmp_path, write_set) -> Path:
-    write_set(tmp_path / DIGITS.folder, DIGITS.stems, train=[3, 1, 9], test=[7, 0])
-    write_set(tmp_path / ARTICLES.folder, ARTICLES.stems, train=[9], test=[0, 8])
-    write_set(tmp_path / LETTERS.folder, LETTERS.stems, train=[1, 4], test=[2])
+    write_set(tmp_path, DIGITS, train=[3, 1, 9], test=[7, 0])
+    write_set(tmp_path, ARTICLES, train=[9], test=[0, 8])
+    write_set(tmp_path, LETTERS, train=[1, 4], test=[2])
     return tmp_path
 
 
-def test_mnist_takes_articles_as_anomalies(folder):
-    raw = MNIST().load(folder)
-    assert raw.label[raw.anomaly].tolist() == ["Ankle boot", "T-shirt/top", "Bag"]
+@pytest.mark.parametrize(
+    ("data_set", "normal", "anomalies"),
+    [
+        (MNIST, DIGIT_LABELS, ARTICLE_LABELS),
+        (FashionMNIST, ARTICLE_LABELS, DIGIT_LABELS),
+        (EMNIST, DIGIT_LABELS, ["A", "D", "B"]),
+    ],
+)
+def test_one_set_is_normal_and_the_other_anomalous(folder, data_set, normal, anomalies):
+    raw = data_set().load(folder)
+    assert raw.label.tolist() == normal + anomalies
+    assert raw.label[raw.anomaly].tolist() == anomalies
+    assert raw.x.shape == (len(normal + anomalies), 1, 28, 28)
 
 
-def test_mnist_takes_digits_as_normal(folder):
-    raw = MNIST().load(folder)
-    assert raw.label[~raw.anomaly].tolist() == ["3", "1", "9", "7", "0"]
-
-
-def test_fashion_mnist_takes_digits_as_anomalies(folder):
-    raw = FashionMNIST().load(folder)
-    assert raw.label[raw.anomaly].tolist() == ["3", "1", "9", "7", "0"]
-
-
-def test_emnist_takes_letters_as_anomalies(folder):
-    raw = EMNIST().load(folder)
-    assert raw.label[raw.anomaly].tolist() == ["A", "D", "B"]
-
-
-def test_every_image_keeps_its_label(folder):
+def test_every_image_has_its_label(folder):
     raw = load_images(DIGITS, folder)
     assert raw.x[:, 0, 5, 5].astype(str).tolist() == raw.label.tolist()
-
-
-def test_images_have_one_channel(folder):
-    assert MNIST().load(folder).x.shape == (8, 1, 28, 28)
 
 
 def test_emnist_letters_are_turned_upright(folder, write_idx):
     stored = np.zeros((2, 28, 28))
     stored[:, 20, 5] = 1  # column 20, row 5 in the official files
-    write_idx(folder / LETTERS.folder / "emnist-letters-train-images-idx3-ubyte", stored)
+    write_idx(folder / LETTERS.folder / LETTERS.files[0], stored)
     assert load_images(LETTERS, folder).x[0, 0, 5, 20] == 1
 
 
-def test_the_publishers_test_parts_are_marked(folder):
+def test_the_published_test_parts_are_marked_and_ids_name_set_part_and_position(folder):
     raw = MNIST().load(folder)
     assert raw.official_test is not None
     assert raw.official_test.tolist() == [False] * 3 + [True] * 2 + [False] + [True] * 2
+    assert raw.id[[0, 4, 5]].tolist() == ["mnist/train/0", "mnist/test/1", "fashion_mnist/train/0"]
 
 
-def test_ids_say_set_part_and_position(folder):
-    ids = MNIST().load(folder).id
-    assert [ids[0], ids[4], ids[5]] == ["mnist/train/0", "mnist/test/1", "fashion_mnist/train/0"]
-
-
-def test_an_incomplete_set_says_so(folder):
+def test_an_incomplete_set_is_reported_as_a_subset(folder):
     source = EMNIST().load(folder).source
     assert source["complete"] is False
     assert "EMNIST letters A-D subset (2 train and 1 test images of" in source["subset"]
 
 
 def test_a_set_with_the_official_counts_is_complete(folder):
-    assert "subset" not in load_images(dataclasses.replace(DIGITS, counts=(3, 2)), folder).source
+    source = load_images(dataclasses.replace(DIGITS, counts=(3, 2)), folder).source
+    assert source["complete"] is True
+    assert "subset" not in source
 
 
-def test_every_file_that_was_read_is_fingerprinted(folder):
+def test_every_file_that_was_read_has_its_checksum_in_the_source(folder):
     files = MNIST().load(folder).source["files"]
     read = sorted([*(folder / "MNIST/raw").iterdir(), *(folder / "FashionMNIST/raw").iterdir()])
     assert files == {
@@ -90,96 +80,24 @@ def test_every_file_that_was_read_is_fingerprinted(folder):
     }
 
 
-def test_a_label_out_of_range_is_refused(folder, write_idx, refusal):
-    path = folder / "MNIST/raw/train-labels-idx1-ubyte"
-    write_idx(path, np.array([1, 10, 2]))
-    assert "label 10 where 0 to 9 belong" in refusal(MNIST().load, folder)
-
-
-def test_the_letter_number_0_is_refused(folder, write_idx, refusal):
-    write_idx(folder / LETTERS.folder / "emnist-letters-test-labels-idx1-ubyte", np.array([0]))
-    assert "label 0 where 1 to 26 belong" in refusal(EMNIST().load, folder)
-
-
-def test_images_of_another_size_are_refused(folder, write_idx, refusal):
-    write_idx(folder / "MNIST/raw/train-images-idx3-ubyte", np.zeros((3, 32, 32)))
-    assert "32 x 32" in refusal(MNIST().load, folder)
-
-
-def test_a_missing_file_is_downloaded(folder, host):
-    url, pages = host
-    name = "t10k-labels-idx1-ubyte"
-    path = folder / DIGITS.folder / name
-    body = gzip.compress(path.read_bytes())
-    pages[f"/{name}.gz"] = (body, 0)
-    path.unlink()
-    md5 = {f"{name}.gz": hashlib.md5(body).hexdigest()}
-    publisher = dataclasses.replace(DIGITS, mirrors=(f"{url}/",), md5=md5)
-    assert load_images(publisher, folder).label.tolist() == ["3", "1", "9", "7", "0"]
-
-
-def test_a_missing_file_that_no_mirror_has_is_refused_by_name(folder, host, refusal):
-    (folder / "MNIST/raw/t10k-labels-idx1-ubyte").unlink()
-    publisher = dataclasses.replace(DIGITS, mirrors=(f"{host[0]}/",))
-    sentence = refusal(load_images, publisher, folder)
-    assert "MNIST/raw/t10k-labels-idx1-ubyte.gz is neither in" in sentence
-
-
-def archive(folder: Path) -> bytes:
-    """Return EMNIST's archive of the letters in `folder`, which are deleted, and other files."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as files:
-        for path in sorted((folder / LETTERS.folder).iterdir()):
-            files.writestr(f"gzip/{path.name}.gz", gzip.compress(path.read_bytes()))
-            path.unlink()
-        files.writestr("gzip/emnist-digits-train-images-idx3-ubyte.gz", b"not wanted")
-    return packed.getvalue()
-
-
-def test_emnist_extracts_the_letters_and_nothing_else(folder, host):
-    url, pages = host
-    pages["/gzip.zip"] = (archive(folder), 0)
-    get_letters(folder, [f"{url}/gzip.zip"], md5=None)
-    names = {path.name for path in (folder / LETTERS.folder).iterdir()}
-    assert names == {
-        f"emnist-letters-{part}-{kind}-ubyte.gz"
-        for part in ("train", "test")
-        for kind in ("images-idx3", "labels-idx1")
-    }
-
-
-def test_emnist_reads_what_it_extracted(folder, host):
-    url, pages = host
-    pages["/gzip.zip"] = (archive(folder), 0)
-    get_letters(folder, [f"{url}/gzip.zip"], md5=None)
-    assert load_images(LETTERS, folder).label.tolist() == ["A", "D", "B"]
-
-
-def test_emnist_takes_an_archive_that_is_there_and_leaves_it(folder):
-    path = folder / "EMNIST/raw/gzip.zip"
-    content = archive(folder)
-    path.write_bytes(content)
-    get_letters(folder, mirrors=[])
-    assert path.is_file()
-    assert load_images(LETTERS, folder).label.tolist() == ["A", "D", "B"]
-
-
-def test_an_archive_without_the_letters_is_refused(folder, refusal):
-    archive(folder)
-    with zipfile.ZipFile(folder / "EMNIST/raw/gzip.zip", "w") as files:
-        files.writestr("gzip/other", b"")
-    assert "not EMNIST's official archive" in refusal(get_letters, folder, mirrors=[])
-
-
-def test_a_file_that_is_no_archive_is_refused(folder, refusal):
-    archive(folder)
-    (folder / "EMNIST/raw/gzip.zip").write_bytes(b"<html>")
-    assert "not EMNIST's official archive" in refusal(get_letters, folder, mirrors=[])
-
-
-def test_letters_that_no_mirror_has_are_refused_with_the_archives_name(folder, refusal):
-    archive(folder)
-    assert "EMNIST/raw/gzip.zip is neither in" in refusal(get_letters, folder, mirrors=[])
+@pytest.mark.parametrize(
+    ("data_set", "image_set", "number", "content", "message"),
+    [
+        (MNIST, DIGITS, 1, np.array([1, 10, 2]), "label 10 instead of 0 to 9"),
+        (EMNIST, LETTERS, 3, np.array([0]), "label 0 instead of 1 to 26"),
+        (MNIST, DIGITS, 0, np.zeros((3, 32, 32)), "shape (3, 32, 32) instead of (N, 28, 28)"),
+        (MNIST, DIGITS, 0, np.zeros(3), "shape (3,)"),
+        (MNIST, DIGITS, 1, np.zeros(4), "shape (4,) for the 3 images"),
+        (MNIST, DIGITS, 1, np.zeros((3, 1)), "shape (3, 1) for"),
+    ],
+)
+def test_invalid_contents_are_rejected(
+    folder, write_idx, refusal, data_set, image_set, number, content, message
+):
+    path = write_idx(folder / image_set.folder / image_set.files[number], content)
+    sentence = refusal(data_set().load, folder)
+    assert message in sentence
+    assert str(path) in sentence
 
 
 real = [
@@ -188,22 +106,16 @@ real = [
 ]
 
 
-@pytest.fixture
-def real_folder() -> Path:
-    assert REAL is not None
-    return Path(REAL)
-
-
-@pytest.mark.parametrize("publisher", [pytest.param(p, marks=real) for p in (DIGITS, ARTICLES)])
-def test_the_real_set_is_complete_and_balanced_as_published(publisher, real_folder):
-    raw = load_images(publisher, real_folder)
+@pytest.mark.parametrize("image_set", [pytest.param(s, marks=real) for s in (DIGITS, ARTICLES)])
+def test_the_real_set_is_complete_and_balanced_as_published(image_set):
+    raw = load_images(image_set, Path(str(REAL)))
     assert "subset" not in raw.source
     assert (len(raw.x), len(set(raw.label))) == (70_000, 10)
 
 
 @pytest.mark.parametrize("letter", [pytest.param("J", marks=real)])
-def test_the_real_letters_stand_upright(letter, real_folder):
+def test_the_real_letters_stand_upright(letter):
     """A J's hook is at the lower left: the mean image is darker at the lower right."""
-    raw = load_images(LETTERS, real_folder)
+    raw = load_images(LETTERS, Path(str(REAL)))
     mean = raw.x[raw.label == letter, 0].mean(axis=0)
     assert mean[18:24, 4:12].mean() > 2 * mean[18:24, 18:26].mean()

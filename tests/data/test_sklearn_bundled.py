@@ -1,3 +1,5 @@
+"""The data sets bundled with scikit-learn: contents, classes, and what all of them share."""
+
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,7 @@ from sklearn.datasets import load_sample_images
 
 from hourglass.data.breast_cancer import BreastCancer
 from hourglass.data.digits import Digits
-from hourglass.data.photographs import SIDE, Photographs
+from hourglass.data.photographs import PATCH_PIXELS, Photographs
 
 NOWHERE = Path("no such folder")
 
@@ -26,66 +28,43 @@ def photographs():
     return Photographs().load(NOWHERE)
 
 
-def test_digits_are_small_images_of_one_channel(digits):
+def test_digits_are_small_images_up_to_their_full_scale(digits):
     assert digits.x.shape == (1797, 1, 8, 8)
-
-
-def test_digits_reach_their_full_scale_and_no_more(digits):
     assert digits.x.max() == digits.full_scale == 16
 
 
 def test_eights_and_nines_are_the_anomalies(digits):
     assert set(digits.label[digits.anomaly]) == {"8", "9"}
-
-
-def test_the_other_digits_are_normal(digits):
     assert set(digits.label[~digits.anomaly]) == set("01234567")
 
 
-def test_malignant_tumours_are_the_anomalies(tumours):
+def test_malignant_tumours_are_the_anomalies_in_the_published_numbers(tumours):
     assert set(tumours.label[tumours.anomaly]) == {"malignant"}
-
-
-def test_tumours_have_the_published_counts(tumours):
     assert (tumours.anomaly.sum(), (~tumours.anomaly).sum()) == (212, 357)
-
-
-def test_tumours_have_30_named_features(tumours):
     assert tumours.x.shape[1] == len(set(tumours.feature_names)) == 30
 
 
 def test_patches_are_those_of_the_photographs(photographs):
+    side = PATCH_PIXELS
     for name, image in zip(("china", "flower"), load_sample_images().images, strict=True):
-        found = photographs.x[photographs.label == name]
-        rows, columns = image.shape[0] // SIDE, image.shape[1] // SIDE
-        assert found.shape == (rows * columns, 3, SIDE, SIDE)
+        patches = photographs.x[photographs.label == name]
+        rows, columns = image.shape[0] // side, image.shape[1] // side
+        assert patches.shape == (rows * columns, 3, side, side)
         lines = [
             np.concatenate(list(line), axis=2)
-            for line in found.reshape(rows, columns, 3, SIDE, SIDE)
+            for line in patches.reshape(rows, columns, 3, side, side)
         ]
-        whole = np.concatenate(lines, axis=1).transpose(1, 2, 0)
-        assert np.array_equal(whole, image[: rows * SIDE, : columns * SIDE])
+        restored = np.concatenate(lines, axis=1).transpose(1, 2, 0)
+        assert np.array_equal(restored, image[: rows * side, : columns * side])
     assert not photographs.anomaly.any()
 
 
-@pytest.mark.parametrize("name", ["digits", "tumours", "photographs"])
-def test_bundled_data_can_be_written_to(name, request):
-    assert request.getfixturevalue(name).x.flags.writeable
-
-
-@pytest.mark.parametrize("name", ["digits", "tumours", "photographs"])
-def test_bundled_data_has_no_official_test_part(name, request):
-    assert request.getfixturevalue(name).official_test is None
-
-
-@pytest.mark.parametrize("name", ["digits", "tumours", "photographs"])
-def test_bundled_data_names_its_files(name, request):
-    files = request.getfixturevalue(name).source["files"]
-    assert len(files) == (2 if name == "photographs" else 1)
-    assert all(len(digest) == 64 for digest in files.values())
-
-
-@pytest.mark.parametrize("name", ["digits", "tumours", "photographs"])
-def test_ids_are_unique(name, request):
-    ids = request.getfixturevalue(name).id
-    assert len(np.unique(ids)) == len(ids)
+@pytest.mark.parametrize(("name", "count"), [("digits", 1), ("tumours", 1), ("photographs", 2)])
+def test_bundled_data_are_writeable_with_unique_ids_and_checksums_of_their_files(
+    name, count, request
+):
+    raw = request.getfixturevalue(name)
+    assert raw.x.flags.writeable
+    assert raw.official_test is None
+    assert len(np.unique(raw.id)) == len(raw.id)
+    assert [len(digest) for digest in raw.source["files"].values()] == [64] * count

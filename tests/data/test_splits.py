@@ -1,3 +1,5 @@
+"""The five splits: disjoint, reproducible, in the requested proportions, by chance or by time."""
+
 import json
 from itertools import pairwise
 
@@ -12,7 +14,7 @@ KINDS = ["chance", "time", "official", "official and time"]
 ONLY_NORMAL = ("train", "validation", "calibration")
 
 
-def make(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: int = 40) -> Raw:
+def make_raw(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: int = 40) -> Raw:
     rng = np.random.default_rng(seed)
     n = normal + anomalies
     anomaly = rng.permutation(np.arange(n) < anomalies)
@@ -32,7 +34,7 @@ def make(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: int 
 def raw(request) -> Raw:
     kind, seed = request.param
     rng = np.random.default_rng(seed)
-    return make(kind, seed, int(rng.integers(30, 300)), int(rng.integers(0, 150)))
+    return make_raw(kind, seed, int(rng.integers(30, 300)), int(rng.integers(0, 150)))
 
 
 @pytest.fixture
@@ -44,13 +46,15 @@ def normal(raw: Raw, indices: np.ndarray) -> np.ndarray:
     return indices[~raw.anomaly[indices]]
 
 
-def test_the_five_splits_are_disjoint(parts):
+def normal_counts(raw: Raw, fractions: Fractions) -> np.ndarray:
+    parts = split(raw, fractions, seed=0)
+    return np.array([len(normal(raw, parts[name])) for name in SPLITS])
+
+
+def test_the_five_splits_are_disjoint_and_sorted(parts):
     assert tuple(parts) == SPLITS
     indices = np.concatenate(list(parts.values()))
     assert len(np.unique(indices)) == len(indices)
-
-
-def test_indices_are_sorted(parts):
     assert all((np.diff(indices) > 0).all() for indices in parts.values())
 
 
@@ -59,91 +63,74 @@ def test_the_same_seed_gives_the_same_splits(raw, parts):
     assert all((again[name] == parts[name]).all() for name in SPLITS)
 
 
-def test_another_seed_gives_other_splits():
-    first, other = (split(make(), Fractions(), seed) for seed in (0, 1))
-    assert not any(np.array_equal(first[name], other[name]) for name in SPLITS)
+@pytest.mark.parametrize(("kind", "same"), [("chance", False), ("time", True)])
+def test_the_seed_decides_splits_by_chance_only(kind, same):
+    first, other = (split(make_raw(kind), Fractions(), seed) for seed in (0, 1))
+    assert [np.array_equal(first[name], other[name]) for name in SPLITS] == [same] * 5
 
 
-def test_splits_for_learning_hold_normal_samples_only(raw, parts):
+def test_splits_for_learning_hold_normal_samples_only_and_none_is_lost(raw, parts):
     assert not any(raw.anomaly[parts[name]].any() for name in ONLY_NORMAL)
+    kept = np.sort(np.concatenate([normal(raw, indices) for indices in parts.values()]))
+    np.testing.assert_array_equal(kept, np.flatnonzero(~raw.anomaly))
 
 
-def test_no_normal_sample_is_lost(raw, parts):
-    found = np.sort(np.concatenate([normal(raw, indices) for indices in parts.values()]))
-    np.testing.assert_array_equal(found, np.flatnonzero(~raw.anomaly))
-
-
-def test_anomalies_are_lost_to_the_cap_of_tuning_alone(raw, parts):
+def test_anomalies_are_lost_to_the_limit_of_tuning_only(raw, parts):
     lost = raw.anomaly.sum() - sum(int(raw.anomaly[indices].sum()) for indices in parts.values())
-    capped = 2 * len(normal(raw, parts["tuning"])) == len(parts["tuning"])
-    assert lost == 0 or capped
+    limited = 2 * len(normal(raw, parts["tuning"])) == len(parts["tuning"])
+    assert lost == 0 or limited
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["chance", "official", "official and time"])
-def test_tuning_takes_no_more_anomalies_than_normal_samples(kind, seed):
-    raw = make(kind, seed, normal=60, anomalies=300)
+def test_tuning_takes_at_most_as_many_anomalies_as_normal_samples(kind, seed):
+    raw = make_raw(kind, seed, normal=60, anomalies=300)
     tuning = split(raw, Fractions(), seed)["tuning"]
     assert raw.anomaly[tuning].mean() == 0.5
 
 
 @pytest.mark.parametrize("kind", ["chance", "time"])
-def test_normal_samples_are_shared_out_as_asked(kind):
-    raw = make(kind, normal=1000)
-    parts = split(raw, Fractions(0.3, 0.25, 0.2, 0.15, 0.1), seed=0)
-    counts = [len(normal(raw, parts[name])) for name in SPLITS]
-    assert counts == [300, 250, 200, 150, 100]
+def test_splits_have_the_requested_fractions_of_normal_samples(kind):
+    counts = normal_counts(make_raw(kind, normal=1000), Fractions(0.3, 0.25, 0.2, 0.15, 0.1))
+    assert counts.tolist() == [300, 250, 200, 150, 100]
 
 
-def test_anomalies_are_shared_out_as_asked():
-    raw = make(normal=1000, anomalies=50)
+def test_tuning_has_the_requested_fraction_of_anomalies():
+    raw = make_raw(normal=1000, anomalies=50)
     parts = split(raw, Fractions(tuning_anomalies=0.4), seed=0)
     assert [raw.anomaly[parts[name]].sum() for name in ("tuning", "test")] == [20, 30]
 
 
 @pytest.mark.parametrize("kind", ["official", "official and time"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_test_split_is_the_official_one(kind, seed):
-    raw = make(kind, seed)
+def test_an_official_test_part_is_the_test_split(kind, seed):
+    raw = make_raw(kind, seed)
     assert raw.official_test is not None
     test = split(raw, Fractions(), seed)["test"]
     np.testing.assert_array_equal(test, np.flatnonzero(raw.official_test))
 
 
-def test_beside_an_official_test_the_others_are_taken_relative_to_their_sum():
-    raw = make("official", normal=1000)
-    parts = split(raw, Fractions(0.25, 0.1, 0.1, 0.05, 0.5), seed=0)
-    counts = np.array([len(normal(raw, parts[name])) for name in SPLITS[:-1]])
+def test_beside_an_official_test_part_the_other_fractions_are_normalised():
+    raw = make_raw("official", normal=1000)
+    counts = normal_counts(raw, Fractions(0.25, 0.1, 0.1, 0.05, 0.5))[:-1]
     np.testing.assert_allclose(counts / counts.sum(), [0.5, 0.2, 0.2, 0.1], atol=0.002)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_normal_samples_follow_time(seed):
-    raw = make("time", seed)
+def test_splits_follow_time(seed):
+    """Anomalies from before the test period are in `tuning`, later ones in `test`."""
+    raw = make_raw("time", seed)
     assert raw.time is not None
     parts = split(raw, Fractions(), seed)
     moments = [raw.time[normal(raw, parts[name])] for name in SPLITS]
     assert all(a.max() <= b.min() for a, b in pairwise(moments))
+    start = moments[-1].min()
+    for name, expected in (("tuning", raw.time < start), ("test", raw.time >= start)):
+        anomalies = parts[name][raw.anomaly[parts[name]]]
+        np.testing.assert_array_equal(anomalies, np.flatnonzero(raw.anomaly & expected))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_anomalies_from_before_the_test_period_are_for_tuning_and_later_ones_for_test(seed):
-    raw = make("time", seed)
-    assert raw.time is not None
-    parts = split(raw, Fractions(), seed)
-    begin = raw.time[normal(raw, parts["test"])].min()
-    for name, expected in (("tuning", raw.time < begin), ("test", raw.time >= begin)):
-        found = parts[name][raw.anomaly[parts[name]]]
-        np.testing.assert_array_equal(found, np.flatnonzero(raw.anomaly & expected))
-
-
-def test_the_split_by_time_does_not_depend_on_the_seed():
-    raw = make("time")
-    first, other = (split(raw, Fractions(), seed) for seed in (0, 1))
-    assert all(np.array_equal(first[name], other[name]) for name in SPLITS)
-
-
-def test_the_card_counts_what_is_in_no_split(own_table, set_yaml):
+def test_the_card_counts_the_samples_in_no_split(own_table, set_yaml):
     fractions = {"train": 0.5, "validation": 0.2, "calibration": 0.2, "tuning": 0.05, "test": 0.05}
     fractions["tuning_anomalies"] = 1.0  # 12 anomalies for the 6 normal samples of tuning
     set_yaml(f"configs/data/{own_table}.yaml", "init_args", "fractions", value=fractions)
@@ -160,34 +147,31 @@ def test_the_card_counts_what_is_in_no_split(own_table, set_yaml):
         (float("nan"), 0.1, 0.15, 0.1, 0.15),
     ],
 )
-def test_fractions_that_are_no_shares_of_1_are_refused(refusal, shares):
-    assert f"'train': {shares[0]}" in refusal(split, make(), Fractions(*shares), 0)
+def test_fractions_that_do_not_sum_to_1_are_rejected(refusal, shares):
+    assert f"'train': {shares[0]}" in refusal(split, make_raw(), Fractions(*shares), 0)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_of_anomalies_outside_of_0_to_1_is_refused(refusal, share):
+def test_a_fraction_of_anomalies_outside_of_0_to_1_is_rejected(refusal, share):
     fractions = Fractions(tuning_anomalies=share)
-    assert f"tuning_anomalies is {share}" in refusal(split, make(), fractions, 0)
+    assert f"tuning_anomalies is {share}" in refusal(split, make_raw(), fractions, 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("empty", SPLITS[:-1])
-def test_a_split_without_normal_samples_is_refused_by_name(refusal, kind, empty):
-    shares = dict.fromkeys(SPLITS, 0.25) | {empty: 0.0}
-    assert f"the {empty} split" in refusal(split, make(kind), Fractions(**shares), 0)
+@pytest.mark.parametrize(
+    ("kind", "empty"),
+    [(kind, name) for kind in KINDS for name in SPLITS if name != "test" or "official" not in kind],
+)
+def test_a_split_without_normal_samples_is_rejected_by_name(refusal, kind, empty):
+    fractions = Fractions(**dict.fromkeys(SPLITS, 0.25) | {empty: 0.0})
+    assert f"the {empty} split" in refusal(split, make_raw(kind), fractions, 0)
 
 
-@pytest.mark.parametrize("kind", ["chance", "time"])
-def test_an_empty_test_split_is_refused(refusal, kind):
-    fractions = Fractions(0.25, 0.25, 0.25, 0.25, 0.0)
-    assert "the test split" in refusal(split, make(kind), fractions, 0)
-
-
-def test_nothing_but_a_share_for_an_official_test_is_refused(refusal):
-    refusal(split, make("official"), Fractions(0.0, 0.0, 0.0, 0.0, 1.0), 0)
+def test_a_fraction_for_the_official_test_part_only_is_rejected(refusal):
+    refusal(split, make_raw("official"), Fractions(0.0, 0.0, 0.0, 0.0, 1.0), 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_too_few_normal_samples_are_refused(refusal, kind, count):
-    assert "split would hold none" in refusal(split, make(kind, normal=count), Fractions(), 0)
+def test_too_few_normal_samples_are_rejected(refusal, kind, count):
+    raw = make_raw(kind, normal=count)
+    assert "split would hold none" in refusal(split, raw, Fractions(), 0)

@@ -1,3 +1,5 @@
+"""The user's own tables: roles of columns, row numbers, CSV and Parquet, invalid contents."""
+
 import contextlib
 import hashlib
 from pathlib import Path
@@ -28,137 +30,111 @@ def load(tmp_path):
     return write_and_load
 
 
-def test_remaining_columns_are_the_features(load):
+@pytest.fixture
+def load_parquet(tmp_path):
+    def write_and_load(frame: pd.DataFrame, **settings):
+        frame.to_parquet(tmp_path / "mine.parquet")
+        return Table(str(tmp_path / "mine.parquet"), **settings).load(NOWHERE)
+
+    return write_and_load
+
+
+def test_columns_without_a_role_are_float32_features(load):
     raw = load(CSV, **ROLES)
     assert raw.feature_names == ("a", "b")
     assert raw.x.tolist() == [[1, 2.5], [3, -4], [5, 6]]
+    assert raw.x.dtype == np.float32
+    assert raw.x.flags.writeable
+    assert load(CSV, **ROLES, drop=["a"]).feature_names == ("b",)
 
 
-def test_features_are_float32_that_can_be_written_to(load):
-    x = load(CSV, **ROLES).x
-    assert x.dtype == np.float32
-    assert x.flags.writeable
+def test_the_file_has_its_checksum_in_the_source(load, tmp_path):
+    files = load(CSV, **ROLES).source["files"]
+    assert files == {"mine.csv": hashlib.sha256((tmp_path / "mine.csv").read_bytes()).hexdigest()}
 
 
-def test_labels_that_are_not_normal_are_anomalous(load):
-    assert load(CSV, **ROLES).anomaly.tolist() == [False, True, False]
+@pytest.mark.parametrize(
+    ("labels", "normal", "anomaly"),
+    [
+        ("good bad good", "good", [False, True, False]),
+        ("p q r", ["p", "r"], [False, True, False]),
+        ("0 1", "0", [False, True]),
+        ("0 1", 0, [False, True]),
+        ("0 1", [0], [False, True]),
+        ("007 7", "7", [True, False]),
+        ("None NA", "None", [False, True]),
+    ],
+)
+def test_labels_that_are_not_normal_as_text_are_anomalous(load, labels, normal, anomaly):
+    rows = "".join(f"1,{label}\n" for label in labels.split())
+    raw = load(f"a,y\n{rows}", label="y", normal=normal)
+    assert raw.anomaly.tolist() == anomaly
+    assert raw.label.tolist() == labels.split()
 
 
 def test_without_labels_every_row_is_normal(load):
     assert not load("a\n1\n2\n").anomaly.any()
 
 
-def test_several_labels_may_be_normal(load):
-    raw = load("a,y\n1,p\n2,q\n3,r\n", label="y", normal=["p", "r"])
-    assert raw.anomaly.tolist() == [False, True, False]
-
-
-@pytest.mark.parametrize("normal", ["0", 0, [0], ["0"]])
-def test_labels_are_compared_as_text(load, normal):
-    assert load("a,y\n1,0\n2,1\n", label="y", normal=normal).anomaly.tolist() == [False, True]
-
-
-def test_labels_keep_their_leading_zeros(load):
-    assert load("a,y\n1,007\n2,7\n", label="y", normal="7").label.tolist() == ["007", "7"]
-
-
-def test_a_class_may_be_called_none(load):
-    assert load("a,y\n1,None\n2,NA\n", label="y", normal="None").anomaly.tolist() == [False, True]
-
-
-def test_ids_come_from_their_column(load):
+def test_ids_are_those_of_their_column_or_row_numbers_from_1(load):
     assert load(CSV, **ROLES).id.tolist() == ["x", "y", "z"]
-
-
-def test_ids_count_the_rows_from_1_without_a_column(load):
     assert load("a\n1\n2\n").id.tolist() == ["mine.csv/1", "mine.csv/2"]
 
 
-def test_dates_become_seconds(load):
-    time = load(CSV, **ROLES).time
-    assert np.diff(time).tolist() == [1.5 * 86400, (366 - 1.5) * 86400]
-
-
-def test_a_time_of_numbers_is_kept(load):
+def test_times_are_numbers_or_dates_in_seconds(load, refusal):
+    assert np.diff(load(CSV, **ROLES).time).tolist() == [1.5 * 86400, (366 - 1.5) * 86400]
     assert load("a,t\n1,10\n2,20.5\n", time="t").time.tolist() == [10, 20.5]
-
-
-def test_a_time_that_is_none_is_refused(load, refusal):
     assert "'noon' in row 2" in refusal(load, "a,t\n1,10\n2,noon\n", time="t")
 
 
-def test_dropped_columns_are_no_features(load):
-    assert load(CSV, **ROLES, drop=["a"]).feature_names == ("b",)
-
-
-def test_the_file_is_fingerprinted(load, tmp_path):
-    files = load(CSV, **ROLES).source["files"]
-    assert files == {"mine.csv": hashlib.sha256((tmp_path / "mine.csv").read_bytes()).hexdigest()}
-
-
-def test_parquet_gives_what_csv_gives(load, tmp_path):
+def test_parquet_gives_the_same_as_csv(load, load_parquet, tmp_path):
     expected = load(CSV, **ROLES)
     frame = pd.read_csv(tmp_path / "mine.csv", parse_dates=["when"], date_format="ISO8601")
-    frame.to_parquet(tmp_path / "mine.parquet")
-    raw = Table(str(tmp_path / "mine.parquet"), **ROLES).load(NOWHERE)
+    raw = load_parquet(frame, **ROLES)
     np.testing.assert_array_equal(raw.x, expected.x)
     np.testing.assert_array_equal(raw.time, expected.time)
     assert raw.label.tolist() == expected.label.tolist()
 
 
-def test_a_named_parquet_index_is_a_column(tmp_path):
-    path = tmp_path / "mine.parquet"
-    pd.DataFrame({"a": [1, 2]}, index=pd.Index(["p", "q"], name="key")).to_parquet(path)
-    assert Table(str(path), id="key").load(NOWHERE).id.tolist() == ["p", "q"]
+def test_a_named_parquet_index_is_a_column(load_parquet):
+    frame = pd.DataFrame({"a": [1, 2]}, index=pd.Index(["p", "q"], name="key"))
+    assert load_parquet(frame, id="key").id.tolist() == ["p", "q"]
 
 
-def test_a_missing_value_of_a_nullable_parquet_column_is_refused(tmp_path, refusal):
-    path = tmp_path / "mine.parquet"
-    pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}).to_parquet(path)
-    assert "is empty or NaN in row 2" in refusal(Table(str(path)).load, NOWHERE)
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pd.array([1, None], dtype="Int64"), "is empty or NaN in row 2"),
+        (pd.to_datetime(["2024-01-01", "2024-01-02"]), "'2024-01-01 00:00:00' in row 1"),
+    ],
+)
+def test_a_parquet_column_without_finite_numbers_is_rejected(
+    load_parquet, refusal, column, message
+):
+    assert message in refusal(load_parquet, pd.DataFrame({"a": column}))
 
 
-def test_dates_are_no_features(tmp_path, refusal):
-    path = tmp_path / "mine.parquet"
-    pd.DataFrame({"a": pd.to_datetime(["2024-01-01", "2024-01-02"])}).to_parquet(path)
-    assert "'2024-01-01 00:00:00' in row 1" in refusal(Table(str(path)).load, NOWHERE)
-
-
-def test_a_path_is_taken_below_the_working_directory(tmp_path, monkeypatch):
-    (tmp_path / "mine.csv").write_text("a\n1\n")
-    monkeypatch.chdir(tmp_path)
-    assert len(Table("mine.csv").load(NOWHERE).x) == 1
-
-
-def test_a_path_is_taken_below_dvc_root_where_it_is_missing_here(tmp_path, monkeypatch):
+def test_a_path_is_relative_to_the_working_directory_or_dvc_root(tmp_path, monkeypatch, refusal):
     (tmp_path / "mine.csv").write_text("a\n1\n")
     (tmp_path / "copy").mkdir()
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert len(Table("mine.csv").load(NOWHERE).x) == 1
     monkeypatch.chdir(tmp_path / "copy")
+    assert str(tmp_path / "copy/mine.csv") in refusal(Table("mine.csv").load, NOWHERE)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert len(Table("mine.csv").load(NOWHERE).x) == 1
 
 
-def test_a_missing_file_is_refused_with_where_it_was_sought(tmp_path, monkeypatch, refusal):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert str(tmp_path / "mine.csv") in refusal(Table("mine.csv").load, NOWHERE)
-
-
-def test_an_unknown_extension_is_refused(tmp_path, refusal):
+def test_an_unknown_extension_is_rejected(tmp_path, refusal):
     (tmp_path / "mine.xlsx").write_bytes(b"x")
     assert "'.xlsx'" in refusal(Table(str(tmp_path / "mine.xlsx")).load, NOWHERE)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "a,b\n"])
-def test_an_empty_file_is_refused(load, refusal, text):
-    assert "mine.csv" in refusal(load, text)
-
-
 @pytest.mark.parametrize("role", ["label", "id", "time", "drop"])
-def test_a_missing_column_is_refused_with_the_nearest_name(load, refusal, role):
+def test_a_missing_column_is_rejected_with_the_nearest_name(load, refusal, role):
     value = ["kinf"] if role == "drop" else "kinf"
-    sentence = refusal(load, CSV, **{role: value})
-    assert "no column 'kinf': did you mean 'kind'" in sentence
+    assert "no column 'kinf': did you mean 'kind'" in refusal(load, CSV, **{role: value})
 
 
 @pytest.mark.parametrize(
@@ -174,60 +150,42 @@ def test_a_missing_column_is_refused_with_the_nearest_name(load, refusal, role):
         ("NA", "holds 'NA'"),
     ],
 )
-def test_a_cell_that_is_no_finite_number_is_refused(load, refusal, cell, shown):
-    sentence = refusal(load, f"a,b\n1,2\n3,{cell}\n5,6\n")
-    assert "Column 'b'" in sentence
+def test_a_cell_without_a_finite_number_is_rejected(load, refusal, cell, shown):
+    assert "Column 'b' of" in (sentence := refusal(load, f"a,b\n1,2\n3,{cell}\n5,6\n"))
     assert f"{shown} in row 2" in sentence
 
 
-def test_an_empty_label_is_refused_with_its_row(load, refusal):
-    sentence = refusal(load, "a,y\n1,0\n2,\n", label="y", normal="0")
-    assert "'y'" in sentence
-    assert "empty in row 2" in sentence
-
-
-def test_a_normal_label_that_does_not_occur_is_refused(load, refusal):
-    sentence = refusal(load, CSV, **{**ROLES, "normal": "goood"})
-    assert "did you mean 'good'" in sentence
-
-
-def test_labels_without_an_anomaly_are_refused(load, refusal):
-    sentence = refusal(load, CSV, **{**ROLES, "normal": ["good", "bad"]})
-    assert "Every sample" in sentence
-
-
-@pytest.mark.parametrize("normal", [None, []])
-def test_labels_of_which_none_is_named_normal_are_refused(load, refusal, normal):
-    assert "'bad', 'good'" in refusal(load, CSV, **{**ROLES, "normal": normal})
-
-
-def test_normal_labels_without_a_label_column_are_refused(load, refusal):
-    assert "`label`" in refusal(load, "a\n1\n", normal="x")
-
-
-def test_a_table_without_features_is_refused(load, refusal):
-    assert "as a feature" in refusal(load, "a\n1\n", drop=["a"])
-
-
-def test_two_columns_of_one_name_are_refused(load, refusal):
-    assert "two columns named 'a'" in refusal(load, "a,a\n1,2\n")
-
-
-def test_a_column_without_a_name_is_no_feature(load, refusal):
-    assert "Unnamed: 0" in refusal(load, ",a\n0,1\n1,2\n")
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("", {}, "mine.csv"),
+        ("\n\n", {}, "mine.csv"),
+        ("a,b\n", {}, "mine.csv"),
+        ("a,y\n1,0\n2,\n", {"label": "y", "normal": "0"}, "'y' of"),
+        ("a,y\n1,0\n2,\n", {"label": "y", "normal": "0"}, "empty in row 2"),
+        (CSV, ROLES | {"normal": "goood"}, "did you mean 'good'"),
+        (CSV, ROLES | {"normal": ["good", "bad"]}, "names every label"),
+        (CSV, ROLES | {"normal": None}, "'bad', 'good'"),
+        (CSV, ROLES | {"normal": []}, "'bad', 'good'"),
+        ("a\n1\n", {"normal": "x"}, "`label`"),
+        ("a\n1\n", {"drop": ["a"]}, "as a feature"),
+        ("a,a\n1,2\n", {}, "two columns named 'a'"),
+        (",a\n0,1\n1,2\n", {}, "Unnamed: 0"),
+        ("a,b\n1,2,3\n", {}, "cannot be read as a csv table"),
+        ("a,b\n1,2,3\n4,5,6\n", {}, "cannot be read as a csv table"),
+        ("a,b\n1,2\n4,5,6\n", {}, "cannot be read as a csv table"),
+    ],
+)
+def test_invalid_tables_and_settings_are_rejected(load, refusal, text, settings, message):
+    assert message in refusal(load, text, **settings)
 
 
 def test_a_column_without_a_name_can_be_dropped(load):
     assert load(",a\n0,1\n1,2\n", drop=["Unnamed: 0"]).feature_names == ("a",)
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2,3\n", "a,b\n1,2,3\n4,5,6\n", "a,b\n1,2\n4,5,6\n"])
-def test_rows_longer_than_the_header_are_refused(load, refusal, text):
-    assert "cannot be read as a csv table" in refusal(load, text)
-
-
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_nothing_but_a_refusal_comes_out_of_damaged_files(tmp_path, damage, suffix):
+def test_damaged_files_raise_user_errors_only(tmp_path, damage, suffix):
     path = tmp_path / f"mine.{suffix}"
     frame = pd.DataFrame({"a": [1.5, 2.0, 3.0], "b": [1, 2, 3], "y": ["p", "q", "p"]})
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)

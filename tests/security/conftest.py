@@ -1,4 +1,4 @@
-"""What an attacker plants: objects that leave a mark when they are loaded as code."""
+"""Objects of an attacker, which leave a mark if they are executed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 
 class Payload:
-    """Make a folder when unpickled, called or imported: harmless, and easy to see."""
+    """Create a folder if unpickled, called or imported: harmless and easy to detect."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -20,16 +20,15 @@ class Payload:
 
 @pytest.fixture
 def payload(tmp_path) -> Iterator[Payload]:
-    """Give a payload, and see afterwards that it never ran."""
-    mark = tmp_path / "it-ran"
-    found = Payload(mark)
-    yield found
+    """Give a payload, and check afterwards that it was never executed."""
+    mark = tmp_path / "executed"
+    yield Payload(mark)
     assert not mark.exists()
 
 
 @pytest.fixture
 def evil_module(payload, tmp_path, monkeypatch) -> str:
-    """Give the name of a package on the path whose import leaves the payload's mark."""
+    """Give the name of a package on the path whose import executes the payload."""
     folder = tmp_path / "path" / "evil"
     folder.mkdir(parents=True)
     text = f"from pathlib import Path\nPath({str(payload.mark)!r}).mkdir()\nclass Evil: ...\n"

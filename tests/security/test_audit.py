@@ -1,4 +1,4 @@
-"""The locks, and what the audit makes of them and of pip-audit's answers."""
+"""The locked dependencies, and the audit of them and of pip-audit's reports."""
 
 import pytest
 from audit import LOCKS, asked, problems, understood
@@ -29,7 +29,7 @@ def test_every_locked_dependency_is_a_release_with_hashes(repository, name):
         (f"torch==2.13.0 --hash=sha256:{DIGEST}\n", "torchvision"),
     ],
 )
-def test_what_is_wrong_with_a_lock_is_said(lock, word):
+def test_a_defect_of_a_lock_is_reported(lock, word):
     (line,) = problems(f"# a comment\n{GOOD}{lock}", "a.lock")
     assert line.startswith("a.lock: ")
     assert word in line
@@ -42,18 +42,17 @@ def _dependency(*aliases: str) -> dict:
 
 def test_a_vulnerability_counts_unless_it_is_accepted(monkeypatch):
     report = {"dependencies": [_dependency("CVE-1"), {"name": "ours", "skip_reason": "unknown"}]}
-    found = understood(report)
-    assert found.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, mended in 1.1."]
-    assert found.unknown == ["ours"]
+    result = understood(report)
+    assert result.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, mended in 1.1."]
+    assert result.unknown == ["ours"]
     monkeypatch.setattr("audit.ACCEPTED", {"CVE-1": "a reason"})
     assert understood(report).vulnerable == []
 
 
-def test_a_database_that_is_away_is_no_good_news(tmp_path, monkeypatch):
-    """What was not asked must not pass as clean; `main` says so loudly."""
+def test_an_unavailable_database_does_not_count_as_a_clean_report(tmp_path, monkeypatch):
     lock = tmp_path / "a.lock"
     lock.write_text(GOOD, encoding="utf-8")
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # a closed port
     assert asked(lock) is None
 
 

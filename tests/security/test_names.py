@@ -1,4 +1,4 @@
-"""No name of a data set, variant, run or settings file leads out of its folder."""
+"""No name of a data set, variant or settings file leads out of its folder."""
 
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import (
-    LONGEST,
+    NAME_CHARACTERS,
     Cell,
     baselines_file,
     prepared_folder,
@@ -37,20 +37,20 @@ NAMES = st.one_of(
 @example(name="x" * 300)
 @example(name="com1")
 @settings(max_examples=80, **FIXED)
-def test_a_name_is_refused_or_stays_where_it_belongs(name):
+def test_a_name_is_refused_or_stays_within_its_folder(name):
     try:
         assert valid_name(name) == name
-    except UserError as refusal:
-        sentence = str(refusal)
+    except UserError as error:
+        sentence = str(error)
     else:
-        _need_to_stay(name)
+        _check_paths(name)
         return
     assert sentence.endswith(".")
     assert len(sentence) < 300
     assert "\n" not in sentence
 
 
-def _need_to_stay(name: str) -> None:
+def _check_paths(name: str) -> None:
     runs = references_folder(name).parent
     for path in (prepared_folder(name), runs, baselines_file(name).parent):
         assert path.name == name
@@ -58,13 +58,13 @@ def _need_to_stay(name: str) -> None:
     for kind in (PurePosixPath, PureWindowsPath):
         assert kind(name).parts == (name,)
         assert not kind(name).is_absolute()
-    assert len(name) <= LONGEST
+    assert len(name) <= NAME_CHARACTERS
     assert re.fullmatch(r"[\w-]+", name, re.ASCII)
 
 
 @given(data=NAMES, model=NAMES)
 @settings(max_examples=40, **FIXED)
-def test_a_cell_stays_below_its_folders_whatever_its_names(data, model):
+def test_the_paths_of_a_cell_stay_below_their_folders(data, model):
     try:
         cell = Cell(data, model)
     except UserError:
@@ -82,10 +82,11 @@ def test_a_cell_stays_below_its_folders_whatever_its_names(data, model):
 
 
 @pytest.mark.parametrize("name", ["con", "NUL", "Aux", "com1", "LPT9"])
-def test_a_device_of_windows_is_no_name(refusal, name):
+def test_a_device_of_windows_is_refused(refusal, name):
     assert "Windows" in refusal(valid_name, name)
 
 
-def test_a_name_is_as_long_as_a_file_name_allows(refusal):
-    assert valid_name("x" * LONGEST)
-    assert f"{LONGEST} characters" in refusal(valid_name, "x" * (LONGEST + 1))
+def test_a_name_has_a_maximal_length(refusal):
+    assert valid_name("x" * NAME_CHARACTERS)
+    too_long = "x" * (NAME_CHARACTERS + 1)
+    assert f"{NAME_CHARACTERS} characters" in refusal(valid_name, too_long)

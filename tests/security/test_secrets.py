@@ -1,4 +1,4 @@
-"""Passwords and keys reach no sentence, and servers listen to this machine alone."""
+"""Messages hold no passwords and keys, and servers listen on this machine alone."""
 
 import re
 import subprocess
@@ -22,14 +22,14 @@ PLACES = (
 
 @pytest.mark.parametrize("url", PLACES)
 @pytest.mark.parametrize("around", ["{}", "the server at {} is away.", "({}); start it", "'{}'"])
-def test_who_logs_in_is_no_part_of_a_sentence(url, around):
+def test_a_message_holds_no_login(url, around):
     sentence = str(UserError(around.format(url.format(SECRET))))
     assert "hunter2" not in sentence
     assert "rd@" not in sentence
     assert "***@" in sentence
 
 
-def test_the_place_is_still_said():
+def test_the_host_and_path_of_a_url_stay():
     text = "the Optuna storage postgresql://me:x@db.local:5432/studies?sslmode=require is away."
     assert redact(text) == "the Optuna storage postgresql://***@db.local:5432/studies is away."
     for text in ("see https://a.b/c.", "a:b@c", "mail me@there", "sqlite:////tmp/x.db"):
@@ -40,7 +40,7 @@ def test_the_place_is_still_said():
 @example(password="@@@@@@")
 @example(password="a?b@c/d:e")
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
-def test_no_password_survives_in_a_url(password):
+def test_no_password_stays_in_a_url(password):
     shown = redact(f"see postgresql://me:{password}@host/name now")
     assert shown == "see postgresql://***@host/name now"
 
@@ -49,19 +49,19 @@ def test_no_password_survives_in_a_url(password):
     "name",
     ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"],
 )
-def test_a_secret_of_the_environment_is_hidden_wherever_it_stands(monkeypatch, name):
+def test_the_value_of_a_secret_variable_is_redacted_everywhere(monkeypatch, name):
     monkeypatch.setenv(name, SECRET)
     assert one_line(ValueError(f"login with {SECRET} failed")) == "login with *** failed"
     assert SECRET not in str(UserError(f"it is {SECRET!r}."))
 
 
-def test_the_password_of_a_url_in_the_environment_is_hidden_without_the_url(monkeypatch):
+def test_the_password_of_a_url_variable_is_redacted_without_the_url(monkeypatch):
     monkeypatch.setenv("HOURGLASS_OPTUNA_STORAGE", "postgresql://me:hun%40ter2@host/db")
     assert redact('user "me" with hun@ter2, or hun%40ter2') == 'user "me" with ***, or ***'
 
 
 @pytest.mark.parametrize("url", [place for place in PLACES if not place.startswith("s3")])
-def test_a_server_that_is_away_is_named_without_its_password(workspace, monkeypatch, refusal, url):
+def test_an_unavailable_server_is_named_without_its_password(workspace, monkeypatch, refusal, url):
     address = url.format("hunter2").replace("db.local:5432", "127.0.0.1:9")
     if address.startswith("http"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -75,8 +75,7 @@ def test_a_server_that_is_away_is_named_without_its_password(workspace, monkeypa
     assert "hunter2" not in sentence
 
 
-def test_no_server_of_ours_listens_to_every_address(repository):
-    """Whoever wants that says so by a variable; nothing in the repository does."""
+def test_nothing_in_the_repository_listens_on_every_address(repository):
     listed = subprocess.run(
         ["git", "ls-files", "-z", "Makefile", "scripts", "src", ".ci", "dvc.yaml", "configs"],
         cwd=repository, capture_output=True, text=True, check=True,

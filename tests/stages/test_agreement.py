@@ -1,14 +1,13 @@
-"""`dvc metrics`, `dvc plots`, the page and MLflow say the same of a cell."""
+"""`dvc metrics`, `dvc plots`, the page and MLflow agree on every cell."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.evaluation.pages import Node, parse
-from tests.tracking.test_mlflow import Row, rows
+from tests.mlflow_runs import Row, rows
 from tests.workspaces import Project
 
 pytestmark = pytest.mark.slow
@@ -29,8 +28,11 @@ def done(new_project) -> Project:
 
 
 @pytest.fixture(scope="module")
-def by_dvc(done) -> dict[str, Any]:
-    return json.loads(done.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+def by_dvc(done) -> dict[str, dict[str, float]]:
+    """Give the metrics that DVC shows, by cell."""
+    shown = json.loads(done.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    (table,) = (each["data"] for each in shown.values())
+    return {f"{data}/{model}": row for data, rows in table.items() for model, row in rows.items()}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,12 @@ def plotted(done) -> dict[str, pd.DataFrame]:
         name: pd.DataFrame(plot[0]["content"]["data"]["values"]).drop(columns="rev")
         for name, plot in plots.items()
     }
+
+
+@pytest.fixture(scope="module")
+def by_file(done) -> dict[str, dict[str, float]]:
+    """Give the metrics that `evaluate` wrote, by cell."""
+    return {cell: done.read(f"runs/{cell}/evaluate/metrics.json") for cell in CELLS}
 
 
 @pytest.fixture(scope="module")
@@ -67,71 +75,69 @@ def in_page(page: Node, cell: str) -> dict[str, float]:
 
 
 @every_cell
-def test_dvc_shows_the_metrics_of_mlflow(by_dvc, by_mlflow, cell):
-    metrics = by_dvc[f"runs/{cell}/evaluate/metrics.json"]["data"]
-    assert metrics == {key: by_mlflow[cell].metrics[key] for key in metrics}
+def test_dvc_and_mlflow_show_the_metrics_of_evaluate(by_file, by_dvc, by_mlflow, cell):
+    metrics = by_file[cell]
+    assert by_dvc[cell] == {key: metrics[key] for key in by_dvc[cell]}
+    assert {key: by_mlflow[cell].metrics[key] for key in metrics} == metrics
 
 
 @every_cell
-def test_the_page_shows_the_metrics_of_dvc(by_dvc, page, cell):
-    metrics = by_dvc[f"runs/{cell}/evaluate/metrics.json"]["data"]
-    values = [value for key, value in metrics.items() if not key.endswith(("_low", "_high"))]
+def test_the_page_shows_the_metrics_of_evaluate(by_file, page, cell):
+    values = [v for key, v in by_file[cell].items() if not key.endswith(("_low", "_high"))]
     shown = in_page(page, cell)
     shown.pop("AUROC over PCA")
     assert list(shown.values()) == values
-
-
-@every_cell
-def test_the_leaderboard_of_the_page_shows_the_metrics_of_dvc(by_dvc, page, cell):
-    metrics = by_dvc[f"runs/{cell}/evaluate/metrics.json"]["data"]
     (line,) = (
         row
         for row in page.by_id("board").all("tr")
         if any(link.attributes.get("href") == f"#{cell}" for link in row.all("a"))
     )
-    assert metrics["AUROC"] in [float(each.attributes["value"]) for each in line.all("data")]
+    leaderboard = [float(each.attributes["value"]) for each in line.all("data")]
+    assert by_file[cell]["AUROC"] in leaderboard
 
 
 @every_cell
-def test_the_study_says_the_same_in_dvc_mlflow_and_the_page(by_dvc, by_mlflow, page, cell):
-    metrics = by_dvc[f"runs/{cell}/study/evaluate/metrics.json"]["data"]
+def test_the_study_is_the_same_in_its_file_mlflow_and_the_page(done, by_mlflow, page, cell):
+    metrics = done.read(f"runs/{cell}/study/metrics.json")
     assert metrics == {key: by_mlflow[cell].metrics[key] for key in metrics}
-    (table,) = (
-        each for each in page.all("table") if each.children[0].text.startswith("What the codes")
-    )
-    (line,) = (row for row in table.all("tr") if cell.split("/")[1] in next(row.all("th")).text)
-    shown = [float(each.attributes["value"]) for each in line.all("data")]
-    assert shown[:3] == [metrics[name] for name in
-                         ("kNN_accuracy", "search_precision_at_10", "linear_accuracy")]  # fmt: skip
+    names = ("kNN_accuracy", "search_precision_at_10", "linear_accuracy")
+    rows = [
+        [float(each.attributes["value"]) for each in row.all("data")]
+        for row in page.all("tr")
+        if cell.split("/")[1] in next(iter(row.all("th"))).text
+    ]
+    assert [metrics[name] for name in names] in [row[:3] for row in rows]
 
 
 @every_cell
-def test_the_curves_of_dvc_have_the_area_of_the_metrics(by_dvc, plotted, cell):
-    metrics = by_dvc[f"runs/{cell}/evaluate/metrics.json"]["data"]
-    roc = plotted[f"runs/{cell}/evaluate/roc.csv"].astype(float)
-    area = np.trapezoid(roc["recall"], roc["false_positive_rate"])
-    assert area == pytest.approx(metrics["AUROC"], abs=1e-9)
-    curve = plotted[f"runs/{cell}/evaluate/precision_recall.csv"].astype(float)
-    assert curve["precision"].iloc[-1] == pytest.approx(metrics["prevalence"])
+def test_the_curves_of_dvc_have_the_area_of_the_metrics(by_file, plotted, cell):
+    data, model = cell.split("/")
+    roc = plotted[f"reports/plots/roc/{data}.csv"]
+    roc = roc[roc.field == model].astype({model: float, "false_positive_rate": float})
+    area = np.trapezoid(roc[model], roc.false_positive_rate)
+    assert area == pytest.approx(by_file[cell]["AUROC"], abs=0.01)
 
 
 @every_cell
-def test_the_history_of_dvc_is_the_curve_of_mlflow(done, plotted, by_mlflow, cell):
+def test_the_validation_error_of_dvc_is_that_of_mlflow(done, plotted, by_mlflow, cell):
     from mlflow import MlflowClient
 
-    history = plotted[f"runs/{cell}/train/history.csv"]
+    data, model = cell.split("/")
+    history = plotted[f"reports/plots/validation_error/{data}.csv"]
     client = MlflowClient(f"sqlite:///{done.folder}/mlflow.db")
     points = client.get_metric_history(by_mlflow[cell].id, "validation_error")
-    assert [point.value for point in points] == history["validation_error"].astype(float).tolist()
+    drawn = history[history.field == model][model].astype(float).tolist()
+    assert drawn == pytest.approx([point.value for point in points], rel=1e-4)
 
 
-def test_dvc_says_what_a_change_does_in_the_numbers_of_the_page(done, by_dvc, page):
+def test_dvc_and_the_page_agree_on_what_a_change_does(done, page):
     done.commit()
     done.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     done.run("dvc", "repro")
     changed = json.loads(done.run("dvc", "metrics", "diff", "--json").stdout)
     again = parse((done / "reports/index.html").read_text(encoding="utf-8"))
     for cell in CELLS:
-        recall = changed[f"runs/{cell}/evaluate/metrics.json"]["recall"]
-        assert recall["old"] == in_page(page, cell)["recall"]
-        assert recall["new"] == in_page(again, cell)["recall"]
+        name = f"{cell.replace('/', '.')}.false_alarm_rate"
+        rate = changed["reports/metrics.json"][name]
+        shown = [in_page(each, cell)["false-alarm rate"] for each in (page, again)]
+        assert [rate["old"], rate["new"]] == shown

@@ -1,10 +1,8 @@
 """The pipeline under DVC: it runs what changed, and nothing else."""
 
-import ast
 import json
 import shutil
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +10,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from hourglass.stages.snapshot import CODE, PACKAGE
-from tests.tracking.test_mlflow import Row, rows
+from hourglass.core.code_digest import executed_modules
+from hourglass.core.paths import STAGE_FOLDERS
+from tests.mlflow_runs import Row, rows
 from tests.workspaces import ROOT, Project, living_in, wait_for_end
 
-SOURCE = ROOT / "src"
 STAGES = (
-    *("cells", "prepare", "train", "calibrate-threshold", "evaluate", "baselines"),
+    *("snapshot", "prepare", "train", "calibrate-threshold", "evaluate", "baselines"),
     *("references", "study", "compare"),
 )
 CELLS = ("digits-linear", "digits-denoising")
-# What only records, carries or names things: a change to it changes no result.
-WITHOUT_EFFECT = {
-    "hourglass",
-    "hourglass.__main__",
-    "hourglass.data",
-    "hourglass.core.errors",
-    "hourglass.core.atomic",
-    "hourglass.models",
-    "hourglass.core.privacy",  # what goes to MLflow; `compare`, which writes a page by it, lists it
-    "hourglass.stages",
-    "hourglass.stages.prepare",  # the data module's, for data that are not prepared yet
-    "hourglass.tracking",
-    "hourglass.core.locks",
-    *(f"hourglass.tracking.{path.stem}" for path in (SOURCE / "hourglass/tracking").glob("*.py")),
-    "hourglass.core.trusted_imports",  # which refuses or lets through
-    "hourglass.core.paths",
-}
-
-
-# What dvc.yaml says.
 
 
 @pytest.fixture(scope="module")
@@ -49,162 +27,53 @@ def stages() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
-def definition(stages: dict[str, Any], name: str) -> dict[str, Any]:
-    return stages[name].get("do", stages[name])
-
-
-def module_file(name: str) -> Path | None:
-    path = SOURCE / name.replace(".", "/")
-    return next(
-        (each for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file()), None
-    )
-
-
-class Uses(ast.NodeVisitor):
-    """Collect what code imports of this package when it runs, and the names that it refers to."""
-
-    def __init__(self, *nodes: ast.AST) -> None:
-        self.imports: set[tuple[str, str]] = set()  # module, name in it ("" for all of it)
-        self.names: set[str] = set()
-        for node in nodes:
-            self.visit(node)
-
-    def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) == "TYPE_CHECKING":
-            for each in node.orelse:
-                self.visit(each)
-        else:
-            self.generic_visit(node)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.imports |= {(each.name, "") for each in node.names if module_file(each.name)}
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = node.module or ""
-        for each in node.names:
-            if module_file(f"{module}.{each.name}"):
-                self.imports.add((f"{module}.{each.name}", ""))
-            elif module_file(module):
-                self.imports.add((module, each.name))
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self.names.add(node.id)
-
-
-@cache
-def parts(module: str) -> tuple[Uses, dict[str, Uses]]:
-    """Return what a module uses when it is imported, and what each function or class in it uses."""
-    path = module_file(module)
-    assert path, module
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    definitions = (ast.FunctionDef, ast.ClassDef)
-    return (
-        Uses(*(node for node in body if not isinstance(node, definitions))),
-        {node.name: Uses(node) for node in body if isinstance(node, definitions)},
-    )
-
-
-def executed(stage: str) -> set[str]:
-    """Return the modules whose code a stage executes, and whose code decides its result.
-
-    Functions count that are reached from the stage by name; so does what they import inside.
-    """
-    first = f"hourglass.stages.{stage.replace('-', '_')}"
-    seen: set[tuple[str, str]] = set()
-    waiting = {(first, "")}
-    while waiting:
-        module, name = each = waiting.pop()
-        if each in seen or (module in WITHOUT_EFFECT and module != first):
-            continue
-        seen.add(each)
-        at_import, inside = parts(module)
-        used = [at_import]
-        if name in inside:
-            used.append(inside[name])
-        elif not name:
-            used += inside.values()
-        for uses in used:
-            waiting |= uses.imports
-            waiting |= {(module, other) for other in uses.names & inside.keys()}
-    return {module for module, _ in seen}
-
-
-def test_the_search_sees_what_is_imported_inside_functions():
-    assert executed("train") >= {
-        "hourglass.training.trainer",
-        "hourglass.networks",
-        "hourglass.models.base",
-    }
-    assert "hourglass.evaluation.metrics" in executed("evaluate")
-
-
-def test_the_search_leaves_out_functions_that_are_not_called():
-    assert "hourglass.models.base" not in executed("compare")
-
-
-def test_there_is_one_stage_a_step(stages):
+def test_there_is_one_stage_per_step_and_it_runs_the_command_of_its_name(stages):
     assert tuple(stages) == STAGES
+    for stage, definition in stages.items():
+        assert definition["cmd"].startswith(f"python src/hourglass {stage}")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_runs_the_verb_of_its_name(stages, stage):
-    assert definition(stages, stage)["cmd"].startswith(f"python src/hourglass {stage}")
+@pytest.mark.parametrize("stage", STAGE_FOLDERS)
+def test_a_stage_of_a_cell_owns_one_folder(stages, stage):
+    folder = "runs/${item.data}/${item.model}/" + STAGE_FOLDERS[stage]
+    assert stages[stage]["outs"] == [folder]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_all_code_that_it_executes(stages, stage):
-    listed = [ROOT / dep for dep in definition(stages, stage)["deps"] if "$" not in dep]
-    if f"runs/.cells/code/{stage}.json" in definition(stages, stage)["deps"]:
-        listed += [PACKAGE / each for each in CODE[stage]]
-    needed = executed(stage)
-    missing = []
-    for module in sorted(needed):
-        path = module_file(module)
-        assert path
-        if not any(path.is_relative_to(each) for each in listed):
-            missing.append(str(path.relative_to(ROOT)))
-    assert missing == []
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("snapshot", "compare")])
+def test_a_stage_depends_on_the_digest_of_its_code(stages, stage):
+    """`compare` depends on all of runs, and so on all digests."""
+    cell = "${item.data}-${item.model}/" if stage in STAGE_FOLDERS else ""
+    name = "data/${item.data}" if stage == "prepare" else f"{cell}{stage}"
+    assert f"runs/.snapshot/{name}.json" in stages[stage]["deps"]
+    assert stages["snapshot"]["outs"] == ["runs/.snapshot"]
+    assert {"src", "configs"} <= set(stages["snapshot"]["deps"])
 
 
-def test_the_digests_of_the_code_are_made_anew_where_any_of_it_changes(stages):
-    assert "src/hourglass" in definition(stages, "cells")["deps"]
-    listed = [PACKAGE / each for paths in CODE.values() for each in paths]
-    assert [path for path in listed if not path.exists()] == []
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_files_that_exist(stages, stage):
-    code = [dep for dep in definition(stages, stage)["deps"] if dep.startswith("src/")]
-    assert [dep for dep in code if "$" not in dep and not (ROOT / dep).exists()] == []
-
-
-def test_only_the_variants_own_file_makes_one_variant_differ_from_another(stages):
-    deps = definition(stages, "train")["deps"]
-    assert [dep for dep in deps if "/models/" in dep] == ["src/hourglass/models/${item.model}.py"]
-    assert [each for each in CODE["train"] if "models" in each] == ["models/base.py"]
+def test_no_stage_lists_source_files(stages):
+    deps = [dep for name in STAGES[1:] for dep in stages[name]["deps"]]
+    assert [dep for dep in deps if dep.startswith("src")] == []
 
 
 def test_training_does_not_depend_on_the_calibration(stages):
-    train = definition(stages, "train")
-    assert "calibration" not in str(train["params"])
-    assert not [dep for dep in train["deps"] if "threshold" in dep]
+    assert "calibration" not in str(stages["train"]["params"])
+    modules = executed_modules("hourglass.stages.train")
+    assert not [name for name in modules if "calibrators" in name or "threshold" in name]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_output_of_a_stage_is_needed_to_go_on_after_a_kill(stages, stage):
+def test_no_output_of_a_stage_is_needed_to_resume_a_training(stages, stage):
     """DVC deletes outputs before a stage runs."""
-    outs = str({key: definition(stages, stage).get(key) for key in ("outs", "metrics", "plots")})
+    outs = str({key: stages[stage].get(key) for key in ("outs", "metrics", "plots")})
     assert "checkpoints" not in outs
     assert "mlflow.db" not in outs
+    assert "tracking" not in outs
 
 
-def test_dvc_asks_the_network_for_nothing():
+def test_dvc_makes_no_network_requests():
     text = (ROOT / ".dvc/config").read_text()
     assert "analytics = false" in text
     assert "check_update = false" in text
 
-
-# What DVC does.
 
 slow = pytest.mark.slow
 
@@ -287,8 +156,8 @@ def test_a_change_to_a_variant_concerns_its_cells_alone(repository, path):
     if path.endswith("yaml"):
         repository.set(path, "init_args", "noise_factor", value=0.1)
     else:
-        (repository / path).write_text((repository / path).read_text() + "\n# another line\n")
-    assert set(status(repository)) - {"cells"} == {"train@digits-denoising"}
+        (repository / path).write_text((repository / path).read_text() + "\nANOTHER = 1\n")
+    assert set(status(repository)) - {"snapshot"} == {"train@digits-denoising"}
     again = repro(repository)
     assert {stage for stage in again if "@" in stage} <= {
         f"{stage}@digits-denoising" for stage in STAGES
@@ -316,12 +185,11 @@ def test_a_change_to_the_calibration_trains_nothing(repository):
     names = sorted(row.name for row in cell_rows(repository.folder))
     assert names == sorted([*CELLS, *CELLS])
     changed = json.loads(repository.run("dvc", "metrics", "diff", "--json").stdout)
+    keys = changed["reports/metrics.json"].keys()
     for cell in CELLS:
-        assert changed[path_of(cell, "evaluate/metrics.json")].keys() >= {
-            "recall",
-            "false_alarm_rate",
-        }
-        assert "AUROC" not in changed[path_of(cell, "evaluate/metrics.json")]
+        data, model = cell.split("-")
+        assert f"{data}.{model}.false_alarm_rate" in keys
+        assert f"{data}.{model}.AUROC" not in keys
 
 
 def path_of(cell: str, file: str) -> str:
@@ -331,8 +199,8 @@ def path_of(cell: str, file: str) -> str:
 @slow
 def test_a_change_to_what_only_records_concerns_nothing(repository):
     for path in (repository / "src/hourglass/tracking").glob("*.py"):
-        path.write_text(path.read_text() + "\n# another line\n")
-    assert repro(repository) == {"cells"}  # which finds the code of all cells as it was
+        path.write_text(path.read_text() + "\nANOTHER = 1\n")
+    assert repro(repository) == {"snapshot"}  # whose digests stay the same
 
 
 @slow
@@ -344,13 +212,12 @@ def test_another_seed_prepares_and_trains_all_cells_again(repository):
 @slow
 def test_metrics_and_plots_are_shown(done):
     shown = json.loads(done.run("dvc", "metrics", "show", "--json").stdout)
-    files = shown[""]["data"]
-    assert {path_of(cell, "evaluate/metrics.json") for cell in CELLS} <= files.keys()
+    assert list(shown[""]["data"]) == ["reports/metrics.json"]
     page = done.run("dvc", "plots", "show", "--out", "dvc_plots").stdout
     assert "index.html" in page
     text = (done / "dvc_plots/index.html").read_text()
-    for name in ("history.csv", "roc.csv", "precision_recall.csv"):
-        assert name in text
+    for name in ("roc", "precision_recall", "validation_error"):
+        assert f"reports/plots/{name}/digits.csv" in text
 
 
 @slow
@@ -491,7 +358,7 @@ def test_a_lock_file_that_a_kill_cut_short_costs_no_training(repository, left):
     cut = text.index("\n", int(left * len(text))) - 3  # within a line
     path.write_text(text[:cut])
     found = repository.hourglass("repro")
-    assert "dvc.lock was cut short" in found.stderr
+    assert "dvc.lock was truncated" in found.stderr
     assert ran(found.stdout) == set()
     assert {name: (repository / name).read_bytes() for name in repository.files("runs")} == before
     assert [row.id for row in cell_rows(repository.folder)] == ids

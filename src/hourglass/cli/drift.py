@@ -1,4 +1,4 @@
-"""The verb `drift`: a calibrated cell and a file of new samples -> whether anything has changed."""
+"""Command `drift`: a calibrated cell and a file of new samples -> a test for drift."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from hourglass.core.atomic import atomic_file, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 
-FOUND = 3  # exit status of --fail; 1 is a refusal, 2 a wrong command
+DRIFT_STATUS = 3  # exit status of --fail; 1 is a UserError, 2 a wrong command line
 
 
 def drift(
@@ -22,13 +22,13 @@ def drift(
     seed: int = 0,
     fail: bool = False,
 ) -> Path:
-    """Compare the scores of new samples with those that the threshold was calibrated on.
+    """Test new samples for drift since the threshold was calibrated.
 
-    Says whether their distributions differ (Kolmogorov-Smirnov); whether the samples, in the order
-    of the file, drift away (a conformal test martingale, which alarms without drift with a chance
-    of alpha at most, however long the file); whether the threshold still calls as many samples
-    alarms as calibration promised, which takes it that most are normal; and which features are
-    off. Writes all of it as JSON, and a picture beside it. The file may be larger than memory, its
+    Compares the distribution of scores with that of the calibration split (Kolmogorov-Smirnov);
+    tests for drift in the order of the file with a conformal test martingale, whose probability of
+    a false alarm is at most alpha for a file of any length; compares the rate of alarms with the
+    calibrated one, assuming that most samples are normal; and names the features with unusual
+    errors. Writes a JSON report and a figure beside it. The file may be larger than memory, its
     scores may not.
 
     Args:
@@ -36,12 +36,12 @@ def drift(
         model: a variant, by the name of its file in configs/model
         file: a table (.csv, .parquet), an .npz file with an array x, or a folder of images, the
             oldest first (images by name)
-        out: the .json file to write; <file>-drift.json in the working folder if none
-        alpha: the chance of an alarm without drift, of the martingale and of the threshold's rate
-        missing: refuse a table with an empty, infinite or huge feature, or skip such rows
+        out: the .json file to write; <file>-drift.json in the working folder if omitted
+        alpha: the probability of a false alarm, of the martingale and of the test of the alarm rate
+        missing: refuse a table with an empty, infinite or huge value, or skip its rows
         resize: resize images of another size
-        seed: of the random numbers that p-values of equal scores need
-        fail: exit with status 3 where the martingale alarms or the threshold does not hold
+        seed: the seed of the random numbers that break ties between equal scores
+        fail: exit with status 3 if the martingale raises an alarm or the alarm rate has changed
 
     """
     path = out or Path(f"{file.stem}-drift.json")
@@ -55,14 +55,14 @@ def drift(
     from hourglass.evaluation.figures.drift import drifting
 
     detector = Detector.of_cell(cell)
-    seen = score_stream(file, detector, missing, resize)
-    found = Drift.of(detector, seen, alpha, seed)
+    stream = score_stream(file, detector, missing, resize)
+    report = Drift.of(detector, stream, alpha, seed)
     with atomic_file(path.with_suffix(".png")) as temporary:
-        figures.save(drifting(detector, seen.scores, found), temporary)
-    write_json(path, {"data": data, "model": model, "file": file.name, **found.numbers()})
-    print("\n".join([*found.sentences(), f"the report is {path.as_posix()}"]))
-    if fail and found.found:
-        sys.exit(FOUND)
+        figures.save(drifting(detector, stream.scores, report), temporary)
+    write_json(path, {"data": data, "model": model, "file": file.name, **report.numbers()})
+    print("\n".join([*report.sentences(), f"the report is {path.as_posix()}"]))
+    if fail and report.found:
+        sys.exit(DRIFT_STATUS)
     return path
 
 
@@ -70,6 +70,6 @@ def _check(path: Path, file: Path, alpha: float) -> None:
     if path.suffix != ".json":
         raise UserError(f"out is {path}; give a file that ends in .json.")
     if path.with_suffix(".png").resolve() == file.resolve():
-        raise UserError(f"out is {path}, whose picture would replace {file}; name another file.")
+        raise UserError(f"out is {path}, whose figure would replace {file}; choose another file.")
     if not 0 < alpha < 1:
         raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")

@@ -1,4 +1,4 @@
-"""The verb `export`: a calibrated cell -> an ONNX file that runs without Python."""
+"""Command `export`: a calibrated cell -> an ONNX file that runs without Python."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ from hourglass.core.paths import Cell
 def export(data: str, model: str, onnx: Path | None = None) -> Path:
     """Write a detector as an ONNX file, with scaling, network, score and threshold inside.
 
-    Its input `x` is what callers have: float32 features (N, F) in the order of `feature_names` in
-    the file's metadata, or uint8 images (N, C, H, W), as many as there are. Its outputs are `score`
-    (float64), `alarm` (bool) and `reconstruction`, in the units of `x`. Before it is kept the file
-    is run on made-up samples, by onnxruntime or else by onnx itself, and must give the detector's
-    scores to within 1e-5, relative to those above 1. Needs the extra `onnx`.
+    The input `x` holds unscaled samples: float32 features (N, F) in the order of `feature_names` in
+    the file's metadata, or uint8 images (N, C, H, W), for any N. The outputs are `score` (float64),
+    `alarm` (bool) and `reconstruction`, in the units of `x`. The file is checked before it is kept:
+    onnxruntime, or onnx if that is missing, runs it on random samples and must return the
+    detector's scores to within 1e-5, relative for scores above 1. Needs the extra `onnx`.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        onnx: the file to write; <data>-<model>.onnx in the working folder if none
+        onnx: the file to write; <data>-<model>.onnx in the working folder if omitted
 
     """
     cell = Cell(data, model)
@@ -32,16 +32,16 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
     from hourglass.serving import onnx_export
 
     detector = Detector.of_cell(cell)
-    about = {
+    metadata = {
         "cell": cell.name,
         "feature_names": json.dumps(detector.feature_names),
         "threshold": repr(detector.threshold.value),
         "score": str(detector.scoring.scorer),
         "weights_sha256": detector.weights,
     }
-    made = onnx_export.model(detector, about)
+    model_proto = onnx_export.model(detector, metadata)
     with atomic_file(path) as temporary:
-        temporary.write_bytes(made.SerializeToString(deterministic=True))
-        checked = onnx_export.check(temporary, detector, onnx_export.probes(detector))
-    print(f"{path.as_posix()} gives the scores of {cell.name}, as {checked} runs it")
+        temporary.write_bytes(model_proto.SerializeToString(deterministic=True))
+        runtime = onnx_export.check(temporary, detector, onnx_export.probes(detector))
+    print(f"{path.as_posix()} gives the scores of {cell.name} (checked with {runtime})")
     return path

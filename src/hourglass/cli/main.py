@@ -1,5 +1,6 @@
-"""The command line, derived from the signatures and docstrings of the commands and stages."""
+"""The command line, derived from the signatures and docstrings of commands and stages."""
 
+import difflib
 import inspect
 import os
 import re
@@ -12,7 +13,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.cli.classify import classify
 from hourglass.cli.drift import drift
 from hourglass.cli.export import export
-from hourglass.cli.label_errors import suspects
+from hourglass.cli.label_errors import suspects as label_errors
 from hourglass.cli.promote import promote
 from hourglass.cli.record import record
 from hourglass.cli.repro import repro
@@ -32,46 +33,56 @@ from hourglass.stages.snapshot import snapshot
 from hourglass.stages.study import study
 from hourglass.stages.train import train
 
-VERBS: dict[str, Callable[..., Any]] = {
-    "prepare": prepare,
-    "snapshot": snapshot,
-    "train": train,
-    "calibrate-threshold": calibrate_threshold,
-    "evaluate": evaluate,
-    "baselines": baselines,
-    "references": references,
-    "study": study,
-    "compare": compare,
-    "record": record,
-    "repro": repro,
-    "score": score,
-    "drift": drift,
-    "restore": restore,
-    "search": search,
-    "tune": tune,
-    "classify": classify,
-    "suspects": suspects,
-    "verify": verify,
-    "promote": promote,
-    "export": export,
+GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
+    "use a trained model": {
+        "score": score,
+        "drift": drift,
+        "search": search,
+        "restore": restore,
+        "classify": classify,
+        "label-errors": label_errors,
+        "promote": promote,
+        "export": export,
+    },
+    "run the pipeline": {
+        "repro": repro,
+        "tune": tune,
+        "record": record,
+        "verify": verify,
+    },
+    "run one stage of the pipeline, as DVC does": {
+        "prepare": prepare,
+        "snapshot": snapshot,
+        "train": train,
+        "calibrate-threshold": calibrate_threshold,
+        "evaluate": evaluate,
+        "baselines": baselines,
+        "references": references,
+        "study": study,
+        "compare": compare,
+    },
 }
+COMMANDS = {name: function for group in GROUPS.values() for name, function in group.items()}
+# Names of earlier releases.
+RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
+USAGE = "usage: hourglass COMMAND ..."
+USAGE_STATUS = 2  # exit status of a wrong command line; 1 is a UserError
 
 
 def main() -> None:
-    """Run one verb; bad input ends in one sentence and status 1."""
-    if not set(sys.argv[1:2]) & VERBS.keys():
-        _overview().parse_args()
-    function = VERBS[sys.argv[1]]
-    verb = ArgumentParser(
-        prog=f"hourglass {sys.argv[1]}",
+    """Run one command; a UserError ends it with one sentence and status 1."""
+    name = _command(sys.argv[1:])
+    function = COMMANDS[name]
+    parser = ArgumentParser(
+        prog=f"hourglass {name}",
         description=(function.__doc__ or "").split("\n\n    Args:")[0],
     )
-    _add_arguments(verb, function)
-    arguments = verb.parse_args(sys.argv[2:])
+    _add_arguments(parser, function)
+    arguments = parser.parse_args([_underscored(word) for word in sys.argv[2:]])
     try:
         function(**arguments.as_dict())
-    except UserError as refusal:
-        sys.exit(f"hourglass: {refusal}")
+    except UserError as error:
+        sys.exit(f"hourglass: {error}")
     except Exception as error:
         sentence = operating_system_error(error)
         if sentence is None:
@@ -79,52 +90,83 @@ def main() -> None:
         sys.exit(f"hourglass: {sentence}")
 
 
-def _overview() -> ArgumentParser:
-    """Return a parser that lists the verbs, and refuses what is none; it knows no arguments."""
-    parser = ArgumentParser(prog="hourglass", description="Every autoencoder, on equal terms.")
-    verbs = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
-    for name, function in VERBS.items():
-        verbs.add_subcommand(name, ArgumentParser(), help=(function.__doc__ or "").split("\n")[0])
-    return parser
+def _command(words: list[str]) -> str:
+    """Return the command that the command line names; exit if it asks for help or names none."""
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview(), file=sys.stdout if words else sys.stderr)
+        sys.exit(0 if words else USAGE_STATUS)
+    name = words[0].replace("_", "-")
+    if name in RENAMED:
+        print(f"hourglass: `{name}` is now called `{RENAMED[name]}`.", file=sys.stderr, flush=True)
+        name = RENAMED[name]
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "`hourglass --help` lists the commands."
+        print(f"{USAGE}\nhourglass: unknown command {words[0]!r}; {hint}", file=sys.stderr)
+        sys.exit(USAGE_STATUS)
+    return name
 
 
-def _add_arguments(verb: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments, by position where they are required, and a cell's in any case.
+def _overview() -> str:
+    """Return the help of `hourglass`: commands in groups, each with the summary of its docs."""
+    lines = [f"{USAGE}\n", "Train, calibrate, evaluate, tune and compare autoencoders."]
+    width = max(map(len, COMMANDS))
+    for title, commands in GROUPS.items():
+        lines.append(f"\n{title}:")
+        for name, function in commands.items():
+            lines.append(f"  {name:{width}}  {(function.__doc__ or '').splitlines()[0]}")
+    lines.append("\n`hourglass COMMAND --help` describes the arguments of a command.")
+    return "\n".join(lines)
 
-    A switch is `--name`, or `--no_name` where it is on by itself.
+
+def _underscored(word: str) -> str:
+    """Return an option with underscores instead of hyphens in its name, other words as is."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
+
+
+def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None:
+    """Add a function's arguments: required ones, data and model by position, others as options.
+
+    A switch is `--name`, or `--no_name` if it is on by default.
     """
     parameters = inspect.signature(function).parameters
-    given = {
-        key: each.default for key, each in parameters.items() if each.default is not each.empty
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not parameter.empty
     }
-    optional = [name for name in ("data", "model") if name in given]
+    optional = [name for name in ("data", "model") if name in defaults]
     switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
     skipped: set[str | int] = {*switches, *optional}
-    verb.add_function_arguments(function, as_positional=True, skip=skipped)
-    for each in optional:
-        meaning = _meaning(function, each)
-        verb.add_argument(each, nargs="?", type=str, default=given[each], help=meaning)
-    for name in switches:
-        default, meaning = parameters[name].default, _meaning(function, name)
-        verb.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)
+    parser.add_function_arguments(function, as_positional=True, skip=skipped)
+    for cell_part in optional:
+        meaning, default = _description(function, cell_part), defaults[cell_part]
+        parser.add_argument(cell_part, nargs="?", type=str, default=default, help=meaning)
+    for switch in switches:
+        meaning, default = _description(function, switch), defaults[switch]
+        parser.add_argument(f"--{switch}", action=ActionYesNo, default=default, help=meaning)
 
 
-def _meaning(function: Callable[..., Any], name: str) -> str:
-    """Return what the docstring says of an argument."""
-    found = re.search(rf"^ +{name}: (.*)$", function.__doc__ or "", re.MULTILINE)
-    return found.group(1) if found else ""
+def _description(function: Callable[..., Any], name: str) -> str:
+    """Return the description of an argument in a docstring, on one or more lines."""
+    pattern = rf"^ +{name}: (.*(?:\n {{12,}}\S.*)*)$"
+    found = re.search(pattern, function.__doc__ or "", re.MULTILINE)
+    return " ".join(found.group(1).split()) if found else ""
 
 
 def program() -> None:
-    """Run the verb that the command line names, as a process that ends with it."""
+    """Run the command of the command line, as a process that ends afterwards."""
     main()
-    if _alone():
+    if not _has_sibling_processes():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # all is written; to take torch and Lightning apart would cost a second or two
+        os._exit(0)  # all files are written, and unloading torch and Lightning takes a second
 
 
-def _alone() -> bool:
-    """Return whether no other process is to end with this one: a rank, or torch's compilers."""
+def _has_sibling_processes() -> bool:
+    """Return whether other processes wait for a regular exit: ranks, or torch's compilers."""
     ranks = {"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys()
-    return not ranks and "torch._inductor.async_compile" not in sys.modules
+    return bool(ranks) or "torch._inductor.async_compile" in sys.modules

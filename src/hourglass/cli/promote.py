@@ -1,4 +1,4 @@
-"""The command `promote`: a calibrated cell -> a version in MLflow's registry, served if best."""
+"""Command `promote`: a calibrated cell -> a version in MLflow's registry, champion if better."""
 
 import tempfile
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def promote(data: str, model: str, force: bool = False) -> str:
-    """Register a detector in MLflow, and have it served if it is better than the present one.
+    """Register a detector in MLflow, and make it champion if it is better than the present one.
 
     Weights, threshold, scaling and input schema become a version of the registered model
-    `hourglass-<data>`. The alias `champion` moves to it if its AUROC on the test split is higher
-    than that of the champion by more than chance: if the 95 % interval of the difference, by a
-    bootstrap of the same samples under both, lies above 0. The first version is champion. What was
-    decided, and why, is printed, and is the version's tag `decision`. A detector that is registered
-    already is not registered again.
+    `hourglass-<data>`. The alias `champion` moves to the version if its AUROC on the test split is
+    significantly higher than the champion's: if the 95 % interval of the difference, by a paired
+    bootstrap of the test samples, lies above 0. The first version becomes champion. The decision
+    and its reason are printed and stored in the version's tag `decision`. A detector is registered
+    only once.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        force: make it champion, whatever the comparison says
+        force: make it champion regardless of the comparison
 
     """
     cell = Cell(data, model)
@@ -44,29 +44,29 @@ def promote(data: str, model: str, force: bool = False) -> str:
     version = candidate.register(registry)
     champion = registry.champion()
     if champion is not None and champion.version == version.version:
-        said = f"{registry.name} version {version.version} ({cell.name}) is the champion already."
+        decision = f"{registry.name} version {version.version} ({cell.name}) is already champion."
     else:
         moves, reason = _decide(registry, candidate, champion, force)
-        said = _sentence(registry, candidate, version, champion, moves, reason)
-        registry.decide(version, said, moves)
-    print(said)
-    return said
+        decision = _sentence(registry, candidate, version, champion, moves, reason)
+        registry.decide(version, decision, moves)
+    print(decision)
+    return decision
 
 
 def _registry(data: str) -> "Registry":
-    """Return the registry; raises a UserError if its store does not answer."""
+    """Return the registry; raise a UserError if its store is unavailable."""
     from hourglass.serving.registry import Registry
     from hourglass.tracking.store import StoreUnavailable, connect
 
     try:
         return Registry(*connect(root()), data)
     except StoreUnavailable as error:
-        raise UserError(f"{error}; run `hourglass promote` again once it does.") from None
+        raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hold a cell's detector beside the data it was made from."""
+    """A cell's detector with its prepared data."""
 
     cell: Cell
     prepared: Prepared
@@ -87,31 +87,31 @@ class Candidate:
 
     @property
     def labelled(self) -> bool:
-        """Return whether the test split holds samples of both kinds."""
+        """Return whether the test split holds both normal samples and anomalies."""
         return bool(self.test.anomaly.any() and not self.test.anomaly.all())
 
     def check(self, force: bool) -> None:
-        """Raise a UserError where the cell is of other data, or nothing can say how good it is."""
+        """Raise a UserError if the prepared data have changed, or AUROC cannot be computed."""
         from hourglass.detection.detector import INPUTS
 
         if any(self.detector.inputs[name] != self.prepared.card[name] for name in INPUTS):
             raise UserError(
-                f"{self.cell.name} was calibrated for other data than {self.prepared.folder} holds "
-                "now; run `dvc repro` first."
+                f"{self.cell.name} was calibrated on other data than {self.prepared.folder} holds; "
+                "run `dvc repro` first."
             )
         if not self.labelled and not force:
             raise UserError(
                 f"the test split of {self.cell.data} has no labelled anomalies, so there is no "
-                "AUROC to compare; add --force to make this detector champion all the same."
+                "AUROC to compare; add --force to make this detector champion anyway."
             )
 
     def register(self, registry: "Registry") -> Any:
-        """Return the version that holds the detector, made where there is none."""
-        found = registry.version(self.digest)
-        if found is None:
+        """Return the version of the detector, registered now if it is not yet."""
+        version = registry.version(self.digest)
+        if version is None:
             model = registry.logged(self.digest) or self._log(registry)
-            found = registry.register(model, self._tags())
-        return found
+            version = registry.register(model, self._tags())
+        return version
 
     def _log(self, registry: "Registry") -> Any:
         """Record the cell in MLflow, as `calibrate-threshold` does, and return its model."""
@@ -119,54 +119,54 @@ class Candidate:
         from hourglass.tracking.runs import Runs
 
         record_cell(Runs(root()), self.cell)
-        found = registry.logged(self.digest)
-        if found is None:
+        model = registry.logged(self.digest)
+        if model is None:
             raise UserError(
-                f"MLflow's run of {self.cell.name} holds another detector than "
+                f"the MLflow run of {self.cell.name} holds another detector than "
                 f"{self.cell.folder.as_posix()}; calibrate it again."
             )
-        return found
+        return model
 
     def _tags(self) -> dict[str, str]:
         from hourglass.tracking import provenance
         from hourglass.tracking.model import DETECTOR
 
         commit = provenance.tags().get("mlflow.source.git.commit", "none")
-        given = {
+        tags = {
             "cell": self.cell.name,
             DETECTOR: self.digest,
             "data_sha256": self.prepared.card["sha256"],
             "weights_sha256": self.detector.weights,
             "git_commit": commit,
         }
-        return given | {key: str(value) for key, value in self._metrics().items()}
+        return tags | {key: str(value) for key, value in self._metrics().items()}
 
     def _metrics(self) -> dict[str, float]:
         from hourglass.evaluation.metrics import detection
 
-        found = detection(self.scores(), self.test.anomaly, intervals=False)
-        return {key: found[key] for key in ("AUROC", "average_precision") if key in found}
+        metrics = detection(self.scores(), self.test.anomaly, intervals=False)
+        return {key: metrics[key] for key in ("AUROC", "average_precision") if key in metrics}
 
     def scores(self, other: "Detector | None" = None) -> np.ndarray:
-        """Return the scores of the test split, (N,), by this detector or by another."""
+        """Return the scores of the test split, (N,), from this detector or another."""
         return (other or self.detector).scoring(self.test.x)
 
 
 def _decide(
     registry: "Registry", candidate: Candidate, champion: Any | None, force: bool
 ) -> tuple[bool, str]:
-    """Return whether the alias moves, and why, as part of a sentence."""
+    """Return whether the alias moves, and the reason as part of a sentence."""
     if champion is None:
         return True, "as the first one"
     if force:
         return True, "by force"
     if champion.tags.get("data_sha256") != candidate.prepared.card["sha256"]:
         return False, (
-            "as that was measured on other samples than the data set has now, so the two cannot be "
+            "as that was registered with other samples of the data set, so the two cannot be "
             "compared (add --force to replace it)"
         )
-    found = _compare(registry, candidate, champion)
-    auroc, precision = found["AUROC"], found["average_precision"]
+    compared = _compare(registry, candidate, champion)
+    auroc, precision = compared["AUROC"], compared["average_precision"]
     verdict = "lies above 0" if auroc.better else "does not lie above 0"
     return auroc.better, (
         f"as the 95 % interval of the difference in AUROC on {len(candidate.test.anomaly):,} test "
@@ -175,14 +175,14 @@ def _decide(
 
 
 def _compare(registry: "Registry", candidate: Candidate, champion: Any) -> "dict[str, Difference]":
-    """Return how the candidate differs from the champion on the same test samples."""
+    """Return the differences in metrics between the candidate and the champion."""
     from hourglass.detection.detector import Detector
     from hourglass.evaluation.metrics.paired import differences
 
     with tempfile.TemporaryDirectory() as folder:
-        present = Detector.load(registry.fetch(champion, Path(folder)))
-        theirs = candidate.scores(present)
-    return differences(candidate.scores(), theirs, candidate.test.anomaly)
+        detector = Detector.load(registry.fetch(champion, Path(folder)))
+        champion_scores = candidate.scores(detector)
+    return differences(candidate.scores(), champion_scores, candidate.test.anomaly)
 
 
 def _sentence(
@@ -193,7 +193,7 @@ def _sentence(
     moves: bool,
     reason: str,
 ) -> str:
-    """Return what happened to the alias, and why."""
+    """Return the decision and its reason."""
     new = f"version {version.version} ({candidate.cell.name})"
     old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
     if moves:

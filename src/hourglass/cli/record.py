@@ -1,11 +1,7 @@
-"""The command `record`: complete the record in MLflow from the files of the cells."""
-
-from pathlib import Path
+"""Command `record`: complete the MLflow runs of cells from their files."""
 
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CODES, LEADERBOARD, SHARED_PAGE, Cell, root
-
-RUNS = Path("runs")
+from hourglass.core.paths import CODES, LEADERBOARD, RUNS, SHARED_PAGE, Cell, root
 
 
 def record(data: str | None = None, model: str | None = None, all: bool = False) -> None:
@@ -18,7 +14,7 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        all: every cell in runs/, and the comparison in reports/
+        all: record every cell in runs/, and the comparison in reports/
 
     """
     from hourglass.tracking.record import record_report
@@ -36,7 +32,9 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
             f"{error}; nothing is lost, and `hourglass record` can be repeated."
         ) from error
     if failures:
-        raise UserError(f"{failures} of {len(cells)} cells could not be recorded; see their lines.")
+        raise UserError(
+            f"{failures} of {len(cells)} cells could not be recorded, for the reasons above."
+        )
 
 
 def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
@@ -45,7 +43,7 @@ def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
         folders = sorted({path.parent for path in RUNS.glob("*/*/train")})
         return [Cell(path.parent.name, path.name) for path in folders]
     if every or not (data and model):
-        raise UserError("name a cell, `hourglass record <data> <model>`, or add --all.")
+        raise UserError("name a cell, `hourglass record <data> <model>`, or add `--all`.")
     Cell(data, model).need("train")
     return [Cell(data, model)]
 

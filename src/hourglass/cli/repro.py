@@ -1,4 +1,4 @@
-"""The verb `repro`: `dvc repro`, one at a time, after mending what a kill left of DVC's files."""
+"""Command `repro`: `dvc repro` under a lock, after repairing the files of a killed DVC."""
 
 import json
 import re
@@ -13,67 +13,76 @@ from typing import Any
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError
 from hourglass.core.locks import file_lock
+from hourglass.core.paths import PREPARED, RUNS
+from hourglass.stages.snapshot import installed_code_changed
 
-STATE = Path(".dvc/tmp")  # where DVC keeps its locks
-LOCK = Path("dvc.lock")
-OUTPUTS = ("data/prepared", "runs", "reports")
-HALF = re.compile(r"\.[\w-]{22}\.tmp")  # what DVC copies to before it renames
+DVC_STATE = Path(".dvc/tmp")  # DVC's locks
+DVC_LOCK = Path("dvc.lock")
+OUTPUT_FOLDERS = (PREPARED, RUNS, Path("reports"))
+TEMPORARY_COPY = re.compile(r"\.[\w-]{22}\.tmp")  # DVC copies to such a file, then renames it
 
 
 def repro(target: str | None = None) -> None:
-    """Run the pipeline as `dvc repro` does, one at a time, and mend what a kill left before it.
+    """Run the pipeline with `dvc repro`, after repairing the files of a killed one.
 
-    Where another one is at work on this checkout, says so and waits for its end. DVC writes
-    dvc.lock anew after every stage, in place: a `kill -9`, a power cut or a full disk may leave it
-    cut short. It is then made anew, and what the stages had done comes from DVC's run cache.
+    If another `hourglass repro` runs in this checkout, prints that and waits. DVC rewrites dvc.lock
+    in place after every stage, so a `kill -9`, a power cut or a full disk may truncate it. A
+    truncated file is deleted, and the results of finished stages come from DVC's run cache. If the
+    settings name classes of installed packages whose code has changed, runs the stage `snapshot`
+    first: DVC does not track code outside of src.
 
     Args:
-        target: a stage, such as train@digits-linear, which is run with those before it; all if none
+        target: a stage, such as train@digits-linear, to run with all stages that it depends on; the
+            whole pipeline if omitted
 
     """
-    if not Path("dvc.yaml").exists() or not STATE.parent.is_dir():
+    if not Path("dvc.yaml").exists() or not DVC_STATE.parent.is_dir():
         raise UserError("there is no dvc.yaml here; run this in the project's folder.")
-    with file_lock(STATE / "repro.lock", "another `hourglass repro` is at work here"):
-        with _dvc_stands_still():
-            for sentence in mend():
+    with file_lock(DVC_STATE / "repro.lock", "another `hourglass repro` runs in this folder"):
+        with _dvc_lock():
+            for sentence in repair():
                 print(f"hourglass: {sentence}", file=sys.stderr, flush=True)
-        status = _run(["repro", *([target] if target else [])])
+        status = 0
+        if installed_code_changed():
+            status = _run(["repro", "--force", "--single-item", "snapshot"])
+        status = status or _run(["repro", *([target] if target else [])])
     if status:
         sys.exit(status)
 
 
-def mend() -> list[str]:
-    """Take away what DVC left half written, and return a sentence for each; call it under its lock.
+def repair() -> list[str]:
+    """Delete the incomplete files and stale locks of a killed DVC; return a sentence for each kind.
 
-    Those of its locks that belong to no process any more are taken away as well: after a reboot
-    another process may bear the number.
+    The caller holds DVC's lock.
     """
-    said = []
-    if LOCK.exists() and not is_whole(LOCK):
-        LOCK.unlink()
-        said.append(
-            "dvc.lock was cut short while DVC wrote it; it is made anew, and the stages that had "
-            "ended come from DVC's run cache."
+    repairs = []
+    if DVC_LOCK.exists() and not is_complete(DVC_LOCK):
+        DVC_LOCK.unlink()
+        repairs.append(
+            "dvc.lock was truncated and is written again; the results of finished stages come from "
+            "DVC's run cache."
         )
-    held = STATE / "rwlock"
+    held = DVC_STATE / "rwlock"
     if held.exists() and _is_stale(held):
         held.unlink()
-        said.append("a DVC that was killed left its locks behind; they are taken away.")
-    if halves := [path for path in _hidden() if HALF.fullmatch(path.name) and path.is_file()]:
-        for path in halves:
+        repairs.append("removed the locks of a DVC that was killed.")
+    if copies := list(_temporary_copies()):
+        for path in copies:
             path.unlink()
-        said.append(f"a DVC that was killed left {len(halves)} half-copied files; they are gone.")
-    return said
+        repairs.append(f"removed {len(copies)} incomplete copies of a DVC that was killed.")
+    return repairs
 
 
-def _hidden() -> Iterator[Path]:
-    """Yield what lies among the outputs and is no output, as its name begins with a point."""
-    for folder in OUTPUTS:
-        yield from Path(folder).rglob(".*.tmp")
+def _temporary_copies() -> Iterator[Path]:
+    """Yield DVC's temporary files in the output folders."""
+    for folder in OUTPUT_FOLDERS:
+        for path in folder.rglob(".*.tmp"):
+            if TEMPORARY_COPY.fullmatch(path.name) and path.is_file():
+                yield path
 
 
-def is_whole(path: Path) -> bool:
-    """Return whether a dvc.lock ends as DVC ends it, and is one by DVC's own rules."""
+def is_complete(path: Path) -> bool:
+    """Return whether a dvc.lock ends with a line end and matches DVC's schema."""
     import yaml
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
@@ -87,11 +96,14 @@ def is_whole(path: Path) -> bool:
 
 
 def _is_stale(path: Path) -> bool:
-    """Return whether DVC's file of locks cannot be read, or names no DVC that is alive."""
+    """Return whether DVC's file of locks is unreadable, or names no DVC process that is alive.
+
+    After a reboot another process may have the id.
+    """
     try:
         locks = json.loads(path.read_text(encoding="utf-8"))
-        readers = [each for several in locks.get("read", {}).values() for each in several]
-        holders = {each["pid"] for each in [*readers, *locks.get("write", {}).values()]}
+        readers = [reader for group in locks.get("read", {}).values() for reader in group]
+        holders = {lock["pid"] for lock in [*readers, *locks.get("write", {}).values()]}
     except (ValueError, TypeError, KeyError, AttributeError):
         return True
     return bool(holders) and not any(map(_is_dvc, holders))
@@ -107,16 +119,16 @@ def _is_dvc(pid: int) -> bool:
 
 
 @contextmanager
-def _dvc_stands_still() -> Iterator[None]:
-    """Hold the lock under which DVC writes its files; where a DVC has it, say so and wait."""
+def _dvc_lock() -> Iterator[None]:
+    """Hold the lock under which DVC writes its files; if a DVC holds it, print that and wait."""
     from dvc.lock import Lock, LockError
 
-    path = str(STATE / "lock")
+    path = str(DVC_STATE / "lock")
     lock = Lock(path)
     try:
-        lock.lock()  # which takes three seconds to give up
+        lock.lock()  # raises after three seconds
     except LockError:
-        print("hourglass: a DVC command is at work here; waiting for its end.", file=sys.stderr)
+        print("hourglass: a DVC command runs here; waiting until it ends.", file=sys.stderr)
         lock = Lock(path, wait=True)
         lock.lock()
     try:
@@ -126,12 +138,12 @@ def _dvc_stands_still() -> Iterator[None]:
 
 
 def _run(words: list[str]) -> int:
-    """Run DVC to its end, passing on what would end us, and return its exit status."""
+    """Run DVC, forward SIGTERM to it, and return its exit status."""
     process = subprocess.Popen([sys.executable, "-m", "dvc", "--wait-for-lock", *words])
 
-    def pass_on(number: int, frame: Any) -> None:
+    def forward(number: int, frame: Any) -> None:
         process.send_signal(number)
 
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal tells DVC as well
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal sends it to DVC as well
     return process.wait()

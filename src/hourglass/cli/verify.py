@@ -1,99 +1,204 @@
-"""The verb `verify`: every file of the workspace against what is known of it."""
+"""Command `verify`: compare every file of the workspace with its recorded checksum."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import TypeVar
 
-from hourglass.core.errors import UserError
-from hourglass.core.paths import valid_name
+from hourglass.core.checksums import (
+    CORRUPT_FILE_ERRORS,
+    CorruptFileError,
+    read_with_checksum,
+    verify_checksums,
+)
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import PREPARED, RUNS, STAGE_FOLDERS, valid_name
 
-Each = TypeVar("Each")
+T = TypeVar("T")
+DETECTOR, NETWORK_FILES = "detector.json", ("weights.safetensors", "network.json")
+# The JSON files with a checksum in the output folder of each stage of a cell.
+CHECKSUM_FILES = {
+    "train": ("network.json",),
+    "calibrate-threshold": (DETECTOR, "thresholds.json"),
+}
 
 
 def verify(data: str | None = None, model: str | None = None, cache: bool = False) -> None:
-    """Read every file again and say which are not as they were written, and how to mend them.
+    """Check that no file of the pipeline is corrupt or missing; say how to restore it.
 
-    Prepared data, runs and reports are compared with dvc.lock, whose digests are those of the last
-    `dvc repro`, and data and detectors with their own seals as well; times and sizes, by which DVC
-    itself goes, are not trusted. Ends with status 1 where anything is broken or missing. Changes
-    nothing.
+    Reads every byte. Prepared data, runs and reports are compared with dvc.lock, which describes
+    the last `dvc repro`; prepared data, networks and detectors also with their own checksums. DVC
+    itself compares times and sizes only. Exits with status 1 if a file is corrupt or missing.
+    Changes nothing.
 
     Args:
-        data: a data set, by the name of its file in configs/data; all if none
-        model: a variant, by the name of its file in configs/model; all if none
-        cache: read the objects of DVC's cache as well
+        data: a data set, by the name of its file in configs/data, or a cell as <data>/<model>; all
+            if omitted
+        model: a variant, by the name of its file in configs/model; all if omitted
+        cache: check the objects of DVC's cache as well
 
     """
-    from hourglass.cli import verify_checksums
-    from hourglass.core import dvc_cache, dvc_lock
+    from hourglass.core import dvc_lock
 
-    given = [each and valid_name(each) for each in (data, model)]
-    locked_outputs = [each for each in dvc_lock.outputs() if _asked(each.path, *given)]
-    outputs = [each for each in locked_outputs if each.path.exists()]
-    missing = [each.path for each in locked_outputs if not each.path.exists()]
-    cards = [each for each in verify_checksums.cards() if _asked(each, *given)]
-    objects = dvc_cache.objects() if cache else []
-    broken = _missing(missing)
-    if not (outputs or cards or objects or broken):
-        raise UserError("there is nothing to verify; run `dvc repro`, or `dvc pull`, first.")
-    # What both know of is said in the words of dvc.lock.
-    broken |= _broken("seals", cards, verify_checksums.damage)
-    broken |= _broken("dvc.lock", outputs, dvc_lock.Output.damage)
-    inputs = dvc_lock.outputs("deps") if not any(given) else []
-    broken |= _broken("dependencies", inputs, dvc_lock.Output.misstated)
-    broken |= _broken("cache", objects, dvc_cache.damage)
-    for sentence in broken.values():
+    if data and not model and data.count("/") == 1:
+        data, model = data.split("/")
+    selection = tuple(name and valid_name(name) for name in (data, model))
+    outputs = [each for each in dvc_lock.outputs() if _is_selected(each.path, *selection)]
+    present = [output for output in outputs if output.path.exists()]
+    missing = _of_grid([output.path for output in outputs if not output.path.exists()])
+    json_files = [path for path in files_with_checksum() if _is_selected(path, *selection)]
+    objects = cache_objects() if cache else []
+    if not (present or json_files or objects or missing):
+        raise UserError("there is nothing to verify; run `dvc repro` or `dvc pull` first.")
+    corrupt = _damage("checksums", json_files, checksum_damage)
+    # If dvc.lock records a file as well, its sentence replaces this one.
+    corrupt |= _damage("dvc.lock", present, dvc_lock.Output.damage)
+    inputs = dvc_lock.outputs("deps") if not any(selection) else []
+    corrupt |= _damage("dependencies", inputs, dvc_lock.Output.misstated)
+    corrupt |= _damage("cache", objects, cache_damage)
+    for sentence in [*_missing_sentences(missing), *corrupt.values()]:
         print(sentence)
-    count = f"{len(outputs):,} outputs of dvc.lock, {len(cards):,} seals"
-    count += f", {len(objects):,} objects of DVC's cache" if cache else ""
-    if broken:
-        raise UserError(f"{count}, of which {len(broken):,} failed; each is named above.")
-    print(f"{count}: all is as it was written")
+    count = f"{_count(present, 'output')} of dvc.lock, {_count(json_files, 'file')} with a checksum"
+    count += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
+    if corrupt or missing:
+        raise UserError(
+            f"checked {count}; corrupt: {_count(corrupt, 'file')}, missing: "
+            f"{_count(missing, 'output')}, as named above."
+        )
+    print(f"checked {count}: no file is corrupt")
 
 
-def _asked(path: Path, data: str | None, model: str | None) -> bool:
-    """Return whether a path is below runs or data/prepared of what was asked for, if it was."""
+def _count(items: Sized, noun: str) -> str:
+    return f"{len(items):,} {noun}" + ("s" if len(items) != 1 else "")
+
+
+def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
+    """Return whether a path belongs to the selected data set and variant; None selects all."""
     parts = path.parts
-    if parts[:2] == ("data", "prepared"):
+    if path.is_relative_to(PREPARED):
         return parts[2] == (data or parts[2]) and not model
-    if parts[0] == "runs" and len(parts) > 2:
+    if path.is_relative_to(RUNS) and len(parts) > 2:
         return parts[1] == (data or parts[1]) and parts[2] == (model or parts[2])
     return not data and not model
 
 
-def _missing(paths: list[Path]) -> dict[Path, str]:
-    """Return a sentence about the outputs of today's grid that are not there, if any."""
+def _of_grid(paths: list[Path]) -> list[Path]:
+    """Return the outputs that the present grid has; dvc.lock may list those of earlier grids."""
     from hourglass.core.settings import params
 
-    own = params()
-    found = [path for path in paths if _of_grid(path, own.data, own.models)]
-    if not found:
-        return {}
-    count = f" and {len(found) - 1:,} more are" if len(found) > 1 else " is"
-    sentence = (
-        f"{found[0].as_posix()}{count} missing; `dvc checkout` brings back what DVC keeps, `dvc "
-        "pull` what a remote has, and `dvc repro` makes the others again."
-    )
-    return {found[0]: sentence}
+    if not paths:
+        return []
+    grid = params()
+
+    def belongs(path: Path) -> bool:
+        parts = path.parts
+        if path.is_relative_to(PREPARED):
+            return parts[2] in grid.data
+        if not path.is_relative_to(RUNS) or len(parts) < 3:
+            return True
+        return parts[1] in grid.data and (parts[2] in grid.models or len(parts) == 3)
+
+    return [path for path in paths if belongs(path)]
 
 
-def _of_grid(path: Path, data: list[str], models: list[str]) -> bool:
-    """Return whether the stages of today's grid write that output; dvc.lock knows earlier ones."""
-    parts = path.parts
-    if parts[:2] == ("data", "prepared"):
-        return parts[2] in data
-    if parts[0] != "runs" or len(parts) < 3:
-        return True
-    return parts[1] in data and (parts[2] in models or len(parts) == 3)
+def _missing_sentences(paths: list[Path]) -> list[str]:
+    """Return one sentence for all missing outputs, [] if there are none."""
+    if not paths:
+        return []
+    count = f" and {_count(paths[1:], 'other output')} are" if len(paths) > 1 else " is"
+    return [
+        f"{paths[0].as_posix()}{count} missing; `dvc checkout` restores them from DVC's cache, "
+        "`dvc pull` from a remote, and `dvc repro` computes the rest."
+    ]
 
 
-def _broken(
-    what: str, given: Sequence[Each], damage: Callable[[Each], dict[Path, str]]
+def _damage(
+    title: str, items: Sequence[T], check: Callable[[T], dict[Path, str]]
 ) -> dict[Path, str]:
-    """Return a sentence for each broken file."""
+    """Return a sentence for each corrupt file that a check of the items reports."""
     from tqdm import tqdm
 
-    found: dict[Path, str] = {}
-    for each in tqdm(given, what, disable=None, leave=False):
-        found |= damage(each)
-    return found
+    sentences: dict[Path, str] = {}
+    for item in tqdm(items, title, disable=None, leave=False):
+        sentences |= check(item)
+    return sentences
+
+
+def files_with_checksum() -> list[Path]:
+    """Return the JSON files with a checksum of all prepared data sets and cells."""
+    from hourglass.data.prepared import CARD
+
+    patterns = [f"{PREPARED}/*/{CARD}"]
+    for stage, names in CHECKSUM_FILES.items():
+        patterns += [f"{RUNS}/*/*/{STAGE_FOLDERS[stage]}/{name}" for name in names]
+    return [path for pattern in patterns for path in sorted(Path().glob(pattern))]
+
+
+def checksum_damage(path: Path) -> dict[Path, str]:
+    """Return a sentence for a corrupt JSON file, or for each corrupt file that it lists."""
+    try:
+        files = read_with_checksum(path).get("files", {})
+    except CORRUPT_FILE_ERRORS as error:
+        return {path: _restore_sentence(path, error)}
+    sentences = {}
+    if path.name == DETECTOR:
+        sentences = _stale_detector(path, {name: files.pop(name, "") for name in NETWORK_FILES})
+    for name, checksum in files.items():
+        try:
+            verify_checksums(path.parent, {name: checksum})
+        except CORRUPT_FILE_ERRORS as error:
+            sentences[path.parent / name] = _restore_sentence(path.parent / name, error)
+    return sentences
+
+
+def _stale_detector(path: Path, network: dict[str, str]) -> dict[Path, str]:
+    """Return a sentence if the network of the cell is intact, but not the one of the detector."""
+    folder = path.parent.with_name(STAGE_FOLDERS["train"])
+    if not folder.is_dir() or checksum_damage(folder / "network.json"):
+        return {}  # a missing or corrupt network has its own sentence
+    try:
+        verify_checksums(folder, network)
+    except CorruptFileError:
+        error = ValueError(f"{folder.as_posix()} was trained again afterwards")
+        return {path: _restore_sentence(path, error)}
+    return {}
+
+
+def _restore_sentence(path: Path, error: BaseException) -> str:
+    """Return a sentence that names the command that writes a corrupt file again."""
+    parts = path.parts
+    if path.is_relative_to(PREPARED):
+        command = f"prepare {parts[2]}"
+    else:
+        stage = next(stage for stage, folder in STAGE_FOLDERS.items() if folder == parts[3])
+        command = f"{stage} {parts[1]} {parts[2]}"
+    reason = one_line(error)
+    return (
+        f"{path.as_posix()} cannot be used ({reason}); write it again with `hourglass {command}`."
+    )
+
+
+def cache_objects() -> list[Path]:
+    """Return the objects of DVC's cache; raise a UserError outside of a DVC project."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        folder = Path(Repo().cache.local.path)
+    except NotDvcRepoError:
+        raise UserError("this folder is not a DVC project, so it has no cache to verify.") from None
+    # <2 hexadecimal digits>/<30 more>, with ".dir" appended for a listing of a folder
+    paths = folder.glob("[0-9a-f][0-9a-f]/*")
+    return sorted(path for path in paths if len(path.name.removesuffix(".dir")) == 30)
+
+
+def cache_damage(path: Path) -> dict[Path, str]:
+    """Return a sentence if the MD5 of an object of the cache differs from its name."""
+    from hourglass.core.dvc_lock import md5
+
+    if md5(path) == path.parent.name + path.name.removesuffix(".dir"):
+        return {}
+    sentence = (
+        f"{path.as_posix()} in DVC's cache is corrupt; remove it and run `dvc fetch`, or `dvc "
+        "repro` if no remote has it."
+    )
+    return {path: sentence}

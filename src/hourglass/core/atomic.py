@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and fingerprint them."""
+"""Write files and folders completely or not at all, and compute their checksums."""
 
 import errno
 import hashlib
@@ -12,14 +12,14 @@ from typing import Any
 
 from hourglass.core.errors import SYSTEM, UserError
 
-NO_ROOM = 1 << 16  # bytes: a file that is written leaves less on a disk that is full
+FULL_DISK_BYTES = 1 << 16  # a disk with less free space counts as full
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it to `path` once the block succeeds."""
+    """Yield a temporary path beside `path` and rename it to `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept: writers such as numpy's and matplotlib's go by it.
+    # numpy and matplotlib choose the format by the suffix.
     temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
     try:
         with disk_full_as_user_error(path):
@@ -31,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces `path` once the block succeeds."""
+    """Yield a temporary folder beside `path` that replaces `path` if the block succeeds."""
     with scratch_folder(path.with_name(f".{path.name}.writing")) as temporary:
         yield temporary
         if path.exists():
@@ -41,20 +41,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_files(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder whose content moves into `folder` once the block succeeds."""
+    """Yield a temporary folder and move its files into `folder` if the block succeeds."""
     with scratch_folder(folder / ".writing") as temporary:
         yield temporary
-        # As they were written: the last one tells that all are there.
-        for each in sorted(temporary.iterdir(), key=lambda each: each.stat().st_mtime_ns):
-            target = folder / each.name
+        # In the order of writing: if the last file exists, so do all others.
+        for path in sorted(temporary.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            target = folder / path.name
             if target.is_dir():
                 shutil.rmtree(target)
-            each.replace(target)
+            path.replace(target)
 
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder of a fixed name: what a killed process left is taken away."""
+    """Yield an empty folder and delete it afterwards; a killed process may have left an old one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -66,34 +66,34 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def disk_full_as_user_error(path: Path) -> Iterator[None]:
-    """Say in a UserError that the disk of `path` is full, where that is why the block fails.
+    """Raise a UserError if the block fails while the disk of `path` is full.
 
-    Of the libraries that write, some raise errors of their own, which do not tell.
+    Some libraries raise errors of their own that do not mention the disk.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if shutil.disk_usage(path.parent).free < NO_ROOM:
+        if shutil.disk_usage(path.parent).free < FULL_DISK_BYTES:
             reason, way_out = SYSTEM[errno.ENOSPC]
             raise UserError(f"{path}: {reason}; {way_out}.") from error
         raise
 
 
 def fsync_all(paths: Iterable[Path]) -> None:
-    """Return once files that were written are on the disk, where a power cut leaves them whole.
+    """Flush files and their folders to the disk.
 
-    A rename alone keeps its promise over a kill, not over a power cut: until the system has written
-    a new file, some 30 s later, it may be found empty; its seal tells, but it has to be made again.
-    To wait takes some 10 ms a file, so it is for what took long to make.
+    A rename survives a kill, but not a power cut: for some 30 seconds a new file may be found empty
+    afterwards. Its checksum shows that, but the file has to be computed again. Flushing takes some
+    10 ms per file, so it is for files that took long to compute.
     """
     paths = list(paths)
     for path in [*paths, *{path.parent for path in paths}]:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
-        except OSError:  # of a folder, on some shared file systems
+        except OSError:  # some shared file systems cannot flush a folder
             if not path.is_dir():
                 raise
         finally:
@@ -101,21 +101,18 @@ def fsync_all(paths: Iterable[Path]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` with Unix line ends, whole or not at all."""
+    """Write `text` with Unix line ends, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN is refused with a ValueError, as JSON knows none."""
+    """Write `value` as indented JSON; raise a ValueError for NaN, which JSON does not have."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def load_plain_yaml(text: str | bytes) -> Any:
-    """Return what YAML holds, plain values only; thousands of lines take no seconds.
-
-    Raises a yaml.YAMLError where it is none.
-    """
+    """Return the plain values in YAML, parsed in C if possible; may raise a yaml.YAMLError."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)

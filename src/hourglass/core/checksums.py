@@ -1,8 +1,7 @@
-"""Seal what is written, so that a file that was damaged since is never taken for it.
+"""Write JSON files with a checksum, so that a file that was damaged later is never used.
 
-DVC notices a file whose time or size has changed, and trusts all others; models, servers and other
-machines have no DVC. So a JSON file carries a digest of itself, its seal, and the SHA-256 of the
-binary files beside it that it speaks for.
+DVC compares times and sizes only, and models, servers and other machines have no DVC. So a JSON
+file carries the SHA-256 of its own content, and the SHA-256 of the binary files that belong to it.
 """
 
 import hashlib
@@ -14,8 +13,8 @@ from typing import Any, NoReturn
 
 from hourglass.core.atomic import sha256, write_text
 
-SEAL = "seal"  # the key that bears it, always the last one
-# What a damaged or foreign file makes json, safetensors, torch and Python raise.
+CHECKSUM_KEY = "checksum"  # always the last key of the file
+# The errors that json, safetensors, torch and Python raise for a damaged or foreign file.
 CORRUPT_FILE_ERRORS = (
     OSError,
     ValueError,
@@ -28,70 +27,73 @@ CORRUPT_FILE_ERRORS = (
 
 
 class CorruptFileError(ValueError):
-    """Say in half a sentence which file is not as it was written."""
+    """Say as part of a sentence which file differs from what was written."""
 
 
 def write_with_checksum(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a mapping as indented JSON with its seal; NaN is refused with a ValueError."""
+    """Write a mapping as indented JSON with its checksum; raise a ValueError for NaN."""
     write_text(path, dump_with_checksum(value))
 
 
 def dump_with_checksum(value: Mapping[str, Any]) -> str:
-    """Return the text of a sealed file: the same bytes for the same mapping."""
-    own = {key: each for key, each in value.items() if key != SEAL}
-    return _text({**own, SEAL: hashlib.sha256(_text(own).encode()).hexdigest()})
+    """Return the text of a JSON file with a checksum: the same bytes for the same mapping."""
+    content = {key: value[key] for key in value if key != CHECKSUM_KEY}
+    return _dump({**content, CHECKSUM_KEY: hashlib.sha256(_dump(content).encode()).hexdigest()})
 
 
 def read_with_checksum(path: Path) -> dict[str, Any]:
-    """Return the mapping that `write_with_checksum` wrote, without its seal.
+    """Return the mapping that `write_with_checksum` wrote, without its checksum.
 
-    Every byte counts, as the text is written once more and compared. Raises CorruptFileError where it is
-    another, and an OSError where there is none.
+    Raises a CorruptFileError if any byte differs, and an OSError if the file cannot be read.
     """
     return parse_with_checksum(path.read_bytes(), path.name)
 
 
 def parse_with_checksum(content: bytes, name: str) -> dict[str, Any]:
-    """Return the mapping in the bytes of a sealed file of that name, or raise CorruptFileError."""
+    """Return the mapping in the bytes of a file of that name, or raise a CorruptFileError."""
     try:
-        value = json.loads(content, parse_constant=_refuse)
-        seal = value.pop(SEAL, None)
-        whole = dump_with_checksum(value).encode() == content
+        value = json.loads(content, parse_constant=_refuse_constant)
+        checksum = value.pop(CHECKSUM_KEY, None)
+        intact = dump_with_checksum(value).encode() == content
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise CorruptFileError(f"{name} is no dump_with_checksum JSON") from None
-    if seal is None:
-        raise CorruptFileError(f"{name} bears no seal, as it would had this version written it")
-    if not whole:
-        raise CorruptFileError(f"{name} is not as it was written")
+        raise CorruptFileError(f"{name} is not a JSON object with a checksum") from None
+    if checksum is None:
+        raise CorruptFileError(f"{name} has no checksum, so another version wrote it")
+    if not intact:
+        raise CorruptFileError(f"{name} is corrupt: its checksum does not match")
     return dict(value)
 
 
 def file_checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of files below a folder, by name, to be kept in a sealed file."""
-    return {name: _once(folder / name) for name in names}
+    """Return the SHA-256 of files below a folder, by name."""
+    return {name: _cached_sha256(folder / name) for name in names}
 
 
 def verify_checksums(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise CorruptFileError for the first of `files`, name to SHA-256, that is another; OSError for none."""
-    for name, digest in files.items():
-        if _once(folder / name) != digest:
-            raise CorruptFileError(f"{name} is not as it was written")
+    """Raise a CorruptFileError for the first of `files`, name to SHA-256, that differs.
+
+    Raises an OSError for a missing file.
+    """
+    for name, expected in files.items():
+        if _cached_sha256(folder / name) != expected:
+            raise CorruptFileError(f"{name} is corrupt: its checksum does not match")
 
 
-def _once(path: Path) -> str:
-    """Return the SHA-256 of a file, which is read once a process, unless it was written since."""
+def _cached_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read once per process unless it was written since."""
     stat = path.stat()
-    return _read(path.absolute(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    version = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _sha256(path.absolute(), *version)
 
 
 @cache
-def _read(path: Path, *version: int) -> str:
+def _sha256(path: Path, *version: int) -> str:
     return sha256(path)
 
 
-def _text(value: Mapping[str, Any]) -> str:
+def _dump(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

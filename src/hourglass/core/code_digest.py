@@ -1,21 +1,22 @@
 """Digests of the code that decides a result, so that a change re-runs what it affects.
 
 Starting from an entry module, the search follows imports and the functions and classes reached by
-name. Comments, docstrings and blank lines do not count.
+name, in this package and in modules of the user. Nothing is imported. Comments, docstrings and
+blank lines do not count.
 """
 
 import ast
 import hashlib
 import io
+import sys
 import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 PACKAGE = "hourglass"
-# Modules that record, lock, print or refuse, but change no result. A module missing from this list
-# costs an unnecessary run; a module listed by mistake would leave a stale result.
+# Modules that record, lock, print or raise errors, but change no result. A module missing from this
+# list costs an unnecessary run; a module listed by mistake would leave a stale result.
 WITHOUT_EFFECT = (
     "hourglass",
     "hourglass.__main__",
@@ -34,6 +35,7 @@ WITHOUT_EFFECT = (
     "hourglass.stages.output",
     "hourglass.tracking",
 )
+QUOTES = ('"', "'", 'r"', "r'")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -51,23 +53,23 @@ def code_digest(*entries: str) -> str:
 @cache
 def executed_modules(*entries: str) -> frozenset[str]:
     """Return the names of the modules whose code decides the result of the entry modules."""
-    seen: set[tuple[str, str]] = set()
-    waiting = {(entry, "") for entry in entries}
-    while waiting:
-        module, name = visit = waiting.pop()
-        if visit in seen or (module not in entries and _has_no_effect(module)):
+    visited: set[tuple[str, str]] = set()  # module, name in it ("" for all of it)
+    queue = {(entry, "") for entry in entries}
+    while queue:
+        module, name = visit = queue.pop()
+        if visit in visited or (module not in entries and _has_no_effect(module)):
             continue
-        seen.add(visit)
-        at_import, inside = _references(module)
-        used = [at_import]
-        if name in inside:
-            used.append(inside[name])
+        visited.add(visit)
+        at_import, definitions = _references(module)
+        reached = [at_import]
+        if name in definitions:
+            reached.append(definitions[name])
         elif not name:
-            used += inside.values()
-        for each in used:
-            waiting |= each.imports
-            waiting |= {(module, other) for other in each.names & inside.keys()}
-    return frozenset(module for module, _ in seen)
+            reached += definitions.values()
+        for references in reached:
+            queue |= references.imports
+            queue |= {(module, other) for other in references.names & definitions.keys()}
+    return frozenset(module for module, _ in visited)
 
 
 def _has_no_effect(module: str) -> bool:
@@ -75,49 +77,69 @@ def _has_no_effect(module: str) -> bool:
 
 
 class _References(ast.NodeVisitor):
-    """Collect the imports and names of some nodes, imports for type checkers left out."""
+    """Collect the imports and names of some nodes of a module, except imports for type checkers."""
 
-    def __init__(self, root: str, nodes: Iterable[ast.AST]) -> None:
-        self.roots = (root, PACKAGE)
+    def __init__(self, module: str, nodes: Iterable[ast.AST]) -> None:
+        self.module = module
         self.imports: set[tuple[str, str]] = set()  # module, name in it ("" for all of it)
         self.names: set[str] = set()
         for node in nodes:
             self.visit(node)
 
     def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test) == "TYPE_CHECKING":
-            for each in node.orelse:
-                self.visit(each)
+        if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for statement in node.orelse:
+                self.visit(statement)
         else:
             self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
-        for each in node.names:
-            if self._source(each.name):
-                self.imports.add((each.name, ""))
+        self.imports |= {(alias.name, "") for alias in node.names if self._follows(alias.name)}
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = node.module or ""
-        for each in node.names:
-            if self._source(f"{module}.{each.name}"):
-                self.imports.add((f"{module}.{each.name}", ""))
-            elif self._source(module):
-                self.imports.add((module, each.name))
+        module = self._absolute(node)
+        for alias in node.names:
+            if self._follows(f"{module}.{alias.name}"):
+                self.imports.add((f"{module}.{alias.name}", ""))
+            elif self._follows(module):
+                # A star imports names that only the importing module shows.
+                self.imports.add((module, "" if alias.name == "*" else alias.name))
 
     def visit_Name(self, node: ast.Name) -> None:
         self.names.add(node.id)
 
-    def _source(self, module: str) -> Path | None:
-        return source_file(module) if module.partition(".")[0] in self.roots else None
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        """Return the absolute name of the module that a `from` statement names."""
+        if not node.level:
+            return node.module or ""
+        path, parts = source_file(self.module), self.module.split(".")
+        is_package = path is not None and path.name == "__init__.py"
+        parents = parts[: len(parts) - node.level + is_package]
+        return ".".join([*parents, *([node.module] if node.module else [])])
+
+    def _follows(self, imported: str) -> bool:
+        """Return whether a module has a source file in this package or beside this module."""
+        root, importer = imported.partition(".")[0], self.module.partition(".")[0]
+        return (root in (PACKAGE, importer) or _is_beside(root, importer)) and (
+            source_file(imported) is not None
+        )
+
+
+def _is_beside(root: str, importer: str) -> bool:
+    """Return whether two top-level modules share a folder that holds code of the user."""
+    folder = _root_folder(importer)
+    if folder is None or folder.name in ("site-packages", "dist-packages"):
+        return False
+    return (folder / root).is_dir() or (folder / f"{root}.py").is_file()
 
 
 @cache
 def _references(module: str) -> tuple[_References, dict[str, _References]]:
     """Return the references of a module at import, and those of each function and class in it."""
-    body, root = ast.parse(_read(module)).body, module.partition(".")[0]
+    body = ast.parse(_read(module)).body
     return (
-        _References(root, (node for node in body if not isinstance(node, DEFINITIONS))),
-        {node.name: _References(root, [node]) for node in body if isinstance(node, DEFINITIONS)},
+        _References(module, (node for node in body if not isinstance(node, DEFINITIONS))),
+        {node.name: _References(module, [node]) for node in body if isinstance(node, DEFINITIONS)},
     )
 
 
@@ -129,19 +151,21 @@ def source_file(module: str) -> Path | None:
         return None
     path = folder.joinpath(*module.split("."))
     candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((each for each in candidates if each.is_file()), None)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 @cache
 def _root_folder(root: str) -> Path | None:
-    """Return the folder that holds a top-level module or package."""
+    """Return the folder that holds a top-level module or package, None if there is none."""
     if root == PACKAGE:
         return Path(__file__).parents[2]
-    spec = PathFinder.find_spec(root)
-    if spec is None or spec.origin is None:
+    specs = (finder.find_spec(root, None) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None) if root else None
+    if spec is None:
         return None
-    path = Path(spec.origin)
-    return path.parents[1] if path.name == "__init__.py" else path.parent
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).parent
+    return Path(spec.origin).parent if spec.has_location and spec.origin else None
 
 
 def _read(module: str) -> str:
@@ -157,7 +181,8 @@ def _significant_source(module: str) -> str:
     text = _read(module)
     lines = text.splitlines()
     for start, end in _docstring_lines(ast.parse(text)):
-        lines[start:end] = [""] * (end - start)
+        if lines[start].lstrip().startswith(QUOTES) and lines[end - 1].endswith(QUOTES):
+            lines[start:end] = [""] * (end - start)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start

@@ -1,6 +1,6 @@
-"""What dvc.lock says of the pipeline's files, checked by reading every byte.
+"""Compare files with dvc.lock by reading every byte.
 
-DVC itself takes a file whose time and size are as it noted them for unchanged.
+DVC itself trusts a file if its time and size are unchanged.
 """
 
 import hashlib
@@ -16,26 +16,27 @@ from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError, one_line
 
 LOCK = Path("dvc.lock")
-KEYS = {"cmd", "deps", "params", "outs"}  # of a stage there
-OBJECTS = Path(".dvc/cache/files/md5")  # where DVC keeps listings of folders, by default
+STAGE_KEYS = {"cmd", "deps", "params", "outs"}
+OBJECTS = Path(".dvc/cache/files/md5")  # DVC's default folder for listings of folders
+CHECKOUT = f"`git checkout {LOCK}` restores the last committed one"
 
 
 @dataclass(frozen=True)
 class Output:
-    """One file or folder that a stage wrote, as dvc.lock has it."""
+    """One file or folder that a stage wrote, as recorded in dvc.lock."""
 
     path: Path
-    md5: str  # of a file; of a folder's listing, and ".dir" after it
+    md5: str  # of a file; of a folder's listing, with ".dir" appended
     size: int  # bytes, of all files together
     nfiles: int | None  # of a folder
     stage: str
 
     def damage(self) -> dict[Path, str]:
-        """Return for every file that is another than it was a sentence that says how to mend it."""
+        """Return a sentence with the way out for every file that differs from dvc.lock."""
         return {path: self._sentence(path) for path in self._changed()} or self.misstated()
 
     def misstated(self) -> dict[Path, str]:
-        """Return a sentence where dvc.lock has the right digest, but another size."""
+        """Return a sentence if dvc.lock has the right digest, but another size."""
         folder = self.md5.endswith(".dir")
         files = [file for file in self.path.rglob("*") if file.is_file()] if folder else [self.path]
         sizes = [file.stat().st_size for file in files if file.exists()]
@@ -45,7 +46,7 @@ class Output:
             return {}
         sentence = (
             f"{LOCK} says that {self.path.as_posix()} has {self.size:,} bytes, but it has "
-            f"{sum(sizes):,}; `git checkout {LOCK}` brings back the one that was committed last."
+            f"{sum(sizes):,}; {CHECKOUT}."
         )
         return {LOCK: sentence}
 
@@ -54,55 +55,53 @@ class Output:
             return []
         if not self.md5.endswith(".dir"):
             return [self.path]
-        found, written = listing(self.path), _kept(self.md5)
-        if written is None or not found:
+        present, recorded = listing(self.path), _cached_listing(self.md5)
+        if recorded is None or not present:
             return [self.path]
-        names = sorted(found.keys() | written.keys())
-        return [self.path / name for name in names if found.get(name) != written.get(name)]
+        names = sorted(present.keys() | recorded.keys())
+        return [self.path / name for name in names if present.get(name) != recorded.get(name)]
 
     def _sentence(self, path: Path) -> str:
-        what = "is not as" if path.exists() else "is missing, as"
+        state = "is corrupt" if path.exists() else "is missing"
         return (
-            f"{path.as_posix()} {what} {self.stage} wrote it; remove it and run `dvc checkout "
-            f"{self.path.as_posix()}`, or make it again by `dvc repro --force --single-item "
-            f"{self.stage}`."
+            f"{path.as_posix()} {state}: it differs from the output of {self.stage}; remove it and "
+            f"run `dvc checkout {self.path.as_posix()}`, or write it again with `dvc repro --force "
+            f"--single-item {self.stage}`."
         )
 
 
 def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
-    """Return all outputs (or dependencies) in dvc.lock, [] without it; a UserError for a bad one."""
+    """Return all outputs (or dependencies) in dvc.lock, [] without that file.
+
+    Raises a UserError if it is malformed.
+    """
     if not LOCK.exists():
         return []
     try:
-        stages = load_plain_yaml(LOCK.read_bytes())
-        strange = {key for stage in stages["stages"].values() for key in stage} - KEYS
-        if strange:
-            raise ValueError(f"{min(strange)!r:.40} is no part of a stage")
-        found = [
-            _output(name, each)
-            for name, stage in stages["stages"].items()
-            for each in stage.get(kind, [])
+        stages = load_plain_yaml(LOCK.read_bytes())["stages"]
+        unknown = {key for stage in stages.values() for key in stage} - STAGE_KEYS
+        if unknown:
+            raise ValueError(f"{min(unknown)!r:.40} is not a key of a stage")
+        return [
+            _output(name, entry) for name, stage in stages.items() for entry in stage.get(kind, [])
         ]
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{LOCK} is damaged ({one_line(error)}); `git checkout {LOCK}` brings back the one "
-            "that was committed last."
-        ) from None
-    return found
+        raise UserError(f"{LOCK} is corrupt ({one_line(error)}); {CHECKOUT}.") from None
 
 
 def _output(stage: str, entry: dict[str, Any]) -> Output:
-    found = Output(
+    output = Output(
         Path(entry["path"]), entry["md5"], int(entry["size"]), entry.get("nfiles"), stage
     )
-    kind, bare = entry["hash"], found.md5.removesuffix(".dir")
-    if kind != "md5" or len(bytes.fromhex(bare)) != 16 or bare != bare.lower():
-        raise ValueError(f"{found.md5!r:.40} of {found.path} is no MD5")
-    return found
+    hexadecimal = output.md5.removesuffix(".dir")
+    is_md5 = len(bytes.fromhex(hexadecimal)) == 16 and hexadecimal == hexadecimal.lower()
+    if entry["hash"] != "md5" or not is_md5:
+        raise ValueError(f"{output.md5!r:.40} of {output.path} is not an MD5")
+    return output
 
 
 def digest(path: Path) -> str:
-    """Return what DVC calls a file or folder by: its MD5, or that of its listing; "" for none."""
+    """Return DVC's digest of a file or folder: its MD5, or that of its listing; "" if missing."""
     if not path.is_dir():
         return md5(path)
     files = listing(path)
@@ -112,7 +111,7 @@ def digest(path: Path) -> str:
 
 
 def md5(path: Path) -> str:
-    """Return the MD5 of a file, by which DVC names it; "" where there is no such file."""
+    """Return the MD5 of a file, "" if there is no such file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -121,13 +120,13 @@ def md5(path: Path) -> str:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Return the MD5 of every file below a folder, by its path there."""
+    """Return the MD5 of every file below a folder, by its relative path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): md5(path) for path in files}
 
 
-def _kept(name: str) -> dict[str, str] | None:
-    """Return a folder's listing as DVC keeps it; None where it is not at hand, or damaged."""
+def _cached_listing(name: str) -> dict[str, str] | None:
+    """Return a folder's listing from DVC's cache; None if it is missing or corrupt there."""
     path = OBJECTS / name[:2] / name[2:]
     if f"{md5(path)}.dir" != name:
         return None
@@ -136,12 +135,12 @@ def _kept(name: str) -> dict[str, str] | None:
 
 
 def locked_as_written(folders: Iterable[Path]) -> None:
-    """Raise a UserError where a file below `folders` is another than dvc.lock says.
+    """Raise a UserError if a file below `folders` differs from dvc.lock.
 
-    For a stage that DVC runs, whose lock is that of the stages before it.
+    For a stage that DVC runs: dvc.lock then describes the outputs of the stages before it.
     """
     wanted = tuple(folders)
-    for each in outputs():
-        if any(each.path.is_relative_to(folder) for folder in wanted):
-            for sentence in each.damage().values():
+    for output in outputs():
+        if any(output.path.is_relative_to(folder) for folder in wanted):
+            for sentence in output.damage().values():
                 raise UserError(sentence)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def file_lock(path: Path, reason: str) -> Iterator[None]:
-    """Hold the lock in `path`; where another process has it, say the reason and wait.
+    """Hold the lock in `path`; if another process holds it, print the reason and wait.
 
-    The system takes a lock from a process that ends, however it ends: a kill leaves none behind.
+    The operating system releases the lock of a process that ends, even if it is killed.
     """
     from filelock import FileLock, Timeout
 
@@ -20,7 +20,7 @@ def file_lock(path: Path, reason: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        print(f"hourglass: {reason}; waiting for its end.", file=sys.stderr, flush=True)
+        print(f"hourglass: {reason}; waiting until it ends.", file=sys.stderr, flush=True)
         lock.acquire()
     try:
         yield
@@ -29,5 +29,5 @@ def file_lock(path: Path, reason: str) -> Iterator[None]:
 
 
 def is_rank_zero() -> bool:
-    """Return whether this is the process of rank 0; the others are started with their rank set."""
+    """Return whether this process has rank 0; launchers set the rank of every other process."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

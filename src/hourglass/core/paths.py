@@ -1,4 +1,4 @@
-"""Where things stand: one place that knows the paths of the workspace."""
+"""The paths of the workspace and of its cells, in one place."""
 
 import os
 import re
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from hourglass.core.errors import UserError
 
-# Relative: a stage works in the current folder, which `dvc exp run --temp` makes a copy.
+# Relative: a stage works in the current folder, and `dvc exp run --temp` runs it in a copy.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
+RUNS = Path("runs")
+PREPARED = Path("data/prepared")
 # The output folder of each stage of a cell, below runs/<data>/<model>.
 STAGE_FOLDERS = {
     "train": "train",
@@ -18,21 +20,21 @@ STAGE_FOLDERS = {
     "study": "study",
 }
 SNAPSHOT = Path("runs/.snapshot")  # settings and code digests, for DVC stages to depend on
-LONGEST = 64  # characters of a name: a cell's two, and what is put around them, are a file's name
-# What Windows takes for a device, whatever the folder: nobody could check such a workspace out.
-DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 LEADERBOARD = Path("reports/leaderboard.csv")
 CODES = Path("reports/codes.csv")
 METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # for MLflow: without the rows of tables
+NAME_CHARACTERS = 64  # longest name: two names and a suffix have to fit into one file name
+# File names that Windows reserves for devices: such a workspace could not be checked out there.
+WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 
 def root() -> Path:
-    """Return the project's folder, also where DVC runs an experiment in a copy of it.
+    """Return the project's folder, even if DVC runs an experiment in a copy of it.
 
-    Raw data, MLflow's store and whatever else outlives one experiment stands there.
+    Raw data, MLflow's store and other files that outlive one experiment are there.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
@@ -43,49 +45,55 @@ def raw_folder() -> Path:
 
 
 def prepared_folder(data: str) -> Path:
-    """Return the folder that `prepare` fills for a data set."""
-    return Path("data/prepared") / valid_name(data)
+    """Return the output folder of `prepare` for a data set."""
+    return PREPARED / valid_name(data)
 
 
 def baselines_file(data: str) -> Path:
     """Return the file with the metrics of a data set's baselines."""
-    return Path("runs") / valid_name(data) / "baselines.json"
+    return RUNS / valid_name(data) / "baselines.json"
 
 
 def references_folder(data: str) -> Path:
-    """Return the folder of what a data set's codes are compared with."""
-    return Path("runs") / valid_name(data) / "references"
+    """Return the folder of reference results that studies of a data set compare with."""
+    return RUNS / valid_name(data) / "references"
 
 
 def need_baselines(data: str) -> Path:
-    """Return that file; raises a UserError where `baselines` has not written it."""
+    """Return the baselines file; raise a UserError if it is missing."""
     path = baselines_file(data)
     if not path.exists():
-        command = f"hourglass baselines {data}"
-        raise UserError(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+        raise _missing(path, f"hourglass baselines {data}")
     return path
 
 
-def valid_name(name: str) -> str:
-    """Return the name of a data set, variant or settings file, which stays within its folder.
+def _missing(path: Path, command: str) -> UserError:
+    return UserError(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
 
-    Raises a UserError for any other, on every system: separators, dots, devices, and what is too long
-    for a file's name.
+
+def valid_name(name: str) -> str:
+    """Return the name of a data set, variant or settings file.
+
+    Raises a UserError, on every system, for a name that could leave its folder, that Windows
+    reserves, or that is too long for a file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise UserError(f"{name[:LONGEST]!r} is no name: use letters, digits, '_' and '-' only.")
-    if len(name) > LONGEST:
         raise UserError(
-            f"{name[:LONGEST]!r} is not even the whole name: use {LONGEST} characters at most."
+            f"{name[:NAME_CHARACTERS]!r} is not a valid name; use letters, digits, '_' and '-'."
         )
-    if DEVICES.fullmatch(name):
-        raise UserError(f"{name!r} is a device on Windows and no name: add a letter to it.")
+    if len(name) > NAME_CHARACTERS:
+        raise UserError(
+            f"the name that begins with {name[:NAME_CHARACTERS]!r} is too long; use at most "
+            f"{NAME_CHARACTERS} characters."
+        )
+    if WINDOWS_DEVICES.fullmatch(name):
+        raise UserError(f"{name!r} is not a valid name: Windows reserves it; add a letter to it.")
     return name
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment: a data set and a variant, and the files of its folder."""
+    """One cell of the grid, a data set with a variant, and the paths of its files."""
 
     data: str
     model: str
@@ -94,7 +102,10 @@ class Cell:
         valid_name(self.data)
         valid_name(self.model)
         if self.folder == references_folder(self.data):
-            raise UserError(f"{self.model!r} is no name: what codes are compared with bears it.")
+            raise UserError(
+                f"{self.model!r} is not a valid name of a variant: it is the folder of reference "
+                "results; choose another."
+            )
 
     @property
     def name(self) -> str:
@@ -103,12 +114,12 @@ class Cell:
 
     @property
     def config(self) -> Path:
-        """Return the file of the settings that this one cell has of its own, if it has any."""
+        """Return the optional file of settings for this cell alone."""
         return CONFIGS / "cell" / f"{self.name}.yaml"
 
     @property
     def default_record(self) -> Path:
-        """Return the file of what the cell had found before it was tuned, if it was."""
+        """Return the file with the results of the cell before it was tuned, if it was."""
         return self.config.with_suffix(".default.json")
 
     @property
@@ -118,12 +129,12 @@ class Cell:
 
     @property
     def folder(self) -> Path:
-        """Return the folder that the stages fill."""
-        return Path("runs") / self.data / self.model
+        """Return the folder of all stage outputs."""
+        return RUNS / self.data / self.model
 
     @property
     def resume(self) -> Path:
-        """Return the folder of a training under way; not among DVC's outputs, which it deletes."""
+        """Return the folder of an unfinished training; not an output, which DVC would delete."""
         return Path("checkpoints") / self.name
 
     def __truediv__(self, file: str) -> Path:
@@ -132,19 +143,16 @@ class Cell:
 
     @property
     def tracking(self) -> Path:
-        """Return the folder of run ids and timings, which differ in each run: DVC does not see it."""
+        """Return the folder of run ids and timings, which differ in each run: not under DVC."""
         return self.folder / "tracking"
 
     def output(self, stage: str) -> Path:
-        """Return the folder that a stage writes, whole or not at all."""
+        """Return the output folder of a stage, which is complete if it exists."""
         return self.folder / STAGE_FOLDERS[stage]
 
     def need(self, *stages: str) -> None:
-        """Raise a UserError that names the first of the stages that has left no output."""
+        """Raise a UserError for the first of the stages without an output folder."""
         for stage in stages:
             path = self.output(stage)
             if not path.is_dir():
-                command = f"hourglass {stage} {self.data} {self.model}"
-                raise UserError(
-                    f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first."
-                )
+                raise _missing(path, f"hourglass {stage} {self.data} {self.model}")

@@ -1,45 +1,45 @@
-"""What sentences must not tell: passwords and keys."""
+"""Remove passwords and keys from text."""
 
 import os
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-# Variables whose values are secrets, and those whose values are URLs that may hold a password.
-SECRETS = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY)$")
-URLS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HOURGLASS_OPTUNA_STORAGE")
-PASSWORD = re.compile(r"//[^:@/]*:(.*)@|[?&]password=([^&]*)")  # in such a URL
-LEAST = 4  # characters of a secret: a shorter one would be found in any sentence
-HIDDEN = "***"
+# Environment variables whose values are secrets, and those whose URLs may hold a password.
+SECRET_VARIABLES = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY)$")
+URL_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HOURGLASS_OPTUNA_STORAGE")
+URL_PASSWORD = re.compile(r"//[^:@/]*:(.*)@|[?&]password=([^&]*)")
+SHORTEST_SECRET = 4  # characters: a shorter one would match parts of ordinary words
+REPLACEMENT = "***"
 
 
 def redact(text: str) -> str:
-    """Return a text without the secrets in it.
+    """Return a text without secrets.
 
-    Every URL loses who logs in and its query, and wherever the value of a secret variable of the
-    environment stands, or the password of one of URLS, there are asterisks.
+    Every URL loses its login and its query. The values of secret variables of the environment, and
+    the passwords in the URLs of URL_VARIABLES, are replaced by asterisks wherever they occur.
     """
     text = re.sub(r"\b([\w+.-]+://)(\S+)", _without_login, text)
     for secret in sorted(set(_secrets()), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        text = text.replace(secret, REPLACEMENT)
     return text
 
 
 def _without_login(url: re.Match[str]) -> str:
-    """Return scheme, host and path; the last @ counts, as a password may hold any sign."""
+    """Return scheme, host and path; the last @ ends the login, as a password may hold any sign."""
     scheme, rest = url.groups()
-    login, at, place = rest.rpartition("@")
-    shown, question, query = place.partition("?")
+    login, _, location = rest.rpartition("@")
+    shown, question_mark, query = location.partition("?")
     closing = re.search(r"[)\]}'\";,.]*$", query)  # of the sentence around the URL
-    end = closing.group() if question and closing else ""
-    return f"{scheme}{HIDDEN + at if login else ''}{shown}{end}"
+    end = closing.group() if question_mark and closing else ""
+    return f"{scheme}{f'{REPLACEMENT}@' if login else ''}{shown}{end}"
 
 
 def _secrets() -> Iterator[str]:
-    """Yield the secrets of the environment, as they stand in URLs and as they are."""
+    """Yield the secrets of the environment, in URL encoding and decoded."""
     for name, value in os.environ.items():
-        found = [value] if SECRETS.search(name) else []
-        if name in URLS:
-            found += [part for match in PASSWORD.findall(value) for part in match]
-        both = {each for secret in found for each in (secret, unquote(secret))}
-        yield from (each for each in both if len(each) >= LEAST)
+        secrets = [value] if SECRET_VARIABLES.search(name) else []
+        if name in URL_VARIABLES:
+            secrets += [part for match in URL_PASSWORD.findall(value) for part in match]
+        for secret in secrets:
+            yield from (form for form in (secret, unquote(secret)) if len(form) >= SHORTEST_SECRET)

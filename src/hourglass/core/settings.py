@@ -1,33 +1,28 @@
-"""The settings of the workspace and of one cell, read from YAML and valid_name."""
+"""Read the settings of the workspace and of single cells from YAML and validate them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS, PARAMS, Cell, valid_name
-from hourglass.core.yaml_config import (
-    Yaml,
-    arguments,
-    construct,
-    read,
-    resolve,
-)
+from hourglass.core.yaml_config import Yaml, arguments, construct, read, resolve
 
-# Where samples are kept while a network trains on them: on the device; in memory, from where they
-# are fetched; or in their file, likewise.
+# Location of the training samples: on the device, in host memory, or in their file.
 Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
-# How a step is taken, see hourglass.training.acceleration.
+# Method of a training step, see hourglass.training.acceleration.
 Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
 
-# The keys of configs/trainer/<name>.yaml that are not Lightning's, and their values.
+# The keys of configs/trainer/<name>.yaml that are not arguments of Lightning's Trainer.
 EXTRA_TRAINER_KEYS = {"acceleration": get_args(Acceleration), "residency": get_args(Residency)}
 
 
 @dataclass(frozen=True)
 class Params:
-    """What cuts across experiments: the file params.yaml.
+    """The settings that all experiments share: the file params.yaml.
 
-    `share_rows` names the tables whose single rows may go to MLflow, see hourglass.core.privacy.
+    `share_rows` names the tables whose rows may go to MLflow (hourglass.core.privacy), and
+    `trusted_modules` the modules outside this package whose classes settings may name
+    (hourglass.core.trusted_imports).
     """
 
     data: list[str]
@@ -38,6 +33,7 @@ class Params:
     calibration: dict[str, Any]
     study: dict[str, bool]
     share_rows: list[str]
+    trusted_modules: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         cells: dict[str, Cell] = {}
@@ -68,5 +64,5 @@ def model_config(model: str) -> Yaml:
 
 
 def cell_config(cell: Cell) -> Yaml:
-    """Return configs/cell/<data>-<model>.yaml, what this one cell has of its own; {} without it."""
+    """Return configs/cell/<data>-<model>.yaml, the settings of this cell alone; {} without it."""
     return read(cell.config, ("init_args",)) if cell.config.exists() else {}

@@ -1,65 +1,137 @@
-"""Whose modules a file may name: to import a module is to run it."""
+"""Restrict the modules that settings and model files may name: to import a module is to run it.
+
+Trusted are this package, the modules that `trusted_modules` in params.yaml lists, and the modules
+that installed distributions declare as entry points of the group `hourglass.plugins`.
+"""
 
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-OURS = ("hourglass",)
-TRAINERS = ("pytorch_lightning", "lightning_fabric")  # whose classes configs/trainer may name
-DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+from hourglass.core.atomic import load_plain_yaml
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import PARAMS
+
+PACKAGE = "hourglass"
+TRAINER_PACKAGES = ("pytorch_lightning", "lightning_fabric")  # configs/trainer names their classes
+PLUGIN_GROUP = "hourglass.plugins"
+MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-def import_trusted_module(path: str) -> ModuleType:
-    """Return a module of this package, imported; raises an ImportError for any other, unread."""
-    if not DOTTED.fullmatch(path) or path.partition(".")[0] not in OURS:
-        raise ImportError(f"{path!r} is no module of hourglass")
-    return import_module(path)
+def import_trusted_module(module: str) -> ModuleType:
+    """Import and return a trusted module; raise an ImportError for any other."""
+    if not MODULE_NAME.fullmatch(module) or not is_trusted(module):
+        raise ImportError(f"module {module!r} is not trusted; {how_to_trust(module)}")
+    return import_module(module)
+
+
+def is_trusted(name: str) -> bool:
+    """Return whether a module, or the module of a class path, may be imported."""
+    if _is_below(name, (PACKAGE,)) or _is_below(name, listed_modules()):
+        return True
+    return _is_below(name, plugin_modules())  # last, because the search takes 50 ms
+
+
+def how_to_trust(module: str) -> str:
+    """Return the part of a sentence that tells how to trust a module."""
+    return f"to run its code, add {module.partition('.')[0]!r} to trusted_modules in {PARAMS}"
+
+
+def listed_modules() -> tuple[str, ...]:
+    """Return `trusted_modules` of params.yaml; () if there is no such file."""
+    try:
+        return _listed_modules(PARAMS.absolute(), PARAMS.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return ()
+
+
+@cache
+def _listed_modules(path: Path, version: int) -> tuple[str, ...]:
+    from yaml import YAMLError
+
+    try:
+        settings = load_plain_yaml(path.read_bytes())
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path.name} is not valid YAML: {one_line(error)}.") from None
+    names = (settings.get("trusted_modules") if isinstance(settings, dict) else None) or []
+    if not isinstance(names, list) or not all(MODULE_NAME.fullmatch(str(name)) for name in names):
+        raise UserError(
+            f"{path.name}: trusted_modules is {names!r}, but must be a list of module names."
+        )
+    return tuple(map(str, names))
+
+
+@cache
+def plugin_modules() -> tuple[str, ...]:
+    """Return the modules of all installed entry points of PLUGIN_GROUP."""
+    from importlib.metadata import entry_points
+
+    return tuple(sorted({plugin.module for plugin in entry_points(group=PLUGIN_GROUP)}))
+
+
+def external_modules(values: Any) -> set[str]:
+    """Return the trusted modules outside this package that class paths in `values` name."""
+    paths = [text for text in texts(values) if CLASS_PATH.fullmatch(text)]
+    modules = {path.rpartition(".")[0] for path in paths if not _is_below(path, (PACKAGE,))}
+    return {module for module in modules if is_trusted(module)}
 
 
 @contextmanager
-def restrict_imports(values: Any) -> Iterator[None]:
-    """Let no module be imported meanwhile that `values`, read from a file, name.
+def restrict_imports(values: Any) -> Iterator["ImportGuard"]:
+    """Prevent imports of untrusted modules that `values`, read from a file, name at any depth.
 
-    Whatever takes a class or a function takes its dotted path as text, at any depth; jsonargparse
-    imports first and checks its type afterwards. Modules of OURS and TRAINERS are let through, and
-    so are those that no value names: libraries import some of their own late.
+    jsonargparse imports first and checks types afterwards, wherever a constructor takes a class or
+    a function. Modules that no value names may be imported: libraries import some of theirs late.
     """
-    guard = _Guard([text for text in _texts(values) if DOTTED.fullmatch(text)])
+    paths = (text for text in texts(values) if CLASS_PATH.fullmatch(text))
+    guard = ImportGuard(
+        [path for path in paths if not _is_below(path, TRAINER_PACKAGES) and not is_trusted(path)]
+    )
     sys.meta_path.insert(0, guard)
     try:
-        yield
+        yield guard
     finally:
         sys.meta_path.remove(guard)
 
 
-class _Guard(MetaPathFinder):
-    """Refuse to find modules that dotted names lead to or through."""
+class ImportGuard(MetaPathFinder):
+    """An import hook that refuses the modules of untrusted class paths and their packages.
 
-    def __init__(self, named: list[str]) -> None:
-        self.named = [each for each in named if each.partition(".")[0] not in (*OURS, *TRAINERS)]
+    `refused` is the last module that was refused.
+    """
+
+    def __init__(self, untrusted: list[str]) -> None:
+        self.untrusted = untrusted
+        self.refused: str | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return None, for the next finder to look, or raise an ImportError."""
-        if any(f"{each}.".startswith(f"{fullname}.") for each in self.named):
-            raise ImportError(f"{fullname!r} is no module of hourglass")
+        """Return None, so that the next finder searches, or raise an ImportError."""
+        if any(_is_below(name, (fullname,)) for name in self.untrusted):
+            self.refused = fullname
+            raise ImportError(f"module {fullname!r} is not trusted; {how_to_trust(fullname)}")
         return None
 
 
-def _texts(values: Any) -> Iterator[str]:
-    """Yield all texts in nested mappings and lists."""
+def texts(values: Any) -> Iterator[str]:
+    """Yield all strings in nested mappings and lists."""
     if isinstance(values, str):
         yield values
-    elif isinstance(values, dict):
-        for each in values.values():
-            yield from _texts(each)
-    elif isinstance(values, list | tuple):
-        for each in values:
-            yield from _texts(each)
+    elif isinstance(values, dict | list | tuple):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from texts(value)
+
+
+def _is_below(name: str, modules: Sequence[str]) -> bool:
+    """Return whether a dotted name is one of the modules or lies below one."""
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)

@@ -1,4 +1,4 @@
-"""What every data set gives: its samples, which of them are anomalies, and where they came from."""
+"""Interface of a data set: its samples, their anomaly labels and their source."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,25 +10,27 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Raw:
-    """Hold every sample of a data set, before it is split and scaled."""
+    """All samples of a data set, before they are split and scaled."""
 
     x: np.ndarray  # (N, C, H, W) uint8 images, or (N, F) float32 features
     label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
     anomaly: np.ndarray  # (N,) bool
-    id: np.ndarray  # (N,) str: where the sample stands in its source, such as "mnist/test/17"
-    source: dict[str, Any]  # for card.json: name, licence, complete, files {name: sha256}; subset
-    full_scale: float | None = None  # of images: the value that means white, such as 255
+    id: np.ndarray  # (N,) str: position in the source, such as "mnist/test/17"
+    source: dict[
+        str, Any
+    ]  # for card.json: name, licence, complete, files {name: SHA-256}; subset if not complete
+    full_scale: float | None = None  # of images: the value of white, such as 255
     feature_names: tuple[str, ...] = ()  # of tables
-    official_test: np.ndarray | None = None  # (N,) bool, where the publisher set a test part aside
-    time: np.ndarray | None = None  # (N,) float, any unit, where the split must follow time
+    official_test: np.ndarray | None = None  # (N,) bool, if the publisher set a test part aside
+    time: np.ndarray | None = None  # (N,) float, any unit, if the split must follow time
 
     def __post_init__(self) -> None:
-        """Check the contract: a ValueError is for the author of a data set, not for its user."""
+        """Check the contract; its ValueErrors are for the author of a data set, not for users."""
         n = len(self.x)
         for name in ("label", "anomaly", "id", "official_test", "time"):
             values = getattr(self, name)
             if values is not None and values.shape != (n,):
-                raise ValueError(f"Raw.{name} has shape {values.shape} beside {n} samples")
+                raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
         self._check_types()
         if self.feature_names and len(self.feature_names) != self.x.shape[1]:
             raise ValueError(f"{len(self.feature_names)} names for {self.x.shape[1]} features")
@@ -57,11 +59,10 @@ class Raw:
 
 @dataclass(frozen=True)
 class Fractions:
-    """Share the normal samples out among the five splits; the sum must be 1.
+    """Fractions of the normal samples in the five splits; their sum must be 1.
 
-    Where the publisher set a test part aside, `test` is ignored and the others are taken relative
-    to their own sum. `tuning_anomalies` is the share of the anomalies that goes to `tuning`; the
-    rest is for `test`.
+    If the publisher set a test part aside, `test` is ignored and the others are normalised to sum
+    to 1. `tuning_anomalies` is the fraction of the anomalies in `tuning`; the rest is in `test`.
     """
 
     train: float = 0.5
@@ -73,11 +74,11 @@ class Fractions:
 
 
 class DataSet(ABC):
-    """Read one data set. A subclass is one file: arrays in, arrays out.
+    """Base class of data sets; a subclass reads one of them from its raw files.
 
-    `scaling` is how features reach the network: "standard" (zero mean, unit variance), "minmax"
-    ([0, 1] on train) or "none"; it is fitted on train alone. Images ignore it: they are divided by
-    their full scale.
+    `scaling` of features: "standard" (zero mean, unit variance), "minmax" ([0, 1] on train) or
+    "none"; it is fitted on the train split only. Images ignore it and are divided by their full
+    scale.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def load(self, folder: Path) -> Raw:
-        """Return all samples, from raw files below `folder` (downloaded there where missing).
+        """Load all samples from raw files below `folder`; download those that are missing.
 
-        Raises a UserError that names the file and the way out where that is impossible.
+        Raises a UserError that names the file and the way out if that fails.
         """

@@ -1,22 +1,22 @@
-"""Breast cancer: scikit-learn's bundled cell measurements; malignant tumours are the anomalies."""
+"""Breast cancer: measurements of cell nuclei, bundled with scikit-learn."""
 
 from pathlib import Path
 
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import fingerprint
+from hourglass.data.sklearn_bundled import bundled_checksum
 
 
 class BreastCancer(DataSet):
-    """Call benign tumours normal (357) and malignant ones anomalous (212).
+    """Benign tumours (normal, 357) and malignant ones (anomalous, 212).
 
-    (N, 30) float32: mean, standard error and worst of ten measurements of cell nuclei. Needs
-    neither a network nor files.
+    (N, 30) float32: mean, standard error and worst value of ten measurements of cell nuclei. No
+    download is needed.
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return all 569 samples; `folder` is not read."""
+        """Load all 569 samples; `folder` is not read."""
         from sklearn.datasets import load_breast_cancer
 
         bunch = load_breast_cancer()
@@ -31,7 +31,7 @@ class BreastCancer(DataSet):
                 "licence": "Wolberg, Street and Mangasarian 1993, UCI Machine Learning "
                 "Repository (CC BY 4.0)",
                 "complete": True,
-                "files": fingerprint("breast_cancer.csv"),
+                "files": bundled_checksum("breast_cancer.csv"),
             },
             feature_names=tuple(str(name) for name in bunch.feature_names),
         )

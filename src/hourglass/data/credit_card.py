@@ -1,4 +1,4 @@
-"""ULB credit card: two days of transactions, of which 0.17 % are frauds."""
+"""ULB credit-card transactions: two days, of which 0.17 % are frauds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,14 @@ import pandas as pd
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.download import fetch
-from hourglass.data.readers.table_files import features, numbers, read_table, require, texts
+from hourglass.data.download import download
+from hourglass.data.readers.table_files import (
+    feature_matrix,
+    number_column,
+    read_table,
+    require_columns,
+    text_column,
+)
 
 FILE = "creditcard/creditcard.csv"
 MIRRORS = (
@@ -19,47 +25,47 @@ MIRRORS = (
     "https://www.openml.org/data/get_csv/1673544/phpKo8OWT",
 )
 ROWS, FRAUDS = 284_807, 492  # of the official table
-COMPONENTS = [f"V{i}" for i in range(1, 29)]  # principal components; what they mean is secret
+COMPONENTS = [f"V{i}" for i in range(1, 29)]  # principal components of undisclosed features
 
 
 class CreditCard(DataSet):
-    """Call genuine transactions normal and frauds anomalous.
+    """Genuine transactions (normal) and frauds (anomalous).
 
-    (N, 29) float32: V1 to V28 and log(1 + Amount), the amount being in euros. Time, in seconds, is
-    no feature: the split follows it. Source: Dal Pozzolo et al. 2015, "Calibrating probability
-    with undersampling for unbalanced classification".
+    (N, 29) float32: V1 to V28 and log(1 + Amount), the amount in euros. Time, in seconds, is not a
+    feature; the split follows it. Source: Dal Pozzolo et al. 2015, "Calibrating probability with
+    undersampling for unbalanced classification".
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return all transactions, downloaded below `folder` where they are missing.
+        """Load all transactions; download the official table if it is missing below `folder`.
 
-        A local table that is not the official one is taken as a subset, and its source says so.
+        A local table with other counts than the official one is reported as a subset.
         """
         path = folder / FILE
         if not path.is_file():
-            download(folder)
+            download_table(folder)
         frame = _read(path)
         fraud = _frauds(frame, path)
         frame["log_amount"] = _log_amount(frame, path)
         names = (*COMPONENTS, "log_amount")
         return Raw(
-            x=features(frame, names, path),
+            x=feature_matrix(frame, names, path),
             label=np.where(fraud, "fraud", "genuine"),
             anomaly=fraud,
             id=np.array([f"creditcard/{row}" for row in frame.index]),
             source=_source(frame, fraud) | {"files": {FILE: sha256(path)}},
             feature_names=names,
-            time=numbers(frame, "Time", path) if "Time" in frame.columns else None,
+            time=number_column(frame, "Time", path) if "Time" in frame.columns else None,
         )
 
 
-def download(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download the official table below `folder`; any other is refused."""
-    return fetch(FILE, folder, mirrors, check=_is_official)
+def download_table(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
+    """Download the official table below `folder`; reject any other."""
+    return download(FILE, folder, mirrors, _is_official)
 
 
 def _is_official(path: Path) -> bool:
-    # Its publisher gives no checksum, and mirrors write its numbers in different ways.
+    # The publisher gives no checksum, and the mirrors format the numbers differently.
     try:
         frame = _read(path)
         return (len(frame), _frauds(frame, path).sum()) == (ROWS, FRAUDS)
@@ -69,29 +75,29 @@ def _is_official(path: Path) -> bool:
 
 def _read(path: Path) -> pd.DataFrame:
     frame = read_table(path, text=["Class"])
-    require(frame, [*COMPONENTS, "Amount", "Class"], path)
+    require_columns(frame, [*COMPONENTS, "Amount", "Class"], path)
     return frame
 
 
 def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
-    """Return as (N,) bool which rows are frauds."""
-    classes = np.char.strip(texts(frame, "Class", path), "'")  # OpenML quotes them
-    strange = np.flatnonzero(~np.isin(classes, ["0", "1"]))
-    if len(strange):
+    """Return the mask of frauds, (N,) bool."""
+    classes = np.char.strip(text_column(frame, "Class", path), "'")  # OpenML quotes them
+    invalid = np.flatnonzero(~np.isin(classes, ["0", "1"]))
+    if len(invalid):
         raise UserError(
-            f"Column 'Class' of {path} holds {str(classes[strange[0]])[:40]!r} in row "
-            f"{strange[0] + 1}, where 0 is genuine and 1 a fraud; correct it, or delete the file, "
-            "and it is downloaded again."
+            f"Column 'Class' of {path} holds {str(classes[invalid[0]])[:40]!r} in row "
+            f"{invalid[0] + 1} instead of 0 (genuine) or 1 (fraud); correct it, or delete the file "
+            "so that it is downloaded again."
         )
     return classes == "1"
 
 
 def _log_amount(frame: pd.DataFrame, path: Path) -> np.ndarray:
-    amount = numbers(frame, "Amount", path)
+    amount = number_column(frame, "Amount", path)
     if amount.min() < 0:
         raise UserError(
-            f"Column 'Amount' of {path} holds {amount.min()} in row {amount.argmin() + 1}, where "
-            "no amount is negative; correct it, or delete the file, and it is downloaded again."
+            f"Column 'Amount' of {path} holds the negative amount {amount.min()} in row "
+            f"{amount.argmin() + 1}; correct it, or delete the file so that it is downloaded again."
         )
     return np.log1p(amount)
 

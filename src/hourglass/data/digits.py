@@ -1,21 +1,21 @@
-"""Digits: scikit-learn's bundled 8 x 8 handwritten digits; 8 and 9 are the anomalies."""
+"""Digits: handwritten digits bundled with scikit-learn, 8 x 8 pixels."""
 
 from pathlib import Path
 
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import fingerprint
+from hourglass.data.sklearn_bundled import bundled_checksum
 
 
 class Digits(DataSet):
-    """Call the digits 0 to 7 normal (1,443 images) and 8 and 9 anomalous (354).
+    """Digits 0 to 7 (normal, 1,443 images), and 8 and 9 (anomalous, 354 images).
 
-    (N, 1, 8, 8) uint8 from 0 to 16. Needs neither a network nor files.
+    (N, 1, 8, 8) uint8 from 0 to 16. No download is needed.
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return all 1,797 images; `folder` is not read."""
+        """Load all 1,797 images; `folder` is not read."""
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
@@ -29,7 +29,7 @@ class Digits(DataSet):
                 "name": "digits",
                 "licence": "Alpaydin and Kaynak 1998, UCI Machine Learning Repository (CC BY 4.0)",
                 "complete": True,
-                "files": fingerprint("digits.csv.gz"),
+                "files": bundled_checksum("digits.csv.gz"),
             },
             full_scale=16.0,
         )

@@ -1,6 +1,5 @@
-"""Download one raw file from the first mirror that gives it whole."""
+"""Download of one raw file from the first mirror that serves it complete."""
 
-import hashlib
 import http.client
 import shutil
 import sys
@@ -11,77 +10,65 @@ from pathlib import Path
 
 from hourglass.core.errors import UserError, one_line
 
-CHUNK = 1 << 20  # bytes
+BLOCK_BYTES = 1 << 20
 
 
-def fetch(
+def download(
     name: str,
     folder: Path,
     mirrors: Sequence[str],
-    md5: str | None = None,
-    check: Callable[[Path], bool] | None = None,
-    timeout: float = 20.0,
+    is_valid: Callable[[Path], bool],
+    timeout_seconds: float = 20.0,
 ) -> Path:
-    """Download `folder`/`name` and return its path; it is there whole and checked, or not at all.
+    """Download `folder`/`name` and return its path; the file appears complete or not at all.
 
-    `mirrors` are complete URLs, tried in this order. A file counts where its length is the one the
-    host announced, its MD5 is `md5` and `check` of its path is true. `timeout` is how many seconds
-    a host may stay silent. A UserError where no mirror gives the file.
+    `mirrors` are complete URLs, tried in this order. A file is accepted if it has the length that
+    the host announced and `is_valid` returns true for its path. `timeout_seconds` is how long a
+    host may be silent. Raises a UserError if no mirror serves the file.
     """
     target = folder / name
     failures = []
     for url in mirrors:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # A folder of its own, as several processes may download the same file at once.
+            # One temporary folder per process: several may download the same file at once.
             with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as temporary:
-                part = Path(temporary, target.name)
-                _download(url, part, timeout)
-                _verify(part, md5, check)
-                part.replace(target)
+                partial = Path(temporary, target.name)
+                _fetch(url, partial, timeout_seconds)
+                if not is_valid(partial):
+                    raise ValueError("sent a file with other contents than the official one")
+                partial.replace(target)
                 return target
         except (OSError, http.client.HTTPException, ValueError) as error:
-            failures.append(f"{url}: {_reason(error)}")
+            cause = getattr(error, "reason", None)  # a URLError wraps its cause
+            reason = one_line(cause if isinstance(cause, Exception) else error)
+            failures.append(f"{url}: {reason}")
     raise UserError(
-        f"{name} is neither in {folder} nor to be had from its mirrors ({'; '.join(failures)}); "
-        "connect to the network, put the file there, or set HOURGLASS_DATA to a folder that "
-        "has it."
+        f"{name} is missing in {folder} and no mirror serves it ({'; '.join(failures)}); connect "
+        "to the network, put the file there, or set HOURGLASS_DATA to a folder that has it."
     )
 
 
-def _download(url: str, part: Path, timeout: float) -> None:
+def _fetch(url: str, partial: Path, timeout_seconds: float) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "hourglass"})
-    with urllib.request.urlopen(request, timeout=timeout) as response, part.open("wb") as file:
+    with (
+        urllib.request.urlopen(request, timeout=timeout_seconds) as response,
+        partial.open("wb") as file,
+    ):
         announced = response.headers.get("Content-Length")
-        while block := response.read(CHUNK):
+        while block := response.read(BLOCK_BYTES):
             file.write(block)
-            _show(part.name, file.tell(), announced)
+            _show_progress(partial.name, file.tell(), announced)
         size = file.tell()
     if announced is not None and size != int(announced):
         raise ValueError(f"sent {size:,} of {int(announced):,} bytes")
 
 
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "reason", None)  # a URLError wraps what went wrong
-    return one_line(cause if isinstance(cause, Exception) else error)
-
-
-def _show(name: str, done: int, announced: str | None) -> None:
-    """Write the progress over the line before, where a person watches."""
+def _show_progress(name: str, done: int, announced: str | None) -> None:
+    """Write the progress over the previous line if stderr is a terminal."""
     if sys.stderr.isatty():
-        of = f" of {int(announced) / 1e6:.0f}" if announced else ""
-        line = f"{name}: {done / 1e6:.0f}{of} MB"
+        total = f" of {int(announced) / 1e6:.0f}" if announced else ""
+        line = f"{name}: {done / 1e6:.0f}{total} MB"
         end = "\n" if announced and done >= int(announced) else ""
         width = shutil.get_terminal_size().columns - 1
         print(f"\r{line[:width]}", end=end, file=sys.stderr, flush=True)
-
-
-def _verify(part: Path, md5: str | None, check: Callable[[Path], bool] | None) -> None:
-    if md5 is not None:
-        with part.open("rb") as file:
-            # MD5 is what the publishers give; said to be no safeguard, FIPS systems allow it.
-            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-        if digest.hexdigest() != md5:
-            raise ValueError(f"sent a file with MD5 {digest.hexdigest()} instead of {md5}")
-    if check is not None and not check(part):
-        raise ValueError("sent a file with other contents than the official one")

@@ -1,17 +1,17 @@
-"""Fashion-MNIST: articles of clothing are normal, MNIST's digits are not."""
+"""Fashion-MNIST: articles of clothing are normal, MNIST digits are anomalous."""
 
 from pathlib import Path
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.idx_images import ARTICLES, DIGITS, contrast, load_images
+from hourglass.data.image_sets import ARTICLES, DIGITS, load_pair
 
 
 class FashionMNIST(DataSet):
-    """Call all ten articles of clothing normal and show handwritten digits as anomalies.
+    """Fashion-MNIST articles of clothing (normal) and MNIST digits (anomalous).
 
-    (N, 1, 28, 28) uint8; 70,000 of each. The publishers' test parts are for testing.
+    (N, 1, 28, 28) uint8; 70,000 of each. The published test parts form the test split.
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return Fashion-MNIST and MNIST, downloaded below `folder` where they are missing."""
-        return contrast("fashion_mnist", load_images(ARTICLES, folder), load_images(DIGITS, folder))
+        """Load Fashion-MNIST and MNIST; download files missing below `folder`."""
+        return load_pair("fashion_mnist", ARTICLES, DIGITS, folder)

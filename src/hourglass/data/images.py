@@ -1,4 +1,4 @@
-"""Read the user's own images: an .npz file, or a folder with one subfolder a class."""
+"""The user's own images: an .npz file, or a folder with one subfolder per class."""
 
 from pathlib import Path
 
@@ -8,25 +8,25 @@ from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.readers.image_files import read_folder, read_npz
-from hourglass.data.readers.user_files import Names, anomalous, locate
+from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
 
 
 class Images(DataSet):
-    """Take an .npz file or a folder of images; `normal` names the classes that are normal.
+    """An .npz file or a folder of images; `normal` names the classes that are normal.
 
-    An .npz holds `x`, uint8, (N, H, W) or (N, H, W, C) or (N, C, H, W), and perhaps `y`, (N,)
-    classes. C is 1 or 3: where the last axis is that long it is C, else the second one is. A
-    folder holds one subfolder a class, with png, jpg, bmp and the like in it, all of one size;
-    they are read as one channel where all are grey, as red, green and blue else.
+    An .npz holds `x`, uint8, (N, H, W), (N, H, W, C) or (N, C, H, W), and optionally `y`, (N,)
+    classes. C is 1 or 3: the last axis if it has that length, else the second. A folder holds one
+    subfolder per class with images (png, jpg, bmp and others) of one size; they are read as one
+    channel if all are grey, else as red, green and blue.
 
-    Without `normal` every image is. `size` resizes to `size` x `size` pixels, `grey` turns colours
-    to one channel (ITU-R 601). `path` is relative to the working directory.
+    Without `normal` every image is normal. `size` resizes to `size` x `size` pixels, `grey`
+    converts colours to one channel (ITU-R 601). `path` is relative to the working directory.
     """
 
     def __init__(
         self,
         path: str,
-        normal: Names = None,
+        normal: ClassNames = None,
         size: int | None = None,
         grey: bool = False,
         fractions: Fractions = Fractions(),
@@ -38,13 +38,13 @@ class Images(DataSet):
         self.grey = grey
 
     def load(self, folder: Path) -> Raw:
-        """Return the (N, C, H, W) images; `folder` is not read.
+        """Load the (N, C, H, W) images; `folder` is not read.
 
-        A UserError names the file, and what of it cannot be used.
+        Raises a UserError that names the file and its defect.
         """
         if self.size is not None and self.size < 1:
-            raise UserError(f"`size` is {self.size}; give a number of pixels, or leave it out.")
-        path = locate(self.path)
+            raise UserError(f"`size` is {self.size}; give a number of pixels, or omit it.")
+        path = resolve_path(self.path)
         label: np.ndarray | None
         if path.is_dir():
             x, label, ids = read_folder(path, self.size, self.grey)
@@ -56,7 +56,7 @@ class Images(DataSet):
         return Raw(
             x=x,
             label=np.full(len(x), "normal") if label is None else label,
-            anomaly=self._anomalous(label, len(x), path),
+            anomaly=self._anomaly_mask(label, len(x), path),
             id=ids,
             source={
                 "name": path.stem,
@@ -67,12 +67,12 @@ class Images(DataSet):
             full_scale=255.0,
         )
 
-    def _anomalous(self, label: np.ndarray | None, n: int, path: Path) -> np.ndarray:
+    def _anomaly_mask(self, label: np.ndarray | None, n: int, path: Path) -> np.ndarray:
         if self.normal is None:
             return np.zeros(n, dtype=bool)
         if label is None:
             raise UserError(
-                f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or leave "
-                "`normal` out where every image is normal."
+                f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or omit "
+                "`normal` if every image is normal."
             )
-        return anomalous(label, self.normal, path)
+        return anomaly_mask(label, self.normal, path)

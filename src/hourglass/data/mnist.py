@@ -1,17 +1,17 @@
-"""MNIST: handwritten digits are normal, Fashion-MNIST's articles are not."""
+"""MNIST: handwritten digits are normal, Fashion-MNIST articles are anomalous."""
 
 from pathlib import Path
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.idx_images import ARTICLES, DIGITS, contrast, load_images
+from hourglass.data.image_sets import ARTICLES, DIGITS, load_pair
 
 
 class MNIST(DataSet):
-    """Call all ten digits normal and show shoes, shirts and bags as anomalies.
+    """MNIST digits (normal) and Fashion-MNIST articles such as shoes and shirts (anomalous).
 
-    (N, 1, 28, 28) uint8; 70,000 of each. The publishers' test parts are for testing.
+    (N, 1, 28, 28) uint8; 70,000 of each. The published test parts form the test split.
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return MNIST and Fashion-MNIST, downloaded below `folder` where they are missing."""
-        return contrast("mnist", load_images(DIGITS, folder), load_images(ARTICLES, folder))
+        """Load MNIST and Fashion-MNIST; download files missing below `folder`."""
+        return load_pair("mnist", DIGITS, ARTICLES, folder)

@@ -1,30 +1,30 @@
-"""Photographs: colour patches of scikit-learn's two bundled photographs, all of them normal."""
+"""Photographs: colour patches of the two photographs bundled with scikit-learn."""
 
 from pathlib import Path
 
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import fingerprint
+from hourglass.data.sklearn_bundled import bundled_checksum
 
-SIDE = 16  # pixels of a patch
+PATCH_PIXELS = 16
 
 
 class Photographs(DataSet):
-    """Cut a temple ("china") and a flower into 1,040 patches each that do not overlap.
+    """Patches of a temple ("china") and a flower, 1,040 each without overlap, all normal.
 
-    (N, 3, 16, 16) uint8; what is left over at the lower edge belongs to no patch. Labelled by their
-    photograph; there are no anomalies. Needs neither a network nor files.
+    (N, 3, 16, 16) uint8, labelled by photograph; the remainder at the lower edge is not used. No
+    download is needed.
     """
 
     def load(self, folder: Path) -> Raw:
-        """Return all 2,080 patches, row by row of each photograph; `folder` is not read."""
+        """Load all 2,080 patches, row by row of each photograph; `folder` is not read."""
         from sklearn.datasets import load_sample_images
 
         bunch = load_sample_images()
         files = [Path(name).name for name in bunch.filenames]
-        cut = [patches(image, SIDE) for image in bunch.images]
-        counts = [len(each) for each in cut]
+        cut = [patches(image, PATCH_PIXELS) for image in bunch.images]
+        counts = [len(x) for x in cut]
         stems = [Path(name).stem for name in files]
         return Raw(
             x=np.concatenate(cut),
@@ -37,14 +37,16 @@ class Photographs(DataSet):
                 "name": "photographs",
                 "licence": "CC BY 2.0 (danielbuechele and vultilion, Flickr)",
                 "complete": True,
-                "files": {k: v for name in files for k, v in fingerprint(name, "images").items()},
+                "files": {
+                    k: v for name in files for k, v in bundled_checksum(name, "images").items()
+                },
             },
             full_scale=255.0,
         )
 
 
 def patches(image: np.ndarray, side: int) -> np.ndarray:
-    """Return the squares of an image side by side: (H, W, C) -> (N, C, side, side)."""
+    """Cut an image into adjacent squares: (H, W, C) -> (N, C, side, side)."""
     height, width, channels = image.shape
     rows, columns = height // side, width // side
     whole = image[: rows * side, : columns * side]

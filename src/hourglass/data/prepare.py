@@ -1,4 +1,4 @@
-"""Prepare a data set: raw files -> arrays of five splits, and card.json."""
+"""Preparation of a data set: raw files -> arrays of five splits, and card.json."""
 
 import hashlib
 from collections import Counter
@@ -28,8 +28,8 @@ def prepare_data_set(data: str) -> Path:
         else Scaling.fit(dataset.scaling, raw.x[indices["train"]])
     )
     samples = {
-        name: Samples(raw.x[chosen], raw.label[chosen], raw.anomaly[chosen], raw.id[chosen])
-        for name, chosen in indices.items()
+        name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
+        for name, rows in indices.items()
     }
     folder = prepared_folder(data)
     with atomic_folder(folder) as temporary:
@@ -68,7 +68,7 @@ def _counts(part: Samples) -> dict[str, Any]:
 
 
 def _digest(samples: dict[Split, Samples]) -> str:
-    """Return one SHA-256 over all arrays: the identity of the data that a model saw."""
+    """Return one SHA-256 over all arrays, the identity of the data."""
     digest = hashlib.sha256()
     for part in samples.values():
         for array in vars(part).values():

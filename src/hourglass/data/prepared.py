@@ -1,4 +1,4 @@
-"""The arrays that `prepare` writes and everything after it reads."""
+"""Prepared data: the arrays and the card that `prepare` writes and all later stages read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,15 @@ from hourglass.data.scaling import Scaling
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"
-FIELDS = ("x", "label", "anomaly", "id")  # of Samples, each a file
-# Bytes up to which an array is read through before it is used, at about a second; of one that is
-# larger, and so larger than memory perhaps, `hourglass verify` says whether it is whole.
-CHECKED = 1 << 30
+FIELDS = ("x", "label", "anomaly", "id")  # of Samples; each is a file
+# Larger arrays, which may exceed memory, are verified by `hourglass verify` only: hashing a
+# gigabyte takes about a second.
+MAX_VERIFIED_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Hold the samples of one split, unscaled."""
+    """Samples of one split, unscaled."""
 
     x: np.ndarray  # (N, *S) uint8 images or float32 features, memory-mapped
     label: np.ndarray  # (N,) str
@@ -37,14 +37,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Read a prepared data set."""
+    """A prepared data set; its arrays are read on access."""
 
     folder: Path
     card: dict[str, Any]
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
-        """Return the data set in `folder`; raises a UserError where it is missing or damaged."""
+        """Open the data set in `folder`; raises a UserError if it is missing or damaged."""
         try:
             card = read_with_checksum(folder / CARD)
         except FileNotFoundError:
@@ -56,40 +56,40 @@ class Prepared:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (C, H, W) of images or (F,) of a table."""
+        """Return the shape of a sample: (C, H, W) for images, (F,) for a table."""
         return tuple(self.card["sample_shape"])
 
     @property
     def scaling(self) -> Scaling:
-        """Return how samples are scaled for the network."""
+        """Return the scaling of network inputs."""
         return Scaling.from_dict(self.card["scaling"])
 
     def x(self, name: Split) -> np.ndarray:
         """Return the samples of one split, (N, *S), memory-mapped.
 
-        Raises a UserError where they are not as `prepare` wrote them, up to CHECKED bytes.
+        Raises a UserError if an array of up to MAX_VERIFIED_BYTES differs from its checksum.
         """
         return self._array(name, "x", mmap_mode="r")
 
     def split(self, name: Split) -> Samples:
-        """Return one split; the big array is memory-mapped. Raises a UserError as `x` does."""
+        """Return one split; `x` is memory-mapped. Raises a UserError as `x` does."""
         others = {field: self._array(name, field) for field in FIELDS[1:]}
         return Samples(x=self.x(name), **others)
 
-    def _array(self, split: Split, field: str, **how: Any) -> np.ndarray:
+    def _array(self, split: Split, field: str, **options: Any) -> np.ndarray:
         file = f"{split}/{field}.npy"
         path = self.folder / file
         try:
-            if path.stat().st_size <= CHECKED:
+            if path.stat().st_size <= MAX_VERIFIED_BYTES:
                 verify_checksums(self.folder, {file: self.card["files"][file]})
-            found: np.ndarray = np.load(path, allow_pickle=False, **how)
+            array: np.ndarray = np.load(path, allow_pickle=False, **options)
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise _damaged(self.folder, error) from None
-        return found
+        return array
 
 
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
-    """Write splits and card into an empty folder, for `Prepared` to read."""
+    """Write splits and card into an empty folder."""
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in vars(samples[name]).items():
@@ -98,7 +98,7 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
 
 
 def write_data_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write the card of arrays that are there, with the SHA-256 of each."""
+    """Write the card of the arrays in `folder`, with the SHA-256 of each."""
     names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
 

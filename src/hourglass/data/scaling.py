@@ -1,4 +1,4 @@
-"""Scale inputs for the network: the same arithmetic for numpy arrays and torch tensors."""
+"""Scaling of network inputs, fitted on the train split; `batches.Scaled` is its torch form."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -6,12 +6,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 Array = TypeVar("Array", bound=Any)
-FEATURES = 8  # whose statistics are taken together
+FEATURES_AT_ONCE = 8  # statistics of all at once would need twice the memory, in float64
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Map x to (x - offset) / scale, feature by feature; both are (F,) float32, or () of images."""
+    """The map x -> (x - offset) / scale; both are (F,) float32, or () for images."""
 
     kind: str
     offset: np.ndarray
@@ -19,50 +19,48 @@ class Scaling:
 
     @classmethod
     def of_images(cls, full_scale: float) -> "Scaling":
-        """Return the division by the value that means white: pixels reach [0, 1]."""
+        """Return the division by the value of white, which maps pixels to [0, 1]."""
         return cls("divide", np.float32(0), np.float32(full_scale))  # type: ignore[arg-type]
 
     @classmethod
     def none(cls) -> "Scaling":
-        """Return what leaves values of any shape as they are."""
+        """Return the identity for values of any shape."""
         return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
 
     @classmethod
     def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
-        """Return the scaling of features (N, F) by the statistics of `train`.
+        """Fit the scaling of features to `train`, (N, F).
 
         A feature that is constant on `train` is shifted, not scaled.
         """
         if kind == "none":
             width = train.shape[1]
             return cls(kind, np.zeros(width, np.float32), np.ones(width, np.float32))
-        # A few features at a time: the whole in float64 would be twice the data.
-        parts = np.array_split(train, -(-train.shape[1] // FEATURES), axis=1)
-        found = [_statistics(kind, part.astype(np.float64)) for part in parts]
-        offset, scale = np.concatenate(found, 1)
-        narrow = scale.astype(np.float32)
-        narrow[narrow == 0] = 1
-        return cls(kind, offset.astype(np.float32), narrow)
+        parts = np.array_split(train, -(-train.shape[1] // FEATURES_AT_ONCE), axis=1)
+        statistics = [_statistics(kind, part.astype(np.float64)) for part in parts]
+        offset, scale = np.concatenate(statistics, 1).astype(np.float32)
+        scale[scale == 0] = 1
+        return cls(kind, offset, scale)
 
     def __call__(self, x: Array) -> Array:
-        """Return the scaled array (numpy), float32."""
+        """Return a scaled numpy array, float32."""
         return (x.astype(np.float32) - self.offset) / self.scale
 
     def inverse(self, x: Array) -> Array:
-        """Return a scaled array (numpy) in the units it had before, float32."""
+        """Return a scaled numpy array in its original units, float32."""
         return x.astype(np.float32) * self.scale + self.offset
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` takes, as plain JSON values."""
+        """Return the scaling as JSON values, for `from_dict`."""
         return {"kind": self.kind, "offset": self.offset.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Scaling":
-        """Return the scaling that `to_dict` described."""
+        """Return the scaling from the values of `to_dict`."""
         offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
         return cls(values["kind"], offset, scale)
 
 
 def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what features (N, F) are shifted and divided by, (F,) each."""
+    """Return offset and scale of features (N, F), (F,) each."""
     return (x.mean(0), x.std(0)) if kind == "standard" else (x.min(0), np.ptp(x, 0))

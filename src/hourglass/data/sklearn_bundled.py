@@ -1,13 +1,10 @@
-"""Fingerprint the data sets that scikit-learn carries along."""
+"""Checksums of the data files that scikit-learn bundles."""
 
 import hashlib
 from importlib.resources import files
 
 
-def fingerprint(name: str, folder: str = "data") -> dict[str, str]:
-    """Return the SHA-256 of scikit-learn's file `name`, as `Raw.source["files"]` wants it.
-
-    `folder` is the one of sklearn/datasets that it stands in.
-    """
+def bundled_checksum(name: str, folder: str = "data") -> dict[str, str]:
+    """Return {file: SHA-256}, as in `Raw.source["files"]`, of sklearn/datasets/<folder>/<name>."""
     content = (files("sklearn.datasets") / folder / name).read_bytes()
     return {f"sklearn/datasets/{folder}/{name}": hashlib.sha256(content).hexdigest()}

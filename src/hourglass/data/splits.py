@@ -1,4 +1,4 @@
-"""Share the samples of a data set out among the five splits."""
+"""Division of the samples of a data set into the five splits."""
 
 import dataclasses
 import math
@@ -11,23 +11,21 @@ from hourglass.data.prepared import SPLITS, Split
 
 
 def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
-    """Return the sorted indices of each split's samples; the five are disjoint.
+    """Return the sorted indices of the samples of each split; the splits are disjoint.
 
     `train`, `validation` and `calibration` hold normal samples only, `tuning` and `test` both
-    kinds. Where the samples have a time, train < validation < calibration < tuning < test in time:
-    anomalies from before the test period are known by then and go to `tuning`, later ones to
-    `test`, and `fractions.tuning_anomalies` is not used. `tuning` takes no more anomalies than
-    normal samples unless time says so; what is left over is in no split.
+    kinds. If the samples have times, train < validation < calibration < tuning < test in time:
+    anomalies from before the test period go to `tuning`, later ones to `test`, and
+    `fractions.tuning_anomalies` is not used. Otherwise `tuning` takes at most as many anomalies as
+    normal samples; surplus ones are in no split.
 
-    Raises a UserError where the fractions are no shares of 1, or a split would be left without
-    normal samples.
+    Raises a UserError if the fractions do not sum to 1, or if a split would hold no normal sample.
     """
     shares = _shares(fractions, with_test=raw.official_test is None)
     rng = np.random.default_rng(seed)
-    fixed = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
-    parts = _normal_parts(raw, fixed, shares, rng)
+    parts = _split_normal(raw, shares, rng)
     if raw.time is None or raw.official_test is not None:
-        tuning, test = _anomalies_by_chance(raw, fractions, len(parts["tuning"]), rng)
+        tuning, test = _random_anomalies(raw, fractions, len(parts["tuning"]), rng)
     else:
         tuning, test = _anomalies_by_time(raw, parts["test"])
     parts["tuning"] = np.concatenate([parts["tuning"], tuning])
@@ -36,6 +34,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
 
 
 def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
+    """Return the checked fractions of the five splits, normalised to sum to 1."""
     values = dataclasses.asdict(fractions)
     tuning_anomalies = values.pop("tuning_anomalies")
     if min(values.values()) < 0 or not math.isclose(sum(values.values()), 1):
@@ -47,42 +46,45 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
     total = sum(values.values())
     if not total:
         raise UserError(
-            f"fractions are {values}: the publisher's test part leaves nothing to share."
+            f"fractions are {values}, but `test` is ignored beside the official test part; raise "
+            "the others."
         )
     return {name: values[name] / total for name in SPLITS}
 
 
-def _normal_parts(
-    raw: Raw, fixed: np.ndarray, shares: dict[Split, float], rng: np.random.Generator
+def _split_normal(
+    raw: Raw, shares: dict[Split, float], rng: np.random.Generator
 ) -> dict[Split, np.ndarray]:
-    free = np.flatnonzero(~raw.anomaly & ~fixed)
-    free = (
-        rng.permutation(free)
+    """Divide the normal samples, at random or by time; an official test part is the test split."""
+    official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
+    normal = np.flatnonzero(~raw.anomaly & ~official)
+    normal = (
+        rng.permutation(normal)
         if raw.time is None
-        else free[np.argsort(raw.time[free], kind="stable")]
+        else normal[np.argsort(raw.time[normal], kind="stable")]
     )
-    cuts = np.rint(np.cumsum(list(shares.values()))[:-1] * len(free)).astype(int)
-    parts = dict(zip(SPLITS, np.split(free, cuts), strict=True))
-    if fixed.any():
-        parts["test"] = np.flatnonzero(~raw.anomaly & fixed)
+    bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(normal)).astype(int)
+    parts = dict(zip(SPLITS, np.split(normal, bounds), strict=True))
+    if official.any():
+        parts["test"] = np.flatnonzero(~raw.anomaly & official)
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(
-                f"the {name} split would hold none of the {len(free)} normal samples; give more "
+                f"the {name} split would hold none of the {len(normal)} normal samples; give more "
                 "samples or raise its share in `fractions`."
             )
     return parts
 
 
-def _anomalies_by_chance(
-    raw: Raw, fractions: Fractions, at_most: int, rng: np.random.Generator
+def _random_anomalies(
+    raw: Raw, fractions: Fractions, limit: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     if raw.official_test is None:
         anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
         count = round(fractions.tuning_anomalies * len(anomalies))
-        return anomalies[: min(count, at_most)], anomalies[count:]
-    known = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
-    return known[:at_most], np.flatnonzero(raw.anomaly & raw.official_test)
+        return anomalies[: min(count, limit)], anomalies[count:]
+    available = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
+    return available[:limit], np.flatnonzero(raw.anomaly & raw.official_test)
 
 
 def _anomalies_by_time(raw: Raw, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Read the user's own table: a row is a sample, a column a feature."""
+"""The user's own table: a row is a sample, a column a feature."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,25 +9,30 @@ import pandas as pd
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.readers.table_files import features, moments, read_table, require, texts
-from hourglass.data.readers.user_files import Names, anomalous, locate
+from hourglass.data.readers.table_files import (
+    feature_matrix,
+    read_table,
+    require_columns,
+    text_column,
+    time_column,
+)
+from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
 
 
 class Table(DataSet):
-    """Take a CSV or Parquet file; all columns but those named here are features.
+    """A CSV or Parquet file; all columns but those named here are features.
 
-    `path` is relative to the working directory, which under DVC is the project. `label` is the
-    column that names each row's class and `normal` the classes, as text, that are normal; without
-    `label` every row is normal. `id` is a column of names for the rows (else "<file>/<row>", rows
-    counted from 1), `time` one of numbers or ISO dates that the split is to follow, and `drop`
-    are columns to leave out.
+    `path` is relative to the working directory, which is the project under DVC. `label` is the
+    column of classes and `normal` the classes, as text, that are normal; without `label` every row
+    is normal. `id` is a column of row names (default: "<file>/<row>", rows counted from 1), `time`
+    a column of numbers or ISO dates that the split follows, and `drop` are columns to ignore.
     """
 
     def __init__(
         self,
         path: str,
         label: str | None = None,
-        normal: Names = None,
+        normal: ClassNames = None,
         id: str | None = None,
         time: str | None = None,
         drop: tuple[str, ...] = (),
@@ -43,23 +48,23 @@ class Table(DataSet):
         self.drop = drop
 
     def load(self, folder: Path) -> Raw:
-        """Return the (N, F) float32 table; `folder` is not read.
+        """Load the (N, F) float32 table; `folder` is not read.
 
-        A UserError names the column, and the row, that cannot be used.
+        Raises a UserError that names the column, and the row, of an invalid value.
         """
-        path = locate(self.path)
+        path = resolve_path(self.path)
         roles = [name for name in (self.label, self.id, self.time) if name is not None]
         frame = read_table(path, text=[name for name in (self.label, self.id) if name is not None])
-        require(frame, [*roles, *self.drop], path)
+        require_columns(frame, [*roles, *self.drop], path)
         names = tuple(name for name in frame.columns if name not in {*roles, *self.drop})
         _check_names(names, path)
         label, anomaly = self._labels(frame, path)
         ids = [f"{path.name}/{row}" for row in frame.index]
         return Raw(
-            x=features(frame, names, path),
+            x=feature_matrix(frame, names, path),
             label=label,
             anomaly=anomaly,
-            id=np.array(ids) if self.id is None else texts(frame, self.id, path),
+            id=np.array(ids) if self.id is None else text_column(frame, self.id, path),
             source={
                 "name": path.stem,
                 "licence": "not stated (the user's own table)",
@@ -67,29 +72,29 @@ class Table(DataSet):
                 "files": {path.name: sha256(path)},
             },
             feature_names=names,
-            time=None if self.time is None else moments(frame, self.time, path),
+            time=None if self.time is None else time_column(frame, self.time, path),
         )
 
     def _labels(self, frame: pd.DataFrame, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows' classes and which rows are anomalous."""
+        """Return the classes of the rows, (N,) str, and the anomaly mask, (N,) bool."""
         if self.label is None:
             if self.normal is not None:
                 raise UserError(
-                    f"`normal` is {self.normal!r} but no column of {path} is named as `label`; "
-                    "name it, or leave `normal` out where every row is normal."
+                    f"`normal` is {self.normal!r} but `label` names no column of {path}; name it, "
+                    "or omit `normal` if every row is normal."
                 )
             return np.full(len(frame), "normal"), np.zeros(len(frame), dtype=bool)
-        label = texts(frame, self.label, path)
-        return label, anomalous(label, self.normal, path)
+        label = text_column(frame, self.label, path)
+        return label, anomaly_mask(label, self.normal, path)
 
 
 def _check_names(names: tuple[str, ...], path: Path) -> None:
     if not names:
         raise UserError(f"No column of {path} is left as a feature; drop fewer columns.")
-    # Mostly the row numbers that pandas writes: a detector would learn the order of the rows.
+    # Usually row numbers written by pandas, from which a detector would learn the row order.
     unnamed = next((name for name in names if name.startswith("Unnamed: ")), None)
     if unnamed is not None:
         raise UserError(
             f"A column of {path} has no name in the header and would be a feature; name it, or "
-            f"leave it out with `drop: [{unnamed!r}]`."
+            f"remove it with `drop: [{unnamed!r}]`."
         )

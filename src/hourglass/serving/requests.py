@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.image_chunks import as_features, as_images, pieces
-from hourglass.data.readers.messages import known_names
+from hourglass.data.readers.user_files import suggest_names
 from hourglass.detection.detector import Detector
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]  # of a table, by name
@@ -115,7 +115,7 @@ def _features(columns: Columns, names: list[str]) -> np.ndarray:
     for name in names:
         if name not in found:
             raise UserError(
-                f"the request has no column {name!r}: {known_names(name, found)}; the detector "
+                f"the request has no column {name!r}: {suggest_names(name, found)}; the detector "
                 "needs every feature that it was trained on, in any order."
             )
     read = [_numbers(name, columns[name]) for name in names]

@@ -1,4 +1,4 @@
-"""Stage `baselines`: a data set's arrays -> the metrics of what every variant has to beat."""
+"""Stage `baselines`: prepared arrays -> the metrics of scikit-learn's detectors."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from hourglass.stages.output import stage_lock
 
 
 def baselines(data: str) -> Path:
-    """Train, calibrate and evaluate scikit-learn's detectors on the splits of the variants.
+    """Train, calibrate and evaluate scikit-learn's detectors on the same splits.
 
     Isolation forest, one-class SVM, distance to the nearest neighbours and Mahalanobis distance, on
-    scaled inputs. Writes runs/<data>/baselines.json. PCA, which depends on the code size of the
-    variants, is a matter of `compare`.
+    scaled inputs. Writes runs/<data>/baselines.json. `compare` adds PCA, which depends on the
+    latent_dim of the variants.
 
     Args:
         data: a data set, by the name of its file in configs/data

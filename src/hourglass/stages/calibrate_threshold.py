@@ -1,4 +1,4 @@
-"""Stage `calibrate-threshold`: weights and scores -> threshold.json, and others beside it."""
+"""Stage `calibrate-threshold`: a trained network -> scores -> a threshold and a detector."""
 
 import shutil
 from collections.abc import Callable
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
-    """Choose the score above which a sample is an alarm.
+    """Set the score above which a sample raises an alarm.
 
-    The scorer, `score` in params.yaml, learns from the training split. Calibrators of normal scores
-    use the calibration split, those of labelled anomalies the tuning split, none the test split.
-    Writes to runs/<data>/<model>/calibrate/: threshold.json by the method `calibration` in
-    params.yaml, thresholds.json by all of configs/calibrators.yaml, and the files that score new
-    samples, detector.json and reference.safetensors.
+    The scorer (`score` in params.yaml) is fitted to the training split. Unsupervised calibrators
+    use the calibration split, supervised ones the tuning split, and none uses the test split.
+    Writes to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator `calibration` in
+    params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml; and the detector
+    for new samples, detector.json and reference.safetensors.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -40,13 +40,13 @@ def calibrate_threshold(data: str, model: str) -> Path:
     with cell_stage("calibrate-threshold", cell, "train") as output:
         calibrator, others = make_calibrator(params().calibration), compared()
         prepared = Prepared.open(cell.prepared)
-        detector, calibrated = _calibrate(cell, prepared, calibrator)
-        rows = {name: _row(calibrated, each) for name, each in others.items()}
+        detector, calibrate = _calibrate(cell, prepared, calibrator)
+        rows = {name: _row(calibrate, other) for name, other in others.items()}
         write_with_checksum(output.folder / "thresholds.json", rows)
         detector.write(output.folder)
         output.timing["detector"] = sha256(output.folder / "detector.json")
         output.timing["score_params"] = detector.scoring.scorer.params()
-    # DVC has the training from here on; until now, a killed one could resume.
+    # DVC has the weights from here on, so the checkpoints are no longer needed to resume.
     if cell.resume.exists():
         fsync_all(cell.output("train").iterdir())
         shutil.rmtree(cell.resume, ignore_errors=True)
@@ -56,7 +56,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
 def _calibrate(
     cell: Cell, prepared: Prepared, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
-    """Return the detector, and what calibrates its scores by other methods."""
+    """Return the detector, and a function that applies another calibrator to its scores."""
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scorers.from_settings import make_scorer
@@ -67,22 +67,22 @@ def _calibrate(
     scorer = make_scorer(params().score)
     scoring = FittedScorer.fit(network, scaling, scorer, prepared.split("train").x)
     scores = cache(lambda name: scoring(prepared.split(name).x))
-    calibrated = calibration_of(prepared, scores)
+    calibrate = calibration_of(prepared, scores)
     profile = Profile.fit(network, scaling, prepared.split("calibration").x)
     detector = Detector(
         inputs=prepared.card,
         scoring=scoring,
         profile=profile,
         calibration=scores("calibration"),
-        threshold=calibrated(calibrator),
+        threshold=calibrate(calibrator),
         network=file_checksums(cell.output("train"), FILES),
     )
-    return detector, calibrated
+    return detector, calibrate
 
 
-def _row(calibrated: Callable[[Calibrator], Threshold], calibrator: Calibrator) -> dict[str, Any]:
-    """Return a threshold, or why there is none: one that is not deployed stops nothing."""
+def _row(calibrate: Callable[[Calibrator], Threshold], calibrator: Calibrator) -> dict[str, Any]:
+    """Return a threshold, or the reason for its absence: it is not deployed, so no error."""
     try:
-        return {"threshold": asdict(calibrated(calibrator))}
-    except UserError as refusal:
-        return {"refused": str(refusal)}
+        return {"threshold": asdict(calibrate(calibrator))}
+    except UserError as error:
+        return {"refused": str(error)}

@@ -8,9 +8,9 @@ from hourglass.stages.output import stage_lock
 
 
 def prepare(data: str) -> Path:
-    """Turn a data set's raw files into arrays.
+    """Split and scale the raw files of a data set, as arrays.
 
-    Writes data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json.
+    Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json.
 
     Args:
         data: a data set, by the name of its file in configs/data

@@ -1,60 +1,121 @@
 """Stage `snapshot`: settings and code digests of each cell, as files that DVC stages depend on."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 from hourglass.core.atomic import write_json
-from hourglass.core.code_digest import code_digest
-from hourglass.core.paths import SNAPSHOT, Cell
+from hourglass.core.code_digest import code_digest, source_file
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CONFIGS, SNAPSHOT, Cell, valid_name
 from hourglass.core.settings import cell_config, data_config, model_config, params
+from hourglass.core.trusted_imports import external_modules
+from hourglass.core.yaml_config import module_of, read
 from hourglass.stages.output import stage_folder
 
 CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
 OTHER_STAGES = ("baselines", "references", "compare")
+SCORING_STAGES = ("calibrate-threshold", "evaluate")  # they use the scorer and the calibrators
+CALIBRATING_STAGES = ("baselines", "compare")  # they use the calibrators alone
+INSTALLED = "installed.json"  # digests of the modules that DVC does not track
 
 
 def snapshot() -> None:
-    """Write the settings of single cells and the digests of executed code to runs/.snapshot.
+    """Write settings of single cells and digests of executed code for DVC to depend on.
 
-    A stage depends on its own file here, so it runs again if its code or its settings change, and
-    not otherwise. DVC cannot depend on a file that may be missing: a cell without a file in
-    configs/cell has {} as its settings. For each cell there is a folder with one file per stage;
-    data/<data>.json is for `prepare`, <stage>.json for all other stages.
+    A stage depends on its own file in runs/.snapshot, so it runs again if its code or its settings
+    change, and not otherwise. DVC cannot depend on a file that may be missing: a cell without a
+    file in configs/cell has {} as its settings. Each cell has a folder with one file per stage;
+    data/<data>.json is for `prepare`, and <stage>.json for every other stage.
     """
-    own = params()
+    grid, external = params(), _external_modules()
     with stage_folder("snapshot", SNAPSHOT) as folder:
-        for data in own.data:
-            module = _module(data_config(data))
-            code = code_digest("hourglass.stages.prepare", "hourglass.data.prepare", module)
+        for data in grid.data:
+            modules = _modules(data_config(data), f"configs/data/{data}.yaml")
+            code = code_digest("hourglass.stages.prepare", "hourglass.data.prepare", *modules)
             write_json(folder / "data" / f"{data}.json", {"code": code})
-            for cell in (Cell(data, model) for model in own.models):
-                for stage, content in _cell(cell).items():
+            for cell in (Cell(data, model) for model in grid.models):
+                for stage, content in _cell(cell, external).items():
                     write_json(folder / cell.name / f"{stage}.json", content)
         for stage in OTHER_STAGES:
-            write_json(folder / f"{stage}.json", {"code": code_digest(_entry(stage))})
-        trial = {"code": code_digest("hourglass.tuning.trial")}
-        write_json(folder / "tune.json", trial)
+            code = code_digest(_entry(stage), *external[stage])
+            write_json(folder / f"{stage}.json", {"code": code})
+        write_json(folder / "tune.json", {"code": code_digest("hourglass.tuning.trial")})
+        write_json(folder / INSTALLED, _installed_digests())
 
 
-def _cell(cell: Cell) -> dict[str, dict[str, object]]:
-    """Return the content of a cell's files, by stage.
+def installed_code_changed() -> bool:
+    """Return whether code outside of src has changed since the last snapshot."""
+    path = SNAPSHOT / INSTALLED
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")) != _installed_digests()
 
-    The module of the variant decides what `train` gives. A variant outside this package may bring
-    its own network, which the later stages execute as well.
+
+def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """Return the content of a cell's files, by stage; `external` is that of `_external_modules`.
+
+    The module of the variant affects `train` only, unless it lies outside this package: then it may
+    define its own network, which later stages execute as well.
     """
-    module = _module(model_config(cell.model))
-    brings_network = [] if module.startswith("hourglass.") else [module]
-    found: dict[str, dict[str, object]] = {
-        stage: {"code": code_digest(_entry(stage), *brings_network)} for stage in CELL_STAGES
+    path = f"configs/model/{cell.model}.yaml"
+    modules = _modules(model_config(cell.model), path)
+    own_modules = [module for module in modules if not module.startswith("hourglass.")]
+    content: dict[str, dict[str, Any]] = {
+        stage: {"code": code_digest(_entry(stage), *own_modules, *external[stage])}
+        for stage in CELL_STAGES
     }
-    found["train"] = {
+    content["train"] = {
         "settings": cell_config(cell),
-        "code": code_digest(_entry("train"), module),
+        "code": code_digest(_entry("train"), *modules, *external["train"]),
     }
-    return found
+    return content
 
 
 def _entry(stage: str) -> str:
     return f"hourglass.stages.{stage.replace('-', '_')}"
 
 
-def _module(config: dict[str, object]) -> str:
-    """Return the module of the class that a file of configs/ names."""
-    return str(config.get("class_path", "")).rpartition(".")[0]
+def _modules(config: dict[str, Any], where: str) -> list[str]:
+    """Return the module of the class that a file names, and all modules outside this package."""
+    class_path = config.get("class_path", "")
+    module = module_of(class_path, where)
+    if source_file(module) is None:
+        raise UserError(
+            f"{where}: class_path {class_path!r} cannot be imported: {module} has no source file."
+        )
+    return sorted({module, *_with_source(config)})
+
+
+def _external_modules() -> dict[str, list[str]]:
+    """Return the modules outside this package that settings of all cells name, by stage."""
+    settings = params()
+    calibrators = [settings.calibration, read(CONFIGS / "calibrators.yaml", None)]
+    named: dict[str, list[Any]] = {
+        **{stage: [] for stage in (*CELL_STAGES, *OTHER_STAGES)},
+        **dict.fromkeys(CALIBRATING_STAGES, calibrators),
+        "train": [_trainer_config(settings.trainer)],
+    }
+    named |= {stage: [settings.score, *calibrators] for stage in SCORING_STAGES}
+    return {stage: _with_source(values) for stage, values in named.items()}
+
+
+def _trainer_config(name: str) -> dict[str, Any]:
+    return read(CONFIGS / "trainer" / f"{valid_name(name)}.yaml", None)
+
+
+def _with_source(settings: Any) -> list[str]:
+    return sorted(module for module in external_modules(settings) if source_file(module))
+
+
+def _installed_digests() -> dict[str, str]:
+    """Return the digests of all modules outside this package and outside of src, by name."""
+    grid = params()
+    settings = [data_config(data) for data in grid.data]
+    settings += [model_config(model) for model in grid.models]
+    settings += [grid.score, grid.calibration, read(CONFIGS / "calibrators.yaml", None)]
+    settings.append(_trainer_config(grid.trainer))
+    tracked = Path("src").absolute()
+    return {
+        module: code_digest(module)
+        for module in _with_source(settings)
+        if not (source_file(module) or Path()).absolute().is_relative_to(tracked)
+    }

@@ -2,7 +2,7 @@
 
 from hourglass.core.fork_server.client import hand_over
 
-if __name__ == "__main__" and "warm" not in globals():
+if __name__ == "__main__" and "in_fork" not in globals():
     hand_over({"module": "hourglass.tracking.process"})
 
 import os

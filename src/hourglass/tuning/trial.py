@@ -13,8 +13,9 @@ from torch import OutOfMemoryError
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.yaml_config import Yaml
-from hourglass.data.datamodule import DataModule, Served
+from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared import Split
+from hourglass.data.residency import Rows
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.tracking.stage_records import settings_params
@@ -31,9 +32,9 @@ class LoadedData(DataModule):
     """Serve a data set to one training after another, read once."""
 
     @cache  # noqa: B019 - it lives as long as the process
-    def served(self, name: Split) -> Served:
+    def rows(self, name: Split) -> Rows:
         """Return this process's rows of a split; all trainings have one device and one rank."""
-        return super().served(name)
+        return super().rows(name)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The side of a command: have it run by a fork of the warm process, where there is one.
+"""The client of the fork server: run this command in a fork, if there is a server.
 
-Imports nothing but a few modules of the standard library: this is what a stage pays.
+Imports only the standard library, because every stage pays for these imports.
 """
 
 import json
@@ -14,106 +14,107 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SWITCH = "HOURGLASS_WARM"  # "off", or in a fork where its siblings are to be had
-STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # too long to wait for cold
+SWITCH = "HOURGLASS_FORK_SERVER"  # "off"; in a fork, the folder of its server
+OLD_SWITCH = "HOURGLASS_WARM"  # the same in earlier releases
+STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # stages with slow imports
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def hand_over(job: dict[str, Any]) -> None:
-    """Run this command in a fork of the warm process and exit as it does; return if there is none.
+    """Run this command in a fork and exit with its status; return if there is no fork server.
 
-    `job` says what to run, `{"path": ...}` or `{"module": ...}`. There is one only within a `dvc
-    repro` on Linux, unless HOURGLASS_WARM is "off". Ranks of a distributed training start cold.
+    `job` is `{"path": ...}` or `{"module": ...}`. A server exists only within a `dvc repro` on
+    Linux, unless HOURGLASS_FORK_SERVER is "off". Ranks of a distributed training do not use it.
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
-    place = os.environ.get(SWITCH) or _place()
-    if place in ("off", ""):
+    folder = os.environ.get(SWITCH) or os.environ.get(OLD_SWITCH) or _server_folder()
+    if folder in ("off", ""):
         return
-    connection = _connect(Path(place))
+    connection = _connect(Path(folder))
     if connection:
         with connection:
             _follow(connection, job)
     elif len(sys.argv) > 1 and sys.argv[1] in STARTED_BY:
-        _start(Path(place))
+        _start(Path(folder))
 
 
-def _place() -> str:
-    """Return the folder of this `dvc repro`: its process is the first above without DVC_STAGE."""
+def _server_folder() -> str:
+    """Return the folder of this `dvc repro`, named after the first parent without DVC_STAGE."""
     try:
         pid = os.getppid()
         while b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
             pid = int(_status(pid)[1])
         return f"{tempfile.gettempdir()}/hourglass-{os.getuid()}-{pid}-{_status(pid)[19]}"
-    except OSError:  # a parent that ended, or is somebody else's
+    except OSError:  # the parent has ended, or belongs to another user
         return ""
 
 
 def _status(pid: int) -> list[str]:
-    """Return the fields of a process from its state on: its parent is [1], its start [19]."""
+    """Return the fields of /proc/<pid>/stat after the name: [1] the parent, [19] the start time."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
-def _start(place: Path) -> None:
-    """Start the warm process, unless somebody did; this command does not wait for it."""
+def _start(folder: Path) -> None:
+    """Start the fork server in the background, unless another command has started it."""
     try:
-        place.mkdir(mode=0o700)
-        log = (place / "log").open("w")
-    except OSError:  # somebody was faster, or there is no room: commands run by themselves
+        folder.mkdir(mode=0o700)
+        log = (folder / "log").open("w")
+    except OSError:  # another command was faster, or the disk is full: run without a server
         return
-    owner = place.name.split("-")[2]
+    owner = folder.name.split("-")[2]
     subprocess.Popen(
-        [sys.executable, "-P", Path(__file__).with_name("server.py"), place, owner],
+        [sys.executable, "-P", Path(__file__).with_name("server.py"), folder, owner],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,
-        start_new_session=True,  # Ctrl-C is for the stages, which pass it on
+        start_new_session=True,  # Ctrl-C reaches the stages, which forward it
     )
 
 
-def _connect(place: Path) -> socket.socket | None:
-    """Return a connection to the warm process of this user, None where it is not ready."""
+def _connect(folder: Path) -> socket.socket | None:
+    """Return a connection to this user's fork server, None if it is not ready."""
     connection = socket.socket(socket.AF_UNIX)
     try:
-        _need_private(place)
-        connection.connect(str(place / "socket"))
-    except OSError:  # none there, not ready, or not ours: the command runs by itself
+        _need_private(folder)
+        connection.connect(str(folder / "socket"))
+    except OSError:  # no server, not ready, or another user's: run without a server
         connection.close()
         return None
     return connection
 
 
-def _need_private(place: Path) -> None:
-    """Raise a PermissionError for a folder that others own or may enter, or a link to one.
+def _need_private(folder: Path) -> None:
+    """Raise a PermissionError for a link, or a folder that other users own or may enter.
 
-    Everybody may make one of this name in the folder of temporary files, and who answers there is
-    told our environment and runs what we were asked for.
+    Any user may create a folder of this name among the temporary files. A server there would
+    receive our environment and run our command.
     """
-    found = place.lstat()
-    private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
-    if not (private and found.st_uid == os.getuid()):
+    status = folder.lstat()
+    private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
+    if not (private and status.st_uid == os.getuid()):
         raise PermissionError
 
 
 def _follow(connection: socket.socket, job: dict[str, Any]) -> None:
-    """Have the job run with our standard streams and pass signals on; exit with its status.
+    """Have the job run with our standard streams, forward signals, and exit with its status.
 
-    Returns where the warm process refuses, because it was started with another environment.
+    Returns if the server refuses, because it was started with another environment.
     """
     job |= {"argv": sys.argv, "cwd": str(Path.cwd()), "environment": dict(os.environ)}
-    message = json.dumps(job | {"path_of_modules": sys.path}).encode() + b"\n"
+    message = json.dumps(job | {"sys_path": sys.path}).encode() + b"\n"
     socket.send_fds(connection, [message[:1]], [0, 1, 2])
     connection.sendall(message[1:])
-    answers = connection.makefile("r")
-    pid = int(answers.readline() or 0)
+    replies = connection.makefile("r")
+    pid = int(replies.readline() or 0)
     if not pid:
         return
     for number in FORWARDED:
         signal.signal(number, lambda number, frame: os.kill(pid, number))
-    answer = answers.readline()
-    if not answer:
-        sys.exit("hourglass: the process of warm starts died; run again, with HOURGLASS_WARM=off.")
-    status = int(answer)
+    reply = replies.readline()
+    if not reply:
+        sys.exit(f"hourglass: the fork server died; run the command again with {SWITCH}=off.")
+    status = int(reply)
     if status < 0:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)

@@ -1,7 +1,8 @@
-"""The warm process: what stages import is imported here once, then every command is a fork.
+"""The fork server: import the libraries of the stages once, then fork for every command.
 
-Run as a script, it imports nothing of Hourglass: its forks do, each what lies in src by then. Only
-what MLflow wants to be told before its import is read from there, and what is to be swept.
+Run as a script, it imports nothing of Hourglass: each fork imports the code that is in src by then.
+Only two files of Hourglass are executed by path: the variables that MLflow reads at its import, and
+the removal of stale folders.
 """
 
 import atexit
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# What the stages of the pipeline import, and takes its time.
+# The slow imports of the stages.
 IMPORTED = (
     "jsonargparse",
     "torch",
@@ -49,101 +50,104 @@ IMPORTED = (
 )
 MLFLOW_ENV = Path(__file__).parents[2] / "tracking" / "mlflow_env.py"
 STALE_FOLDERS = Path(__file__).with_name("stale_folders.py")
-# What may differ between a command's environment and ours: nothing that a library reads on import.
-FREE = {"DVC_STAGE", "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
-PR_SET_PDEATHSIG = 1
+SWITCH = "HOURGLASS_FORK_SERVER"
+# Variables that may differ between a command and the server: no library reads them at its import.
+MAY_DIFFER = {"DVC_STAGE", SWITCH, "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
+PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
 def main() -> None:
-    """Serve commands until the `dvc repro` that they belong to has ended.
+    """Serve commands until their `dvc repro` has ended.
 
-    Takes the folder for the socket, the owner's process id, and, if not IMPORTED, what to import.
+    Arguments: the folder for the socket, the process id of the `dvc repro`, and the modules to
+    import if not IMPORTED.
     """
-    place, owner = Path(sys.argv[1]), int(sys.argv[2])
+    folder, owner = Path(sys.argv[1]), int(sys.argv[2])
     environment = dict(os.environ)
     runpy.run_path(str(MLFLOW_ENV))["set_variables"]()
     for name in sys.argv[3:] or IMPORTED:
         importlib.import_module(name)
     if "mlflow" in sys.modules:
-        _survey()
-    with contextlib.suppress(OSError):  # the next one sweeps
-        runpy.run_path(str(STALE_FOLDERS))["sweep"](place)
+        _list_packages()
+    with contextlib.suppress(OSError):  # the next server tries again
+        runpy.run_path(str(STALE_FOLDERS))["remove_stale_folders"](folder)
     gc.collect()
-    gc.freeze()  # a collection in a fork need not copy what is here
-    job = Server(place, os.pidfd_open(owner), environment).serve()
+    gc.freeze()  # a collection in a fork then copies none of these pages
+    job = Server(folder, os.pidfd_open(owner), environment).serve()
     if job:
-        run(job)  # here, and not in the middle of serving: it may end as any program does
+        run(job)  # outside of Server: a program may end in many ways
     else:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _survey() -> None:
-    """Have MLflow look through all installed packages, as it else does for each model it logs."""
+def _list_packages() -> None:
+    """Have MLflow list all installed packages now; otherwise it does so for each logged model."""
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def run(job: dict[str, Any]) -> None:
-    """Be the process that was asked for."""
-    atexit.register(gc.unfreeze)  # else triton reports what a fork leaves behind
-    sys.argv[:], sys.path[:] = job["argv"], job["path_of_modules"]
+    """Run a command in this process, as if Python had been started with it."""
+    atexit.register(gc.unfreeze)  # otherwise triton reports leaked objects
+    sys.argv[:], sys.path[:] = job["argv"], job["sys_path"]
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     if "module" in job:
-        runpy.run_module(job["module"], {"warm": True}, "__main__", alter_sys=True)
+        runpy.run_module(job["module"], {"in_fork": True}, "__main__", alter_sys=True)
     else:
-        runpy.run_path(job["path"], {"warm": True}, "__main__")
+        runpy.run_path(job["path"], {"in_fork": True}, "__main__")
 
 
 class Server:
-    """Fork a process for every command that is handed over; `owner` is a pidfd of the `dvc repro`.
+    """Fork a process for every command; `owner` is a pidfd of the `dvc repro`.
 
-    One thread waits for all that can happen: a command comes, ends, or lost its client.
-    `environment` is that from before the imports, which have added some to it.
+    One thread waits for all events: a command arrives, ends, or loses its client. `environment` is
+    the one before the imports, which add variables to it.
     """
 
-    def __init__(self, place: Path, owner: int, environment: dict[str, str]) -> None:
-        self.place = place
+    def __init__(self, folder: Path, owner: int, environment: dict[str, str]) -> None:
+        self.folder = folder
         self.added = {key: os.environ[key] for key in os.environ.keys() - environment.keys()}
-        self.environment = self._compared(environment)
+        self.environment = self._comparable(environment)
         self.running: dict[int, tuple[int, socket.socket]] = {}  # pidfd and client, by pid
-        self.job: dict[str, Any] | None = None  # in a fork
+        self.job: dict[str, Any] | None = None  # set in a fork
         self.events = selectors.DefaultSelector()
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(place / "starting"))
+        self.listener.bind(str(folder / "starting"))
         self.listener.listen()
-        (place / "starting").rename(place / "socket")  # clients that see it find us ready
+        (folder / "starting").rename(folder / "socket")  # a visible socket accepts connections
         self._watch(self.listener, self._accept)
         self._watch(owner, partial(self._close, owner))
 
     def serve(self) -> dict[str, Any] | None:
-        """Return None once the owner has ended and no command runs; in a fork, its job."""
+        """Return None after the owner and all commands have ended; in a fork, return its job."""
         while not self.job and (self.running or self.listener.fileno() >= 0):
             for key, _ in self.events.select():
                 key.data()
         return self.job
 
-    def _compared(self, environment: dict[str, str]) -> dict[str, str]:
-        return {k: v for k, v in environment.items() if k not in FREE and k not in self.added}
+    def _comparable(self, environment: dict[str, str]) -> dict[str, str]:
+        ignored = MAY_DIFFER | self.added.keys()
+        return {key: value for key, value in environment.items() if key not in ignored}
 
-    def _watch(self, what: Any, react: Any) -> None:
-        self.events.register(what, selectors.EVENT_READ, react)
+    def _watch(self, file: Any, callback: Any) -> None:
+        self.events.register(file, selectors.EVENT_READ, callback)
 
     def _close(self, owner: int) -> None:
-        """Take no more commands."""
+        """Accept no more commands."""
         self.events.unregister(owner)
         self.events.unregister(self.listener)
         self.listener.close()
 
     def _accept(self) -> None:
-        """Fork for a command, or answer 0 to one from another environment."""
+        """Fork for a command; reply 0 if its environment differs."""
         connection, _ = self.listener.accept()
-        if _user(connection) != os.getuid():  # the folder keeps others out; so does this
+        if _user(connection) != os.getuid():  # in addition to the mode of the folder
             connection.close()
             return
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
         job = json.loads(first + connection.makefile("rb").readline() or b"null")
-        if job and self._compared(job["environment"]) == self.environment:
+        if job and self._comparable(job["environment"]) == self.environment:
             self._fork(job, streams, connection)
         elif job:
             connection.sendall(b"0\n")
@@ -156,7 +160,7 @@ class Server:
             process = os.pidfd_open(pid)
             self.running[pid] = process, connection
             self._watch(process, partial(self._ended, pid))
-            self._watch(connection, partial(self._left, pid))
+            self._watch(connection, partial(self._client_left, pid))
             connection.sendall(f"{pid}\n".encode())
         else:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -165,32 +169,32 @@ class Server:
             os.chdir(job["cwd"])
             os.environ.clear()
             os.environ.update(self.added | job["environment"])
-            os.environ["HOURGLASS_WARM"] = str(self.place)  # what it starts finds us as well
+            os.environ[SWITCH] = str(self.folder)  # its child processes use this server as well
             self.job = job
 
-    def _left(self, pid: int) -> None:
-        """End a command whose client was killed."""
+    def _client_left(self, pid: int) -> None:
+        """Kill a command whose client was killed."""
         os.kill(pid, signal.SIGKILL)
         self._ended(pid)
 
     def _ended(self, pid: int) -> None:
-        """Tell the client how its command ended."""
-        if pid not in self.running:  # both events came at once
+        """Send the exit status of a command to its client."""
+        if pid not in self.running:  # both events arrived at once
             return
         process, connection = self.running.pop(pid)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        for each in (process, connection):
-            self.events.unregister(each)
+        self.events.unregister(process)
+        self.events.unregister(connection)
         os.close(process)
         with connection, contextlib.suppress(BrokenPipeError):
             connection.sendall(f"{status}\n".encode())
 
 
 def _user(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end, as the kernel knows it."""
+    """Return the user id of the process at the other end, according to the kernel."""
     size = struct.calcsize("3i")  # struct ucred: process, user, group
-    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack("3i", found)[1])
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", credentials)[1])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folders of warm processes that were killed, and could not take them away themselves."""
+"""Remove the folders of fork servers that were killed before they could do so themselves."""
 
 import os
 import re
@@ -6,17 +6,22 @@ import shutil
 import socket
 from pathlib import Path
 
+CONNECT_TIMEOUT_SECONDS = 1.0
 
-def sweep(place: Path) -> None:
-    """Take away this user's folders beside `place` that belong to no process any more."""
-    for folder in place.parent.iterdir():
-        owner = re.fullmatch(rf"hourglass-{os.getuid()}-(\d+)-(\d+)", folder.name)
-        if owner and not _is_alive(*owner.groups()) and not _is_served(folder):
-            shutil.rmtree(folder, ignore_errors=True)  # somebody may sweep here as well
+
+def remove_stale_folders(folder: Path) -> None:
+    """Remove this user's server folders beside `folder` whose processes have ended."""
+    pattern = re.compile(rf"hourglass-{os.getuid()}-(\d+)-(\d+)")
+    for other in folder.parent.iterdir():
+        owner = pattern.fullmatch(other.name)
+        if not owner or other.lstat().st_uid != os.getuid():
+            continue
+        if not _is_alive(*owner.groups()) and not _is_served(other):
+            shutil.rmtree(other, ignore_errors=True)  # another server may remove it as well
 
 
 def _is_alive(pid: str, start: str) -> bool:
-    """Return whether the `dvc repro` of that number, which may be another's by now, still runs."""
+    """Return whether the process of that id and start time runs; ids are used again."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -25,6 +30,16 @@ def _is_alive(pid: str, start: str) -> bool:
 
 
 def _is_served(folder: Path) -> bool:
-    """Return whether a warm process answers there: its owner's number may be a container's."""
+    """Return whether a server accepts connections: its owner may run in another container.
+
+    A full queue of connections counts as served.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
-        return not connection.connect_ex(str(folder / "socket"))
+        connection.settimeout(CONNECT_TIMEOUT_SECONDS)
+        try:
+            connection.connect(str(folder / "socket"))
+        except (TimeoutError, BlockingIOError):
+            return True
+        except OSError:
+            return False
+    return True

@@ -1,1 +1,1 @@
-"""Readers of user files: tables and images, whole or in chunks."""
+"""Readers of user files: whole files for `prepare` beside chunks for scoring."""

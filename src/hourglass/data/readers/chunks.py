@@ -1,4 +1,4 @@
-"""Chunks of a file of new samples, in the detector's own order and type."""
+"""Chunks of a file of new samples, in the feature order and type of a detector."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 
-TABLES = (".csv", ".parquet")
+TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 class InputSpec(Protocol):
-    """The samples that a detector takes: named features of a table, or images of one shape."""
+    """Input of a detector: named features of a table, or images of one shape."""
 
     @property
     def feature_names(self) -> list[str]:
@@ -35,28 +35,25 @@ class InputSpec(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Hold some samples of a file, unscaled, and what they are called."""
+    """Some samples of a file, unscaled, with their ids."""
 
     id: pa.Array  # (N,)
     x: np.ndarray  # (N, *S)
-    complete: np.ndarray  # (N,) bool: False where a feature is missing, and no score can be given
+    complete: np.ndarray  # (N,) bool: False if a feature is missing, so that no score exists
 
 
 Chunks: TypeAlias = Iterator[Chunk]
-Accepts: TypeAlias = Callable[[tuple[int, ...]], bool]  # whether images are of a shape (C, H, W)
+ShapeCheck: TypeAlias = Callable[[tuple[int, ...]], bool]  # accepts or rejects a shape (C, H, W)
 
 
 def read_chunks(
-    path: Path,
-    spec: InputSpec,
-    id: str | None,
-    resize: bool,
-    accepts: Accepts | None = None,
+    path: Path, spec: InputSpec, id: str | None, resize: bool, accepts: ShapeCheck | None = None
 ) -> Chunks:
     """Yield the samples of a table, an .npz file, an image or a folder of images.
 
-    Images are of the detector's shape, or of one that is accepted: then of one shape a portion.
-    Raises a UserError where the file is missing, of another kind, or is no input of the spec.
+    Images have the detector's shape or another one that `accepts` allows; all images of a chunk
+    have the same shape. Raises a UserError if the file is missing, of another kind, or does not
+    match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
@@ -65,24 +62,25 @@ def read_chunks(
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return image_chunks.of_npz(path, spec, accepts)
-    if suffix in TABLES:
+        return image_chunks.read_npz_chunks(path, spec, accepts)
+    if suffix in TABLE_SUFFIXES:
         if not spec.feature_names:
             raise UserError(
                 f"{path} is a table, but this detector takes images; give an .npz file or images."
             )
-        return table_chunks.of_table(path, spec.feature_names, id)
+        return table_chunks.read_table_chunks(path, spec.feature_names, id)
     if spec.feature_names:
         raise UserError(
-            f"{path} is no table, but this detector takes one; give a .csv, .parquet or .npz file."
+            f"{path} is not a table, but this detector takes one; give a .csv, .parquet or .npz "
+            "file."
         )
-    return image_chunks.of_files(path, spec, resize, accepts)
+    return image_chunks.read_image_chunks(path, spec, resize, accepts)
 
 
-def prefetch(found: Chunks) -> Chunks:
-    """Yield chunks while the next one is read already, in a thread of its own."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, found, None)
-        while (portion := coming.result()) is not None:
-            coming = pool.submit(next, found, None)
-            yield portion
+def prefetch(chunks: Chunks) -> Chunks:
+    """Yield chunks while a thread reads the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(next, chunks, None)
+        while (chunk := future.result()) is not None:
+            future = thread.submit(next, chunks, None)
+            yield chunk

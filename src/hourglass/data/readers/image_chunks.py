@@ -1,4 +1,4 @@
-"""Stream images: an .npz file, one image, or a folder of them."""
+"""Images in chunks, for scoring: an .npz file, one image, or a folder of them."""
 
 import math
 import zipfile
@@ -10,29 +10,96 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.chunks import Accepts, Chunk, Chunks, InputSpec
-from hourglass.data.readers.image_files import SUFFIXES, channels_last, decode, head
+from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
+from hourglass.data.readers.image_files import SUFFIXES, channels_last, decode_image, read_header
 
-BYTES = 16 << 20  # of a portion
+CHUNK_BYTES = 16 << 20
 
 
-def of_npz(path: Path, spec: InputSpec, accepts: Accepts) -> Chunks:
-    """Yield the samples of the array `x`, called "<file>/<number>", numbers from 0.
+def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
+    """Yield the samples of the array `x`; their ids are "<file>/<number>", numbered from 0.
 
-    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table (N, F), their
-    features in the detector's order.
+    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are (N, F) in the
+    feature order of the detector.
     """
     start, table = 0, bool(spec.feature_names)
-    for x in _read(path):
-        x = as_features(x, path, spec) if table else as_images(x, path, spec, accepts)
-        numbers = range(start, start + len(x))
-        names = pa.array([f"{path.name}/{i}" for i in numbers])
-        yield Chunk(names, x, np.isfinite(x.reshape(len(x), -1)).all(1))
+    for block in _read_npz(path):
+        x = as_features(block, path, spec) if table else as_images(block, path, spec, accepts)
+        ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(x))])
+        yield Chunk(ids, x, np.isfinite(x.reshape(len(x), -1)).all(1))
         start += len(x)
 
 
-def _read(path: Path) -> Iterator[np.ndarray]:
-    """Yield the array `x` in pieces: numpy itself would read it as a whole."""
+def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> Chunks:
+    """Yield one image file, or all images below a folder in order of name; skip hidden files.
+
+    Images are converted to grey or colour as the detector needs, and rescaled so that white, 255 in
+    a file, is the white of the spec. Raises a UserError for another size unless `resize` is set.
+    """
+    white = spec.full_scale
+    root = path if path.is_dir() else path.parent
+    files = [path] if path.is_file() else _images_below(path)
+    if not files:
+        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
+    images = ((file, _read_image(file, spec.sample_shape, resize, accepts)) for file in files)
+    for group in _group_by_shape(images):
+        x = np.stack([pixels for _, pixels in group])
+        if white != 255:
+            x = np.round(x * (white / 255)).astype(np.uint8)
+        ids = pa.array([file.relative_to(root).as_posix() for file, _ in group])
+        yield Chunk(ids, x, np.ones(len(x), bool))
+
+
+def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
+    """Yield an array in numpy.save's format in pieces; damage raises errors of several kinds."""
+    version = np.lib.format.read_magic(file)
+    read_array_header = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read_array_header = np.lib.format.read_array_header_2_0
+    shape, column_major, dtype = read_array_header(file)
+    if dtype.hasobject or len(shape) < 2 or min(shape[1:]) < 1 or shape[0] < 0:
+        raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
+    sample_bytes = math.prod(shape[1:]) * dtype.itemsize
+    if column_major:  # a sample is spread over the whole array
+        content = file.read(shape[0] * sample_bytes + 1)  # bounded, whatever the file expands to
+        yield np.frombuffer(content, dtype).reshape(shape, order="F")
+        return
+    rows = max(1, CHUNK_BYTES // sample_bytes)
+    for start in range(0, shape[0], rows):
+        count = min(rows, shape[0] - start)
+        content = file.read(count * sample_bytes)
+        if len(content) < count * sample_bytes:
+            raise EOFError("it ends too early")
+        yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
+
+
+def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:
+    """Return rows (N, F) as float32; raises a UserError for another shape or type."""
+    if x.shape[1:] != spec.sample_shape or x.dtype.kind not in "fiu":
+        raise UserError(
+            f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
+            f"detector takes numbers of shape (N, {spec.sample_shape[0]})."
+        )
+    return x.astype(np.float32)
+
+
+def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
+    """Return images (N, C, H, W) from any layout of `read_npz_chunks`, or raise a UserError."""
+    channels, height, width = spec.sample_shape
+    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+        raise UserError(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
+    images = channels_last(x, path).transpose(0, 3, 1, 2)
+    if not accepts(images.shape[1:]):
+        size = "x".join(map(str, images.shape[1:]))
+        raise UserError(
+            f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
+            "(channels, height, width); convert them first."
+        )
+    return np.ascontiguousarray(images)
+
+
+def _read_npz(path: Path) -> Iterator[np.ndarray]:
+    """Yield the array `x` in pieces; numpy's own reader would load it whole."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
             yield from pieces(file)
@@ -44,101 +111,40 @@ def _read(path: Path) -> Iterator[np.ndarray]:
         ) from None
 
 
-def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
-    """Yield an array as numpy.save writes it, in pieces; damage raises errors of several kinds."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read = np.lib.format.read_array_header_2_0
-    shape, column_major, dtype = read(file)
-    if dtype.hasobject or len(shape) < 2 or min(shape[1:]) < 1 or shape[0] < 0:
-        raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
-    size = math.prod(shape[1:]) * dtype.itemsize
-    if column_major:  # a sample is spread over all of it
-        content = file.read(shape[0] * size + 1)  # no more, whatever the file would give
-        yield np.frombuffer(content, dtype).reshape(shape, order="F")
-        return
-    for start in range(0, shape[0], max(1, BYTES // size)):
-        count = min(max(1, BYTES // size), shape[0] - start)
-        content = file.read(count * size)
-        if len(content) < count * size:
-            raise EOFError("it ends too early")
-        yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
+def _group_by_shape(
+    images: Iterator[tuple[Path, np.ndarray]],
+) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    """Yield consecutive images of the same shape in groups of limited size."""
+    group: list[tuple[Path, np.ndarray]] = []
+    for file, pixels in images:
+        if group and (
+            pixels.shape != group[0][1].shape or len(group) * pixels.nbytes >= CHUNK_BYTES
+        ):
+            yield group
+            group = []
+        group.append((file, pixels))
+    if group:
+        yield group
 
 
-def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:
-    """Return rows (N, F) as float32; raises a UserError for other shapes, and what is no number."""
-    if x.shape[1:] != spec.sample_shape or x.dtype.kind not in "fiu":
-        raise UserError(
-            f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
-            f"detector takes numbers of shape (N, {spec.sample_shape[0]})."
-        )
-    return x.astype(np.float32)
-
-
-def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: Accepts) -> np.ndarray:
-    """Return images (N, C, H, W) from any layout that `of_npz` takes, else raise a UserError."""
-    channels, height, width = spec.sample_shape
-    if x.dtype != np.uint8 or x.ndim not in (3, 4):
-        raise UserError(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
-    found = channels_last(x, path).transpose(0, 3, 1, 2)
-    if not accepts(found.shape[1:]):
-        size = "x".join(map(str, found.shape[1:]))
-        raise UserError(
-            f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
-            "(channels, height, width); convert them first."
-        )
-    return np.ascontiguousarray(found)
-
-
-def of_files(path: Path, spec: InputSpec, resize: bool, accepts: Accepts) -> Chunks:
-    """Yield one image file, or all below a folder, by name; hidden ones are passed over.
-
-    They are read as grey or in colour, as the detector needs, and white, 255 in a file, becomes
-    what is white to the spec. Those of another size are refused, or with `resize` resized.
-    """
-    white = spec.full_scale
-    root = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else _below(path)
-    if not files:
-        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
-    read = ((file, _image(file, spec.sample_shape, resize, accepts)) for file in files)
-    for chosen in _alike(read):
-        x = np.stack([pixels for _, pixels in chosen])
-        if white != 255:
-            x = np.round(x * (white / 255)).astype(np.uint8)
-        names = pa.array([file.relative_to(root).as_posix() for file, _ in chosen])
-        yield Chunk(names, x, np.ones(len(x), bool))
-
-
-def _alike(read: Iterator[tuple[Path, np.ndarray]]) -> Iterator[list[tuple[Path, np.ndarray]]]:
-    """Yield images one after the other, as long as they are of one shape and not too many."""
-    held: list[tuple[Path, np.ndarray]] = []
-    for file, pixels in read:
-        if held and (pixels.shape != held[0][1].shape or len(held) * pixels.nbytes >= BYTES):
-            yield held
-            held = []
-        held.append((file, pixels))
-    if held:
-        yield held
-
-
-def _below(folder: Path) -> list[Path]:
-    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+def _images_below(folder: Path) -> list[Path]:
+    images = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     return sorted(
-        file for file in found if not any(p[0] == "." for p in file.relative_to(folder).parts)
+        file for file in images if not any(p[0] == "." for p in file.relative_to(folder).parts)
     )
 
 
-def _image(file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: Accepts) -> np.ndarray:
+def _read_image(
+    file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: ShapeCheck
+) -> np.ndarray:
     """Return one image, (C, H, W) uint8."""
     channels, height, width = sample_shape
-    wide, high, _ = head(file)  # which refuses more than 8 bits
-    # Before it is decoded: a file of kilobytes may announce gigabytes.
-    if not resize and not accepts((channels, high, wide)):
+    file_width, file_height, _ = read_header(file)
+    # Checked before decoding, since a file of kilobytes may announce gigabytes.
+    if not resize and not accepts((channels, file_height, file_width)):
         raise UserError(
-            f"{file} is {wide} x {high} pixels, but this detector takes {width} x {height}; resize "
-            "it, or add --resize."
+            f"{file} is {file_width} x {file_height} pixels, but this detector takes {width} x "
+            f"{height}; resize it, or add --resize."
         )
     size = (width, height) if resize else None
-    return decode(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)
+    return decode_image(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Stream CSV and Parquet files: a few portions are in memory, however long the file."""
+"""CSV and Parquet files in chunks, for scoring: memory does not grow with the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,32 +9,49 @@ from pyarrow import csv, parquet
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks
-from hourglass.data.readers.messages import known_names
+from hourglass.data.readers.user_files import suggest_names
 
-BLOCK = 2 << 20  # bytes of a CSV file; Arrow holds thirty or so
-ROWS = 1 << 15  # of a Parquet file
-BUFFER = 1 << 16  # bytes of each of its columns; else Arrow would hold whole row groups
+CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks
+PARQUET_CHUNK_ROWS = 1 << 15
+PARQUET_BUFFER_BYTES = 1 << 16  # per column; without it Arrow would hold whole row groups
 
 
-def of_table(path: Path, features: list[str], id: str | None) -> Chunks:
-    """Yield the rows of a table; columns are found by name, others than `features` passed over.
+def read_table_chunks(path: Path, features: list[str], id: str | None) -> Chunks:
+    """Yield the rows of a table; columns are found by name, and others than `features` ignored.
 
-    A row is called by the column `id`, or by its number, from 1. Yes and no are 1 and 0, as in
-    training. An empty or non-finite feature makes a row incomplete; what is no number is refused.
+    The id of a row is its value in the column `id`, or its number, from 1. Booleans become 1 and 0,
+    as in training. A row with an empty or non-finite feature is incomplete; raises a UserError if a
+    feature is not a number.
     """
     start = 1
-    for batch, columns in _guarded(path, features, id):
+    for batch, columns in _batches(path, features, id):
         x = np.empty((len(batch), len(features)), np.float32)
-        with np.errstate(over="ignore"):  # to infinity, which is not complete
+        with np.errstate(over="ignore"):  # overflow gives infinity, so the row is incomplete
             for i, column in enumerate(columns):
                 x[:, i] = column.to_numpy(zero_copy_only=False)
-        names = pa.array(np.arange(start, start + len(batch))) if id is None else batch[id]
-        yield Chunk(names, x, np.asarray(np.isfinite(x).all(1)))
+        ids = pa.array(np.arange(start, start + len(batch))) if id is None else batch[id]
+        yield Chunk(ids, x, np.asarray(np.isfinite(x).all(1)))
         start += len(batch)
 
 
-def _numbers(column: pa.Array) -> pa.Array:
-    """Return a column in double precision, or raise what Arrow does where it holds no numbers."""
+def _batches(
+    path: Path, features: list[str], id: str | None
+) -> Iterator[tuple[pa.RecordBatch, list[pa.Array]]]:
+    """Yield record batches with their feature columns as float64."""
+    columns = list(dict.fromkeys([*features, *([] if id is None else [id])]))
+    read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
+    try:
+        for batch in read(path, columns, features):
+            yield batch, [_to_float64(batch[name]) for name in features]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read as a table of numbers ({one_line(error)}); correct it or "
+            "remove that row."
+        ) from None
+
+
+def _to_float64(column: pa.Array) -> pa.Array:
+    """Return a column in double precision; raises an ArrowException if it is not numeric."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
@@ -42,48 +59,33 @@ def _numbers(column: pa.Array) -> pa.Array:
     return column.cast(pa.float64())
 
 
-def _guarded(
-    path: Path, features: list[str], id: str | None
-) -> Iterator[tuple[pa.RecordBatch, list[pa.Array]]]:
-    """Yield batches and their features; damaged files make Arrow raise errors of several kinds."""
-    wanted = list(dict.fromkeys([*features, *([] if id is None else [id])]))
-    read = _csv if path.suffix.lower() == ".csv" else _parquet
-    try:
-        for batch in read(path, wanted, features):
-            yield batch, [_numbers(batch[name]) for name in features]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} cannot be read as a table of numbers ({one_line(error)}); mend it or leave "
-            "that row out."
-        ) from None
-
-
-def _csv(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    with csv.open_csv(path, csv.ReadOptions(block_size=BLOCK)) as head:
-        _check(head.schema.names, wanted, path)
+def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
+    with csv.open_csv(path, csv.ReadOptions(block_size=CSV_BLOCK_BYTES)) as head:
+        _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
-    # As in training: parsed in double precision, and only an empty cell is a missing value.
-    types: dict[str, pa.DataType] = dict.fromkeys(wanted, pa.string())
+    # As in training: double precision, and only an empty cell is a missing value.
+    types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
     types |= dict.fromkeys(features, pa.float64()) | dict.fromkeys(booleans, pa.bool_())
     convert = csv.ConvertOptions(
-        column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=False
+        column_types=types, include_columns=columns, null_values=[""], strings_can_be_null=False
     )
-    with csv.open_csv(path, csv.ReadOptions(block_size=BLOCK), None, convert) as reader:
+    options = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    with csv.open_csv(path, options, None, convert) as reader:
         yield from reader
 
 
-def _parquet(path: Path, wanted: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
-        _check(file.schema_arrow.names, wanted, path)
-        yield from file.iter_batches(ROWS, columns=wanted)
+def _read_parquet(path: Path, columns: list[str], _: list[str]) -> Iterator[pa.RecordBatch]:
+    with parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False) as file:
+        _check_columns(file.schema_arrow.names, columns, path)
+        yield from file.iter_batches(PARQUET_CHUNK_ROWS, columns=columns)
 
 
-def _check(found: list[str], wanted: list[str], path: Path) -> None:
-    for name in wanted:
-        if name not in found:
+def _check_columns(present: list[str], required: list[str], path: Path) -> None:
+    for name in required:
+        if name not in present:
             raise UserError(
-                f"{path} has no column {name!r}: {known_names(name, found)}; the detector needs "
-                "every feature that it was trained on, in any order."
+                f"{path} has no column {name!r}: {suggest_names(name, present)}; the detector "
+                "needs every feature that it was trained on, in any order."
             )
-        if found.count(name) > 1:
+        if present.count(name) > 1:
             raise UserError(f"{path} has two columns named {name!r}; rename one of them.")

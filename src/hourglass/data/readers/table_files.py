@@ -1,6 +1,6 @@
-"""Read CSV and Parquet files whose features are finite numbers, or say which cell is not.
+"""Whole CSV and Parquet files of finite numbers, for `prepare`; messages name the bad cell.
 
-Rows count from 1, the header not counted, in messages as in ids.
+Rows count from 1 without the header, in messages as in ids.
 """
 
 import warnings
@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.messages import known_names
+from hourglass.data.readers.user_files import suggest_names
 
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 
 def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the rows of a .csv or .parquet file, at least one, the index being the row number.
+    """Read a .csv or .parquet file with at least one row; the index is the row number.
 
-    Columns in `text` stay as they are written, "007" included. A UserError where the file is of
-    another kind, damaged or empty, or where two columns have one name.
+    Columns in `text` stay as written, "007" included. Raises a UserError if the file is of another
+    kind, damaged or empty, or if two columns have the same name.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
@@ -32,23 +32,84 @@ def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     # A damaged file makes pandas and Arrow raise errors of a dozen kinds.
     except Exception as error:
         raise UserError(
-            f"{path} cannot be read as a {suffix[1:]} table ({one_line(error)}); mend the file or "
-            "give another."
+            f"{path} cannot be read as a {suffix[1:]} table ({one_line(error)}); correct the file "
+            "or give another."
         ) from error
     if frame.empty:
         raise UserError(f"{path} has no rows; give a table with a header and rows.")
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise UserError(f"{path} has two columns named {twice[0]!r}; rename one of them.")
+    duplicates = frame.columns[frame.columns.duplicated()]
+    if len(duplicates):
+        raise UserError(f"{path} has two columns named {duplicates[0]!r}; rename one of them.")
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
 
 
+def require_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+    """Raise a UserError if one of the columns `names` is missing."""
+    for name in names:
+        if name not in frame.columns:
+            raise UserError(
+                f"{path} has no column {name!r}: {suggest_names(name, frame.columns)}; name one "
+                "of its columns."
+            )
+
+
+def feature_matrix(frame: pd.DataFrame, names: Sequence[str], path: Path) -> np.ndarray:
+    """Return the columns `names` as (N, F) float32; raises a UserError that names a bad cell."""
+    x = np.empty((len(frame), len(names)), dtype=np.float32)
+    for i, name in enumerate(names):
+        x[:, i] = number_column(frame, name, path)
+    return x
+
+
+def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """Return a column as (N,) float64, all finite and within float32, or raise a UserError."""
+    column = frame[name]
+    if pd.api.types.is_numeric_dtype(column):
+        # A copy, since pandas' own arrays are read-only.
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    elif pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
+        values = _parse_numbers(column)
+    else:  # dates, durations and categories: numbers to pandas, but not to the user
+        values = np.full(len(column), np.nan)
+    invalid = np.flatnonzero(~(np.abs(values) <= LARGEST))
+    if len(invalid):
+        cell = column.iloc[invalid[0]]
+        missing = cell is None or cell is pd.NA or cell is pd.NaT or cell != cell
+        problem = "is empty or NaN" if missing else f"holds {str(cell)[:40]!r}"
+        raise UserError(
+            f"Column {name!r} of {path} {problem} in row {invalid[0] + 1} instead of a finite "
+            "number; correct it, or remove the column or the row."
+        )
+    return values
+
+
+def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """Return a column as (N,) str; raises a UserError if a cell is empty."""
+    empty = np.flatnonzero(frame[name].isna())
+    if len(empty):
+        raise UserError(
+            f"Column {name!r} of {path} is empty in row {empty[0] + 1}; fill it in or remove the "
+            "row."
+        )
+    return np.array([str(value) for value in frame[name]])
+
+
+def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+    """Return a column of numbers, or of ISO 8601 dates in seconds since 1970, as (N,) float64."""
+    column = frame[name]
+    if not pd.api.types.is_numeric_dtype(column):
+        dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+        if dates.notna().all():
+            return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
+    return number_column(frame, name, path)
+
+
 def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    # As text, as pandas would rename a second column "a" to "a.1".
+    # Read separately, since pandas would rename a second column "a" to "a.1".
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     with warnings.catch_warnings():
-        # Rows with more fields than the header would lose them with no more than a warning.
+        # pandas drops the surplus fields of a row with a warning only.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(
             path,
@@ -58,8 +119,8 @@ def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
             na_values=[""],
             low_memory=False,
         )
-    named = [name or default for name, default in zip(header, frame.columns, strict=True)]
-    frame.columns = pd.Index(named, dtype=object)
+    names = [name or default for name, default in zip(header, frame.columns, strict=True)]
+    frame.columns = pd.Index(names, dtype=object)
     return frame
 
 
@@ -71,71 +132,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame
 
 
-def require(frame: pd.DataFrame, names: Sequence[str], path: Path) -> None:
-    """Raise a UserError where one of the columns `names` is lacking."""
-    for name in names:
-        if name not in frame.columns:
-            raise UserError(
-                f"{path} has no column {name!r}: {known_names(name, frame.columns)}; name one of "
-                "its columns."
-            )
-
-
-def numbers(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column as (N,) float64, all finite and within float32, or raise a UserError."""
-    column = frame[name]
-    if pd.api.types.is_numeric_dtype(column):
-        # A copy, as pandas' own arrays are read-only.
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    elif pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        values = _parsed(column)
-    else:  # dates, durations, categories: numbers to pandas, but not to the user
-        values = np.full(len(column), np.nan)
-    bad = np.flatnonzero(~(np.abs(values) <= LARGEST))
-    if len(bad):
-        raise UserError(
-            f"Column {name!r} of {path} {_wrong(column.iloc[bad[0]])} in row {bad[0] + 1}, where "
-            "features are finite numbers; correct it, or leave the column or the row out."
-        )
-    return values
-
-
-def texts(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column as (N,) str, or raise a UserError where a cell is empty."""
-    empty = np.flatnonzero(frame[name].isna())
-    if len(empty):
-        raise UserError(
-            f"Column {name!r} of {path} is empty in row {empty[0] + 1}; fill it in or leave the "
-            "row out."
-        )
-    return np.array([str(value) for value in frame[name]])
-
-
-def moments(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column of numbers, or of ISO 8601 dates in seconds since 1970, as (N,) float64."""
-    column = frame[name]
-    if not pd.api.types.is_numeric_dtype(column):
-        dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
-        if dates.notna().all():
-            return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
-    return numbers(frame, name, path)
-
-
-def features(frame: pd.DataFrame, names: Sequence[str], path: Path) -> np.ndarray:
-    """Return the columns `names` as (N, F) float32, or raise a UserError that names a bad cell."""
-    x = np.empty((len(frame), len(names)), dtype=np.float32)
-    for i, name in enumerate(names):
-        x[:, i] = numbers(frame, name, path)
-    return x
-
-
-def _parsed(column: pd.Series) -> np.ndarray:
+def _parse_numbers(column: pd.Series) -> np.ndarray:
     try:
         return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError, OverflowError):  # lists, mappings and the like
         return np.full(len(column), np.nan)
-
-
-def _wrong(value: object) -> str:
-    missing = value is None or value is pd.NA or value is pd.NaT or value != value
-    return "is empty or NaN" if missing else f"holds {str(value)[:40]!r}"

@@ -1,27 +1,29 @@
-"""Find the user's own files, and tell normal from anomalous by the labels in them."""
+"""The user's own files: their location, their labels, and suggestions for misspelt names."""
 
+import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.messages import known_names
 
 # YAML reads `normal: 0` as a number; labels are compared as text.
-Names: TypeAlias = list[str | int] | str | int | None
+ClassNames: TypeAlias = list[str | int] | str | int | None
+MAX_NAMES_SHOWN = 12
 
 
-def locate(path: str) -> Path:
-    """Return `path` below the working directory or, where it is not there, below DVC_ROOT.
+def resolve_path(path: str) -> Path:
+    """Return `path` relative to the working directory or, if it is missing there, to DVC_ROOT.
 
-    DVC sets DVC_ROOT to the project where it runs an experiment in a copy of it. A UserError where
+    DVC sets DVC_ROOT to the project if it runs an experiment in a copy of it. Raises a UserError if
     the file or folder is in neither place.
     """
-    here = Path(path).expanduser()
+    local = Path(path).expanduser()
     root = os.environ.get("DVC_ROOT")
-    candidates = [here, Path(root) / here] if root else [here]
+    candidates = [local, Path(root) / local] if root else [local]
     for candidate in candidates:
         if candidate.exists():
             return candidate
@@ -29,29 +31,36 @@ def locate(path: str) -> Path:
     raise UserError(f"{path} is not at {places}; correct `path` or put the data there.")
 
 
-def anomalous(labels: np.ndarray, normal: Names, path: Path) -> np.ndarray:
-    """Return as (N,) bool which of the (N,) labels are not among the `normal` ones.
+def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarray:
+    """Return the mask, (N,) bool, of the (N,) labels that are not among the `normal` ones.
 
-    A UserError where `normal` names no label, one that does not occur, or all that do.
+    Raises a UserError if `normal` is empty, names an absent label, or names all labels.
     """
     if normal is None or normal == []:
         raise UserError(
-            f"`normal` names no label of {path}: {known_names('', labels)}; name those that are "
-            "normal."
+            f"`normal` names no label of {path}; name the normal ones, {suggest_names('', labels)}."
         )
     names = [str(name) for name in ([normal] if isinstance(normal, str | int) else normal)]
     present = np.unique(labels)
     for name in names:
         if name not in present:
             raise UserError(
-                f"No sample of {path} has the label {name!r} that `normal` names: "
-                f"{known_names(name, present)}; name those that are normal."
+                f"no sample of {path} has the label {name!r} of `normal`: "
+                f"{suggest_names(name, present)}; correct `normal`."
             )
     anomaly = ~np.isin(labels, names)
     if not anomaly.any():
         raise UserError(
-            f"Every sample of {path} is normal, as `normal` names all of its labels: "
-            f"{known_names('', present)}; name fewer of them, or leave `normal` and `label` out "
-            "where no anomaly is known."
+            f"`normal` names every label of {path}, {suggest_names('', present)}; name fewer, or "
+            "omit `normal` and `label` if no anomaly is labelled."
         )
     return anomaly
+
+
+def suggest_names(name: str, available: Iterable[str]) -> str:
+    """Return the available name nearest to `name`, if one is near, and the available names."""
+    names = sorted({str(each) for each in available})
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}, " if near else ""
+    rest = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return f"{hint}available: {', '.join(map(repr, names[:MAX_NAMES_SHOWN]))}{rest}"

@@ -20,15 +20,15 @@ def write_metrics(path: Path, table: pd.DataFrame) -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     cells = table[~table["baseline"]].drop_duplicates(["data", "model"])
     for row in cells.sort_values(["data", "model"]).to_dict("records"):
-        values = {name: row[name] for name in METRICS if row.get(name) == row.get(name)}
+        values = {name: row[name] for name in METRICS if name in row and row[name] == row[name]}
         found.setdefault(row["data"], {})[row["model"]] = {k: float(v) for k, v in values.items()}
     write_json(path, found)
 
 
 def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
-    """Write <curve>/<data>.csv: the curves of all variants on one grid, a column per variant.
+    """Write <curve>/<data>.csv, a column per variant: ROC, precision-recall and validation error.
 
-    A data set without labelled anomalies has no curves.
+    A data set without labelled anomalies has only the latter.
     """
     for curve, (x, y) in CURVES.items():
         (folder / curve).mkdir(parents=True)
@@ -37,6 +37,19 @@ def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
             if columns:
                 table = pd.DataFrame({x: GRID, **columns}).round(4)
                 table.to_csv(folder / curve / f"{name}.csv", index=False, lineterminator="\n")
+    (folder / "validation_error").mkdir()
+    for name in data:
+        table = pd.DataFrame({model: _errors(Cell(name, model)) for model in models})
+        table.index.name = "epoch"
+        table.to_csv(folder / f"validation_error/{name}.csv", lineterminator="\n")
+
+
+def _errors(cell: Cell) -> pd.Series:
+    """Return the validation error by epoch, without the epochs of pre-training."""
+    history = pd.read_csv(cell / "train/history.csv")
+    if "phase" in history:
+        history = history[history.phase.isna()]
+    return history.set_index("epoch").validation_error
 
 
 def _columns(

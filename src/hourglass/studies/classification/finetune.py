@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.batches import Scaled
-from hourglass.data.placement import chosen, kept
+from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import batch_size, best_device
 from hourglass.networks import Network
@@ -74,10 +74,10 @@ class Batches:
         device: torch.device,
         settings: FineTuning | None = None,
     ) -> None:
-        residency, _ = chosen(samples.x.nbytes, device)
-        self.rows = kept(samples.x, residency, device)
-        self.y = torch.from_numpy(samples.y).to(self.rows.device)
-        self.scaled = Scaled(scaling, self.rows.device)
+        device = batch_device(device)
+        residency, _ = choose_residency(samples.x.nbytes, device)
+        self.rows = Rows(samples.x, residency, device, Scaled(scaling, device))
+        self.y = torch.from_numpy(samples.y).to(device)
         self.generator = torch.Generator().manual_seed(settings.seed) if settings else None
         size = settings.batch_size if settings else batch_size(samples.x)
         self.steps = -(-len(samples) // size)
@@ -96,8 +96,8 @@ class Batches:
             if self.generator:
                 order = torch.randperm(len(self.y), generator=self.generator)
             classes = self.y.index_select(0, order.to(self.y.device))
-            for place, x in zip(places, self.rows.take(order, places), strict=True):
-                yield self.scaled(x), classes[place]
+            for place, x in zip(places, self.rows.batches(order, places), strict=True):
+                yield x, classes[place]
 
 
 def error(classifier: Classifier, batches: Batches) -> float:

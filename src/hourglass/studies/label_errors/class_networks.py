@@ -28,11 +28,9 @@ class Members(DataModule):
         self.x = x
         self.scaling = scaling
 
-    def samples(
-        self, name: Split, rank: int = 0, world_size: int = 1
-    ) -> tuple[np.ndarray, Scaling]:
+    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
         """Return members, (n, *S), whatever the split, and how they are scaled."""
-        return self.x[rank::world_size], self.scaling
+        return self.x, self.scaling
 
 
 def trained(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:

@@ -1,0 +1,51 @@
+"""Documentation: links exist, commands exist, docstrings follow the style of CONTRIBUTING.md."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SOURCES = sorted((ROOT / "src/hourglass").rglob("*.py"))
+# Openings that put a clause where a noun or a verb belongs.
+CLAUSE = re.compile(r"(what|which|who|whose|whom|whether|where|how|that)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_local_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if not link.startswith(("http://", "https://"))]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_docs_exist(page):
+    from hourglass.cli.main import COMMANDS
+
+    text = page.read_text(encoding="utf-8")
+    commands = set(re.findall(r"(?m)^(?:\$ )?hourglass ([a-z][a-z-]*)", text))
+    commands |= set(re.findall(r"`hourglass ([a-z][a-z-]*)[ `]", text))
+    assert commands <= set(COMMANDS)
+
+
+def docstrings(source: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the first line of every docstring."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "name", "module"), text.splitlines()[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_docstrings_begin_with_a_noun_or_a_verb(path):
+    lines = list(docstrings(path.read_text(encoding="utf-8")))
+    assert [line for line in lines if CLAUSE.match(line[1])] == []
+    assert [line for line in lines if len(line[1].split()) > 22] == []
