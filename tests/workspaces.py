@@ -240,7 +240,7 @@ class DirectRecorder(StageRecorder):
 
 
 @contextmanager
-def working_in(folder: Path, recorder: Callable[[], Any] | None = None) -> Iterator[None]:
+def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iterator[None]:
     """Run stages of this process in a folder, if given with a double of `recording`."""
     import pytest
     import torch

@@ -50,8 +50,8 @@ def rows(folder: Path) -> list[Row]:
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiments = [each.experiment_id for each in client.search_experiments()]
     found = client.search_runs(experiments, order_by=["attributes.start_time ASC"])
-    found = sorted(found, key=lambda run: "hourglass.first_run" in run.data.tags)
-    return [_row(client, run) for run in found]
+    opened_by_training = sorted(found, key=lambda run: "hourglass.first_run" in run.data.tags)
+    return [_row(client, run) for run in opened_by_training]
 
 
 def _row(client: Any, run: Any) -> Row:
