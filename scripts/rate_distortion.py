@@ -122,9 +122,9 @@ mean squared error of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal te
 
 A code and a principal component take {COMPONENT_BITS} bits per unit, rounded to equal cells of a
 range fitted to training codes, without entropy coding. The weights and the principal directions,
-which a reader needs anyway, are not counted. `{JPEG_SCAN}` counts the scan alone, as the headers and the
-standard's tables are the same in every file; `jpeg` the whole file, with the tables that make it
-smallest. `truncated` is the largest network's code cut to its leading principal components: no
+which a reader needs anyway, are not counted. `{JPEG_SCAN}` counts the scan alone, as the headers
+and the standard tables are the same in every file; `jpeg` counts the whole file, with the smallest
+tables. `truncated` is the largest network's code cut to its leading principal components: no
 training for each size, so an upper bound of the error that a network of that size can reach.
 """
 

@@ -13,7 +13,7 @@ import yaml
 
 from hourglass.core.errors import UserError
 from tests.workspaces import (
-    RECORDER_USERS,
+    RECORDING,
     FakeRecorder,
     Project,
     copy_repository,
@@ -202,8 +202,8 @@ def stage_folder(tmp_path):
 
 @pytest.fixture
 def recorder(monkeypatch) -> FakeRecorder:
-    """Give what the stages of this process record, in memory."""
+    """Give what the stages of this process would record, in memory."""
     fake = FakeRecorder()
-    for module in RECORDER_USERS:
-        monkeypatch.setattr(f"{module}.Recorder", fake)
+    for module in RECORDING:
+        monkeypatch.setattr(f"{module}.recording", fake)
     return fake

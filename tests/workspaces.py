@@ -1,6 +1,5 @@
-"""Working folders for whole stages: copies of the repository, and doubles of the recorder."""
+"""Working folders for whole stages: copies of the repository, and doubles of the recording."""
 
-import inspect
 import json
 import os
 import shutil
@@ -19,16 +18,19 @@ import psutil
 import yaml
 from common import copy_repository as copy_files
 
+from hourglass.core.paths import Cell
 from hourglass.data.prepared import Prepared, write_data_card
-from hourglass.tracking.recorder import Recorder
-from hourglass.tracking.runs import Record
+from hourglass.tracking.process import StageRecorder
+from hourglass.tracking.recorder import FAILED, FINISHED
+from hourglass.tracking.stage_records import StageRecord, read_cell
 
 ROOT = Path(__file__).parents[1]
 EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
-RECORDER_USERS = ("hourglass.stages.output", "hourglass.stages.compare")
+# The modules that start a recording.
+RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
 PATIENT = 600  # seconds after which a process hangs, on however busy a machine
 
 
@@ -188,71 +190,58 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.02)
 
 
-class FakeRecorder(Recorder):
-    """Keep in memory what the stages tell; check that the real one would understand it."""
+class FakeRecorder:
+    """A double of `recording` without MLflow; it keeps what would be recorded in memory."""
 
     def __init__(self) -> None:
-        self.log: list[tuple[str, dict[str, Any]]] = []
         self.statuses: list[str] = []
+        self.records: list[StageRecord] = []
+        self.trainings = 0  # that were followed
 
-    def __call__(self) -> "FakeRecorder":
-        """Stand in for the class as well: one record over all stages."""
+    @contextmanager
+    def __call__(self, stage: str, cell: Cell | None = None) -> Iterator["FakeRecorder"]:
+        """Stand in for `recording`."""
+        try:
+            yield self
+        except BaseException:
+            self.statuses.append(FAILED)
+            raise
+        self.statuses.append(FINISHED)
+        if cell:
+            self.records += read_cell(cell, classified=stage == "classify").stages
+
+    def follow_training(self) -> None:
+        """Count a training."""
+        self.trainings += 1
+
+    def record(self, stage: str) -> StageRecord:
+        """Return the last record of a stage."""
+        return [record for record in self.records if record.stage == stage][-1]
+
+
+class DirectRecorder(StageRecorder):
+    """A double of `recording` that records in this process: MLflow is imported once."""
+
+    def follow_training(self) -> None:
+        """Record epochs as the child process does."""
+        self.is_training = True
+        self.poll()
+
+    def __enter__(self) -> "DirectRecorder":
         return self
 
-    def tell(self, method: str, **arguments: Any) -> None:
-        """Note a call."""
-        inspect.signature(getattr(Record, method)).bind(None, **arguments)
-        self.log.append((method, json.loads(json.dumps(arguments, allow_nan=False))))
-
-    def ask(self, method: str, **arguments: Any) -> str:
-        """Note a call and answer as a run would be named."""
-        self.tell(method, **arguments)
-        return "0123456789abcdef"
-
-    def told(self, method: str) -> list[dict[str, Any]]:
-        """Return the arguments of all calls of a method."""
-        return [arguments for name, arguments in self.log if name == method]
-
-    def part(self, stage: str) -> dict[str, Any]:
-        """Return what was last told of what a stage records of a cell."""
-        told = [each for call in self.told("complete") for each in call["parts"]]
-        return [each for each in told if each["stage"] == stage][-1]
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.statuses.append("FAILED" if kind else "FINISHED")
-
-
-class DirectRecorder(Recorder):
-    """Call the real record in this process: MLflow is imported once, not once a stage."""
-
-    def __init__(self) -> None:
-        self.record = Record(Path.cwd())
-
-    def tell(self, method: str, **arguments: Any) -> None:
-        """Call a method."""
-        getattr(self.record, method)(**json.loads(json.dumps(arguments)))
-
-    def ask(self, method: str, **arguments: Any) -> Any:
-        """Call a method and return its result."""
-        return getattr(self.record, method)(**json.loads(json.dumps(arguments)))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.record.finish("FAILED" if kind else "FINISHED")
+        self.end(FAILED if kind else FINISHED)
 
 
 @contextmanager
-def working_in(folder: Path, recorder: Callable[[], Any] | None = None) -> Iterator[None]:
-    """Run stages of this process in a folder, with a double of the recorder where one is given."""
+def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iterator[None]:
+    """Run stages of this process in a folder, if given with a double of `recording`."""
     import pytest
     import torch
 
@@ -261,8 +250,8 @@ def working_in(folder: Path, recorder: Callable[[], Any] | None = None) -> Itera
         for name in ("HOURGLASS_DATA", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(folder)
-        for module in RECORDER_USERS if recorder else ():
-            patch.setattr(f"{module}.Recorder", recorder)
+        for module in RECORDING if recorder else ():
+            patch.setattr(f"{module}.recording", recorder)
         torch.set_num_threads(1)
         try:
             yield
@@ -309,8 +298,9 @@ builtins.__import__ = guarded
 sys.path.insert(0, sys.argv.pop(1))
 sys.argv[0] = "hourglass"
 from hourglass.cli.main import main
-from hourglass.tracking.recorder import Recorder
-Recorder.__init__ = Recorder.__exit__ = Recorder.tell = Recorder.ask = lambda *_, **__: None
+from hourglass.tracking.recorder import RecordingProcess
+for name in ("__init__", "follow_training", "end"):
+    setattr(RecordingProcess, name, lambda *_: None)
 main()
 """
 HEAVY = ("pytorch_lightning", "lightning_fabric", "torchvision", "mlflow", "dvc", "optuna")

@@ -36,8 +36,7 @@ KINDS: tuple[Features, ...] = ("pretrained", "random", "input")
 @contextmanager
 def recording(folder: Path, recorder: Any) -> Iterator[None]:
     """Run stages and `classify` in a folder, with a double of the recorder."""
-    with working_in(folder, recorder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.cli.classify.Recorder", recorder)
+    with working_in(folder, recorder):
         yield
 
 
@@ -181,28 +180,24 @@ def test_the_command_line_takes_lists_and_prints_the_table(here, monkeypatch, ca
 
 
 def test_every_row_is_a_metric_of_the_run_of_the_training(outcome, trained, splits):
-    recorded = outcome.recorder.part("classify")
+    recorded = outcome.recorder.record("classify")
     sizes = outcome.table.labels.replace(len(splits.train), "all").tolist()
     expected = {
         f"test_error_{row.features}_{row.classifier}_{size}": row.test_error
         for row, size in zip(outcome.table.itertuples(), sizes, strict=True)
     }
-    assert recorded["latest"] == pytest.approx(expected)
-    assert recorded["metrics"] == {}  # any table may be recorded in the same run
-    assert recorded["files"] == [[str(FOLDER / "classification.csv"), ""]]
-    (call,) = outcome.recorder.told("complete")
-    run_id = (trained / FOLDER / "tracking/run_id").read_text(encoding="utf-8").strip()
-    assert call["run_id"] == run_id
-    assert outcome.recorder.statuses == ["FINISHED"]
+    assert recorded.latest == pytest.approx(expected)
+    assert recorded.metrics == {}  # any table may be recorded in the same run
+    assert recorded.files == [(FOLDER / "classification.csv", "")]
+    assert outcome.recorder.statuses == ["finished"]
 
 
 # Refused arguments and cells
 
 
 @pytest.fixture
-def recorded(recorder, monkeypatch) -> FakeRecorder:
+def recorded(recorder) -> FakeRecorder:
     """Give what `classify` and the stages before it record, in memory."""
-    monkeypatch.setattr("hourglass.cli.classify.Recorder", recorder)
     return recorder
 
 

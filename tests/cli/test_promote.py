@@ -29,7 +29,6 @@ from hourglass.networks.weights import SETTINGS, write
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
 from tests.workspaces import (
-    DirectRecorder,
     FakeRecorder,
     environment,
     kill,
@@ -92,8 +91,7 @@ def here(trained, empty_store, tmp_path) -> Iterator[Path]:
     """Work in a copy of the cells with an empty registry."""
     folder = Path(shutil.copytree(trained, tmp_path / "workspace"))
     shutil.copy(empty_store, folder)
-    with working_in(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
+    with working_in(folder):
         yield folder
 
 

@@ -1,6 +1,6 @@
-"""Rows of tables stay in the workspace: what is told to MLflow holds none of them."""
+"""Rows of tables stay in the workspace: the record in MLflow holds none of them."""
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from hourglass.stages.compare import compare
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
-from tests.workspaces import RECORDED, DirectRecorder, FakeRecorder
+from hourglass.tracking.record import REPORT_FILES
+from tests.workspaces import DirectRecorder, FakeRecorder, working_in
 
 NAME = "Mrs-Recognisable"  # in a column that names the rows
 VALUE = "77.0625"  # a feature of a row, exact in float32
@@ -26,11 +27,11 @@ ABOUT_ROWS = ("mistakes", "attribution", "reconstructions")
 
 
 @pytest.fixture
-def told(own_table, workspace, set_yaml, monkeypatch) -> FakeRecorder:
-    """Give what all stages of a user's table told MLflow, whose rows can be recognised."""
+def recorded(own_table, workspace, set_yaml, monkeypatch, recorder) -> FakeRecorder:
+    """Give the record of all stages of a user's table, whose rows can be recognised."""
     path = workspace / "data/own/own_table.csv"
     head, *rows = path.read_text().splitlines()
-    for i in range(120, 132):  # anomalous ones, which are shown as the worst mistakes or hits
+    for i in range(120, 132):  # anomalies, which are among the worst mistakes or best hits
         rows[i] = f"{VALUE},{rows[i].split(',', 1)[1]}"
     rows = [f"{row},{NAME}-{i}" for i, row in enumerate(rows)]
     path.write_text("\n".join([f"{head},who", *rows]) + "\n")
@@ -40,14 +41,11 @@ def told(own_table, workspace, set_yaml, monkeypatch) -> FakeRecorder:
     set_yaml("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, KEY)
-    recorder = FakeRecorder()
-    for stage in RECORDED:
-        monkeypatch.setattr(f"hourglass.stages.{stage}.Recorder", recorder)
-    run()
+    run_stages()
     return recorder
 
 
-def run() -> None:
+def run_stages() -> None:
     prepare("own_table")
     baselines("own_table")
     for stage in (train, calibrate_threshold, evaluate):
@@ -56,21 +54,20 @@ def run() -> None:
 
 
 def uploaded(recorder: FakeRecorder) -> dict[str, bytes]:
-    """Return the files that MLflow gets, by path: artifacts, the report's, and the model's."""
-    parts = [part for each in recorder.told("complete") for part in each["parts"]]
-    files = [Path(path) for part in parts for path, _ in part["files"]]
-    files += [Path(path) for each in recorder.told("report") for path in each["paths"]]
-    return {str(path): path.read_bytes() for path in files}
+    """Return the files that MLflow gets by path: artifacts, the model's and the comparison's."""
+    files = [path for record in recorder.records for path, _ in record.files]
+    files += [path for record in recorder.records for path in record.detector]
+    return {str(path): path.read_bytes() for path in (*files, *REPORT_FILES)}
 
 
-def test_no_row_of_a_table_is_told_to_mlflow(told, workspace):
-    files = uploaded(told)
+def test_no_row_of_a_table_is_recorded(recorded, workspace):
+    files = uploaded(recorded)
     assert {Path(name).name for name in files} >= {"metrics.json", "index.html", "histogram.png"}
-    everything = [*files.values(), json.dumps(told.log).encode()]
+    everything = [*files.values(), *(str(asdict(each)).encode() for each in recorded.records)]
     for planted in PLANTED:
         assert not any(planted in content for content in everything)
     assert not [name for name in files if any(word in name for word in ABOUT_ROWS)]
-    # That could fail: the rows are in the files beside those that are shared, and no key is.
+    # The test could fail: other files of the workspace hold the rows. None holds the key.
     assert NAME in (workspace / "reports/index.html").read_text(encoding="utf-8")
     assert NAME in (workspace / "runs/own_table/linear/evaluate/mistakes.csv").read_text(
         encoding="utf-8"
@@ -80,12 +77,12 @@ def test_no_row_of_a_table_is_told_to_mlflow(told, workspace):
 
 
 @pytest.mark.slow
-def test_rows_are_shared_where_the_settings_say_so(told, set_yaml):
+def test_rows_are_recorded_if_the_settings_name_the_table(recorded, set_yaml):
     set_yaml("params.yaml", "share_rows", value=["own_table"])
-    told.log.clear()
+    recorded.records.clear()
     evaluate("own_table", "linear")
     compare()
-    files = uploaded(told)
+    files = uploaded(recorded)
     assert any(NAME.encode() in content for content in files.values())
     assert "runs/own_table/linear/evaluate/mistakes.csv" in files
 
@@ -109,11 +106,10 @@ def test_a_data_set_to_be_shared_is_a_name(workspace, set_yaml, refusal):
 
 
 @pytest.mark.slow
-def test_neither_rows_nor_secrets_are_in_the_store_of_mlflow(told, workspace, monkeypatch):
-    """Not in its database, nor in any artifact: models, figures and the report among them."""
-    for stage in RECORDED:
-        monkeypatch.setattr(f"hourglass.stages.{stage}.Recorder", DirectRecorder)
-    run()
+def test_neither_rows_nor_secrets_are_in_the_store_of_mlflow(recorded, workspace):
+    """Neither in its database nor in an artifact: models, figures and the report among them."""
+    with working_in(workspace, DirectRecorder):
+        run_stages()
     stored = [workspace / "mlflow.db", *filter(Path.is_file, (workspace / "mlruns").rglob("*"))]
     assert {"mlflow.db", "MLmodel", "index.html", "metrics.json"} <= {path.name for path in stored}
     for planted in PLANTED:

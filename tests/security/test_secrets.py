@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.redaction import redact
-from hourglass.tracking.outage import StoreUnavailable
-from hourglass.tracking.store import connect
+from hourglass.tracking.store import StoreUnavailable, connect
 from hourglass.tuning.storage import open_storage
 
 SECRET = "hunter2-p@ss/w?rd"

@@ -34,8 +34,7 @@ ANSWER = ["score", "threshold", "alarm", "p_value"]
 def promoted(tmp_path_factory) -> Path:
     """Give a workspace with a champion of a table and one of images."""
     folder = set_up(tmp_path_factory.mktemp("serving") / "workspace")
-    with working_in(folder, DirectRecorder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hourglass.cli.promote.Recorder", DirectRecorder)
+    with working_in(folder, DirectRecorder):
         calibrated(TABLE, IMAGES)
         for cell in (TABLE, IMAGES):
             promote(*cell)

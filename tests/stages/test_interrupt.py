@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.tracking.test_mlflow import TRAINING_CURVES, rows
+from tests.tracking.stored import TRAINING_CURVES, rows
 from tests.workspaces import Project, children, kill, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
@@ -78,23 +78,23 @@ def kill_after(project: Project, epochs: int) -> int:
 
 def new_epochs(project: Project) -> int:
     """Return how many epochs the last run of `train` took, by its own account of its speed."""
-    summary = project.read(f"{CELL}/training.json")
+    summary = project.read(f"{CELL}/tracking/train.json")
     return round(summary["seconds"] * summary["samples_per_second"] / SAMPLES)
 
 
 def assert_same_outcome(project: Project, undisturbed: Project) -> None:
     for name in ("weights.safetensors", "network.json", "history.csv", "settings.yaml"):
-        ours, theirs = (each / f"{CELL}/{name}" for each in (project, undisturbed))
+        ours, theirs = (each / f"{CELL}/train/{name}" for each in (project, undisturbed))
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
 def assert_one_whole_row(project: Project) -> None:
     (row,) = rows(project.folder)
     assert row.status == "FINISHED"
-    assert row.id == (project / f"{CELL}/run_id").read_text().strip()
+    assert row.id == (project / f"{CELL}/tracking/run_id").read_text().strip()
     for name in TRAINING_CURVES:
         assert row.steps[name] == list(range(EPOCHS)), name
-    history = pd.read_csv(project / f"{CELL}/history.csv")
+    history = pd.read_csv(project / f"{CELL}/train/history.csv")
     assert row.metrics["validation_error"] == history.validation_error.iloc[-1]
 
 
@@ -137,13 +137,14 @@ def test_a_stack_killed_in_a_phase_goes_on_in_it(new_project):
         for layer in (1, 2, 3):
             assert row.steps[f"layer_{layer}_train_loss"] == list(range(12))
         names = ("weights.safetensors", "history.csv")
-        outcomes.append([(project / "runs/digits/stacked" / name).read_bytes() for name in names])
+        outcomes.append(
+            [(project / "runs/digits/stacked/train" / name).read_bytes() for name in names]
+        )
     assert outcomes[0] == outcomes[1]
 
 
 def test_a_training_killed_before_its_first_epoch_leaves_one_row(ready, undisturbed):
     process = start(ready)
-    wait_until(lambda: bool(ready.files("mlflow.db")) or (ready / "mlflow.db").exists(), process)
     wait_until(lambda: (ready / f"{KEPT}/state.json").exists(), process)
     kill(process)
     ready.hourglass("train", "digits", "denoising")
@@ -151,7 +152,7 @@ def test_a_training_killed_before_its_first_epoch_leaves_one_row(ready, undistur
     assert_one_whole_row(ready)
 
 
-def test_epochs_that_the_recorder_had_not_written_yet_are_made_up_for(ready, undisturbed):
+def test_epochs_that_were_not_recorded_before_a_kill_are_recorded_later(ready, undisturbed):
     """A slow server, or a busy database: the training is ahead of its record when it is killed."""
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
@@ -169,7 +170,7 @@ def test_epochs_that_the_recorder_had_not_written_yet_are_made_up_for(ready, und
 
 
 def test_only_the_training_process_is_killed(ready, undisturbed):
-    """As the kernel does where memory runs out: the recorder lives on and ends by itself."""
+    """As the kernel does if memory runs out: the recording process ends by itself."""
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
     os.kill(process.pid, signal.SIGKILL)
@@ -199,10 +200,10 @@ def test_a_training_stopped_politely_goes_on(ready, undisturbed, sent):
 def test_a_training_killed_after_its_end_is_not_repeated(ready, undisturbed):
     """DVC deletes the outputs before it runs a stage again."""
     ready.hourglass("train", "digits", "denoising")
-    run_id = (ready / f"{CELL}/run_id").read_text()
+    run_id = (ready / f"{CELL}/tracking/run_id").read_text()
     shutil.rmtree(ready / "runs")
     ready.hourglass("train", "digits", "denoising")
-    assert (ready / f"{CELL}/run_id").read_text() == run_id
+    assert (ready / f"{CELL}/tracking/run_id").read_text() == run_id
     assert_same_outcome(ready, undisturbed)
     assert_one_whole_row(ready)
 
@@ -211,11 +212,11 @@ def test_a_training_that_stopped_early_does_not_go_on_after_its_end(ready):
     ready.set("configs/data/digits.yaml", "training", "patience", value=1)
     ready.set("configs/model/denoising.yaml", "init_args", "learning_rate", value=0.05)
     ready.hourglass("train", "digits", "denoising")
-    before = (ready / f"{CELL}/history.csv").read_bytes()
+    before = (ready / f"{CELL}/train/history.csv").read_bytes()
     assert before.count(b"\n") < EPOCHS, "it did not stop early, so nothing is shown"
     shutil.rmtree(ready / "runs")
     ready.hourglass("train", "digits", "denoising")
-    assert (ready / f"{CELL}/history.csv").read_bytes() == before
+    assert (ready / f"{CELL}/train/history.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -233,10 +234,10 @@ def test_a_training_with_a_changed_setting_begins_anew(ready, path, keys, value)
     ready.set(path, *keys, value=value)
     ready.hourglass("train", "digits", "denoising")
     assert new_epochs(ready) == 12
-    killed, finished = rows(ready.folder)
+    *abandoned, finished = rows(ready.folder)  # killed before MLflow was imported, it has no run
     assert finished.steps["train_loss"] == list(range(12))
     assert finished.status == "FINISHED"
-    assert killed.id != finished.id
+    assert [row.status for row in abandoned] == ["KILLED"] * len(abandoned)
 
 
 def test_a_training_with_changed_code_begins_anew(ready):
@@ -288,7 +289,7 @@ def test_a_killed_stage_leaves_no_half_written_file(ready, verb, tmp_path):
     whole = Project(Path(shutil.copytree(ready.folder, tmp_path / "whole")))
     whole.hourglass("evaluate", "digits", "denoising")
     if verb == "calibrate-threshold":
-        (ready / f"{CELL}/threshold.json").unlink()
+        shutil.rmtree(ready / f"{CELL}/calibrate")
     begun = time.monotonic()
     whole.hourglass(verb, "digits", "denoising")
     seconds = time.monotonic() - begun
@@ -299,7 +300,7 @@ def test_a_killed_stage_leaves_no_half_written_file(ready, verb, tmp_path):
         for path in (ready / CELL).rglob("*"):
             expected = whole / str(path.relative_to(ready.folder))
             unfinished = any(part.startswith(".") for part in path.relative_to(ready / CELL).parts)
-            if path.is_file() and not unfinished and path.name != "timing.json":
+            if path.is_file() and not unfinished and path.parent.name != "tracking":
                 assert path.read_bytes() == expected.read_bytes(), path
     ready.hourglass(verb, "digits", "denoising")
     assert not list((ready / CELL).rglob(".*")), "what a kill left is still there"

@@ -97,15 +97,13 @@ def test_the_study_names_the_weights_and_its_durations_are_not_in_its_folder(stu
 
 
 def test_metrics_durations_tables_and_figures_are_recorded_in_the_run(studied, recorded, trained):
-    part = recorded.part("study")
+    record = recorded.record("study")
     cell = trained / "runs" / Path(*CELL)
-    assert part["metrics"] == read_json(studied / "metrics.json")
+    assert record.metrics == read_json(studied / "metrics.json")
     timing = read_json(cell / "tracking/study.json")
-    assert part["latest"] == {key: timing[key] for key in timing if key != "seconds"}
-    assert {folder for _, folder in part["files"]} == {"study"}
-    assert {Path(path).stem for path, _ in part["files"]} >= TABLES | FIGURES
-    (call,) = recorded.told("complete")
-    assert call["run_id"] == (cell / "tracking/run_id").read_text(encoding="utf-8").strip()
+    assert record.latest == {key: timing[key] for key in timing if key != "seconds"}
+    assert {folder for _, folder in record.files} == {"study"}
+    assert {Path(path).stem for path, _ in record.files} >= TABLES | FIGURES
 
 
 @pytest.mark.slow
@@ -136,8 +134,7 @@ def test_a_table_is_not_studied_by_default(table, recorder):
     folder = study(table, "linear").parent
     assert read_json(folder / "metrics.json") == {}
     assert "It is a table" in (folder / "not_studied.txt").read_text(encoding="utf-8")
-    recorded = [part["stage"] for call in recorder.told("complete") for part in call["parts"]]
-    assert "study" not in recorded
+    assert "study" not in [record.stage for record in recorder.records]
 
 
 @pytest.mark.slow
@@ -149,7 +146,7 @@ def test_a_table_can_be_studied_and_its_synthetic_rows_are_not_uploaded(
     folder = study(table, "linear").parent
     names = {path.stem for path in (folder / "tables").iterdir()}
     assert {"map", "synthetic", "rates"} <= names
-    recorded = {Path(path).stem for path, _ in recorder.part("study")["files"]}
+    recorded = {Path(path).stem for path, _ in recorder.record("study").files}
     assert "map" in recorded
     assert "synthetic" not in recorded
 

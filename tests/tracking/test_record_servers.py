@@ -1,4 +1,4 @@
-"""The record on a real MLflow server that goes away: before, during and between stages."""
+"""The record on a real MLflow server that is down before, during or between stages."""
 
 import contextlib
 import os
@@ -105,15 +105,14 @@ def project(trainable, tmp_path) -> Project:
     return Project(Path(shutil.copytree(trainable.folder, tmp_path / "hourglass")))
 
 
-def run(project: Project, verb: str, server: Server) -> str:
-    """Run a verb of the cell, which must end well; return what it says on standard error."""
-    words = CELL if verb not in ("compare", "record") else ()
-    more = ("--all",) if verb == "record" else ()
-    return project.hourglass(verb, *words, *more, MLFLOW_TRACKING_URI=server.uri).stderr
+def run(project: Project, command: str, server: Server) -> str:
+    """Run a command on the cell, which must succeed; return what it prints on standard error."""
+    words = ("--all",) if command == "record" else CELL
+    return project.hourglass(command, *words, MLFLOW_TRACKING_URI=server.uri).stderr
 
 
 def train_and_kill(project: Project, server: Server) -> subprocess.Popen[str]:
-    """Begin a training, and kill the server while it is at it."""
+    """Begin a training, and kill the server during it."""
     command = ("python", "src/hourglass", "train", *CELL)
     process = project.start(*command, MLFLOW_TRACKING_URI=server.uri)
     wait_until(lambda: epochs_kept(project) >= 3, process)
@@ -148,7 +147,7 @@ def test_a_training_without_a_server_is_recorded_by_the_next_stage(project, serv
     )
 
 
-def test_a_server_that_starts_again_during_a_training_is_caught_up_with(project, server):
+def test_a_server_that_restarts_during_a_training_gets_all_epochs(project, server):
     server.start()
     process = train_and_kill(project, server)
     at = epochs_kept(project)
@@ -163,16 +162,14 @@ def test_a_server_that_starts_again_during_a_training_is_caught_up_with(project,
     assert row.id == (project / "runs/digits/denoising/tracking/run_id").read_text().strip()
 
 
-def test_a_server_that_stays_away_is_made_up_for_by_record(project, server):
+def test_record_completes_the_run_after_a_server_stays_down(project, server):
     server.start()
     process = train_and_kill(project, server)
     _, errors = process.communicate(timeout=PATIENT)
     assert process.returncode == 0
     assert "hourglass record --all" in errors
-    for verb in ("calibrate-threshold", "evaluate"):
-        begun = time.monotonic()
-        assert "does not answer" in run(project, verb, server)
-        assert time.monotonic() - begun < 60
+    for command in ("calibrate-threshold", "evaluate"):
+        assert "does not answer" in run(project, command, server)
     server.start()
     assert the_row(server).status == "RUNNING"
     run(project, "record", server)
@@ -184,7 +181,7 @@ def test_a_server_that_stays_away_is_made_up_for_by_record(project, server):
     assert differences({"": [first]}, {"": [the_row(server)]}) == []
 
 
-def test_record_on_an_empty_server_gives_every_row_of_a_grid_back(new_project, server):
+def test_record_restores_all_runs_of_a_grid_on_an_empty_server(new_project, server):
     project: Project = new_project()
     project.set("params.yaml", "data", value=["digits"])
     project.set("params.yaml", "models", value=["linear", "stacked"])

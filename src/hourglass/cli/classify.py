@@ -19,7 +19,7 @@ from hourglass.studies.classification.labelled_splits import (
     read_labelled_splits,
 )
 from hourglass.studies.latent_space import encode_splits, flatten_splits
-from hourglass.tracking.recorder import Recorder
+from hourglass.tracking.recorder import recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +75,8 @@ def classify(
     if "softmax" in chosen:
         softmax = _softmax_measurement(prepared.scaling, splits, epochs, learning_rate, seed)
     work = _measurements(networks, prepared.scaling, splits, chosen, softmax)
-    with Recorder() as recorder:
-        recorder.ask("row")  # a store that refuses is found before anything is measured
+    with recording("classify", cell):
         table = _measure(cell, work, sizes)
-        recorder.complete(cell, classified=True)
     _print(cell, table)
     return cell / "classification.csv"
 

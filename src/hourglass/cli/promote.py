@@ -10,7 +10,6 @@ import numpy as np
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
 from hourglass.data.prepared import Prepared, Samples
-from hourglass.tracking.recorder import Recorder
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
@@ -57,8 +56,7 @@ def promote(data: str, model: str, force: bool = False) -> str:
 def _registry(data: str) -> "Registry":
     """Return the registry; raise a UserError if its store is unavailable."""
     from hourglass.serving.registry import Registry
-    from hourglass.tracking.outage import StoreUnavailable
-    from hourglass.tracking.store import connect
+    from hourglass.tracking.store import StoreUnavailable, connect
 
     try:
         return Registry(*connect(root()), data)
@@ -78,9 +76,9 @@ class Candidate:
     def digest(self) -> str:
         """Return the digest of the detector's files."""
         from hourglass.detection.detector import detector_files
-        from hourglass.tracking.model import fingerprint
+        from hourglass.tracking.model import detector_digest
 
-        return fingerprint(detector_files(self.cell))
+        return detector_digest(detector_files(self.cell))
 
     @property
     def test(self) -> Samples:
@@ -116,9 +114,11 @@ class Candidate:
         return version
 
     def _log(self, registry: "Registry") -> Any:
-        """Log the detector to its MLflow run, as `calibrate-threshold` does, and return it."""
-        with Recorder() as recorder:
-            recorder.complete(self.cell)
+        """Record the cell in MLflow, as `calibrate-threshold` does, and return its model."""
+        from hourglass.tracking.record import record_cell
+        from hourglass.tracking.runs import Runs
+
+        record_cell(Runs(root()), self.cell)
         model = registry.logged(self.digest)
         if model is None:
             raise UserError(

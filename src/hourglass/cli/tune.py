@@ -12,7 +12,6 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared import Prepared
-from hourglass.tracking.recorder import Recorder
 from hourglass.tuning.study_spec import StudySpec
 
 if TYPE_CHECKING:
@@ -90,31 +89,25 @@ def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> No
 def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the missing trials, draw the study, and record it in MLflow."""
     from hourglass.tuning.best_trial import need_best
-    from hourglass.tuning.progress import Watch
+    from hourglass.tuning.mlflow_record import StudyRecorder
+    from hourglass.tuning.progress import StudyProgress
     from hourglass.tuning.worker import Job
     from hourglass.tuning.worker_pool import run
 
     cell, names, command = spec.cell, spec.make_objective().names, uuid.uuid4().hex
     settings = (spec.objective, spec.space, trials, pruner)
     job = Job(cell.data, cell.model, *settings, index=0, study=spec.study_name, command=command)
-    with Recorder("study") if mlflow else nullcontext() as recorder:
-        watch = Watch(spec, names, command, recorder)
-        run(job, workers, watch)
-        best = need_best(watch.study, spec.study_name)
-        assert watch.study
-        paths = _draw(watch.study, names, best)
+    with StudyRecorder(spec) if mlflow else nullcontext() as recorder:
+        progress = StudyProgress(spec)
+        run(job, workers, progress)
+        best = need_best(progress.study, spec.study_name)
+        assert progress.study
+        figures = _draw(progress.study, names, best)
         if recorder:
-            recorder.tell(
-                "summary",
-                best=best.trial.number,
-                front=[trial.number for trial in best.front],
-                metrics=dict(zip(names, best.trial.values, strict=True)),
-                step=len(watch.seen),
-                paths=paths,
-            )
+            recorder.figures = figures
 
 
-def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> list[str]:
+def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> list[Path]:
     """Draw the study into its folder of reports/tune, and return the paths of the figures."""
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
@@ -122,7 +115,7 @@ def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> lis
     target = STUDIES / study.study_name
     with locked("figures"), atomic_folder(target) as folder:
         draw_study(study, names, best, folder)
-    return [str(path) for path in sorted(target.iterdir())]
+    return sorted(target.iterdir())
 
 
 def _conclude(spec: StudySpec, apply: bool, out: Path | None) -> None:

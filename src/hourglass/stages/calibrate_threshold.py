@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.core.atomic import fsync_all
+from hourglass.core.atomic import fsync_all, sha256
 from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -48,6 +48,8 @@ def calibrate_threshold(data: str, model: str) -> Path:
         rows = {name: _row(calibrate_scores, other) for name, other in others.items()}
         write_with_checksum(output.folder / "thresholds.json", rows)
         detector.write(output.folder)
+        output.timing["detector"] = sha256(output.folder / "detector.json")
+        output.timing["score_params"] = detector.scoring.scorer.params()
     # DVC has the weights from here on, so the checkpoints are no longer needed to resume.
     if cell.resume.exists():
         fsync_all(cell.output("train").iterdir())

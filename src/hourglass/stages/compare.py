@@ -23,8 +23,7 @@ from hourglass.core.settings import Params, params
 from hourglass.data.prepared import Prepared
 from hourglass.evaluation.report.leaderboard import INTRODUCTION, leaderboard, markdown
 from hourglass.stages.output import stage_lock
-from hourglass.tracking.cell_record import comparison
-from hourglass.tracking.recorder import Recorder
+from hourglass.tracking.recorder import recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,11 +46,12 @@ def compare() -> Path:
     if "DVC_STAGE" in os.environ:  # DVC trusts times; dvc.lock then has the stages before
         # Cells outside the grid have entries in dvc.lock as well, and their files may be gone.
         locked_as_written([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
-    with stage_lock("compare"), Recorder() as recorder:
-        with atomic_files(LEADERBOARD.parent) as folder:
-            _write(folder, leaderboard(config), config)
-            recorder.ask("row")  # fail before the files are renamed if MLflow rejects the run
-        recorder.tell("report", **comparison())
+    with (
+        stage_lock("compare"),
+        recording("compare"),
+        atomic_files(LEADERBOARD.parent) as folder,
+    ):
+        _write(folder, leaderboard(config), config)
     return LEADERBOARD
 
 

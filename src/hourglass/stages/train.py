@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import time
 from dataclasses import asdict
 from functools import partial
@@ -18,9 +19,7 @@ from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared import Prepared
 from hourglass.stages.output import CellOutput, cell_stage
 from hourglass.tracking import provenance
-from hourglass.tracking.cell_record import dataset
-from hourglass.tracking.recorder import Recorder
-from hourglass.tracking.stage_records import settings_params
+from hourglass.tracking.recorder import EPOCHS, SETTINGS
 from hourglass.training.cell_settings import CellSettings, resolve_cell
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ def train(data: str, model: str) -> Path:
     """Train a variant on a data set until its validation error no longer improves.
 
     Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
-    resolved settings (settings.yaml), history.csv and training.json; to
-    runs/<data>/<model>/tracking/ the id of the MLflow run. A training that was killed resumes from
-    its last epoch.
+    resolved settings (settings.yaml), history.csv and training.json. MLflow shows the epochs while
+    the training runs. A training that was killed resumes from its last epoch.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -41,7 +39,7 @@ def train(data: str, model: str) -> Path:
 
     """
     cell = Cell(data, model)
-    # Refuse unknown names at once, before the heavy imports.
+    # Reject unknown names at once, before the heavy imports.
     data_config(data)
     model_config(model)
     prepared = Prepared.open(cell.prepared)
@@ -57,7 +55,7 @@ def train(data: str, model: str) -> Path:
 
 
 def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
-    """Train the cell; on rank 0, write the result to `output` and tell MLflow each epoch."""
+    """Train the cell; on rank 0, write the result to `output` and each epoch for MLflow."""
     from hourglass.data.datamodule import DataModule
     from hourglass.networks.weights import parameter_count
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
@@ -65,13 +63,15 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
 
     settings = resolve_cell(cell, prepared.sample_shape)
     module = make_module(settings)
-    on_epoch = partial(_tell_epoch, output.recorder) if output else None
-    # Refuse bad settings before a run is opened.
+    on_epoch = partial(_append_epoch, cell.resume / EPOCHS) if output else None
+    # Reject bad settings before a run is opened.
     trainer, history = make_trainer(settings, cell.resume, on_epoch)
-    run_id, identity = "", (cell.resume, settings, prepared.card["sha256"])
+    token, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if output:
-        state = resume_or_start(*identity)
-        run_id = _open_run(output.recorder, cell, prepared, settings, state)
+        token = resume_or_start(*identity)["token"]
+        write_text(cell.resume / SETTINGS, yaml.safe_dump(asdict(settings)))
+        write_text(cell.resume / EPOCHS, "")  # a training that resumes reports all its epochs
+        output.recorder.follow_training()
     else:
         wait_for_rank_zero(*identity)
     start, started = time.perf_counter(), time.time()
@@ -86,35 +86,13 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
         samples = new_epochs * prepared.card["splits"]["train"]["normal"]
         output.timing |= _timing(started, seconds, samples)
         output.timing["weights"] = sha256(output.folder / "weights.safetensors")
-        write_text(cell.tracking / "run_id", f"{run_id}\n")
+        output.timing["token"] = token
+        (cell.tracking / "run_id").unlink(missing_ok=True)  # of an earlier training
 
 
-def _tell_epoch(recorder: Recorder, row: dict[str, Any]) -> None:
-    recorder.tell("epoch", values=row)
-
-
-def _open_run(
-    recorder: Recorder,
-    cell: Cell,
-    prepared: Prepared,
-    settings: CellSettings,
-    state: dict[str, str],
-) -> str:
-    """Open the MLflow run, or that of an interrupted training, and return its id.
-
-    If MLflow is unreachable, return the token of the training, by which its run is found as well.
-    """
-    recorder.tell(
-        "train",
-        token=state["token"],
-        replaced=state["replaced"],
-        name=cell.name,
-        params=settings_params(asdict(settings)),
-        dataset=dataset(prepared.card),
-    )
-    run_id = recorder.ask("row") or state["token"]
-    recorder.tell("surroundings")
-    return run_id
+def _append_epoch(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:

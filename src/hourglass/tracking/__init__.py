@@ -1,4 +1,4 @@
-"""MLflow tracking: the connection, live training curves, and the record of each stage.
+"""MLflow tracking: live epochs, the record of each stage from its files, logged models.
 
 May import: evaluation, detection, networks, data, core.
 """

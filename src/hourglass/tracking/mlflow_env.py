@@ -1,13 +1,16 @@
-"""What MLflow reads from the environment when it is imported."""
+"""The environment variables that MLflow reads when it is imported.
+
+The fork server loads this file by its path, so it imports nothing of Hourglass.
+"""
 
 import os
 
 
 def set_variables() -> None:
-    """Have MLflow say little, and report a dead server in seconds; what the user set stays.
+    """Make MLflow quiet and its requests fail within seconds, unless the user has set otherwise.
 
-    MLflow itself tries nothing twice: a request whose answer was lost may have opened a row, which
-    `hourglass.tracking.retry_queue` looks for before it tries again.
+    MLflow itself must not repeat a request: if the reply to a request was lost, the run may exist,
+    and only `hourglass.tracking` searches for it first.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -1,4 +1,4 @@
-"""The detector as an MLflow model: loaded from code and safetensors, never from a pickle."""
+"""Detectors as MLflow models, which load from code and safetensors, never from a pickle."""
 
 import hashlib
 import json
@@ -14,19 +14,21 @@ from hourglass.core.atomic import sha256
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-# What is answered of each sample, and the types of that as MLflow and Spark name them.
-ANSWER = {"score": "double", "threshold": "double", "alarm": "boolean", "p_value": "double"}
-DETECTOR = "hourglass.detector"  # tag of a logged model and its versions: the digest of its files
+# The output per sample, with the names that MLflow and Spark give to its types.
+OUTPUT = {"score": "double", "threshold": "double", "alarm": "boolean", "p_value": "double"}
+DETECTOR = (
+    "hourglass.detector"  # tag of a logged model and its versions: the digest of the detector
+)
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """Return a digest of a detector's files: weights, threshold and all that it judges by."""
+def detector_digest(files: Iterable[Path]) -> str:
+    """Return a digest of the files of a detector: weights, threshold and the rest."""
     lines = sorted(f"{path.name} {sha256(path)}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def requirements(folder: Path) -> list[str]:
-    """Return what a server of the model in `folder` installs, at the versions installed here."""
+    """Return the packages that serve the model in `folder`, at the versions installed here."""
     names = ["numpy", "orjson", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn"]
     names += ["torch"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
@@ -41,15 +43,15 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     if card["feature_names"]:
-        # In double precision, to which MLflow raises others: pandas reads a CSV file so.
+        # pandas reads a CSV file in double precision, and MLflow converts other types to it.
         inputs = Schema([ColSpec("double", name) for name in card["feature_names"]])
     else:
         inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
-    return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in ANSWER.items()]))
+    return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in OUTPUT.items()]))
 
 
 def example(card: dict[str, Any], samples: Path) -> Any:
-    """Return a sample as a caller would send it: the mean, so that no real one leaves its file."""
+    """Return the mean sample, in the form of a request; no real sample leaves its file."""
     x = (
         np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
         .mean(0, keepdims=True)
@@ -63,17 +65,17 @@ def example(card: dict[str, Any], samples: Path) -> Any:
 
 
 def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
-    """Log the detector in `folder` under a run: code, weights, threshold, signature, an example."""
+    """Log the detector in `folder` under a run, with its code, signature and an example."""
     import mlflow
 
     client = mlflow.MlflowClient()
     run = client.get_run(run_id)
-    # Else it would belong to MLflow's default experiment, not to that of its run.
+    # By default it would belong to MLflow's default experiment instead of the run's.
     model = client.create_logged_model(
         run.info.experiment_id,
         name="detector",
         source_run_id=run_id,
-        tags={DETECTOR: fingerprint(folder.iterdir())},
+        tags={DETECTOR: detector_digest(folder.iterdir())},
         params=run.data.params,
     )
     mlflow.models.Model.log(
@@ -92,16 +94,16 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
 
 
 class _Flavor:
-    """Save as `mlflow.pyfunc` does, which does not know that `Model.log` can skip its trial.
+    """The flavor `mlflow.pyfunc` without the validation that loads each model after saving it.
 
-    To load every model once more before it is kept would cost each calibration the import of torch
-    in a second process; that a logged model can be served is for tests.
+    The validation would import torch in a second process for each calibration; a test covers it.
+    `mlflow.pyfunc` itself does not accept the argument that turns it off.
     """
 
     __name__ = "mlflow.pyfunc"
 
     def save_model(self, validate_serving_input: bool, **arguments: Any) -> None:
-        """Write the model's folder."""
+        """Write the folder of the model."""
         import mlflow
 
         mlflow.pyfunc.save_model(**arguments)

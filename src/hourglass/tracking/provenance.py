@@ -1,4 +1,4 @@
-"""What a result was made with: code, versions, machine."""
+"""The provenance of a result: git commit, versions and platform."""
 
 import platform
 import subprocess
@@ -6,25 +6,26 @@ from importlib import metadata
 
 
 def tags() -> dict[str, str]:
-    """Return versions, platform and git commit, as tags of a run."""
-    found = {
+    """Return versions, platform and git commit as tags of a run."""
+    values = {
         "hourglass.version": metadata.version("hourglass"),
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
         "platform": platform.platform(),
     }
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    if git.returncode == 0:
-        found["mlflow.source.git.commit"] = git.stdout.strip()
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        found["git.uncommitted_changes"] = str(bool(changes.stdout.strip())).lower()
-    return found
+    if commit := _git("rev-parse", "HEAD"):
+        values["mlflow.source.git.commit"] = commit
+        changes = _git("status", "--porcelain", "--untracked-files=no")
+        values["git.uncommitted_changes"] = str(bool(changes)).lower()
+    return values
 
 
-def installed() -> str:
-    """Return every installed distribution with its version, a line each."""
-    lines = {f"{each.name}=={each.version}" for each in metadata.distributions()}
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return "" if done.returncode else done.stdout.strip()
+
+
+def installed_packages() -> str:
+    """Return every installed distribution with its version, one per line."""
+    lines = {f"{package.name}=={package.version}" for package in metadata.distributions()}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"

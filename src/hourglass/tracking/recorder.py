@@ -1,106 +1,73 @@
-"""The stages' side of the record in MLflow: a pipe to a process of its own.
+"""The recording of a stage in MLflow, by a child process that never stops the stage.
 
-Importing MLflow takes longer than torch, and a database must not hold up a training step, so a
-child process (`hourglass.tracking.process`) imports it beside the stage's own imports and writes
-while the stage works. A stage tells it what happened, and at the end waits until all is written,
-or until it is plain that the store is away: that stops no stage, as its files hold all of it.
+MLflow takes seconds to import and its database can be slow, so each stage starts one child
+(`hourglass.tracking.process`) for both. The child reads the files that the stage writes. Standard
+input tells it when: "training" once the files of a live training exist, then "finished" or
+"failed". If the stage is killed, the input ends without a word, and the run stays open for the
+training that resumes.
 """
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, TypeAlias
 
-from hourglass.core.errors import UserError
-from hourglass.core.paths import Cell, root
-from hourglass.tracking.cell_record import facts
+from hourglass.core.paths import Cell
 
-Kind: TypeAlias = Literal["cell", "study"]
-COMPLETED_BY = {
-    "cell": "the next stage, or `hourglass record --all`, makes up for it",
-    "study": "the same `hourglass tune` makes up for it",
-}
+TRAINING, FINISHED, FAILED = "training", "finished", "failed"  # the words of the protocol
+# The files of a training under way, in its checkpoint folder.
+SETTINGS, EPOCHS = "settings.yaml", "epochs.jsonl"
+END_TIMEOUT_SECONDS = 600  # after which a stage no longer waits for its recording
 
 
-class Recorder:
-    """Keep the record of one cell, of a grid, or of a study; a context manager around the work.
+class RecordingProcess:
+    """The child process that records a stage of a cell, or the comparison."""
 
-    Leaving it by an exception marks the run as failed. A process that is killed leaves the run as
-    running, to be taken up again.
-    """
-
-    def __init__(self, kind: Kind = "cell") -> None:
-        self._kind: Kind = kind
-        self._away = ""  # why nothing could be recorded when last asked
-        found_first = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found_first)}
+    def __init__(self, stage: str, cell: Cell | None = None) -> None:
+        names = [cell.data, cell.model] if cell else []
+        # This package comes first; modules of the user follow.
+        path = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hourglass.tracking.process", str(root()), kind],
+            [sys.executable, "-m", "hourglass.tracking.process", stage, *names],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         )
 
-    def tell(self, method: str, **arguments: Any) -> None:
-        """Have a method of the record called, without waiting for it."""
+    def follow_training(self) -> None:
+        """Start to record epochs: the checkpoint folder holds the files of the training."""
         assert self._child.stdin
+        with suppress(BrokenPipeError):  # `end` reports the death of the child
+            self._child.stdin.write(f"{TRAINING}\n".encode())
+
+    def end(self, word: str) -> None:
+        """Tell how the stage ended, and wait until that is recorded."""
         try:
-            self._child.stdin.write(json.dumps({"method": method, "arguments": arguments}) + "\n")
-            self._child.stdin.flush()
-        except BrokenPipeError:
-            self._answer()
-
-    def ask(self, method: str, **arguments: Any) -> Any:
-        """Have a method called and return what it returns; None where the store is away.
-
-        What was told then waits until it is back, or until the stage ends. Raises a UserError where
-        the store will not take it, or something told before, at any time.
-        """
-        self.tell(method, **arguments)
-        return self._answer()
-
-    def complete(self, cell: Cell, classified: bool = False) -> None:
-        """Add what the cell's files say to its row, or to a new one where that holds otherwise."""
-        self.tell("complete", **facts(cell, classified).told())
-
-    def _answer(self) -> Any:
-        assert self._child.stdout
-        for line in self._child.stdout:
-            answer = json.loads(line)
-            if "refusal" in answer:
-                raise UserError(answer["refusal"])
-            self._away = answer.get("away", "")
-            return answer.get("result")
-        raise UserError("the process that writes to MLflow died; its message is above.")
-
-    def _say_if_away(self) -> None:
-        """Say that the stage has ended unrecorded; its files hold all that the record lacks."""
-        if self._away:
-            reason = f"not recorded in MLflow: {self._away}; {COMPLETED_BY[self._kind]}"
-            print(f"hourglass: {reason}.", file=sys.stderr)
-
-    def __enter__(self) -> "Recorder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self.ask("finish", status="FINISHED")
-                self._say_if_away()
-            elif self._child.poll() is None:
-                self.tell("finish", status="FAILED")
-        except UserError:
-            if kind is None:
-                raise
-        finally:
+            self._child.communicate(f"{word}\n".encode(), timeout=END_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
             self._child.communicate()
+        if self._child.returncode:
+            report_unrecorded(f"the recording process ended with status {self._child.returncode}")
+
+
+@contextmanager
+def recording(stage: str, cell: Cell | None = None) -> Iterator[RecordingProcess]:
+    """Record the stage that the block runs: as finished, or as failed if the block raises."""
+    process = RecordingProcess(stage, cell)
+    try:
+        yield process
+    except BaseException:
+        process.end(FAILED)
+        raise
+    process.end(FINISHED)
+
+
+def report_unrecorded(reason: object, command: str = "hourglass record --all") -> None:
+    """Print why something is missing in MLflow, and the command that completes the record."""
+    sentence = (
+        f"not recorded in MLflow: {str(reason).rstrip('.')}; `{command}` completes the record."
+    )
+    print(f"hourglass: {sentence}", file=sys.stderr, flush=True)

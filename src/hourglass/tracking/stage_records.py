@@ -1,19 +1,23 @@
-"""What each stage records of a cell, a part each: read from the files that it has left."""
+"""The content of the MLflow record of a cell, read from the files that its stages left."""
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hourglass.core.atomic import sha256
+from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.privacy import uploadable_files
+from hourglass.data.prepared import Prepared
 
-LONGEST = 6000  # characters that MLflow takes of a param
+MAX_PARAM_CHARACTERS = 6000  # MLflow's limit
+WEIGHTS = "weights.safetensors"
 TIMES = ("seconds", "samples_per_second")
 EVALUATED = (
     "metrics.json",
@@ -23,120 +27,90 @@ EVALUATED = (
     "by_class.csv",
     "mistakes.csv",
 )
-STUDIED = ("tables", "figures")  # folders of a study
+STUDY_FOLDERS = ("tables", "figures")
+NOT_METRICS = ("epoch", "phase")  # columns of a history
+# The files of a detector by the stage that writes them, as `detection.detector.detector_files`
+# lists them; that module imports torch, which takes longer than recording a stage.
+DETECTOR_FILES = {
+    "train": (WEIGHTS, "network.json"),
+    "calibrate-threshold": ("detector.json", "reference.safetensors", "threshold.json"),
+}
 
 
 @dataclass(frozen=True)
-class Part:
-    """Hold what one stage records.
-
-    A row whose params or metrics differ is another row; of `latest` the last value counts. `files`
-    are pairs of a path and the folder among the row's artifacts.
-    """
+class StageRecord:
+    """The record of one stage of a cell."""
 
     stage: str
     params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    latest: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    files: list[tuple[str, str]] = field(default_factory=list)
-    detector: list[str] = field(default_factory=list)  # files of the detector that this stage made
+    metrics: dict[str, float] = field(default_factory=dict)  # other values need another run
+    latest: dict[str, float] = field(default_factory=dict)  # metrics that may change in a run
+    history: list[dict[str, Any]] = field(default_factory=list)  # one row per epoch
+    files: list[tuple[Path, str]] = field(default_factory=list)  # path, folder of the artifacts
+    detector: list[Path] = field(default_factory=list)  # the files to log as a model, if any
 
-    def receipt(self) -> str:
-        """Return a digest of all that is recorded, which says in a row that all of it is there."""
-        known = {**asdict(self), "files": [(Path(path).name, to) for path, to in self.files]}
-        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-        for path, _ in self.files:
-            digest.update(sha256(Path(path)).encode())
-        return digest.hexdigest()
+    def digest(self) -> str:
+        """Return a digest of the content: a run that bears it holds all of this record."""
+        files = [(path.name, folder, sha256(path)) for path, folder in self.files]
+        content = asdict(replace(self, files=[], detector=[])) | {
+            "files": files,
+            "detector": [sha256(path) for path in self.detector],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def training(cell: Cell) -> Part:
-    """Return what `train` records."""
-    settings = yaml.safe_load((cell / "train/settings.yaml").read_text(encoding="utf-8"))
-    with (cell / "train/history.csv").open(encoding="utf-8") as file:
-        history = [
-            {key: value if key == "phase" else float(value) for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
-    summary, times = training_file(cell), timing(cell, "train")
-    return Part(
-        stage="train",
-        params=settings_params(settings),
-        metrics={key: value for key, value in summary.items() if key != "data"},
-        latest={key: times[key] for key in TIMES if key in times},
-        history=history,
-        files=_files(cell.output("train"), ("settings.yaml", "history.csv", "network.json")),
+@dataclass(frozen=True)
+class CellRecord:
+    """The records of the stages that belong to the current weights of a cell."""
+
+    cell: Cell
+    training: list[str]  # names of the training in MLflow: its run and its token, if known
+    weights: str  # SHA-256
+    prepared: Prepared
+    stages: list[StageRecord]
+    outdated: list[str]  # why other stages are left out
+
+
+def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
+    """Return the record of a trained cell.
+
+    A stage is left out if its output belongs to an earlier training or calibration; the table of
+    `classify` is left out unless it has just been `classified`.
+    """
+    cell.need("train")
+    prepared, stages, outdated = Prepared.open(cell.prepared), [_training(cell)], []
+    trained_on = _json(cell / "train/training.json").get("data")
+    if trained_on and trained_on != prepared.card["sha256"]:
+        raise UserError(f"it was trained on other data than are in {cell.prepared.as_posix()}.")
+    for stage, read in LATER_STAGES.items():
+        if not cell.output(stage).exists():
+            continue
+        if earlier := _outdated(cell, stage):
+            outdated.append(f"{stage} is of an earlier {earlier}")
+        elif record := read(cell):
+            stages.append(record)
+    if classified:
+        stages.append(_classification(cell))
+    return CellRecord(
+        cell=cell,
+        training=_training_names(cell),
+        weights=sha256(cell / f"train/{WEIGHTS}"),
+        prepared=prepared,
+        stages=[_without_private_files(record, prepared.card) for record in stages],
+        outdated=outdated,
     )
-
-
-def training_file(cell: Cell) -> dict[str, Any]:
-    """Return what training.json holds."""
-    return _json(cell / "train/training.json")
 
 
 def timing(cell: Cell, stage: str) -> dict[str, Any]:
-    """Return when and how fast a stage ran; {} if that is unknown, as after `dvc pull`.
+    """Return the times of a stage of the current training; {} if unknown, as after `dvc pull`.
 
-    DVC does not track these files, so those of an earlier training may still be there.
+    DVC does not track these files, so those of an earlier training may still exist.
     """
-    train, own = cell.tracking / "train.json", cell.tracking / f"{stage}.json"
-    if not train.exists() or not own.exists():
+    train, path = cell.tracking / "train.json", cell.tracking / f"{stage}.json"
+    if not train.exists() or not path.exists():
         return {}
-    weights = sha256(cell / "train/weights.safetensors")
-    return _json(own) if _json(train).get("weights") == weights else {}
-
-
-def calibration(cell: Cell) -> Part:
-    """Return what `calibrate-threshold` records, with the detector that it has made."""
-    from hourglass.detection.detector import detector_files  # imports torch
-    from hourglass.detection.scorers import Scorer
-    from hourglass.detection.threshold import Threshold
-
-    threshold = Threshold.read(cell / "calibrate/threshold.json")
-    described = json.loads((cell / "calibrate/detector.json").read_text(encoding="utf-8"))["score"]
-    return Part(
-        stage="calibrate-threshold",
-        params={**Scorer.from_description(described).params(), **threshold.params()},
-        metrics={"threshold": threshold.value},
-        detector=[str(path) for path in detector_files(cell)],
-    )
-
-
-def evaluation(cell: Cell) -> Part:
-    """Return what `evaluate` records."""
-    found = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
-    figures = sorted((cell / "evaluate/figures").iterdir())
-    pictures = _files(cell / "evaluate/figures", [path.name for path in figures], "figures")
-    return Part(
-        "evaluate", metrics=found, files=[*pictures, *_files(cell.output("evaluate"), EVALUATED)]
-    )
-
-
-def codes(cell: Cell) -> Part:
-    """Return what `study` records."""
-    folder = cell / "study"
-    times = timing(cell, "study")
-    files = sorted(file for name in STUDIED for file in (folder / name).iterdir())
-    kept = [*files, folder / "metrics.json"]
-    return Part(
-        stage="study",
-        metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
-        latest={key: value for key, value in times.items() if key.startswith("query_")},
-        files=[(str(path), "study") for path in kept],
-    )
-
-
-def classification(cell: Cell) -> Part:
-    """Return what `classify` records: a metric a row, such as test_error_pretrained_knn_all."""
-    with (cell / "classification.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    largest = max(int(row["labels"]) for row in rows)
-    found = {}
-    for row in rows:
-        size = "all" if int(row["labels"]) == largest else row["labels"]
-        found[f"test_error_{row['features']}_{row['classifier']}_{size}"] = float(row["test_error"])
-    return Part("classify", latest=found, files=_files(cell.folder, ["classification.csv"]))
+    weights = sha256(cell / f"train/{WEIGHTS}")
+    return _json(path) if _json(train).get("weights") == weights else {}
 
 
 def settings_params(settings: dict[str, Any]) -> dict[str, str]:
@@ -144,13 +118,143 @@ def settings_params(settings: dict[str, Any]) -> dict[str, str]:
     flat = {key: settings[key] for key in ("data", "model", "seed")}
     flat |= settings["init_args"] | settings["training"]
     flat |= {f"trainer.{key}": value for key, value in settings["trainer"].items()}
-    return {key: str(value)[:LONGEST] for key, value in flat.items()}
+    return {key: str(value)[:MAX_PARAM_CHARACTERS] for key, value in flat.items()}
 
 
-def _files(folder: Path, names: Iterable[str], to: str = "") -> list[tuple[str, str]]:
-    return [(str(folder / name), to) for name in names]
+def epoch_points(row: dict[str, Any]) -> list[tuple[str, int, float]]:
+    """Return name, step and value of the metrics in one row of a history.
+
+    The name of a pre-training phase precedes those of its metrics.
+    """
+    prefix = f"{row['phase']}_" if row.get("phase") else ""
+    return [
+        (f"{prefix}{key}", int(row["epoch"]), value)
+        for key, value in row.items()
+        if key not in NOT_METRICS
+    ]
+
+
+def _training_names(cell: Cell) -> list[str]:
+    times, path = timing(cell, "train"), cell.tracking / "run_id"
+    names = [path.read_text(encoding="utf-8").strip()] if times and path.exists() else []
+    return [*names, *filter(None, [times.get("token")])]
+
+
+def _without_private_files(record: StageRecord, card: dict[str, Any]) -> StageRecord:
+    allowed = set(uploadable_files((path for path, _ in record.files), card))
+    return replace(record, files=[each for each in record.files if str(each[0]) in allowed])
+
+
+def _training(cell: Cell) -> StageRecord:
+    folder, times = cell.output("train"), timing(cell, "train")
+    summary = _json(folder / "training.json")
+    history = [
+        {key: value if key == "phase" else float(value) for key, value in row.items()}
+        for row in _csv(folder / "history.csv")
+    ]
+    return StageRecord(
+        "train",
+        params=settings_params(yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))),
+        metrics={key: value for key, value in summary.items() if key != "data"},
+        latest={key: times[key] for key in TIMES if key in times},
+        history=history,
+        files=_files(folder, ("settings.yaml", "history.csv", "network.json")),
+    )
+
+
+def _calibration(cell: Cell) -> StageRecord:
+    from hourglass.detection.threshold import Threshold
+
+    threshold = Threshold.read(cell / "calibrate/threshold.json")
+    return StageRecord(
+        "calibrate-threshold",
+        params=_score_params(cell) | threshold.params(),
+        metrics={"threshold": threshold.value},
+        detector=[
+            cell.output(stage) / name for stage, names in DETECTOR_FILES.items() for name in names
+        ],
+    )
+
+
+def _score_params(cell: Cell) -> dict[str, str]:
+    """Return the params of the scorer, from the calibration's notes if they are of this detector.
+
+    To build the scorer from detector.json takes the import of torch.
+    """
+    path = cell / "calibrate/detector.json"
+    notes = timing(cell, "calibrate-threshold")
+    if notes.get("detector") == sha256(path):
+        params: dict[str, str] = notes["score_params"]
+        return params
+    from hourglass.detection.scorers import Scorer
+
+    return Scorer.from_description(_json(path)["score"]).params()
+
+
+def _evaluation(cell: Cell) -> StageRecord:
+    folder = cell.output("evaluate")
+    figures = [path.name for path in sorted((folder / "figures").iterdir())]
+    return StageRecord(
+        "evaluate",
+        metrics=_json(folder / "metrics.json"),
+        files=[*_files(folder / "figures", figures, "figures"), *_files(folder, EVALUATED)],
+    )
+
+
+def _study(cell: Cell) -> StageRecord | None:
+    folder, times = cell.output("study"), timing(cell, "study")
+    if not (folder / "inputs.json").exists():  # the data set is not studied
+        return None
+    files = sorted(file for name in STUDY_FOLDERS for file in (folder / name).iterdir())
+    return StageRecord(
+        "study",
+        metrics=_json(folder / "metrics.json"),
+        latest={key: value for key, value in times.items() if key.startswith("query_")},
+        files=[(path, "study") for path in (*files, folder / "metrics.json")],
+    )
+
+
+def _classification(cell: Cell) -> StageRecord:
+    """Return one metric per row of the table, such as test_error_pretrained_knn_all."""
+    rows = _csv(cell / "classification.csv")
+    largest, errors = max(int(row["labels"]) for row in rows), {}
+    for row in rows:
+        size = "all" if int(row["labels"]) == largest else row["labels"]
+        name = f"test_error_{row['features']}_{row['classifier']}_{size}"
+        errors[name] = float(row["test_error"])
+    return StageRecord("classify", latest=errors, files=_files(cell.folder, ["classification.csv"]))
+
+
+# The stages after train, and the readers of their outputs.
+LATER_STAGES: dict[str, Callable[[Cell], StageRecord | None]] = {
+    "calibrate-threshold": _calibration,
+    "evaluate": _evaluation,
+    "study": _study,
+}
+
+
+def _outdated(cell: Cell, stage: str) -> str:
+    """Return "" if the output of a stage is current, else the input of which it has another."""
+    weights, detector = sha256(cell / f"train/{WEIGHTS}"), cell / "calibrate/detector.json"
+    if stage == "study":
+        inputs = cell / "study/inputs.json"
+        return "" if not inputs.exists() or _json(inputs)[WEIGHTS] == weights else "training"
+    calibrated = detector.exists() and _json(detector)["files"][WEIGHTS] == weights
+    if stage == "calibrate-threshold":
+        return "" if calibrated else "training"
+    evaluated = _json(cell / "evaluate/inputs.json")["detector.json"]
+    return "" if calibrated and evaluated == sha256(detector) else "calibration"
+
+
+def _files(folder: Path, names: Iterable[str], target: str = "") -> list[tuple[Path, str]]:
+    return [(folder / name, target) for name in names]
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,119 +1,144 @@
-"""Where MLflow keeps the record: the database at the project's root, or a server."""
+"""The MLflow store: its address, its database and experiment, and the meaning of its errors."""
 
+import errno
 import http.client
 import logging
 import os
 import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import root
 from hourglass.tracking.mlflow_env import set_variables
-from hourglass.tracking.outage import StoreUnavailable, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "hourglass"
-SILENT = 5  # seconds after which a server does not answer
-LOCKED = 60  # seconds that another stage may take to open or to find a row
+SERVER_TIMEOUT_SECONDS = 5
+LOCK_TIMEOUT_SECONDS = 60  # another stage may be creating the database
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+ACCESS_DENIED = (401, 403)
+TOO_MANY_REQUESTS = 429
 
 set_variables()
 
 
-def connect(root: Path) -> tuple["MlflowClient", str]:
-    """Return a client and the id of the experiment, made where it is not there yet.
+class StoreUnavailable(Exception):
+    """A temporary failure of the store: the same call may succeed later."""
 
-    Raises StoreUnavailable where the store does not answer.
+
+def connect(folder: Path) -> tuple["MlflowClient", str]:
+    """Return a client and the id of the experiment, which is created if it does not exist.
+
+    Raises StoreUnavailable if the store does not answer.
     """
-    uri = tracking_uri(root)
-    reach(uri)
+    uri = tracking_uri(folder)
+    check_reachable(uri)
     import mlflow
 
-    # These print what is ours to tell: a database or server that is away.
+    # These loggers report an unreachable store, which is reported here in one sentence.
     for name in ("store.db.utils", "system_metrics.system_metrics_monitor"):
         logging.getLogger(f"mlflow.{name}").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(uri)
-    # Stages that start at once on an empty database would each create its tables.
-    with alone(root):
+    # Stages that start together on an empty database would all create its tables.
+    with store_lock(folder):
         if uri.startswith("sqlite:"):
-            make_whole(uri)
+            create_database(uri)
         client = mlflow.MlflowClient(uri)
-        return client, _experiment(client, uri, root)
+        return client, _experiment_id(client, uri, folder)
 
 
-def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or the database at the project's root.
+def tracking_uri(folder: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, or the URI of mlflow.db in the project's folder.
 
-    Where another stage or the UI is writing to that, wait for it longer than sqlite's 5 seconds.
+    A connection to mlflow.db waits 20 seconds for other writers instead of SQLite's 5.
     """
-    own = f"sqlite:///{(root / 'mlflow.db').as_posix()}?timeout=20"
-    return os.environ.get("MLFLOW_TRACKING_URI") or own
+    local = f"sqlite:///{(folder / 'mlflow.db').as_posix()}?timeout=20"
+    return os.environ.get("MLFLOW_TRACKING_URI") or local
 
 
-def make_whole(uri: str) -> None:
-    """Make the tables of a SQLite file that is not there yet: all of them, or no file.
+def create_database(uri: str) -> None:
+    """Create a SQLite database with all of MLflow's tables, unless the file exists.
 
-    MLflow makes them one by one, in seconds. A kill or a full disk in between would leave a file
-    that it can neither use nor complete, so they are made under another name.
+    MLflow takes seconds to create the tables. If that is interrupted, it can neither use nor repair
+    the file. The tables are therefore created in a temporary file, which is renamed at the end.
     """
     import sqlalchemy
     from mlflow.store.db.utils import _initialize_tables
 
     url = sqlalchemy.make_url(uri)
     path = Path(url.database or ":memory:").resolve()
-    ours = path.name != ":memory:" and not str(url.database).startswith("file:")
-    if not ours or (path.exists() and path.stat().st_size):
+    is_file = path.name != ":memory:" and not str(url.database).startswith("file:")
+    if not is_file or (path.exists() and path.stat().st_size):
         return
-    making = path.with_name(f"{path.name}.making")
+    temporary = path.with_name(f"{path.name}.writing")
     try:
-        for name in (making.name, f"{making.name}-journal"):  # of a killed process
+        for name in (temporary.name, f"{temporary.name}-journal"):  # left by a killed process
             path.with_name(name).unlink(missing_ok=True)
-        engine = sqlalchemy.create_engine(url.set(database=str(making)))
+        engine = sqlalchemy.create_engine(url.set(database=str(temporary)))
         try:
             _initialize_tables(engine)
         finally:
             engine.dispose()
-        making.replace(path)
+        temporary.replace(path)
     finally:
-        making.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def alone(root: Path) -> AbstractContextManager[Any]:
-    """Hold the lock of a store of this machine: what is not there yet is then made once."""
-    if not tracking_uri(root).startswith("sqlite:"):
+def store_lock(folder: Path) -> AbstractContextManager[Any]:
+    """Return the lock under which a local store is searched and extended; none for a server."""
+    if not tracking_uri(folder).startswith("sqlite:"):
         return nullcontext()
-    return FileLock(root / "mlflow.db.lock", timeout=LOCKED)
+    return FileLock(folder / "mlflow.db.lock", timeout=LOCK_TIMEOUT_SECONDS)
 
 
-def reach(uri: str) -> None:
-    """Raise StoreUnavailable where a server, or a database, does not answer.
+def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
+    from mlflow.exceptions import MlflowException
 
-    MLflow would try again for minutes.
-    """
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite:") else None
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifacts)
+        except MlflowException:  # created by another process since the search
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        raise UserError(f"MLflow's experiment {name!r} is deleted; restore it in the UI.")
+    return experiment.experiment_id
+
+
+def check_reachable(uri: str) -> None:
+    """Raise an error if a server or database does not answer; MLflow would retry for minutes."""
     if uri.startswith(("http://", "https://")):
-        _reach_server(shown(uri))
+        _check_server(_without_login(uri))
     elif uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
-        _reach_database(uri)
+        _check_database(uri)
 
 
-def _reach_server(uri: str) -> None:
+def _check_server(uri: str) -> None:
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SILENT).close()
+        url = f"{uri.rstrip('/')}/health"
+        urllib.request.urlopen(url, timeout=SERVER_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError as error:
-        if error.code >= 500:  # a proxy whose server is away
+        if error.code >= 500:  # a proxy whose server is down; MLflow reports other errors
             raise StoreUnavailable(f"the MLflow server at {uri} answers {error.code}") from None
-        # It answers; whether it lets us in is for MLflow to say.
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise StoreUnavailable(f"the MLflow server at {uri} does not answer ({reason})") from None
 
 
-def _reach_database(uri: str) -> None:
+def _check_database(uri: str) -> None:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(uri)
@@ -126,19 +151,58 @@ def _reach_database(uri: str) -> None:
         engine.dispose()
 
 
-def _experiment(client: "MlflowClient", uri: str, root: Path) -> str:
-    from mlflow.exceptions import MlflowException
+def _without_login(uri: str) -> str:
+    login, at, _ = urlsplit(uri).netloc.rpartition("@")
+    return uri.replace(login + at, "", 1) if login else uri
 
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    local = (root / "mlruns").as_uri() if uri.startswith("sqlite:") else None
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return client.create_experiment(name, local)
-        except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        raise UserError(f"MLflow's experiment {name!r} was deleted; restore it in the UI.")
-    return found.experiment_id
+
+@contextmanager
+def store_errors(action: str) -> Iterator[None]:
+    """Raise whatever fails in the block, an `action` on the store, as `classify_error` has it."""
+    try:
+        yield
+    except Exception as error:
+        raise classify_error(error, action, tracking_uri(root())) from error
+
+
+def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable | UserError:
+    """Return StoreUnavailable for a temporary error of the store at `uri`, UserError for others.
+
+    A store that does not answer, is locked, full or read-only is temporarily unavailable. Wrong
+    credentials, for example, stay wrong. Passwords are not quoted.
+    """
+    if isinstance(error, StoreUnavailable | UserError):
+        return error
+    reason, status = one_line(error), _http_status(error)
+    # Databases report denied access as text.
+    if status in ACCESS_DENIED or "authentication failed" in str(error):
+        return UserError(
+            f"MLflow at {_without_login(uri)} denies access ({reason}); set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    if _is_temporary(error, status):
+        return StoreUnavailable(reason)
+    return UserError(f"MLflow could not {action} ({type(error).__name__}: {reason}).")
+
+
+def _http_status(error: Exception) -> int:
+    """Return the HTTP status that an error stands for, or 0."""
+    from mlflow.exceptions import MlflowException
+    from requests import HTTPError
+
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    if isinstance(error, HTTPError) and error.response is not None:
+        return int(error.response.status_code)
+    return 0
+
+
+def _is_temporary(error: Exception, status: int) -> bool:
+    from requests import RequestException
+    from sqlalchemy.exc import OperationalError
+
+    if status:
+        return status >= 500 or status == TOO_MANY_REQUESTS
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return True
+    return isinstance(error, OperationalError | RequestException | ConnectionError | TimeoutError)

@@ -1,35 +1,136 @@
-"""Optuna studies in MLflow: a run a study, and a child run for each of its trials."""
+"""Optuna studies in MLflow: one run per study, with a child run per trial.
 
-from typing import Any
+The study is the truth: whatever its record lacks can be added later, by any command on the study.
+"""
 
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from hourglass.core.errors import UserError
+from hourglass.core.paths import root
 from hourglass.tracking import provenance
-from hourglass.tracking.run_writer import Rows
+from hourglass.tracking.recorder import report_unrecorded
+from hourglass.tracking.runs import Runs
+from hourglass.tracking.store import StoreUnavailable, check_reachable, store_errors, tracking_uri
+from hourglass.tuning import study as studies
+from hourglass.tuning.attributes import IDENTITY
+from hourglass.tuning.best_trial import find_best, trial_record
 from hourglass.tuning.locks import locked
+from hourglass.tuning.storage import open_storage
+from hourglass.tuning.study_spec import StudySpec
+
+if TYPE_CHECKING:
+    import optuna
+    from mlflow.entities import Run
+    from optuna.storages import BaseStorage
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
+PARENT = "mlflow.parentRunId"
 STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+POLL_SECONDS = 2.0
 
 
-class StudyRecord(Rows):
-    """Write the run of one study. The study is the truth: whatever is not recorded yet can be."""
+class StudyRecorder:
+    """Record a study in a thread while its workers run; a context manager around the work.
 
-    def open(self, identity: str, name: str, params: dict[str, str]) -> list[int]:
-        """Find the study's run, or open it, and return the numbers of the trials it has."""
-        with locked("record"):  # what is not there yet is made once
-            if not self._search(STUDY, identity):
-                self._create(f"tune {name}", {STUDY: identity, **provenance.tags()})
-            # Two machines that share MLflow alone may both have opened one: the older counts.
-            runs = self._search(STUDY, identity)
-            oldest, *others = sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
-            for run in others:
-                self.client.delete_run(run.info.run_id)
-        self.run_id = oldest.info.run_id
-        self.client.update_run(self.run_id, status="RUNNING")
-        self.add(params)
-        return sorted(self._runs())
+    Nothing that goes wrong with MLflow stops the study.
+    """
 
-    def trial(
+    def __init__(self, spec: StudySpec) -> None:
+        self.figures: Sequence[Path] = ()  # to upload at the end
+        self._spec, self._names = spec, spec.make_objective().names
+        self._storage: BaseStorage | None = None
+        self._record: StudyRecord | None = None
+        self._error: StoreUnavailable | UserError | None = None
+        self._status = ""  # at the end
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "StudyRecorder":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._status = "FAILED" if kind else "FINISHED"
+        self._ended.set()
+        self._thread.join()
+        if self._error and not kind:
+            report_unrecorded(self._error, "hourglass tune")
+
+    def _run(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._update()
+        self._update()
+
+    def _update(self) -> None:
+        """Record the trials that have ended; after an error, compare everything again."""
+        try:
+            with store_errors("record the study"):
+                if self._error:
+                    check_reachable(tracking_uri(root()))  # MLflow itself would wait longer
+                self._add_trials()
+            self._error = None
+        except (StoreUnavailable, UserError) as error:
+            self._record, self._error = None, error
+
+    def _add_trials(self) -> None:
+        self._storage = self._storage or open_storage()
+        study = studies.load(self._spec.study_name, self._storage)
+        if not study:  # no worker has created it yet
+            return
+        record = self._record = self._record or StudyRecord.of(self._spec, study)
+        trials = studies.finished(study)
+        for trial in trials:
+            if trial.number not in record.recorded:
+                record.add_trial(**trial_record(trial, self._names))
+        if self._status == "FINISHED" and (best := find_best(study)):
+            record.summarize(
+                best=best.trial.number,
+                front=[trial.number for trial in best.front],
+                metrics=dict(zip(self._names, best.trial.values, strict=True)),
+                step=len(trials),
+                figures=self.figures,
+            )
+        if self._status:
+            record.runs.close(record.run_id, self._status)
+
+
+class StudyRecord:
+    """The run of a study and those of its trials; everything may be written twice."""
+
+    def __init__(self, runs: Runs, identity: str, name: str, params: dict[str, str]) -> None:
+        self.runs = runs
+        with locked("record"):
+            if not runs.find(STUDY, identity):
+                runs.create(f"tune {name}", {STUDY: identity, **provenance.tags()})
+            # Two machines that share only MLflow may both have created one: the older counts.
+            found = runs.find(STUDY, identity)
+            run, *others = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+            for other in others:
+                runs.client.delete_run(other.info.run_id)
+        self.run_id: str = run.info.run_id
+        runs.client.update_run(self.run_id, status="RUNNING")
+        runs.add_params(run, params)
+        self.recorded = set(self._trial_runs())  # numbers of trials
+
+    @classmethod
+    def of(cls, spec: StudySpec, study: "optuna.Study") -> "StudyRecord":
+        """Open the record of a study."""
+        params = {"data": spec.cell.data, "model": spec.cell.model}
+        params |= {"objective": spec.objective, "space": spec.space}
+        params |= {"seed": str(spec.settings["seed"])}
+        return cls(Runs(root()), study.user_attrs[IDENTITY], study.study_name, params)
+
+    def add_trial(
         self,
         number: int,
         state: str,
@@ -38,63 +139,53 @@ class StudyRecord(Rows):
         times: tuple[int, int],
         note: str,
     ) -> None:
-        """Log a trial that has ended, unless it is there: its curves are values by epoch.
+        """Record a trial that has ended: its curves are values by epoch, its times milliseconds.
 
-        Its times are milliseconds. What a killed command has left of it is taken away.
+        The incomplete run that a killed command left of it is deleted.
         """
-        tags = {"mlflow.parentRunId": self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
+        tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
         if note:
             tags["mlflow.note.content"] = note
-        with locked("record"):  # what is not there yet is made once
-            known = self._search(TRIAL, tags[TRIAL])
-            for run in known:
-                if run.info.status == "RUNNING":
-                    self.client.delete_run(run.info.run_id)
-            if all(run.info.status == "RUNNING" for run in known):
-                self._write(f"trial {number}", state, tags, params, curves, times)
+        name = f"trial {number}" if state == "COMPLETE" else f"trial {number} ({state.lower()})"
+        start, end = times
+        with locked("record"):
+            found = self.runs.find(TRIAL, tags[TRIAL])
+            incomplete = [run for run in found if run.info.status == "RUNNING"]
+            for run in incomplete:
+                self.runs.client.delete_run(run.info.run_id)
+            if len(incomplete) == len(found):
+                run_id = self.runs.create(name, tags, start).info.run_id
+                points = [(key, x, y) for key, curve in curves.items() for x, y in curve]
+                self.runs.log(run_id, points, params, end)
+                self.runs.close(run_id, STATUSES[state], end)
+        self.recorded.add(number)
 
-    def _write(
-        self,
-        name: str,
-        state: str,
-        tags: dict[str, str],
-        params: dict[str, str],
-        curves: dict[str, list[tuple[int, float]]],
-        times: tuple[int, int],
-    ) -> None:
-        from mlflow.entities import Metric
-
-        begin, end = times
-        name += "" if state == "COMPLETE" else f" ({state.lower()})"
-        run = self.client.create_run(self.experiment_id, start_time=begin, tags=tags, run_name=name)
-        points = [Metric(key, y, end, x) for key, curve in curves.items() for x, y in curve]
-        self._log(run.info.run_id, points, params)
-        self.client.set_terminated(run.info.run_id, STATUSES[state], end)
-
-    def summary(
+    def summarize(
         self,
         best: int,
-        front: list[int],
+        front: Sequence[int],
         metrics: dict[str, float],
         step: int,
-        paths: list[str],
+        figures: Sequence[Path],
     ) -> None:
-        """Mark the winner and the front, and no other trial, and keep the study's figures."""
-        runs = self._runs()
-        self._mark(BEST, [best], runs)
-        self._mark(FRONT, front, runs)
-        self.add(metrics=metrics, step=step)
-        self.files(paths)
+        """Tag the best trial and the front, and no others; log their metrics and the figures."""
+        trial_runs = self._trial_runs()
+        self._tag_only(BEST, [best], trial_runs)
+        self._tag_only(FRONT, front, trial_runs)
+        present = self.runs.points(self.runs.client.get_run(self.run_id), metrics)
+        points = [(name, step, value) for name, value in metrics.items()]
+        self.runs.log(self.run_id, [point for point in points if point not in present])
+        self.runs.upload(self.run_id, figures)
 
-    def _runs(self) -> dict[int, Any]:
-        """Return the runs of the trials that are recorded whole, by number."""
-        found = self._search("mlflow.parentRunId", self.run_id)
+    def _trial_runs(self) -> dict[int, "Run"]:
+        """Return the complete runs of trials by number."""
+        found = self.runs.find(PARENT, self.run_id)
         ended = [run for run in found if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
 
-    def _mark(self, tag: str, numbers: list[int], runs: dict[int, Any]) -> None:
-        for number, run in runs.items():
+    def _tag_only(self, tag: str, numbers: Sequence[int], trial_runs: dict[int, Any]) -> None:
+        for number, run in trial_runs.items():
             if number in numbers:
-                self.client.set_tag(run.info.run_id, tag, "true")
+                self.runs.client.set_tag(run.info.run_id, tag, "true")
             elif tag in run.data.tags:
-                self.client.delete_tag(run.info.run_id, tag)
+                self.runs.client.delete_tag(run.info.run_id, tag)

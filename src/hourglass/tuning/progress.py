@@ -1,8 +1,6 @@
-"""What a command sees of a study while others work on it: progress, failures, the record."""
+"""The progress of a study while its workers run: the bar, the best trial, the failures."""
 
 import sys
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,80 +9,47 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from hourglass.tracking.recorder import Recorder
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import FAILURE, IDENTITY, WORKER
-from hourglass.tuning.best_trial import find_best, trial_record
+from hourglass.tuning.attributes import FAILURE
+from hourglass.tuning.best_trial import find_best
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.study_spec import StudySpec
 
-LATER = 3  # seconds that another command has to record its own trials
-
 
 @dataclass
-class Watch:
-    """See which trials of a study have ended, show them, and tell the record of them."""
+class StudyProgress:
+    """The trials of a study that have ended, as a progress bar shows them."""
 
-    question: StudySpec
-    names: Sequence[str]  # of the objective's values
-    command: str  # whose workers' trials are ours to record
-    recorder: Recorder | None
-    where: BaseStorage = field(default_factory=open_storage)
+    spec: StudySpec
+    storage: BaseStorage = field(default_factory=open_storage)
     study: optuna.Study | None = None
-    seen: set[int] = field(default_factory=set)
-    recorded: set[int] = field(default_factory=set)
+    reported: set[int] = field(default_factory=set)  # numbers of trials
 
-    def look(self, bar: "tqdm[Any]") -> None:
-        """Take note of what has ended since the last look."""
+    def update(self, bar: "tqdm[Any]") -> None:
+        """Show the trials that have ended since the last call."""
         if not self.study:
-            self.study = studies.load(self.question.study_name, self.where)
+            self.study = studies.load(self.spec.study_name, self.storage)
             if not self.study:
-                return  # no worker has found the question in order yet
+                return  # no worker has created it yet
             self._begin(self.study)
         ended = studies.finished(self.study)
         for trial in ended:
-            if trial.number not in self.seen:
-                self.seen.add(trial.number)
-                _say(trial)
-                if trial.user_attrs.get(WORKER, "").endswith(self.command):
-                    self._record(trial)
+            if trial.number not in self.reported:
+                self.reported.add(trial.number)
+                _report_failure(trial)
         bar.update(len(ended) - bar.n)
         if not bar.disable and (best := find_best(self.study)):
             bar.set_postfix_str(f"best {best.trial.values[0]:.4g} {best.values}", refresh=False)
 
-    def conclude(self) -> None:
-        """Record what killed commands left; those that live have some seconds for their own."""
-        if not (self.study and self.recorder):
-            return
-        if {trial.number for trial in studies.finished(self.study)} - self.recorded:
-            time.sleep(LATER)
-            for trial in studies.finished(self.study):
-                self._record(trial)
-
     def _begin(self, study: optuna.Study) -> None:
-        """Say what a new study asks that an earlier one of the cell did not; open the record."""
-        self.seen = {trial.number for trial in studies.finished(study)}
-        if not self.seen:
-            for name, asked in studies.others(study.study_name, self.where).items():
-                changed = ", ".join(self.question.differences(asked))
-                tqdm.write(f"a new study: {name} asked otherwise ({changed})", sys.stderr)
-        if self.recorder:
-            cell, asked = self.question.cell, self.question.settings
-            params = {"data": cell.data, "model": cell.model, "seed": str(asked["seed"])}
-            params |= {"objective": self.question.objective, "space": self.question.space}
-            identity = study.user_attrs[IDENTITY]
-            name = study.study_name
-            known = self.recorder.ask("open", identity=identity, name=name, params=params)
-            self.recorded |= set(known or [])  # of a record that is away all is told again
-
-    def _record(self, trial: FrozenTrial) -> None:
-        if self.recorder and trial.number not in self.recorded:
-            self.recorded.add(trial.number)
-            self.recorder.tell("trial", **trial_record(trial, self.names))
+        """Print how a new study differs from earlier ones of the cell."""
+        self.reported = {trial.number for trial in studies.finished(study)}
+        if not self.reported:
+            for name, settings in studies.others(study.study_name, self.storage).items():
+                changed = ", ".join(self.spec.differences(settings))
+                tqdm.write(f"a new study: {name} differs in {changed}", sys.stderr)
 
 
-def _say(trial: FrozenTrial) -> None:
-    """Say why a trial failed; the study goes on."""
-    refusal = trial.user_attrs.get(FAILURE)
-    if refusal:
-        tqdm.write(f"trial {trial.number} failed: {refusal}", file=sys.stderr)
+def _report_failure(trial: FrozenTrial) -> None:
+    if reason := trial.user_attrs.get(FAILURE):
+        tqdm.write(f"trial {trial.number} failed: {reason}", file=sys.stderr)

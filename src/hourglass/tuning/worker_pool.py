@@ -18,7 +18,7 @@ from tqdm import tqdm
 from hourglass.core.errors import UserError
 from hourglass.tuning import study as studies
 from hourglass.tuning.locks import locked, no_response
-from hourglass.tuning.progress import Watch
+from hourglass.tuning.progress import StudyProgress
 from hourglass.tuning.worker import Job
 
 PAUSE_SECONDS = 0.3  # between two reads of the study
@@ -79,7 +79,7 @@ class Worker:
         self.stderr.close()
 
 
-def run(job: Job, count: int, watch: Watch) -> None:
+def run(job: Job, count: int, progress: StudyProgress) -> None:
     """Run a study with `count` workers until it has the job's number of trials.
 
     Raises a UserError if a worker reports one, all workers end early, or the storage does not
@@ -91,12 +91,11 @@ def run(job: Job, count: int, watch: Watch) -> None:
     try:
         with tqdm(total=job.trials, desc=title, unit="trial", disable=None) as bar:
             while any(worker.process.poll() is None for worker in workers):
-                watch.look(bar)
+                progress.update(bar)
                 _check(workers)
                 time.sleep(PAUSE_SECONDS)
-            watch.look(bar)
+            progress.update(bar)
             _check(workers)
-        watch.conclude()
     except (OptunaError, SQLAlchemyError) as error:
         raise no_response(error) from None
     except KeyboardInterrupt:
@@ -107,7 +106,7 @@ def run(job: Job, count: int, watch: Watch) -> None:
         # If the storage is unreachable, the next command does this.
         with suppress(OptunaError, SQLAlchemyError, UserError), locked():
             # A worker may have started a trial since the last read.
-            study = watch.study or studies.load(job.study, watch.where)
+            study = progress.study or studies.load(job.study, progress.storage)
             if study:
                 studies.retry_killed(study)
 

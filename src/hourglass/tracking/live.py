@@ -1,0 +1,108 @@
+"""The live record of a training: its epochs and the system's metrics while it runs.
+
+It reads three files in the checkpoint folder: state.json with the tokens that identify the training
+and the one it replaced, the resolved settings, and the epochs, one line of JSON each.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hourglass.core.paths import Cell
+from hourglass.data.prepared import Prepared
+from hourglass.tracking import provenance
+from hourglass.tracking.record import FIRST_RUN, TRAINING
+from hourglass.tracking.recorder import EPOCHS, SETTINGS
+from hourglass.tracking.runs import Runs
+from hourglass.tracking.stage_records import epoch_points, settings_params
+
+if TYPE_CHECKING:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+SYSTEM_INTERVAL_SECONDS = 2
+
+
+class LiveTraining:
+    """The MLflow run of a training under way; the training of a killed process keeps its run.
+
+    Raises the errors of MLflow. After an error, a new object continues the same run.
+    """
+
+    def __init__(self, runs: Runs, cell: Cell) -> None:
+        self.runs, self.epochs = runs, cell.resume / EPOCHS
+        state = json.loads((cell.resume / "state.json").read_text(encoding="utf-8"))
+        if state["replaced"]:
+            self._abandon(state["replaced"])
+        with runs.lock():
+            token = state["token"]
+            known = [*runs.find(FIRST_RUN, token), *runs.find(TRAINING, token)]
+            tags = {TRAINING: token, **provenance.tags()}
+            start = int((cell.resume / SETTINGS).stat().st_mtime * 1000)  # of the training
+            run = known[-1] if known else runs.create(cell.name, tags, start)
+        self.run_id: str = run.info.run_id
+        runs.client.update_run(self.run_id, status="RUNNING")
+        settings = yaml.safe_load((cell.resume / SETTINGS).read_text(encoding="utf-8"))
+        runs.add_params(run, settings_params(settings))
+        runs.add_dataset(run, Prepared.open(cell.prepared).card)
+        self.logged: set[tuple[str, int]] | None = None  # metrics and epochs; None if unknown
+        self.offset = 0  # bytes of the file that have been logged
+        packages = provenance.installed_packages()
+        runs.client.log_text(self.run_id, packages, "environment/requirements.txt")
+        self.monitor: SystemMetricsMonitor | None = self._start_monitor(resumed=bool(known))
+
+    def _abandon(self, token: str) -> None:
+        """Mark the run of a training as killed if its successor has other settings."""
+        for run in self.runs.find(TRAINING, token):
+            if run.info.status == "RUNNING":
+                self.runs.close(run.info.run_id, "KILLED")
+
+    def _start_monitor(self, resumed: bool) -> "SystemMetricsMonitor":
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(
+            self.run_id,
+            sampling_interval=SYSTEM_INTERVAL_SECONDS,
+            resume_logging=resumed,
+            tracking_uri=self.runs.client.tracking_uri,
+        )
+        monitor.start()
+        return monitor
+
+    def log_epochs(self) -> None:
+        """Log the epochs that were appended to the file since the last call."""
+        with self.epochs.open("rb") as file:
+            file.seek(self.offset)
+            lines = file.read()
+        lines = lines[: lines.rfind(b"\n") + 1]  # the last line may be incomplete
+        rows: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
+        points = [point for row in rows for point in epoch_points(row)]
+        if not points:
+            return
+        # If the request fails, the server may have written the points all the same.
+        logged, self.logged = self.logged, None
+        if logged is None:
+            logged = self._logged_before()
+        self.runs.log(self.run_id, [point for point in points if point[:2] not in logged])
+        self.logged = logged | {point[:2] for point in points}
+        self.offset += len(lines)
+
+    def _logged_before(self) -> set[tuple[str, int]]:
+        run = self.runs.client.get_run(self.run_id)
+        names = [name for name in run.data.metrics if not name.startswith("system/")]
+        return {point[:2] for point in self.runs.points(run, names)}
+
+    def close(self, status: str) -> None:
+        """Log the last epochs, and end the run as FINISHED or FAILED."""
+        self.stop_monitor()
+        self.log_epochs()
+        self.runs.close(self.run_id, status)
+
+    def stop_monitor(self) -> None:
+        """Stop measuring the system, with one measurement at least."""
+        monitor, self.monitor = self.monitor, None
+        if monitor:
+            monitor.finish()
+            monitor.collect_metrics()
+            monitor.publish_metrics(monitor.aggregate_metrics())
+            monitor.mlflow_logger.flush()

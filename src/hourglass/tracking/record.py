@@ -1,0 +1,182 @@
+"""The record of a cell, and of a comparison, written to MLflow from their files.
+
+A stage and `hourglass record` call the same functions. Whatever a run has already is left as it is;
+if a run holds other params or metrics, the record becomes another run.
+"""
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hourglass.core.atomic import sha256, write_text
+from hourglass.core.paths import CODES, LEADERBOARD, SHARED_PAGE, Cell
+from hourglass.tracking import provenance
+from hourglass.tracking.runs import Runs
+from hourglass.tracking.stage_records import (
+    CellRecord,
+    StageRecord,
+    epoch_points,
+    read_cell,
+    timing,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+REPORT_FILES = (SHARED_PAGE, LEADERBOARD, CODES)
+# Tags of runs.
+TRAINING = "hourglass.training"  # the token of the training that opened the run
+FIRST_RUN = "hourglass.first_run"  # the training whose record the run carries
+WEIGHTS = "hourglass.weights"  # the SHA-256 of the weights
+REPORT = "hourglass.report"  # the grid that a comparison covers
+RECORDED = "hourglass.recorded"  # one per stage: the digest of its record
+
+
+def record_cell(runs: Runs, cell: Cell, classified: bool = False, thorough: bool = False) -> str:
+    """Write to a run of the cell whatever it lacks, and return what was done.
+
+    A run is opened if none exists, or if all runs of the training hold other values. A stage whose
+    digest a run bears is not compared again, unless `thorough`: then its files must exist as well.
+    `classified` adds the table of `hourglass classify`.
+    """
+    record = read_cell(cell, classified)
+    with runs.lock():
+        run = next((run for run in _runs_of(runs, record) if _agrees(run, record)), None)
+        done = "completed" if run else "recorded"
+        if not run:
+            run = _open_run(runs, record)
+    missing = [stage for stage in record.stages if _lacks(runs, run, stage, thorough)]
+    if missing:
+        runs.add_dataset(run, record.prepared.card)
+    for stage in missing:
+        _write(runs, run, record, stage)
+    tags, run_id = run.data.tags, run.info.run_id
+    if WEIGHTS not in tags:
+        runs.client.set_tag(run_id, WEIGHTS, record.weights)
+    is_open = run.info.status != "FINISHED"
+    if is_open:
+        runs.close(run_id, "FINISHED", run.info.end_time or timing(cell, "train").get("ended"))
+    path = cell.tracking / "run_id"
+    if not path.exists() and timing(cell, "train"):
+        write_text(path, f"{run_id}\n")
+    done = done if missing or is_open else "already there"
+    return f"{done}, but {' and '.join(record.outdated)}" if record.outdated else done
+
+
+def record_report(runs: Runs) -> str:
+    """Write the comparison of the grid to its run, and return what was done.
+
+    New files replace those of an earlier comparison of the same grid.
+    """
+    with LEADERBOARD.open(encoding="utf-8") as file:
+        cells = [row for row in csv.DictReader(file) if row["baseline"] == "False"]
+    data, models = (sorted({row[key] for row in cells}) for key in ("data", "model"))
+    grid = {"data": ", ".join(data), "models": ", ".join(models)}
+    digest = hashlib.sha256("".join(map(sha256, REPORT_FILES)).encode()).hexdigest()
+    name, tag = " x ".join(grid.values()), f"{RECORDED}.compare"
+    with runs.lock():
+        found = runs.find(REPORT, name)
+        run = found[0] if found else runs.create("report", {REPORT: name})
+    run_id = run.info.run_id
+    if (run.info.status, run.data.tags.get(tag)) == ("FINISHED", digest):
+        return "already there"
+    for key, value in provenance.tags().items():
+        runs.client.set_tag(run_id, key, value)
+    runs.add_params(run, grid)
+    runs.upload(run_id, REPORT_FILES)
+    runs.client.set_tag(run_id, tag, digest)
+    runs.close(run_id, "FINISHED")
+    return "completed" if found else "recorded"
+
+
+def _runs_of(runs: Runs, record: CellRecord) -> Iterator["Run"]:
+    """Yield the runs that carry the training of a cell, its own run first."""
+    yield from filter(None, (_active_run(runs, name) for name in record.training))
+    for name in (*record.training, record.weights):
+        yield from runs.find(TRAINING, name)
+        yield from runs.find(FIRST_RUN, name)
+    yield from runs.find(WEIGHTS, record.weights)
+
+
+def _active_run(runs: Runs, run_id: str) -> "Run | None":
+    """Return the run of this id, None if there is none or it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = runs.client.get_run(run_id)
+    except MlflowException as error:
+        # A server with users denies the permission to read a run that does not exist.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _agrees(run: "Run", record: CellRecord) -> bool:
+    return all(
+        recorded.get(key, value) == value
+        for stage in record.stages
+        for recorded, values in ((run.data.params, stage.params), (run.data.metrics, stage.metrics))
+        for key, value in values.items()
+    )
+
+
+def _open_run(runs: Runs, record: CellRecord) -> "Run":
+    times = timing(record.cell, "train")
+    names = {FIRST_RUN: record.training[0] if record.training else record.weights}
+    tags = {**names, WEIGHTS: record.weights, **times.get("environment", {})}
+    return runs.create(record.cell.name, tags, times.get("started"))
+
+
+def _lacks(runs: Runs, run: "Run", record: StageRecord, thorough: bool) -> bool:
+    """Return whether a run lacks the record of a stage, or part of it."""
+    if run.data.tags.get(f"{RECORDED}.{record.stage}") != record.digest():
+        return True
+    if not thorough:
+        return False
+    artifacts = {
+        file.path
+        for folder in {folder for _, folder in record.files}
+        for file in runs.client.list_artifacts(run.info.run_id, folder or None)
+    }
+    wanted = {f"{folder}/{path.name}".lstrip("/") for path, folder in record.files}
+    return not wanted <= artifacts or bool(record.detector and not _has_model(runs, run))
+
+
+def _write(runs: Runs, run: "Run", record: CellRecord, stage: StageRecord) -> None:
+    """Write what a run lacks of a stage's record, and finally its digest as a tag."""
+    run_id = run.info.run_id
+    runs.add_params(run, stage.params)
+    curves = [point for row in stage.history for point in epoch_points(row)]
+    known = {point[:2] for point in runs.points(run, (name for name, *_ in curves))}
+    values = [(name, 0, value) for name, value in (stage.metrics | stage.latest).items()
+              if run.data.metrics.get(name) != value]  # fmt: skip
+    present = runs.points(run, (name for name, *_ in values))
+    new = [point for point in curves if point[:2] not in known]
+    runs.log(run_id, [*new, *(point for point in values if point not in present)])
+    for path, folder in stage.files:
+        runs.upload(run_id, [path], folder or None)
+    if stage.detector and not _has_model(runs, run):
+        _log_model(run_id, record, stage)
+    runs.client.set_tag(run_id, f"{RECORDED}.{stage.stage}", stage.digest())
+
+
+def _has_model(runs: Runs, run: "Run") -> bool:
+    """Return whether a run has a complete model; a kill leaves an incomplete one."""
+    models: list[Any] = run.outputs.model_outputs if run.outputs else []
+    return any(runs.client.get_logged_model(each.model_id).status == "READY" for each in models)
+
+
+def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
+    """Log the files of the detector, and no others, as an MLflow model."""
+    from hourglass.tracking import model
+
+    with tempfile.TemporaryDirectory() as folder:
+        for path in stage.detector:
+            shutil.copy(path, folder)
+        example = record.prepared.folder / "calibration/x.npy"
+        model.log(run_id, Path(folder), record.prepared.card, example)
