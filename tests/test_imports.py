@@ -11,8 +11,6 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src/hourglass"
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 MOST_ENTRIES = 14  # at the top level of the package
-# To be removed with the recorder process.
-KNOWN_VIOLATIONS = {("hourglass.tracking.process", "hourglass.tuning.mlflow_record")}
 
 
 def allowed(room: str) -> set[str]:
@@ -70,12 +68,7 @@ def test_a_room_names_only_existing_rooms(room):
 
 
 def test_no_import_breaks_the_rules_of_its_room():
-    assert violations() - KNOWN_VIOLATIONS == set()
-
-
-@pytest.mark.xfail(strict=True, reason="the recorder process of tracking serves studies of tuning")
-def test_there_are_no_known_violations():
-    assert violations() & KNOWN_VIOLATIONS == set()
+    assert violations() == set()
 
 
 def test_the_rules_have_no_cycle():

@@ -227,7 +227,7 @@ def test_an_untrained_cell_is_refused(stage_folder, recorded, refusal):
 )
 def test_invalid_arguments_are_refused_before_anything_is_recorded(here, refusal, arguments, word):
     assert word in refusal(classify, *CELL, **arguments)
-    assert here.log == []
+    assert here.statuses == []
 
 
 def test_weights_that_are_not_finite_are_refused(stage_folder, recorded, refusal):

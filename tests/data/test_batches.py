@@ -136,10 +136,3 @@ def test_changes_to_a_batch_do_not_reach_the_samples(kind, residency):
     for batch in make_batches(samples, scaling, 10, residency=residency):
         batch.zero_()
     np.testing.assert_array_equal(samples, x)
-
-
-def test_an_empty_share_leaves_the_loss_finite(build):
-    module = build("undercomplete", (5,), latent_dim=2)
-    for rank in range(2):  # 3 samples in batches of 2: one rank has no share of the second
-        batches = make_batches(FEATURES[:3], SCALINGS["standard"][1], 2, 0, rank, 2)
-        assert all(module.training_step(batch).isfinite() for batch in batches)

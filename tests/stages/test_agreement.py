@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.evaluation.pages import Node, parse
-from tests.mlflow_runs import Row, rows
+from tests.tracking.stored import Row, rows
 from tests.workspaces import Project
 
 pytestmark = pytest.mark.slow

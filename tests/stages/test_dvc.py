@@ -12,7 +12,7 @@ import yaml
 
 from hourglass.core.code_digest import executed_modules
 from hourglass.core.paths import STAGE_FOLDERS
-from tests.mlflow_runs import Row, rows
+from tests.tracking.stored import Row, rows
 from tests.workspaces import ROOT, Project, living_in, wait_for_end
 
 STAGES = (

@@ -60,7 +60,9 @@ def test_a_retry_that_is_killed_before_it_starts_runs_again_with_its_values(stud
     assert study.ask().suggest_float("noise_factor", 0, 1) == killed.params["noise_factor"]
 
 
-@pytest.mark.parametrize("worker", [LIVE, "elsewhere-0 1 1 a-command"])
+@pytest.mark.parametrize(
+    "worker", [LIVE, "elsewhere-0 1 1 a-command"], ids=["this process", "another machine"]
+)
 def test_live_trials_and_those_of_other_machines_go_on(study, worker):
     start(study, worker)
     retry_killed(study)

@@ -91,7 +91,10 @@ class Batches:
         return len(self.shares)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield batches, (n, *S) float32."""
-        return self.rows.batches(
-            self.shares.order(self.shuffle()) if self.shuffle else None, self.shares
-        )
+        """Yield batches, (n, *S) float32.
+
+        A generator: Lightning creates the iterator of a resumed training before it restores the
+        epoch, on which the order depends.
+        """
+        order = self.shares.order(self.shuffle()) if self.shuffle else None
+        yield from self.rows.batches(order, self.shares)
