@@ -23,7 +23,7 @@ from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from tests.evaluation.pages import Node, parse
-from tests.mlflow_runs import rows
+from tests.tracking.stored import rows
 from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
 
 DATA, MODELS = ("digits", "own", "unlabelled"), ("linear", "denoising")
