@@ -1,6 +1,7 @@
 """Classes of the user's own modules and of installed plugins, named by class paths in settings."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
 from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed, snapshot
 from hourglass.stages.train import train
+from tests.tracking.stored import rows
+from tests.workspaces import DirectRecorder, environment
 
 LAYERS = """
 from hourglass.networks import Dense
@@ -139,6 +142,27 @@ def test_own_classes_are_prepared_trained_and_calibrated(source, use_own_classes
     detector = Detector.of_cell(cell)
     assert detector.threshold.method == "mine"
     assert "my_models.MyScorer" in str(detector.scoring.scorer.describe())
+
+
+def test_an_mlflow_model_of_own_classes_loads_without_the_workspace(
+    source, use_own_classes, stage_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hourglass.stages.output.recording", DirectRecorder)
+    for stage in (train, calibrate_threshold):
+        prepare("digits")
+        stage("digits", "mine")
+    (run,) = rows(stage_folder)
+    (model,) = run.models
+    code = f"import mlflow; print(mlflow.pyfunc.load_model('models:/{model}').metadata.model_id)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(MLFLOW_TRACKING_URI=f"sqlite:///{stage_folder}/mlflow.db"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == model, done.stderr
 
 
 def digests() -> dict[str, str]:

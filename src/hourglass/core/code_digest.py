@@ -143,6 +143,17 @@ def _references(module: str) -> tuple[_References, dict[str, _References]]:
     )
 
 
+def external_sources(*entries: str) -> list[Path]:
+    """Return the files and folders of the top-level modules outside this package that run."""
+    roots = {module.partition(".")[0] for module in executed_modules(*entries)} - {PACKAGE}
+    sources = {root: source_file(root) for root in sorted(roots)}
+    return [
+        source.parent if source.name == "__init__.py" else source
+        for source in sources.values()
+        if source
+    ]
+
+
 @cache
 def source_file(module: str) -> Path | None:
     """Return the source file of a module or package, None if there is none; imports nothing."""

@@ -25,6 +25,7 @@ TRAINER_PACKAGES = ("pytorch_lightning", "lightning_fabric")  # configs/trainer 
 PLUGIN_GROUP = "hourglass.plugins"
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_shipped: set[str] = set()  # modules in the code folder of a loaded MLflow model
 
 
 def import_trusted_module(module: str) -> ModuleType:
@@ -36,9 +37,18 @@ def import_trusted_module(module: str) -> ModuleType:
 
 def is_trusted(name: str) -> bool:
     """Return whether a module, or the module of a class path, may be imported."""
-    if _is_below(name, (PACKAGE,)) or _is_below(name, listed_modules()):
+    if any(_is_below(name, names) for names in ((PACKAGE,), tuple(_shipped), listed_modules())):
         return True
     return _is_below(name, plugin_modules())  # last, because the search takes 50 ms
+
+
+def trust_shipped_modules(folder: Path) -> None:
+    """Trust the top-level modules in the code folder of an MLflow model.
+
+    MLflow puts that folder on the path and runs its code: loading a model trusts its server.
+    """
+    if folder.is_dir():
+        _shipped.update(path.stem for path in folder.iterdir() if path.stem.isidentifier())
 
 
 def how_to_trust(module: str) -> str:

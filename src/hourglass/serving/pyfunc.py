@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from hourglass.core.errors import UserError
+from hourglass.core.trusted_imports import trust_shipped_modules
 from hourglass.detection.detector import Detector
 from hourglass.serving import requests
 
@@ -63,6 +64,9 @@ class DetectorModel:
 
 def _load_pyfunc(data_path: str) -> DetectorModel:
     """Return the model in a folder; MLflow calls this function by name."""
+    for folder in Path(data_path).parents:
+        if (folder / "MLmodel").exists():
+            trust_shipped_modules(folder / "code")
     model = DetectorModel(Detector.load(Path(data_path)))
     if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # this process is a scoring server
         from hourglass.serving import server

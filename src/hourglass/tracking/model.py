@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hourglass.core.atomic import sha256
+from hourglass.core.code_digest import external_sources
+from hourglass.core.trusted_imports import external_modules
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -64,6 +66,12 @@ def example(card: dict[str, Any], samples: Path) -> Any:
     return pd.DataFrame(x, columns=card["feature_names"])
 
 
+def code_paths(folder: Path) -> list[Path]:
+    """Return this package, and the modules of a user's classes that the files in `folder` name."""
+    texts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return [Path(__file__).parents[1], *external_sources(*sorted(external_modules(texts)))]
+
+
 def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
     """Log the detector in `folder` under a run, with its code, signature and an example."""
     import mlflow
@@ -85,7 +93,7 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
         model_id=model.model_id,
         loader_module="hourglass.serving.pyfunc",
         data_path=str(folder),
-        code_paths=[str(Path(__file__).parents[1])],
+        code_paths=[str(path) for path in code_paths(folder)],
         pip_requirements=requirements(folder),
         signature=signature(card),
         input_example=example(card, samples),
