@@ -83,8 +83,8 @@ limit of the machine. Medians, with the range over the runs.
 ## Prediction for more processes
 
 A step of b samples takes one process (fixed + per sample x b) seconds; then gradients are added up
-without overlap. With W processes in a ring that synchronisation takes 2 (W - 1) / W times as long as
-with two. With two it is the difference between their step and that of one process with the same
+without overlap. With W processes in a ring that synchronisation takes 2 (W - 1) / W times as long
+as with two. With two it is the difference between their step and that of one process with the same
 share: the all-reduce, and the wait for the slower process. The measured parts:
 
 {_parts(rows, outlooks).to_markdown(index=False)}

@@ -87,8 +87,8 @@ def _summary(table: pd.DataFrame) -> str:
     mean, best = table.mean(), table.max()
     cell = table[best.idxmax()].idxmax()
     return (
-        f"On average `{mean.idxmax()}` is the best ({mean.max():.4f}; `model` {mean['model']:.4f}); "
-        f"the best detector is `{cell}` with `{best.idxmax()}` ({best.max():.4f})."
+        f"On average `{mean.idxmax()}` is the best ({mean.max():.4f}; "
+        f"`model` {mean['model']:.4f}); the best detector is `{cell}` with `{best.idxmax()}` ({best.max():.4f})."
     )
 
 

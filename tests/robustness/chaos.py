@@ -43,7 +43,8 @@ def flips(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     """Yield the fault once: flipped bits in the files of a workspace."""
     from tests.robustness.flips import flip_bits  # imports torch
 
-    note = "`python -m tests.robustness.flips` shows the detections per reader."
+    note = "`python -m tests.robustness.flips` shows the detections per reader. "
+    note += "Rot keeps the modification time; a change does not."
     fault = Fault("a flipped bit in", note=note)
     checkout = bench.complete.copy("flipped")
     with mock.patch.dict("os.environ", checkout.environment(), clear=True):
@@ -60,7 +61,7 @@ def fuzz(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     """Yield the fault once: malformed files and command lines for every reader."""
     from tests.robustness.fuzz import run_cases  # imports torch
 
-    fault = Fault("malformed", note="`identical`: read as a reference reader reads it.")
+    fault = Fault("malformed", note="`results identical`: read like a reference reader.")
     for row in run_cases(tries, rng.randrange(1 << 30)):
         fault.tries += [Try(row["kind"], False, "refused")] * row["refused"]
         fault.tries += [Try(row["kind"], True)] * row["right"]
@@ -79,7 +80,7 @@ def workers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
         lost.append(f"{counts['counted']} trials instead of {counts['asked']}.")
     note = f"Counted: {', '.join(f'{name} {count}' for name, count in counts.items())}."
     one = Try("four workers of a study on PostgreSQL", not lost, "", lost)
-    yield Fault("`kill -9`, one every 10 s, of", [one] * tries, note)
+    yield Fault("`kill -9` every 10 s of one of", [one] * tries, note)
 
 
 FAULTS: dict[str, Callable[[Bench, int, random.Random], Iterator[Fault]]] = {
