@@ -88,7 +88,8 @@ def _summary(table: pd.DataFrame) -> str:
     cell = table[best.idxmax()].idxmax()
     return (
         f"On average `{mean.idxmax()}` is the best ({mean.max():.4f}; "
-        f"`model` {mean['model']:.4f}); the best detector is `{cell}` with `{best.idxmax()}` ({best.max():.4f})."
+        f"`model` {mean['model']:.4f}); the best detector is `{cell}` with `{best.idxmax()}` "
+        f"({best.max():.4f})."
     )
 
 
