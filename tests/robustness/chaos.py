@@ -35,7 +35,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 OWN_MOUNTS = "HOURGLASS_CHAOS_OWN_MOUNTS"  # set in a process with a mount namespace of its own
 TRIALS_PER_KILL = 10  # of a study: it must not be complete before the last kill
 WORKER_LOSSES = (
-    *("doubled", "lost", "open", "recorded twice", "not recorded", "recorded though killed"),
+    *("duplicated", "lost", "unfinished", "recorded twice", "not recorded", "recorded though killed"),
 )
 
 
@@ -63,7 +63,7 @@ def fuzz(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
 
     fault = Fault("malformed", note="`results identical`: read like a reference reader.")
     for row in run_cases(tries, rng.randrange(1 << 30)):
-        fault.tries += [Try(row["kind"], False, "refused")] * row["refused"]
+        fault.tries += [Try(row["kind"], False, "rejected")] * row["refused"]
         fault.tries += [Try(row["kind"], True)] * row["right"]
         for end in ("tracebacks", "wrong"):
             fault.tries += [Try(row["kind"], False, "", [f"{end}."])] * row[end]
@@ -76,9 +76,9 @@ def workers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
 
     counts = disturb_study(kills=tries, trials=TRIALS_PER_KILL * tries)
     lost = [f"{name}: {counts[name]}." for name in WORKER_LOSSES if counts[name]]
-    if counts["counted"] != counts["asked"]:
-        lost.append(f"{counts['counted']} trials instead of {counts['asked']}.")
-    note = f"Counted: {', '.join(f'{name} {count}' for name, count in counts.items())}."
+    if counts["finished"] != counts["requested"]:
+        lost.append(f"{counts['finished']} trials instead of {counts['requested']}.")
+    note = f"Trials and workers: {', '.join(f'{name} {count}' for name, count in counts.items())}."
     one = Try("four workers of a study on PostgreSQL", not lost, "", lost)
     yield Fault("`kill -9` every 10 s of one of", [one] * tries, note)
 
