@@ -6,7 +6,7 @@ BIN := .venv/Scripts
 else
 BIN := .venv/bin
 endif
-# DVC runs `python`: that of .venv.
+# DVC runs the `python` that is first on PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
@@ -30,10 +30,10 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $(READY)
 
-repro: $(READY) ## run the pipeline, every cell of the grid in params.yaml, after mending what a kill left
+repro: $(READY) ## run the pipeline for all cells of the grid in params.yaml, after repairing the files of a killed run
 	hourglass repro
 
-test: $(READY) ## run the tests within three minutes; real data too where HOURGLASS_DATA names it
+test: $(READY) ## run the tests (three minutes); with HOURGLASS_DATA set, also those on real data
 	python -m pytest -m "not slow and not servers" --numprocesses auto --dist loadfile
 
 test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLflow, SSH, S3
@@ -42,23 +42,23 @@ test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLf
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
 
-lint: $(READY) ## check style, format, types, and the locked dependencies
+lint: $(READY) ## check style, format, types and the locked dependencies
 	ruff check .
 	ruff format --check .
 	mypy
 	python scripts/audit.py
 
-format: $(READY) ## mend style and format
+format: $(READY) ## fix style and format
 	ruff check --fix .
 	ruff format .
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
-lock: $(READY) ## compile both locks again: every dependency, hashed, for every platform
+lock: $(READY) ## compile both lock files: all dependencies with hashes, for all platforms
 	$(COMPILE) --extra dev --extra onnx -o requirements.lock
 	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
 
-# Peers have an environment of their own: their dependencies must not slow or change the product.
+# The peers of the benchmark are in a separate environment: their dependencies must not affect Hourglass.
 PEERS := .venv-benchmark
 $(PEERS)/ready: $(READY) requirements-benchmark.lock
 	uv venv --quiet --clear --python $(BIN)/python $(PEERS)
@@ -66,33 +66,33 @@ $(PEERS)/ready: $(READY) requirements-benchmark.lock
 	uv pip install --python $(PEERS) --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-benchmark: $(PEERS)/ready ## measure Hourglass beside others; needs HOURGLASS_DATA; half an hour
+benchmark: $(PEERS)/ready ## compare the speed of Hourglass with its peers; needs HOURGLASS_DATA; half an hour
 	$(PEERS)/$(notdir $(BIN))/python scripts/benchmark.py
 
 JOBS ?= 2
-queue: $(READY) ## run queued experiments, JOBS at once, the cores divided among them
+queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
 	scripts/queue.sh $(JOBS)
 
 ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
 
-servers: $(READY) ## start a team's servers, MLflow and studies on PostgreSQL; says what to source
+servers: $(READY) ## start the team servers (MLflow, and PostgreSQL for studies) and print the file to source
 	python scripts/server.py start
 
-servers-stop: $(READY) ## stop them; what they hold stays in .servers
+servers-stop: $(READY) ## stop the team servers; their data stay in .servers
 	python scripts/server.py stop
 
 DATA ?= digits
 MODEL ?= denoising
 TRIALS ?= 50
 WORKERS ?= 1
-tune: $(READY) ## search bottleneck and noise: make tune DATA=digits MODEL=denoising TRIALS=50 WORKERS=2
+tune: $(READY) ## search bottleneck size and noise: make tune DATA=digits MODEL=denoising TRIALS=50 WORKERS=2
 	dvc repro prepare@$(DATA)
 	hourglass tune $(DATA) $(MODEL) --trials $(TRIALS) --workers $(WORKERS)
 
-clean: ## remove what the pipeline wrote; raw data, the record in MLflow and .venv stay
-	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/index.html reports/shared \
-		reports/search reports/tune reports/benchmark* dvc_plots
+clean: ## remove the pipeline's outputs; raw data, MLflow runs, studies and .venv stay
+	rm -rf data/prepared runs checkpoints reports/leaderboard.* reports/codes.csv reports/metrics.json \
+		reports/index.html reports/shared reports/plots reports/search reports/tune reports/benchmark* dvc_plots
 
-distclean: clean ## remove the environment, the record in MLflow and the studies as well
+distclean: clean ## also remove the environments, MLflow runs and studies
 	rm -rf .venv .venv-benchmark mlflow.db mlruns/[0-9]* optuna.db*

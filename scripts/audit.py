@@ -41,7 +41,7 @@ def main() -> None:
     """Print the problems; exit with status 1 if there are any."""
     wrong = [line for name in LOCKS for line in problems((ROOT / name).read_text("utf-8"), name)]
     for name in LOCKS:
-        report = asked(ROOT / name)
+        report = run_audit(ROOT / name)
         if report is None:
             _warn(f"THE AUDIT OF {name} DID NOT RUN: the vulnerability database did not answer.")
             continue
@@ -74,7 +74,7 @@ def _problems_of(requirement: str) -> list[str]:
     return lines
 
 
-def asked(lock: Path) -> Report | None:
+def run_audit(lock: Path) -> Report | None:
     """Return the report of pip-audit on a lock, None if the database is unreachable."""
     command = [
         *(sys.executable, "-m", "pip_audit", "--requirement", str(lock), "--disable-pip"),
@@ -88,10 +88,10 @@ def asked(lock: Path) -> Report | None:
     except subprocess.TimeoutExpired:
         return None
     # The status is 1 for vulnerabilities and for errors; only the former come with a report.
-    return understood(json.loads(done.stdout)) if done.stdout.startswith("{") else None
+    return parse_report(json.loads(done.stdout)) if done.stdout.startswith("{") else None
 
 
-def understood(report: dict[str, Any]) -> Report:
+def parse_report(report: dict[str, Any]) -> Report:
     """Return the content of a report in pip-audit's JSON."""
     vulnerable = [
         f"{each['name']}=={each['version']} is vulnerable: {one['id']}, fixed in "

@@ -23,7 +23,7 @@ def main() -> None:
     """Count false alarms and write the page."""
     argument_parser(__doc__).parse_args()
     rows = [row for cell, n in CELLS.items() for row in _rows(cell, n)]
-    text = "# Thresholds: promised and realised false alarm rates\n\n"
+    text = "# Thresholds: promised and realised false-alarm rates\n\n"
     text += f"Made by `python scripts/false_alarms.py`: {SPLITS} random calibration parts of real "
     text += "normal scores.\n`within`: the mean realised rate is at most two standard errors above "
     text += "alpha;\nfor a calibrator with a delta, the share of calibrations above alpha is at "

@@ -37,7 +37,7 @@ def main() -> None:
     argument_parser(__doc__).parse_args()
     enter(ROOT / "build" / "label_errors")
     rows = [row for data, repeats in REPEATS.items() for row in _rows(data, repeats)]
-    text = "# Mislabelled samples: flipped and found labels\n\n"
+    text = "# Label errors: flipped and found labels\n\n"
     text += f"Made by `python scripts/flipped_labels.py`: {SHARE:.0%} of the labels of all normal "
     text += "samples (of MNIST the\n60,000 train and 10,000 test images) are flipped to another "
     text += "class, seeds from 0. `top 1%` and so on:\nthe share of the flipped labels in that "

@@ -122,7 +122,7 @@ mean squared error of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal te
 
 A code and a principal component take {COMPONENT_BITS} bits per unit, rounded to equal cells of a
 range fitted to training codes, without entropy coding. The weights and the principal directions,
-which a reader needs anyway, are not counted. `{JPEG_SCAN}` counts the scan alone, as the headers
+which a decoder needs anyway, are not counted. `{JPEG_SCAN}` counts the scan alone, as the headers
 and the standard tables are the same in every file; `jpeg` counts the whole file, with the smallest
 tables. `truncated` is the largest network's code cut to its leading principal components: no
 training for each size, so an upper bound of the error that a network of that size can reach.
@@ -130,7 +130,7 @@ training for each size, so an upper bound of the error that a network of that si
 
 
 def _drawn(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of the picture: what bits do is in a table of the page, png in its text."""
+    """Return the rows to plot; bits per unit and PNG are in the page's tables and text only."""
     names = {TRUNCATED: f"{TRUNCATED.replace(':', ',')} code of {_largest(table)}"}
     methods = [*MODELS, TRUNCATED, "pca", JPEG_SCAN, "jpeg"]
     chosen = table[table.method.isin(methods)]
@@ -144,7 +144,7 @@ def _largest(table: pd.DataFrame) -> int:
 
 
 def _errors(table: pd.DataFrame, index: str, methods: list[str]) -> pd.DataFrame:
-    """Return the errors of some methods by what stands in a column."""
+    """Return the errors of some methods, one row per value of the column `index`."""
     chosen = table[table.method.isin(methods)]
     return chosen.pivot(index=index, columns="method", values="reconstruction_error")[methods]
 
@@ -156,12 +156,12 @@ def _jpeg(table: pd.DataFrame) -> str:
     lost = files[files.method == "jpeg"].set_index("quality")
     shown = shown.assign(error=lost.reconstruction_error, PSNR=lost.PSNR)
     (png,) = table[table.method == "png"].bytes
-    head = f"Bytes of JPEG by quality; PNG, which loses nothing, takes {png:.0f}:\n\n"
+    head = f"Bytes of JPEG by quality; lossless PNG takes {png:.0f}:\n\n"
     return head + shown.to_markdown(floatfmt=("", ".0f", ".0f", ".5f", ".1f"))
 
 
 def _summary(table: pd.DataFrame) -> str:
-    """Return what others need for the error of the best of the largest networks, in words."""
+    """Return a sentence: the bytes that PCA and JPEG need for the error of the best network."""
     size = _largest(table)
     ours = table[table.method.isin(list(MODELS)) & (table.latent_dim == size)]
     best = ours.sort_values("reconstruction_error").iloc[0]

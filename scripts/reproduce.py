@@ -60,8 +60,8 @@ def _path(row: Row, seed: str) -> Path:
 
 
 def _page(quick: bool) -> str:
-    text = "# Reproduction\n\nMade by `python scripts/reproduce.py`. Ours is the mean over seeds, "
-    text += "with its range; every figure is of the official test images.\n"
+    text = "# Reproduction\n\nMade by `python scripts/reproduce.py`. `ours` is the mean over "
+    text += "seeds, `range` its range; all figures are of the official test images.\n"
     if quick:
         text += "\nWith `--quick`: a tenth of the epochs, so do not quote these figures.\n"
     head = ["what", "source", "theirs", "ours", "range", "seeds", "reached", "minutes", "command"]

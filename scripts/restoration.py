@@ -54,8 +54,8 @@ and `latent_dim: 128`. `mnist` and `fashion_mnist` are trained for three epochs.
 All methods restore the same corrupted images, made from up to 200 normal test images. PSNR is in dB
 (peak 1) over all images, SSIM is the mean, both after clipping to [0, 1]. Classical methods know
 the noise level and the missing pixels, and their settings are chosen on validation images. Networks
-get no such information, except in rows marked "told the missing": they fill in the missing pixels
-only. `input` is the corrupted image.
+get no such information, except in rows marked "missing pixels known": there they fill in the
+missing pixels only. `input` is the corrupted image.
 """
 
 
@@ -127,7 +127,8 @@ def _fill_missing(data: str, prepared: Prepared, name: str) -> pd.DataFrame:
         filled = np.where(
             problem.missing, analysis.restore_problem(network, problem), problem.corrupted
         )
-        rows.append(analysis.quality_row(problem, f"`restore_{name}`, told the missing", filled))
+        method = f"`restore_{name}`, missing pixels known"
+        rows.append(analysis.quality_row(problem, method, filled))
     return pd.DataFrame(rows)
 
 

@@ -82,10 +82,10 @@ limit of the machine. Medians, with the range over the runs.
 
 ## Prediction for more processes
 
-A step of b samples takes one process fixed + each x b seconds; then gradients are added up without
-overlap. With W processes in a ring that takes 2 (W - 1) / W times as long as with two. Their time
-is the difference between their step and that of one process with the same share: the all-reduce and
-the wait for each other. The measured parts:
+A step of b samples takes one process (fixed + per sample x b) seconds; then gradients are added up
+without overlap. With W processes in a ring that synchronisation takes 2 (W - 1) / W times as long
+as with two. With two it is the difference between their step and that of one process with the same
+share: the all-reduce, and the wait for the slower process. The measured parts:
 
 {_parts(rows, outlooks).to_markdown(index=False)}
 
@@ -140,8 +140,8 @@ def _parts(rows: pd.DataFrame, outlooks: dict[str, Outlook]) -> pd.DataFrame:
             "network": name,
             "gradient, MB": f"{rows[rows.network == name].bytes.iloc[0] / 1e6:.2f}",
             "fixed, ms": f"{1e3 * each.fixed:.2f}",
-            "each sample, us": f"{1e6 * each.each:.1f}",
-            "together, ms": f"{1e3 * each.together:.2f}",
+            "per sample, us": f"{1e6 * each.each:.1f}",
+            "synchronisation, ms": f"{1e3 * each.together:.2f}",
             "all-reduce alone, ms": f"{1e3 * rows[rows.network == name].all_reduce.median():.2f}",
         }
         for name, each in outlooks.items()
@@ -155,7 +155,7 @@ def _predictions(outlooks: dict[str, Outlook]) -> pd.DataFrame:
         for name, each in outlooks.items():
             strong = each.strong(4096, processes)
             row[name] = f"{strong:.1f} ({strong / processes:.0%})"
-            row[f"{name}, samples each"] = f"{each.share(EFFICIENCY, processes):.0f}"
+            row[f"{name}, samples per process"] = f"{each.share(EFFICIENCY, processes):.0f}"
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -30,23 +30,23 @@ from hourglass.networks.weights import load
 
 WORKSPACE = ROOT / "build" / "results"
 SCORERS: dict[str, Scorer] = {
-    "own": ModelScore(),
+    "model": ModelScore(),
     "standardized error": StandardizedError(),
     "Mahalanobis": Mahalanobis(),
     "neighbors": Neighbors(5),
     "RaPP": RaPP(),
     "RaPP, whitened": RaPP(whiten=True),
     "relative error": RelativeError(),
-    "own + neighbors": Combined([ModelScore(), Neighbors(5)]),
+    "model + neighbors": Combined([ModelScore(), Neighbors(5)]),
     "RaPP + neighbors": Combined([RaPP(), Neighbors(5)]),
 }
 # Anomalies that look like normal samples: letters I among digits 1.
 EXCLUDED = {"emnist": {"emnist without I": "I"}}
-INTRODUCTION = """# Which score wins where
+INTRODUCTION = """# Detection quality by score
 
 Made by `python scripts/scores.py` from the cells of `scripts/results.py`: AUROC on the test split
-(seed 0). `own` is the reconstruction error. The scorers are those of `hourglass.detection.scorers`;
-one is set as `score` in params.yaml. The best of each row is in bold.
+(seed 0). `model` is the model's score, the reconstruction error. All scorers are classes of
+`hourglass.detection.scorers`; `score` in params.yaml names one. The best of each row is in bold.
 """
 
 
@@ -87,8 +87,9 @@ def _summary(table: pd.DataFrame) -> str:
     mean, best = table.mean(), table.max()
     cell = table[best.idxmax()].idxmax()
     return (
-        f"On average `{mean.idxmax()}` is the best ({mean.max():.4f}; `own` {mean['own']:.4f}); "
-        f"the best detector is `{cell}` by `{best.idxmax()}` ({best.max():.4f})."
+        f"On average `{mean.idxmax()}` is the best ({mean.max():.4f}; "
+        f"`model` {mean['model']:.4f}); the best detector is `{cell}` with `{best.idxmax()}` "
+        f"({best.max():.4f})."
     )
 
 

@@ -128,15 +128,15 @@ def _loads(cell: Cell, registry: str, seconds: float) -> list[dict[str, Any]]:
                     rows.append(
                         {
                             "cell": cell.name,
-                            "form": name,
+                            "format": name,
                             "read by": "MLflow" if stock else "Hourglass",
                             "clients": clients,
                             "answers": int(measured["answers"]),
                             "errors": int(measured["errors"]),
                             "p50, ms": measured["p50"],
                             "p99, ms": measured["p99"],
-                            "rows a second": rate,
-                            "of the bare pass": rate / bare,
+                            "rows per second": rate,
+                            "share of the bare pass": rate / bare,
                         }
                     )
                     print(rows[-1])
@@ -172,7 +172,7 @@ def _parts(cell: Cell) -> list[dict[str, Any]]:
         whole = median_seconds(ROUNDS, server.respond, model, body, media_type)
         parts = {"read": read, "score": score, "write": max(whole - read - score, 0.0)}
         rows.append(
-            {"cell": cell.name, "form": name, "kB": len(body) / 1000}
+            {"cell": cell.name, "format": name, "kB": len(body) / 1000}
             | {f"{part}, ms": 1000 * duration for part, duration in parts.items()}
             | {"bare pass, ms": 1000 * ROWS_PER_REQUEST / _bare_rows_per_second(cell)}
         )

@@ -74,7 +74,7 @@ def _targets(rows: Sequence[Target]) -> str:
     cells = [
         {
             "what": each.what,
-            "at least": _target(each.least, each.lower),
+            "required": _target(each.least, each.lower),
             "aim": _target(each.aim, each.lower),
             "measured": spread(each.values),
             "reached": each.reached,
@@ -94,9 +94,9 @@ def _target(value: float | None, lower: bool) -> str:
 def _training(table: pd.DataFrame) -> str:
     return f"""## Training
 
-`times as fast` is the speed of Hourglass in multiples of that row. `quality` is the error on the
+`speed-up` is the speed of Hourglass in multiples of that row. `quality` is the error on the
 validation samples and the AUROC on the test split after the training, which shows that all do the
-same work. `memory` is the peak above that after the imports, in MB; `needed` is the size of the
+same work. `memory` is the peak less that after the imports, in MB; `needed` is the size of the
 prepared data, the model with its gradients and Adam's moments, and a batch with all activations.
 
 {measured(table[(table.task == "train") & (table.device == "cpu")])}"""
@@ -119,13 +119,13 @@ def _row(
     first = str(in_case.contestant.iloc[0])
     batch = f", batch {case['batch_size']}" if case["batch_size"] else ", default batches"
     name = f"{case['network']} {case['data']}{batch}" if case["network"] else str(case["data"])
-    about = {"case": name, "who": contestant}
+    about = {"case": name, "contestant": contestant}
     if own.seconds.isna().all():
         return about | {"seconds": str(own.reason.iloc[0])}
     return about | {
         "seconds": number(own.seconds.median()),
         "samples per second": number((own.samples / own.seconds).median()),
-        "times as fast": "" if contestant == first else spread(ratio(in_case, contestant, first)),
+        "speed-up": "" if contestant == first else spread(ratio(in_case, contestant, first)),
         "quality": _quality(own),
         "memory": number(own.peak_bytes.median() / MEGABYTE),
         "needed": _needed(own),

@@ -32,7 +32,7 @@ def section(tables: Tables, picture: str) -> str:
             {
                 "what": f"`{stage}`",
                 "seconds": spread(costs[stage].to_numpy()),
-                f"times `{TORCH}`": spread(times),
+                f"multiples of `{TORCH}`": spread(times),
             }
         )
     return f"""## The fixed cost of a stage
@@ -53,11 +53,11 @@ def _imports(imports: pd.DataFrame) -> str:
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
     shown, rest = wide[wide.max(axis=1) >= ROW_SECONDS], wide[wide.max(axis=1) < ROW_SECONDS]
     rows = [
-        {"package": str(package), "why": _why(imports, str(package)), **_cells(values)}
+        {"package": str(package), "purpose": _why(imports, str(package)), **_cells(values)}
         for package, values in shown.iterrows()
     ]
-    rows.append({"package": f"{len(rest)} others", "why": "", **_cells(rest.sum())})
-    rows.append({"package": "all", "why": "", **_cells(wide.sum())})
+    rows.append({"package": f"{len(rest)} others", "purpose": "", **_cells(rest.sum())})
+    rows.append({"package": "all", "purpose": "", **_cells(wide.sum())})
     return f"""Seconds of importing a package, without the packages that it imports in turn, by
 `python -X importtime`, which slows imports down:
 

@@ -36,14 +36,14 @@ class Target:
 
     @property
     def reached(self) -> str:
-        """Return the target that the median reaches."""
+        """Return the target that the median reaches: "aim", "required" or "no"."""
         if not len(self.values):
             return "not measured"
         sign = -1 if self.lower else 1
         median = sign * round(float(np.median(self.values)), 2)
         if self.aim is not None and median >= sign * self.aim:
-            return "the aim"
-        return "the least" if self.least is not None and median >= sign * self.least else "no"
+            return "aim"
+        return "required" if self.least is not None and median >= sign * self.least else "no"
 
 
 def ratio(rows: pd.DataFrame, other: str, ours: str = OURS.name) -> np.ndarray:
@@ -91,11 +91,12 @@ def targets(tables: Tables) -> list[Target]:
     peer = faster_peer(dense)
     result = [
         Target("training, dense, batch 256: the bare loop", 0.92, 1.0, ratio(dense, BARE.name)),
-        Target("the same, convolutional", 0.95, 1.0, ratio(convolutional, BARE.name)),
+        Target("training, convolutional, batch 256: the bare loop", 0.95, 1.0,
+               ratio(convolutional, BARE.name)),
         Target("training, dense, batch 256: Lightning and torchvision", 4, 6,
                ratio(dense, peer), peer.rpartition(", ")[2]),
         Target(f"training, {TABLE}, batch 256: PyOD", 4, None, ratio(card, PYOD.name)),
-        Target("the same, either with its default batch: PyOD", None, 10,
+        Target(f"training, {TABLE}, default batches: PyOD", None, 10,
                ratio(by_default, PYOD_BY_DEFAULT.name, OURS_BY_DEFAULT.name), aurocs(by_default)),
     ]  # fmt: skip
     for network in (*NETWORKS, "card"):
@@ -104,7 +105,7 @@ def targets(tables: Tables) -> list[Target]:
         result.append(Target(what, 0.9, 1.0, ratio(rows, FORWARD.name)))
     for stage, least, aim in (("train", 4, 3), ("calibrate-threshold", 2, 1.5), ("evaluate", 3, 2)):
         values = (costs[stage] / costs[TORCH]).to_numpy()
-        what = f"fixed cost of `{stage}` in times that of `{TORCH}`"
+        what = f"fixed cost of `{stage}` in multiples of `{TORCH}`"
         result.append(Target(what, least, aim, values, lower=True))
     return result
 

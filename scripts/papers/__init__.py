@@ -27,7 +27,7 @@ def one_class(
     images: Images, title: str, aim: float, floor: float, fit: Fit, what: str, scorer: Scorer
 ) -> Iterator[Row]:
     """Yield the rows of one class against nine: ours and three for comparison."""
-    compared = "to compare with"
+    compared = "for comparison"
     for suffix, source, method, detector in (
         ("", "aim of this project; floor: PCA", what, scored_by(fit, scorer)),
         ("_principal", compared, "32 principal components, the same score",
@@ -62,5 +62,5 @@ ROWS = [
     *one_class("mnist", "MNIST", 97.5, 95.5,
                denoising(0.8), "denoising, blurred relative error", ERROR),
     *one_class("fashion_mnist", "Fashion-MNIST", 93.5, 90.5,
-               denoising(0.4), "denoising, that error and its code", BOTH),
+               denoising(0.4), "denoising, blurred relative error and nearest codes", BOTH),
 ]  # fmt: skip

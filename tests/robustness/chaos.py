@@ -35,7 +35,8 @@ PAGE = ROOT / "docs" / "reliability.md"
 OWN_MOUNTS = "HOURGLASS_CHAOS_OWN_MOUNTS"  # set in a process with a mount namespace of its own
 TRIALS_PER_KILL = 10  # of a study: it must not be complete before the last kill
 WORKER_LOSSES = (
-    *("doubled", "lost", "open", "recorded twice", "not recorded", "recorded though killed"),
+    *("duplicated", "lost", "unfinished"),
+    *("recorded twice", "not recorded", "recorded though killed"),
 )
 
 
@@ -43,7 +44,8 @@ def flips(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     """Yield the fault once: flipped bits in the files of a workspace."""
     from tests.robustness.flips import flip_bits  # imports torch
 
-    note = "`python -m tests.robustness.flips` shows the detections per reader."
+    note = "`python -m tests.robustness.flips` shows the detections per reader. "
+    note += "Rot keeps the modification time; a change does not."
     fault = Fault("a flipped bit in", note=note)
     checkout = bench.complete.copy("flipped")
     with mock.patch.dict("os.environ", checkout.environment(), clear=True):
@@ -60,9 +62,9 @@ def fuzz(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
     """Yield the fault once: malformed files and command lines for every reader."""
     from tests.robustness.fuzz import run_cases  # imports torch
 
-    fault = Fault("malformed", note="`identical`: read as a reference reader reads it.")
+    fault = Fault("malformed", note="`results identical`: read like a reference reader.")
     for row in run_cases(tries, rng.randrange(1 << 30)):
-        fault.tries += [Try(row["kind"], False, "refused")] * row["refused"]
+        fault.tries += [Try(row["kind"], False, "rejected")] * row["refused"]
         fault.tries += [Try(row["kind"], True)] * row["right"]
         for end in ("tracebacks", "wrong"):
             fault.tries += [Try(row["kind"], False, "", [f"{end}."])] * row[end]
@@ -75,11 +77,11 @@ def workers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
 
     counts = disturb_study(kills=tries, trials=TRIALS_PER_KILL * tries)
     lost = [f"{name}: {counts[name]}." for name in WORKER_LOSSES if counts[name]]
-    if counts["counted"] != counts["asked"]:
-        lost.append(f"{counts['counted']} trials instead of {counts['asked']}.")
-    note = f"Counted: {', '.join(f'{name} {count}' for name, count in counts.items())}."
+    if counts["finished"] != counts["requested"]:
+        lost.append(f"{counts['finished']} trials instead of {counts['requested']}.")
+    note = f"Trials and workers: {', '.join(f'{name} {count}' for name, count in counts.items())}."
     one = Try("four workers of a study on PostgreSQL", not lost, "", lost)
-    yield Fault("`kill -9`, one every 10 s, of", [one] * tries, note)
+    yield Fault("`kill -9` every 10 s of one of", [one] * tries, note)
 
 
 FAULTS: dict[str, Callable[[Bench, int, random.Random], Iterator[Fault]]] = {

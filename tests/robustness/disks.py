@@ -12,8 +12,8 @@ from tests.robustness.checkout import REPRO, Checkout
 from tests.robustness.outcome import Bench
 from tests.robustness.report import Fault
 
-FULL = "a disk that becomes full, of"
-READ_ONLY = "a read-only disk, of"
+FULL = "a full disk for"
+READ_ONLY = "a read-only disk for"
 LARGE_DISK_BYTES = 1 << 30
 SMALLEST_DISK_BYTES = 16 << 10
 

@@ -9,7 +9,7 @@ from tests.robustness.checkout import REPRO, Checkout, message
 from tests.robustness.outcome import Bench, Outcome
 from tests.robustness.report import Fault, Try
 
-NAME = "`kill -9` of the pipeline and of all that it started, at a random moment of"
+NAME = "`kill -9` of the pipeline with all its processes, at a random moment of"
 KILLS_PER_PIPELINE = 10  # on average
 REPAIRED = re.compile(
     r"^hourglass: (.*(?:truncated|removed the locks|incomplete copies).*)$", re.MULTILINE

@@ -112,7 +112,7 @@ class Bench:
         """
         unrecorded = [line for line in output.splitlines() if NOT_RECORDED in line]
         said = message(output) if status else "".join(unrecorded[-1:])
-        lost = [] if said or not status else ["it stopped without a sentence."]
+        lost = [] if said or not status else ["it stopped without a message."]
         if "Traceback" in output:
             lost.append("it stopped with a traceback.")
         checkout.wait_for_end()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-COLUMNS = ("fault", "where", "tries", "results identical", "said in one sentence", "losses")
+COLUMNS = ("fault", "where", "tries", "results identical", "clear message", "losses")
 COPY_FOLDER = re.compile(r"[^\s'(]*/hourglass-chaos-[^/]+/[^/]+/")  # paths in messages
 INTRODUCTION = """# Reliability
 
@@ -17,6 +17,7 @@ comparison leaves out MLflow's run ids and timings (`runs/<data>/<model>/trackin
 `second` in their name).
 
 A loss is any other end: a difference, a partial file, a traceback, a stop without a message.
+`clear message` counts the tries with such a sentence.
 """
 
 

@@ -14,8 +14,8 @@ from tests.robustness.checkout import REPRO, Checkout, Command, message
 from tests.robustness.outcome import NOT_RECORDED, RECORD, Bench, Outcome, digests
 from tests.robustness.report import Fault, Try
 
-NAME = "stopped for a while, and started again:"
-KINDS = ("the MLflow server", "its PostgreSQL")
+NAME = "a stop and a restart of"
+KINDS = ("the MLflow server", "the PostgreSQL of the MLflow server")
 LONGEST_OUTAGE_SECONDS = 15.0
 
 

@@ -14,7 +14,7 @@ from tests.workspaces import ROOT
 
 TRIES = {"kills": 5, "full_disks": 2, "read_only_disks": 2, "together": 3}
 WORKER_LOSSES = (
-    *("failed by themselves", "doubled", "lost", "open"),
+    *("failed", "duplicated", "lost", "unfinished"),
     *("recorded twice", "not recorded", "recorded though killed"),
 )
 
@@ -61,5 +61,5 @@ def test_an_outage_of_the_tracking_servers_loses_nothing(tmp_path):
 def test_killed_workers_and_database_restarts_lose_and_double_no_trial(kills, restarts):
     counts = disturb_study(kills, restarts, seconds_between=8, trials=12)
     assert counts["killed"] >= 1
-    assert counts["counted"] == counts["recorded"] == counts["asked"]
+    assert counts["finished"] == counts["recorded"] == counts["requested"]
     assert {key: counts[key] for key in WORKER_LOSSES} == dict.fromkeys(WORKER_LOSSES, 0)

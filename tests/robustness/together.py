@@ -9,7 +9,7 @@ from tests.robustness.checkout import HOURGLASS, REPRO, Checkout, Command, messa
 from tests.robustness.outcome import Bench, Outcome
 from tests.robustness.report import Fault, Try
 
-NAME = "at the same time on one checkout:"
+NAME = "at the same time in one checkout:"
 DVC = (sys.executable, "-m", "dvc", "repro")
 CELL = ("digits", "denoising")
 SCORES = "new.csv"
@@ -19,7 +19,7 @@ TRAIN = (*HOURGLASS, "train", *CELL)
 CASES: dict[str, Sequence[Sequence[str]]] = {
     "two `make repro`, `tune` and `score`": (REPRO, REPRO, TUNE),
     "two `dvc repro` and `score`": (DVC, DVC),
-    "two `train` of one cell by hand, and `score`": (TRAIN, TRAIN),
+    "two `train` of one cell, and `score`": (TRAIN, TRAIN),
 }
 
 
@@ -49,7 +49,7 @@ def _try(bench: Bench, name: str, rng: random.Random) -> Try:
         if status:
             said.add(message(output))
         if "Traceback" in output or (status and not message(output)):
-            lost.add("a command stopped without a sentence, or with a traceback.")
+            lost.add("a command stopped without a message, or with a traceback.")
     checkout.wait_for_end()
     status, output = checkout.run(*REPRO)
     if status:
@@ -82,7 +82,7 @@ def _score_meanwhile(
         if status:
             said.add(message(output))
             if "Traceback" in output or not message(output):
-                lost.add(f"`score` stopped without a sentence: {output[-300:]}")
+                lost.add(f"`score` stopped without a message: {output[-300:]}")
         elif (checkout.folder / SCORES).read_text(encoding="utf-8") != expected:
             lost.add("`score` wrote scores of an incomplete detector.")
         time.sleep(0.2)

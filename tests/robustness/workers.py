@@ -79,7 +79,7 @@ def _disturb(
         pool.finish()
     finally:
         pool.close()
-    return {"asked": trials, **pool.counts, **_count()}
+    return {"requested": trials, **pool.counts, **_count()}
 
 
 @dataclass
@@ -88,7 +88,7 @@ class WorkerPool:
 
     trials: int
     commands: list["subprocess.Popen[str]"]
-    counts: Counter[str] = field(default_factory=lambda: Counter(killed=0, refused=0))
+    counts: Counter[str] = field(default_factory=lambda: Counter(killed=0, rejected=0))
 
     def start(self) -> "subprocess.Popen[str]":
         """Start a command."""
@@ -119,7 +119,7 @@ class WorkerPool:
                     error = command.communicate()[1]
                     assert error.strip().endswith("."), error
                     assert "Traceback" not in error, error
-                    self.counts["refused"] += 1
+                    self.counts["rejected"] += 1
                 self.commands[place] = self.start()
 
     def finish(self) -> None:
@@ -140,7 +140,7 @@ class WorkerPool:
 
 
 def _count() -> dict[str, int]:
-    """Return counts of the trials in the study and in MLflow, and of lost and doubled ones."""
+    """Return counts of the trials in the study and in MLflow, and of lost and duplicated ones."""
     (name,) = optuna.study.get_all_study_names(storage_url())
     study = optuna.load_study(study_name=name, storage=storage_url())
     counted = [trial for trial in study.trials if is_final(trial)]
@@ -149,11 +149,11 @@ def _count() -> dict[str, int]:
     recorded = Counter(_recorded_numbers())
     numbers = {trial.number for trial in counted}
     return {
-        "counted": len(counted),
-        "failed by themselves": sum(FAILURE in trial.user_attrs for trial in counted),
-        "doubled": sum(parameters.values()) - len(parameters),
+        "finished": len(counted),
+        "failed": sum(FAILURE in trial.user_attrs for trial in counted),
+        "duplicated": sum(parameters.values()) - len(parameters),
         "lost": len({_parameters(trial) for trial in interrupted} - set(parameters)),
-        "open": sum(not trial.state.is_finished() for trial in study.trials),
+        "unfinished": sum(not trial.state.is_finished() for trial in study.trials),
         "recorded": len(recorded),
         "recorded twice": sum(recorded.values()) - len(recorded),
         "not recorded": len(numbers - set(recorded)),

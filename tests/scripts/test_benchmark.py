@@ -59,8 +59,8 @@ def test_a_ratio_is_of_measurements_of_the_same_round():
 @pytest.mark.parametrize(
     ("value", "lower", "reached"),
     [
-        *((1.0, False, "the aim"), (0.93, False, "the least"), (0.9, False, "no")),
-        *((0.9, True, "the aim"), (1.1, True, "the least"), (1.4, True, "no")),
+        *((1.0, False, "aim"), (0.93, False, "required"), (0.9, False, "no")),
+        *((0.9, True, "aim"), (1.1, True, "required"), (1.4, True, "no")),
     ],
 )
 def test_a_target_names_the_level_that_it_reaches(value, lower, reached):

@@ -1,7 +1,7 @@
 """The locked dependencies, and the audit of them and of pip-audit's reports."""
 
 import pytest
-from audit import LOCKS, asked, problems, understood
+from audit import LOCKS, parse_report, problems, run_audit
 
 DIGEST = "0" * 64
 GOOD = f"six==1.17.0 ; python_version < '4' \\\n    --hash=sha256:{DIGEST}\n    # via a\n"
@@ -42,18 +42,18 @@ def _dependency(*aliases: str) -> dict:
 
 def test_a_vulnerability_counts_unless_it_is_accepted(monkeypatch):
     report = {"dependencies": [_dependency("CVE-1"), {"name": "ours", "skip_reason": "unknown"}]}
-    result = understood(report)
+    result = parse_report(report)
     assert result.vulnerable == ["six==1.0 is vulnerable: PYSEC-1, fixed in 1.1."]
     assert result.unknown == ["ours"]
     monkeypatch.setattr("audit.ACCEPTED", {"CVE-1": "a reason"})
-    assert understood(report).vulnerable == []
+    assert parse_report(report).vulnerable == []
 
 
 def test_an_unavailable_database_does_not_count_as_a_clean_report(tmp_path, monkeypatch):
     lock = tmp_path / "a.lock"
     lock.write_text(GOOD, encoding="utf-8")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # a closed port
-    assert asked(lock) is None
+    assert run_audit(lock) is None
 
 
 def test_every_accepted_vulnerability_has_a_reason():
