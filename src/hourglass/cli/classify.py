@@ -137,7 +137,7 @@ def _measurements(
                 measurements.append((features, name, partial(softmax, network)))
     if not measurements:
         raise UserError(
-            "nothing can be measured; name at least one classifier and, for softmax, features other "
+            "nothing can be measured; name at least one classifier, and for softmax features other "
             "than input."
         )
     return measurements

@@ -37,7 +37,7 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
         "feature_names": json.dumps(detector.feature_names),
         "threshold": repr(detector.threshold.value),
         "score": str(detector.scoring.scorer),
-        "weights_sha256": detector.weights,
+        "weights_sha256": detector.weights_sha256,
     }
     model_proto = onnx_export.model(detector, metadata)
     with atomic_file(path) as temporary:

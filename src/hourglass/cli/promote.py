@@ -136,7 +136,7 @@ class Candidate:
             "cell": self.cell.name,
             DETECTOR: self.digest,
             "data_sha256": self.prepared.card["sha256"],
-            "weights_sha256": self.detector.weights,
+            "weights_sha256": self.detector.weights_sha256,
             "git_commit": commit,
         }
         return tags | {key: str(value) for key, value in self._metrics().items()}

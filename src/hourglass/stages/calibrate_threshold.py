@@ -79,7 +79,7 @@ def _calibrate(
         profile=profile,
         calibration=scores("calibration"),
         threshold=calibrate_scores(calibrator),
-        network=file_checksums(cell.output("train"), FILES),
+        network_checksums=file_checksums(cell.output("train"), FILES),
     )
     return detector, calibrate_scores
 

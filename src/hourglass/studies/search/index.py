@@ -175,4 +175,4 @@ def index_origin(detector: Detector, prepared: Prepared) -> Origin:
             f"{prepared.folder.as_posix()} was prepared with other settings than the detector was "
             "calibrated with; run `dvc repro` first."
         )
-    return {"weights": detector.weights, "data": prepared.card["sha256"]}
+    return {"weights": detector.weights_sha256, "data": prepared.card["sha256"]}
