@@ -60,7 +60,7 @@ class CreditCard(DataSet):
 
 
 def download_table(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download the official table into `folder`; try the next mirror for any other table."""
+    """Download the official table into `folder`; other tables are rejected."""
     return download(FILE, folder, mirrors, _is_official)
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Lower bound of an element's mean error, as a fraction of the average over all elements. Without it,
-# an element with almost no error on normal samples would dominate the score.
+# Lower bound of an element's mean error, as a fraction of the average over all elements. Without
+# it, an element with almost no error on normal samples would dominate the score.
 MIN_MEAN_FRACTION = 0.1
 
 
