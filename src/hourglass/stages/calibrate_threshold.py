@@ -77,7 +77,7 @@ def _calibrate(
         inputs=prepared.card,
         scoring=scoring,
         profile=profile,
-        calibration=scores("calibration"),
+        calibration_scores=scores("calibration"),
         threshold=calibrate_scores(calibrator),
         network_checksums=file_checksums(cell.output("train"), FILES),
     )

@@ -6,9 +6,9 @@ from torch import Tensor
 from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Lower bound of an element's mean error, as a fraction of the average over all elements. Without
+# Lower bound of an element's scale, as a fraction of the mean scale over all elements. Without
 # it, an element with almost no error on normal samples would dominate the score.
-MIN_MEAN_FRACTION = 0.1
+MIN_SCALE_FRACTION = 0.1
 
 
 class ModelScore(Scorer):
@@ -45,7 +45,7 @@ class StandardizedError(Scorer):
     def fit(self, features: np.ndarray) -> State:
         """Return the mean squared error of each element, (F,), bounded from below."""
         mean = features.mean(0, dtype=np.float64)
-        smallest = max(MIN_MEAN_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
+        smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
         return {"mean": np.maximum(mean, smallest)}
 
     def score_function(self, state: State) -> ScoreFunction:
