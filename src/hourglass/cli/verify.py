@@ -50,22 +50,25 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     objects = cache_objects() if cache else []
     if not (present or json_files or objects or missing):
         raise UserError("there is nothing to verify; run `dvc repro` or `dvc pull` first.")
-    corrupt = _damage("checksums", json_files, checksum_damage)
-    # For a file that both checks report, keep the sentence of dvc.lock.
-    corrupt |= _damage("dvc.lock", present, dvc_lock.Output.damage)
     inputs = dvc_lock.outputs("deps") if not any(selection) else []
-    corrupt |= _damage("dependencies", inputs, dvc_lock.Output.misstated)
-    corrupt |= _damage("cache", objects, cache_damage)
+    # For a file that several checks report, the sentence of the last one is printed.
+    corrupt = (
+        _damage("checksums", json_files, checksum_damage)
+        | _damage("dvc.lock", present, dvc_lock.Output.damage)
+        | _damage("dependencies", inputs, dvc_lock.Output.misstated)
+        | _damage("cache", objects, cache_damage)
+    )
     for sentence in [*_missing_sentences(missing), *corrupt.values()]:
         print(sentence)
-    count = f"{_count(present, 'output')} of dvc.lock, {_count(json_files, 'file')} with a checksum"
-    count += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
+    checked = f"checked {_count(present, 'output')} of dvc.lock"
+    checked += f", {_count(json_files, 'file')} with a checksum"
+    checked += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
     if corrupt or missing:
         raise UserError(
-            f"checked {count}; corrupt: {_count(corrupt, 'file')}, missing: "
+            f"{checked}; corrupt: {_count(corrupt, 'file')}, missing: "
             f"{_count(missing, 'output')}, as listed above."
         )
-    print(f"checked {count}: no file is corrupt")
+    print(f"{checked}: no file is corrupt")
 
 
 def _count(items: Sized, noun: str) -> str:
