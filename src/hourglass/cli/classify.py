@@ -137,8 +137,8 @@ def _measurements(
                 measurements.append((features, name, partial(softmax, network)))
     if not measurements:
         raise UserError(
-            "nothing can be measured; name at least one classifier, and for softmax features other "
-            "than input."
+            "nothing can be measured; name at least one classifier, and for softmax features "
+            "other than input."
         )
     return measurements
 

@@ -14,7 +14,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, RUNS, STAGE_FOLDERS, valid_name
 
 T = TypeVar("T")
-# Repeated here, because importing the modules that define them imports torch.
+# The names of detection.metadata and networks.weights, repeated to avoid importing torch.
 DETECTOR, NETWORK_FILES = "detector.json", ("weights.safetensors", "network.json")
 # The JSON files with a checksum in the output folder of each stage of a cell.
 CHECKSUM_FILES = {
@@ -58,11 +58,16 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
         | _damage("dependencies", inputs, dvc_lock.Output.misstated)
         | _damage("cache", objects, cache_damage)
     )
-    for sentence in [*_missing_sentences(missing), *corrupt.values()]:
-        print(sentence)
     checked = f"checked {_count(present, 'output')} of dvc.lock"
     checked += f", {_count(json_files, 'file')} with a checksum"
     checked += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
+    _report(checked, missing, corrupt)
+
+
+def _report(checked: str, missing: list[Path], corrupt: dict[Path, str]) -> None:
+    """Print a sentence per problem and the result; raise a UserError if there is a problem."""
+    for sentence in [*_missing_sentences(missing), *corrupt.values()]:
+        print(sentence)
     if corrupt or missing:
         raise UserError(
             f"{checked}; corrupt: {_count(corrupt, 'file')}, missing: "

@@ -121,7 +121,7 @@ def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False)
     """Return the number of concurrent batches and the number of cores per batch.
 
     A dense network runs one batch on all cores: with one batch per core, threads would wait for
-    Python's global lock between its short layers. Convolutions scale badly within a batch, so each
+    the interpreter lock between its short layers. Convolutions scale badly within a batch, so each
     core runs a separate batch.
     """
     if device.type != "cpu":

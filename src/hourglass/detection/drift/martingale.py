@@ -73,7 +73,7 @@ def bets(p: np.ndarray) -> np.ndarray:
     The bets are: no bet; small p-values, 3/2 - p, and large ones, 1/2 + p (the Simple Jumper); and
     two bets on the tails, 1 / (2 sqrt(p)) and 1 / (2 sqrt(1 - p)) (the power martingale of Vovk et
     al. 2003). The tail bets detect a few outliers among many ordinary samples, although
-    these hardly change the mean of p. Each factor has mean 1 over uniform p.
+    outliers hardly change the mean of p. Each factor has mean 1 over uniform p.
     """
     p = np.clip(p, MIN_P_VALUE, 1 - MIN_P_VALUE)
     return np.stack([np.ones(len(p)), 1.5 - p, 0.5 + p, 0.5 / np.sqrt(p), 0.5 / np.sqrt(1 - p)], 1)
@@ -83,16 +83,15 @@ def log_martingale(p: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of the capital after each p-value: (m,) -> (m,).
 
     A fifth of the capital is never bet, which bounds the loss without drift. Each jump probability
-    gets a fifth as well, spread evenly over the bets. Before each p-value, this fraction of its
-    capital is spread evenly again; then each stake is multiplied by the factor of its bet (Vovk et
-    al. 2021, algorithm 1, there with three bets).
+    gets a fifth as well, spread evenly over the bets. Before each p-value, the fraction of its
+    capital given by the jump probability is spread evenly again. Then each stake is multiplied by
+    the factor of its bet (Vovk et al. 2021, algorithm 1, there with three bets).
     """
     count, logarithms = bets(p[:0]).shape[1], np.empty(len(p))
     spread = [(1 - jump) * np.eye(count) + jump / count for jump in JUMP_PROBABILITIES]
     transition = block_diag(np.eye(1), *spread)
-    stakes = np.array([1.0, *[1 / count] * (count * len(JUMP_PROBABILITIES))]) / (
-        1 + len(JUMP_PROBABILITIES)
-    )
+    even_stakes = [1 / count] * (count * len(JUMP_PROBABILITIES))
+    stakes = np.array([1.0, *even_stakes]) / (1 + len(JUMP_PROBABILITIES))
     logarithm = 0.0
     for i, factor in enumerate(_factors(p)):
         stakes = (transition @ stakes) * factor
