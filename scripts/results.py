@@ -29,7 +29,7 @@ from hourglass.core.paths import (
 )
 from hourglass.core.yaml_config import import_class, resolve
 from hourglass.data.prepared import Prepared
-from hourglass.evaluation.baselines import flat, pca
+from hourglass.evaluation.baselines import pca, scaled_vectors
 from hourglass.evaluation.report.leaderboard import markdown
 from hourglass.models.base import LitAutoencoder
 from hourglass.stages.baselines import baselines
@@ -135,8 +135,8 @@ def _one_shoe() -> str:
 def _linear_against_pca() -> str:
     """Compare the test error of linear autoencoders with its optimum, PCA's, at three sizes."""
     prepared = Prepared.open(prepared_folder("mnist"))
-    x, test = flat(prepared, prepared.split("train").x), prepared.split("test")
-    digits = flat(prepared, test.x[~test.anomaly])
+    x, test = scaled_vectors(prepared, prepared.split("train").x), prepared.split("test")
+    digits = scaled_vectors(prepared, test.x[~test.anomaly])
     rows = []
     for name, size in LINEAR.items():
         metrics = Cell("mnist", name) / "evaluate/metrics.json"

@@ -13,7 +13,7 @@ from benchmarks import page_fixed
 from benchmarks.cases import KERAS, OURS, PYOD, TABLE
 from benchmarks.ratios import CASE, Tables, Target, markdown, number, ratio, spread, targets
 from hourglass.core.atomic import write_text
-from hourglass.data.credit_card import ROWS
+from hourglass.data.credit_card import OFFICIAL_ROWS as ROWS
 from hourglass.networks.onednn_linear import PROCESSOR
 
 VERSIONS = ("torch", "pytorch-lightning", "torchvision", "lightning-bolts")

@@ -21,7 +21,7 @@ from hourglass.data.prepared import Prepared
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
 from hourglass.evaluation import baselines, metrics
-from hourglass.evaluation.baselines import flat
+from hourglass.evaluation.baselines import scaled_vectors
 from hourglass.networks import Dense, Network
 from hourglass.training.cell_settings import Training
 from hourglass.training.trainer import make_module
@@ -118,7 +118,9 @@ def denoising(noise_factor: float) -> Fit:
 
 def principal(data: Prepared, run: Run) -> Network:
     """Return the linear autoencoder of 32 principal components."""
-    fitted = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(flat(data, data.split("train").x))
+    fitted = PCA(COMPONENTS, svd_solver="covariance_eigh").fit(
+        scaled_vectors(data, data.split("train").x)
+    )
     components, mean = torch.from_numpy(fitted.components_), torch.from_numpy(fitted.mean_)
     network = Dense(data.sample_shape, COMPONENTS)
     network.load_state_dict(
@@ -134,11 +136,11 @@ def principal(data: Prepared, run: Run) -> Network:
 
 def pca(data: Prepared, run: Run) -> np.ndarray:
     """Return the squared errors of 32 principal components, the same for all seeds."""
-    score = baselines.pca(flat(data, data.split("train").x), COMPONENTS)
-    return score(flat(data, data.split("test").x))
+    score = baselines.pca(scaled_vectors(data, data.split("train").x), COMPONENTS)
+    return score(scaled_vectors(data, data.split("test").x))
 
 
 def pixels(data: Prepared, run: Run) -> np.ndarray:
     """Return the distances to the 5 nearest training images, the same for all seeds."""
-    score = baselines.neighbors(flat(data, data.split("train").x), run.seed)
-    return score(flat(data, data.split("test").x))
+    score = baselines.neighbors(scaled_vectors(data, data.split("train").x), run.seed)
+    return score(scaled_vectors(data, data.split("test").x))

@@ -62,7 +62,7 @@ def test_numbers_agree_with_scipy_and_the_detector(here, normal, capsys):
     result = report(drift(*TABLE, written(normal, here / "new.csv"), here / "out.json"))
     detector = Detector.of_cell(Cell(*TABLE))
     scores = detector.scoring(normal.to_numpy(np.float32))
-    expected = ks_2samp(detector.calibration, scores)
+    expected = ks_2samp(detector.calibration_scores, scores)
     test = result["kolmogorov_smirnov"]
     assert test["statistic"] == pytest.approx(expected.statistic)
     assert test["p_value"] == pytest.approx(expected.pvalue)

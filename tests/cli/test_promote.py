@@ -242,7 +242,7 @@ def test_a_comparison_needs_labelled_anomalies(here, refusal):
 
 def test_a_cell_with_other_data_is_refused(here, refusal):
     change_data(feature_names=["a", "b"])
-    assert "calibrated on other data" in refusal(promote, *BEST)
+    assert "calibrated on data other" in refusal(promote, *BEST)
 
 
 def test_an_uncalibrated_cell_is_refused(here, refusal):

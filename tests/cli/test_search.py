@@ -160,7 +160,7 @@ def test_the_index_is_built_once_and_again_for_other_weights(copied, capsys):
         train(*IMAGES)
         calibrate_threshold(*IMAGES)
     search(*IMAGES, "digits/1")
-    assert "of other weights or data: indexing digits" in capsys.readouterr().out
+    assert "from other weights or data: indexing digits" in capsys.readouterr().out
 
 
 def test_a_damaged_index_is_built_again(copied, capsys):

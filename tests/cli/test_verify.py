@@ -98,7 +98,7 @@ def rot(path: Path) -> None:
 
 def failures(capsys, *arguments: Any) -> tuple[list[str], str]:
     """Return the printed sentences and the summary of a verification that fails."""
-    with pytest.raises(UserError, match="named above") as caught:
+    with pytest.raises(UserError, match="listed above") as caught:
         verify(*arguments)
     return capsys.readouterr().out.splitlines(), str(caught.value)
 

@@ -66,7 +66,7 @@ def detector(network: Dense, scorer: Scorer | None = None) -> Detector:
 
 def saved(one: Detector, folder: Path) -> Path:
     write(one.scoring.network, folder)
-    replace(one, network=file_checksums(folder, NETWORK_FILES)).write(folder)
+    replace(one, network_checksums=file_checksums(folder, NETWORK_FILES)).write(folder)
     assert {path.name for path in folder.iterdir()} == set(FILES)
     return folder
 
@@ -116,7 +116,7 @@ def test_a_detector_survives_a_round_trip_through_its_files(network, scorer, tmp
     pairs = zip(one.score_with_contributions(x), again.score_with_contributions(x), strict=True)
     for expected, loaded in pairs:
         np.testing.assert_allclose(loaded, expected, rtol=1e-6)
-    np.testing.assert_array_equal(again.calibration, one.calibration)
+    np.testing.assert_array_equal(again.calibration_scores, one.calibration_scores)
     assert again.threshold == one.threshold
 
 

@@ -136,7 +136,7 @@ def test_dense_batches_use_all_cores_and_others_run_on_worker_threads(model, ove
 def test_batches_that_many_cores_share_are_larger():
     x = np.zeros((1, 64), np.float32)
     size = inference.batch_size(x)
-    assert inference.batch_size(x, cores=2) == size == inference.BATCH_ELEMENTS // 64
+    assert inference.batch_size(x, cores=2) == size == inference.MAX_BATCH_ELEMENTS // 64
     assert inference.batch_size(x, cores=16) == 8 * size
 
 

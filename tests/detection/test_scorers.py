@@ -102,7 +102,7 @@ def test_every_sample_has_a_finite_score_that_is_not_negative(name, network):
 def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     scoring, x = fitted(name, network), normal(50, 1)
     whole = scoring(x)
-    monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.inference.MAX_BATCH_SAMPLES", 7)
     np.testing.assert_allclose(scoring(x), whole, rtol=1e-5, atol=1e-6)
 
 

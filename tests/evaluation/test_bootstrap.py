@@ -193,5 +193,5 @@ def test_equal_detectors_are_called_better_at_most_at_the_nominal_rate():
 
 
 def test_samples_of_one_kind_cannot_be_compared():
-    with pytest.raises(ValueError, match="one kind"):
+    with pytest.raises(ValueError, match="both normal samples and anomalies"):
         differences(np.arange(3), np.arange(3), np.zeros(3, bool))

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from hourglass.core.paths import PAGE
-from hourglass.evaluation.report.codes import codes
+from hourglass.evaluation.report.codes import latent_code_table
 from hourglass.evaluation.report.glossary import TERMS
 from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
@@ -267,7 +267,7 @@ def test_cells_with_an_empty_study_or_none_are_left_out(tmp_path):
     (folder / "study").mkdir(parents=True)
     (folder / "study/metrics.json").write_text("{}")
     with working_in(tmp_path):
-        assert len(codes(["digits"], ["linear", "not_there"])) == 0
+        assert len(latent_code_table(["digits"], ["linear", "not_there"])) == 0
 
 
 def test_the_page_shows_the_metrics_of_synthetic_tables():

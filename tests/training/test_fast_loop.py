@@ -27,13 +27,13 @@ def undercomplete(build):
 def taken(monkeypatch) -> list[int]:
     """Give a list that has an element for each step that the fast loop took."""
     steps: list[int] = []
-    take = FastEpochLoop._take
+    take = FastEpochLoop._run_batch
 
     def counted(self: FastEpochLoop, batch: Any) -> None:
         steps.append(len(batch))
         take(self, batch)
 
-    monkeypatch.setattr(FastEpochLoop, "_take", counted)
+    monkeypatch.setattr(FastEpochLoop, "_run_batch", counted)
     return steps
 
 

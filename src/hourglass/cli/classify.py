@@ -1,4 +1,4 @@
-"""Command `classify`: test errors of classifiers on the codes of a trained cell."""
+"""Command `classify`: measure the test errors of classifiers on a trained cell's latent codes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 Features: TypeAlias = Literal["pretrained", "random", "input"]
 Classifier: TypeAlias = Literal["logistic", "svm", "knn", "softmax"]
-# Features, a classifier, and the function from the number of labels to the test error.
+# Features, classifier, and a function: number of training labels -> test error.
 Measurement: TypeAlias = tuple[Features, Classifier, Callable[[int], float]]
 COLUMNS = ["features", "classifier", "labels", "test_error", "seconds"]
+MIN_BATCHES_PER_EPOCH, MIN_BATCH_SAMPLES = 20, 16  # of the softmax classifier
 
 
 def classify(
@@ -42,21 +43,21 @@ def classify(
     epochs: int = 30,
     learning_rate: float = 3e-3,
 ) -> Path:
-    """Train classifiers on the codes of a trained cell and report their test errors.
+    """Train classifiers on the latent codes of a trained cell and report their test errors.
 
     The classes are the labels of the normal samples. For comparison, the same network with random
-    weights is measured too. Logistic regression, SVM and nearest neighbours use the codes as they
-    are; softmax is trained together with the encoder. All labelled samples of validation and
-    calibration select C and the epoch; those of test give the error. Writes
-    runs/<data>/<model>/classification.csv: features, classifier, labels, test_error (share of 1),
-    seconds (of training and testing).
+    weights is measured too. Logistic regression, SVM and nearest neighbours use fixed codes;
+    softmax fine-tunes the encoder as well. The regularisation C and the best epoch are selected on
+    the validation and calibration splits; the error is measured on the test split. Writes
+    runs/<data>/<model>/classification.csv: features, classifier, labels (number of training
+    samples), test_error (fraction), seconds (training and testing).
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
         classifiers: some of logistic, svm, knn and softmax
         features: some of pretrained, random and input (the samples themselves; not for softmax)
-        labels: sizes of the nested training sets; all labels are always added
+        labels: sizes of the nested training sets; the full training split is always added
         epochs: maximum number of epochs for softmax
         learning_rate: learning rate of softmax and its encoder
 
@@ -70,14 +71,14 @@ def classify(
     splits = read_labelled_splits(prepared, seed)
     sizes = _training_sizes(labels, splits.train)
     networks = {name: _network(name, folder, seed) for name in features}
-    chosen = list(dict.fromkeys(classifiers))
+    distinct = list(dict.fromkeys(classifiers))
     softmax = None
-    if "softmax" in chosen:
+    if "softmax" in distinct:
         softmax = _softmax_measurement(prepared.scaling, splits, epochs, learning_rate, seed)
-    work = _measurements(networks, prepared.scaling, splits, chosen, softmax)
+    measurements = _measurements(networks, prepared.scaling, splits, distinct, softmax)
     with recording("classify", cell):
-        table = _measure(cell, work, sizes)
-    _print(cell, table)
+        table = _measure(cell, measurements, sizes)
+    _print_errors(cell, table)
     return cell / "classification.csv"
 
 
@@ -92,7 +93,7 @@ def _training_sizes(labels: Sequence[int], train: LabelledSamples) -> list[int]:
 
 
 def _network(features: Features, folder: Path, seed: int) -> "Network | None":
-    """Return the trained or an untrained network of a cell's folder; None for the input."""
+    """Return the network that computes the features; None if they are the input itself."""
     from hourglass.networks.weights import load
 
     if features == "input":
@@ -101,7 +102,7 @@ def _network(features: Features, folder: Path, seed: int) -> "Network | None":
 
 
 def untrained_network(folder: Path, seed: int) -> "Network":
-    """Return the network of a cell's folder with random weights, in evaluation mode."""
+    """Return a network like the one in a folder, with random weights and in evaluation mode."""
     import torch
 
     from hourglass.networks.weights import load
@@ -119,29 +120,33 @@ def _measurements(
     classifiers: Sequence[Classifier],
     softmax: "Callable[[Network, int], float] | None",
 ) -> list[Measurement]:
-    """Return the measurements of all features and classifiers."""
-    work: list[Measurement] = []
+    """Return one measurement per pair of features and classifier that fit together."""
+    measurements: list[Measurement] = []
     for features, network in networks.items():
-        flat = splits
+        vectors = splits
         if set(classifiers) - {"softmax"}:
-            flat = (
+            vectors = (
                 encode_splits(splits, network, scaling)
                 if network
                 else flatten_splits(splits, scaling)
             )
         for name in classifiers:
             if name != "softmax":
-                work.append((features, name, partial(_sklearn_error, name, flat)))
+                measurements.append((features, name, partial(_sklearn_error, name, vectors)))
             elif softmax and network:
-                work.append((features, name, partial(softmax, network)))
-    if not work:
-        raise UserError("there is nothing to measure; name a classifier, and features it takes.")
-    return work
+                measurements.append((features, name, partial(softmax, network)))
+    if not measurements:
+        raise UserError(
+            "nothing can be measured; name at least one classifier, and for softmax features "
+            "other than input."
+        )
+    return measurements
 
 
 def _sklearn_error(
     name: sklearn_classifiers.SklearnClassifier, splits: LabelledSplits, size: int
 ) -> float:
+    """Return the test error of a scikit-learn classifier trained on the first `size` samples."""
     subset = replace(splits, train=splits.train.first(size))
     return sklearn_classifiers.measure_test_error(name, subset)
 
@@ -149,14 +154,15 @@ def _sklearn_error(
 def _softmax_measurement(
     scaling: Scaling, splits: LabelledSplits, epochs: int, learning_rate: float, seed: int
 ) -> "Callable[[Network, int], float]":
-    """Return a function that fine-tunes a network with some labels and returns its test error."""
+    """Return a function that fine-tunes a network on `size` samples and returns its test error."""
     from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
 
     settings = FineTuning(epochs, learning_rate, seed=seed)
 
     def measure(network: "Network", size: int) -> float:
-        # At least twenty batches, of 16 samples or more: gradient noise helps with few labels.
-        batch_size = min(settings.batch_size, max(16, size // 20))
+        # Small batches for small training sets: gradient noise helps if labels are few.
+        largest = max(MIN_BATCH_SAMPLES, size // MIN_BATCHES_PER_EPOCH)
+        batch_size = min(settings.batch_size, largest)
         subset = replace(splits, train=splits.train.first(size))
         return fine_tune(
             network, scaling, subset, replace(settings, batch_size=batch_size)
@@ -165,14 +171,17 @@ def _softmax_measurement(
     return measure
 
 
-def _measure(cell: Cell, work: Sequence[Measurement], sizes: Sequence[int]) -> "pd.DataFrame":
-    """Run each measurement with each training set; write the table and return it."""
+def _measure(
+    cell: Cell, measurements: Sequence[Measurement], sizes: Sequence[int]
+) -> "pd.DataFrame":
+    """Run every measurement with every training-set size; write and return the table."""
     import pandas as pd
     from tqdm import tqdm
 
     rows = []
-    with tqdm(total=len(work) * len(sizes), desc=cell.name, unit="fit", disable=None) as bar:
-        for features, classifier, measure in work:
+    total = len(measurements) * len(sizes)
+    with tqdm(total=total, desc=cell.name, unit="fit", disable=None) as bar:
+        for features, classifier, measure in measurements:
             for size in sizes:
                 bar.set_postfix_str(f"{features} {classifier} {size}")
                 start = time.perf_counter()
@@ -186,7 +195,7 @@ def _measure(cell: Cell, work: Sequence[Measurement], sizes: Sequence[int]) -> "
     return table
 
 
-def _print(cell: Cell, table: "pd.DataFrame") -> None:
-    shown = table.pivot_table("test_error", ["classifier", "features"], "labels", sort=False)
+def _print_errors(cell: Cell, table: "pd.DataFrame") -> None:
+    pivot = table.pivot_table("test_error", ["classifier", "features"], "labels", sort=False)
     print(f"test error on {cell.data} by number of labels\n")
-    print(shown.reset_index().to_markdown(index=False, floatfmt=".4f"))
+    print(pivot.reset_index().to_markdown(index=False, floatfmt=".4f"))

@@ -58,7 +58,9 @@ def drift(
     stream = score_stream(file, detector, missing, resize)
     report = Drift.of(detector, stream, alpha, seed)
     with atomic_file(path.with_suffix(".png")) as temporary:
-        figure = drift_figure(detector.calibration, stream.scores, detector.threshold, report)
+        figure = drift_figure(
+            detector.calibration_scores, stream.scores, detector.threshold, report
+        )
         figures.save(figure, temporary)
     write_json(path, {"data": data, "model": model, "file": file.name, **report.numbers()})
     print("\n".join([*report.sentences(), f"the report is {path.as_posix()}"]))

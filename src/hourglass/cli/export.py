@@ -1,4 +1,4 @@
-"""Command `export`: a calibrated cell -> an ONNX file that runs without Python."""
+"""Command `export`: write a calibrated cell as an ONNX file that runs without Python."""
 
 import json
 from pathlib import Path
@@ -13,9 +13,9 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
 
     The input `x` holds unscaled samples: float32 features (N, F) in the order of `feature_names` in
     the file's metadata, or uint8 images (N, C, H, W), for any N. The outputs are `score` (float64),
-    `alarm` (bool) and `reconstruction`, in the units of `x`. The file is checked before it is kept:
-    onnxruntime, or onnx if that is missing, runs it on random samples and must return the
-    detector's scores to within 1e-5, relative for scores above 1. Needs the extra `onnx`.
+    `alarm` (bool) and `reconstruction`, in the units of `x`. The file is kept only if
+    onnxruntime, or onnx if that is missing, computes the detector's scores from it for random
+    samples, to within 1e-5 (relative for scores above 1). Needs the extra `onnx`.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -37,7 +37,7 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
         "feature_names": json.dumps(detector.feature_names),
         "threshold": repr(detector.threshold.value),
         "score": str(detector.scoring.scorer),
-        "weights_sha256": detector.weights,
+        "weights_sha256": detector.weights_sha256,
     }
     model_proto = onnx_export.model(detector, metadata)
     with atomic_file(path) as temporary:

@@ -1,5 +1,6 @@
-"""Command `label-errors`: rank labelled samples by the suspicion that their label is wrong."""
+"""Command `label-errors`: rank labelled samples, the most likely label errors first."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +26,20 @@ if TYPE_CHECKING:
 
 FOLDER = Path("reports/label-errors")
 GRID_COLUMNS = 10
+COLUMN_INCHES, CAPTION_INCHES = 1.05, 0.3
 
 
 def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: int = 40) -> Path:
-    """Rank the labelled samples of a data set by the suspicion that their label is wrong.
+    """Rank the labelled samples of a data set, the most likely label errors first.
 
-    One network of the variant is trained per class and fold. A given label is suspicious if the
-    network of another class reconstructs the sample better than that of its own class; neither was
-    trained on the fold of the sample. The normal samples of all five splits are ranked; anomalies
-    are excluded. Writes reports/label-errors/<data>.csv: rank (1 is the most suspicious), id,
-    split, label (the given label), suspected (the suggested label: the other class that fits best),
-    suspicion (natural logarithm of the error under the given label over that under the suggested
-    label; above 0 the suggested label fits better). For images also <data>.png, with the most
-    suspicious ones.
+    One network of the variant is trained per class and fold. A label is suspicious if the network
+    of another class reconstructs the sample better than the network of the given class. Neither
+    network was trained on the sample's fold. The normal samples of all five splits are ranked;
+    anomalies are excluded. Writes reports/label-errors/<data>.csv with the columns rank (1 is the
+    most suspicious), id, split, label (the given label), suspected (the suggested label: the other
+    class with the lowest error) and suspicion: the natural logarithm of the error under the given
+    label divided by the error under the suggested label. Above 0, the suggested label fits better.
+    For images, also writes <data>.png with the most suspicious samples.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -68,7 +70,7 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
 def _table(
     samples: LabelledDataset, suspicion: np.ndarray, suggested: np.ndarray
 ) -> "pd.DataFrame":
-    """Return one row per sample, the most suspicious first; the index is the sample's place."""
+    """Return one row per sample, the most suspicious first, indexed by position in `samples`."""
     import pandas as pd
 
     table = pd.DataFrame(
@@ -109,18 +111,18 @@ def _report(
 
 
 def draw_grid(images: np.ndarray, captions: list[str]) -> "Figure":
-    """Draw images (n, C, H, W) with pixels in [0, 1] in rows of ten, each below its caption."""
+    """Draw images, (n, C, H, W) with pixels in [0, 1], below their captions in rows of ten."""
     from matplotlib.figure import Figure
 
-    rows = -(-len(images) // GRID_COLUMNS)
+    rows = math.ceil(len(images) / GRID_COLUMNS)
     height, width = images.shape[2:]
-    size = (1.05 * GRID_COLUMNS, (1.05 * height / width + 0.3) * rows)
-    figure = Figure(figsize=size, layout="constrained")
-    cells = figure.subplots(rows, GRID_COLUMNS, squeeze=False).ravel()
-    for axes in cells:
+    row_inches = COLUMN_INCHES * height / width + CAPTION_INCHES
+    figure = Figure(figsize=(COLUMN_INCHES * GRID_COLUMNS, row_inches * rows), layout="constrained")
+    panels = figure.subplots(rows, GRID_COLUMNS, squeeze=False).ravel()
+    for axes in panels:
         axes.axis("off")
-    for axes, image, caption in zip(cells, images, captions, strict=False):
+    for axes, image, caption in zip(panels, images, captions, strict=False):
         axes.imshow(np.clip(image.transpose(1, 2, 0), 0, 1), cmap="gray", vmin=0, vmax=1)
-        # A dollar sign in a label does not start a formula.
+        # parse_math=False: a dollar sign in a label must not start a formula.
         axes.set_title(caption, fontsize=7, pad=3, parse_math=False)
     return figure

@@ -1,4 +1,4 @@
-"""Command `promote`: a calibrated cell -> a version in MLflow's registry, champion if better."""
+"""Command `promote`: register a calibrated cell in MLflow, as champion if it is better."""
 
 import tempfile
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def promote(data: str, model: str, force: bool = False) -> str:
-    """Register a detector in MLflow, and make it champion if it is better than the present one.
+    """Register a detector in MLflow, and make it champion if it beats the current champion.
 
     Weights, threshold, scaling and input schema become a version of the registered model
-    `hourglass-<data>`. The alias `champion` moves to the version if its AUROC on the test split is
-    significantly higher than the champion's: if the 95 % interval of the difference, by a paired
+    `hourglass-<data>`. The alias `champion` moves to this version if its AUROC on the test split is
+    significantly higher than the champion's: the 95 % interval of the difference, from a paired
     bootstrap of the test samples, lies above 0. The first version becomes champion. The decision
     and its reason are printed and stored in the version's tag `decision`. A detector is registered
     only once.
@@ -30,7 +30,7 @@ def promote(data: str, model: str, force: bool = False) -> str:
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        force: make it champion regardless of the comparison
+        force: make the detector champion regardless of the comparison
 
     """
     cell = Cell(data, model)
@@ -46,9 +46,9 @@ def promote(data: str, model: str, force: bool = False) -> str:
     if champion is not None and champion.version == version.version:
         decision = f"{registry.name} version {version.version} ({cell.name}) is already champion."
     else:
-        moves, reason = _decide(registry, candidate, champion, force)
-        decision = _sentence(registry, candidate, version, champion, moves, reason)
-        registry.decide(version, decision, moves)
+        is_promoted, reason = _decide(registry, candidate, champion, force)
+        decision = _sentence(registry, candidate, version, champion, is_promoted, reason)
+        registry.decide(version, decision, is_promoted)
     print(decision)
     return decision
 
@@ -87,7 +87,7 @@ class Candidate:
 
     @property
     def labelled(self) -> bool:
-        """Return whether the test split holds both normal samples and anomalies."""
+        """Return True if the test split holds both normal samples and anomalies."""
         return bool(self.test.anomaly.any() and not self.test.anomaly.all())
 
     def check(self, force: bool) -> None:
@@ -96,7 +96,7 @@ class Candidate:
 
         if any(self.detector.inputs[name] != self.prepared.card[name] for name in INPUTS):
             raise UserError(
-                f"{self.cell.name} was calibrated on other data than {self.prepared.folder} holds; "
+                f"{self.cell.name} was calibrated on data other than {self.prepared.folder} holds; "
                 "run `dvc repro` first."
             )
         if not self.labelled and not force:
@@ -106,7 +106,7 @@ class Candidate:
             )
 
     def register(self, registry: "Registry") -> Any:
-        """Return the version of the detector, registered now if it is not yet."""
+        """Return the registered version of the detector; register it first if there is none."""
         version = registry.version(self.digest)
         if version is None:
             model = registry.logged(self.digest) or self._log(registry)
@@ -114,7 +114,7 @@ class Candidate:
         return version
 
     def _log(self, registry: "Registry") -> Any:
-        """Record the cell in MLflow, as `calibrate-threshold` does, and return its model."""
+        """Record the cell in MLflow, as `calibrate-threshold` does, and return the logged model."""
         from hourglass.tracking.record import record_cell
         from hourglass.tracking.runs import Runs
 
@@ -122,7 +122,7 @@ class Candidate:
         model = registry.logged(self.digest)
         if model is None:
             raise UserError(
-                f"the MLflow run of {self.cell.name} holds another detector than "
+                f"the MLflow run of {self.cell.name} holds a different detector from "
                 f"{self.cell.folder.as_posix()}; calibrate it again."
             )
         return model
@@ -136,7 +136,7 @@ class Candidate:
             "cell": self.cell.name,
             DETECTOR: self.digest,
             "data_sha256": self.prepared.card["sha256"],
-            "weights_sha256": self.detector.weights,
+            "weights_sha256": self.detector.weights_sha256,
             "git_commit": commit,
         }
         return tags | {key: str(value) for key, value in self._metrics().items()}
@@ -148,25 +148,25 @@ class Candidate:
         return {key: metrics[key] for key in ("AUROC", "average_precision") if key in metrics}
 
     def scores(self, other: "Detector | None" = None) -> np.ndarray:
-        """Return the scores of the test split, (N,), from this detector or another."""
+        """Return the scores of the test split, (N,), from `other` or else from this detector."""
         return (other or self.detector).scoring(self.test.x)
 
 
 def _decide(
     registry: "Registry", candidate: Candidate, champion: Any | None, force: bool
 ) -> tuple[bool, str]:
-    """Return whether the alias moves, and the reason as part of a sentence."""
+    """Return True if the candidate becomes champion, and the reason as part of a sentence."""
     if champion is None:
         return True, "as the first one"
     if force:
         return True, "by force"
     if champion.tags.get("data_sha256") != candidate.prepared.card["sha256"]:
         return False, (
-            "as that was registered with other samples of the data set, so the two cannot be "
+            "as the champion was registered with other samples, so the two cannot be "
             "compared (add --force to replace it)"
         )
-    compared = _compare(registry, candidate, champion)
-    auroc, precision = compared["AUROC"], compared["average_precision"]
+    differences = _compare(registry, candidate, champion)
+    auroc, precision = differences["AUROC"], differences["average_precision"]
     verdict = "lies above 0" if auroc.better else "does not lie above 0"
     return auroc.better, (
         f"as the 95 % interval of the difference in AUROC on {len(candidate.test.anomaly):,} test "
@@ -190,13 +190,13 @@ def _sentence(
     candidate: Candidate,
     version: Any,
     champion: Any | None,
-    moves: bool,
+    is_promoted: bool,
     reason: str,
 ) -> str:
-    """Return the decision and its reason."""
+    """Return the decision and its reason as one sentence."""
     new = f"version {version.version} ({candidate.cell.name})"
     old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
-    if moves:
+    if is_promoted:
         instead = f" instead of {old}" if champion else ""
         return f"{registry.name} {new} is now champion{instead}, {reason}."
     return f"{registry.name} {old} remains champion, not {new}, {reason}."

@@ -102,13 +102,13 @@ def _score_file(
     from tqdm import tqdm
 
     from hourglass.data.readers.chunks import prefetch, read_chunks
-    from hourglass.detection.score_writer import need_scores
+    from hourglass.detection.score_writer import require_scores
 
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
         for chunk in prefetch(read_chunks(file, detector, id, resize)):
             scores = rows.add(chunk)
             if missing == "refuse":
-                need_scores(scores, chunk, file, detector.feature_names)
+                require_scores(scores, chunk, file, detector.feature_names)
             if images is not None:
                 images.add(chunk, scores)
             progress.update(len(scores))

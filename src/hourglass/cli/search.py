@@ -123,14 +123,14 @@ def _write(
     path: Path, results: "Iterator[SearchResults]", index: "Index", prepared: "Prepared"
 ) -> "tuple[pd.DataFrame, list[SheetRow]]":
     """Write the table; return the rows of its first query, and the rows of the contact sheet."""
-    from hourglass.detection.score_writer import writer
+    from hourglass.detection.score_writer import open_writer
     from hourglass.networks import is_image
 
     first_results = next(results)  # raises a UserError if there are no samples
     first, top = first_results.table(index), first_results.neighbour.shape[1]
     rows: list[SheetRow] = []
     count, seconds = 0, 0.0
-    with atomic_file(path) as temporary, writer(temporary, first.schema) as file:
+    with atomic_file(path) as temporary, open_writer(temporary, first.schema) as file:
         for each in chain([first_results], results):
             file.write_batch(each.table(index))
             if is_image(prepared.sample_shape) and len(rows) < MAX_SHEET_QUERIES:

@@ -14,6 +14,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, RUNS, STAGE_FOLDERS, valid_name
 
 T = TypeVar("T")
+# The names of detection.metadata and networks.weights, repeated to avoid importing torch.
 DETECTOR, NETWORK_FILES = "detector.json", ("weights.safetensors", "network.json")
 # The JSON files with a checksum in the output folder of each stage of a cell.
 CHECKSUM_FILES = {
@@ -23,12 +24,12 @@ CHECKSUM_FILES = {
 
 
 def verify(data: str | None = None, model: str | None = None, cache: bool = False) -> None:
-    """Check that no file of the pipeline is corrupt or missing; say how to restore it.
+    """Find corrupt and missing files of the pipeline, and print the command that restores them.
 
     Reads every byte. Prepared data, runs and reports are compared with dvc.lock, which describes
-    the last `dvc repro`; prepared data, networks and detectors also with their own checksums. DVC
-    itself compares times and sizes only. Exits with status 1 if a file is corrupt or missing.
-    Changes nothing.
+    the last `dvc repro`. Prepared data, networks and detectors are also compared with the checksums
+    stored beside them. `dvc status` compares times and sizes only. Exits with status 1 if a file is
+    corrupt or missing. Changes no file.
 
     Args:
         data: a data set, by the name of its file in configs/data, or a cell as <data>/<model>; all
@@ -42,29 +43,37 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     if data and not model and data.count("/") == 1:
         data, model = data.split("/")
     selection = tuple(name and valid_name(name) for name in (data, model))
-    outputs = [each for each in dvc_lock.outputs() if _is_selected(each.path, *selection)]
+    outputs = [out for out in dvc_lock.outputs() if _is_selected(out.path, *selection)]
     present = [output for output in outputs if output.path.exists()]
-    missing = _of_grid([output.path for output in outputs if not output.path.exists()])
+    missing = _in_current_grid([output.path for output in outputs if not output.path.exists()])
     json_files = [path for path in files_with_checksum() if _is_selected(path, *selection)]
     objects = cache_objects() if cache else []
     if not (present or json_files or objects or missing):
         raise UserError("there is nothing to verify; run `dvc repro` or `dvc pull` first.")
-    corrupt = _damage("checksums", json_files, checksum_damage)
-    # If dvc.lock records a file as well, its sentence replaces this one.
-    corrupt |= _damage("dvc.lock", present, dvc_lock.Output.damage)
     inputs = dvc_lock.outputs("deps") if not any(selection) else []
-    corrupt |= _damage("dependencies", inputs, dvc_lock.Output.misstated)
-    corrupt |= _damage("cache", objects, cache_damage)
+    # For a file that several checks report, the sentence of the last one is printed.
+    corrupt = (
+        _damage("checksums", json_files, checksum_damage)
+        | _damage("dvc.lock", present, dvc_lock.Output.damage)
+        | _damage("dependencies", inputs, dvc_lock.Output.misstated)
+        | _damage("cache", objects, cache_damage)
+    )
+    checked = f"checked {_count(present, 'output')} of dvc.lock"
+    checked += f", {_count(json_files, 'file')} with a checksum"
+    checked += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
+    _report(checked, missing, corrupt)
+
+
+def _report(checked: str, missing: list[Path], corrupt: dict[Path, str]) -> None:
+    """Print a sentence per problem and the result; raise a UserError if there is a problem."""
     for sentence in [*_missing_sentences(missing), *corrupt.values()]:
         print(sentence)
-    count = f"{_count(present, 'output')} of dvc.lock, {_count(json_files, 'file')} with a checksum"
-    count += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
     if corrupt or missing:
         raise UserError(
-            f"checked {count}; corrupt: {_count(corrupt, 'file')}, missing: "
-            f"{_count(missing, 'output')}, as named above."
+            f"{checked}; corrupt: {_count(corrupt, 'file')}, missing: "
+            f"{_count(missing, 'output')}, as listed above."
         )
-    print(f"checked {count}: no file is corrupt")
+    print(f"{checked}: no file is corrupt")
 
 
 def _count(items: Sized, noun: str) -> str:
@@ -72,7 +81,7 @@ def _count(items: Sized, noun: str) -> str:
 
 
 def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
-    """Return whether a path belongs to the selected data set and variant; None selects all."""
+    """Return True if a path belongs to the selected data set and variant; None selects all."""
     parts = path.parts
     if path.is_relative_to(PREPARED):
         return parts[2] == (data or parts[2]) and not model
@@ -81,8 +90,8 @@ def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
     return not data and not model
 
 
-def _of_grid(paths: list[Path]) -> list[Path]:
-    """Return the outputs that the present grid has; dvc.lock may list those of earlier grids."""
+def _in_current_grid(paths: list[Path]) -> list[Path]:
+    """Return the paths that belong to the current grid; dvc.lock may list earlier grids too."""
     from hourglass.core.settings import params
 
     if not paths:
@@ -101,7 +110,7 @@ def _of_grid(paths: list[Path]) -> list[Path]:
 
 
 def _missing_sentences(paths: list[Path]) -> list[str]:
-    """Return one sentence for all missing outputs, [] if there are none."""
+    """Return one sentence about all missing outputs, or [] if there are none."""
     if not paths:
         return []
     count = f" and {_count(paths[1:], 'other output')} are" if len(paths) > 1 else " is"
@@ -114,7 +123,7 @@ def _missing_sentences(paths: list[Path]) -> list[str]:
 def _damage(
     title: str, items: Sequence[T], check: Callable[[T], dict[Path, str]]
 ) -> dict[Path, str]:
-    """Return a sentence for each corrupt file that a check of the items reports."""
+    """Check all items; return one sentence per corrupt file."""
     from tqdm import tqdm
 
     sentences: dict[Path, str] = {}
@@ -134,7 +143,7 @@ def files_with_checksum() -> list[Path]:
 
 
 def checksum_damage(path: Path) -> dict[Path, str]:
-    """Return a sentence for a corrupt JSON file, or for each corrupt file that it lists."""
+    """Check a JSON file and the files that it lists; return one sentence per corrupt file."""
     try:
         files = read_with_checksum(path).get("files", {})
     except CORRUPT_FILE_ERRORS as error:
@@ -151,7 +160,7 @@ def checksum_damage(path: Path) -> dict[Path, str]:
 
 
 def _stale_detector(path: Path, network: dict[str, str]) -> dict[Path, str]:
-    """Return a sentence if the network of the cell is intact, but not the one of the detector."""
+    """Return a sentence if the cell's network is intact but changed since calibration."""
     folder = path.parent.with_name(STAGE_FOLDERS["train"])
     if not folder.is_dir() or checksum_damage(folder / "network.json"):
         return {}  # a missing or corrupt network has its own sentence
@@ -164,7 +173,7 @@ def _stale_detector(path: Path, network: dict[str, str]) -> dict[Path, str]:
 
 
 def _restore_sentence(path: Path, error: BaseException) -> str:
-    """Return a sentence that names the command that writes a corrupt file again."""
+    """Return a sentence with the command that writes a corrupt file again."""
     parts = path.parts
     if path.is_relative_to(PREPARED):
         command = f"prepare {parts[2]}"
@@ -178,7 +187,7 @@ def _restore_sentence(path: Path, error: BaseException) -> str:
 
 
 def cache_objects() -> list[Path]:
-    """Return the objects of DVC's cache; raise a UserError outside of a DVC project."""
+    """Return the paths of all objects in DVC's cache; raise a UserError outside a DVC project."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -192,7 +201,7 @@ def cache_objects() -> list[Path]:
 
 
 def cache_damage(path: Path) -> dict[Path, str]:
-    """Return a sentence if the MD5 of an object of the cache differs from its name."""
+    """Return a sentence if the MD5 of a cached object differs from its name."""
     from hourglass.core.dvc_lock import md5
 
     if md5(path) == path.parent.name + path.name.removesuffix(".dir"):

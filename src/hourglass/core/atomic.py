@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hourglass.core.errors import SYSTEM, UserError
+from hourglass.core.errors import SYSTEM_ERRORS, UserError
 
 FULL_DISK_BYTES = 1 << 16  # a disk with less free space counts as full
 
@@ -76,7 +76,7 @@ def disk_full_as_user_error(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if shutil.disk_usage(path.parent).free < FULL_DISK_BYTES:
-            reason, way_out = SYSTEM[errno.ENOSPC]
+            reason, way_out = SYSTEM_ERRORS[errno.ENOSPC]
             raise UserError(f"{path}: {reason}; {way_out}.") from error
         raise
 

@@ -1,25 +1,25 @@
-"""The exception for errors that the user can fix, and sentences for those of libraries."""
+"""The exception for errors that the user can fix, and readable messages for library errors."""
 
 import errno
 import re
 
 from hourglass.core.redaction import redact
 
-# Errors of the operating system that no program is at fault for: the reason and the way out.
-SYSTEM = {
+# Operating-system errors that are not bugs: the reason and the way out.
+SYSTEM_ERRORS = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
     errno.EDQUOT: ("the disk quota is exceeded", "free some space and run the same command again"),
-    errno.EROFS: ("the file system is read-only", "work in a folder on another one"),
+    errno.EROFS: ("the file system is read-only", "work in a folder on a writable one"),
     errno.EACCES: ("permission denied", "change the file's owner or mode"),
     errno.EPERM: ("operation not permitted", "change the file's owner, mode or attributes"),
-    errno.EIO: ("the disk reports an input/output error", "restore the file from a copy"),
+    errno.EIO: ("the disk reports an input/output error", "restore the file from a backup"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
     errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
 }
 
-# The same errors in the words of libraries that raise them without a number: safetensors, SQLite,
-# Arrow, torch and numpy.
-MESSAGES = {
+# The same errors without an error number, as safetensors, SQLite, Arrow, torch and NumPy report
+# them.
+LIBRARY_MESSAGES = {
     errno.ENOSPC: re.compile(
         "No space left on device|database or disk is full|unexpected pos"
         r"|\d+ requested and \d+ written"
@@ -28,19 +28,19 @@ MESSAGES = {
     errno.EACCES: re.compile("Permission denied|unable to open database file"),
 }
 
-# SQLAlchemy's hints to programmers.
+# Parts of SQLAlchemy's messages that help programmers only.
 SQLALCHEMY_HINT = re.compile(
     r"\(raised as a result of [^)]*\) | ?\(Background on this error at[^)]*\)"
 )
-MESSAGE_CHARACTERS = 300
+MAX_MESSAGE_CHARACTERS = 300
 
 
 class UserError(Exception):
-    """Name in one sentence the value that cannot be used, and the way out.
+    """An error that the user can fix; its message is one sentence with the value and the way out.
 
     The command line prints the sentence without a traceback and exits with status 1. Passwords and
-    keys in it are redacted. Unprintable characters, which a file name may hold and which could
-    control a terminal, become "?".
+    keys in it are redacted. Unprintable characters become "?": a file name may hold some, and they
+    could control the terminal.
     """
 
     def __init__(self, sentence: str) -> None:
@@ -49,20 +49,22 @@ class UserError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """Return a library's message as part of a sentence: one line, no full stops, no secrets."""
+    """Return an error's message as part of a sentence: one line, no full stops, no secrets."""
     message = SQLALCHEMY_HINT.sub("", " ".join(str(error).split()))
     text = redact(message).replace(". ", ": ").rstrip(".")
-    return text[:MESSAGE_CHARACTERS] or type(error).__name__
+    return text[:MAX_MESSAGE_CHARACTERS] or type(error).__name__
 
 
 def operating_system_error(error: BaseException | None) -> str | None:
-    """Return a sentence if an error, or one that caused it, is an error of SYSTEM; else None."""
+    """Return a sentence if an error, or a cause of it, is one of SYSTEM_ERRORS; else None."""
     while error is not None:
         code = error.errno if isinstance(error, OSError) else None
         if code is None:
-            code = next((n for n, words in MESSAGES.items() if words.search(str(error))), None)
-        if code in SYSTEM:
-            reason, way_out = SYSTEM[code]
+            code = next(
+                (n for n, pattern in LIBRARY_MESSAGES.items() if pattern.search(str(error))), None
+            )
+        if code in SYSTEM_ERRORS:
+            reason, way_out = SYSTEM_ERRORS[code]
             path = getattr(error, "filename2", None) or getattr(error, "filename", None)
             sentence = f"{reason}; {way_out}."
             return f"{path}: {sentence}" if path else sentence[0].upper() + sentence[1:]

@@ -1,4 +1,4 @@
-"""Restrict the modules that settings and model files may name: to import a module is to run it.
+"""Restrict the modules that YAML and model files may name, since an import executes the module.
 
 Trusted are this package, the modules that `trusted_modules` in params.yaml lists, and the modules
 that installed distributions declare as entry points of the group `hourglass.plugins`.
@@ -21,7 +21,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PARAMS
 
 PACKAGE = "hourglass"
-TRAINER_PACKAGES = ("pytorch_lightning", "lightning_fabric")  # configs/trainer names their classes
+TRAINER_PACKAGES = ("pytorch_lightning", "lightning_fabric")  # for class paths in configs/trainer
 PLUGIN_GROUP = "hourglass.plugins"
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -36,7 +36,7 @@ def import_trusted_module(module: str) -> ModuleType:
 
 
 def is_trusted(name: str) -> bool:
-    """Return whether a module, or the module of a class path, may be imported."""
+    """Return True if a module, or the module of a class path, may be imported."""
     if any(_is_below(name, names) for names in ((PACKAGE,), tuple(_shipped), listed_modules())):
         return True
     return _is_below(name, plugin_modules())  # last, because the search takes 50 ms
@@ -52,7 +52,7 @@ def trust_shipped_modules(folder: Path) -> None:
 
 
 def how_to_trust(module: str) -> str:
-    """Return the part of a sentence that tells how to trust a module."""
+    """Return the instruction to trust a module, as part of a sentence."""
     return f"to run its code, add {module.partition('.')[0]!r} to trusted_modules in {PARAMS}"
 
 
@@ -65,7 +65,8 @@ def listed_modules() -> tuple[str, ...]:
 
 
 @cache
-def _listed_modules(path: Path, version: int) -> tuple[str, ...]:
+def _listed_modules(path: Path, modified_ns: int) -> tuple[str, ...]:
+    """Read `trusted_modules`; cached until the file is modified."""
     from yaml import YAMLError
 
     try:
@@ -89,7 +90,7 @@ def plugin_modules() -> tuple[str, ...]:
 
 
 def external_modules(values: Any) -> set[str]:
-    """Return the trusted modules outside this package that class paths in `values` name."""
+    """Return the trusted modules outside this package that occur as class paths in `values`."""
     paths = [text for text in texts(values) if CLASS_PATH.fullmatch(text)]
     modules = {path.rpartition(".")[0] for path in paths if not _is_below(path, (PACKAGE,))}
     return {module for module in modules if is_trusted(module)}
@@ -97,10 +98,10 @@ def external_modules(values: Any) -> set[str]:
 
 @contextmanager
 def restrict_imports(values: Any) -> Iterator["ImportGuard"]:
-    """Prevent imports of untrusted modules that `values`, read from a file, name at any depth.
+    """Block imports of the untrusted modules that occur in `values`, read from a file.
 
-    jsonargparse imports first and checks types afterwards, wherever a constructor takes a class or
-    a function. Modules that no value names may be imported: libraries import some of theirs late.
+    If a constructor takes a class or a function, jsonargparse imports it before it checks the type.
+    All other modules may be imported, because libraries import some of their modules late.
     """
     paths = (text for text in texts(values) if CLASS_PATH.fullmatch(text))
     guard = ImportGuard(
@@ -114,9 +115,9 @@ def restrict_imports(values: Any) -> Iterator["ImportGuard"]:
 
 
 class ImportGuard(MetaPathFinder):
-    """An import hook that refuses the modules of untrusted class paths and their packages.
+    """An import hook that blocks the modules of untrusted class paths and their packages.
 
-    `refused` is the last module that was refused.
+    `refused` is the last module that was blocked.
     """
 
     def __init__(self, untrusted: list[str]) -> None:
@@ -126,7 +127,7 @@ class ImportGuard(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return None, so that the next finder searches, or raise an ImportError."""
+        """Raise an ImportError for a blocked module; return None for any other."""
         if any(_is_below(name, (fullname,)) for name in self.untrusted):
             self.refused = fullname
             raise ImportError(f"module {fullname!r} is not trusted; {how_to_trust(fullname)}")
@@ -134,7 +135,7 @@ class ImportGuard(MetaPathFinder):
 
 
 def texts(values: Any) -> Iterator[str]:
-    """Yield all strings in nested mappings and lists."""
+    """Yield all strings among the values of nested mappings and lists."""
     if isinstance(values, str):
         yield values
     elif isinstance(values, dict | list | tuple):
@@ -143,5 +144,5 @@ def texts(values: Any) -> Iterator[str]:
 
 
 def _is_below(name: str, modules: Sequence[str]) -> bool:
-    """Return whether a dotted name is one of the modules or lies below one."""
+    """Return True if a dotted name is one of the modules or lies below one."""
     return any(f"{name}.".startswith(f"{module}.") for module in modules)

@@ -1,4 +1,8 @@
-"""Check YAML files against the constructors that they configure: every key and every type."""
+"""Check the keys and types of YAML files against the constructors that they configure.
+
+In all functions, `where` is the place of a setting, such as "configs/model/linear.yaml", and the
+prefix of error messages.
+"""
 
 import difflib
 import inspect
@@ -20,8 +24,8 @@ from hourglass.core.trusted_imports import (
     texts,
 )
 
-Yaml = dict[str, Any]
-# Paths of earlier releases, which settings files of users may still hold.
+Yaml = dict[str, Any]  # a mapping read from a YAML file
+# Class paths of earlier releases, which may still occur in users' files.
 MOVED_MODULES = {
     "hourglass.scorers": "hourglass.detection.scorers",
     "hourglass.calibration": "hourglass.detection.calibrators",
@@ -30,7 +34,7 @@ RENAMED_CLASSES = {"OwnScore": "ModelScore"}
 
 
 def read(path: Path, keys: Iterable[str] | None) -> Yaml:
-    """Return the mapping in a YAML file, whose top level may hold `keys` only (None: any key).
+    """Return the mapping in a YAML file; its top level may hold `keys` only (None: any key).
 
     Raises a UserError if the file is missing, is malformed, or has another key.
     """
@@ -61,7 +65,7 @@ def refuse_unknown(names: Iterable[str], allowed: Iterable[str], where: str) -> 
     for name in names:
         if name not in allowed:
             close = difflib.get_close_matches(str(name), allowed, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(allowed)}."
+            hint = f"did you mean {close[0]!r}?" if close else f"available: {', '.join(allowed)}."
             raise UserError(f"{where}: unknown setting {name!r}; {hint}")
 
 
@@ -87,27 +91,30 @@ def import_class(class_path: str, base: type, where: str) -> type:
     """
     module, name = module_of(class_path, where), str(class_path).rpartition(".")[2]
     try:
-        kind = getattr(import_trusted_module(module), name, None)
+        cls = getattr(import_trusted_module(module), name, None)
     except ImportError as error:
         reason = one_line(error)
         raise UserError(
-            f"{where}: class_path {class_path!r} cannot be imported ({reason})."
+            f"{where}: class_path {class_path!r} cannot be imported ({reason}); correct the "
+            "path, or install the package."
         ) from None
-    if kind is None:
-        raise UserError(f"{where}: class_path {class_path!r} names no class in {module}.")
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    if cls is None:
+        raise UserError(
+            f"{where}: class_path {class_path!r} names no class in {module}; correct the name."
+        )
+    if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"{where}: class_path {class_path!r} is not a subclass of {base.__name__}.")
-    if inspect.isabstract(kind):
+    if inspect.isabstract(cls):
         raise UserError(f"{where}: class_path {class_path!r} is abstract; name a subclass of it.")
-    return kind
+    return cls
 
 
-def resolve(kind: type, values: Yaml | None, where: str, fixed: Yaml | None = None) -> Yaml:
-    """Return all constructor arguments of `kind`: `values` checked by type, defaults filled in.
+def resolve(cls: type, values: Yaml | None, where: str, fixed: Yaml | None = None) -> Yaml:
+    """Check `values` by type and fill in defaults; return all constructor arguments of `cls`.
 
-    `fixed` are arguments that the caller sets and a file may not set.
+    `fixed` holds arguments that the caller sets and a file may not set.
     """
-    names = [name for name in arguments(kind) if name not in (fixed or {})]
+    names = [name for name in arguments(cls) if name not in (fixed or {})]
     values = mapping(values, where)
     refuse_unknown(values, names, where)
     for text in texts(values):
@@ -115,7 +122,7 @@ def resolve(kind: type, values: Yaml | None, where: str, fixed: Yaml | None = No
             raise UserError(f"{where}: {text!r} has moved; write {new!r}.")
     with restrict_imports(values) as guard:
         try:
-            parsed = _parser(kind).parse_object({**values, **(fixed or {})})
+            parsed = _parser(cls).parse_object({**values, **(fixed or {})})
         except (ArgumentError, TypeError, ValueError) as error:
             if guard.refused:
                 raise UserError(
@@ -126,48 +133,48 @@ def resolve(kind: type, values: Yaml | None, where: str, fixed: Yaml | None = No
     return parsed.as_dict()
 
 
-def construct(kind: type, values: Yaml, where: str) -> Any:
-    """Return an object of `kind` built from resolved `values`; prefix a UserError with `where`."""
-    parser = _parser(kind)
+def construct(cls: type, values: Yaml, where: str) -> Any:
+    """Return an object of `cls` built from resolved `values`."""
+    parser = _parser(cls)
     try:
         with restrict_imports(values):
             built = parser.instantiate_classes(parser.parse_object(values))
-    except TypeError as error:  # a nested section that is not a mapping
+    except TypeError as error:  # a nested section is not a mapping
         raise UserError(f"{where}: {one_line(error)}; give a mapping of names to values.") from None
     try:
-        return kind(**dict(built.items()))
+        return cls(**dict(built.items()))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
 def build(config: Yaml, base: type, where: str) -> Any:
-    """Return the instance of `base` that a section of `class_path` and `init_args` describes."""
+    """Build the instance of `base` described by a section with `class_path` and `init_args`."""
     refuse_unknown(mapping(config, where), ("class_path", "init_args"), where)
-    kind = import_class(config.get("class_path", ""), base, where)
-    return construct(kind, resolve(kind, config.get("init_args"), where), where)
+    cls = import_class(config.get("class_path", ""), base, where)
+    return construct(cls, resolve(cls, config.get("init_args"), where), where)
 
 
 def mapping(values: Any, where: str) -> Yaml:
-    """Return a section of a file, {} if it is empty; raise a UserError if it is not a mapping."""
+    """Return a section as a mapping, {} if it is empty; raise a UserError for other types."""
     if not isinstance(values, dict | None):
         raise UserError(f"{where} is {values!r}, but must be a mapping of names to values.")
     return values or {}
 
 
-def arguments(kind: type) -> list[str]:
+def arguments(cls: type) -> list[str]:
     """Return the names of all constructor arguments, including those passed to base classes."""
-    return [action.dest for action in _parser(kind)._actions if action.dest != "help"]
+    return [action.dest for action in _parser(cls)._actions if action.dest != "help"]
 
 
 @cache
-def _parser(kind: type) -> ArgumentParser:
+def _parser(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, fail_untyped=False)
+    parser.add_class_arguments(cls, fail_untyped=False)
     return parser
 
 
 def _moved_to(class_path: str) -> str | None:
-    """Return the present path of a class that earlier releases had elsewhere, else None."""
+    """Return the current path of a class that has moved since an earlier release, else None."""
     module, _, name = class_path.rpartition(".")
     for old, new in MOVED_MODULES.items():
         if f"{module}.".startswith(f"{old}."):

@@ -11,8 +11,8 @@ from hourglass.data.sklearn_bundled import bundled_checksum
 class BreastCancer(DataSet):
     """Benign tumours (normal, 357) and malignant ones (anomalous, 212).
 
-    (N, 30) float32: mean, standard error and worst value of ten measurements of cell nuclei. No
-    download is needed.
+    (N, 30) float32: mean, standard error and worst (largest) value of ten measurements of cell
+    nuclei. No download is needed.
     """
 
     def load(self, folder: Path) -> Raw:

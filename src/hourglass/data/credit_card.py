@@ -1,4 +1,4 @@
-"""ULB credit-card transactions: two days, of which 0.17 % are frauds."""
+"""ULB credit-card transactions of two days; 0.17 % are frauds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,22 +24,22 @@ MIRRORS = (
     "https://storage.googleapis.com/download.tensorflow.org/data/creditcard.csv",
     "https://www.openml.org/data/get_csv/1673544/phpKo8OWT",
 )
-ROWS, FRAUDS = 284_807, 492  # of the official table
+OFFICIAL_ROWS, OFFICIAL_FRAUDS = 284_807, 492
 COMPONENTS = [f"V{i}" for i in range(1, 29)]  # principal components of undisclosed features
 
 
 class CreditCard(DataSet):
     """Genuine transactions (normal) and frauds (anomalous).
 
-    (N, 29) float32: V1 to V28 and log(1 + Amount), the amount in euros. Time, in seconds, is not a
-    feature; the split follows it. Source: Dal Pozzolo et al. 2015, "Calibrating probability with
-    undersampling for unbalanced classification".
+    (N, 29) float32: V1 to V28 and log(1 + Amount), the amount in euros. The splits
+    follow Time, in seconds, which is not a feature. Source: Dal Pozzolo et al. 2015, "Calibrating
+    probability with undersampling for unbalanced classification".
     """
 
     def load(self, folder: Path) -> Raw:
         """Load all transactions; download the official table if it is missing below `folder`.
 
-        A local table with other counts than the official one is reported as a subset.
+        A local table with different numbers of rows or frauds is reported as a subset.
         """
         path = folder / FILE
         if not path.is_file():
@@ -47,28 +47,28 @@ class CreditCard(DataSet):
         frame = _read(path)
         fraud = _frauds(frame, path)
         frame["log_amount"] = _log_amount(frame, path)
-        names = (*COMPONENTS, "log_amount")
+        feature_names = (*COMPONENTS, "log_amount")
         return Raw(
-            x=feature_matrix(frame, names, path),
+            x=feature_matrix(frame, feature_names, path),
             label=np.where(fraud, "fraud", "genuine"),
             anomaly=fraud,
             id=np.array([f"creditcard/{row}" for row in frame.index]),
             source=_source(frame, fraud) | {"files": {FILE: sha256(path)}},
-            feature_names=names,
+            feature_names=feature_names,
             time=number_column(frame, "Time", path) if "Time" in frame.columns else None,
         )
 
 
 def download_table(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download the official table below `folder`; reject any other."""
+    """Download the official table into `folder`; other tables are rejected."""
     return download(FILE, folder, mirrors, _is_official)
 
 
 def _is_official(path: Path) -> bool:
-    # The publisher gives no checksum, and the mirrors format the numbers differently.
+    # Compare counts: there is no published checksum, and mirrors format the numbers differently.
     try:
         frame = _read(path)
-        return (len(frame), _frauds(frame, path).sum()) == (ROWS, FRAUDS)
+        return (len(frame), _frauds(frame, path).sum()) == (OFFICIAL_ROWS, OFFICIAL_FRAUDS)
     except UserError:
         return False
 
@@ -80,8 +80,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
-    """Return the mask of frauds, (N,) bool."""
-    classes = np.char.strip(text_column(frame, "Class", path), "'")  # OpenML quotes them
+    """Return the mask of frauds, (N,) bool; raise a UserError for an invalid class."""
+    classes = np.char.strip(text_column(frame, "Class", path), "'")  # OpenML quotes the classes
     invalid = np.flatnonzero(~np.isin(classes, ["0", "1"]))
     if len(invalid):
         raise UserError(
@@ -93,6 +93,7 @@ def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
 
 
 def _log_amount(frame: pd.DataFrame, path: Path) -> np.ndarray:
+    """Return log(1 + Amount), (N,); raise a UserError for a negative amount."""
     amount = number_column(frame, "Amount", path)
     if amount.min() < 0:
         raise UserError(
@@ -103,17 +104,20 @@ def _log_amount(frame: pd.DataFrame, path: Path) -> np.ndarray:
 
 
 def _source(frame: pd.DataFrame, fraud: np.ndarray) -> dict[str, Any]:
+    """Describe the origin of the table, and compare it with the official one."""
     rows, frauds = len(fraud), int(fraud.sum())
     source = {
         "name": "credit_card",
         "licence": "ULB Machine Learning Group and Worldline (Database Contents License 1.0)",
-        "complete": (rows, frauds) == (ROWS, FRAUDS),
+        "complete": (rows, frauds) == (OFFICIAL_ROWS, OFFICIAL_FRAUDS),
         "rows": rows,
         "frauds": frauds,
         "prevalence": frauds / rows,
     }
     if not source["complete"]:
-        source["subset"] = f"ULB subset ({rows:,} of {ROWS:,} rows, {frauds} of {FRAUDS} frauds)"
+        source["subset"] = (
+            f"ULB subset ({rows:,} of {OFFICIAL_ROWS:,} rows, {frauds} of {OFFICIAL_FRAUDS} frauds)"
+        )
     if "Time" not in frame.columns:
         source["note"] = "the file has no column Time, so the split cannot follow time"
     return source

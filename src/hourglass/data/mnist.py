@@ -13,5 +13,5 @@ class MNIST(DataSet):
     """
 
     def load(self, folder: Path) -> Raw:
-        """Load MNIST and Fashion-MNIST; download files missing below `folder`."""
+        """Load MNIST and Fashion-MNIST from `folder`; download missing files."""
         return load_pair("mnist", DIGITS, ARTICLES, folder)

@@ -1,4 +1,4 @@
-"""The detector: network, scorer and threshold for scoring new samples, and its files."""
+"""The detector: a network, a scorer and a threshold to score new samples, and its files."""
 
 import math
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from hourglass.networks.weights import FILES as NETWORK_FILES
 
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
-# Entries of the data set's metadata that describe a sample.
+# Keys of the data set's metadata that describe the detector's input.
 INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")
 
 
 def detector_files(cell: Cell) -> list[Path]:
-    """Return the paths of a cell's FILES."""
+    """Return the paths of all files of a cell's detector."""
     network, calibration = cell.output("train"), cell.output("calibrate-threshold")
     return [network / name for name in NETWORK_FILES] + [
         calibration / name for name in CALIBRATION_FILES
@@ -42,17 +42,17 @@ def detector_files(cell: Cell) -> list[Path]:
 class Detector:
     """A trained network with a fitted scorer and a calibrated threshold."""
 
-    inputs: dict[str, Any]  # description of a sample: the entries that INPUTS names
+    inputs: dict[str, Any]  # input schema: the metadata entries with the keys INPUTS
     scoring: FittedScorer
     profile: Profile
-    calibration: np.ndarray  # (n,) scores of the normal calibration samples
+    calibration_scores: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
-    network: dict[str, str]  # SHA-256 of the network's files at calibration time
+    network_checksums: dict[str, str]  # SHA-256 of the network's files at calibration time
 
     @property
-    def weights(self) -> str:
+    def weights_sha256(self) -> str:
         """Return the SHA-256 of the network's weights."""
-        return self.network[WEIGHTS]
+        return self.network_checksums[WEIGHTS]
 
     @property
     def feature_names(self) -> list[str]:
@@ -66,15 +66,14 @@ class Detector:
 
     @property
     def full_scale(self) -> float:
-        """Return the value of white in an image, by which samples are scaled."""
+        """Return the pixel value of white, by which images are divided."""
         return float(self.scoring.scaling.scale)
 
     def score_with_contributions(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores, (N,), and contributions of features or pixels, (N, F) float32.
 
-        A contribution is the excess of an element's squared error over its mean on normal
-        calibration samples, in standard deviations. A score may be infinite or NaN if values of a
-        sample are huge.
+        A contribution is an element's squared error minus its mean on normal calibration samples,
+        in standard deviations. A score may be infinite or NaN if a sample has huge values.
         """
         scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
@@ -84,17 +83,17 @@ class Detector:
         return self.score_with_contributions(x)[1].reshape(x.shape)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """Return the conformal p-value of each score, (N,); a small one is evidence of anomaly."""
-        return p_values(self.calibration, scores)
+        """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
+        return p_values(self.calibration_scores, scores)
 
     def write(self, folder: Path) -> None:
         """Write the CALIBRATION_FILES.
 
-        detector.json holds the SHA-256 of all other files of the detector, those of the network as
-        they were when it was loaded.
+        detector.json holds the SHA-256 of all other files of the detector. Those of the network's
+        files are from the time of calibration.
         """
         arrays = {
-            "calibration_scores": self.calibration,
+            "calibration_scores": self.calibration_scores,
             "error_mean": self.profile.mean,
             "error_scale": self.profile.scale,
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
@@ -104,22 +103,22 @@ class Detector:
             save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
         inputs = {name: self.inputs[name] for name in INPUTS}
-        files = {**self.network, **file_checksums(folder, [REFERENCE, THRESHOLD])}
+        files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         score = self.scoring.scorer.describe()
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
 
     @classmethod
     def of_cell(cls, cell: Cell) -> "Detector":
-        """Return the detector of a cell; raises a UserError if it is not calibrated yet."""
+        """Load the detector of a cell; raise a UserError if it is not calibrated yet."""
         cell.need("train", "calibrate-threshold")
         return cls.load(cell.output("calibrate-threshold"), cell.output("train"))
 
     @classmethod
     def load(cls, folder: Path, network_folder: Path | None = None) -> "Detector":
-        """Load a detector; its network is in `network_folder`, or in `folder` too if None.
+        """Load a detector from `folder`, and its network from `network_folder` if that is not None.
 
-        No file that is loaded can run code. Raises a UserError if a file is missing or damaged, or
-        if the calibration belongs to other weights.
+        Loading executes no code from the files. Raises a UserError if a file is missing or
+        damaged, or if the calibration belongs to other weights.
         """
         network_folder = network_folder or folder
         network = load(network_folder)
@@ -133,7 +132,7 @@ class Detector:
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.from_description(metadata["score"])
-            _check(metadata, network, scaling, arrays)
+            _check_consistency(metadata, network, scaling, arrays)
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
                 f"{folder} holds no usable detector ({one_line(error)}); calibrate it again."
@@ -151,10 +150,10 @@ class Detector:
         return cls(metadata, scoring, profile, calibration, threshold, calibrated_for)
 
 
-def _check(
+def _check_consistency(
     metadata: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Raise a ValueError or TypeError if readable parts do not form a consistent detector."""
+    """Raise a ValueError or TypeError if the parts of a detector do not fit together."""
     shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
     if list(shape) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")

@@ -21,13 +21,13 @@ from hourglass.data.streaming import release_pages
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
-# A function of a batch's forward pass with one row per sample, (N, ...).
+# A function: forward pass of a batch -> one row per sample, (N, ...).
 Extractor: TypeAlias = Callable[[ForwardCache], Tensor]
 Result = TypeVar("Result")
 
-BATCH_SIZE = 32_768  # samples per batch, at most, on one or two cores
-RELEASE_BYTES = 2**26  # bytes of a mapped file that are read, about, before its pages are released
-BATCH_ELEMENTS = 2**19  # elements of a batch at its widest layer, so that it fits the CPU cache
+MAX_BATCH_SAMPLES = 32_768  # on one or two cores
+MAX_BATCH_ELEMENTS = 2**19  # of the widest layer, so that a batch fits the CPU cache
+RELEASE_BYTES = 2**26  # approximate bytes read from a mapped file before its pages are released
 
 
 def best_device() -> torch.device:
@@ -36,19 +36,19 @@ def best_device() -> torch.device:
 
 
 def batch_size(x: np.ndarray | Tensor, widest: int = 0, cores: int = 1) -> int:
-    """Return the number of samples, (N, *S), per batch; large samples make small batches.
+    """Return the number of samples of `x`, (N, *S), per batch, which limits its elements.
 
-    The size of a sample is its number of elements, or `widest`, the elements of the network's
-    widest layer, if that is more. More than two `cores` that share a batch get a larger one.
+    `widest` is the number of elements of a sample in the network's widest layer; it counts if it
+    exceeds the number in `x`. If more than two `cores` share a batch, the batch is larger.
     """
-    size = max(1, min(BATCH_SIZE, BATCH_ELEMENTS // max(widest, math.prod(x.shape[1:]))))
+    size = max(1, min(MAX_BATCH_SAMPLES, MAX_BATCH_ELEMENTS // max(widest, math.prod(x.shape[1:]))))
     return size * max(1, cores // 2)
 
 
 def map_samples(
     network: Network, extract: Extractor, x: np.ndarray, scaling: Scaling
 ) -> np.ndarray:
-    """Apply an extractor to every unscaled sample: (N, *S) -> (N, ...)."""
+    """Apply an extractor to all unscaled samples: (N, *S) -> (N, ...)."""
     return np.concatenate([array for (array,) in map_batches(network, x, scaling, extract)])
 
 
@@ -63,8 +63,8 @@ def map_batches(
 
     The extractors share one forward pass. Set `overlap` if the caller post-processes batches with
     NumPy, whose threads would otherwise compete with torch's for the cores. If `x` is a mapped
-    file, its pages are released every RELEASE_BYTES: releasing them after each batch would make
-    the threads wait for each other.
+    file, its pages are released every RELEASE_BYTES, since threads wait for each other during a
+    release.
     """
     device = best_device()
     network.to(device)
@@ -72,13 +72,13 @@ def map_batches(
     workers, cores = _parallelism(network, device, overlap)
     starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
     scaled = Scaled(scaling, device)
-    release_every = max(1, RELEASE_BYTES // max(1, x[: starts.step].nbytes)) * starts.step
+    release_interval = max(1, RELEASE_BYTES // max(1, x[: starts.step].nbytes)) * starts.step
 
     def extract(start: int) -> list[np.ndarray]:
-        # Unlike `from_numpy`, shares read-only memory without a warning.
+        # Unlike `from_numpy`, `from_dlpack` shares read-only memory without a warning.
         batch = torch.from_dlpack(x[start : start + starts.step])
         arrays = _extract(network, scaled(batch.to(device)), extractors)
-        if start and start % release_every == 0:
+        if start and start % release_interval == 0:
             release_pages(x)
         return arrays
 
@@ -120,9 +120,9 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
 def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False) -> tuple[int, int]:
     """Return the number of concurrent batches and the number of cores per batch.
 
-    A dense network runs one batch on all cores: with a batch per core, threads would wait for
-    Python's lock at each of its short layers. Convolutions scale badly within a batch, so each
-    core takes batches of its own.
+    A dense network runs one batch on all cores: with one batch per core, threads would wait for
+    the interpreter lock between its short layers. Convolutions scale badly within a batch, so each
+    core runs a separate batch.
     """
     if device.type != "cpu":
         return 1, 1
@@ -132,7 +132,7 @@ def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False)
 
 
 def _batch_starts(samples: int, size: int, workers: int) -> range:
-    """Return the first index of each batch, of at most `size` samples, even among workers."""
+    """Return the first index of each batch of at most `size` samples, balanced over workers."""
     if samples <= size:
         return range(0, samples, size)
     rounds = -(-samples // (size * workers))
@@ -142,7 +142,7 @@ def _batch_starts(samples: int, size: int, workers: int) -> range:
 def _map_in_order(
     function: Callable[[int], Result], starts: range, workers: int
 ) -> Iterator[Result]:
-    """Yield the function's result for each start, in order, computed by worker threads."""
+    """Compute the function of every start in worker threads; yield the results in order."""
     keep_freed_memory()
     if min(workers, len(starts)) < 2:
         yield from map(function, starts)
@@ -158,14 +158,14 @@ def _map_in_order(
                 yield _first_result(pending)
         while pending:
             yield _first_result(pending)
-    finally:  # the caller may change the network next, so no worker may still use it
-        if os.getpid() == process:  # a forked child has none of the threads
+    finally:  # the caller may change the network next, so wait for workers
+        if os.getpid() == process:  # worker threads do not exist in a forked child
             wait([future for future in pending if not future.cancel()])
             torch.set_num_threads(workers)
 
 
 def _first_result(pending: deque[Future[Result]]) -> Result:
-    """Wait for the first result, then remove it: an interrupted wait leaves it pending."""
+    """Wait for the first result, then remove it, so that it stays pending if interrupted."""
     result = pending[0].result()
     pending.popleft()
     return result
@@ -178,11 +178,11 @@ def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:
     all_started = Barrier(threads)
     try:
         wait([pool.submit(all_started.wait) for _ in range(threads)])
-    except RuntimeError:  # the system starts no more threads
+    except RuntimeError:  # the system cannot start another thread
         all_started.abort()
         raise
     return pool
 
 
-if hasattr(os, "register_at_fork"):  # a forked child has none of these threads
+if hasattr(os, "register_at_fork"):  # the threads do not exist in a forked child
     os.register_at_fork(after_in_child=_single_threaded_pool.cache_clear)

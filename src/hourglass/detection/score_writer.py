@@ -1,6 +1,6 @@
-"""Write the table of scores: one row per sample in input order, with its rank among all samples.
+"""Writer of the score table: one row per sample in input order, with its rank among all samples.
 
-Scores stay in memory; other columns are spilled to an Arrow file until ranks are known, so the
+Scores stay in memory. Other columns are spilled to an Arrow file until ranks are known, so the
 input may be larger than memory.
 """
 
@@ -22,20 +22,20 @@ from hourglass.detection.detector import Detector
 
 @dataclass
 class ScoredRows:
-    """Score chunks as they arrive, and spill their other columns to an Arrow file."""
+    """The scores of all chunks so far, and an Arrow file with the other columns."""
 
     detector: Detector
     path: Path  # the Arrow file
-    parts: list[np.ndarray] = field(default_factory=list)
+    chunk_scores: list[np.ndarray] = field(default_factory=list)
     writer: pa.RecordBatchFileWriter | None = None
 
     @property
     def scores(self) -> np.ndarray:
         """Return all scores, (N,); NaN for samples that cannot be scored."""
-        return np.concatenate(self.parts) if self.parts else np.zeros(0)
+        return np.concatenate(self.chunk_scores) if self.chunk_scores else np.zeros(0)
 
     def add(self, chunk: Chunk) -> np.ndarray:
-        """Score the samples of a chunk: (N,), NaN for those that cannot be scored."""
+        """Score a chunk and spill its other columns; return scores, (N,), NaN if unscorable."""
         names, complete = self.detector.feature_names, chunk.complete
         scores = np.full(len(chunk.x), np.nan)
         indices = np.zeros((len(chunk.x), min(TOP_FEATURES, len(names))), np.int32)
@@ -47,7 +47,7 @@ class ScoredRows:
             if names:
                 indices[complete], values[complete] = top_features(contributions, TOP_FEATURES)
         self._spill(chunk, indices, values, missing=np.isnan(scores))
-        self.parts.append(scores)
+        self.chunk_scores.append(scores)
         return scores
 
     def _spill(
@@ -72,8 +72,8 @@ class ScoredRows:
             self.writer.close()
 
 
-def need_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str]) -> None:
-    """Raise a UserError that names the first sample without a score, and the reason."""
+def require_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str]) -> None:
+    """Raise a UserError about the first sample without a score, if there is one."""
     if not np.isnan(scores).any():
         return
     row = int(np.isnan(scores).argmax())
@@ -98,20 +98,24 @@ class Decisions:
 def decide(
     detector: Detector, scores: np.ndarray, top: int | None, false_discovery_rate: float | None
 ) -> Decisions:
-    """Return the alarms: the `top` scores, the discoveries at a rate, or those above threshold."""
+    """Decide the alarms and compute p-values and ranks.
+
+    Alarms are the `top` highest scores if that is given, else the discoveries at a false discovery
+    rate if that is given, else the scores above the threshold.
+    """
     scored = np.isfinite(scores)
-    rank, p, alarm = (np.zeros(len(scores), kind) for kind in (np.int64, np.float64, bool))
+    rank, p_value, alarm = (np.zeros(len(scores), kind) for kind in (np.int64, np.float64, bool))
     rank[np.flatnonzero(scored)[np.argsort(-scores[scored], kind="stable")]] = np.arange(
         1, scored.sum() + 1
     )
-    p[scored] = detector.p_values(scores[scored])
+    p_value[scored] = detector.p_values(scores[scored])
     if top is not None:
         alarm = (rank > 0) & (rank <= top)
     elif false_discovery_rate is not None:
-        alarm[scored] = discoveries(p[scored], false_discovery_rate)
+        alarm[scored] = discoveries(p_value[scored], false_discovery_rate)
     else:
         alarm[scored] = detector.threshold(scores[scored])
-    return Decisions(scores, p, rank, alarm)
+    return Decisions(scores, p_value, rank, alarm)
 
 
 def write(
@@ -121,7 +125,7 @@ def write(
     decisions: Decisions,
     heat_maps: dict[int, str] | None,
 ) -> None:
-    """Write the table as CSV or Parquet, by the suffix of `path`, atomically.
+    """Write the table atomically, as CSV or Parquet by the suffix of `path`.
 
     `spilled` is the Arrow file with the other columns. `heat_maps` maps sample numbers to the
     paths of their heat maps.
@@ -132,26 +136,26 @@ def write(
         pa.ipc.open_file(source) as batches,
         ExitStack() as stack,
     ):
-        first, output = 0, None
+        first_row, output = 0, None
         for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
-            rows = _completed(batch, first, threshold, decisions, heat_maps)
+            rows = _with_decisions(batch, first_row, threshold, decisions, heat_maps)
             if path.suffix == ".csv":
-                rows = _decoded(rows)
-            output = output or stack.enter_context(writer(temporary, rows.schema))
+                rows = _without_dictionaries(rows)
+            output = output or stack.enter_context(open_writer(temporary, rows.schema))
             output.write_batch(rows)
-            first += len(rows)
+            first_row += len(rows)
 
 
-def writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
-    """Return a writer of batches to a CSV or Parquet file, by the suffix of `path`."""
+def open_writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
+    """Open a CSV or Parquet file for record batches, by the suffix of `path`."""
     if path.suffix == ".csv":
         return csv.CSVWriter(path, schema)
-    # Floats hardly repeat, and building a dictionary of them would double the time.
+    # Floats rarely repeat; a dictionary of them would double the time.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return parquet.ParquetWriter(path, schema, use_dictionary=repeated)
 
 
-def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch with dictionary-encoded columns as text, for CSV."""
     columns = [
         column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
@@ -160,15 +164,15 @@ def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.record_batch(columns, batch.schema.names)
 
 
-def _completed(
+def _with_decisions(
     batch: pa.RecordBatch,
-    first: int,
+    first_row: int,
     threshold: float,
     decisions: Decisions,
     heat_maps: dict[int, str] | None,
 ) -> pa.RecordBatch:
-    """Return a batch that starts at row `first` with its decisions; unscored rows have nulls."""
-    rows = slice(first, first + len(batch))
+    """Add the decisions to a batch that starts at `first_row`; unscored rows get nulls."""
+    rows = slice(first_row, first_row + len(batch))
     missing = decisions.rank[rows] == 0
     columns = {
         "id": batch["id"],

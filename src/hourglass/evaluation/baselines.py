@@ -1,4 +1,4 @@
-"""Baseline detectors without a network, from scikit-learn: PCA, forest, SVM and neighbours."""
+"""Baseline detectors from scikit-learn: PCA, isolation forest, SVM, neighbours, Mahalanobis."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,20 +18,22 @@ from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.evaluation import metrics
 
-# Scaled and flattened samples, (N, F) float32, to scores, (N,) float64.
-Score = Callable[[np.ndarray], np.ndarray]
+# A function: scaled and flattened samples, (N, F) float32 -> scores, (N,) float64.
+ScoreFunction = Callable[[np.ndarray], np.ndarray]
 
-MAX_SVM_SAMPLES = 5000  # training takes quadratic time
+MAX_SVM_SAMPLES = 5000  # the training time is quadratic
 
 
-def pca(train: np.ndarray, latent_dim: int) -> Score:
-    """Score by the mean squared error of the reconstruction from principal components.
+def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
+    """Score by the mean squared error of the reconstruction from `latent_dim` components.
 
-    It is the optimum of a linear autoencoder with that latent_dim. Raises a UserError if PCA has
-    fewer components.
+    No linear autoencoder with this latent_dim has a lower training error. Raises a UserError if
+    PCA has fewer components.
     """
     if latent_dim > min(train.shape):
-        raise UserError(f"latent_dim is {latent_dim}, but PCA has {min(train.shape)} components.")
+        raise UserError(
+            f"latent_dim is {latent_dim}, but must be at most {min(train.shape)} for PCA."
+        )
     # Both solvers are exact; the randomised one would depend on a seed.
     solver = "covariance_eigh" if train.shape[0] >= train.shape[1] else "full"
     model = PCA(latent_dim, svd_solver=solver).fit(train)
@@ -43,48 +45,54 @@ def pca(train: np.ndarray, latent_dim: int) -> Score:
     return score
 
 
-def isolation_forest(train: np.ndarray, seed: int) -> Score:
-    """Score by the few random splits that isolate a sample, in 100 trees (Liu et al. 2008)."""
+def isolation_forest(train: np.ndarray, seed: int) -> ScoreFunction:
+    """Score by the number of random splits that isolate a sample; few splits give a high score.
+
+    The forest has 100 trees (Liu et al. 2008).
+    """
     forest = IsolationForest(random_state=seed).fit(train)
     return lambda x: -forest.score_samples(x)
 
 
-def one_class_svm(train: np.ndarray, seed: int) -> Score:
+def one_class_svm(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the distance from a boundary around 90 % of the samples (Schoelkopf et al. 2001).
 
     At most MAX_SVM_SAMPLES random samples are used.
     """
-    chosen = np.random.default_rng(seed).permutation(len(train))[:MAX_SVM_SAMPLES]
-    svm = OneClassSVM(nu=0.1, gamma="scale").fit(train[chosen])
-    largest = float(np.abs(svm.dual_coef_).sum())  # upper bound, since each kernel value is <= 1
-    return lambda x: largest - svm.score_samples(x)
+    subset = np.random.default_rng(seed).permutation(len(train))[:MAX_SVM_SAMPLES]
+    svm = OneClassSVM(nu=0.1, gamma="scale").fit(train[subset])
+    # Subtract from an upper bound, so that scores are positive: each kernel value is at most 1.
+    bound = float(np.abs(svm.dual_coef_).sum())
+    return lambda x: bound - svm.score_samples(x)
 
 
-def neighbors(train: np.ndarray, seed: int) -> Score:
+def neighbors(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the mean distance to the 5 nearest training samples."""
     model = NearestNeighbors(n_neighbors=min(5, len(train))).fit(train)
     return lambda x: model.kneighbors(x)[0].mean(1, dtype=np.float64)
 
 
-def mahalanobis(train: np.ndarray, seed: int) -> Score:
+def mahalanobis(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the Mahalanobis distance from the mean, with shrunk covariance (Ledoit-Wolf)."""
     model = LedoitWolf().fit(train)
     return lambda x: np.sqrt(np.maximum(model.mahalanobis(x), 0)).astype(np.float64)
 
 
-BASELINES: dict[str, Callable[[np.ndarray, int], Score]] = {
+BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
     fit.__name__: fit for fit in (isolation_forest, one_class_svm, neighbors, mahalanobis)
 }
 
 
-def flat(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Return scaled samples as vectors: (N, *S) -> (N, F) float32."""
+def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
+    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32."""
     return prepared.scaling(np.asarray(x)).reshape(len(x), -1)
 
 
-def measured(prepared: Prepared, score: Score, calibrator: Calibrator) -> dict[str, Any]:
-    """Return the threshold and the test metrics of a baseline."""
-    scores = cache(lambda name: score(flat(prepared, prepared.split(name).x)))
+def evaluate_baseline(
+    prepared: Prepared, score: ScoreFunction, calibrator: Calibrator
+) -> dict[str, Any]:
+    """Calibrate a baseline; return its threshold and its metrics on the test split."""
+    scores = cache(lambda name: score(scaled_vectors(prepared, prepared.split(name).x)))
     threshold = calibrate(calibrator, prepared, scores)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)

@@ -20,7 +20,7 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)
-        scores = {"test": test, "calibration": detector.calibration}.get(name)
+        scores = {"test": test, "calibration": detector.calibration_scores}.get(name)
         scores = detector.scoring(part.x) if scores is None else scores
         columns = {"id": part.id, "split": name, "label": part.label, "anomaly": part.anomaly}
         alarm = detector.threshold(scores)
@@ -32,11 +32,11 @@ def write_thresholds(
     folder: Path, calibrated: Path, deployed: Threshold, scores: np.ndarray, anomaly: np.ndarray
 ) -> None:
     """Write thresholds.csv: expected and realised alarms per calibrator, the deployed one first."""
-    rows = [{"calibrator": "deployed", **metrics.of_calibrator(deployed, scores, anomaly)}]
+    rows = [{"calibrator": "deployed", **metrics.threshold_summary(deployed, scores, anomaly)}]
     for name, entry in read_with_checksum(calibrated).items():
         row = {"refused": entry.get("refused")}
         if "threshold" in entry:
-            row = metrics.of_calibrator(Threshold(**entry["threshold"]), scores, anomaly)
+            row = metrics.threshold_summary(Threshold(**entry["threshold"]), scores, anomaly)
         rows.append({"calibrator": name, **row})
     _write(pd.DataFrame(rows), folder / "thresholds.csv")
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 from hourglass.models.corruption import Corruption
 from hourglass.models.epoch_means import EpochMeans, samples_of
-from hourglass.models.schedules import Schedule, scheduled
+from hourglass.models.schedules import Schedule, with_schedule
 from hourglass.networks import Network
 
 Loss: TypeAlias = Literal["mse", "bce"]
@@ -177,4 +177,4 @@ class LitAutoencoder(Module):
         optimizer = torch.optim.Adam(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        return scheduled(optimizer, self.schedule, self.warmup_epochs, self.trainer)
+        return with_schedule(optimizer, self.schedule, self.warmup_epochs, self.trainer)

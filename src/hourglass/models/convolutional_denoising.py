@@ -10,8 +10,8 @@ from hourglass.models.base import LitAutoencoder
 class ConvolutionalDenoising(LitAutoencoder):
     """Minimise L(x, g(f(x~))) with a convolutional encoder f and decoder g.
 
-    x~ is x with gaussian noise of standard deviation `noise_factor` (classically 0.5) and each
-    element set to 0 with probability `masking`. Inputs of evaluation are clean.
+    x~ is x plus Gaussian noise of standard deviation `noise_factor`, in which each element is then
+    set to 0 with probability `masking`. Evaluation inputs are not corrupted.
     """
 
     def __init__(

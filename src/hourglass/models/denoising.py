@@ -10,8 +10,8 @@ from hourglass.networks import Activation, Dense, is_image
 class Denoising(LitAutoencoder):
     """Minimise L(x, g(f(x~))) over corruptions x~ of x (Vincent et al. 2008, equation 5).
 
-    The corruption adds gaussian noise of standard deviation `noise_factor`, then sets each element
-    to 0 with probability `masking`; either may be 0. Inputs of evaluation are clean.
+    The corruption adds Gaussian noise of standard deviation `noise_factor`, then sets each element
+    to 0 with probability `masking`; either may be 0. Evaluation inputs are not corrupted.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Learning rate schedules."""
+"""Learning-rate schedules."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -12,15 +12,15 @@ from hourglass.networks.bolts import bolts, quiet
 Schedule: TypeAlias = Literal["constant", "cosine", "warmup_cosine"]
 
 
-def scheduled(
+def with_schedule(
     optimizer: Optimizer, schedule: Schedule, warmup_epochs: int, trainer: pl.Trainer
 ) -> Any:
-    """Return an optimizer with its schedule, in the form of Lightning's `configure_optimizers`.
+    """Return an optimizer with its schedule, as Lightning's `configure_optimizers` must.
 
     "cosine" lowers the learning rate to 0 over max_epochs, once per epoch. "warmup_cosine" first
-    raises it from 0 over `warmup_epochs` and changes it at every step, by bolts'
-    LinearWarmupCosineAnnealingLR. "constant" keeps it. Raises a UserError if max_epochs is not set,
-    or not above warmup_epochs.
+    raises it from 0 over `warmup_epochs`, and updates it at every step with lightning-bolts'
+    LinearWarmupCosineAnnealingLR. "constant" does not change it. Raises a UserError if max_epochs
+    is not set, or not above warmup_epochs.
     """
     if schedule == "constant":
         return optimizer
@@ -38,6 +38,6 @@ def scheduled(
         )
     steps = int(trainer.estimated_stepping_batches) // epochs
     with quiet():
-        warmup = bolts("optimizers.lr_scheduler").LinearWarmupCosineAnnealingLR
-        scheduler = warmup(optimizer, warmup_epochs * steps, epochs * steps)
+        schedule_class = bolts("optimizers.lr_scheduler").LinearWarmupCosineAnnealingLR
+        scheduler = schedule_class(optimizer, warmup_epochs * steps, epochs * steps)
     return [optimizer], [{"scheduler": scheduler, "interval": "step"}]

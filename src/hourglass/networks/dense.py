@@ -12,11 +12,11 @@ from hourglass.networks.onednn_linear import Linear, linear
 
 
 class Dense(Network):
-    """Encode with fully connected layers of widths `hidden`, decode with the reverse.
+    """An encoder of fully connected layers with widths `hidden`, and a decoder with the reverse.
 
-    Images are flattened. `code_activation` follows the code; the reconstruction has none. If the
-    weights are `tied`, each decoder layer is the transpose of its encoder layer, W' = W^T, with a
-    separate bias.
+    Images are flattened. `code_activation` is applied to the code; the output layer has no
+    activation. If `tied`, each decoder layer uses the transposed weight of its encoder layer,
+    W' = W^T, and a separate bias.
     """
 
     def __init__(
@@ -39,25 +39,27 @@ class Dense(Network):
             bounded=bounded,
         )
         widths = [math.prod(sample_shape), *hidden, latent_dim]
-        down = [Linear(*pair) for pair in pairwise(widths)]
-        up = [
-            Transposed(each) if tied else Linear(each.out_features, each.in_features)
-            for each in reversed(down)
+        encoder_layers = [Linear(*pair) for pair in pairwise(widths)]
+        decoder_layers = [
+            Transposed(layer) if tied else Linear(layer.out_features, layer.in_features)
+            for layer in reversed(encoder_layers)
         ]
         self.encoder = nn.Sequential(
-            nn.Flatten(), *_between(down, activation), _activation(code_activation)
+            nn.Flatten(), *_interleave(encoder_layers, activation), _activation(code_activation)
         )
-        self.decoder = nn.Sequential(*_between(up, activation), nn.Unflatten(1, self.sample_shape))
+        self.decoder = nn.Sequential(
+            *_interleave(decoder_layers, activation), nn.Unflatten(1, self.sample_shape)
+        )
 
 
-class Rectifier(nn.ReLU):
-    """torch's ReLU, computed in place if no gradient is needed.
+class InPlaceReLU(nn.ReLU):
+    """A ReLU that works in place if no gradient is needed, which saves memory.
 
-    It follows a dense layer whose output has no other use, so no memory is allocated.
+    It may overwrite its input, because nothing else uses the output of a dense layer.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return max(x, 0), of the shape of `x`."""
+        """Return max(x, 0): (N, ...) -> (N, ...)."""
         return super().forward(x) if torch.is_grad_enabled() else x.relu_()
 
 
@@ -66,7 +68,7 @@ class Transposed(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        # In a tuple, so that torch registers the weight once, as the encoder's.
+        # A tuple, so that torch does not register the weight a second time.
         self.encoder_layer = (layer,)
         self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
 
@@ -75,7 +77,7 @@ class Transposed(nn.Module):
         return linear(z, self.encoder_layer[0].weight.T, self.bias)
 
 
-def _between(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
+def _interleave(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
     """Return the layers with an activation between consecutive ones."""
     modules: list[nn.Module] = []
     for layer in layers:
@@ -84,4 +86,4 @@ def _between(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Mod
 
 
 def _activation(name: Activation) -> nn.Module:
-    return Rectifier() if name == "relu" else ACTIVATIONS[name]()
+    return InPlaceReLU() if name == "relu" else ACTIVATIONS[name]()

@@ -1,6 +1,6 @@
-"""The MLflow pyfunc flavor of a detector, for programs, Spark and the scoring server.
+"""The MLflow pyfunc flavor of a detector, for Python programs, Spark and the scoring server.
 
-Nothing here imports Lightning; importing MLflow takes most of the start-up time.
+This module does not import Lightning. Most of the start-up time is the import of MLflow.
 """
 
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DetectorModel:
-    """Predict scores and alarms of unscaled samples, equal to those of `hourglass score`."""
+    """A pyfunc model with the scores and alarms of `hourglass score`, for unscaled samples."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -29,8 +29,8 @@ class DetectorModel:
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score, threshold, alarm and conformal p-value, one row per sample.
 
-        Takes a table by feature name, its columns in any order, or an array (N, *S). Raises an
-        MlflowException, which every server answers with status 400, for input that has no score.
+        The input is a table with the feature names as columns, in any order, or an array, (N, *S).
+        Raises an MlflowException for input that cannot be scored; servers return it as status 400.
         """
         import pandas as pd
 
@@ -42,15 +42,15 @@ class DetectorModel:
             raise MlflowException(str(error), BAD_REQUEST) from None
 
     def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the columns of the prediction for samples in the detector's order, (N, *S).
+        """Return the predictions for samples, (N, *S), with features in the detector's order.
 
         Raises a UserError if a sample has no finite score.
         """
         scores = self.detector.scoring.score_with(x)[0]
-        not_finite = np.flatnonzero(~np.isfinite(scores))
-        if len(not_finite):
+        invalid = np.flatnonzero(~np.isfinite(scores))
+        if len(invalid):
             raise UserError(
-                f"row {not_finite[0] + 1} of the request holds values too large to be scored; "
+                f"row {invalid[0] + 1} of the request holds values too large to be scored; "
                 "correct it."
             )
         threshold = self.detector.threshold
@@ -63,7 +63,7 @@ class DetectorModel:
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:
-    """Return the model in a folder; MLflow calls this function by name."""
+    """Load the model in a folder; MLflow calls this function by name."""
     for folder in Path(data_path).parents:
         if (folder / "MLmodel").exists():
             trust_shipped_modules(folder / "code")

@@ -23,15 +23,15 @@ def baselines(data: str) -> Path:
     """
     from tqdm import tqdm
 
-    from hourglass.evaluation.baselines import BASELINES, flat, measured
+    from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
 
     with stage_lock("baselines", valid_name(data)):
         config, prepared = params(), Prepared.open(prepared_folder(data))
         calibrator = make_calibrator(config.calibration)
-        train = flat(prepared, prepared.split("train").x)
+        train = scaled_vectors(prepared, prepared.split("train").x)
         rows = {}
         for name, fit in tqdm(BASELINES.items(), f"{data}, baselines", disable=None, leave=False):
-            rows[name] = measured(prepared, fit(train, config.seed), calibrator)
+            rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
         path = baselines_file(data)
         write_json(path, rows)
     return path

@@ -77,9 +77,9 @@ def _calibrate(
         inputs=prepared.card,
         scoring=scoring,
         profile=profile,
-        calibration=scores("calibration"),
+        calibration_scores=scores("calibration"),
         threshold=calibrate_scores(calibrator),
-        network=file_checksums(cell.output("train"), FILES),
+        network_checksums=file_checksums(cell.output("train"), FILES),
     )
     return detector, calibrate_scores
 

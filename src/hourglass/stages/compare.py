@@ -56,11 +56,11 @@ def compare() -> Path:
 
 
 def _write(folder: Path, table: "pd.DataFrame", config: Params) -> None:
-    from hourglass.evaluation.report.codes import codes
+    from hourglass.evaluation.report.codes import latent_code_table
     from hourglass.evaluation.report.dvc_plots import write_metrics, write_plots
     from hourglass.evaluation.report.page import Page
 
-    found = codes(config.data, config.models)
+    found = latent_code_table(config.data, config.models)
     table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
     found.to_csv(folder / CODES.name, index=False, lineterminator="\n")
     page = folder / LEADERBOARD.with_suffix(".md").name

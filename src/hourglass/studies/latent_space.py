@@ -23,14 +23,14 @@ from hourglass.studies.classification.labelled_splits import (
 
 
 def code_shape(network: Network) -> tuple[int, ...]:
-    """Return the shape of one sample's code, in general (latent_dim,)."""
+    """Return the shape of one sample's code: (latent_dim,), or (C, H, W) for a feature map."""
     x = next(network.parameters()).new_zeros(1, *network.sample_shape)
     with torch.inference_mode():
         return tuple(network.encode(x).shape[1:])
 
 
 def encode(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Return the codes of unscaled samples: (N, *S) -> (N, latent_dim) float32.
+    """Encode unscaled samples: (N, *S) -> (N, latent_dim) float32.
 
     Raises a UserError if a code is not finite.
     """
@@ -38,29 +38,29 @@ def encode(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
 
 
 def encode_scaled(network: Network, x: np.ndarray) -> np.ndarray:
-    """Return the codes of scaled samples: (N, *S) float32 -> (N, latent_dim) float32."""
+    """Encode scaled samples: (N, *S) float32 -> (N, latent_dim) float32."""
     return _flat(batched(network, network.encode, x))
 
 
 def decode(network: Network, codes: np.ndarray) -> np.ndarray:
-    """Return decoded codes in scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
+    """Decode codes to scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
     return batched(network, network.decode, codes.reshape(len(codes), *code_shape(network)))
 
 
 def encode_splits(splits: LabelledSplits, network: Network, scaling: Scaling) -> LabelledSplits:
-    """Return the splits with codes as samples, (N, latent_dim) float32."""
-    return splits.map(lambda part: LabelledSamples(encode(network, part.x, scaling), part.y))
+    """Replace the samples of all splits by their codes, (N, latent_dim) float32."""
+    return splits.map(lambda split: LabelledSamples(encode(network, split.x, scaling), split.y))
 
 
 def flatten_splits(splits: LabelledSplits, scaling: Scaling) -> LabelledSplits:
-    """Return the splits with scaled, flattened inputs as samples, (N, D) float32."""
+    """Replace the samples of all splits by scaled and flattened samples, (N, D) float32."""
     return splits.map(
-        lambda part: LabelledSamples(_flat(scaling(np.asarray(part.x))), part.y),
+        lambda split: LabelledSamples(_flat(scaling(np.asarray(split.x))), split.y),
     )
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:
-    """Return at most `limit` of the indices below `count`, evenly spaced."""
+    """Return at most `limit` evenly spaced indices below `count`."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
 
 
@@ -70,7 +70,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """The input of every analysis: a network, labelled normal samples, anomalies, and all codes."""
+    """The input of every analysis: a network, a data set, and the latent codes of its samples."""
 
     prepared: Prepared
     network: Network
@@ -83,7 +83,7 @@ class LatentSpace:
 
     @classmethod
     def build(cls, prepared: Prepared, network: Network, seed: int) -> "LatentSpace":
-        """Encode the data set of a network."""
+        """Encode a data set with a network."""
         scaling, classes = prepared.scaling, class_names(prepared)
         samples, test = labelled_splits(prepared, classes, seed), prepared.split("test")
         codes = encode_splits(samples, network, scaling)
@@ -101,12 +101,12 @@ class LatentSpace:
 
     @property
     def is_image(self) -> bool:
-        """Return whether the samples are images."""
+        """Return True if the samples are images."""
         return not self.prepared.card["feature_names"]
 
     @property
     def labelled(self) -> bool:
-        """Return whether the normal samples have at least two classes."""
+        """Return True if the normal samples have at least two classes."""
         return len(self.classes) > 1
 
     @property
@@ -115,5 +115,5 @@ class LatentSpace:
         return int(self.codes.train.x.shape[1])
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Return decoded codes in scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
+        """Decode codes to scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
         return decode(self.network, codes)

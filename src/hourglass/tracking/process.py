@@ -1,4 +1,8 @@
-"""The process that records a stage in MLflow; `hourglass.tracking.recorder` starts it."""
+"""The child process that records a stage in MLflow, started by `hourglass.tracking.recorder`.
+
+It reads one message per line from standard input: TRAINING, FINISHED or FAILED. The end of the
+input without FINISHED or FAILED means that the stage was killed.
+"""
 
 from hourglass.core.fork_server.client import hand_over
 
@@ -25,12 +29,12 @@ from hourglass.tracking.store import (
     tracking_uri,
 )
 
-POLL_SECONDS = 1.0  # between two looks at a training's epochs, or two attempts to connect
-RESTART_SECONDS = 6.0  # at the end of a stage, for a store that was reachable during it
+POLL_SECONDS = 1.0  # between two reads of a training's epochs
+RESTART_SECONDS = 6.0  # how long to wait for a store that restarts at the end of a stage
 
 
 class StageRecorder:
-    """Record one stage; an error of MLflow is kept and the work tried again at the next call."""
+    """The recording of one stage; after an error of MLflow, the next call tries again."""
 
     def __init__(self, stage: str, cell: Cell | None = None) -> None:
         self.stage, self.cell = stage, cell
@@ -40,74 +44,75 @@ class StageRecorder:
         self.error: StoreUnavailable | UserError | None = None
 
     def poll(self) -> None:
-        """Connect to the store, and record the epochs of a training so far."""
+        """Connect to the store, and record the epochs that are finished so far."""
         self._try("")
 
-    def end(self, word: str) -> None:
-        """Record the end of the stage; a store that was reachable before may be restarting."""
+    def end(self, message: str) -> None:
+        """Record the end of the stage; retry if the store was reachable before: it may restart."""
         deadline = time.monotonic() + RESTART_SECONDS
-        self._try(word)
+        self._try(message)
         while (
             self.runs and isinstance(self.error, StoreUnavailable) and time.monotonic() < deadline
         ):
             time.sleep(POLL_SECONDS / 2)
-            self._try(word)
-        if self.error and word == FINISHED:
+            self._try(message)
+        if self.error and message == FINISHED:
             report_unrecorded(self.error)
 
-    def _try(self, word: str) -> None:
+    def _try(self, message: str) -> None:
         try:
             with store_errors(f"record {self.stage}"):
-                self._record(word)
+                self._record(message)
             self.error = None
         except (StoreUnavailable, UserError) as error:
             self.error = error
 
-    def _record(self, word: str) -> None:
+    def _record(self, message: str) -> None:
         if self.error:
             check_reachable(tracking_uri(root()))  # MLflow itself would wait longer
         self.runs = self.runs or Runs(root())
         if self.is_training and self.cell:
             self.live = self.live or LiveTraining(self.runs, self.cell)
-            if word:
-                self.live.close("FINISHED" if word == FINISHED else "FAILED")
+            if message:
+                self.live.close("FINISHED" if message == FINISHED else "FAILED")
             else:
                 self.live.log_epochs()
-        if word == FINISHED and self.cell:
+        if message == FINISHED and self.cell:
             record_cell(self.runs, self.cell, classified=self.stage == "classify")
-        elif word == FINISHED:
+        elif message == FINISHED:
             record_report(self.runs)
 
 
 def main() -> None:
-    """Record the stage that the command line names, until its process says how it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which reports it
-    sys.stdout = sys.stderr  # the output of libraries is no output of the stage
+    """Record the stage given on the command line until its process reports the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the stage handles Ctrl-C and reports it
+    sys.stdout = sys.stderr  # keep libraries from writing into the output of the stage
     stage, *names = sys.argv[1:]
     recorder = StageRecorder(stage, Cell(*names) if names else None)
-    words: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_words, args=(words,), daemon=True).start()
+    messages: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read_messages, args=(messages,), daemon=True).start()
     recorder.poll()  # imports MLflow while the stage imports its own libraries
-    while (word := _next_word(words, recorder)) == TRAINING:
+    while (message := _next_message(messages, recorder)) == TRAINING:
         recorder.is_training = True
         recorder.poll()
-    if word:
-        recorder.end(word)
+    if message:
+        recorder.end(message)
     sys.stderr.flush()
-    os._exit(0)  # unloading MLflow and its threads would take the stage a second
+    os._exit(0)  # unloading MLflow and its threads would delay the stage by a second
 
 
-def _read_words(words: "queue.SimpleQueue[str]") -> None:
+def _read_messages(messages: "queue.SimpleQueue[str]") -> None:
+    """Put the lines of standard input into a queue, and "" at the end of the input."""
     for line in sys.stdin:
-        words.put(line.strip())
-    words.put("")
+        messages.put(line.strip())
+    messages.put("")
 
 
-def _next_word(words: "queue.SimpleQueue[str]", recorder: StageRecorder) -> str:
-    """Return the next word, "" after the last; meanwhile follow the training."""
+def _next_message(messages: "queue.SimpleQueue[str]", recorder: StageRecorder) -> str:
+    """Wait for the next message, "" after the last; record epochs of a training meanwhile."""
     while True:
         try:
-            return words.get(timeout=POLL_SECONDS if recorder.is_training else None)
+            return messages.get(timeout=POLL_SECONDS if recorder.is_training else None)
         except queue.Empty:
             recorder.poll()
 

@@ -1,4 +1,4 @@
-"""The provenance of a result: git commit, versions and platform."""
+"""The provenance of a result: git commit, package versions and platform."""
 
 import platform
 import subprocess
@@ -6,7 +6,7 @@ from importlib import metadata
 
 
 def tags() -> dict[str, str]:
-    """Return versions, platform and git commit as tags of a run."""
+    """Return package versions, platform and git commit as tags of an MLflow run."""
     values = {
         "hourglass.version": metadata.version("hourglass"),
         "python": platform.python_version(),
@@ -21,8 +21,9 @@ def tags() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return "" if done.returncode else done.stdout.strip()
+    """Return the output of a git command, or "" if it fails."""
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return "" if process.returncode else process.stdout.strip()
 
 
 def installed_packages() -> str:

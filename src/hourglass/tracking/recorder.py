@@ -3,7 +3,7 @@
 MLflow takes seconds to import and its database can be slow, so each stage starts one child
 (`hourglass.tracking.process`) for both. The child reads the files that the stage writes. Standard
 input tells it when: "training" once the files of a live training exist, then "finished" or
-"failed". If the stage is killed, the input ends without a word, and the run stays open for the
+"failed". If the stage is killed, the input ends without a message, and the run stays open for the
 training that resumes.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hourglass.core.paths import Cell
 
-TRAINING, FINISHED, FAILED = "training", "finished", "failed"  # the words of the protocol
+TRAINING, FINISHED, FAILED = "training", "finished", "failed"  # the messages
 # The files of a training under way, in its checkpoint folder.
 SETTINGS, EPOCHS = "settings.yaml", "epochs.jsonl"
 END_TIMEOUT_SECONDS = 600  # after which a stage no longer waits for its recording
@@ -42,10 +42,10 @@ class RecordingProcess:
         with suppress(BrokenPipeError):  # `end` reports the death of the child
             self._child.stdin.write(f"{TRAINING}\n".encode())
 
-    def end(self, word: str) -> None:
+    def end(self, message: str) -> None:
         """Tell how the stage ended, and wait until that is recorded."""
         try:
-            self._child.communicate(f"{word}\n".encode(), timeout=END_TIMEOUT_SECONDS)
+            self._child.communicate(f"{message}\n".encode(), timeout=END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.communicate()

@@ -1,4 +1,4 @@
-"""The runs of one MLflow experiment: search, creation and writes that can be repeated safely."""
+"""The runs of one MLflow experiment: search, creation and idempotent writes."""
 
 import json
 import time
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 METRICS_PER_REQUEST = 1000  # MLflow's limit
+DIGEST_CHARACTERS = 36  # MLflow's limit
 Point: TypeAlias = tuple[str, int, float]  # name of a metric, step, value
 
 
 class Runs:
-    """Search, create and fill the runs of the experiment; raises the errors of `connect`."""
+    """A client for the runs of the experiment; its constructor raises the errors of `connect`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -28,7 +29,7 @@ class Runs:
         return store_lock(self.folder)
 
     def find(self, tag: str, value: str) -> list["Run"]:
-        """Return all runs with this value of a tag, the latest first."""
+        """Return all runs whose tag has this value, the latest first."""
         runs: list[Run] = []
         token = None
         while True:
@@ -45,13 +46,13 @@ class Runs:
         return self.client.create_run(self.experiment_id, start_time, tags, name)
 
     def add_params(self, run: "Run", params: Mapping[str, str]) -> None:
-        """Log the params that a run lacks: MLflow lets no param change."""
+        """Log the params that a run does not have yet, since params cannot be changed."""
         missing = {key: value for key, value in params.items() if key not in run.data.params}
         if missing:
             self.log(run.info.run_id, [], missing)
 
     def points(self, run: "Run", names: Iterable[str]) -> set[Point]:
-        """Return the points of the metrics with these names that a run has."""
+        """Return the logged points of a run's metrics with these names."""
         return {
             (name, point.step, point.value)
             for name in set(names) & run.data.metrics.keys()
@@ -65,7 +66,7 @@ class Runs:
         params: Mapping[str, str] | None = None,
         timestamp: int | None = None,
     ) -> None:
-        """Log points of metrics, and params, in as few requests as possible."""
+        """Log points and params in as few requests as possible; `timestamp` is in milliseconds."""
         from mlflow.entities import Metric, Param
 
         timestamp = timestamp or int(time.time() * 1000)
@@ -77,14 +78,14 @@ class Runs:
             self.client.log_batch(run_id, metrics[start : start + METRICS_PER_REQUEST])
 
     def add_dataset(self, run: "Run", card: Mapping[str, Any]) -> None:
-        """Log a prepared data set as input of a run that has none; `card` is its data.json."""
+        """Log a prepared data set as input of a run without one; `card` is its data.json."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if run.inputs and run.inputs.dataset_inputs:
             return
         dataset = Dataset(
             name=card["data"],
-            digest=card["sha256"][:36],  # MLflow's limit
+            digest=card["sha256"][:DIGEST_CHARACTERS],
             source_type="local",
             source=json.dumps({"uri": card["source"]["name"]}),
             profile=json.dumps(card["splits"]),
@@ -98,5 +99,5 @@ class Runs:
             self.client.log_artifact(run_id, str(path), folder)
 
     def close(self, run_id: str, status: str, end_time: int | None = None) -> None:
-        """End a run as FINISHED, FAILED or KILLED."""
+        """End a run with the status FINISHED, FAILED or KILLED; `end_time` is in milliseconds."""
         self.client.set_terminated(run_id, status, end_time)

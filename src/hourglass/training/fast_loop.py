@@ -1,8 +1,8 @@
-"""A training loop without Lightning's overhead per step, for trainings that do not use it.
+"""A training loop without Lightning's overhead per step, for training runs that need no step hooks.
 
-Measured CPU time per step against Lightning's loop: 1.09 times as fast for a 784-256-8 network,
-1.44 times for 64-32-8. Set `fast_loop: false` in configs/trainer/<name>.yaml to
-disable this file; weights, history and checkpoints are the same to the bit.
+A step is 1.09 times as fast as in Lightning's loop for a 784-256-8 network, 1.44 times for 64-32-8
+(CPU time). Set `fast_loop: false` in configs/trainer/<name>.yaml to disable this module; weights,
+history and checkpoints are bit-identical.
 """
 
 import logging
@@ -23,7 +23,7 @@ from hourglass.training.acceleration import Acceleration, Step, make_step, warn_
 
 log = logging.getLogger(__name__)
 
-# Hooks that the fast loop does not call: a callback, module or data module may rely on them.
+# Hooks that the fast loop does not call. A callback, module or data module may override them.
 STEP_HOOKS = (
     "on_train_batch_start",
     "on_train_batch_end",
@@ -43,14 +43,15 @@ STEP_HOOKS = (
 
 
 class FastEpochLoop(_TrainingEpochLoop):
-    """Take all batches of an epoch but the last by a bare step, and the last by Lightning's loop.
+    """An epoch loop with a plain training step for all batches but the last.
 
-    A step of Lightning's calls about forty hooks, closures and profiled blocks. The last batch
-    brings what ends an epoch: schedules and validation. Counters are those of Lightning's loop, so
-    checkpoints and weights are the same to the bit. `self.log` works in a step. A training that
-    needs more (see `why_not_fast`) is left to Lightning's loop.
+    One step of Lightning's loop calls about forty hooks, closures and profiled blocks. Lightning's
+    loop runs the last batch, since the end of the epoch follows it: schedules and validation. The
+    counters are the same as in Lightning's loop, so weights and checkpoints are bit-identical.
+    `self.log` works in a step. If a training run needs more (see `why_not_fast`), Lightning's loop
+    runs all batches.
 
-    This class depends on internals of Lightning: `on_run_start` is called between the reset of the
+    This class depends on Lightning's internals: `on_run_start` is called between the reset of the
     counters and the first batch.
     """
 
@@ -62,46 +63,47 @@ class FastEpochLoop(_TrainingEpochLoop):
         self._means: EpochMeans | None = None
 
     def on_run_start(self, data_fetcher: Any) -> None:
-        """Take all batches of the epoch but the last."""
+        """Run all batches of the epoch but the last."""
         super().on_run_start(data_fetcher)
         if self._is_fast is None:
-            self._is_fast = self._decide()
+            self._is_fast = self._decide_is_fast()
         if not self._is_fast or self.restarting or self.trainer.should_stop:
             return
         module = self.trainer.lightning_module
         hook, module._current_fx_name = module._current_fx_name, "training_step"  # for `self.log`
         try:
-            self._take_batches(data_fetcher)
+            self._run_batches(data_fetcher)
         finally:
             module._current_fx_name = hook
 
     def teardown(self) -> None:
-        """Forget the training that ends."""
+        """Clear the state of the finished training run."""
         super().teardown()
         self._is_fast = self._step = self._means = None
 
-    def _decide(self) -> bool:
+    def _decide_is_fast(self) -> bool:
+        """Return True if the fast loop applies; else log the reason."""
         if reason := why_not_fast(self.trainer):
             log.debug("Lightning's loop takes all steps, as %s.", reason)
             warn_if_selected(self.acceleration, reason)
             return False
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        self._means = next((each for each in callbacks if isinstance(each, EpochMeans)), None)
+        self._means = next((c for c in callbacks if isinstance(c, EpochMeans)), None)
         return True
 
-    def _take_batches(self, data_fetcher: Any) -> None:
+    def _run_batches(self, data_fetcher: Any) -> None:
         schedules = self.trainer.lr_scheduler_configs
         has_step_schedule = any(schedule.interval == "step" for schedule in schedules)
         for _ in range(int(self.trainer.num_training_batches) - 1):
             fetched = next(data_fetcher, None)
             if fetched is None:
-                return  # the loader is shorter than its length; Lightning ends the epoch
-            self._take(move_data_to_device(fetched[0], self.trainer.strategy.root_device))
+                return  # fewer batches than len(loader): Lightning ends the epoch
+            self._run_batch(move_data_to_device(fetched[0], self.trainer.strategy.root_device))
             if has_step_schedule:
                 self.update_lr_schedulers("step", update_plateau_schedulers=False)
 
-    def _take(self, batch: Any) -> None:
-        """Make one step and count it as Lightning does."""
+    def _run_batch(self, batch: Any) -> None:
+        """Make one training step, and update the counters as Lightning does."""
         if self._step is None:
             self._step = make_step(self.trainer, self.acceleration, batch)
         self.trainer._logger_connector.on_batch_start(batch)
@@ -116,11 +118,12 @@ class FastEpochLoop(_TrainingEpochLoop):
 
 
 def why_not_fast(trainer: pl.Trainer) -> str:
-    """Return the reason why a training needs Lightning's loop, or ""."""
-    return _setting(trainer) or _override(trainer)
+    """Return the reason to use Lightning's loop, or "" if the fast loop applies."""
+    return _blocking_setting(trainer) or _blocking_override(trainer)
 
 
-def _setting(trainer: pl.Trainer) -> str:
+def _blocking_setting(trainer: pl.Trainer) -> str:
+    """Return a setting of the trainer that the fast loop does not support, as a reason, or ""."""
     precision, batches = trainer.precision_plugin, trainer.num_training_batches
     is_full_precision = type(precision) is Precision
     needs_lightning = {
@@ -140,14 +143,15 @@ def _setting(trainer: pl.Trainer) -> str:
     return "" if isinstance(batches, int) else "the number of batches is not known"
 
 
-def _override(trainer: pl.Trainer) -> str:
+def _blocking_override(trainer: pl.Trainer) -> str:
+    """Return an overridden step or hook that the fast loop does not call, as a reason, or ""."""
     module = trainer.lightning_module
     is_plain = getattr(type(module).training_step, "is_plain", False)
     if not (isinstance(module, Module) and is_plain and module.automatic_optimization):
         return f"the training_step of {type(module).__name__} is not a plain one"
-    callbacks = (each for each in trainer.callbacks if not isinstance(each, EpochMeans))  # type: ignore[attr-defined]
-    for each in chain(callbacks, [module, trainer.datamodule]):  # type: ignore[attr-defined]
+    callbacks = (c for c in trainer.callbacks if not isinstance(c, EpochMeans))  # type: ignore[attr-defined]
+    for owner in chain(callbacks, [module, trainer.datamodule]):  # type: ignore[attr-defined]
         for name in STEP_HOOKS:
-            if getattr(each, name, None) and is_overridden(name, each):
-                return f"{type(each).__name__} overrides {name}"
+            if getattr(owner, name, None) and is_overridden(name, owner):
+                return f"{type(owner).__name__} overrides {name}"
     return ""

@@ -29,7 +29,7 @@ from hourglass.training.callbacks import (
 )
 from hourglass.training.cell_settings import PLUGINS, CellSettings, build_plugins
 from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, last_epoch
-from hourglass.training.cpu_tuning import tuned_to
+from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.fast_loop import FastEpochLoop
 
 LAST = "last.ckpt"  # the file of the last checkpoint, in the folder of a training
@@ -198,7 +198,7 @@ def fit_resumable(
         module.validation_step = _no_step  # type: ignore[method-assign]
     if not (checkpoint and is_complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
-        with tuned_to(trainer.strategy.root_device, elements):
+        with tune_cpu(trainer.strategy.root_device, elements):
             path = best.path if old_epochs else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     if best.best_error > DIVERGENCE_FACTOR * means.untrained_error:

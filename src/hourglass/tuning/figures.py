@@ -1,4 +1,4 @@
-"""Figures of a study: those of Optuna, and the Pareto front of error against code size."""
+"""Figures of a study: Optuna's, and the Pareto front of error against latent dimension."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from optuna.trial import TrialState
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, save
 from hourglass.tuning.best_trial import BestTrial
 
-MIN_TRIALS = 4  # complete ones, for Optuna's figures
-MAX_CONTOUR_SETTINGS = 6  # a contour plot has one panel per pair
+MIN_COMPLETE_TRIALS = 4  # for Optuna's figures
+MAX_CONTOUR_SETTINGS = 6  # a contour plot has one panel per pair of settings
 
 
 def draw_study(
@@ -25,22 +25,29 @@ def draw_study(
 ) -> list[Path]:
     """Draw the figures of a study into a folder, and return their paths.
 
-    One objective: history, importance, slice and contour. Two objectives: the Pareto front.
-    Figures that need more trials are omitted.
+    A study with one objective has history, importance, slice and contour; a study with two has the
+    Pareto front. `names` are those of the objectives. Figures that need more trials are omitted.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     figures: dict[str, Figure] = {}
     if best.front and len(complete) > 1:
-        figures = {"pareto": front([tuple(trial.values) for trial in complete], best, names)}
-    elif not best.front and len(complete) >= MIN_TRIALS:
+        figures = {
+            "pareto": draw_pareto_front([tuple(trial.values) for trial in complete], best, names)
+        }
+    elif not best.front and len(complete) >= MIN_COMPLETE_TRIALS:
         figures = _optuna_figures(study, names[0])
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png", tight=True)
     return [folder / f"{name}.png" for name in figures]
 
 
-def front(points: list[tuple[float, ...]], best: BestTrial, names: Sequence[str]) -> Figure:
-    """Draw error against code size: all trials, the Pareto front and its knee."""
+def draw_pareto_front(
+    points: list[tuple[float, ...]], best: BestTrial, names: Sequence[str]
+) -> Figure:
+    """Draw error against latent dimension: all trials, the Pareto front and its knee.
+
+    `points` holds (error, latent dimension) per trial.
+    """
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     errors, sizes = zip(*points, strict=True)
@@ -69,12 +76,12 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _optuna_figures(study: optuna.Study, name: str) -> dict[str, Figure]:
-    """Draw Optuna's figures of a study with one objective, whose value is called `name`."""
+    """Draw Optuna's figures of a study with one objective, called `name`."""
     import optuna.visualization.matplotlib as plots
 
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    common = set.intersection(*(set(trial.params) for trial in trials))
-    varied = sorted(key for key in common if len({trial.params[key] for trial in trials}) > 1)
+    shared = set.intersection(*(set(trial.params) for trial in trials))
+    varied = sorted(key for key in shared if len({trial.params[key] for trial in trials}) > 1)
     figures = {"history": _draw(plots.plot_optimization_history, study, name)}
     if varied:
         figures["slice"] = _draw(plots.plot_slice, study, name, params=varied)
@@ -86,7 +93,7 @@ def _optuna_figures(study: optuna.Study, name: str) -> dict[str, Figure]:
 
 
 def _draw(plot: Callable[..., Any], study: optuna.Study, name: str, **options: Any) -> Figure:
-    """Draw one of Optuna's figures, and close it: pyplot keeps open figures in memory."""
+    """Draw one of Optuna's figures, and close it, since pyplot keeps open figures in memory."""
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
     import numpy as np

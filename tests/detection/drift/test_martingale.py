@@ -9,9 +9,9 @@ from scipy.stats import binom, kstest
 
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.drift.martingale import (
-    JUMPS,
+    JUMP_PROBABILITIES,
     bets,
-    earlier_before,
+    count_earlier_smaller,
     first_alarm,
     log_martingale,
     online_p_values,
@@ -41,7 +41,7 @@ def test_p_values_agree_with_the_definition(count, ties):
 def test_smaller_predecessors_are_counted(count):
     order = np.random.default_rng(count).permutation(count)
     expected = [sum(other < each for other in order[:i]) for i, each in enumerate(order)]
-    assert earlier_before(order)[order].tolist() == expected
+    assert count_earlier_smaller(order)[order].tolist() == expected
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -67,7 +67,7 @@ def test_the_capital_is_the_mean_over_the_jumpers(monkeypatch):
     monkeypatch.setattr("hourglass.detection.drift.martingale.BLOCK_SIZE", 7)
     p = np.random.default_rng(2).random(40) ** 2
     capitals = [np.ones(40)]
-    for jump in JUMPS:
+    for jump in JUMP_PROBABILITIES:
         stakes, capital = np.full(5, 0.2), []
         for won in bets(p):
             stakes = ((1 - jump) * stakes + jump * stakes.sum() / 5) * won

@@ -57,7 +57,7 @@ def test_features_are_the_input_of_the_last_layer(classifier, normal, monkeypatc
     weight, bias = (each.detach().cpu().numpy() for each in classifier.head.parameters())
     logits = features @ weight.T + bias
     np.testing.assert_array_equal(np.array(NAMES)[logits.argmax(1)], predict_classes(classifier, x))
-    monkeypatch.setattr("hourglass.detection.inference.BATCH_SIZE", 7)
+    monkeypatch.setattr("hourglass.detection.inference.MAX_BATCH_SAMPLES", 7)
     np.testing.assert_allclose(extract_features(classifier, x), features, rtol=1e-5, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Whole image sets for `prepare`, decoded to uint8 arrays: an .npz file or a folder per class."""
+"""Readers of image sets for `prepare`: an .npz file, or a folder per class, to uint8 arrays."""
 
 from pathlib import Path
 
@@ -8,12 +8,15 @@ from PIL import Image
 from hourglass.core.errors import UserError, one_line
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-GREY_MODES = {"1", "L"}  # Pillow's names of black and white, and of 8-bit grey
-DEEP_MODES = ("I", "F")  # prefixes of Pillow's modes of more than 8 bits
+GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey
+HIGH_DEPTH_PREFIXES = ("I", "F")  # of Pillow's modes with more than 8 bits per channel
 
 
 def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read (N, C, H, W) uint8 images and their (N,) classes, None if the file names none."""
+    """Read (N, C, H, W) uint8 images and (N,) classes, None if the file has no array `y`.
+
+    `size` is the side in pixels to resize to, None for no change; `grey` removes colours.
+    """
     x, y = _read_arrays(path)
     if x.dtype != np.uint8 or x.ndim not in (3, 4) or 0 in x.shape:
         raise UserError(
@@ -36,7 +39,10 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
 def read_folder(
     path: Path, size: int | None, grey: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read (N, C, H, W) uint8 images, their (N,) classes and their (N,) paths below `path`."""
+    """Read (N, C, H, W) uint8 images, (N,) classes and (N,) paths relative to `path`.
+
+    `size` and `grey` are those of `read_npz`.
+    """
     files = _image_files(path)
     headers = [read_header(file) for file in files]
     for file, (width, height, _) in zip(files, headers, strict=True):
@@ -53,7 +59,7 @@ def read_folder(
 
 
 def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
-    """Return images as (N, H, W, C); raises a UserError if no axis has 1 or 3 channels."""
+    """Return images as (N, H, W, C); raise a UserError if no axis has 1 or 3 channels."""
     if x.ndim == 3:
         return x[..., None]
     if x.shape[3] in (1, 3):
@@ -71,9 +77,9 @@ def read_header(file: Path) -> tuple[int, int, str]:
     try:
         with Image.open(file) as image:
             width, height, mode = *image.size, image.mode
-    except Exception as error:  # Pillow's plug-ins raise errors of a dozen kinds
+    except Exception as error:  # Pillow's plug-ins raise many types of errors
         raise _unreadable(file, error) from error
-    if mode.startswith(DEEP_MODES):
+    if mode.startswith(HIGH_DEPTH_PREFIXES):
         raise UserError(
             f"{file} has more than 8 bits per pixel (mode {mode}); convert it to 8 bits."
         )
@@ -81,18 +87,19 @@ def read_header(file: Path) -> tuple[int, int, str]:
 
 
 def decode_image(file: Path, mode: str, size: tuple[int, int] | None) -> np.ndarray:
-    """Return an image file as (H, W, C) uint8, or raise a UserError.
+    """Decode an image file to (H, W, C) uint8, or raise a UserError.
 
-    `mode` is Pillow's; `size` (width, height) resizes.
+    The image is converted to Pillow's `mode` and resized to `size`, (width, height), if given.
     """
     try:
         with Image.open(file) as image:
             return _to_pixels(image, mode, size)
-    except Exception as error:  # Pillow's plug-ins raise errors of a dozen kinds
+    except Exception as error:  # Pillow's plug-ins raise many types of errors
         raise _unreadable(file, error) from error
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the arrays `x` and `y` of an .npz file; `y` is None if it is absent."""
     if path.suffix.lower() != ".npz":
         raise UserError(f"{path} is neither an .npz file nor a folder; give one of these.")
     try:
@@ -100,7 +107,7 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             names = sorted(archive.files)
             x = archive["x"] if "x" in names else None
             y = archive["y"].astype(str) if "y" in names else None
-    # A damaged file makes zipfile and numpy raise errors of a dozen kinds.
+    # zipfile and NumPy raise many types of errors for a damaged file.
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as .npz ({one_line(error)}); write it again with "
@@ -112,16 +119,22 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _image_files(path: Path) -> list[Path]:
-    """Return the images in the subfolders, sorted, without hidden files and folders."""
+    """Return the sorted image files in the subfolders; skip hidden files and folders."""
     images = []
     for folder in sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] != "."):
         files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
         if not files:
             raise UserError(f"{folder} holds no image; put images of its class there or remove it.")
         images += sorted(files)
-    loose = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    if loose or not images:
-        problem = f"holds {loose[0]} outside of any class" if loose else "holds no class of images"
+    unclassified = sorted(
+        p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()
+    )
+    if unclassified or not images:
+        problem = (
+            f"holds {unclassified[0]} outside of any class"
+            if unclassified
+            else "holds no class of images"
+        )
         raise UserError(f"{path} {problem}; sort all images into one subfolder per class.")
     return images
 
@@ -131,7 +144,7 @@ def _square(size: int | None) -> tuple[int, int] | None:
 
 
 def _to_pixels(image: Image.Image, mode: str, size: tuple[int, int] | None) -> np.ndarray:
-    """Return (H, W, C) uint8."""
+    """Convert and resize an image, and return its pixels, (H, W, C) uint8."""
     image = image.convert(mode)
     if size is not None:
         image = image.resize(size, Image.Resampling.BILINEAR)

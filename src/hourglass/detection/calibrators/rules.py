@@ -1,4 +1,4 @@
-"""Rules of thumb on normal scores, without a guarantee on the false-alarm rate."""
+"""Heuristic thresholds from normal scores, without a guarantee on the false-alarm rate."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from hourglass.detection.calibrators.base import Calibrator, check_fraction
 class KSigma(Calibrator):
     """Set the threshold `k` standard deviations above the mean score of normal samples.
 
-    With k = 2 and normally distributed scores, 2.3 % of normal samples would raise an alarm.
-    Scores are skewed to the right, so expect more.
+    With k = 2 and normally distributed scores, 2.3 % of normal samples raise an alarm. Real scores
+    are skewed to the right, so expect more.
     """
 
     method = "k_sigma"
@@ -19,11 +19,11 @@ class KSigma(Calibrator):
         self.k = k
 
     def value(self, scores: np.ndarray) -> float:
-        """Return mean + k * sd, the sd with n in the denominator."""
+        """Return mean + k * sd; the variance divides by n, not n - 1."""
         return scores.mean() + self.k * scores.std()
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the upper tail of a normal distribution beyond k standard deviations."""
+        """Return the false-alarm rate for normally distributed scores."""
         return _normal_tail(self.k)
 
 
@@ -46,11 +46,11 @@ class MAD(Calibrator):
 
         spread = np.median(np.abs(scores - np.median(scores))) / ndtri(0.75)
         if not spread and len(scores) > 1:
-            raise UserError("more than half of the scores are the same; use conformal, not mad.")
+            raise UserError("more than half of the scores are equal; use conformal instead of mad.")
         return np.median(scores) + self.k * spread
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the upper tail of a normal distribution beyond k standard deviations."""
+        """Return the false-alarm rate for normally distributed scores."""
         return _normal_tail(self.k)
 
 
@@ -66,16 +66,16 @@ class Quantile(Calibrator):
         self.q = check_fraction("q", q)
 
     def value(self, scores: np.ndarray) -> float:
-        """Return the quantile."""
+        """Return the `q` quantile of the scores."""
         return np.quantile(scores, self.q)
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return 1 - q."""
+        """Return the false-alarm rate, 1 - q."""
         return 1 - self.q
 
 
 class Manual(Calibrator):
-    """Set the threshold to the constant `threshold`."""
+    """Set the threshold to a constant; the scores are ignored."""
 
     method = "manual"
 
@@ -88,6 +88,7 @@ class Manual(Calibrator):
 
 
 def _normal_tail(k: float) -> float:
+    """Return the probability that a standard normal variable is above `k`."""
     from scipy.special import ndtr
 
     return float(ndtr(-k))

@@ -1,4 +1,4 @@
-"""Test whether the alarm rate on new samples agrees with the rate expected at calibration."""
+"""A test of the alarm rate on new samples against the rate expected at calibration."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -10,12 +10,13 @@ from hourglass.detection.threshold import Threshold
 
 Verdict: TypeAlias = Literal["holds", "more", "fewer", "too few"]
 
-UNINFORMATIVE_FACTOR = 2.0  # an interval from half to twice the expected rate decides nothing
+# An interval from half to twice the expected rate is too wide for a verdict.
+UNINFORMATIVE_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A fraction of alarms with its Clopper-Pearson interval."""
+    """An alarm rate with its Clopper-Pearson interval."""
 
     alarms: int
     samples: int
@@ -25,7 +26,7 @@ class Rate:
 
     @classmethod
     def of(cls, alarm: np.ndarray, confidence: float) -> "Rate":
-        """Return the rate of alarms, (N,) bool; the interval has at least this confidence."""
+        """Return the rate of alarms, (N,) bool, and an interval of at least this confidence."""
         count, total = int(alarm.sum()), len(alarm)
         interval = binomtest(count, total).proportion_ci(confidence, method="exact")
         return cls(count, total, count / total, float(interval.low), float(interval.high))
@@ -33,9 +34,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class AlarmRateCheck:
-    """The expected alarm rate, those on calibration and new samples, and the verdict."""
+    """The expected alarm rate, the rates on calibration and new samples, and the verdict."""
 
-    promised: float  # by the calibration method, or the fraction of calibration scores above
+    # Expected by the calibration method, or else the alarm rate on calibration samples.
+    promised: float
     calibrated: Rate
     realised: Rate
     verdict: Verdict
@@ -46,10 +48,10 @@ class AlarmRateCheck:
     ) -> "AlarmRateCheck":
         """Compare the alarm rates of calibration scores, (n,), and new scores, (m,).
 
-        Both intervals have confidence 1 - alpha / 2. If they do not overlap, the threshold does
-        not hold: with one common rate, that happens with probability at most alpha. For a
-        conformal threshold, the upper end of the calibration interval is a quantile of the Beta
-        distribution of the deployed detector's false-alarm rate (Vovk 2012, proposition 2a).
+        Both intervals have confidence 1 - alpha / 2. If they do not overlap, the alarm rate has
+        changed: without a change, this happens with probability at most alpha. For a conformal
+        threshold, the upper end of the calibration interval is a quantile of the Beta distribution
+        of the deployed detector's false-alarm rate (Vovk 2012, proposition 2a).
         """
         confidence = 1 - alpha / 2
         calibrated = Rate.of(threshold(calibration), confidence)
@@ -60,12 +62,14 @@ class AlarmRateCheck:
 
 
 def _verdict(promised: float, calibrated: Rate, realised: Rate) -> Verdict:
-    """Compare the realised interval with the calibration interval extended to the promise."""
+    """Compare the new interval with the calibration interval, extended to the promised rate."""
     low, high = min(calibrated.low, promised), max(calibrated.high, promised)
     if realised.low > high:
         return "more"
     if realised.high < low:
         return "fewer"
     factor = UNINFORMATIVE_FACTOR
-    wide = realised.low <= promised / factor and realised.high >= max(factor * promised, high)
-    return "too few" if wide else "holds"
+    is_too_wide = realised.low <= promised / factor and realised.high >= max(
+        factor * promised, high
+    )
+    return "too few" if is_too_wide else "holds"

@@ -1,9 +1,9 @@
 """A conformal test martingale: a sequential test for drift that is valid after every sample.
 
 Conformal p-values of exchangeable samples are independent and uniform. The martingale starts with
-a capital of 1 and bets against that. Without drift, the capital ever reaches 1 / alpha with
-probability at most alpha (Ville's inequality), for any bets. Unlike a p-value, it may therefore be
-checked after every sample.
+a capital of 1 and bets against uniformity. Without drift, the probability that the capital ever
+reaches 1 / alpha is at most alpha (Ville's inequality), for any bets. Unlike a p-value, it may
+therefore be checked after every sample.
 
 Sources: Vovk, Nouretdinov and Gammerman 2003, "Testing exchangeability on-line", for the method;
 Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random world", for the p-values; Vovk,
@@ -18,25 +18,25 @@ import numpy as np
 from scipy.linalg import block_diag
 
 BLOCK_SIZE = 4096  # p-values whose bets are computed at once
-# Probabilities of switching between bets. Rare switches suit a lasting drift, frequent ones an
-# intermittent drift. The capital is divided among them, since the kind of drift is unknown.
-JUMPS = (1e-4, 1e-3, 1e-2, 1e-1)
-EDGE = 1e-12  # p-values are clipped to [EDGE, 1 - EDGE], so that bets are finite
+# Probabilities of switching to another bet before a p-value. Rare switches suit a lasting drift,
+# frequent switches an intermittent drift. The kind of drift is unknown, so the capital is divided.
+JUMP_PROBABILITIES = (1e-4, 1e-3, 1e-2, 1e-1)
+MIN_P_VALUE = 1e-12  # p-values are clipped to [MIN_P_VALUE, 1 - MIN_P_VALUE] for finite bets
 
 
 def online_p_values(calibration: np.ndarray, scores: np.ndarray, seed: int) -> np.ndarray:
-    """Return the smoothed conformal p-value of each score among all before it, (m,).
+    """Return the smoothed conformal p-value of each score of a stream, (m,).
 
-    The scores before it are the calibration scores, (n,), and the earlier ones of the stream. p is
-    (#greater + u #equal) / #all, the score itself included, with u uniform (Vovk et al. 2005). If
-    calibration and stream together are exchangeable, the p-values are independent and uniform.
-    p-values relative to the calibration scores alone are not independent, and a martingale of
-    them would alarm too often.
+    A score is compared with the calibration scores, (n,), the earlier scores of the stream, and
+    itself: p is (#greater + u #equal) / #all with u uniform (Vovk et al. 2005). If calibration and
+    stream together are exchangeable, the p-values are independent and uniform. p-values relative
+    to the calibration scores alone are not independent; their martingale would raise too many
+    alarms.
     """
     count, reference = len(scores), np.sort(calibration)
     forward = np.argsort(scores, kind="stable")  # equal scores in stream order
     backward = np.arange(count)[::-1][np.argsort(scores[::-1], kind="stable")]  # reversed order
-    not_above, below = earlier_before(forward), earlier_before(backward)
+    not_above, below = count_earlier_smaller(forward), count_earlier_smaller(backward)
     up_to = np.searchsorted(reference, scores, "right")
     greater = len(reference) - up_to + np.arange(count) - not_above
     equal = up_to - np.searchsorted(reference, scores, "left") + not_above - below + 1
@@ -44,17 +44,18 @@ def online_p_values(calibration: np.ndarray, scores: np.ndarray, seed: int) -> n
     return (greater + u * equal) / (len(reference) + 1 + np.arange(count))
 
 
-def earlier_before(order: np.ndarray) -> np.ndarray:
-    """Return, for each of the numbers 0 to m - 1, how many smaller ones precede it, (m,).
+def count_earlier_smaller(order: np.ndarray) -> np.ndarray:
+    """Count the smaller numbers that precede each of 0 to m - 1 in a permutation, (m,) -> (m,).
 
-    `order`, (m,), is a permutation of the numbers. It is sorted by one bit after the other, from
-    the highest. If two numbers first differ in a bit, the smaller one is in the left half of their
-    common block, and each number in the right half counts the left ones before it once. This takes
-    m log(m) steps, all of them in NumPy.
+    `order` is sorted one bit at a time, from the highest, by a stable partition of each block (the
+    numbers with equal higher bits) into a left half with the bit 0 and a right half with the bit 1.
+    Two numbers are in the same block until their first different bit. Each number that moves to
+    the right half counts the earlier numbers that move to the left half. This takes O(m log m)
+    operations, all of them in NumPy.
     """
     counts = np.zeros(len(order), np.int64)
     for bit in range(max(len(order) - 1, 0).bit_length())[::-1]:
-        # Of both halves of a number's block: all halves to its left are full.
+        # Number of left (and of right) elements in all earlier blocks, which are full.
         start = order >> (bit + 1) << bit
         right = (order >> bit & 1).astype(bool)
         lefts, rights = np.cumsum(~right) - start, np.cumsum(right) - start
@@ -67,32 +68,33 @@ def earlier_before(order: np.ndarray) -> np.ndarray:
 
 
 def bets(p: np.ndarray) -> np.ndarray:
-    """Return the factor by which each bet multiplies its stake: (m,) -> (m, 5).
+    """Return the factors by which the five bets multiply their stakes: (m,) -> (m, 5).
 
     The bets are: no bet; small p-values, 3/2 - p, and large ones, 1/2 + p (the Simple Jumper); and
     two bets on the tails, 1 / (2 sqrt(p)) and 1 / (2 sqrt(1 - p)) (the power martingale of Vovk et
-    al. 2003). The tail bets detect a few outliers among many ordinary samples, which hardly move
-    the mean of p. Each factor has mean 1 over uniform p.
+    al. 2003). The tail bets detect a few outliers among many ordinary samples, although
+    outliers hardly change the mean of p. Each factor has mean 1 over uniform p.
     """
-    p = np.clip(p, EDGE, 1 - EDGE)
+    p = np.clip(p, MIN_P_VALUE, 1 - MIN_P_VALUE)
     return np.stack([np.ones(len(p)), 1.5 - p, 0.5 + p, 0.5 / np.sqrt(p), 0.5 / np.sqrt(1 - p)], 1)
 
 
 def log_martingale(p: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of the capital after each p-value: (m,) -> (m,).
 
-    A fifth of the capital never bets, which bounds the loss without drift. Each of JUMPS gets a
-    fifth as well. Its capital is spread evenly over the bets; each stake is multiplied by the
-    factor of its bet; before every bet a fraction, the jump, is spread evenly again (Vovk et al.
-    2021, algorithm 1, there with three bets).
+    A fifth of the capital is never bet, which bounds the loss without drift. Each jump probability
+    gets a fifth as well, spread evenly over the bets. Before each p-value, the fraction of its
+    capital given by the jump probability is spread evenly again. Then each stake is multiplied by
+    the factor of its bet (Vovk et al. 2021, algorithm 1, there with three bets).
     """
     count, logarithms = bets(p[:0]).shape[1], np.empty(len(p))
-    spread = [(1 - jump) * np.eye(count) + jump / count for jump in JUMPS]
-    moves = block_diag(np.eye(1), *spread)
-    stakes = np.array([1.0, *[1 / count] * (count * len(JUMPS))]) / (1 + len(JUMPS))
+    spread = [(1 - jump) * np.eye(count) + jump / count for jump in JUMP_PROBABILITIES]
+    transition = block_diag(np.eye(1), *spread)
+    even_stakes = [1 / count] * (count * len(JUMP_PROBABILITIES))
+    stakes = np.array([1.0, *even_stakes]) / (1 + len(JUMP_PROBABILITIES))
     logarithm = 0.0
     for i, factor in enumerate(_factors(p)):
-        stakes = (moves @ stakes) * factor
+        stakes = (transition @ stakes) * factor
         growth = stakes.sum()
         logarithm += math.log(growth)
         stakes /= growth  # normalised, since the capital itself may overflow
@@ -101,10 +103,10 @@ def log_martingale(p: np.ndarray) -> np.ndarray:
 
 
 def _factors(p: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the factors of all stakes for each p-value, the idle stake first: (21,) each."""
+    """Yield the factors of all stakes, (21,), for each p-value; the first is never bet."""
     for start in range(0, len(p), BLOCK_SIZE):
         factors = bets(p[start : start + BLOCK_SIZE])
-        yield from np.hstack([factors[:, :1], *[factors] * len(JUMPS)])
+        yield from np.hstack([factors[:, :1], *[factors] * len(JUMP_PROBABILITIES)])
 
 
 def first_alarm(log_capital: np.ndarray, alpha: float) -> int | None:

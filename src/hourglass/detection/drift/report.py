@@ -54,7 +54,7 @@ class Drift:
     @classmethod
     def of(cls, detector: Detector, stream: ScoredStream, alpha: float, seed: int) -> "Drift":
         """Test the scores of a stream, in their order."""
-        calibration, scored = detector.calibration, np.isfinite(stream.scores)
+        calibration, scored = detector.calibration_scores, np.isfinite(stream.scores)
         scores, positions = stream.scores[scored], np.flatnonzero(scored) + 1
         capital = log_martingale(online_p_values(calibration, scores, seed))
         alarm = first_alarm(capital, alpha)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
 from hourglass.detection.detector import Detector
-from hourglass.detection.score_writer import need_scores
+from hourglass.detection.score_writer import require_scores
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
         for chunk in prefetch(read_chunks(file, detector, None, resize)):
             scores = _score_chunk(chunk, detector, sums)
             if missing == "refuse":
-                need_scores(scores, chunk, file, detector.feature_names)
+                require_scores(scores, chunk, file, detector.feature_names)
             parts.append(scores)
             progress.update(len(scores))
     scores = np.concatenate(parts)

@@ -6,15 +6,15 @@ from torch import Tensor
 from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Lower bound of an element's scale, as a fraction of the mean scale over all elements: without it,
-# an element with hardly any error on normal samples would dominate the score.
+# Lower bound of an element's scale, as a fraction of the mean scale over all elements. Without
+# it, an element with almost no error on normal samples would dominate the score.
 MIN_SCALE_FRACTION = 0.1
 
 
 class ModelScore(Scorer):
-    """Take the network's score: the mean squared error per element.
+    """Use the network's score: the mean squared error per element.
 
-    A variational network may have another score, by its setting `score_by`.
+    A variational network may define another score by its setting `score_by`.
     """
 
     name = "own"
@@ -32,7 +32,8 @@ class StandardizedError(Scorer):
     """Average the squared errors of elements, each divided by its mean on normal samples.
 
     An element with large errors on normal samples, such as a noisy feature, then counts no more
-    than any other. The score is the Mahalanobis distance of the errors with a diagonal covariance.
+    than any other. Except for a constant factor, the score is the squared Mahalanobis distance of
+    the errors with a diagonal covariance.
     """
 
     name = "standardized_error"
@@ -42,12 +43,12 @@ class StandardizedError(Scorer):
         return forward.squared_error
 
     def fit(self, features: np.ndarray) -> State:
-        """Return each element's mean squared error, (F,), bounded from below."""
+        """Return the mean squared error of each element, (F,), bounded from below."""
         mean = features.mean(0, dtype=np.float64)
         smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
         return {"mean": np.maximum(mean, smallest)}
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return the mean of error / normal error over the elements, as a function of errors."""
+        """Return a function that averages squared error / normal squared error over elements."""
         weights = 1 / (state["mean"] * len(state["mean"]))
         return lambda features: features.astype(np.float64) @ weights

@@ -1,4 +1,4 @@
-"""Samples with their reconstructions, and the features or pixels with unusual errors."""
+"""Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from hourglass.evaluation.figures.images import draw_strip
 from hourglass.evaluation.figures.style import ANOMALY, MARK, literal
 
-UNUSUAL_SD = 3.0  # contributions above it are unusual, in standard deviations
-BARS = 6  # features drawn per sample
+UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
+MAX_BARS = 6  # features drawn per sample
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Group:
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
-    """Draw groups of samples with their reconstructions: images, or features as points."""
-    return _tables(groups, feature_names) if feature_names else _images(groups)
+    """Draw samples with their reconstructions, as images or as points per feature."""
+    return _draw_features(groups, feature_names) if feature_names else _draw_images(groups)
 
 
-def _images(groups: list[Group]) -> Figure:
+def _draw_images(groups: list[Group]) -> Figure:
     columns = max(len(group.x) for group in groups)
     height, width = groups[0].x.shape[2:]
     size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
@@ -42,17 +42,17 @@ def _images(groups: list[Group]) -> Figure:
 
 
 def _heat_maps(group: Group) -> np.ndarray:
-    """Return contributions as colours, (n, 3, H, W); dark pixels have a usual error.
+    """Return contributions as colours, (n, 3, H, W); a dark pixel has an ordinary error.
 
-    White is the 99.9 % quantile of the group's contributions, or UNUSUAL_SD if that is higher.
+    White is the 99.9 % quantile of the group's contributions, but at least UNUSUAL_CONTRIBUTION.
     """
     positive = np.maximum(group.contribution.max(1), 0)
-    white = max(float(np.quantile(positive, 0.999)), UNUSUAL_SD)
+    white = max(float(np.quantile(positive, 0.999)), UNUSUAL_CONTRIBUTION)
     return np.asarray(colormaps["inferno"](positive / white))[..., :3].transpose(0, 3, 1, 2)
 
 
 def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
-    """Draw, per sample, bars for the features with the largest contributions."""
+    """Draw bars for the features with the largest contributions to each sample's score."""
     columns = max(len(group.x) for group in groups)
     figure = Figure(figsize=(2.6 * columns, 1.9 * len(groups) + 0.3), layout="constrained")
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
@@ -62,7 +62,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
         for axes in grid[len(group.x) :]:
             axes.axis("off")
         for axes, values, caption in zip(grid, group.contribution, group.captions, strict=False):
-            order = np.argsort(-values, kind="stable")[:BARS]
+            order = np.argsort(-values, kind="stable")[:MAX_BARS]
             axes.barh(range(len(order)), values[order], color=ANOMALY)
             names = [literal(feature_names[i]) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
@@ -74,7 +74,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
     return figure
 
 
-def _tables(groups: list[Group], feature_names: list[str]) -> Figure:
+def _draw_features(groups: list[Group], feature_names: list[str]) -> Figure:
     columns = max(len(group.x) for group in groups)
     width, height = 2.6 * columns, max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
     figure = Figure(figsize=(width, height), layout="constrained")

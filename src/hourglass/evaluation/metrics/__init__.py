@@ -7,20 +7,20 @@ from hourglass.evaluation.metrics.classes import by_class
 from hourglass.evaluation.metrics.detection import detection
 from hourglass.evaluation.metrics.thresholds import (
     at_threshold,
-    of_calibrator,
     precision_recall,
     roc,
+    threshold_summary,
 )
 
 __all__ = [
     "at_threshold",
     "by_class",
     "detection",
-    "of_calibrator",
     "precision_recall",
     "reconstruction_error",
     "roc",
     "summary",
+    "threshold_summary",
 ]
 
 

@@ -10,7 +10,7 @@ from hourglass.evaluation.metrics.detection import detection, resamples
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of two detectors, with the 95 % interval of the first minus the second."""
+    """A metric of two detectors, and the 95 % interval of the first value minus the second."""
 
     first: float
     second: float
@@ -19,13 +19,13 @@ class Difference:
 
     @property
     def better(self) -> bool:
-        """Return True if the first detector is better, with an interval above 0."""
+        """Return True if the first detector is significantly better: the interval is above 0."""
         return self.low > 0
 
     def __str__(self) -> str:
         """Return the numbers as part of a sentence."""
-        by = f"{self.first - self.second:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-        return f"{self.first:.4f} against {self.second:.4f}, {by}"
+        difference = f"{self.first - self.second:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        return f"{self.first:.4f} against {self.second:.4f}, {difference}"
 
 
 def differences(
@@ -34,18 +34,21 @@ def differences(
     """Compare AUROC and average precision of two detectors' scores of the same samples, (N,) each.
 
     The interval is the percentile interval of a paired bootstrap: each resample draws the same
-    samples for both detectors, stratified by kind. Samples that are hard for both cancel out, so
-    the interval is narrower than the intervals of the two metrics suggest.
+    samples for both detectors, stratified into normal samples and anomalies. The effect of samples
+    that are hard for both cancels out, so the interval is narrower than the two separate intervals
+    suggest.
 
-    Raises a ValueError unless there are normal and anomalous samples.
+    Raises a ValueError unless there are both normal samples and anomalies.
     """
     if anomaly.all() or not anomaly.any():
-        raise ValueError("the samples are of one kind only, so there is nothing to tell apart")
+        raise ValueError("AUROC is undefined; give both normal samples and anomalies")
     values = [detection(scores, anomaly, intervals=False) for scores in (first, second)]
-    drawn = [resamples(scores, anomaly) for scores in (first, second)]
+    resampled = [resamples(scores, anomaly) for scores in (first, second)]
     return {
         key: Difference(
-            values[0][key], values[1][key], *bootstrap.interval(drawn[0][key] - drawn[1][key])
+            values[0][key],
+            values[1][key],
+            *bootstrap.interval(resampled[0][key] - resampled[1][key]),
         )
         for key in ("AUROC", "average_precision")
     }

@@ -1,4 +1,4 @@
-"""Metrics of the alarms at one threshold, and curves over all thresholds."""
+"""Metrics at one threshold, and curves over all thresholds."""
 
 import json
 from typing import Any
@@ -13,24 +13,26 @@ from hourglass.detection.threshold import Threshold
 def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> dict[str, float]:
     """Return precision, recall, F1 and false-alarm rate.
 
-    An undefined ratio is left out: precision without alarms, recall and F1 without anomalies, the
+    Undefined ratios are omitted: precision without alarms, recall and F1 without anomalies, the
     false-alarm rate without normal samples.
     """
     alarm = threshold(scores)
-    hits = int((alarm & anomaly).sum())
+    true_positives = int((alarm & anomaly).sum())
     values: dict[str, float] = {}
     if alarm.any():
-        values["precision"] = hits / int(alarm.sum())
+        values["precision"] = true_positives / int(alarm.sum())
     if anomaly.any():
-        values["recall"] = hits / int(anomaly.sum())
-        values["F1"] = 2 * hits / int(alarm.sum() + anomaly.sum())
+        values["recall"] = true_positives / int(anomaly.sum())
+        values["F1"] = 2 * true_positives / int(alarm.sum() + anomaly.sum())
     if not anomaly.all():
         values["false_alarm_rate"] = float(alarm[~anomaly].mean())
     return values
 
 
-def of_calibrator(threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray) -> dict[str, Any]:
-    """Return method, settings and expected false-alarm rate of a threshold, with its metrics."""
+def threshold_summary(
+    threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray
+) -> dict[str, Any]:
+    """Return the properties of a threshold and its metrics as a row of a table."""
     return {
         "method": threshold.method,
         "settings": json.dumps(threshold.settings),
@@ -42,9 +44,9 @@ def of_calibrator(threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray)
 
 
 def roc(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
-    """Return the ROC curve: false_positive_rate and recall at every corner.
+    """Return the ROC curve: false_positive_rate and recall at every vertex.
 
-    Empty unless there are normal and anomalous samples.
+    It is empty unless there are both normal samples and anomalies.
     """
     if anomaly.all() or not anomaly.any():
         return pd.DataFrame({"false_positive_rate": [], "recall": []})

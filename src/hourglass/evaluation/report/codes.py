@@ -1,4 +1,4 @@
-"""The table of latent-code studies: the metrics of every studied cell, with references."""
+"""The table of latent-code studies: metrics of all cells with a study, and of references."""
 
 import json
 from pathlib import Path
@@ -9,22 +9,24 @@ from hourglass.core.paths import Cell
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCES = ("pca", "input")  # rows of features.csv without a network
+REFERENCES = ("pca", "input")  # features in features.csv that need no network
 
 
-def codes(data: list[str], models: list[str]) -> "pd.DataFrame":
-    """Return a row per studied cell and per reference, data set by data set.
+def latent_code_table(data: list[str], models: list[str]) -> "pd.DataFrame":
+    """Return one row per cell with a study and one per reference, grouped by data set.
 
-    Cells with the highest kNN accuracy come first. Columns: data, model, baseline, latent_dim and
-    the metrics of the studies. Cells without a study, or with an empty one, are left out.
+    Cells with the highest kNN accuracy come first, references last. Columns: data, model,
+    baseline, latent_dim and the metrics of the studies. Cells without a study, or with an empty
+    one, are omitted.
     """
     import pandas as pd
 
-    tables = [table for name in data if len(table := _of_data_set(name, models))]
+    tables = [table for name in data if len(table := _data_set_table(name, models))]
     return pd.concat(tables or [pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])])
 
 
-def _of_data_set(data: str, models: list[str]) -> "pd.DataFrame":
+def _data_set_table(data: str, models: list[str]) -> "pd.DataFrame":
+    """Return the rows of one data set."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -49,7 +51,7 @@ def _metrics(path: Path) -> dict[str, float]:
 
 
 def _references(cell: Cell) -> list[dict[str, Any]]:
-    """Return the metrics of PCA with the same latent_dim, and of the input."""
+    """Return the rows of a cell's references: PCA with the same latent_dim, and the input."""
     import pandas as pd
 
     path = cell / "study/tables/features.csv"

@@ -1,11 +1,11 @@
-"""Titles and meanings of metrics, and number formats, on the page."""
+"""Titles and meanings of metrics, and number formats, for the HTML report."""
 
 from typing import NamedTuple, TypeAlias
 
-Number: TypeAlias = float | str | None  # "" and None if there is no value
+Number: TypeAlias = float | str | None  # "" or None for a missing value
 
-BEFORE = "before tuning"  # `settings` of the row with a tuned cell's earlier results
-MISSING = "\N{EN DASH}"
+BEFORE_TUNING = "before tuning"  # column `settings` of a tuned cell's results before tuning
+MISSING = "\N{EN DASH}"  # text of a missing value
 
 
 class Term(NamedTuple):
@@ -115,40 +115,40 @@ TERMS = {
 
 
 def term(metric: str) -> Term:
-    """Return the title and meaning of a metric; an unknown one keeps its name."""
+    """Return the title and meaning of a metric; an unknown metric is titled by its name."""
     return TERMS.get(metric, Term(metric.replace("_", " "), ""))
 
 
 def share(value: Number) -> str:
-    """Return a fraction or an area with four decimals."""
+    """Format a fraction or an area with four decimals."""
     return _format(value, ".4f")
 
 
-def end(value: Number) -> str:
-    """Return an end of an interval with three decimals, since it is an estimate."""
+def bound(value: Number) -> str:
+    """Format a bound of an interval with three decimals, since it is an estimate."""
     return _format(value, ".3f")
 
 
 def score(value: Number) -> str:
-    """Return a score or a threshold with four significant digits."""
+    """Format a score or a threshold with four significant digits."""
     return _format(value, ".4g")
 
 
 def signed(value: Number) -> str:
-    """Return a difference with four decimals and its sign."""
+    """Format a difference with its sign and four decimals."""
     return _format(value, "+.4f")
 
 
 def whole(value: Number) -> str:
-    """Return a count with thousands separators."""
+    """Format a count with thousands separators."""
     return _format(value, ",.0f")
 
 
-FORMATS = (share, end, score, signed, whole)
+FORMATS = (share, bound, score, signed, whole)  # filters of the HTML templates, by name
 
 
 def _format(value: Number, spec: str) -> str:
-    """Return a number with a minus sign as wide as a plus sign, or a dash if it is missing."""
+    """Format a number with a typographic minus sign; a missing value is a dash."""
     if value is None or value == "":
         return MISSING
     text = format(float(value), spec)

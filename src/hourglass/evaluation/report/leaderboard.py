@@ -14,7 +14,7 @@ from hourglass.data.prepared import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.detection.metadata import read_metadata
-from hourglass.evaluation.report.glossary import BEFORE
+from hourglass.evaluation.report.glossary import BEFORE_TUNING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,7 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
         now = (Prepared.open(cell.prepared).card["sha256"], detector["score"])
         if (before["data"], before["score"]) == now:
             args = (before["latent_dim"], before["threshold"], before["metrics"])
-            rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE})
+            rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING})
     return rows
 
 
@@ -115,13 +115,13 @@ def _cell_row(
 
 
 def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:
-    from hourglass.evaluation.baselines import flat, measured, pca
+    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
 
     prepared = Prepared.open(prepared_folder(data))
-    train = flat(prepared, prepared.split("train").x)
+    train = scaled_vectors(prepared, prepared.split("train").x)
     # PCA has at most min(train.shape) components.
     return [
-        _row(data, "pca", True, size, **measured(prepared, pca(train, size), calibrator))
+        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
         for size in sizes
         if size <= min(train.shape)
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hourglass.evaluation.report.cell import Section, section
-from hourglass.evaluation.report.glossary import BEFORE, FORMATS, TERMS, term
+from hourglass.evaluation.report.glossary import BEFORE_TUNING, FORMATS, TERMS, term
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ class Board:
         best: dict[str, dict[bool, Row]] = {}
         for row in rows:
             leaders = best.setdefault(row["data"], {})
-            if row.get("AUROC") is not None and row["settings"] != BEFORE:
+            if row.get("AUROC") is not None and row["settings"] != BEFORE_TUNING:
                 leader = leaders.setdefault(row["baseline"], row)
                 leaders[row["baseline"]] = max(leader, row, key=lambda each: each["AUROC"])
         return cls(rows, _with_values(BOARD_COLUMNS, rows), least, best)
@@ -116,7 +116,9 @@ class Page:
         Reads the files in each cell's folder.
         """
         shown = Board.of(table)
-        cells = [row for row in shown.rows if not row["baseline"] and row["settings"] != BEFORE]
+        cells = [
+            row for row in shown.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING
+        ]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
         return cls(shown, sections, study_tables(codes))
 

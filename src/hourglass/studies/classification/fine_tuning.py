@@ -22,7 +22,7 @@ from hourglass.networks import Network
 from hourglass.studies.classification.labelled_splits import LabelledSamples, LabelledSplits
 from hourglass.studies.latent_space import code_shape
 from hourglass.training.callbacks import MONITOR, StopOnPlateau
-from hourglass.training.cpu_tuning import tuned_to
+from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.trainer import bare_trainer
 
 
@@ -95,7 +95,7 @@ def fine_tune(
         callbacks=[StopOnPlateau(settings.patience)],
         enable_checkpointing=False,  # the weights of the best epoch stay in memory
     )
-    with tuned_to(device, settings.batch_size * splits.train.x[0].size):
+    with tune_cpu(device, settings.batch_size * splits.train.x[0].size):
         trainer.fit(classifier, batches, validation)
     if classifier.best_state:
         classifier.load_state_dict(classifier.best_state)

@@ -14,20 +14,20 @@ class LabelledSamples:
     """Samples or their features, with class indices."""
 
     x: np.ndarray  # (N, *S), unscaled; or features (N, D)
-    y: np.ndarray  # (N,) int64; -1 is a class without training samples: always an error
+    y: np.ndarray  # (N,) int64; -1 for a class without training samples, always misclassified
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.y)
 
     def first(self, count: int) -> "LabelledSamples":
-        """Return the first samples."""
+        """Return the first `count` samples."""
         return LabelledSamples(self.x[:count], self.y[:count])
 
 
 @dataclass(frozen=True)
 class LabelledSplits:
-    """The samples to fit a classifier, to select its settings, and to test it."""
+    """The samples for training a classifier, selecting its settings, and testing it."""
 
     train: LabelledSamples
     validation: LabelledSamples
@@ -39,27 +39,28 @@ class LabelledSplits:
 
 
 def class_names(prepared: Prepared) -> list[str]:
-    """Return the sorted class names of the training split; a class index is a place in them."""
+    """Return the sorted class names of the training split; class indices refer to this list."""
     return [str(name) for name in np.unique(prepared.split("train").label)]
 
 
 def read_labelled_splits(prepared: Prepared, seed: int) -> LabelledSplits:
-    """Return `labelled_splits` of all classes; raises a UserError for a single class."""
+    """Return the labelled splits of all classes; raise a UserError if there is only one class."""
     classes = class_names(prepared)
     if len(classes) < 2:
         raise UserError(
             f"the normal samples of {prepared.card['data']} are all labelled {classes[0]!r}, "
-            "but a classifier needs at least 2 classes; name a data set that has them, such as "
+            "but a classifier needs at least 2 classes; name a data set with more classes, such as "
             "digits."
         )
     return labelled_splits(prepared, classes, seed)
 
 
 def labelled_splits(prepared: Prepared, classes: Sequence[str], seed: int) -> LabelledSplits:
-    """Return the normal samples with indices of the sorted `classes`; anomalies are excluded.
+    """Return the normal samples with class indices in the sorted `classes`.
 
     `train` is in stratified order: its first n samples are a stratified subset for every n.
-    `validation` holds the splits validation and calibration, `test` the split test.
+    `validation` joins the splits validation and calibration. `test` holds the normal samples of
+    the test split.
     """
     train, validation, calibration, test = (
         prepared.split(name) for name in ("train", "validation", "calibration", "test")
@@ -85,10 +86,10 @@ def _class_indices(label: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def stratified_order(y: np.ndarray, seed: int) -> np.ndarray:
-    """Return a random order of the classes `y`, (N,), in which every prefix is stratified.
+    """Return a random order of samples with classes `y`, (N,), in which every prefix is stratified.
 
-    The i-th of the n samples of a class gets the position (i + 1/2) / n. The first sample of each
-    class comes first: a prefix as long as the number of classes has one sample per class.
+    The i-th of the n samples of a class gets the position (i + 1/2) / n, and the first one 0: a
+    prefix as long as the number of classes has one sample per class.
     """
     rng = np.random.default_rng(seed)
     position = np.empty(len(y))

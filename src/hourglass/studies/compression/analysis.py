@@ -1,4 +1,4 @@
-"""Analysis `compression`: bytes per sample against reconstruction error."""
+"""Analysis `compression`: bytes per sample against reconstruction error (rate and distortion)."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -21,8 +21,8 @@ from hourglass.studies.compression.codecs import (
 from hourglass.studies.latent_space import LatentSpace, decode, encode
 from hourglass.studies.results import StudyResult
 
-MAX_REFERENCE_SAMPLES = 10_000  # training samples that ranges and directions are fitted to
-MAX_TEST_SAMPLES = 1_000  # normal test samples that are compressed
+MAX_REFERENCE_SAMPLES = 10_000  # training samples to fit ranges and principal components
+MAX_TEST_SAMPLES = 1_000  # normal test samples to compress
 MAX_PCA_COMPONENTS = 256
 
 COLUMNS = {
@@ -37,21 +37,23 @@ COLUMNS = {
 
 
 def analyse_compression(space: LatentSpace, reference_rates: pd.DataFrame) -> StudyResult:
-    """Compare rate and distortion of the code with those of the reference methods."""
+    """Compare rate and distortion of the latent code with those of reference methods."""
     code_rates = network_rates(space.network, space.prepared)
     table = pd.concat([code_rates, reference_rates], ignore_index=True)
     return StudyResult(tables={"rates": table}, figures={"rates": rates({"": table})})
 
 
 def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
-    """Return rate and distortion of a trained network's code, one row per setting.
+    """Return rate and distortion of a network's latent code, one row per method and size.
 
-    Methods: `code` stores all units in 1 to 8 bits each, or as 16-bit and 32-bit floats;
+    Methods: `code` stores all units in 1 to 8 bits each, or as 16-bit or 32-bit floats;
     `truncated` stores the k leading principal components of the code in 8 bits each. A network
-    trained with k units can learn the latter, so its error is an upper bound for such a network.
-    Columns: `latent_dim` is the number of stored values, `bits` their size, `bytes` the size of a
-    sample; `reconstruction_error` is the mean squared error in scaled units over normal test
-    samples, pixels clipped to [0, 1]; PSNR is the same in dB with a peak of 1.
+    trained with latent_dim k can represent these components, so its optimal error is not above
+    that of `truncated`.
+
+    Columns: `latent_dim` is the number of stored values, `bits` the size of a value, `bytes` the
+    size of a sample. `reconstruction_error` is the mean squared error in scaled units over normal
+    test samples, with pixels clipped to [0, 1]; PSNR is the same in dB for a peak of 1.
     """
     train, test = _samples(prepared)
     reference, z = (encode(network, x, prepared.scaling) for x in (train, test))
@@ -69,11 +71,11 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
 
 
 def reference_rates(prepared: Prepared) -> pd.DataFrame:
-    """Return rate and distortion of methods without a network, one row per setting.
+    """Return rate and distortion of methods without a network, one row per method and size.
 
-    Methods: `pca` stores the leading principal components of the samples in 8 bits each. For images
-    also `jpeg`, a whole file per `quality`; `jpeg, without headers`, only the part that differs
-    between files; and `png`, which is lossless.
+    Methods: `pca` stores the leading principal components of the samples in 8 bits each. Images
+    have three more: `jpeg`, the whole file per `quality`; `jpeg, without headers`, only the part
+    that differs between files; and `png`, which is lossless.
     """
     train, test = _samples(prepared)
     images, scaling = is_image(prepared.sample_shape), prepared.scaling
@@ -89,12 +91,12 @@ def _samples(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
     """Return training and normal test samples, unscaled, evenly spaced in their splits."""
     train, test = prepared.split("train").x, prepared.split("test")
     normal = np.flatnonzero(~test.anomaly)
-    chosen = normal[:: -(-len(normal) // MAX_TEST_SAMPLES)]
-    return train[:: -(-len(train) // MAX_REFERENCE_SAMPLES)], test.x[chosen]
+    test_step = ceil(len(normal) / MAX_TEST_SAMPLES)
+    return train[:: ceil(len(train) / MAX_REFERENCE_SAMPLES)], test.x[normal[::test_step]]
 
 
 def _quantised_codes(reference: np.ndarray, z: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield codes in 1 to 8 bits per unit, and as 16-bit and 32-bit floats."""
+    """Yield bits per unit and dequantised codes: 1 to 8 bits, then 16-bit and 32-bit floats."""
     for bits in range(1, 9):
         yield bits, Quantiser.fit(reference, bits)(z)
     largest = np.finfo(np.float16).max
@@ -103,16 +105,16 @@ def _quantised_codes(reference: np.ndarray, z: np.ndarray) -> Iterator[tuple[int
 
 
 def _image_files(test: np.ndarray, scaling: Scaling) -> Iterator[dict[str, Any]]:
-    """Yield the rows of image files."""
+    """Yield the rows of JPEG and PNG files."""
     channels_last = scaling(test).transpose(0, 2, 3, 1)
     target = channels_last[..., 0] if channels_last.shape[3] == 1 else channels_last
-    pictures = np.round(target * 255).astype(np.uint8)
-    for quality, file_bytes, scan_bytes, decoded in jpeg(pictures):
+    images = np.round(target * 255).astype(np.uint8)
+    for quality, file_bytes, scan_bytes, decoded in jpeg(images):
         distortion = _distortion(decoded / np.float32(255), target, clip=False)
         for method, size in (("jpeg", file_bytes), ("jpeg, without headers", scan_bytes)):
             yield {"method": method, "quality": quality, "bytes": size, **distortion}
     lossless = {"reconstruction_error": 0.0, "PSNR": np.inf}
-    yield {"method": "png", "bytes": png_bytes(pictures), **lossless}
+    yield {"method": "png", "bytes": png_bytes(images), **lossless}
 
 
 def _distortion(restored: np.ndarray, target: np.ndarray, clip: bool) -> dict[str, float]:

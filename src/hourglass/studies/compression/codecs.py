@@ -1,4 +1,4 @@
-"""Codecs: quantisation, principal components in 8 bits, JPEG and PNG files."""
+"""Codecs: uniform quantisation, principal components in 8 bits, and JPEG and PNG files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +8,15 @@ import numpy as np
 from PIL import Image
 from sklearn.decomposition import PCA
 
-CLIPPED_SHARES = np.array([0, 1e-4, 1e-3, 5e-3, 0.02])  # candidates, at either end of the range
+# Candidate fractions of values that are clipped at each end of a unit's range.
+CLIPPED_FRACTIONS = np.array([0, 1e-4, 1e-3, 5e-3, 0.02])
 COMPONENT_BITS = 8
-JPEG_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)  # in Pillow's scale
+JPEG_QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)  # on Pillow's scale
 
 
 @dataclass(frozen=True)
 class Quantiser:
-    """A uniform quantiser: 2^bits cells of equal width per unit; a value becomes its cell's middle.
+    """A uniform quantiser: 2^bits bins of equal width per unit, each decoded to its centre.
 
     Values outside the range of a unit are clipped.
     """
@@ -28,11 +29,11 @@ class Quantiser:
     def fit(cls, reference: np.ndarray, bits: int) -> "Quantiser":
         """Fit the ranges to reference codes, (n, F).
 
-        For each unit, select the quantiles of CLIPPED_SHARES with the lowest squared error: a wider
-        range clips less, but has wider cells.
+        For each unit, select the CLIPPED_FRACTIONS entry with the lowest squared error: a wider
+        range clips fewer values, but has wider bins.
         """
-        shares = CLIPPED_SHARES
-        lows, highs = (np.quantile(reference, tails, axis=0) for tails in (shares, 1 - shares))
+        tails = (CLIPPED_FRACTIONS, 1 - CLIPPED_FRACTIONS)
+        lows, highs = (np.quantile(reference, tail, axis=0) for tail in tails)
         errors = [
             np.square(cls(low, high, bits)(reference) - reference).mean(0)
             for low, high in zip(lows, highs, strict=True)
@@ -41,14 +42,14 @@ class Quantiser:
         return cls(lows[best, units], highs[best, units], bits)
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
-        """Return dequantised codes: (N, F) -> (N, F) float32.
+        """Quantise and dequantise codes: (N, F) -> (N, F) float32.
 
         A unit that is constant in the reference keeps that value.
         """
-        cells = 2**self.bits
-        width = (self.high - self.low) / cells
-        cell = np.floor((z - self.low) / np.where(width > 0, width, 1)).clip(0, cells - 1)
-        return (self.low + (cell + 0.5) * width).astype(np.float32)
+        bins = 2**self.bits
+        width = (self.high - self.low) / bins
+        index = np.floor((z - self.low) / np.where(width > 0, width, 1)).clip(0, bins - 1)
+        return (self.low + (index + 0.5) * width).astype(np.float32)
 
 
 def powers_of_two(largest: int) -> list[int]:
@@ -61,10 +62,10 @@ def quantised_components(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield k and the vectors, (N, F), restored from k principal components in 8 bits each.
 
-    The mean, the directions and the ranges are fitted to `reference`, (n, F). k grows to `limit` or
-    to the number of components.
+    Components and ranges are fitted to `reference`, (n, F). k takes the powers of two up to `limit`
+    or the number of components, and that maximum itself.
     """
-    # The exact solvers; the randomised one would need a seed.
+    # Both solvers are exact; the randomised one would depend on a seed.
     solver = "covariance_eigh" if reference.shape[0] >= reference.shape[1] else "full"
     pca = PCA(min(limit, *reference.shape), svd_solver=solver).fit(reference)
     stored = Quantiser.fit(pca.transform(reference), COMPONENT_BITS)(pca.transform(z))
@@ -73,36 +74,37 @@ def quantised_components(
         yield k, restored.astype(np.float32)
 
 
-def jpeg(pictures: np.ndarray) -> Iterator[tuple[int, float, float, np.ndarray]]:
-    """Yield quality, mean bytes per file, mean bytes per scan, and the decoded pictures.
+def jpeg(images: np.ndarray) -> Iterator[tuple[int, float, float, np.ndarray]]:
+    """Yield quality, mean bytes per file, mean bytes per scan, and the decoded images.
 
-    Pictures are (N, H, W) or (N, H, W, 3) uint8. File sizes are with optimised Huffman tables, scan
-    sizes with the standard tables: everything but the scan is then the same in all files of one
-    quality and size, so a collection could store it once. Chroma is subsampled by 2, Pillow's
-    default.
+    Images are (N, H, W) or (N, H, W, 3) uint8. File sizes are for optimised Huffman tables, scan
+    sizes for the standard tables: all files of one quality and size then differ in the scan only,
+    so a collection could store the rest once. Chroma is subsampled by 2, Pillow's default.
     """
     for quality in JPEG_QUALITIES:
-        file_bytes, scan_bytes, decoded = 0, 0, np.empty_like(pictures)
-        for i, picture in enumerate(pictures):
-            image = Image.fromarray(picture)
+        file_bytes, scan_bytes, decoded = 0, 0, np.empty_like(images)
+        for i, pixels in enumerate(images):
+            image = Image.fromarray(pixels)
             file_bytes += len(encode_image(image, "JPEG", quality=quality, optimize=True))
             content = encode_image(image, "JPEG", quality=quality)
             scan_bytes += jpeg_scan_bytes(content)
             with Image.open(BytesIO(content)) as opened:
                 decoded[i] = np.asarray(opened)
-        yield quality, file_bytes / len(pictures), scan_bytes / len(pictures), decoded
+        yield quality, file_bytes / len(images), scan_bytes / len(images), decoded
 
 
-def png_bytes(pictures: np.ndarray) -> float:
-    """Return the mean bytes of an optimised, lossless PNG file."""
-    lengths = [len(encode_image(Image.fromarray(each), "PNG", optimize=True)) for each in pictures]
+def png_bytes(images: np.ndarray) -> float:
+    """Return the mean bytes per optimised PNG file."""
+    lengths = [
+        len(encode_image(Image.fromarray(pixels), "PNG", optimize=True)) for pixels in images
+    ]
     return float(np.mean(lengths))
 
 
-def encode_image(image: Image.Image, kind: str, **options: int) -> bytes:
-    """Return the content of an image file."""
+def encode_image(image: Image.Image, format_name: str, **options: int) -> bytes:
+    """Return the content of an image file of a format such as "JPEG"."""
     file = BytesIO()
-    image.save(file, kind, **options)
+    image.save(file, format_name, **options)
     return file.getvalue()
 
 

@@ -21,7 +21,7 @@ from hourglass.studies.label_errors.ranking import (
 )
 from hourglass.training.callbacks import SeedEpochs
 from hourglass.training.cell_settings import CellSettings
-from hourglass.training.cpu_tuning import tuned_to
+from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.trainer import bare_trainer, make_module
 
 
@@ -115,7 +115,7 @@ def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> No
         enable_checkpointing=False,
     )
     elements = data.batch_size * math.prod(module.network.sample_shape)
-    with tuned_to(trainer.strategy.root_device, elements):
+    with tune_cpu(trainer.strategy.root_device, elements):
         trainer.fit(module, datamodule=data)
     loss = float(trainer.callback_metrics["train_loss"])
     if not math.isfinite(loss):

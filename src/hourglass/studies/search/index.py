@@ -1,4 +1,4 @@
-"""The search index of a data set: the codes of all samples, and exact nearest neighbours."""
+"""The search index of a data set: the latent codes of all samples, and exact neighbours."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,33 +26,34 @@ from hourglass.studies.latent_space import encode
 Origin: TypeAlias = dict[str, str]
 
 CODES, SAMPLES, CARD = "index.safetensors", "index.parquet", "index.json"
-EXTRA_CANDIDATES = 8  # beyond those requested: rounding may have changed their order
-BLOCK_QUERIES = 512  # at a time, to limit memory
-# Relative to squared norms; far above the rounding error of a candidate's squared distance.
+EXTRA_CANDIDATES = 8  # beyond the requested number, since rounding may change the order
+BLOCK_QUERIES = 512  # queries processed at once, to limit memory
+# Tolerance of squared distances relative to squared norms, far above their rounding error.
 RELATIVE_TOLERANCE = 1e-9
 
 
 class UnusableIndexError(Exception):
-    """The index in a folder is missing, damaged or outdated; the message is a clause."""
+    """The index in a folder is missing, damaged or outdated; the message has no full stop."""
 
 
 class NearestCodes:
     """Exact Euclidean nearest neighbours among codes, (n, latent_dim) float32.
 
-    scikit-learn's brute force computes distances by a matrix product. That is fast, but rounding
-    decides the order of equal distances, and a code's distance to itself is not 0. Its neighbours
-    are therefore candidates, and their distances are computed again from differences in float64.
+    scikit-learn's brute-force search computes distances by a matrix product, which is fast but
+    inexact: rounding decides the order of equal distances, and a code's distance to itself may not
+    be 0. It therefore selects candidates only; their distances are computed again from differences
+    in float64.
     """
 
     def __init__(self, codes: np.ndarray) -> None:
         self.codes = codes
         self.candidates = NearestNeighbors(algorithm="brute").fit(codes)
-        self.candidates.kneighbors(codes[:1], 1)  # sets up threads, so that no query is slower
+        self.candidates.kneighbors(codes[:1], 1)  # starts threads for a fast first query
 
     def __call__(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
         """Return distances and indices of the `top` nearest codes: (m, latent_dim) -> (m, top).
 
-        Neighbours are in the order of distance, equal distances in the order of indices.
+        Neighbours are sorted by distance, and by index if distances are equal.
         """
         blocks = [
             self._search_block(queries[start : start + BLOCK_QUERIES], top)
@@ -67,7 +68,7 @@ class NearestCodes:
         difference = self.codes[indices] - queries[:, None].astype(np.float64)
         squared = np.einsum("mcf,mcf->mc", difference, difference)
         order = np.lexsort((indices, squared))
-        squared, indices = (np.take_along_axis(each, order, 1) for each in (squared, indices))
+        squared, indices = (np.take_along_axis(a, order, 1) for a in (squared, indices))
         if count < len(self.codes):
             self._resolve_ties(queries, squared, indices, top)
         return np.sqrt(squared[:, :top]), indices[:, :top]
@@ -75,9 +76,11 @@ class NearestCodes:
     def _resolve_ties(
         self, queries: np.ndarray, squared: np.ndarray, indices: np.ndarray, top: int
     ) -> None:
-        """Compute all distances of queries for which a non-candidate may be as near as the top-th.
+        """Search all codes for the queries whose candidates may be incomplete.
 
-        This happens among many equal codes. Both arrays, (m, candidates), are changed in place.
+        If the farthest candidate is as near as the neighbour number `top`, a code outside of the
+        candidates may be as near too. This happens among many equal codes. `squared` and `indices`,
+        (m, candidates), are changed in place.
         """
         scale = np.square(queries, dtype=np.float64).sum(1) + squared[:, -1]
         ambiguous = squared[:, -1] <= squared[:, top - 1] + RELATIVE_TOLERANCE * scale
@@ -89,7 +92,7 @@ class NearestCodes:
 
 @dataclass
 class Index:
-    """The codes of all samples of a data set."""
+    """The latent codes of all samples of a data set, with their ids, splits and labels."""
 
     codes: np.ndarray  # (n, latent_dim) float32
     samples: pd.DataFrame  # one row per sample: id, split, label (str), anomaly (bool)
@@ -122,20 +125,20 @@ class Index:
     def search(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
         """Return distances and indices of the `top` nearest samples: (m, latent_dim) -> (m, top).
 
-        A code in the index has the distance 0 to itself. Raises a UserError if there are fewer
-        samples.
+        A code in the index has the distance 0 to itself. Raises a UserError if `top` is above the
+        number of samples.
         """
         if not 1 <= top <= len(self):
             raise UserError(f"top is {top}, but must be between 1 and the {len(self):,} samples.")
         return self.nearest(queries, top)
 
     def find(self, id: str) -> int | None:
-        """Return the index of the sample with an id, None if there is none."""
+        """Return the index of the sample with an id, or None if no sample has it."""
         matches = np.flatnonzero(self.samples.id == id)
         return int(matches[0]) if len(matches) else None
 
     def write(self, folder: Path) -> None:
-        """Write the codes, the samples, and a card with their SHA-256 and the origin."""
+        """Write the codes, the samples, and a metadata file with their SHA-256 and the origin."""
         with atomic_files(folder) as temporary:
             save_file({"codes": np.ascontiguousarray(self.codes)}, temporary / CODES)
             self.samples.to_parquet(temporary / SAMPLES)
@@ -146,13 +149,13 @@ class Index:
     def read(cls, folder: Path, expected: Origin) -> "Index":
         """Read the index in a folder; reading executes no code from the files.
 
-        Raises UnusableIndexError if it is missing, damaged, or of another origin than expected.
+        Raises an UnusableIndexError if it is missing or damaged, or has an unexpected origin.
         """
         try:
             card = read_with_checksum(folder / CARD)
             if card["origin"] != expected:
                 raise UnusableIndexError(
-                    f"the index in {folder.as_posix()} is of other weights or data"
+                    f"the index in {folder.as_posix()} was built from other weights or data"
                 )
             verify_checksums(folder, {name: card["files"][name] for name in (CODES, SAMPLES)})
             samples = pd.read_parquet(folder / SAMPLES)
@@ -175,4 +178,4 @@ def index_origin(detector: Detector, prepared: Prepared) -> Origin:
             f"{prepared.folder.as_posix()} was prepared with other settings than the detector was "
             "calibrated with; run `dvc repro` first."
         )
-    return {"weights": detector.weights, "data": prepared.card["sha256"]}
+    return {"weights": detector.weights_sha256, "data": prepared.card["sha256"]}
