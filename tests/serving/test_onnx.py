@@ -154,7 +154,7 @@ def test_a_file_with_other_scores_is_refused(tmp_path, refusal, monkeypatch):
 
     def run(by: float):
         found = {"score": scores + by, "alarm": made.threshold(scores)}
-        monkeypatch.setattr(onnx_file, "runtime", lambda path: ("a runtime", lambda x: found))
+        monkeypatch.setattr(onnx_file, "load_runtime", lambda path: ("a runtime", lambda x: found))
         return onnx_file.verify(tmp_path, made, x)
 
     assert run(0.0) == "a runtime"

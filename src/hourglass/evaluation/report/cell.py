@@ -62,9 +62,7 @@ def section(row: dict[str, Any]) -> Section:
         cell=cell,
         row=row,
         metrics=metrics,
-        thresholds=[
-            _format_settings(entry) for entry in _read_csv(cell / "evaluate/thresholds.csv")
-        ],
+        thresholds=[_format_settings(entry) for entry in thresholds],
         classes=_read_csv(cell / "evaluate/by_class.csv"),
         mistakes=mistakes,
         samples={"normal": int((~anomaly).sum()), "anomalous": int(anomaly.sum())},
