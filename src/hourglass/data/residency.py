@@ -44,7 +44,7 @@ class Rows:
     def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
         """Yield one batch of network inputs, (m, *S), per slice of `order`, the indices of rows.
 
-        If `order` is None, the slices are of the rows themselves.
+        If `order` is None, the slices select rows directly.
         """
         if isinstance(self.x, Tensor):
             unscaled = _index_batches(self.x, order, positions)

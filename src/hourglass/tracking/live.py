@@ -1,7 +1,7 @@
 """The live record of a training in MLflow: epochs and system metrics while it runs.
 
-It reads three files of the checkpoint folder: state.json with the tokens of this training and of the
-one that it replaced; the resolved settings; and the epochs, one JSON object per line.
+It reads three files of the checkpoint folder: state.json with the tokens of this training and the
+training that it replaced; the resolved settings; and the epochs, one JSON object per line.
 """
 
 import json

@@ -124,7 +124,7 @@ def describe(study: optuna.Study, names: Sequence[str]) -> str:
 def _table(
     trials: Sequence[FrozenTrial], names: Sequence[str], study: optuna.Study, best: BestTrial | None
 ) -> "pd.DataFrame":
-    """Return a row per trial: state, values, hyperparameters; complete trials first, best on top."""
+    """Return state, values and hyperparameters per trial; complete trials first, best on top."""
     import pandas as pd
 
     front = {trial.number for trial in best.front} if best else set()

@@ -51,9 +51,9 @@ def read_chunks(
 ) -> Chunks:
     """Yield the samples of a table, an .npz file, an image or a folder of images.
 
-    `accepts` checks the shape of images; by default only the detector's. All images of
-    a chunk have the same shape. Raises a UserError if the file is missing, has another format, or
-    does not match the spec.
+    `accepts` checks the shape of images; by default, only the detector's shape is accepted. All
+    images of a chunk have the same shape. Raises a UserError if the file is missing, has another
+    format, or does not match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
 

@@ -12,7 +12,7 @@ from hourglass.detection.drift.alarm_rate import AlarmRateCheck
 from hourglass.detection.drift.martingale import first_alarm, log_martingale, online_p_values
 from hourglass.detection.drift.score_stream import ScoredStream
 
-# The features with the largest mean contributions that the report names at most.
+# The report names the features with the largest mean contributions.
 MAX_FEATURES_IN_JSON, MAX_FEATURES_IN_SENTENCE = 10, 3
 
 

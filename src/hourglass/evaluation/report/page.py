@@ -111,7 +111,7 @@ class Page:
 
     @classmethod
     def of(cls, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> "Page":
-        """Return the page of a leaderboard and a study table, with the data sets in order.
+        """Return the page of a leaderboard and a study table, in the order of `data`.
 
         Reads the files of each cell's stages.
         """
