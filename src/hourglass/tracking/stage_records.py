@@ -88,7 +88,7 @@ def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
         if not cell.output(stage).exists():
             continue
         if outdated_input := _outdated_input(cell, stage):
-            outdated.append(f"{stage} is of an earlier {outdated_input}")
+            outdated.append(f"{stage} belongs to an earlier {outdated_input}")
         elif record := read(cell):
             stages.append(record)
     if classified:

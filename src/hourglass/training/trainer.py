@@ -214,7 +214,7 @@ def fit_resumable(
 
 
 def _no_step(batch: Any, batch_idx: int = 0) -> None:
-    """Replace a missing validation step."""
+    """Do nothing, in place of a missing validation step."""
 
 
 def _callback(trainer: pl.Trainer, kind: type[CallbackType]) -> CallbackType:

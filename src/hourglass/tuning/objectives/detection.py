@@ -50,10 +50,10 @@ class SyntheticDetection(Objective):
     """Maximise the mean AUROC against synthetic anomalies; no labels are needed.
 
     The anomalies are created from the normal samples of the tuning split, with the same random
-    draws for all trials. `strength`, above 0 and at most 1, is the changed share of a sample:
+    draws for all trials. `strength`, above 0 and at most 1, controls the change of a sample:
 
-    - "mixed" replaces this share by the values of one other sample; in an image, a rectangle (as
-      CutMix does, Yun et al. 2019).
+    - "mixed" replaces this share of its elements by those of one other sample; in an image, a
+      rectangle (as in CutMix, Yun et al. 2019).
     - "permuted" replaces this share of a row's features by values from several other rows, or
       permutes this share of an image's patches.
     - "corrupted" adds Gaussian noise of `strength` standard deviations of the scaled samples.
@@ -72,9 +72,8 @@ class SyntheticDetection(Objective):
             raise UserError(f"strength is {strength}, but must be above 0 and at most 1.")
         self.kinds = kinds
         self.strength = strength
-        self._anomalies: dict[
-            AnomalyKind, np.ndarray
-        ] = {}  # cached, as a process has a single task
+        # Cached by kind, as a process has a single task.
+        self._anomalies: dict[AnomalyKind, np.ndarray] = {}
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
         """Raise a UserError if the tuning split has too few normal samples."""
