@@ -74,7 +74,7 @@ def main() -> None:
     module: LitAutoencoder = BUILD[spec["network"]]()
     clock = Clock()
     folder = Path(spec["folder"])  # shared by all processes
-    trainer, history = make_trainer(settings, folder, None, watching=[clock])
+    trainer, history = make_trainer(settings, folder, None, trial_callbacks=[clock])
     fit_resumable(trainer, history, module, DataModule(DATA, batch_size))
     if trainer.is_global_zero:
         seconds = statistics.median(clock.epochs[1:]) / steps

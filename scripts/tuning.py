@@ -124,7 +124,7 @@ def measure(wanted: tuple[str, dict[str, Any], int]) -> dict[str, float]:
     settings = replace(default, seed=seed, init_args=default.init_args | values)
     module = make_module(settings)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = make_trainer(settings, Path(folder), None, watching=())
+        trainer, history = make_trainer(settings, Path(folder), None, trial_callbacks=())
         fit_resumable(
             trainer, history, module, DataModule(data, settings.training.batch_size, seed)
         )

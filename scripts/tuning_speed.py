@@ -83,7 +83,7 @@ def _train(trials: Trials) -> None:
     settings = trials.settings
     module = make_module(settings)
     with tempfile.TemporaryDirectory() as folder:
-        trainer, history = make_trainer(settings, Path(folder), None, watching=())
+        trainer, history = make_trainer(settings, Path(folder), None, trial_callbacks=())
         data = DataModule(settings.data, settings.training.batch_size, settings.seed)
         fit_resumable(trainer, history, module, data)
 

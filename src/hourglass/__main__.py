@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-if not __package__:  # `python src/hourglass`, as in dvc.yaml: run the code beside this file
+if not __package__:  # `python src/hourglass`, as in dvc.yaml: import this checkout
     sys.path[0] = str(Path(__file__).parents[1])
-    __spec__ = None  # otherwise Lightning starts the other ranks as `python -m __main__`
+    __spec__ = None  # otherwise Lightning would start other ranks as `python -m __main__`
 
 from hourglass.core.fork_server.client import hand_over
 
-if __name__ == "__main__" and "in_fork" not in globals():  # a fork runs this file again
+if __name__ == "__main__" and "in_fork" not in globals():  # forks run this file too
     hand_over({"path": sys.argv[0]})
 
 from hourglass.cli.main import program

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from hourglass.cli.drift import DRIFT_STATUS, drift
+from hourglass.cli.drift import DRIFT_EXIT_STATUS, drift
 from hourglass.core.paths import Cell
 from hourglass.data.prepared import Prepared
 from tests.workspaces import FakeRecorder, calibrated, lean, set_up, working_in
@@ -102,7 +102,7 @@ def test_drift_changes_the_exit_status_only_on_request(here, normal):
     (here / "out.json").unlink()
     with pytest.raises(SystemExit) as caught:
         drift(*TABLE, wild, here / "out.json", fail=True)
-    assert caught.value.code == DRIFT_STATUS
+    assert caught.value.code == DRIFT_EXIT_STATUS
     assert report(here / "out.json")["found"]  # written anyway
     if not report(drift(*TABLE, calm, here / "calm.json"))["found"]:
         drift(*TABLE, calm, here / "calm.json", fail=True)

@@ -263,4 +263,4 @@ def test_a_folder_of_another_user_is_left_alone_whatever_its_name(short_path):
 def test_the_server_knows_the_user_of_a_connection():
     one, other = socket.socketpair()
     with one, other:
-        assert server._user(one) == os.getuid()
+        assert server._peer_user_id(one) == os.getuid()

@@ -56,10 +56,10 @@ def assert_same(found: dict[str, np.ndarray], expected: Detector, x: np.ndarray)
 def exported(made: Detector, folder) -> tuple[str, dict[str, np.ndarray], np.ndarray]:
     """Export a detector; return the file's text, its outputs on some samples, and the samples."""
     path = folder / "model.onnx"
-    path.write_bytes(onnx_file.model(made, {"cell": "a-b"}).SerializeToString(deterministic=True))
+    path.write_bytes(onnx_file.to_onnx(made, {"cell": "a-b"}).SerializeToString(deterministic=True))
     x = normal(made.sample_shape, 200, 5)
     x[:5] //= 4
-    name, run = onnx_file.runtime(path)
+    name, run = onnx_file.load_runtime(path)
     assert name == "onnxruntime"
     single, outputs = run(x[:1]), run(x)  # the batch size is free
     np.testing.assert_allclose(single["score"], outputs["score"][:1], rtol=1e-5)
@@ -154,8 +154,8 @@ def test_a_file_with_other_scores_is_refused(tmp_path, refusal, monkeypatch):
 
     def run(by: float):
         found = {"score": scores + by, "alarm": made.threshold(scores)}
-        monkeypatch.setattr(onnx_file, "runtime", lambda path: ("a runtime", lambda x: found))
-        return onnx_file.check(tmp_path, made, x)
+        monkeypatch.setattr(onnx_file, "load_runtime", lambda path: ("a runtime", lambda x: found))
+        return onnx_file.verify(tmp_path, made, x)
 
     assert run(0.0) == "a runtime"
     assert "a runtime gives scores that differ" in refusal(run, 1e-3)
@@ -164,7 +164,7 @@ def test_a_file_with_other_scores_is_refused(tmp_path, refusal, monkeypatch):
 
 def test_a_missing_extra_is_named(refusal, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    assert "hourglass[onnx]" in refusal(onnx_file.model, detector(Dense(TABLE, 2)), {})
+    assert "hourglass[onnx]" in refusal(onnx_file.to_onnx, detector(Dense(TABLE, 2)), {})
 
 
 def test_names_and_threshold_are_in_the_file(tmp_path):

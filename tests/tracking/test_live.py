@@ -61,13 +61,13 @@ def test_epochs_are_logged_as_the_file_grows(folder):
     append(0, 1, phase="layer_1")
     live.log_epochs()
     append(0, 1)
-    with live.epochs.open("a") as file:
+    with live.epochs_file.open("a") as file:
         file.write('{"epoch": 2, "train_l')  # the line is not complete yet
     live.log_epochs()
     (row,) = rows(folder)
     assert row.status == "RUNNING"
     assert row.steps["train_loss"] == row.steps["layer_1_train_loss"] == [0, 1]
-    with live.epochs.open("a") as file:
+    with live.epochs_file.open("a") as file:
         file.write('oss": 0.25}\n')
     live.close("FINISHED")
     (row,) = rows(folder)

@@ -298,7 +298,7 @@ def test_record_restores_the_run_that_the_stages_wrote(rebuilt, first, chapter, 
 def test_record_leaves_out_the_evaluation_of_an_earlier_calibration(rebuilt):
     output, found = rebuilt["calibrated otherwise"]
     one, two = sorted(found, key=lambda row: row.method)
-    assert output == "digits-denoising: recorded, but evaluate is of an earlier calibration\n"
+    assert output == "digits-denoising: recorded, but evaluate belongs to an earlier calibration\n"
     assert "AUROC" in one.metrics
     assert "AUROC" not in two.metrics
     assert (one.method, two.method) == ("conformal", "k_sigma")

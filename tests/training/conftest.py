@@ -82,7 +82,7 @@ def training(tmp_path) -> Callable[..., Outcome]:
         epochs: int = 3,
         prepare: Callable[[pl.Trainer], Any] = lambda trainer: None,
         batch_size: int = BATCH_SIZE,
-        watching: list[pl.Callback] | None = None,
+        trial_callbacks: list[pl.Callback] | None = None,
         **trainer_options: Any,
     ) -> Outcome:
         settings = CellSettings(
@@ -90,7 +90,7 @@ def training(tmp_path) -> Callable[..., Outcome]:
             {"accelerator": "cpu", "devices": 1} | trainer_options, 0,
         )  # fmt: skip
         path: Path = tmp_path / folder
-        trainer, history = make_trainer(settings, path, None, watching=watching)
+        trainer, history = make_trainer(settings, path, None, trial_callbacks=trial_callbacks)
         prepare(trainer)
         new_epochs = fit_resumable(trainer, history, module, Images(batch_size))
         last = path / "last.ckpt"

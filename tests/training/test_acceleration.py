@@ -11,13 +11,13 @@ from torch import Tensor
 from hourglass.models.base import LitAutoencoder
 from hourglass.training import acceleration
 from hourglass.training.acceleration import (
+    FixedShapeStep,
     GraphedStep,
-    SameShape,
-    Update,
+    PlainStep,
     disagreement,
     make_capturable,
-    preserved,
-    seconds,
+    restored_on_exit,
+    time_steps,
 )
 from tests.training.conftest import BATCH_SIZE, EVERY, SHAPE, Images
 
@@ -35,13 +35,13 @@ def batch() -> Tensor:
     return Images().x[:BATCH_SIZE]
 
 
-def update_of(module: LitAutoencoder) -> Update:
+def update_of(module: LitAutoencoder) -> PlainStep:
     module.trainer = SimpleNamespace(max_epochs=1)  # type: ignore[assignment]
     optimizer = torch.optim.Adam(module.parameters(), 0.01, fused=True)
-    return Update(module.training_loss, optimizer)
+    return PlainStep(module.training_loss, optimizer)
 
 
-def state(module: LitAutoencoder, update: Update) -> Any:
+def state(module: LitAutoencoder, update: PlainStep) -> Any:
     return copy.deepcopy(
         [
             module.state_dict(),
@@ -58,7 +58,7 @@ def test_a_trial_leaves_no_trace(denoising, batch, same, steps):
     torch.manual_seed(0)
     for _ in range(steps):
         update(batch)
-    with preserved(module, update.optimizer, CPU):
+    with restored_on_exit(module, update.optimizer, CPU):
         for _ in range(4):
             update(batch)
     losses = [update(batch) for _ in range(3)]
@@ -75,7 +75,7 @@ def test_a_failed_trial_leaves_no_trace(denoising, batch, same):
     before = state(module, update)
 
     def fail() -> None:
-        with preserved(module, update.optimizer, CPU):
+        with restored_on_exit(module, update.optimizer, CPU):
             update(batch)
             raise ZeroDivisionError
 
@@ -90,7 +90,7 @@ def test_weights_and_states_stay_the_same_tensors(denoising, batch):
     update(batch)
     before = [each.data_ptr() for each in module.parameters()]
     before += [each["exp_avg"].data_ptr() for each in update.optimizer.state.values()]
-    with preserved(module, update.optimizer, CPU):
+    with restored_on_exit(module, update.optimizer, CPU):
         update(batch)
     after = [each.data_ptr() for each in module.parameters()]
     after += [each["exp_avg"].data_ptr() for each in update.optimizer.state.values()]
@@ -100,7 +100,7 @@ def test_weights_and_states_stay_the_same_tensors(denoising, batch):
 def test_disagreement_is_detected(denoising, batch):
     module = denoising()
     update = update_of(module)
-    other = Update(lambda x: 1.01 * module.training_loss(x), update.optimizer)
+    other = PlainStep(lambda x: 1.01 * module.training_loss(x), update.optimizer)
     assert disagreement(update, update, module, update.optimizer, batch) == ""
     assert "losses" in disagreement(other, update, module, update.optimizer, batch)
 
@@ -110,7 +110,7 @@ def test_timing_leaves_no_trace(denoising, batch, same):
     update = update_of(module)
     before = module.state_dict()
     before = copy.deepcopy(before)
-    assert seconds(update, module, update.optimizer, batch) > 0
+    assert time_steps(update, module, update.optimizer, batch) > 0
     same(module.state_dict(), before)
 
 
@@ -137,7 +137,7 @@ def test_schedules_write_into_a_capturable_learning_rate():
 def test_batches_of_another_shape_take_plain_steps(batch):
     sizes = []
     plain = lambda x: sizes.append(len(x))  # noqa: E731
-    step = SameShape(lambda x: 2.0, plain, batch)
+    step = FixedShapeStep(lambda x: 2.0, plain, batch)
     assert [step(batch), step(batch)] == [2.0, 2.0]
     step(batch[:5])
     assert sizes == [5]
@@ -196,15 +196,15 @@ def test_auto_takes_the_faster_of_both(denoising, batch, monkeypatch, faster):
     module = denoising()
     update = update_of(module)
 
-    class Graph(Update):
-        def __init__(self, plain: Update, *_: Any) -> None:
+    class Graph(PlainStep):
+        def __init__(self, plain: PlainStep, *_: Any) -> None:
             super().__init__(plain.loss, plain.optimizer)
 
-    times = {Update: 2.0, Graph: 1.0 if faster else 3.0}
+    times = {PlainStep: 2.0, Graph: 1.0 if faster else 3.0}
     monkeypatch.setattr(acceleration, "GraphedStep", Graph)
-    monkeypatch.setattr(acceleration, "seconds", lambda each, *_: times[type(each)])
+    monkeypatch.setattr(acceleration, "time_steps", lambda each, *_: times[type(each)])
     monkeypatch.setattr(acceleration, "make_capturable", lambda *_: None)
-    found, reason = acceleration._try("auto", module, update.optimizer, batch)
+    found, reason = acceleration._try_acceleration("auto", module, update.optimizer, batch)
     assert isinstance(found, Graph) == faster
     assert reason == ""
 

@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
 
 def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, tmp_path):
     kept = training(make(), "kept", epochs=5)
-    trial = training(make(), "trial", epochs=5, watching=[])
+    trial = training(make(), "trial", epochs=5, trial_callbacks=[])
     assert not (tmp_path / "trial").exists()
     same(trial.weights, kept.weights)
 

@@ -225,7 +225,7 @@ def test_callbacks_and_loggers_do_not_change_the_weights(training, build, same, 
 
 
 def test_a_trial_has_no_loggers(training, build, workspace):
-    training(build("linear", SHAPE), watching=[], **PLUGINS)
+    training(build("linear", SHAPE), trial_callbacks=[], **PLUGINS)
     assert not (workspace / "logs").exists()
 
 

@@ -1,4 +1,4 @@
-"""Command `drift`: a calibrated cell and a file of new samples -> a test for drift."""
+"""Command `drift`: a calibrated cell and a file of new samples -> a drift report."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from hourglass.core.atomic import atomic_file, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 
-DRIFT_STATUS = 3  # exit status of --fail; 1 is a UserError, 2 a wrong command line
+DRIFT_EXIT_STATUS = 3  # of --fail; 1 is a UserError, 2 a wrong command line
 
 
 def drift(
@@ -24,23 +24,23 @@ def drift(
 ) -> Path:
     """Test new samples for drift since the threshold was calibrated.
 
-    Compares the distribution of scores with that of the calibration split (Kolmogorov-Smirnov);
-    tests for drift in the order of the file with a conformal test martingale, whose probability of
-    a false alarm is at most alpha for a file of any length; compares the rate of alarms with the
-    calibrated one, assuming that most samples are normal; and names the features with unusual
-    errors. Writes a JSON report and a figure beside it. The file may be larger than memory, its
-    scores may not.
+    A Kolmogorov-Smirnov test compares the distribution of scores with that of the calibration
+    split. A conformal test martingale tests for drift in file order; its probability of a false
+    alarm is at most alpha for a file of any length. The alarm rate is compared with the calibrated
+    one, assuming that most samples are normal. The report names the features with unusual errors.
+    It is written as JSON, with a figure beside it. The file may be larger than memory, but its
+    scores must fit.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        file: a table (.csv, .parquet), an .npz file with an array x, or a folder of images, the
-            oldest first (images by name)
+        file: a table (.csv, .parquet), an .npz file with an array x, or a folder of images,
+            oldest first (images are sorted by name)
         out: the .json file to write; <file>-drift.json in the working folder if omitted
-        alpha: the probability of a false alarm, of the martingale and of the test of the alarm rate
-        missing: refuse a table with an empty, infinite or huge value, or skip its rows
+        alpha: the false-alarm probability of the martingale and of the alarm-rate test
+        missing: refuse a table with empty, infinite or huge values, or skip rows with such values
         resize: resize images of another size
-        seed: the seed of the random numbers that break ties between equal scores
+        seed: the random seed for breaking ties between equal scores
         fail: exit with status 3 if the martingale raises an alarm or the alarm rate has changed
 
     """
@@ -62,10 +62,10 @@ def drift(
             detector.calibration_scores, stream.scores, detector.threshold, report
         )
         figures.save(figure, temporary)
-    write_json(path, {"data": data, "model": model, "file": file.name, **report.numbers()})
+    write_json(path, {"data": data, "model": model, "file": file.name, **report.to_json()})
     print("\n".join([*report.sentences(), f"the report is {path.as_posix()}"]))
     if fail and report.detected:
-        sys.exit(DRIFT_STATUS)
+        sys.exit(DRIFT_EXIT_STATUS)
     return path
 
 
@@ -73,6 +73,6 @@ def _check(path: Path, file: Path, alpha: float) -> None:
     if path.suffix != ".json":
         raise UserError(f"out is {path}; give a file that ends in .json.")
     if path.with_suffix(".png").resolve() == file.resolve():
-        raise UserError(f"out is {path}, whose figure would replace {file}; choose another file.")
+        raise UserError(f"the figure of out {path} would overwrite {file}; choose another out.")
     if not 0 < alpha < 1:
         raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")

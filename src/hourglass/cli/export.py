@@ -39,9 +39,9 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
         "score": str(detector.scoring.scorer),
         "weights_sha256": detector.weights_sha256,
     }
-    model_proto = onnx_export.model(detector, metadata)
+    model_proto = onnx_export.to_onnx(detector, metadata)
     with atomic_file(path) as temporary:
         temporary.write_bytes(model_proto.SerializeToString(deterministic=True))
-        runtime = onnx_export.check(temporary, detector, onnx_export.probes(detector))
+        runtime = onnx_export.verify(temporary, detector, onnx_export.probe_samples(detector))
     print(f"{path.as_posix()} gives the scores of {cell.name} (checked with {runtime})")
     return path

@@ -27,11 +27,11 @@ def score(
 ) -> Path:
     """Score new samples: alarms, conformal p-values, ranks and contributing features.
 
-    A table needs one column per feature, by name in any order; other columns are ignored. The
-    output has one row per sample, in the order of the file: id, score, threshold, alarm, conformal
-    p-value, rank (1 is the most abnormal), and the three features that contributed most, in
-    standard deviations above their usual error; for images, the heat maps of the first ranks. The
-    file may be larger than memory.
+    A table needs one named column per feature, in any order; other columns are ignored. The output
+    has one row per sample, in file order: id, score, threshold, alarm, conformal p-value, rank (1
+    is the most abnormal), and the three features that contributed most, in standard deviations
+    above their usual error. For images, it names the heat maps of the highest ranks instead of
+    features. The file may be larger than memory.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -39,12 +39,12 @@ def score(
         file: a table (.csv, .parquet), an .npz file with an array x, an image or a folder of images
         out: the table to write, .csv or .parquet; <file>-scores.csv in the working folder if
             omitted
-        id: the column that names the rows; row numbers from 1 if omitted
+        id: the column of row ids; row numbers from 1 if omitted
         top: raise an alarm for this many samples with the highest scores, instead of the threshold
-        false_discovery_rate: raise alarms of which this share is false on average (Benjamini and
+        false_discovery_rate: raise alarms with this expected share of false alarms (Benjamini and
             Hochberg), instead of the threshold
-        missing: refuse a table with an empty, infinite or huge value, or skip its rows, which get
-            no score
+        missing: refuse a table with empty, infinite or huge values, or skip rows with such
+            values, which then have no score
         resize: resize images of another size
         heat_maps: the number of heat maps to draw, highest scores first
 
@@ -64,8 +64,8 @@ def score(
         images = _top_images(heat_maps) if not detector.feature_names else None
         _score_file(file, detector, rows, images, id, missing, resize)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
-        pictures = images.draw(path.with_suffix(".heat_maps"), detector) if images else None
-        write(path, rows.path, detector.threshold.value, decisions, pictures)
+        heat_map_paths = images.draw(path.with_suffix(".heat_maps"), detector) if images else None
+        write(path, rows.path, detector.threshold.value, decisions, heat_map_paths)
     _print_summary(path, decisions)
     return path
 
@@ -114,7 +114,7 @@ def _score_file(
             progress.update(len(scores))
     rows.close()
     if not len(rows.scores):
-        raise UserError(f"{file} holds no samples.")
+        raise UserError(f"{file} holds no samples; name a file with at least one.")
 
 
 def _print_summary(path: Path, decisions: "Decisions") -> None:

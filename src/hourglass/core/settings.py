@@ -7,12 +7,12 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS, PARAMS, Cell, valid_name
 from hourglass.core.yaml_config import Yaml, arguments, construct, read, resolve
 
-# Location of the training samples: on the device, in host memory, or in their file.
+# Location of the training samples: on the device, in host memory, or streamed from their file.
 Residency: TypeAlias = Literal["auto", "device", "host", "stream"]
-# Method of a training step, see hourglass.training.acceleration.
+# Implementation of a training step; see hourglass.training.acceleration.
 Acceleration: TypeAlias = Literal["auto", "none", "compile", "cuda_graph"]
 
-# The keys of configs/trainer/<name>.yaml that are not arguments of Lightning's Trainer.
+# Keys of configs/trainer/<name>.yaml that Lightning's Trainer does not have, and their values.
 EXTRA_TRAINER_KEYS = {
     "acceleration": get_args(Acceleration),
     "fast_loop": (True, False),
@@ -51,22 +51,22 @@ class Params:
 
 
 def params() -> Params:
-    """Return params.yaml."""
+    """Read params.yaml."""
     values = read(PARAMS, arguments(Params))
     return construct(Params, resolve(Params, values, PARAMS.name), PARAMS.name)
 
 
 def data_config(data: str) -> Yaml:
-    """Return configs/data/<data>.yaml."""
+    """Read configs/data/<data>.yaml."""
     keys = ("class_path", "init_args", "model", "training")
     return read(CONFIGS / "data" / f"{valid_name(data)}.yaml", keys)
 
 
 def model_config(model: str) -> Yaml:
-    """Return configs/model/<model>.yaml."""
+    """Read configs/model/<model>.yaml."""
     return read(CONFIGS / "model" / f"{valid_name(model)}.yaml", ("class_path", "init_args"))
 
 
 def cell_config(cell: Cell) -> Yaml:
-    """Return configs/cell/<data>-<model>.yaml, the settings of this cell alone; {} without it."""
+    """Read configs/cell/<data>-<model>.yaml, the settings of one cell; {} if it does not exist."""
     return read(cell.config, ("init_args",)) if cell.config.exists() else {}

@@ -10,17 +10,17 @@ from torch import Tensor
 from hourglass.core.settings import Residency
 from hourglass.data.streaming import advise, copy_to_memory, prefetch, release_pages
 
-# Rows gathered before pages are released: for each, Linux may map two megabytes of the file.
+# Rows gathered before pages are released; Linux may map two megabytes of the file per row.
 ROWS_PER_RELEASE = 32
 
 
 class Rows:
-    """Rows of a split, (n, *S), that can be taken in batches.
+    """The rows of a split, (n, *S), as an iterable of batches.
 
-    `transform` makes network inputs of unscaled rows. Rows of residency "device" are one tensor
-    there; those of "host" and "stream" are gathered by a thread while the device computes, from
-    memory or from the mapped file, of which only the cache of the system stays in memory. On the
-    CPU "host" is "device". The batches are the same in all cases.
+    `transform` converts unscaled rows to network inputs. With residency "device", the rows are one
+    tensor on the device. With "host" and "stream", a thread gathers each batch from host memory or
+    from the mapped file while the device computes; a mapped file uses no memory except the system's
+    page cache. On the CPU, "host" means "device". The batches are the same in all cases.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Rows:
         self.residency = "device" if residency == "host" and not on_gpu else residency
         self.device = device
         self.transform = transform
-        if residency != "stream" and not x.flags.writeable:  # as prepared files are mapped
+        if residency != "stream" and not x.flags.writeable:  # a mapped file is read-only
             x = copy_to_memory(x)
         self.x: Tensor | np.ndarray = np.asarray(x)
         if self.residency == "device":
@@ -42,12 +42,12 @@ class Rows:
         self.pinned = on_gpu  # copies of pinned batches overlap with computation
 
     def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
-        """Yield the network inputs at each of the positions in `order`, (m, *S).
+        """Yield one batch of network inputs, (m, *S), per slice of `order`, the indices of rows.
 
-        Without an order the rows keep theirs.
+        If `order` is None, the slices select rows directly.
         """
         if isinstance(self.x, Tensor):
-            unscaled = _index(self.x, order, positions)
+            unscaled = _index_batches(self.x, order, positions)
         else:
             unscaled = self._stream(self.x, order, positions)
         yield from map(self.transform, unscaled)
@@ -56,41 +56,41 @@ class Rows:
         self, x: np.ndarray, order: Tensor | None, positions: Iterable[slice]
     ) -> Iterator[Tensor]:
         rows = None if order is None else order.numpy()
-        # In random order the neighbours of a row are not in the same batch: do not read ahead.
+        # In random order, reading ahead is useless: adjacent rows are not in the same batch.
         advise(x, "MADV_NORMAL" if rows is None else "MADV_RANDOM")
-        for batch in prefetch(lambda place: self._gather(x, rows, place), positions):
+        for batch in prefetch(lambda part: self._gather(x, rows, part), positions):
             yield batch.to(self.device, non_blocking=True)
 
-    def _gather(self, x: np.ndarray, rows: np.ndarray | None, place: slice) -> Tensor:
-        count = place.stop - place.start
+    def _gather(self, x: np.ndarray, rows: np.ndarray | None, part: slice) -> Tensor:
+        count = part.stop - part.start
         dtype = torch.from_numpy(np.empty(0, x.dtype)).dtype
         batch = torch.empty((count, *x.shape[1:]), dtype=dtype, pin_memory=self.pinned)
         if rows is None:
-            batch.numpy()[:] = x[place]
+            batch.numpy()[:] = x[part]
             release_pages(x)
             return batch
-        # In the order of the file, each row to its place in the batch.
+        # Read in file order; write each row to its place in the batch.
         for ascending in np.split(
-            np.argsort(rows[place]), range(ROWS_PER_RELEASE, count, ROWS_PER_RELEASE)
+            np.argsort(rows[part]), range(ROWS_PER_RELEASE, count, ROWS_PER_RELEASE)
         ):
-            batch.numpy()[ascending] = x[rows[place][ascending]]
+            batch.numpy()[ascending] = x[rows[part][ascending]]
             release_pages(x)
         return batch
 
 
-def _index(x: Tensor, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
+def _index_batches(x: Tensor, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
     if order is None:
-        yield from (x[place] for place in positions)
+        yield from (x[part] for part in positions)
         return
     order = order.to(x.device)
-    for place in positions:
-        yield x.index_select(0, order[place])  # copies rows, while x[...] copies elements
+    for part in positions:
+        yield x.index_select(0, order[part])  # faster than x[...], which copies by element
 
 
 def batch_device(device: torch.device) -> torch.device:
-    """Return the device on which batches for `device` are made.
+    """Return the device on which batches for `device` are created.
 
-    For a device that is neither CPU nor CUDA it is the CPU, and the Trainer moves the batches.
+    If `device` is neither CPU nor CUDA, it is the CPU, and the Trainer moves the batches.
     """
     return device if device.type == "cuda" else torch.device("cpu")
 
@@ -98,19 +98,19 @@ def batch_device(device: torch.device) -> torch.device:
 def choose_residency(
     nbytes: int, device: torch.device, processes: int = 1
 ) -> tuple[Residency, str]:
-    """Return the residency of `nbytes`, and the reason as a clause if it is not "device".
+    """Return the residency of `nbytes` of samples; if it is not "device", also the reason.
 
-    The device is chosen if half of its free memory suffices, else the host's memory, of which each
-    of `processes` takes as much, else the file.
+    The first location that fits is chosen: half of the device's free memory; half of the host's
+    free memory, for one copy per process; the file.
     """
     size, reason = f"{nbytes / 1e9:.3g} GB", ""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if nbytes < free / 2:
             return "device", ""
-        reason = f"{size} are more than half of the free memory of the GPU"
+        reason = f"{size} is more than half of the free memory of the GPU"
     available = psutil.virtual_memory().available
     if nbytes * processes < available / 2:
         return ("host" if reason else "device"), reason
     total = f"{size} in {processes} processes" if processes > 1 else size
-    return "stream", f"{total} are more than half of the {available / 1e9:.3g} GB available"
+    return "stream", f"{total} is more than half of the {available / 1e9:.3g} GB available"

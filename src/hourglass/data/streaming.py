@@ -1,4 +1,4 @@
-"""Prefetching by a thread, and reading of mapped files in bounded memory."""
+"""Prefetch items in a thread, and read mapped files in bounded memory."""
 
 import mmap
 from collections import deque
@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 
 
 def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `make(item)` for each item, computed by a thread up to PREFETCHED_ITEMS early.
+    """Yield `make(item)` for each item, computed in a thread up to PREFETCHED_ITEMS ahead.
 
-    Errors of the thread are raised here. The thread ends with the items, with an error, or if the
-    iterator is closed.
+    Errors in the thread are raised here. The thread ends after the last item, after an error, or if
+    the iterator is closed.
     """
     futures: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1, "prefetch") as thread:
@@ -36,7 +36,7 @@ def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
 
 
 def copy_to_memory(x: np.ndarray) -> np.ndarray:
-    """Return a contiguous copy of rows (n, *S); pages of a mapped file are released meanwhile."""
+    """Return a contiguous copy of rows (n, *S); release the pages of a mapped file meanwhile."""
     copy = np.empty(x.shape, x.dtype)
     rows = max(1, COPY_BLOCK_BYTES // max(1, copy[:1].nbytes))
     for start in range(0, len(x), rows):
@@ -46,9 +46,9 @@ def copy_to_memory(x: np.ndarray) -> np.ndarray:
 
 
 def release_pages(x: np.ndarray) -> None:
-    """Release the memory of the pages that were read, if `x` is (a view of) a mapped file.
+    """Release pages from memory if `x` is (a view of) a mapped file.
 
-    The next access reads them again, from the system's cache or the file.
+    The next access reads them again from the page cache or the file.
     """
     advise(x, "MADV_DONTNEED")
 

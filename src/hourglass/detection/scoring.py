@@ -14,7 +14,7 @@ from hourglass.detection.scorers.base import ScoreFunction
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 
-MAX_FIT_SAMPLES = 10_000  # normal samples that a scorer is fitted on, at most
+MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class FittedScorer:
 
     @cached_property
     def score_function(self) -> ScoreFunction:
-        """Return the function from extracted features to scores, built once.
+        """Return the function from extracted features to scores.
 
-        `Neighbors` builds a search tree for it.
+        It is built once, because `Neighbors` builds a search tree for it.
         """
         return self.scorer.score_function(self.state)
 
@@ -40,19 +40,19 @@ class FittedScorer:
     ) -> "FittedScorer":
         """Fit a scorer on normal samples, (n, *S), unscaled.
 
-        If there are many, every k-th one is used. The network may have been trained on them, but
-        samples of the calibration or test split must not be among them.
+        At most MAX_FIT_SAMPLES are used, evenly spaced. The network may have been trained on them,
+        but they must not include samples of the calibration or test split.
         """
         if isinstance(scorer, ModelScore):
             return cls(network, scaling, scorer, {})
-        chosen = x[:: -(-len(x) // MAX_FIT_SAMPLES)]
-        features = map_samples(network, scorer.extract, chosen, scaling)
+        subset = x[:: -(-len(x) // MAX_FIT_SAMPLES)]
+        features = map_samples(network, scorer.extract, subset, scaling)
         return cls(network, scaling, scorer, scorer.fit(features))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the score of each sample: (N, *S) -> (N,) float64; higher is more abnormal.
 
-        Raises a UserError if a score is not finite: such a sample must not pass as normal.
+        Raises a UserError if a score is not finite, as NaN would never raise an alarm.
         """
         return require_finite(self.score_with(x)[0]) if len(x) else np.zeros(0)
 
@@ -78,7 +78,7 @@ class FittedScorer:
 
 
 def require_finite(scores: np.ndarray) -> np.ndarray:
-    """Return the scores; raise a UserError if one of them is not finite."""
+    """Return the scores; raise a UserError if a score is not finite."""
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise UserError(
@@ -105,13 +105,11 @@ def latent_codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarra
     """
     z = map_samples(network, lambda forward: forward.z, x, scaling)
     if not np.isfinite(z).all():
-        raise UserError(
-            "a latent code is not finite, so the network's weights are not either; train it again."
-        )
+        raise UserError("a latent code is not finite; check the samples or train again.")
     return z
 
 
-def samples(network: Variational, count: int) -> np.ndarray:
+def generate_samples(network: Variational, count: int) -> np.ndarray:
     """Return decoded draws from the prior with a fixed seed: (count, *S) float32."""
     with torch.inference_mode():
         return network.generate(count).cpu().numpy()

@@ -1,4 +1,4 @@
-"""lightning-bolts' variational autoencoder: ResNet encoder and decoder, Gaussian code."""
+"""The variational autoencoder of lightning-bolts: ResNet encoder and decoder, Gaussian code."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from hourglass.networks.variational import gaussian_kl
 class BoltsVAE(LitAutoencoder):
     """Minimise the loss of pl_bolts.models.autoencoders.VAE.
 
-    It is the mean squared error of one draw of the code plus `kl_coeff` times the KL divergence
-    from N(0, I), averaged over samples and units.
+    The loss is the mean squared error for one random draw of the code, plus `kl_coeff` times the KL
+    divergence from N(0, I), averaged over samples and units of the code.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class BoltsVAE(LitAutoencoder):
         self.kl_coeff = kl_coeff
 
     def training_loss(self, x: Tensor) -> Tensor:
-        """Return bolts' loss of clean inputs, (N, *S)."""
+        """Return the loss of clean inputs, (N, *S)."""
         network: Bolts = self.network  # type: ignore[assignment]
         mean, log_var = network.posterior(self.corrupt(x))
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)

@@ -1,4 +1,4 @@
-"""Linear autoencoder: without activations, its code spans the subspace of PCA."""
+"""Linear autoencoder: without activations, the optimal code spans the PCA subspace."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from hourglass.networks import Dense
 class Linear(LitAutoencoder):
     """Minimise ||x - D(E x)||^2 with one encoder matrix E, one decoder matrix D, and biases.
 
-    Its optimum is PCA's reconstruction (Baldi and Hornik 1989), so PCA's error is a lower bound.
+    The optimum is PCA's reconstruction (Baldi and Hornik 1989), so PCA's error is a lower bound.
     """
 
     def __init__(

@@ -10,9 +10,9 @@ from hourglass.models.base import LitAutoencoder
 
 
 class Overcomplete(LitAutoencoder):
-    """Minimise the denoising loss of a code with `expansion` times the elements of a sample.
+    """Minimise the denoising loss of a code with `expansion` units per element of a sample.
 
-    A code that wide could copy its input; noise prevents the copy (Vincent et al. 2008, section
+    Such a wide code could copy its input; noise prevents copying (Vincent et al. 2008, section
     4.1). Raises a UserError if the code is not wider than a sample, or if there is no noise.
     """
 
@@ -33,7 +33,7 @@ class Overcomplete(LitAutoencoder):
         if not (noise_factor or masking or training.get("salt_and_pepper")):
             raise UserError(
                 "noise_factor, masking and salt_and_pepper are 0, but an overcomplete code needs "
-                "one of them."
+                "noise; set one of them above 0."
             )
         network = networks.Dense(
             sample_shape,

@@ -1,4 +1,4 @@
-"""Sparse autoencoder: many units, few of them active per sample."""
+"""Sparse autoencoder: a code with many units, few of them active per sample."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,10 +14,10 @@ from hourglass.models.base import LitAutoencoder
 class Sparse(LitAutoencoder):
     """Add an activity penalty to the loss: sparsity_weight * P / elements of a sample.
 
-    `sparsity` "kl": P = sum_j KL(target || mean activation of unit j over the batch), for sigmoid
-    units (Ng 2011). "l1": P = sum_j |z_j|, for rectified units. The reconstruction loss is a mean
-    over the elements of a sample; dividing P by their number too makes weights comparable between
-    data sets.
+    With `sparsity` "kl", P = sum_j KL(target || mean activation of unit j over the batch), for
+    sigmoid units (Ng 2011). With "l1", P = sum_j |z_j|, for rectified units. P is divided by the
+    number of elements because the reconstruction loss is a mean over them, so the same
+    `sparsity_weight` suits data sets of different sample sizes.
     """
 
     def __init__(

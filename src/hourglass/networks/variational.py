@@ -21,9 +21,10 @@ class Variational(Network):
 
     The Bernoulli `likelihood` is for pixels in [0, 1]. The Gaussian one has one variance, shared by
     all elements and trained with the weights (Rybkin et al. 2021, sigma-VAE). The code of a sample
-    is the posterior mean, its reconstruction the decoded mean. `score_by` selects the score: the
+    is the posterior mean; its reconstruction is the decoded mean. `score_by` selects the score: the
     reconstruction error, the negative ELBO, or the negative log-likelihood by importance sampling.
-    The latter two use `samples` draws, the same for every sample.
+    ELBO and likelihood use `samples` draws, the same for every sample. `bounded` limits
+    reconstructions to [0, 1] by a sigmoid; by default, those of images.
     """
 
     log_variance: Tensor
@@ -63,11 +64,11 @@ class Variational(Network):
             encoder = Convolutional(sample_shape, 2 * latent_dim, channels, activation)
             decoder = Convolutional(sample_shape, latent_dim, channels, activation)
         self.encoder, self.decoder = encoder.encoder, decoder.decoder
-        variance = torch.zeros(())
+        log_variance = torch.zeros(())
         if likelihood == "gaussian":
-            self.log_variance = nn.Parameter(variance)
+            self.log_variance = nn.Parameter(log_variance)
         else:
-            self.register_buffer("log_variance", variance, persistent=False)
+            self.register_buffer("log_variance", log_variance, persistent=False)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z given x): (N, *S) -> (N, latent_dim) each."""
@@ -75,7 +76,7 @@ class Variational(Network):
         return mean, log_var
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the means of the codes: (N, *S) -> (N, latent_dim)."""
+        """Return the posterior means: (N, *S) -> (N, latent_dim)."""
         return self.posterior(x)[0]
 
     def log_p(self, x: Tensor, logits: Tensor) -> Tensor:
@@ -93,35 +94,36 @@ class Variational(Network):
     ) -> Tensor:
         """Return E_q[log p(x given z)] - beta KL(q, N(0, I)) in nats: (N, *S) -> (N,).
 
-        `encoder_input` replaces `x` at the encoder, such as a corrupted `x`.
+        `encoder_input`, such as a corrupted `x`, is encoded instead of `x`.
         """
         mean, log_var = self.posterior(x if encoder_input is None else encoder_input)
         log_probabilities = [
-            self.log_p(x, self.decode_logits(mean + (0.5 * log_var).exp() * each))
-            for each in self._draws(samples, mean)
+            self.log_p(x, self.decode_logits(mean + (0.5 * log_var).exp() * noise))
+            for noise in self._draws(samples, mean)
         ]
         return torch.stack(log_probabilities).mean(0) - beta * gaussian_kl(mean, log_var)
 
     def log_likelihood(self, x: Tensor, samples: int = 200) -> Tensor:
         """Return a lower bound of log p(x) in nats by importance sampling: (N, *S) -> (N,).
 
-        It is log mean_k p(x given z_k) p(z_k) / q(z_k given x) with z_k drawn from q (Burda et al.
-        2016, equation 8), and converges to log p(x) with `samples`.
+        The bound is log mean_k p(x given z_k) p(z_k) / q(z_k given x) with z_k drawn from q (Burda
+        et al. 2016, equation 8). It converges to log p(x) as `samples` grows.
         """
         mean, log_var = self.posterior(x)
         total = torch.full_like(mean[:, 0], -math.inf)
-        for each in self._draws(samples, mean):
-            z = mean + (0.5 * log_var).exp() * each
+        for noise in self._draws(samples, mean):
+            z = mean + (0.5 * log_var).exp() * noise
             # The normalising constants of p(z) and q(z given x) cancel.
-            ratio = 0.5 * (each.square() + log_var - z.square()).sum(1)
+            ratio = 0.5 * (noise.square() + log_var - z.square()).sum(1)
             total = torch.logaddexp(total, self.log_p(x, self.decode_logits(z)) + ratio)
         return total - math.log(samples)
 
     def _draws(self, samples: int, like: Tensor) -> Tensor:
         """Return standard normal draws, (samples, N, latent_dim) or (samples, 1, latent_dim).
 
-        In training each sample has separate draws. In evaluation all samples share fixed draws, so
-        a score depends neither on the batch nor on the generator's state.
+        In training, draws are independent per sample. In evaluation, all samples share fixed draws,
+        so a score depends neither on the batch nor on the generator's state. `like` has the shape,
+        type and device of the posterior mean.
         """
         if self.training:
             return torch.randn(samples, *like.shape, dtype=like.dtype, device=like.device)
@@ -132,15 +134,17 @@ class Variational(Network):
     def score(self, x: Tensor) -> Tensor:
         """Return the anomaly score selected by `score_by`: (N, *S) -> (N,).
 
-        The ELBO and the likelihood are in nats. Without the constant of the Gaussian likelihood,
-        which is the same for all samples, the score is not negative, up to the sampling error.
+        ELBO and likelihood scores are in nats. They leave out the constant of the Gaussian
+        likelihood, which is the same for all samples, so that scores are at least 0 up to the
+        sampling error.
         """
         if self.score_by == "reconstruction":
             return self.error(x)
         bound = self.elbo if self.score_by == "elbo" else self.log_likelihood
-        return self._constant(x) - bound(x, self.samples)
+        return self._log_normaliser(x) - bound(x, self.samples)
 
-    def _constant(self, x: Tensor) -> Tensor:
+    def _log_normaliser(self, x: Tensor) -> Tensor:
+        """Return the term of the log-likelihood that does not depend on the sample: ()."""
         if self.likelihood == "bernoulli":
             return x.new_zeros(())
         return -0.5 * x[0].numel() * (math.log(2 * math.pi) + self.log_variance)

@@ -1,4 +1,4 @@
-"""Export detectors as ONNX files, which run without Python and torch, and verify the files."""
+"""Export of detectors as ONNX files, which run without torch, and verification of the files."""
 
 import logging
 import warnings
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 Outputs: TypeAlias = dict[str, np.ndarray]
 
 OUTPUTS = ("score", "alarm", "reconstruction")
-SCORE_TOLERANCE = 1e-5  # absolute; relative for scores above 1
-PROBE_SAMPLES = 64  # random samples on which a file is verified
+SCORE_TOLERANCE = 1e-5  # absolute below a score of 1, relative above
+PROBE_SAMPLES = 64  # random samples to verify a file
 
 
-def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
-    """Return a detector as an ONNX model with `about` as its metadata.
+def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
+    """Convert a detector to an ONNX model with metadata.
 
     The input `x` is (N, *S) for any N: uint8 images or float32 features in the detector's order.
     Raises a UserError if a scorer cannot be traced or the extra `onnx` is not installed.
@@ -39,7 +39,7 @@ def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
             f"{error.name} is not installed; install it with `pip install 'hourglass[onnx]'`."
         ) from None
     module = Traced(detector).eval()
-    example = torch.from_numpy(probes(detector)[:2])
+    example = torch.from_numpy(probe_samples(detector)[:2])
     with _quiet():
         program = torch.onnx.export(
             module,
@@ -51,16 +51,19 @@ def model(detector: Detector, about: dict[str, str]) -> "ModelProto":
             verbose=False,
         )
     assert program is not None
-    return _with_metadata(program.model_proto, about)
+    return _with_metadata(program.model_proto, metadata)
 
 
-def _with_metadata(proto: "ModelProto", about: dict[str, str]) -> "ModelProto":
-    """Return the model with `about` and without the exporter's notes, which name source files."""
+def _with_metadata(proto: "ModelProto", metadata: dict[str, str]) -> "ModelProto":
+    """Replace the exporter's notes, which contain source paths, by `metadata`."""
     from onnx.helper import set_model_props
 
-    set_model_props(proto, about)
+    set_model_props(proto, metadata)
     proto.producer_name = "hourglass"
-    for node in [*proto.graph.node, *(node for each in proto.functions for node in each.node)]:
+    for node in [
+        *proto.graph.node,
+        *(node for function in proto.functions for node in function.node),
+    ]:
         del node.metadata_props[:]
         node.doc_string = ""
     for part in (proto.graph, *proto.functions, *proto.graph.value_info, *proto.graph.initializer):
@@ -70,19 +73,19 @@ def _with_metadata(proto: "ModelProto", about: dict[str, str]) -> "ModelProto":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the log messages and warnings that torch's exporter writes for its developers."""
-    before = logging.root.manager.disable
+    """Silence log messages and warnings of torch's exporter, meant for its developers."""
+    disabled_level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled_level)
 
 
-def probes(detector: Detector) -> np.ndarray:
-    """Return random samples of realistic scale for the verification, (n, *S)."""
+def probe_samples(detector: Detector) -> np.ndarray:
+    """Return random unscaled samples of realistic scale, (PROBE_SAMPLES, *S)."""
     rng = np.random.default_rng(0)
     shape, scaling = (PROBE_SAMPLES, *detector.sample_shape), detector.scoring.scaling
     if is_image(detector.sample_shape):
@@ -90,13 +93,13 @@ def probes(detector: Detector) -> np.ndarray:
     return scaling.inverse(rng.normal(size=shape))
 
 
-def check(path: Path, detector: Detector, x: np.ndarray) -> str:
+def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
     """Compare a file with the detector on samples (N, *S); return the name of the runtime.
 
-    Raises a UserError if a score differs by more than SCORE_TOLERANCE, or if an alarm differs at a
-    score farther than that from the threshold.
+    Raises a UserError if a score differs by more than SCORE_TOLERANCE, or if an alarm differs
+    although its score is farther than SCORE_TOLERANCE from the threshold.
     """
-    name, run = runtime(path)
+    name, run = load_runtime(path)
     outputs, scores = run(x), detector.scoring(x)
     scale = np.maximum(np.abs(scores), 1)
     difference = np.abs(outputs["score"] - scores) / scale
@@ -110,10 +113,10 @@ def check(path: Path, detector: Detector, x: np.ndarray) -> str:
     return name
 
 
-def runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
-    """Return the name of an ONNX runtime, and a function from samples to the outputs of the file.
+def load_runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
+    """Return the name of an ONNX runtime, and a function that runs the file on samples.
 
-    The runtime is onnxruntime, or the reference implementation of onnx if that is not installed.
+    The runtime is onnxruntime if it is installed, else the reference implementation of onnx.
     """
     try:
         import onnxruntime

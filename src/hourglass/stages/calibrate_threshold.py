@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def calibrate_threshold(data: str, model: str) -> Path:
-    """Set the score above which a sample raises an alarm.
+    """Select the threshold: a sample with a higher score raises an alarm.
 
     The scorer (`score` in params.yaml) is fitted to the training split. Unsupervised calibrators
-    use the calibration split, supervised ones the tuning split, and none uses the test split.
-    Writes to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator `calibration` in
-    params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml; and the detector
-    for new samples, detector.json and reference.safetensors.
+    use the calibration split, supervised ones the tuning split. The test split is not used.
+    Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
+    `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
+    and the detector for new samples, detector.json and reference.safetensors.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -42,15 +42,19 @@ def calibrate_threshold(data: str, model: str) -> Path:
     """
     cell = Cell(data, model)
     with cell_stage("calibrate-threshold", cell, "train") as output:
-        calibrator, others = make_calibrator(params().calibration), comparison_calibrators()
+        calibrator = make_calibrator(params().calibration)
+        comparison = comparison_calibrators()
         prepared = Prepared.open(cell.prepared)
         detector, calibrate_scores = _calibrate(cell, prepared, calibrator)
-        rows = {name: _row(calibrate_scores, other) for name, other in others.items()}
+        rows = {
+            name: _threshold_or_reason(calibrate_scores, other)
+            for name, other in comparison.items()
+        }
         write_with_checksum(output.folder / "thresholds.json", rows)
         detector.write(output.folder)
         output.timing["detector"] = sha256(output.folder / "detector.json")
         output.timing["score_params"] = detector.scoring.scorer.params()
-    # DVC has the weights from here on, so the checkpoints are no longer needed to resume.
+    # DVC has cached the weights by now, so training will not resume from the checkpoints.
     if cell.resume.exists():
         fsync_all(cell.output("train").iterdir())
         shutil.rmtree(cell.resume, ignore_errors=True)
@@ -60,7 +64,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
 def _calibrate(
     cell: Cell, prepared: Prepared, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
-    """Return the detector, and a function that applies another calibrator to its scores."""
+    """Return the detector, and a function that applies any calibrator to its scores."""
     from hourglass.detection.attribution import Profile
     from hourglass.detection.detector import Detector
     from hourglass.detection.scorers.from_settings import make_scorer
@@ -84,10 +88,10 @@ def _calibrate(
     return detector, calibrate_scores
 
 
-def _row(
+def _threshold_or_reason(
     calibrate_scores: Callable[[Calibrator], Threshold], calibrator: Calibrator
 ) -> dict[str, Any]:
-    """Return a threshold, or the reason for its absence: it is not deployed, so no error."""
+    """Return a threshold for comparison, or the reason if its calibrator does not apply."""
     try:
         return {"threshold": asdict(calibrate_scores(calibrator))}
     except UserError as error:

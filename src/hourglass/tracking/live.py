@@ -1,7 +1,7 @@
-"""The live record of a training: its epochs and the system's metrics while it runs.
+"""The live record of a training in MLflow: epochs and system metrics while it runs.
 
-It reads three files in the checkpoint folder: state.json with the tokens that identify the training
-and the one it replaced, the resolved settings, and the epochs, one line of JSON each.
+It reads three files of the checkpoint folder: state.json with the tokens of this training and the
+training that it replaced; the resolved settings; and the epochs, one JSON object per line.
 """
 
 import json
@@ -24,35 +24,35 @@ SYSTEM_INTERVAL_SECONDS = 2
 
 
 class LiveTraining:
-    """The MLflow run of a training under way; the training of a killed process keeps its run.
+    """The MLflow run of a training in progress; a training resumed after a crash keeps its run.
 
-    Raises the errors of MLflow. After an error, a new object continues the same run.
+    Errors of MLflow are raised. After an error, a new object continues the same run.
     """
 
     def __init__(self, runs: Runs, cell: Cell) -> None:
-        self.runs, self.epochs = runs, cell.resume / EPOCHS
+        self.runs, self.epochs_file = runs, cell.resume / EPOCHS
         state = json.loads((cell.resume / "state.json").read_text(encoding="utf-8"))
         if state["replaced"]:
             self._abandon(state["replaced"])
         with runs.lock():
             token = state["token"]
-            known = [*runs.find(FIRST_RUN, token), *runs.find(TRAINING, token)]
+            existing = [*runs.find(FIRST_RUN, token), *runs.find(TRAINING, token)]
             tags = {TRAINING: token, **provenance.tags()}
-            start = int((cell.resume / SETTINGS).stat().st_mtime * 1000)  # of the training
-            run = known[-1] if known else runs.create(cell.name, tags, start)
+            start_ms = int((cell.resume / SETTINGS).stat().st_mtime * 1000)
+            run = existing[-1] if existing else runs.create(cell.name, tags, start_ms)
         self.run_id: str = run.info.run_id
         runs.client.update_run(self.run_id, status="RUNNING")
         settings = yaml.safe_load((cell.resume / SETTINGS).read_text(encoding="utf-8"))
         runs.add_params(run, settings_params(settings))
         runs.add_dataset(run, Prepared.open(cell.prepared).card)
-        self.logged: set[tuple[str, int]] | None = None  # metrics and epochs; None if unknown
-        self.offset = 0  # bytes of the file that have been logged
+        self.logged: set[tuple[str, int]] | None = None  # metric and epoch; None if unknown
+        self.offset = 0  # bytes of the epochs file that have been logged
         packages = provenance.installed_packages()
         runs.client.log_text(self.run_id, packages, "environment/requirements.txt")
-        self.monitor: SystemMetricsMonitor | None = self._start_monitor(resumed=bool(known))
+        self.monitor: SystemMetricsMonitor | None = self._start_monitor(resumed=bool(existing))
 
     def _abandon(self, token: str) -> None:
-        """Mark the run of a training as killed if its successor has other settings."""
+        """Mark the unfinished run of a replaced training as killed."""
         for run in self.runs.find(TRAINING, token):
             if run.info.status == "RUNNING":
                 self.runs.close(run.info.run_id, "KILLED")
@@ -70,8 +70,8 @@ class LiveTraining:
         return monitor
 
     def log_epochs(self) -> None:
-        """Log the epochs that were appended to the file since the last call."""
-        with self.epochs.open("rb") as file:
+        """Log the epochs appended to the file since the last call."""
+        with self.epochs_file.open("rb") as file:
             file.seek(self.offset)
             lines = file.read()
         lines = lines[: lines.rfind(b"\n") + 1]  # the last line may be incomplete
@@ -79,7 +79,7 @@ class LiveTraining:
         points = [point for row in rows for point in epoch_points(row)]
         if not points:
             return
-        # If the request fails, the server may have written the points all the same.
+        # If the request fails, the server may still have written the points.
         logged, self.logged = self.logged, None
         if logged is None:
             logged = self._logged_before()
@@ -99,7 +99,7 @@ class LiveTraining:
         self.runs.close(self.run_id, status)
 
     def stop_monitor(self) -> None:
-        """Stop measuring the system, with one measurement at least."""
+        """Stop measuring the system, after at least one measurement."""
         monitor, self.monitor = self.monitor, None
         if monitor:
             monitor.finish()

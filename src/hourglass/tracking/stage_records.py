@@ -1,4 +1,4 @@
-"""The content of the MLflow record of a cell, read from the files that its stages left."""
+"""The content of a cell's MLflow record, read from the output files of its stages."""
 
 import csv
 import hashlib
@@ -18,8 +18,8 @@ from hourglass.data.prepared import Prepared
 
 MAX_PARAM_CHARACTERS = 6000  # MLflow's limit
 WEIGHTS = "weights.safetensors"
-TIMES = ("seconds", "samples_per_second")
-EVALUATED = (
+TIMING_METRICS = ("seconds", "samples_per_second")
+EVALUATION_FILES = (
     "metrics.json",
     "roc.csv",
     "precision_recall.csv",
@@ -28,7 +28,7 @@ EVALUATED = (
     "mistakes.csv",
 )
 STUDY_FOLDERS = ("tables", "figures")
-NOT_METRICS = ("epoch", "phase")  # columns of a history
+NOT_METRICS = ("epoch", "phase")  # columns of a training history
 # The files of a detector by the stage that writes them, as `detection.detector.detector_files`
 # lists them; that module imports torch, which takes longer than recording a stage.
 DETECTOR_FILES = {
@@ -43,14 +43,14 @@ class StageRecord:
 
     stage: str
     params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)  # other values need another run
-    latest: dict[str, float] = field(default_factory=dict)  # metrics that may change in a run
+    metrics: dict[str, float] = field(default_factory=dict)  # cannot change within a run
+    latest: dict[str, float] = field(default_factory=dict)  # metrics that may change within a run
     history: list[dict[str, Any]] = field(default_factory=list)  # one row per epoch
-    files: list[tuple[Path, str]] = field(default_factory=list)  # path, folder of the artifacts
-    detector: list[Path] = field(default_factory=list)  # the files to log as a model, if any
+    files: list[tuple[Path, str]] = field(default_factory=list)  # path and artifact folder
+    detector: list[Path] = field(default_factory=list)  # files to log as a model
 
     def digest(self) -> str:
-        """Return a digest of the content: a run that bears it holds all of this record."""
+        """Return a digest of the content; a run tagged with it holds the complete record."""
         files = [(path.name, folder, sha256(path)) for path, folder in self.files]
         content = asdict(replace(self, files=[], detector=[])) | {
             "files": files,
@@ -64,29 +64,31 @@ class CellRecord:
     """The records of the stages that belong to the current weights of a cell."""
 
     cell: Cell
-    training: list[str]  # names of the training in MLflow: its run and its token, if known
+    training: list[str]  # run id and token of the training, if known
     weights: str  # SHA-256
     prepared: Prepared
     stages: list[StageRecord]
-    outdated: list[str]  # why other stages are left out
+    outdated: list[str]  # reasons for leaving out other stages
 
 
 def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
     """Return the record of a trained cell.
 
-    A stage is left out if its output belongs to an earlier training or calibration; the table of
-    `classify` is left out unless it has just been `classified`.
+    A stage is left out if its output belongs to an earlier training or calibration. The table of
+    `classify` is included only if `classified`, as its age is unknown otherwise.
     """
     cell.need("train")
     prepared, stages, outdated = Prepared.open(cell.prepared), [_training(cell)], []
     trained_on = _json(cell / "train/training.json").get("data")
     if trained_on and trained_on != prepared.card["sha256"]:
-        raise UserError(f"it was trained on other data than are in {cell.prepared.as_posix()}.")
+        raise UserError(
+            f"it was trained on other data than {cell.prepared.as_posix()}; train it again."
+        )
     for stage, read in LATER_STAGES.items():
         if not cell.output(stage).exists():
             continue
-        if earlier := _outdated(cell, stage):
-            outdated.append(f"{stage} is of an earlier {earlier}")
+        if outdated_input := _outdated_input(cell, stage):
+            outdated.append(f"{stage} belongs to an earlier {outdated_input}")
         elif record := read(cell):
             stages.append(record)
     if classified:
@@ -102,9 +104,10 @@ def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
 
 
 def timing(cell: Cell, stage: str) -> dict[str, Any]:
-    """Return the times of a stage of the current training; {} if unknown, as after `dvc pull`.
+    """Return the timing file of a stage; {} if there is none for the current weights.
 
-    DVC does not track these files, so those of an earlier training may still exist.
+    DVC does not track timing files: `dvc pull` does not restore them, and those of an earlier
+    training may still exist.
     """
     train, path = cell.tracking / "train.json", cell.tracking / f"{stage}.json"
     if not train.exists() or not path.exists():
@@ -114,7 +117,7 @@ def timing(cell: Cell, stage: str) -> dict[str, Any]:
 
 
 def settings_params(settings: dict[str, Any]) -> dict[str, str]:
-    """Return MLflow params of a cell's settings: flat, under the names that the YAML files use."""
+    """Return a cell's settings as flat MLflow params, named as in the YAML files."""
     flat = {key: settings[key] for key in ("data", "model", "seed")}
     flat |= settings["init_args"] | settings["training"]
     flat |= {f"trainer.{key}": value for key, value in settings["trainer"].items()}
@@ -122,9 +125,9 @@ def settings_params(settings: dict[str, Any]) -> dict[str, str]:
 
 
 def epoch_points(row: dict[str, Any]) -> list[tuple[str, int, float]]:
-    """Return name, step and value of the metrics in one row of a history.
+    """Return the name, step and value of each metric in one row of a training history.
 
-    The name of a pre-training phase precedes those of its metrics.
+    Metrics of a pre-training phase have its name as a prefix.
     """
     prefix = f"{row['phase']}_" if row.get("phase") else ""
     return [
@@ -135,6 +138,7 @@ def epoch_points(row: dict[str, Any]) -> list[tuple[str, int, float]]:
 
 
 def _training_names(cell: Cell) -> list[str]:
+    """Return the run id and the token of the current training, as far as they are known."""
     times, path = timing(cell, "train"), cell.tracking / "run_id"
     names = [path.read_text(encoding="utf-8").strip()] if times and path.exists() else []
     return [*names, *filter(None, [times.get("token")])]
@@ -142,7 +146,9 @@ def _training_names(cell: Cell) -> list[str]:
 
 def _without_private_files(record: StageRecord, card: dict[str, Any]) -> StageRecord:
     allowed = set(uploadable_files((path for path, _ in record.files), card))
-    return replace(record, files=[each for each in record.files if str(each[0]) in allowed])
+    return replace(
+        record, files=[(path, folder) for path, folder in record.files if str(path) in allowed]
+    )
 
 
 def _training(cell: Cell) -> StageRecord:
@@ -156,7 +162,7 @@ def _training(cell: Cell) -> StageRecord:
         "train",
         params=settings_params(yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))),
         metrics={key: value for key, value in summary.items() if key != "data"},
-        latest={key: times[key] for key in TIMES if key in times},
+        latest={key: times[key] for key in TIMING_METRICS if key in times},
         history=history,
         files=_files(folder, ("settings.yaml", "history.csv", "network.json")),
     )
@@ -177,14 +183,14 @@ def _calibration(cell: Cell) -> StageRecord:
 
 
 def _score_params(cell: Cell) -> dict[str, str]:
-    """Return the params of the scorer, from the calibration's notes if they are of this detector.
+    """Return the params of the scorer, if possible from the timing file of the calibration.
 
-    To build the scorer from detector.json takes the import of torch.
+    Building the scorer from detector.json would import torch.
     """
     path = cell / "calibrate/detector.json"
-    notes = timing(cell, "calibrate-threshold")
-    if notes.get("detector") == sha256(path):
-        params: dict[str, str] = notes["score_params"]
+    times = timing(cell, "calibrate-threshold")
+    if times.get("detector") == sha256(path):
+        params: dict[str, str] = times["score_params"]
         return params
     from hourglass.detection.scorers import Scorer
 
@@ -197,13 +203,13 @@ def _evaluation(cell: Cell) -> StageRecord:
     return StageRecord(
         "evaluate",
         metrics=_json(folder / "metrics.json"),
-        files=[*_files(folder / "figures", figures, "figures"), *_files(folder, EVALUATED)],
+        files=[*_files(folder / "figures", figures, "figures"), *_files(folder, EVALUATION_FILES)],
     )
 
 
 def _study(cell: Cell) -> StageRecord | None:
     folder, times = cell.output("study"), timing(cell, "study")
-    if not (folder / "inputs.json").exists():  # the data set is not studied
+    if not (folder / "inputs.json").exists():  # `study` is off for the data set
         return None
     files = sorted(file for name in STUDY_FOLDERS for file in (folder / name).iterdir())
     return StageRecord(
@@ -225,7 +231,7 @@ def _classification(cell: Cell) -> StageRecord:
     return StageRecord("classify", latest=errors, files=_files(cell.folder, ["classification.csv"]))
 
 
-# The stages after train, and the readers of their outputs.
+# The stages after train, and functions that read their outputs.
 LATER_STAGES: dict[str, Callable[[Cell], StageRecord | None]] = {
     "calibrate-threshold": _calibration,
     "evaluate": _evaluation,
@@ -233,8 +239,8 @@ LATER_STAGES: dict[str, Callable[[Cell], StageRecord | None]] = {
 }
 
 
-def _outdated(cell: Cell, stage: str) -> str:
-    """Return "" if the output of a stage is current, else the input of which it has another."""
+def _outdated_input(cell: Cell, stage: str) -> str:
+    """Return the input of a stage that changed after its output was written, or ""."""
     weights, detector = sha256(cell / f"train/{WEIGHTS}"), cell / "calibrate/detector.json"
     if stage == "study":
         inputs = cell / "study/inputs.json"

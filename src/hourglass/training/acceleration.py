@@ -1,7 +1,7 @@
 """Accelerated training steps: torch.compile and CUDA graphs, verified against plain steps.
 
-`acceleration` in configs/trainer/<name>.yaml selects them. "auto", the default, tries a CUDA graph
-on one GPU and keeps it if it is faster; "none" disables all of this file. docs/benchmark.md has the
+`acceleration` in configs/trainer/<name>.yaml selects one of them. "auto", the default, tries a CUDA
+graph on one GPU and uses it if it is faster; "none" selects plain steps. docs/benchmark.md has the
 measured speed.
 """
 
@@ -23,21 +23,21 @@ from hourglass.core.errors import one_line
 from hourglass.core.settings import Acceleration
 from hourglass.models.base import LitAutoencoder
 
-COMPARED_STEPS, TIMED_STEPS = 3, 30
+COMPARED_STEPS, TIMED_STEPS = 3, 30  # to compare the losses and the speed of two steps
 LOSS_TOLERANCE = 1e-3  # relative; bounds the effect of rounding over COMPARED_STEPS
-WARM_UP_STEPS = 3  # before a capture: libraries choose kernels, Adam creates its state
+WARM_UP_STEPS = 3  # before a capture: libraries select kernels, Adam creates its state
 
 
 class Step(Protocol):
-    """Take a batch, update the weights, and return the loss, a tensor on the device."""
+    """A function of a batch that updates the weights and returns the loss on the device."""
 
     def __call__(self, batch: Any) -> Tensor:
         """Return the loss before the update."""
         ...
 
 
-class Update:
-    """A plain step: update weights by the gradient of a loss."""
+class PlainStep:
+    """A step without acceleration: update the weights by the gradient of a loss."""
 
     def __init__(self, loss: Callable[[Any], Any], optimizer: Optimizer) -> None:
         self.loss = loss
@@ -53,34 +53,34 @@ class Update:
 
 
 class GraphedStep:
-    """An update captured as a CUDA graph, for batches of one shape: its kernels launch together.
+    """A step captured as a CUDA graph, for batches of one shape: all kernels launch together.
 
-    Random draws come from the device's generator in the order of plain updates, so seeds have the
+    Random draws come from the device's generator in the order of plain steps, so seeds have the
     same effect. The optimizer must be capturable. See "Whole-network capture" in torch's notes on
     CUDA graphs.
     """
 
     def __init__(
         self,
-        update: Callable[[Tensor], Tensor],
+        step: Callable[[Tensor], Tensor],
         module: nn.Module,
         optimizer: Optimizer,
         batch: Tensor,
     ) -> None:
         self.batch = batch.clone()
         current, side = torch.cuda.current_stream(batch.device), torch.cuda.Stream(batch.device)
-        with preserved(module, optimizer, batch.device):
+        with restored_on_exit(module, optimizer, batch.device):
             side.wait_stream(current)
             with torch.cuda.stream(side):
                 for _ in range(WARM_UP_STEPS):
-                    update(self.batch)
+                    step(self.batch)
             current.wait_stream(side)
-        # Without gradients, the capture allocates them in the graph's private memory.
+        # Gradients are freed, so that the capture allocates them in the graph's private memory.
         optimizer.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         # "thread_local": threads that fetch batches may call CUDA during the capture.
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
-            self.loss = update(self.batch).detach()
+            self.loss = step(self.batch).detach()
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Return the loss before the update; the next call overwrites it."""
@@ -89,8 +89,8 @@ class GraphedStep:
         return self.loss
 
 
-class SameShape:
-    """Take batches of one shape by an accelerated step, and others by a plain step."""
+class FixedShapeStep:
+    """A step that is accelerated for batches of one shape, and plain for all others."""
 
     def __init__(self, accelerated: Step, plain: Step, batch: Tensor) -> None:
         self.accelerated = accelerated
@@ -103,30 +103,32 @@ class SameShape:
 
 
 def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> Step:
-    """Return the step of a training, for batches such as `batch`.
+    """Return the step of a training, accelerated for batches of the shape of `batch`.
 
-    "compile" compiles the loss with torch.compile; "cuda_graph" captures the update; "auto" does so
-    on one CUDA device if that is faster than plain steps; "none" returns plain steps. An
-    accelerated step is tried first, without a trace in the weights. If it fails, or if its losses
-    differ from those of plain steps by more than rounding, plain steps are returned and standard
-    error says why; likewise if an acceleration that was selected by name does not apply.
+    "compile" compiles the loss with torch.compile. "cuda_graph" captures the step as a CUDA graph;
+    "auto" does so on one CUDA device if that is faster than plain steps. "none" is a plain step.
+
+    An accelerated step is tried before the training, and the weights are restored. If it fails, or
+    if its losses differ from those of plain steps by more than rounding, a plain step is returned
+    and the reason is printed to standard error. The same holds if an acceleration selected by name
+    does not apply.
     """
     module, optimizer = trainer.lightning_module, trainer.optimizers[0]
-    plain = Update(trainer.strategy.training_step, optimizer)
+    plain = PlainStep(trainer.strategy.training_step, optimizer)
     if acceleration == "none":
         return plain
-    if reason := _obstacle(trainer, acceleration):
+    if reason := _inapplicable(trainer, acceleration):
         warn_if_selected(acceleration, reason)
         return plain
     assert isinstance(module, LitAutoencoder)
-    accelerated, reason = _try(acceleration, module, optimizer, batch)
+    accelerated, reason = _try_acceleration(acceleration, module, optimizer, batch)
     if reason:
         _warn(acceleration, reason)
-    return SameShape(accelerated, plain, batch) if accelerated else plain
+    return FixedShapeStep(accelerated, plain, batch) if accelerated else plain
 
 
 def warn_if_selected(acceleration: Acceleration, reason: str) -> None:
-    """Say that an acceleration is not used, unless it was not selected by name."""
+    """Warn that an acceleration is not used, if it was selected by name."""
     if acceleration not in ("auto", "none"):
         _warn(acceleration, reason)
 
@@ -136,7 +138,8 @@ def _warn(acceleration: Acceleration, reason: str) -> None:
     print(f"acceleration: {acceleration} is not used, as {reason}.", file=sys.stderr)
 
 
-def _obstacle(trainer: pl.Trainer, acceleration: Acceleration) -> str:
+def _inapplicable(trainer: pl.Trainer, acceleration: Acceleration) -> str:
+    """Return the reason if an acceleration does not apply to a training, or ""."""
     device = trainer.strategy.root_device.type
     if device != "cuda" and acceleration != "compile":
         return f"the device is {device}"
@@ -149,15 +152,16 @@ def _obstacle(trainer: pl.Trainer, acceleration: Acceleration) -> str:
     return ""
 
 
-def _try(
+def _try_acceleration(
     acceleration: Acceleration, module: LitAutoencoder, optimizer: Optimizer, batch: Any
 ) -> tuple[Step | None, str]:
-    """Return an accelerated update, or None and the reason; "" if it is merely not faster."""
-    plain = Update(module.training_loss, optimizer)
-    hook, module._current_fx_name = module._current_fx_name, None  # `log` raises during the trial
+    """Return an accelerated step, or None and the reason; "" if it is only not faster."""
+    plain = PlainStep(module.training_loss, optimizer)
+    # Without the name of a hook, `self.log` raises a MisconfigurationException.
+    hook_name, module._current_fx_name = module._current_fx_name, None
     try:
         if acceleration == "compile":
-            accelerated: Step = Update(_compiled(module.training_loss), optimizer)
+            accelerated: Step = PlainStep(_compiled(module.training_loss), optimizer)
         else:
             make_capturable(optimizer, batch.device)
             accelerated = GraphedStep(plain, module, optimizer, batch)
@@ -168,11 +172,11 @@ def _try(
         return None, f"it failed ({one_line(error)})"
     finally:
         optimizer.zero_grad()
-        module._current_fx_name = hook
+        module._current_fx_name = hook_name
     if reason or acceleration != "auto":
         return (None if reason else accelerated), reason
-    plain_seconds = seconds(plain, module, optimizer, batch)
-    is_faster = seconds(accelerated, module, optimizer, batch) < plain_seconds
+    plain_seconds = time_steps(plain, module, optimizer, batch)
+    is_faster = time_steps(accelerated, module, optimizer, batch) < plain_seconds
     return (accelerated if is_faster else None), ""
 
 
@@ -182,9 +186,9 @@ def _compiled(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 
 def make_capturable(optimizer: Optimizer, device: torch.device) -> None:
-    """Keep the numbers that an Adam changes in tensors on the device, as a graph requires.
+    """Keep the state of an Adam optimizer on the device, as a CUDA graph requires.
 
-    Schedules write the learning rate into its tensor.
+    The learning rate becomes a tensor, whose value schedules change in place.
     """
     for group in optimizer.param_groups:
         group["capturable"] = True
@@ -192,52 +196,57 @@ def make_capturable(optimizer: Optimizer, device: torch.device) -> None:
 
 
 @contextmanager
-def preserved(module: nn.Module, optimizer: Optimizer, device: torch.device) -> Iterator[None]:
-    """Restore weights, buffers, the optimizer's state and the generators on exit.
+def restored_on_exit(
+    module: nn.Module, optimizer: Optimizer, device: torch.device
+) -> Iterator[None]:
+    """Restore weights, buffers, optimizer state and random generators on exit.
 
-    All stay the same tensors, as a CUDA graph requires. State that the optimizer creates meanwhile
-    becomes 0, as in an Adam before its first step.
+    Tensors are restored in place, as a CUDA graph requires. Optimizer state created in the meantime
+    is set to 0, as in Adam before its first step.
     """
-    before = {id(each): each.detach().clone() for each in _tensors(module, optimizer)}
+    before = {id(tensor): tensor.detach().clone() for tensor in _tensors(module, optimizer)}
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
         with torch.no_grad():
-            for each in _tensors(module, optimizer):
-                each.copy_(before[id(each)]) if id(each) in before else each.zero_()
+            for tensor in _tensors(module, optimizer):
+                if id(tensor) in before:
+                    tensor.copy_(before[id(tensor)])
+                else:
+                    tensor.zero_()
 
 
 def _tensors(module: nn.Module, optimizer: Optimizer) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
     for state in optimizer.state.values():
-        yield from (each for each in state.values() if isinstance(each, Tensor))
+        yield from (value for value in state.values() if isinstance(value, Tensor))
 
 
 def disagreement(
     accelerated: Step, plain: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor
 ) -> str:
-    """Return a description of how the losses of two updates differ; "" if only by rounding."""
+    """Return a description of the difference of two steps' losses; "" if it is only rounding."""
     losses = []
-    for update in (accelerated, plain):
-        with preserved(module, optimizer, batch.device):
-            losses.append([update(batch).item() for _ in range(COMPARED_STEPS)])
+    for step in (accelerated, plain):
+        with restored_on_exit(module, optimizer, batch.device):
+            losses.append([step(batch).item() for _ in range(COMPARED_STEPS)])
     actual, expected = map(torch.tensor, losses)
     if torch.allclose(actual, expected, rtol=LOSS_TOLERANCE, atol=0.0, equal_nan=True):
         return ""
     return f"its losses are {losses[0]}, but those of plain steps are {losses[1]}"
 
 
-def seconds(update: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor) -> float:
-    """Return the duration of TIMED_STEPS updates, in seconds."""
-    with preserved(module, optimizer, batch.device):
+def time_steps(step: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor) -> float:
+    """Return the duration of TIMED_STEPS steps, in seconds."""
+    with restored_on_exit(module, optimizer, batch.device):
         for _ in range(COMPARED_STEPS):
-            update(batch)
+            step(batch)
         _synchronize(batch.device)
         start = time.perf_counter()
         for _ in range(TIMED_STEPS):
-            update(batch)
+            step(batch)
         _synchronize(batch.device)
         return time.perf_counter() - start
 

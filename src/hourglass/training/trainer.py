@@ -32,9 +32,9 @@ from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, l
 from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.fast_loop import FastEpochLoop
 
-LAST = "last.ckpt"  # the file of the last checkpoint, in the folder of a training
-# A training whose best validation error exceeds that of the untrained network by this factor
-# diverged.
+LAST_CHECKPOINT = "last.ckpt"  # in the checkpoint folder of a training
+# A training has diverged if its best validation error is higher than that of the untrained network
+# by this factor.
 DIVERGENCE_FACTOR = 1000
 # Lightning's messages about defaults that are intended here, as regular expressions.
 IGNORED_WARNINGS = (
@@ -50,12 +50,12 @@ CallbackType = TypeVar("CallbackType", bound=pl.Callback)
 def make_module(settings: CellSettings) -> LitAutoencoder:
     """Return the cell's variant with weights drawn from the seed.
 
-    Raises a UserError if the variant refuses the settings or the data set.
+    Raises a UserError if the variant rejects the settings or the data set.
     """
     pl.seed_everything(settings.seed, verbose=False)
-    where = f"configs/model/{settings.model}.yaml on {settings.data}"
-    kind = import_class(settings.class_path, LitAutoencoder, where)
-    return construct(kind, settings.init_args, where)
+    source = f"configs/model/{settings.model}.yaml on {settings.data}"
+    variant = import_class(settings.class_path, LitAutoencoder, source)
+    return construct(variant, settings.init_args, source)
 
 
 def make_trainer(
@@ -63,15 +63,16 @@ def make_trainer(
     folder: Path,
     on_epoch: EpochListener | None,
     phase: str = "",
-    watching: Sequence[pl.Callback] | None = None,
+    trial_callbacks: Sequence[pl.Callback] | None = None,
 ) -> tuple[pl.Trainer, History]:
     """Return a Trainer that writes checkpoints to `folder`, and its History.
 
-    A pre-training `phase` has a subfolder and a name. A trial passes its callbacks as `watching`:
-    it is not resumable and writes nothing, so the trainer file's loggers are left out.
+    A pre-training `phase` writes to the subfolder of its name. If `trial_callbacks` are given, the
+    Trainer is for a trial of a study: it is not resumable and writes nothing, not even to the
+    loggers of the trainer file.
     """
     history = History(f"{settings.data}-{settings.model}", on_epoch, phase)
-    is_trial = watching is not None
+    is_trial = trial_callbacks is not None
     options: dict[str, Any] = {"acceleration": "auto", "num_sanity_val_steps": 1}
     options |= settings.trainer
     loggers, callbacks = (build_plugins(options.pop(key, None), key) for key in PLUGINS)
@@ -85,8 +86,8 @@ def make_trainer(
             Progress(history.name),
             *callbacks,
             history,
-            BestAndLastCheckpoint(None if is_trial else folder / phase / LAST),
-            *(watching or ()),
+            BestAndLastCheckpoint(None if is_trial else folder / phase / LAST_CHECKPOINT),
+            *(trial_callbacks or ()),
         ],
         logger=loggers if loggers and not is_trial else False,
         default_root_dir=folder / phase,
@@ -97,11 +98,11 @@ def make_trainer(
 def bare_trainer(
     acceleration: Acceleration = "none", fast_loop: bool = True, **options: Any
 ) -> pl.Trainer:
-    """Return a deterministic Trainer without Lightning's output, logging and sampling.
+    """Return a deterministic Trainer without Lightning's output, loggers and samplers.
 
-    `options` override its defaults; keys that are not Lightning's are ignored. See `FastEpochLoop`
-    and `make_step` for `fast_loop` and `acceleration`. Raises a UserError for values that Lightning
-    refuses.
+    `options` are arguments of Lightning's Trainer; other keys are ignored. For `fast_loop` and
+    `acceleration`, see `FastEpochLoop` and `make_step`. Raises a UserError for values that
+    Lightning rejects.
     """
     _silence_lightning()
     defaults: dict[str, Any] = {
@@ -116,13 +117,13 @@ def bare_trainer(
     options = {key: value for key, value in options.items() if key not in EXTRA_TRAINER_KEYS}
     try:
         if options.get("strategy") == "ddp":
-            # Gradients are reduced in place, without a copy, and those of a small network in one
-            # bucket: by default torch sends the first megabyte separately.
+            # Gradients are reduced without a copy. Those of a small network use one bucket, whereas
+            # torch by default sends the first megabyte separately.
             options["strategy"] = DDPStrategy(gradient_as_bucket_view=True, bucket_cap_mb=25)
         trainer = pl.Trainer(**(defaults | options))
     except (MisconfigurationException, ValueError) as error:
         raise UserError(
-            f"Lightning's Trainer cannot be made here ({one_line(error)}); name another `trainer` "
+            f"Lightning's Trainer cannot be created ({one_line(error)}); name another `trainer` "
             "in params.yaml or change its file in configs/trainer."
         ) from None
     if trainer.world_size > 1:
@@ -133,10 +134,11 @@ def bare_trainer(
 
 
 def _weight_batch_shares(trainer: pl.Trainer) -> None:
-    """Weight a process's loss by its share of the batch.
+    """Weight the loss of each process by its share of the batch.
 
-    DDP averages gradients over processes; with weights, that is the mean over the batch's samples.
-    An empty share, in a last batch smaller than the number of processes, has weight 0.
+    DDP averages gradients over processes; with these weights, the result is the mean over the
+    samples of the batch. An empty share has weight 0; it occurs if the last batch is smaller than
+    the number of processes.
     """
     unweighted_step = trainer.strategy.training_step
 
@@ -163,7 +165,7 @@ def pretrain(
     module: pl.LightningModule,
     data: DataModule,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Train the module's phases, if it has any, except those that were completed before a crash.
+    """Train the module's pre-training phases; phases completed before a crash are not repeated.
 
     Returns the rows of their histories, and the number of new epochs.
     """
@@ -180,21 +182,21 @@ def pretrain(
 def fit_resumable(
     trainer: pl.Trainer, history: History, module: pl.LightningModule, data: DataModule
 ) -> int:
-    """Train from the last checkpoint, if any, to the end; return the number of new epochs.
+    """Train to the end, from the last checkpoint if there is one; return the number of new epochs.
 
-    `module` is any LightningModule with `encode`, `decode` and `score`. It ends with the weights of
+    `module` is any LightningModule with `encode`, `decode` and `score`. It receives the weights of
     the best epoch. Raises a UserError if the training diverged.
     """
     best = _callback(trainer, BestAndLastCheckpoint)
     means = _callback(trainer, EpochMeans)
     old_epochs, checkpoint = 0, last_epoch(best.path) if best.path else None
     if checkpoint:
-        for each in (history, best, means):
-            each.load_state_dict(checkpoint["callbacks"][each.state_key])
+        for callback in (history, best, means):
+            callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
         history.report_again()
         old_epochs = len(history.rows)
     if not is_overridden("validation_step", module):
-        # EpochMeans then computes the error from `score`.
+        # Lightning requires the method; EpochMeans computes the error from `score`.
         module.validation_step = _no_step  # type: ignore[method-assign]
     if not (checkpoint and is_complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
@@ -212,13 +214,14 @@ def fit_resumable(
 
 
 def _no_step(batch: Any, batch_idx: int = 0) -> None:
-    """Do nothing in a validation step."""
+    """Do nothing, in place of a missing validation step."""
 
 
 def _callback(trainer: pl.Trainer, kind: type[CallbackType]) -> CallbackType:
     """Return the Trainer's only callback of a type."""
-    (callback,) = (each for each in trainer.callbacks if isinstance(each, kind))  # type: ignore[attr-defined]
-    return callback
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    (only,) = (callback for callback in callbacks if isinstance(callback, kind))
+    return only
 
 
 def _silence_lightning() -> None:

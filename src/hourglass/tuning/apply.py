@@ -1,4 +1,4 @@
-"""Write the best values of a study to the settings of its cell, and save the previous metrics."""
+"""Write the best values of a study to the settings of its cell; save the metrics before tuning."""
 
 import io
 import json
@@ -29,31 +29,31 @@ HEADER = (
     "Settings of this cell only; they override those in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes this file; delete it to restore the defaults."
 )
-SNAPSHOT = "dvc --wait-for-lock repro --quiet --single-item snapshot"
+SNAPSHOT_COMMAND = "dvc --wait-for-lock repro --quiet --single-item snapshot"
 
 
 def apply_values(cell: Cell, values: Yaml, study: str) -> str:
-    """Write values to configs/cell/<data>-<model>.yaml; comments and other settings stay.
+    """Write values to configs/cell/<data>-<model>.yaml; keep its comments and other settings.
 
-    Before the first tuning of the cell, the metrics of its default settings are saved for the
-    leaderboard. Stage `snapshot` then runs, so that `dvc status` shows this cell as changed and no
-    other. Returns a message with the next step.
+    Before the first tuning of the cell, the evaluation with its default settings is saved for the
+    leaderboard. Stage `snapshot` then runs, so that `dvc status` shows only this cell as changed.
+    Returns a message with the next step.
     """
     if not cell.config.exists():
-        # Save before writing: if the process is killed in between, nothing is lost.
-        default = _default(cell)
+        # Saved before writing the values, so that nothing is lost if the process is killed.
+        default = _default_evaluation(cell)
         cell.default_record.unlink(missing_ok=True)
         if default:
             write_json(cell.default_record, default | {"study": study})
-    _write(cell.config, values)
+    _write_values(cell.config, values)
     _update_snapshot()
     workspace, path = params(), cell.config.as_posix()
     if cell.data in workspace.data and cell.model in workspace.models:
         return f"written to {path}; `dvc repro` trains the cell again"
-    return f"written to {path}; `dvc repro` skips the cell: it is not in the grid of params.yaml"
+    return f"written to {path}; `dvc repro` skips the cell until it is in the grid of params.yaml"
 
 
-def _write(path: Path, values: Yaml) -> None:
+def _write_values(path: Path, values: Yaml) -> None:
     editor = YAML()
     editor.width = 100
     try:
@@ -70,7 +70,7 @@ def _write(path: Path, values: Yaml) -> None:
     write_text(path, text.getvalue())
 
 
-def _default(cell: Cell) -> Yaml | None:
+def _default_evaluation(cell: Cell) -> Yaml | None:
     """Return the last evaluation of the cell, or None if its settings or data have changed."""
     from hourglass.networks.weights import trained_with
 
@@ -80,7 +80,7 @@ def _default(cell: Cell) -> Yaml | None:
         )
         settings = trained_with(cell.output("train"))
     except FileNotFoundError:
-        _warn(cell, "was not evaluated before")
+        _warn_unsaved(cell, "was not evaluated before")
         return None
     prepared = Prepared.open(cell.prepared)
     current = asdict(resolve_cell(cell, prepared.sample_shape))
@@ -90,7 +90,7 @@ def _default(cell: Cell) -> Yaml | None:
         any(settings[key] != current[key] for key in keys)
         or detector["files"]["weights.safetensors"] != weights
     ):
-        _warn(cell, "was evaluated with other settings")
+        _warn_unsaved(cell, "was evaluated with other settings")
         return None
     return {
         "data": prepared.card["sha256"],
@@ -102,8 +102,8 @@ def _default(cell: Cell) -> Yaml | None:
     }
 
 
-def _warn(cell: Cell, reason: str) -> None:
-    """Print the reason why the leaderboard will not show the cell before tuning."""
+def _warn_unsaved(cell: Cell, reason: str) -> None:
+    """Warn that the leaderboard will not show the cell before tuning."""
     print(
         f"{cell.name} {reason}: the leaderboard will not show it before tuning; to change that, "
         f"delete {cell.config.as_posix()}, run `dvc repro`, and apply again.",
@@ -112,8 +112,8 @@ def _warn(cell: Cell, reason: str) -> None:
 
 
 def _update_snapshot() -> None:
-    """Run stage `snapshot`, so that DVC sees the change of this cell."""
-    command = [sys.executable, "-m", *SNAPSHOT.split()]
+    """Run stage `snapshot`, so that DVC detects the change of this cell."""
+    command = [sys.executable, "-m", *SNAPSHOT_COMMAND.split()]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The results of a study: its best trial or Pareto front, and its trials as text and for MLflow."""
+"""Results of a study: the best trial or Pareto front, and all trials as text and for MLflow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from hourglass.tuning.study import finished
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_ROWS = 40  # of the printed table
+MAX_TABLE_ROWS = 40  # of the printed table
 
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The best trial, or the knee of the Pareto front and the front itself."""
+    """The best trial and an empty front, or the knee of a Pareto front and the front."""
 
     trial: FrozenTrial
     front: list[FrozenTrial]
 
     @property
     def values(self) -> Yaml:
-        """Return the values that were drawn, by constructor argument."""
+        """Return the sampled hyperparameters by constructor argument."""
         values: Yaml = self.trial.user_attrs[VALUES]
         return values
 
 
 def find_best(study: optuna.Study) -> BestTrial | None:
-    """Return the best of the complete trials, or None if there is none yet."""
+    """Return the best complete trial, or None if no trial is complete."""
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if len(study.directions) == 1:
@@ -56,8 +56,8 @@ def need_best(study: optuna.Study | None, name: str) -> BestTrial:
 def knee(front: Sequence[Sequence[float]]) -> int:
     """Return the index of the point furthest below the line between the ends of a front.
 
-    The points are (error, size), both positive. Their logarithms are scaled to the same range
-    (Satopaa et al. 2011, "Finding a kneedle in a haystack"). The first point wins a tie.
+    The points are (error, size), both positive. Their logarithms are scaled to [0, 1] (Satopaa et
+    al. 2011, "Finding a kneedle in a haystack"). The first of several equal points is returned.
     """
     points = np.log(np.maximum(np.asarray(front, float), np.finfo(float).tiny))
     low, span = points.min(0), np.ptp(points, 0)
@@ -68,7 +68,7 @@ def knee(front: Sequence[Sequence[float]]) -> int:
 def trial_record(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
     """Return the content of the MLflow run of a trial that has ended.
 
-    `names` are those of the objective's values.
+    `names` are the names of the objective's values.
     """
     rows = trial.user_attrs.get(HISTORY, [])
     curves: dict[str, list[tuple[int, float]]] = {
@@ -78,7 +78,7 @@ def trial_record(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
     }
     if len(names) == 1:
         curves[names[0]] = sorted(trial.intermediate_values.items())
-    if trial.state == TrialState.COMPLETE:  # the value of a pruned one is its last report
+    if trial.state == TrialState.COMPLETE:  # the value of a pruned trial is an intermediate one
         for name, value in zip(names, trial.values, strict=True):
             curves[name] = [*curves.get(name, []), (len(rows), value)]
     assert trial.datetime_start
@@ -96,7 +96,7 @@ def trial_record(trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
 
 
 def describe(study: optuna.Study, names: Sequence[str]) -> str:
-    """Return a text with the trials, the best first, and the best trial."""
+    """Return a text with a table of the trials, best first, and the best trial."""
     trials = finished(study)
     states = ", ".join(
         f"{sum(trial.state == state for trial in trials)} {label}"
@@ -110,21 +110,21 @@ def describe(study: optuna.Study, names: Sequence[str]) -> str:
     lines = [f"{study.study_name}: {len(trials)} trials ({states})"]
     if trials:
         table = _table(trials, names, study, best)
-        lines += ["", table.head(MAX_ROWS).to_string(index=False)]
-    if len(trials) > MAX_ROWS:
-        lines.append(f"... and {len(trials) - MAX_ROWS} more")
+        lines += ["", table.head(MAX_TABLE_ROWS).to_string(index=False)]
+    if len(trials) > MAX_TABLE_ROWS:
+        lines.append(f"... and {len(trials) - MAX_TABLE_ROWS} more")
     if best:
         values = ", ".join(f"{key} {value}" for key, value in best.values.items())
-        reached = ", ".join(map("{} {:.4g}".format, names, best.trial.values))
+        objective = ", ".join(map("{} {:.4g}".format, names, best.trial.values))
         kind = "knee" if best.front else "best"
-        lines += ["", f"{kind}: trial {best.trial.number}, {reached}, with {values}"]
+        lines += ["", f"{kind}: trial {best.trial.number}, {objective}, with {values}"]
     return "\n".join(lines)
 
 
 def _table(
     trials: Sequence[FrozenTrial], names: Sequence[str], study: optuna.Study, best: BestTrial | None
 ) -> "pd.DataFrame":
-    """Return one row per trial: state, values and draws; complete trials first, the best on top."""
+    """Return state, values and hyperparameters per trial; complete trials first, best on top."""
     import pandas as pd
 
     front = {trial.number for trial in best.front} if best else set()

@@ -1,6 +1,7 @@
 """Optuna studies in MLflow: one run per study, with a child run per trial.
 
-The study is the truth: whatever its record lacks can be added later, by any command on the study.
+The Optuna storage is the source of truth. If MLflow is unreachable, any later command on the study
+adds the missing trials.
 """
 
 import threading
@@ -35,9 +36,9 @@ POLL_SECONDS = 2.0
 
 
 class StudyRecorder:
-    """Record a study in a thread while its workers run; a context manager around the work.
+    """A context manager that records a study in a thread while its workers run.
 
-    Nothing that goes wrong with MLflow stops the study.
+    Errors of MLflow do not stop the study.
     """
 
     def __init__(self, spec: StudySpec) -> None:
@@ -46,8 +47,8 @@ class StudyRecorder:
         self._storage: BaseStorage | None = None
         self._record: StudyRecord | None = None
         self._error: StoreUnavailable | UserError | None = None
-        self._status = ""  # at the end
-        self._ended = threading.Event()
+        self._status = ""  # of the study's run; "" until the workers have ended
+        self._workers_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "StudyRecorder":
@@ -61,22 +62,22 @@ class StudyRecorder:
         traceback: TracebackType | None,
     ) -> None:
         self._status = "FAILED" if kind else "FINISHED"
-        self._ended.set()
+        self._workers_ended.set()
         self._thread.join()
         if self._error and not kind:
             report_unrecorded(self._error, "hourglass tune")
 
     def _run(self) -> None:
-        while not self._ended.wait(POLL_SECONDS):
+        while not self._workers_ended.wait(POLL_SECONDS):
             self._update()
         self._update()
 
     def _update(self) -> None:
-        """Record the trials that have ended; after an error, compare everything again."""
+        """Record the trials that have ended; after an error, read the record from MLflow again."""
         try:
             with store_errors("record the study"):
                 if self._error:
-                    check_reachable(tracking_uri(root()))  # MLflow itself would wait longer
+                    check_reachable(tracking_uri(root()))  # MLflow would wait longer
                 self._add_trials()
             self._error = None
         except (StoreUnavailable, UserError) as error:
@@ -85,7 +86,7 @@ class StudyRecorder:
     def _add_trials(self) -> None:
         self._storage = self._storage or open_storage()
         study = studies.load(self._spec.study_name, self._storage)
-        if not study:  # no worker has created it yet
+        if not study:  # not yet created by a worker
             return
         record = self._record = self._record or StudyRecord.of(self._spec, study)
         trials = studies.finished(study)
@@ -105,22 +106,24 @@ class StudyRecorder:
 
 
 class StudyRecord:
-    """The run of a study and those of its trials; everything may be written twice."""
+    """The run of a study and the runs of its trials; every write is idempotent."""
 
     def __init__(self, runs: Runs, identity: str, name: str, params: dict[str, str]) -> None:
         self.runs = runs
         with locked("record"):
             if not runs.find(STUDY, identity):
                 runs.create(f"tune {name}", {STUDY: identity, **provenance.tags()})
-            # Two machines that share only MLflow may both have created one: the older counts.
-            found = runs.find(STUDY, identity)
-            run, *others = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+            # Two machines that share only MLflow may each have created a run; the oldest is kept.
+            candidates = runs.find(STUDY, identity)
+            run, *others = sorted(
+                candidates, key=lambda run: (run.info.start_time, run.info.run_id)
+            )
             for other in others:
                 runs.client.delete_run(other.info.run_id)
         self.run_id: str = run.info.run_id
         runs.client.update_run(self.run_id, status="RUNNING")
         runs.add_params(run, params)
-        self.recorded = set(self._trial_runs())  # numbers of trials
+        self.recorded = set(self._trial_runs())  # trial numbers
 
     @classmethod
     def of(cls, spec: StudySpec, study: "optuna.Study") -> "StudyRecord":
@@ -139,9 +142,10 @@ class StudyRecord:
         times: tuple[int, int],
         note: str,
     ) -> None:
-        """Record a trial that has ended: its curves are values by epoch, its times milliseconds.
+        """Record a trial that has ended.
 
-        The incomplete run that a killed command left of it is deleted.
+        `curves` are pairs of epoch and value; `times` are start and end in milliseconds. An
+        incomplete run of the trial, left by a killed command, is deleted.
         """
         tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
         if note:
@@ -149,13 +153,15 @@ class StudyRecord:
         name = f"trial {number}" if state == "COMPLETE" else f"trial {number} ({state.lower()})"
         start, end = times
         with locked("record"):
-            found = self.runs.find(TRIAL, tags[TRIAL])
-            incomplete = [run for run in found if run.info.status == "RUNNING"]
+            existing = self.runs.find(TRIAL, tags[TRIAL])
+            incomplete = [run for run in existing if run.info.status == "RUNNING"]
             for run in incomplete:
                 self.runs.client.delete_run(run.info.run_id)
-            if len(incomplete) == len(found):
+            if len(incomplete) == len(existing):
                 run_id = self.runs.create(name, tags, start).info.run_id
-                points = [(key, x, y) for key, curve in curves.items() for x, y in curve]
+                points = [
+                    (name, epoch, value) for name, curve in curves.items() for epoch, value in curve
+                ]
                 self.runs.log(run_id, points, params, end)
                 self.runs.close(run_id, STATUSES[state], end)
         self.recorded.add(number)
@@ -168,7 +174,7 @@ class StudyRecord:
         step: int,
         figures: Sequence[Path],
     ) -> None:
-        """Tag the best trial and the front, and no others; log their metrics and the figures."""
+        """Tag only the best trial and the front; log the metrics and upload the figures."""
         trial_runs = self._trial_runs()
         self._tag_only(BEST, [best], trial_runs)
         self._tag_only(FRONT, front, trial_runs)
@@ -179,8 +185,8 @@ class StudyRecord:
 
     def _trial_runs(self) -> dict[int, "Run"]:
         """Return the complete runs of trials by number."""
-        found = self.runs.find(PARENT, self.run_id)
-        ended = [run for run in found if run.info.status != "RUNNING"]
+        children = self.runs.find(PARENT, self.run_id)
+        ended = [run for run in children if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
 
     def _tag_only(self, tag: str, numbers: Sequence[int], trial_runs: dict[int, Any]) -> None:

@@ -24,14 +24,14 @@ from hourglass.data.prepared import Prepared
 from hourglass.tuning.objectives import Objective
 
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
-ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # of the reconstruction error
-# Trainer settings that change the speed of a training and not its result.
-WITHOUT_EFFECT = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
+ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # other names of reconstruction_error
+# Trainer settings that affect the speed of a training, but not its result.
+SPEED_ONLY_KEYS = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """The specification of a study: a cell, an objective and a search space, the latter by name."""
+    """The specification of a study: a cell, and the names of an objective and a search space."""
 
     cell: Cell
     objective: str
@@ -39,7 +39,7 @@ class StudySpec:
 
     @classmethod
     def of(cls, cell: Cell, objective: str, space: str | None) -> "StudySpec":
-        """Return the specification; the default space is that of the data set, if it has one.
+        """Return the specification; the default space is the data set's, or 'default' without one.
 
         Raises a UserError for an unknown name.
         """
@@ -57,11 +57,11 @@ class StudySpec:
 
     @property
     def space_file(self) -> Path:
-        """Return the path of the search space."""
+        """Return the path of the search space's YAML file."""
         return SPACES / f"{valid_name(self.space)}.yaml"
 
     def make_objective(self) -> Objective:
-        """Build the objective that configs/tune/objective/<name>.yaml describes."""
+        """Build the objective from configs/tune/objective/<name>.yaml."""
         path = OBJECTIVES / f"{valid_name(self.objective)}.yaml"
         config = read(path, ("class_path", "init_args"))
         objective: Objective = build(config, Objective, path.as_posix())
@@ -80,18 +80,18 @@ class StudySpec:
 
     @cached_property
     def settings(self) -> Yaml:
-        """Return every setting that affects a trial's result, as in the files at the first access.
+        """Return every setting that affects a trial's result, read from files at the first access.
 
-        Settings that are searched are excluded, so applying the best values changes nothing.
+        Searched settings are excluded, so applying the best values does not change the study.
         """
         workspace, shared = params(), data_config(self.cell.data)
         variant, space = model_config(self.cell.model), read(self.space_file, None)
         objective = read(OBJECTIVES / f"{self.objective}.yaml", None)
         trainer = read(CONFIGS / "trainer" / f"{valid_name(workspace.trainer)}.yaml", None)
         fixed: Yaml = {}
-        cell = cell_config(self.cell).get("init_args")
-        for part in (shared.get("model"), variant.get("init_args"), cell):
-            fixed |= mapping(part, self.cell.name)
+        overrides = cell_config(self.cell).get("init_args")
+        for init_args in (shared.get("model"), variant.get("init_args"), overrides):
+            fixed |= mapping(init_args, self.cell.name)
         searched = self._searched(space)
         return {
             "data": Prepared.open(self.cell.prepared).card["sha256"],
@@ -100,29 +100,31 @@ class StudySpec:
             "training": shared.get("training"),
             "seed": workspace.seed,
             "score": workspace.score,
-            "trainer": {key: trainer[key] for key in trainer if key not in WITHOUT_EFFECT},
+            "trainer": {key: trainer[key] for key in trainer if key not in SPEED_ONLY_KEYS},
             "objective": objective,
             "space": space,
-            "code": _code(variant, objective, mapping(workspace.score, "score")),
+            "code": _trial_code_digest(variant, objective, mapping(workspace.score, "score")),
         }
 
     def _searched(self, space: Yaml) -> set[str]:
-        """Return the names of the settings that a space searches, those in its groups included."""
-        where = self.space_file.as_posix()
+        """Return the names of the searched settings, including those in groups of a space."""
+        source = self.space_file.as_posix()
         names = set(space)
         for value in space.values():
             if isinstance(value, dict) and "one_of" in value:
                 names.update(
-                    *(mapping(kind, where) for kind in mapping(value["one_of"], where).values())
+                    *(mapping(group, source) for group in mapping(value["one_of"], source).values())
                 )
         return names
 
 
-def _code(*configs: Yaml) -> str:
-    """Return a digest of the code of a trial with the classes that these configurations name."""
+def _trial_code_digest(*configs: Yaml) -> str:
+    """Return a digest of the code of a trial, including the classes named in `configs`."""
     class_paths = [str(config.get("class_path", "")) for config in configs]
     modules = [path.rpartition(".")[0] for path in class_paths]
     for path, module in zip(class_paths, modules, strict=True):
         if source_file(module) is None:
-            raise UserError(f"class_path {path!r} cannot be imported.")
+            raise UserError(
+                f"class_path {path!r} cannot be imported; correct it or install its package."
+            )
     return code_digest("hourglass.tuning.trial", *modules)

@@ -86,7 +86,9 @@ class Trials:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(self.ranks.broadcast(temporary))
             pretrain(settings, folder, None, module, self.data)
-            trainer, history = make_trainer(settings, folder, None, watching=self._pruning(trial))
+            trainer, history = make_trainer(
+                settings, folder, None, trial_callbacks=self._pruning(trial)
+            )
             history.rows = rows
             fit_resumable(trainer, history, module, self.data)
             self.ranks.barrier()  # all ranks have read the best weights before they are deleted
@@ -163,7 +165,7 @@ def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
     task = Task(prepared, make_scorer(params().score))
     objective.check(task, space)
     # An invalid trainer would fail trial after trial.
-    make_trainer(settings, Path(tempfile.gettempdir()), None, watching=())
+    make_trainer(settings, Path(tempfile.gettempdir()), None, trial_callbacks=())
     training = settings.training
     data = CachedDataModule(spec.cell.data, training.batch_size, settings.seed, settings.residency)
     return Trials(settings, space, objective, task, data, _launch_ranks(settings))

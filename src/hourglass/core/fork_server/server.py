@@ -1,8 +1,8 @@
 """The fork server: import the libraries of the stages once, then fork for every command.
 
-Run as a script, it imports nothing of Hourglass: each fork imports the code that is in src by then.
-Only two files of Hourglass are executed by path: the variables that MLflow reads at its import, and
-the removal of stale folders.
+This file runs as a script and imports nothing from Hourglass, so that each fork imports the current
+code in src. It executes two files of Hourglass by path: mlflow_env.py sets variables for MLflow's
+import, stale_folders.py removes the folders of killed servers.
 """
 
 import atexit
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 # The slow imports of the stages.
-IMPORTED = (
+PRELOADED_MODULES = (
     "jsonargparse",
     "torch",
     "pytorch_lightning",
@@ -51,7 +51,7 @@ IMPORTED = (
 MLFLOW_ENV = Path(__file__).parents[2] / "tracking" / "mlflow_env.py"
 STALE_FOLDERS = Path(__file__).with_name("stale_folders.py")
 SWITCH = "HOURGLASS_FORK_SERVER"
-# Variables that may differ between a command and the server: no library reads them at its import.
+# Variables that may differ between a command and the server, as no library reads them on import.
 MAY_DIFFER = {"DVC_STAGE", SWITCH, "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
@@ -60,22 +60,22 @@ def main() -> None:
     """Serve commands until their `dvc repro` has ended.
 
     Arguments: the folder for the socket, the process id of the `dvc repro`, and the modules to
-    import if not IMPORTED.
+    import instead of PRELOADED_MODULES.
     """
     folder, owner = Path(sys.argv[1]), int(sys.argv[2])
     environment = dict(os.environ)
     runpy.run_path(str(MLFLOW_ENV))["set_variables"]()
-    for name in sys.argv[3:] or IMPORTED:
+    for name in sys.argv[3:] or PRELOADED_MODULES:
         importlib.import_module(name)
     if "mlflow" in sys.modules:
         _list_packages()
     with contextlib.suppress(OSError):  # the next server tries again
         runpy.run_path(str(STALE_FOLDERS))["remove_stale_folders"](folder)
     gc.collect()
-    gc.freeze()  # a collection in a fork then copies none of these pages
+    gc.freeze()  # garbage collection in a fork then does not copy these pages
     job = Server(folder, os.pidfd_open(owner), environment).serve()
     if job:
-        run(job)  # outside of Server: a program may end in many ways
+        run(job)  # outside Server.serve, as the command may raise any error or exit
     else:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -102,22 +102,23 @@ class Server:
     """Fork a process for every command; `owner` is a pidfd of the `dvc repro`.
 
     One thread waits for all events: a command arrives, ends, or loses its client. `environment` is
-    the one before the imports, which add variables to it.
+    that of the server before its imports, some of which set variables.
     """
 
     def __init__(self, folder: Path, owner: int, environment: dict[str, str]) -> None:
         self.folder = folder
-        self.added = {key: os.environ[key] for key in os.environ.keys() - environment.keys()}
-        self.environment = self._comparable(environment)
+        added = os.environ.keys() - environment.keys()
+        self.set_by_imports = {key: os.environ[key] for key in added}
+        self.environment = self._relevant_variables(environment)
         self.running: dict[int, tuple[int, socket.socket]] = {}  # pidfd and client, by pid
         self.job: dict[str, Any] | None = None  # set in a fork
         self.events = selectors.DefaultSelector()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(folder / "starting"))
         self.listener.listen()
-        (folder / "starting").rename(folder / "socket")  # a visible socket accepts connections
+        (folder / "starting").rename(folder / "socket")  # so a visible socket already listens
         self._watch(self.listener, self._accept)
-        self._watch(owner, partial(self._close, owner))
+        self._watch(owner, partial(self._stop_listening, owner))
 
     def serve(self) -> dict[str, Any] | None:
         """Return None after the owner and all commands have ended; in a fork, return its job."""
@@ -126,28 +127,28 @@ class Server:
                 key.data()
         return self.job
 
-    def _comparable(self, environment: dict[str, str]) -> dict[str, str]:
-        ignored = MAY_DIFFER | self.added.keys()
+    def _relevant_variables(self, environment: dict[str, str]) -> dict[str, str]:
+        ignored = MAY_DIFFER | self.set_by_imports.keys()
         return {key: value for key, value in environment.items() if key not in ignored}
 
     def _watch(self, file: Any, callback: Any) -> None:
         self.events.register(file, selectors.EVENT_READ, callback)
 
-    def _close(self, owner: int) -> None:
-        """Accept no more commands."""
+    def _stop_listening(self, owner: int) -> None:
+        """Stop accepting commands."""
         self.events.unregister(owner)
         self.events.unregister(self.listener)
         self.listener.close()
 
     def _accept(self) -> None:
-        """Fork for a command; reply 0 if its environment differs."""
+        """Fork for a command; reply 0 instead of a process id if its environment differs."""
         connection, _ = self.listener.accept()
-        if _user(connection) != os.getuid():  # in addition to the mode of the folder
+        if _peer_user_id(connection) != os.getuid():  # the mode of the folder forbids it as well
             connection.close()
             return
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
         job = json.loads(first + connection.makefile("rb").readline() or b"null")
-        if job and self._comparable(job["environment"]) == self.environment:
+        if job and self._relevant_variables(job["environment"]) == self.environment:
             self._fork(job, streams, connection)
         elif job:
             connection.sendall(b"0\n")
@@ -156,11 +157,11 @@ class Server:
 
     def _fork(self, job: dict[str, Any], streams: list[int], connection: socket.socket) -> None:
         pid = os.fork()
-        if pid:
+        if pid:  # in the server
             process = os.pidfd_open(pid)
             self.running[pid] = process, connection
-            self._watch(process, partial(self._ended, pid))
-            self._watch(connection, partial(self._client_left, pid))
+            self._watch(process, partial(self._report_exit, pid))
+            self._watch(connection, partial(self._kill_command, pid))
             connection.sendall(f"{pid}\n".encode())
         else:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -168,18 +169,18 @@ class Server:
                 os.dup2(stream, number)
             os.chdir(job["cwd"])
             os.environ.clear()
-            os.environ.update(self.added | job["environment"])
+            os.environ.update(self.set_by_imports | job["environment"])
             os.environ[SWITCH] = str(self.folder)  # its child processes use this server as well
             self.job = job
 
-    def _client_left(self, pid: int) -> None:
+    def _kill_command(self, pid: int) -> None:
         """Kill a command whose client was killed."""
         os.kill(pid, signal.SIGKILL)
-        self._ended(pid)
+        self._report_exit(pid)
 
-    def _ended(self, pid: int) -> None:
+    def _report_exit(self, pid: int) -> None:
         """Send the exit status of a command to its client."""
-        if pid not in self.running:  # both events arrived at once
+        if pid not in self.running:  # the command's end and the client's arrived together
             return
         process, connection = self.running.pop(pid)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -190,7 +191,7 @@ class Server:
             connection.sendall(f"{status}\n".encode())
 
 
-def _user(connection: socket.socket) -> int:
+def _peer_user_id(connection: socket.socket) -> int:
     """Return the user id of the process at the other end, according to the kernel."""
     size = struct.calcsize("3i")  # struct ucred: process, user, group
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)

@@ -35,11 +35,11 @@ class InputSpec(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some samples of a file, unscaled, with their ids."""
+    """Consecutive samples of a file, unscaled, with their ids."""
 
     id: pa.Array  # (N,)
     x: np.ndarray  # (N, *S)
-    complete: np.ndarray  # (N,) bool: False if a feature is missing, so that no score exists
+    complete: np.ndarray  # (N,) bool: False if a feature is missing, so there is no score
 
 
 Chunks: TypeAlias = Iterator[Chunk]
@@ -51,9 +51,9 @@ def read_chunks(
 ) -> Chunks:
     """Yield the samples of a table, an .npz file, an image or a folder of images.
 
-    Images have the detector's shape or another one that `accepts` allows; all images of a chunk
-    have the same shape. Raises a UserError if the file is missing, of another kind, or does not
-    match the spec.
+    `accepts` checks the shape of images; by default, only the detector's shape is accepted. All
+    images of a chunk have the same shape. Raises a UserError if the file is missing, has another
+    format, or does not match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
 

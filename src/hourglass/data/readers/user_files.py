@@ -1,4 +1,4 @@
-"""The user's own files: their location, their labels, and suggestions for misspelt names."""
+"""Helpers for users' files: their location, their labels, and hints for misspelt names."""
 
 import difflib
 import os
@@ -12,14 +12,14 @@ from hourglass.core.errors import UserError
 
 # YAML reads `normal: 0` as a number; labels are compared as text.
 ClassNames: TypeAlias = list[str | int] | str | int | None
-MAX_NAMES_SHOWN = 12
+MAX_NAMES_SHOWN = 12  # in a hint
 
 
 def resolve_path(path: str) -> Path:
     """Return `path` relative to the working directory or, if it is missing there, to DVC_ROOT.
 
-    DVC sets DVC_ROOT to the project if it runs an experiment in a copy of it. Raises a UserError if
-    the file or folder is in neither place.
+    DVC sets DVC_ROOT to the project root if it runs an experiment in a copy of the project. Raises
+    a UserError if neither path exists.
     """
     local = Path(path).expanduser()
     root = os.environ.get("DVC_ROOT")
@@ -27,8 +27,8 @@ def resolve_path(path: str) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    places = " nor at ".join(str(candidate.absolute()) for candidate in candidates)
-    raise UserError(f"{path} is not at {places}; correct `path` or put the data there.")
+    places = " or at ".join(str(candidate.absolute()) for candidate in candidates)
+    raise UserError(f"{path} does not exist at {places}; correct `path` or put the data there.")
 
 
 def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarray:
@@ -58,8 +58,8 @@ def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarr
 
 
 def suggest_names(name: str, available: Iterable[str]) -> str:
-    """Return the available name nearest to `name`, if one is near, and the available names."""
-    names = sorted({str(each) for each in available})
+    """Return a hint: the closest match to `name`, if any, and the available names."""
+    names = sorted({str(value) for value in available})
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}, " if near else ""
     rest = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""

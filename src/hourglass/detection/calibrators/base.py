@@ -1,4 +1,4 @@
-"""The calibrator interface: settings in the constructor, then scores in and a Threshold out."""
+"""The calibrator interface: constructed from settings, then called with scores."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -10,14 +10,14 @@ from hourglass.detection.threshold import Threshold
 
 
 class Calibrator(ABC):
-    """Choose a threshold from the scores of normal samples."""
+    """A method that selects a threshold from the scores of normal samples."""
 
     method: ClassVar[str]
 
     def __call__(self, scores: np.ndarray) -> Threshold:
         """Return the threshold for the scores of normal samples, (n,).
 
-        Raises a UserError if there are no scores, or if one of them is not finite.
+        Raises a UserError if there are no scores, or if a score is not finite.
         """
         scores = self._checked(scores)
         return self._threshold(self.value(scores), len(scores), self.expected(scores))
@@ -33,7 +33,10 @@ class Calibrator(ABC):
     def _checked(self, scores: np.ndarray) -> np.ndarray:
         scores = np.asarray(scores, np.float64)
         if not len(scores):
-            raise UserError(f"{self.method} has no scores to calibrate on; its split is empty.")
+            raise UserError(
+                f"{self.method} has no scores, as its split is empty; raise its share in "
+                "`fractions`."
+            )
         if not np.isfinite(scores).all():
             raise UserError(f"{self.method} got a score that is not finite; train again.")
         return scores

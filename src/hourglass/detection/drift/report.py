@@ -1,4 +1,4 @@
-"""The drift report: tests on a stream of scores, as numbers and as sentences."""
+"""The drift report: tests on a stream of scores, as JSON and as sentences."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ from hourglass.detection.drift.alarm_rate import AlarmRateCheck
 from hourglass.detection.drift.martingale import first_alarm, log_martingale, online_p_values
 from hourglass.detection.drift.score_stream import ScoredStream
 
-LISTED_FEATURES = 10  # in the JSON file: those with the largest mean contributions
-NAMED_FEATURES = 3  # in the sentence
+# The report names the features with the largest mean contributions.
+MAX_FEATURES_IN_JSON, MAX_FEATURES_IN_SENTENCE = 10, 3
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Difference:
 
     statistic: float  # the largest distance between the distribution functions
     p_value: float
-    higher: bool  # new scores tend to be higher, at the largest distance
+    higher: bool  # at the largest distance, new scores tend to be higher
 
     @classmethod
     def of(cls, calibration: np.ndarray, scores: np.ndarray) -> "Difference | None":
-        """Return the test, or None if either sample is empty."""
+        """Test two samples of scores; return None if either is empty."""
         if not (len(calibration) and len(scores)):
             return None
         test = ks_2samp(calibration, scores)
@@ -44,31 +44,31 @@ class Drift:
     samples: int
     skipped: int
     difference: Difference
-    below: Difference | None  # of the scores below the threshold
+    below: Difference | None  # the same test for the scores below the threshold
     log10_martingale: np.ndarray  # (m,) after each sample with a score
     positions: np.ndarray  # (m,) of these samples
     alarm_at: int | None
     alarm_rate: AlarmRateCheck
-    features: dict[str, float]  # mean contribution of each, in descending order
+    features: dict[str, float]  # mean contribution per feature, in descending order
 
     @classmethod
     def of(cls, detector: Detector, stream: ScoredStream, alpha: float, seed: int) -> "Drift":
         """Test the scores of a stream, in their order."""
         calibration, scored = detector.calibration_scores, np.isfinite(stream.scores)
         scores, positions = stream.scores[scored], np.flatnonzero(scored) + 1
-        capital = log_martingale(online_p_values(calibration, scores, seed))
-        alarm = first_alarm(capital, alpha)
-        below = [part[~detector.threshold(part)] for part in (calibration, scores)]
+        log_values = log_martingale(online_p_values(calibration, scores, seed))
+        alarm = first_alarm(log_values, alpha)
+        below = [values[~detector.threshold(values)] for values in (calibration, scores)]
         difference = Difference.of(calibration, scores)
         assert difference
-        order = np.argsort(-stream.contributions, kind="stable")[:LISTED_FEATURES]
+        order = np.argsort(-stream.contributions, kind="stable")[:MAX_FEATURES_IN_JSON]
         return cls(
             alpha=alpha,
             samples=len(scores),
             skipped=int((~scored).sum()),
             difference=difference,
             below=Difference.of(*below),
-            log10_martingale=capital / math.log(10),
+            log10_martingale=log_values / math.log(10),
             positions=positions,
             alarm_at=None if alarm is None else int(positions[alarm]),
             alarm_rate=AlarmRateCheck.of(detector.threshold, calibration, scores, alpha),
@@ -77,11 +77,11 @@ class Drift:
 
     @property
     def detected(self) -> bool:
-        """Say whether the martingale alarms or the alarm rate has changed."""
+        """Return True if the martingale raises an alarm or the alarm rate has changed."""
         return self.alarm_at is not None or self.alarm_rate.verdict in ("more", "fewer")
 
-    def numbers(self) -> dict[str, Any]:
-        """Return everything but the curve, for JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the JSON report: everything except the curve."""
         return {
             "samples": self.samples,
             "skipped": self.skipped,
@@ -142,7 +142,7 @@ class Drift:
         }[check.verdict]
 
     def _reason_for_more(self) -> str:
-        """Name possible causes of more alarms; scores without labels cannot tell them apart."""
+        """Name the possible causes; scores without labels cannot distinguish them."""
         if self.below and self.below.p_value < self.alpha:
             return (
                 "scores below the threshold have changed as well, so normal samples have changed, "
@@ -154,7 +154,7 @@ class Drift:
         )
 
     def _feature_sentences(self) -> list[str]:
-        features = [*self.features.items()][:NAMED_FEATURES]
+        features = [*self.features.items()][:MAX_FEATURES_IN_SENTENCE]
         if not features:
             return []
         named = ", ".join(f"{name} ({value:+.2f})" for name, value in features)

@@ -1,4 +1,4 @@
-"""Score a file of new samples in chunks, so that it may be larger than memory."""
+"""Scoring of a file in chunks, so that it may be larger than memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,14 @@ class ScoredStream:
     """The scores of a stream of samples, and the mean contribution of each feature."""
 
     scores: np.ndarray  # (N,) in file order; NaN for a sample that cannot be scored
-    contributions: np.ndarray  # (F,) mean over the samples of a table; (0,) for images
+    contributions: np.ndarray  # (F,), mean over scored samples; (0,) for images
 
 
 def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> ScoredStream:
     """Return the scores of a file.
 
-    Raises a UserError if a sample cannot be scored and `missing` is "refuse", or if none can.
+    Raises a UserError if `missing` is "refuse" and a sample cannot be scored, or if the file has no
+    sample that can be scored.
     """
     parts, sums = [np.zeros(0)], np.zeros(len(detector.feature_names))
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
@@ -36,12 +37,12 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
     scores = np.concatenate(parts)
     count = int(np.isfinite(scores).sum())
     if not count:
-        raise UserError(f"{file} holds no samples that can be scored.")
+        raise UserError(f"{file} holds no samples that can be scored; give finite values.")
     return ScoredStream(scores, sums / count)
 
 
 def _score_chunk(chunk: Chunk, detector: Detector, sums: np.ndarray) -> np.ndarray:
-    """Return the scores of a chunk, (N,), NaN if missing; add its contributions to `sums`."""
+    """Return the scores of a chunk, (N,), NaN if unknown; add its contributions to `sums`."""
     scores = np.full(len(chunk.x), np.nan)
     if chunk.complete.any():
         x = chunk.x[chunk.complete]

@@ -10,11 +10,11 @@ from torch.nn.functional import mse_loss
 from hourglass.networks import Network
 
 
-class lazy:  # noqa: N801  (it is used as a decorator)
-    """Compute a property at its first access and cache it.
+class lazy:  # noqa: N801  (a decorator)
+    """A property that is computed at its first access and cached.
 
-    Until Python 3.12, functools.cached_property holds one lock for all instances of a class, so
-    batches that are scored on several cores would wait for each other.
+    Before Python 3.12, functools.cached_property holds one lock per class, so threads that score
+    batches in parallel would wait for each other.
     """
 
     def __init__(self, function: Callable[[Any], Tensor]) -> None:
@@ -57,6 +57,6 @@ class ForwardCache:
     @lazy
     def score(self) -> Tensor:
         """Return the network's score, (N,)."""
-        if type(self.network).score is Network.score:  # the error, which may be cached already
+        if type(self.network).score is Network.score:  # the error, which may be cached
             return self.error
         return self.network.score(self.x)

@@ -1,4 +1,4 @@
-"""Scores from the position of a latent code among those of normal samples."""
+"""Scores that compare a latent code with the codes of normal samples."""
 
 import numpy as np
 from torch import Tensor
@@ -9,10 +9,10 @@ from hourglass.detection.scorers.forward_cache import ForwardCache
 
 
 class Mahalanobis(Scorer):
-    """Measure the Mahalanobis distance of a latent code from the mean of normal codes.
+    """The Mahalanobis distance of a latent code from the mean of normal codes.
 
-    The covariance is shrunk (Ledoit and Wolf 2004), so it can be inverted even if the code has
-    more units than there are samples, or if units are idle.
+    The covariance estimate is shrunk (Ledoit and Wolf 2004), so it is invertible even if the code
+    has more dimensions than there are samples, or constant dimensions.
     """
 
     name = "mahalanobis"
@@ -22,14 +22,14 @@ class Mahalanobis(Scorer):
         return forward.z
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the codes' mean, (latent_dim,), and precision, (latent_dim, latent_dim)."""
+        """Return the mean of the codes, (latent_dim,), and precision, (latent_dim, latent_dim)."""
         from sklearn.covariance import LedoitWolf
 
         covariance = LedoitWolf().fit(features.astype(np.float64))
         return {"mean": covariance.location_, "precision": covariance.precision_}
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return sqrt((z - mean) precision (z - mean)) as a function of codes."""
+        """Return the function z -> sqrt((z - mean)^T precision (z - mean))."""
 
         def score(z: np.ndarray) -> np.ndarray:
             offset = z - state["mean"]
@@ -40,9 +40,9 @@ class Mahalanobis(Scorer):
 
 
 class Neighbors(Scorer):
-    """Measure the mean distance of a latent code to its `k` nearest normal codes.
+    """The mean distance of a latent code to its `k` nearest normal codes.
 
-    Raises a UserError if there are not more than `k` normal samples.
+    Raises a UserError if there are `k` or fewer normal samples.
     """
 
     name = "neighbors"
@@ -57,7 +57,7 @@ class Neighbors(Scorer):
         return forward.z
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the codes."""
+        """Return the normal codes, (n, latent_dim)."""
         if len(features) <= self.k:
             raise UserError(
                 f"k is {self.k}, but there are only {len(features)} normal codes; lower k."
@@ -65,9 +65,9 @@ class Neighbors(Scorer):
         return {"codes": features}
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return the mean distance to the nearest codes as a function of codes.
+        """Return a function from codes to their mean distance to the nearest normal codes.
 
-        scikit-learn searches them with a tree if that is faster.
+        scikit-learn searches with a tree if that is faster than comparing all pairs.
         """
         from sklearn.neighbors import NearestNeighbors
 

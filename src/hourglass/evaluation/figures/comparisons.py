@@ -1,4 +1,4 @@
-"""Curves that compare networks with classical methods: restoration and compression."""
+"""Figures that compare networks with classical methods: restoration and compression."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -11,10 +11,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, literal
 
-# Lines differ by dashes and markers too, so that they can be told apart without colours.
+# Lines also differ by dashes and markers, so that they are distinguishable without colours.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "x")
-QUALITIES = {"PSNR": "PSNR (dB)", "SSIM": "SSIM"}
+QUALITY_LABELS = {"PSNR": "PSNR (dB)", "SSIM": "SSIM"}
 RATE_STYLES: list[dict[str, Any]] = [
     {"color": colour, "marker": marker, "linestyle": dashes}
     for (marker, dashes), colour in zip(
@@ -26,16 +26,16 @@ RATE_STYLES: list[dict[str, Any]] = [
 
 
 def restoration(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
-    """Draw PSNR and SSIM over the noise factor, a line per method.
+    """Draw PSNR and SSIM over the noise factor, one line per method.
 
-    `table` has the columns level, method, PSNR and SSIM of one task. Methods in `networks` have
-    the colour of outputs. A missing value has no point.
+    `table` has the columns level, method, PSNR and SSIM of one task; missing values are not drawn.
+    Methods in `networks` have filled markers, classical methods have hollow ones.
     """
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     methods = list(dict.fromkeys(table.method))
     classical = [method for method in methods if method not in networks]
     learned = [method for method in methods if method in networks]
-    for axes, (column, label) in zip(figure.subplots(1, 2), QUALITIES.items(), strict=True):
+    for axes, (column, label) in zip(figure.subplots(1, 2), QUALITY_LABELS.items(), strict=True):
         for i, method in enumerate(classical):
             _quality_line(axes, table, method, column, i, {"color": MARK, "filled": False})
         for i, method in enumerate(learned):

@@ -13,18 +13,18 @@ from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, log_bins, 
 if TYPE_CHECKING:
     from hourglass.detection.drift.report import Drift
 
-CURVE_POINTS = 4000  # more than a screen has columns
+MAX_CURVE_POINTS = 4000  # more than the pixel columns of a screen
 
 
 def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
-    """Draw the scores of normal and anomalous samples on a logarithmic axis, and the threshold."""
-    figure, axes = _axes("score", "samples")
+    """Draw histograms of normal and anomalous scores on a logarithmic axis, and the threshold."""
+    figure, axes = _new_axes("score", "samples")
     bins = log_bins(scores, 60)
     for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
         if mask.any():
             clipped = np.clip(scores[mask], bins[0], bins[-1])
             axes.hist(clipped, bins.tolist(), color=colour, alpha=0.6, label=name)
-    _mark(axes, threshold)
+    _draw_threshold(axes, threshold)
     log_ticks(axes)
     axes.legend(frameon=False)
     return figure
@@ -32,7 +32,7 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
 
 def roc(curve: pd.DataFrame, auroc: float) -> Figure:
     """Draw the ROC curve and the diagonal of chance."""
-    figure, axes = _axes("false-positive rate", "recall")
+    figure, axes = _new_axes("false-positive rate", "recall")
     axes.plot(curve.false_positive_rate, curve.recall, color=ANOMALY, label=f"AUROC {auroc:.4f}")
     axes.plot([0, 1], [0, 1], color=MARK, linestyle=":", label="chance")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
@@ -41,8 +41,8 @@ def roc(curve: pd.DataFrame, auroc: float) -> Figure:
 
 
 def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: float) -> Figure:
-    """Draw precision over recall, and chance, which is the prevalence."""
-    figure, axes = _axes("recall", "precision")
+    """Draw precision over recall, and the prevalence, which is the precision of chance."""
+    figure, axes = _new_axes("recall", "precision")
     label = f"average precision {average_precision:.4f}"
     axes.step(curve.recall, curve.precision, where="pre", color=ANOMALY, label=label)
     axes.axhline(prevalence, color=MARK, linestyle=":", label=f"prevalence {prevalence:.4f}")
@@ -54,39 +54,39 @@ def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: 
 def drift_figure(
     calibration: np.ndarray, scores: np.ndarray, threshold: Threshold, drift: "Drift"
 ) -> Figure:
-    """Draw the distributions of calibration and new scores, and the martingale over the stream."""
+    """Draw the distributions of calibration and new scores, and the martingale per sample."""
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _distributions(left, calibration, scores[np.isfinite(scores)], threshold)
-    _martingale(right, drift)
+    _draw_distributions(left, calibration, scores[np.isfinite(scores)], threshold)
+    _draw_martingale(right, drift)
     for axes, title in ((left, "Score distributions"), (right, "Evidence of drift")):
         axes.set_title(title, loc="left", fontsize=11, pad=24)
         axes.spines[["top", "right"]].set_visible(False)
-        # Above the axes, since histogram and curve may fill any corner.
+        # The legend is above the axes, as histograms and curves may fill any corner.
         legend = axes.legend(
             frameon=False, fontsize=8, ncols=3, columnspacing=1.2, borderaxespad=0.2,
             loc="lower left", bbox_to_anchor=(-0.01, 1.0),
         )  # fmt: skip
-        legend.set_in_layout(False)  # a long legend would make the axes narrow
+        legend.set_in_layout(False)  # otherwise a long legend would shrink the axes
     return figure
 
 
-def _distributions(
+def _draw_distributions(
     axes: Axes, calibration: np.ndarray, scores: np.ndarray, threshold: Threshold
 ) -> None:
     edges = log_bins(np.concatenate([calibration, scores]), 50)
-    parts = {"calibration": (calibration, NORMAL), "new samples": (scores, ANOMALY)}
-    for name, (values, colour) in parts.items():
+    samples = {"calibration": (calibration, NORMAL), "new samples": (scores, ANOMALY)}
+    for name, (values, colour) in samples.items():
         clipped, label = np.clip(values, edges[0], edges[-1]), f"{name} ({len(values):,})"
         weights = np.full(len(values), 1 / len(values))
         axes.hist(clipped, edges.tolist(), weights=weights, color=colour, alpha=0.55, label=label)
-    _mark(axes, threshold)
+    _draw_threshold(axes, threshold)
     axes.set(xscale="log", xlabel="score", ylabel="fraction of samples")
 
 
-def _martingale(axes: Axes, drift: "Drift") -> None:
-    chosen = np.unique(np.linspace(0, drift.samples - 1, CURVE_POINTS).astype(int))
-    axes.plot(drift.positions[chosen], drift.log10_martingale[chosen], color=NORMAL)
+def _draw_martingale(axes: Axes, drift: "Drift") -> None:
+    indices = np.unique(np.linspace(0, drift.samples - 1, MAX_CURVE_POINTS).astype(int))
+    axes.plot(drift.positions[indices], drift.log10_martingale[indices], color=NORMAL)
     bound = -np.log10(drift.alpha)
     label = f"alarm (probability without drift at most {drift.alpha:.6g})"
     axes.axhline(bound, color=MARK, linestyle="--", label=label)
@@ -97,12 +97,12 @@ def _martingale(axes: Axes, drift: "Drift") -> None:
     axes.margins(y=0.1)
 
 
-def _mark(axes: Axes, threshold: Threshold) -> None:
+def _draw_threshold(axes: Axes, threshold: Threshold) -> None:
     label = f"threshold {threshold.value:.3g} ({threshold.method})"
     axes.axvline(threshold.value, color=MARK, linestyle="--", label=label)
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Axes]:
+def _new_axes(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel=x, ylabel=y)

@@ -1,4 +1,4 @@
-"""The section of one cell on the page, from the files in its folder."""
+"""One cell's section of the HTML page, read from the files of its stages."""
 
 import csv
 import json
@@ -15,26 +15,26 @@ from hourglass.evaluation.report.pictures import (
     study_pictures,
 )
 
-MAX_MISTAKES = 15  # listed per kind; mistakes.csv has more
-KINDS = ("false alarm", "miss")
+MAX_MISTAKES = 15  # in the page, per kind; mistakes.csv has more
+MISTAKE_KINDS = ("false alarm", "miss")
 
 
 @dataclass(frozen=True)
 class Section:
-    """The content of one cell's section; shares are in [0, 1], text is not escaped yet."""
+    """The content of one cell's section: shares in [0, 1], text not yet escaped for HTML."""
 
     cell: Cell
-    row: dict[str, Any]  # of the leaderboard
+    row: dict[str, Any]  # the cell's row of the leaderboard
     metrics: dict[str, float]
     thresholds: Rows
     classes: Rows
     mistakes: dict[str, Rows]  # by kind, the worst first
-    samples: dict[str, int]  # normal and anomalous samples of the test split
+    samples: dict[str, int]  # number in the test split, by "normal" and "anomalous"
     wrong: dict[str, int]  # number of mistakes by kind
     curves: list[Curve]
     pictures: dict[str, Picture]  # by file name
     study: list[Picture]
-    rows_are_private: bool = False  # no single samples are shown
+    rows_are_private: bool = False  # if True, no single samples are shown
 
     @property
     def labelled(self) -> bool:
@@ -47,22 +47,23 @@ class Section:
 
 
 def section(row: dict[str, Any]) -> Section:
-    """Return the section of the cell in a leaderboard row."""
+    """Read the section of the cell in a leaderboard row."""
     cell = Cell(row["data"], row["model"])
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
-    scores = _scores(cell, row["threshold"])
-    table = _read(cell / "evaluate/mistakes.csv")
+    thresholds = _read_csv(cell / "evaluate/thresholds.csv")
+    scores = _read_scores(cell, row["threshold"])
+    table = _read_csv(cell / "evaluate/mistakes.csv")
     mistakes = {
         kind: [entry for entry in table if entry["mistake"] == kind][:MAX_MISTAKES]
-        for kind in KINDS
+        for kind in MISTAKE_KINDS
     }
     alarm, anomaly = scores.alarm, scores.anomaly
     return Section(
         cell=cell,
         row=row,
         metrics=metrics,
-        thresholds=[_readable(entry) for entry in _read(cell / "evaluate/thresholds.csv")],
-        classes=_read(cell / "evaluate/by_class.csv"),
+        thresholds=[_format_settings(entry) for entry in thresholds],
+        classes=_read_csv(cell / "evaluate/by_class.csv"),
         mistakes=mistakes,
         samples={"normal": int((~anomaly).sum()), "anomalous": int(anomaly.sum())},
         wrong={"false alarm": int((alarm & ~anomaly).sum()), "miss": int((~alarm & anomaly).sum())},
@@ -72,20 +73,20 @@ def section(row: dict[str, Any]) -> Section:
     )
 
 
-def _read(path: Path) -> Rows:
-    """Return a CSV table as text, since labels such as 007 or None must not be parsed."""
+def _read_csv(path: Path) -> Rows:
+    """Return the rows of a CSV file as text, as labels such as 007 or None must not be parsed."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def _readable(row: dict[str, str]) -> dict[str, str]:
-    """Return a row of thresholds.csv with its JSON settings as readable text."""
+def _format_settings(row: dict[str, str]) -> dict[str, str]:
+    """Return a row of thresholds.csv, its JSON settings replaced by readable text."""
     settings = json.loads(row["settings"]) if row.get("settings") else {}
     texts = (f"{key} {value}" for key, value in settings.items() if value is not None)
     return {**row, "settings": ", ".join(texts)}
 
 
-def _scores(cell: Cell, threshold: float) -> Scores:
+def _read_scores(cell: Cell, threshold: float) -> Scores:
     import pandas as pd
 
     columns = ["split", "anomaly", "score", "alarm"]

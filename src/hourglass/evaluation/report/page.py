@@ -1,4 +1,4 @@
-"""The HTML page: leaderboard, cells and studies in one file without network access."""
+"""The HTML page: leaderboard, cells and studies in one self-contained file."""
 
 import math
 from collections.abc import Collection
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row: TypeAlias = dict[str, Any]
-INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # columns with intervals
+INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # columns with confidence intervals
 
 
 @dataclass(frozen=True)
 class Column:
-    """A numeric column: its key, its number format, and the order of the first sort."""
+    """A numeric column: key, number format, order of the first sort, and optional heading."""
 
     key: str
     form: str = "share"
@@ -28,7 +28,7 @@ class Column:
     title: str = ""
 
     def __str__(self) -> str:
-        """Return the heading."""
+        """Return the heading of the column."""
         return self.title or term(self.key).title
 
 
@@ -67,11 +67,11 @@ class Board:
     rows: list[Row]
     columns: list[Column]
     least: float  # AUROC at the left end of the interval bars
-    best: dict[str, dict[bool, Row]]  # by data set, for variants (False) and baselines (True)
+    best: dict[str, dict[bool, Row]]  # by data set, then False for variants or True for baselines
 
     @classmethod
     def of(cls, table: "pd.DataFrame") -> "Board":
-        """Return the leaderboard of a table, in its order."""
+        """Return the leaderboard with the rows of a table, in the same order."""
         rows = _rows(table)
         lows = [row["AUROC_low"] for row in rows if row.get("AUROC_low") is not None]
         least = math.floor(10 * min(lows, default=0.5)) / 10
@@ -80,7 +80,7 @@ class Board:
             leaders = best.setdefault(row["data"], {})
             if row.get("AUROC") is not None and row["settings"] != BEFORE_TUNING:
                 leader = leaders.setdefault(row["baseline"], row)
-                leaders[row["baseline"]] = max(leader, row, key=lambda each: each["AUROC"])
+                leaders[row["baseline"]] = max(leader, row, key=lambda entry: entry["AUROC"])
         return cls(rows, _with_values(BOARD_COLUMNS, rows), least, best)
 
 
@@ -93,7 +93,7 @@ class StudyTable:
 
 
 def study_tables(codes: "pd.DataFrame") -> dict[str, StudyTable]:
-    """Return the study metrics by data set; data sets without a study are left out."""
+    """Return the study metrics by data set; data sets without a study are missing."""
     tables = {}
     for data, table in codes.groupby("data", sort=False):
         rows = _rows(table)
@@ -111,19 +111,17 @@ class Page:
 
     @classmethod
     def of(cls, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> "Page":
-        """Return the page of a leaderboard and a study table, with the data sets in this order.
+        """Return the page of a leaderboard and a study table, in the order of `data`.
 
-        Reads the files in each cell's folder.
+        Reads the files of each cell's stages.
         """
-        shown = Board.of(table)
-        cells = [
-            row for row in shown.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING
-        ]
+        board = Board.of(table)
+        cells = [row for row in board.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
-        return cls(shown, sections, study_tables(codes))
+        return cls(board, sections, study_tables(codes))
 
     def without(self, private: Collection[str]) -> "Page":
-        """Return the page without single samples of the `private` data sets."""
+        """Return the page without single samples of the data sets in `private`."""
         sections = {
             name: [cell.without_rows() for cell in cells] if name in private else cells
             for name, cells in self.sections.items()
@@ -131,13 +129,13 @@ class Page:
         return replace(self, sections=sections)
 
     def render(self) -> str:
-        """Return the HTML text, the same for the same files."""
+        """Return the HTML text; it depends on nothing but the content."""
         template = _environment().get_template("page.html")
         return template.render(**vars(self), terms=TERMS, intervals=INTERVALS)
 
 
 def _environment() -> Environment:
-    """Return an environment for the templates of this folder that escapes inserted text."""
+    """Return a Jinja environment for the templates of this folder that escapes all values."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -152,6 +150,7 @@ def _environment() -> Environment:
 
 def _rows(table: "pd.DataFrame") -> list[Row]:
     """Return the rows of a table with None for missing values."""
+    # NaN is the value that differs from itself.
     return [
         {str(key): None if value != value else value for key, value in row.items()}
         for row in table.astype(object).to_dict("records")
@@ -160,4 +159,4 @@ def _rows(table: "pd.DataFrame") -> list[Row]:
 
 def _with_values(columns: tuple[Column, ...], rows: list[Row]) -> list[Column]:
     """Return the columns with a value in at least one row."""
-    return [each for each in columns if any(row.get(each.key) is not None for row in rows)]
+    return [column for column in columns if any(row.get(column.key) is not None for row in rows)]

@@ -1,4 +1,4 @@
-"""A classifier trained on real images; its features and classes evaluate generated images."""
+"""A classifier of real images, to evaluate generated images by its features and classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from hourglass.data.prepared import Prepared
 from hourglass.detection.inference import batched
 from hourglass.networks import Convolutional
 
-FEATURES, CHANNELS = 64, (32, 64, 64)
+FEATURES, CHANNELS = 64, (32, 64, 64)  # of the encoder
 EPOCHS, LEARNING_RATE, BATCH_SIZE, DROPOUT = 4, 2e-3, 128, 0.3
 FILES = ("classifier.json", "classifier.safetensors")
 
@@ -31,8 +31,8 @@ FILES = ("classifier.json", "classifier.safetensors")
 class RealClassifier(nn.Module):
     """A linear layer on the features of a convolutional encoder.
 
-    `class_names` are in the order of the logits. `convolutional` are the arguments of
-    `networks.Convolutional`, of which only the encoder is used.
+    `class_names` are in the order of the logits. The encoder is that of a `networks.Convolutional`
+    with the arguments `convolutional`.
     """
 
     def __init__(self, class_names: Sequence[str], **convolutional: Any) -> None:
@@ -95,10 +95,10 @@ def predict_classes(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
 def train_classifier(prepared: Prepared, seed: int) -> tuple[RealClassifier, float]:
     """Train a classifier on the normal images of a data set; return it and its test accuracy.
 
-    Validation and calibration images select the epoch. The same seed gives the same bytes. Raises a
-    UserError for tables and for images of a single class.
+    Validation and calibration images select the epoch. The same seed gives the same weights. Raises
+    a UserError for tables and for images of a single class.
     """
-    # Imported here: loading a classifier does not import Lightning.
+    # Imported here, so that loading a classifier does not import Lightning.
     from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
     from hourglass.studies.classification.labelled_splits import class_names, read_labelled_splits
 

@@ -9,8 +9,8 @@ from hourglass.studies.classification.labelled_splits import LabelledSamples, La
 
 SklearnClassifier: TypeAlias = Literal["logistic", "svm", "knn"]
 NEIGHBOURS = 7
-C_CANDIDATES = {"logistic": (0.01, 0.1, 1.0, 10.0), "svm": (1.0, 10.0)}  # inverse penalties
-MAX_SELECTION_SAMPLES = 10_000  # to select C: the time of an SVM grows with their square
+C_CANDIDATES = {"logistic": (0.01, 0.1, 1.0, 10.0), "svm": (1.0, 10.0)}  # inverse of regularisation
+MAX_SELECTION_SAMPLES = 10_000  # to select C; an SVM takes quadratic time
 
 
 def logistic(c: float) -> Any:
@@ -30,7 +30,7 @@ def svm(c: float) -> Any:
 
 
 def knn(train: LabelledSamples) -> Any:
-    """Return a fitted classifier by the votes of the 7 nearest neighbours."""
+    """Return a fitted classifier by the majority of the 7 nearest neighbours."""
     from sklearn.neighbors import KNeighborsClassifier
 
     return KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train.x, train.y)
@@ -39,9 +39,9 @@ def knn(train: LabelledSamples) -> Any:
 def fit_classifier(
     name: SklearnClassifier, train: LabelledSamples, validation: LabelledSamples
 ) -> Any:
-    """Return a classifier fitted to `train`, with the C that has the lowest validation error.
+    """Return a classifier fitted to `train`; the validation error selects C.
 
-    C is selected with the first 10,000 training samples at most.
+    At most the first 10,000 training samples are used to select C.
     """
     if name == "knn":
         return knn(train)
@@ -53,7 +53,7 @@ def fit_classifier(
 
 
 def classification_error(classifier: Any, samples: LabelledSamples) -> float:
-    """Return the share of samples that a classifier assigns to a wrong class."""
+    """Return the share of misclassified samples."""
     return float(np.mean(classifier.predict(samples.x) != samples.y))
 
 

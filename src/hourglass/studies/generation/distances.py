@@ -1,4 +1,4 @@
-"""Distances between generated and real samples or codes: Frechet and nearest neighbour."""
+"""Distances of generated samples or codes from real ones: Frechet and nearest neighbour."""
 
 import numpy as np
 import pandas as pd
@@ -7,17 +7,18 @@ from sklearn.neighbors import NearestNeighbors
 from hourglass.studies.generation.samplers import Gaussian
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
-QUANTILE_NAMES = [f"q{round(100 * each):02d}" for each in QUANTILES]
-INACTIVE_VARIANCE = 0.01  # of the largest; units below are inactive (Burda et al. 2016)
+QUANTILE_NAMES = [f"q{round(100 * quantile):02d}" for quantile in QUANTILES]
+INACTIVE_VARIANCE = 0.01  # relative to the largest; units below are inactive (Burda et al. 2016)
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Return the squared Frechet distance of two sets of features, (N, D) and (M, D).
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of their means and covariances (Heusel et al. 2017,
-    equation 6). With C = A^T A, the trace of the root is the sum of the singular values of
-    A1 A2^T: no matrix root is needed, and there may be fewer samples than features. The distance of
-    two samples of one distribution is above 0 and falls with their size: compare equal sizes only.
+    It is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) for means m and covariances C (Heusel et al.
+    2017, equation 6). With C = A^T A, the trace of the root is the sum of the singular values of
+    A1 A2^T, so no matrix root is needed, and there may be fewer samples than features. The distance
+    of two samples from one distribution is above 0 and falls with their size, so compare sets of
+    equal size only.
 
     Raises a UserError if a set has fewer than two samples.
     """
@@ -31,7 +32,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 def nearest_distance(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Return the distance of each row to the nearest reference row: (N, D), (M, D) -> (N,).
 
-    An exact copy has the distance 0: distances are computed from differences.
+    An exact copy has distance 0, as the distance is computed from the difference of the rows.
     """
     index = NearestNeighbors(n_neighbors=1).fit(reference)
     nearest = index.kneighbors(x, return_distance=False)[:, 0]
@@ -43,13 +44,15 @@ def code_distances(codes: dict[str, np.ndarray], reference: np.ndarray) -> dict[
     """Return distances of codes (N, latent_dim) to the nearest reference code: (N,) per source.
 
     Units are divided by their standard deviation in the reference. Inactive units, with a variance
-    of less than 1 % of the largest, are left out: standardised, they would dominate the distance.
+    of less than 1 % of the largest, are left out, as division would amplify their noise.
     """
     variance = reference.var(0, dtype=np.float64)
     active = variance >= INACTIVE_VARIANCE * variance.max()
     scale = np.sqrt(variance[active]).astype(np.float32) if variance.any() else np.float32(1)
-    standard = reference[:, active] / scale
-    return {name: nearest_distance(z[:, active] / scale, standard) for name, z in codes.items()}
+    reference_codes = reference[:, active] / scale
+    return {
+        name: nearest_distance(z[:, active] / scale, reference_codes) for name, z in codes.items()
+    }
 
 
 def summarise_distances(distances: dict[str, np.ndarray], real: str = "real") -> pd.DataFrame:
@@ -57,9 +60,9 @@ def summarise_distances(distances: dict[str, np.ndarray], real: str = "real") ->
 
     `share_far` is the share of distances above the 99 % quantile of the source `real`.
     """
-    limit = np.quantile(distances[real], QUANTILES[-1])
+    far = np.quantile(distances[real], QUANTILES[-1])
     rows = []
     for source, values in distances.items():
         quantiles = dict(zip(QUANTILE_NAMES, np.quantile(values, QUANTILES), strict=True))
-        rows.append({"source": source, **quantiles, "share_far": float((values > limit).mean())})
+        rows.append({"source": source, **quantiles, "share_far": float((values > far).mean())})
     return pd.DataFrame(rows)

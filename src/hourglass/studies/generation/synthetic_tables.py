@@ -18,8 +18,8 @@ from hourglass.studies.generation.samplers import Gaussian, Mixture, subsample
 from hourglass.studies.latent_space import LatentSpace, decode, encode_scaled
 from hourglass.studies.results import StudyResult
 
-LABEL = "anomaly"  # the column with the kind of a row
-CLOSE_QUANTILE = 0.01  # of the distances of real test rows; closer rows may be copies
+LABEL = "anomaly"  # the column that marks anomalies
+CLOSE_QUANTILE = 0.01  # of the distances of real test rows; closer synthetic rows may be copies
 CLASSIFIERS: dict[str, Callable[[int], LogisticRegression | HistGradientBoostingClassifier]] = {
     "logistic": lambda seed: LogisticRegression(max_iter=1000, random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
@@ -29,11 +29,12 @@ CLASSIFIERS: dict[str, Callable[[int], LogisticRegression | HistGradientBoosting
 def analyse_synthetic_rows(space: LatentSpace) -> StudyResult:
     """Generate genuine and anomalous rows and compare them with real rows.
 
-    Tables: the synthetic rows in raw units; their distances to the rows they were learnt from,
-    compared with those of real test rows; and, if anomalies are labelled, the performance on real
-    test rows of classifiers trained on synthetic rows, compared with training on real rows.
+    The result has up to three tables. `synthetic` holds the synthetic rows in raw units. `copies`
+    compares their distances to the training rows with those of real test rows. If anomalies are
+    labelled, `train_on_synthetic` evaluates classifiers trained on synthetic and on real rows; both
+    are tested on real rows.
     """
-    real, test = learnable_rows(space.prepared), held_out_rows(space.prepared)
+    real, test = training_rows(space.prepared), held_out_rows(space.prepared)
     synthetic = generate_rows(space.network, real, space.seed)
     copies = copy_statistics({"synthetic": synthetic}, real, test)
     tables = {"synthetic": synthetic.to_frame(space.prepared), "copies": copies}
@@ -49,13 +50,13 @@ def analyse_synthetic_rows(space: LatentSpace) -> StudyResult:
 
 @dataclass(frozen=True)
 class Rows:
-    """Scaled rows of a table and their kind."""
+    """Scaled rows of a table, genuine and anomalous."""
 
     x: np.ndarray  # (N, F) float32
     anomaly: np.ndarray  # (N,) bool
 
     def to_frame(self, prepared: Prepared) -> pd.DataFrame:
-        """Return the rows in raw units, with the names of the features and LABEL.
+        """Return the rows in raw units, with feature names and the column LABEL.
 
         Raises a UserError if a feature is named LABEL.
         """
@@ -68,7 +69,7 @@ class Rows:
         return frame.assign(**{LABEL: self.anomaly})
 
 
-def learnable_rows(prepared: Prepared) -> Rows:
+def training_rows(prepared: Prepared) -> Rows:
     """Return the training split and the anomalies of the tuning split.
 
     Raises a UserError for images.
@@ -88,21 +89,22 @@ def held_out_rows(prepared: Prepared) -> Rows:
 
 @dataclass(frozen=True)
 class RowGenerator:
-    """A generator of rows of one kind: decode codes drawn from a mixture, and add residuals.
+    """A generator of genuine or of anomalous rows: decode sampled codes and add residuals.
 
-    Decoded rows lie on the manifold of the reconstructions. Residuals are drawn from a Gaussian
-    with their mean and covariance: adding residuals of real rows would copy information from them.
+    Codes are drawn from a mixture. Decoded rows lie on the manifold of the reconstructions, so
+    residuals are added. These are drawn from a Gaussian fitted to the residuals of real rows, as
+    adding the residuals themselves would copy information from real rows.
     """
 
     network: Network
     codes: Mixture
     residuals: Gaussian
-    low: np.ndarray  # (F,), the range of each feature
-    high: np.ndarray  # (F,)
+    low: np.ndarray  # (F,), the smallest real value of each feature
+    high: np.ndarray  # (F,), the largest one
 
     @classmethod
     def fit(cls, network: Network, x: np.ndarray, seed: int = 0) -> Self:
-        """Fit the generator to scaled rows, (n, F); raises a UserError for a single row."""
+        """Fit the generator to scaled rows, (n, F); raise a UserError for a single row."""
         codes = encode_scaled(network, x)
         residuals = x - decode(network, codes)
         mixture = Mixture.fit(subsample(codes), seed)
@@ -117,10 +119,10 @@ class RowGenerator:
 
 
 def generate_rows(network: Network, real: Rows, seed: int = 0, residuals: bool = True) -> Rows:
-    """Generate as many rows of each kind as there are real ones, genuine rows first.
+    """Generate as many genuine and anomalous rows as there are real ones, genuine rows first.
 
-    The network was trained on genuine rows; anomalies use its codes of real anomalies. Fewer than
-    two real anomalies give no synthetic ones.
+    The network was trained on genuine rows. Anomalies are generated from its codes of real
+    anomalies, unless there are fewer than two.
     """
     parts, kinds = [], []
     for anomalous in (False, True):
@@ -133,16 +135,17 @@ def generate_rows(network: Network, real: Rows, seed: int = 0, residuals: bool =
 
 
 def train_on_synthetic(training_sets: dict[str, Rows], test: Rows, seed: int = 0) -> pd.DataFrame:
-    """Train classifiers of anomalies on each set and evaluate them on real test rows.
+    """Train supervised anomaly classifiers on each set and evaluate them on real test rows.
 
-    One row per classifier and set: classifier, trained_on, rows, AUROC, average_precision. Raises a
-    UserError if a set or the test has rows of one kind only.
+    The table has one row per classifier and set, with the columns classifier, trained_on, rows,
+    AUROC and average_precision. Raises a UserError if a set or `test` lacks genuine or anomalous
+    rows.
     """
     for name, data in {**training_sets, "test": test}.items():
         if len(np.unique(data.anomaly)) < 2:
             raise UserError(
-                f"the rows of {name} are all of one kind, but a classifier needs genuine ones and "
-                "anomalies; label some anomalies in the raw table."
+                f"the {name} rows are all genuine or all anomalous, but a classifier needs both; "
+                "label some anomalies in the raw table."
             )
     rows = []
     for classifier, make in CLASSIFIERS.items():
@@ -157,11 +160,12 @@ def train_on_synthetic(training_sets: dict[str, Rows], test: Rows, seed: int = 0
 
 
 def copy_statistics(synthetic: dict[str, Rows], real: Rows, test: Rows) -> pd.DataFrame:
-    """Return distances of synthetic and of test rows to the nearest real row of the same kind.
+    """Return statistics of the distance to the nearest real row, for synthetic and test rows.
 
-    One row per kind and source: kind, source, rows, smallest_distance, median_distance,
-    share_close, exact_copies. Distances are Euclidean, of scaled features. `share_close` counts
-    rows closer than the 1 % quantile of the test rows. Kinds without rows in a source are left out.
+    The table has one row per kind (genuine, anomaly) and source. Its columns are kind, source,
+    rows, smallest_distance, median_distance, share_close and exact_copies. Distances are Euclidean
+    between scaled rows of the same kind. `share_close` is the share of rows closer than the 1 %
+    quantile of the test rows. A kind is left out if a source has no row of it.
     """
     rows = []
     for kind, anomalous in (("genuine", False), ("anomaly", True)):
@@ -172,8 +176,8 @@ def copy_statistics(synthetic: dict[str, Rows], real: Rows, test: Rows) -> pd.Da
         if not all(map(len, x.values())):
             continue
         reference = x.pop("real")
-        distances = {name: nearest_distance(part, reference) for name, part in x.items()}
-        limit = np.quantile(distances["test"], CLOSE_QUANTILE)
+        distances = {name: nearest_distance(values, reference) for name, values in x.items()}
+        close = np.quantile(distances["test"], CLOSE_QUANTILE)
         rows += [
             {
                 "kind": kind,
@@ -181,7 +185,7 @@ def copy_statistics(synthetic: dict[str, Rows], real: Rows, test: Rows) -> pd.Da
                 "rows": len(values),
                 "smallest_distance": float(values.min()),
                 "median_distance": float(np.median(values)),
-                "share_close": float((values < limit).mean()),
+                "share_close": float((values < close).mean()),
                 "exact_copies": int((values == 0).sum()),
             }
             for name, values in distances.items()

@@ -1,4 +1,4 @@
-"""Networks of one variant, each trained on the samples of one class, and their errors."""
+"""Training of one network per class, and the reconstruction errors of all samples."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,10 @@ from hourglass.training.trainer import bare_trainer, make_module
 def errors_under_classes(
     settings: CellSettings, samples: LabelledDataset, scaling: Scaling, folds: int
 ) -> np.ndarray:
-    """Return each sample's error under every class, (N, C), by networks not trained on its fold."""
+    """Return the error of each sample under the network of each class, (N, C), cross-fitted.
+
+    Cross-fitted: the networks that evaluate a sample were not trained on its fold.
+    """
     from tqdm import tqdm
 
     errors = np.empty((len(samples.y), len(samples.classes)))
@@ -42,13 +45,13 @@ def errors_under_classes(
 
 
 def class_network_fit(settings: CellSettings, scaling: Scaling) -> Fit:
-    """Return a function that trains a network on unscaled samples and returns its error function.
+    """Return a function from unscaled samples of a class to the error function of their network.
 
     The error function raises a UserError if an error is not finite.
     """
 
-    def fit(members: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        network = train_network(settings, members, scaling)
+    def fit(class_samples: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        network = train_network(settings, class_samples, scaling)
 
         def errors(x: np.ndarray) -> np.ndarray:
             values = scoring.errors(network, x, scaling)
@@ -67,18 +70,18 @@ def class_network_fit(settings: CellSettings, scaling: Scaling) -> Fit:
 def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
     """Return a network in evaluation mode, trained on unscaled samples, (n, *S).
 
-    Training takes all of `max_epochs`: there are no validation samples. The same arguments give the
-    same weights. Raises a UserError if the loss is not finite.
+    Training runs for all `max_epochs`, as there are no validation samples for early stopping. The
+    same arguments give the same weights. Raises a UserError if the loss is not finite.
     """
     module = make_module(settings)
-    # A copy: torch warns of read-only arrays.
-    members = ClassDataModule(
+    # np.array copies, as torch warns of read-only arrays.
+    class_data = ClassDataModule(
         settings.data, np.array(x), scaling, settings.training.batch_size, settings.seed
     )
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
-        _fit(replace(settings, training=training), phase.module, Codes(members, phase.below))
-    _fit(settings, module, members)
+        _fit(replace(settings, training=training), phase.module, Codes(class_data, phase.below))
+    _fit(settings, module, class_data)
     return module.network.eval().requires_grad_(False)
 
 
@@ -88,7 +91,7 @@ class ClassDataModule(DataModule):
     def __init__(
         self, data: str, x: np.ndarray, scaling: Scaling, batch_size: int, seed: int
     ) -> None:
-        # Equal batches: a small last batch would have the same weight as the others.
+        # Batches have equal size, as a small last batch would count as much as the others.
         batches = math.ceil(len(x) / batch_size)
         super().__init__(data, math.ceil(len(x) / batches), seed)
         self.x = x
@@ -100,7 +103,7 @@ class ClassDataModule(DataModule):
 
 
 def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> None:
-    # On one device: every process that Lightning starts would rank on its own.
+    # One device: with several, each of Lightning's processes would compute the whole ranking.
     overrides = {
         "devices": 1,
         "num_nodes": 1,

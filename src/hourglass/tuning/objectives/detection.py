@@ -1,4 +1,4 @@
-"""Objectives of anomaly detection, with labelled or with synthetic anomalies."""
+"""Objectives for anomaly detection, with labelled or synthetic anomalies."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from hourglass.detection.scoring import FittedScorer
     from hourglass.networks import Network
 
-Kind: TypeAlias = Literal["mixed", "permuted", "corrupted"]
+AnomalyKind: TypeAlias = Literal["mixed", "permuted", "corrupted"]
 MIN_NORMAL_SAMPLES = 20  # of the tuning split, for synthetic anomalies
 
 
 class Detection(Objective):
     """Maximise the AUROC, or the average precision, of the score on the tuning split.
 
-    The score is that of `score` in params.yaml, fitted to the training split as in
-    `calibrate-threshold`. The tuning split holds normal samples and labelled anomalies; average
-    precision depends on their proportion.
+    The scorer is `score` in params.yaml, fitted to the training split as in `calibrate-threshold`.
+    The tuning split holds normal samples and labelled anomalies; average precision depends on their
+    proportion.
     """
 
     def __init__(self, metric: Literal["AUROC", "average_precision"] = "AUROC") -> None:
@@ -47,22 +47,24 @@ class Detection(Objective):
 
 
 class SyntheticDetection(Objective):
-    """Maximise the mean AUROC against anomalies created from normal samples; it needs no labels.
+    """Maximise the mean AUROC against synthetic anomalies; no labels are needed.
 
-    The normal samples are those of the tuning split. Each kind changes a share of them, given by
-    `strength` from 0 to 1, with the same random draws for all trials:
+    The anomalies are created from the normal samples of the tuning split, with the same random
+    draws for all trials. `strength`, above 0 and at most 1, controls the change of a sample:
 
-    - "mixed" replaces that share of a sample by the values of one other sample; of an image, a
-      rectangle (as CutMix does, Yun et al. 2019).
-    - "permuted" replaces that share of a row's features, each by the value of some other row, or
-      permutes that share of an image's patches.
+    - "mixed" replaces this share of its elements by those of one other sample; in an image, a
+      rectangle (as in CutMix, Yun et al. 2019).
+    - "permuted" replaces this share of a row's features by values from several other rows, or
+      permutes this share of an image's patches.
     - "corrupted" adds Gaussian noise of `strength` standard deviations of the scaled samples.
     """
 
     names = ("synthetic_AUROC",)
 
     def __init__(
-        self, kinds: Sequence[Kind] = ("mixed", "permuted", "corrupted"), strength: float = 0.5
+        self,
+        kinds: Sequence[AnomalyKind] = ("mixed", "permuted", "corrupted"),
+        strength: float = 0.5,
     ) -> None:
         if not kinds:
             raise UserError("kinds is empty; name at least one kind of synthetic anomalies.")
@@ -70,7 +72,8 @@ class SyntheticDetection(Objective):
             raise UserError(f"strength is {strength}, but must be above 0 and at most 1.")
         self.kinds = kinds
         self.strength = strength
-        self._anomalies: dict[Kind, np.ndarray] = {}  # a process has a single task
+        # Cached by kind, as a process has a single task.
+        self._anomalies: dict[AnomalyKind, np.ndarray] = {}
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
         """Raise a UserError if the tuning split has too few normal samples."""
@@ -97,19 +100,19 @@ class SyntheticDetection(Objective):
             values.append(metrics.detection(scores, anomaly, intervals=False)["AUROC"])
         return (float(np.mean(values)),)
 
-    def anomalies(self, kind: Kind, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Create one anomaly of a kind per unscaled sample: (N, *S) -> (N, *S).
+    def anomalies(self, kind: AnomalyKind, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
-        `scale` is one unit of the network's input in the unit of the samples.
+        `scale` is the divisor that scales samples to network inputs.
         """
         rng = np.random.default_rng(0)
         if kind == "mixed":
-            regions = _regions(rng, x.shape, self.strength)
+            masks = _random_masks(rng, x.shape, self.strength)
             others = (np.arange(len(x)) + rng.integers(1, len(x), len(x))) % len(x)
-            changed = np.where(regions, x[others], x)
+            changed = np.where(masks, x[others], x)
         elif kind == "corrupted":
-            sd = (x / scale).std()
-            changed = x + self.strength * sd * scale * rng.standard_normal(x.shape)
+            std = (x / scale).std()
+            changed = x + self.strength * std * scale * rng.standard_normal(x.shape)
         elif x.ndim == 2:
             shuffled = rng.permuted(x, axis=0)
             changed = np.where(rng.random(x.shape) < self.strength, shuffled, x)
@@ -127,8 +130,8 @@ def _fit_scorer(network: "Network", task: Task) -> "FittedScorer":
     return FittedScorer.fit(network, prepared.scaling, task.scorer, prepared.split("train").x)
 
 
-def _regions(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
-    """Return a mask of random features of each row, or of a random rectangle of each image."""
+def _random_masks(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
+    """Return masks of random features per row, or of one random rectangle per image."""
     if len(shape) == 2:
         return rng.random(shape) < share
     rows, columns = (np.arange(size) for size in shape[2:])
@@ -140,11 +143,11 @@ def _regions(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> 
 
 
 def _permute_patches(
-    rng: np.random.Generator, image: np.ndarray, share: float, side: int = 4
+    rng: np.random.Generator, image: np.ndarray, share: float, grid: int = 4
 ) -> np.ndarray:
-    """Return an image (C, H, W) of side x side patches, a share of which are permuted."""
-    rows, columns = (np.linspace(0, size, side + 1).astype(int)[:-1] for size in image.shape[1:])
-    height, width = (size // side for size in image.shape[1:])
+    """Return an image (C, H, W), cut into grid x grid patches, with a share of them permuted."""
+    rows, columns = (np.linspace(0, size, grid + 1).astype(int)[:-1] for size in image.shape[1:])
+    height, width = (size // grid for size in image.shape[1:])
     corners = [(top, left) for top in rows for left in columns]
     moved = rng.choice(len(corners), max(2, round(share * len(corners))), replace=False)
     permuted = image.copy()
