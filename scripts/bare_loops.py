@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
-from hourglass.data.prepared import SPLITS, Prepared, Split
+from hourglass.data.prepared_data import SPLITS, Prepared, Split
 from hourglass.models.base import LitAutoencoder
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import make_module

@@ -16,7 +16,7 @@ from common import ROOT, argument_parser, write_page
 from scipy.ndimage import rotate
 
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
 from hourglass.detection.drift.alarm_rate import AlarmRateCheck

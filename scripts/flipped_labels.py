@@ -13,7 +13,7 @@ import pandas as pd
 from common import ROOT, argument_parser, enter, prepare_missing, timed, write_page
 
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.evaluation.baselines import pca
 from hourglass.studies.label_errors.class_networks import class_network_fit, errors_under_classes

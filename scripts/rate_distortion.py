@@ -16,7 +16,7 @@ import yaml
 from common import ROOT, argument_parser, enter, limit_epochs, prepare_missing, write_page
 
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.figures import save
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks.weights import load

@@ -22,7 +22,7 @@ from common import (
 from tqdm import tqdm
 
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation import figures
 from hourglass.networks.weights import load
 from hourglass.stages.train import train

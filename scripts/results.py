@@ -28,7 +28,7 @@ from hourglass.core.paths import (
     references_folder,
 )
 from hourglass.core.yaml_config import import_class, resolve
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.baselines import pca, scaled_vectors
 from hourglass.evaluation.report.leaderboard import markdown
 from hourglass.models.base import LitAutoencoder

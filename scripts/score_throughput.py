@@ -21,7 +21,7 @@ from common import argument_parser, resident_bytes
 from pyarrow import csv, parquet
 
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.inference import batch_size
 from hourglass.networks.weights import load
 

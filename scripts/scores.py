@@ -12,7 +12,7 @@ import pandas as pd
 from common import ROOT, argument_parser, write_page
 from tqdm import tqdm
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,

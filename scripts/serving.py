@@ -25,7 +25,7 @@ from request_load import URI, Load, scoring_server, send_requests
 
 from hourglass.cli.promote import promote
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.detector import Detector
 
 ROWS_PER_REQUEST = 100

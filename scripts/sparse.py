@@ -17,7 +17,7 @@ from common import argument_parser, enter, resident_bytes, seconds
 from hourglass.core.atomic import atomic_folder
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.settings import Residency
-from hourglass.data.prepared import SPLITS, write_data_card
+from hourglass.data.prepared_data import SPLITS, write_data_card
 from hourglass.data.scaling import Scaling
 from hourglass.training.cell_settings import resolve_cell
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import ModelScore
 from hourglass.detection.scoring import FittedScorer
 from hourglass.evaluation import figures, metrics

@@ -19,9 +19,9 @@ import yaml
 from common import copy_repository as copy_files
 
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared, write_data_card
-from hourglass.tracking.process import StageRecorder
-from hourglass.tracking.recorder import FAILED, FINISHED
+from hourglass.data.prepared_data import Prepared, write_data_card
+from hourglass.tracking.recording import FAILED, FINISHED
+from hourglass.tracking.recording_process import StageRecorder
 from hourglass.tracking.stage_records import StageRecord, read_cell
 
 ROOT = Path(__file__).parents[1]
@@ -298,7 +298,7 @@ builtins.__import__ = guarded
 sys.path.insert(0, sys.argv.pop(1))
 sys.argv[0] = "hourglass"
 from hourglass.cli.main import main
-from hourglass.tracking.recorder import RecordingProcess
+from hourglass.tracking.recording import RecordingProcess
 for name in ("__init__", "follow_training", "end"):
     setattr(RecordingProcess, name, lambda *_: None)
 main()

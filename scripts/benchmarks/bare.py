@@ -12,7 +12,7 @@ from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
 
 SCORING_BATCH_ELEMENTS = 2**18, 2**20

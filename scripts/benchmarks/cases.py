@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from hourglass.core.allocator import MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES
+from hourglass.core.memory_allocator import MMAP_THRESHOLD_BYTES, TRIM_THRESHOLD_BYTES
 from hourglass.networks.onednn_linear import SWITCH
 
 Task: TypeAlias = Literal["train", "score", "prepare", "stream"]
@@ -73,7 +73,7 @@ class Match:
 
 # Dense layers by the matrix products of torch's own layer, as in all peers.
 PLAIN = {SWITCH: "off"}
-# The settings of hourglass.core.allocator, as glibc's variables.
+# The settings of hourglass.core.memory_allocator, as glibc's variables.
 MEMORY_KEPT = {
     "MALLOC_TRIM_THRESHOLD_": str(TRIM_THRESHOLD_BYTES),
     "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD_BYTES),

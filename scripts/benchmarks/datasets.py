@@ -14,7 +14,7 @@ from benchmarks.cases import TABLE
 from hourglass.core.atomic import atomic_file, atomic_folder
 from hourglass.core.paths import prepared_folder, raw_folder
 from hourglass.data.credit_card import COMPONENTS, OFFICIAL_FRAUDS, OFFICIAL_ROWS, CreditCard
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_prepared
 
 GENERATED = Path("data/own/generated_card.csv")
 NOISE = 0.05  # in standard deviations of a feature, so that generated rows differ

@@ -14,7 +14,7 @@ from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import ModelScore
 from hourglass.detection.scoring import FittedScorer
 from hourglass.models.base import LitAutoencoder

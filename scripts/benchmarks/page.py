@@ -155,7 +155,7 @@ def _others(table: pd.DataFrame) -> str:
 Hourglass reads memory-mapped rows, scales, scores and checks them. The bare forward pass has scaled
 rows in memory; the faster of batches of 2^18 and 2^20 elements counts. Hourglass computes batches
 of convolutional networks on separate cores (`detection/inference.py`) and makes the C library reuse
-freed memory (`core/allocator.py`); a bare pass with that setting is listed as well.
+freed memory (`core/memory_allocator.py`); a bare pass with that setting is listed as well.
 
 {measured(cpu[cpu.task == "score"])}
 ## Preparing
@@ -194,7 +194,7 @@ samples; it includes reading the data and stops after the last epoch. All contes
 each epoch, except PyOD, which scores its training samples at the end instead. Contestants that use
 PyTorch share the same network class with the same initial weights, and the number of threads that
 Hourglass uses for such a batch (`training/cpu_tuning.py`). Hourglass makes the C library reuse
-freed memory (`core/allocator.py`); contestants with "memory kept" do the same by glibc's variables
+freed memory (`core/memory_allocator.py`); contestants with "memory kept" do the same by glibc's variables
 `MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are not
 Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by torch's
 default; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any other

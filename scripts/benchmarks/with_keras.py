@@ -10,7 +10,7 @@ from keras import layers
 from benchmarks.cases import Case
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 
 
 def train(case: Case) -> Done:

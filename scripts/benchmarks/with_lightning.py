@@ -25,7 +25,7 @@ from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder, raw_folder
-from hourglass.data.prepared import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split
 from hourglass.networks.bolts import Bolts, bolts, quiet
 
 BOLTS_SIDE = 32  # its networks need three channels and a side divisible by 8

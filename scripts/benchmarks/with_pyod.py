@@ -11,7 +11,7 @@ from benchmarks.cases import Case
 from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.networks import Dense
 
 

@@ -20,7 +20,7 @@ from common import resident_bytes
 
 from benchmarks.cases import Case
 from hourglass.core.paths import prepared_folder
-from hourglass.data.prepared import SPLITS, Prepared, Samples
+from hourglass.data.prepared_data import SPLITS, Prepared, Samples
 
 
 @dataclass(frozen=True)

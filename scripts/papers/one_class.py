@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from hourglass.core.paths import CONFIGS, prepared_folder
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.image_sets import ARTICLES, DIGITS, load_images
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
 from hourglass.evaluation import baselines, metrics

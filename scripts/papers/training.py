@@ -11,7 +11,7 @@ import torch
 from hourglass.core.paths import prepared_folder
 from hourglass.core.yaml_config import import_class, resolve
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.models.base import LitAutoencoder
 from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits
 from hourglass.training.cell_settings import CellSettings, Training

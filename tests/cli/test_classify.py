@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from hourglass.cli.classify import Features, classify, untrained_network
 from hourglass.cli.main import main
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.networks import Network
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare

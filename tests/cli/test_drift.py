@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 
 from hourglass.cli.drift import DRIFT_EXIT_STATUS, drift
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from tests.workspaces import FakeRecorder, calibrated, lean, set_up, working_in
 
 TABLE, PICTURES = ("breast_cancer", "linear"), ("digits", "linear")

@@ -11,7 +11,7 @@ import pytest
 
 from hourglass.cli.label_errors import draw_grid, label_errors
 from hourglass.cli.main import main
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.stages.prepare import prepare
 from tests.workspaces import ROOT, reseal, set_up, set_yaml, working_in
 

@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from hourglass.cli.promote import promote
 from hourglass.core.atomic import write_json
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import Prepared, write_data_card
+from hourglass.data.prepared_data import Prepared, write_data_card
 from hourglass.detection.detector import Detector
 from hourglass.networks import Dense
 from hourglass.networks.weights import SETTINGS, write
@@ -78,7 +78,7 @@ def write_training(cell: Cell, latent_dim: int) -> None:
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory) -> Path:
     """Give a database with MLflow's empty tables, which take seconds to create."""
-    from hourglass.tracking.store import connect
+    from hourglass.tracking.connection import connect
 
     folder = tmp_path_factory.mktemp("store")
     with working_in(folder):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hourglass.cli.restore import restore
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
 from hourglass.studies.restoration.restorer import SHEET_IMAGES

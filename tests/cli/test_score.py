@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from hourglass.cli.score import score
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators.conformal import discoveries, p_values
 from hourglass.stages.evaluate import evaluate
 from tests.workspaces import FakeRecorder, calibrated, lean, set_up, working_in

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from hourglass.cli.search import search
 from hourglass.core.checksums import read_with_checksum, write_with_checksum
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.scoring import latent_codes
 from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold

@@ -16,7 +16,7 @@ from hourglass.core.checksums import write_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, prepared_folder
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_prepared
+from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_prepared
 from tests.robustness import flips
 from tests.workspaces import Project
 

@@ -9,7 +9,7 @@ import torch
 
 from hourglass.core.paths import Cell
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.prepare import prepare
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain

@@ -7,7 +7,7 @@ from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
 from hourglass.core.paths import CONFIGS, PARAMS
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation import baselines
 from hourglass.models.linear import Linear
 from hourglass.stages.prepare import prepare

@@ -12,7 +12,7 @@ import torch
 from hourglass.core.paths import Cell
 from hourglass.data.batches import Batches, Shares
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.corruption import Corruption
 from hourglass.stages.prepare import prepare

@@ -31,7 +31,7 @@ from hourglass.core.checksums import CorruptFileError, read_with_checksum
 from hourglass.core.dvc_lock import locked_as_written
 from hourglass.core.errors import UserError
 from hourglass.core.paths import SNAPSHOT, Cell
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.detector import FILES, Detector
 from hourglass.studies.search.index import Index, UnusableIndexError
 

@@ -25,11 +25,11 @@ from hosting.team import MEMBER, Team, temporary_team
 from optuna.trial import FrozenTrial
 
 from hourglass.stages.prepare import prepare
-from hourglass.tracking.store import EXPERIMENT
-from hourglass.tuning.attributes import FAILURE
+from hourglass.tracking.connection import EXPERIMENT
 from hourglass.tuning.locks import storage_url
 from hourglass.tuning.mlflow_record import TRIAL
 from hourglass.tuning.study import is_final
+from hourglass.tuning.trial_attributes import FAILURE
 from tests.workspaces import ROOT
 
 TIMEOUT_SECONDS = 900  # after which a command counts as hanging

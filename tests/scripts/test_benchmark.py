@@ -17,7 +17,7 @@ from benchmarks.running import run_process, turns
 from benchmarks.worker import measure
 
 from hourglass.core.paths import prepared_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.prepare import prepare
 
 CASE = Case("train", "dense", "digits", batch_size=64, epochs=12, learning_rate=3e-3)

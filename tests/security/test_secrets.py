@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.redaction import redact
-from hourglass.tracking.store import StoreUnavailable, connect
+from hourglass.tracking.connection import StoreUnavailable, connect
 from hourglass.tuning.storage import open_storage
 
 SECRET = "hunter2-p@ss/w?rd"

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from hourglass.data.prepared import Prepared
-from hourglass.tracking.store import EXPERIMENT
+from hourglass.data.prepared_data import Prepared
+from hourglass.tracking.connection import EXPERIMENT
 from hourglass.tuning.locks import storage_url
 from hourglass.tuning.mlflow_record import STUDY, TRIAL
 from tests.workspaces import PATIENT, Project

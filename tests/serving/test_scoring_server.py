@@ -21,7 +21,7 @@ import pytest
 
 from hourglass.cli.promote import promote
 from hourglass.cli.score import score
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from tests.workspaces import DirectRecorder, calibrated, environment, kill, set_up, working_in
 
 pytestmark = pytest.mark.servers

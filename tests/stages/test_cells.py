@@ -17,7 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Conformal, MaxF1
 from hourglass.evaluation.baselines import BASELINES
 from hourglass.stages.baselines import baselines

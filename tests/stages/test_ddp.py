@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from hourglass.core.paths import Cell
 from hourglass.data.batches import Shares
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.scoring import errors
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import make_module

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hourglass.core.atomic import sha256
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references, skip_reason

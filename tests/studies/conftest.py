@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.data.prepared import SPLITS, Prepared, Samples, write_data_card, write_prepared
+from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_data_card, write_prepared
 from hourglass.data.scaling import Scaling
 
 

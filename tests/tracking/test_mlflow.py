@@ -13,7 +13,7 @@ import pytest
 
 from hourglass.cli.record import record
 from hourglass.core.atomic import write_json
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.tracking.record import RECORDED

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Split
+from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Scaling
 from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.checkpoints import load_checkpoint

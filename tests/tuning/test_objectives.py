@@ -12,7 +12,7 @@ from torch.nn import Linear
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network

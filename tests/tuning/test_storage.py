@@ -8,8 +8,8 @@ from optuna.storages import BaseStorage, RDBStorage, _CachedStorage
 from optuna.trial import TrialState
 
 from hourglass.tuning import locks
-from hourglass.tuning.attributes import VALUES
 from hourglass.tuning.storage import open_storage, retry_trial, retrying
+from hourglass.tuning.trial_attributes import VALUES
 
 
 @pytest.fixture

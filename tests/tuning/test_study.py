@@ -10,10 +10,10 @@ import pytest
 from optuna.trial import TrialState
 
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import FAILURE, HISTORY, VALUES, WORKER
 from hourglass.tuning.objectives import Detection
 from hourglass.tuning.storage import MAX_RETRIES
 from hourglass.tuning.study import retry_killed, worker_name
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, VALUES, WORKER
 from tests.tuning.studies import states
 
 LIVE = worker_name("a-command")

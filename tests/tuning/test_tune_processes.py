@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from hourglass.tracking.store import EXPERIMENT
+from hourglass.tracking.connection import EXPERIMENT
 from tests.tuning.studies import states
 from tests.workspaces import Project, kill, living_in, wait_for_end, wait_until
 

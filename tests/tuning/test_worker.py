@@ -10,16 +10,16 @@ import pytest
 import torch
 from sqlalchemy.exc import OperationalError
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.scorers import ModelScore
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
 from hourglass.tuning import worker
-from hourglass.tuning.attributes import FAILURE, HISTORY, VALUES
 from hourglass.tuning.best_trial import describe, find_best, trial_record
 from hourglass.tuning.objectives import Detection, Task
 from hourglass.tuning.storage import open_storage
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, VALUES
 from hourglass.tuning.worker import work
 from tests.tuning.studies import CELL, JOB, run_study, states
 from tests.workspaces import VARIANTS, set_yaml

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from hourglass.core.atomic import atomic_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.studies.classification import sklearn_classifiers
 from hourglass.studies.classification.labelled_splits import (
@@ -19,7 +19,7 @@ from hourglass.studies.classification.labelled_splits import (
     read_labelled_splits,
 )
 from hourglass.studies.latent_space import encode_splits, flatten_splits
-from hourglass.tracking.recorder import recording
+from hourglass.tracking.recording import recording
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from hourglass.core.atomic import atomic_files
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.studies.label_errors.ranking import (
     MIN_CLASS_SAMPLES,

@@ -9,7 +9,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
-from hourglass.data.prepared import Prepared, Samples
+from hourglass.data.prepared_data import Prepared, Samples
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
@@ -56,7 +56,7 @@ def promote(data: str, model: str, force: bool = False) -> str:
 def _registry(data: str) -> "Registry":
     """Return the registry; raise a UserError if its store is unavailable."""
     from hourglass.serving.registry import Registry
-    from hourglass.tracking.store import StoreUnavailable, connect
+    from hourglass.tracking.connection import StoreUnavailable, connect
 
     try:
         return Registry(*connect(root()), data)
@@ -76,7 +76,7 @@ class Candidate:
     def digest(self) -> str:
         """Return the digest of the detector's files."""
         from hourglass.detection.detector import detector_files
-        from hourglass.tracking.model import detector_digest
+        from hourglass.tracking.logged_model import detector_digest
 
         return detector_digest(detector_files(self.cell))
 
@@ -129,7 +129,7 @@ class Candidate:
 
     def _tags(self) -> dict[str, str]:
         from hourglass.tracking import provenance
-        from hourglass.tracking.model import DETECTOR
+        from hourglass.tracking.logged_model import DETECTOR
 
         commit = provenance.tags().get("mlflow.source.git.commit", "none")
         tags = {

@@ -17,9 +17,9 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
         all: record every cell in runs/, and the comparison in reports/
 
     """
+    from hourglass.tracking.connection import StoreUnavailable, store_errors
     from hourglass.tracking.record import record_report
     from hourglass.tracking.runs import Runs
-    from hourglass.tracking.store import StoreUnavailable, store_errors
 
     cells = _cells(data, model, all)
     try:

@@ -13,7 +13,7 @@ from hourglass.core.paths import Cell
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hourglass.data.prepared import Prepared
+    from hourglass.data.prepared_data import Prepared
     from hourglass.detection.detector import Detector
     from hourglass.studies.search.contact_sheet import SheetRow
     from hourglass.studies.search.index import Index
@@ -54,7 +54,7 @@ def search(
     _check(path, query, top)
     cell = Cell(data, model)
     cell.need("train", "calibrate-threshold")
-    from hourglass.data.prepared import Prepared
+    from hourglass.data.prepared_data import Prepared
     from hourglass.detection.detector import Detector
 
     detector, prepared = Detector.of_cell(cell), Prepared.open(cell.prepared)

@@ -11,7 +11,7 @@ from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.study_spec import StudySpec
 
 if TYPE_CHECKING:

@@ -134,7 +134,7 @@ def _damage(
 
 def files_with_checksum() -> list[Path]:
     """Return the JSON files with a checksum of all prepared data sets and cells."""
-    from hourglass.data.prepared import CARD
+    from hourglass.data.prepared_data import CARD
 
     patterns = [f"{PREPARED}/*/{CARD}"]
     for stage, names in CHECKSUM_FILES.items():

@@ -24,7 +24,7 @@ EXTRA_TRAINER_KEYS = {
 class Params:
     """The settings that all experiments share: the file params.yaml.
 
-    `share_rows` names the tables whose rows may go to MLflow (hourglass.core.privacy), and
+    `share_rows` names the tables whose rows may go to MLflow (hourglass.core.row_privacy), and
     `trusted_modules` the modules outside this package whose classes settings may name
     (hourglass.core.trusted_imports).
     """

@@ -14,7 +14,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import prepared_folder
 from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Scaled, Shares
-from hourglass.data.prepared import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Scaling
 

@@ -12,7 +12,7 @@ from hourglass.core.paths import CONFIGS, prepared_folder, raw_folder
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.prepared import Samples, Split, write_prepared
+from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Scaling
 from hourglass.data.splits import split
 

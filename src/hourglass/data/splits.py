@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.data.base import Fractions, Raw
-from hourglass.data.prepared import SPLITS, Split
+from hourglass.data.prepared_data import SPLITS, Split
 
 
 def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:

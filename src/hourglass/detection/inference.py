@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from hourglass.core.allocator import keep_freed_memory
+from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Scaling
 from hourglass.data.streaming import release_pages

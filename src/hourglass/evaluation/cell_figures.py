@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from hourglass.data.prepared import Samples
+from hourglass.data.prepared_data import Samples
 from hourglass.detection import scoring
 from hourglass.detection.detector import Detector
 from hourglass.evaluation import figures, metrics

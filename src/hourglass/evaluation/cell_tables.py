@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.core.checksums import read_with_checksum
-from hourglass.data.prepared import SPLITS, Prepared, Samples
+from hourglass.data.prepared_data import SPLITS, Prepared, Samples
 from hourglass.detection.attribution import TOP_FEATURES, top_features
 from hourglass.detection.detector import Detector
 from hourglass.detection.threshold import Threshold

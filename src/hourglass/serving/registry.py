@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.tracking.model import DETECTOR
+from hourglass.tracking.logged_model import DETECTOR
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,7 +5,7 @@ from pathlib import Path
 from hourglass.core.atomic import write_json
 from hourglass.core.paths import baselines_file, prepared_folder, valid_name
 from hourglass.core.settings import params
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.output import stage_lock
 

@@ -12,7 +12,7 @@ from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import (
     calibrate,

@@ -18,12 +18,12 @@ from hourglass.core.paths import (
     need_baselines,
     prepared_folder,
 )
-from hourglass.core.privacy import rows_are_private
+from hourglass.core.row_privacy import rows_are_private
 from hourglass.core.settings import Params, params
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.report.leaderboard import INTRODUCTION, leaderboard, markdown
 from hourglass.stages.output import stage_lock
-from hourglass.tracking.recorder import recording
+from hourglass.tracking.recording import recording
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import Any
 
 from hourglass.core.atomic import sha256, write_json
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import cell_stage
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import Cell
-from hourglass.tracking.recorder import RecordingProcess, recording
+from hourglass.tracking.recording import RecordingProcess, recording
 
 LOCKS = Path("checkpoints")  # not an output of a stage: DVC neither hashes nor deletes it
 

@@ -8,7 +8,7 @@ from hourglass.core.atomic import write_json
 from hourglass.core.paths import CONFIGS, prepared_folder, references_folder, valid_name
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import refuse_unknown
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import stage_folder
 
 MIN_SAMPLES = 4  # of training and of test, for t-SNE, mixtures and the Frechet distance

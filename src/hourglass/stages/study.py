@@ -6,7 +6,7 @@ from pathlib import Path
 from hourglass.core.atomic import sha256, write_json, write_text
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, references_folder
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import cell_stage
 
 WEIGHTS = "weights.safetensors"

@@ -16,10 +16,10 @@ from hourglass.core.errors import UserError
 from hourglass.core.locks import is_rank_zero
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import CellOutput, cell_stage
 from hourglass.tracking import provenance
-from hourglass.tracking.recorder import EPOCHS, SETTINGS
+from hourglass.tracking.recording import EPOCHS, SETTINGS
 from hourglass.training.cell_settings import CellSettings, resolve_cell
 
 if TYPE_CHECKING:

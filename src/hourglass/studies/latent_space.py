@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import batched
 from hourglass.detection.scoring import latent_codes

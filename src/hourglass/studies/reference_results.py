@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hourglass.core.atomic import write_json
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.studies.classification.reference_classifier import RealClassifier
 from hourglass.studies.compression.analysis import COLUMNS
 

@@ -173,10 +173,10 @@ def _has_model(runs: Runs, run: "Run") -> bool:
 
 def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
     """Log the files of the detector, and no others, as an MLflow model."""
-    from hourglass.tracking import model
+    from hourglass.tracking import logged_model
 
     with tempfile.TemporaryDirectory() as folder:
         for path in stage.detector:
             shutil.copy(path, folder)
         example = record.prepared.folder / "calibration/x.npy"
-        model.log(run_id, Path(folder), record.prepared.card, example)
+        logged_model.log(run_id, Path(folder), record.prepared.card, example)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hourglass.tracking.store import connect, store_lock
+from hourglass.tracking.connection import connect, store_lock
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

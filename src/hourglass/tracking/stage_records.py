@@ -13,8 +13,8 @@ import yaml
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
-from hourglass.core.privacy import uploadable_files
-from hourglass.data.prepared import Prepared
+from hourglass.core.row_privacy import uploadable_files
+from hourglass.data.prepared_data import Prepared
 
 MAX_PARAM_CHARACTERS = 6000  # MLflow's limit
 WEIGHTS = "weights.safetensors"

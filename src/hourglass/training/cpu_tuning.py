@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
-from hourglass.core.allocator import keep_freed_memory
+from hourglass.core.memory_allocator import keep_freed_memory
 
 SWITCH = "HOURGLASS_CPU_TUNING"  # environment variable
 # ATen also uses one thread for elementwise operations below this size (at::internal::GRAIN_SIZE).

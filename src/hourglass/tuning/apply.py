@@ -16,7 +16,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.training.cell_settings import resolve_cell
 
 EVALUATION_FILES = (

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml
-from hourglass.tuning.attributes import FAILURE, HISTORY, PARAMS, VALUES
 from hourglass.tuning.study import finished
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, PARAMS, VALUES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any
 from hourglass.core.errors import UserError
 from hourglass.core.paths import root
 from hourglass.tracking import provenance
-from hourglass.tracking.recorder import report_unrecorded
+from hourglass.tracking.connection import (
+    StoreUnavailable,
+    check_reachable,
+    store_errors,
+    tracking_uri,
+)
+from hourglass.tracking.recording import report_unrecorded
 from hourglass.tracking.runs import Runs
-from hourglass.tracking.store import StoreUnavailable, check_reachable, store_errors, tracking_uri
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import IDENTITY
 from hourglass.tuning.best_trial import find_best, trial_record
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.trial_attributes import IDENTITY
 
 if TYPE_CHECKING:
     import optuna

@@ -10,10 +10,10 @@ from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import FAILURE
 from hourglass.tuning.best_trial import find_best
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.trial_attributes import FAILURE
 
 
 @dataclass

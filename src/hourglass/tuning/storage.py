@@ -22,8 +22,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root
 from hourglass.tuning import locks
-from hourglass.tuning.attributes import FAILURE, VALUES
 from hourglass.tuning.locks import STORAGE_VARIABLE, locked, storage_url
+from hourglass.tuning.trial_attributes import FAILURE, VALUES
 
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 60  # without a heartbeat, after which Optuna considers a trial stale

@@ -24,10 +24,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.tuning.attributes import FAILURE, IDENTITY, SPEC, WORKER
 from hourglass.tuning.locks import locked
 from hourglass.tuning.objectives.base import Objective
 from hourglass.tuning.storage import MAX_RETRIES, open_storage, retry_trial
+from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, SPEC, WORKER
 
 NO_WORKER_SECONDS = 60  # after which a running trial that names no worker was abandoned
 CLOCK_TOLERANCE_SECONDS = 60  # by which the clock may have been set since a process started

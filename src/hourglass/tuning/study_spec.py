@@ -20,7 +20,7 @@ from hourglass.core.settings import (
     params,
 )
 from hourglass.core.yaml_config import Yaml, build, mapping, read
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.objectives import Objective
 
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"

@@ -18,7 +18,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml, import_class
 from hourglass.data.datamodule import DataModule
-from hourglass.data.prepared import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows
 from hourglass.detection.inference import best_device
 from hourglass.detection.scorers.from_settings import make_scorer
@@ -27,9 +27,9 @@ from hourglass.networks import Network
 from hourglass.tracking.stage_records import settings_params
 from hourglass.training.cell_settings import CellSettings, resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
-from hourglass.tuning.attributes import HISTORY, PARAMS, VALUES
 from hourglass.tuning.objectives import Objective, Task
 from hourglass.tuning.search_space import Space, read_space
+from hourglass.tuning.trial_attributes import HISTORY, PARAMS, VALUES
 
 if TYPE_CHECKING:
     from hourglass.tuning.study_spec import StudySpec

@@ -22,10 +22,10 @@ from optuna.trial import TrialState
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.tuning import study as studies
-from hourglass.tuning.attributes import FAILURE, WORKER
 from hourglass.tuning.locks import locked, no_response
 from hourglass.tuning.storage import is_unreachable
 from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.trial_attributes import FAILURE, WORKER
 
 if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials

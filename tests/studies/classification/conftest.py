@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.networks import Dense, Network
 from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hourglass.core.checksums import read_with_checksum, write_with_checksum
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.studies.classification.reference_classifier import (
     FEATURES,
     FILES,

@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.core.paths import CONFIGS
 from hourglass.core.yaml_config import build, read
-from hourglass.data.prepared import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
 from hourglass.detection.threshold import Threshold
 

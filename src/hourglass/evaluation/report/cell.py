@@ -8,12 +8,7 @@ from typing import Any
 
 from hourglass.core.paths import Cell
 from hourglass.evaluation.report.curves import Curve, Scores, curves
-from hourglass.evaluation.report.pictures import (
-    Picture,
-    Rows,
-    evaluation_pictures,
-    study_pictures,
-)
+from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 
 MAX_MISTAKES = 15  # in the page, per kind; mistakes.csv has more
 MISTAKE_KINDS = ("false alarm", "miss")

@@ -10,7 +10,7 @@ from hourglass.core.checksums import CORRUPT_FILE_ERRORS, read_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell, need_baselines, prepared_folder
 from hourglass.core.settings import Params
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.detection.metadata import read_metadata

@@ -116,7 +116,9 @@ class Page:
         Reads the files of each cell's stages.
         """
         board = Board.of(table)
-        cells = [row for row in board.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING]
+        cells = [
+            row for row in board.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING
+        ]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
         return cls(board, sections, study_tables(codes))
 

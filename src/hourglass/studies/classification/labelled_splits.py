@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hourglass.core.checksums import (
     write_with_checksum,
 )
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.inference import batched
 from hourglass.networks import Convolutional
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Network, is_image

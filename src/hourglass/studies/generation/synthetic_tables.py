@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.core.errors import UserError
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.networks import Network
 from hourglass.studies.generation.distances import nearest_distance
 from hourglass.studies.generation.samplers import Gaussian, Mixture, subsample

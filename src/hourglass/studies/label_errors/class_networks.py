@@ -8,7 +8,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.prepared import Split
+from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Scaling
 from hourglass.detection import scoring
 from hourglass.models.base import LitAutoencoder

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 
 MIN_CLASS_SAMPLES = 10  # to train a network on a class
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.inference import map_batch
 from hourglass.evaluation import figures
 from hourglass.networks import Network

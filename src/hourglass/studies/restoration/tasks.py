@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from hourglass.core.errors import UserError
-from hourglass.data.prepared import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split
 from hourglass.models.corruption import Corruption
 from hourglass.networks import is_image
 from hourglass.studies.latent_space import evenly_spaced

@@ -19,7 +19,7 @@ from hourglass.core.checksums import (
     write_with_checksum,
 )
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
 from hourglass.studies.latent_space import encode
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.data.prepared import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
 from hourglass.detection.detector import Detector
 from hourglass.studies.latent_space import encode

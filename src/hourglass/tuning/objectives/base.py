@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 
 if TYPE_CHECKING:
     from hourglass.detection.scorers import Scorer

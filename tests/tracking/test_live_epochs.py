@@ -10,8 +10,8 @@ from hourglass.core.atomic import write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.stages.train import train
-from hourglass.tracking.live import LiveTraining
-from hourglass.tracking.recorder import EPOCHS as EPOCH_FILE
+from hourglass.tracking.live_epochs import LiveTraining
+from hourglass.tracking.recording import EPOCHS as EPOCH_FILE
 from hourglass.tracking.runs import Runs
 from tests.tracking.stored import CELL, EPOCHS, make_workspace, rows
 from tests.workspaces import DirectRecorder, set_yaml, working_in

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hourglass.core.privacy import rows_are_private, uploadable_files
+from hourglass.core.row_privacy import rows_are_private, uploadable_files
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare

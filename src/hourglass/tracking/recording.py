@@ -1,8 +1,8 @@
 """The recording of a stage in MLflow, by a child process that never stops the stage.
 
 MLflow takes seconds to import and its database can be slow, so each stage starts one child
-(`hourglass.tracking.process`) for both. The child reads the files that the stage writes. Standard
-input tells it when: "training" once the files of a live training exist, then "finished" or
+(`hourglass.tracking.recording_process`) for both. The child reads the files that the stage writes.
+Standard input tells it when: "training" once the files of a live training exist, then "finished" or
 "failed". If the stage is killed, the input ends without a message, and the run stays open for the
 training that resumes.
 """
@@ -30,7 +30,7 @@ class RecordingProcess:
         # This package comes first; modules of the user follow.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hourglass.tracking.process", stage, *names],
+            [sys.executable, "-m", "hourglass.tracking.recording_process", stage, *names],
             stdin=subprocess.PIPE,
             bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.tracking import provenance
 from hourglass.tracking.record import FIRST_RUN, TRAINING
-from hourglass.tracking.recorder import EPOCHS, SETTINGS
+from hourglass.tracking.recording import EPOCHS, SETTINGS
 from hourglass.tracking.runs import Runs
 from hourglass.tracking.stage_records import epoch_points, settings_params
 

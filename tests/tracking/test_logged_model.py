@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hourglass.core.paths import Cell
-from hourglass.data.prepared import Prepared
+from hourglass.data.prepared_data import Prepared
 from hourglass.detection.detector import detector_files
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""The child process that records a stage in MLflow, started by `hourglass.tracking.recorder`.
+"""The child process that records a stage in MLflow, started by `hourglass.tracking.recording`.
 
 It reads one message per line from standard input: TRAINING, FINISHED or FAILED. The end of the
 input without FINISHED or FAILED means that the stage was killed.
@@ -7,7 +7,7 @@ input without FINISHED or FAILED means that the stage was killed.
 from hourglass.core.fork_server.client import hand_over
 
 if __name__ == "__main__" and "in_fork" not in globals():
-    hand_over({"module": "hourglass.tracking.process"})
+    hand_over({"module": "hourglass.tracking.recording_process"})
 
 import os
 import queue
@@ -18,16 +18,16 @@ import time
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
-from hourglass.tracking.live import LiveTraining
-from hourglass.tracking.record import record_cell, record_report
-from hourglass.tracking.recorder import FINISHED, TRAINING, report_unrecorded
-from hourglass.tracking.runs import Runs
-from hourglass.tracking.store import (
+from hourglass.tracking.connection import (
     StoreUnavailable,
     check_reachable,
     store_errors,
     tracking_uri,
 )
+from hourglass.tracking.live_epochs import LiveTraining
+from hourglass.tracking.record import record_cell, record_report
+from hourglass.tracking.recording import FINISHED, TRAINING, report_unrecorded
+from hourglass.tracking.runs import Runs
 
 POLL_SECONDS = 1.0  # between two reads of a training's epochs
 RESTART_SECONDS = 6.0  # how long to wait for a store that restarts at the end of a stage

@@ -15,9 +15,9 @@ import pytest
 from hourglass.cli.record import record
 from hourglass.core.errors import UserError
 from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.tracking import store
-from hourglass.tracking.recorder import recording
-from hourglass.tracking.store import StoreUnavailable, classify_error
+from hourglass.tracking import connection
+from hourglass.tracking.connection import StoreUnavailable, classify_error
+from hourglass.tracking.recording import recording
 from tests.tracking.stored import CELL, rows
 from tests.workspaces import DirectRecorder, Project, working_in
 
@@ -52,13 +52,13 @@ def test_a_database_that_could_not_be_completed_does_not_exist(tmp_path, monkeyp
     path, uri = tmp_path / "mlflow.db", f"sqlite:///{tmp_path}/mlflow.db?timeout=20"
     monkeypatch.setattr(utils, "_initialize_tables", cut_short)
     with pytest.raises(OSError, match="No space"):
-        store.create_database(uri)
+        connection.create_database(uri)
     assert list(tmp_path.iterdir()) == []
     # The remains of a killed process do no harm.
     (tmp_path / "mlflow.db.writing").write_bytes(b"half")
     (tmp_path / "mlflow.db.writing-journal").write_bytes(b"of another file")
     monkeypatch.setattr(utils, "_initialize_tables", make)
-    store.create_database(uri)
+    connection.create_database(uri)
     assert [each.name for each in tmp_path.iterdir()] == ["mlflow.db"]
     assert tables(path) == {"experiments"}
 
@@ -67,7 +67,7 @@ def test_an_existing_database_is_left_as_it_is(tmp_path):
     path = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE mine (x)")
-    store.create_database(f"sqlite:///{path}")
+    connection.create_database(f"sqlite:///{path}")
     assert tables(path) == {"mine"}
 
 
