@@ -194,9 +194,9 @@ samples; it includes reading the data and stops after the last epoch. All contes
 each epoch, except PyOD, which scores its training samples at the end instead. Contestants that use
 PyTorch share the same network class with the same initial weights, and the number of threads that
 Hourglass uses for such a batch (`training/cpu_tuning.py`). Hourglass makes the C library reuse
-freed memory (`core/memory_allocator.py`); contestants with "memory kept" do the same by glibc's variables
-`MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are not
-Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by torch's
+freed memory (`core/memory_allocator.py`); contestants with "memory kept" do the same by the
+variables `MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are
+not Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by torch's
 default; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any other
 processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and weight
 decay are off; like Hourglass, it scales the samples itself; all networks of the card table have

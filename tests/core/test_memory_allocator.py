@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import numpy as np
 from common import resident_bytes
-from hourglass.core.allocator import keep_freed_memory
+from hourglass.core.memory_allocator import keep_freed_memory
 {call}
 before = resident_bytes("VmRSS")
 blocks = [np.ones(2**20) for _ in range(20)]

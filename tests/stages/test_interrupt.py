@@ -157,7 +157,7 @@ def test_epochs_that_were_not_recorded_before_a_kill_are_recorded_later(ready, u
     process = start(ready)
     wait_until(lambda: epochs_kept(ready) >= 5, process)
     (recorder,) = (
-        child for child in children(process) if "tracking.process" in str(child.cmdline())
+        child for child in children(process) if "recording_process" in str(child.cmdline())
     )
     recorder.send_signal(signal.SIGSTOP)
     at = epochs_kept(ready)

@@ -65,8 +65,8 @@ def test_a_database_that_could_not_be_completed_does_not_exist(tmp_path, monkeyp
 
 def test_an_existing_database_is_left_as_it_is(tmp_path):
     path = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE mine (x)")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE mine (x)")
     connection.create_database(f"sqlite:///{path}")
     assert tables(path) == {"mine"}
 
