@@ -196,8 +196,8 @@ PyTorch share the same network class with the same initial weights, and the numb
 Hourglass uses for such a batch (`training/cpu_tuning.py`). Hourglass makes the C library reuse
 freed memory (`core/memory_allocator.py`); contestants with "memory kept" do the same by the
 variables `MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are
-not Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by torch's
-default; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any other
+not Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by the
+default of torch; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any other
 processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and weight
 decay are off; like Hourglass, it scales the samples itself; all networks of the card table have
 PyOD's activation after the code. The model of lightning-bolts trains on as many images of its own
