@@ -1,4 +1,4 @@
-"""The command line: one file per command that a person types.
+"""The command line: one file per user command.
 
 May import: every other package.
 """

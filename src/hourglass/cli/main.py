@@ -63,14 +63,14 @@ GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
     },
 }
 COMMANDS = {name: function for group in GROUPS.values() for name, function in group.items()}
-# Names of earlier releases.
+# Command names of earlier releases, and their current names.
 RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
 USAGE = "usage: hourglass COMMAND ..."
-USAGE_STATUS = 2  # exit status of a wrong command line; 1 is a UserError
+USAGE_STATUS = 2  # exit status for an invalid command line; a UserError exits with 1
 
 
 def main() -> None:
-    """Run one command; a UserError ends it with one sentence and status 1."""
+    """Run the command in sys.argv; print a UserError as one sentence and exit with status 1."""
     name = _command(sys.argv[1:])
     function = COMMANDS[name]
     parser = ArgumentParser(
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _command(words: list[str]) -> str:
-    """Return the command that the command line names; exit if it asks for help or names none."""
+    """Return the name of the command; exit with a message for help or an unknown command."""
     if not words or words[0] in ("-h", "--help"):
         print(_overview(), file=sys.stdout if words else sys.stderr)
         sys.exit(0 if words else USAGE_STATUS)
@@ -108,7 +108,7 @@ def _command(words: list[str]) -> str:
 
 
 def _overview() -> str:
-    """Return the help of `hourglass`: commands in groups, each with the summary of its docs."""
+    """Return the text of `hourglass --help`: the commands by group, each with its summary line."""
     lines = [f"{USAGE}\n", "Train, calibrate, evaluate, tune and compare autoencoders."]
     width = max(map(len, COMMANDS))
     for title, commands in GROUPS.items():
@@ -120,7 +120,7 @@ def _overview() -> str:
 
 
 def _underscored(word: str) -> str:
-    """Return an option with underscores instead of hyphens in its name, other words as is."""
+    """Replace hyphens by underscores in the name of an option; return other words unchanged."""
     if not word.startswith("--"):
         return word
     name, equals, value = word[2:].partition("=")
@@ -128,9 +128,10 @@ def _underscored(word: str) -> str:
 
 
 def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add a function's arguments: required ones, data and model by position, others as options.
+    """Add the parameters of a function to its parser.
 
-    A switch is `--name`, or `--no_name` if it is on by default.
+    Required parameters, `data` and `model` are positional; all others are options. A boolean
+    parameter `name` becomes the options `--name` and `--no_name`.
     """
     parameters = inspect.signature(function).parameters
     defaults = {
@@ -151,22 +152,22 @@ def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None
 
 
 def _description(function: Callable[..., Any], name: str) -> str:
-    """Return the description of an argument in a docstring, on one or more lines."""
+    """Return the description of an argument in a docstring, joined to one line."""
     pattern = rf"^ +{name}: (.*(?:\n {{12,}}\S.*)*)$"
     found = re.search(pattern, function.__doc__ or "", re.MULTILINE)
     return " ".join(found.group(1).split()) if found else ""
 
 
 def program() -> None:
-    """Run the command of the command line, as a process that ends afterwards."""
+    """Run the command line; skip Python's slow exit unless other processes depend on it."""
     main()
     if not _has_sibling_processes():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # all files are written, and unloading torch and Lightning takes a second
+        os._exit(0)  # safe: all files are written; unloading torch takes a second
 
 
 def _has_sibling_processes() -> bool:
-    """Return whether other processes wait for a regular exit: ranks, or torch's compilers."""
+    """Return whether other processes need a regular exit: ranks, or torch's compile workers."""
     ranks = {"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys()
     return bool(ranks) or "torch._inductor.async_compile" in sys.modules

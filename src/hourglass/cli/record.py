@@ -5,11 +5,11 @@ from hourglass.core.paths import CODES, LEADERBOARD, RUNS, SHARED_PAGE, Cell, ro
 
 
 def record(data: str | None = None, model: str | None = None, all: bool = False) -> None:
-    """Write to MLflow whatever the files of a cell hold and its run lacks.
+    """Complete the MLflow run of a cell from the files of its stages.
 
-    For an empty or another store, such as after a fresh clone and `dvc pull`, and for one that did
-    not answer when the stages ran. The runs are those that the stages write. A run that holds other
-    values is not overwritten: a new one is opened. Prints one line per cell.
+    Use it if the tracking store is new, for example after a clone and `dvc pull`, or if the store
+    was unreachable while the stages ran. It completes the runs that the stages started. A run with
+    different values is not overwritten; a new run is opened instead. Prints one line per cell.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -38,7 +38,7 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
 
 
 def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
-    """Return the cells that the arguments name."""
+    """Return the cells selected by the arguments; raise a UserError if they select none."""
     if every and not data:
         folders = sorted({path.parent for path in RUNS.glob("*/*/train")})
         return [Cell(path.parent.name, path.name) for path in folders]
@@ -49,7 +49,7 @@ def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
 
 
 def _record(cells: list[Cell]) -> int:
-    """Record cells, and return the number of those whose files prevent it."""
+    """Record cells, print one line per cell, and return the number of failures."""
     from tqdm import tqdm
 
     from hourglass.tracking.record import record_cell

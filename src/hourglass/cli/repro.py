@@ -1,4 +1,4 @@
-"""Command `repro`: `dvc repro` under a lock, after repairing the files of a killed DVC."""
+"""Command `repro`: `dvc repro` under a lock, after repairing the files of a killed DVC process."""
 
 import json
 import re
@@ -19,17 +19,20 @@ from hourglass.stages.snapshot import installed_code_changed
 DVC_STATE = Path(".dvc/tmp")  # DVC's locks
 DVC_LOCK = Path("dvc.lock")
 OUTPUT_FOLDERS = (PREPARED, RUNS, Path("reports"))
-TEMPORARY_COPY = re.compile(r"\.[\w-]{22}\.tmp")  # DVC copies to such a file, then renames it
+TEMPORARY_COPY = re.compile(r"\.[\w-]{22}\.tmp")  # an unfinished copy; DVC renames it at the end
 
 
 def repro(target: str | None = None) -> None:
-    """Run the pipeline with `dvc repro`, after repairing the files of a killed one.
+    """Run the pipeline with `dvc repro`, after repairing the files of a killed run.
 
-    If another `hourglass repro` runs in this checkout, prints that and waits. DVC rewrites dvc.lock
-    in place after every stage, so a `kill -9`, a power cut or a full disk may truncate it. A
-    truncated file is deleted, and the results of finished stages come from DVC's run cache. If the
-    settings name classes of installed packages whose code has changed, runs the stage `snapshot`
-    first: DVC does not track code outside of src.
+    If another `hourglass repro` is running in this checkout, prints a message and waits.
+
+    DVC rewrites dvc.lock in place after every stage, so a `kill -9`, a power cut or a full disk may
+    truncate it. A truncated dvc.lock is deleted; the results of finished stages then come from
+    DVC's run cache.
+
+    DVC does not track code outside src. If the settings use classes of installed packages and the
+    code of these classes has changed, the stage `snapshot` runs first.
 
     Args:
         target: a stage, such as train@digits-linear, to run with all stages that it depends on; the
@@ -51,9 +54,9 @@ def repro(target: str | None = None) -> None:
 
 
 def repair() -> list[str]:
-    """Delete the incomplete files and stale locks of a killed DVC; return a sentence for each kind.
+    """Delete incomplete files and stale locks of a killed DVC; return a sentence per kind.
 
-    The caller holds DVC's lock.
+    The caller must hold DVC's lock.
     """
     repairs = []
     if DVC_LOCK.exists() and not is_complete(DVC_LOCK):
@@ -82,7 +85,7 @@ def _temporary_copies() -> Iterator[Path]:
 
 
 def is_complete(path: Path) -> bool:
-    """Return whether a dvc.lock ends with a line end and matches DVC's schema."""
+    """Return whether a dvc.lock ends with a newline and matches DVC's schema."""
     import yaml
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
@@ -96,9 +99,9 @@ def is_complete(path: Path) -> bool:
 
 
 def _is_stale(path: Path) -> bool:
-    """Return whether DVC's file of locks is unreadable, or names no DVC process that is alive.
+    """Return whether DVC's lock file is unreadable, or all holders of its locks have ended.
 
-    After a reboot another process may have the id.
+    A holder counts only if it is a DVC process: after a reboot another process may have its id.
     """
     try:
         locks = json.loads(path.read_text(encoding="utf-8"))
@@ -120,7 +123,7 @@ def _is_dvc(pid: int) -> bool:
 
 @contextmanager
 def _dvc_lock() -> Iterator[None]:
-    """Hold the lock under which DVC writes its files; if a DVC holds it, print that and wait."""
+    """Hold DVC's lock; if another DVC command holds it, print a message and wait."""
     from dvc.lock import Lock, LockError
 
     path = str(DVC_STATE / "lock")
@@ -145,5 +148,5 @@ def _run(words: list[str]) -> int:
         process.send_signal(number)
 
     signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal sends it to DVC as well
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # DVC gets it from the terminal
     return process.wait()

@@ -12,7 +12,7 @@ from hourglass.core.paths import Cell
 if TYPE_CHECKING:
     from hourglass.studies.restoration.restorer import ContactSheet, Restorer
 
-SOFTWARE = "hourglass restore"  # metadata of every PNG: only folders of such files are replaced
+SOFTWARE = "hourglass restore"  # metadata of every PNG; only folders of such files are replaced
 
 
 def restore(
@@ -23,13 +23,15 @@ def restore(
     resize: bool = False,
     tile: bool = False,
 ) -> Path:
-    """Remove from images the corruption that a network was trained to remove.
+    """Restore images with a network that was trained to remove a corruption.
 
-    For example noise, holes, or a low resolution. Writes one PNG per image, of the same name, into
-    a folder, and next to it <folder>-sheet.png with the first twenty inputs above their outputs.
-    Images are converted to grey or to colour, as
-    the network needs. A network trained with `downsampling` also takes images that are smaller by
-    that factor; one trained with `grey` colours grey ones. The file may be larger than memory.
+    Corruptions are, for example, noise, holes or a low resolution. Writes one PNG per image, of the
+    same name, into a folder. Also writes a contact sheet, <folder>-sheet.png: the first twenty
+    inputs above their outputs.
+
+    Images are converted to grey or colour, as the network requires. A network trained with
+    `downsampling` also accepts images that are smaller by that factor. A network trained with
+    `grey` colours grey images. The file may be larger than memory.
 
     Args:
         data: a data set of images, by the name of its file in configs/data
@@ -37,7 +39,7 @@ def restore(
         file: an image, a folder of images, or an .npz file with an array x
         out: the folder to write; by default <file>-restored in the working folder
         resize: resize images of another size
-        tile: restore images larger than the network's in overlapping windows
+        tile: restore images larger than the network's input in overlapping windows
 
     """
     folder = out or Path(f"{file.stem}-restored")
@@ -61,7 +63,7 @@ def _sheet_path(folder: Path) -> Path:
 
 
 def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
-    """Raise a UserError if the folder, which will be replaced, holds other files."""
+    """Raise a UserError for conflicting options, or if other files would be overwritten."""
     if resize and tile:
         raise UserError("resize and tile exclude each other; leave one of them out.")
     target, source = folder.resolve(), file.resolve()
@@ -75,7 +77,7 @@ def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
 
 
 def _is_restored(file: Path) -> bool:
-    """Return whether this command wrote a file."""
+    """Return whether a file was written by this command, according to its metadata."""
     from PIL import Image
 
     try:
@@ -88,7 +90,7 @@ def _is_restored(file: Path) -> bool:
 def _restore(
     file: Path, restorer: "Restorer", resize: bool, folder: Path, sheet: "ContactSheet"
 ) -> int:
-    """Write the restored images of a file, chunk by chunk; return their number."""
+    """Restore the images of a file chunk by chunk, write them, and return their number."""
     from tqdm import tqdm
 
     from hourglass.data.readers.chunks import prefetch, read_chunks
@@ -112,7 +114,7 @@ def _restore(
 
 
 def _png_path(id: str, file: Path) -> Path:
-    """Return the path of a restored image: its number in an .npz file, or its own name."""
+    """Return the relative path of an output: a number for an .npz file, else the input's path."""
     name = Path(id)
     return Path(f"{name.name}.png") if file.suffix.lower() == ".npz" else name.with_suffix(".png")
 

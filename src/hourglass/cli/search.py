@@ -1,4 +1,4 @@
-"""Command `search`: find the samples of a data set that are nearest to queries by their codes."""
+"""Command `search`: find the samples of a data set nearest to queries in latent space."""
 
 import re
 from collections.abc import Iterator
@@ -31,20 +31,21 @@ def search(
     resize: bool = False,
     out: Path | None = None,
 ) -> Path:
-    """Find the samples of a data set that are most similar to queries, by the distance of codes.
+    """Find the samples of a data set that are nearest to queries in latent space.
 
     Writes a table with one row per query and neighbour: query, rank (1 is the nearest), id, split,
-    label, anomaly, and the Euclidean distance of the codes. For images, also writes a contact sheet
-    of the first 20 queries, a .png of the same name. Samples of all five splits are searched. The
-    index of a cell, reports/search/<data>-<model>, is built by the first search and rebuilt if the
-    weights or the data change.
+    label, anomaly, and the Euclidean distance between the latent codes. For images, also writes a
+    contact sheet of the first 20 queries, a .png of the same name.
+
+    Samples of all five splits are searched. The first search builds the index of a cell,
+    reports/search/<data>-<model>. It is rebuilt if the weights or the data change.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
         query: a table (.csv, .parquet), an .npz file with an array x, an image, a folder of images,
-            or the id of a sample of the data set, which is excluded from its own results
-        top: number of neighbours
+            or the id of a sample of the data set, which is excluded from the results
+        top: number of neighbours per query
         resize: resize images of another size
         out: the table to write, .csv or .parquet; by default <query>-neighbours.csv in the working
             folder
@@ -69,7 +70,7 @@ def search(
 
 
 def _stem(query: str) -> str:
-    """Return a file name without suffix for a query: that of the file or folder, or the id."""
+    """Return the stem of the default output: that of the query file or folder, or the id."""
     return Path(query).resolve().stem if Path(query).exists() else re.sub(r"[^\w.-]+", "-", query)
 
 
@@ -84,7 +85,7 @@ def _check(path: Path, query: str, top: int) -> None:
 
 
 def _load_or_build_index(cell: Cell, detector: "Detector", prepared: "Prepared") -> "Index":
-    """Return the index of a cell; print the reason if it has to be built."""
+    """Return the index of a cell; if it must be built, print the reason."""
     from hourglass.studies.search.index import Index, UnusableIndexError, index_origin
 
     folder = INDEX_FOLDER / cell.name
@@ -105,7 +106,7 @@ def _search(
     top: int,
     resize: bool,
 ) -> "Iterator[SearchResults]":
-    """Return the results for the samples of a file or folder, or for the sample with an id."""
+    """Return the results for a query: all samples of a file or folder, or one sample by its id."""
     from hourglass.studies.search.queries import search_file, search_sample
 
     if Path(query).exists():

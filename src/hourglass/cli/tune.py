@@ -38,23 +38,24 @@ def tune(
 ) -> None:
     """Search the bottleneck, the noise level and other hyperparameters of one cell.
 
-    The same command resumes a study, in ./optuna.db or HOURGLASS_OPTUNA_STORAGE. Another objective,
-    space, data set, code or fixed setting starts another study. The test split is not used.
+    The study is stored in ./optuna.db or HOURGLASS_OPTUNA_STORAGE; the same command resumes it. A
+    change of objective, search space, data set, code or fixed setting starts a new study. The test
+    split is not used.
 
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        trials: number of trials that the study has in the end (default 50, or with --apply or
-            --show those that it has)
+        trials: total number of trials of the study, including those of earlier runs (default: 50;
+            with --apply or --show no new trials)
         objective: value to optimise, by the name of a file in configs/tune/objective
-        space: settings to search, by the name of a file in configs/tune/space (default: the file
-            of the data set, or else default)
-        pruner: method that stops trials which fall behind
+        space: search space, by the name of a file in configs/tune/space (default: the name of the
+            data set if that file exists, otherwise `default`)
+        pruner: method that stops unpromising trials early
         workers: number of processes that run trials at the same time
         mlflow: log the study and its trials to MLflow
         apply: write the best values to configs/cell/<data>-<model>.yaml, for `dvc repro`
-        show: print the trials and run none
-        out: JSON file for the best values and the results they reach
+        show: print the study and run no trials
+        out: JSON file to write, with the best hyperparameters and their objective values
 
     """
     _check(trials, workers, show, out)
@@ -108,7 +109,7 @@ def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow
 
 
 def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> list[Path]:
-    """Draw the study into its folder of reports/tune, and return the paths of the figures."""
+    """Draw the figures of a study in its folder below reports/tune, and return their paths."""
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
 

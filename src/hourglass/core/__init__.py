@@ -1,4 +1,4 @@
-"""Mechanisms: paths, settings, YAML, errors, atomic writes, checksums, locks, the fork server.
+"""Infrastructure: paths, settings, YAML, errors, atomic writes, checksums, locks, the fork server.
 
 May import: nothing.
 """

@@ -1,4 +1,4 @@
-"""Write files and folders completely or not at all, and compute their checksums."""
+"""Atomic writes of files and folders, and the SHA-256 of files."""
 
 import errno
 import hashlib
@@ -17,9 +17,9 @@ FULL_DISK_BYTES = 1 << 16  # a disk with less free space counts as full
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it to `path` if the block succeeds."""
+    """Yield a temporary path in the same folder; rename it to `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # numpy and matplotlib choose the format by the suffix.
+    # Keeps the suffix, because numpy and matplotlib choose the format by it.
     temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
     try:
         with disk_full_as_user_error(path):
@@ -31,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces `path` if the block succeeds."""
+    """Yield a temporary folder next to `path`; it replaces `path` if the block succeeds."""
     with scratch_folder(path.with_name(f".{path.name}.writing")) as temporary:
         yield temporary
         if path.exists():
@@ -44,7 +44,7 @@ def atomic_files(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder and move its files into `folder` if the block succeeds."""
     with scratch_folder(folder / ".writing") as temporary:
         yield temporary
-        # In the order of writing: if the last file exists, so do all others.
+        # Moved in the order of writing: if the last file exists, all others exist too.
         for path in sorted(temporary.iterdir(), key=lambda path: path.stat().st_mtime_ns):
             target = folder / path.name
             if target.is_dir():
@@ -54,7 +54,10 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder and delete it afterwards; a killed process may have left an old one."""
+    """Yield an empty folder and delete it afterwards.
+
+    A folder left over from a killed process is deleted first.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -68,7 +71,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 def disk_full_as_user_error(path: Path) -> Iterator[None]:
     """Raise a UserError if the block fails while the disk of `path` is full.
 
-    Some libraries raise errors of their own that do not mention the disk.
+    Some libraries hide the cause: their errors do not mention the disk.
     """
     try:
         yield
@@ -84,9 +87,9 @@ def disk_full_as_user_error(path: Path) -> Iterator[None]:
 def fsync_all(paths: Iterable[Path]) -> None:
     """Flush files and their folders to the disk.
 
-    A rename survives a kill, but not a power cut: for some 30 seconds a new file may be found empty
-    afterwards. Its checksum shows that, but the file has to be computed again. Flushing takes some
-    10 ms per file, so it is for files that took long to compute.
+    Without it, a power cut within about 30 seconds of a write may leave the new file empty. The
+    checksum reveals the loss, but the file must be computed again. Flushing takes about 10 ms per
+    file, so use it for files that are expensive to compute.
     """
     paths = list(paths)
     for path in [*paths, *{path.parent for path in paths}]:
@@ -101,18 +104,18 @@ def fsync_all(paths: Iterable[Path]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` with Unix line ends, atomically."""
+    """Write `text` atomically, with Unix line endings."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; raise a ValueError for NaN, which JSON does not have."""
+    """Write `value` as indented JSON; raise a ValueError for NaN, which JSON does not allow."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def load_plain_yaml(text: str | bytes) -> Any:
-    """Return the plain values in YAML, parsed in C if possible; may raise a yaml.YAMLError."""
+    """Parse YAML to plain values, in C if available; raise a yaml.YAMLError if it is invalid."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)

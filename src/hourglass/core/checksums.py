@@ -1,7 +1,8 @@
-"""Write JSON files with a checksum, so that a file that was damaged later is never used.
+"""JSON files with a checksum, so that later damage is detected when a file is read.
 
-DVC compares times and sizes only, and models, servers and other machines have no DVC. So a JSON
-file carries the SHA-256 of its own content, and the SHA-256 of the binary files that belong to it.
+DVC does not detect damage reliably: it compares only times and sizes. Exported models and servers
+run without DVC. Each JSON file therefore holds the SHA-256 of its content and of the binary files
+that belong to it.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 from hourglass.core.atomic import sha256, write_text
 
 CHECKSUM_KEY = "checksum"  # always the last key of the file
-# The errors that json, safetensors, torch and Python raise for a damaged or foreign file.
+# Errors that json, safetensors, torch and Python raise for a damaged file or another format.
 CORRUPT_FILE_ERRORS = (
     OSError,
     ValueError,
@@ -27,7 +28,7 @@ CORRUPT_FILE_ERRORS = (
 
 
 class CorruptFileError(ValueError):
-    """Say as part of a sentence which file differs from what was written."""
+    """A damaged file; the message is a clause without a period, for use inside a sentence."""
 
 
 def write_with_checksum(path: Path, value: Mapping[str, Any]) -> None:
@@ -36,7 +37,7 @@ def write_with_checksum(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def dump_with_checksum(value: Mapping[str, Any]) -> str:
-    """Return the text of a JSON file with a checksum: the same bytes for the same mapping."""
+    """Return a mapping as JSON text with its checksum; the same mapping gives the same text."""
     content = {key: value[key] for key in value if key != CHECKSUM_KEY}
     return _dump({**content, CHECKSUM_KEY: hashlib.sha256(_dump(content).encode()).hexdigest()})
 
@@ -50,7 +51,7 @@ def read_with_checksum(path: Path) -> dict[str, Any]:
 
 
 def parse_with_checksum(content: bytes, name: str) -> dict[str, Any]:
-    """Return the mapping in the bytes of a file of that name, or raise a CorruptFileError."""
+    """Return the mapping in `content`; if it is invalid, raise a CorruptFileError with `name`."""
     try:
         value = json.loads(content, parse_constant=_refuse_constant)
         checksum = value.pop(CHECKSUM_KEY, None)
@@ -65,14 +66,14 @@ def parse_with_checksum(content: bytes, name: str) -> dict[str, Any]:
 
 
 def file_checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of files below a folder, by name."""
+    """Return the SHA-256 of the named files in a folder, by name."""
     return {name: _cached_sha256(folder / name) for name in names}
 
 
 def verify_checksums(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise a CorruptFileError for the first of `files`, name to SHA-256, that differs.
+    """Raise a CorruptFileError for the first file that differs from its SHA-256.
 
-    Raises an OSError for a missing file.
+    `files` maps names in `folder` to SHA-256. Raises an OSError for a missing file.
     """
     for name, expected in files.items():
         if _cached_sha256(folder / name) != expected:
@@ -80,7 +81,7 @@ def verify_checksums(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _cached_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, which is read once per process unless it was written since."""
+    """Return the SHA-256 of a file, cached in this process until the file changes."""
     stat = path.stat()
     version = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     return _sha256(path.absolute(), *version)

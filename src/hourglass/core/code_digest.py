@@ -1,8 +1,8 @@
-"""Digests of the code that decides a result, so that a change re-runs what it affects.
+"""Digests of the code that a result depends on, so that a change re-runs the affected stages.
 
-Starting from an entry module, the search follows imports and the functions and classes reached by
-name, in this package and in modules of the user. Nothing is imported. Comments, docstrings and
-blank lines do not count.
+The search starts from an entry module. It follows imports, and the functions and classes that are
+referenced by name, in this package and in the user's modules. It parses source files and imports
+nothing. Comments, docstrings and blank lines do not change a digest.
 """
 
 import ast
@@ -16,7 +16,7 @@ from pathlib import Path
 
 PACKAGE = "hourglass"
 # Modules that record, lock, print or raise errors, but change no result. A module missing from this
-# list costs an unnecessary run; a module listed by mistake would leave a stale result.
+# list costs an unnecessary run; a module listed by mistake would leave stale results in use.
 WITHOUT_EFFECT = (
     "hourglass",
     "hourglass.__main__",
@@ -40,9 +40,9 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def code_digest(*entries: str) -> str:
-    """Return the SHA-256 of the source of every module that the entry modules execute.
+    """Return one SHA-256 over the sources of all modules that the entry modules depend on.
 
-    The entries themselves always count, even if they are listed in WITHOUT_EFFECT.
+    The entry modules are included even if they are listed in WITHOUT_EFFECT.
     """
     digest = hashlib.sha256()
     for module in sorted(executed_modules(*entries)):
@@ -52,8 +52,8 @@ def code_digest(*entries: str) -> str:
 
 @cache
 def executed_modules(*entries: str) -> frozenset[str]:
-    """Return the names of the modules whose code decides the result of the entry modules."""
-    visited: set[tuple[str, str]] = set()  # module, name in it ("" for all of it)
+    """Return the names of the modules whose code affects the result of the entry modules."""
+    visited: set[tuple[str, str]] = set()  # (module, name), "" for the whole module
     queue = {(entry, "") for entry in entries}
     while queue:
         module, name = visit = queue.pop()
@@ -81,7 +81,7 @@ class _References(ast.NodeVisitor):
 
     def __init__(self, module: str, nodes: Iterable[ast.AST]) -> None:
         self.module = module
-        self.imports: set[tuple[str, str]] = set()  # module, name in it ("" for all of it)
+        self.imports: set[tuple[str, str]] = set()  # (module, name), "" for the whole module
         self.names: set[str] = set()
         for node in nodes:
             self.visit(node)
@@ -102,14 +102,14 @@ class _References(ast.NodeVisitor):
             if self._follows(f"{module}.{alias.name}"):
                 self.imports.add((f"{module}.{alias.name}", ""))
             elif self._follows(module):
-                # A star imports names that only the importing module shows.
+                # `import *` may use any name, so it counts as an import of the whole module.
                 self.imports.add((module, "" if alias.name == "*" else alias.name))
 
     def visit_Name(self, node: ast.Name) -> None:
         self.names.add(node.id)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
-        """Return the absolute name of the module that a `from` statement names."""
+        """Return the absolute name of the module in a `from` statement."""
         if not node.level:
             return node.module or ""
         path, parts = source_file(self.module), self.module.split(".")
@@ -118,7 +118,7 @@ class _References(ast.NodeVisitor):
         return ".".join([*parents, *([node.module] if node.module else [])])
 
     def _follows(self, imported: str) -> bool:
-        """Return whether a module has a source file in this package or beside this module."""
+        """Return whether a module has a source file in this package or in the user's code."""
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
         return (root in (PACKAGE, importer) or _is_beside(root, importer)) and (
             source_file(imported) is not None
@@ -126,7 +126,7 @@ class _References(ast.NodeVisitor):
 
 
 def _is_beside(root: str, importer: str) -> bool:
-    """Return whether two top-level modules share a folder that holds code of the user."""
+    """Return whether two top-level modules are in the same folder, outside installed packages."""
     folder = _root_folder(importer)
     if folder is None or folder.name in ("site-packages", "dist-packages"):
         return False
@@ -135,7 +135,7 @@ def _is_beside(root: str, importer: str) -> bool:
 
 @cache
 def _references(module: str) -> tuple[_References, dict[str, _References]]:
-    """Return the references of a module at import, and those of each function and class in it."""
+    """Return the references of a module's statements at import, and of each function and class."""
     body = ast.parse(_read(module)).body
     return (
         _References(module, (node for node in body if not isinstance(node, DEFINITIONS))),
@@ -144,7 +144,7 @@ def _references(module: str) -> tuple[_References, dict[str, _References]]:
 
 
 def external_sources(*entries: str) -> list[Path]:
-    """Return the files and folders of the top-level modules outside this package that run."""
+    """Return the files and package folders of executed modules outside this package."""
     roots = {module.partition(".")[0] for module in executed_modules(*entries)} - {PACKAGE}
     sources = {root: source_file(root) for root in sorted(roots)}
     return [

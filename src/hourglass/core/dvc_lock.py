@@ -1,6 +1,6 @@
-"""Compare files with dvc.lock by reading every byte.
+"""Comparison of the full content of files with dvc.lock.
 
-DVC itself trusts a file if its time and size are unchanged.
+DVC itself accepts a file if its time and size are unchanged.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from hourglass.core.errors import UserError, one_line
 
 LOCK = Path("dvc.lock")
 STAGE_KEYS = {"cmd", "deps", "params", "outs"}
-OBJECTS = Path(".dvc/cache/files/md5")  # DVC's default folder for listings of folders
+OBJECTS = Path(".dvc/cache/files/md5")  # DVC's default cache, with the listings of folders
 CHECKOUT = f"`git checkout {LOCK}` restores the last committed one"
 
 
@@ -26,17 +26,17 @@ class Output:
     """One file or folder that a stage wrote, as recorded in dvc.lock."""
 
     path: Path
-    md5: str  # of a file; of a folder's listing, with ".dir" appended
-    size: int  # bytes, of all files together
-    nfiles: int | None  # of a folder
+    md5: str  # of the file, or of the folder's listing with ".dir" appended
+    size: int  # total, in bytes
+    nfiles: int | None  # number of files; None unless it is a folder
     stage: str
 
     def damage(self) -> dict[Path, str]:
-        """Return a sentence with the way out for every file that differs from dvc.lock."""
+        """Return an error message, with a remedy, for every file that differs from dvc.lock."""
         return {path: self._sentence(path) for path in self._changed()} or self.misstated()
 
     def misstated(self) -> dict[Path, str]:
-        """Return a sentence if dvc.lock has the right digest, but another size."""
+        """Return an error message if dvc.lock has the right digest but a wrong size or count."""
         folder = self.md5.endswith(".dir")
         files = [file for file in self.path.rglob("*") if file.is_file()] if folder else [self.path]
         sizes = [file.stat().st_size for file in files if file.exists()]
@@ -71,9 +71,9 @@ class Output:
 
 
 def outputs(kind: Literal["outs", "deps"] = "outs") -> list[Output]:
-    """Return all outputs (or dependencies) in dvc.lock, [] without that file.
+    """Return all outputs, or dependencies, in dvc.lock; [] if that file is missing.
 
-    Raises a UserError if it is malformed.
+    Raises a UserError if dvc.lock is malformed.
     """
     if not LOCK.exists():
         return []
@@ -137,7 +137,8 @@ def _cached_listing(name: str) -> dict[str, str] | None:
 def locked_as_written(folders: Iterable[Path]) -> None:
     """Raise a UserError if a file below `folders` differs from dvc.lock.
 
-    For a stage that DVC runs: dvc.lock then describes the outputs of the stages before it.
+    Call it only in a stage that DVC runs: dvc.lock then describes the outputs of all preceding
+    stages.
     """
     wanted = tuple(folders)
     for output in outputs():

@@ -1,4 +1,4 @@
-"""File locks: one command at a time writes the same files; the others say so and wait."""
+"""File locks: only one command at a time writes the same files; others print a message and wait."""
 
 import os
 import sys
@@ -29,5 +29,5 @@ def file_lock(path: Path, reason: str) -> Iterator[None]:
 
 
 def is_rank_zero() -> bool:
-    """Return whether this process has rank 0; launchers set the rank of every other process."""
+    """Return whether this process has rank 0, the default if no launcher set a rank."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

@@ -6,17 +6,17 @@ from functools import cache
 
 # Parameters of mallopt(3), from <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-TRIM_THRESHOLD_BYTES = 2**30  # freed memory that stays at the end of the heap
-MMAP_THRESHOLD_BYTES = 2**25  # larger blocks are mapped one by one; glibc allows no higher value
+TRIM_THRESHOLD_BYTES = 2**30  # freed memory kept at the end of the heap
+MMAP_THRESHOLD_BYTES = 2**25  # larger blocks are mapped separately; glibc's maximum
 
 
 @cache
 def keep_freed_memory() -> bool:
     """Make the C library keep freed memory for the next batch; return whether that worked.
 
-    Layers allocate and free some megabytes per batch. By default glibc returns blocks of that size
-    to the system, so the next batch faults in and zeroes every page again: on two cores that took
-    more time than the convolutions. Other systems are left as they are.
+    Layers allocate and free several megabytes per batch. By default glibc returns blocks of that
+    size to the system, so every page is faulted in and zeroed again for the next batch. On two
+    cores that took more time than the convolutions. Returns False on systems without glibc.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The paths of the workspace and of its cells, in one place."""
+"""Paths of the workspace and of its cells."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hourglass.core.errors import UserError
 
-# Relative: a stage works in the current folder, and `dvc exp run --temp` runs it in a copy.
+# Relative paths, because `dvc exp run --temp` runs stages in a copy of the workspace.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
 RUNS = Path("runs")
@@ -25,16 +25,16 @@ CODES = Path("reports/codes.csv")
 METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
-SHARED_PAGE = Path("reports/shared/index.html")  # for MLflow: without the rows of tables
-NAME_CHARACTERS = 64  # longest name: two names and a suffix have to fit into one file name
+SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
+NAME_CHARACTERS = 64  # maximum length: two names and a suffix must fit into a file name
 # File names that Windows reserves for devices: such a workspace could not be checked out there.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 
 def root() -> Path:
-    """Return the project's folder, even if DVC runs an experiment in a copy of it.
+    """Return the original folder of the project, even if DVC runs an experiment in a copy.
 
-    Raw data, MLflow's store and other files that outlive one experiment are there.
+    It holds raw data, MLflow's store and other files that outlive an experiment.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
@@ -72,10 +72,10 @@ def _missing(path: Path, command: str) -> UserError:
 
 
 def valid_name(name: str) -> str:
-    """Return the name of a data set, variant or settings file.
+    """Return `name` if it is valid for a data set, a variant or a settings file.
 
-    Raises a UserError, on every system, for a name that could leave its folder, that Windows
-    reserves, or that is too long for a file name.
+    Raises a UserError if the name could escape its folder, is reserved by Windows, or is too long
+    for a file name. The rules are the same on every operating system.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(
@@ -93,7 +93,7 @@ def valid_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the grid, a data set with a variant, and the paths of its files."""
+    """A cell of the grid, that is, a data set and a variant; gives the paths of its files."""
 
     data: str
     model: str
@@ -109,17 +109,17 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the name that DVC and MLflow show."""
+        """Return the name of the cell in DVC and MLflow."""
         return f"{self.data}-{self.model}"
 
     @property
     def config(self) -> Path:
-        """Return the optional file of settings for this cell alone."""
+        """Return the path of the settings of this cell; the file is optional."""
         return CONFIGS / "cell" / f"{self.name}.yaml"
 
     @property
     def default_record(self) -> Path:
-        """Return the file with the results of the cell before it was tuned, if it was."""
+        """Return the path of the results before tuning; the file exists only for a tuned cell."""
         return self.config.with_suffix(".default.json")
 
     @property
@@ -134,16 +134,16 @@ class Cell:
 
     @property
     def resume(self) -> Path:
-        """Return the folder of an unfinished training; not an output, which DVC would delete."""
+        """Return the folder of an unfinished training; not a stage output, as DVC deletes those."""
         return Path("checkpoints") / self.name
 
     def __truediv__(self, file: str) -> Path:
-        """Return the path of one of the cell's files."""
+        """Return the path of a file below the folder of the cell."""
         return self.folder / file
 
     @property
     def tracking(self) -> Path:
-        """Return the folder of run ids and timings, which differ in each run: not under DVC."""
+        """Return the folder of run ids and timings, not tracked by DVC as they differ per run."""
         return self.folder / "tracking"
 
     def output(self, stage: str) -> Path:

@@ -9,15 +9,15 @@ from urllib.parse import unquote
 SECRET_VARIABLES = re.compile(r"(PASSWORD|PASSPHRASE|TOKEN|SECRET|SECRET_ACCESS_KEY|API_KEY)$")
 URL_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "HOURGLASS_OPTUNA_STORAGE")
 URL_PASSWORD = re.compile(r"//[^:@/]*:(.*)@|[?&]password=([^&]*)")
-SHORTEST_SECRET = 4  # characters: a shorter one would match parts of ordinary words
+SHORTEST_SECRET = 4  # characters; shorter values would match parts of ordinary words
 REPLACEMENT = "***"
 
 
 def redact(text: str) -> str:
     """Return a text without secrets.
 
-    Every URL loses its login and its query. The values of secret variables of the environment, and
-    the passwords in the URLs of URL_VARIABLES, are replaced by asterisks wherever they occur.
+    The login and the query of every URL are removed. The values of secret environment variables,
+    and the passwords in the URLs of URL_VARIABLES, are replaced by asterisks.
     """
     text = re.sub(r"\b([\w+.-]+://)(\S+)", _without_login, text)
     for secret in sorted(set(_secrets()), key=len, reverse=True):
@@ -26,17 +26,20 @@ def redact(text: str) -> str:
 
 
 def _without_login(url: re.Match[str]) -> str:
-    """Return scheme, host and path; the last @ ends the login, as a password may hold any sign."""
+    """Return a URL without its login and query.
+
+    The last @ ends the login, because a password may contain any character.
+    """
     scheme, rest = url.groups()
     login, _, location = rest.rpartition("@")
     shown, question_mark, query = location.partition("?")
-    closing = re.search(r"[)\]}'\";,.]*$", query)  # of the sentence around the URL
+    closing = re.search(r"[)\]}'\";,.]*$", query)  # punctuation after the URL
     end = closing.group() if question_mark and closing else ""
     return f"{scheme}{f'{REPLACEMENT}@' if login else ''}{shown}{end}"
 
 
 def _secrets() -> Iterator[str]:
-    """Yield the secrets of the environment, in URL encoding and decoded."""
+    """Yield the secrets in environment variables, as written and URL-decoded."""
     for name, value in os.environ.items():
         secrets = [value] if SECRET_VARIABLES.search(name) else []
         if name in URL_VARIABLES:

@@ -19,13 +19,13 @@ class Raw:
     source: dict[
         str, Any
     ]  # for card.json: name, licence, complete, files {name: SHA-256}; subset if not complete
-    full_scale: float | None = None  # of images: the value of white, such as 255
-    feature_names: tuple[str, ...] = ()  # of tables
-    official_test: np.ndarray | None = None  # (N,) bool, if the publisher set a test part aside
-    time: np.ndarray | None = None  # (N,) float, any unit, if the split must follow time
+    full_scale: float | None = None  # pixel value of white, such as 255; None for tables
+    feature_names: tuple[str, ...] = ()  # empty for images
+    official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
+    time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
 
     def __post_init__(self) -> None:
-        """Check the contract; its ValueErrors are for the author of a data set, not for users."""
+        """Check shapes, types and keys; the ValueErrors address authors of data sets, not users."""
         n = len(self.x)
         for name in ("label", "anomaly", "id", "official_test", "time"):
             values = getattr(self, name)
@@ -61,8 +61,8 @@ class Raw:
 class Fractions:
     """Fractions of the normal samples in the five splits; their sum must be 1.
 
-    If the publisher set a test part aside, `test` is ignored and the others are normalised to sum
-    to 1. `tuning_anomalies` is the fraction of the anomalies in `tuning`; the rest is in `test`.
+    If the publisher defined a test part, `test` is ignored and the others are normalised to sum to
+    1. `tuning_anomalies` is the fraction of the anomalies in `tuning`; the rest is in `test`.
     """
 
     train: float = 0.5
@@ -74,11 +74,11 @@ class Fractions:
 
 
 class DataSet(ABC):
-    """Base class of data sets; a subclass reads one of them from its raw files.
+    """Base class of data sets; a subclass reads one data set from its raw files.
 
-    `scaling` of features: "standard" (zero mean, unit variance), "minmax" ([0, 1] on train) or
-    "none"; it is fitted on the train split only. Images ignore it and are divided by their full
-    scale.
+    `scaling` applies to the features of tables: "standard" (zero mean, unit variance), "minmax"
+    ([0, 1] on the train split) or "none". It is fitted to the train split only. Images ignore it
+    and are divided by their full scale.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def load(self, folder: Path) -> Raw:
-        """Load all samples from raw files below `folder`; download those that are missing.
+        """Load all samples from raw files below `folder`; download missing files.
 
-        Raises a UserError that names the file and the way out if that fails.
+        If that fails, raises a UserError that names the file and a remedy.
         """

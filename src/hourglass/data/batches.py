@@ -10,7 +10,7 @@ from torch import Tensor
 from hourglass.data.residency import Rows
 from hourglass.data.scaling import Scaling
 
-# Odd, so that any two ranks differ in the 32 bits that torch's generator takes from a seed.
+# Odd, so that the seeds of any two ranks differ in the 32 bits that torch's generator uses.
 RANK_SEED_STRIDE = 0x9E3779B1
 
 
@@ -30,13 +30,15 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of the processes in the batches of an epoch of `samples`.
+    """Division of the batches of an epoch of `samples` samples among distributed processes.
 
-    Rank r holds the rows r::world_size only and shuffles them independently; position p of the
-    epoch is position p // world_size of rank p % world_size. So the ranks' shares of a batch differ
-    by at most one sample, all ranks take the same number of steps, and no sample is lost or
-    repeated. Contiguous blocks would divide as evenly, but in a file sorted by class or time each
-    rank would see another population, and unshuffled rows would not stay in order.
+    Rank r holds only the rows r::world_size and shuffles them independently. Position p of the
+    epoch is position p // world_size of rank p % world_size. Therefore the ranks' shares of a batch
+    differ by at most one sample, all ranks take the same number of steps, and no sample is lost or
+    repeated.
+
+    Contiguous blocks would be equally even. But in a file sorted by class or time, each rank would
+    then see a different distribution, and unshuffled rows would not stay in order.
     """
 
     samples: int
@@ -53,7 +55,7 @@ class Shares:
         return (self._positions(batch) for batch in range(len(self)))
 
     def weight(self, batch: int) -> float:
-        """Return this rank's share of a batch, relative to an even share."""
+        """Return this rank's number of samples in a batch, divided by an even share."""
         positions, start = self._positions(batch), batch * self.batch_size
         size = min(self.batch_size, self.samples - start)
         return (positions.stop - positions.start) * self.world_size / size
@@ -93,8 +95,9 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         """Yield batches, (n, *S) float32.
 
-        A generator: Lightning creates the iterator of a resumed training before it restores the
-        epoch, on which the order depends.
+        A generator, so that the order is computed at the first batch. If a training is resumed,
+        Lightning restores the epoch only after creating the iterator, and the order depends on the
+        epoch.
         """
         order = self.shares.order(self.shuffle()) if self.shuffle else None
         yield from self.rows.batches(order, self.shares)

@@ -28,9 +28,10 @@ class DataModule(pl.LightningDataModule):
     A batch is one tensor, (n, *S) float32, scaled, without labels. `batch_size` counts the samples
     of all processes together.
 
-    `residency` is where the samples are held: on the "device", in the memory of the "host", or in
-    the mapped file, from which they "stream"; "auto" takes the first of these that has twice the
-    room. The batches are the same in all cases. Raises a UserError for another residency.
+    `residency` is the place of the samples: "device" (accelerator memory), "host" (main memory) or
+    "stream" (read per batch from the memory-mapped file). "auto" takes the first of these with free
+    memory for twice the samples. The batches are the same in all cases. Raises a UserError for any
+    other residency.
     """
 
     def __init__(
@@ -85,12 +86,12 @@ class DataModule(pl.LightningDataModule):
     predict_dataloader = test_dataloader
 
     def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
-        """Return the samples of a split, (N, *S), unscaled and mapped, and their scaling."""
+        """Return the samples of a split, (N, *S), unscaled and memory-mapped, and their scaling."""
         prepared = self.prepared
         return prepared.x(name), prepared.scaling
 
     def rows(self, name: Split) -> Rows:
-        """Return this process's rows of a split, held as `residency` says."""
+        """Return this process's rows of a split, at the configured residency."""
         x, scaling = self._local_samples(name)
         device = self._device()
         return Rows(x, self._residency(name, x.nbytes), device, Scaled(scaling, device))
@@ -115,7 +116,7 @@ class DataModule(pl.LightningDataModule):
         return batch_device(self.trainer.strategy.root_device) if self.trainer else CPU
 
     def _residency(self, name: Split, nbytes: int) -> Residency:
-        """Return the residency of `nbytes` of a split; rank 0 prints why it is not the device."""
+        """Choose the residency of `nbytes` bytes of a split; print the reason if not the device."""
         if self.residency != "auto":
             return self.residency
         processes = self.trainer.num_devices if self.trainer else 1
@@ -126,10 +127,10 @@ class DataModule(pl.LightningDataModule):
 
 
 class Codes(DataModule):
-    """Outputs of a frozen module, such as the trained layers of a stack, for samples of `source`.
+    """Data module of latent codes: outputs of the frozen module `below` for samples of `source`.
 
-    They are computed once and held in memory; if they do not fit, they are computed again for each
-    batch of streamed samples.
+    `below` is, for example, the trained layers of a stack. The codes are computed once and held in
+    memory. If they do not fit, they are computed per batch from streamed samples.
     """
 
     def __init__(self, source: DataModule, below: nn.Module) -> None:
@@ -138,7 +139,7 @@ class Codes(DataModule):
         self.below = below
 
     def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
-        """Return the samples of `source`, which are encoded."""
+        """Return the samples of `source`, before encoding, and their scaling."""
         return self.source.samples(name)
 
     def rows(self, name: Split) -> Rows:
@@ -160,7 +161,7 @@ class Codes(DataModule):
 def _encoder(
     layers: nn.Module, scaling: Scaling, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function from unscaled samples, (n, *S), to codes, (n, units)."""
+    """Return a function that maps unscaled samples, (n, *S), to codes, (n, units)."""
     scaled = Scaled(scaling, device)
 
     @torch.no_grad()

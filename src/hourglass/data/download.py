@@ -20,11 +20,11 @@ def download(
     is_valid: Callable[[Path], bool],
     timeout_seconds: float = 20.0,
 ) -> Path:
-    """Download `folder`/`name` and return its path; the file appears complete or not at all.
+    """Download a file to `folder`/`name` atomically and return its path.
 
-    `mirrors` are complete URLs, tried in this order. A file is accepted if it has the length that
-    the host announced and `is_valid` returns true for its path. `timeout_seconds` is how long a
-    host may be silent. Raises a UserError if no mirror serves the file.
+    `mirrors` are complete URLs, tried in this order. A file is accepted if it has the announced
+    length and `is_valid` returns true for its path. `timeout_seconds` limits the time without data
+    from a host. Raises a UserError if no mirror serves the file.
     """
     target = folder / name
     failures = []
@@ -65,7 +65,7 @@ def _fetch(url: str, partial: Path, timeout_seconds: float) -> None:
 
 
 def _show_progress(name: str, done: int, announced: str | None) -> None:
-    """Write the progress over the previous line if stderr is a terminal."""
+    """Overwrite the progress line if stderr is a terminal."""
     if sys.stderr.isatty():
         total = f" of {int(announced) / 1e6:.0f}" if announced else ""
         line = f"{name}: {done / 1e6:.0f}{total} MB"

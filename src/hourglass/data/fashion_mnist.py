@@ -9,7 +9,8 @@ from hourglass.data.image_sets import ARTICLES, DIGITS, load_pair
 class FashionMNIST(DataSet):
     """Fashion-MNIST articles of clothing (normal) and MNIST digits (anomalous).
 
-    (N, 1, 28, 28) uint8; 70,000 of each. The published test parts form the test split.
+    Images are (N, 1, 28, 28) uint8, 70,000 of each kind. The published test parts form the test
+    split.
     """
 
     def load(self, folder: Path) -> Raw:

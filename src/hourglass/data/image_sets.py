@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and EMNIST letters, complete or as subsets that are reported as such."""
+"""MNIST, Fashion-MNIST and EMNIST letters; incomplete sets are reported as subsets."""
 
 import string
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ImageSet:
     title: str
     licence: str
     torchvision_name: str  # class in torchvision.datasets, and folder of the files
-    prefixes: tuple[str, str]  # of the file names: train, test
+    prefixes: tuple[str, str]  # of file names: train, test
     counts: tuple[int, int]  # of the published images: train, test
     classes: tuple[str, ...]
     first_label: int = 0  # stored label of classes[0]
@@ -140,7 +140,7 @@ def _read_part(image_set: ImageSet, images: Path, labels: Path) -> tuple[np.ndar
 
 
 def _subset(image_set: ImageSet, counts: list[int], label: np.ndarray) -> dict[str, str]:
-    """Return the entry of `Raw.source` that names a subset, {} if all images are present."""
+    """Return the entry of `Raw.source` that describes a subset, {} if all images are present."""
     if tuple(counts) == image_set.counts:
         return {}
     present = set(label)

@@ -1,4 +1,4 @@
-"""The user's own images: an .npz file, or a folder with one subfolder per class."""
+"""User-provided images: an .npz file, or a folder with one subfolder per class."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_
 class Images(DataSet):
     """An .npz file or a folder of images; `normal` names the classes that are normal.
 
-    An .npz holds `x`, uint8, (N, H, W), (N, H, W, C) or (N, C, H, W), and optionally `y`, (N,)
-    classes. C is 1 or 3: the last axis if it has that length, else the second. A folder holds one
-    subfolder per class with images (png, jpg, bmp and others) of one size; they are read as one
-    channel if all are grey, else as red, green and blue.
+    An .npz file holds `x`, uint8 images of shape (N, H, W), (N, H, W, C) or (N, C, H, W), and
+    optionally `y`, (N,) classes. C is 1 or 3. It is the last axis if that has length 1 or 3, else
+    the second axis. A folder holds one subfolder per class with images (png, jpg, bmp and others)
+    of one size. They are read as one channel if all are grey, else as red, green and blue.
 
-    Without `normal` every image is normal. `size` resizes to `size` x `size` pixels, `grey`
+    Without `normal` every image is normal. `size` resizes to `size` x `size` pixels. `grey`
     converts colours to one channel (ITU-R 601). `path` is relative to the working directory.
     """
 

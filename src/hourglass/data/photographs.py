@@ -11,10 +11,10 @@ PATCH_PIXELS = 16
 
 
 class Photographs(DataSet):
-    """Patches of a temple ("china") and a flower, 1,040 each without overlap, all normal.
+    """Patches of two photographs, a temple ("china") and a flower, all normal.
 
-    (N, 3, 16, 16) uint8, labelled by photograph; the remainder at the lower edge is not used. No
-    download is needed.
+    There are 1,040 patches per photograph, (N, 3, 16, 16) uint8, without overlap. The label is the
+    photograph. The remainder at the lower edge is not used. No download is needed.
     """
 
     def load(self, folder: Path) -> Raw:

@@ -1,4 +1,4 @@
-"""Preparation of a data set: raw files -> arrays of five splits, and card.json."""
+"""Preparation of a data set: from raw files to the arrays of five splits and card.json."""
 
 import hashlib
 from collections import Counter
@@ -68,7 +68,7 @@ def _counts(part: Samples) -> dict[str, Any]:
 
 
 def _digest(samples: dict[Split, Samples]) -> str:
-    """Return one SHA-256 over all arrays, the identity of the data."""
+    """Return one SHA-256 over all arrays, which identifies the data."""
     digest = hashlib.sha256()
     for part in samples.values():
         for array in vars(part).values():

@@ -19,9 +19,8 @@ from hourglass.data.scaling import Scaling
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"
-FIELDS = ("x", "label", "anomaly", "id")  # of Samples; each is a file
-# Larger arrays, which may exceed memory, are verified by `hourglass verify` only: hashing a
-# gigabyte takes about a second.
+FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
+# Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
 MAX_VERIFIED_BYTES = 1 << 30
 
 
@@ -72,7 +71,7 @@ class Prepared:
         return self._array(name, "x", mmap_mode="r")
 
     def split(self, name: Split) -> Samples:
-        """Return one split; `x` is memory-mapped. Raises a UserError as `x` does."""
+        """Return one split with `x` memory-mapped; raise a UserError if an array is damaged."""
         others = {field: self._array(name, field) for field in FIELDS[1:]}
         return Samples(x=self.x(name), **others)
 
@@ -98,7 +97,7 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
 
 
 def write_data_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write the card of the arrays in `folder`, with the SHA-256 of each."""
+    """Write the card of the arrays in `folder`, with the SHA-256 of each array."""
     names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
 

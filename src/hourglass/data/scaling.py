@@ -1,4 +1,4 @@
-"""Scaling of network inputs, fitted on the train split; `batches.Scaled` is its torch form."""
+"""Scaling of network inputs, fitted on the train split; `batches.Scaled` applies it to tensors."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -6,12 +6,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 Array = TypeVar("Array", bound=Any)
-FEATURES_AT_ONCE = 8  # statistics of all at once would need twice the memory, in float64
+FEATURES_AT_ONCE = 8  # limits memory: statistics are computed on float64 copies
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The map x -> (x - offset) / scale; both are (F,) float32, or () for images."""
+    """The map x -> (x - offset) / scale; offset and scale are (F,) float32, or () for images."""
 
     kind: str
     offset: np.ndarray
@@ -19,7 +19,7 @@ class Scaling:
 
     @classmethod
     def of_images(cls, full_scale: float) -> "Scaling":
-        """Return the division by the value of white, which maps pixels to [0, 1]."""
+        """Return the scaling of pixels to [0, 1]; `full_scale` is the pixel value of white."""
         return cls("divide", np.float32(0), np.float32(full_scale))  # type: ignore[arg-type]
 
     @classmethod
@@ -43,11 +43,11 @@ class Scaling:
         return cls(kind, offset, scale)
 
     def __call__(self, x: Array) -> Array:
-        """Return a scaled numpy array, float32."""
+        """Scale a numpy array; the result is float32."""
         return (x.astype(np.float32) - self.offset) / self.scale
 
     def inverse(self, x: Array) -> Array:
-        """Return a scaled numpy array in its original units, float32."""
+        """Map a scaled numpy array back to original units; the result is float32."""
         return x.astype(np.float32) * self.scale + self.offset
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,5 +62,5 @@ class Scaling:
 
 
 def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return offset and scale of features (N, F), (F,) each."""
+    """Return the offset and the scale, (F,) each, of features, (N, F)."""
     return (x.mean(0), x.std(0)) if kind == "standard" else (x.min(0), np.ptp(x, 0))

@@ -13,11 +13,13 @@ from hourglass.data.prepared_data import SPLITS, Split
 def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
     """Return the sorted indices of the samples of each split; the splits are disjoint.
 
-    `train`, `validation` and `calibration` hold normal samples only, `tuning` and `test` both
-    kinds. If the samples have times, train < validation < calibration < tuning < test in time:
-    anomalies from before the test period go to `tuning`, later ones to `test`, and
-    `fractions.tuning_anomalies` is not used. Otherwise `tuning` takes at most as many anomalies as
-    normal samples; surplus ones are in no split.
+    `train`, `validation` and `calibration` hold only normal samples; `tuning` and `test` hold
+    normal samples and anomalies.
+
+    If the samples have times and no official test part, the splits follow each other in time, in
+    the order train, validation, calibration, tuning, test. Anomalies from before the test period go
+    to `tuning`, later ones to `test`; `fractions.tuning_anomalies` is ignored. Otherwise `tuning`
+    takes at most as many anomalies as normal samples, and surplus anomalies are in no split.
 
     Raises a UserError if the fractions do not sum to 1, or if a split would hold no normal sample.
     """
@@ -34,7 +36,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
 
 
 def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
-    """Return the checked fractions of the five splits, normalised to sum to 1."""
+    """Check the fractions of the five splits; return them normalised to sum to 1."""
     values = dataclasses.asdict(fractions)
     tuning_anomalies = values.pop("tuning_anomalies")
     if min(values.values()) < 0 or not math.isclose(sum(values.values()), 1):
@@ -55,7 +57,7 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
 def _split_normal(
     raw: Raw, shares: dict[Split, float], rng: np.random.Generator
 ) -> dict[Split, np.ndarray]:
-    """Divide the normal samples, at random or by time; an official test part is the test split."""
+    """Divide the normal samples at random or by time; an official test part is kept as `test`."""
     official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
     normal = np.flatnonzero(~raw.anomaly & ~official)
     normal = (

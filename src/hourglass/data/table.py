@@ -1,4 +1,4 @@
-"""The user's own table: a row is a sample, a column a feature."""
+"""User-provided tables: each row is a sample, each column a feature."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,12 +20,13 @@ from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_
 
 
 class Table(DataSet):
-    """A CSV or Parquet file; all columns but those named here are features.
+    """A CSV or Parquet file; every column without another role is a feature.
 
-    `path` is relative to the working directory, which is the project under DVC. `label` is the
-    column of classes and `normal` the classes, as text, that are normal; without `label` every row
-    is normal. `id` is a column of row names (default: "<file>/<row>", rows counted from 1), `time`
-    a column of numbers or ISO dates that the split follows, and `drop` are columns to ignore.
+    `path` is relative to the working directory, which is the project folder under DVC. `label` is
+    the column of classes. `normal` names the normal classes, as text. Without `label` every row is
+    normal. `id` is the column of sample ids (default: "<file>/<row>", rows counted from 1). `time`
+    is a column of numbers or ISO dates; if it is set, the splits follow time. `drop` lists columns
+    to ignore.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Table(DataSet):
     def load(self, folder: Path) -> Raw:
         """Load the (N, F) float32 table; `folder` is not read.
 
-        Raises a UserError that names the column, and the row, of an invalid value.
+        Raises a UserError that names the column and the row of an invalid value.
         """
         path = resolve_path(self.path)
         roles = [name for name in (self.label, self.id, self.time) if name is not None]
@@ -91,7 +92,7 @@ class Table(DataSet):
 def _check_names(names: tuple[str, ...], path: Path) -> None:
     if not names:
         raise UserError(f"No column of {path} is left as a feature; drop fewer columns.")
-    # Usually row numbers written by pandas, from which a detector would learn the row order.
+    # Usually row numbers written by pandas; a detector would learn the row order from them.
     unnamed = next((name for name in names if name.startswith("Unnamed: ")), None)
     if unnamed is not None:
         raise UserError(

@@ -18,17 +18,17 @@ import numpy as np
 
 from hourglass.core.errors import UserError, one_line
 
-HOST_TIMEOUT_SECONDS = 20.0  # torchvision would wait for a silent host forever
-# A gzipped file of kilobytes can expand to terabytes; the largest published file is EMNIST's.
+HOST_TIMEOUT_SECONDS = 20.0  # torchvision sets no timeout
+# A small gzipped file can expand to terabytes; the largest published file is EMNIST's.
 MAX_UNCOMPRESSED_BYTES = 16 + 124_800 * 28 * 28
-GZIP_MAGIC = b"\x1f\x8b"  # an idx file starts with two zero bytes
+GZIP_MAGIC = b"\x1f\x8b"  # a plain idx file starts with two zero bytes
 ARCHIVE = "gzip.zip"  # all splits of EMNIST, 535 MB
 
 
 def find_or_download(dataset: str, names: list[str], folder: Path) -> list[Path]:
     """Return the paths of the files of a torchvision data set; download those that are missing.
 
-    Files appear complete or not at all, and no existing file is overwritten. Raises a UserError if
+    Files are written atomically, and no existing file is overwritten. Raises a UserError if
     a download fails or differs from the published MD5 checksum.
     """
     raw = folder / dataset / "raw"
@@ -38,7 +38,7 @@ def find_or_download(dataset: str, names: list[str], folder: Path) -> list[Path]
             _download(dataset, raw, missing)
         except UserError:
             raise
-        # urllib, zipfile and torchvision raise errors of a dozen kinds.
+        # urllib, zipfile and torchvision raise exceptions of many types.
         except Exception as error:
             raise UserError(
                 f"{raw / missing[0]} is missing and cannot be downloaded ({one_line(error)}); "
@@ -58,7 +58,7 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         with _uncompressed(path) as plain:
             values: np.ndarray = read_sn3_pascalvincent_tensor(str(plain), strict=False).numpy()
-    # A damaged file makes gzip and torchvision raise errors of a dozen kinds.
+    # gzip and torchvision raise exceptions of many types for a damaged file.
     except Exception as error:
         raise damaged(path, f"is incomplete or damaged ({one_line(error)})") from error
     if values.dtype != np.uint8:
@@ -67,7 +67,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def damaged(path: Path, problem: str) -> UserError:
-    """Return the UserError for a file that cannot be used, with the way out."""
+    """Return a UserError for an unusable file, with a remedy."""
     return UserError(
         f"{path} {problem}; delete it so that it is downloaded again, or replace it by the "
         "published file."
@@ -75,14 +75,14 @@ def damaged(path: Path, problem: str) -> UserError:
 
 
 def _find(path: Path) -> Path:
-    """Return the gzipped file if it exists and the plain one does not, else the plain one."""
+    """Return the path of the gzipped file if only that exists, else of the plain file."""
     gzipped = path.with_name(f"{path.name}.gz")
     return gzipped if gzipped.is_file() and not path.is_file() else path
 
 
 @contextmanager
 def _uncompressed(path: Path) -> Iterator[Path]:
-    """Yield the plain form of an idx file; torchvision does not read gzipped files."""
+    """Yield the path of an uncompressed idx file; torchvision does not read gzipped files."""
     with path.open("rb") as file:
         if file.read(2) != GZIP_MAGIC:
             yield path
@@ -114,7 +114,7 @@ def _download(dataset: str, raw: Path, names: list[str]) -> None:
 def _extract(raw: Path, folder: Path, names: list[str]) -> None:
     """Extract files from EMNIST's archive in `raw`, or download it to `folder`.
 
-    torchvision's EMNIST class would extract 24 files, 1.8 GB, to give four of them.
+    torchvision's EMNIST class would extract all 24 files (1.8 GB), but four are needed.
     """
     from torchvision.datasets import EMNIST
     from torchvision.datasets.utils import check_integrity, download_url
@@ -138,7 +138,7 @@ def _extract(raw: Path, folder: Path, names: list[str]) -> None:
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Limit how long a host may be silent, and show progress only on a terminal."""
+    """Set a network timeout, and show download progress only on a terminal."""
     previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(HOST_TIMEOUT_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""Attribution: the features or pixels that made a sample unusual."""
+"""Attribution: the contribution of each feature or pixel to a sample's reconstruction error."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Profile:
 
     @classmethod
     def fit(cls, network: Network, scaling: Scaling, x: np.ndarray) -> "Profile":
-        """Return the profile of normal samples, (n, *S), unscaled and not used in training."""
+        """Fit the profile to normal samples, (n, *S), unscaled and not used in training."""
         sums = map_samples(network, _sums, x, scaling).sum(0)
         mean, square = sums / len(x)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
@@ -55,6 +55,6 @@ def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.
 
 
 def _sums(forward: ForwardCache) -> Tensor:
-    """Return the sums of a batch's squared errors and of their squares, (1, 2, F)."""
+    """Return the sums over a batch of the squared errors and of their squares, (1, 2, F)."""
     squared = forward.squared_error.double()
     return torch.stack([squared.sum(0), squared.square().sum(0)])[None]

@@ -1,4 +1,4 @@
-"""The metadata file of a detector, detector.json; reading it imports no torch."""
+"""The metadata file of a detector, detector.json; reading it does not import torch."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ METADATA, REFERENCE, THRESHOLD = "detector.json", "reference.safetensors", "thre
 
 
 def read_metadata(folder: Path) -> tuple[dict[str, Any], Threshold]:
-    """Return the content of detector.json and the threshold whose checksum it holds.
+    """Return the content of detector.json and the threshold, after verifying their checksums.
 
     Raises one of CORRUPT_FILE_ERRORS if either file is missing or was changed after it was written.
     """

@@ -1,7 +1,7 @@
-"""A fork server for stages: forks of one process of a `dvc repro` that has done the imports.
+"""A fork server for stages: one process per `dvc repro` imports the slow libraries once.
 
-Most of the time of a small stage goes into importing torch, Lightning and MLflow. The first stage
-that needs them starts a server (`server`) that imports them once and lives as long as this `dvc
-repro`. Later stages hand their command over to it (`client`) and run in forks of it. Each fork
-imports Hourglass again, so a stage always runs the code that is in src at that time.
+A small stage spends most of its time importing torch, Lightning and MLflow. The first stage that
+needs them starts a server (`server`). The server imports them once and ends with its `dvc repro`.
+Later stages send their command to the server (`client`) and run in forks of it. Each fork imports
+Hourglass itself, so a stage always runs the current code in src.
 """

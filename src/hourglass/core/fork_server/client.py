@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SWITCH = "HOURGLASS_FORK_SERVER"  # "off"; in a fork, the folder of its server
-OLD_SWITCH = "HOURGLASS_WARM"  # the same in earlier releases
+SWITCH = "HOURGLASS_FORK_SERVER"  # "off" disables it; forks find the server's folder here
+OLD_SWITCH = "HOURGLASS_WARM"  # its name in earlier releases
 STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # stages with slow imports
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -23,8 +23,9 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 def hand_over(job: dict[str, Any]) -> None:
     """Run this command in a fork and exit with its status; return if there is no fork server.
 
-    `job` is `{"path": ...}` or `{"module": ...}`. A server exists only within a `dvc repro` on
-    Linux, unless HOURGLASS_FORK_SERVER is "off". Ranks of a distributed training do not use it.
+    `job` is the program to run: `{"path": <file>}` or `{"module": <name>}`. A server exists only
+    within a `dvc repro` on Linux, unless HOURGLASS_FORK_SERVER is "off". Ranks of a distributed
+    training do not use it.
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
@@ -40,7 +41,11 @@ def hand_over(job: dict[str, Any]) -> None:
 
 
 def _server_folder() -> str:
-    """Return the folder of this `dvc repro`, named after the first parent without DVC_STAGE."""
+    """Return the server folder of this `dvc repro`, "" if its process cannot be inspected.
+
+    That process is the first ancestor without DVC_STAGE in its environment. The folder is named
+    after its id and start time.
+    """
     try:
         pid = os.getppid()
         while b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
@@ -51,7 +56,7 @@ def _server_folder() -> str:
 
 
 def _status(pid: int) -> list[str]:
-    """Return the fields of /proc/<pid>/stat after the name: [1] the parent, [19] the start time."""
+    """Return the fields of /proc/<pid>/stat after the name: [1] parent id, [19] start time."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 
@@ -68,7 +73,7 @@ def _start(folder: Path) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,
-        start_new_session=True,  # Ctrl-C reaches the stages, which forward it
+        start_new_session=True,  # Ctrl-C must reach only the stages, which forward it
     )
 
 
@@ -78,17 +83,17 @@ def _connect(folder: Path) -> socket.socket | None:
     try:
         _need_private(folder)
         connection.connect(str(folder / "socket"))
-    except OSError:  # no server, not ready, or another user's: run without a server
+    except OSError:  # missing, not ready, or of another user: run without it
         connection.close()
         return None
     return connection
 
 
 def _need_private(folder: Path) -> None:
-    """Raise a PermissionError for a link, or a folder that other users own or may enter.
+    """Raise a PermissionError unless `folder` is a real folder that only this user can access.
 
-    Any user may create a folder of this name among the temporary files. A server there would
-    receive our environment and run our command.
+    Any user can create a folder of this name in the temporary directory. A server there would
+    receive the command and the environment of this process.
     """
     status = folder.lstat()
     private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
@@ -97,9 +102,9 @@ def _need_private(folder: Path) -> None:
 
 
 def _follow(connection: socket.socket, job: dict[str, Any]) -> None:
-    """Have the job run with our standard streams, forward signals, and exit with its status.
+    """Run the job in a fork with this process's streams, forward signals, exit with its status.
 
-    Returns if the server refuses, because it was started with another environment.
+    Returns if the server rejects the job because it was started with another environment.
     """
     job |= {"argv": sys.argv, "cwd": str(Path.cwd()), "environment": dict(os.environ)}
     message = json.dumps(job | {"sys_path": sys.path}).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Remove the folders of fork servers that were killed before they could do so themselves."""
+"""Removal of the folders of killed fork servers."""
 
 import os
 import re
@@ -10,18 +10,18 @@ CONNECT_TIMEOUT_SECONDS = 1.0
 
 
 def remove_stale_folders(folder: Path) -> None:
-    """Remove this user's server folders beside `folder` whose processes have ended."""
+    """Remove this user's server folders next to `folder` if their processes have ended."""
     pattern = re.compile(rf"hourglass-{os.getuid()}-(\d+)-(\d+)")
     for other in folder.parent.iterdir():
         owner = pattern.fullmatch(other.name)
         if not owner or other.lstat().st_uid != os.getuid():
             continue
         if not _is_alive(*owner.groups()) and not _is_served(other):
-            shutil.rmtree(other, ignore_errors=True)  # another server may remove it as well
+            shutil.rmtree(other, ignore_errors=True)  # another server may be removing it
 
 
 def _is_alive(pid: str, start: str) -> bool:
-    """Return whether the process of that id and start time runs; ids are used again."""
+    """Return whether a process with this id and start time is running; ids alone are reused."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -30,9 +30,10 @@ def _is_alive(pid: str, start: str) -> bool:
 
 
 def _is_served(folder: Path) -> bool:
-    """Return whether a server accepts connections: its owner may run in another container.
+    """Return whether a server accepts connections in the folder.
 
-    A full queue of connections counts as served.
+    Needed because its owner may run in another container, so that its process is not visible here.
+    A full connection queue counts as served.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(CONNECT_TIMEOUT_SECONDS)

@@ -1,1 +1,1 @@
-"""Readers of user files: whole files for `prepare` beside chunks for scoring."""
+"""Readers of user files: whole files for `prepare`, chunks for scoring."""

@@ -1,4 +1,4 @@
-"""Images in chunks, for scoring: an .npz file, one image, or a folder of them."""
+"""Chunked readers of images for scoring: an .npz file, one image, or a folder of images."""
 
 import math
 import zipfile
@@ -17,7 +17,7 @@ CHUNK_BYTES = 16 << 20
 
 
 def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
-    """Yield the samples of the array `x`; their ids are "<file>/<number>", numbered from 0.
+    """Yield the array `x` of an .npz file; ids are "<file>/<number>", counted from 0.
 
     Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are (N, F) in the
     feature order of the detector.
@@ -33,8 +33,8 @@ def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
 def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> Chunks:
     """Yield one image file, or all images below a folder in order of name; skip hidden files.
 
-    Images are converted to grey or colour as the detector needs, and rescaled so that white, 255 in
-    a file, is the white of the spec. Raises a UserError for another size unless `resize` is set.
+    Images are converted to grey or colour, as the detector requires. Pixel values are rescaled from
+    [0, 255] to [0, spec.full_scale]. Raises a UserError for another size unless `resize` is set.
     """
     white = spec.full_scale
     root = path if path.is_dir() else path.parent
@@ -51,7 +51,10 @@ def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeC
 
 
 def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
-    """Yield an array in numpy.save's format in pieces; damage raises errors of several kinds."""
+    """Yield the array of an open .npy file in pieces along its first axis.
+
+    Reading a damaged file raises exceptions of several types.
+    """
     version = np.lib.format.read_magic(file)
     read_array_header = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -61,7 +64,7 @@ def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
         raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
     sample_bytes = math.prod(shape[1:]) * dtype.itemsize
     if column_major:  # a sample is spread over the whole array
-        content = file.read(shape[0] * sample_bytes + 1)  # bounded, whatever the file expands to
+        content = file.read(shape[0] * sample_bytes + 1)  # limited: damaged files can expand hugely
         yield np.frombuffer(content, dtype).reshape(shape, order="F")
         return
     rows = max(1, CHUNK_BYTES // sample_bytes)
@@ -99,11 +102,11 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
 
 
 def _read_npz(path: Path) -> Iterator[np.ndarray]:
-    """Yield the array `x` in pieces; numpy's own reader would load it whole."""
+    """Yield the array `x` in pieces; numpy's reader would load the whole array."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
             yield from pieces(file)
-    # A damaged file makes zipfile and numpy raise errors of a dozen kinds.
+    # zipfile and numpy raise exceptions of many types for a damaged file.
     except Exception as error:
         raise UserError(
             f"{path} cannot be read ({one_line(error)}); write it with numpy.savez, the samples as "

@@ -1,4 +1,4 @@
-"""CSV and Parquet files in chunks, for scoring: memory does not grow with the file."""
+"""Chunked readers of CSV and Parquet files for scoring, in constant memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +11,17 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.data.readers.user_files import suggest_names
 
-CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks
+CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks at once
 PARQUET_CHUNK_ROWS = 1 << 15
 PARQUET_BUFFER_BYTES = 1 << 16  # per column; without it Arrow would hold whole row groups
 
 
 def read_table_chunks(path: Path, features: list[str], id: str | None) -> Chunks:
-    """Yield the rows of a table; columns are found by name, and others than `features` ignored.
+    """Yield the rows of a table; select the columns in `features` by name, ignore others.
 
-    The id of a row is its value in the column `id`, or its number, from 1. Booleans become 1 and 0,
-    as in training. A row with an empty or non-finite feature is incomplete; raises a UserError if a
-    feature is not a number.
+    The id of a row is its value in the column `id`. Without such a column it is the row number,
+    counted from 1. Booleans become 1 and 0, as in training. A row with an empty or non-finite
+    feature is marked as incomplete. Raises a UserError if a feature is not a number.
     """
     start = 1
     for batch, columns in _batches(path, features, id):
@@ -63,7 +63,7 @@ def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[p
     with csv.open_csv(path, csv.ReadOptions(block_size=CSV_BLOCK_BYTES)) as head:
         _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
-    # As in training: double precision, and only an empty cell is a missing value.
+    # As in training, numbers have double precision and only an empty cell is a missing value.
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
     types |= dict.fromkeys(features, pa.float64()) | dict.fromkeys(booleans, pa.bool_())
     convert = csv.ConvertOptions(

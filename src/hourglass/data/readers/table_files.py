@@ -1,6 +1,6 @@
-"""Whole CSV and Parquet files of finite numbers, for `prepare`; messages name the bad cell.
+"""Readers of whole CSV and Parquet files for `prepare`; error messages name the invalid cell.
 
-Rows count from 1 without the header, in messages as in ids.
+Rows are counted from 1 without the header, in messages and in ids.
 """
 
 import warnings
@@ -19,8 +19,8 @@ LARGEST = np.finfo(np.float32).max  # features are float32
 def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     """Read a .csv or .parquet file with at least one row; the index is the row number.
 
-    Columns in `text` stay as written, "007" included. Raises a UserError if the file is of another
-    kind, damaged or empty, or if two columns have the same name.
+    The columns in `text` of a .csv file are read as text, so "007" stays "007". Raises a UserError
+    if the file has another suffix, is damaged or empty, or has two columns of the same name.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
@@ -29,7 +29,7 @@ def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
         frame = _read_csv(path, text) if suffix == ".csv" else _read_parquet(path)
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path} is empty; give a table with a header and rows.") from error
-    # A damaged file makes pandas and Arrow raise errors of a dozen kinds.
+    # pandas and Arrow raise exceptions of many types for a damaged file.
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as a {suffix[1:]} table ({one_line(error)}); correct the file "
@@ -70,7 +70,7 @@ def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     elif pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
         values = _parse_numbers(column)
-    else:  # dates, durations and categories: numbers to pandas, but not to the user
+    else:  # dates, durations and categories, which pandas could convert to numbers
         values = np.full(len(column), np.nan)
     invalid = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if len(invalid):
@@ -96,7 +96,7 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return a column of numbers, or of ISO 8601 dates in seconds since 1970, as (N,) float64."""
+    """Return times as (N,) float64: numbers unchanged, ISO 8601 dates in seconds since 1970."""
     column = frame[name]
     if not pd.api.types.is_numeric_dtype(column):
         dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
@@ -106,10 +106,10 @@ def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    # Read separately, since pandas would rename a second column "a" to "a.1".
+    # The header is read separately, since pandas would rename a second column "a" to "a.1".
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     with warnings.catch_warnings():
-        # pandas drops the surplus fields of a row with a warning only.
+        # Make surplus fields of a row an error; pandas drops them with a warning.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(
             path,

@@ -15,7 +15,7 @@ class Conformal(Calibrator):
     samples are exchangeable with the calibration samples, the probability of a false alarm is at
     most alpha, over the draw of both (Vovk et al. 2005; Angelopoulos and Bates 2023, appendix D).
 
-    With `delta`, the bound also holds for the deployed detector: k is the smallest rank for which
+    With `delta`, the bound also holds for the deployed detector: k is the smallest rank such that
     the detector's false-alarm rate exceeds alpha with probability at most delta. That rate has the
     distribution Beta(n + 1 - k, k) (Vovk 2012, proposition 2a).
 
@@ -40,12 +40,12 @@ class Conformal(Calibrator):
         return np.partition(scores, k - 1)[k - 1]
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the mean false-alarm rate, 1 - k / (n + 1), which is at most alpha."""
+        """Return the expected false-alarm rate, 1 - k / (n + 1), which is at most alpha."""
         return 1 - self._rank(len(scores)) / (len(scores) + 1)
 
     def _rank(self, n: int) -> int:
         """Return k, or n + 1 if no k satisfies the bound."""
-        # Rounded first: 0.9 * 10 is 9.000000000000002 or so, and must not become 10.
+        # Rounded first, so that a rounding error such as 9.000000000000002 does not become 10.
         k = math.ceil(round((n + 1) * (1 - self.alpha), 9))
         if self.delta is None:
             return k
@@ -63,10 +63,10 @@ class Conformal(Calibrator):
 
 
 def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the conformal p-value of each score, (m,); a small one is evidence of anomaly.
+    """Return the conformal p-value of each score, (m,); a small value is evidence of an anomaly.
 
     It is (1 + the number of calibration scores that are at least as high) / (n + 1) (Vovk et al.
-    2005). At most a fraction t of new normal samples has a p-value of t or less.
+    2005). In expectation, at most a fraction t of new normal samples has a p-value of t or less.
     """
     ordered = np.sort(calibration)
     at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
@@ -76,9 +76,9 @@ def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def discoveries(p: np.ndarray, rate: float = 0.1) -> np.ndarray:
     """Return the alarms of a batch at a false discovery rate: (m,) p-values -> (m,) bool.
 
-    The procedure of Benjamini and Hochberg (1995): in expectation at most a fraction `rate` of the
-    alarms is false. It is valid for conformal p-values that share one calibration set (Bates et
-    al. 2023, theorem 2).
+    Uses the procedure of Benjamini and Hochberg (1995): in expectation, at most a fraction `rate`
+    of the alarms is false. It is valid for conformal p-values that share one calibration set
+    (Bates et al. 2023, theorem 2).
     """
     from scipy.stats import false_discovery_control
 

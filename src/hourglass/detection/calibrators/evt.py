@@ -12,10 +12,10 @@ class EVT(Calibrator):
     """Set the threshold that a fraction `alpha` of normal scores exceeds, from a fitted tail.
 
     Peaks over threshold (Coles 2001, equation 4.12; Siffer et al. 2017): a generalised Pareto
-    distribution (xi, sigma) is fitted by maximum likelihood to the excesses over u, the `tail`
-    quantile. The threshold is u + sigma / xi * ((alpha / zeta)^-xi - 1), where zeta is the
-    fraction of scores above u. It may lie above the largest score, so a small `alpha` needs fewer
-    samples than an empirical quantile.
+    distribution with shape xi and scale sigma is fitted by maximum likelihood to the excesses over
+    u, the `tail` quantile. With zeta, the fraction of scores above u, the threshold is
+    u + sigma / xi * ((alpha / zeta)^-xi - 1). It may exceed the largest score, so a small `alpha`
+    needs fewer samples than an empirical quantile.
 
     Raises a UserError if fewer than 20 scores exceed u, or if `alpha` is not smaller than zeta.
     """
@@ -53,10 +53,11 @@ class EVT(Calibrator):
 
 
 def fit_generalised_pareto(y: np.ndarray) -> tuple[float, float]:
-    """Return the maximum-likelihood xi and sigma for excesses, (n,) (Coles 2001, equation 4.10).
+    """Return the maximum-likelihood shape xi and scale sigma for excesses `y`, (n,).
 
-    The same search as `scipy.stats.genpareto.fit(y, floc=0)`, but importing `scipy.stats` takes
-    half a second.
+    Maximises the likelihood of Coles (2001), equation 4.10, by the same search as
+    `scipy.stats.genpareto.fit(y, floc=0)`. `scipy.stats` is avoided, since importing it takes half
+    a second.
     """
     from scipy.optimize import fmin
     from scipy.special import xlog1py

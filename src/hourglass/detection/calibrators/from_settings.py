@@ -29,9 +29,10 @@ def comparison_calibrators() -> dict[str, Calibrator]:
 def calibrate(
     calibrator: Calibrator, prepared: Prepared, scores: Callable[[Split], np.ndarray]
 ) -> Threshold:
-    """Return the threshold from the tuning split for labelled calibrators, else from calibration.
+    """Return the threshold of a calibrator from the scores of the split that it needs.
 
-    `scores` returns the scores of a split, (N,).
+    Labelled calibrators use the tuning split, all others the calibration split. `scores` returns
+    the scores of a split, (N,).
     """
     if isinstance(calibrator, LabelledCalibrator):
         return calibrator(scores("tuning"), prepared.split("tuning").anomaly)

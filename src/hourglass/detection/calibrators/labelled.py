@@ -22,10 +22,15 @@ class CandidateThresholds:
 
     @classmethod
     def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "CandidateThresholds":
-        """Return the candidates for scores, (n,): one above all, then midpoints of neighbours."""
+        """Return the candidates for scores, (n,), and the mask of anomalies, (n,) bool.
+
+        They are the highest score, the midpoints between neighbouring distinct scores, and a value
+        just below the lowest score.
+        """
         order = np.argsort(-scores)
         ordered = scores[order]
-        last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of equal scores
+        # Index of the last of equal scores.
+        last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
         distinct, hits = ordered[last], np.cumsum(anomaly[order])[last]
         false_alarms = last + 1 - hits
         below = np.append(distinct[1:], np.nextafter(distinct[-1], -np.inf))  # next lower score
@@ -90,7 +95,7 @@ class LabelledCalibrator(Calibrator):
 
     @abstractmethod
     def choose(self, candidates: CandidateThresholds) -> int:
-        """Return the index of the best candidate; of equal ones, the highest threshold."""
+        """Return the index of the best candidate; on ties, the highest threshold."""
 
 
 class MaxF1(LabelledCalibrator):
@@ -109,8 +114,9 @@ class MaxF1(LabelledCalibrator):
 class Cost(LabelledCalibrator):
     """Set the threshold with the least expected cost, given the costs of both kinds of error.
 
-    `prevalence` is the fraction of anomalies in deployment. By default it is that of the tuning
-    split, which rarely is the same.
+    `miss` is the cost of a missed anomaly, `false_alarm` that of a false alarm. `prevalence` is the
+    fraction of anomalies in deployment. By default it is the fraction in the tuning split, which
+    rarely equals that in deployment.
     """
 
     method = "cost"
@@ -149,7 +155,7 @@ class RecallAt(LabelledCalibrator):
         self.recall = recall
 
     def choose(self, candidates: CandidateThresholds) -> int:
-        """Return the index of the first candidate with that recall."""
+        """Return the index of the first candidate that reaches the recall."""
         return int(np.argmax(candidates.recall >= self.recall))
 
 
@@ -157,7 +163,7 @@ class PrecisionAt(LabelledCalibrator):
     """Set the threshold with the highest recall among those with at least this `precision`.
 
     Precision depends on the prevalence of anomalies in the tuning split. Raises a UserError if no
-    threshold with a hit reaches it.
+    threshold with a true positive reaches this precision.
     """
 
     method = "precision_at"
@@ -168,7 +174,7 @@ class PrecisionAt(LabelledCalibrator):
         self.precision = precision
 
     def choose(self, candidates: CandidateThresholds) -> int:
-        """Return the index of the last candidate with that precision and a hit."""
+        """Return the index of the last candidate that reaches the precision and has a hit."""
         precision, hits = candidates.precision, candidates.hits
         reached = np.flatnonzero((precision >= self.precision) & (hits > 0))
         if not len(reached):

@@ -17,13 +17,13 @@ ScoreFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 class Scorer(ABC):
-    """Give every sample a non-negative score; higher is more abnormal.
+    """Base class of scorers: a non-negative score per sample, higher for anomalous samples.
 
     The constructor takes the settings. Fitted parameters are a separate `State`, so that both can
-    be written to files that hold no code.
+    be written to files without code.
     """
 
-    name: ClassVar[str]  # in MLflow and in tables
+    name: ClassVar[str]  # name shown in MLflow and tables
 
     @abstractmethod
     def extract(self, forward: ForwardCache) -> Tensor:
@@ -38,7 +38,7 @@ class Scorer(ABC):
         """Return the function from features to scores."""
 
     def describe(self) -> dict[str, Any]:
-        """Return class path and settings, for YAML and JSON files."""
+        """Return the class path and the settings, for YAML and JSON files."""
         kind = type(self)
         settings = {
             key: [part.describe() for part in value] if isinstance(value, list) else value
@@ -48,7 +48,7 @@ class Scorer(ABC):
 
     @staticmethod
     def from_description(config: dict[str, Any]) -> "Scorer":
-        """Return the scorer that `describe` described."""
+        """Return the scorer from the output of `describe`."""
         settings = {
             key: [Scorer.from_description(part) for part in value]
             if isinstance(value, list)
