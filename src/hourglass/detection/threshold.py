@@ -1,4 +1,4 @@
-"""Thresholds: a sample is an alarm if its score is above the threshold."""
+"""Score thresholds: a sample with a score above the threshold raises an alarm."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,18 +12,18 @@ from hourglass.core.atomic import write_json
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold on scores, with the method and settings that chose it."""
+    """A threshold on scores, with the calibration method that set it."""
 
-    value: float  # in the unit of the score
-    method: str  # "k_sigma", "quantile", ...
-    settings: dict[str, Any]  # of the method, such as {"k": 2.0}
-    n: int  # calibration samples
+    value: float  # in the units of the score
+    method: str  # name of the calibrator, such as "k_sigma"
+    settings: dict[str, Any]  # settings of the method, such as {"k": 2.0}
+    n: int  # number of calibration samples
     false_alarm_rate: float | None = None  # expected on new normal samples; None if unknown
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Return True for each score strictly above the threshold: (N,) -> (N,) bool.
 
-        Raises a ValueError for NaN, which would otherwise compare as normal.
+        Raises a ValueError for NaN, because NaN > value is False and would count as normal.
         """
         if np.isnan(scores).any():
             raise ValueError("scores hold NaN, which is neither normal nor an anomaly")
@@ -42,8 +42,8 @@ class Threshold:
     def read(cls, path: Path) -> "Threshold":
         """Read a threshold from JSON.
 
-        Raises a ValueError or TypeError for any other content. A value that is not a finite number
-        would raise an alarm for no sample, or for every sample.
+        Raises a ValueError or TypeError if a field is missing or has the wrong type, or if a number
+        is not finite. An infinite threshold would raise an alarm for all samples or for none.
         """
         threshold = cls(**json.loads(path.read_text(encoding="utf-8")))
         types: dict[str, Any] = {"method": str, "settings": dict, "n": int}

@@ -1,4 +1,4 @@
-"""The tables of one cell: scores, thresholds, metrics by class, and the worst mistakes."""
+"""Tables of one cell (data set x variant): scores, thresholds, classes and worst mistakes."""
 
 from pathlib import Path
 
@@ -12,11 +12,14 @@ from hourglass.detection.detector import Detector
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
 
-MAX_MISTAKES = 50  # rows of mistakes.csv per kind
+MAX_MISTAKES = 50  # rows of mistakes.csv per kind of mistake
 
 
 def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.ndarray) -> None:
-    """Write scores.parquet: all splits but train; `test` holds the scores of the test split."""
+    """Write scores.parquet: the scores and alarms of all splits except train.
+
+    `test` holds the scores of the test split, (N,).
+    """
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)
@@ -31,7 +34,10 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 def write_thresholds(
     folder: Path, calibrated: Path, deployed: Threshold, scores: np.ndarray, anomaly: np.ndarray
 ) -> None:
-    """Write thresholds.csv: expected and realised alarms per calibrator, the deployed one first."""
+    """Write thresholds.csv: expected and realised alarms per calibrator.
+
+    The first row is the deployed threshold. `calibrated` is the path of thresholds.json.
+    """
     rows = [{"calibrator": "deployed", **metrics.threshold_summary(deployed, scores, anomaly)}]
     for name, entry in read_with_checksum(calibrated).items():
         row = {"refused": entry.get("refused")}
@@ -48,7 +54,10 @@ def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.nd
 
 
 def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
-    """Write mistakes.csv: the worst mistakes of each kind, with their top features in a table."""
+    """Write mistakes.csv: the worst false alarms and the worst misses.
+
+    For tables, each row names the features that contributed most to the score.
+    """
     parts = [pd.DataFrame(columns=["mistake", "id", "label", "score", "p_value"])]
     for kind, chosen in mistakes(detector.threshold(scores), test.anomaly, scores).items():
         chosen = chosen[:MAX_MISTAKES]
@@ -73,7 +82,7 @@ def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict
 
 
 def _feature_columns(contributions: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
-    """Return columns with the names and contributions of the top features: (N, F) -> (N,) each."""
+    """Return the names and contributions of the top features as columns: (N, F) -> (N,) each."""
     columns: dict[str, np.ndarray] = {}
     indices, values = top_features(contributions, TOP_FEATURES)
     for i in range(indices.shape[1]):

@@ -1,4 +1,4 @@
-"""The images with the highest scores of a stream, drawn with heat maps of their errors."""
+"""The highest-scoring images of a stream, drawn with heat maps of their errors."""
 
 import re
 import shutil
@@ -20,8 +20,9 @@ class TopImages:
     """Keep the `capacity` images with the highest scores."""
 
     capacity: int
-    count: int = 0  # samples so far
-    top: list[tuple[float, int, str, np.ndarray]] = field(default_factory=list)  # -score, number
+    count: int = 0  # number of samples added so far
+    # Negative score, sample number, id and image of the highest scores so far.
+    top: list[tuple[float, int, str, np.ndarray]] = field(default_factory=list)
 
     def add(self, chunk: Chunk, scores: np.ndarray) -> None:
         """Add the images of a chunk with their scores, (N,)."""
@@ -31,10 +32,10 @@ class TopImages:
         self.count += len(scores)
 
     def draw(self, folder: Path, detector: Detector) -> dict[int, str]:
-        """Draw input, output and heat map of each image; return the paths by sample number."""
+        """Draw input, output and heat map per image; return the file paths by sample number."""
         paths: dict[int, str] = {}
         if not self.top:
-            shutil.rmtree(folder, ignore_errors=True)  # left by an earlier table of this name
+            shutil.rmtree(folder, ignore_errors=True)  # remove figures of an earlier score table
             return paths
         scoring = detector.scoring
         with atomic_folder(folder) as temporary:

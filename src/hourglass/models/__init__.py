@@ -1,6 +1,6 @@
-"""The variants, one LightningModule per file, with corruptions, penalties and schedules.
+"""Autoencoder variants, one LightningModule per file, with corruptions, penalties and schedules.
 
-A variant imports no other variant, so a change to its file re-runs its own cells and no others.
+No variant imports another, so a change to its file makes DVC re-run only the cells of that variant.
 
 May import: networks, core.
 """

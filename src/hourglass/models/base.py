@@ -1,4 +1,4 @@
-"""The LightningModule that all variants extend: loss, validation error and optimizer."""
+"""The LightningModule base class of all variants: loss, validation error and optimizer."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 def plain_step(training_step: Step) -> Step:
-    """Mark a `training_step(self, batch)` that returns the loss of any batch as a tensor.
+    """Mark a `training_step(self, batch)` that only returns the loss of the batch as a tensor.
 
-    Only steps with this mark are taken by `training.fast_loop`; an override without it is taken by
-    Lightning's loop.
+    Marked steps run in the faster loop of `training.fast_loop`. An override without the mark runs
+    in Lightning's loop.
     """
     training_step.is_plain = True  # type: ignore[attr-defined]
     return training_step
@@ -33,10 +33,10 @@ class Module(pl.LightningModule):
     """A LightningModule with little overhead per step."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, `_current_fx_name` without torch's search for parameters.
+        """Set an attribute, and bypass `nn.Module.__setattr__` for `_current_fx_name`.
 
-        Lightning sets it about forty times per step; the search costs a small network more than its
-        activations do.
+        Lightning sets this name about forty times per step. For a small network, the parameter
+        look-up of `nn.Module.__setattr__` takes longer than the activations.
         """
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
@@ -46,31 +46,29 @@ class Module(pl.LightningModule):
 
 @dataclass(frozen=True)
 class Phase:
-    """A pre-training of `module` on the codes that `below` returns."""
+    """A pre-training phase: train `module` on the outputs of `below`."""
 
     name: str
     module: "LitAutoencoder"
-    below: nn.Module  # samples (N, *S) -> inputs of `module`
+    below: nn.Module  # maps samples, (N, *S), to the inputs of `module`
     max_epochs: int
 
 
 class LitAutoencoder(Module):
-    """Train a network to reproduce its clean input.
+    """Train a network to reconstruct clean samples from corrupted ones.
 
-    The loss is the reconstruction loss of the corrupted input against the clean one, plus
+    The loss compares the reconstruction of the corrupted input with the clean input, and adds
     `penalty`. A variant builds its network and overrides `corrupt`, `penalty` or `training_loss`.
 
-    `loss`: "mse", or "bce", the binary cross-entropy of pixels, for outputs in [0, 1].
+    `loss`: "mse" (mean squared error), or "bce" (binary cross-entropy) for outputs in [0, 1].
     `noise_factor`, `masking`, `salt_and_pepper`, `block`, `downsampling`, `grey`: the corruption of
     training inputs, see `Corruption`; none by default.
-    `schedule`: "cosine" lowers the learning rate to 0 over max_epochs; "warmup_cosine" first raises
-    it from 0 over `warmup_epochs`, step by step (bolts' LinearWarmupCosineAnnealingLR); "constant"
-    keeps it.
+    `schedule`: the learning-rate schedule, see `models.schedules.with_schedule`.
 
     Under any Trainer, `train_loss` and `validation_error` are the epoch means of `EpochMeans`.
 
-    Raises a UserError for settings out of range, for "bce" without an output in [0, 1], and for a
-    corruption of images if samples are vectors.
+    Raises a UserError if a setting is out of range, if `loss` is "bce" and outputs may lie outside
+    [0, 1], or if samples are vectors and the corruption applies only to images.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class LitAutoencoder(Module):
         grey: bool = False,
     ) -> None:
         super().__init__()
-        # `not >` instead of `<=` also refuses NaN.
+        # `not >` instead of `<=` also rejects NaN.
         if not learning_rate > 0:
             raise UserError(f"learning_rate is {learning_rate}, but must be above 0.")
         if not weight_decay >= 0:
@@ -114,11 +112,11 @@ class LitAutoencoder(Module):
         return self.network(x)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes: (N, *S) -> (N, latent_dim)."""
+        """Return the latent codes: (N, *S) -> (N, latent_dim)."""
         return self.network.encode(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return reconstructions: (N, latent_dim) -> (N, *S)."""
+        """Return the reconstructions of latent codes: (N, latent_dim) -> (N, *S)."""
         return self.network.decode(z)
 
     def score(self, x: Tensor) -> Tensor:
@@ -126,11 +124,11 @@ class LitAutoencoder(Module):
         return self.network.score(x)
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """Return the encoder's training input: (N, *S) -> (N, *S)."""
+        """Return the corrupted training input of the encoder: (N, *S) -> (N, *S)."""
         return self.corruption(x)
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
-        """Return the term added to the loss, from clean inputs (N, *S) and codes; 0 here."""
+        """Return the term added to the loss, from clean inputs, (N, *S), and codes; default: 0."""
         return 0.0
 
     def training_loss(self, x: Tensor) -> Tensor:
@@ -139,26 +137,30 @@ class LitAutoencoder(Module):
         return self.reconstruction_loss(x, z) + self.penalty(x, z)
 
     def reconstruction_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the mean loss per element of the codes' reconstructions against `x`."""
+        """Return the loss of reconstructing `x` from codes `z`, averaged over all elements."""
         logits = self.network.decode_logits(z)
         if self.loss == "bce":
             return functional.binary_cross_entropy_with_logits(logits, x)
         return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
 
     def phases(self) -> Iterator[Phase]:
-        """Yield the trainings before that of the whole, each after the one before is complete."""
+        """Yield the pre-training phases; default: none.
+
+        The caller completes each phase before it requests the next one.
+        """
         yield from ()
 
     @plain_step
     def training_step(self, batch: Any) -> Tensor:
-        """Return the loss of a batch: clean inputs (N, *S), or a list that starts with them."""
+        """Return the loss of a batch: clean inputs, (N, *S), or a list with them first."""
         return self.training_loss(samples_of(batch))
 
     def validation_step(self, batch: Any) -> Tensor:
-        """Return the error of each sample of a batch of clean inputs, (N, *S) -> (N,).
+        """Return the validation error of each sample of a batch, (N, *S) -> (N,).
 
-        It is the score, unless training removes information from images (`Corruption.of_images`):
-        then it is the reconstruction error of images degraded by the same draws in every epoch.
+        By default, it is the anomaly score. If training removes information from images
+        (`Corruption.of_images`), it is the reconstruction error of corrupted images instead. The
+        random draws of this corruption are the same in every epoch.
         """
         x = samples_of(batch)
         degrade = self.corruption.of_images
@@ -173,7 +175,7 @@ class LitAutoencoder(Module):
         return [] if present else [EpochMeans()]
 
     def configure_optimizers(self) -> Any:
-        """Return Adam and the schedule."""
+        """Return the Adam optimizer with the learning-rate schedule."""
         optimizer = torch.optim.Adam(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )

@@ -1,4 +1,4 @@
-"""lightning-bolts' autoencoder: ResNet encoder and decoder."""
+"""The ResNet autoencoder of lightning-bolts."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from hourglass.networks.bolts import Bolts
 
 
 class BoltsAE(LitAutoencoder):
-    """Minimise the mean squared error of pl_bolts.models.autoencoders.AE."""
+    """Train the network of pl_bolts.models.autoencoders.AE on the mean squared error."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Contractive autoencoder: a code that is insensitive to small changes of the input."""
+"""Contractive autoencoder: the latent code is insensitive to small changes of the input."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,12 +12,14 @@ from hourglass.models.base import LitAutoencoder
 
 
 class Contractive(LitAutoencoder):
-    """Add contraction * ||dz/dx||_F^2 / elements of a sample to the loss (Rifai et al. 2011).
+    """Add the contraction penalty of Rifai et al. (2011) to the reconstruction loss.
 
-    The norm is the squared Frobenius norm of the encoder's Jacobian at the clean input, averaged
-    over the batch. `jacobian` "exact" computes it in closed form if the encoder is one dense layer
-    (one more pass), otherwise by one backward pass per unit of the code. "estimated" is an unbiased
-    estimate from `probes` backward passes; `penalties.estimated_frobenius` states its variance.
+    The penalty is contraction * ||dz/dx||_F^2 / D for samples of D elements. ||dz/dx||_F^2 is the
+    squared Frobenius norm of the encoder's Jacobian at the clean input, averaged over the batch.
+
+    `jacobian`: "exact" or "estimated". The exact norm has a closed form if the encoder is one dense
+    layer; otherwise it takes one backward pass per unit of the code. The estimate is unbiased and
+    takes `probes` backward passes; see `penalties.estimated_frobenius` for its variance.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Contractive(LitAutoencoder):
         self.probes = probes
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the weighted norm of the encoder's Jacobian at clean inputs `x`, (N, *S)."""
+        """Return the contraction penalty at clean inputs `x`, (N, *S)."""
         return self.contraction * self.frobenius(x).mean() / x[0].numel()
 
     def frobenius(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: weights are shared over positions."""
+"""Convolutional autoencoder: weights are shared across positions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,11 @@ from hourglass.models.base import LitAutoencoder
 
 
 class Convolutional(LitAutoencoder):
-    """Encode with strided convolutions, decode with transposed ones (Masci et al. 2011).
+    """Encode with strided convolutions and decode with transposed ones (Masci et al. 2011).
 
-    Images take 2-D convolutions, vectors 1-D convolutions along the features. Without `projection`
-    the code is the last feature map, and `latent_dim` is not used. `stem` is the number of channels
-    of a full-size convolution at either end; 0 for none.
+    Images use 2-D convolutions; vectors use 1-D convolutions along the features. Without
+    `projection`, the latent code is the last feature map and `latent_dim` is ignored. `stem` is the
+    number of channels of a stride-1 convolution at both ends (0 for none).
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Corruptions of training inputs, computed on the inputs' device.
 
-Inputs are in scaled units, in which pixels lie in [0, 1]. Draws come from `generator`, or from
-torch's global generator, which training seeds.
+Inputs are scaled; pixels lie in [0, 1]. Random numbers come from `generator`. If it is None, they
+come from torch's global generator, which is seeded at the start of training.
 """
 
 from collections.abc import Sequence
@@ -13,37 +13,37 @@ from torch.nn import functional
 
 from hourglass.core.errors import UserError
 
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that do not apply to vectors
 
 
 def gaussian(x: Tensor, noise_factor: float, generator: Generator | None = None) -> Tensor:
-    """Add normal noise of standard deviation `noise_factor`, in the units of the scaled input.
+    """Add Gaussian noise of standard deviation `noise_factor`, in the units of the scaled input.
 
-    The result is not clipped, so the noise stays normal.
+    The result is not clipped, so the noise stays Gaussian.
     """
     return x + noise_factor * torch.empty_like(x).normal_(generator=generator)
 
 
 def masking(x: Tensor, probability: float, generator: Generator | None = None) -> Tensor:
-    """Set each element to 0 with the given probability (Vincent et al. 2008, section 2.3)."""
+    """Set each element to 0 with `probability` (Vincent et al. 2008, section 2.3)."""
     return x * (_uniform(x, generator) >= probability)
 
 
 def salt_and_pepper(x: Tensor, probability: float, generator: Generator | None = None) -> Tensor:
-    """Set each element to 0 or 1, equally likely, with the given probability.
+    """Replace each element with `probability`, by 0 or 1 with equal chance.
 
-    Vincent et al. 2010, section 3.3.
+    Source: Vincent et al. 2010, section 3.3.
     """
     drawn = _uniform(x, generator)
     return torch.where(drawn < probability, (drawn < probability / 2).to(x.dtype), x)
 
 
 def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
-    """Set a square at a random place in each image (N, C, H, W) to 0 in all channels.
+    """Set a random square of each image, (N, C, H, W), to 0 in all channels.
 
-    `side` is the side of the square as a fraction of the image's shorter side. The square has at
-    least one pixel and lies within the image.
+    `side` is the length of the square's side as a fraction of the image's shorter side. The square
+    has at least one pixel and lies within the image.
     """
     pixels = max(1, round(side * min(x.shape[-2:])))
     rows, columns = (_spans(x, length, pixels, generator) for length in x.shape[-2:])
@@ -51,26 +51,25 @@ def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
 
 
 def downsampling(x: Tensor, factor: int) -> Tensor:
-    """Return images (N, C, H, W) reduced by `factor` per side and enlarged to full size again."""
+    """Shrink images, (N, C, H, W), by `factor` per side and enlarge them to full size again."""
     return enlarged(shrunk(x, factor), factor)[..., : x.shape[-2], : x.shape[-1]]
 
 
 def shrunk(x: Tensor, factor: int) -> Tensor:
-    """Return the means over factor x factor pixels: (N, C, H, W) -> (N, C, h, w).
+    """Average blocks of factor x factor pixels: (N, C, H, W) -> (N, C, h, w).
 
-    h and w are rounded up: if `factor` does not divide a side, the last means are over fewer
-    pixels.
+    h and w are rounded up. If `factor` does not divide a side, the last block has fewer pixels.
     """
     return functional.avg_pool2d(x, factor, ceil_mode=True)
 
 
 def enlarged(x: Tensor, factor: int) -> Tensor:
-    """Repeat each pixel: (N, C, h, w) -> (N, C, factor h, factor w)."""
+    """Repeat each pixel `factor` times per side: (N, C, h, w) -> (N, C, factor h, factor w)."""
     return x.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def grey(x: Tensor) -> Tensor:
-    """Replace red, green and blue by their luma (ITU-R BT.601): (N, 3, H, W)."""
+    """Replace all three channels by the luma (ITU-R BT.601): (N, 3, H, W) -> (N, 3, H, W)."""
     luma = (x * x.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
     return luma.expand_as(x).contiguous()
 
@@ -80,7 +79,7 @@ def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
 
 
 def _spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> Tensor:
-    """Return a random run of `pixels` among `length` places per image: (N, length) bool."""
+    """Return a mask of a random run of `pixels` positions per image, (N, length) bool."""
     first = torch.randint(length - pixels + 1, (len(x), 1), generator=generator, device=x.device)
     place = torch.arange(length, device=x.device) - first
     return (place >= 0) & (place < pixels)
@@ -88,16 +87,16 @@ def _spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> 
 
 @dataclass(frozen=True)
 class Corruption:
-    """A sequence of corruptions, applied in this order; none by default.
+    """A sequence of corruptions, applied in the order of the fields; none by default.
 
     `grey`: replace colours by their luma (3 channels only).
-    `downsampling`: reduction of the number of pixels per side; 1 for none.
-    `noise_factor`: standard deviation of gaussian noise, in scaled units.
+    `downsampling`: factor by which the number of pixels per side is reduced; 1 for none.
+    `noise_factor`: standard deviation of Gaussian noise, in the units of the scaled input.
     `salt_and_pepper`: probability that an element becomes 0 or 1.
     `masking`: probability that an element becomes 0.
     `block`: side of a square that becomes 0, as a fraction of the image's shorter side.
 
-    Raises a UserError for settings out of range.
+    Raises a UserError if a setting is out of range.
     """
 
     grey: bool = False
@@ -108,7 +107,7 @@ class Corruption:
     block: float = 0.0
 
     def __post_init__(self) -> None:
-        # `not >=` instead of `<` also refuses NaN.
+        # `not >=` instead of `<` also rejects NaN.
         if not self.noise_factor >= 0:
             raise UserError(f"noise_factor is {self.noise_factor}, but must be 0 or more.")
         for name in ("salt_and_pepper", "masking", "block"):
@@ -119,11 +118,11 @@ class Corruption:
 
     @property
     def of_images(self) -> "Corruption":
-        """Return the part that removes information from images: all but the noise."""
+        """Return only the corruptions that apply to images: grey, downsampling and block."""
         return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
 
     def check(self, sample_shape: Sequence[int]) -> None:
-        """Raise a UserError if samples, (C, H, W) or (F,), cannot be corrupted this way."""
+        """Raise a UserError if a setting does not apply to samples of shape (C, H, W) or (F,)."""
         for name in IMAGES_ONLY:
             if getattr(self, name) != getattr(Corruption, name) and len(sample_shape) != 3:
                 raise UserError(
@@ -142,7 +141,7 @@ class Corruption:
             )
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Return corrupted inputs, (N, *S) -> (N, *S); unset corruptions draw nothing."""
+        """Corrupt inputs, (N, *S) -> (N, *S); disabled corruptions draw no random numbers."""
         if self.grey:
             x = grey(x)
         if self.downsampling > 1:

@@ -1,4 +1,4 @@
-"""Epoch means of the training loss and of the validation error, under any Trainer."""
+"""A callback that computes epoch means of the training loss and of the validation error."""
 
 import math
 from collections.abc import Mapping
@@ -13,33 +13,34 @@ TRAIN_LOSS, VALIDATION_ERROR = "train_loss", "validation_error"
 
 
 def samples_of(batch: Any) -> Tensor:
-    """Return the samples of a batch: its first element if it is a list or tuple, such as (x, y)."""
+    """Return the samples of a batch, the first element if it is a list or tuple."""
     samples: Tensor = batch[0] if isinstance(batch, list | tuple) else batch
     return samples
 
 
 class EpochMeans(pl.Callback):
-    """Publish the means of an epoch: `train_loss` per batch and `validation_error` per sample.
+    """Log the epoch means of the training loss and of the validation error, under any Trainer.
 
-    A `validation_step` that returns one error per sample, (N,), provides the errors; otherwise they
-    are the module's `score`. Both means go to the callback metrics and the loggers. A value that
+    `train_loss` is the mean over batches, `validation_error` the mean over samples. The errors are
+    the output of `validation_step` if it is one value per sample, (N,). Otherwise they are the
+    module's `score`. Both means are written to the callback metrics and the loggers. A value that
     the module logs under the same name takes precedence.
 
-    Hooks of a callback, and not of the module, because users override those without super().
+    This is a callback because users override hooks of the module without calling super().
     """
 
     state_key = "EpochMeans"
 
     def __init__(self) -> None:
-        self.untrained_error = math.nan  # before the first step, if the Trainer runs a sanity check
+        self.untrained_error = math.nan  # mean error in the sanity check; NaN without one
         self._losses = self._errors = _Mean(torch.device("cpu"))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the error of the untrained network."""
+        """Return the state for a checkpoint: the error of the untrained network."""
         return {"untrained_error": self.untrained_error}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the error of the untrained network."""
+        """Restore the state from a checkpoint."""
         self.untrained_error = state_dict["untrained_error"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -47,7 +48,7 @@ class EpochMeans(pl.Callback):
         self._losses = _Mean(pl_module.device)
 
     def count(self, loss: Tensor) -> None:
-        """Add the loss of one batch."""
+        """Add the loss of one batch, a scalar."""
         self._losses.add(loss.detach(), 1)
 
     def on_train_batch_end(
@@ -61,10 +62,10 @@ class EpochMeans(pl.Callback):
         """Add the loss that `training_step` returned, if any."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
-            self.count(loss * trainer.accumulate_grad_batches)  # Lightning divides by it
+            self.count(loss * trainer.accumulate_grad_batches)  # undo Lightning's division
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Publish the mean loss of the epoch."""
+        """Log the mean loss of the epoch."""
         _publish(TRAIN_LOSS, self._losses.over_processes(trainer), trainer, pl_module)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -88,7 +89,7 @@ class EpochMeans(pl.Callback):
         self._errors.add(outputs.sum(), len(x))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Publish the mean error of the validation samples."""
+        """Log the mean error of the validation samples; keep that of the sanity check."""
         mean = self._errors.over_processes(trainer)
         if not trainer.sanity_checking:
             _publish(VALIDATION_ERROR, mean, trainer, pl_module)
@@ -97,7 +98,10 @@ class EpochMeans(pl.Callback):
 
 
 class _Mean:
-    """A float64 sum on the device: reading it in every step would wait for a GPU."""
+    """A running mean that stays on the device until the epoch ends.
+
+    Reading it in every step would synchronise with the GPU. The sum is float64, except on MPS.
+    """
 
     def __init__(self, device: torch.device) -> None:
         dtype = torch.float32 if device.type == "mps" else torch.float64
@@ -124,7 +128,7 @@ def _publish(
         return
     mean = torch.tensor(value, dtype=torch.float64)
     if trainer.state.fn != TrainerFn.FITTING:
-        module.log(name, mean)  # `trainer.validate` returns what is logged
+        module.log(name, mean)  # `trainer.validate` returns logged values
         return
     # `module.log` would raise if the module itself logged this name in the same hook.
     trainer.callback_metrics[name] = trainer.logged_metrics[name] = mean
@@ -132,4 +136,4 @@ def _publish(
         values = {name: float(mean), "epoch": trainer.current_epoch}
         logger.log_metrics(
             values, step=trainer.global_step - 1
-        )  # Lightning's step of an epoch's end
+        )  # as Lightning does at an epoch's end

@@ -1,4 +1,4 @@
-"""Penalties on codes, added to the loss of sparse, contractive and stacked variants."""
+"""Penalty terms on latent codes, for the loss of sparse, contractive and stacked variants."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ Encoder = Callable[[Tensor], Tensor]
 def kl_sparsity(z: Tensor, target: float) -> Tensor:
     """Return sum_j KL(target || mean activation of unit j), for codes (N, latent_dim) in [0, 1].
 
-    The divergence between two Bernoulli distributions (Ng 2011, CS294A lecture notes, section 3).
-    It is 0 if the mean activation of every unit is `target`. Means are clamped 1e-6 away from 0 and
-    1, because the divergence is infinite there.
+    KL is the divergence between two Bernoulli distributions. The sum is 0 if the mean activation of
+    every unit equals `target`. Means are clamped to [1e-6, 1 - 1e-6], because the divergence is
+    infinite at 0 and 1. Source: Ng 2011, CS294A lecture notes, section 3.
     """
     mean = z.mean(0).clamp(1e-6, 1 - 1e-6)
     desired = torch.full_like(mean, target)
@@ -30,8 +30,8 @@ def l1(z: Tensor) -> Tensor:
 def layer_frobenius(linear: nn.Linear, activation: nn.Module, x: Tensor) -> Tensor:
     """Return ||dz/dx||_F^2 of z = s(W x + b) for flat inputs: (N, inputs) -> (N,).
 
-    The closed form is sum_j s'(a_j)^2 sum_i W_ji^2 (Rifai et al. 2011, section 3.1). It costs one
-    more pass through the layer, independent of its width.
+    The closed form is sum_j s'(a_j)^2 sum_i W_ji^2, with a = W x + b (Rifai et al. 2011, section
+    3.1). It costs one more pass through the layer, whatever the number of units.
     """
     a = linear(x)
     (slope,) = torch.autograd.grad(activation(a).sum(), a, create_graph=True)
@@ -41,8 +41,8 @@ def layer_frobenius(linear: nn.Linear, activation: nn.Module, x: Tensor) -> Tens
 def exact_frobenius(encode: Encoder, x: Tensor) -> Tensor:
     """Return ||dz/dx||_F^2 of any encoder: (N, *S) -> (N,).
 
-    It takes one backward pass per unit of the code, all in one vectorised call, so time and memory
-    grow with latent_dim.
+    It takes one backward pass per unit of the code. All passes run in one vectorised call, so time
+    and memory grow with latent_dim.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -56,9 +56,9 @@ def exact_frobenius(encode: Encoder, x: Tensor) -> Tensor:
 def estimated_frobenius(encode: Encoder, x: Tensor, probes: int = 1) -> Tensor:
     """Return an unbiased estimate of ||dz/dx||_F^2 of any encoder: (N, *S) -> (N,).
 
-    It is the mean of ||v^T J||^2 over `probes` random sign vectors v (Hutchinson 1990), each of
-    which costs one backward pass, independent of latent_dim. With A = J J^T, the variance is
-    2 (||A||_F^2 - sum_j A_jj^2) / probes, which is 0 if the rows of J are orthogonal.
+    The estimate is the mean of ||v^T J||^2 over `probes` random sign vectors v (Hutchinson 1990),
+    for J = dz/dx. Each probe costs one backward pass, whatever the latent_dim. With A = J J^T, the
+    variance is 2 (||A||_F^2 - sum_j A_jj^2) / probes. It is 0 if the rows of J are orthogonal.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()

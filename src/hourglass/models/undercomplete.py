@@ -1,4 +1,4 @@
-"""Undercomplete autoencoder: the code is narrower than the input."""
+"""Undercomplete autoencoder: the latent code has fewer elements than the input."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from hourglass.networks import Activation, Dense, is_image
 class Undercomplete(LitAutoencoder):
     """Minimise the reconstruction loss through a bottleneck of `latent_dim` units.
 
-    Raises a UserError if the code is not narrower than a sample.
+    Raises a UserError if latent_dim is not below the number of elements of a sample.
     """
 
     def __init__(

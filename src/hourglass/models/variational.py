@@ -1,4 +1,4 @@
-"""Variational autoencoder: the code is a distribution close to N(0, I)."""
+"""Variational autoencoder: the encoder returns a distribution of codes close to N(0, I)."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,11 +13,14 @@ from hourglass.networks.variational import Variational as VariationalNetwork
 
 
 class Variational(LitAutoencoder):
-    """Maximise E_q[log p(x given z)] - beta KL(q(z given x), N(0, I)) (Kingma and Welling 2014).
+    """Maximise the ELBO with a weight `beta` on the KL term (Kingma and Welling 2014).
 
-    `loss` "bce" selects a Bernoulli decoder, "mse" a Gaussian one with a trained variance. The loss
-    is the negative ELBO in nats per element of a sample. `score_by` selects a sample's score: its
-    "reconstruction" error, or the negative "elbo" or "likelihood" from `samples` draws of the code.
+    The ELBO is E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)). The training loss is the negative
+    ELBO in nats per element of a sample.
+
+    `loss`: "bce" for a Bernoulli decoder, "mse" for a Gaussian one with a trained variance.
+    `score_by`: the anomaly score. "reconstruction" is the reconstruction error; "elbo" and
+    "likelihood" are the negative ELBO and log-likelihood, estimated from `samples` draws of z.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class Variational(LitAutoencoder):
         self.beta = beta
 
     def training_loss(self, x: Tensor) -> Tensor:
-        """Return the negative ELBO of clean inputs (N, *S), in nats per element."""
+        """Return the mean negative ELBO of clean inputs, (N, *S), in nats per element."""
         network: VariationalNetwork = self.network  # type: ignore[assignment]
         elbo = network.elbo(x, beta=self.beta, encoder_input=self.corrupt(x))
         return -elbo.mean() / x[0].numel()

@@ -1,4 +1,4 @@
-"""Networks: plain torch modules without Lightning, so that inference imports no trainer.
+"""Networks: torch modules without Lightning, so that inference does not import it.
 
 May import: core.
 """
@@ -34,10 +34,10 @@ def make(
     tied: bool = False,
     **layers: Any,
 ) -> Network:
-    """Return a network of either architecture.
+    """Return a dense or convolutional network.
 
     `hidden` and `tied` apply to dense networks, `channels` to convolutional ones. Reconstructions
-    of images pass through a sigmoid. Raises a UserError for tied convolutions.
+    of images pass through a sigmoid. Raises a UserError if a convolutional network is tied.
     """
     bounded = is_image(sample_shape)
     if architecture == "dense":

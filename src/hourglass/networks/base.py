@@ -1,4 +1,4 @@
-"""The base class of all networks: codes, reconstructions, errors and scores."""
+"""The base class of all networks, and their activation functions."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -30,10 +30,10 @@ def is_image(sample_shape: Sequence[int]) -> bool:
 
 
 class Network(nn.Module):
-    """Map samples to codes and back. A subclass sets `encoder` and `decoder`.
+    """Map samples to latent codes and back.
 
-    `init_args` are the subclass's constructor arguments. With the class path and the weights, they
-    suffice to rebuild the network.
+    A subclass sets `encoder` and `decoder`. `init_args` are the constructor arguments of the
+    subclass. The class path, `init_args` and the weights are enough to rebuild the network.
     """
 
     encoder: nn.Module  # (N, *S) -> (N, latent_dim)
@@ -50,11 +50,11 @@ class Network(nn.Module):
                 raise UserError(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
         self.sample_shape = tuple(sample_shape)
         self.latent_dim = latent_dim
-        # Reconstructions pass through a sigmoid, so they lie in [0, 1] like pixels.
+        # If True, a sigmoid maps reconstructions to [0, 1], the range of pixels.
         self.bounded = bool(init_args.get("bounded", False))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes: (N, *S) -> (N, latent_dim)."""
+        """Return the latent codes: (N, *S) -> (N, latent_dim)."""
         return self.encoder(x)
 
     def decode_logits(self, z: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Network(nn.Module):
         return self.decoder(z)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return reconstructions: (N, latent_dim) -> (N, *S)."""
+        """Return the reconstructions of latent codes: (N, latent_dim) -> (N, *S)."""
         logits = self.decode_logits(z)
         return logits.sigmoid() if self.bounded else logits
 
@@ -71,12 +71,12 @@ class Network(nn.Module):
         return self.decode(self.encode(x))
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the input, the hidden units of each encoder layer, and the code: (N, ...) each.
+        """Return the input, the hidden activations of the encoder and the code, (N, F_i) each.
 
-        An encoder that is not a chain of layers contributes no hidden units.
+        If the encoder is not an `nn.Sequential`, there are no hidden activations.
         """
         activations, z = [x.flatten(1)], x
-        # The first layer only reshapes the input; the last is the activation of the code.
+        # The last layer is the activation of the code, which is appended below.
         for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
             z = layer(z)
             if isinstance(layer, HIDDEN):
@@ -85,7 +85,7 @@ class Network(nn.Module):
 
     @cached_property
     def widest(self) -> int:
-        """Return the number of elements per sample of the largest tensor of a forward pass."""
+        """The number of elements per sample of the largest tensor in a forward pass."""
         x = next(self.parameters()).new_zeros(1, *self.sample_shape)
         with torch.inference_mode(), _Largest() as largest:
             self(x)
@@ -101,7 +101,7 @@ class Network(nn.Module):
 
 
 class _Largest(TorchFunctionMode):
-    """Record the size of the largest tensor that a torch function returns in this thread."""
+    """Record the number of elements of the largest tensor returned by a torch function."""
 
     elements = 0
 

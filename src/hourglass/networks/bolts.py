@@ -1,4 +1,4 @@
-"""lightning-bolts' ResNet autoencoders, for images of any size with 1 or 3 channels."""
+"""The ResNet autoencoders of lightning-bolts, for images of any size with 1 or 3 channels."""
 
 import importlib
 import sys
@@ -13,15 +13,16 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, is_image
 
-FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}
-MIN_SIDE_PIXELS = 16  # below, the last batch norm sees one pixel and cannot normalise a sample
+FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}  # elements per sample
+MIN_SIDE_PIXELS = 16  # below, the last batch norm gets one value per channel for a single sample
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress bolts' warnings that its classes are under review.
+    """Suppress the warnings of bolts that its classes are under review.
 
-    They are recorded and dropped: the filter that bolts sets at import would override another one.
+    The warnings are recorded and discarded. An "ignore" filter would have no effect, because bolts
+    sets a filter of its own at import.
     """
     with warnings.catch_warnings(record=True):
         yield
@@ -30,7 +31,8 @@ def quiet() -> Iterator[None]:
 def bolts(module: str) -> Any:
     """Import a module of pl_bolts 0.7.0.
 
-    It imports a module of pytorch-lightning 1.x that has since moved to another package.
+    pl_bolts imports a module of pytorch-lightning 1.x that has since moved to another package; the
+    old name is made an alias of the new one.
     """
     moved = importlib.import_module("lightning_utilities.core.apply_func")
     sys.modules.setdefault("pytorch_lightning.utilities.apply_func", moved)
@@ -39,12 +41,14 @@ def bolts(module: str) -> Any:
 
 
 class Bolts(Network):
-    """Wrap bolts' autoencoder `kind`: "AE", or "VAE" with the posterior mean as the code.
+    """Wrap the autoencoder of bolts, `kind` "AE" or "VAE".
 
-    Its networks require three channels and a side divisible by 8. Grey images are repeated at the
-    input and averaged at the output; all images are zero-padded at the input and cropped at the
-    output, so errors count pixels of the image only. Raises a UserError for vectors, and for images
-    without 1 or 3 channels.
+    The latent code of the VAE is the posterior mean. The networks of bolts require square images
+    with three channels and a side divisible by 8. Grey images are repeated over the channels at the
+    input and averaged at the output. All images are zero-padded at the input and cropped at the
+    output, so the padding does not count in errors.
+
+    Raises a UserError for vectors, and for images that do not have 1 or 3 channels.
     """
 
     def __init__(
@@ -76,20 +80,20 @@ class Bolts(Network):
             self.log_var = autoencoder.fc_var
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the ResNet's features: (N, C, H, W) -> (N, FEATURE_WIDTHS)."""
+        """Return the features of the ResNet: (N, C, H, W) -> (N, FEATURE_WIDTHS[enc_type])."""
         x = functional.pad(x, self.padding)
         return self.encoder(x.expand(-1, 3, -1, -1))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the codes: (N, C, H, W) -> (N, latent_dim)."""
+        """Return the latent codes: (N, C, H, W) -> (N, latent_dim)."""
         return self.mean(self.features(x))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the VAE's mean and log-variance: (N, C, H, W) -> (N, latent_dim) each."""
+        """Return the posterior mean and log-variance: (N, C, H, W) -> (N, latent_dim) each."""
         features = self.features(x)
         return self.mean(features), self.log_var(features)
 
     def decode_logits(self, z: Tensor) -> Tensor:
-        """Return reconstructions: (N, latent_dim) -> (N, C, H, W)."""
+        """Return the reconstructions of latent codes: (N, latent_dim) -> (N, C, H, W)."""
         output = functional.pad(self.decoder(z), [-each for each in self.padding])
         return output.mean(1, keepdim=True) if self.sample_shape[0] == 1 else output

@@ -1,4 +1,4 @@
-"""Convolutional encoders and decoders, for images and vectors."""
+"""The convolutional network, for images and vectors."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,16 @@ from hourglass.networks.onednn_linear import Linear
 
 
 class Convolutional(Network):
-    """Halve the side with one strided convolution per entry of `channels`, then project.
+    """Halve each side with one strided convolution per entry of `channels`, then project.
 
-    Images (C, H, W) of any size take 2-D convolutions, vectors (F,) 1-D convolutions over one
-    channel. The decoder mirrors the encoder with transposed convolutions that restore odd sides
-    exactly. Without `projection` the code is the last feature map, flattened, and `latent_dim` is
-    ignored. `stem` is the number of channels of a full-size convolution before the first stride and
-    after the last (0 for none): an output pixel then depends on all of its neighbours, not only on
-    those of the same parity.
+    Images, (C, H, W), of any size use 2-D convolutions; vectors, (F,), use 1-D convolutions over
+    one channel. The decoder mirrors the encoder with transposed convolutions and restores odd sides
+    exactly. Without `projection`, the latent code is the flattened last feature map and
+    `latent_dim` is ignored.
+
+    `stem` is the number of channels of a stride-1 convolution before the first strided convolution
+    and after the last transposed one (0 for none). With a stem, every output pixel depends on all
+    of its neighbours; a transposed convolution alone treats even and odd positions differently.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Convolutional(Network):
 def _full_size(
     inputs: int, outputs: int, sides: tuple[int, ...], activation: Activation
 ) -> list[nn.Module]:
-    """Return a convolution that preserves the sides, and an activation."""
+    """Return a stride-1 convolution, which preserves the sides, and an activation."""
     convolution = nn.Conv1d if len(sides) == 1 else nn.Conv2d
     return [convolution(inputs, outputs, 3, 1, 1), ACTIVATIONS[activation]()]
 
@@ -93,7 +95,7 @@ def _up(
     convolution = nn.ConvTranspose1d if len(sides[0]) == 1 else nn.ConvTranspose2d
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(channels)):
-        # Even sides 2m and odd sides 2m - 1 both shrink to m; the output padding tells which.
+        # Sides 2m and 2m - 1 both shrink to m; an output padding of 1 restores the even side.
         odd = tuple(1 - side % 2 for side in sides[i + 1])
         layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
     return layers

@@ -1,11 +1,10 @@
-"""Dense layers computed by oneDNN, on the processors on which it is faster than MKL.
+"""Dense layers computed by oneDNN, on processors for which it is faster than MKL.
 
-torch multiplies float32 matrices with MKL. On processors with AVX-512 that are not Intel's, oneDNN,
-which torch bundles for convolutions, was measured to train dense networks 1.42 times and to score
-with them 1.91 times as fast. Both compute in full float32 and differ by rounding. Set
-HOURGLASS_ONEDNN to "off" or "on" to override the choice. To remove the optimisation, replace
-`Linear` by `torch.nn.Linear` and
-`linear` by `torch.nn.functional.linear`.
+torch multiplies float32 matrices with MKL and bundles oneDNN for convolutions. On AVX-512
+processors that are not made by Intel, oneDNN was measured to be faster for dense networks: 1.42
+times in training and 1.91 times in scoring. Both libraries compute in full float32; results differ
+by rounding. Set HOURGLASS_ONEDNN to "on" or "off" to override the choice. To remove this
+optimisation, replace `Linear` by `torch.nn.Linear` and `linear` by `torch.nn.functional.linear`.
 """
 
 import os
@@ -18,25 +17,25 @@ from torch import Tensor, nn
 from torch.autograd import Function, forward_ad
 from torch.nn import functional
 
-SWITCH = "HOURGLASS_ONEDNN"  # "on" or "off", on any processor
+SWITCH = "HOURGLASS_ONEDNN"  # environment variable: "on" or "off", for any processor
 PROCESSOR = Path("/proc/cpuinfo")
-# Multiplications of a product from which oneDNN is worth the cost of its call.
+# Minimum number of scalar multiplications for which oneDNN repays the overhead of its call.
 MIN_PRODUCT_SCORING, MIN_PRODUCT_TRAINING = 2**20, 2**22
-MIN_INPUTS = 64  # below, oneDNN takes longer to transpose the gradient than to multiply it
+MIN_INPUTS = 64  # below, oneDNN transposes the gradient for longer than it multiplies
 
 
 class Linear(nn.Linear):
-    """torch's layer x W^T + b, computed by `linear`."""
+    """A `torch.nn.Linear` computed by `linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, in_features) -> (N, out_features)."""
+        """Return x W^T + b: (N, in_features) -> (N, out_features)."""
         return linear(x, self.weight, self.bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return x W^T + b: (N, in), (out, in), (out,) -> (N, out).
 
-    Products that are small, compiled or not float32 on the CPU are left to torch.
+    torch computes the product if it is small, compiled, or not float32 on the CPU.
     """
     by_torch = torch.compiler.is_compiling() or (
         (size := x.numel() * len(weight)) < MIN_PRODUCT_SCORING
@@ -51,7 +50,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _product(x: Tensor, other: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x Y^T + b by Inductor's oneDNN operator for dense layers: (N, K), (M, K)."""
+    """Return x other^T + bias: (N, K), (M, K), (M,) -> (N, M).
+
+    The operator is the one that torch's Inductor compiles dense layers to.
+    """
     return torch.ops.mkldnn._linear_pointwise(x, other, bias, "none", [], "")
 
 
@@ -70,19 +72,19 @@ class _Linear(Function):
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x = of_weight = None
-        # Second derivatives need torch's operators: oneDNN's has none.
+        # Second derivatives need torch's operators, because oneDNN's operator has no derivative.
         by_torch = torch.is_grad_enabled()
         if ctx.needs_input_grad[0]:
             of_x = slope @ weight if by_torch else _product(slope, weight.t())
         if ctx.needs_input_grad[1]:
             by_torch = by_torch or x.shape[1] < MIN_INPUTS
-            # oneDNN is slow if the second factor is not contiguous.
+            # oneDNN is slow if x is not contiguous.
             of_weight = slope.t() @ x if by_torch else _product(slope.t(), x.contiguous().t())
         return of_x, of_weight, slope.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def _supported(x: Tensor, weight: Tensor) -> bool:
-    """Return True if oneDNN computes this product as torch would."""
+    """Return True if oneDNN supports this product with the same result up to rounding."""
     return (
         x.dim() == 2
         and x.device.type == "cpu"
@@ -95,9 +97,10 @@ def _supported(x: Tensor, weight: Tensor) -> bool:
 
 @cache
 def _faster() -> bool:
-    """Return True if oneDNN was measured to be faster on this processor.
+    """Return True if oneDNN is faster than MKL on this type of processor.
 
-    The processor decides, not a stopwatch, so that the same machine computes the same bits.
+    The choice depends on the processor and not on a timing at run time, so that a machine always
+    computes the same bits.
     """
     available = torch.backends.mkldnn.is_available() and hasattr(
         torch.ops.mkldnn, "_linear_pointwise"

@@ -1,4 +1,4 @@
-"""Save and load networks as safetensors and JSON, which cannot contain code."""
+"""Save and load networks as safetensors and JSON, two formats that cannot contain code."""
 
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ SETTINGS = "settings.yaml"
 
 
 def class_at(class_path: str, base: type) -> Any:
-    """Return the subclass of `base` at a dotted path.
+    """Return the subclass of `base` with the dotted path `class_path`.
 
-    Raises an ImportError, AttributeError, ValueError or TypeError if there is none. Modules that
-    are not trusted are not imported, so a file cannot name other code to run.
+    Raises an ImportError, AttributeError, ValueError or TypeError if there is none. Only trusted
+    modules are imported, so a class path from a file cannot run other code.
     """
     module, _, name = class_path.rpartition(".")
     kind = getattr(import_trusted_module(module), name)
@@ -38,20 +38,21 @@ def class_at(class_path: str, base: type) -> Any:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Return the number of trainable weights."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def describe(network: Network) -> dict[str, Any]:
-    """Return the class path and constructor arguments that `load` builds the network from."""
+    """Return the class path and constructor arguments from which `load` builds the network."""
     kind = type(network)
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
 
 
 def write(network: Network, folder: Path, *others: str) -> None:
-    """Write the two FILES that `load` reads.
+    """Write weights.safetensors and network.json.
 
-    network.json contains the SHA-256 of the weights, and of the `others` that exist in the folder.
+    network.json contains the SHA-256 of the weights, and of each file in `others` that exists in
+    the folder.
     """
     weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     with atomic_file(folder / WEIGHTS) as temporary:
@@ -62,7 +63,10 @@ def write(network: Network, folder: Path, *others: str) -> None:
 
 
 def trained_with(folder: Path) -> dict[str, Any]:
-    """Return the settings that a cell was trained with, or raise a UserError for a damaged file."""
+    """Return the training settings from the `train` folder of a cell.
+
+    Raises a UserError if a file is missing or damaged.
+    """
     try:
         verify_checksums(folder, {SETTINGS: read_with_checksum(folder / SPEC)["files"][SETTINGS]})
         settings: dict[str, Any] = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
@@ -73,10 +77,11 @@ def trained_with(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> Network:
-    """Return the network in a cell's folder, with its weights, in evaluation mode.
+    """Return the trained network from the `train` folder of a cell, in evaluation mode.
 
-    Only subclasses of Network are built and safetensors contains no code, so loading runs none of
-    the file's. Raises a UserError if either file is missing or damaged, or does not fit the other.
+    Loading runs no code from the files: only trusted subclasses of Network are built, and
+    safetensors holds only numbers. Raises a UserError if a file is missing or damaged, or if the
+    weights do not fit the network.
     """
     try:
         spec = read_with_checksum(folder / SPEC)

@@ -1,4 +1,4 @@
-"""MLflow model registry: the versions of a data set's detectors, and the champion among them."""
+"""The MLflow model registry: versions of the detectors of a data set, and the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from hourglass.tracking.logged_model import DETECTOR
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHAMPION = "champion"  # alias of the version that is served
-DECISION = "decision"  # tag with the reason for which the alias moved to a version, or did not
+CHAMPION = "champion"  # alias of the served version
+DECISION = "decision"  # tag with the reason for moving, or not moving, the alias to a version
 MISSING_ALIAS_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The registered model `hourglass-<data>`, whose versions are detectors of one data set."""
+    """The registered model `hourglass-<data>`; its versions are detectors of one data set."""
 
     client: "MlflowClient"
     experiment_id: str
@@ -29,13 +29,13 @@ class Registry:
         return f"hourglass-{self.data}"
 
     def logged(self, detector: str) -> Any | None:
-        """Return the logged model whose files have this digest, None if there is none."""
+        """Return the logged model for a digest of detector files, or None."""
         condition = f"tags.`{DETECTOR}` = '{detector}'"
         models = self.client.search_logged_models([self.experiment_id], filter_string=condition)
         return next((model for model in models if model.status == "READY"), None)
 
     def version(self, detector: str) -> Any | None:
-        """Return the latest version whose files have this digest, None if there is none."""
+        """Return the latest version for a digest of detector files, or None."""
         versions = self.client.search_model_versions(f"name = '{self.name}'")
         same = [version for version in versions if version.tags.get(DETECTOR) == detector]
         return max(same, key=lambda version: int(version.version), default=None)
@@ -58,7 +58,7 @@ class Registry:
         )
 
     def champion(self) -> Any | None:
-        """Return the version that has the champion alias, None if there is none."""
+        """Return the version with the champion alias, or None."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -69,15 +69,15 @@ class Registry:
             return None
 
     def decide(self, version: Any, decision: str, moves: bool) -> None:
-        """Tag a version with a decision, and give it the champion alias if `moves`."""
+        """Tag a version with a decision, and move the champion alias to it if `moves`."""
         self.client.set_model_version_tag(self.name, version.version, DECISION, decision)
         if moves:
             self.client.set_registered_model_alias(self.name, CHAMPION, version.version)
 
     def fetch(self, version: Any, folder: Path) -> Path:
-        """Download a version's detector below `folder` and return its folder; run none of its code.
+        """Download the detector of a version below `folder` and return the detector's folder.
 
-        Raises a UserError if the files are missing.
+        The files are not loaded, so no code runs. Raises a UserError if the download fails.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException

@@ -1,8 +1,8 @@
-"""Parse request bodies into samples in the feature order and type of a detector.
+"""Parse request bodies into samples with the feature order and type of a detector.
 
-The columns of a table are matched by name, in any order; other columns are ignored, and numbers in
-quotes count as numbers, as in `hourglass score`. Pixels are integers from 0 to 255: scaled ones
-would round to black. Everything else raises a UserError of one sentence.
+The columns of a table are matched by name, in any order, as in `hourglass score`. Other columns are
+ignored, and numbers in quotes count as numbers. Pixels are integers from 0 to 255, because scaled
+pixels would round to black. Any other input raises a UserError with a message of one sentence.
 """
 
 import io
@@ -22,26 +22,26 @@ from hourglass.detection.detector import Detector
 Columns: TypeAlias = Mapping[str, Sequence[Any]]  # name -> values of one column of a table
 Content: TypeAlias = Columns | list[Any] | np.ndarray
 
-MAX_REQUEST_BYTES = 64 << 20
+MAX_REQUEST_BYTES = 64 << 20  # 64 MiB
 JSON_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-QUOTED_CHARACTERS = 40  # of a rejected value in a message
-REQUEST = Path("the request")  # stands for the file name in messages of the file readers
+QUOTED_CHARACTERS = 40  # maximum length of a rejected value in a message
+REQUEST = Path("the request")  # replaces the file name in messages of the file readers
 NO_SAMPLES = "the request holds no samples; send at least one."
 
 
 class UnsupportedMediaTypeError(UserError):
-    """The media type of a request has no reader."""
+    """No reader exists for the media type of a request."""
 
 
 class RequestTooLargeError(UserError):
-    """A request has more bytes, or declares more values, than the server reads."""
+    """A request has, or declares, more bytes than the server reads."""
 
 
 def parse_request(body: bytes, media_type: str, detector: Detector) -> np.ndarray:
     """Return the samples of a request body, (N, *S).
 
-    Raises a UserError for every other body: RequestTooLargeError, UnsupportedMediaTypeError, or a
-    plain one if the body holds no samples for this detector.
+    Raises RequestTooLargeError, UnsupportedMediaTypeError, or a plain UserError if the body does
+    not hold samples for this detector.
     """
     if len(body) > MAX_REQUEST_BYTES:
         raise RequestTooLargeError(
@@ -56,7 +56,7 @@ def parse_request(body: bytes, media_type: str, detector: Detector) -> np.ndarra
         content = READERS[media_type](body, detector.feature_names)
     except UserError:
         raise
-    # The parsers of JSON, CSV, Parquet and npy raise errors of a dozen kinds on hostile bytes.
+    # The parsers raise about a dozen types of exceptions for malformed bytes.
     except Exception as error:
         raise UserError(
             f"the request cannot be read as {media_type} ({one_line(error)}); correct it and send "
@@ -66,9 +66,9 @@ def parse_request(body: bytes, media_type: str, detector: Detector) -> np.ndarra
 
 
 def to_samples(content: Any, detector: Detector) -> np.ndarray:
-    """Return the samples of a table, rows or an array, (N, *S): float32 features or uint8 images.
+    """Convert a table, a list of rows or an array to samples, (N, *S).
 
-    Raises a UserError if they do not fit the detector.
+    Features are float32, images uint8. Raises a UserError if the content does not fit the detector.
     """
     names = detector.feature_names
     is_table = hasattr(content, "keys")
@@ -81,7 +81,7 @@ def to_samples(content: Any, detector: Detector) -> np.ndarray:
     if not names:
         return _images(content, detector)
     if isinstance(content, np.ndarray):
-        with np.errstate(over="ignore"):  # overflows to infinity, which _finite_rows rejects
+        with np.errstate(over="ignore"):  # _finite_rows rejects infinity
             return _finite_rows(as_features(content, REQUEST, detector), names)
     if not is_table:
         read_rows = _records if isinstance(content[0], dict) else _rows
@@ -90,7 +90,7 @@ def to_samples(content: Any, detector: Detector) -> np.ndarray:
 
 
 def _rows(rows: list[Any], names: list[str]) -> Columns:
-    """Return the columns of rows whose values are in the order of the names."""
+    """Convert rows, with values in the order of `names`, to columns."""
     for number, row in enumerate(rows, 1):
         if not isinstance(row, list) or len(row) != len(names):
             content = f"{len(row)} values" if isinstance(row, list) else _quote(row)
@@ -102,9 +102,10 @@ def _rows(rows: list[Any], names: list[str]) -> Columns:
 
 
 def _records(rows: list[Any], names: list[str]) -> Columns:
-    """Return the columns of a table sent as one object per row.
+    """Convert rows, sent as one object per row, to columns.
 
-    Only the columns in `names` are built: each object may have keys that no other one has.
+    Columns outside `names` stay empty, because every object may have other keys, and full columns
+    could exhaust memory.
     """
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
@@ -121,7 +122,7 @@ def _records(rows: list[Any], names: list[str]) -> Columns:
 
 
 def _by_name(names: Iterable[Any], columns: Iterable[Sequence[Any]]) -> Columns:
-    """Return columns by name; raise a UserError for a name that occurs twice."""
+    """Return columns by name; raise a UserError if a name occurs twice."""
     by_name: dict[str, Sequence[Any]] = {}
     for name, column in zip(map(str, names), columns, strict=True):
         if name in by_name:
@@ -172,12 +173,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _quote(value: Any) -> str:
-    """Return a rejected value, cut to the length that fits a message."""
+    """Return a rejected value for a message, cut to QUOTED_CHARACTERS."""
     return repr(value)[:QUOTED_CHARACTERS].replace(". ", " ")
 
 
 def _finite_rows(x: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return rows (N, F) as float32; raise a UserError if there are none or one is not finite."""
+    """Return features, (N, F), as float32.
+
+    Raises a UserError if there are no rows, or if a value is not finite.
+    """
     if not len(x):
         raise UserError(NO_SAMPLES)
     with np.errstate(over="ignore"):
@@ -197,7 +201,10 @@ def _not_finite(name: str, row: int) -> UserError:
 
 
 def _images(content: Any, detector: Detector) -> np.ndarray:
-    """Return images (N, C, H, W) of uint8; raise a UserError for fractions, never round them."""
+    """Return images, (N, C, H, W) uint8.
+
+    Raises a UserError for pixels of a floating-point type, instead of rounding them.
+    """
     try:
         x = np.asarray(content)
     except ValueError:
@@ -213,7 +220,7 @@ def _images(content: Any, detector: Detector) -> np.ndarray:
 
 
 def _json(body: bytes, names: list[str]) -> Content:
-    """Return the content of one of MLflow's four JSON formats."""
+    """Parse one of the four JSON formats of MLflow."""
     request = orjson.loads(body)  # faster than json, and rejects NaN
     if not isinstance(request, dict):
         raise ValueError("it is not a JSON object")
@@ -232,7 +239,7 @@ def _json(body: bytes, names: list[str]) -> Content:
 
 
 def _csv(body: bytes, names: list[str]) -> Columns:
-    """Return the columns of a CSV file; as in training, only an empty cell is a missing value."""
+    """Parse CSV into columns; as in training, only an empty field is a missing value."""
     from pyarrow import csv
 
     convert = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
@@ -240,7 +247,10 @@ def _csv(body: bytes, names: list[str]) -> Columns:
 
 
 def _parquet(body: bytes, names: list[str]) -> Columns:
-    """Return the columns of a Parquet file; a small file may declare a large table."""
+    """Parse Parquet into columns.
+
+    The declared size of the table is checked first, because compression hides it.
+    """
     from pyarrow import parquet
 
     file = parquet.ParquetFile(pa.BufferReader(body))
@@ -255,7 +265,7 @@ def _parquet(body: bytes, names: list[str]) -> Columns:
 
 
 def _columns(table: pa.Table, names: list[str]) -> Columns:
-    """Return the columns in `names` as lists, and only the names of the others."""
+    """Return the columns in `names` as lists, and all other columns as empty tuples."""
     wanted, columns = set(names), zip(table.column_names, table.columns, strict=True)
     return _by_name(
         table.column_names,
@@ -264,7 +274,7 @@ def _columns(table: pa.Table, names: list[str]) -> Columns:
 
 
 def _npy(body: bytes, names: list[str]) -> np.ndarray:
-    """Return an array as numpy.save writes it: images take an eighth of the time of JSON."""
+    """Parse an array in the npy format; for images, it takes an eighth of the time of JSON."""
     return np.concatenate(list(pieces(io.BytesIO(body))))
 
 

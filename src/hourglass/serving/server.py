@@ -1,9 +1,11 @@
-"""Request handling of MLflow's scoring server for detectors.
+"""The request handler for detectors in MLflow's scoring server.
 
-MLflow's own handler casts the fractions of scaled images to integers without a warning, answers
-unusable input with several lines that repeat the data, sometimes with a traceback, and spends most
-of a request's time in pandas. In the process of a scoring server, and nowhere else, this module
-replaces the one function between a request's body and its response.
+It replaces `mlflow.pyfunc.scoring_server.invocations`, the function from a request's body to its
+response, but only in the process of a scoring server. MLflow's handler has three defects:
+
+- It casts scaled pixels, such as 0.5, to integers without a warning.
+- Its error messages have several lines, repeat the data and may contain a traceback.
+- It spends most of the time of a request in pandas.
 """
 
 from http import HTTPStatus
@@ -27,7 +29,7 @@ STATUSES = {
 
 
 def install(model: "DetectorModel") -> None:
-    """Make the scoring server of this process answer with a detector."""
+    """Replace the request handler of this process by one that uses `model`."""
 
     def invocations(
         data: bytes, content_type: str | None, _model: Any, _input_schema: Any
@@ -38,7 +40,7 @@ def install(model: "DetectorModel") -> None:
 
 
 def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> InvocationsResponse:
-    """Return predictions in MLflow's format, one record per row, or the error."""
+    """Return the predictions in MLflow's format, one record per row, or an error message."""
     try:
         media_type = _media_type(content_type or "")
         columns = model.columns(requests.parse_request(body, media_type, model.detector))
@@ -55,7 +57,10 @@ def _json(status: HTTPStatus, content: dict[str, Any]) -> InvocationsResponse:
 
 
 def _media_type(content_type: str) -> str:
-    """Return the media type; raise UnsupportedMediaTypeError for text that is not in UTF-8."""
+    """Return the media type, without parameters.
+
+    Raises UnsupportedMediaTypeError if the declared charset is not UTF-8.
+    """
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -1,8 +1,9 @@
 """A detector as one traceable torch module, from unscaled samples to alarms.
 
 The scorers in `detection.scorers` compute with NumPy in double precision. This module repeats
-their arithmetic on double-precision tensors, which the ONNX exporter can trace. One shared
-implementation would change the last bits of the scores: NumPy and torch sum in different orders.
+their arithmetic on double-precision tensors, because the ONNX exporter can trace only torch. A
+shared torch implementation would change the last bits of the scores: NumPy and torch sum in
+different orders.
 """
 
 from collections.abc import Callable
@@ -30,21 +31,21 @@ from hourglass.detection.scorers.combined import part_state
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks.variational import Variational
 
-Score: TypeAlias = Callable[[ForwardCache], Tensor]  # (N, *S) -> (N,) float64
+Score: TypeAlias = Callable[[ForwardCache], Tensor]  # forward pass of (N, *S) -> (N,) float64
 
 
 class Traced(nn.Module):
     """Map unscaled samples, (N, *S), to the score, alarm and reconstruction of a detector.
 
-    The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the
-    samples' own units.
+    The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the units
+    of the samples.
     """
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         scoring = detector.scoring
         self.network = scoring.network.cpu()
-        if isinstance(self.network, Variational):  # its draws are constants
+        if isinstance(self.network, Variational):  # export its random draws as constants
             draws = self.network._draws(
                 self.network.samples, torch.zeros(1, self.network.latent_dim)
             )
@@ -54,7 +55,7 @@ class Traced(nn.Module):
         self.threshold = detector.threshold.value
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return score, alarm and reconstruction."""
+        """Return score, alarm and reconstruction of unscaled samples, (N, *S)."""
         cache = ForwardCache(self.network, self.scaled(x))
         score = self.score(cache)
         reconstruction = cache.output * self.scaled.scale + self.scaled.offset
@@ -63,9 +64,9 @@ class Traced(nn.Module):
 
 @singledispatch
 def traced(scorer: Scorer, state: State) -> Score:
-    """Return the score of a scorer as a function of tensors.
+    """Return a scorer's score as a traceable function of tensors.
 
-    Raises a UserError for a scorer without an implementation here.
+    Raises a UserError if no implementation is registered for the scorer.
     """
     raise UserError(
         f"the score {scorer.name!r} cannot be exported to ONNX; calibrate with another `score` in "
@@ -137,7 +138,7 @@ def _(scorer: Combined, state: State) -> Score:
         scores = torch.stack([part(cache) for part in parts], 1)
         logs = (scores.clamp(min=0) + floor).log()
         standard = ((logs - mean) / sd).mean(1)
-        # log(1 + exp(.)): onnxruntime has no Softplus in double precision.
+        # This is softplus, log(1 + exp(.)); onnxruntime lacks Softplus in double precision.
         return standard.clamp(min=0) + (1 + (-standard.abs()).exp()).log()
 
     return score

@@ -1,4 +1,4 @@
-"""Stage `baselines`: prepared arrays -> the metrics of scikit-learn's detectors."""
+"""Stage `baselines`: prepared arrays -> metrics of detectors from scikit-learn."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from hourglass.stages.output import stage_lock
 
 
 def baselines(data: str) -> Path:
-    """Train, calibrate and evaluate scikit-learn's detectors on the same splits.
+    """Train, calibrate and evaluate baseline detectors from scikit-learn on the same splits.
 
-    Isolation forest, one-class SVM, distance to the nearest neighbours and Mahalanobis distance, on
-    scaled inputs. Writes runs/<data>/baselines.json. `compare` adds PCA, which depends on the
-    latent_dim of the variants.
+    The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
+    Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
+    PCA, because its number of components depends on the latent_dim of the variants.
 
     Args:
         data: a data set, by the name of its file in configs/data

@@ -1,4 +1,4 @@
-"""Stage `compare`: what all cells found -> the leaderboard, with baselines, and the page of it."""
+"""Stage `compare`: outputs of all cells and baselines -> leaderboard and HTML report."""
 
 import os
 from pathlib import Path
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def compare() -> Path:
-    """Put every cell of the grid into one table, with baselines on the same splits.
+    """Compare all cells (data set x variant) and the baselines on the same splits.
 
-    Writes reports/leaderboard.csv and reports/leaderboard.md, best AUROC first within a data set;
-    reports/codes.csv, the studies of latent codes; reports/metrics.json and reports/plots/ for DVC;
-    reports/index.html, all of it with every cell's figures in one offline page; and
-    reports/shared/index.html, the same without single rows of tables, which goes to MLflow.
+    Files in reports/: leaderboard.csv and leaderboard.md (the best AUROC first within each data
+    set); codes.csv (results of the studies of latent codes); metrics.json and plots/ (for
+    `dvc metrics` and `dvc plots`); index.html (an offline page with all results and the figures of
+    every cell); shared/index.html (the same page without rows of private tables, for MLflow).
     """
     config = params()
     cells = [Cell(data, model) for data in config.data for model in config.models]
@@ -43,8 +43,8 @@ def compare() -> Path:
         cell.need("train", "calibrate-threshold", "evaluate")
     for data in config.data:
         need_baselines(data)
-    if "DVC_STAGE" in os.environ:  # DVC trusts times; dvc.lock then has the stages before
-        # Cells outside the grid have entries in dvc.lock as well, and their files may be gone.
+    if "DVC_STAGE" in os.environ:  # dvc.lock then describes the inputs; DVC checks only times
+        # Only cells of the grid: dvc.lock may list other cells with deleted files.
         locked_as_written([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
     with (
         stage_lock("compare"),

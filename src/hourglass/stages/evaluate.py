@@ -1,4 +1,4 @@
-"""Stage `evaluate`: weights, threshold and the test split -> metrics, curves and figures."""
+"""Stage `evaluate`: weights, threshold and test split -> metrics, curves and figures."""
 
 import time
 from pathlib import Path
@@ -11,13 +11,13 @@ from hourglass.stages.output import cell_stage
 
 
 def evaluate(data: str, model: str) -> Path:
-    """Measure a calibrated detector on the test split.
+    """Evaluate a calibrated detector on the test split, which no earlier stage reads.
 
-    No earlier stage reads that split. Writes to runs/<data>/<model>/evaluate/: metrics.json, with
-    95 % bootstrap intervals; scores.parquet (sample id, split, label, score, alarm); by_class.csv,
-    the metrics per label; mistakes.csv, the worst mistakes and the features that contributed most;
-    thresholds.csv, the alarms of every calibrator beside the expected ones; roc.csv,
-    precision_recall.csv and figures/.
+    Files in runs/<data>/<model>/evaluate/: metrics.json (with 95 % bootstrap intervals);
+    scores.parquet (id, split, label, anomaly, score and alarm of each sample); by_class.csv
+    (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
+    thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
+    figures/.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -31,8 +31,8 @@ def evaluate(data: str, model: str) -> Path:
 
 
 def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
-    """Write everything to `folder`; return how long scoring took."""
-    # Imported here, so that imports do not count as work.
+    """Write all files to `folder` and return the timing of scoring."""
+    # Imported here to keep the import of this module fast.
     from hourglass.detection.detector import Detector
     from hourglass.evaluation import cell_figures, cell_tables, metrics
 
@@ -49,6 +49,6 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     cell_tables.write_mistakes(folder, detector, test, scores)
     cell_figures.write_figures(folder, detector, test, scores, found)
     write_json(folder / "metrics.json", found)
-    # The detector that was evaluated: its files name their own inputs by checksum.
+    # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})
     return {"score": {"seconds": seconds, "samples_per_second": len(scores) / seconds}}

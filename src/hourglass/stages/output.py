@@ -1,4 +1,4 @@
-"""The output of a stage: its lock, its folder, its timings and the start of its recording."""
+"""Locks, output folders, timings and MLflow recording, shared by all stages."""
 
 import time
 from collections.abc import Iterator
@@ -12,15 +12,14 @@ from hourglass.core.locks import file_lock
 from hourglass.core.paths import Cell
 from hourglass.tracking.recording import RecordingProcess, recording
 
-LOCKS = Path("checkpoints")  # not an output of a stage: DVC neither hashes nor deletes it
+LOCKS = Path("checkpoints")  # no stage outputs this folder, so DVC does not hash or delete it
 
 
 @contextmanager
 def stage_folder(stage: str, folder: Path, name: str = "") -> Iterator[Path]:
-    """Yield a temporary folder that replaces `folder` once the block succeeds.
+    """Yield a temporary folder that replaces `folder` after the block succeeds.
 
-    `name` is the data set or cell that the stage works on. One process at a time writes it; others
-    print a message and wait.
+    The block holds the lock of `stage_lock(stage, name)`.
     """
     with stage_lock(stage, name), atomic_folder(folder) as temporary:
         yield temporary
@@ -28,7 +27,10 @@ def stage_folder(stage: str, folder: Path, name: str = "") -> Iterator[Path]:
 
 @contextmanager
 def stage_lock(stage: str, name: str = "") -> Iterator[None]:
-    """Hold the lock of a data set, a cell, or a stage that works on all of them."""
+    """Hold the lock of a data set or cell, `name`, or of a stage that processes all of them.
+
+    Another process that needs the lock prints a message and waits.
+    """
     locked = name or stage
     with file_lock(LOCKS / f"{locked}.lock", f"{locked}: another command writes it"):
         yield
@@ -36,21 +38,21 @@ def stage_lock(stage: str, name: str = "") -> Iterator[None]:
 
 @dataclass
 class CellOutput:
-    """The output of one stage of a cell while it is written."""
+    """The unfinished output of one stage of a cell."""
 
-    folder: Path  # temporary, renamed once the stage succeeds
+    folder: Path  # temporary; renamed after the stage succeeds
     recorder: RecordingProcess
-    timing: dict[str, Any] = field(default_factory=dict)  # values that differ from run to run
+    timing: dict[str, Any] = field(default_factory=dict)  # values that differ between runs
 
 
 @contextmanager
 def cell_stage(stage: str, cell: Cell, *needs: str) -> Iterator[CellOutput]:
-    """Run a stage of a cell: lock it, write its folder atomically, and have MLflow record it.
+    """Lock a cell, write the folder of a stage atomically, and record the stage in MLflow.
 
-    `needs` are the stages that must have written their folders before. Timings go to
-    tracking/<stage>.json, because DVC locks nothing that differs from run to run. If the block
-    raises, nothing is left behind and the MLflow run of a training is marked as failed. The stage
-    does not depend on MLflow: the recording starts with it and reads its files once it has ended.
+    `needs` are the stages that must have written their folders before. Timings are written to
+    tracking/<stage>.json, outside the folder, because outputs of DVC must be reproducible. If the
+    block raises, the temporary folder is deleted, and the MLflow run of a training is marked as
+    failed. A child process records the stage from its files, so the stage itself needs no MLflow.
     """
     with stage_lock(stage, cell.name):
         cell.need(*needs)

@@ -1,4 +1,4 @@
-"""Stage `prepare`: raw files -> arrays of five splits, and card.json."""
+"""Stage `prepare`: raw files -> arrays of five splits, and their summary in card.json."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from hourglass.stages.output import stage_lock
 
 
 def prepare(data: str) -> Path:
-    """Split and scale the raw files of a data set, as arrays.
+    """Split the raw files of a data set and write the splits as arrays.
 
-    Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json.
+    Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
+    with the scaling of x and the number of samples.
 
     Args:
         data: a data set, by the name of its file in configs/data

@@ -1,4 +1,4 @@
-"""Stage `references`: measure methods without a network once per data set, for all studies."""
+"""Stage `references`: results of methods without a network, shared by all studies."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from hourglass.core.yaml_config import refuse_unknown
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import stage_folder
 
-MIN_SAMPLES = 4  # of training and of test, for t-SNE, mixtures and the Frechet distance
+MIN_SAMPLES = 4  # per split; t-SNE, mixtures and the Frechet distance need them
 
 
 def references(data: str) -> Path:
-    """Measure methods without a network, with which the studies of a data set compare codes.
+    """Measure reference methods without a network, once per data set, for comparison in studies.
 
-    These are the input and PCA as features, JPEG and PCA as codecs, classical filters for image
-    restoration, and a classifier trained on real images. Writes runs/<data>/references/. If the
-    data set is not studied (`study` in params.yaml), the folder holds the reason only.
+    The methods are the input and PCA as features, JPEG and PCA as codecs, classical filters for
+    image restoration, and a classifier trained on real images. Writes runs/<data>/references/. If
+    the data set is not studied (`study` in params.yaml), the folder contains only the reason.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -40,9 +40,9 @@ def references(data: str) -> Path:
 
 
 def skip_reason(prepared: Prepared, setting: bool | None) -> str:
-    """Return the reason for not studying a data set in a sentence, or nothing.
+    """Return the reason to skip the studies of a data set as a sentence, or "" to run them.
 
-    `setting` is the value of `study` in params.yaml, None if the data set is not listed there.
+    `setting` is the value of `study` in params.yaml, or None if the data set is not listed there.
     """
     if setting is False:
         return "params.yaml says so."
@@ -58,7 +58,7 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
 
 
 def _too_small(prepared: Prepared) -> str:
-    """Return the reason, if samples are too few or images too small to be studied, or nothing."""
+    """Return the reason if there are too few samples or images are too small, otherwise ""."""
     train, test = prepared.split("train"), prepared.split("test")
     testable = np.isin(test.label[~test.anomaly], train.label)
     if min(len(train.label), testable.sum()) < MIN_SAMPLES:

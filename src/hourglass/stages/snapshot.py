@@ -1,4 +1,4 @@
-"""Stage `snapshot`: settings and code digests of each cell, as files that DVC stages depend on."""
+"""Stage `snapshot`: settings and code digests per cell, as files on which DVC stages depend."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,18 @@ from hourglass.stages.output import stage_folder
 
 CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
 OTHER_STAGES = ("baselines", "references", "compare")
-SCORING_STAGES = ("calibrate-threshold", "evaluate")  # they use the scorer and the calibrators
-CALIBRATING_STAGES = ("baselines", "compare")  # they use the calibrators alone
-INSTALLED = "installed.json"  # digests of the modules that DVC does not track
+SCORING_STAGES = ("calibrate-threshold", "evaluate")  # use the scorer and the calibrators
+CALIBRATING_STAGES = ("baselines", "compare")  # use the calibrators only
+INSTALLED = "installed.json"  # digests of user modules outside src; DVC does not track them
 
 
 def snapshot() -> None:
-    """Write settings of single cells and digests of executed code for DVC to depend on.
+    """Write the settings of single cells and code digests, as dependencies of DVC stages.
 
-    A stage depends on its own file in runs/.snapshot, so it runs again if its code or its settings
-    change, and not otherwise. DVC cannot depend on a file that may be missing: a cell without a
-    file in configs/cell has {} as its settings. Each cell has a folder with one file per stage;
-    data/<data>.json is for `prepare`, and <stage>.json for every other stage.
+    Each stage depends on one file in runs/.snapshot, so DVC re-runs it only if its code or settings
+    change. A cell has a folder with one file per stage, `prepare` has data/<data>.json, and every
+    other stage has <stage>.json. DVC cannot depend on a file that may be missing, so a cell without
+    a file in configs/cell has the settings {}.
     """
     grid, external = params(), _external_modules()
     with stage_folder("snapshot", SNAPSHOT) as folder:
@@ -45,16 +45,16 @@ def snapshot() -> None:
 
 
 def installed_code_changed() -> bool:
-    """Return whether code outside of src has changed since the last snapshot."""
+    """Return True if user modules outside src have changed since the last snapshot."""
     path = SNAPSHOT / INSTALLED
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) != _installed_digests()
 
 
 def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """Return the content of a cell's files, by stage; `external` is that of `_external_modules`.
+    """Return the content of a cell's files by stage; `external` comes from `_external_modules`.
 
-    The module of the variant affects `train` only, unless it lies outside this package: then it may
-    define its own network, which later stages execute as well.
+    A variant of this package affects only `train`. A variant outside this package affects all
+    stages, because its module may define a network, and later stages execute it.
     """
     path = f"configs/model/{cell.model}.yaml"
     modules = _modules(model_config(cell.model), path)
@@ -75,7 +75,10 @@ def _entry(stage: str) -> str:
 
 
 def _modules(config: dict[str, Any], where: str) -> list[str]:
-    """Return the module of the class that a file names, and all modules outside this package."""
+    """Return the module of `class_path` and all modules outside this package in a configuration.
+
+    `where` is the path of the file, for error messages.
+    """
     class_path = config.get("class_path", "")
     module = module_of(class_path, where)
     if source_file(module) is None:
@@ -86,7 +89,7 @@ def _modules(config: dict[str, Any], where: str) -> list[str]:
 
 
 def _external_modules() -> dict[str, list[str]]:
-    """Return the modules outside this package that settings of all cells name, by stage."""
+    """Return the modules outside this package named in the shared settings, by stage."""
     settings = params()
     calibrators = [settings.calibration, read(CONFIGS / "calibrators.yaml", None)]
     named: dict[str, list[Any]] = {
@@ -107,7 +110,7 @@ def _with_source(settings: Any) -> list[str]:
 
 
 def _installed_digests() -> dict[str, str]:
-    """Return the digests of all modules outside this package and outside of src, by name."""
+    """Return the digests of all configured modules outside src, by module name."""
     grid = params()
     settings = [data_config(data) for data in grid.data]
     settings += [model_config(model) for model in grid.models]

@@ -8,8 +8,8 @@ from hourglass.core.errors import UserError
 from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-# Added to a part's scores before the logarithm, as a fraction of their median. A few scores of 0,
-# such as those of repeated samples under `Neighbors`, must not dominate the standard deviation.
+# Constant added to a part's scores before the logarithm, as a fraction of their median. Without
+# it, a few scores of 0 would dominate the standard deviation; `Neighbors` gives 0 to duplicates.
 FLOOR_FRACTION = 0.01
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -17,10 +17,10 @@ TINY = float(np.finfo(np.float32).tiny)
 class Combined(Scorer):
     """Average the logarithms of several scores after standardising each on normal samples.
 
-    Scores of any unit and spread become comparable. Mean and standard deviation are estimated on
-    every second normal sample, with parts fitted to the other half; the final parts are fitted to
-    all samples. The average passes through log(1 + exp(.)), which keeps the order and makes scores
-    positive.
+    Standardisation makes scores of any unit and spread comparable. Half of the normal samples fit
+    the parts; the other half gives the mean and standard deviation of their log-scores. The final
+    parts are then fitted to all normal samples. A softplus, log(1 + exp(.)), makes the average
+    positive and preserves its order.
 
     Raises a UserError for fewer than two `parts`.
     """
@@ -35,7 +35,7 @@ class Combined(Scorer):
         self.parts = parts
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the number of features of each part, then the features of all parts."""
+        """Return each part's number of features, then the features of all parts, (N, P + F)."""
         features = [part.extract(forward) for part in self.parts]
         widths = forward.x.new_tensor([array.shape[1] for array in features])
         return torch.cat([widths.expand(len(forward.x), -1), *features], 1)
@@ -55,7 +55,7 @@ class Combined(Scorer):
         return state | {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return the softplus of the mean standardised log-score."""
+        """Return the function from features to the softplus of the mean standardised log-score."""
         functions = [part.score_function(part_state(state, i)) for i, part in enumerate(self.parts)]
 
         def score(features: np.ndarray) -> np.ndarray:
@@ -67,13 +67,13 @@ class Combined(Scorer):
         return score
 
     def _split(self, features: np.ndarray) -> list[np.ndarray]:
-        """Return the features of each part."""
+        """Split the output of `extract` into the features of each part."""
         count = len(self.parts)
         widths = features[0, :count].astype(int) if len(features) else np.zeros(count, int)
         return np.split(features[:, count:], np.cumsum(widths)[:-1], axis=1)
 
 
 def part_state(state: State, i: int) -> State:
-    """Return the state of the i-th part."""
+    """Return the state of the i-th part, without the prefix of its keys."""
     prefix = f"{i}."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

@@ -7,6 +7,6 @@ from hourglass.detection.scorers import Scorer
 
 
 def make_scorer(config: dict[str, Any]) -> Scorer:
-    """Return the scorer that `score` in params.yaml describes."""
+    """Return the scorer configured by `score` in params.yaml."""
     scorer: Scorer = build(config, Scorer, "params.yaml, score")
     return scorer

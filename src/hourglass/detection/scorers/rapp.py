@@ -8,16 +8,16 @@ from hourglass.core.errors import UserError
 from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
-MAX_COMPONENTS = 512  # beyond, whitening would divide by variances near 0
-MAX_EXACT_FEATURES = 2048  # up to here, the covariance is decomposed exactly
+MAX_COMPONENTS = 512  # with more components, whitening would divide by variances near 0
+MAX_EXACT_FEATURES = 2048  # above, PCA uses the randomized solver
 
 
 class RaPP(Scorer):
     """Compare a sample with its reconstruction in the input and in every layer of the encoder.
 
-    Without `whiten`, the score is the sum of squared differences (SAP). With it, the score is
-    their squared distance in the whitened space of normal differences (NAP), from at most 512
-    principal components. Source: Kim et al. 2020, equations 2 and 4.
+    Without `whiten`, the score is the sum of squared differences (SAP). With `whiten`, the
+    differences are first whitened by a PCA of the differences of normal samples, with at most
+    MAX_COMPONENTS components (NAP). Source: Kim et al. 2020, equations 2 and 4.
     """
 
     name = "rapp"
@@ -26,13 +26,13 @@ class RaPP(Scorer):
         self.whiten = whiten
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the differences of all layers, concatenated, (N, F)."""
+        """Return sample minus reconstruction, concatenated over all layers, (N, F)."""
         network = forward.network
         pairs = zip(network.layers(forward.x), network.layers(forward.output), strict=True)
         return torch.cat([a - b for a, b in pairs], 1)
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the differences' mean, (F,), and whitening matrix, (F, components)."""
+        """Return the mean difference, (F,), and the whitening matrix, (F, components)."""
         if not self.whiten:
             return {}
         from sklearn.decomposition import PCA
@@ -48,7 +48,7 @@ class RaPP(Scorer):
         return {"mean": pca.mean_, "whitening": (pca.components_[used] / sd[:, None]).T}
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return the sum of squared differences, plain or whitened, as a function of them."""
+        """Return the function from differences, (N, F), to SAP or NAP scores, (N,)."""
         if not self.whiten:
             return lambda features: np.square(features, dtype=np.float64).sum(1)
         mean, whitening = (state[key].astype(np.float64) for key in ("mean", "whitening"))

@@ -1,4 +1,4 @@
-"""A score for images: the blurred reconstruction error relative to the brightness of the image."""
+"""An anomaly score for images: blurred reconstruction error divided by image energy."""
 
 import math
 
@@ -13,19 +13,20 @@ from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.networks import is_image
 
-# Added to the denominator, as a fraction of the mean sum of squares of normal images, so that faint
-# images do not get the highest scores.
+# Constant added to the denominator, as a fraction of the mean sum of squares of normal images.
+# Without it, faint images would get the highest scores.
 FAINT_FRACTION = 0.05
 
 
 class RelativeError(Scorer):
-    """Divide the squared error after a blur by the image's sum of squares.
+    """Divide the blurred reconstruction error of an image by its energy, the sum of squares.
 
-    A Gaussian blur of standard deviation `blur` in pixels (0 for none) forgives strokes that are
-    misplaced by half a pixel. The quotient removes the growth of the error with the amount of ink.
-    With `standardize`, each pixel's squared error is first divided by its mean on normal samples.
+    The difference of output and input is blurred with a Gaussian of standard deviation `blur`
+    in pixels (0 for no blur), so that strokes shifted by half a pixel count little. The error
+    grows with the number of bright pixels; the division removes this growth. With
+    `standardize`, each pixel's squared error is first divided by its mean on normal samples.
 
-    Raises a UserError for vectors, which cannot be blurred.
+    Raises a UserError if samples are vectors.
     """
 
     name = "relative_error"
@@ -37,17 +38,14 @@ class RelativeError(Scorer):
         self.standardize = standardize
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return each pixel's squared error after the blur, and the image's sum of squares, last.
-
-        (N, F + 1).
-        """
+        """Return the blurred squared error per pixel, then the sum of squares, (N, F + 1)."""
         if not is_image(forward.network.sample_shape):
             raise UserError("RelativeError blurs images, but a sample is a row of a table.")
         errors = blurred(forward.output - forward.x, self.blur).square().flatten(1)
         return torch.cat([errors, forward.x.square().flatten(1).sum(1, keepdim=True)], 1)
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the divisor of each pixel's error, (F,), and the addend of the denominator."""
+        """Return the scale of each pixel's error, (F,), and the denominator's constant, (1,)."""
         mean = features.mean(0, dtype=np.float64)
         errors, tiny = mean[:-1], np.finfo(np.float32).tiny
         scale = errors + max(MIN_SCALE_FRACTION * errors.mean(), tiny)
@@ -57,7 +55,7 @@ class RelativeError(Scorer):
         }
 
     def score_function(self, state: State) -> ScoreFunction:
-        """Return the sum of errors over the sum of squares, as a function of both."""
+        """Return the function from features to the scaled error divided by the sum of squares."""
         weights, faint = 1 / state["scale"], state["faint"]
         return lambda features: (
             (features[:, :-1].astype(np.float64) @ weights) / (features[:, -1] + faint)
@@ -65,7 +63,7 @@ class RelativeError(Scorer):
 
 
 def blurred(images: Tensor, sd: float) -> Tensor:
-    """Return images (N, C, H, W) after a Gaussian blur with zero padding; sd in pixels."""
+    """Blur images, (N, C, H, W), with a Gaussian of `sd` pixels and zero padding."""
     if sd == 0:
         return images
     radius = math.ceil(3 * sd)

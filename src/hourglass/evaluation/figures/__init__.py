@@ -1,4 +1,4 @@
-"""Figures of scores and samples with Matplotlib; one colour has one meaning in all of them."""
+"""Matplotlib figures of scores and samples, with the same colour for the same meaning."""
 
 from hourglass.evaluation.figures.comparisons import restoration
 from hourglass.evaluation.figures.generation import generated

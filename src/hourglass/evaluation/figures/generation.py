@@ -1,4 +1,4 @@
-"""Generated samples, and the distances of their latent codes from those of training samples."""
+"""Figures of generated samples and of their distances from training samples in latent space."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,9 @@ from hourglass.evaluation.figures.images import Row, grid, tiles
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, literal, log_bins, log_ticks
 
 COLUMNS = 10  # images per row
-IMAGE_INCHES = 0.56  # width of an image
-MAX_CLASSES = 20  # classes drawn
-BINS = 80
+IMAGE_INCHES = 0.56  # width per image
+MAX_CLASSES = 20  # maximum number of rows in `by_class`
+BINS = 80  # per histogram
 TITLES = {
     "real": "real test samples",
     "reconstructions": "reconstructions of test samples",
@@ -30,8 +30,9 @@ def generated(images: np.ndarray) -> Figure:
 
 
 def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2) -> Figure:
-    """Draw the first samples (N, C, H, W) of each source as a block titled with its distance.
+    """Draw one block of images per source, titled with the Frechet distance from real samples.
 
+    `samples` holds the images of each source, (N, C, H, W); the first `rows` x COLUMNS are drawn.
     `frechet` has the columns source and frechet_distance.
     """
     distance = frechet.set_index("source").frechet_distance
@@ -48,14 +49,15 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
 
 
 def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = None) -> Figure:
-    """Draw samples (N, C, H, W) of each class as a row with the class to its left.
+    """Draw one row of generated images, (N, C, H, W), per class, with the class to its left.
 
-    `agreement` has the columns class and class_agreement, the fraction of a class's samples that a
-    classifier assigns to it; it is shown below the class. The first MAX_CLASSES are drawn.
+    `agreement` has the columns class and class_agreement. The latter is the fraction of a class's
+    samples that a classifier assigns to that class; it is drawn below the class. Only the first
+    MAX_CLASSES classes are drawn.
     """
     share = {}
     if agreement is not None:
-        # The last row is that of all classes, and a class may have the same name.
+        # The last row is the total over all classes. A class of the same name comes first.
         share = agreement.drop_duplicates("class").set_index("class").class_agreement.to_dict()
     rows = [
         Row(name + (f"\n{share[name]:.1%}" if name in share else ""), samples[name][:COLUMNS])
@@ -66,9 +68,10 @@ def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = No
 
 
 def code_distances(distances: dict[str, np.ndarray], limit: float) -> Figure:
-    """Draw the distances of each source's codes, (N,), from the nearest training code.
+    """Draw one histogram per source of the distances to the nearest training code, (N,).
 
-    One histogram per source on a common logarithmic axis, with a line at `limit`.
+    The histograms share a logarithmic axis. A line marks `limit`, the 99th percentile of the
+    distances of real test samples.
     """
     size = (7, 0.75 * len(distances) + 1)
     figure = Figure(figsize=size, layout="constrained")

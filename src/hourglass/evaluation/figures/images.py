@@ -1,6 +1,6 @@
-"""Many images in one axes: titled rows, grids, and strips of images of several sizes.
+"""Many images in one Matplotlib axes: titled rows, grids, and strips of mixed image sizes.
 
-One axes per image would take seconds to draw.
+With one axes per image, a figure would take seconds to draw.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from hourglass.evaluation.figures.style import literal
 
-GAP = 0.08  # between images, as a fraction of their size
-IMAGE_INCHES = 0.62  # width of an image in a grid
+GAP = 0.08  # space between images, as a fraction of their size
+IMAGE_INCHES = 0.62  # width per image in a grid
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ def grid(rows: Sequence[Row], columns: Sequence[str] = (), below: str = "") -> F
 
 
 def tiles(axes: Axes, images: np.ndarray, columns: int) -> None:
-    """Draw images, (N, C, H, W), into one axes, row by row."""
+    """Draw images, (N, C, H, W), into one axes, row by row, with `columns` images per row."""
     placed = [(*divmod(i, columns), image) for i, image in enumerate(images)]
     axes.imshow(canvas(placed, -(-len(images) // columns), columns))
     axes.axis("off")
 
 
 def canvas(placed: Iterable[tuple[int, int, np.ndarray]], rows: int, columns: int) -> np.ndarray:
-    """Return a white picture, (H, W, 3), with images, (C, H, W) each, by row and column.
+    """Place images on a white canvas of `rows` x `columns` squares and return it, (H, W, 3).
 
-    Small images are enlarged without smoothing, so that all gaps look alike.
+    `placed` yields (row, column, image), with images (C, H, W) of one size. Small images are
+    enlarged without smoothing, so that gaps have the same relative width in all figures.
     """
     placed = list(placed)
     height, width = placed[0][2].shape[1:]
@@ -74,7 +75,7 @@ def canvas(placed: Iterable[tuple[int, int, np.ndarray]], rows: int, columns: in
 
 @dataclass(frozen=True)
 class Strip:
-    """Titled rows of images, (C, H, W) in [0, 1] each, by name."""
+    """A title and named rows of images, (C, H, W) each, with pixels in [0, 1]."""
 
     title: str
     rows: Mapping[str, Sequence[np.ndarray]]
@@ -127,7 +128,7 @@ def _largest_shape(rows: Mapping[str, Sequence[np.ndarray]]) -> tuple[int, int]:
 
 
 def _draw(axes: Axes, image: np.ndarray, left: float, top: float, cell: tuple[int, int]) -> None:
-    """Draw an image, (C, H, W), scaled to fit and centred in a cell of this height and width."""
+    """Draw an image, (C, H, W), scaled to fit and centred in a `cell` of (height, width)."""
     height, width = image.shape[1:]
     scale = min(cell[0] / height, cell[1] / width)
     left += (cell[1] - scale * width) / 2

@@ -1,4 +1,4 @@
-"""Maps of latent codes in two dimensions: classes in colour, anomalies, and thumbnails."""
+"""Scatter plots of latent codes in two dimensions: by class, anomalies, and thumbnails."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from hourglass.evaluation.figures.images import canvas
 from hourglass.evaluation.figures.style import FAINT, MARK, class_colours, literal
 
-THUMBNAILS = 24  # per side of the map
-MAX_CLASSES = 60  # classes with a name in the legend, or with a panel of their own
+THUMBNAILS = 24  # grid squares per side of the map
+MAX_CLASSES = 60  # classes in the legend of `overview`, or panels of `per_class`
 
 
 def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[str]) -> Figure:
-    """Draw all classes in one map per method; anomalies are black crosses.
+    """Draw one map per projection method, with all classes in colour and anomalies as crosses.
 
-    More than MAX_CLASSES classes have no legend, since their colours cannot be told apart.
+    `table` has a row per sample with the columns kind, label, <method>_1 and <method>_2. With more
+    than MAX_CLASSES classes the legend is left out, because the colours are indistinguishable.
     """
     named = len(classes) <= MAX_CLASSES
     figure = Figure(figsize=(6 * len(methods), 5.2), layout="constrained")
@@ -42,9 +43,9 @@ def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return the number of legend columns that fit into a width in inches.
+    """Return the number of legend columns that fit into `width` inches.
 
-    A column takes 0.6 inches for its marker and 0.075 per letter.
+    A column takes 0.6 inches for its marker and 0.075 inches per letter.
     """
     needed = [0.6 + 0.075 * len(label) for label in labels]
     if len(labels) <= 11 and sum(needed) <= width:
@@ -79,7 +80,10 @@ def per_class(table: pd.DataFrame, method: str, classes: Sequence[str]) -> Figur
 
 
 def thumbnails(table: pd.DataFrame, method: str, images: np.ndarray) -> Figure:
-    """Draw images, (N, C, H, W), at their codes: per grid square, the one nearest its centre."""
+    """Draw images, (N, C, H, W), at the map positions of their latent codes.
+
+    Each square of a grid shows the image nearest to the centre of the square.
+    """
     coordinates = np.column_stack(_coordinates(table, method))
     low, high = coordinates.min(0), coordinates.max(0)
     grid = (coordinates - low) / np.maximum(high - low, 1e-9) * (THUMBNAILS - 1)
@@ -107,7 +111,7 @@ def _points(
 
 
 def _label_axes(axes: Axes, method: str) -> None:
-    """Label the axes of PCA; those of t-SNE have no unit, so no ticks either."""
+    """Label the axes of PCA, and remove the ticks of t-SNE, because its axes have no unit."""
     if method == "pca":
         axes.set(xlabel="first component", ylabel="second component")
         axes.tick_params(labelsize=7)

@@ -1,4 +1,4 @@
-"""Colours, text escaping, logarithmic axes and saving, shared by all figures."""
+"""Style shared by all figures: colours, text escaping, logarithmic axes and saving."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 NORMAL, ANOMALY, MARK, FAINT = "#3b6fb6", "#d1603d", "#333333", "#d9d9d9"
-# Tableau's ten colours and ten lighter ones; dark blue replaces grey, which marks other samples.
+# Tableau's ten colours and ten lighter ones. Blues replace the two greys: grey is for FAINT.
 CLASSES = (
     *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
     *("#8c564b", "#e377c2", "#1b1f6b", "#bcbd22", "#17becf"),
@@ -22,7 +22,7 @@ DPI = 110  # pixels per inch
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
-    """Return a colour per class, the same in all figures of a data set."""
+    """Return one colour per class; the same classes always get the same colours."""
     if len(classes) <= len(CLASSES):
         return dict(zip(classes, CLASSES, strict=False))
     palette = colormaps["hsv"].resampled(len(classes) + 1)
@@ -30,26 +30,26 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
 
 
 def save(figure: Figure, path: Path, tight: bool = False) -> None:
-    """Write a figure as PNG; `tight` extends the frame to all drawn elements."""
+    """Write a figure as PNG; `tight` fits the frame to the drawn elements."""
     engine = figure.get_layout_engine()
-    if engine and not tight:  # laid out here, since savefig would draw everything twice
+    if engine and not tight:  # run the layout once; savefig would draw everything twice
         figure.set_dpi(DPI)
         engine.execute(figure)
         figure.set_layout_engine(None)
-    # Without the software version, the bytes are the same after an upgrade.
+    # The software version is left out, so that an upgrade of Matplotlib does not change the bytes.
     box = "tight" if tight else None
     figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)
 
 
 def literal(text: str) -> str:
-    """Return text with dollars escaped, which Matplotlib would read as mathematics."""
+    """Escape dollar signs, because Matplotlib parses text between them as mathematics."""
     return text.replace("$", r"\$")
 
 
 def log_bins(values: np.ndarray, count: int) -> np.ndarray:
-    """Return the `count` + 1 edges of bins of equal width on a logarithmic axis.
+    """Return the edges, (count + 1,), of bins of equal width on a logarithmic axis.
 
-    They span the positive values. Clip other values to the first edge before counting.
+    The edges span the positive values. The caller clips other values to the first edge.
     """
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
@@ -57,7 +57,7 @@ def log_bins(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def log_ticks(axes: Axes) -> None:
-    """Make the horizontal axis logarithmic, with plain numbers at 1, 2, 5 and 10."""
+    """Make the horizontal axis logarithmic, with ticks at 1, 2 and 5 times powers of ten."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")

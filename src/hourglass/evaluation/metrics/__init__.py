@@ -1,4 +1,4 @@
-"""Metrics of a detector from scores and labels, for metrics.json and the tables of a cell."""
+"""Metrics of a detector, computed from scores and labels."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ __all__ = [
 def summary(
     scores: np.ndarray, errors: np.ndarray, anomaly: np.ndarray, threshold: Threshold
 ) -> dict[str, float]:
-    """Return the content of `metrics.json`, which the leaderboard shows too."""
+    """Return the content of metrics.json, from scores, squared errors and labels, (N,) each."""
     return {
         **detection(scores, anomaly),
         **at_threshold(scores, anomaly, threshold),
@@ -36,7 +36,10 @@ def summary(
 
 
 def reconstruction_error(errors: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
-    """Return the mean squared error per element, averaged over normal and anomalous samples."""
+    """Return the mean reconstruction error of the normal and of the anomalous samples.
+
+    `errors` holds the mean squared error per element of each sample, (N,).
+    """
     groups = {"normal": errors[~anomaly], "anomalous": errors[anomaly]}
     return {
         f"reconstruction_error_{name}": float(group.mean())

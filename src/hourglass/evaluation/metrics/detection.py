@@ -5,19 +5,21 @@ import numpy as np
 from hourglass.evaluation.metrics import bootstrap
 from hourglass.evaluation.metrics.ranking import Ranking
 
-# With fewer anomalies, an interval of FPR_at_95_recall covers the true value too rarely.
+# With fewer anomalies, the interval of FPR_at_95_recall has less than its nominal coverage.
 MIN_ANOMALIES_FOR_FPR_INTERVAL = 100
 
 
 def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -> dict[str, float]:
-    """Return AUROC, average precision with prevalence, FPR at 95 % recall and top precision.
+    """Return AUROC, average precision, prevalence, FPR at 95 % recall and precision at k.
 
-    FPR_at_95_recall is the fraction of normal samples above the highest threshold with a recall of
-    95 %. precision_at_100 and precision_at_anomalies are the fractions of anomalies among that
-    many highest scores. With `intervals`, the ends of each 95 % bootstrap interval have the
-    suffixes `_low` and `_high`. Below 100 anomalies, FPR_at_95_recall has no interval.
+    FPR_at_95_recall is the false-positive rate at the highest threshold with a recall of at least
+    95 %. precision_at_100 is the precision among the 100 highest scores. precision_at_anomalies is
+    the precision among the k highest scores, for k the number of anomalies.
 
-    Empty unless there are normal and anomalous samples.
+    With `intervals`, the ends of each 95 % bootstrap interval have the suffixes `_low` and `_high`.
+    FPR_at_95_recall has no interval if there are fewer than 100 anomalies.
+
+    The result is empty if all samples are of one kind.
     """
     if anomaly.all() or not anomaly.any():
         return {}
@@ -37,9 +39,9 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
 
 
 def resamples(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the statistics of each resample of the stratified bootstrap, (R,) each.
+    """Return the statistics of every stratified bootstrap resample, (R,) each.
 
-    The drawn samples depend on `anomaly` alone, so the resamples of two detectors are paired.
+    The drawn samples depend only on `anomaly`, so the resamples of two detectors are paired.
     """
     ranks, size = bootstrap.score_ranks(scores)
     normal, anomalous = ranks[~anomaly], ranks[anomaly]

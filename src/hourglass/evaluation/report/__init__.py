@@ -1,1 +1,1 @@
-"""The report of `compare`: the leaderboard, the study table, DVC plots and the HTML page."""
+"""The report of stage `compare`: leaderboard, study table, DVC plots and HTML page."""

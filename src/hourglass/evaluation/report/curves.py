@@ -1,4 +1,4 @@
-"""The curves of one cell as inline SVG: score histogram, ROC and precision-recall."""
+"""Plots of one cell as inline SVG: score histogram, ROC and precision-recall curve."""
 
 import csv
 import io
@@ -21,17 +21,17 @@ from hourglass.evaluation.report.glossary import score, share
 INK, NORMAL, ANOMALY = "#010203", "#020304", "#030405"
 PAGE_COLOURS = {INK: "currentColor", NORMAL: "var(--normal)", ANOMALY: "var(--accent)"}
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
-DROPPED_ELEMENTS = ("metadata", "defs")  # the time, and a style sheet that would affect the page
-BINS = 40
-MIN_LOG_RATIO = 6  # largest to smallest score; a shorter logarithmic axis may have no tick
-UNIT_TICKS = (0, 0.5, 1)  # few, since each takes a millisecond
-DOT_SIZE = (0.03, 0.042)  # width and height that look like a circle in these axes
-PIXELS = 400  # along an axis; points within a pixel are merged
+DROPPED_ELEMENTS = ("metadata", "defs")  # the date, and a style sheet for the whole page
+BINS = 40  # of the score histogram
+MIN_LOG_RATIO = 6  # minimum max / min score for a logarithmic axis; below, it may have no tick
+UNIT_TICKS = (0, 0.5, 1)  # few, because each tick takes a millisecond to draw
+DOT_SIZE = (0.03, 0.042)  # width and height in data units; they make a circle in these axes
+PIXELS = 400  # resolution along an axis; points in the same pixel are merged
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of the test split with the deployed threshold."""
+    """The scores of the test split, with labels, alarms and the deployed threshold."""
 
     values: np.ndarray  # (N,) float
     anomaly: np.ndarray  # (N,) bool
@@ -41,7 +41,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Curve:
-    """A plot with its title and its legend."""
+    """A plot with its title and legend."""
 
     title: str
     legend: str
@@ -49,7 +49,10 @@ class Curve:
 
 
 def curves(cell: Cell, scores: Scores, metrics: dict[str, float]) -> list[Curve]:
-    """Return the plots of a cell; ROC and precision-recall need both kinds of samples."""
+    """Return the plots of a cell.
+
+    ROC and precision-recall curves exist only if the test split has normal and anomalous samples.
+    """
     plots = [_histogram(scores)]
     if "AUROC" in metrics:
         plots += [_roc(cell, metrics), _precision_recall(cell, metrics)]
@@ -79,7 +82,10 @@ def _histogram(scores: Scores) -> Curve:
 
 
 def _bin_edges(axes: Axes, values: np.ndarray) -> np.ndarray:
-    """Return bin edges; the axis is logarithmic if positive values span enough of it."""
+    """Return the bin edges, (BINS + 1,), and set the scale and ticks of the horizontal axis.
+
+    The scale is logarithmic if all values are positive and max / min is at least MIN_LOG_RATIO.
+    """
     low, high = float(values.min()), float(values.max())
     if low <= 0 or high < MIN_LOG_RATIO * low:
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -118,10 +124,10 @@ def _legend(dotted: str, deployed: str) -> str:
 
 
 def _mark_deployed(axes: Axes, metrics: dict[str, float], x: str, y: str) -> str:
-    """Mark the deployed threshold and return its metrics in words; "" if one is undefined."""
+    """Mark the deployed threshold; return its metrics in words, or "" if one is undefined."""
     if x not in metrics or y not in metrics:
         return ""
-    # An ellipse, since Matplotlib draws a marker by reference to an id.
+    # A marker in SVG refers to an id, and ids are removed; an ellipse needs none.
     width, height = DOT_SIZE
     dot = Ellipse((metrics[x], metrics[y]), width, height, color=INK, linewidth=0, zorder=3)
     axes.add_patch(dot)
@@ -130,7 +136,7 @@ def _mark_deployed(axes: Axes, metrics: dict[str, float], x: str, y: str) -> str
 
 
 def _points(cell: Cell, file: str, x: str, y: str) -> np.ndarray:
-    """Return a curve, (2, n), without consecutive points in the same pixel."""
+    """Read a curve, (2, n), and drop consecutive points in the same pixel."""
     with (cell / file).open(encoding="utf-8", newline="") as rows:
         points = np.array([[float(row[x]), float(row[y])] for row in csv.DictReader(rows)])
     points = (points * PIXELS).round() / PIXELS
@@ -155,7 +161,7 @@ def _axes(x: str, y: str, unit: bool = False) -> tuple[Figure, Axes]:
 def inline_svg(figure: Figure, label: str) -> Markup:
     """Return a figure as an `svg` element with the page's fonts and colours.
 
-    `label` is its text alternative. It holds no ids, which must be unique on the page.
+    `label` is the text alternative. Ids are removed, because two plots on a page could share them.
     """
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "hourglass"}):

@@ -9,14 +9,14 @@ import pandas as pd
 from hourglass.core.atomic import write_json
 from hourglass.core.paths import Cell
 
-# The columns of each curve of `evaluate`.
+# Per curve file of stage `evaluate`, its columns for x and y.
 CURVES = {"roc": ("false_positive_rate", "recall"), "precision_recall": ("recall", "precision")}
 METRICS = ("AUROC", "average_precision", "false_alarm_rate", "F1")
-GRID = np.linspace(0, 1, 201)
+GRID = np.linspace(0, 1, 201)  # x values at which curves are interpolated
 
 
 def write_metrics(path: Path, table: pd.DataFrame) -> None:
-    """Write the METRICS of each cell in the leaderboard, {data: {model: {metric: value}}}."""
+    """Write the METRICS of all cells as JSON: {data: {model: {metric: value}}}."""
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     cells = table[~table["baseline"]].drop_duplicates(["data", "model"])
     for row in cells.sort_values(["data", "model"]).to_dict("records"):
@@ -26,9 +26,10 @@ def write_metrics(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
-    """Write <curve>/<data>.csv, a column per variant: ROC, precision-recall and validation error.
+    """Write one CSV file per curve and data set, with one column per variant.
 
-    A data set without labelled anomalies has only the latter.
+    The files are roc/<data>.csv, precision_recall/<data>.csv and validation_error/<data>.csv. A
+    data set without labelled anomalies has validation_error only.
     """
     for curve, (x, y) in CURVES.items():
         (folder / curve).mkdir(parents=True)
@@ -45,7 +46,7 @@ def write_plots(folder: Path, data: Iterable[str], models: list[str]) -> None:
 
 
 def _errors(cell: Cell) -> pd.Series:
-    """Return the validation error by epoch, without the epochs of pre-training."""
+    """Return the validation error per epoch, without the epochs of pre-training."""
     history = pd.read_csv(cell / "train/history.csv")
     if "phase" in history:
         history = history[history.phase.isna()]

@@ -1,4 +1,4 @@
-"""The leaderboard: a row per cell and per baseline, as a table and in Markdown."""
+"""The leaderboard: one row per cell and per baseline, as a table and in Markdown."""
 
 import json
 from dataclasses import asdict
@@ -46,7 +46,7 @@ WITHOUT_INTERVALS = [
 
 
 def leaderboard(config: Params) -> "pd.DataFrame":
-    """Return the rows of the grid and its baselines, by data set and descending AUROC.
+    """Return the leaderboard of all cells and baselines, by data set and descending AUROC.
 
     Raises a UserError if a file of a cell is damaged.
     """
@@ -60,7 +60,7 @@ def leaderboard(config: Params) -> "pd.DataFrame":
 
 
 def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame":
-    """Return the rows of one data set: cells, PCA with their latent_dim, other baselines."""
+    """Return the rows of one data set: cells, PCA per latent_dim of the cells, other baselines."""
     import pandas as pd
 
     cells = [row for model in models for row in _cell_rows(Cell(data, model))]
@@ -75,7 +75,10 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
-    """Return the row of a cell, and for a tuned one that of its earlier results."""
+    """Return the row of a cell and, if it was tuned, the row of its results before tuning.
+
+    The earlier results are left out if the data or the score have changed since.
+    """
     detector, network, threshold = _metadata(cell)
     row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2], network, threshold)
     if not cell.config.exists():
@@ -91,7 +94,10 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
 
 
 def _metadata(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the JSON of detector, network and threshold; raise a UserError if one is damaged."""
+    """Return the metadata of detector, network and threshold.
+
+    Raises a UserError if a file is damaged.
+    """
     try:
         detector, threshold = read_metadata(cell.output("calibrate-threshold"))
         return detector, read_with_checksum(cell / "train/network.json"), asdict(threshold)
@@ -119,7 +125,7 @@ def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[
 
     prepared = Prepared.open(prepared_folder(data))
     train = scaled_vectors(prepared, prepared.split("train").x)
-    # PCA has at most min(train.shape) components.
+    # PCA cannot have more components than samples or features.
     return [
         _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
         for size in sizes
@@ -141,7 +147,7 @@ def _row(
 
 
 def markdown(table: "pd.DataFrame") -> str:
-    """Return the main columns as a Markdown table, with intervals in brackets."""
+    """Return the main columns as a Markdown table, with 95 % intervals in brackets."""
     import pandas as pd
 
     shown = pd.DataFrame({"data": table["data"]})

@@ -1,4 +1,4 @@
-"""The PNG figures of a cell as data URIs, each with a text alternative."""
+"""PNG figures of a cell as data URIs with text alternatives."""
 
 import base64
 import io
@@ -12,14 +12,14 @@ from PIL import Image
 from hourglass.core.paths import Cell
 from hourglass.evaluation.report.glossary import score, share
 
-Rows: TypeAlias = list[dict[str, str]]
+Rows: TypeAlias = list[dict[str, str]]  # rows of a CSV file, by column
 
-STUDY_COLOURS = 64  # of a palette; fewer than for other figures, since a cell has several of them
+STUDY_COLOURS = 64  # palette size; small, because a cell has several study figures
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG figure on the page."""
+    """A PNG figure on the page, with its title and text alternative."""
 
     title: str
     alt: str
@@ -29,7 +29,10 @@ class Picture:
 def evaluation_pictures(
     cell: Cell, metrics: dict[str, float], mistakes: dict[str, Rows]
 ) -> dict[str, Picture]:
-    """Return the sample figures of a cell that exist, by file name."""
+    """Return the existing figures of stage `evaluate` by file name, without suffix.
+
+    `mistakes` holds the rows of mistakes.csv by kind, the worst first.
+    """
     described = {
         "mistakes": ("The worst mistakes and their reconstructions", _mistakes_alt(mistakes)),
         "attribution": ("The features that contributed most to them", _attribution_alt(mistakes)),
@@ -48,7 +51,7 @@ def evaluation_pictures(
 
 
 def study_pictures(cell: Cell) -> list[Picture]:
-    """Return the figures of a cell's study that exist and fit on the page."""
+    """Return the existing figures of stage `study` that the page shows."""
     path = cell / "study/metrics.json"
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -99,7 +102,10 @@ def study_pictures(cell: Cell) -> list[Picture]:
 
 
 def data_uri(path: Path, colours: int = 256) -> str:
-    """Return a PNG as a data URI with a palette, a third of the bytes without visible loss."""
+    """Return a PNG file as a data URI, reduced to a palette of `colours`.
+
+    With 256 colours, it has a third of the bytes without visible loss.
+    """
     buffer = io.BytesIO()
     with Image.open(path) as image:
         palette = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
