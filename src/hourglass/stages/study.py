@@ -1,4 +1,4 @@
-"""Stage `study`: measure and draw applications of a trained network's codes."""
+"""Stage `study`: measure and plot applications of a trained network's latent codes."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ WEIGHTS = "weights.safetensors"
 
 
 def study(data: str, model: str) -> Path:
-    """Measure and draw applications of a trained network's codes.
+    """Measure and plot applications of a trained network's latent codes.
 
-    These are a map, features for classifiers and search, compression, interpolation,
-    neighbourhoods, generation and restoration: see `hourglass.studies.analyses`. Writes to
-    runs/<data>/<model>/study/: metrics.json, tables/ and figures/. If the data set is not studied
-    (`study` in params.yaml), the folder holds the reason.
+    The applications are a map of the codes, features for classifiers and search, compression,
+    interpolation, neighbourhoods, generation and restoration. Writes metrics.json, tables/ and
+    figures/ to runs/<data>/<model>/study/. If the data set is not studied (see `study` in
+    params.yaml), metrics.json is empty and not_studied.txt contains the reason.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -36,7 +36,7 @@ def study(data: str, model: str) -> Path:
 
 
 def _skip_reason(data: str) -> str:
-    """Return the reason that `references` gave for not studying a data set, or nothing."""
+    """Return the reason of stage `references` for not studying a data set; "" if it is studied."""
     path = references_folder(data) / "references.json"
     if not path.exists():
         command = f"hourglass references {data}"
@@ -45,7 +45,7 @@ def _skip_reason(data: str) -> str:
 
 
 def _measure(cell: Cell, folder: Path) -> dict[str, float]:
-    """Run all analyses and write their results to `folder`; return the durations of queries."""
+    """Run all analyses, write their results to `folder`, and return query times (ms) by name."""
     from tqdm import tqdm
 
     from hourglass.evaluation.figures import save

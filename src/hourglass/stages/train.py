@@ -1,4 +1,4 @@
-"""Stage `train`: prepared arrays -> the weights of one variant, and its training history."""
+"""Stage `train`: train one variant on a prepared data set."""
 
 import csv
 import io
@@ -30,8 +30,8 @@ def train(data: str, model: str) -> Path:
     """Train a variant on a data set until its validation error no longer improves.
 
     Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
-    resolved settings (settings.yaml), history.csv and training.json. MLflow shows the epochs while
-    the training runs. A training that was killed resumes from its last epoch.
+    resolved settings (settings.yaml), history.csv and training.json. Epochs appear in MLflow during
+    the training. A killed training resumes from its last checkpoint.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -50,12 +50,16 @@ def train(data: str, model: str) -> Path:
         try:
             _fit(cell, prepared, None)
         except UserError:
-            raise SystemExit(1) from None  # rank 0 says why
+            raise SystemExit(1) from None  # rank 0 reports the error
     return cell.output("train")
 
 
 def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
-    """Train the cell; on rank 0, write the result to `output` and each epoch for MLflow."""
+    """Train the cell; on rank 0, write the result to `output` and append the epochs to a file.
+
+    The file of epochs is read by the process that records them in MLflow. `output` is None on all
+    other ranks.
+    """
     from hourglass.data.datamodule import DataModule
     from hourglass.networks.weights import parameter_count
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
@@ -64,13 +68,13 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     settings = resolve_cell(cell, prepared.sample_shape)
     module = make_module(settings)
     on_epoch = partial(_append_epoch, cell.resume / EPOCHS) if output else None
-    # Reject bad settings before a run is opened.
+    # Reject invalid settings before an MLflow run is opened.
     trainer, history = make_trainer(settings, cell.resume, on_epoch)
     token, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if output:
         token = resume_or_start(*identity)["token"]
         write_text(cell.resume / SETTINGS, yaml.safe_dump(asdict(settings)))
-        write_text(cell.resume / EPOCHS, "")  # a training that resumes reports all its epochs
+        write_text(cell.resume / EPOCHS, "")  # a resumed training reports all epochs again
         output.recorder.follow_training()
     else:
         wait_for_rank_zero(*identity)
@@ -87,15 +91,17 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
         output.timing |= _timing(started, seconds, samples)
         output.timing["weights"] = sha256(output.folder / "weights.safetensors")
         output.timing["token"] = token
-        (cell.tracking / "run_id").unlink(missing_ok=True)  # of an earlier training
+        (cell.tracking / "run_id").unlink(missing_ok=True)  # the run of an earlier training
 
 
 def _append_epoch(path: Path, row: dict[str, Any]) -> None:
+    """Append one row of the history to a file, as a line of JSON."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the number of epochs, the best epoch and its validation error."""
     best = min(rows, key=lambda row: row["validation_error"])
     return {
         "epochs": len(rows),
@@ -105,9 +111,10 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _timing(started: float, seconds: float, samples: int) -> dict[str, Any]:
-    """Return when, how fast and in which environment a training ran; times in ms since 1970.
+    """Return start and end (ms since 1970), duration, throughput and environment of a training.
 
-    A training that was complete before it was interrupted has no samples to time.
+    `samples` counts the samples of all epochs in this process. If it is 0, the training was already
+    complete when it resumed; duration (s) and throughput (samples/s) are then omitted.
     """
     times = {"started": int(started * 1000), "ended": int(time.time() * 1000)}
     speed = {"seconds": seconds, "samples_per_second": samples / seconds} if samples else {}
@@ -121,12 +128,13 @@ def _write(
     rows: list[dict[str, Any]],
     summary: dict[str, Any],
 ) -> None:
+    """Write the resolved settings, weights, history.csv and training.json to `folder`."""
     from hourglass.networks import weights
 
     write_text(folder / weights.SETTINGS, yaml.safe_dump(asdict(settings), sort_keys=False))
     weights.write(module.network, folder, weights.SETTINGS)
     table = io.StringIO()
-    # The epochs of pre-training phases come first, in rows that name the phase.
+    # Rows of pre-training phases come first and have an extra column, `phase`.
     writer = csv.DictWriter(table, list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -2,12 +2,12 @@
 
 | name | result | condition |
 | --- | --- | --- |
-| map | codes in two dimensions, by PCA and t-SNE | |
-| compression | bytes per sample against reconstruction error | |
+| map | embeddings of codes in two dimensions, by PCA and t-SNE | none |
+| compression | bytes per sample against reconstruction error | none |
 | features | accuracy of classifiers on codes, on PCA and on the input | at least two classes |
-| interpolation | classes of decodings between two codes | images of at least two classes |
-| neighbourhood | classes of decodings around a code | images of at least two classes |
-| generation | samples decoded from drawn codes, or synthetic rows of a table | |
+| interpolation | classes of decoded images between two codes | images of at least two classes |
+| neighbourhood | classes of decoded images around a code | images of at least two classes |
+| generation | images decoded from random codes, or synthetic rows of a table | none |
 | restoration | PSNR and SSIM of restored images | images |
 """
 
@@ -33,7 +33,7 @@ from hourglass.studies.results import StudyResult
 def select_analyses(
     space: LatentSpace, references: ReferenceResults
 ) -> dict[str, Callable[[], StudyResult]]:
-    """Return the analyses that suit a data set, by name, in the order of execution."""
+    """Return the analyses that apply to a data set, by name, in execution order."""
     analyses: dict[str, Callable[[], StudyResult]] = {
         "map": partial(analyse_map, space),
         "compression": partial(analyse_compression, space, references.rates),

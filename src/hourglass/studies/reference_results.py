@@ -1,6 +1,6 @@
-"""Results of methods that need no trained network, for comparison with the codes of all variants.
+"""Reference results: baselines that need no trained autoencoder, compared with all variants.
 
-The stage `references` measures them once per data set; the stage `study` of each cell loads them.
+Stage `references` measures them once per data set, and stage `study` of each cell loads them.
 """
 
 import json
@@ -19,10 +19,10 @@ from hourglass.studies.compression.analysis import COLUMNS
 class ReferenceResults:
     """Reference results of one data set."""
 
-    input_quality: dict[str, float]  # the input as features; empty for a single class
-    rates: pd.DataFrame  # rate and distortion of PCA, and of image files if samples are images
+    input_quality: dict[str, float]  # `feature_quality` of the input; empty for a single class
+    rates: pd.DataFrame  # size and error of PCA; for images, also of JPEG and PNG
     restoration: pd.DataFrame | None  # classical image restoration; None for tables
-    classifier: RealClassifier | None  # None for tables and for images of a single class
+    classifier: RealClassifier | None  # of real images; None for tables and for a single class
 
     @classmethod
     def load(cls, folder: Path) -> "ReferenceResults":

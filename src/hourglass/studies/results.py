@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Metrics, and tables and figures by file name.
+    """Metrics by name, tables and figures by file name, and durations.
 
-    Durations are separate, in `timing`: everything else is the same in every run.
+    Durations are separate, in `timing`, because all other results are reproducible.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class StudyResult:
     timing: Mapping[str, float] = field(default_factory=dict)
 
     def __or__(self, other: "StudyResult") -> "StudyResult":
-        """Return the union of two results."""
+        """Return the union of two results; `other` replaces entries of the same name."""
         return StudyResult(
             {**self.metrics, **other.metrics},
             {**self.tables, **other.tables},

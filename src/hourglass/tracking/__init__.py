@@ -1,4 +1,4 @@
-"""MLflow tracking: live epochs, the record of each stage from its files, logged models.
+"""MLflow tracking: live epochs, records of stages from their files, and logged models.
 
 May import: evaluation, detection, networks, data, core.
 """

@@ -1,4 +1,4 @@
-"""The MLflow store: its address, its database and experiment, and the meaning of its errors."""
+"""Connection to the MLflow store: URI, database, experiment and classification of errors."""
 
 import errno
 import http.client
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "hourglass"
 SERVER_TIMEOUT_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = 60  # another stage may be creating the database
+# Errors of the disk under a local store that count as temporary.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 ACCESS_DENIED = (401, 403)
 TOO_MANY_REQUESTS = 429
@@ -36,7 +37,7 @@ class StoreUnavailable(Exception):
 
 
 def connect(folder: Path) -> tuple["MlflowClient", str]:
-    """Return a client and the id of the experiment, which is created if it does not exist.
+    """Return a client and the id of the experiment; create the experiment if it does not exist.
 
     Raises StoreUnavailable if the store does not answer.
     """
@@ -44,11 +45,11 @@ def connect(folder: Path) -> tuple["MlflowClient", str]:
     check_reachable(uri)
     import mlflow
 
-    # These loggers report an unreachable store, which is reported here in one sentence.
+    # Silence the loggers that report an unreachable store: Hourglass reports it in one sentence.
     for name in ("store.db.utils", "system_metrics.system_metrics_monitor"):
         logging.getLogger(f"mlflow.{name}").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(uri)
-    # Stages that start together on an empty database would all create its tables.
+    # Without the lock, stages that start together on an empty database all create its tables.
     with store_lock(folder):
         if uri.startswith("sqlite:"):
             create_database(uri)
@@ -68,8 +69,9 @@ def tracking_uri(folder: Path) -> str:
 def create_database(uri: str) -> None:
     """Create a SQLite database with all of MLflow's tables, unless the file exists.
 
-    MLflow takes seconds to create the tables. If that is interrupted, it can neither use nor repair
-    the file. The tables are therefore created in a temporary file, which is renamed at the end.
+    MLflow takes seconds to create the tables, and it can neither use nor repair a file in which
+    only some of them exist. The tables are therefore created in a temporary file, which is renamed
+    once it is complete.
     """
     import sqlalchemy
     from mlflow.store.db.utils import _initialize_tables
@@ -94,13 +96,14 @@ def create_database(uri: str) -> None:
 
 
 def store_lock(folder: Path) -> AbstractContextManager[Any]:
-    """Return the lock under which a local store is searched and extended; none for a server."""
+    """Return the lock for search-and-create operations on a local store; a no-op for a server."""
     if not tracking_uri(folder).startswith("sqlite:"):
         return nullcontext()
     return FileLock(folder / "mlflow.db.lock", timeout=LOCK_TIMEOUT_SECONDS)
 
 
 def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
+    """Return the id of the experiment; create the experiment if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
@@ -109,7 +112,7 @@ def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
     if experiment is None:
         try:
             return client.create_experiment(name, artifacts)
-        except MlflowException:  # created by another process since the search
+        except MlflowException:  # another process created it after the search
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
@@ -119,7 +122,7 @@ def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Raise an error if a server or database does not answer; MLflow would retry for minutes."""
+    """Raise an error at once if the store does not answer; MLflow would retry for minutes."""
     if uri.startswith(("http://", "https://")):
         _check_server(_without_login(uri))
     elif uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
@@ -152,13 +155,17 @@ def _check_database(uri: str) -> None:
 
 
 def _without_login(uri: str) -> str:
+    """Return a URI without its user name and password."""
     login, at, _ = urlsplit(uri).netloc.rpartition("@")
     return uri.replace(login + at, "", 1) if login else uri
 
 
 @contextmanager
 def store_errors(action: str) -> Iterator[None]:
-    """Raise whatever fails in the block, an `action` on the store, as `classify_error` has it."""
+    """Convert any exception that the block raises with `classify_error`.
+
+    `action` describes the block in the infinitive, for example "record the cells".
+    """
     try:
         yield
     except Exception as error:
@@ -168,13 +175,13 @@ def store_errors(action: str) -> Iterator[None]:
 def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable | UserError:
     """Return StoreUnavailable for a temporary error of the store at `uri`, UserError for others.
 
-    A store that does not answer, is locked, full or read-only is temporarily unavailable. Wrong
-    credentials, for example, stay wrong. Passwords are not quoted.
+    An error is temporary if the store does not answer, is locked, full or read-only. Wrong
+    credentials, for example, are not temporary. Messages contain no password from `uri`.
     """
     if isinstance(error, StoreUnavailable | UserError):
         return error
     reason, status = one_line(error), _http_status(error)
-    # Databases report denied access as text.
+    # Databases report denied access only in the text of the error.
     if status in ACCESS_DENIED or "authentication failed" in str(error):
         return UserError(
             f"MLflow at {_without_login(uri)} denies access ({reason}); set "
@@ -186,7 +193,7 @@ def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable 
 
 
 def _http_status(error: Exception) -> int:
-    """Return the HTTP status that an error stands for, or 0."""
+    """Return the HTTP status code of an error, or 0 if it has none."""
     from mlflow.exceptions import MlflowException
     from requests import HTTPError
 

@@ -1,4 +1,4 @@
-"""Detectors as MLflow models, which load from code and safetensors, never from a pickle."""
+"""Detectors as MLflow models that load from code and safetensors, without pickle."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from hourglass.core.trusted_imports import external_modules
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-# The output per sample, with the names that MLflow and Spark give to its types.
+# Output columns per sample, and their types in the terms of MLflow and Spark.
 OUTPUT = {"score": "double", "threshold": "double", "alarm": "boolean", "p_value": "double"}
 DETECTOR = (
     "hourglass.detector"  # tag of a logged model and its versions: the digest of the detector
@@ -24,13 +24,13 @@ DETECTOR = (
 
 
 def detector_digest(files: Iterable[Path]) -> str:
-    """Return a digest of the files of a detector: weights, threshold and the rest."""
+    """Return a SHA-256 digest of the names and contents of a detector's files."""
     lines = sorted(f"{path.name} {sha256(path)}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def requirements(folder: Path) -> list[str]:
-    """Return the packages that serve the model in `folder`, at the versions installed here."""
+    """Return pip requirements for serving the model in `folder`, at the installed versions."""
     names = ["numpy", "orjson", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn"]
     names += ["torch"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
@@ -40,12 +40,12 @@ def requirements(folder: Path) -> list[str]:
 
 
 def signature(card: dict[str, Any]) -> "ModelSignature":
-    """Return the types of input and output: named columns for a table, a tensor for images."""
+    """Return the types of input and output; the input is columns for a table, else a tensor."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     if card["feature_names"]:
-        # pandas reads a CSV file in double precision, and MLflow converts other types to it.
+        # Double, because pandas reads CSV in double precision and MLflow converts other types.
         inputs = Schema([ColSpec("double", name) for name in card["feature_names"]])
     else:
         inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
@@ -53,7 +53,7 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
 
 
 def example(card: dict[str, Any], samples: Path) -> Any:
-    """Return the mean sample, in the form of a request; no real sample leaves its file."""
+    """Return an example request: the mean of up to 1000 samples, so that none is disclosed."""
     x = (
         np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
         .mean(0, keepdims=True)
@@ -67,18 +67,18 @@ def example(card: dict[str, Any], samples: Path) -> Any:
 
 
 def code_paths(folder: Path) -> list[Path]:
-    """Return this package, and the modules of a user's classes that the files in `folder` name."""
+    """Return the paths of this package and of user modules named in the JSON files of `folder`."""
     texts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return [Path(__file__).parents[1], *external_sources(*sorted(external_modules(texts)))]
 
 
 def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
-    """Log the detector in `folder` under a run, with its code, signature and an example."""
+    """Log the detector in `folder` to a run, with its code, signature and an example request."""
     import mlflow
 
     client = mlflow.MlflowClient()
     run = client.get_run(run_id)
-    # By default it would belong to MLflow's default experiment instead of the run's.
+    # Without an experiment id, the model would belong to MLflow's default experiment.
     model = client.create_logged_model(
         run.info.experiment_id,
         name="detector",
@@ -102,16 +102,17 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
 
 
 class _Flavor:
-    """The flavor `mlflow.pyfunc` without the validation that loads each model after saving it.
+    """The flavor `mlflow.pyfunc` without the validation that loads a model after saving it.
 
-    The validation would import torch in a second process for each calibration; a test covers it.
-    `mlflow.pyfunc` itself does not accept the argument that turns it off.
+    The validation would import torch in a second process for each calibration; a test loads the
+    model instead. `Model.log` passes `validate_serving_input` to the flavor, but `mlflow.pyfunc`
+    does not accept it.
     """
 
     __name__ = "mlflow.pyfunc"
 
     def save_model(self, validate_serving_input: bool, **arguments: Any) -> None:
-        """Write the folder of the model."""
+        """Write the folder of the model; ignore `validate_serving_input`."""
         import mlflow
 
         mlflow.pyfunc.save_model(**arguments)

@@ -1,7 +1,7 @@
-"""The record of a cell, and of a comparison, written to MLflow from their files.
+"""Records of cells and of the grid comparison, written to MLflow from their files.
 
-A stage and `hourglass record` call the same functions. Whatever a run has already is left as it is;
-if a run holds other params or metrics, the record becomes another run.
+Stages and `hourglass record` call the same functions. They only add missing entries to a run. If
+the params or metrics of a run differ from the record, the record goes to another run.
 """
 
 import csv
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 REPORT_FILES = (SHARED_PAGE, LEADERBOARD, CODES)
 # Tags of runs.
 TRAINING = "hourglass.training"  # the token of the training that opened the run
-FIRST_RUN = "hourglass.first_run"  # the training whose record the run carries
+FIRST_RUN = "hourglass.first_run"  # the training that the run was opened for
 WEIGHTS = "hourglass.weights"  # the SHA-256 of the weights
-REPORT = "hourglass.report"  # the grid that a comparison covers
-RECORDED = "hourglass.recorded"  # one per stage: the digest of its record
+REPORT = "hourglass.report"  # the data sets and models that a comparison covers
+RECORDED = "hourglass.recorded"  # prefix of one tag per stage: the digest of its record
 
 
 def record_cell(runs: Runs, cell: Cell, classified: bool = False, thorough: bool = False) -> str:
-    """Write to a run of the cell whatever it lacks, and return what was done.
+    """Complete the MLflow record of a cell, and return a description of the changes.
 
-    A run is opened if none exists, or if all runs of the training hold other values. A stage whose
-    digest a run bears is not compared again, unless `thorough`: then its files must exist as well.
-    `classified` adds the table of `hourglass classify`.
+    A new run is opened if no run of the training agrees with the record. A stage is skipped if the
+    run has a tag with the digest of its record. If `thorough` is true, its artifacts must exist as
+    well. If `classified` is true, the table of `hourglass classify` is recorded.
     """
     record = read_cell(cell, classified)
     with runs.lock():
@@ -68,9 +68,9 @@ def record_cell(runs: Runs, cell: Cell, classified: bool = False, thorough: bool
 
 
 def record_report(runs: Runs) -> str:
-    """Write the comparison of the grid to its run, and return what was done.
+    """Write the grid comparison to its MLflow run, and return a description of the changes.
 
-    New files replace those of an earlier comparison of the same grid.
+    Files of an earlier comparison of the same grid are replaced.
     """
     with LEADERBOARD.open(encoding="utf-8") as file:
         cells = [row for row in csv.DictReader(file) if row["baseline"] == "False"]
@@ -94,7 +94,7 @@ def record_report(runs: Runs) -> str:
 
 
 def _runs_of(runs: Runs, record: CellRecord) -> Iterator["Run"]:
-    """Yield the runs that carry the training of a cell, its own run first."""
+    """Yield the runs that may record the training of a cell, first the run that it opened."""
     yield from filter(None, (_active_run(runs, name) for name in record.training))
     for name in (*record.training, record.weights):
         yield from runs.find(TRAINING, name)
@@ -103,13 +103,13 @@ def _runs_of(runs: Runs, record: CellRecord) -> Iterator["Run"]:
 
 
 def _active_run(runs: Runs, run_id: str) -> "Run | None":
-    """Return the run of this id, None if there is none or it was deleted."""
+    """Return the run of this id, or None if it does not exist or was deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
         run = runs.client.get_run(run_id)
     except MlflowException as error:
-        # A server with users denies the permission to read a run that does not exist.
+        # With authentication, a server answers PERMISSION_DENIED if a run does not exist.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
             raise
         return None
@@ -117,6 +117,7 @@ def _active_run(runs: Runs, run_id: str) -> "Run | None":
 
 
 def _agrees(run: "Run", record: CellRecord) -> bool:
+    """Return whether all params and metrics in both a run and a record are equal."""
     return all(
         recorded.get(key, value) == value
         for stage in record.stages
@@ -126,6 +127,7 @@ def _agrees(run: "Run", record: CellRecord) -> bool:
 
 
 def _open_run(runs: Runs, record: CellRecord) -> "Run":
+    """Create the run of a cell, with the tags and the start time of its training."""
     times = timing(record.cell, "train")
     names = {FIRST_RUN: record.training[0] if record.training else record.weights}
     tags = {**names, WEIGHTS: record.weights, **times.get("environment", {})}
@@ -148,7 +150,7 @@ def _lacks(runs: Runs, run: "Run", record: StageRecord, thorough: bool) -> bool:
 
 
 def _write(runs: Runs, run: "Run", record: CellRecord, stage: StageRecord) -> None:
-    """Write what a run lacks of a stage's record, and finally its digest as a tag."""
+    """Add the missing entries of a stage's record to a run, and finally its digest as a tag."""
     run_id = run.info.run_id
     runs.add_params(run, stage.params)
     curves = [point for row in stage.history for point in epoch_points(row)]
@@ -166,7 +168,7 @@ def _write(runs: Runs, run: "Run", record: CellRecord, stage: StageRecord) -> No
 
 
 def _has_model(runs: Runs, run: "Run") -> bool:
-    """Return whether a run has a complete model; a kill leaves an incomplete one."""
+    """Return whether a run has a complete model; a killed process leaves an incomplete one."""
     models: list[Any] = run.outputs.model_outputs if run.outputs else []
     return any(runs.client.get_logged_model(each.model_id).status == "READY" for each in models)
 

@@ -1,10 +1,10 @@
-"""The recording of a stage in MLflow, by a child process that never stops the stage.
+"""The recording of a stage in MLflow, by a child process whose failure does not stop the stage.
 
-MLflow takes seconds to import and its database can be slow, so each stage starts one child
-(`hourglass.tracking.recording_process`) for both. The child reads the files that the stage writes.
-Standard input tells it when: "training" once the files of a live training exist, then "finished" or
-"failed". If the stage is killed, the input ends without a message, and the run stays open for the
-training that resumes.
+MLflow takes seconds to import and its database can be slow. A stage therefore starts one child
+process (`hourglass.tracking.recording_process`), which reads the files that the stage writes. The
+stage sends messages to the child's standard input: "training" once the files of a running training
+exist, and finally "finished" or "failed". If the stage is killed, the input ends without a final
+message, and the MLflow run stays open for the resumed training.
 """
 
 import os
@@ -17,9 +17,9 @@ from pathlib import Path
 from hourglass.core.paths import Cell
 
 TRAINING, FINISHED, FAILED = "training", "finished", "failed"  # the messages
-# The files of a training under way, in its checkpoint folder.
+# Files of a running training, in its checkpoint folder.
 SETTINGS, EPOCHS = "settings.yaml", "epochs.jsonl"
-END_TIMEOUT_SECONDS = 600  # after which a stage no longer waits for its recording
+END_TIMEOUT_SECONDS = 600  # maximum time that a stage waits for its recording
 
 
 class RecordingProcess:
@@ -37,13 +37,13 @@ class RecordingProcess:
         )
 
     def follow_training(self) -> None:
-        """Start to record epochs: the checkpoint folder holds the files of the training."""
+        """Let the child record epochs; SETTINGS and EPOCHS must exist in the checkpoint folder."""
         assert self._child.stdin
         with suppress(BrokenPipeError):  # `end` reports the death of the child
             self._child.stdin.write(f"{TRAINING}\n".encode())
 
     def end(self, message: str) -> None:
-        """Tell how the stage ended, and wait until that is recorded."""
+        """Send the final message, FINISHED or FAILED, and wait for the child to end."""
         try:
             self._child.communicate(f"{message}\n".encode(), timeout=END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -55,7 +55,7 @@ class RecordingProcess:
 
 @contextmanager
 def recording(stage: str, cell: Cell | None = None) -> Iterator[RecordingProcess]:
-    """Record the stage that the block runs: as finished, or as failed if the block raises."""
+    """Record the stage that runs in the block, as failed if the block raises an exception."""
     process = RecordingProcess(stage, cell)
     try:
         yield process
@@ -66,7 +66,7 @@ def recording(stage: str, cell: Cell | None = None) -> Iterator[RecordingProcess
 
 
 def report_unrecorded(reason: object, command: str = "hourglass record --all") -> None:
-    """Print why something is missing in MLflow, and the command that completes the record."""
+    """Print the reason for an incomplete record in MLflow, and the command that completes it."""
     sentence = (
         f"not recorded in MLflow: {str(reason).rstrip('.')}; `{command}` completes the record."
     )

@@ -1,4 +1,4 @@
-"""Callbacks of a training: seeds per epoch, history, early stopping and progress bar."""
+"""Training callbacks: seeds per epoch, history, early stopping and progress bar."""
 
 import math
 import signal
@@ -20,7 +20,7 @@ EpochListener: TypeAlias = Callable[[dict[str, Any]], None]  # called with each 
 
 
 class StopOnPlateau(EarlyStopping):
-    """Stop a training if its validation error did not improve for `patience` epochs."""
+    """Early stopping if the validation error has not improved for `patience` epochs."""
 
     state_key = "stopping"
 
@@ -29,7 +29,10 @@ class StopOnPlateau(EarlyStopping):
 
 
 class NoProfiler(PassThroughProfiler):
-    """A profiler that does nothing, without Lightning's generator for each of 80 hooks per step."""
+    """A profiler that does nothing.
+
+    Lightning's default profiler creates a generator for each of about 80 hooks per step.
+    """
 
     nothing = nullcontext()
 
@@ -41,7 +44,7 @@ class NoProfiler(PassThroughProfiler):
 class SeedEpochs(Callback):
     """Make all random draws of an epoch a function of seed, epoch and rank.
 
-    A resumed training then draws the same numbers as an undisturbed one.
+    A resumed training then draws the same numbers as an uninterrupted one.
     """
 
     def __init__(self, seed: int) -> None:
@@ -50,17 +53,17 @@ class SeedEpochs(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed torch's generators on the CPU and on the module's device."""
         seed = (self.seed * 1_000_003 + trainer.current_epoch) * 4099 + trainer.global_rank
-        # Not torch.manual_seed: for each absent kind of device it stores a traceback, which takes
-        # longer than a step.
+        # torch.manual_seed would store a traceback for each absent type of device, which takes
+        # longer than a training step.
         torch.default_generator.manual_seed(seed)
         if pl_module.device.type != "cpu":
             torch.get_device_module(pl_module.device).manual_seed(seed)
 
 
 class History(Checkpoint):
-    """Keep and report one row per epoch, and stop a training whose loss is not finite.
+    """Keep and report one row per epoch, and stop a training with a loss that is not finite.
 
-    It extends Checkpoint only because Lightning calls those after the module's hooks.
+    The base class is Checkpoint only because Lightning calls checkpoints after the module's hooks.
     """
 
     state_key = "History"
@@ -81,13 +84,13 @@ class History(Checkpoint):
         self.rows = list(state_dict["rows"])
 
     def report_again(self) -> None:
-        """Report the epochs of a checkpoint to the listener, as a kill may have lost some."""
+        """Report the epochs of a checkpoint again, because a killed process may have lost some."""
         if self.on_epoch:
             for row in self.rows:
                 self.on_epoch(row)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let SIGTERM end the process at once with its status; the next run resumes."""
+        """Restore the default effect of SIGTERM, to end at once; the next training resumes."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -95,7 +98,10 @@ class History(Checkpoint):
         self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the row of the epoch."""
+        """Add and report the row of the epoch.
+
+        Raises a UserError if the training loss is missing or a value is not finite.
+        """
         metrics = trainer.callback_metrics
         if TRAIN_LOSS not in metrics:
             raise UserError(

@@ -27,7 +27,7 @@ from hourglass.core.yaml_config import (
     resolve,
 )
 
-# Keys of a trainer file that hold objects by class_path, and the names of their base classes.
+# Keys of a trainer file with lists of objects by class_path, and the base classes of these.
 PLUGINS = {
     "logger": "pytorch_lightning.loggers.Logger",
     "callbacks": "pytorch_lightning.Callback",
@@ -39,9 +39,9 @@ VALIDATES_EVERY_EPOCH = "but every epoch is validated to find the best weights; 
 
 @dataclass(frozen=True)
 class Training:
-    """Duration and batch size of the training on a data set.
+    """Duration and batch size of the trainings on a data set.
 
-    `batch_size` counts the samples of one optimiser step over all devices. Training stops after
+    `batch_size` is the number of samples per optimiser step over all devices. Training stops after
     `max_epochs`, or once the validation error has not improved for `patience` epochs.
     """
 
@@ -69,19 +69,22 @@ class CellSettings:
 
     @property
     def residency(self) -> Residency:
-        """Return the place of samples during training, from the trainer file."""
+        """Return the residency of samples in training, from the trainer file; "auto" by default."""
         residency: Residency = self.trainer.get("residency", "auto")
         return residency
 
 
 def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
-    """Return the settings of a cell. Imports Lightning.
+    """Return the settings of a cell, checked against the constructors of variant and Trainer.
 
-    A variant's init_args come, in rising precedence, from its constructor's defaults, the data
-    set's `model:` section (a variant takes the settings it knows), the variant's file and the
-    cell's file.
+    The variant's init_args come from these sources; a later one overrides an earlier one:
 
-    Raises a UserError that names the file and the setting.
+    1. the defaults of the variant's constructor
+    2. the data set's `model:` section, except settings that other variants have
+    3. the variant's file
+    4. the cell's file
+
+    Raises a UserError that names the file and the setting. Imports Lightning.
     """
     from hourglass.models.base import LitAutoencoder
 
@@ -92,6 +95,7 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     where, fixed = f"{path} on {cell.data}", {"sample_shape": list(sample_shape)}
     init_args = suited | mapping(variant.get("init_args"), f"{path}, init_args")
     if cell_args := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
+        # A separate check, so that an error names the cell's file.
         resolve(kind, cell_args, f"{cell.config.as_posix()}, init_args", fixed)
     source = f"configs/data/{cell.data}.yaml, training"
     training = resolve(Training, data_set.get("training"), source)
@@ -107,10 +111,10 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
 
 
 def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
-    """Return those of a data set's `model:` settings that a variant's constructor takes.
+    """Select the settings that a variant's constructor accepts from a data set's `model:` section.
 
-    Raises a UserError for a setting that neither this variant nor any network has, and for a value
-    of the wrong type.
+    Raises a UserError for a setting unknown to this variant and to all networks, and for a value of
+    the wrong type.
     """
     values, names = mapping(values, where), set(arguments(kind))
     refuse_unknown(values, sorted(known_settings(kind)), where)
@@ -120,7 +124,7 @@ def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
 
 
 def known_settings(kind: type) -> set[str]:
-    """Return the settings of this variant and of all networks; any other name is a mistake."""
+    """Return the names of the settings of this variant and of all networks."""
     from hourglass.models.base import LitAutoencoder
     from hourglass.networks import Convolutional, Dense
 
@@ -129,7 +133,7 @@ def known_settings(kind: type) -> set[str]:
 
 
 def trainer_config(name: str) -> Yaml:
-    """Return configs/trainer/<name>.yaml: the Trainer's arguments and EXTRA_TRAINER_KEYS, checked.
+    """Read and check configs/trainer/<name>.yaml: Trainer's arguments and EXTRA_TRAINER_KEYS.
 
     Raises a UserError that names the file and the key.
     """
@@ -178,7 +182,7 @@ def build_plugins(config: Any, key: str) -> list[Any]:
 
 
 def _resolve_plugins(config: Any, key: str, where: str) -> Iterator[tuple[type, Yaml]]:
-    """Yield class and checked init_args of each {class_path, init_args} in a list."""
+    """Yield the class and the checked init_args of each {class_path, init_args} in a list."""
     if not isinstance(config, list | None):
         raise UserError(f"{where} is {config!r}, but must be a list of class_path and init_args.")
     base_module, _, base_name = PLUGINS[key].rpartition(".")
@@ -190,7 +194,10 @@ def _resolve_plugins(config: Any, key: str, where: str) -> Iterator[tuple[type, 
 
 
 def _plugin_class(class_path: Any, base: type, where: str) -> type:
-    """Return a class of Lightning, or of a trusted module."""
+    """Import a class of Lightning or of a trusted module.
+
+    Raises a UserError if it cannot be imported or is not a subclass of `base`.
+    """
     module, _, name = str(class_path).rpartition(".")
     if not f"{module}.".startswith("pytorch_lightning."):
         return import_class(class_path, base, where)

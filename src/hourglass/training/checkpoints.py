@@ -23,16 +23,17 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.training.callbacks import MONITOR, StopOnPlateau
 from hourglass.training.cell_settings import CellSettings
 
-MAX_WRITING_SHARE = 1 / 50  # of the duration of a training
+MAX_WRITING_SHARE = 1 / 50  # of the training time
 RANK_ZERO_TIMEOUT_SECONDS = 120
 
 
 class BestAndLastCheckpoint(Checkpoint):
-    """Keep the weights of the best epoch in memory, and write the last epoch to `path`, if any.
+    """Keep the weights of the best epoch in memory, and write the last epoch to the file `path`.
 
-    The file contains everything that resuming needs, including the best weights. It is written
-    after the first epoch, after the last, and in between as often as MAX_WRITING_SHARE allows. A
-    kill costs the epochs since then, which are repeated with the same result.
+    The file contains everything needed to resume, including the best weights. It is written after
+    the first and the last epoch, and in between as often as MAX_WRITING_SHARE allows. A training
+    that is killed repeats the epochs since the last write, with the same result. If `path` is None,
+    no file is written.
     """
 
     state_key = "BestAndLastCheckpoint"
@@ -84,9 +85,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def last_epoch(path: Path) -> dict[str, Any] | None:
-    """Return the checkpoint of the last epoch, if any; delete a file that cannot be used.
+    """Return the checkpoint of the last epoch, or None; delete a file that cannot be used.
 
-    Such a file is damaged, or contains more than tensors, numbers and strings; no code of it runs.
+    Such a file is damaged, or contains objects other than tensors, numbers and strings. No code
+    from the file runs.
     """
     try:
         return load_checkpoint(path) if path.exists() else None
@@ -100,17 +102,20 @@ def last_epoch(path: Path) -> dict[str, Any] | None:
 
 
 def is_complete(checkpoint: dict[str, Any], max_epochs: int) -> bool:
-    """Return True if a checkpoint is the last of its training, which Lightning would continue."""
+    """Return True if a checkpoint is the last of its training.
+
+    Lightning does not check this: it would continue the training.
+    """
     stopped = checkpoint["callbacks"][StopOnPlateau.state_key]["stopped_epoch"] > 0
     return stopped or checkpoint["epoch"] + 1 >= max_epochs
 
 
 def resume_or_start(folder: Path, settings: CellSettings, data_sha256: str) -> dict[str, str]:
-    """Return the state of the training in `folder`, or of a new one if anything has changed.
+    """Return the state of the training in `folder`; start a new training if an input has changed.
 
-    Settings, data, torch's version and the code that decides the result may have changed; then the
-    folder is emptied. A state contains the `digest` of all these, the `token` that identifies the
-    training, and the token of the training that it `replaced`, if any.
+    The inputs are settings, data, torch's version and the training code. If one has changed, the
+    folder is emptied. A state contains the `digest` of the inputs, the `token` that identifies the
+    training, and in `replaced` the token of the previous training, or "".
     """
     digest, state = _digest(settings, data_sha256), _read_state(folder)
     if state and state["digest"] == digest:
@@ -124,7 +129,9 @@ def resume_or_start(folder: Path, settings: CellSettings, data_sha256: str) -> d
 
 
 def wait_for_rank_zero(folder: Path, settings: CellSettings, data_sha256: str) -> None:
-    """Wait until rank 0 has called `resume_or_start`, if a launcher starts all ranks at once.
+    """Wait until rank 0 has called `resume_or_start` with the same arguments.
+
+    This is necessary if a launcher starts all ranks at once.
 
     Raises a UserError after RANK_ZERO_TIMEOUT_SECONDS.
     """

@@ -1,7 +1,7 @@
 """The lock that serialises access to the Optuna studies, across processes and machines.
 
-Processes of one machine share a file lock. If the studies are in PostgreSQL, machines share one of
-its advisory locks, which ends with the session of its holder.
+Processes of one machine share a file lock. If the studies are in PostgreSQL, machines also share an
+advisory lock of the database. PostgreSQL releases it when the session of its holder ends.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import psycopg
 
 STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
-RETRY_SECONDS = 60  # for which a PostgreSQL may be unreachable, for example during a restart
+RETRY_SECONDS = 60  # maximum outage of PostgreSQL, for example during a restart
 PAUSE_SECONDS = 0.5  # between two attempts
-# A machine that vanishes loses its lock after a minute; the default of Linux is two hours.
+# PostgreSQL releases the lock of an unreachable machine after a minute; Linux's default is 2 h.
 KEEPALIVE = "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; SET tcp_keepalives_count=3"
 
 

@@ -1,4 +1,4 @@
-"""The progress of a study while its workers run: the bar, the best trial, the failures."""
+"""The progress display of a running study: progress bar, best trial and failures."""
 
 import sys
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ from hourglass.tuning.trial_attributes import FAILURE
 
 @dataclass
 class StudyProgress:
-    """The trials of a study that have ended, as a progress bar shows them."""
+    """A progress display of the finished trials of a study."""
 
     spec: StudySpec
     storage: BaseStorage = field(default_factory=open_storage)
     study: optuna.Study | None = None
-    reported: set[int] = field(default_factory=set)  # numbers of trials
+    reported: set[int] = field(default_factory=set)  # numbers of handled trials
 
     def update(self, bar: "tqdm[Any]") -> None:
-        """Show the trials that have ended since the last call."""
+        """Show the trials that have finished since the last call."""
         if not self.study:
             self.study = studies.load(self.spec.study_name, self.storage)
             if not self.study:
@@ -42,7 +42,7 @@ class StudyProgress:
             bar.set_postfix_str(f"best {best.trial.values[0]:.4g} {best.values}", refresh=False)
 
     def _begin(self, study: optuna.Study) -> None:
-        """Print how a new study differs from earlier ones of the cell."""
+        """Print the settings in which a new study differs from other studies of the cell."""
         self.reported = {trial.number for trial in studies.finished(study)}
         if not self.reported:
             for name, settings in studies.others(study.study_name, self.storage).items():

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Range:
-    """A uniform distribution from `low` to `high`, uniform in the logarithm if `log` is true."""
+    """A uniform distribution from `low` to `high`, log-uniform if `log` is true.
+
+    With `step`, only `low` plus multiples of `step` are drawn.
+    """
 
     low: float
     high: float
@@ -44,7 +47,7 @@ class Range:
             raise UserError("a logarithmic range needs a low above 0, and takes no step.")
 
     def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> float:
-        """Draw a number, an integer if the setting is one."""
+        """Draw a number from Optuna for the setting `name`; an int if `integer` is true."""
         step = None if self.log else self.step
         if integer:
             low, high = int(self.low), int(self.high)
@@ -52,9 +55,10 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
 
     def extremes(self, integer: bool) -> list[float]:
-        """Return the ends: if the constructor takes both, it takes every number between them.
+        """Return both ends of the range, for a check by the constructor.
 
-        Raises a UserError for a fraction if the setting is an integer.
+        A constructor that accepts both ends accepts all numbers between them. Raises a UserError if
+        the setting is an integer, but `low`, `high` or `step` is not.
         """
         for number in (self.low, self.high, self.step or 1) if integer else ():
             if number != int(number):
@@ -62,7 +66,7 @@ class Range:
         return [int(end) if integer else end for end in (self.low, self.high)]
 
     def nearest(self, value: Any) -> float:
-        """Return the number of the range that is nearest to a value."""
+        """Return the number of the range nearest to a value."""
         near = min(max(value, self.low), self.high)
         steps = round((near - self.low) / self.step) if self.step else 0
         return type(near)(self.low + steps * self.step) if self.step else near
@@ -70,12 +74,15 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """A uniform distribution over some values, which may be lists, for example layer widths."""
+    """A uniform distribution over values of any type, for example lists of layer widths."""
 
     choices: list[Any]
 
     def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> Any:
-        """Draw a value. Optuna does not support lists: it gets everything but text as JSON."""
+        """Draw a value.
+
+        Optuna does not support lists, so all values except strings are passed to it as JSON.
+        """
         if len(self.choices) == 1:
             return self.choices[0]
         values = {_text(value): value for value in self.choices}
@@ -86,7 +93,7 @@ class Choice:
         return self.choices
 
     def nearest(self, value: Any) -> str:
-        """Return a value as Optuna stores it, or the first choice if it is not one of them."""
+        """Return `value` in the form stored by Optuna; the first choice if it is not a choice."""
         return _text(value if value in self.choices else self.choices[0])
 
 
@@ -96,7 +103,11 @@ Groups: TypeAlias = dict[str, dict[str, dict[str, Distribution]]]  # group -> ki
 
 @dataclass(frozen=True)
 class Space:
-    """Distributions of settings, and `groups` of settings of which one kind is drawn per trial."""
+    """Distributions of single settings, and groups of settings.
+
+    A group has several kinds, each with distributions of the same settings. A trial draws one kind
+    per group, and then the settings of that kind.
+    """
 
     settings: dict[str, Distribution]
     groups: Groups
@@ -108,7 +119,7 @@ class Space:
         return iter(dict.fromkeys(names))
 
     def draw(self, trial: "optuna.Trial") -> Yaml:
-        """Draw the values of one trial, by constructor argument."""
+        """Draw the values of one trial; return them by constructor argument."""
         drawn = {
             name: distribution.draw(trial, name, name in self.integers)
             for name, distribution in self.settings.items()
@@ -129,7 +140,7 @@ class Space:
         }
 
     def check(self, variant: type, settings: "CellSettings", where: str) -> None:
-        """Raise a UserError if the constructor rejects an end of a range or a choice."""
+        """Raise a UserError if the constructor rejects an end of a range, or a choice."""
         for together in self._drawn_together():
             extremes = {}
             for name, distribution in together.items():
@@ -137,7 +148,7 @@ class Space:
                     extremes[name] = distribution.extremes(name in self.integers)
                 except UserError as error:
                     raise UserError(f"{where}, {name}: {error}") from None
-            # The other settings of a kind may be what makes a value valid.
+            # A value may be valid only in combination with the other settings of its kind.
             args = settings.init_args | {name: values[-1] for name, values in extremes.items()}
             fixed = {"sample_shape": args.pop("sample_shape")}
             for name, values in extremes.items():
@@ -146,16 +157,16 @@ class Space:
                     construct(variant, resolve(variant, args | {name: value}, here, fixed), here)
 
     def _drawn_together(self) -> list[dict[str, Distribution]]:
-        """Return the plain settings one by one, and the settings of each kind of a group."""
+        """Return the sets of settings drawn together: single settings, and the kinds of groups."""
         kinds = [settings for group in self.groups.values() for settings in group.values()]
         return [{name: plain} for name, plain in self.settings.items()] + kinds
 
 
 def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
-    """Read the search space of a variant from YAML, and try its extremes on the constructor.
+    """Read the search space of a variant from YAML, and check its extremes by the constructor.
 
-    Settings that only other variants have are skipped. Raises a UserError with the file and the
-    setting for any other name, and for a value that the constructor rejects.
+    Settings that only other variants have are skipped. Raises a UserError that names the file and
+    the setting for an unknown name, and for a value that the constructor rejects.
     """
     from hourglass.training.cell_settings import known_settings
 
@@ -183,7 +194,7 @@ def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
 
 
 def _read_group(value: Yaml, names: set[str], where: str) -> dict[str, dict[str, Distribution]]:
-    """Read the distributions of each kind of a group; a plain value is the only choice."""
+    """Read the distributions of each kind of a group; a plain value becomes a single choice."""
     refuse_unknown(value, ("one_of",), where)
     kinds = {
         kind: mapping(settings, f"{where}, {kind}")
@@ -191,7 +202,7 @@ def _read_group(value: Yaml, names: set[str], where: str) -> dict[str, dict[str,
     }
     for kind, settings in kinds.items():
         refuse_unknown(sorted(settings), sorted(names), f"{where}, {kind}")
-        # Otherwise a setting of one kind would keep the cell's value in the other kind.
+        # A setting missing from one kind would silently keep the cell's value there.
         if not settings or settings.keys() != next(iter(kinds.values())).keys():
             raise UserError(
                 f"{where}: every kind must give the same settings, and {kind} does not."
@@ -218,4 +229,5 @@ def _read_distribution(value: Any, where: str) -> Distribution:
 
 
 def _text(value: Any) -> str:
+    """Return a value in the form stored by Optuna: a string unchanged, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""The Optuna storage: how it is opened, and retries for databases that restart."""
+"""The Optuna storage: opening, retries of killed trials, and retries during database outages."""
 
 import os
 import sqlite3
@@ -26,8 +26,8 @@ from hourglass.tuning.locks import STORAGE_VARIABLE, locked, storage_url
 from hourglass.tuning.trial_attributes import FAILURE, VALUES
 
 HEARTBEAT_SECONDS = 5
-GRACE_SECONDS = 60  # without a heartbeat, after which Optuna considers a trial stale
-MAX_RETRIES = 5  # of a trial whose process is killed every time
+GRACE_SECONDS = 60  # without a heartbeat; Optuna then considers a trial stale
+MAX_RETRIES = 5  # per trial, if its process is killed every time
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ExperimentalWarning)
@@ -35,7 +35,7 @@ with warnings.catch_warnings():
 
 
 def storage_exists() -> bool:
-    """Return whether there may be studies: a storage is configured, or optuna.db exists."""
+    """Return whether studies may exist: a storage is configured, or optuna.db exists."""
     return bool(os.environ.get(STORAGE_VARIABLE)) or (root() / "optuna.db").exists()
 
 
@@ -52,7 +52,7 @@ def open_storage() -> BaseStorage:
         try:
             with locked(retry_seconds=0):  # two processes would both create the tables
                 return _open(url)
-        except Exception as error:  # SQLAlchemy's, the driver's, or a missing driver
+        except Exception as error:  # of SQLAlchemy or the driver, or a missing driver
             if "already exists" in str(error):  # another machine has just created the tables
                 time.sleep(1)
                 return _open(url)
@@ -67,22 +67,22 @@ def open_storage() -> BaseStorage:
 def retry_trial(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueue a killed trial again with its values, unless its training had failed before.
 
-    Optuna calls this for trials without a heartbeat, `study.retry_killed` for those of killed
-    processes of this machine.
+    Optuna calls this for trials without a heartbeat. `study.retry_killed` calls it for trials of
+    killed processes on this machine.
     """
-    # If not all values were drawn, nothing is lost: the next draw gives the same ones.
+    # A trial without all of its values is not needed: the next trial draws the same values.
     drawn = VALUES in trial.user_attrs or "fixed_params" in trial.system_attrs
     if drawn and FAILURE not in trial.user_attrs:
-        # Everything else that the killed process stored describes an unfinished training.
+        # All other attributes of the killed trial describe an unfinished training.
         trial.user_attrs = {key: trial.user_attrs[key] for key in trial.user_attrs if key == VALUES}
         _enqueue_again(study, trial)
 
 
 class _Connection(sqlite3.Connection):
-    """Connect to a SQLite file whose writes do not wait for the disk.
+    """A connection to a SQLite file that does not wait for the disk after each write.
 
-    With a write-ahead log a killed process loses nothing; a power cut may lose the last writes, and
-    the file remains intact. Each trial writes about thirty times.
+    A trial writes about thirty times. Because of the write-ahead log, a killed process loses no
+    writes. A power cut may lose the last writes, but the file remains intact.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -98,21 +98,21 @@ def _open(url: str) -> BaseStorage:
         "heartbeat_stale_trial_callback": retry_trial,
     }
     if url.startswith("sqlite:"):
-        # Other workers write as well: wait for them for a minute, not for SQLite's 5 seconds.
+        # Wait for writes of other workers for up to a minute, instead of SQLite's 5 seconds.
         engine = {"connect_args": {"timeout": 60, "factory": _Connection}}
         return RDBStorage(url, engine_kwargs=engine, **heartbeat)
     return retrying(RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, **heartbeat))
 
 
 def retrying(storage: RDBStorage) -> BaseStorage:
-    """Return a storage that repeats each call for a minute while its database is unreachable.
+    """Return a storage that retries each call for a minute if its database is unreachable.
 
-    Every call is idempotent except the creation of a trial: if the reply is lost, a second trial
-    without a worker remains, and `study.retry_killed` fails it. Optuna has no such retry, and
-    `pool_pre_ping` only replaces connections that broke between two calls.
+    Optuna has no such retry, and `pool_pre_ping` only replaces connections that broke between two
+    calls. All calls are idempotent, except the creation of a trial. If the reply to that is lost,
+    the retry creates a second trial; `study.retry_killed` marks the first one as failed.
     """
-    cached = _CachedStorage(storage)  # Optuna adds the cache to a bare RDBStorage only
-    bases = _CachedStorage.__bases__  # BaseStorage and BaseHeartbeat, the interfaces that it calls
+    cached = _CachedStorage(storage)  # Optuna itself adds this cache to an RDBStorage only
+    bases = _CachedStorage.__bases__  # BaseStorage and BaseHeartbeat, the interfaces used by Optuna
     names = {name for base in bases for name in getattr(base, "__abstractmethods__", ())}
     names |= {"get_trial_id_from_study_id_trial_number", "get_best_trial", "remove_session"}
     methods = {name: _retry_call(getattr(cached, name)) for name in names}
@@ -136,7 +136,7 @@ def _retry_call(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_unreachable(error: BaseException | None) -> bool:
-    """Return whether the connection failed, and not the statement."""
+    """Return whether an error is a failed connection to the database, not a failed statement."""
     if isinstance(error, StorageInternalError):
         error = error.__cause__
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
@@ -144,7 +144,7 @@ def is_unreachable(error: BaseException | None) -> bool:
 
 
 def _check_url(url: str) -> None:
-    """Raise a UserError if a URL cannot be parsed, or a password in it could be shown."""
+    """Raise a UserError if a URL is invalid, or an unescaped @ could reveal its password."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 

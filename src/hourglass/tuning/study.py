@@ -1,9 +1,8 @@
 """Studies: create and load them, count their trials, and run killed trials again.
 
-Optuna retries trials that stop sending a heartbeat. This module adds three promises that Optuna
-does not keep:
+Optuna retries trials that stop sending a heartbeat. This module adds three guarantees:
 
-- A study has exactly the requested number of trials, although several workers and machines share it
+- A study has exactly the requested number of trials, even if several workers and machines share it
   (Optuna's MaxTrialsCallback overshoots by one trial per worker).
 - A trial killed before its first heartbeat runs again (Optuna never considers it stale).
 - A study resumes immediately after a process of this machine was killed (Optuna waits until the
@@ -29,8 +28,8 @@ from hourglass.tuning.objectives.base import Objective
 from hourglass.tuning.storage import MAX_RETRIES, open_storage, retry_trial
 from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, SPEC, WORKER
 
-NO_WORKER_SECONDS = 60  # after which a running trial that names no worker was abandoned
-CLOCK_TOLERANCE_SECONDS = 60  # by which the clock may have been set since a process started
+NO_WORKER_SECONDS = 60  # after which a running trial without a worker counts as killed
+CLOCK_TOLERANCE_SECONDS = 60  # for changes of the system clock since a process started
 MACHINE = f"{socket.gethostname()}-{uuid.getnode():x}"
 
 
@@ -75,7 +74,7 @@ def others(name: str, storage: BaseStorage) -> dict[str, dict[str, Any]]:
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that ended for good: each draw once, although killed trials run again."""
+    """Return the final trials, without killed trials that run again."""
     return [trial for trial in study.get_trials(deepcopy=False) if is_final(trial)]
 
 
@@ -90,9 +89,9 @@ def is_final(trial: FrozenTrial) -> bool:
 def count(study: optuna.Study) -> tuple[int, int, int]:
     """Return the numbers of finished, running and waiting trials.
 
-    Waiting for a worker are the first trial of a study and killed ones that run again. The sum of
-    the three never exceeds the requested number, because a retry replaces a killed trial. All come
-    from a single read, which costs 1 % of a one-second trial.
+    The first trial of a study and killed trials that run again wait for a worker. The sum of the
+    three numbers never exceeds the requested number of trials, because a retry replaces a killed
+    trial. All three come from a single read, which takes about 10 ms.
     """
     trials = study.get_trials(deepcopy=False)
     states = [trial.state for trial in trials]
@@ -101,14 +100,14 @@ def count(study: optuna.Study) -> tuple[int, int, int]:
 
 
 def worker_name(command: str) -> str:
-    """Return a name for this process, a worker of `command`, that is unique across machines."""
+    """Return a name for this process, a worker of `command`, unique across machines."""
     return f"{MACHINE} {os.getpid()} {psutil.Process().create_time():.0f} {command}"
 
 
 def retry_killed(study: optuna.Study) -> None:
     """Fail the trials whose process was killed, and enqueue them again.
 
-    Call it under the lock: no worker is then between creating a trial and storing its own name.
+    The caller must hold the lock, so that no worker has created a trial without storing its name.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -127,7 +126,7 @@ def _was_killed(trial: FrozenTrial) -> bool:
         return start is None or datetime.now() - start > timedelta(seconds=NO_WORKER_SECONDS)
     machine, pid, created, _ = worker.split(" ")
     if machine != MACHINE:
-        return False  # Optuna's heartbeat decides
+        return False  # Optuna's heartbeat detects processes killed on other machines
     try:
         process = psutil.Process(int(pid))
         reused_pid = abs(process.create_time() - float(created)) > CLOCK_TOLERANCE_SECONDS

@@ -1,4 +1,4 @@
-"""Trials of a study: load the data once, then draw settings, train, prune and evaluate."""
+"""Trials of a study: draw settings, train, prune and evaluate, on data loaded once."""
 
 import copy
 import tempfile
@@ -34,12 +34,12 @@ from hourglass.tuning.trial_attributes import HISTORY, PARAMS, VALUES
 if TYPE_CHECKING:
     from hourglass.tuning.study_spec import StudySpec
 
-MAX_REPORTS = 10  # per trial: each evaluates the network and writes to the storage
+MAX_REPORTS = 10  # per trial, because each evaluates the network and writes to the storage
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Runs the trials of one cell in this process, which is one of the ranks of each training."""
+    """A function that runs trials of one cell in this process, one rank of every training."""
 
     settings: CellSettings
     space: Space
@@ -51,7 +51,7 @@ class Trials:
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...] | float:
         """Run one trial on rank 0, and return the objective's values.
 
-        Raises TrialPruned if it falls behind, and a UserError if its training fails.
+        Raises TrialPruned if the pruner stops the trial, and a UserError if its training fails.
         """
         values = self.space.draw(trial)
         settings = self.settings_with(values)
@@ -81,7 +81,7 @@ class Trials:
     def train(
         self, settings: CellSettings, trial: optuna.Trial | None, rows: list[dict[str, Any]]
     ) -> LitAutoencoder:
-        """Train the variant as stage `train` does, and add one row per epoch to `rows`."""
+        """Train the variant like stage `train`, and add one row per epoch to `rows`."""
         module = make_module(settings)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(self.ranks.broadcast(temporary))
@@ -106,10 +106,11 @@ class Trials:
 
 
 class Pruning(Checkpoint):
-    """Evaluate the network every few epochs, and stop the training if the pruner says so.
+    """Evaluate the network every few epochs, and stop the training if the pruner decides so.
 
-    Rank 0 has the trial, evaluates and decides; all ranks then raise TrialPruned together. It is a
-    Checkpoint by type only: Lightning calls those last, after the check for diverged trainings.
+    Rank 0 has the trial, evaluates the network and asks the pruner; all ranks then raise
+    TrialPruned. The base class is Checkpoint only because Lightning calls checkpoints last, after
+    the check for diverged trainings.
     """
 
     def __init__(
@@ -120,11 +121,11 @@ class Pruning(Checkpoint):
         self.interval = max(1, -(-max_epochs // MAX_REPORTS))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise TrialPruned, or the UserError of the evaluation, on all ranks if rank 0 decides."""
+        """Stop all ranks: raise TrialPruned, or the UserError of a failed evaluation on rank 0."""
         epoch = trainer.current_epoch + 1
         if epoch % self.interval or epoch == trainer.max_epochs:
             return
-        # An exception on one rank only would leave the others waiting for it.
+        # If only one rank raised an exception, the others would wait for it.
         reason = self._reason_to_stop(pl_module, epoch) if trainer.is_global_zero else None
         reason = trainer.strategy.broadcast(reason)
         if reason == "pruned":
@@ -152,7 +153,7 @@ class CachedDataModule(DataModule):
 
     @cache  # noqa: B019 - it lives as long as the process
     def rows(self, name: Split) -> Rows:
-        """Return this process's rows of a split; all trainings have one device and one rank."""
+        """Return this process's rows of a split; device and rank are the same in all trainings."""
         return super().rows(name)
 
 
@@ -164,7 +165,7 @@ def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
     space = read_space(spec.space_file, variant, settings)
     task = Task(prepared, make_scorer(params().score))
     objective.check(task, space)
-    # An invalid trainer would fail trial after trial.
+    # Reject an invalid trainer here, instead of in every trial.
     make_trainer(settings, Path(tempfile.gettempdir()), None, trial_callbacks=())
     training = settings.training
     data = CachedDataModule(spec.cell.data, training.batch_size, settings.seed, settings.residency)
@@ -172,7 +173,7 @@ def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
 
 
 def _on_one_gpu(settings: CellSettings, worker_index: int) -> CellSettings:
-    """Assign one of several GPUs to this worker if the trainer uses one GPU."""
+    """Assign one of the machine's GPUs to this worker if the trainer uses a single GPU."""
     trainer = settings.trainer
     one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
     if not (one_gpu and torch.cuda.is_available()):
@@ -182,9 +183,9 @@ def _on_one_gpu(settings: CellSettings, worker_index: int) -> CellSettings:
 
 
 def _launch_ranks(settings: CellSettings) -> Fabric:
-    """Let Lightning start the other ranks of every training, and return their connection.
+    """Start the other ranks of the trainings with Lightning; return the connection to them.
 
-    Raises a UserError for a trainer of several machines, which needs an external launcher.
+    Raises a UserError for a trainer with several machines, because it needs an external launcher.
     """
     nodes = settings.trainer.get("num_nodes", 1)
     if nodes > 1:

@@ -2,10 +2,10 @@
 
 # Of a study.
 SPEC = "spec"  # the settings of its StudySpec
-IDENTITY = "identity"  # random: distinguishes studies of the same name in different storages
+IDENTITY = "identity"  # random; distinguishes studies of the same name in different storages
 # Of a trial.
-WORKER = "worker"  # the process that runs it
-VALUES = "values"  # the values that were drawn, by constructor argument
+WORKER = "worker"  # the name of the process that runs it
+VALUES = "values"  # the drawn values, by constructor argument
 PARAMS = "params"  # all settings, as logged to MLflow
 HISTORY = "history"  # one row per epoch
-FAILURE = "failure"  # the reason if its training failed, for example by diverging
+FAILURE = "failure"  # the reason for a failed training, for example a diverged loss

@@ -1,4 +1,4 @@
-"""A worker of a study: a process that imports and loads once, and then runs trial after trial.
+"""A worker of a study: a process that loads libraries and data once and runs many trials.
 
 `worker_pool` starts it as `python -m hourglass.tuning.worker` with a `Job` as JSON. If the trainer
 has several devices, Lightning starts the same command once for each of the other ranks.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials
 
 Pruner: TypeAlias = Literal["median", "hyperband", "none"]
-PAUSE_SECONDS = 0.5  # between two reads of a study whose last trials run elsewhere
+PAUSE_SECONDS = 0.5  # between two reads of a study while other workers finish its last trials
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Job:
     model: str
     objective: str
     space: str
-    trials: int  # that the study has in the end
+    trials: int  # total number of trials of the study
     pruner: Pruner
-    index: int  # among the workers of one command, from 0
+    index: int  # of this worker among those of the command, from 0
     study: str  # the name of the study, fixed when the command starts
     command: str  # identifies the command that started this worker
 
@@ -57,7 +57,7 @@ class Job:
 def work(job: Job) -> None:
     """Run trials, together with other workers, until the study has the job's number of trials.
 
-    Raises a UserError before the first trial for a space or data that leave nothing to search.
+    Raises a UserError before the first trial if settings, search space or data are not suitable.
     """
     from hourglass.tuning.trial import load_trials
 
@@ -72,11 +72,15 @@ def work(job: Job) -> None:
     while (status := run_next(study, trials, job)) != "done":
         if status == "waits":
             time.sleep(PAUSE_SECONDS)
-    trials.ranks.broadcast(None)  # the other ranks end; after an error they are killed with us
+    trials.ranks.broadcast(None)  # end the other ranks; after an error they are killed
 
 
 def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", "waits", "done"]:
-    """Run one trial, unless enough have started; then wait, because those may still be killed."""
+    """Run one trial, unless enough trials have started.
+
+    Returns "waits" if enough have started but some still run: a killed one must run again. Returns
+    "done" if all have finished.
+    """
     with ExitStack() as lock:
         lock.enter_context(locked())
         studies.retry_killed(study)
@@ -89,16 +93,17 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         def objective(trial: optuna.Trial) -> Any:
             numbers.append(trial.number)
             trial.set_user_attr(WORKER, studies.worker_name(job.command))
-            lock.close()  # the trial exists and names its worker: the next worker may continue
+            lock.close()  # the trial has stored its worker: another worker may continue
             return _run(trials, trial)
 
         study.sampler = _sampler(trials.settings.seed * 1_000_003 + started)
         try:
-            # Not study.ask and study.tell: only `optimize` sends the heartbeat of a trial.
+            # Unlike study.ask and study.tell, `optimize` sends the heartbeat of the trial.
             study.optimize(objective, n_trials=1, catch=(UserError,))
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            # Either this process was suspended or disconnected for longer than the grace period and
-            # another worker runs the trial again, or the trial ended and the reply was lost.
+            # Ignore the error in two cases. This process was suspended or disconnected for longer
+            # than the grace period, and another worker runs the trial again. Or the trial ended,
+            # and the reply of the storage was lost.
             trial = study.trials[numbers[0]] if numbers else None
             if not trial or trial.state == TrialState.RUNNING or FAILURE in trial.user_attrs:
                 raise
@@ -106,10 +111,10 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
 
 
 def _run(trials: "Trials", trial: optuna.Trial) -> Any:
-    """Run a trial; if its training fails, store the reason, so that it is not drawn again.
+    """Run a trial; if its training fails, store the reason, so that the trial is not retried.
 
-    Errors of the storage are not stored: the trial runs again. Any other error than a UserError is
-    a bug and ends this worker.
+    Errors of the storage are not stored, so that the trial runs again. An error other than a
+    UserError is a bug and ends this worker.
     """
     from torch import OutOfMemoryError
 
@@ -127,7 +132,7 @@ def _run(trials: "Trials", trial: optuna.Trial) -> Any:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Return a sampler for one draw, so that a resumed study draws the same values."""
+    """Return a sampler for one trial; with its seed, a resumed study draws the same values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
@@ -143,8 +148,8 @@ def _pruner(name: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
 
 
 def main() -> None:
-    """Run a job; a UserError goes to the last line of standard output as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command, which kills us
+    """Run the job in sys.argv; print a UserError as JSON in the last line of standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the command kills this process
     threading.Thread(target=_exit_with_command, daemon=True).start()
     output, sys.stdout = sys.stdout, sys.stderr  # libraries may print
     status = 1
@@ -156,13 +161,13 @@ def main() -> None:
         if isinstance(message, UserError):
             print(json.dumps({"error": str(message)}), file=output, flush=True)
         else:
-            traceback.print_exc()  # the command prints it
+            traceback.print_exc()  # the command prints standard error
     sys.stderr.flush()
-    os._exit(status)  # everything is written, and unloading torch takes half a second
+    os._exit(status)  # skips the unloading of torch, which takes half a second
 
 
 def _exit_with_command() -> None:
-    """Exit as soon as the other end of standard input is closed, even if the command was killed."""
+    """Exit as soon as the command ends, even if it was killed: standard input is then closed."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)

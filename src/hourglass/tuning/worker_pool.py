@@ -1,4 +1,4 @@
-"""The workers of one command: start them, watch them, and end them in any case."""
+"""The worker processes of one `hourglass tune`: start, monitor and end them."""
 
 import json
 import os
@@ -32,13 +32,13 @@ class Worker:
     process: subprocess.Popen[str]
     stderr: IO[str]
     rejected: bool = False  # it reported a UserError
-    failure: str = ""  # the reason if it ended early
+    failure: str = ""  # the reason for an early end, or ""
 
     @classmethod
     def start(cls, job: Job, threads: int) -> "Worker":
         """Start a worker; it exits if this process ends, because its standard input is closed."""
         stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        # The user's PYTHONPATH may hold variants and database drivers.
+        # The user's PYTHONPATH may contain variants and database drivers.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {
             "OMP_NUM_THREADS": str(threads),
@@ -57,7 +57,7 @@ class Worker:
         return cls(process, stderr)
 
     def failed(self) -> bool:
-        """Return whether the worker ended early; store the reason."""
+        """Return whether the worker ended with an error; store the reason in `failure`."""
         if not self.process.poll():
             return False
         if not self.failure:
@@ -68,12 +68,13 @@ class Worker:
         return True
 
     def _crash_message(self) -> str:
+        """Print the worker's standard error; return a message with its exit status."""
         self.stderr.seek(0)
         sys.stderr.write(self.stderr.read())
         return f"a worker ended with status {self.process.returncode}; {RESUME_HINT}"
 
     def end(self) -> None:
-        """Kill the process if it has not ended."""
+        """Kill the process if it has not ended, and close its streams."""
         self.process.kill()
         self.process.communicate()
         self.stderr.close()
@@ -103,7 +104,7 @@ def run(job: Job, count: int, progress: StudyProgress) -> None:
     finally:
         for worker in workers:
             worker.end()
-        # If the storage is unreachable, the next command does this.
+        # If the storage is unreachable, the next command retries the killed trials.
         with suppress(OptunaError, SQLAlchemyError, UserError), locked():
             # A worker may have started a trial since the last read.
             study = progress.study or studies.load(job.study, progress.storage)

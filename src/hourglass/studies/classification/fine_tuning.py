@@ -1,4 +1,4 @@
-"""Fine-tuning: train an encoder together with a softmax layer on its code."""
+"""Fine-tuning: joint training of an encoder and a softmax layer on its latent code."""
 
 import copy
 import math
@@ -30,10 +30,12 @@ from hourglass.training.trainer import bare_trainer
 class FineTuning:
     """Settings of fine-tuning.
 
-    Training ends after `epochs`, or if the validation error has not improved for `patience` epochs.
-    `masking` is the probability of setting an input element to 0, `dropout` that of dropping a unit
-    of the code, both in training only. `cosine` decays the learning rate to 0 over `epochs`. An
-    epoch has at least `least_steps` steps: it repeats a small training set.
+    - `epochs`: maximum number of epochs.
+    - `patience`: epochs without a lower validation error after which the training stops.
+    - `masking`: probability of setting an input element to 0, in training only.
+    - `dropout`: probability of dropping a unit of the code, in training only.
+    - `cosine`: if true, the learning rate decays to 0 over `epochs`.
+    - `least_steps`: minimum number of steps per epoch; a small training set is repeated.
     """
 
     epochs: int = 30
@@ -52,7 +54,7 @@ class FineTuning:
         for name, minimum in minima.items():
             if (value := getattr(self, name)) < minimum:
                 raise UserError(f"{name} is {value}, but must be at least {minimum}.")
-        # `not ... > 0` rather than `<= 0`, so that NaN is refused.
+        # Comparisons with NaN are false: `not x > 0` rejects NaN, `x <= 0` would accept it.
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}, but must be above 0.")
         if not self.weight_decay >= 0:
@@ -64,7 +66,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A fine-tuned classifier, its errors (shares of 1), and its best epoch, from 0."""
+    """A fine-tuned classifier, its error rates in [0, 1], and its best epoch, counted from 0."""
 
     classifier: "SoftmaxClassifier"
     validation_error: float
@@ -78,10 +80,10 @@ def fine_tune(
     splits: LabelledSplits,
     settings: FineTuning = FineTuning(),
 ) -> FineTuned:
-    """Train a softmax layer together with a copy of the encoder, on unscaled samples.
+    """Train a softmax layer jointly with a copy of the encoder, on unscaled samples.
 
     The result has the weights of the epoch with the fewest validation errors. The same arguments
-    give the same bytes. Raises a UserError if the loss is not finite.
+    give byte-identical weights. Raises a UserError if the loss is not finite.
     """
     device = best_device()
     classifier = SoftmaxClassifier(network, int(splits.train.y.max()) + 1, settings)
@@ -105,7 +107,7 @@ def fine_tune(
 
 
 class SoftmaxClassifier(Module):
-    """A LightningModule: a linear layer on the code, trained with its encoder by cross-entropy."""
+    """A LightningModule: an encoder and a linear layer on its code, trained by cross-entropy."""
 
     _loss_sum: Tensor
     _errors: Tensor
@@ -116,11 +118,11 @@ class SoftmaxClassifier(Module):
         size = math.prod(code_shape(network))
         self.network = copy.deepcopy(network).requires_grad_(True).train()
         self.dropout = nn.Dropout(settings.dropout)
-        torch.manual_seed(settings.seed)  # of the layer, and of the noise in training
+        torch.manual_seed(settings.seed)  # for initial weights, dropout and masking
         self.head = nn.Linear(size, classes)
         self.best_state: dict[str, Tensor] = {}
         self.best_epoch, self.fewest_errors = 0, math.inf
-        # Sums stay on the device until the epoch ends: reading one would wait for the GPU.
+        # Sums stay on the device until the epoch ends, because reading one synchronises the GPU.
         self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
         self.register_buffer("_errors", torch.zeros((), dtype=torch.int64), persistent=False)
 
@@ -134,7 +136,7 @@ class SoftmaxClassifier(Module):
 
     @plain_step
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the cross-entropy of scaled samples and their classes."""
+        """Return the mean cross-entropy of a batch: scaled samples (N, *S), class indices (N,)."""
         x, y = batch
         if self.settings.masking:
             x = corruption.masking(x, self.settings.masking)
@@ -166,7 +168,7 @@ class SoftmaxClassifier(Module):
             self.best_state = {key: value.clone() for key, value in self.state_dict().items()}
 
     def configure_optimizers(self) -> Any:
-        """Return Adam and the schedule; the decoder gets no gradient and does not change."""
+        """Return Adam and its schedule; the decoder has no gradient and stays unchanged."""
         rates = self.settings.learning_rate, self.settings.weight_decay
         optimizer = torch.optim.Adam(self.parameters(), rates[0], weight_decay=rates[1], fused=True)
         if not self.settings.cosine:
@@ -176,11 +178,12 @@ class SoftmaxClassifier(Module):
 
 
 class LabelledBatches:
-    """Batches of scaled samples and their classes, built on the device of the samples.
+    """Batches of scaled samples and class indices, created on the device of the training.
 
-    Without `settings`, batches are large and in order. With `settings`, each pass is shuffled, and
-    batch sizes differ by at most one: no batch is too small for batch normalisation. An iteration
-    then repeats the samples until it has `least_steps` batches.
+    Without `settings`, for evaluation, batches are large and samples keep their order. With
+    `settings`, for training, each pass over the samples is shuffled, and passes are repeated until
+    an iteration has `least_steps` batches. Batch sizes differ by at most one, so that no batch is
+    too small for batch normalisation.
     """
 
     def __init__(
@@ -217,12 +220,12 @@ class LabelledBatches:
 
 
 def count_errors(classifier: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Return the number of samples (N, *S) not assigned to their classes `y`, (N,)."""
+    """Return the number of misclassified samples, a scalar: samples (N, *S), classes `y` (N,)."""
     return (classifier(x).argmax(1) != y).sum()
 
 
 def error_share(classifier: SoftmaxClassifier, batches: LabelledBatches) -> float:
-    """Return the share of samples that a classifier assigns to a wrong class."""
+    """Return the share of misclassified samples, in [0, 1]."""
     device = classifier.head.weight.device
     with torch.inference_mode():
         counts = [count_errors(classifier, x.to(device), y.to(device)) for x, y in batches]

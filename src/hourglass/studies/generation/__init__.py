@@ -1,1 +1,1 @@
-"""Generation of samples from drawn codes, and comparison with real samples."""
+"""Generation of samples from random codes, and comparison with real samples."""

@@ -1,4 +1,4 @@
-"""Analysis `generation`: images decoded from drawn codes, compared with real test images."""
+"""Analysis `generation`: images decoded from random codes, compared with real test images."""
 
 from dataclasses import dataclass
 
@@ -23,18 +23,21 @@ from hourglass.studies.generation.samplers import Mixture, fit_samplers, subsamp
 from hourglass.studies.latent_space import LatentSpace, decode, encode_scaled
 from hourglass.studies.results import StudyResult
 
-MAX_SAMPLES = 2_000  # per sampler, and of all classes together
-MAX_CLASS_CODES = 2_500  # that the mixture of a class is fitted to
+MAX_SAMPLES = 2_000  # generated per sampler, and for all classes together
+MAX_CLASS_CODES = 2_500  # to which the mixture of a class is fitted
 MIN_TEST_SAMPLES = 4
 
 
 def analyse_generation(space: LatentSpace, classifier: RealClassifier | None) -> StudyResult:
     """Draw codes from several samplers, decode them, and compare the results with test images.
 
-    Tables: the Frechet distance per sampler, of reconstructions and of real samples; the distances
-    of drawn codes to training codes; and, per class, the share of samples generated for it that a
-    classifier of real images assigns to it. The metric `frechet_distance` is that of the best
-    sampler.
+    The tables are:
+
+    - frechet_distances: per sampler, for reconstructions, and for held-out real samples
+    - code_distances: quantiles of the distance from a code to the nearest training code
+    - class_agreement: share of the samples generated for a class that the classifier assigns to it
+
+    The metric `frechet_distance` is the lowest Frechet distance of all samplers.
     """
     codes, real = space.codes.train, space.scaling(np.asarray(space.samples.test.x))
     label = np.array(space.classes)[codes.y]
@@ -61,16 +64,17 @@ def analyse_generation(space: LatentSpace, classifier: RealClassifier | None) ->
 class Generated:
     """Generated samples in scaled units, and their comparison with real samples.
 
-    Sources: `real`, a part of the test samples; `reconstructions` of these; one per sampler. Each
-    is compared with the rest of the test samples.
+    The sources are `real` (held-out test samples), `reconstructions` of these, and one per sampler.
+    All sources are compared with the remaining test samples, the reference.
     """
 
     samples: dict[str, np.ndarray]  # per source, (count, *S) float32
     by_class: dict[str, np.ndarray]  # per class, (n, *S); empty for a single class
-    distances: dict[str, np.ndarray]  # of codes to the nearest training code, (count,)
-    frechet: pd.DataFrame  # source, samples, frechet_distance
-    code_distance: pd.DataFrame  # source, q01 to q99, share_far
-    agreement: pd.DataFrame | None  # class, samples, class_agreement; None without a classifier
+    distances: dict[str, np.ndarray]  # per source, (count,): to the nearest training code
+    frechet: pd.DataFrame  # columns source, samples, frechet_distance
+    code_distance: pd.DataFrame  # columns source, q01 to q99, share_far
+    # Columns class, samples, class_agreement; None without a classifier or for a single class.
+    agreement: pd.DataFrame | None
 
 
 def generate(
@@ -81,13 +85,15 @@ def generate(
     classifier: RealClassifier | None = None,
     seed: int = 0,
 ) -> Generated:
-    """Generate samples with every suitable sampler and compare them with real test samples.
+    """Generate samples with every applicable sampler and compare them with real test samples.
 
-    `codes` (n, latent_dim) and `label` (n,) belong to training samples; `real` (N, *S) are scaled
-    test samples. One part of these is the source `real`, the lower bound that any sampler can
-    reach; the rest is the reference. The Frechet distance is of the classifier's features, or of
-    the samples if there is no classifier. For a few hundred samples it is mostly noise: a sampler
-    that avoids rare samples may score better than real ones. The same seed gives the same bytes.
+    `codes` (n, latent_dim) and `label` (n,) belong to training samples. `real` (N, *S) are scaled
+    test samples, and are split into the source `real` and the reference. The distance of the source
+    `real` is the best value that a sampler can be expected to reach.
+
+    The Frechet distance compares the classifier's features, or the samples themselves if there is
+    no classifier. With a few hundred samples it is mostly noise: a sampler that avoids rare samples
+    may score better than real samples. The same seed gives byte-identical results.
 
     Raises a UserError for fewer than four test samples.
     """
@@ -132,7 +138,7 @@ def _frechet_table(
 def _generate_by_class(
     network: Network, codes: np.ndarray, label: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return samples per class, MAX_SAMPLES in total; none for a single class."""
+    """Generate samples per class, about MAX_SAMPLES in total; return {} for a single class."""
     classes = len(np.unique(label))
     if classes < 2:
         return {}
@@ -145,7 +151,7 @@ def sample_classes(
 ) -> dict[str, np.ndarray]:
     """Draw `count` codes per class: (n, latent_dim), (n,) -> (count, latent_dim) each.
 
-    Each class has its own mixture. A class with a single code has no spread and is left out.
+    A separate mixture is fitted to each class. A class with a single code is omitted.
     """
     names, sizes = np.unique(label, return_counts=True)
     return {
@@ -158,9 +164,9 @@ def sample_classes(
 
 
 def class_agreement(samples: dict[str, np.ndarray], classifier: RealClassifier) -> pd.DataFrame:
-    """Return, per class, the share of its samples (N, C, H, W) that a classifier assigns to it.
+    """Return the share of each class's samples (N, C, H, W) that are classified as that class.
 
-    The last row, `all`, has the share over all samples.
+    The last row, `all`, is the share over all samples.
     """
     correct = {name: predict_classes(classifier, x) == name for name, x in samples.items()}
     rows = [*correct.items(), ("all", np.concatenate([*correct.values()]))]

@@ -1,4 +1,4 @@
-"""Samplers: distributions fitted to the codes of training samples, to draw new codes from."""
+"""Samplers: distributions of latent codes, fitted to the codes of training samples."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from hourglass.core.errors import UserError
 from hourglass.networks import Network
 from hourglass.networks.variational import Variational
 
-MAX_CODES = 10_000  # that a sampler is fitted to
-MAX_MIXTURE_UNITS = 64  # a full covariance matrix has half their square of values
-MIXTURE_COMPONENTS = (1, 5, 10, 20)  # candidates
+MAX_CODES = 10_000  # to which a sampler is fitted
+MAX_MIXTURE_UNITS = 64  # latent units; a full covariance has about units^2 / 2 values
+MIXTURE_COMPONENTS = (1, 5, 10, 20)  # candidate numbers of components
 
 
 class Sampler(ABC):
-    """A distribution of codes; the draws depend on the codes and `seed` only."""
+    """A distribution of codes; draws depend only on the codes that it was fitted to and `seed`."""
 
     @classmethod
     @abstractmethod
@@ -38,7 +38,7 @@ class Prior(Sampler):
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Return the prior; only the width of the codes matters."""
+        """Return the prior; only the dimension of the codes is used."""
         return cls(codes.shape[1])
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
@@ -52,15 +52,18 @@ class Gaussian(Sampler):
     """The normal distribution with the mean and the full covariance of the codes."""
 
     mean: np.ndarray  # (latent_dim,) float64
-    root: np.ndarray  # (r, latent_dim): root^T root is the covariance, of rank r at most
+    root: np.ndarray  # (min(n, latent_dim), latent_dim): root.T @ root is the covariance
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Fit mean and covariance; the covariance may be singular. Raises a UserError for n < 2."""
+        """Fit mean and covariance; the covariance may be singular.
+
+        Raises a UserError for fewer than two codes.
+        """
         require_two(codes)
         wide = codes.astype(np.float64)
         mean = wide.mean(0)
-        # The triangular factor of a QR decomposition is a root of the covariance of any rank.
+        # The R factor of a QR decomposition is a root even of a singular covariance.
         return cls(mean, np.asarray(np.linalg.qr((wide - mean) / np.sqrt(len(wide) - 1), "r")))
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
@@ -71,9 +74,9 @@ class Gaussian(Sampler):
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """The uniform distribution over the bounding box of the codes, a poor sampler to compare with.
+    """The uniform distribution over the bounding box of the codes.
 
-    Most of the box is far from any code.
+    It is a weak baseline, because most of the box is far from any code.
     """
 
     low: np.ndarray  # (latent_dim,)
@@ -94,9 +97,9 @@ class Uniform(Sampler):
 class Mixture(Sampler):
     """A mixture of Gaussians with full covariances (Ghosh et al. 2020, section 4).
 
-    MIXTURE_COMPONENTS are tried in order until BIC rises. Codes of more than MAX_MIXTURE_UNITS
-    units are reduced to as many principal components. The remainder is drawn from its own Gaussian:
-    without it the samples would vary less than the codes.
+    The numbers of components in MIXTURE_COMPONENTS are tried in order until BIC no longer falls.
+    Codes of more than MAX_MIXTURE_UNITS units are reduced to that number of principal components.
+    A separate Gaussian models the remainder, so that samples vary as much as the codes.
     """
 
     mixture: GaussianMixture
@@ -105,7 +108,10 @@ class Mixture(Sampler):
 
     @classmethod
     def fit(cls, codes: np.ndarray, seed: int = 0) -> Self:
-        """Fit the mixture; the seed initialises it. Raises a UserError for fewer than two codes."""
+        """Fit the mixture; `seed` determines its initialisation.
+
+        Raises a UserError for fewer than two codes.
+        """
         require_two(codes)
         if codes.shape[1] <= MAX_MIXTURE_UNITS:
             return cls(_select_by_bic(codes.astype(np.float64), seed), None, None)
@@ -118,7 +124,7 @@ class Mixture(Sampler):
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
         """Draw codes, (count, latent_dim) float32, in random order."""
         drawn, _ = self.mixture.set_params(random_state=seed).sample(count)
-        # scikit-learn returns them component by component.
+        # scikit-learn returns samples grouped by component.
         drawn = np.random.default_rng(seed).permutation(drawn)
         if self.reduction is None or self.remainder is None:
             return drawn.astype(np.float32)
@@ -129,12 +135,12 @@ class Mixture(Sampler):
 def _select_by_bic(codes: np.ndarray, seed: int) -> GaussianMixture:
     """Return the mixture with the lowest BIC and at least 2 (units + 1) codes per component.
 
-    With fewer codes per component, covariances would be nearly singular and the likelihood, and so
-    BIC, misleadingly good.
+    With fewer codes per component, covariances would be nearly singular, and the likelihood and BIC
+    misleadingly good.
     """
     count, units = codes.shape
     most = max(1, count // (2 * (units + 1)))
-    # Relative to the spread of the codes; it keeps covariances from being singular.
+    # Added to variances, so that covariances are not singular; relative to the mean variance.
     regularisation = max(1e-6 * codes.var(0).mean(), float(np.finfo(np.float32).tiny))
     best, lowest = None, np.inf
     for components in (number for number in MIXTURE_COMPONENTS if number <= most):
@@ -157,12 +163,15 @@ def require_two(samples: np.ndarray) -> None:
 
 
 def subsample(codes: np.ndarray, limit: int = MAX_CODES) -> np.ndarray:
-    """Return at most `limit` codes, at a constant stride."""
+    """Return at most `limit` of the codes (n, latent_dim), at a constant stride."""
     return codes[:: -(-len(codes) // limit)]
 
 
 def fit_samplers(network: Network, codes: np.ndarray, seed: int = 0) -> dict[str, Sampler]:
-    """Return the samplers that suit a network by name, fitted to codes of training samples."""
+    """Fit all samplers that apply to a network to codes of training samples; return them by name.
+
+    The prior applies to variational networks only.
+    """
     kinds: dict[str, type[Sampler]] = {
         "gaussian": Gaussian,
         "mixture": Mixture,

@@ -1,1 +1,1 @@
-"""Label errors: rank samples by the reconstruction errors of one network per class."""
+"""Label-error detection: ranking of samples by the errors of one network per class."""

@@ -1,4 +1,4 @@
-"""Rank labelled samples by cross-fitted errors under each class."""
+"""Ranking of labelled samples by cross-fitted reconstruction errors under each class."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy as np
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import SPLITS, Prepared
 
-MIN_CLASS_SAMPLES = 10  # to train a network on a class
+MIN_CLASS_SAMPLES = 10  # to train the network of a class
 
-# From the samples of one class, (n, *S), to a function that returns errors: (m, *S) -> (m,).
+# Fits a model to samples of one class, (n, *S); returns its error function, (m, *S) -> (m,).
 Fit: TypeAlias = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
@@ -22,19 +22,19 @@ class LabelledDataset:
     x: np.ndarray  # (N, *S), unscaled
     id: np.ndarray  # (N,) str
     split: np.ndarray  # (N,) str
-    y: np.ndarray  # (N,) int64, indices in `classes`
+    y: np.ndarray  # (N,) int64, indices into `classes`
     classes: np.ndarray  # (C,) str, sorted
 
     @property
     def label(self) -> np.ndarray:
-        """Return the given labels by name, (N,) str."""
+        """Return the given labels as class names, (N,) str."""
         return self.classes[self.y]
 
 
 def read_labelled_dataset(prepared: Prepared) -> LabelledDataset:
     """Read the normal samples of all five splits; anomalies are excluded.
 
-    Raises a UserError for a single class, and for a class of fewer than 10 samples.
+    Raises a UserError for a single class, and for a class of fewer than MIN_CLASS_SAMPLES.
     """
     splits = [(name, prepared.split(name)) for name in SPLITS]
     normal = [(name, split, ~split.anomaly) for name, split in splits]
@@ -66,7 +66,7 @@ def _check_classes(data: str, classes: np.ndarray, counts: np.ndarray) -> None:
 
 
 def assign_folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return a random, stratified fold index per sample: classes (N,) -> (N,)."""
+    """Return a random, stratified fold index below `count` per sample: classes (N,) -> (N,)."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(y), np.int64)
     for label in np.unique(y):
@@ -80,8 +80,8 @@ def cross_fitted_errors(
 ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Yield sample indices, a class, and the samples' errors under it: (m,) int64, int, (m,).
 
-    The model of a class is fitted to its samples in the other folds. A mislabelled sample is thus
-    never evaluated by a model that may have memorised it under its given label. Confident learning
+    The model of a class is fitted to the samples of that class in all other folds. It therefore
+    cannot have memorised a mislabelled sample that it evaluates. Confident learning
     (Northcutt et al. 2021) uses out-of-sample class probabilities in the same way.
     """
     for held_out in np.unique(fold):
@@ -94,10 +94,11 @@ def cross_fitted_errors(
 def label_suspicion(errors: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the suspicion of each given label, (N,), and the suggested class, (N,).
 
-    `errors` (N, C) are the errors under every class, `y` (N,) the given classes. The suspicion is
-    the natural logarithm of the error under the given class over the lowest error under another
-    class. It is above 0 if the suggested class fits better. The error under the given class alone
-    would rank samples that are hard to reconstruct under any class.
+    `errors` (N, C) are the errors under every class, `y` (N,) the given classes. The suggested
+    class has the lowest error of all other classes. The suspicion is the natural logarithm of the
+    ratio of the error under the given class to the error under the suggested class; it is above 0
+    if the suggested class fits better. Without the ratio, samples that are hard to reconstruct
+    under any class would rank first.
     """
     rows = np.arange(len(y))
     logs = np.log(np.maximum(errors, np.finfo(np.float32).tiny))  # an error may be exactly 0

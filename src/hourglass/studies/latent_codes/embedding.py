@@ -1,4 +1,4 @@
-"""Analysis `map`: codes in two dimensions, by PCA and t-SNE."""
+"""Analysis `map`: two-dimensional embeddings of codes by PCA and t-SNE."""
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,15 @@ from hourglass.studies.latent_space import LatentSpace, evenly_spaced
 from hourglass.studies.results import StudyResult
 
 MAX_NORMAL, MAX_ANOMALOUS = 2000, 500  # codes on the map
-MAX_TSNE_INPUTS = 50  # principal components
+MAX_TSNE_INPUTS = 50  # wider codes are first reduced to this number of principal components
 METHODS = {"pca": "principal components", "tsne": "neighbour embedding (t-SNE)"}
 
 
 def analyse_map(space: LatentSpace) -> StudyResult:
-    """Embed codes of the test split in two dimensions and draw them.
+    """Embed codes of the test split in two dimensions and plot them.
 
-    PCA is fitted to the normal codes, t-SNE (van der Maaten and Hinton 2008) to normal and
-    anomalous codes overview. The table has one row per code: kind, label and coordinates.
+    PCA is fitted to the normal codes only; t-SNE (van der Maaten and Hinton 2008) embeds normal and
+    anomalous codes together. The table has one row per code: kind, label and coordinates.
     """
     codes, table, normal = _select(space)
     for name, points in (("pca", _pca(codes, table)), ("tsne", _tsne(codes, space.seed))):
@@ -33,7 +33,11 @@ def analyse_map(space: LatentSpace) -> StudyResult:
 
 
 def _select(space: LatentSpace) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
-    """Return codes, normal ones first, their kinds and labels, and indices of the normal ones."""
+    """Select codes for the map, normal ones first.
+
+    Returns the codes (N, latent_dim), a table of their kinds and labels, and the indices of the
+    normal ones in the test split's normal samples.
+    """
     normal = evenly_spaced(len(space.codes.test), MAX_NORMAL)
     anomalous = evenly_spaced(len(space.anomaly_codes), MAX_ANOMALOUS)
     names = np.array([*space.classes, "other"])  # index -1: a class without training samples
@@ -44,7 +48,10 @@ def _select(space: LatentSpace) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
 
 
 def _pca(codes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Return the codes on the two principal components of the normal codes, (N, 2)."""
+    """Return the projections on the first two principal components of the normal codes, (N, 2).
+
+    The second coordinate is 0 for codes of a single unit.
+    """
     normal = codes[(table.kind == "normal").to_numpy()]
     if codes.shape[1] < 2:
         return np.column_stack([codes[:, 0], np.zeros(len(codes))])

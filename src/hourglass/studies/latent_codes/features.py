@@ -17,19 +17,19 @@ from hourglass.studies.classification.sklearn_classifiers import (
 from hourglass.studies.latent_space import LatentSpace, flatten_splits
 from hourglass.studies.results import StudyResult
 
-MAX_LINEAR_SAMPLES = 10_000  # that the linear classifier is fitted to
-MAX_PCA_SIZE = 256  # of a code that PCA is compared with
+MAX_LINEAR_SAMPLES = 10_000  # to which the linear classifier is fitted
+MAX_PCA_SIZE = 256  # larger codes are not compared with PCA
 SEARCH_NEIGHBOURS = 10
 SINGLE_QUERIES = 30  # timed one by one
 BATCHED_QUERIES = 500  # timed together
-MAX_TREE_DIMENSIONS = 32  # in which a k-d tree may be faster than all distances
+MAX_TREE_DIMENSIONS = 32  # above this, a k-d tree is not faster than brute force
 
 
 def analyse_features(space: LatentSpace, input_quality: dict[str, float]) -> StudyResult:
-    """Compare the code, as features, with PCA of the same size and with the input.
+    """Compare codes, as features, with PCA of the same size and with the input.
 
     `input_quality` is the `feature_quality` of the input, measured once per data set. Query times
-    are measured here for all three, in one run.
+    of all three are measured here, in the same process, so that they are comparable.
     """
     flat = flatten_splits(space.samples, space.scaling)
     features = {"code": space.codes, "pca": flat, "input": flat}
@@ -54,7 +54,7 @@ def analyse_features(space: LatentSpace, input_quality: dict[str, float]) -> Stu
 
 
 def feature_quality(splits: LabelledSplits) -> dict[str, float]:
-    """Return `neighbour_quality` and the accuracy of logistic regression on flat features."""
+    """Return `neighbour_quality` and the accuracy of logistic regression, for features (N, D)."""
     train = splits.train.first(MAX_LINEAR_SAMPLES)
     classifier = fit_classifier("logistic", train, splits.validation)
     accuracy = 1 - classification_error(classifier, splits.test)
@@ -62,7 +62,7 @@ def feature_quality(splits: LabelledSplits) -> dict[str, float]:
 
 
 def principal_components(flat: LabelledSplits, size: int) -> LabelledSplits:
-    """Return the leading principal components of flat samples, fitted to `train`."""
+    """Return the first principal components, fitted to `train`: (N, D) -> (N, size) float32."""
     solver = "covariance_eigh" if flat.train.x.shape[0] >= flat.train.x.shape[1] else "full"
     pca = PCA(size, svd_solver=solver).fit(flat.train.x)
     return flat.map(
@@ -71,10 +71,10 @@ def principal_components(flat: LabelledSplits, size: int) -> LabelledSplits:
 
 
 def neighbour_quality(train: LabelledSamples, test: LabelledSamples) -> dict[str, float]:
-    """Return the quality of exact Euclidean nearest neighbours of flat samples, (N, D).
+    """Return two metrics of exact Euclidean nearest-neighbour search, for samples (N, D).
 
-    `kNN_accuracy` is that of the majority of the 7 nearest training samples.
-    `search_precision_at_10` is the mean share of the query's class among the 10 nearest.
+    `kNN_accuracy` is the accuracy of the majority vote of the 7 nearest training samples.
+    `search_precision_at_10` is the mean share of the 10 nearest that have the query's class.
     """
     count = min(SEARCH_NEIGHBOURS, len(train))
     index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(train.x)
@@ -87,9 +87,10 @@ def neighbour_quality(train: LabelledSamples, test: LabelledSamples) -> dict[str
 
 
 def query_milliseconds(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
-    """Return the time per query for the 10 nearest: `single` (median) and `batched`.
+    """Return the time per query of the 10 nearest samples, in ms, from `train` for `test`.
 
-    The faster of two exact algorithms counts: all distances, or a k-d tree.
+    `single` is the median of separate queries, `batched` the mean of a batch of queries. Both are
+    those of the faster exact algorithm, brute force or a k-d tree.
     """
     algorithms = ["brute", "kd_tree"] if train.shape[1] <= MAX_TREE_DIMENSIONS else ["brute"]
     count = min(SEARCH_NEIGHBOURS, len(train))

@@ -1,4 +1,4 @@
-"""Analysis `neighbourhood`: the distance from a code at which decodings change their class."""
+"""Analysis `neighbourhood`: the size of noise on a code that changes the decoded class."""
 
 import numpy as np
 import pandas as pd
@@ -9,19 +9,19 @@ from hourglass.studies.latent_codes.interpolation import Classify
 from hourglass.studies.latent_space import LatentSpace, evenly_spaced
 from hourglass.studies.results import StudyResult
 
-DEVIATIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)  # standard deviations
-MAX_CENTRES = 500  # codes of test samples
+DEVIATIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0)  # sizes of the noise
+MAX_CENTRES = 500  # codes of test samples that noise is added to
 MAX_DRAWN_CLASSES = 10
-MIN_SAME_CLASS_SHARE = 0.9  # of decodings, within the radius
+MIN_SAME_CLASS_SHARE = 0.9  # of decoded images, within the radius
 
 
 def analyse_neighbourhood(space: LatentSpace, classify: Classify) -> StudyResult:
-    """Add Gaussian noise of growing size to codes of test samples and classify the decodings.
+    """Add Gaussian noise of increasing size to codes, and classify the decoded images.
 
-    The size is in standard deviations of each unit over the training codes. The table has, per
-    size, the share of decodings with the same class as the sample, by a classifier of real images.
-    `neighbourhood_radius` is the size at which the share falls below 90 %, interpolated linearly.
-    It is 0 if even the reconstructions have a lower share.
+    The noise is scaled per unit: size 1 is the unit's standard deviation over the training codes.
+    The table has, per size, the share of decoded images with the same class as the test sample,
+    according to a classifier of real images. The metric `neighbourhood_radius` is the size at which
+    this share falls below 90 %, interpolated linearly. It is 0 if the share is lower without noise.
     """
     test, rng = space.codes.test, np.random.default_rng(space.seed)
     centres = evenly_spaced(len(test), MAX_CENTRES)
@@ -53,7 +53,7 @@ def radius(sizes: np.ndarray, shares: np.ndarray) -> float:
 def _draw(
     space: LatentSpace, y: np.ndarray, x: np.ndarray, decoded: list[np.ndarray], shares: np.ndarray
 ) -> Figure:
-    """Draw the first sample of each class and its decodings."""
+    """Draw the first sample of each class and the images decoded from its code plus noise."""
     _, first = np.unique(y, return_index=True)
     rows = [
         figure_images.Row(space.classes[y[i]], np.stack([x[i], *(images[i] for images in decoded)]))

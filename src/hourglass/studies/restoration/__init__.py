@@ -1,1 +1,1 @@
-"""Image restoration: by networks, compared with classical methods, and for the user's images."""
+"""Image restoration: networks compared with classical methods, and the command `restore`."""

@@ -17,8 +17,9 @@ from hourglass.studies.restoration.tasks import Problem, Task, clean_images, tas
 from hourglass.studies.results import StudyResult
 
 MAX_TEST_IMAGES = 200
-MAX_VALIDATION_IMAGES = 20  # that the settings of a method are selected on
+MAX_VALIDATION_IMAGES = 20  # on which the settings of a method are selected
 DRAWN_IMAGES = 10  # per task
+# The level per task in the figure and in the metrics.
 DRAWN_LEVELS = {"gaussian": 0.5, "masking": 0.5, "block": 0.25, "downsampling": 2.0, "grey": 1.0}
 TITLES = {
     "gaussian": "noise of factor 0.5",
@@ -31,10 +32,10 @@ COLUMNS = ["task", "level", "method", "PSNR", "SSIM"]
 
 
 def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
-    """Restore corrupted test images, for every task, whatever the network was trained on.
+    """Restore corrupted test images for every task, including corruptions unseen in training.
 
-    The table has PSNR and SSIM of the network and of `classical` methods per task and level. The
-    metrics are the network's at one level per task; the PSNR of a perfect copy is left out.
+    The table has PSNR (dB) and SSIM of the network and of `classical` methods per task and level.
+    The metrics are those of the network at one level per task; an infinite PSNR is omitted.
     """
     table = network_table(space.network, space.prepared, space.seed)
     drawn = table[table.level == table.task.map(DRAWN_LEVELS)]
@@ -55,7 +56,7 @@ def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyRes
 
 
 def _strips(space: LatentSpace) -> list[figures.Strip]:
-    """Return some images per task: clean, corrupted and restored."""
+    """Return DRAWN_IMAGES images per task: clean, corrupted and restored."""
     clean = clean_images(space.prepared, "test", DRAWN_IMAGES)
     strips = []
     for task in tasks_for(space.prepared.sample_shape):
@@ -70,8 +71,9 @@ def _strips(space: LatentSpace) -> list[figures.Strip]:
 def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
     """Return PSNR and SSIM of classical methods, one row per task, level and method.
 
-    PSNR is in dB, and empty for a perfect copy. The test images are normal, evenly spaced in their
-    split, and corrupted by the same random draws as for networks. Raises a UserError for tables.
+    PSNR is in dB; it is empty if infinite. The test images are normal and evenly spaced in their
+    split. They are corrupted by the same random draws as for networks. Raises a UserError for
+    tables.
     """
     rows = [
         quality_row(problem, name, restored)
@@ -83,7 +85,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
 
 
 def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFrame:
-    """Return the `classical_table` of a network, with the method name "network".
+    """Return a table like `classical_table`, for the method "network".
 
     Unlike classical methods, a network does not know the noise level or the missing pixels.
     """
@@ -99,10 +101,10 @@ def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFra
 def restore_classically(
     prepared: Prepared, task: Task, level: float, seed: int
 ) -> Iterator[tuple[Problem, str, np.ndarray]]:
-    """Yield the problem, the name of each method, and the restored images, (N, C, H, W).
+    """Yield the test problem, a method's name and its restored images (N, C, H, W), per method.
 
-    The settings of a method maximise the PSNR on validation images, which are corrupted by other
-    random draws.
+    The settings of a method maximise the PSNR on validation images. These are corrupted by other
+    random draws than the test images.
     """
     clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
     test = task.problem(clean, level, seed)

@@ -1,6 +1,6 @@
 """Classical image restoration, without a network.
 
-Methods know what they need of a corruption: the noise level and the missing pixels.
+Unlike networks, these methods know the noise level and the positions of missing pixels.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,10 @@ from hourglass.studies.restoration.tasks import Problem
 
 @dataclass(frozen=True)
 class Method:
-    """A function from a problem to restored images (N, C, H, W), and its candidate settings."""
+    """A restoration method: its tasks, its function and the candidate settings.
+
+    `restore` maps a problem and settings to restored images, (N, C, H, W).
+    """
 
     name: str
     tasks: tuple[str, ...]
@@ -29,7 +32,7 @@ class Method:
     settings: tuple[dict[str, Any], ...] = ({},)
 
     def select_settings(self, validation: Problem) -> dict[str, Any]:
-        """Return the first settings with the highest PSNR."""
+        """Return the candidate settings with the highest PSNR; the first of several equal ones."""
         if len(self.settings) == 1:
             return self.settings[0]
         return max(
@@ -39,20 +42,21 @@ class Method:
 
 
 def identity(problem: Problem) -> np.ndarray:
-    """Return the corrupted images."""
+    """Return the corrupted images unchanged, as a baseline."""
     return problem.corrupted
 
 
 def median(problem: Problem, window: int) -> np.ndarray:
-    """Return the medians over window x window pixels per channel."""
+    """Apply a median filter of window x window pixels to each channel."""
     return np.asarray(median_filter(problem.corrupted, (1, 1, window, window)))
 
 
 def nl_means(problem: Problem, patch: int, distance: int, strength: float) -> np.ndarray:
-    """Return non-local means: averages over pixels with similar patches (Buades et al. 2005).
+    """Apply non-local means: average the pixels with similar patches (Buades et al. 2005).
 
-    Patches have patch x patch pixels, at most `distance` away; `strength` is the decay h of the
-    weights in units of the noise. Images without noise are returned unchanged.
+    A patch has patch x patch pixels. Patches at most `distance` pixels away are compared.
+    `strength` is the decay h of the weights, in standard deviations of the noise. Images without
+    noise are returned unchanged.
     """
     sigma = problem.level
     if not sigma:
@@ -62,10 +66,10 @@ def nl_means(problem: Problem, patch: int, distance: int, strength: float) -> np
 
 
 def wavelets(problem: Problem, method: str, wavelet: str, strength: float) -> np.ndarray:
-    """Return images with shrunk wavelet coefficients (Donoho 1995; Chang et al. 2000).
+    """Shrink wavelet coefficients (Donoho 1995; Chang et al. 2000).
 
-    `method` sets the threshold, for a noise of `strength` times the actual level. Images without
-    noise are returned unchanged.
+    `method` is the threshold rule of scikit-image. It assumes noise of `strength` times the actual
+    level. Images without noise are returned unchanged.
     """
     if not problem.level:
         return problem.corrupted
@@ -74,7 +78,7 @@ def wavelets(problem: Problem, method: str, wavelet: str, strength: float) -> np
 
 
 def bicubic(problem: Problem) -> np.ndarray:
-    """Return images upsampled by Pillow's cubic convolution (Keys 1981)."""
+    """Upsample reduced images with Pillow's cubic convolution (Keys 1981)."""
     factor, (height, width) = int(problem.level), problem.corrupted.shape[2:]
     small = shrunk(torch.from_numpy(problem.corrupted), factor).numpy()
     size = (small.shape[3] * factor, small.shape[2] * factor)
@@ -87,7 +91,7 @@ def bicubic(problem: Problem) -> np.ndarray:
 
 
 def biharmonic(problem: Problem) -> np.ndarray:
-    """Return images with missing pixels inpainted biharmonically (Damelin and Hoang 2018).
+    """Fill missing pixels by biharmonic inpainting (Damelin and Hoang 2018).
 
     A channel without any remaining pixel is returned unchanged.
     """
@@ -100,14 +104,15 @@ def biharmonic(problem: Problem) -> np.ndarray:
 
 
 def _per_image(problem: Problem, denoise: Callable[..., np.ndarray], **options: Any) -> np.ndarray:
-    """Apply a function of scikit-image to each image, (N, C, H, W)."""
-    # Channels last: for a single first channel, some functions drop it and swap height and width.
+    """Apply a denoising function of scikit-image to each image, (N, C, H, W)."""
+    # Channels last: if a single channel comes first, some functions drop it and transpose images.
     images = problem.corrupted.transpose(0, 2, 3, 1)
     restored = [denoise(x, channel_axis=-1, **options).reshape(x.shape) for x in images]
     return np.stack(restored).transpose(0, 3, 1, 2)
 
 
 def _grid(**values: tuple[Any, ...]) -> tuple[dict[str, Any], ...]:
+    """Return all combinations of the values, as settings by name."""
     return tuple(dict(zip(values, each, strict=True)) for each in product(*values.values()))
 
 

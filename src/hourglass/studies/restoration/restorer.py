@@ -17,16 +17,17 @@ from hourglass.models.corruption import enlarged, grey
 from hourglass.networks.weights import trained_with
 
 SHEET_IMAGES, SHEET_COLUMNS = 20, 10
-THUMBNAIL_PIXELS = 256  # side
+THUMBNAIL_PIXELS = 256  # maximum side
 
 
 @dataclass(frozen=True)
 class Restorer:
-    """Restore images (C, H, W) with a detector's network.
+    """A restorer of images (C, H, W) by a detector's network.
 
-    A network trained with `downsampling` also takes images that are smaller by that factor: images
-    of another size than the network's are enlarged first, as in training. A network trained with
-    `grey` gets the luma of colours. With `tile`, images may be larger than the network's.
+    `downsampling` and `grey` are the corruptions that the network was trained with. Images reduced
+    by the factor `downsampling` are enlarged to the network's size, as in training. If `grey` is
+    true, the network's input is the luma. If `tile` is true, images larger than the network's input
+    are restored in overlapping windows; they are first enlarged by `downsampling`.
     """
 
     detector: Detector
@@ -36,7 +37,10 @@ class Restorer:
 
     @classmethod
     def load(cls, cell: Cell, tile: bool) -> "Restorer":
-        """Load the network of a trained and calibrated cell; raises a UserError for tables."""
+        """Load the network of a trained and calibrated cell.
+
+        Raises a UserError for tables.
+        """
         detector = Detector.of_cell(cell)
         if detector.feature_names:
             raise UserError(
@@ -56,9 +60,10 @@ class Restorer:
         return size == tuple(window) or (self.tile and larger)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the network's input and the restored images, for unscaled images (n, C, H, W).
+        """Restore unscaled images (n, C, H, W); return the network's input and the restored images.
 
-        Both are (n, C, H', W') float32 in scaled units; restored images are clipped to [0, 1].
+        Both are (n, C', H', W') float32 in scaled units: H' and W' are those of `_input_size`, C'
+        is that of the network. Restored images are clipped to [0, 1].
         """
         images = self._network_input(x)
         _, height, width = self.detector.sample_shape
@@ -70,6 +75,7 @@ class Restorer:
         return scaled, np.clip(restored, 0, 1)
 
     def _restore(self, x: np.ndarray) -> np.ndarray:
+        """Return reconstructions of unscaled images of the network's size, in scaled units."""
         return reconstructions(self.detector.scoring.network, x, self.detector.scoring.scaling)
 
     def _input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,12 +83,12 @@ class Restorer:
         expected, size = self.detector.sample_shape[1:], shape[1:]
         if size == expected:
             return size
-        # Rounded up: a side that `downsampling` does not divide has a last, narrower pixel.
+        # If `downsampling` does not divide a side, the last pixel of a reduced image is partial.
         reduced = tuple(-(-side // self.downsampling) for side in expected)
         return expected if size == reduced else tuple(self.downsampling * side for side in size)
 
     def _network_input(self, x: np.ndarray) -> np.ndarray:
-        """Return unscaled images with the channels and the size that they are restored in."""
+        """Convert unscaled images to the channels of the network and to their `_input_size`."""
         channels = self.detector.sample_shape[0]
         images = torch.from_numpy(np.array(x)).expand(-1, channels, -1, -1)
         height, width = self._input_size(x.shape[1:])
@@ -96,9 +102,9 @@ def tiled(
 ) -> np.ndarray:
     """Restore an image, (C, H, W), in blended windows that overlap by half.
 
-    `restore` maps windows, (n, C, height, width), of the size `window`, which is not larger than
-    the image. Weights fall towards the edges of a window, so that no seam is visible; they are
-    above 0, so that every pixel is covered.
+    `window` is (height, width), not larger than the image. `restore` maps windows, (n, C, height,
+    width), to restored windows of the same shape. The weights of a window's pixels fall towards its
+    edges, so that no seam is visible, and stay above 0, so that every pixel is covered.
     """
     height, width = window
     weight = np.outer(raised_cosine(height), raised_cosine(width))
@@ -115,7 +121,7 @@ def tiled(
 
 
 def window_starts(length: int, window: int) -> list[int]:
-    """Return the starts of windows: half a window apart, the last one flush with the end."""
+    """Return the starts of windows, half a window apart; the last window ends at `length`."""
     return [*range(0, length - window, max(1, window // 2)), length - window]
 
 
@@ -136,7 +142,7 @@ class ContactSheet:
             self.pairs.append((_thumbnail(before), _thumbnail(after)))
 
     def draw(self, path: Path) -> None:
-        """Draw inputs above outputs, SHEET_COLUMNS pairs per strip."""
+        """Draw inputs above outputs, SHEET_COLUMNS pairs per strip; save the figure to `path`."""
         strips = []
         for start in range(0, len(self.pairs), SHEET_COLUMNS):
             before, after = zip(*self.pairs[start : start + SHEET_COLUMNS], strict=True)
@@ -151,7 +157,8 @@ def to_pillow(x: np.ndarray) -> Image.Image:
 
 
 def _thumbnail(x: np.ndarray) -> np.ndarray:
+    """Shrink an image, (1 or 3, H, W) in [0, 1], to at most THUMBNAIL_PIXELS per side."""
     image = to_pillow(x)
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))  # in place; never enlarges
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))  # works in place and never enlarges
     pixels = np.asarray(image, np.float32) / 255
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

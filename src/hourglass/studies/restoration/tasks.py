@@ -1,4 +1,4 @@
-"""Restoration tasks: corruptions at fixed levels by fixed draws, the same for every method."""
+"""Restoration tasks: corruptions at fixed levels, with the same random draws for every method."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ MIN_SIDE_PIXELS = 3  # SSIM needs a window of 3 x 3
 
 @dataclass(frozen=True)
 class Problem:
-    """Clean and corrupted images, and the side information that a method may use.
+    """Clean and corrupted images, and the information about the corruption for methods.
 
-    Arrays are (N, C, H, W) in scaled units; images with gaussian noise are not clipped.
+    Arrays are (N, C, H, W) in scaled units. Images with gaussian noise are not clipped.
     """
 
     task: str
-    level: float
+    level: float  # the value of the corruption's setting
     clean: np.ndarray  # float32
     corrupted: np.ndarray  # float32
     missing: np.ndarray  # bool: pixels removed by masking or a block
@@ -31,14 +31,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Task:
-    """One setting of a `Corruption` and its levels."""
+    """A corruption by one setting of `Corruption`, and the values of this setting (levels)."""
 
     name: str
     setting: str
     levels: tuple[float, ...]
 
     def corruption(self, level: float) -> Corruption:
-        """Return the corruption of a level."""
+        """Return the corruption at a level."""
         kind = type(getattr(Corruption, self.setting))
         settings: dict[str, Any] = {self.setting: kind(level)}
         return Corruption(**settings)
@@ -46,9 +46,10 @@ class Task:
     def problem(self, clean: np.ndarray, level: float, seed: int) -> Problem:
         """Corrupt clean images, (N, C, H, W); the draws depend on `seed` only.
 
-        They are the same at all levels: noise differs in scale only.
+        Draws are the same at all levels, so that noise differs in scale only.
         """
         corruption, x = self.corruption(level), torch.from_numpy(clean)
+        # The zeros of equally corrupted images of ones are the missing pixels.
         corrupted, ones = (
             corruption(images, torch.Generator().manual_seed(seed))
             for images in (x, torch.ones_like(x))
@@ -66,7 +67,7 @@ TASKS = (
 
 
 def tasks_for(sample_shape: tuple[int, ...]) -> list[Task]:
-    """Return the tasks for images of a shape, (C, H, W): `grey` needs colours.
+    """Return the tasks for images of a shape, (C, H, W); `grey` needs three channels.
 
     Raises a UserError for tables and for images of less than MIN_SIDE_PIXELS per side.
     """

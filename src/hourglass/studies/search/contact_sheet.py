@@ -18,7 +18,7 @@ GAP, CAPTION_HEIGHT, QUERY_GAP = 0.12, 0.36, 0.45  # in widths of an image
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One query and its neighbours, images (C, H, W) with pixels in [0, 1]."""
+    """A query image and its nearest images, with pixels in [0, 1]."""
 
     name: str
     query: np.ndarray  # (C, H, W)
@@ -31,7 +31,7 @@ class SheetRow:
 def draw_sheet(rows: list[SheetRow], title: str) -> Figure:
     """Draw one row per query: the query above its name, then neighbours with label and distance.
 
-    Anomalies are framed. All images share one axes object: two hundred of them would take seconds.
+    Anomalies are framed. All images share one Axes, because two hundred Axes would take seconds.
     """
     height = rows[0].query.shape[1] / rows[0].query.shape[2]
     columns = min(MAX_NEIGHBOURS, max(MIN_COLUMNS, *(len(row.images) for row in rows)))
@@ -55,7 +55,7 @@ def draw_sheet(rows: list[SheetRow], title: str) -> Figure:
 def _draw_image(
     axes: Axes, image: np.ndarray, left: float, top: float, caption: str, framed: bool = False
 ) -> None:
-    """Draw an image, one unit wide, above its caption."""
+    """Draw an image (C, H, W), one unit wide, above its caption."""
     pixels = np.clip(image.transpose(1, 2, 0), 0, 1)
     bottom = top + pixels.shape[0] / pixels.shape[1]
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=(left, left + 1, bottom, top))
@@ -63,7 +63,7 @@ def _draw_image(
         corner, height = (left, top), bottom - top
         axes.add_patch(Rectangle(corner, 1, height, fill=False, edgecolor=ANOMALY, linewidth=2.5))
     place = (left + 0.5, bottom + GAP / 2)
-    # A dollar sign in a label or name does not start a formula.
+    # Without parse_math=False, a dollar sign in a label or name would start a formula.
     axes.text(*place, caption, fontsize=7, ha="center", va="top", parse_math=False)
 
 

@@ -22,9 +22,9 @@ class SearchResults:
 
     id: pa.Array  # (m,) names of the queries
     x: np.ndarray  # (m, *S) the queries, unscaled
-    distance: np.ndarray  # (m, top) between codes, nearest first
-    neighbour: np.ndarray  # (m, top) places of the samples in the index
-    seconds: float  # of the search, without encoding
+    distance: np.ndarray  # (m, top) Euclidean, between codes, nearest first
+    neighbour: np.ndarray  # (m, top) positions of the samples in the index
+    seconds: float  # duration of the search, without encoding
 
     def table(self, index: Index) -> pa.RecordBatch:
         """Return one row per query and neighbour."""
@@ -44,8 +44,8 @@ def search_file(
 ) -> Iterator[SearchResults]:
     """Search for the samples of a file or folder, chunk by chunk.
 
-    Raises a UserError if there are no samples, if they do not suit the detector, or if a value is
-    missing.
+    Raises a UserError if there are no samples, if they do not match the detector's input, or if a
+    value is missing.
     """
     scoring, empty = detector.scoring, True
     for chunk in prefetch(read_chunks(path, detector, None, resize)):
@@ -59,7 +59,7 @@ def search_file(
 
 
 def search_sample(place: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
-    """Search for a sample of the index, which is excluded from its own results.
+    """Search for the sample at position `place` of the index, and exclude it from the results.
 
     Raises a UserError if there are fewer other samples than `top`.
     """
@@ -67,14 +67,14 @@ def search_sample(place: int, prepared: Prepared, index: Index, top: int) -> Sea
         raise UserError(f"top is {top}, but there are {len(index) - 1:,} other samples; lower it.")
     id, x = pa.array(index.samples.id[[place]]), indexed_samples(prepared, np.array([place]))
     results = _search(id, x, index.codes[[place]], index, top + 1)
-    # Among many equal codes the sample may not be in its own results: then the last is dropped.
+    # Among many equal codes, the sample may be missing from the results; the last is then dropped.
     others = np.flatnonzero(results.neighbour[0] != place)[:top]
     distance, neighbour = results.distance[:, others], results.neighbour[:, others]
     return SearchResults(id, x, distance, neighbour, results.seconds)
 
 
 def indexed_samples(prepared: Prepared, places: np.ndarray) -> np.ndarray:
-    """Return the unscaled samples at places of the index: (n,) -> (n, *S)."""
+    """Return the unscaled samples at positions of the index: `places` (n,) -> (n, *S)."""
     splits = [prepared.split(name).x for name in SPLITS]
     ends = np.cumsum([len(x) for x in splits])
     split = np.searchsorted(ends, places, "right")
@@ -91,7 +91,7 @@ def _search(
 
 
 def _require_complete(chunk: Chunk, path: Path, names: list[str]) -> None:
-    """Raise a UserError that names the first missing value."""
+    """Raise a UserError that names the first missing value, if there is one."""
     if chunk.complete.all():
         return
     row = int(chunk.complete.argmin())

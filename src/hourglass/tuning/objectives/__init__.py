@@ -1,4 +1,4 @@
-"""Objectives of a study: each file in configs/tune/objective names one of these classes."""
+"""Tuning objectives: each file in configs/tune/objective names one of these classes."""
 
 from hourglass.tuning.objectives.base import Objective, Task
 from hourglass.tuning.objectives.detection import Detection, SyntheticDetection

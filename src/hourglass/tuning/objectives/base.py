@@ -1,4 +1,4 @@
-"""The interface of an objective, and the data that it evaluates a network on."""
+"""The interface of tuning objectives, and the data for evaluating a network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ Direction: TypeAlias = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Task:
-    """Prepared data and the `score` in params.yaml."""
+    """The data of an objective: a prepared data set, and the scorer of `score` in params.yaml."""
 
     prepared: Prepared
     scorer: "Scorer"
 
 
 class Objective(ABC):
-    """Evaluates a trained network on samples that it was not trained on, never on the test split.
+    """A function that evaluates a trained network on held-out samples, never on the test split.
 
-    Objectives with a single value support pruning.
+    Only objectives with a single value support pruning.
     """
 
-    names: tuple[str, ...]  # of the values, in MLflow and in tables
+    names: tuple[str, ...]  # names of the values, in MLflow and in tables
     directions: ClassVar[tuple[Direction, ...]] = ("maximize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:  # noqa: B027

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Features(Objective):
     """Maximise the accuracy of a `k`-nearest-neighbour classifier on latent codes.
 
-    The labelled codes of the training split classify those of the tuning split's normal samples.
+    The classifier is fitted to codes of the training split and evaluated on codes of the normal
+    samples of the tuning split.
     """
 
     names = ("tuning_kNN_accuracy",)

@@ -24,16 +24,16 @@ OPTIMISATION_SETTINGS = (
 class ReconstructionError(Objective):
     """Minimise the mean squared error on the validation split, for networks of the same size.
 
-    It can choose a learning rate. It cannot choose a bottleneck, a noise level or a penalty: the
-    error falls as the code grows wider and the regularisation weaker, so the search would end at an
-    end of its range.
+    It is suitable for settings of the optimisation, such as the learning rate. It is not suitable
+    for the code size, a noise level or a penalty: a wider code or a weaker regularisation always
+    reduces the error, so the search would end at a limit of its range.
     """
 
     names = ("reconstruction_error",)
     directions: ClassVar[tuple[Direction, ...]] = ("minimize",)
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError if a size or a regularisation is searched."""
+        """Raise a UserError if a setting of the size or the regularisation is searched."""
         for name in searched:
             if name not in OPTIMISATION_SETTINGS:
                 raise UserError(
@@ -51,9 +51,10 @@ class ReconstructionError(Objective):
 class Pareto(Objective):
     """Minimise the mean squared error on the validation split and the code size at once.
 
-    There is no best trial but a Pareto front: the smallest error per code size. The proposed trial
-    is the knee of the front, furthest below the line between its ends on logarithmic axes: wider
-    codes gain little. Optuna does not prune studies with two objectives.
+    The result is a Pareto front, the smallest error per code size, instead of a single best trial.
+    The proposed trial is the knee of the front: the point furthest below the line between its ends,
+    on logarithmic axes. Codes wider than that reduce the error little. Optuna does not prune
+    studies with two objectives.
     """
 
     names = ("reconstruction_error", "code_size")
@@ -75,9 +76,9 @@ class Denoising(Objective):
     """Maximise the PSNR of normal tuning samples reconstructed from copies with fixed noise.
 
     `noise_factor` is the standard deviation of the Gaussian noise in units of the scaled input. The
-    noise is the same for all trials, whatever noise they train with: less noise is always easier to
-    remove. PSNR = -10 log10(mean squared error) dB, because the peak is 1: the range of a pixel, or
-    one standard deviation of a standardised feature.
+    noise is the same for all trials, regardless of the noise in their training: weaker noise would
+    be easier to remove. PSNR = -10 log10(mean squared error) dB, with a peak of 1: the range of a
+    pixel, or one standard deviation of a standardised feature.
     """
 
     names = ("tuning_PSNR",)
