@@ -198,7 +198,8 @@ freed memory (`core/memory_allocator.py`); contestants with "memory kept" do the
 variables `MALLOC_TRIM_THRESHOLD_` and `MALLOC_MMAP_THRESHOLD_`. On processors with AVX-512 that are
 not Intel's, Hourglass multiplies matrices by oneDNN (`networks/onednn_linear.py`), the peers by the
 default of torch; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONEDNN=off`), as on any
-other processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and weight
-decay are off; like Hourglass, it scales the samples itself; all networks of the card table have
-PyOD's activation after the code. The model of lightning-bolts trains on as many images of its own
+other processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and
+weight decay are off; like Hourglass, it scales the samples itself; all networks of the card table
+have PyOD's activation after the code. The model of lightning-bolts trains on as many images of its
+own
 split, padded to 32 x 32. The memory of DataLoader workers is not counted."""
