@@ -201,5 +201,4 @@ default of torch; "torch's products" is Hourglass without oneDNN (`HOURGLASS_ONE
 other processor. Lightning writes no logs and shows no progress. PyOD's batch norm, dropout and
 weight decay are off; like Hourglass, it scales the samples itself; all networks of the card table
 have PyOD's activation after the code. The model of lightning-bolts trains on as many images of its
-own
-split, padded to 32 x 32. The memory of DataLoader workers is not counted."""
+own split, padded to 32 x 32. The memory of DataLoader workers is not counted."""
