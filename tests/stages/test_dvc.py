@@ -157,7 +157,9 @@ def test_a_change_to_a_variant_concerns_its_cells_alone(repository, path):
         repository.set(path, "init_args", "noise_factor", value=0.1)
     else:
         (repository / path).write_text((repository / path).read_text() + "\nANOTHER = 1\n")
-    assert set(status(repository)) - {"snapshot"} == {"train@digits-denoising"}
+    # DVC sees a change of source code once `snapshot` has run.
+    changed = {"train@digits-denoising"} if path.endswith("yaml") else set()
+    assert set(status(repository)) - {"snapshot"} == changed
     again = repro(repository)
     assert {stage for stage in again if "@" in stage} <= {
         f"{stage}@digits-denoising" for stage in STAGES
@@ -173,6 +175,7 @@ def test_a_change_to_the_calibration_trains_nothing(repository):
     }
     repository.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
     assert repro(repository) == {
+        "snapshot",
         *(f"{stage}@{cell}" for stage in ("calibrate-threshold", "evaluate") for cell in CELLS),
         *(f"baselines@{data}" for data in {cell.split("-")[0] for cell in CELLS}),
         "compare",
