@@ -1,4 +1,4 @@
-"""Which stages wait for each other: those that write the same cell."""
+"""Stage locks: stages that write the same cell wait for each other."""
 
 import threading
 import time
