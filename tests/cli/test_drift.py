@@ -1,7 +1,6 @@
 """Command `drift`: its report on a file, its figure and its errors."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +24,6 @@ def cells(tmp_path_factory) -> Path:
     with working_in(folder, FakeRecorder()):
         calibrated(TABLE, PICTURES)
     return folder
-
-
-@pytest.fixture
-def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
-    """Work in the folder of the cells, without drawing; give a folder for files."""
-    monkeypatch.setattr(
-        "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
-    )
-    with working_in(cells):
-        yield tmp_path
 
 
 @pytest.fixture

@@ -33,16 +33,6 @@ def cells(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def here(cells, tmp_path, monkeypatch) -> Iterator[Path]:
-    """Work among the cells without drawing; give a folder for files."""
-    monkeypatch.setattr(
-        "hourglass.evaluation.figures.save", lambda figure, path: path.write_text("undrawn")
-    )
-    with working_in(cells):
-        yield tmp_path
-
-
-@pytest.fixture
 def copied(cells, tmp_path) -> Iterator[Path]:
     """Work among copies of the cells, without an index."""
     ignore = shutil.ignore_patterns("reports")

@@ -299,14 +299,20 @@ def test_a_fresh_clone_pulls_everything_and_trains_nothing(repository, tmp_path)
         assert "AUROC" in row.metrics
 
 
-@slow
-def test_own_data_need_no_sections_beyond_what_the_data_set_is(repository):
+def add_own_table(project: Project) -> str:
+    """Add the data set `mine`, a table of 300 rows; return the path of its settings."""
     rng = range(300)
     frame = pd.DataFrame({"a": [i * 37 % 101 for i in rng], "b": [i * 53 % 97 for i in rng]})
-    frame.to_csv(repository / "data/own/mine.csv", index=False)
+    frame.to_csv(project / "data/own/mine.csv", index=False)
     path = "configs/data/mine.yaml"
-    repository.set(path, "class_path", value="hourglass.data.table.Table")
-    repository.set(path, "init_args", value={"path": "data/own/mine.csv"})
+    project.set(path, "class_path", value="hourglass.data.table.Table")
+    project.set(path, "init_args", value={"path": "data/own/mine.csv"})
+    return path
+
+
+@slow
+def test_own_data_need_no_sections_beyond_what_the_data_set_is(repository):
+    path = add_own_table(repository)
     repository.set(path, "training", value={"max_epochs": 1})
     repository.set("configs/model/linear.yaml", "init_args", value={"latent_dim": 1})
     repository.set("params.yaml", "data", value=["mine"])
@@ -318,12 +324,7 @@ def test_own_data_need_no_sections_beyond_what_the_data_set_is(repository):
 
 @slow
 def test_own_data_run_in_a_copy_too(repository):
-    rng = range(300)
-    frame = pd.DataFrame({"a": [i * 37 % 101 for i in rng], "b": [i * 53 % 97 for i in rng]})
-    frame.to_csv(repository / "data/own/mine.csv", index=False)
-    path = "configs/data/mine.yaml"
-    repository.set(path, "class_path", value="hourglass.data.table.Table")
-    repository.set(path, "init_args", value={"path": "data/own/mine.csv"})
+    path = add_own_table(repository)
     repository.set(path, "model", value={"latent_dim": 1, "hidden": [2]})
     repository.set(path, "training", value={"max_epochs": 1, "batch_size": 32})
     repository.commit()
