@@ -30,8 +30,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $(READY)
 
-repro: $(READY) ## run the pipeline for all cells of the grid in params.yaml, after repairing the files of a killed run
-	hourglass repro
+JOBS ?= 2
+repro: $(READY) ## run the pipeline for all cells of the grid in params.yaml, JOBS cells at once
+	hourglass repro --jobs $(JOBS)
 
 test: $(READY) ## run the tests (three minutes); with HOURGLASS_DATA set, also those on real data
 	python -m pytest -m "not slow and not servers" --numprocesses auto --dist loadfile
@@ -69,7 +70,6 @@ $(PEERS)/ready: $(READY) requirements-benchmark.lock
 benchmark: $(PEERS)/ready ## compare the speed of Hourglass with its peers; needs HOURGLASS_DATA; half an hour
 	$(PEERS)/$(notdir $(BIN))/python scripts/benchmark.py
 
-JOBS ?= 2
 queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
 	scripts/queue.sh $(JOBS)
 

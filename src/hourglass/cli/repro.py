@@ -1,29 +1,39 @@
 """Command `repro`: `dvc repro` under a lock, after repairing the files of a killed DVC process."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError
+from hourglass.core.fork_server.client import SWITCH, server_folder
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import PREPARED, RUNS
+from hourglass.core.settings import params
 from hourglass.stages.snapshot import installed_code_changed
 
 DVC_STATE = Path(".dvc/tmp")  # DVC's locks
 DVC_LOCK = Path("dvc.lock")
 OUTPUT_FOLDERS = (PREPARED, RUNS, Path("reports"))
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+DATA_STAGES = ("prepare", "baselines", "references")
+CELL_TARGETS = ("evaluate", "study")  # the last stages of a cell
 TEMPORARY_COPY = re.compile(r"\.[\w-]{22}\.tmp")  # an unfinished copy; DVC renames it at the end
 
 
-def repro(target: str | None = None) -> None:
+def repro(target: str | None = None, jobs: int = 1) -> None:
     """Run the pipeline with `dvc repro`, after repairing the files of a killed run.
+
+    With `--jobs`, several `dvc repro` run at the same time: first for different data sets, then for
+    different cells. They divide the processor cores among them. Each of them needs 1 GB of memory.
 
     If another `hourglass repro` is running in this checkout, prints a message and waits.
 
@@ -37,8 +47,11 @@ def repro(target: str | None = None) -> None:
     Args:
         target: a stage, such as train@digits-linear, to run with all stages that it depends on; the
             whole pipeline if omitted
+        jobs: the number of cells to run at the same time
 
     """
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: at least one job is needed.")
     if not Path("dvc.yaml").exists() or not DVC_STATE.parent.is_dir():
         raise UserError("there is no dvc.yaml here; run this in the project's folder.")
     with file_lock(DVC_STATE / "repro.lock", "another `hourglass repro` runs in this folder"):
@@ -48,6 +61,8 @@ def repro(target: str | None = None) -> None:
         status = 0
         if installed_code_changed():
             status = _run(["repro", "--force", "--single-item", "snapshot"])
+        if jobs > 1 and not target and _is_outdated():
+            status = status or _run_jobs(jobs)
         status = status or _run(["repro", *([target] if target else [])])
     if status:
         sys.exit(status)
@@ -140,13 +155,38 @@ def _dvc_lock() -> Iterator[None]:
         lock.unlock()
 
 
-def _run(words: list[str]) -> int:
-    """Run DVC, forward SIGTERM to it, and return its exit status."""
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "--wait-for-lock", *words])
+def _is_outdated() -> bool:
+    """Return whether DVC has a stage to run."""
+    return subprocess.run([*DVC, "status", "--quiet"]).returncode != 0
+
+
+def _run_jobs(jobs: int) -> int:
+    """Run the stages of data sets, then those of cells, in `jobs` DVC processes at a time.
+
+    Data sets write no common files, nor do cells: a DVC process fails instead of waiting if another
+    one runs a stage that it needs. Returns the exit status of the first process that fails, or 0.
+    """
+    grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    if sys.platform == "linux":
+        os.environ.setdefault(SWITCH, server_folder(os.getpid()))  # one for all DVC processes
+    cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
+    status = _run(["repro", "snapshot"])
+    for names, kinds in ((grid.data, DATA_STAGES), (cells, CELL_TARGETS)):
+        targets = [[f"{kind}@{name}" for kind in kinds if kind in stages] for name in names]
+        commands = [["repro", *chain(*targets[job::jobs])] for job in range(jobs) if targets[job:]]
+        status = status or _run(*commands)
+    return status
+
+
+def _run(*commands: list[str]) -> int:
+    """Run DVC commands at the same time, forward SIGTERM, and return the first status but 0."""
+    processes = [subprocess.Popen([*DVC, *command]) for command in commands]
 
     def forward(number: int, frame: Any) -> None:
-        process.send_signal(number)
+        for process in processes:
+            process.send_signal(number)
 
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # DVC gets it from the terminal
-    return process.wait()
+    return next(filter(None, [process.wait() for process in processes]), 0)

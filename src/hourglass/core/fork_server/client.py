@@ -29,7 +29,7 @@ def hand_over(job: dict[str, Any]) -> None:
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
-    folder = os.environ.get(SWITCH) or os.environ.get(OLD_SWITCH) or _server_folder()
+    folder = os.environ.get(SWITCH) or os.environ.get(OLD_SWITCH) or _folder_of_dvc()
     if folder in ("off", ""):
         return
     connection = _connect(Path(folder))
@@ -40,19 +40,26 @@ def hand_over(job: dict[str, Any]) -> None:
         _start(Path(folder))
 
 
-def _server_folder() -> str:
+def _folder_of_dvc() -> str:
     """Return the server folder of this `dvc repro`, "" if its process cannot be inspected.
 
-    That process is the first ancestor without DVC_STAGE in its environment. The folder is named
-    after its id and start time.
+    That process is the first ancestor without DVC_STAGE in its environment.
     """
     try:
         pid = os.getppid()
         while b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
             pid = int(_status(pid)[1])
-        return f"{tempfile.gettempdir()}/hourglass-{os.getuid()}-{pid}-{_status(pid)[19]}"
+        return server_folder(pid)
     except OSError:  # the parent has ended, or belongs to another user
         return ""
+
+
+def server_folder(owner: int) -> str:
+    """Return the folder of the fork server that ends with the process `owner`.
+
+    It is named after the user, and the id and start time of the process.
+    """
+    return f"{tempfile.gettempdir()}/hourglass-{os.getuid()}-{owner}-{_status(owner)[19]}"
 
 
 def _status(pid: int) -> list[str]:
