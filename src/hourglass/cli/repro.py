@@ -18,14 +18,13 @@ from hourglass.core.fork_server.client import SWITCH, server_folder
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import PREPARED, RUNS
 from hourglass.core.settings import params
-from hourglass.stages.snapshot import installed_code_changed
+from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed
 
 DVC_STATE = Path(".dvc/tmp")  # DVC's locks
 DVC_LOCK = Path("dvc.lock")
 OUTPUT_FOLDERS = (PREPARED, RUNS, Path("reports"))
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 DATA_STAGES = ("prepare", "baselines", "references")
-CELL_TARGETS = ("evaluate", "study")  # the last stages of a cell
 TEMPORARY_COPY = re.compile(r"\.[\w-]{22}\.tmp")  # an unfinished copy; DVC renames it at the end
 
 
@@ -163,8 +162,8 @@ def _is_outdated() -> bool:
 def _run_jobs(jobs: int) -> int:
     """Run the stages of data sets, then those of cells, in `jobs` DVC processes at a time.
 
-    Data sets write no common files, nor do cells: a DVC process fails instead of waiting if another
-    one runs a stage that it needs. Returns the exit status of the first process that fails, or 0.
+    Each process gets all stages of some data sets or cells, in order, as single items: DVC fails
+    if two processes check a common stage. Returns the first exit status but 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
@@ -172,9 +171,12 @@ def _run_jobs(jobs: int) -> int:
         os.environ.setdefault(SWITCH, server_folder(os.getpid()))  # one for all DVC processes
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
     status = _run(["repro", "snapshot"])
-    for names, kinds in ((grid.data, DATA_STAGES), (cells, CELL_TARGETS)):
+    for names, kinds in ((grid.data, DATA_STAGES), (cells, CELL_STAGES)):
         targets = [[f"{kind}@{name}" for kind in kinds if kind in stages] for name in names]
-        commands = [["repro", *chain(*targets[job::jobs])] for job in range(jobs) if targets[job:]]
+        commands = [
+            ["repro", "--single-item", *chain(*targets[job::jobs])]
+            for job in range(min(jobs, len(targets)))
+        ]
         status = status or _run(*commands)
     return status
 
