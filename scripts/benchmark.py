@@ -23,7 +23,7 @@ from common import ROOT, argument_parser, enter
 from hourglass.core.atomic import atomic_file
 
 ROUNDS = 4  # of fixed costs
-TABLES = ("measurements", "costs", "imports")
+TABLES = ("measurements", "costs")
 
 
 def main() -> None:
@@ -53,7 +53,6 @@ def _measure(folder: Path, reports: Path, quick: bool) -> None:
     _save(reports, "measurements", _measurements(folder, quick))
     fixed.workspace(folder / "fixed")
     _save(reports, "costs", fixed.costs(0 if quick else ROUNDS))
-    _save(reports, "imports", fixed.imports())
 
 
 def _measurements(folder: Path, quick: bool, task: Task | None = None) -> pd.DataFrame:

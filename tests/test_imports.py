@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src/hourglass"
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+INFERENCE = ("networks", "detection", "evaluation", "serving")
 MOST_ENTRIES = 14  # at the top level of the package
 
 
@@ -79,3 +82,17 @@ def test_the_rules_have_no_cycle():
 def test_the_package_has_few_entries_at_its_top_level():
     entries = [path.name for path in PACKAGE.iterdir() if not path.name.startswith("__")]
     assert len(entries) <= MOST_ENTRIES
+
+
+@pytest.mark.parametrize("trainer", ["pytorch_lightning", "torchvision"])
+def test_inference_imports_no_trainer(trainer):
+    """The imports of a trainer would double the time of a small stage."""
+    program = f"""
+import importlib, pkgutil, sys, hourglass
+for room in {INFERENCE}:
+    package = importlib.import_module(f"hourglass.{{room}}")
+    for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
+        importlib.import_module(module.name)
+sys.exit({trainer!r} in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import page_fixed
 from benchmarks.cases import KERAS, OURS, PYOD, TABLE
+from benchmarks.fixed import EPOCHS, STAGES, TORCH
 from benchmarks.ratios import CASE, Tables, Target, markdown, number, ratio, spread, targets
 from hourglass.core.atomic import write_text
 from hourglass.data.credit_card import OFFICIAL_ROWS as ROWS
@@ -31,7 +31,7 @@ def write(path: Path, pictures: str, tables: Tables, command: str) -> None:
         _training(table),
         _others(table),
         _gpu(table),
-        page_fixed.section(tables, f"{pictures}/imports.png"),
+        _fixed_costs(tables.costs),
         _method(),
     ]
     write_text(path, "\n".join(parts))
@@ -184,6 +184,21 @@ def _gpu(table: pd.DataFrame) -> str:
     ]
     rows = [{"training": name, OURS.name: "", "bare PyTorch loop": ""} for name in names]
     return f"{text}This machine has no GPU, so these rows are empty.\n\n{markdown(rows)}"
+
+
+def _fixed_costs(costs: pd.DataFrame) -> str:
+    rows = [{"what": f"`{TORCH}`", "seconds": spread(costs[TORCH].to_numpy())}]
+    for stage in STAGES:
+        row = {"what": f"`{stage}`", "seconds": spread(costs[stage].to_numpy())}
+        row[f"multiples of `{TORCH}`"] = spread((costs[stage] / costs[TORCH]).to_numpy())
+        rows.append(row)
+    return f"""## The fixed cost of a stage
+
+One cell, `digits` x `undercomplete`, {EPOCHS} epochs: the time of a process from start to end, less
+the work that it reports (`train`, `evaluate`); all time of the other stages counts as fixed. It
+includes the wait for the process that writes to MLflow.
+
+{markdown(rows)}"""
 
 
 def _method() -> str:

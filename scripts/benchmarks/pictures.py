@@ -9,13 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.cases import BARE, COMPARED, OURS, PYOD
-from benchmarks.fixed import STAGES
 from benchmarks.ratios import Tables, number, of_case, ratio
 from hourglass.evaluation.figures import save
 from hourglass.evaluation.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
 
 PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
-COLOURED_PACKAGES = 7
 
 
 def draw(folder: Path, tables: Tables) -> None:
@@ -23,7 +21,6 @@ def draw(folder: Path, tables: Tables) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save(training(tables.measurements), folder / "training.png")
     save(batches(tables.measurements), folder / "batches.png")
-    save(stages(tables.imports), folder / "imports.png")
 
 
 def training(table: pd.DataFrame) -> Figure:
@@ -99,23 +96,3 @@ def _batch_axes(axes: Axes, title: str, sizes: list[int]) -> None:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def stages(imports: pd.DataFrame) -> Figure:
-    """Draw the seconds of imports per stage and package."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    axes = figure.subplots()
-    wide = imports.pivot(index="stage", columns="package", values="seconds").fillna(0)
-    wide = wide.loc[list(STAGES)[::-1]]
-    order = wide.max().sort_values(ascending=False).index
-    parts = {str(name): wide[name] for name in order[:COLOURED_PACKAGES]}
-    parts["others"] = wide[order[COLOURED_PACKAGES:]].sum(axis=1)
-    left = np.zeros(len(wide))
-    for place, (name, values) in enumerate(parts.items()):
-        colour = CLASSES[place] if name != "others" else FAINT
-        axes.barh(wide.index, values, left=left, color=colour, label=name)
-        left += values.to_numpy()
-    axes.set(xlabel="seconds of imports, by python -X importtime")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False)
-    return figure

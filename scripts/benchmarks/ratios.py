@@ -16,11 +16,10 @@ NETWORKS = ("dense", "convolutional")
 
 @dataclass(frozen=True)
 class Tables:
-    """All measurements: one row per measurement, per round, and per stage and package."""
+    """All measurements: one row per measurement, and the fixed costs of one round per row."""
 
     measurements: pd.DataFrame
     costs: pd.DataFrame
-    imports: pd.DataFrame
 
 
 @dataclass(frozen=True)

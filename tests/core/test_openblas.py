@@ -10,7 +10,8 @@ from hourglass.core.openblas import select_kernels
 
 
 @pytest.mark.parametrize(
-    ("flags", "kernels"), [("sse4_2 avx2", "HASWELL"), ("avx2 avx512f", "HASWELL"), ("sse4_2", None)]
+    ("flags", "kernels"),
+    [("sse4_2 avx2", "HASWELL"), ("avx2 avx512f", "HASWELL"), ("sse4_2", None)],
 )
 def test_the_kernels_do_not_depend_on_avx512(flags, kernels, tmp_path, monkeypatch):
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)

@@ -40,14 +40,9 @@ def rows(contestant: Contestant, seconds: list[float], **more: object) -> list[d
     return [about | {"round": i, "seconds": each} for i, each in enumerate(seconds)]
 
 
-def costs() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return fixed costs of twice the time of `import torch`, and imports of one package."""
-    times = pd.DataFrame([{fixed.TORCH: 1.0} | dict.fromkeys(fixed.STAGES, 2.0)] * 2)
-    stages = [
-        {"stage": each, "package": "torch", "importer": "hourglass", "seconds": 1.0}
-        for each in fixed.STAGES
-    ]
-    return times, pd.DataFrame(stages)
+def costs() -> pd.DataFrame:
+    """Return fixed costs of twice the time of `import torch`."""
+    return pd.DataFrame([{fixed.TORCH: 1.0} | dict.fromkeys(fixed.STAGES, 2.0)] * 2)
 
 
 def test_a_ratio_is_of_measurements_of_the_same_round():
@@ -146,41 +141,15 @@ def test_a_sparse_set_has_its_size_and_takes_no_space(workspace):
     assert path.stat().st_blocks * 512 < 10**6
 
 
-def test_imports_are_summed_by_package_without_nested_ones_and_have_an_importer():
-    trace = """import time: self [us] | cumulative | imported package
-import time:      1000 |       1000 |     json.decoder
-import time:       500 |        500 |     sympy
-import time:      2000 |       3500 |   torch.nn
-import time:      4000 |       7500 | torch
-import time:       100 |        100 | json
-"""
-    table = fixed.by_package(trace).set_index("package")
-    assert table.seconds.to_dict() == pytest.approx(
-        {"Python": 0.0011, "sympy": 5e-4, "torch": 6e-3}
-    )
-    assert table.importer.to_dict() == {"Python": "torch", "sympy": "torch", "torch": "hourglass"}
-
-
-def test_a_stage_that_imports_a_trainer_is_named():
-    table = pd.DataFrame({"stage": ["evaluate", "train"], "package": ["torchvision"] * 2})
-    assert fixed.heavy(table) == {
-        "calibrate-threshold": [],
-        "evaluate": ["torchvision"],
-        "compare": [],
-    }
-
-
 def test_the_page_has_all_measurements_and_reasons_for_missing_ones(tmp_path):
     missing = rows(PYOD, [np.nan], reason="pyod is not installed", network="card")
     others = rows(OURS, [1, 1], network="card") + rows(OURS, [2, 2]) + rows(BARE, [2.1, 1.9])
-    times, stages = costs()
-    tables = ratios.Tables(pd.DataFrame(others + missing), times, stages)
+    tables = ratios.Tables(pd.DataFrame(others + missing), costs())
     page.write(tmp_path / "page.md", "images", tables, "python scripts/benchmark.py")
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert "pyod is not installed" in text
     assert "| 1.00 (0.950 to 1.05)" in text
     assert "not measured" in text
-    assert "import neither Lightning nor torchvision" in text
     assert "nan" not in text.lower().split()
 
 
