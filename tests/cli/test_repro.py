@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -167,6 +168,45 @@ def test_changed_code_of_installed_packages_forces_a_snapshot(project, monkeypat
     repro("compare")
     forced = ["repro", "--force", "--single-item", "snapshot"]
     assert commands == [forced] * changed + [["repro", "compare"]]
+
+
+@pytest.fixture
+def started(project, repository, monkeypatch) -> list[list[list[str]]]:
+    """Return the DVC commands of `repro`, one list per group that runs at the same time."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, project)
+    groups: list[list[list[str]]] = []
+    monkeypatch.setattr(RUN, lambda *commands: groups.append(list(commands)) or 0)
+    for name in ("OMP_NUM_THREADS", "HOURGLASS_FORK_SERVER"):
+        monkeypatch.setenv(name, "1")
+    return groups
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 50])
+def test_jobs_run_all_stages_of_a_cell_in_one_process_and_in_order(started, monkeypatch, jobs):
+    monkeypatch.setattr("hourglass.cli.repro._is_outdated", lambda: True)
+    repro(jobs=jobs)
+    assert started[0] == [["repro", "snapshot"]]
+    cells = started[2]
+    assert len(cells) == min(jobs, 20)
+    names = [word for command in cells for word in command[2:]]
+    assert len(names) == len(set(names)) == 4 * 20
+    for command in cells:
+        stages, of_cells = zip(*(word.split("@") for word in command[2:]), strict=True)
+        assert stages[:4] == ("train", "calibrate-threshold", "evaluate", "study")
+        assert len(set(of_cells)) == len(of_cells) / 4
+    assert started[-1] == [["repro"]]
+
+
+def test_jobs_start_nothing_but_dvc_if_nothing_changed(started, monkeypatch):
+    monkeypatch.setattr("hourglass.cli.repro._is_outdated", lambda: False)
+    repro(jobs=2)
+    assert started == [[["repro"]]]
+
+
+def test_at_least_one_job_runs(started):
+    with pytest.raises(UserError, match="--jobs 0"):
+        repro(jobs=0)
 
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):

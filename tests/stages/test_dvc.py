@@ -137,6 +137,14 @@ def test_a_second_repro_runs_nothing(repository):
 
 
 @slow
+def test_jobs_leave_nothing_for_dvc_to_run(repository):
+    repository.set("params.yaml", "seed", value=7)
+    output = repository.run("hourglass", "repro", "--jobs", "2").stdout
+    assert ran(output) >= {f"{stage}@{cell}" for stage in STAGE_FOLDERS for cell in CELLS}
+    assert repro(repository) == set()
+
+
+@slow
 def test_bytecode_is_no_code(repository):
     (repository / "src/hourglass/__pycache__").mkdir(exist_ok=True)
     (repository / "src/hourglass/__pycache__/left.cpython-311.pyc").write_bytes(b"of another run")
