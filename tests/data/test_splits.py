@@ -120,21 +120,18 @@ def test_the_data_card_counts_the_samples_in_no_split(own_table, set_yaml):
 
 
 @pytest.mark.parametrize(
-    ("fractions", "message"),
+    ("fractions", "kind", "message"),
     [
-        (Fractions(test=0.1), "'test': 0.1"),
-        (Fractions(train=0.6), "'train': 0.6"),
-        (Fractions(1.1, 0.1, -0.15, 0.1, -0.15), "'train': 1.1"),
-        (Fractions(train=float("nan")), "'train': nan"),
-        *((Fractions(tuning_anomalies=x), f"{x}") for x in (-0.1, 1.1, float("nan"))),
+        (Fractions(test=0.1), "chance", "'test': 0.1"),
+        (Fractions(train=0.6), "chance", "'train': 0.6"),
+        (Fractions(1.1, 0.1, -0.15, 0.1, -0.15), "chance", "'train': 1.1"),
+        (Fractions(train=float("nan")), "chance", "'train': nan"),
+        (Fractions(0.0, 0.0, 0.0, 0.0, 1.0), "official", "`test` is ignored"),
+        *((Fractions(tuning_anomalies=x), "chance", f"{x}") for x in (-0.1, 1.1, float("nan"))),
     ],
 )
-def test_invalid_fractions_are_rejected(refusal, fractions, message):
-    assert message in refusal(split, make_raw(), fractions, 0)
-
-
-def test_a_fraction_for_the_official_test_part_only_is_rejected(refusal):
-    refusal(split, make_raw("official"), Fractions(0.0, 0.0, 0.0, 0.0, 1.0), 0)
+def test_invalid_fractions_are_rejected(refusal, fractions, kind, message):
+    assert message in refusal(split, make_raw(kind), fractions, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,7 +45,7 @@ def test_a_file_plain_or_gzipped_gives_the_array_that_was_written(idx_file, gzip
 
 
 IDX = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in IMAGES.shape) + bytes(24)
-DAMAGED = {
+INVALID = {
     "a PNG file": b"\x89PNG" + IDX[4:],
     "floats": b"\x00\x00\x0d\x03" + IDX[4:],
     "an unknown type": b"\x00\x00\x0a\x03" + IDX[4:],
@@ -53,28 +53,20 @@ DAMAGED = {
     "no items": IDX[:4] + bytes(12),
     "terabytes announced": IDX[:4] + b"\xff" * 12 + b"abc",
     **{f"cut short after {length} bytes": IDX[:length] for length in (0, 3, 4, 15, 16, 39)},
+    "a gzip file that is cut short": gzip.compress(IDX)[:-9],
+    "int8": b"\x00\x00\x09\x03" + IDX[4:],
 }
 
 
 @GZIPPED
-@pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_file_is_rejected_by_name_with_the_way_out(idx_file, refusal, kind, gzipped):
-    idx_file.write_bytes(DAMAGED[kind])
+@pytest.mark.parametrize("kind", INVALID)
+def test_an_invalid_file_is_rejected_by_name_with_the_way_out(idx_file, refusal, kind, gzipped):
+    idx_file.write_bytes(INVALID[kind])
     path = compress(idx_file) if gzipped else idx_file
+    problem = "holds int8 instead of uint8" if kind == "int8" else "is incomplete or damaged"
     sentence = refusal(read_idx, path)
-    assert f"{path} is incomplete or damaged" in sentence
+    assert f"{path} {problem}" in sentence
     assert "delete it so that it is downloaded again" in sentence
-
-
-def test_a_file_of_another_element_type_is_rejected_by_name(idx_file, refusal):
-    idx_file.write_bytes(b"\x00\x00\x09\x03" + IDX[4:])
-    assert f"{idx_file} holds int8 instead of uint8" in refusal(read_idx, idx_file)
-
-
-def test_a_gzip_file_that_is_cut_short_is_rejected_by_name(idx_file, refusal):
-    path = compress(idx_file)
-    path.write_bytes(path.read_bytes()[:-9])
-    assert f"{path} is incomplete or damaged" in refusal(read_idx, path)
 
 
 def test_a_gzipped_file_is_expanded_up_to_a_limit(tmp_path, monkeypatch, refusal):
