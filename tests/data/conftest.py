@@ -1,6 +1,6 @@
-"""Shared fixtures: damaged files, idx files, a web server on the loopback device."""
+"""Shared fixtures: idx files and a web server on the loopback device."""
 
-import random
+import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -12,33 +12,22 @@ import pytest
 
 from hourglass.data.image_sets import ImageSet
 
-
-@pytest.fixture
-def damage() -> Callable[[bytes], Iterator[bytes]]:
-    """Return a function that yields 200 damaged copies: bytes changed, some also cut short."""
-
-    def copies(content: bytes) -> Iterator[bytes]:
-        rng = random.Random(0)
-        for _ in range(200):
-            damaged = bytearray(content)
-            for _ in range(rng.randint(1, 4)):
-                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
-            cut = rng.randint(0, len(damaged)) if rng.random() < 0.3 else len(damaged)
-            yield bytes(damaged[:cut])
-
-    return copies
+REAL = os.environ.get("HOURGLASS_DATA")
+SHORT = "/short"  # a page that ends before its announced length
 
 
-def idx_bytes(values: np.ndarray) -> bytes:
-    shape = struct.pack(f">{values.ndim}I", *values.shape)
-    return bytes([0, 0, 8, values.ndim]) + shape + values.astype(np.uint8).tobytes()
+def real_data(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that reads the real data sets."""
+    skip = pytest.mark.skipif(REAL is None, reason="HOURGLASS_DATA is not set: no real data")
+    return pytest.mark.real_data(skip(test))
 
 
 @pytest.fixture
 def write_idx() -> Callable[[Path, np.ndarray], Path]:
     def write(path: Path, values: np.ndarray) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(idx_bytes(values))
+        shape = struct.pack(f">{values.ndim}I", *values.shape)
+        path.write_bytes(bytes([0, 0, 8, values.ndim]) + shape + values.astype(np.uint8).tobytes())
         return path
 
     return write
@@ -58,19 +47,19 @@ def write_set(write_idx) -> Callable[..., None]:
 
 
 @pytest.fixture
-def host(monkeypatch) -> Iterator[tuple[str, dict[str, tuple[bytes, int]]]]:
-    """Yield the URL of a server and its pages: path -> (body, surplus of the announced length)."""
+def host(monkeypatch) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the URL of a server and its pages: path -> body."""
     monkeypatch.setenv("no_proxy", "*")
-    pages: dict[str, tuple[bytes, int]] = {}
+    pages: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path not in pages:
                 self.send_error(404)
                 return
-            body, surplus = pages[self.path]
+            body = pages[self.path]
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body) + surplus))
+            self.send_header("Content-Length", str(len(body) + 5 * (self.path == SHORT)))
             self.end_headers()
             self.wfile.write(body)
 

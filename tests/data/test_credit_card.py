@@ -1,29 +1,24 @@
 """Credit-card transactions: features, classes, subsets, invalid cells, and the download."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.data.credit_card import FILE, CreditCard, download_table
+from hourglass.data import credit_card
+from hourglass.data.credit_card import FILE, CreditCard
+from tests.data.conftest import REAL, real_data
 
-REAL = os.environ.get("HOURGLASS_DATA")
+COLUMNS = [f"V{i}" for i in range(1, 29)]
 
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    columns = {f"V{i}": np.arange(4) + i / 100 for i in range(1, 29)}
-    return pd.DataFrame(
-        {
-            "Time": [0.0, 1.0, 1.0, 172792.0],
-            **columns,
-            "Amount": [0.0, 149.62, 1.0, 2.5],
-            "Class": [0, 0, 1, 0],
-        }
-    )
+    components = {name: np.arange(4) + i / 100 for i, name in enumerate(COLUMNS)}
+    frame = pd.DataFrame({"Time": [0.0, 1.0, 1.0, 172792.0], **components})
+    return frame.assign(Amount=[0.0, 149.62, 1.0, 2.5], Class=[0, 0, 1, 0])
 
 
 @pytest.fixture
@@ -39,9 +34,11 @@ def load(tmp_path):
 
 def test_features_are_the_components_and_the_logarithm_of_the_amount(load, frame):
     raw = load(frame)
-    assert raw.feature_names == (*(f"V{i}" for i in range(1, 29)), "log_amount")
+    assert raw.feature_names == (*COLUMNS, "log_amount")
+    np.testing.assert_array_equal(raw.x[:, :-1], frame[COLUMNS].astype(np.float32))
     np.testing.assert_allclose(raw.x[:, -1], np.log([1, 150.62, 2, 3.5]), rtol=1e-6)
     assert raw.time.tolist() == [0.0, 1.0, 1.0, 172792.0]
+    np.testing.assert_array_equal(load(frame.iloc[:, ::-1]).x, raw.x)  # columns in any order
     for name in ("x", "time", "label", "anomaly"):
         assert getattr(raw, name).flags.writeable
 
@@ -59,10 +56,6 @@ def test_a_table_without_time_has_a_note(load, frame):
     assert "no column Time" in raw.source["note"]
 
 
-def test_columns_are_found_by_name_in_any_order(load, frame):
-    np.testing.assert_array_equal(load(frame.iloc[:, ::-1]).x, load(frame).x)
-
-
 def test_a_subset_is_reported_with_its_prevalence_and_checksum(load, frame, tmp_path):
     source = load(frame).source
     assert source["complete"] is False
@@ -77,41 +70,32 @@ def test_a_subset_is_reported_with_its_prevalence_and_checksum(load, frame, tmp_
         ({"V7": None}, "'V7'"),
         ({"Class": [0, 0, 2, 0]}, "'2' in row 3"),
         ({"Amount": [0.0, -3.0, 1.0, 2.0]}, "-3.0 in row 2"),
-        ({"V28": [0.0, 1.0, 2.0, np.nan]}, "'V28'"),
-        ({"V28": [0.0, 1.0, 2.0, np.nan]}, "row 4"),
+        ({"V28": [0.0, 1.0, 2.0, np.nan]}, "is empty or NaN in row 4"),
     ],
 )
 def test_a_missing_column_or_invalid_cell_is_rejected_by_name_and_row(
     load, frame, refusal, change, message
 ):
-    table = frame.assign(**change).dropna(axis=1, how="all")
-    assert message in refusal(load, table)
+    sentence = refusal(load, frame.assign(**change).dropna(axis=1, how="all"))
+    assert message in sentence
+    assert f"{next(iter(change))!r}" in sentence
 
 
-def test_a_download_with_other_contents_is_rejected_and_leaves_no_file(
-    tmp_path, host, frame, refusal
+def test_only_a_table_with_the_official_counts_is_downloaded(
+    tmp_path, host, frame, refusal, monkeypatch
 ):
     url, pages = host
+    monkeypatch.setattr(credit_card, "MIRRORS", [f"{url}/table"])
     for content in (frame.to_csv(index=False).encode(), b"<html>moved</html>"):
-        pages["/table"] = (content, 0)
-        sentence = refusal(download_table, tmp_path, [f"{url}/table"])
-        assert "other contents than the official" in sentence
+        pages["/table"] = content
+        assert "other contents than the official" in refusal(CreditCard().load, tmp_path)
         assert not (tmp_path / FILE).exists()
+    header, row = ",".join([*COLUMNS, "Amount", "Class\n"]), "0," * 29
+    pages["/table"] = (header + f"{row}0\n" * 284_315 + f"{row}1\n" * 492).encode()
+    assert CreditCard().load(tmp_path).source["complete"] is True
 
 
-def test_a_download_with_the_official_counts_is_accepted(tmp_path, host):
-    url, pages = host
-    header = ",".join([*(f"V{i}" for i in range(1, 29)), "Amount", "Class"])
-    row = "0," * 29
-    pages["/table"] = (
-        f"{header}\n".encode() + f"{row}0\n".encode() * 284_315 + f"{row}1\n".encode() * 492,
-        0,
-    )
-    assert download_table(tmp_path, [f"{url}/table"]).is_file()
-
-
-@pytest.mark.real_data
-@pytest.mark.skipif(REAL is None, reason="HOURGLASS_DATA is not set: no real data to test with")
+@real_data
 def test_the_real_table_is_sorted_by_time():
     raw = CreditCard().load(Path(str(REAL)))
     assert raw.time is not None

@@ -1,5 +1,6 @@
 """The DataModule under plain and faked Trainers, and the codes of frozen layers."""
 
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,6 @@ import torch
 
 from hourglass.core.paths import Cell
 from hourglass.data.datamodule import Codes, DataModule
-from hourglass.data.prepared_data import Prepared
-from hourglass.stages.prepare import prepare
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
@@ -23,13 +22,10 @@ def opened(name: str, **settings) -> DataModule:
     return data
 
 
-def under_trainer(
-    data: DataModule, epoch: int = 0, rank: int = 0, world_size: int = 1
-) -> DataModule:
+def under_trainer(data: DataModule, epoch: int = 0, rank: int = 0, world_size: int = 1):
     """Attach a fake Trainer in an epoch."""
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        strategy=strategy,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
         global_rank=rank,
         world_size=world_size,
         current_epoch=epoch,
@@ -38,41 +34,22 @@ def under_trainer(
     return data
 
 
-def test_a_data_set_is_prepared_if_needed(workspace):
-    assert torch.cat(list(opened("digits").train_dataloader())).shape[1:] == (1, 8, 8)
+def served(loader) -> torch.Tensor:
+    return torch.cat(list(loader))
 
 
-def test_a_prepared_data_set_is_not_prepared_again(own_table):
-    card = prepare(own_table) / "card.json"
+def test_a_data_set_is_prepared_if_needed_and_only_once(own_images):
+    data = opened(own_images)
+    card = data.prepared.folder / "card.json"
     before = card.stat().st_mtime_ns
-    opened(own_table)
+    data.prepare_data()
     assert card.stat().st_mtime_ns == before
-
-
-def test_images_stay_uint8_in_the_resident_tensor(own_images):
-    assert opened(own_images).train_dataloader().rows.x.dtype == torch.uint8
-
-
-@pytest.mark.parametrize(
-    ("loader", "split"),
-    [
-        ("train_dataloader", "train"),
-        ("val_dataloader", "validation"),
-        ("test_dataloader", "test"),
-        ("predict_dataloader", "test"),
-    ],
-)
-def test_each_loader_serves_its_split(own_table, loader, split):
-    data = opened(own_table)
-    prepared = Prepared.open(prepare(own_table))
-    served = torch.cat(list(getattr(data, loader)())).numpy()
-    expected = prepared.scaling(prepared.split(split).x)
-    np.testing.assert_array_equal(served[np.lexsort(served.T)], expected[np.lexsort(expected.T)])
+    assert data.rows("train").x.dtype == torch.uint8  # images are scaled per batch
 
 
 def train_order(name: str, seed: int, epoch: int, batch_size: int = 32) -> list:
     data = under_trainer(opened(name, seed=seed, batch_size=batch_size), epoch)
-    return torch.cat(list(data.train_dataloader())).tolist()
+    return served(data.train_dataloader()).tolist()
 
 
 def test_seed_and_epoch_decide_the_order_and_the_batch_size_does_not(own_table):
@@ -93,54 +70,48 @@ class Autoencoder(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.layers = torch.nn.Sequential(torch.nn.Linear(6, 2), torch.nn.Linear(2, 6))
-        self.received: dict[str, list[list[float]]] = {}
+        self.received: dict[str, list[list[float]]] = defaultdict(list)
 
     def training_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        return self._loss(f"epoch {self.current_epoch}", x)
+        self.received[f"epoch {self.current_epoch}"] += x.tolist()
+        return torch.nn.functional.mse_loss(self.layers(x), x)
 
     def validation_step(self, x: torch.Tensor, batch_idx: int) -> None:
-        if not self.trainer.sanity_checking:
-            self._loss("validate", x)
+        self.received["validation"] += x.tolist()
 
     def test_step(self, x: torch.Tensor, batch_idx: int) -> None:
-        self._loss("test", x)
+        self.received["test"] += x.tolist()
 
     def predict_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        return self.layers(x)
+        return x
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.01)
-
-    def _loss(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        self.received.setdefault(name, []).extend(x.tolist())
-        loss = torch.nn.functional.mse_loss(self.layers(x), x)
-        self.log(f"{name} loss", loss, batch_size=len(x))
-        return loss
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
 def test_a_plain_trainer_and_module_receive_every_split(own_table, tmp_path):
     module, data = Autoencoder(), DataModule(own_table, 16, seed=3)
     trainer = pl.Trainer(
-        accelerator="cpu", max_epochs=2, default_root_dir=tmp_path, enable_progress_bar=False
+        accelerator="cpu",
+        max_epochs=2,
+        num_sanity_val_steps=0,
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
     )
     trainer.fit(module, datamodule=data)
-    assert module.received["epoch 0"] == train_order(own_table, 3, 0)
-    assert module.received["epoch 1"] == train_order(own_table, 3, 1)
-    validation, test = (
-        torch.cat(list(loader())).tolist()
-        for loader in (opened(own_table).val_dataloader, opened(own_table).test_dataloader)
-    )
-    assert module.received.pop("validate") == validation * 2  # once per epoch
-    trainer.validate(module, datamodule=data, verbose=False)
-    assert module.received["validate"] == validation
     trainer.test(module, datamodule=data, verbose=False)
-    assert module.received["test"] == test
     predictions = trainer.predict(module, datamodule=data)
     assert predictions is not None
-    with torch.no_grad():
-        expected = module.layers(torch.tensor(test))
-    torch.testing.assert_close(torch.cat(predictions), expected)
+
+    def expected(split):
+        return data.prepared.scaling(data.prepared.x(split)).tolist()
+
+    assert torch.cat(predictions).tolist() == module.received["test"] == expected("test")
+    assert module.received["validation"] == expected("validation") * 2  # once per epoch
+    for epoch in range(2):
+        assert module.received[f"epoch {epoch}"] == train_order(own_table, 3, epoch)
+        assert sorted(module.received[f"epoch {epoch}"]) == sorted(expected("train"))
 
 
 @pytest.mark.parametrize("model", ["denoising", "stacked"])
@@ -161,38 +132,29 @@ def test_streamed_data_trains_the_weights_of_resident_data(own_table, tmp_path, 
 
 def test_a_rank_holds_its_own_rows_only(own_table):
     data = under_trainer(opened(own_table), rank=1, world_size=3)
-    np.testing.assert_array_equal(data.train_dataloader().rows.x, data.prepared.x("train")[1::3])
+    np.testing.assert_array_equal(data.rows("train").x, data.prepared.x("train")[1::3])
 
 
 @pytest.mark.parametrize(
     ("residency", "expected"),
     [("auto", "device"), ("device", "device"), ("host", "device"), ("stream", "stream")],
 )
-def test_residency_decides_where_rows_are_held(own_table, residency, expected):
-    rows = opened(own_table, residency=residency).train_dataloader().rows
+def test_residency_is_the_place_of_the_rows(own_table, residency, expected):
+    rows = opened(own_table, residency=residency).rows("train")
     assert rows.residency == expected
     assert isinstance(rows.x, torch.Tensor) == (expected == "device")
 
 
-def test_data_too_large_for_memory_is_streamed_with_the_reason(own_table, monkeypatch, capfd):
-    data = opened(own_table)
-    x, _ = data.samples("train")
-    memory = SimpleNamespace(available=2 * x.nbytes)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
-    assert data.rows("train").residency == "stream"
-    assert "own_table, train: " in capfd.readouterr().err
-    memory.available += 1
-    assert data.rows("train").residency == "device"
-    assert capfd.readouterr().err == ""
-
-
-def test_processes_of_one_machine_share_its_memory(own_table, monkeypatch):
+def test_data_too_large_for_memory_are_streamed_with_the_reason(own_table, monkeypatch, capfd):
+    """The processes of a machine share its memory."""
     data = under_trainer(opened(own_table), world_size=4)
     nbytes = data.samples("train")[0][::4].nbytes
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=8 * nbytes))
     for processes, expected in ((4, "stream"), (3, "device")):
         data.trainer.num_devices = processes
         assert data.rows("train").residency == expected
+        message = capfd.readouterr().err
+        assert message.startswith("own_table, train: ") if expected == "stream" else not message
 
 
 @pytest.mark.parametrize("residency", ["device", "stream"])
@@ -201,8 +163,8 @@ def test_codes_are_those_of_the_samples_of_the_rank(own_table, residency, rank, 
     data, layers = opened(own_table, residency=residency), torch.nn.Linear(6, 50)
     codes = under_trainer(Codes(data, layers), rank=rank, world_size=world_size).val_dataloader()
     assert codes.rows.residency == residency
-    expected = layers(torch.cat(list(data.val_dataloader()))[rank::world_size])
-    torch.testing.assert_close(torch.cat(list(codes)), expected)
+    expected = layers(served(data.val_dataloader())[rank::world_size])
+    torch.testing.assert_close(served(codes), expected)
 
 
 def test_an_unknown_residency_is_rejected(own_table, refusal):

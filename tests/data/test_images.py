@@ -1,6 +1,5 @@
 """The user's own images: layouts of arrays, folders of classes, conversions, invalid contents."""
 
-import contextlib
 import hashlib
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hourglass.core.errors import UserError
 from hourglass.data.images import Images
 
 NOWHERE = Path("no such folder")
@@ -66,9 +64,13 @@ def test_size_resizes_arrays(npz, x):
     assert npz({"size": 3}, x=x).x.shape[2:] == (3, 3)
 
 
-def test_the_npz_file_has_its_checksum_in_the_source(npz, tmp_path):
-    files = npz(x=GREY).source["files"]
-    assert files == {"mine.npz": hashlib.sha256((tmp_path / "mine.npz").read_bytes()).hexdigest()}
+def test_every_file_has_its_checksum_in_the_source(npz, folder):
+    def checksum(path: Path) -> str:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    assert npz(x=GREY).source["files"] == {"mine.npz": checksum(folder.parent / "mine.npz")}
+    expected = {f"{path.parent.name}/{path.name}": checksum(path) for path in folder.glob("*/*")}
+    assert load(folder).source["files"] == expected
 
 
 @pytest.mark.parametrize(
@@ -114,13 +116,6 @@ def test_one_image_in_colour_makes_all_three_channels_unless_grey_is_set(folder,
     assert load(folder, grey=grey).x.shape == (5, channels, 6, 5)
 
 
-def test_every_image_has_its_checksum_in_the_source(folder):
-    files = load(folder).source["files"]
-    content = (folder / "good" / "d.png").read_bytes()
-    assert len(files) == 4
-    assert files["good/d.png"] == hashlib.sha256(content).hexdigest()
-
-
 def test_mixed_sizes_are_rejected_with_both_unless_they_are_resized(folder, refusal):
     Image.fromarray(GREY[0].T.copy()).save(folder / "good" / "e.png")
     sentence = refusal(load, folder)
@@ -129,15 +124,12 @@ def test_mixed_sizes_are_rejected_with_both_unless_they_are_resized(folder, refu
     assert load(folder, size=4).x.shape == (5, 1, 4, 4)
 
 
-def test_an_unreadable_or_incomplete_image_is_rejected_by_name(folder, refusal):
+def test_an_unreadable_or_unsuitable_image_is_rejected_by_name(folder, refusal):
     path = folder / "good" / "d.png"
     for content in (b"not a picture", path.read_bytes()[:60]):
         path.write_bytes(content)
-        assert str(path) in refusal(load, folder)
-
-
-def test_16_bits_per_pixel_are_rejected(folder, refusal):
-    Image.fromarray(GREY[0].astype(np.uint16)).save(folder / "good" / "e.png")
+        assert f"{path} cannot be read as an image" in refusal(load, folder)
+    Image.fromarray(GREY[0].astype(np.uint16)).save(path)
     assert "convert it to 8 bits" in refusal(load, folder)
 
 
@@ -147,14 +139,3 @@ def test_an_image_outside_of_any_class_or_a_class_without_images_is_rejected(fol
     (folder / "ugly").mkdir()
     assert "ugly holds no image" in refusal(load, folder)
     assert "no class of images" in refusal(load, folder / "ugly")
-
-
-@pytest.mark.parametrize("name", ["mine.npz", "pictures/good/d.png"])
-def test_damaged_files_raise_user_errors_only(tmp_path, folder, damage, name):
-    path = tmp_path / name
-    if name == "mine.npz":
-        np.savez_compressed(path, x=GREY, y=np.arange(4))
-    for damaged in damage(path.read_bytes()):
-        path.write_bytes(damaged)
-        with contextlib.suppress(UserError):
-            assert load(path if name == "mine.npz" else folder).x.dtype == np.uint8

@@ -1,10 +1,10 @@
-"""The data sets bundled with scikit-learn: contents, classes, and what all of them share."""
+"""The data sets bundled with scikit-learn: contents, classes, ids and checksums."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_sample_images
+from sklearn.datasets import load_breast_cancer, load_digits, load_sample_images
 
 from hourglass.data.breast_cancer import BreastCancer
 from hourglass.data.digits import Digits
@@ -13,58 +13,41 @@ from hourglass.data.photographs import PATCH_PIXELS, Photographs
 NOWHERE = Path("no such folder")
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return Digits().load(NOWHERE)
-
-
-@pytest.fixture(scope="module")
-def tumours():
-    return BreastCancer().load(NOWHERE)
-
-
-@pytest.fixture(scope="module")
-def photographs():
-    return Photographs().load(NOWHERE)
-
-
-def test_digits_are_small_images_up_to_their_full_scale(digits):
-    assert digits.x.shape == (1797, 1, 8, 8)
-    assert digits.x.max() == digits.full_scale == 16
-
-
-def test_eights_and_nines_are_the_anomalies(digits):
-    assert set(digits.label[digits.anomaly]) == {"8", "9"}
-    assert set(digits.label[~digits.anomaly]) == set("01234567")
-
-
-def test_malignant_tumours_are_the_anomalies_in_the_published_numbers(tumours):
-    assert set(tumours.label[tumours.anomaly]) == {"malignant"}
-    assert (tumours.anomaly.sum(), (~tumours.anomaly).sum()) == (212, 357)
-    assert tumours.x.shape[1] == len(set(tumours.feature_names)) == 30
-
-
-def test_patches_are_those_of_the_photographs(photographs):
-    side = PATCH_PIXELS
-    for name, image in zip(("china", "flower"), load_sample_images().images, strict=True):
-        patches = photographs.x[photographs.label == name]
-        rows, columns = image.shape[0] // side, image.shape[1] // side
-        assert patches.shape == (rows * columns, 3, side, side)
-        lines = [
-            np.concatenate(list(line), axis=2)
-            for line in patches.reshape(rows, columns, 3, side, side)
-        ]
-        restored = np.concatenate(lines, axis=1).transpose(1, 2, 0)
-        assert np.array_equal(restored, image[: rows * side, : columns * side])
-    assert not photographs.anomaly.any()
-
-
-@pytest.mark.parametrize(("name", "count"), [("digits", 1), ("tumours", 1), ("photographs", 2)])
-def test_bundled_data_are_writeable_with_unique_ids_and_checksums_of_their_files(
-    name, count, request
-):
-    raw = request.getfixturevalue(name)
+@pytest.mark.parametrize(
+    ("data_set", "anomalous", "counts", "files"),
+    [
+        (Digits, {"8", "9"}, (1443, 354), 1),
+        (BreastCancer, {"malignant"}, (357, 212), 1),
+        (Photographs, set(), (2080, 0), 2),
+    ],
+)
+def test_classes_ids_and_checksums(data_set, anomalous, counts, files):
+    raw = data_set().load(NOWHERE)
+    np.testing.assert_array_equal(raw.anomaly, np.isin(raw.label, list(anomalous)))
+    assert ((~raw.anomaly).sum(), raw.anomaly.sum()) == counts
+    assert len(set(raw.id)) == len(raw.x)
+    assert [len(digest) for digest in raw.source["files"].values()] == [64] * files
     assert raw.x.flags.writeable
     assert raw.official_test is None
-    assert len(np.unique(raw.id)) == len(raw.id)
-    assert [len(digest) for digest in raw.source["files"].values()] == [64] * count
+
+
+def test_values_and_labels_are_those_of_scikit_learn():
+    digits, tumours = Digits().load(NOWHERE), BreastCancer().load(NOWHERE)
+    np.testing.assert_array_equal(digits.x[:, 0], load_digits().images)
+    assert digits.x.max() == digits.full_scale == 16
+    assert digits.label.tolist() == [str(label) for label in load_digits().target]
+    expected = load_breast_cancer()
+    np.testing.assert_allclose(tumours.x, expected.data, rtol=1e-6)
+    assert tumours.feature_names == tuple(expected.feature_names)
+
+
+def test_patches_are_those_of_the_photographs():
+    raw, side = Photographs().load(NOWHERE), PATCH_PIXELS
+    for name, image in zip(("china", "flower"), load_sample_images().images, strict=True):
+        rows, columns = image.shape[0] // side, image.shape[1] // side
+        patches = iter(raw.x[raw.label == name])
+        for row in range(0, rows * side, side):
+            for column in range(0, columns * side, side):
+                expected = image[row : row + side, column : column + side].transpose(2, 0, 1)
+                np.testing.assert_array_equal(next(patches), expected)
+        assert next(patches, None) is None

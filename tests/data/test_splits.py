@@ -11,7 +11,7 @@ from hourglass.data.splits import SPLITS, split
 from hourglass.stages.prepare import prepare
 
 KINDS = ["chance", "time", "official", "official and time"]
-ONLY_NORMAL = ("train", "validation", "calibration")
+SEEDS = pytest.mark.parametrize("seed", range(4))
 
 
 def make_raw(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: int = 40) -> Raw:
@@ -30,63 +30,44 @@ def make_raw(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: 
     )
 
 
-@pytest.fixture(params=[(kind, seed) for kind in KINDS for seed in range(4)], ids=str)
-def raw(request) -> Raw:
-    kind, seed = request.param
-    rng = np.random.default_rng(seed)
-    return make_raw(kind, seed, int(rng.integers(30, 300)), int(rng.integers(0, 150)))
-
-
-@pytest.fixture
-def parts(raw):
-    return split(raw, Fractions(), seed=0)
-
-
-def normal(raw: Raw, indices: np.ndarray) -> np.ndarray:
-    return indices[~raw.anomaly[indices]]
-
-
 def normal_counts(raw: Raw, fractions: Fractions) -> np.ndarray:
     parts = split(raw, fractions, seed=0)
-    return np.array([len(normal(raw, parts[name])) for name in SPLITS])
+    return np.array([(~raw.anomaly[parts[name]]).sum() for name in SPLITS])
 
 
-def test_the_five_splits_are_disjoint_and_sorted(parts):
+@SEEDS
+@pytest.mark.parametrize("kind", KINDS)
+def test_splits_are_disjoint_and_those_for_learning_hold_normal_samples_only(kind, seed):
+    rng = np.random.default_rng(seed)
+    raw = make_raw(kind, seed, int(rng.integers(30, 300)), int(rng.integers(0, 150)))
+    parts = split(raw, Fractions(), seed=0)
     assert tuple(parts) == SPLITS
     indices = np.concatenate(list(parts.values()))
     assert len(np.unique(indices)) == len(indices)
     assert all((np.diff(indices) > 0).all() for indices in parts.values())
+    learning = [parts[name] for name in ("train", "validation", "calibration")]
+    assert not raw.anomaly[np.concatenate(learning)].any()
+    # No normal sample is lost; anomalies are lost only if `tuning` has reached its limit.
+    lost = np.setdiff1d(np.arange(len(raw.x)), indices)
+    assert raw.anomaly[lost].all()
+    assert not len(lost) or raw.anomaly[parts["tuning"]].mean() == 0.5
 
 
-def test_the_same_seed_gives_the_same_splits(raw, parts):
-    again = split(raw, Fractions(), seed=0)
-    assert all((again[name] == parts[name]).all() for name in SPLITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides_splits_by_chance_only(kind):
+    first, again, other = (split(make_raw(kind), Fractions(), seed) for seed in (0, 0, 1))
+    for name in SPLITS:
+        np.testing.assert_array_equal(first[name], again[name])
+    by_chance = {"chance": SPLITS, "official": SPLITS[:4], "official and time": ("tuning",)}
+    different = [name for name in SPLITS if not np.array_equal(first[name], other[name])]
+    assert tuple(different) == by_chance.get(kind, ())
 
 
-@pytest.mark.parametrize(("kind", "same"), [("chance", False), ("time", True)])
-def test_the_seed_decides_splits_by_chance_only(kind, same):
-    first, other = (split(make_raw(kind), Fractions(), seed) for seed in (0, 1))
-    assert [np.array_equal(first[name], other[name]) for name in SPLITS] == [same] * 5
-
-
-def test_splits_for_learning_hold_normal_samples_only_and_none_is_lost(raw, parts):
-    assert not any(raw.anomaly[parts[name]].any() for name in ONLY_NORMAL)
-    kept = np.sort(np.concatenate([normal(raw, indices) for indices in parts.values()]))
-    np.testing.assert_array_equal(kept, np.flatnonzero(~raw.anomaly))
-
-
-def test_anomalies_are_lost_to_the_limit_of_tuning_only(raw, parts):
-    lost = raw.anomaly.sum() - sum(int(raw.anomaly[indices].sum()) for indices in parts.values())
-    limited = 2 * len(normal(raw, parts["tuning"])) == len(parts["tuning"])
-    assert lost == 0 or limited
-
-
-@pytest.mark.parametrize("seed", range(4))
+@SEEDS
 @pytest.mark.parametrize("kind", ["chance", "official", "official and time"])
 def test_tuning_takes_at_most_as_many_anomalies_as_normal_samples(kind, seed):
     raw = make_raw(kind, seed, normal=60, anomalies=300)
-    tuning = split(raw, Fractions(), seed)["tuning"]
-    assert raw.anomaly[tuning].mean() == 0.5
+    assert raw.anomaly[split(raw, Fractions(), seed)["tuning"]].mean() == 0.5
 
 
 @pytest.mark.parametrize("kind", ["chance", "time"])
@@ -101,8 +82,8 @@ def test_tuning_has_the_requested_fraction_of_anomalies():
     assert [raw.anomaly[parts[name]].sum() for name in ("tuning", "test")] == [20, 30]
 
 
+@SEEDS
 @pytest.mark.parametrize("kind", ["official", "official and time"])
-@pytest.mark.parametrize("seed", range(4))
 def test_an_official_test_part_is_the_test_split(kind, seed):
     raw = make_raw(kind, seed)
     assert raw.official_test is not None
@@ -116,21 +97,21 @@ def test_beside_an_official_test_part_the_other_fractions_are_normalised():
     np.testing.assert_allclose(counts / counts.sum(), [0.5, 0.2, 0.2, 0.1], atol=0.002)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@SEEDS
 def test_splits_follow_time(seed):
     """Anomalies from before the test period are in `tuning`, later ones in `test`."""
     raw = make_raw("time", seed)
     assert raw.time is not None
     parts = split(raw, Fractions(), seed)
-    moments = [raw.time[normal(raw, parts[name])] for name in SPLITS]
-    assert all(a.max() <= b.min() for a, b in pairwise(moments))
-    start = moments[-1].min()
+    times = [raw.time[parts[name][~raw.anomaly[parts[name]]]] for name in SPLITS]
+    assert all(a.max() <= b.min() for a, b in pairwise(times))
+    start = times[-1].min()
     for name, expected in (("tuning", raw.time < start), ("test", raw.time >= start)):
         anomalies = parts[name][raw.anomaly[parts[name]]]
         np.testing.assert_array_equal(anomalies, np.flatnonzero(raw.anomaly & expected))
 
 
-def test_the_card_counts_the_samples_in_no_split(own_table, set_yaml):
+def test_the_data_card_counts_the_samples_in_no_split(own_table, set_yaml):
     fractions = {"train": 0.5, "validation": 0.2, "calibration": 0.2, "tuning": 0.05, "test": 0.05}
     fractions["tuning_anomalies"] = 1.0  # 12 anomalies for the 6 normal samples of tuning
     set_yaml(f"configs/data/{own_table}.yaml", "init_args", "fractions", value=fractions)
@@ -139,39 +120,25 @@ def test_the_card_counts_the_samples_in_no_split(own_table, set_yaml):
 
 
 @pytest.mark.parametrize(
-    "shares",
+    ("fractions", "kind", "message"),
     [
-        (0.5, 0.1, 0.15, 0.1, 0.1),
-        (0.6, 0.1, 0.15, 0.1, 0.15),
-        (1.1, 0.1, -0.15, 0.1, -0.15),
-        (float("nan"), 0.1, 0.15, 0.1, 0.15),
+        (Fractions(test=0.1), "chance", "'test': 0.1"),
+        (Fractions(train=0.6), "chance", "'train': 0.6"),
+        (Fractions(1.1, 0.1, -0.15, 0.1, -0.15), "chance", "'train': 1.1"),
+        (Fractions(train=float("nan")), "chance", "'train': nan"),
+        (Fractions(0.0, 0.0, 0.0, 0.0, 1.0), "official", "`test` is ignored"),
+        *((Fractions(tuning_anomalies=x), "chance", f"{x}") for x in (-0.1, 1.1, float("nan"))),
     ],
 )
-def test_fractions_that_do_not_sum_to_1_are_rejected(refusal, shares):
-    assert f"'train': {shares[0]}" in refusal(split, make_raw(), Fractions(*shares), 0)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_fraction_of_anomalies_outside_of_0_to_1_is_rejected(refusal, share):
-    fractions = Fractions(tuning_anomalies=share)
-    assert f"tuning_anomalies is {share}" in refusal(split, make_raw(), fractions, 0)
-
-
-@pytest.mark.parametrize(
-    ("kind", "empty"),
-    [(kind, name) for kind in KINDS for name in SPLITS if name != "test" or "official" not in kind],
-)
-def test_a_split_without_normal_samples_is_rejected_by_name(refusal, kind, empty):
-    fractions = Fractions(**dict.fromkeys(SPLITS, 0.25) | {empty: 0.0})
-    assert f"the {empty} split" in refusal(split, make_raw(kind), fractions, 0)
-
-
-def test_a_fraction_for_the_official_test_part_only_is_rejected(refusal):
-    refusal(split, make_raw("official"), Fractions(0.0, 0.0, 0.0, 0.0, 1.0), 0)
+def test_invalid_fractions_are_rejected(refusal, fractions, kind, message):
+    assert message in refusal(split, make_raw(kind), fractions, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", [0, 1, 4])
-def test_too_few_normal_samples_are_rejected(refusal, kind, count):
-    raw = make_raw(kind, normal=count)
-    assert "split would hold none" in refusal(split, raw, Fractions(), 0)
+def test_a_split_without_normal_samples_is_rejected_by_name(refusal, kind):
+    for empty in SPLITS[:4] if "official" in kind else SPLITS:
+        fractions = Fractions(**dict.fromkeys(SPLITS, 0.25) | {empty: 0.0})
+        assert f"the {empty} split" in refusal(split, make_raw(kind), fractions, 0)
+    for count in (0, 1, 4):
+        raw = make_raw(kind, normal=count)
+        assert "split would hold none" in refusal(split, raw, Fractions(), 0)

@@ -16,9 +16,8 @@ class Raw:
     label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str: position in the source, such as "mnist/test/17"
-    source: dict[
-        str, Any
-    ]  # for card.json: name, licence, complete, files {name: SHA-256}; subset if not complete
+    # For card.json: name, licence, complete, files {name: SHA-256}; subset if not complete.
+    source: dict[str, Any]
     full_scale: float | None = None  # pixel value of white, such as 255; None for tables
     feature_names: tuple[str, ...] = ()  # empty for images
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
@@ -31,30 +30,22 @@ class Raw:
             values = getattr(self, name)
             if values is not None and values.shape != (n,):
                 raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
-        self._check_types()
+        is_images = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
+        is_table = self.x.ndim == 2 and self.x.dtype == np.float32 and self.full_scale is None
+        if not (is_images or is_table):
+            raise ValueError(
+                f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
+                f"{self.full_scale}: neither uint8 images nor a float32 table"
+            )
+        for name, kind in (("label", "U"), ("id", "U"), ("anomaly", "b")):
+            dtype = getattr(self, name).dtype
+            if dtype.kind != kind:
+                raise ValueError(f"Raw.{name} is {dtype}, not {'str' if kind == 'U' else 'bool'}")
         if self.feature_names and len(self.feature_names) != self.x.shape[1]:
             raise ValueError(f"{len(self.feature_names)} names for {self.x.shape[1]} features")
         missing = {"name", "licence", "complete", "files"} - self.source.keys()
         if missing:
             raise ValueError(f"Raw.source lacks {sorted(missing)}")
-
-    def _check_types(self) -> None:
-        image = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
-        table = self.x.ndim == 2 and self.x.dtype == np.float32 and self.full_scale is None
-        if not (image or table):
-            raise ValueError(
-                f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
-                f"{self.full_scale}: neither uint8 images nor a float32 table"
-            )
-        if self.label.dtype.kind != "U" or self.id.dtype.kind != "U":
-            raise ValueError(f"Raw.label, Raw.id are {self.label.dtype}, {self.id.dtype}, not str")
-        if self.anomaly.dtype != bool:
-            raise ValueError(f"Raw.anomaly is {self.anomaly.dtype}, not bool")
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample: (C, H, W) or (F,)."""
-        return tuple(self.x.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,7 @@ class Shares:
     Rank r holds only the rows r::world_size and shuffles them independently. Position p of the
     epoch is position p // world_size of rank p % world_size. Therefore the ranks' shares of a batch
     differ by at most one sample, all ranks take the same number of steps, and no sample is lost or
-    repeated.
-
-    Contiguous blocks would be equally even. But in a file sorted by class or time, each rank would
-    then see a different distribution, and unshuffled rows would not stay in order.
+    repeated. Contiguous blocks would differ in distribution if a file is sorted by class or time.
     """
 
     samples: int
@@ -93,11 +90,8 @@ class Batches:
         return len(self.shares)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield batches, (n, *S) float32.
-
-        A generator, so that the order is computed at the first batch. If a training is resumed,
-        Lightning restores the epoch only after creating the iterator, and the order depends on the
-        epoch.
-        """
+        """Yield batches, (n, *S) float32."""
+        # A generator computes the order at the first batch: when Lightning resumes a training, it
+        # creates the iterator before it restores the epoch, on which the order depends.
         order = self.shares.order(self.shuffle()) if self.shuffle else None
         yield from self.rows.batches(order, self.shares)

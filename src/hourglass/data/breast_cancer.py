@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import bundled_checksum
+from hourglass.data.sklearn_bundled import bundled_checksums
 
 
 class BreastCancer(DataSet):
@@ -31,7 +31,7 @@ class BreastCancer(DataSet):
                 "licence": "Wolberg, Street and Mangasarian 1993, UCI Machine Learning "
                 "Repository (CC BY 4.0)",
                 "complete": True,
-                "files": bundled_checksum("breast_cancer.csv"),
+                "files": bundled_checksums("data/breast_cancer.csv"),
             },
             feature_names=tuple(str(name) for name in bunch.feature_names),
         )

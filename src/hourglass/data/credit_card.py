@@ -1,6 +1,5 @@
 """ULB credit-card transactions of two days; 0.17 % are frauds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,17 @@ class CreditCard(DataSet):
         """
         path = folder / FILE
         if not path.is_file():
-            download_table(folder)
-        frame = _read(path)
-        fraud = _frauds(frame, path)
-        frame["log_amount"] = _log_amount(frame, path)
+            with download(path, MIRRORS, _is_official) as downloaded:
+                downloaded.replace(path)
+        frame, fraud = _read(path)
+        amount = number_column(frame, "Amount", path)
+        if amount.min() < 0:
+            raise UserError(
+                f"Column 'Amount' of {path} holds the negative amount {amount.min()} in row "
+                f"{amount.argmin() + 1}; correct it, or delete the file so that it is downloaded "
+                "again."
+            )
+        frame["log_amount"] = np.log1p(amount)
         feature_names = (*COMPONENTS, "log_amount")
         return Raw(
             x=feature_matrix(frame, feature_names, path),
@@ -59,28 +65,19 @@ class CreditCard(DataSet):
         )
 
 
-def download_table(folder: Path, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download the official table into `folder`; other tables are rejected."""
-    return download(FILE, folder, mirrors, _is_official)
-
-
 def _is_official(path: Path) -> bool:
     # Compare counts: there is no published checksum, and mirrors format the numbers differently.
     try:
-        frame = _read(path)
-        return (len(frame), _frauds(frame, path).sum()) == (OFFICIAL_ROWS, OFFICIAL_FRAUDS)
+        _, fraud = _read(path)
+        return (len(fraud), fraud.sum()) == (OFFICIAL_ROWS, OFFICIAL_FRAUDS)
     except UserError:
         return False
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the table and the mask of frauds, (N,) bool; raise a UserError for a bad class."""
     frame = read_table(path, text=["Class"])
     require_columns(frame, [*COMPONENTS, "Amount", "Class"], path)
-    return frame
-
-
-def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
-    """Return the mask of frauds, (N,) bool; raise a UserError for an invalid class."""
     classes = np.char.strip(text_column(frame, "Class", path), "'")  # OpenML quotes the classes
     invalid = np.flatnonzero(~np.isin(classes, ["0", "1"]))
     if len(invalid):
@@ -89,18 +86,7 @@ def _frauds(frame: pd.DataFrame, path: Path) -> np.ndarray:
             f"{invalid[0] + 1} instead of 0 (genuine) or 1 (fraud); correct it, or delete the file "
             "so that it is downloaded again."
         )
-    return classes == "1"
-
-
-def _log_amount(frame: pd.DataFrame, path: Path) -> np.ndarray:
-    """Return log(1 + Amount), (N,); raise a UserError for a negative amount."""
-    amount = number_column(frame, "Amount", path)
-    if amount.min() < 0:
-        raise UserError(
-            f"Column 'Amount' of {path} holds the negative amount {amount.min()} in row "
-            f"{amount.argmin() + 1}; correct it, or delete the file so that it is downloaded again."
-        )
-    return np.log1p(amount)
+    return frame, classes == "1"
 
 
 def _source(frame: pd.DataFrame, fraud: np.ndarray) -> dict[str, Any]:

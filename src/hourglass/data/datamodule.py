@@ -97,8 +97,8 @@ class DataModule(pl.LightningDataModule):
         return Rows(x, self._residency(name, x.nbytes), device, Scaled(scaling, device))
 
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
-        rank, world_size = self._rank()
         x, scaling = self.samples(name)
+        rank, world_size = self._rank()
         return x[rank::world_size], scaling
 
     def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
@@ -130,7 +130,7 @@ class Codes(DataModule):
     """Data module of latent codes: outputs of the frozen module `below` for samples of `source`.
 
     `below` is, for example, the trained layers of a stack. The codes are computed once and held in
-    memory. If they do not fit, they are computed per batch from streamed samples.
+    memory; codes that do not fit are computed per batch from streamed samples.
     """
 
     def __init__(self, source: DataModule, below: nn.Module) -> None:
@@ -153,7 +153,7 @@ class Codes(DataModule):
         if residency == "stream":
             layers = copy.deepcopy(self.below).to(device)
             return Rows(x, residency, device, _encoder(layers, scaling, device))
-        batches = Batches(Rows(x, "stream", CPU, encode), Shares(len(x), self.batch_size))
+        batches = Rows(x, "stream", CPU, encode).batches(None, Shares(len(x), self.batch_size))
         codes = torch.cat(list(batches)).numpy()
         return Rows(codes, residency, device, Scaled(Scaling.none(), device))
 
@@ -163,10 +163,4 @@ def _encoder(
 ) -> Callable[[Tensor], Tensor]:
     """Return a function that maps unscaled samples, (n, *S), to codes, (n, units)."""
     scaled = Scaled(scaling, device)
-
-    @torch.no_grad()
-    def encode(x: Tensor) -> Tensor:
-        codes: Tensor = layers(scaled(x))
-        return codes
-
-    return encode
+    return torch.no_grad()(lambda x: layers(scaled(x)))

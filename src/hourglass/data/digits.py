@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import bundled_checksum
+from hourglass.data.sklearn_bundled import bundled_checksums
 
 
 class Digits(DataSet):
@@ -19,17 +19,16 @@ class Digits(DataSet):
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
-        n = len(bunch.target)
         return Raw(
             x=bunch.images.astype(np.uint8)[:, None],
             label=bunch.target.astype(str),
             anomaly=bunch.target >= 8,
-            id=np.array([f"digits/{i}" for i in range(n)]),
+            id=np.array([f"digits/{i}" for i in range(len(bunch.target))]),
             source={
                 "name": "digits",
                 "licence": "Alpaydin and Kaynak 1998, UCI Machine Learning Repository (CC BY 4.0)",
                 "complete": True,
-                "files": bundled_checksum("digits.csv.gz"),
+                "files": bundled_checksums("data/digits.csv.gz"),
             },
             full_scale=16.0,
         )

@@ -73,7 +73,7 @@ LETTERS = ImageSet(
 
 def load_pair(name: str, normal: ImageSet, anomalies: ImageSet, folder: Path) -> Raw:
     """Load two image sets as one data set; all images of `anomalies` are anomalous."""
-    pair = [load_images(each, folder) for each in (normal, anomalies)]
+    pair = [load_images(image_set, folder) for image_set in (normal, anomalies)]
     subsets = [raw.source["subset"] for raw in pair if "subset" in raw.source]
     return Raw(
         x=np.concatenate([raw.x for raw in pair]),
@@ -98,19 +98,22 @@ def load_images(image_set: ImageSet, folder: Path) -> Raw:
     `x` is (N, 1, 28, 28) uint8. Files missing below `folder` are downloaded. Raises a UserError if
     the download fails, or if a file is incomplete or damaged.
     """
-    paths = find_or_download(image_set.torchvision_name, image_set.files, folder)
+    raw_folder = folder / image_set.folder
+    paths = find_or_download(image_set.torchvision_name, image_set.files, raw_folder)
     parts = [_read_part(image_set, *paths[:2]), _read_part(image_set, *paths[2:])]
     counts = [len(x) for x, _ in parts]
     label = np.concatenate([names for _, names in parts])
     subset = _subset(image_set, counts, label)
     ids = [
-        f"{part}/{i}" for part, n in zip(("train", "test"), counts, strict=True) for i in range(n)
+        f"{image_set.id}/{part}/{i}"
+        for part, count in zip(("train", "test"), counts, strict=True)
+        for i in range(count)
     ]
     return Raw(
         x=np.concatenate([x for x, _ in parts]),
         label=label,
         anomaly=np.zeros(len(label), dtype=bool),
-        id=np.array([f"{image_set.id}/{each}" for each in ids]),
+        id=np.array(ids),
         source={
             "name": image_set.id,
             "licence": image_set.licence,

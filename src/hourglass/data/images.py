@@ -53,10 +53,19 @@ class Images(DataSet):
             x, label = read_npz(path, self.size, self.grey)
             ids = np.array([f"{path.name}/{i}" for i in range(len(x))])
             files = {path.name: sha256(path)}
+        if self.normal is None:
+            anomaly = np.zeros(len(x), dtype=bool)
+        elif label is None:
+            raise UserError(
+                f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or omit "
+                "`normal` if every image is normal."
+            )
+        else:
+            anomaly = anomaly_mask(label, self.normal, path)
         return Raw(
             x=x,
             label=np.full(len(x), "normal") if label is None else label,
-            anomaly=self._anomaly_mask(label, len(x), path),
+            anomaly=anomaly,
             id=ids,
             source={
                 "name": path.stem,
@@ -66,13 +75,3 @@ class Images(DataSet):
             },
             full_scale=255.0,
         )
-
-    def _anomaly_mask(self, label: np.ndarray | None, n: int, path: Path) -> np.ndarray:
-        if self.normal is None:
-            return np.zeros(n, dtype=bool)
-        if label is None:
-            raise UserError(
-                f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or omit "
-                "`normal` if every image is normal."
-            )
-        return anomaly_mask(label, self.normal, path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.sklearn_bundled import bundled_checksum
+from hourglass.data.sklearn_bundled import bundled_checksums
 
 PATCH_PIXELS = 16
 
@@ -22,24 +22,24 @@ class Photographs(DataSet):
         from sklearn.datasets import load_sample_images
 
         bunch = load_sample_images()
-        files = [Path(name).name for name in bunch.filenames]
-        cut = [patches(image, PATCH_PIXELS) for image in bunch.images]
-        counts = [len(x) for x in cut]
-        stems = [Path(name).stem for name in files]
+        paths = [Path(name) for name in bunch.filenames]
+        parts = [patches(image, PATCH_PIXELS) for image in bunch.images]
+        counts = [len(part) for part in parts]
+        ids = [
+            f"{path.stem}/{i}"
+            for path, count in zip(paths, counts, strict=True)
+            for i in range(count)
+        ]
         return Raw(
-            x=np.concatenate(cut),
-            label=np.repeat(stems, counts),
+            x=np.concatenate(parts),
+            label=np.repeat([path.stem for path in paths], counts),
             anomaly=np.zeros(sum(counts), bool),
-            id=np.array(
-                [f"{stem}/{i}" for stem, n in zip(stems, counts, strict=True) for i in range(n)]
-            ),
+            id=np.array(ids),
             source={
                 "name": "photographs",
                 "licence": "CC BY 2.0 (danielbuechele and vultilion, Flickr)",
                 "complete": True,
-                "files": {
-                    k: v for name in files for k, v in bundled_checksum(name, "images").items()
-                },
+                "files": bundled_checksums(*(f"images/{path.name}" for path in paths)),
             },
             full_scale=255.0,
         )

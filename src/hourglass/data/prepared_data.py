@@ -1,4 +1,4 @@
-"""Prepared data: the arrays and the card that `prepare` writes and all later stages read."""
+"""Prepared data: the arrays and the data card that `prepare` writes and later stages read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from hourglass.data.scaling import Scaling
 
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-CARD = "card.json"
+CARD = "card.json"  # the data card: source, shapes, scaling, counts and checksums
 FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
 # Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
 MAX_VERIFIED_BYTES = 1 << 30
@@ -39,7 +39,7 @@ class Prepared:
     """A prepared data set; its arrays are read on access."""
 
     folder: Path
-    card: dict[str, Any]
+    card: dict[str, Any]  # the data card
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
@@ -68,27 +68,26 @@ class Prepared:
 
         Raises a UserError if an array of up to MAX_VERIFIED_BYTES differs from its checksum.
         """
-        return self._array(name, "x", mmap_mode="r")
+        return self._array(name, "x")
 
     def split(self, name: Split) -> Samples:
         """Return one split with `x` memory-mapped; raise a UserError if an array is damaged."""
-        others = {field: self._array(name, field) for field in FIELDS[1:]}
-        return Samples(x=self.x(name), **others)
+        return Samples(**{field: self._array(name, field) for field in FIELDS})
 
-    def _array(self, split: Split, field: str, **options: Any) -> np.ndarray:
+    def _array(self, split: Split, field: str) -> np.ndarray:
         file = f"{split}/{field}.npy"
         path = self.folder / file
         try:
             if path.stat().st_size <= MAX_VERIFIED_BYTES:
                 verify_checksums(self.folder, {file: self.card["files"][file]})
-            array: np.ndarray = np.load(path, allow_pickle=False, **options)
+            array: np.ndarray = np.load(path, "r" if field == "x" else None, allow_pickle=False)
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise _damaged(self.folder, error) from None
         return array
 
 
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
-    """Write splits and card into an empty folder."""
+    """Write the splits and the data card into an empty folder."""
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in vars(samples[name]).items():
@@ -97,7 +96,7 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
 
 
 def write_data_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write the card of the arrays in `folder`, with the SHA-256 of each array."""
+    """Write the data card of the arrays in `folder`, with the SHA-256 of each array."""
     names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
 

@@ -46,10 +46,14 @@ class Rows:
 
         If `order` is None, the slices select rows directly.
         """
-        if isinstance(self.x, Tensor):
-            unscaled = _index_batches(self.x, order, positions)
-        else:
+        if isinstance(self.x, np.ndarray):
             unscaled = self._stream(self.x, order, positions)
+        elif order is None:
+            unscaled = (self.x[part] for part in positions)
+        else:
+            rows = order.to(self.device)
+            # Faster than indexing, which copies by element.
+            unscaled = (self.x.index_select(0, rows[part]) for part in positions)
         yield from map(self.transform, unscaled)
 
     def _stream(
@@ -58,7 +62,7 @@ class Rows:
         rows = None if order is None else order.numpy()
         # In random order, reading ahead is useless: adjacent rows are not in the same batch.
         advise(x, "MADV_NORMAL" if rows is None else "MADV_RANDOM")
-        for batch in prefetch(lambda part: self._gather(x, rows, part), positions):
+        for batch in prefetch(self._gather(x, rows, part) for part in positions):
             yield batch.to(self.device, non_blocking=True)
 
     def _gather(self, x: np.ndarray, rows: np.ndarray | None, part: slice) -> Tensor:
@@ -76,15 +80,6 @@ class Rows:
             batch.numpy()[ascending] = x[rows[part][ascending]]
             release_pages(x)
         return batch
-
-
-def _index_batches(x: Tensor, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
-    if order is None:
-        yield from (x[part] for part in positions)
-        return
-    order = order.to(x.device)
-    for part in positions:
-        yield x.index_select(0, order[part])  # faster than x[...], which copies by element
 
 
 def batch_device(device: torch.device) -> torch.device:

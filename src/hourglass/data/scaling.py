@@ -6,7 +6,6 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 Array = TypeVar("Array", bound=Any)
-FEATURES_AT_ONCE = 8  # limits memory: statistics are computed on float64 copies
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,16 @@ class Scaling:
 
         A feature that is constant on `train` is shifted, not scaled.
         """
-        if kind == "none":
-            width = train.shape[1]
-            return cls(kind, np.zeros(width, np.float32), np.ones(width, np.float32))
-        parts = np.array_split(train, -(-train.shape[1] // FEATURES_AT_ONCE), axis=1)
-        statistics = [_statistics(kind, part.astype(np.float64)) for part in parts]
-        offset, scale = np.concatenate(statistics, 1).astype(np.float32)
+        x = train.astype(np.float64)
+        if kind == "standard":
+            offset, scale = x.mean(0), x.std(0)
+        elif kind == "minmax":
+            offset, scale = x.min(0), np.ptp(x, 0)
+        else:
+            offset, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        scale = scale.astype(np.float32)
         scale[scale == 0] = 1
-        return cls(kind, offset, scale)
+        return cls(kind, offset.astype(np.float32), scale)
 
     def __call__(self, x: Array) -> Array:
         """Scale a numpy array; the result is float32."""
@@ -59,8 +60,3 @@ class Scaling:
         """Return the scaling from the values of `to_dict`."""
         offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
         return cls(values["kind"], offset, scale)
-
-
-def _statistics(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the offset and the scale, (F,) each, of features, (N, F)."""
-    return (x.mean(0), x.std(0)) if kind == "standard" else (x.min(0), np.ptp(x, 0))

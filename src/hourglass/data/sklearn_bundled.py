@@ -4,7 +4,10 @@ import hashlib
 from importlib.resources import files
 
 
-def bundled_checksum(name: str, folder: str = "data") -> dict[str, str]:
-    """Return {file: SHA-256} of a bundled file, in the form of `Raw.source["files"]`."""
-    content = (files("sklearn.datasets") / folder / name).read_bytes()
-    return {f"sklearn/datasets/{folder}/{name}": hashlib.sha256(content).hexdigest()}
+def bundled_checksums(*names: str) -> dict[str, str]:
+    """Return {file: SHA-256} of files below sklearn/datasets, for `Raw.source["files"]`."""
+    folder = files("sklearn.datasets")
+    return {
+        f"sklearn/datasets/{name}": hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in names
+    }

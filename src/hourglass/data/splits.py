@@ -26,10 +26,7 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
     shares = _shares(fractions, with_test=raw.official_test is None)
     rng = np.random.default_rng(seed)
     parts = _split_normal(raw, shares, rng)
-    if raw.time is None or raw.official_test is not None:
-        tuning, test = _random_anomalies(raw, fractions, len(parts["tuning"]), rng)
-    else:
-        tuning, test = _anomalies_by_time(raw, parts["test"])
+    tuning, test = _split_anomalies(raw, fractions.tuning_anomalies, parts, rng)
     parts["tuning"] = np.concatenate([parts["tuning"], tuning])
     parts["test"] = np.concatenate([parts["test"], test])
     return {name: np.sort(indices) for name, indices in parts.items()}
@@ -60,11 +57,10 @@ def _split_normal(
     """Divide the normal samples at random or by time; an official test part is kept as `test`."""
     official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
     normal = np.flatnonzero(~raw.anomaly & ~official)
-    normal = (
-        rng.permutation(normal)
-        if raw.time is None
-        else normal[np.argsort(raw.time[normal], kind="stable")]
-    )
+    if raw.time is None:
+        normal = rng.permutation(normal)
+    else:
+        normal = normal[np.argsort(raw.time[normal], kind="stable")]
     bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(normal)).astype(int)
     parts = dict(zip(SPLITS, np.split(normal, bounds), strict=True))
     if official.any():
@@ -78,19 +74,17 @@ def _split_normal(
     return parts
 
 
-def _random_anomalies(
-    raw: Raw, fractions: Fractions, limit: int, rng: np.random.Generator
+def _split_anomalies(
+    raw: Raw, tuning_fraction: float, normal: dict[Split, np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    if raw.official_test is None:
-        anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
-        count = round(fractions.tuning_anomalies * len(anomalies))
-        return anomalies[: min(count, limit)], anomalies[count:]
-    available = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
-    return available[:limit], np.flatnonzero(raw.anomaly & raw.official_test)
-
-
-def _anomalies_by_time(raw: Raw, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    assert raw.time is not None
-    anomalies = np.flatnonzero(raw.anomaly)
-    later = raw.time[anomalies] >= raw.time[test].min()
-    return anomalies[~later], anomalies[later]
+    """Return the anomalies of `tuning` and of `test`."""
+    limit = len(normal["tuning"])
+    if raw.official_test is not None:
+        available = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
+        return available[:limit], np.flatnonzero(raw.anomaly & raw.official_test)
+    if raw.time is not None:
+        later = raw.time >= raw.time[normal["test"]].min()
+        return np.flatnonzero(raw.anomaly & ~later), np.flatnonzero(raw.anomaly & later)
+    anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
+    count = round(tuning_fraction * len(anomalies))
+    return anomalies[: min(count, limit)], anomalies[count:]

@@ -2,8 +2,8 @@
 
 import mmap
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -12,27 +12,23 @@ PREFETCHED_ITEMS = 2
 COPY_BLOCK_BYTES = 2**22
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
-def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `make(item)` for each item, computed in a thread up to PREFETCHED_ITEMS ahead.
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items, none of them None; a thread computes up to PREFETCHED_ITEMS ahead.
 
     Errors in the thread are raised here. The thread ends after the last item, after an error, or if
     the iterator is closed.
     """
-    futures: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(1, "prefetch") as thread:
-        try:
-            for item in items:
-                futures.append(thread.submit(make, item))
-                if len(futures) > PREFETCHED_ITEMS:
-                    yield futures.popleft().result()
-            while futures:
-                yield futures.popleft().result()
-        finally:
-            for future in futures:
-                future.cancel()
+    iterator = iter(items)
+    thread = ThreadPoolExecutor(1, "prefetch")
+    try:
+        futures = deque(thread.submit(next, iterator, None) for _ in range(PREFETCHED_ITEMS))
+        while (item := futures.popleft().result()) is not None:
+            futures.append(thread.submit(next, iterator, None))
+            yield item
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 def copy_to_memory(x: np.ndarray) -> np.ndarray:

@@ -54,10 +54,11 @@ class Table(DataSet):
         Raises a UserError that names the column and the row of an invalid value.
         """
         path = resolve_path(self.path)
-        roles = [name for name in (self.label, self.id, self.time) if name is not None]
-        frame = read_table(path, text=[name for name in (self.label, self.id) if name is not None])
-        require_columns(frame, [*roles, *self.drop], path)
-        names = tuple(name for name in frame.columns if name not in {*roles, *self.drop})
+        text = [name for name in (self.label, self.id) if name is not None]
+        frame = read_table(path, text)
+        others = [*text, *([] if self.time is None else [self.time]), *self.drop]
+        require_columns(frame, others, path)
+        names = tuple(name for name in frame.columns if name not in others)
         _check_names(names, path)
         label, anomaly = self._labels(frame, path)
         ids = [f"{path.name}/{row}" for row in frame.index]

@@ -1,51 +1,41 @@
-"""Idx files of MNIST, Fashion-MNIST and EMNIST, downloaded and parsed by torchvision.
+"""Idx files of MNIST, Fashion-MNIST and EMNIST: torchvision knows their sources and parses them.
 
 The layout is torchvision's: <class of torchvision.datasets>/raw/<file>, plain or gzipped.
 """
 
 import gzip
-import io
 import shutil
-import socket
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.data.download import cannot_download, download
 
-HOST_TIMEOUT_SECONDS = 20.0  # torchvision sets no timeout
 # A small gzipped file can expand to terabytes; the largest published file is EMNIST's.
 MAX_UNCOMPRESSED_BYTES = 16 + 124_800 * 28 * 28
 GZIP_MAGIC = b"\x1f\x8b"  # a plain idx file starts with two zero bytes
 ARCHIVE = "gzip.zip"  # all splits of EMNIST, 535 MB
 
 
-def find_or_download(dataset: str, names: list[str], folder: Path) -> list[Path]:
-    """Return the paths of the files of a torchvision data set; download those that are missing.
+def find_or_download(dataset: str, names: list[str], raw: Path) -> list[Path]:
+    """Return the paths of files of a torchvision data set; download those missing in `raw`.
 
     Files are written atomically, and no existing file is overwritten. Raises a UserError if
     a download fails or differs from the published MD5 checksum.
     """
-    raw = folder / dataset / "raw"
-    missing = [name for name in names if not _find(raw / name).is_file()]
-    if missing:
-        try:
-            _download(dataset, raw, missing)
-        except UserError:
-            raise
-        # urllib, zipfile and torchvision raise exceptions of many types.
-        except Exception as error:
-            raise UserError(
-                f"{raw / missing[0]} is missing and cannot be downloaded ({one_line(error)}); "
-                "connect to the network, put the file there, or set HOURGLASS_DATA to a folder "
-                "that has it."
-            ) from error
-    return [_find(raw / name) for name in names]
+    missing = [name for name in names if not _plain_or_gzipped(raw / name).is_file()]
+    if missing and dataset == "EMNIST":
+        _download_emnist(missing, raw)
+    elif missing:
+        _download(dataset, missing, raw)
+    return [_plain_or_gzipped(raw / name) for name in names]
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -74,7 +64,7 @@ def damaged(path: Path, problem: str) -> UserError:
     )
 
 
-def _find(path: Path) -> Path:
+def _plain_or_gzipped(path: Path) -> Path:
     """Return the path of the gzipped file if only that exists, else of the plain file."""
     gzipped = path.with_name(f"{path.name}.gz")
     return gzipped if gzipped.is_file() and not path.is_file() else path
@@ -97,52 +87,45 @@ def _uncompressed(path: Path) -> Iterator[Path]:
         yield plain
 
 
-def _download(dataset: str, raw: Path, names: list[str]) -> None:
+def _download(dataset: str, names: list[str], raw: Path) -> None:
     from torchvision import datasets
+    from torchvision.datasets.utils import check_integrity
 
-    raw.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=raw) as temporary, _network():
-        folder = Path(temporary, dataset, "raw")
-        if dataset == "EMNIST":
-            _extract(raw, folder, names)
-        else:
-            getattr(datasets, dataset)(temporary, train=False, download=True)
-        for name in names:
-            (folder / name).replace(raw / name)
+    published = getattr(datasets, dataset)
+    checksums = dict(published.resources)
+    for name in names:
+        file = f"{name}.gz"
+        mirrors = [f"{mirror}{file}" for mirror in published.mirrors]
+        is_valid = partial(check_integrity, md5=checksums[file])
+        with download(raw / name, mirrors, is_valid) as path, path.open("rb") as packed:
+            _unpack(packed, raw / name)
 
 
-def _extract(raw: Path, folder: Path, names: list[str]) -> None:
-    """Extract files from EMNIST's archive in `raw`, or download it to `folder`.
-
-    torchvision's EMNIST class would extract all 24 files (1.8 GB), but four are needed.
-    """
+def _download_emnist(names: list[str], raw: Path) -> None:
+    """Unpack files from EMNIST's archive, which is in `raw` or downloaded temporarily."""
     from torchvision.datasets import EMNIST
-    from torchvision.datasets.utils import check_integrity, download_url
+    from torchvision.datasets.utils import check_integrity
 
-    folder.mkdir(parents=True)
-    archive = raw / ARCHIVE
-    if not archive.is_file():
-        archive = folder / ARCHIVE
-        download_url(EMNIST.url, folder, ARCHIVE, EMNIST.md5)
-    elif not check_integrity(archive, EMNIST.md5):
-        raise damaged(archive, "does not have the published MD5 checksum")
-    with zipfile.ZipFile(archive) as files:
-        for name in names:
-            with (
-                files.open(f"gzip/{name}.gz") as packed,
-                gzip.open(packed) as content,
-                (folder / name).open("wb") as plain,
-            ):
-                shutil.copyfileobj(content, plain)
-
-
-@contextmanager
-def _network() -> Iterator[None]:
-    """Set a network timeout, and show download progress only on a terminal."""
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(HOST_TIMEOUT_SECONDS)
+    is_valid = partial(check_integrity, md5=EMNIST.md5)
+    source: AbstractContextManager[Path] = download(raw / names[0], [EMNIST.url], is_valid)
+    if (local := raw / ARCHIVE).is_file():
+        if not is_valid(local):
+            raise damaged(local, "does not have the published MD5 checksum")
+        source = nullcontext(local)
     try:
-        with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        socket.setdefaulttimeout(previous)
+        with source as archive, zipfile.ZipFile(archive) as files:
+            for name in names:
+                with files.open(f"gzip/{name}.gz") as packed:
+                    _unpack(packed, raw / name)
+    except KeyError as error:
+        raise cannot_download(raw / names[0], one_line(error)) from None
+
+
+def _unpack(packed: IO[bytes], target: Path) -> None:
+    """Write the content of a gzipped file to `target` atomically."""
+    # One folder per process: several may unpack the same file at once.
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as folder:
+        plain = Path(folder, target.name)
+        with gzip.open(packed) as content, plain.open("wb") as file:
+            shutil.copyfileobj(content, file)
+        plain.replace(target)

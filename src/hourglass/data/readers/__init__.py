@@ -1,1 +1,1 @@
-"""Readers of user files: whole files for `prepare`, chunks for scoring."""
+"""Readers of user files: whole files (`*_files`) for `prepare`, chunks (`*_chunks`) for scoring."""

@@ -1,7 +1,6 @@
 """Chunks of a file of new samples, in the feature order and type of a detector."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
+from hourglass.data.streaming import prefetch as prefetch  # for the callers of `read_chunks`
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
@@ -20,17 +20,14 @@ class InputSpec(Protocol):
     @property
     def feature_names(self) -> list[str]:
         """Return the column names of a table; [] for images."""
-        ...
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Return (F,) for a table, (C, H, W) for images."""
-        ...
 
     @property
     def full_scale(self) -> float:
         """Return the value of white in an image."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,3 @@ def read_chunks(
             "file."
         )
     return image_chunks.read_image_chunks(path, spec, resize, accepts)
-
-
-def prefetch(chunks: Chunks) -> Chunks:
-    """Yield chunks while a thread reads the next one."""
-    with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(next, chunks, None)
-        while (chunk := future.result()) is not None:
-            future = thread.submit(next, chunks, None)
-            yield chunk

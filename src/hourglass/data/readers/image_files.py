@@ -29,9 +29,10 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
             f"The array `y` of {path} has shape {y.shape} for {len(x)} images; give one class per "
             "image."
         )
-    if size is not None or (grey and x.shape[3] == 3):
-        mode = "L" if grey or x.shape[3] == 1 else "RGB"
-        images = (Image.fromarray(pixels) for pixels in (x[..., 0] if x.shape[3] == 1 else x))
+    is_grey = x.shape[3] == 1
+    if size is not None or (grey and not is_grey):
+        mode = "L" if grey or is_grey else "RGB"
+        images = map(Image.fromarray, x[..., 0] if is_grey else x)
         x = np.stack([_to_pixels(image, mode, _square(size)) for image in images])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
 
@@ -45,13 +46,14 @@ def read_folder(
     """
     files = _image_files(path)
     headers = [read_header(file) for file in files]
+    first_width, first_height, _ = headers[0]
     for file, (width, height, _) in zip(files, headers, strict=True):
-        if size is None and (width, height) != headers[0][:2]:
+        if size is None and (width, height) != (first_width, first_height):
             raise UserError(
-                f"{file} is {width} x {height} pixels but {files[0].name} is {headers[0][0]} x "
-                f"{headers[0][1]}; give images of one size, or `size` to resize them all."
+                f"{file} is {width} x {height} pixels but {files[0].name} is {first_width} x "
+                f"{first_height}; give images of one size, or `size` to resize them all."
             )
-    mode = "L" if grey or all(header[2] in GREY_MODES for header in headers) else "RGB"
+    mode = "L" if grey or all(mode in GREY_MODES for _, _, mode in headers) else "RGB"
     x = np.stack([decode_image(file, mode, _square(size)) for file in files])
     label = np.array([file.parent.name for file in files])
     ids = np.array([file.relative_to(path).as_posix() for file in files])
@@ -126,15 +128,9 @@ def _image_files(path: Path) -> list[Path]:
         if not files:
             raise UserError(f"{folder} holds no image; put images of its class there or remove it.")
         images += sorted(files)
-    unclassified = sorted(
-        p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()
-    )
-    if unclassified or not images:
-        problem = (
-            f"holds {unclassified[0]} outside of any class"
-            if unclassified
-            else "holds no class of images"
-        )
+    loose = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if loose or not images:
+        problem = f"holds {loose[0]} outside of any class" if loose else "holds no class of images"
         raise UserError(f"{path} {problem}; sort all images into one subfolder per class.")
     return images
 

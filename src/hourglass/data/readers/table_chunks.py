@@ -23,26 +23,18 @@ def read_table_chunks(path: Path, features: list[str], id: str | None) -> Chunks
     counted from 1. Booleans become 1 and 0, as in training. A row with an empty or non-finite
     feature is marked as incomplete. Raises a UserError if a feature is not a number.
     """
+    columns = features if id is None or id in features else [*features, id]
+    is_csv = path.suffix.lower() == ".csv"
     start = 1
-    for batch, columns in _batches(path, features, id):
-        x = np.empty((len(batch), len(features)), np.float32)
-        with np.errstate(over="ignore"):  # overflow gives infinity, so the row is incomplete
-            for i, column in enumerate(columns):
-                x[:, i] = column.to_numpy(zero_copy_only=False)
-        ids = pa.array(np.arange(start, start + len(batch))) if id is None else batch[id]
-        yield Chunk(ids, x, np.asarray(np.isfinite(x).all(1)))
-        start += len(batch)
-
-
-def _batches(
-    path: Path, features: list[str], id: str | None
-) -> Iterator[tuple[pa.RecordBatch, list[pa.Array]]]:
-    """Yield record batches with their feature columns as float64."""
-    columns = list(dict.fromkeys([*features, *([] if id is None else [id])]))
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
     try:
-        for batch in read(path, columns, features):
-            yield batch, [_to_float64(batch[name]) for name in features]
+        for batch in _read_csv(path, columns, features) if is_csv else _read_parquet(path, columns):
+            x = np.empty((len(batch), len(features)), np.float32)
+            with np.errstate(over="ignore"):  # overflow gives infinity, so the row is incomplete
+                for i, name in enumerate(features):
+                    x[:, i] = _to_float64(batch[name]).to_numpy(zero_copy_only=False)
+            ids = pa.array(np.arange(start, start + len(batch))) if id is None else batch[id]
+            yield Chunk(ids, x, np.asarray(np.isfinite(x).all(1)))
+            start += len(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read as a table of numbers ({one_line(error)}); correct it or "
@@ -60,7 +52,8 @@ def _to_float64(column: pa.Array) -> pa.Array:
 
 
 def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    with csv.open_csv(path, csv.ReadOptions(block_size=CSV_BLOCK_BYTES)) as head:
+    options = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    with csv.open_csv(path, options) as head:
         _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
     # As in training, numbers have double precision and only an empty cell is a missing value.
@@ -69,12 +62,11 @@ def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[p
     convert = csv.ConvertOptions(
         column_types=types, include_columns=columns, null_values=[""], strings_can_be_null=False
     )
-    options = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
     with csv.open_csv(path, options, None, convert) as reader:
         yield from reader
 
 
-def _read_parquet(path: Path, columns: list[str], _: list[str]) -> Iterator[pa.RecordBatch]:
+def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     with parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER_BYTES, pre_buffer=False) as file:
         _check_columns(file.schema_arrow.names, columns, path)
         yield from file.iter_batches(PARQUET_CHUNK_ROWS, columns=columns)

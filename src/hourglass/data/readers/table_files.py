@@ -5,10 +5,12 @@ Rows are counted from 1 without the header, in messages and in ids.
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype, is_object_dtype, is_string_dtype
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.user_files import suggest_names
@@ -65,21 +67,21 @@ def feature_matrix(frame: pd.DataFrame, names: Sequence[str], path: Path) -> np.
 def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     """Return a column as (N,) float64, all finite and within float32, or raise a UserError."""
     column = frame[name]
-    if pd.api.types.is_numeric_dtype(column):
-        # A copy, since pandas' own arrays are read-only.
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    elif pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        values = _parse_numbers(column)
-    else:  # dates, durations and categories, which pandas could convert to numbers
-        values = np.full(len(column), np.nan)
+    values = np.full(len(column), np.nan)
+    # Dates and durations are not numbers, although pandas would convert them.
+    if is_numeric_dtype(column) or is_object_dtype(column) or is_string_dtype(column):
+        with suppress(TypeError, ValueError, OverflowError):  # lists, mappings and the like
+            numbers = pd.to_numeric(column, errors="coerce")
+            # A copy, since pandas' own arrays are read-only.
+            values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     invalid = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if len(invalid):
-        cell = column.iloc[invalid[0]]
-        missing = cell is None or cell is pd.NA or cell is pd.NaT or cell != cell
-        problem = "is empty or NaN" if missing else f"holds {str(cell)[:40]!r}"
+        row = invalid[0]
+        missing, cell = column.isna().iloc[row], str(column.iloc[row])
+        problem = "is empty or NaN" if missing else f"holds {cell[:40]!r}"
         raise UserError(
-            f"Column {name!r} of {path} {problem} in row {invalid[0] + 1} instead of a finite "
-            "number; correct it, or remove the column or the row."
+            f"Column {name!r} of {path} {problem} in row {row + 1} instead of a finite number; "
+            "correct it, or remove the column or the row."
         )
     return values
 
@@ -98,7 +100,7 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     """Return times as (N,) float64: numbers unchanged, ISO 8601 dates in seconds since 1970."""
     column = frame[name]
-    if not pd.api.types.is_numeric_dtype(column):
+    if not is_numeric_dtype(column):
         dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
         if dates.notna().all():
             return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
@@ -130,10 +132,3 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     frame = frame.reset_index(drop=list(frame.index.names) == [None])
     frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
     return frame
-
-
-def _parse_numbers(column: pd.Series) -> np.ndarray:
-    try:
-        return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError, OverflowError):  # lists, mappings and the like
-        return np.full(len(column), np.nan)
