@@ -168,31 +168,25 @@ def inline_svg(figure: Figure, label: str) -> Markup:
         figure.savefig(buffer, format="svg", transparent=True)
     ElementTree.register_namespace("", SVG_NAMESPACE)
     root = ElementTree.fromstring(buffer.getvalue())
-    _clean(root)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in DROPPED_ELEMENTS:
+                parent.remove(child)
+            _clean(child)
     attributes = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
     root.attrib.clear()
     root.attrib.update(attributes)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _clean(parent: ElementTree.Element) -> None:
-    """Remove ids, dropped elements, white space, fonts and placeholder colours."""
-    for child in list(parent):
-        if child.tag.rpartition("}")[2] in DROPPED_ELEMENTS:
-            parent.remove(child)
-            continue
-        for name in ("id", "clip-path"):
-            child.attrib.pop(name, None)
-        if "style" in child.attrib:
-            child.attrib["style"] = _page_style(child.attrib["style"])
-        if child.text and not child.text.strip():
-            child.text = None
-        child.tail = None
-        _clean(child)
-
-
-def _page_style(text: str) -> str:
-    """Return a style with the page's colours and without a font family."""
-    for placeholder, colour in PAGE_COLOURS.items():
-        text = text.replace(placeholder, colour)
-    return re.sub(r"font-family: [^;]*; ", "", text)
+def _clean(element: ElementTree.Element) -> None:
+    """Remove ids, white space and fonts, and replace placeholder colours."""
+    for name in ("id", "clip-path"):
+        element.attrib.pop(name, None)
+    if style := element.attrib.get("style"):
+        for placeholder, colour in PAGE_COLOURS.items():
+            style = style.replace(placeholder, colour)
+        element.attrib["style"] = re.sub(r"font-family: [^;]*; ", "", style)
+    if element.text and not element.text.strip():
+        element.text = None
+    element.tail = None

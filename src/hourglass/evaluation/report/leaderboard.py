@@ -14,7 +14,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.detection.metadata import read_metadata
-from hourglass.evaluation.report.glossary import BEFORE_TUNING
+from hourglass.evaluation.report.glossary import BEFORE_TUNING, INTERVALS, metric_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +30,6 @@ than PCA. A cell with settings from `configs/cell/` is `tuned`, and its earlier 
 `before tuning`.
 
 """
-WITH_INTERVALS = {
-    "AUROC": "AUROC",
-    "average_precision": "average precision",
-    "FPR_at_95_recall": "FPR at 95 % recall",
-}
 WITHOUT_INTERVALS = [
     "AUROC_over_PCA",
     "prevalence",
@@ -77,10 +72,23 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell and, if it was tuned, the row of its results before tuning.
 
-    The earlier results are left out if the data or the score have changed since.
+    The earlier results are left out if the data or the score have changed since. Raises a UserError
+    if a file is damaged.
     """
-    detector, network, threshold = _metadata(cell)
-    row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2], network, threshold)
+    try:
+        detector, threshold = read_metadata(cell.output("calibrate-threshold"))
+        network = read_with_checksum(cell / "train/network.json")
+    except CORRUPT_FILE_ERRORS as error:
+        raise UserError(
+            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); run `hourglass "
+            f"verify {cell.data} {cell.model}`."
+        ) from None
+    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
+    training = json.loads((cell / "train/training.json").read_text(encoding="utf-8"))
+    latent_dim = network["init_args"]["latent_dim"]
+    row = _row(cell.data, cell.model, False, latent_dim, asdict(threshold), metrics)
+    row["score"] = detector["score"]["class_path"].rpartition(".")[2]
+    row["parameters"] = training["parameters"]
     if not cell.config.exists():
         return [row | {"settings": "default"}]
     rows = [row | {"settings": "tuned"}]
@@ -91,33 +99,6 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
             args = (before["latent_dim"], before["threshold"], before["metrics"])
             rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING})
     return rows
-
-
-def _metadata(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the metadata of detector, network and threshold.
-
-    Raises a UserError if a file is damaged.
-    """
-    try:
-        detector, threshold = read_metadata(cell.output("calibrate-threshold"))
-        return detector, read_with_checksum(cell / "train/network.json"), asdict(threshold)
-    except CORRUPT_FILE_ERRORS as error:
-        raise UserError(
-            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); run `hourglass "
-            f"verify {cell.data} {cell.model}`."
-        ) from None
-
-
-def _cell_row(
-    cell: Cell, score: str, network: dict[str, Any], threshold: dict[str, Any]
-) -> dict[str, Any]:
-    metrics, training = (
-        json.loads((cell / name).read_text(encoding="utf-8"))
-        for name in ("evaluate/metrics.json", "train/training.json")
-    )
-    latent_dim = network["init_args"]["latent_dim"]
-    row = _row(cell.data, cell.model, False, latent_dim, threshold, metrics)
-    return row | {"score": score, "parameters": training["parameters"]}
 
 
 def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:
@@ -156,10 +137,9 @@ def markdown(table: "pd.DataFrame") -> str:
     if (table["settings"] == "tuned").any():
         shown["settings"] = table["settings"].fillna("")
     shown["latent_dim"] = ["" if size != size else f"{size:.0f}" for size in table["latent_dim"]]
-    for name, title in WITH_INTERVALS.items():
-        if name in table:
-            ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
-            shown[title] = list(map(_with_interval, table[name], *ends))
+    for name in (name for name in INTERVALS if name in table):
+        ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
+        shown[metric_title(name)] = list(map(_with_interval, table[name], *ends))
     for name in (name for name in WITHOUT_INTERVALS if name in table):
         shown[name] = [f"{value:.4f}" if value == value else "" for value in table[name]]
     return str(shown.to_markdown(index=False, missingval="", disable_numparse=True))
