@@ -48,21 +48,19 @@ def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> di
     per_row = SAMPLES_PER_ROW["features" if names else "images"]
 
     def groups(indices_by_title: dict[str, np.ndarray]) -> list[Group]:
-        return [
-            _group(title, indices[:per_row], detector, test, scores)
-            for title, indices in indices_by_title.items()
-            if len(indices)
-        ]
+        """Return the first samples of each kind; a kind without samples is left out."""
+        result = []
+        for title, indices in indices_by_title.items():
+            if len(indices):
+                x = np.asarray(test.x[indices[:per_row]])
+                captions = [f"{test.label[i]}: {scores[i]:.3g}" for i in indices[:per_row]]
+                result.append(Group.of(detector, title, x, captions))
+        return result
 
+    typical = groups({"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)})
     wrong = mistakes(detector.threshold(scores), test.anomaly, scores)
-    worst = groups(
-        {"worst false alarms": wrong["false alarm"], "worst misses": wrong["miss"]},
-    )
-    drawn = {
-        "reconstructions": figures.samples(
-            groups({"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)}), names
-        )
-    }
+    worst = groups({"worst false alarms": wrong["false alarm"], "worst misses": wrong["miss"]})
+    drawn = {"reconstructions": figures.samples(typical, names)}
     if worst:
         drawn["mistakes"] = figures.samples(worst, names)
     if worst and names:
@@ -75,13 +73,3 @@ def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> di
 def _spread(mask: np.ndarray) -> np.ndarray:
     """Return evenly spaced indices of the true elements of a mask."""
     return np.flatnonzero(mask)[:: max(1, mask.sum() // SAMPLES_PER_ROW["images"])]
-
-
-def _group(
-    title: str, indices: np.ndarray, detector: Detector, test: Samples, scores: np.ndarray
-) -> Group:
-    x = np.asarray(test.x[indices])
-    network, scaling = detector.scoring.network, detector.scoring.scaling
-    outputs = scoring.reconstructions(network, x, scaling)
-    captions = [f"{test.label[i]}: {scores[i]:.3g}" for i in indices]
-    return Group(title, scaling(x), outputs, detector.contributions(x), captions)

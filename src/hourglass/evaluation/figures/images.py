@@ -78,7 +78,7 @@ class Strip:
     """A title, named rows of images, (C, H, W) each in [0, 1], and captions above the columns."""
 
     title: str
-    rows: Mapping[str, Sequence[np.ndarray]]
+    rows: Mapping[str, Sequence[np.ndarray] | np.ndarray]
     captions: Sequence[str] = ()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,6 +11,9 @@ from matplotlib.figure import Figure
 
 from hourglass.evaluation.figures.images import Strip, sheet
 from hourglass.evaluation.figures.style import ANOMALY, MARK, literal
+
+if TYPE_CHECKING:
+    from hourglass.detection.detector import Detector
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
@@ -25,6 +29,15 @@ class Group:
     reconstruction: np.ndarray  # (n, *S)
     contribution: np.ndarray  # (n, *S): excess error of each element, in standard deviations
     captions: list[str]
+
+    @classmethod
+    def of(cls, detector: "Detector", title: str, x: np.ndarray, captions: list[str]) -> "Group":
+        """Reconstruct unscaled samples, (n, *S), with the network of a detector."""
+        from hourglass.detection.scoring import reconstructions  # imports torch
+
+        network, scaling = detector.scoring.network, detector.scoring.scaling
+        output = reconstructions(network, x, scaling)
+        return cls(title, scaling(x), output, detector.contributions(x), captions)
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:

@@ -39,19 +39,14 @@ def _auroc_by_label(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) 
     wins = win_rate(np.bincount(normal, minlength=size))
     rng, batches = np.random.default_rng(0), []
     for count in bootstrap.batches(len(scores)):
-        resampled_wins = win_rate(bootstrap.draw(rng, normal, size, count))
-        batches.append([_resampled_mean(rng, resampled_wins, group) for group in label_ranks])
+        resampled_wins = win_rate(bootstrap.draw(rng, normal, size, count))  # (count, size)
+        means = []
+        for group in label_ranks:
+            resampled = group[rng.integers(len(group), size=(count, len(group)))]
+            means.append(np.take_along_axis(resampled_wins, resampled, 1).mean(1))
+        batches.append(means)
     resampled_areas = np.concatenate(batches, axis=1)  # (labels, resamples)
     low, high = np.transpose([bootstrap.interval(areas) for areas in resampled_areas])
     areas = [wins[group].mean() for group in label_ranks]
     columns = {"AUROC": areas, "AUROC_low": low, "AUROC_high": high}
     return pd.DataFrame({"label": names, "anomaly": True, **columns})
-
-
-def _resampled_mean(rng: np.random.Generator, wins: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Resample `ranks` once per row of `wins`, and return the mean win rates, (count,).
-
-    `wins`, (count, G), holds the win rate of each of G ranks per resample of the normal samples.
-    """
-    resampled = ranks[rng.integers(len(ranks), size=(len(wins), len(ranks)))]
-    return np.take_along_axis(wins, resampled, 1).mean(1)

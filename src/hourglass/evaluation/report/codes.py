@@ -1,34 +1,29 @@
 """The table of latent-code studies: metrics of all cells with a study, and of references."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from hourglass.core.paths import Cell
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REFERENCES = ("pca", "input")  # features in features.csv that need no network
 
 
-def latent_code_table(data: list[str], models: list[str]) -> "pd.DataFrame":
+def latent_code_table(data: list[str], models: list[str]) -> pd.DataFrame:
     """Return one row per cell with a study and one per reference, grouped by data set.
 
     Cells with the highest kNN accuracy come first, references last. Columns: data, model,
     baseline, latent_dim and the metrics of the studies. Cells without a study, or with an empty
     one, are omitted.
     """
-    import pandas as pd
-
     tables = [table for name in data if len(table := _data_set_table(name, models))]
     return pd.concat(tables or [pd.DataFrame(columns=["data", "model", "baseline", "latent_dim"])])
 
 
-def _data_set_table(data: str, models: list[str]) -> "pd.DataFrame":
-    import pandas as pd
-
+def _data_set_table(data: str, models: list[str]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    references: dict[tuple[str, int], dict[str, Any]] = {}  # the same for all cells of a latent_dim
+    references: dict[tuple[str, int], dict[Any, Any]] = {}  # shared by cells of one latent_dim
     for cell in (Cell(data, model) for model in models):
         path, features = cell / "study/metrics.json", cell / "study/tables/features.csv"
         metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

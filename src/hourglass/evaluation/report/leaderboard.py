@@ -58,15 +58,23 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     """Return the rows of one data set: cells, PCA per latent_dim of the cells, other baselines."""
     import pandas as pd
 
+    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
+
     cells = [row for model in models for row in _cell_rows(Cell(data, model))]
-    pca = _pca_rows(data, sorted({row["latent_dim"] for row in cells}), calibrator)
-    aurocs = {row["latent_dim"]: row["AUROC"] for row in pca if "AUROC" in row}
+    prepared = Prepared.open(prepared_folder(data))
+    train = scaled_vectors(prepared, prepared.split("train").x)
+    pca_rows = [
+        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
+        for size in sorted({row["latent_dim"] for row in cells})
+        if size <= min(train.shape)  # PCA cannot have more components than samples or features
+    ]
+    aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
     for row in cells if aurocs else ():
         reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
         row["AUROC_over_PCA"] = row["AUROC"] - reference
     baselines = json.loads(need_baselines(data).read_text(encoding="utf-8"))
     others = [_row(data, name, True, None, **values) for name, values in baselines.items()]
-    return pd.DataFrame(cells + pca + others)
+    return pd.DataFrame(cells + pca_rows + others)
 
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
@@ -101,19 +109,6 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     return rows
 
 
-def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:
-    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
-
-    prepared = Prepared.open(prepared_folder(data))
-    train = scaled_vectors(prepared, prepared.split("train").x)
-    # PCA cannot have more components than samples or features.
-    return [
-        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
-        for size in sizes
-        if size <= min(train.shape)
-    ]
-
-
 def _row(
     data: str,
     model: str,
@@ -123,8 +118,8 @@ def _row(
     metrics: dict[str, float],
 ) -> dict[str, Any]:
     names = {"data": data, "model": model, "baseline": baseline, "latent_dim": latent_dim}
-    chosen = {"threshold_method": threshold["method"], "threshold": threshold["value"]}
-    return names | metrics | chosen
+    calibrated = {"threshold_method": threshold["method"], "threshold": threshold["value"]}
+    return names | metrics | calibrated
 
 
 def markdown(table: "pd.DataFrame") -> str:

@@ -5,8 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hourglass.evaluation.report.cell import Section, section
@@ -18,9 +19,6 @@ from hourglass.evaluation.report.glossary import (
     format_number,
     metric_title,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Row: TypeAlias = dict[str, Any]
 
@@ -75,7 +73,7 @@ class Table:
     columns: list[Column]
 
     @classmethod
-    def of(cls, table: "pd.DataFrame", columns: tuple[Column, ...]) -> "Table":
+    def of(cls, table: pd.DataFrame, columns: tuple[Column, ...]) -> "Table":
         """Return the rows of a data frame with those of `columns` that have a value."""
         # NaN is the value that differs from itself.
         rows = [
@@ -86,7 +84,7 @@ class Table:
         return cls(rows, [column for column in columns if column.key in with_values])
 
 
-def study_tables(codes: "pd.DataFrame") -> dict[str, Table]:
+def study_tables(codes: pd.DataFrame) -> dict[str, Table]:
     """Return the study metrics by data set; data sets without a study are missing."""
     groups = codes.groupby("data", sort=False)
     return {str(data): Table.of(table, STUDY_COLUMNS) for data, table in groups}
@@ -97,19 +95,26 @@ class Page:
     """The content of the page."""
 
     board: Table
+    best: dict[str, dict[bool, Row]]  # best rows by data set, then False for variants
     sections: dict[str, list[Section]]  # by data set
     studied: dict[str, Table]  # by data set
 
     @classmethod
-    def of(cls, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> "Page":
+    def of(cls, table: pd.DataFrame, codes: pd.DataFrame, data: list[str]) -> "Page":
         """Return the page of a leaderboard and a study table, in the order of `data`.
 
-        Reads the files of each cell's stages.
+        The leaderboard is sorted by descending AUROC. Reads the files of each cell's stages.
         """
         board = Table.of(table, BOARD_COLUMNS)
-        cells = [row for row in _current(board) if not row["baseline"]]
+        current = [row for row in board.rows if row["settings"] != BEFORE_TUNING]
+        best: dict[str, dict[bool, Row]] = {}
+        for row in current:
+            leaders = best.setdefault(row["data"], {})
+            if row.get("AUROC") is not None:
+                leaders.setdefault(row["baseline"], row)
+        cells = [row for row in current if not row["baseline"]]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
-        return cls(board, sections, study_tables(codes))
+        return cls(board, best, sections, study_tables(codes))
 
     def without(self, private: Collection[str]) -> "Page":
         """Return the page without single samples of the data sets in `private`."""
@@ -121,22 +126,10 @@ class Page:
 
     def render(self) -> str:
         """Return the HTML text; it depends on nothing but the content."""
-        best: dict[str, dict[bool, Row]] = {}  # by data set, then False for variants
-        for row in _current(self.board):
-            leaders = best.setdefault(row["data"], {})
-            if row.get("AUROC") is not None:
-                leaders.setdefault(row["baseline"], row)  # rows are sorted by descending AUROC
         lows = [row["AUROC_low"] for row in self.board.rows if row.get("AUROC_low") is not None]
         least = math.floor(10 * min(lows, default=0.5)) / 10  # left end of the interval bars
         template = _environment().get_template("page.html")
-        return template.render(
-            vars(self), best=best, least=least, meanings=MEANINGS, intervals=INTERVALS
-        )
-
-
-def _current(board: Table) -> list[Row]:
-    """Return the rows of a leaderboard without results before tuning."""
-    return [row for row in board.rows if row["settings"] != BEFORE_TUNING]
+        return template.render(vars(self), least=least, meanings=MEANINGS, intervals=INTERVALS)
 
 
 def _environment() -> Environment:
