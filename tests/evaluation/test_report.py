@@ -18,12 +18,10 @@ from hourglass.evaluation.report.codes import latent_code_table
 from hourglass.evaluation.report.glossary import MEANINGS
 from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
-from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
-from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
-from hourglass.stages.train import train
 from tests.evaluation.pages import Node, parse
+from tests.stages.cells import run_cell
 from tests.tracking.stored import rows
 from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
 
@@ -66,8 +64,7 @@ def workspace(tmp_path_factory) -> Path:
             prepare(data)
             baselines(data)
             for model in MODELS:
-                for stage in (train, calibrate_threshold, evaluate):
-                    stage(data, model)
+                run_cell(data, model)
         compare()
     return folder
 
@@ -95,11 +92,6 @@ def compare_again(folder: Path) -> Node:
     return parse((folder / PAGE).read_text(encoding="utf-8"))
 
 
-def board_rows(tree: Node) -> list[Node]:
-    (body,) = tree.by_id("board").all("tbody")
-    return list(body.all("tr"))
-
-
 def values(node: Node) -> list[float]:
     return [float(number.attributes["value"]) for number in node.all("data")]
 
@@ -109,17 +101,15 @@ def values(node: Node) -> list[float]:
 
 def test_the_table_has_the_rows_and_numbers_of_the_leaderboard_in_order(workspace, tree):
     table = pd.read_csv(workspace / "reports/leaderboard.csv")
-    numbers = table[["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall",
-                     "false_alarm_rate", "F1", "latent_dim"]]  # fmt: skip
-    assert len(board_rows(tree)) == len(table)
-    for shown, row, (_, expected) in zip(
-        board_rows(tree), table.itertuples(), numbers.iterrows(), strict=True
-    ):
+    metrics = ["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall"]
+    metrics += ["false_alarm_rate", "F1", "latent_dim"]
+    (body,) = tree.by_id("board").all("tbody")
+    for shown, (_, row) in zip(body.all("tr"), table.iterrows(), strict=True):
         name = next(shown.all("th")).text
-        assert shown.attributes["data-set"] == row.data
-        assert name.replace(" ", "").startswith(row.model)
-        assert ("baseline" in name) == row.baseline
-        assert values(shown) == expected.dropna().tolist()
+        assert shown.attributes["data-set"] == row["data"]
+        assert name.replace(" ", "").startswith(row["model"])
+        assert ("baseline" in name) == row["baseline"]
+        assert values(shown) == row[metrics].dropna().tolist()
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -186,9 +176,10 @@ def test_comparing_twice_gives_the_same_bytes(changed, page):
 def test_dvc_metrics_and_plots_hold_every_cell_with_labels(workspace):
     metrics = json.loads((workspace / "reports/metrics.json").read_text())
     for data, model in (cell.split("/") for cell in CELLS):
-        values = json.loads((workspace / f"runs/{data}/{model}/evaluate/metrics.json").read_text())
-        names = {"AUROC", "average_precision", "false_alarm_rate", "F1"} & values.keys()
-        assert metrics[data][model] == {name: values[name] for name in names}
+        path = workspace / f"runs/{data}/{model}/evaluate/metrics.json"
+        expected = json.loads(path.read_text())
+        names = {"AUROC", "average_precision", "false_alarm_rate", "F1"} & expected.keys()
+        assert metrics[data][model] == {name: expected[name] for name in names}
     for curve, x in (("roc", "false_positive_rate"), ("precision_recall", "recall")):
         folder = workspace / "reports/plots" / curve
         assert {path.stem for path in folder.iterdir()} == {"digits", "own"}
@@ -374,18 +365,16 @@ def played(page, tmp_path_factory) -> dict:
     """Give the results of a script that uses the page in a browser of a phone's width."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        pytest.skip(
-            f"none of {', '.join(BROWSERS)} is installed: THE SCRIPT OF THE PAGE IS NOT TESTED"
-        )
+        pytest.skip(f"THE SCRIPT OF THE PAGE IS NOT TESTED: install one of {', '.join(BROWSERS)}")
     folder = tmp_path_factory.mktemp("browser")
     text = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PLAY}</body>")
     # A browser window has a minimum width, a frame has none.
     phone = f'<title></title><iframe width="360" srcdoc="{html.escape(text)}"></iframe>'
     (folder / "phone.html").write_text(phone, encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
-             f"--user-data-dir={folder / 'profile'}",  "--dump-dom",
-             (folder / "phone.html").as_uri()]  # fmt: skip
-    dom = subprocess.run([browser, *words], capture_output=True, text=True, timeout=120).stdout
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command = [browser, *options, (folder / "phone.html").as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title, dom[:1000]
     return json.loads(html.unescape(title[1]))
