@@ -1,6 +1,5 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
-PANEL_INCHES = 2.6  # width per sample with features
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ def _heat_maps(group: Group) -> np.ndarray:
 
 def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
     """Draw bars for the features with the largest contributions to each sample's score."""
-    figure = _new_figure(groups, 1.9 * len(groups) + 0.3)
-    for group, grid in _grids(figure, groups, sharey=False):
+    figure, grids = _new_figure(groups, 1.9 * len(groups) + 0.3, sharey=False)
+    for group, grid in zip(groups, grids, strict=True):
         for axes, values in zip(grid, group.contribution, strict=False):
             order = np.argsort(-values, kind="stable")[:MAX_BARS]
             axes.barh(range(len(order)), values[order], color=ANOMALY)
@@ -77,9 +75,10 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
 
 
 def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
-    figure = _new_figure(groups, max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4)
+    height = max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
+    figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(len(feature_names))
-    for group, grid in _grids(figure, groups, sharey=True):
+    for group, grid in zip(groups, grids, strict=True):
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
         for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
@@ -93,14 +92,13 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
     return figure
 
 
-def _new_figure(groups: list[Group], height: float) -> Figure:
-    width = PANEL_INCHES * max(len(group.x) for group in groups)
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _grids(figure: Figure, groups: list[Group], sharey: bool) -> Iterator[tuple[Group, list[Axes]]]:
-    """Yield each group with its row of axes, one per sample, with titles and captions."""
+def _new_figure(
+    groups: list[Group], height: float, sharey: bool
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with a row of axes per group, one per sample, with titles and captions."""
     columns = max(len(group.x) for group in groups)
+    figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
+    grids = []
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     for band, group in zip(bands, groups, strict=True):
         band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
@@ -110,4 +108,5 @@ def _grids(figure: Figure, groups: list[Group], sharey: bool) -> Iterator[tuple[
         for axes, caption in zip(grid, group.captions, strict=False):
             axes.set_title(literal(caption), fontsize=8)
             axes.tick_params(labelsize=6)
-        yield group, grid
+        grids.append(grid)
+    return figure, grids
