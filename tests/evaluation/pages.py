@@ -15,12 +15,12 @@ class Node:
 
     @property
     def children(self) -> list["Node"]:
-        return [each for each in self.content if isinstance(each, Node)]
+        return [part for part in self.content if isinstance(part, Node)]
 
     @property
     def text(self) -> str:
         """Return the text with collapsed white space."""
-        parts = (each.text if isinstance(each, Node) else each for each in self.content)
+        parts = (part.text if isinstance(part, Node) else part for part in self.content)
         return " ".join(" ".join(parts).split())
 
     def all(self, *tags: str) -> Iterator["Node"]:
@@ -31,8 +31,8 @@ class Node:
             yield from child.all(*tags)
 
     def by_id(self, name: str) -> "Node":
-        (found,) = (each for each in self.all() if each.attributes.get("id") == name)
-        return found
+        (node,) = (node for node in self.all() if node.attributes.get("id") == name)
+        return node
 
 
 class _Builder(HTMLParser):

@@ -1,49 +1,47 @@
-"""Metrics against hand counts, scikit-learn and their definitions."""
+"""Metrics, their bootstrap intervals and paired differences, against independent references."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+from scipy.stats import norm
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
+from hourglass.evaluation.metrics import bootstrap
+from hourglass.evaluation.metrics.detection import ranking_metrics
+from hourglass.evaluation.metrics.paired import differences
 
-SEEDS = pytest.mark.parametrize("seed", range(6))
+SEEDS = pytest.mark.parametrize("seed", range(4))
 
 
-def draw(seed: int, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores, some of them equal and most above 1, and the mask of anomalies."""
+def draw(seed: int, n: int = 300, apart: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores, some of them equal, and the mask of anomalies, a quarter of the samples."""
     rng = np.random.default_rng(seed)
-    anomaly = rng.random(n) < 0.3
-    return np.round(rng.lognormal(2, 1, n) + 5 * anomaly, int(rng.integers(0, 3))), anomaly
+    anomaly = np.arange(n) < n // 4
+    return np.round(rng.normal(size=n) + apart * anomaly, 2), anomaly
 
 
 def threshold(value: float) -> Threshold:
     return Threshold(value, "manual", {}, 0)
 
 
-def pairs_in_order(scores: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the fraction of pairs in which the anomaly has the higher score, ties by half."""
-    gap = scores[anomaly][:, None] - scores[~anomaly]
-    return float((gap > 0).mean() + (gap == 0).mean() / 2)
-
-
-def area_of_steps(scores: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the sum over thresholds of the gain in recall times the precision."""
-    area, recall = 0.0, 0.0
-    for value in np.unique(scores)[::-1]:
-        alarm = scores >= value
-        reached = (alarm & anomaly).sum() / anomaly.sum()
-        area += (reached - recall) * anomaly[alarm].mean()
-        recall = reached
-    return float(area)
+# Metrics of a ranking.
 
 
 @SEEDS
-def test_detection_metrics_agree_with_their_definitions(seed):
+def test_detection_metrics_agree_with_scikit_learn(seed):
     scores, anomaly = draw(seed)
-    values = metrics.detection(scores, anomaly)
-    assert values["AUROC"] == pytest.approx(pairs_in_order(scores, anomaly))
-    assert values["average_precision"] == pytest.approx(area_of_steps(scores, anomaly))
+    values = metrics.detection(scores, anomaly, intervals=False)
+    assert values["AUROC"] == pytest.approx(roc_auc_score(anomaly, scores))
+    assert values["average_precision"] == pytest.approx(average_precision_score(anomaly, scores))
     assert values["prevalence"] == anomaly.mean()
 
 
@@ -62,47 +60,76 @@ def test_constant_scores_have_the_metrics_of_chance():
     for name in ("average_precision", "prevalence", "precision_at_anomalies"):
         assert values[name] == 0.25
     assert values["FPR_at_95_recall"] == 1
-    assert metrics.roc(scores, anomaly).to_numpy().tolist() == [[0, 0], [1, 1]]
+
+
+def test_fpr_at_95_recall_agrees_with_a_hand_count():
+    scores = np.array([*range(20), 0.5, 1.5, 2.5])  # 19 of 20 anomalies are at 1 or above
+    values = metrics.detection(scores, np.arange(23) < 20, intervals=False)
+    assert values["FPR_at_95_recall"] == pytest.approx(2 / 3)
+
+
+def test_precision_among_equal_scores_is_its_expectation():
+    scores = np.array([3.0, 2, 2, 2, 1])
+    values = metrics.detection(scores, np.array([True, True, False, False, False]), False)
+    assert values["precision_at_anomalies"] == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_small_samples_lack_the_metrics_that_need_100():
+    assert "precision_at_100" not in metrics.detection(*draw(0, 99))
+    assert "precision_at_100" in metrics.detection(*draw(0, 100))
+    values = metrics.detection(*draw(0, 396))  # 99 anomalies
+    assert "AUROC_low" in values
+    assert "FPR_at_95_recall_low" not in values
 
 
 @pytest.mark.parametrize("anomalous", [False, True])
-def test_samples_of_one_kind_have_no_detection_metrics_and_an_empty_roc_curve(anomalous):
-    anomaly = np.full(4, anomalous)
-    assert metrics.detection(np.arange(4.0), anomaly) == {}
-    assert metrics.roc(np.arange(4.0), anomaly).empty
-    assert metrics.precision_recall(np.arange(4.0), anomaly).empty == (not anomalous)
+def test_samples_of_one_kind_have_no_detection_metrics_and_no_roc_curve(anomalous):
+    scores, anomaly = np.arange(4.0), np.full(4, anomalous)
+    assert metrics.detection(scores, anomaly) == {}
+    assert metrics.roc_curve(scores, anomaly).empty
+    assert metrics.precision_recall_curve(scores, anomaly).empty == (not anomalous)
+    with pytest.raises(ValueError, match="both normal samples and anomalies"):
+        differences(scores, scores, anomaly)
 
 
-# Counted by hand: the alarms are the scores above 2.
-TABLES = {
-    "one of each": (
-        [3, 1, 3, 1],
-        [1, 1, 0, 0],
-        {"precision": 0.5, "recall": 0.5, "F1": 0.5, "false_alarm_rate": 0.5},
-    ),
-    "2 hits, 1 miss, 1 false alarm, 3 quiet": (
-        [3, 4, 2, 5, 1, 0, 2],
-        [1, 1, 1, 0, 0, 0, 0],
-        {"precision": 2 / 3, "recall": 2 / 3, "F1": 2 / 3, "false_alarm_rate": 0.25},
-    ),
-    "no alarm": ([1, 2], [1, 0], {"recall": 0, "F1": 0, "false_alarm_rate": 0}),
-    "no anomaly": ([1, 3], [0, 0], {"precision": 0, "false_alarm_rate": 0.5}),
-    "no anomaly, no alarm": ([1, 2], [0, 0], {"false_alarm_rate": 0}),
-    "only anomalies": ([1, 3], [1, 1], {"precision": 1, "recall": 0.5, "F1": 2 / 3}),
-}
+def test_nan_scores_raise():
+    scores, anomaly = np.array([1.0, np.nan]), np.array([False, True])
+    for measure in (metrics.detection, metrics.roc_curve, metrics.precision_recall_curve):
+        with pytest.raises(ValueError, match="NaN"):
+            measure(scores, anomaly)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_metrics_at_a_threshold_agree_with_hand_counts(name):
-    scores, anomaly, expected = TABLES[name]
-    values = metrics.at_threshold(np.array(scores), np.array(anomaly, bool), threshold(2))
-    assert values == pytest.approx(expected)
+# Curves.
+
+
+@SEEDS
+def test_the_roc_curve_runs_from_no_alarms_to_all_with_area_auroc(seed):
+    scores, anomaly = draw(seed)
+    curve = metrics.roc_curve(scores, anomaly)
+    assert curve.to_numpy()[[0, -1]].tolist() == [[0, 0], [1, 1]]
+    assert curve.recall.is_monotonic_increasing
+    area = np.trapezoid(curve.recall, curve.false_positive_rate)
+    assert area == pytest.approx(roc_auc_score(anomaly, scores))
+
+
+@SEEDS
+def test_the_precision_recall_curve_ends_at_the_prevalence_with_area_average_precision(seed):
+    scores, anomaly = draw(seed)
+    curve = metrics.precision_recall_curve(scores, anomaly)
+    assert curve.iloc[0].tolist() == [0, 1]
+    assert curve.iloc[-1].tolist() == [1, pytest.approx(anomaly.mean())]
+    assert curve.recall.is_monotonic_increasing
+    area = (np.diff(curve.recall) * curve.precision[1:]).sum()
+    assert area == pytest.approx(average_precision_score(anomaly, scores), abs=0.01)
+
+
+# Metrics at a threshold, and reconstruction errors.
 
 
 @SEEDS
 def test_metrics_at_a_threshold_agree_with_scikit_learn(seed):
     scores, anomaly = draw(seed)
-    level = float(np.quantile(scores, 0.7))
+    level = float(np.quantile(scores, 0.7))  # equal to one of the scores, which is no alarm
     alarm = scores > level
     (quiet, false), _ = confusion_matrix(anomaly, alarm)
     assert metrics.at_threshold(scores, anomaly, threshold(level)) == pytest.approx(
@@ -115,18 +142,19 @@ def test_metrics_at_a_threshold_agree_with_scikit_learn(seed):
     )
 
 
-def test_nan_scores_raise():
-    scores, anomaly = np.array([1.0, np.nan]), np.array([False, True])
-    for measure in (metrics.detection, metrics.roc, metrics.precision_recall):
-        with pytest.raises(ValueError, match="NaN"):
-            measure(scores, anomaly)
-
-
-@pytest.mark.parametrize("measure", ["detection", "at_threshold", "reconstruction_error"])
-def test_metrics_are_plain_floats_for_json(measure):
-    arguments = [threshold(5)] if measure == "at_threshold" else []
-    values = getattr(metrics, measure)(*draw(0), *arguments)
-    assert {type(value) for value in values.values()} == {float}
+@pytest.mark.parametrize(
+    ("scores", "anomaly", "expected"),
+    [
+        ([1, 2], [1, 0], {"recall": 0, "F1": 0, "false_alarm_rate": 0}),
+        ([1, 3], [0, 0], {"precision": 0, "false_alarm_rate": 0.5}),
+        ([1, 2], [0, 0], {"false_alarm_rate": 0}),
+        ([1, 3], [1, 1], {"precision": 1, "recall": 0.5, "F1": 2 / 3}),
+    ],
+    ids=["no alarm", "no anomaly", "no anomaly, no alarm", "only anomalies"],
+)
+def test_undefined_metrics_at_a_threshold_are_omitted(scores, anomaly, expected):
+    values = metrics.at_threshold(np.array(scores), np.array(anomaly, bool), threshold(2))
+    assert values == pytest.approx(expected)
 
 
 def test_reconstruction_errors_are_averaged_by_kind_if_there_are_samples():
@@ -137,22 +165,151 @@ def test_reconstruction_errors_are_averaged_by_kind_if_there_are_samples():
     assert metrics.reconstruction_error(errors[:2], anomaly[:2]) == normal
 
 
-@SEEDS
-def test_the_roc_curve_runs_from_no_alarms_to_all_with_area_auroc(seed):
-    scores, anomaly = draw(seed)
-    curve = metrics.roc(scores, anomaly)
-    assert curve.to_numpy()[[0, -1]].tolist() == [[0, 0], [1, 1]]
-    assert curve.recall.is_monotonic_increasing
-    area = np.trapezoid(curve.recall, curve.false_positive_rate)
-    assert area == pytest.approx(pairs_in_order(scores, anomaly))
+def test_all_metrics_are_plain_floats_for_json():
+    scores, anomaly = draw(0)
+    values = metrics.summary(scores, scores**2, anomaly, threshold(1))
+    assert {type(value) for value in values.values()} == {float}
+
+
+# Bootstrap intervals.
 
 
 @SEEDS
-def test_the_precision_recall_curve_ends_at_the_prevalence_with_area_average_precision(seed):
-    scores, anomaly = draw(seed)
-    curve = metrics.precision_recall(scores, anomaly)
-    assert curve.iloc[0].tolist() == [0, 1]
-    assert curve.iloc[-1].tolist() == [1, pytest.approx(anomaly.mean())]
-    assert curve.recall.is_monotonic_increasing
-    area = (np.diff(curve.recall) * curve.precision[1:]).sum()
-    assert area == pytest.approx(area_of_steps(scores, anomaly), abs=0.01)
+def test_the_metrics_of_a_resample_agree_with_scikit_learn(seed):
+    scores, anomaly = draw(seed, 60)
+    ranks, size = bootstrap.score_ranks(scores)
+    rng = np.random.default_rng(seed)
+    counts = [bootstrap.draw(rng, ranks[mask], size, 3) for mask in (~anomaly, anomaly)]
+    values = ranking_metrics(*counts)
+    distinct = np.unique(scores)[::-1]
+    for i in range(3):
+        drawn = np.concatenate([np.repeat(distinct, count[i]) for count in counts])
+        kinds = np.repeat([False, True], [count[i].sum() for count in counts])
+        assert values["AUROC"][i] == pytest.approx(roc_auc_score(kinds, drawn))
+        expected = average_precision_score(kinds, drawn)
+        assert values["average_precision"][i] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["AUROC", "average_precision", "FPR_at_95_recall", "precision_at_anomalies"]
+)
+def test_an_interval_contains_its_value_and_narrows_with_more_samples(name):
+    widths = []
+    for n in (400, 10_000):
+        values = metrics.detection(*draw(0, n))
+        assert values[f"{name}_low"] <= values[name] <= values[f"{name}_high"]
+        widths.append(values[f"{name}_high"] - values[f"{name}_low"])
+    assert widths[1] < 0.5 * widths[0]
+
+
+def test_intervals_are_reproducible():
+    assert metrics.detection(*draw(1)) == metrics.detection(*draw(1))
+
+
+@pytest.mark.slow
+def test_intervals_have_their_nominal_coverage():
+    true = norm.cdf(1 / np.sqrt(2))  # of two normal distributions a standard deviation apart
+    values = [metrics.detection(*draw(seed, 400)) for seed in range(200)]
+    coverage = np.mean([each["AUROC_low"] <= true <= each["AUROC_high"] for each in values])
+    assert 0.89 < coverage < 0.99  # 95 %, and three standard errors of 200 draws
+
+
+@pytest.mark.parametrize(("n", "resamples"), [(10, 1000), (10_000, 1000), (10_000_000, 200)])
+def test_resamples_are_drawn_in_batches_that_fit_into_memory(n, resamples):
+    batches = list(bootstrap.batches(n))
+    assert sum(batches) == resamples
+    assert max(batches) * n <= max(bootstrap.DRAWS_IN_MEMORY, n)
+
+
+# Metrics per class.
+
+
+def test_every_class_has_its_alarm_rate_and_anomalous_ones_their_auroc():
+    scores, anomaly = draw(0)
+    label = np.where(anomaly, np.array(["easy", "hard"])[np.arange(300) % 2], "usual")
+    scores[label == "easy"] += 4
+    table = metrics.class_metrics(scores, label, anomaly, threshold(1.0))
+    assert table.label.tolist() == ["hard", "easy", "usual"]  # the hardest first
+    for row in table.to_dict("records"):
+        members = label == row["label"]
+        assert row["alarm_rate"] == (scores[members] > 1).mean()
+        assert row["samples"] == members.sum()
+        if row["anomaly"]:
+            compared = ~anomaly | members
+            area = roc_auc_score(anomaly[compared], scores[compared])
+            assert row["AUROC"] == pytest.approx(area)
+            assert row["AUROC_low"] <= row["AUROC"] <= row["AUROC_high"]
+
+
+def test_without_anomalies_classes_have_alarm_rates_only():
+    label, anomaly = np.array(list("aabb")), np.zeros(4, bool)
+    table = metrics.class_metrics(np.arange(4.0), label, anomaly, threshold(1.5))
+    expected = {"label": ["b", "a"], "anomaly": False, "samples": 2, "alarm_rate": [1.0, 0.0]}
+    pd.testing.assert_frame_equal(table, pd.DataFrame(expected))
+
+
+# Paired differences of two detectors.
+
+
+def win_rate(anomaly: np.ndarray, scores: np.ndarray) -> float:
+    """Return the AUROC by its definition: the rate at which an anomaly beats a normal sample."""
+    return float((scores[anomaly][:, None] > scores[~anomaly]).mean())
+
+
+def paired(seed: int, shift: float, noise: float = 0.3) -> tuple[np.ndarray, ...]:
+    """Return the scores of two detectors and the mask of anomalies; the first is better."""
+    rng = np.random.default_rng(seed)
+    anomaly = np.arange(120) < 40
+    shared = rng.normal(size=120) + anomaly
+    first = shared + shift * anomaly + noise * rng.normal(size=120)
+    return first, shared + noise * rng.normal(size=120), anomaly
+
+
+@pytest.mark.parametrize(
+    ("metric", "function"),
+    [
+        ("AUROC", win_rate),
+        pytest.param("average_precision", average_precision_score, marks=pytest.mark.slow),
+    ],
+)
+def test_the_interval_of_a_difference_agrees_with_a_plain_paired_bootstrap(metric, function):
+    first, second, anomaly = paired(0, 0.3)
+    rng, drawn = np.random.default_rng(1), []
+    kinds = [np.flatnonzero(anomaly), np.flatnonzero(~anomaly)]
+    for _ in range(1000):
+        sample = np.concatenate([rng.choice(kind, len(kind)) for kind in kinds])
+        values = [function(anomaly[sample], scores[sample]) for scores in (first, second)]
+        drawn.append(values[0] - values[1])
+    difference = differences(first, second, anomaly)[metric]
+    assert difference.first == pytest.approx(function(anomaly, first))
+    assert difference.second == pytest.approx(function(anomaly, second))
+    expected = np.percentile(drawn, [2.5, 97.5])
+    np.testing.assert_allclose([difference.low, difference.high], expected, atol=0.01)
+
+
+def test_a_detector_is_not_better_than_one_with_the_same_ranking():
+    first, _, anomaly = paired(0, 0.3)
+    difference = differences(np.exp(first), first, anomaly)["AUROC"]
+    assert (difference.low, difference.high, difference.better) == (0, 0, False)
+
+
+def test_swapping_the_detectors_reverses_the_difference():
+    first, second, anomaly = paired(0, 1.0)
+    better = differences(first, second, anomaly)["AUROC"]
+    worse = differences(second, first, anomaly)["AUROC"]
+    assert (better.better, worse.better) == (True, False)
+    assert better.low == pytest.approx(-worse.high)
+
+
+def test_pairing_detects_a_difference_that_overlapping_intervals_hide():
+    first, second, anomaly = paired(2, 0.25, noise=0.05)
+    better, worse = (metrics.detection(scores, anomaly) for scores in (first, second))
+    assert differences(first, second, anomaly)["AUROC"].better
+    assert better["AUROC_low"] < worse["AUROC_high"]
+
+
+@pytest.mark.slow
+def test_equal_detectors_are_called_better_at_most_at_the_nominal_rate():
+    """The first of two equal detectors is better by more than the interval in 2.5 % of cases."""
+    better = [differences(*paired(seed, 0.0))["AUROC"].better for seed in range(100)]
+    assert sum(better) <= 8

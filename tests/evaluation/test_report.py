@@ -9,20 +9,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from hourglass.core.paths import PAGE
 from hourglass.evaluation.report.codes import latent_code_table
-from hourglass.evaluation.report.glossary import TERMS
+from hourglass.evaluation.report.glossary import MEANINGS
 from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
-from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
-from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
-from hourglass.stages.train import train
 from tests.evaluation.pages import Node, parse
+from tests.stages.cells import run_cell
 from tests.tracking.stored import rows
 from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yaml, working_in
 
@@ -32,30 +31,30 @@ FEATURES = ["<b>width</b>", 'a & "b"', "c", "d"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def own_table(folder: Path, name: str, labelled: bool) -> None:
+def own_table(folder: Path, name: str, **labels: str) -> None:
     """Write a table, with HTML characters in names and labels, and its settings."""
     normal = [[i * 37 % 101, i * 53 % 97, i * 71 % 89, i * 13 % 83] for i in range(150)]
     anomalous = [[300 + i, 300, 300, 300] for i in range(12)]
     frame = pd.DataFrame(normal + anomalous, columns=FEATURES)
-    init_args = {"path": f"data/own/{name}.csv"}
-    if labelled:
+    if labels:
         frame["kind"] = ["<good>"] * 150 + ["bad & <i>ugly</i>"] * 12
-        init_args |= {"label": "kind", "normal": "<good>"}
-    path = folder / f"configs/data/{name}.yaml"
     (folder / "data/own").mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / f"data/own/{name}.csv", index=False)
-    set_yaml(path, "class_path", value="hourglass.data.table.Table")
-    set_yaml(path, "init_args", value=init_args)
-    set_yaml(path, "model", value={"latent_dim": 1, "hidden": [3]})
-    set_yaml(path, "training", value={"batch_size": 32, "max_epochs": 2, "patience": 2})
+    settings = {
+        "class_path": "hourglass.data.table.Table",
+        "init_args": {"path": f"data/own/{name}.csv", **labels},
+        "model": {"latent_dim": 1, "hidden": [3]},
+        "training": {"batch_size": 32, "max_epochs": 2, "patience": 2},
+    }
+    (folder / f"configs/data/{name}.yaml").write_text(json.dumps(settings))
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
     """Give a working folder with a small grid and its report."""
     folder = set_up(tmp_path_factory.mktemp("report") / "workspace")
-    own_table(folder, "own", labelled=True)
-    own_table(folder, "unlabelled", labelled=False)
+    own_table(folder, "own", label="kind", normal="<good>")
+    own_table(folder, "unlabelled")
     set_yaml(folder / "params.yaml", "data", value=list(DATA))
     set_yaml(folder / "params.yaml", "models", value=list(MODELS))
     with working_in(folder, FakeRecorder()), pytest.MonkeyPatch.context() as patch:
@@ -65,8 +64,7 @@ def workspace(tmp_path_factory) -> Path:
             prepare(data)
             baselines(data)
             for model in MODELS:
-                for stage in (train, calibrate_threshold, evaluate):
-                    stage(data, model)
+                run_cell(data, model)
         compare()
     return folder
 
@@ -87,20 +85,15 @@ def changed(workspace, tmp_path) -> Path:
     return Path(shutil.copytree(workspace, tmp_path / "workspace"))
 
 
-def compared(folder: Path) -> Node:
+def compare_again(folder: Path) -> Node:
     """Compare again and return the page."""
     with working_in(folder, FakeRecorder()):
         compare()
     return parse((folder / PAGE).read_text(encoding="utf-8"))
 
 
-def board_rows(tree: Node) -> list[Node]:
-    (body,) = tree.by_id("board").all("tbody")
-    return list(body.all("tr"))
-
-
 def values(node: Node) -> list[float]:
-    return [float(each.attributes["value"]) for each in node.all("data")]
+    return [float(number.attributes["value"]) for number in node.all("data")]
 
 
 # Content.
@@ -108,50 +101,37 @@ def values(node: Node) -> list[float]:
 
 def test_the_table_has_the_rows_and_numbers_of_the_leaderboard_in_order(workspace, tree):
     table = pd.read_csv(workspace / "reports/leaderboard.csv")
-    numbers = table[["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall",
-                     "false_alarm_rate", "F1", "latent_dim"]]  # fmt: skip
-    assert len(board_rows(tree)) == len(table)
-    for shown, row, (_, expected) in zip(
-        board_rows(tree), table.itertuples(), numbers.iterrows(), strict=True
-    ):
+    metrics = ["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall"]
+    metrics += ["false_alarm_rate", "F1", "latent_dim"]
+    (body,) = tree.by_id("board").all("tbody")
+    for shown, (_, row) in zip(body.all("tr"), table.iterrows(), strict=True):
         name = next(shown.all("th")).text
-        assert shown.attributes["data-set"] == row.data
-        assert name.replace(" ", "").startswith(row.model)
-        assert ("baseline" in name) == row.baseline
-        assert values(shown) == expected.dropna().tolist()
+        assert shown.attributes["data-set"] == row["data"]
+        assert name.replace(" ", "").startswith(row["model"])
+        assert ("baseline" in name) == row["baseline"]
+        assert values(shown) == row[metrics].dropna().tolist()
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_cells_section_shows_its_metrics_in_full(workspace, tree, cell):
-    metrics = json.loads((workspace / "runs" / cell / "evaluate/metrics.json").read_text())
-    metrics = {key: each for key, each in metrics.items() if not key.endswith(("_low", "_high"))}
-    table = next(tree.by_id(cell).all("table"))
-    assert set(metrics.values()) <= set(values(table))
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_cells_section_lists_its_thresholds_with_the_deployed_one_first(workspace, tree, cell):
-    with (workspace / "runs" / cell / "evaluate/thresholds.csv").open() as file:
-        expected = list(csv.DictReader(file))
-    table = list(tree.by_id(cell).all("table"))[1]
-    shown = list(next(table.all("tbody")).all("tr"))
-    assert "deployed" in shown[0].text
-    for row, each in zip(shown, expected, strict=True):
-        if each.get("refused"):
-            assert f"Refused: {each['refused']}" in row.text
+def test_a_cells_section_has_its_metrics_thresholds_and_figures(workspace, tree, cell):
+    folder, section = workspace / "runs" / cell / "evaluate", tree.by_id(cell)
+    metrics_table, threshold_table, *_ = section.all("table")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    shown = {key for key in metrics if not key.endswith(("_low", "_high"))}
+    assert {metrics[key] for key in shown} <= set(values(metrics_table))
+    with (folder / "thresholds.csv").open() as file:
+        thresholds = list(csv.DictReader(file))
+    (body,) = threshold_table.all("tbody")
+    assert "deployed" in body.children[0].text
+    for row, expected in zip(body.all("tr"), thresholds, strict=True):
+        if expected.get("refused"):
+            assert f"Refused: {expected['refused']}" in row.text
         else:
-            assert float(each["false_alarm_rate"]) in values(row)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_the_leaderboard_links_to_a_cells_section_with_its_figures(workspace, tree, cell):
-    links = {each.attributes["href"] for each in tree.by_id("board").all("a")}
-    assert f"#{cell}" in links
-    drawn = {path.stem for path in (workspace / "runs" / cell / "evaluate/figures").iterdir()}
-    pictures = drawn - {"histogram", "roc", "precision_recall"}
-    section = tree.by_id(cell)
-    assert len(list(section.all("img"))) == len(pictures)
-    assert len(list(section.all("svg"))) == len(drawn - pictures)
+            assert float(expected["false_alarm_rate"]) in values(row)
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    curves = figures & {"histogram", "roc", "precision_recall"}
+    assert len(list(section.all("svg"))) == len(curves)
+    assert len(list(section.all("img"))) == len(figures - curves)
 
 
 def test_text_from_user_data_is_escaped(page, tree):
@@ -172,9 +152,9 @@ def test_unlabelled_data_have_no_label_metrics(tree):
 
 def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
-    heads = [each.text for each in compared(changed).by_id("board").all("th")]
-    assert "AUROC" not in heads
-    assert "false-alarm rate" in heads
+    headings = [heading.text for heading in compare_again(changed).by_id("board").all("th")]
+    assert "AUROC" not in headings
+    assert "false-alarm rate" in headings
 
 
 def test_a_cell_without_mistakes_says_so(changed):
@@ -184,21 +164,22 @@ def test_a_cell_without_mistakes_says_so(changed):
     (folder / "mistakes.csv").write_text("mistake,id,label,score,p_value\n")
     for name in ("mistakes", "attribution"):
         (folder / f"figures/{name}.png").unlink(missing_ok=True)
-    section = compared(changed).by_id("own/linear")
+    section = compare_again(changed).by_id("own/linear")
     assert "None: no false alarm and no miss on the test split." in section.text
 
 
 def test_comparing_twice_gives_the_same_bytes(changed, page):
-    compared(changed)
+    compare_again(changed)
     assert (changed / PAGE).read_text(encoding="utf-8") == page
 
 
 def test_dvc_metrics_and_plots_hold_every_cell_with_labels(workspace):
     metrics = json.loads((workspace / "reports/metrics.json").read_text())
     for data, model in (cell.split("/") for cell in CELLS):
-        values = json.loads((workspace / f"runs/{data}/{model}/evaluate/metrics.json").read_text())
-        names = {"AUROC", "average_precision", "false_alarm_rate", "F1"} & values.keys()
-        assert metrics[data][model] == {name: values[name] for name in names}
+        path = workspace / f"runs/{data}/{model}/evaluate/metrics.json"
+        expected = json.loads(path.read_text())
+        names = {"AUROC", "average_precision", "false_alarm_rate", "F1"} & expected.keys()
+        assert metrics[data][model] == {name: expected[name] for name in names}
     for curve, x in (("roc", "false_positive_rate"), ("precision_recall", "recall")):
         folder = workspace / "reports/plots" / curve
         assert {path.stem for path in folder.iterdir()} == {"digits", "own"}
@@ -228,7 +209,7 @@ def studied(workspace, tmp_path_factory) -> Path:
             folder / f"runs/digits/{model}/evaluate/figures/histogram.png",
             study / "figures/map.png",
         )
-    compared(folder)
+    compare_again(folder)
     return folder
 
 
@@ -239,22 +220,18 @@ def test_studied_cells_come_first_by_accuracy_and_references_once(studied):
     assert rows == [*cells, ("input", True, 0.9), ("pca", True, 0.5)]
 
 
-def test_the_page_shows_the_study_table(studied):
+def test_the_page_shows_the_study_table_and_the_pictures_of_a_study(studied):
     table = pd.read_csv(studied / "reports/codes.csv")
     tree = parse((studied / PAGE).read_text(encoding="utf-8"))
-    (shown,) = (each for each in tree.all("table") if each.children[0].text.startswith(CAPTION))
-    body = next(shown.all("tbody"))
+    (shown,) = (part for part in tree.all("table") if part.children[0].text.startswith(CAPTION))
+    (body,) = shown.all("tbody")
     for row, (_, expected) in zip(body.all("tr"), table.iterrows(), strict=True):
         assert next(row.all("th")).text.replace(" ", "").startswith(expected.model)
         known = expected[["kNN_accuracy", "frechet_distance", "latent_dim"]].dropna()
         assert values(row) == known.tolist()
-
-
-def test_a_studied_cells_section_shows_its_pictures(studied):
-    tree = parse((studied / PAGE).read_text(encoding="utf-8"))
-    (picture,) = (each for each in tree.by_id("digits/linear").all("img")
-                  if each.attributes["alt"].startswith("Two maps"))  # fmt: skip
-    assert "0.7500" in picture.attributes["alt"]
+    texts = [picture.attributes["alt"] for picture in tree.by_id("digits/linear").all("img")]
+    (map_text,) = (text for text in texts if text.startswith("Two maps"))
+    assert "0.7500" in map_text
 
 
 def test_without_studies_there_is_no_study_table(workspace, tree):
@@ -280,16 +257,16 @@ def test_the_page_shows_the_metrics_of_synthetic_tables():
     row = {"data": "d", "model": "a", "baseline": False, **metrics}
     shown = {column.key for column in study_tables(pd.DataFrame([row]))["d"].columns}
     assert shown == metrics.keys()
-    assert shown - {"latent_dim"} <= TERMS.keys()
+    assert shown - {"latent_dim"} <= MEANINGS.keys()
 
 
 # Structure.
 
 
 def test_the_page_loads_no_other_file(page, tree):
-    for each in tree.all():
+    for element in tree.all():
         for name in ("src", "href", "srcset", "data", "action", "poster"):
-            assert each.attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+            assert element.attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
     assert not list(tree.all("link", "iframe", "object", "embed"))
     style = next(tree.all("style")).text
     assert "url(" not in style
@@ -297,28 +274,28 @@ def test_the_page_loads_no_other_file(page, tree):
 
 
 def test_ids_are_unique_and_every_link_has_a_target(tree):
-    ids = [each.attributes["id"] for each in tree.all() if "id" in each.attributes]
+    ids = [element.attributes["id"] for element in tree.all() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
-    links = {each.attributes["href"][1:] for each in tree.all("a")}
-    labelled = {each.attributes.get("aria-labelledby") for each in tree.all("section")}
-    assert links | labelled <= set(ids)
+    links = {link.attributes["href"][1:] for link in tree.all("a")}
+    labels = {section.attributes.get("aria-labelledby") for section in tree.all("section")}
+    assert links | labels | set(CELLS) <= set(ids)
+    assert set(CELLS) <= {link.attributes["href"][1:] for link in tree.by_id("board").all("a")}
 
 
 def test_headings_are_nested_and_landmarks_unique(tree):
     for tag in ("header", "nav", "main", "footer"):
         assert len(list(tree.all(tag))) == 1
-    levels = [int(each.tag[1]) for each in tree.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    levels = [int(heading.tag[1]) for heading in tree.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert levels.count(1) == 1
-    for above, below in itertools.pairwise(levels):
-        assert below <= above + 1
+    assert all(below <= above + 1 for above, below in itertools.pairwise(levels))
 
 
 def test_every_picture_has_a_text_alternative(tree):
-    for each in tree.all("img"):
-        assert len(each.attributes["alt"]) > 40
-    for each in tree.all("svg"):
-        assert each.attributes["role"] == "img"
-        assert re.search(r"\d", each.attributes["aria-label"])
+    for image in tree.all("img"):
+        assert len(image.attributes["alt"]) > 40
+    for plot in tree.all("svg"):
+        assert plot.attributes["role"] == "img"
+        assert re.search(r"\d", plot.attributes["aria-label"])
 
 
 def test_every_table_has_a_caption_and_headings_with_a_scope(tree):
@@ -326,7 +303,7 @@ def test_every_table_has_a_caption_and_headings_with_a_scope(tree):
     assert len(tables) > len(CELLS)
     for table in tables:
         assert table.children[0].tag == "caption"
-        assert {each.attributes.get("scope") for each in table.all("th")} == {"col", "row"}
+        assert {heading.attributes.get("scope") for heading in table.all("th")} == {"col", "row"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -336,17 +313,15 @@ def test_text_has_enough_contrast(scheme, paper, name, least):
     style = (ROOT / "src/hourglass/evaluation/report/style.css").read_text()
     parts = re.findall(r":root \{(.*?)\}", style, flags=re.S)
     colours = dict(re.findall(r"--(\w+): (#\w{6})", parts[scheme == "dark"]))
-    light, dark = sorted((luminance(colours[each]) for each in (name, paper)), reverse=True)
+    dark, light = sorted((luminance(colours[name]), luminance(colours[paper])))
     assert (light + 0.05) / (dark + 0.05) >= least
 
 
 def luminance(colour: str) -> float:
     """Return the relative luminance of #rrggbb, as WCAG defines it."""
-    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    linear = [
-        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
-    ]
-    return sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 # Behaviour in a browser.
@@ -357,7 +332,7 @@ addEventListener("error", (event) => wrong.push(event.message));
 addEventListener("securitypolicyviolation", (event) => wrong.push(event.violatedDirective));
 </script>"""
 PLAY = """<script>
-const found = {};
+const results = {};
 const rows = () => [...document.querySelectorAll("#board tbody tr")].filter((row) => !row.hidden);
 const names = () => rows().map((row) => row.dataset.set + "/" + row.cells[0].textContent.trim());
 const column = (i) => rows().map((row) => row.cells[i].querySelector("data")?.value ?? null);
@@ -368,19 +343,19 @@ const set = (id, value) => {
   if (field.type === "checkbox") field.checked = value; else field.value = value;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 };
-found.first = [press(2), column(2)];
-found.again = [press(2), column(2)];
-found.name = [press(0), names()];
-found.sorts = document.querySelectorAll("[aria-sort]").length;
-set("data", "digits"); found.digits = names(); set("data", "");
-set("text", "DENOIS"); found.text = names(); set("text", "");
-set("baselines", false); found.variants = names(); found.shown = shown.textContent;
+results.first = [press(2), column(2)];
+results.again = [press(2), column(2)];
+results.name = [press(0), names()];
+results.sorts = document.querySelectorAll("[aria-sort]").length;
+set("data", "digits"); results.digits = names(); set("data", "");
+set("text", "DENOIS"); results.text = names(); set("text", "");
+set("baselines", false); results.variants = names(); results.shown = shown.textContent;
 location.hash = "#own/linear";
 setTimeout(() => {
-  found.opened = document.getElementById("own/linear").open;
-  document.querySelectorAll("details").forEach((each) => (each.open = true));
-  found.width = [innerWidth, document.documentElement.scrollWidth];
-  top.document.title = JSON.stringify({ ...found, wrong });
+  results.opened = document.getElementById("own/linear").open;
+  document.querySelectorAll("details").forEach((section) => (section.open = true));
+  results.width = [innerWidth, document.documentElement.scrollWidth];
+  top.document.title = JSON.stringify({ ...results, wrong });
 }, 50);
 </script>"""
 
@@ -390,18 +365,16 @@ def played(page, tmp_path_factory) -> dict:
     """Give the results of a script that uses the page in a browser of a phone's width."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        pytest.skip(
-            f"none of {', '.join(BROWSERS)} is installed: THE SCRIPT OF THE PAGE IS NOT TESTED"
-        )
+        pytest.skip(f"THE SCRIPT OF THE PAGE IS NOT TESTED: install one of {', '.join(BROWSERS)}")
     folder = tmp_path_factory.mktemp("browser")
     text = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PLAY}</body>")
     # A browser window has a minimum width, a frame has none.
     phone = f'<title></title><iframe width="360" srcdoc="{html.escape(text)}"></iframe>'
     (folder / "phone.html").write_text(phone, encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000",
-             f"--user-data-dir={folder / 'profile'}",  "--dump-dom",
-             (folder / "phone.html").as_uri()]  # fmt: skip
-    dom = subprocess.run([browser, *words], capture_output=True, text=True, timeout=120).stdout
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"]
+    options += [f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command = [browser, *options, (folder / "phone.html").as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title, dom[:1000]
     return json.loads(html.unescape(title[1]))
@@ -411,23 +384,23 @@ def test_pressing_a_heading_sorts_and_pressing_again_reverses(played):
     for order, falls in (("first", True), ("again", False)):
         direction, column = played[order]
         assert direction == ("descending" if falls else "ascending")
-        numbers = [float(each) for each in column if each is not None]
-        assert numbers == sorted(numbers, reverse=falls)
-        assert column[: len(numbers)] == [each for each in column if each is not None]
-        assert len(numbers) < len(column)  # rows without a value come last in both orders
+        known = [value for value in column if value is not None]
+        assert known == sorted(known, key=float, reverse=falls)
+        assert column[: len(known)] == known
+        assert len(known) < len(column)  # rows without a value come last in both orders
 
 
 def test_names_sort_as_text_and_one_column_is_marked(played):
     direction, names = played["name"]
     assert direction == "ascending"
-    plain = [each.split("/")[1] for each in names]
-    assert plain == sorted(plain)
+    models = [name.split("/")[1] for name in names]
+    assert models == sorted(models)
     assert played["sorts"] == 1
 
 
 def test_filters_leave_the_matching_rows(played):
-    assert {each.split("/")[0] for each in played["digits"]} == {"digits"}
-    assert sorted(played["text"]) == sorted(each for each in CELLS if "denoising" in each)
+    assert {name.split("/")[0] for name in played["digits"]} == {"digits"}
+    assert sorted(played["text"]) == sorted(cell for cell in CELLS if "denoising" in cell)
     assert sorted(played["variants"]) == sorted(CELLS)
     assert played["shown"].startswith(f"{len(CELLS)} of ")
 

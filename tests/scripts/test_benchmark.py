@@ -33,11 +33,11 @@ def digits(workspace) -> str:
 
 def rows(contestant: Contestant, seconds: list[float], **more: object) -> list[dict]:
     """Return measurements of one contestant at batch 256, one per round."""
-    about = {"task": "train", "network": "dense", "data": "mnist", "batch_size": 256, "epochs": 3}
-    about |= {"device": "cpu", "contestant": contestant.name, "reason": "", "samples": 1000}
-    about |= {"validation_error": 0.1, "AUROC": 0.9, "peak_bytes": 10**7, "data_bytes": 10**6}
-    about |= {"model_bytes": 10**6, **more}
-    return [about | {"round": i, "seconds": each} for i, each in enumerate(seconds)]
+    columns = {"task": "train", "network": "dense", "data": "mnist", "batch_size": 256, "epochs": 3}
+    columns |= {"device": "cpu", "contestant": contestant.name, "reason": "", "samples": 1000}
+    columns |= {"validation_error": 0.1, "AUROC": 0.9, "peak_bytes": 10**7, "data_bytes": 10**6}
+    columns |= {"model_bytes": 10**6, **more}
+    return [columns | {"round": i, "seconds": value} for i, value in enumerate(seconds)]
 
 
 def costs() -> pd.DataFrame:
@@ -63,38 +63,34 @@ def test_a_target_names_the_level_that_it_reaches(value, lower, reached):
     assert target.reached == reached
 
 
-def test_all_contestants_take_part_in_every_round_and_start_one_each():
-    names = [Contestant(name, "") for name in "abc"]
-    order = list(turns([Match(CASE, tuple(names), 3)]))
-    assert [who.name for _, _, who in order] == list("abcbcacab")
-
-
-def test_a_contestant_with_limited_rounds_takes_part_in_those_only():
-    seldom = Contestant("a", "", rounds=1)
-    order = list(turns([Match(CASE, (seldom, Contestant("b", "")), 3)]))
-    assert sum(who is seldom for _, _, who in order) == 1
+@pytest.mark.parametrize(("rounds_of_a", "order"), [(3, "abcbcacab"), (1, "abcbccb")])
+def test_contestants_take_part_in_all_their_rounds_and_start_one_each(rounds_of_a, order):
+    contestants = Contestant("a", "", rounds=rounds_of_a), Contestant("b", ""), Contestant("c", "")
+    played = turns([Match(CASE, contestants, 3)])
+    assert [contestant.name for *_, contestant in played] == list(order)
 
 
 def test_the_quick_plan_has_all_contestants_of_the_full_one_on_a_cpu():
     quick, full = (
-        {(match.case.task, each.name) for match in matches(q, False) for each in match.contestants}
-        for q in (True, False)
+        {
+            (match.case.task, contestant.name)
+            for match in matches(is_quick, False)
+            for contestant in match.contestants
+        }
+        for is_quick in (True, False)
     )
     assert quick == full
 
 
 def test_the_bare_loop_and_hourglass_learn_equally_well_from_the_same_samples(digits):
-    ours, bare = (measure(CASE, each.function, {}, True) for each in (OURS, BARE))
-    assert ours["samples"] == bare["samples"] == 12 * len(_train(digits).x)
+    ours, bare = (measure(CASE, contestant.function, {}, True) for contestant in (OURS, BARE))
+    prepared = Prepared.open(prepared_folder(digits))
+    assert ours["samples"] == bare["samples"] == 12 * len(prepared.split("train").x)
     assert ours["validation_error"] == pytest.approx(bare["validation_error"], rel=0.05)
-    validation = Prepared.open(prepared_folder(digits)).split("validation").x / 16
+    validation = prepared.split("validation").x / 16
     assert ours["validation_error"] < 0.6 * np.square(validation - 0.5).mean()  # grey images
     assert ours["AUROC"] == pytest.approx(bare["AUROC"], abs=0.03)
     assert min(ours["seconds"], bare["seconds"]) > 0
-
-
-def _train(data: str):
-    return Prepared.open(prepared_folder(data)).split("train")
 
 
 @pytest.mark.parametrize(
@@ -136,9 +132,9 @@ def test_a_shortened_set_keeps_samples_of_both_kinds_with_their_ids(digits):
 @pytest.mark.slow
 def test_a_sparse_set_has_its_size_and_takes_no_space(workspace):
     datasets.create_missing({"sparse-1000000000"})
-    path = prepared_folder("sparse-1000000000") / "train/x.npy"
-    assert len(_train("sparse-1000000000").x) == 10**9 // (3 * 64 * 64)
-    assert path.stat().st_blocks * 512 < 10**6
+    folder = prepared_folder("sparse-1000000000")
+    assert len(Prepared.open(folder).split("train").x) == 10**9 // (3 * 64 * 64)
+    assert (folder / "train/x.npy").stat().st_blocks * 512 < 10**6
 
 
 def test_the_page_has_all_measurements_and_reasons_for_missing_ones(tmp_path):

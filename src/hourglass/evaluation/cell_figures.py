@@ -26,20 +26,16 @@ def write_figures(
     test_metrics: dict[str, float],
 ) -> None:
     """Write figures/, roc.csv and precision_recall.csv; `test_metrics` has the figures' labels."""
-    curves = {
-        "roc": metrics.roc(scores, test.anomaly),
-        "precision_recall": metrics.precision_recall(scores, test.anomaly),
-    }
-    for name, curve in curves.items():
+    roc = metrics.roc_curve(scores, test.anomaly)
+    precision_recall = metrics.precision_recall_curve(scores, test.anomaly)
+    for name, curve in {"roc": roc, "precision_recall": precision_recall}.items():
         curve.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold)}
     drawn |= _sample_figures(detector, test, scores)
     if "AUROC" in test_metrics:
-        drawn["roc"] = figures.roc(curves["roc"], test_metrics["AUROC"])
+        drawn["roc"] = figures.roc(roc, test_metrics["AUROC"])
         drawn["precision_recall"] = figures.precision_recall(
-            curves["precision_recall"],
-            test_metrics["average_precision"],
-            test_metrics["prevalence"],
+            precision_recall, test_metrics["average_precision"], test_metrics["prevalence"]
         )
     (folder / "figures").mkdir()
     for name, figure in drawn.items():
@@ -49,25 +45,26 @@ def write_figures(
 def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str, Figure]:
     """Return the figures of typical samples, the worst mistakes and generated samples."""
     names, network = detector.feature_names, detector.scoring.network
+    per_row = SAMPLES_PER_ROW["features" if names else "images"]
+
+    def groups(indices_by_title: dict[str, np.ndarray]) -> list[Group]:
+        """Return the first samples of each kind; a kind without samples is left out."""
+        result = []
+        for title, indices in indices_by_title.items():
+            if len(indices):
+                x = np.asarray(test.x[indices[:per_row]])
+                captions = [f"{test.label[i]}: {scores[i]:.3g}" for i in indices[:per_row]]
+                result.append(Group.of(detector, title, x, captions))
+        return result
+
+    typical = groups({"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)})
     wrong = mistakes(detector.threshold(scores), test.anomaly, scores)
-    rows = {
-        "reconstructions": {"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)},
-        "mistakes": {
-            "worst false alarms": wrong["false alarm"],
-            "worst misses": wrong["miss"],
-        },
-    }
-    drawn = {}
-    for figure, parts in rows.items():
-        groups = [
-            _group(title, indices, detector, test, scores)
-            for title, indices in parts.items()
-            if len(indices)
-        ]
-        if groups:
-            drawn[figure] = figures.samples(groups, names)
-        if groups and names and figure == "mistakes":
-            drawn["attribution"] = figures.contributions(groups, names)
+    worst = groups({"worst false alarms": wrong["false alarm"], "worst misses": wrong["miss"]})
+    drawn = {"reconstructions": figures.samples(typical, names)}
+    if worst:
+        drawn["mistakes"] = figures.samples(worst, names)
+    if worst and names:
+        drawn["attribution"] = figures.contributions(worst, names)
     if isinstance(network, Variational) and not names:
         drawn["samples"] = figures.generated(scoring.generate_samples(network, GENERATED_SAMPLES))
     return drawn
@@ -76,14 +73,3 @@ def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> di
 def _spread(mask: np.ndarray) -> np.ndarray:
     """Return evenly spaced indices of the true elements of a mask."""
     return np.flatnonzero(mask)[:: max(1, mask.sum() // SAMPLES_PER_ROW["images"])]
-
-
-def _group(
-    title: str, indices: np.ndarray, detector: Detector, test: Samples, scores: np.ndarray
-) -> Group:
-    indices = indices[: SAMPLES_PER_ROW["features" if detector.feature_names else "images"]]
-    x = np.asarray(test.x[indices])
-    network, scaling = detector.scoring.network, detector.scoring.scaling
-    outputs = scoring.reconstructions(network, x, scaling)
-    captions = [f"{test.label[i]}: {scores[i]:.3g}" for i in indices]
-    return Group(title, scaling(x), outputs, detector.contributions(x), captions)

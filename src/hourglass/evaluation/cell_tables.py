@@ -1,6 +1,8 @@
 """Tables of one cell (data set x variant): scores, thresholds, classes and worst mistakes."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,11 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 
     `test` holds the scores of the test split, (N,).
     """
+    known = {"test": test, "calibration": detector.calibration_scores}
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)
-        scores = {"test": test, "calibration": detector.calibration_scores}.get(name)
-        scores = detector.scoring(part.x) if scores is None else scores
+        scores = known[name] if name in known else detector.scoring(part.x)
         columns = {"id": part.id, "split": name, "label": part.label, "anomaly": part.anomaly}
         alarm = detector.threshold(scores)
         parts.append(pd.DataFrame({**columns, "score": scores, "alarm": alarm}))
@@ -38,18 +40,29 @@ def write_thresholds(
 
     The first row is the deployed threshold. `calibrated` is the path of thresholds.json.
     """
-    rows = [{"calibrator": "deployed", **metrics.threshold_summary(deployed, scores, anomaly)}]
+
+    def row(threshold: Threshold) -> dict[str, Any]:
+        return {
+            "method": threshold.method,
+            "settings": json.dumps(threshold.settings),
+            "n": threshold.n,
+            "threshold": threshold.value,
+            "expected_false_alarm_rate": threshold.false_alarm_rate,
+            **metrics.at_threshold(scores, anomaly, threshold),
+        }
+
+    rows = [{"calibrator": "deployed", **row(deployed)}]
     for name, entry in read_with_checksum(calibrated).items():
-        row = {"refused": entry.get("refused")}
         if "threshold" in entry:
-            row = metrics.threshold_summary(Threshold(**entry["threshold"]), scores, anomaly)
-        rows.append({"calibrator": name, **row})
+            rows.append({"calibrator": name, **row(Threshold(**entry["threshold"]))})
+        else:
+            rows.append({"calibrator": name, "refused": entry.get("refused")})
     _write(pd.DataFrame(rows), folder / "thresholds.csv")
 
 
 def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
     """Write by_class.csv: the metrics of each class."""
-    table = metrics.by_class(scores, test.label, test.anomaly, detector.threshold)
+    table = metrics.class_metrics(scores, test.label, test.anomaly, detector.threshold)
     _write(table, folder / "by_class.csv")
 
 
@@ -59,36 +72,30 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
     For tables, each row names the features that contributed most to the score.
     """
     parts = [pd.DataFrame(columns=["mistake", "id", "label", "score", "p_value"])]
-    for kind, chosen in mistakes(detector.threshold(scores), test.anomaly, scores).items():
-        chosen = chosen[:MAX_MISTAKES]
-        if not len(chosen):
+    for kind, indices in mistakes(detector.threshold(scores), test.anomaly, scores).items():
+        indices = indices[:MAX_MISTAKES]
+        if not len(indices):
             continue
-        part = {"mistake": kind, "id": test.id[chosen], "label": test.label[chosen]}
-        part |= {"score": scores[chosen], "p_value": detector.p_values(scores[chosen])}
+        columns = {"mistake": kind, "id": test.id[indices], "label": test.label[indices]}
+        columns |= {"score": scores[indices], "p_value": detector.p_values(scores[indices])}
         if detector.feature_names:
-            contributions = detector.contributions(np.asarray(test.x[chosen]))
-            part |= _feature_columns(contributions, np.array(detector.feature_names))
-        parts.append(pd.DataFrame(part))
+            contributions = detector.contributions(np.asarray(test.x[indices]))
+            features, values = top_features(contributions, TOP_FEATURES)
+            names = np.array(detector.feature_names)[features]
+            for i in range(names.shape[1]):
+                columns |= {f"feature_{i + 1}": names[:, i], f"contribution_{i + 1}": values[:, i]}
+        parts.append(pd.DataFrame(columns))
     _write(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
 
 
 def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
     """Return the indices of false alarms by descending score, and of misses by ascending score."""
-    order = np.argsort(scores, kind="stable")
+    ascending = np.argsort(scores, kind="stable")
+    descending = ascending[::-1]
     return {
-        "false alarm": order[::-1][(alarm & ~anomaly)[order[::-1]]],
-        "miss": order[(~alarm & anomaly)[order]],
+        "false alarm": descending[(alarm & ~anomaly)[descending]],
+        "miss": ascending[(~alarm & anomaly)[ascending]],
     }
-
-
-def _feature_columns(contributions: np.ndarray, names: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the names and contributions of the top features as columns: (N, F) -> (N,) each."""
-    columns: dict[str, np.ndarray] = {}
-    indices, values = top_features(contributions, TOP_FEATURES)
-    for i in range(indices.shape[1]):
-        columns[f"feature_{i + 1}"] = names[indices[:, i]]
-        columns[f"contribution_{i + 1}"] = values[:, i]
-    return columns
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

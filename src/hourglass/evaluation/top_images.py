@@ -10,7 +10,6 @@ import numpy as np
 from hourglass.core.atomic import atomic_folder
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.detector import Detector
-from hourglass.detection.scoring import reconstructions
 from hourglass.evaluation import figures
 from hourglass.evaluation.figures import Group
 
@@ -37,14 +36,9 @@ class TopImages:
         if not self.top:
             shutil.rmtree(folder, ignore_errors=True)  # remove figures of an earlier score table
             return paths
-        scoring = detector.scoring
         with atomic_folder(folder) as temporary:
             for rank, (negative, number, name, image) in enumerate(self.top, 1):
-                x = image[None]
-                output = reconstructions(scoring.network, x, scoring.scaling)
-                caption = f"score {-negative:.3g}"
-                contribution = detector.contributions(x)
-                group = Group(name, scoring.scaling(x), output, contribution, [caption])
+                group = Group.of(detector, name, image[None], [f"score {-negative:.3g}"])
                 safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-60:]
                 file = f"{rank:04}-{safe}.png"
                 figures.save(figures.samples([group], []), temporary / file)

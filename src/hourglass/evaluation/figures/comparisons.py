@@ -31,36 +31,23 @@ def restoration(table: pd.DataFrame, networks: Sequence[str]) -> Figure:
     `table` has the columns level, method, PSNR and SSIM of one task; missing values are not drawn.
     Methods in `networks` have filled markers, classical methods have hollow ones.
     """
+    methods = table.method.unique()
+    styles: dict[str, dict[str, Any]] = {}
+    for learned, colour, face in ((False, MARK, "white"), (True, ANOMALY, ANOMALY)):
+        names = [name for name in methods if (name in networks) == learned]
+        for name, dashes, marker in zip(names, cycle(DASHES), cycle(MARKERS), strict=False):
+            line = {"color": colour, "linestyle": dashes, "marker": marker}
+            styles[name] = {**line, "markerfacecolor": face, "label": literal(name)}
     figure = Figure(figsize=(10, 4.6), layout="constrained")
-    methods = list(dict.fromkeys(table.method))
-    classical = [method for method in methods if method not in networks]
-    learned = [method for method in methods if method in networks]
     for axes, (column, label) in zip(figure.subplots(1, 2), QUALITY_LABELS.items(), strict=True):
-        for i, method in enumerate(classical):
-            _quality_line(axes, table, method, column, i, {"color": MARK, "filled": False})
-        for i, method in enumerate(learned):
-            _quality_line(axes, table, method, column, i, {"color": ANOMALY, "filled": True})
+        for name, style in styles.items():
+            rows = table[table.method == name].sort_values("level")
+            axes.plot(rows.level, rows[column].astype(float), markersize=5, **style)
         axes.set(xlabel="noise factor", ylabel=label)
         axes.spines[["top", "right"]].set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, handlelength=4)
     return figure
-
-
-def _quality_line(
-    axes: Axes, table: pd.DataFrame, method: str, column: str, i: int, style: dict[str, Any]
-) -> None:
-    rows = table[table.method == method].sort_values("level")
-    axes.plot(
-        rows.level,
-        rows[column].astype(float),
-        color=style["color"],
-        linestyle=DASHES[i % len(DASHES)],
-        marker=MARKERS[i % len(MARKERS)],
-        markersize=5,
-        markerfacecolor=style["color"] if style["filled"] else "white",
-        label=literal(method),
-    )
 
 
 def rates(panels: dict[str, pd.DataFrame]) -> Figure:

@@ -75,64 +75,63 @@ def canvas(placed: Iterable[tuple[int, int, np.ndarray]], rows: int, columns: in
 
 @dataclass(frozen=True)
 class Strip:
-    """A title and named rows of images, (C, H, W) each, with pixels in [0, 1]."""
+    """A title, named rows of images, (C, H, W) each in [0, 1], and captions above the columns."""
 
     title: str
-    rows: Mapping[str, Sequence[np.ndarray]]
+    rows: Mapping[str, Sequence[np.ndarray] | np.ndarray]
+    captions: Sequence[str] = ()
 
 
 def sheet(strips: Sequence[Strip]) -> Figure:
     """Draw strips of images, one below the other."""
     columns = max(len(row) for strip in strips for row in strip.rows.values())
-    shapes = [_largest_shape(strip.rows) for strip in strips]
+    sizes = [_largest_size(strip) for strip in strips]
     heights = [
-        1.05 * len(strip.rows) * height / width + 0.35
-        for strip, (height, width) in zip(strips, shapes, strict=True)
+        1.05 * len(strip.rows) * height / width + (0.75 if strip.captions else 0.35)
+        for strip, (height, width) in zip(strips, sizes, strict=True)
     ]
     figure = Figure(figsize=(1.05 * columns + 0.4, sum(heights)), layout="constrained")
     grid = figure.subplots(len(strips), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, strip in zip(grid, strips, strict=True):
-        axes.set_title(literal(strip.title), fontsize=11, loc="left")
-        draw_strip(axes, strip.rows)
+    for axes, strip, size in zip(grid, strips, sizes, strict=True):
+        pad = 18 if strip.captions else None
+        axes.set_title(literal(strip.title), fontsize=11, loc="left", pad=pad)
+        _draw_strip(axes, strip, size)
     return figure
 
 
-def draw_strip(
-    axes: Axes, rows: Mapping[str, Sequence[np.ndarray]], captions: Sequence[str] = ()
-) -> None:
-    """Draw named rows of images, one below the other, with captions above the columns.
+def _largest_size(strip: Strip) -> tuple[int, int]:
+    """Return the largest height and the largest width of the images."""
+    shapes = [image.shape for row in strip.rows.values() for image in row]
+    return max(shape[1] for shape in shapes), max(shape[2] for shape in shapes)
 
-    Images of several sizes are scaled to the size of the largest.
-    """
-    height, width = _largest_shape(rows)
-    columns, gap = max(len(row) for row in rows.values()), GAP * width
-    for i, (name, row) in enumerate(rows.items()):
+
+def _draw_strip(axes: Axes, strip: Strip, size: tuple[int, int]) -> None:
+    """Draw the rows of a strip, with each image scaled to fit `size`: height and width."""
+    height, width = size
+    columns, gap = max(len(row) for row in strip.rows.values()), GAP * width
+    for i, (name, row) in enumerate(strip.rows.items()):
         top = i * (height + gap)
         axes.text(
             -gap, top + height / 2, literal(name), fontsize=8, rotation=90, ha="right", va="center"
         )
         for column, image in enumerate(row):
-            _draw(axes, image, column * (width + gap), top, (height, width))
-    for column, caption in enumerate(captions):
+            _draw_image(axes, image, column * (width + gap), top, size)
+    for column, caption in enumerate(strip.captions):
         middle = column * (width + gap) + width / 2
         axes.text(middle, -gap, literal(caption), fontsize=8, ha="center", va="bottom")
-    bottom = len(rows) * (height + gap) - gap
+    bottom = len(strip.rows) * (height + gap) - gap
     axes.set(xlim=(0, columns * (width + gap) - gap), ylim=(bottom, 0))
     axes.axis("off")
 
 
-def _largest_shape(rows: Mapping[str, Sequence[np.ndarray]]) -> tuple[int, int]:
-    """Return the largest height and the largest width of the images."""
-    shapes = [image.shape for row in rows.values() for image in row]
-    return max(height for _, height, _ in shapes), max(width for _, width, _ in shapes)
-
-
-def _draw(axes: Axes, image: np.ndarray, left: float, top: float, cell: tuple[int, int]) -> None:
-    """Draw an image, (C, H, W), scaled to fit and centred in a `cell` of (height, width)."""
+def _draw_image(
+    axes: Axes, image: np.ndarray, left: float, top: float, size: tuple[int, int]
+) -> None:
+    """Draw an image, (C, H, W), scaled to fit `size`, height and width, and centred in it."""
     height, width = image.shape[1:]
-    scale = min(cell[0] / height, cell[1] / width)
-    left += (cell[1] - scale * width) / 2
-    top += (cell[0] - scale * height) / 2
+    scale = min(size[0] / height, size[1] / width)
+    left += (size[1] - scale * width) / 2
+    top += (size[0] - scale * height) / 2
     extent = (left, left + scale * width, top + scale * height, top)
     pixels = np.clip(image.transpose(1, 2, 0) if len(image) == 3 else image[0], 0, 1)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=extent)

@@ -1,6 +1,7 @@
 """Scatter plots of latent codes in two dimensions: by class, anomalies, and thumbnails."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,11 @@ def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[
         axes.set_title(title, fontsize=11)
         for name, colour in class_colours(classes).items():
             members = table[(table.kind == "normal") & (table.label == name)]
-            _points(axes, members, method, colour, literal(name) if named else None)
+            label = literal(name) if named else None
+            _points(axes, members, method, ".", color=colour, alpha=0.7, label=label)
         anomalies = table[table.kind == "anomalous"]
         if len(anomalies):
-            axes.plot(*_coordinates(anomalies, method), "x", color=MARK, markersize=3, alpha=0.6,
-                      label="anomalous")  # fmt: skip
+            _points(axes, anomalies, method, "x", color=MARK, alpha=0.6, label="anomalous")
         _label_axes(axes, method)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
@@ -72,8 +73,8 @@ def per_class(table: pd.DataFrame, method: str, classes: Sequence[str]) -> Figur
     for axes in grid[len(panels) :]:
         axes.axis("off")
     for axes, (name, colour, members) in zip(grid, panels, strict=False):
-        _points(axes, table[~members], method, FAINT)
-        _points(axes, table[members], method, colour)
+        _points(axes, table[~members], method, ".", color=FAINT, alpha=0.7)
+        _points(axes, table[members], method, ".", color=colour, alpha=0.7)
         axes.set_title(f"{literal(name)} ({members.sum():,})", fontsize=10)
         _label_axes(axes, method)
     return figure
@@ -84,7 +85,7 @@ def thumbnails(table: pd.DataFrame, method: str, images: np.ndarray) -> Figure:
 
     Each square of a grid shows the image nearest to the centre of the square.
     """
-    coordinates = np.column_stack(_coordinates(table, method))
+    coordinates = table[[f"{method}_1", f"{method}_2"]].to_numpy()
     low, high = coordinates.min(0), coordinates.max(0)
     grid = (coordinates - low) / np.maximum(high - low, 1e-9) * (THUMBNAILS - 1)
     square = np.round(grid).astype(int)
@@ -99,15 +100,8 @@ def thumbnails(table: pd.DataFrame, method: str, images: np.ndarray) -> Figure:
     return figure
 
 
-def _coordinates(table: pd.DataFrame, method: str) -> tuple[pd.Series, pd.Series]:
-    return table[f"{method}_1"], table[f"{method}_2"]
-
-
-def _points(
-    axes: Axes, table: pd.DataFrame, method: str, colour: str, label: str | None = None
-) -> None:
-    coordinates = _coordinates(table, method)
-    axes.plot(*coordinates, ".", color=colour, markersize=3, alpha=0.7, label=label)
+def _points(axes: Axes, table: pd.DataFrame, method: str, marker: str, **style: Any) -> None:
+    axes.plot(table[f"{method}_1"], table[f"{method}_2"], marker, markersize=3, **style)
 
 
 def _label_axes(axes: Axes, method: str) -> None:

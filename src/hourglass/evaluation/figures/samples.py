@@ -1,13 +1,18 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hourglass.evaluation.figures.images import draw_strip
+from hourglass.evaluation.figures.images import Strip, sheet
 from hourglass.evaluation.figures.style import ANOMALY, MARK, literal
+
+if TYPE_CHECKING:
+    from hourglass.detection.detector import Detector
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
@@ -23,22 +28,25 @@ class Group:
     contribution: np.ndarray  # (n, *S): excess error of each element, in standard deviations
     captions: list[str]
 
+    @classmethod
+    def of(cls, detector: "Detector", title: str, x: np.ndarray, captions: list[str]) -> "Group":
+        """Reconstruct unscaled samples, (n, *S), with the network of a detector."""
+        from hourglass.detection.scoring import reconstructions  # imports torch
+
+        network, scaling = detector.scoring.network, detector.scoring.scaling
+        output = reconstructions(network, x, scaling)
+        return cls(title, scaling(x), output, detector.contributions(x), captions)
+
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
     """Draw samples with their reconstructions, as images or as points per feature."""
-    return _draw_features(groups, feature_names) if feature_names else _draw_images(groups)
-
-
-def _draw_images(groups: list[Group]) -> Figure:
-    columns = max(len(group.x) for group in groups)
-    height, width = groups[0].x.shape[2:]
-    size = (1.05 * columns + 0.4, (3.15 * height / width + 0.75) * len(groups))
-    figure = Figure(figsize=size, layout="constrained")
-    for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
-        axes.set_title(literal(group.title), fontsize=11, loc="left", pad=18)
+    if feature_names:
+        return _feature_samples(groups, feature_names)
+    strips = []
+    for group in groups:
         rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat_maps(group)}
-        draw_strip(axes, {name: list(row) for name, row in rows.items()}, group.captions)
-    return figure
+        strips.append(Strip(group.title, rows, group.captions))
+    return sheet(strips)
 
 
 def _heat_maps(group: Group) -> np.ndarray:
@@ -53,50 +61,52 @@ def _heat_maps(group: Group) -> np.ndarray:
 
 def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
     """Draw bars for the features with the largest contributions to each sample's score."""
-    columns = max(len(group.x) for group in groups)
-    figure = Figure(figsize=(2.6 * columns, 1.9 * len(groups) + 0.3), layout="constrained")
-    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
-    for band, group in zip(bands, groups, strict=True):
-        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
-        grid = band.subplots(1, columns, squeeze=False)[0]
-        for axes in grid[len(group.x) :]:
-            axes.axis("off")
-        for axes, values, caption in zip(grid, group.contribution, group.captions, strict=False):
+    figure, grids = _new_figure(groups, 1.9 * len(groups) + 0.3, sharey=False)
+    for group, grid in zip(groups, grids, strict=True):
+        for axes, values in zip(grid, group.contribution, strict=False):
             order = np.argsort(-values, kind="stable")[:MAX_BARS]
             axes.barh(range(len(order)), values[order], color=ANOMALY)
             names = [literal(feature_names[i]) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
             axes.invert_yaxis()
-            axes.set_title(literal(caption), fontsize=8)
-            axes.tick_params(labelsize=6)
             axes.set_xlabel("sd above a usual error", fontsize=7)
             axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _draw_features(groups: list[Group], feature_names: list[str]) -> Figure:
-    columns = max(len(group.x) for group in groups)
-    width, height = 2.6 * columns, max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
-    figure = Figure(figsize=(width, height), layout="constrained")
-    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
+def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
+    height = max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
+    figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(len(feature_names))
-    for band, group in zip(bands, groups, strict=True):
-        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
-        grid = band.subplots(1, columns, squeeze=False, sharey=True)[0]
+    for group, grid in zip(groups, grids, strict=True):
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
-        for axes in grid[len(group.x) :]:
-            axes.axis("off")
-        for axes, x, output, caption in zip(
-            grid, group.x, group.reconstruction, group.captions, strict=False
-        ):
+        for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
             axes.hlines(y, x, output, color="#bbbbbb", linewidth=1)
             axes.plot(x, y, "o", color=MARK, markersize=3, label="input")
             axes.plot(output, y, "o", color=ANOMALY, markersize=3, label="output")
-            axes.set_title(literal(caption), fontsize=8)
-            axes.tick_params(labelsize=6)
             axes.set_xlabel("scaled value", fontsize=7)
         grid[0].set_yticks(y, [literal(name) for name in feature_names], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure
+
+
+def _new_figure(
+    groups: list[Group], height: float, sharey: bool
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with a row of axes per group, one per sample, with titles and captions."""
+    columns = max(len(group.x) for group in groups)
+    figure = Figure(figsize=(2.6 * columns, height), layout="constrained")
+    grids = []
+    bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
+    for band, group in zip(bands, groups, strict=True):
+        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
+        grid = list(band.subplots(1, columns, squeeze=False, sharey=sharey)[0])
+        for axes in grid[len(group.x) :]:
+            axes.axis("off")
+        for axes, caption in zip(grid, group.captions, strict=False):
+            axes.set_title(literal(caption), fontsize=8)
+            axes.tick_params(labelsize=6)
+        grids.append(grid)
+    return figure, grids

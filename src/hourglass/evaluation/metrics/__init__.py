@@ -3,24 +3,22 @@
 import numpy as np
 
 from hourglass.detection.threshold import Threshold
-from hourglass.evaluation.metrics.classes import by_class
+from hourglass.evaluation.metrics.classes import class_metrics
 from hourglass.evaluation.metrics.detection import detection
 from hourglass.evaluation.metrics.thresholds import (
     at_threshold,
-    precision_recall,
-    roc,
-    threshold_summary,
+    precision_recall_curve,
+    roc_curve,
 )
 
 __all__ = [
     "at_threshold",
-    "by_class",
+    "class_metrics",
     "detection",
-    "precision_recall",
+    "precision_recall_curve",
     "reconstruction_error",
-    "roc",
+    "roc_curve",
     "summary",
-    "threshold_summary",
 ]
 
 

@@ -25,17 +25,12 @@ def score_ranks(scores: np.ndarray) -> tuple[np.ndarray, int]:
     return len(distinct) - 1 - places, len(distinct)
 
 
-def replicates(n: int) -> int:
-    """Return the number of resamples to draw from n samples."""
-    return min(REPLICATES, max(MIN_REPLICATES, TOTAL_DRAWS // max(n, 1)))
-
-
 def batches(n: int) -> Iterator[int]:
-    """Yield batch sizes that add up to `replicates(n)`, the number of resamples."""
-    total = replicates(n)
-    most = max(1, DRAWS_IN_MEMORY // max(n, 1))
-    for start in range(0, total, most):
-        yield min(most, total - start)
+    """Yield batch sizes that add up to the number of resamples of n samples."""
+    total = min(REPLICATES, max(MIN_REPLICATES, TOTAL_DRAWS // n))
+    largest = max(1, DRAWS_IN_MEMORY // n)
+    for start in range(0, total, largest):
+        yield min(largest, total - start)
 
 
 def draw(rng: np.random.Generator, ranks: np.ndarray, size: int, count: int) -> np.ndarray:

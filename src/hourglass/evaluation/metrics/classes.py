@@ -5,10 +5,10 @@ import pandas as pd
 
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation.metrics import bootstrap
-from hourglass.evaluation.metrics.ranking import win_rate
+from hourglass.evaluation.metrics.detection import win_rate
 
 
-def by_class(
+def class_metrics(
     scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray, threshold: Threshold
 ) -> pd.DataFrame:
     """Return the number of samples and the alarm rate per label, and AUROC per anomalous label.
@@ -16,21 +16,18 @@ def by_class(
     AUROC compares the anomalies of a label with all normal samples and has a 95 % interval.
     Anomalous labels come first, by increasing AUROC, then normal labels by decreasing alarm rate.
     """
-    alarm = threshold(scores)
-    rows = []
-    for is_anomaly in (True, False):
-        for name in np.unique(label[anomaly == is_anomaly]):
-            members = (label == name) & (anomaly == is_anomaly)
-            counts = {"samples": int(members.sum()), "alarm_rate": float(alarm[members].mean())}
-            rows.append({"label": str(name), "anomaly": is_anomaly, **counts})
-    table = pd.DataFrame(rows)
+    samples = pd.DataFrame({"label": label, "anomaly": anomaly, "alarm": threshold(scores)})
+    alarms = samples.groupby(["label", "anomaly"]).alarm
+    table = alarms.agg(samples="size", alarm_rate="mean").reset_index()
+    sort_key = -table.alarm_rate
     if anomaly.any() and not anomaly.all():
         areas = _auroc_by_label(scores, label, anomaly)
         table = table.merge(areas, how="left", on=["label", "anomaly"])
-    sort_key = table["AUROC"] if "AUROC" in table else -table["alarm_rate"]
-    order = table.assign(sort_key=sort_key.where(table["anomaly"], -table["alarm_rate"]))
-    order = order.sort_values(["anomaly", "sort_key"], ascending=[False, True], kind="stable")
-    return table.loc[order.index].reset_index(drop=True)
+        sort_key = table.AUROC.where(table.anomaly, sort_key)
+    table = table.assign(sort_key=sort_key).sort_values(
+        ["anomaly", "sort_key"], ascending=[False, True], ignore_index=True
+    )
+    return table.drop(columns="sort_key")
 
 
 def _auroc_by_label(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
@@ -42,21 +39,14 @@ def _auroc_by_label(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) 
     wins = win_rate(np.bincount(normal, minlength=size))
     rng, batches = np.random.default_rng(0), []
     for count in bootstrap.batches(len(scores)):
-        resampled_wins = win_rate(bootstrap.draw(rng, normal, size, count))
-        batches.append([_resampled_mean(rng, resampled_wins, group) for group in label_ranks])
+        resampled_wins = win_rate(bootstrap.draw(rng, normal, size, count))  # (count, size)
+        means = []
+        for group in label_ranks:
+            resampled = group[rng.integers(len(group), size=(count, len(group)))]
+            means.append(np.take_along_axis(resampled_wins, resampled, 1).mean(1))
+        batches.append(means)
     resampled_areas = np.concatenate(batches, axis=1)  # (labels, resamples)
-    rows = []
-    for name, group, values in zip(names, label_ranks, resampled_areas, strict=True):
-        low, high = bootstrap.interval(values)
-        area = {"AUROC": wins[group].mean(), "AUROC_low": low, "AUROC_high": high}
-        rows.append({"label": str(name), "anomaly": True, **area})
-    return pd.DataFrame(rows)
-
-
-def _resampled_mean(rng: np.random.Generator, wins: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Resample `ranks` once per row of `wins`, and return the mean win rates, (count,).
-
-    `wins`, (count, G), holds the win rate of each of G ranks per resample of the normal samples.
-    """
-    resampled = ranks[rng.integers(len(ranks), size=(len(wins), len(ranks)))]
-    return np.take_along_axis(wins, resampled, 1).mean(1)
+    low, high = np.transpose([bootstrap.interval(areas) for areas in resampled_areas])
+    areas = [wins[group].mean() for group in label_ranks]
+    columns = {"AUROC": areas, "AUROC_low": low, "AUROC_high": high}
+    return pd.DataFrame({"label": names, "anomaly": True, **columns})

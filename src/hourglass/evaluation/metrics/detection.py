@@ -1,10 +1,11 @@
-"""Threshold-free detection metrics with bootstrap intervals."""
+"""Threshold-free detection metrics, which depend only on the ranking of the scores."""
 
 import numpy as np
 
 from hourglass.evaluation.metrics import bootstrap
-from hourglass.evaluation.metrics.ranking import Ranking
 
+RECALL = 0.95  # recall at which the false-positive rate is reported
+TOP = 100  # k of precision at k
 # With fewer anomalies, the interval of FPR_at_95_recall has less than its nominal coverage.
 MIN_ANOMALIES_FOR_FPR_INTERVAL = 100
 
@@ -23,41 +24,68 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
     """
     if anomaly.all() or not anomaly.any():
         return {}
+    resampled = resampled_metrics(scores, anomaly) if intervals else {}
+    if anomaly.sum() < MIN_ANOMALIES_FOR_FPR_INTERVAL:
+        resampled.pop("FPR_at_95_recall", None)
     ranks, size = bootstrap.score_ranks(scores)
-    normal, anomalous = ranks[~anomaly], ranks[anomaly]
-    counts = [np.bincount(kind, minlength=size) for kind in (normal, anomalous)]
-    statistics = {key: float(value) for key, value in Ranking(*counts).statistics().items()}
-    ends = _interval_ends(scores, anomaly) if intervals else {}
-    if len(anomalous) < MIN_ANOMALIES_FOR_FPR_INTERVAL:
-        ends.pop("FPR_at_95_recall", None)
+    counts = [np.bincount(ranks[mask], minlength=size) for mask in (~anomaly, anomaly)]
     values: dict[str, float] = {}
-    for key, value in statistics.items():
-        values |= {key: value, **ends.get(key, {})}
-        if key == "average_precision":
+    for name, value in ranking_metrics(*counts).items():
+        values[name] = float(value)
+        if name in resampled:
+            values[f"{name}_low"], values[f"{name}_high"] = bootstrap.interval(resampled[name])
+        if name == "average_precision":
             values["prevalence"] = float(anomaly.mean())
     return values
 
 
-def resamples(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the statistics of every stratified bootstrap resample, (R,) each.
+def resampled_metrics(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the metrics of every stratified bootstrap resample, (R,) each.
 
     The drawn samples depend only on `anomaly`, so the resamples of two detectors are paired.
     """
     ranks, size = bootstrap.score_ranks(scores)
-    normal, anomalous = ranks[~anomaly], ranks[anomaly]
-    rng = np.random.default_rng(0)
-    parts = [
-        Ranking(
-            *(bootstrap.draw(rng, kind, size, count) for kind in (normal, anomalous))
-        ).statistics()
-        for count in bootstrap.batches(len(scores))
-    ]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    rng, batches = np.random.default_rng(0), []
+    for count in bootstrap.batches(len(scores)):
+        normal = bootstrap.draw(rng, ranks[~anomaly], size, count)
+        anomalous = bootstrap.draw(rng, ranks[anomaly], size, count)
+        batches.append(ranking_metrics(normal, anomalous))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _interval_ends(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, dict[str, float]]:
-    ends = {}
-    for key, values in resamples(scores, anomaly).items():
-        low, high = bootstrap.interval(values)
-        ends[key] = {f"{key}_low": low, f"{key}_high": high}
-    return ends
+def ranking_metrics(normal: np.ndarray, anomalous: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the metrics of one or more rankings, (...) each.
+
+    `normal` and `anomalous` hold the number of samples at each of G distinct scores, (..., G), the
+    highest first. A metric that depends on the order of equal scores is the expectation over a
+    random order.
+    """
+    samples = normal + anomalous
+    false_positives, true_positives = normal.cumsum(-1), anomalous.cumsum(-1)
+    alarms = false_positives + true_positives
+    anomalies = true_positives[..., -1]
+    precision = true_positives / np.maximum(alarms, 1)  # avoids 0 / 0 in resamples
+    reached = (true_positives >= RECALL * anomalies[..., None]).argmax(-1)[..., None]
+    false_positives_at_recall = np.take_along_axis(false_positives, reached, -1)[..., 0]
+    values = {
+        "AUROC": (anomalous * win_rate(normal)).sum(-1) / anomalies,
+        "average_precision": (anomalous * precision).sum(-1) / anomalies,
+        "FPR_at_95_recall": false_positives_at_recall / false_positives[..., -1],
+    }
+    # All resamples have the same number of anomalies and of samples.
+    for name, k in ((f"precision_at_{TOP}", TOP), ("precision_at_anomalies", anomalies.flat[0])):
+        if k <= alarms.flat[-1]:
+            # Of the samples tied at the k-th score, only those needed to reach k count.
+            taken = np.clip(k - (alarms - samples), 0, samples)
+            values[name] = (anomalous * taken / np.maximum(samples, 1)).sum(-1) / k
+    return values
+
+
+def win_rate(normal: np.ndarray) -> np.ndarray:
+    """Return the fraction of normal samples below each distinct score, (..., G).
+
+    `normal` holds the number of normal samples at each score, (..., G), the highest first. Samples
+    at the score itself count half.
+    """
+    above = normal.cumsum(-1)
+    return 1 - (above - 0.5 * normal) / above[..., -1:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.evaluation.metrics import bootstrap
-from hourglass.evaluation.metrics.detection import detection, resamples
+from hourglass.evaluation.metrics.detection import detection, resampled_metrics
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def differences(
     if anomaly.all() or not anomaly.any():
         raise ValueError("AUROC is undefined; give both normal samples and anomalies")
     values = [detection(scores, anomaly, intervals=False) for scores in (first, second)]
-    resampled = [resamples(scores, anomaly) for scores in (first, second)]
+    resampled = [resampled_metrics(scores, anomaly) for scores in (first, second)]
     return {
-        key: Difference(
-            values[0][key],
-            values[1][key],
-            *bootstrap.interval(resampled[0][key] - resampled[1][key]),
+        name: Difference(
+            values[0][name],
+            values[1][name],
+            *bootstrap.interval(resampled[0][name] - resampled[1][name]),
         )
-        for key in ("AUROC", "average_precision")
+        for name in ("AUROC", "average_precision")
     }

@@ -1,11 +1,8 @@
 """Metrics at one threshold, and curves over all thresholds."""
 
-import json
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn import metrics as sklearn_metrics
 
 from hourglass.detection.threshold import Threshold
 
@@ -29,34 +26,22 @@ def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) 
     return values
 
 
-def threshold_summary(
-    threshold: Threshold, scores: np.ndarray, anomaly: np.ndarray
-) -> dict[str, Any]:
-    """Return the properties of a threshold and its metrics as a row of a table."""
-    return {
-        "method": threshold.method,
-        "settings": json.dumps(threshold.settings),
-        "n": threshold.n,
-        "threshold": threshold.value,
-        "expected_false_alarm_rate": threshold.false_alarm_rate,
-        **at_threshold(scores, anomaly, threshold),
-    }
-
-
-def roc(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
+def roc_curve(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
     """Return the ROC curve: false_positive_rate and recall at every vertex.
 
     It is empty unless there are both normal samples and anomalies.
     """
     if anomaly.all() or not anomaly.any():
         return pd.DataFrame({"false_positive_rate": [], "recall": []})
-    false_positive_rate, recall, _ = roc_curve(anomaly, scores)
+    false_positive_rate, recall, _ = sklearn_metrics.roc_curve(anomaly, scores)
     return pd.DataFrame({"false_positive_rate": false_positive_rate, "recall": recall})
 
 
-def precision_recall(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
+def precision_recall_curve(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
     """Return the precision-recall curve by increasing recall; empty without anomalies."""
     if not anomaly.any():
         return pd.DataFrame({"recall": [], "precision": []})
-    precision, recall, _ = precision_recall_curve(anomaly, scores, drop_intermediate=True)
+    precision, recall, _ = sklearn_metrics.precision_recall_curve(
+        anomaly, scores, drop_intermediate=True
+    )
     return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})

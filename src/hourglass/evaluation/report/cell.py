@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.curves import Curve, Scores, curves
+from hourglass.evaluation.report.curves import Curve, curves
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 
-MAX_MISTAKES = 15  # in the page, per kind; mistakes.csv has more
+SHOWN_MISTAKES = 15  # per kind; mistakes.csv has more
 MISTAKE_KINDS = ("false alarm", "miss")
 
 
@@ -44,25 +46,29 @@ class Section:
 def section(row: dict[str, Any]) -> Section:
     """Read the section of the cell in a leaderboard row."""
     cell = Cell(row["data"], row["model"])
-    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
-    thresholds = _read_csv(cell / "evaluate/thresholds.csv")
-    scores = _read_scores(cell, row["threshold"])
-    table = _read_csv(cell / "evaluate/mistakes.csv")
+    folder = cell.output("evaluate")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    columns = ["split", "anomaly", "score", "alarm"]
+    scores = pd.read_parquet(folder / "scores.parquet", columns=columns)
+    test = scores[scores["split"] == "test"]
+    table = _read_csv(folder / "mistakes.csv")
     mistakes = {
-        kind: [entry for entry in table if entry["mistake"] == kind][:MAX_MISTAKES]
+        kind: [entry for entry in table if entry["mistake"] == kind][:SHOWN_MISTAKES]
         for kind in MISTAKE_KINDS
     }
-    alarm, anomaly = scores.alarm, scores.anomaly
     return Section(
         cell=cell,
         row=row,
         metrics=metrics,
-        thresholds=[_format_settings(entry) for entry in thresholds],
-        classes=_read_csv(cell / "evaluate/by_class.csv"),
+        thresholds=[_format_settings(entry) for entry in _read_csv(folder / "thresholds.csv")],
+        classes=_read_csv(folder / "by_class.csv"),
         mistakes=mistakes,
-        samples={"normal": int((~anomaly).sum()), "anomalous": int(anomaly.sum())},
-        wrong={"false alarm": int((alarm & ~anomaly).sum()), "miss": int((~alarm & anomaly).sum())},
-        curves=curves(cell, scores, metrics),
+        samples={"normal": int((~test.anomaly).sum()), "anomalous": int(test.anomaly.sum())},
+        wrong={
+            "false alarm": int((test.alarm & ~test.anomaly).sum()),
+            "miss": int((~test.alarm & test.anomaly).sum()),
+        },
+        curves=curves(cell, test, row["threshold"], metrics),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
     )
@@ -79,13 +85,3 @@ def _format_settings(row: dict[str, str]) -> dict[str, str]:
     settings = json.loads(row["settings"]) if row.get("settings") else {}
     texts = (f"{key} {value}" for key, value in settings.items() if value is not None)
     return {**row, "settings": ", ".join(texts)}
-
-
-def _read_scores(cell: Cell, threshold: float) -> Scores:
-    import pandas as pd
-
-    columns = ["split", "anomaly", "score", "alarm"]
-    table = pd.read_parquet(cell / "evaluate/scores.parquet", columns=columns)
-    test = table[table["split"] == "test"]
-    values, anomaly, alarm = (test[name].to_numpy() for name in ("score", "anomaly", "alarm"))
-    return Scores(values, anomaly, alarm, threshold)

@@ -1,13 +1,14 @@
 """Plots of one cell as inline SVG: score histogram, ROC and precision-recall curve."""
 
-import csv
 import io
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,16 +31,6 @@ PIXELS = 400  # resolution along an axis; points in the same pixel are merged
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The scores of the test split, with labels, alarms and the deployed threshold."""
-
-    values: np.ndarray  # (N,) float
-    anomaly: np.ndarray  # (N,) bool
-    alarm: np.ndarray  # (N,) bool
-    threshold: float
-
-
-@dataclass(frozen=True)
 class Curve:
     """A plot with its title and legend."""
 
@@ -48,35 +39,37 @@ class Curve:
     svg: Markup
 
 
-def curves(cell: Cell, scores: Scores, metrics: dict[str, float]) -> list[Curve]:
+def curves(
+    cell: Cell, test: pd.DataFrame, threshold: float, metrics: dict[str, float]
+) -> list[Curve]:
     """Return the plots of a cell.
 
-    ROC and precision-recall curves exist only if the test split has normal and anomalous samples.
+    `test` holds the rows of the test split in scores.parquet. ROC and precision-recall curves exist
+    only if the test split has normal and anomalous samples.
     """
-    plots = [_histogram(scores)]
+    plots = [_histogram(test, threshold)]
     if "AUROC" in metrics:
         plots += [_roc(cell, metrics), _precision_recall(cell, metrics)]
     return plots
 
 
-def _histogram(scores: Scores) -> Curve:
+def _histogram(test: pd.DataFrame, threshold: float) -> Curve:
     figure, axes = _axes("score", "samples")
-    values, groups = scores.values, {"normal": ~scores.anomaly, "anomalous": scores.anomaly}
-    groups = {name: mask for name, mask in groups.items() if mask.any()}
+    groups = {"normal": test[~test.anomaly], "anomalous": test[test.anomaly]}
+    groups = {name: rows for name, rows in groups.items() if len(rows)}
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    edges = _bin_edges(axes, np.append(values, scores.threshold))
+    edges = _bin_edges(axes, np.append(test.score, threshold))
     if "normal" in groups:
-        axes.stairs(*np.histogram(values[groups["normal"]], edges), fill=True, color=NORMAL)
+        axes.stairs(*np.histogram(groups["normal"].score, edges), fill=True, color=NORMAL)
     if "anomalous" in groups:
-        counts = np.histogram(values[groups["anomalous"]], edges)
-        axes.stairs(*counts, color=ANOMALY, linewidth=1.5)
-    axes.axvline(scores.threshold, color=INK, linestyle="--", linewidth=1)
+        axes.stairs(*np.histogram(groups["anomalous"].score, edges), color=ANOMALY, linewidth=1.5)
+    axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
     medians = [
-        f"{mask.sum()} {name} samples, median {score(np.median(values[mask]))}, "
-        f"{scores.alarm[mask].sum()} of them above the threshold"
-        for name, mask in groups.items()
+        f"{len(rows)} {name} samples, median {score(rows.score.median())}, "
+        f"{rows.alarm.sum()} of them above the threshold"
+        for name, rows in groups.items()
     ]
-    label = f"Scores of {'; '.join(medians)}. The threshold is {score(scores.threshold)}."
+    label = f"Scores of {'; '.join(medians)}. The threshold is {score(threshold)}."
     kinds = "Filled: normal. Line: anomalous. " if len(groups) > 1 else ""
     return Curve("Scores", f"{kinds}Dashed: the threshold.", inline_svg(figure, label))
 
@@ -99,8 +92,7 @@ def _bin_edges(axes: Axes, values: np.ndarray) -> np.ndarray:
 
 def _roc(cell: Cell, metrics: dict[str, float]) -> Curve:
     figure, axes = _axes("false-alarm rate", "recall", unit=True)
-    points = _points(cell, "evaluate/roc.csv", "false_positive_rate", "recall")
-    axes.plot(*points, color=ANOMALY)
+    axes.plot(*_points(cell / "evaluate/roc.csv"), color=ANOMALY)
     axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
     deployed = _mark_deployed(axes, metrics, "false_alarm_rate", "recall")
     label = f"ROC curve. AUROC is {share(metrics['AUROC'])}{deployed}."
@@ -109,8 +101,7 @@ def _roc(cell: Cell, metrics: dict[str, float]) -> Curve:
 
 def _precision_recall(cell: Cell, metrics: dict[str, float]) -> Curve:
     figure, axes = _axes("recall", "precision", unit=True)
-    points = _points(cell, "evaluate/precision_recall.csv", "recall", "precision")
-    axes.step(*points, where="pre", color=ANOMALY)
+    axes.step(*_points(cell / "evaluate/precision_recall.csv"), where="pre", color=ANOMALY)
     axes.axhline(metrics["prevalence"], color=INK, linestyle=":", linewidth=1)
     deployed = _mark_deployed(axes, metrics, "recall", "precision")
     average, chance = share(metrics["average_precision"]), share(metrics["prevalence"])
@@ -135,10 +126,9 @@ def _mark_deployed(axes: Axes, metrics: dict[str, float], x: str, y: str) -> str
     return f"; at the threshold {names[0]} is {share(metrics[x])}, {names[1]} {share(metrics[y])}"
 
 
-def _points(cell: Cell, file: str, x: str, y: str) -> np.ndarray:
+def _points(path: Path) -> np.ndarray:
     """Read a curve, (2, n), and drop consecutive points in the same pixel."""
-    with (cell / file).open(encoding="utf-8", newline="") as rows:
-        points = np.array([[float(row[x]), float(row[y])] for row in csv.DictReader(rows)])
+    points = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
     points = (points * PIXELS).round() / PIXELS
     moved = np.append(True, (np.diff(points, axis=0) != 0).any(1))
     return points[moved].T
@@ -168,31 +158,25 @@ def inline_svg(figure: Figure, label: str) -> Markup:
         figure.savefig(buffer, format="svg", transparent=True)
     ElementTree.register_namespace("", SVG_NAMESPACE)
     root = ElementTree.fromstring(buffer.getvalue())
-    _clean(root)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in DROPPED_ELEMENTS:
+                parent.remove(child)
+            _clean(child)
     attributes = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
     root.attrib.clear()
     root.attrib.update(attributes)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _clean(parent: ElementTree.Element) -> None:
-    """Remove ids, dropped elements, white space, fonts and placeholder colours."""
-    for child in list(parent):
-        if child.tag.rpartition("}")[2] in DROPPED_ELEMENTS:
-            parent.remove(child)
-            continue
-        for name in ("id", "clip-path"):
-            child.attrib.pop(name, None)
-        if "style" in child.attrib:
-            child.attrib["style"] = _page_style(child.attrib["style"])
-        if child.text and not child.text.strip():
-            child.text = None
-        child.tail = None
-        _clean(child)
-
-
-def _page_style(text: str) -> str:
-    """Return a style with the page's colours and without a font family."""
-    for placeholder, colour in PAGE_COLOURS.items():
-        text = text.replace(placeholder, colour)
-    return re.sub(r"font-family: [^;]*; ", "", text)
+def _clean(element: ElementTree.Element) -> None:
+    """Remove ids, white space and fonts, and replace placeholder colours."""
+    for name in ("id", "clip-path"):
+        element.attrib.pop(name, None)
+    if style := element.attrib.get("style"):
+        for placeholder, colour in PAGE_COLOURS.items():
+            style = style.replace(placeholder, colour)
+        element.attrib["style"] = re.sub(r"font-family: [^;]*; ", "", style)
+    if element.text and not element.text.strip():
+        element.text = None
+    element.tail = None

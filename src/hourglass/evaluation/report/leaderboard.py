@@ -14,7 +14,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.detection.metadata import read_metadata
-from hourglass.evaluation.report.glossary import BEFORE_TUNING
+from hourglass.evaluation.report.glossary import BEFORE_TUNING, INTERVALS, metric_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +30,6 @@ than PCA. A cell with settings from `configs/cell/` is `tuned`, and its earlier 
 `before tuning`.
 
 """
-WITH_INTERVALS = {
-    "AUROC": "AUROC",
-    "average_precision": "average precision",
-    "FPR_at_95_recall": "FPR at 95 % recall",
-}
 WITHOUT_INTERVALS = [
     "AUROC_over_PCA",
     "prevalence",
@@ -63,24 +58,45 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     """Return the rows of one data set: cells, PCA per latent_dim of the cells, other baselines."""
     import pandas as pd
 
+    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
+
     cells = [row for model in models for row in _cell_rows(Cell(data, model))]
-    pca = _pca_rows(data, sorted({row["latent_dim"] for row in cells}), calibrator)
-    aurocs = {row["latent_dim"]: row["AUROC"] for row in pca if "AUROC" in row}
+    prepared = Prepared.open(prepared_folder(data))
+    train = scaled_vectors(prepared, prepared.split("train").x)
+    pca_rows = [
+        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
+        for size in sorted({row["latent_dim"] for row in cells})
+        if size <= min(train.shape)  # PCA cannot have more components than samples or features
+    ]
+    aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
     for row in cells if aurocs else ():
         reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
         row["AUROC_over_PCA"] = row["AUROC"] - reference
     baselines = json.loads(need_baselines(data).read_text(encoding="utf-8"))
     others = [_row(data, name, True, None, **values) for name, values in baselines.items()]
-    return pd.DataFrame(cells + pca + others)
+    return pd.DataFrame(cells + pca_rows + others)
 
 
 def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell and, if it was tuned, the row of its results before tuning.
 
-    The earlier results are left out if the data or the score have changed since.
+    The earlier results are left out if the data or the score have changed since. Raises a UserError
+    if a file is damaged.
     """
-    detector, network, threshold = _metadata(cell)
-    row = _cell_row(cell, detector["score"]["class_path"].rpartition(".")[2], network, threshold)
+    try:
+        detector, threshold = read_metadata(cell.output("calibrate-threshold"))
+        network = read_with_checksum(cell / "train/network.json")
+    except CORRUPT_FILE_ERRORS as error:
+        raise UserError(
+            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); run `hourglass "
+            f"verify {cell.data} {cell.model}`."
+        ) from None
+    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
+    training = json.loads((cell / "train/training.json").read_text(encoding="utf-8"))
+    latent_dim = network["init_args"]["latent_dim"]
+    row = _row(cell.data, cell.model, False, latent_dim, asdict(threshold), metrics)
+    row["score"] = detector["score"]["class_path"].rpartition(".")[2]
+    row["parameters"] = training["parameters"]
     if not cell.config.exists():
         return [row | {"settings": "default"}]
     rows = [row | {"settings": "tuned"}]
@@ -93,46 +109,6 @@ def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
     return rows
 
 
-def _metadata(cell: Cell) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the metadata of detector, network and threshold.
-
-    Raises a UserError if a file is damaged.
-    """
-    try:
-        detector, threshold = read_metadata(cell.output("calibrate-threshold"))
-        return detector, read_with_checksum(cell / "train/network.json"), asdict(threshold)
-    except CORRUPT_FILE_ERRORS as error:
-        raise UserError(
-            f"{cell.folder.as_posix()} cannot be compared ({one_line(error)}); run `hourglass "
-            f"verify {cell.data} {cell.model}`."
-        ) from None
-
-
-def _cell_row(
-    cell: Cell, score: str, network: dict[str, Any], threshold: dict[str, Any]
-) -> dict[str, Any]:
-    metrics, training = (
-        json.loads((cell / name).read_text(encoding="utf-8"))
-        for name in ("evaluate/metrics.json", "train/training.json")
-    )
-    latent_dim = network["init_args"]["latent_dim"]
-    row = _row(cell.data, cell.model, False, latent_dim, threshold, metrics)
-    return row | {"score": score, "parameters": training["parameters"]}
-
-
-def _pca_rows(data: str, sizes: list[int], calibrator: Calibrator) -> list[dict[str, Any]]:
-    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
-
-    prepared = Prepared.open(prepared_folder(data))
-    train = scaled_vectors(prepared, prepared.split("train").x)
-    # PCA cannot have more components than samples or features.
-    return [
-        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
-        for size in sizes
-        if size <= min(train.shape)
-    ]
-
-
 def _row(
     data: str,
     model: str,
@@ -142,8 +118,8 @@ def _row(
     metrics: dict[str, float],
 ) -> dict[str, Any]:
     names = {"data": data, "model": model, "baseline": baseline, "latent_dim": latent_dim}
-    chosen = {"threshold_method": threshold["method"], "threshold": threshold["value"]}
-    return names | metrics | chosen
+    calibrated = {"threshold_method": threshold["method"], "threshold": threshold["value"]}
+    return names | metrics | calibrated
 
 
 def markdown(table: "pd.DataFrame") -> str:
@@ -156,10 +132,9 @@ def markdown(table: "pd.DataFrame") -> str:
     if (table["settings"] == "tuned").any():
         shown["settings"] = table["settings"].fillna("")
     shown["latent_dim"] = ["" if size != size else f"{size:.0f}" for size in table["latent_dim"]]
-    for name, title in WITH_INTERVALS.items():
-        if name in table:
-            ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
-            shown[title] = list(map(_with_interval, table[name], *ends))
+    for name in (name for name in INTERVALS if name in table):
+        ends = [table.get(f"{name}_{end}", table[name] * np.nan) for end in ("low", "high")]
+        shown[metric_title(name)] = list(map(_with_interval, table[name], *ends))
     for name in (name for name in WITHOUT_INTERVALS if name in table):
         shown[name] = [f"{value:.4f}" if value == value else "" for value in table[name]]
     return str(shown.to_markdown(index=False, missingval="", disable_numparse=True))

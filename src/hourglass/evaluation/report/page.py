@@ -3,19 +3,24 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hourglass.evaluation.report.cell import Section, section
-from hourglass.evaluation.report.glossary import BEFORE_TUNING, FORMATS, TERMS, term
-
-if TYPE_CHECKING:
-    import pandas as pd
+from hourglass.evaluation.report.glossary import (
+    BEFORE_TUNING,
+    FORMATS,
+    INTERVALS,
+    MEANINGS,
+    format_number,
+    metric_title,
+)
 
 Row: TypeAlias = dict[str, Any]
-INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # columns with confidence intervals
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Column:
 
     def __str__(self) -> str:
         """Return the heading of the column."""
-        return self.title or term(self.key).title
+        return self.title or metric_title(self.key)
 
 
 LATENT_DIM = Column("latent_dim", "whole", "ascending", "latent dimension")
@@ -61,66 +66,55 @@ STUDY_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Board:
-    """The leaderboard: rows, the columns that have values, and the best rows."""
+class Table:
+    """A table of the page: rows, with None for missing values, and the columns with a value."""
 
     rows: list[Row]
     columns: list[Column]
-    least: float  # AUROC at the left end of the interval bars
-    best: dict[str, dict[bool, Row]]  # by data set, then False for variants or True for baselines
 
     @classmethod
-    def of(cls, table: "pd.DataFrame") -> "Board":
-        """Return the leaderboard with the rows of a table, in the same order."""
-        rows = _rows(table)
-        lows = [row["AUROC_low"] for row in rows if row.get("AUROC_low") is not None]
-        least = math.floor(10 * min(lows, default=0.5)) / 10
-        best: dict[str, dict[bool, Row]] = {}
-        for row in rows:
-            leaders = best.setdefault(row["data"], {})
-            if row.get("AUROC") is not None and row["settings"] != BEFORE_TUNING:
-                leader = leaders.setdefault(row["baseline"], row)
-                leaders[row["baseline"]] = max(leader, row, key=lambda entry: entry["AUROC"])
-        return cls(rows, _with_values(BOARD_COLUMNS, rows), least, best)
+    def of(cls, table: pd.DataFrame, columns: tuple[Column, ...]) -> "Table":
+        """Return the rows of a data frame with those of `columns` that have a value."""
+        # NaN is the value that differs from itself.
+        rows = [
+            {str(key): None if value != value else value for key, value in row.items()}
+            for row in table.astype(object).to_dict("records")
+        ]
+        with_values = {key for row in rows for key, value in row.items() if value is not None}
+        return cls(rows, [column for column in columns if column.key in with_values])
 
 
-@dataclass(frozen=True)
-class StudyTable:
-    """The study metrics of one data set."""
-
-    rows: list[Row]
-    columns: list[Column]
-
-
-def study_tables(codes: "pd.DataFrame") -> dict[str, StudyTable]:
+def study_tables(codes: pd.DataFrame) -> dict[str, Table]:
     """Return the study metrics by data set; data sets without a study are missing."""
-    tables = {}
-    for data, table in codes.groupby("data", sort=False):
-        rows = _rows(table)
-        tables[str(data)] = StudyTable(rows, _with_values(STUDY_COLUMNS, rows))
-    return tables
+    groups = codes.groupby("data", sort=False)
+    return {str(data): Table.of(table, STUDY_COLUMNS) for data, table in groups}
 
 
 @dataclass(frozen=True)
 class Page:
     """The content of the page."""
 
-    board: Board
+    board: Table
+    best: dict[str, dict[bool, Row]]  # best rows by data set, then False for variants
     sections: dict[str, list[Section]]  # by data set
-    studied: dict[str, StudyTable]
+    studied: dict[str, Table]  # by data set
 
     @classmethod
-    def of(cls, table: "pd.DataFrame", codes: "pd.DataFrame", data: list[str]) -> "Page":
+    def of(cls, table: pd.DataFrame, codes: pd.DataFrame, data: list[str]) -> "Page":
         """Return the page of a leaderboard and a study table, in the order of `data`.
 
-        Reads the files of each cell's stages.
+        The leaderboard is sorted by descending AUROC. Reads the files of each cell's stages.
         """
-        board = Board.of(table)
-        cells = [
-            row for row in board.rows if not row["baseline"] and row["settings"] != BEFORE_TUNING
-        ]
+        board = Table.of(table, BOARD_COLUMNS)
+        current = [row for row in board.rows if row["settings"] != BEFORE_TUNING]
+        best: dict[str, dict[bool, Row]] = {}
+        for row in current:
+            leaders = best.setdefault(row["data"], {})
+            if row.get("AUROC") is not None:
+                leaders.setdefault(row["baseline"], row)
+        cells = [row for row in current if not row["baseline"]]
         sections = {name: [section(row) for row in cells if row["data"] == name] for name in data}
-        return cls(board, sections, study_tables(codes))
+        return cls(board, best, sections, study_tables(codes))
 
     def without(self, private: Collection[str]) -> "Page":
         """Return the page without single samples of the data sets in `private`."""
@@ -132,8 +126,10 @@ class Page:
 
     def render(self) -> str:
         """Return the HTML text; it depends on nothing but the content."""
+        lows = [row["AUROC_low"] for row in self.board.rows if row.get("AUROC_low") is not None]
+        least = math.floor(10 * min(lows, default=0.5)) / 10  # left end of the interval bars
         template = _environment().get_template("page.html")
-        return template.render(**vars(self), terms=TERMS, intervals=INTERVALS)
+        return template.render(vars(self), least=least, meanings=MEANINGS, intervals=INTERVALS)
 
 
 def _environment() -> Environment:
@@ -146,19 +142,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {function.__name__: function for function in (*FORMATS, term)}
+    environment.filters |= {form: partial(format_number, form=form) for form in FORMATS}
+    environment.filters |= {"format_number": format_number, "metric_title": metric_title}
     return environment
-
-
-def _rows(table: "pd.DataFrame") -> list[Row]:
-    """Return the rows of a table with None for missing values."""
-    # NaN is the value that differs from itself.
-    return [
-        {str(key): None if value != value else value for key, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
-
-
-def _with_values(columns: tuple[Column, ...], rows: list[Row]) -> list[Column]:
-    """Return the columns with a value in at least one row."""
-    return [column for column in columns if any(row.get(column.key) is not None for row in rows)]

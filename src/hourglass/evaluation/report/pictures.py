@@ -14,7 +14,8 @@ from hourglass.evaluation.report.glossary import score, share
 
 Rows: TypeAlias = list[dict[str, str]]  # rows of a CSV file, by column
 
-STUDY_COLOURS = 64  # palette size; small, because a cell has several study figures
+# Palette sizes. That of study figures is smaller, because a cell has several of them.
+FIGURE_COLOURS, STUDY_COLOURS = 256, 64
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,41 @@ def evaluation_pictures(
 
     `mistakes` holds the rows of mistakes.csv by kind, the worst first.
     """
+    worst = {kind: rows[0] for kind, rows in mistakes.items() if rows}
+    labels = (
+        f" The worst {kind} has label {row['label']} and score {score(row['score'])}."
+        for kind, row in worst.items()
+    )
+    features = (
+        f" For the worst {kind} it is {row['feature_1']}, "
+        f"{float(row['contribution_1']):.1f} standard deviations above its usual error."
+        for kind, row in worst.items()
+        if row.get("feature_1")
+    )
+    errors = (
+        f"{score(metrics[key])} for {kind} samples"
+        for kind in ("normal", "anomalous")
+        if (key := f"reconstruction_error_{kind}") in metrics
+    )
     described = {
-        "mistakes": ("The worst mistakes and their reconstructions", _mistakes_alt(mistakes)),
-        "attribution": ("The features that contributed most to them", _attribution_alt(mistakes)),
-        "reconstructions": ("Samples and their reconstructions", _reconstructions_alt(metrics)),
+        "mistakes": (
+            "The worst mistakes and their reconstructions",
+            f"Misclassified samples and their reconstructions.{''.join(labels)}",
+        ),
+        "attribution": (
+            "The features that contributed most to them",
+            f"For each sample, bars for the features that contributed most.{''.join(features)}",
+        ),
+        "reconstructions": (
+            "Samples and their reconstructions",
+            f"Samples and their reconstructions; mean squared error {', '.join(errors)}.",
+        ),
         "samples": (
             "Generated samples",
             f"A grid of images that {cell.model} generated from random latent codes.",
         ),
     }
-    pictures = {}
-    for name, (title, alt) in described.items():
-        path = cell / f"evaluate/figures/{name}.png"
-        if path.exists():
-            pictures[name] = Picture(title, alt, data_uri(path))
-    return pictures
+    return _pictures(cell / "evaluate/figures", described, FIGURE_COLOURS)
 
 
 def study_pictures(cell: Cell) -> list[Picture]:
@@ -94,48 +115,25 @@ def study_pictures(cell: Cell) -> list[Picture]:
             "Curves of the latent code and of PCA, and of JPEG for images.",
         ),
     }
-    return [
-        Picture(title, alt, data_uri(path, STUDY_COLOURS))
-        for name, (title, alt) in described.items()
-        if (path := cell / f"study/figures/{name}.png").exists()
-    ]
+    return list(_pictures(cell / "study/figures", described, STUDY_COLOURS).values())
 
 
-def data_uri(path: Path, colours: int = 256) -> str:
-    """Return a PNG file as a data URI, reduced to a palette of `colours`.
+def _pictures(
+    folder: Path, described: dict[str, tuple[str, str]], colours: int
+) -> dict[str, Picture]:
+    """Return the existing figures of a folder, reduced to a palette of `colours`.
 
-    With 256 colours, it has a third of the bytes without visible loss.
+    `described` holds title and text alternative by file name. With 256 colours, a figure has a
+    third of the bytes without visible loss.
     """
-    buffer = io.BytesIO()
-    with Image.open(path) as image:
-        palette = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        palette.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def _mistakes_alt(mistakes: dict[str, Rows]) -> str:
-    worst = [
-        f"The worst {kind} has label {rows[0]['label']} and score {score(rows[0]['score'])}."
-        for kind, rows in mistakes.items()
-        if rows
-    ]
-    return " ".join(["Misclassified samples and their reconstructions.", *worst])
-
-
-def _attribution_alt(mistakes: dict[str, Rows]) -> str:
-    worst = [
-        f"For the worst {kind} it is {rows[0]['feature_1']}, "
-        f"{float(rows[0]['contribution_1']):.1f} standard deviations above its usual error."
-        for kind, rows in mistakes.items()
-        if rows and rows[0].get("feature_1")
-    ]
-    return " ".join(["For each sample, bars for the features that contributed most.", *worst])
-
-
-def _reconstructions_alt(metrics: dict[str, float]) -> str:
-    errors = [
-        f"{score(metrics[key])} for {kind} samples"
-        for kind in ("normal", "anomalous")
-        if (key := f"reconstruction_error_{kind}") in metrics
-    ]
-    return f"Samples and their reconstructions; mean squared error {', '.join(errors)}."
+    pictures = {}
+    for name, (title, alt) in described.items():
+        path, buffer = folder / f"{name}.png", io.BytesIO()
+        if path.exists():
+            with Image.open(path) as image:
+                image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+                    buffer, "PNG"
+                )
+            data = base64.b64encode(buffer.getvalue()).decode("ascii")
+            pictures[name] = Picture(title, alt, f"data:image/png;base64,{data}")
+    return pictures
