@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from hourglass.studies.classification.fine_tuning import FineTuned, FineTuning, fine_tune
-from hourglass.studies.classification.labelled_splits import labelled_splits
-from tests.studies.conftest import same_state
-from tests.studies.latent_codes.conftest import FeatureMaps
+from hourglass.studies.classification.labelled_splits import LabelledSplits, labelled_splits
+from tests.studies.conftest import FeatureMaps, same_state
 
 SHORT = FineTuning(epochs=2, learning_rate=0.01, batch_size=32, least_steps=1)
 
@@ -50,14 +49,8 @@ def test_fine_tuning_twice_gives_the_same_bytes(tune):
     assert same_state(first, second)
 
 
-CHANGES: dict[str, float] = {
-    "seed": 1,
-    "masking": 0.3,
-    "dropout": 0.3,
-    "weight_decay": 0.1,
-    "cosine": False,
-}
-CHANGES |= {"learning_rate": 0.001, "batch_size": 64, "least_steps": 100}
+CHANGES: dict[str, float] = {"seed": 1, "masking": 0.3, "dropout": 0.3, "weight_decay": 0.1}
+CHANGES |= {"cosine": False, "learning_rate": 0.001, "batch_size": 64, "least_steps": 100}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items())
@@ -88,25 +81,16 @@ def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_error(tun
 
 def test_patience_ends_the_training(tune):
     # With a learning rate this small the error does not improve after the first epoch.
-    result = tune(epochs=1000, patience=2, learning_rate=1e-12, cosine=False)
-    assert result.classifier.current_epoch <= 4
+    assert tune(epochs=10**9, patience=2, learning_rate=1e-12, cosine=False).epoch <= 4
 
 
 def test_a_loss_that_is_not_finite_is_refused(tune, refusal):
     assert "learning_rate (now 1e+30)" in refusal(tune, learning_rate=1e30, epochs=20)
 
 
-INVALID: dict[str, float] = {
-    "epochs": -1,
-    "batch_size": 0,
-    "patience": 0,
-    "least_steps": 0,
-    "learning_rate": 0,
-}
-INVALID |= {"weight_decay": -1, "dropout": 1, "masking": -0.1}
-
-
-@pytest.mark.parametrize(("name", "value"), [*INVALID.items(), ("learning_rate", float("nan"))])
+@pytest.mark.parametrize(
+    ("name", "value"), [("epochs", -1), ("learning_rate", 0), ("learning_rate", float("nan"))]
+)
 def test_an_invalid_setting_is_refused(refusal, name, value):
     assert f"{name} is {value}" in refusal(replace, SHORT, **{name: value})
 
@@ -123,7 +107,8 @@ def test_a_class_without_training_samples_is_always_an_error(prepared, network):
 
 def test_the_encoder_of_every_variant_can_be_fine_tuned(build, variant, prepared, splits):
     network = build(variant, prepared.sample_shape).network.eval().requires_grad_(False)
-    few = splits.map(lambda part: part.first(33))  # a batch of one would be too small to normalise
+    # A batch of one would be too small to normalise.
+    few = LabelledSplits(*(part.first(33) for part in vars(splits).values()))
     result = fine_tune(network, prepared.scaling, few, replace(SHORT, epochs=1))
     before, after = network.state_dict(), result.classifier.network.state_dict()
     weights = [key for key in before if key.startswith("encoder.") and key.endswith("weight")]

@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from hourglass.core.atomic import write_json
 from hourglass.detection.scoring import errors, reconstructions
 from hourglass.evaluation.figures import save
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Dense
-from hourglass.studies.compression.analysis import COLUMNS, network_rates, reference_rates
+from hourglass.studies.compression.analysis import (
+    COLUMNS,
+    analyse_compression,
+    network_rates,
+    reference_rates,
+)
+from hourglass.studies.reference_results import ReferenceResults
 
 KINDS = pytest.mark.parametrize("channels", [0, 1, 3], ids=["table", "grey", "colour"])
 
@@ -92,6 +99,14 @@ def test_the_same_data_give_the_same_table(prepared, network):
     model = network(data)
     assert reference_rates(data).equals(reference_rates(data))
     assert network_rates(model, data).equals(network_rates(model, data))
+
+
+def test_integers_stay_integers_next_to_loaded_reference_results(space, tmp_path):
+    reference_rates(space.prepared).to_csv(tmp_path / "rates.csv", index=False)
+    write_json(tmp_path / "references.json", {"of_input": {}})
+    table = analyse_compression(space, ReferenceResults.load(tmp_path).rates).tables["rates"]
+    assert dict(table.dtypes.astype(str)) == COLUMNS
+    assert table.to_csv().splitlines()[1].startswith("0,code,3,,1,1.0,")
 
 
 def test_the_figure_has_one_line_per_method_of_the_same_style_in_every_panel(prepared, tmp_path):

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from torch import Tensor, nn
 
+from hourglass.core.atomic import write_json
 from hourglass.networks import Network
 from hourglass.studies.restoration import analysis
 from hourglass.studies.restoration.classical import METHODS, Method
 from hourglass.studies.restoration.tasks import tasks_for
+from tests.studies.conftest import first_elements, rewrite
 
 SHAPE = (3, 13, 12)
 
@@ -27,7 +29,7 @@ class Identity(Network):
 @pytest.fixture
 def data(prepared, monkeypatch):
     """Give a data set of some images; each method has a single setting."""
-    single = tuple(Method(m.name, m.tasks, m.restore, m.settings[-1:]) for m in METHODS)
+    single = tuple(Method(m.name, m.tasks, m.restore, list(m.settings)[-1:]) for m in METHODS)
     monkeypatch.setattr(analysis, "METHODS", single)
     return prepared(SHAPE)
 
@@ -57,6 +59,17 @@ def test_a_perfect_copy_has_no_psnr(data):
     assert unchanged.PSNR.isna().all()
     assert table.drop(unchanged.index).PSNR.notna().all()
     assert unchanged.SSIM.tolist() == pytest.approx([1])
+
+
+def test_the_psnr_of_a_perfect_copy_is_left_out_of_the_metrics(clusters, tmp_path):
+    rewrite(clusters, lambda _, x: np.zeros_like(x), "x")
+    space = first_elements(clusters, 3)
+    empty = pd.DataFrame(columns=["task", "level", "method", "PSNR", "SSIM"])
+    metrics = analysis.analyse_restoration(space, empty).metrics
+    assert "PSNR_masking" not in metrics
+    assert metrics["SSIM_masking"] == 1
+    assert np.isfinite(metrics["PSNR_noise_0.5"])
+    write_json(tmp_path / "metrics.json", metrics)  # fails for values that are not finite
 
 
 def test_the_table_depends_on_the_seed(data):

@@ -25,10 +25,10 @@ def noisy(clean: np.ndarray, level: float = 0.3, seed: int = 0) -> Problem:
 @pytest.mark.parametrize("clean", [GREY, COLOUR], ids=["grey", "colour"])
 def test_non_local_means_equal_those_of_scikit_image(clean):
     problem = noisy(clean)
-    restored = classical.nl_means(problem, patch=5, distance=3, strength=0.7)
+    restored = classical.nl_means(problem, patch=5, strength=0.7)
     for image, ours in zip(problem.corrupted, restored, strict=True):
         x, axis = (image[0], None) if len(image) == 1 else (image.transpose(1, 2, 0), -1)
-        expected = denoise_nl_means(x, 5, 3, 0.7 * 0.3, sigma=0.3, channel_axis=axis)
+        expected = denoise_nl_means(x, 5, 9, 0.7 * 0.3, sigma=0.3, channel_axis=axis)
         expected = expected[None] if axis is None else expected.transpose(2, 0, 1)
         np.testing.assert_allclose(ours, expected)
 

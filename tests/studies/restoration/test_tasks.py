@@ -49,8 +49,3 @@ def test_images_are_normal_scaled_and_evenly_spaced(prepared):
 def test_only_colour_images_have_the_task_grey():
     assert tasks_for((3, 8, 8)) == list(TASKS)
     assert tasks_for((1, 8, 8)) == [task for task in TASKS if task.name != "grey"]
-
-
-def test_tables_and_tiny_images_are_refused(refusal):
-    assert "(30,)" in refusal(tasks_for, (30,))
-    assert "8 x 2" in refusal(tasks_for, (1, 2, 8))

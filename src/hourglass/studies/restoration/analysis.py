@@ -28,7 +28,6 @@ TITLES = {
     "downsampling": "half of the pixels a side",
     "grey": "without colours",
 }
-COLUMNS = ["task", "level", "method", "PSNR", "SSIM"]
 
 
 def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
@@ -48,11 +47,14 @@ def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyRes
     }
     combined = pd.concat([classical, table], ignore_index=True)
     noise = combined[combined.task == "gaussian"]
-    drawings = {
-        "denoising": figures.restoration(noise, ["network"]),
-        "restored": figures.sheet(_strips(space)),
-    }
-    return StudyResult(metrics, {"restoration": combined}, drawings)
+    return StudyResult(
+        metrics,
+        {"restoration": combined},
+        {
+            "denoising": figures.restoration(noise, ["network"]),
+            "restored": figures.sheet(_strips(space)),
+        },
+    )
 
 
 def _strips(space: LatentSpace) -> list[figures.Strip]:
@@ -62,8 +64,7 @@ def _strips(space: LatentSpace) -> list[figures.Strip]:
     for task in tasks_for(space.prepared.sample_shape):
         problem = task.problem(clean, DRAWN_LEVELS[task.name], space.seed)
         output = restore_problem(space.network, problem)
-        rows = {"clean": clean, "input": problem.corrupted, "output": output}
-        images = {name: list(row) for name, row in rows.items()}
+        images = {"clean": [*clean], "input": [*problem.corrupted], "output": [*output]}
         strips.append(figures.Strip(TITLES[task.name], images))
     return strips
 
@@ -72,8 +73,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
     """Return PSNR and SSIM of classical methods, one row per task, level and method.
 
     PSNR is in dB; it is empty if infinite. The test images are normal and evenly spaced in their
-    split. They are corrupted by the same random draws as for networks. Raises a UserError for
-    tables.
+    split. They are corrupted by the same random draws as for networks.
     """
     rows = [
         quality_row(problem, name, restored)
@@ -81,7 +81,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
         for level in task.levels
         for problem, name, restored in restore_classically(prepared, task, level, seed)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows)
 
 
 def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFrame:
@@ -90,12 +90,14 @@ def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFra
     Unlike classical methods, a network does not know the noise level or the missing pixels.
     """
     clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
-    rows = []
-    for task in tasks_for(prepared.sample_shape):
-        for level in task.levels:
-            problem = task.problem(clean, level, seed)
-            rows.append(quality_row(problem, "network", restore_problem(network, problem)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    problems = (
+        task.problem(clean, level, seed)
+        for task in tasks_for(prepared.sample_shape)
+        for level in task.levels
+    )
+    return pd.DataFrame(
+        [quality_row(problem, "network", restore_problem(network, problem)) for problem in problems]
+    )
 
 
 def restore_classically(
@@ -106,10 +108,10 @@ def restore_classically(
     The settings of a method maximise the PSNR on validation images. These are corrupted by other
     random draws than the test images.
     """
-    clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
-    test = task.problem(clean, level, seed)
-    clean = clean_images(prepared, "validation", MAX_VALIDATION_IMAGES)
-    validation = task.problem(clean, level, seed + 1)
+    test_images = clean_images(prepared, "test", MAX_TEST_IMAGES)
+    validation_images = clean_images(prepared, "validation", MAX_VALIDATION_IMAGES)
+    test = task.problem(test_images, level, seed)
+    validation = task.problem(validation_images, level, seed + 1)
     for method in METHODS:
         if task.name in method.tasks:
             yield test, method.name, method.restore(test, **method.select_settings(validation))

@@ -1,15 +1,12 @@
 """Restoration tasks: corruptions at fixed levels, with the same random draws for every method."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.models.corruption import Corruption
-from hourglass.networks import is_image
 from hourglass.studies.latent_space import evenly_spaced
 
 MIN_SIDE_PIXELS = 3  # SSIM needs a window of 3 x 3
@@ -39,9 +36,8 @@ class Task:
 
     def corruption(self, level: float) -> Corruption:
         """Return the corruption at a level."""
-        kind = type(getattr(Corruption, self.setting))
-        settings: dict[str, Any] = {self.setting: kind(level)}
-        return Corruption(**settings)
+        default = getattr(Corruption(), self.setting)
+        return replace(Corruption(), **{self.setting: type(default)(level)})
 
     def problem(self, clean: np.ndarray, level: float, seed: int) -> Problem:
         """Corrupt clean images, (N, C, H, W); the draws depend on `seed` only.
@@ -67,20 +63,7 @@ TASKS = (
 
 
 def tasks_for(sample_shape: tuple[int, ...]) -> list[Task]:
-    """Return the tasks for images of a shape, (C, H, W); `grey` needs three channels.
-
-    Raises a UserError for tables and for images of less than MIN_SIDE_PIXELS per side.
-    """
-    if not is_image(sample_shape):
-        raise UserError(
-            f"samples of shape {sample_shape} are rows of a table, but only images can be "
-            "restored; name a data set of images."
-        )
-    if min(sample_shape[1:]) < MIN_SIDE_PIXELS:
-        raise UserError(
-            f"images of {sample_shape[2]} x {sample_shape[1]} pixels are too small to be compared; "
-            f"use images of at least {MIN_SIDE_PIXELS} pixels per side."
-        )
+    """Return the tasks for images of a shape, (C, H, W); `grey` needs three channels."""
     return [task for task in TASKS if task.name != "grey" or sample_shape[0] == 3]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import SPLITS, Prepared
-from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
+from hourglass.data.readers.chunks import prefetch, read_chunks
 from hourglass.detection.detector import Detector
 from hourglass.studies.latent_space import encode
 from hourglass.studies.search.index import Index
@@ -47,13 +47,19 @@ def search_file(
     Raises a UserError if there are no samples, if they do not match the detector's input, or if a
     value is missing.
     """
-    scoring, empty = detector.scoring, True
+    network, scaling, empty = detector.scoring.network, detector.scoring.scaling, True
     for chunk in prefetch(read_chunks(path, detector, None, resize)):
-        if len(chunk.x):
-            empty = False
-            _require_complete(chunk, path, detector.feature_names)
-            codes = encode(scoring.network, chunk.x, scoring.scaling)
-            yield _search(chunk.id, chunk.x, codes, index, top)
+        if not len(chunk.x):
+            continue
+        if not chunk.complete.all():
+            row = int(chunk.complete.argmin())
+            feature = detector.feature_names[int(np.isfinite(chunk.x[row]).argmin())]
+            raise UserError(
+                f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it "
+                "or remove that row."
+            )
+        yield _search(chunk.id, chunk.x, encode(network, chunk.x, scaling), index, top)
+        empty = False
     if empty:
         raise UserError(f"{path} holds no samples.")
 
@@ -88,15 +94,3 @@ def _search(
     start = time.perf_counter()
     distance, neighbour = index.search(codes, top)
     return SearchResults(id, x, distance, neighbour, time.perf_counter() - start)
-
-
-def _require_complete(chunk: Chunk, path: Path, names: list[str]) -> None:
-    """Raise a UserError that names the first missing value, if there is one."""
-    if chunk.complete.all():
-        return
-    row = int(chunk.complete.argmin())
-    feature = names[int(np.isfinite(chunk.x[row]).argmin())]
-    raise UserError(
-        f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it or "
-        "remove that row."
-    )
