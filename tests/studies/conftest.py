@@ -1,4 +1,4 @@
-"""Prepared data sets written from arrays, clusters of images, and networks with known codes."""
+"""Prepared data sets written from arrays, and networks with known codes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_data_card, write_prepared
@@ -79,6 +80,29 @@ class FeatureMaps(Network):
     def decode(self, z: Tensor) -> Tensor:
         assert z.shape[1:] == (2, *(side // 2 for side in self.sample_shape[1:]))
         return super().decode(z)
+
+
+def smooth(count: int, shape: tuple[int, ...], seed: int = 0, white: int = 255) -> np.ndarray:
+    """Return images, (count, C, H, W) uint8, from black to white."""
+    noise = np.random.default_rng(seed).normal(size=(count, *shape))
+    soft = gaussian_filter(noise, (0, 0, 1.5, 1.5))
+    low, high = soft.min((1, 2, 3), keepdims=True), soft.max((1, 2, 3), keepdims=True)
+    return np.round(white * (soft - low) / (high - low)).astype(np.uint8)
+
+
+@pytest.fixture
+def smooth_images(tmp_path) -> Callable[..., Prepared]:
+    """Give a function that prepares smooth images; every third one of a split is an anomaly."""
+
+    def make(shape: tuple[int, ...], count: int = 9, white: int = 255) -> Prepared:
+        def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            x = smooth(count, shape, SPLITS.index(name), white)
+            return x, np.full(count, "smooth"), np.arange(count) % 3 == 2
+
+        folder = tmp_path / "x".join(map(str, shape))
+        return write_splits(folder, split, Scaling.of_images(white))
+
+    return make
 
 
 @pytest.fixture

@@ -44,19 +44,17 @@ def test_a_copy_of_the_encoder_is_trained_and_the_decoder_unchanged(tune, networ
     assert same_state(trained.decoder.state_dict(), network.decoder.state_dict())
 
 
-def test_fine_tuning_twice_gives_the_same_bytes(tune):
-    first, second = (tune(masking=0.2, dropout=0.2).classifier.state_dict() for _ in range(2))
-    assert same_state(first, second)
-
-
 CHANGES: dict[str, float] = {"seed": 1, "masking": 0.3, "dropout": 0.3, "weight_decay": 0.1}
 CHANGES |= {"cosine": False, "learning_rate": 0.001, "batch_size": 64, "least_steps": 100}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items())
-def test_every_setting_has_an_effect(tune, name, value):
-    changed = tune(**{name: value}).classifier
-    assert not same_state(tune().classifier.state_dict(), changed.state_dict())
+def test_every_setting_has_an_effect_and_fine_tuning_twice_gives_the_same_bytes(tune, name, value):
+    default, *changed = (
+        tune(**changes).classifier.state_dict() for changes in ({}, {name: value}, {name: value})
+    )
+    assert same_state(*changed)
+    assert not same_state(default, changed[0])
 
 
 def test_the_errors_are_those_of_the_returned_classifier(tune, prepared, splits):

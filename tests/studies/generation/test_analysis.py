@@ -9,7 +9,6 @@ import torch
 
 from hourglass.data.prepared_data import SPLITS
 from hourglass.data.scaling import Scaling
-from hourglass.networks.variational import Variational
 from hourglass.studies.classification.labelled_splits import LabelledSamples
 from hourglass.studies.classification.reference_classifier import RealClassifier
 from hourglass.studies.generation.analysis import MAX_SAMPLES, analyse_generation, sample_classes
@@ -116,14 +115,6 @@ def test_results_depend_on_the_seed(space, classifier, result):
     for name, table in result.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name], check_exact=True)
     assert result.metrics["frechet_distance_mixture"] != other.metrics["frechet_distance_mixture"]
-
-
-def test_a_variational_network_also_has_a_prior(space):
-    torch.manual_seed(0)
-    network = Variational(SHAPE, 3, hidden=(4,)).eval()
-    result = analyse_generation(LatentSpace.build(space.prepared, network, 0), None)
-    assert result.tables["frechet_distances"].source[2] == "prior"
-    assert np.isfinite(result.metrics["frechet_distance_prior"])
 
 
 def test_a_class_of_one_code_is_left_out(space):

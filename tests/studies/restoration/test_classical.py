@@ -9,7 +9,7 @@ from hourglass.studies.restoration import classical
 from hourglass.studies.restoration.classical import METHODS
 from hourglass.studies.restoration.quality import psnr
 from hourglass.studies.restoration.tasks import TASKS, Problem
-from tests.studies.restoration.conftest import smooth
+from tests.studies.conftest import smooth
 
 TASK = {task.name: task for task in TASKS}
 METHOD = {method.name: method for method in METHODS}

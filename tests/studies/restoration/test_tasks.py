@@ -37,8 +37,8 @@ def test_noise_differs_between_levels_in_scale_only():
     np.testing.assert_allclose(one, five, atol=1e-5)
 
 
-def test_images_are_normal_scaled_and_evenly_spaced(prepared):
-    data = prepared(count=30)
+def test_images_are_normal_scaled_and_evenly_spaced(smooth_images):
+    data = smooth_images((3, 13, 12), 30)
     test = data.split("test")
     expected = test.x[~test.anomaly][[0, 10, 19]]  # 9.5 is rounded to the even neighbour
     images = clean_images(data, "test", 3)

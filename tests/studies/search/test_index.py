@@ -48,10 +48,13 @@ def unusable(folder: Path, message: str, **origin: str) -> None:
         Index.read(folder, ORIGIN | origin)
 
 
+@pytest.mark.parametrize("key", ORIGIN)
+def test_an_index_of_other_weights_or_data_is_unusable(folder, key):
+    unusable(folder, "other weights or data", **{key: "ef" * 32})
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_an_index_with_a_missing_file_or_of_other_weights_or_data_is_unusable(folder, name):
-    for key in ORIGIN:
-        unusable(folder, "other weights or data", **{key: "ef" * 32})
+def test_an_index_with_a_missing_file_is_unusable(folder, name):
     (folder / name).unlink()
     unusable(folder, f"{name} is missing")
 
@@ -103,14 +106,8 @@ def test_neighbours_equal_those_of_all_distances(latent_dim, offset):
     np.testing.assert_allclose(distances, np.take_along_axis(expected, order, 1), rtol=1e-9)
     _, everything = nearest(codes[:12], queries[:4], 12)
     assert (np.sort(everything, 1) == np.arange(12)).all()
-
-
-def test_a_code_is_its_own_nearest_neighbour_at_distance_zero():
-    codes = (100 + RNG.normal(size=(600, 64))).astype(np.float32)
-    distances, indices = nearest(codes, codes, 3)
-    np.testing.assert_array_equal(indices[:, 0], np.arange(len(codes)))
-    assert (distances[:, 0] == 0).all()
-    assert (distances[:, 1] > 0).all()
+    own, _ = nearest(codes, codes[:50], 1)
+    assert (own == 0).all()
 
 
 def test_equal_distances_are_in_the_order_of_indices():

@@ -1,6 +1,6 @@
 """Analysis `generation` for tables: synthetic rows, their utility, and checks for copied rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,6 @@ from hourglass.studies.results import StudyResult
 
 LABEL = "anomaly"  # the column that marks anomalies
 CLOSE_QUANTILE = 0.01  # of the distances of real test rows; closer synthetic rows may be copies
-CLASSIFIERS: dict[str, Callable[[int], LogisticRegression | HistGradientBoostingClassifier]] = {
-    "logistic": lambda seed: LogisticRegression(max_iter=1000, random_state=seed),
-    "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ def analyse_synthetic_rows(space: LatentSpace) -> StudyResult:
     labelled, `train_on_synthetic` evaluates classifiers trained on synthetic and on real rows; both
     are tested on real rows.
     """
-    real, test = training_rows(space.prepared), held_out_rows(space.prepared)
+    real, test = real_rows(space.prepared)
     synthetic = generate_rows(space.network, real, space.seed)
     copies = copy_statistics(synthetic, real, test)
     tables = {"synthetic": raw_table(synthetic, space.prepared), "copies": copies}
@@ -59,17 +55,16 @@ def analyse_synthetic_rows(space: LatentSpace) -> StudyResult:
     return StudyResult(metrics, tables)
 
 
-def training_rows(prepared: Prepared) -> Rows:
-    """Return the training split and the anomalies of the tuning split."""
-    train, tuning = prepared.split("train"), prepared.split("tuning")
+def real_rows(prepared: Prepared) -> tuple[Rows, Rows]:
+    """Return rows for training and for testing.
+
+    The former are the training split and the anomalies of the tuning split, the latter the test
+    split.
+    """
+    train, tuning, test = (prepared.split(name) for name in ("train", "tuning", "test"))
     x = np.concatenate([train.x, tuning.x[tuning.anomaly]])
-    return Rows(prepared.scaling(x), np.arange(len(x)) >= len(train.x))
-
-
-def held_out_rows(prepared: Prepared) -> Rows:
-    """Return the rows of the test split."""
-    test = prepared.split("test")
-    return Rows(prepared.scaling(np.asarray(test.x)), test.anomaly)
+    training = Rows(prepared.scaling(x), np.arange(len(x)) >= len(train.x))
+    return training, Rows(prepared.scaling(np.asarray(test.x)), test.anomaly)
 
 
 def raw_table(rows: Rows, prepared: Prepared) -> pd.DataFrame:
@@ -115,16 +110,18 @@ def train_on_synthetic(training_sets: Mapping[str, Rows], test: Rows, seed: int)
     The table has one row per classifier and set, with the columns classifier, trained_on, rows,
     AUROC and average_precision. Each set and `test` need genuine and anomalous rows.
     """
-    rows = []
-    for classifier, make in CLASSIFIERS.items():
-        for name, data in training_sets.items():
-            score = make(seed).fit(data.x, data.anomaly).predict_proba(test.x)[:, 1]
+    classifiers = {
+        "logistic": LogisticRegression(max_iter=1000, random_state=seed),
+        "boosting": HistGradientBoostingClassifier(random_state=seed),
+    }
+    columns, rows = ["classifier", "trained_on", "rows", "AUROC", "average_precision"], []
+    for name, classifier in classifiers.items():
+        for source, data in training_sets.items():
+            score = classifier.fit(data.x, data.anomaly).predict_proba(test.x)[:, 1]
             auroc = float(roc_auc_score(test.anomaly, score))
             precision = float(average_precision_score(test.anomaly, score))
-            rows.append((classifier, name, len(data.x), auroc, precision))
-    return pd.DataFrame(
-        rows, columns=["classifier", "trained_on", "rows", "AUROC", "average_precision"]
-    )
+            rows.append((name, source, len(data.x), auroc, precision))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def copy_statistics(synthetic: Rows, real: Rows, test: Rows) -> pd.DataFrame:

@@ -13,21 +13,12 @@ from hourglass.networks import Network
 from hourglass.studies.latent_space import LatentSpace
 from hourglass.studies.restoration.classical import METHODS
 from hourglass.studies.restoration.quality import psnr, ssim
-from hourglass.studies.restoration.tasks import Problem, Task, clean_images, tasks_for
+from hourglass.studies.restoration.tasks import TASKS, Problem, Task, clean_images, tasks_for
 from hourglass.studies.results import StudyResult
 
 MAX_TEST_IMAGES = 200
 MAX_VALIDATION_IMAGES = 20  # on which the settings of a method are selected
 DRAWN_IMAGES = 10  # per task
-# The level per task in the figure and in the metrics.
-DRAWN_LEVELS = {"gaussian": 0.5, "masking": 0.5, "block": 0.25, "downsampling": 2.0, "grey": 1.0}
-TITLES = {
-    "gaussian": "noise of factor 0.5",
-    "masking": "half of the pixels set to 0",
-    "block": "a block set to 0",
-    "downsampling": "half of the pixels a side",
-    "grey": "without colours",
-}
 
 
 def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
@@ -37,13 +28,12 @@ def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyRes
     The metrics are those of the network at one level per task; an infinite PSNR is omitted.
     """
     table = network_table(space.network, space.prepared, space.seed)
-    drawn = table[table.level == table.task.map(DRAWN_LEVELS)]
-    names = drawn.task.replace("gaussian", "noise_0.5")
+    shown = table[table.level == table.task.map({task.name: task.shown_level for task in TASKS})]
+    shown = shown.set_index(shown.task.replace("gaussian", "noise_0.5"))
     metrics = {
         f"{quality}_{name}": float(value)
         for quality in ("PSNR", "SSIM")
-        for name, value in zip(names, drawn[quality], strict=True)
-        if pd.notna(value)
+        for name, value in shown[quality].dropna().items()
     }
     combined = pd.concat([classical, table], ignore_index=True)
     noise = combined[combined.task == "gaussian"]
@@ -62,10 +52,10 @@ def _strips(space: LatentSpace) -> list[figures.Strip]:
     clean = clean_images(space.prepared, "test", DRAWN_IMAGES)
     strips = []
     for task in tasks_for(space.prepared.sample_shape):
-        problem = task.problem(clean, DRAWN_LEVELS[task.name], space.seed)
+        problem = task.problem(clean, task.shown_level, space.seed)
         output = restore_problem(space.network, problem)
         images = {"clean": [*clean], "input": [*problem.corrupted], "output": [*output]}
-        strips.append(figures.Strip(TITLES[task.name], images))
+        strips.append(figures.Strip(task.title, images))
     return strips
 
 

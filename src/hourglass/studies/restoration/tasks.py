@@ -33,6 +33,8 @@ class Task:
     name: str
     setting: str
     levels: tuple[float, ...]
+    shown_level: float  # in the figure and in the metrics
+    title: str  # in the figure
 
     def corruption(self, level: float) -> Corruption:
         """Return the corruption at a level."""
@@ -54,11 +56,11 @@ class Task:
 
 
 TASKS = (
-    Task("gaussian", "noise_factor", tuple(i / 10 for i in range(11))),
-    Task("masking", "masking", (0.25, 0.5, 0.75)),
-    Task("block", "block", (0.25, 0.5)),
-    Task("downsampling", "downsampling", (2.0,)),
-    Task("grey", "grey", (1.0,)),
+    Task("gaussian", "noise_factor", tuple(i / 10 for i in range(11)), 0.5, "noise of factor 0.5"),
+    Task("masking", "masking", (0.25, 0.5, 0.75), 0.5, "half of the pixels set to 0"),
+    Task("block", "block", (0.25, 0.5), 0.25, "a block set to 0"),
+    Task("downsampling", "downsampling", (2.0,), 2.0, "half of the pixels a side"),
+    Task("grey", "grey", (1.0,), 1.0, "without colours"),
 )
 
 
