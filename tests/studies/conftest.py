@@ -110,11 +110,11 @@ def clusters(tmp_path) -> Prepared:
     """Give images of three classes, each bright in one element; test anomalies are dark."""
     rng = np.random.default_rng(0)
 
-    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        label = np.repeat([*CLASSES, *(["other"] if name == "test" else [])], 20)
+    def split(split_name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        label = np.repeat([*CLASSES, *(["other"] if split_name == "test" else [])], 20)
         x = rng.integers(0, 40, (len(label), 1, SIDE, SIDE)).astype(np.uint8)
-        for place, each in enumerate(CLASSES):
-            x[label == each, 0, 0, place] += 200
+        for column, name in enumerate(CLASSES):
+            x[label == name, 0, 0, column] += 200
         return x, label, label == "other"
 
     return write_splits(tmp_path / "clusters", split, Scaling.of_images(255))

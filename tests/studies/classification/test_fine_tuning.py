@@ -7,12 +7,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR
 
+from hourglass.studies.classification import fine_tuning
 from hourglass.studies.classification.fine_tuning import FineTuned, FineTuning, fine_tune
 from hourglass.studies.classification.labelled_splits import LabelledSplits, labelled_splits
 from tests.studies.conftest import FeatureMaps, same_state
 
-SHORT = FineTuning(epochs=2, learning_rate=0.01, batch_size=32, least_steps=1)
+SHORT = FineTuning(epochs=2, learning_rate=0.01, batch_size=32)
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch):
+    monkeypatch.setattr(fine_tuning, "LEAST_STEPS", 1)
+
+
+@pytest.fixture
+def constant_rate(monkeypatch):
+    """Train without a schedule, so that the first epochs do not depend on their number."""
+
+    def constant(optimizer: Optimizer, epochs: int) -> ConstantLR:
+        return ConstantLR(optimizer, 1)
+
+    monkeypatch.setattr(fine_tuning, "CosineAnnealingLR", constant)
 
 
 @pytest.fixture
@@ -38,14 +56,14 @@ def test_without_epochs_it_is_a_random_layer_on_the_codes(tune, network, prepare
 
 def test_a_copy_of_the_encoder_is_trained_and_the_decoder_unchanged(tune, network):
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    trained = tune(weight_decay=0.1).classifier.network
+    trained = tune().classifier.network
     assert same_state(network.state_dict(), before)
     assert not same_state(trained.encoder.state_dict(), network.encoder.state_dict())
     assert same_state(trained.decoder.state_dict(), network.decoder.state_dict())
 
 
-CHANGES: dict[str, float] = {"seed": 1, "masking": 0.3, "dropout": 0.3, "weight_decay": 0.1}
-CHANGES |= {"cosine": False, "learning_rate": 0.001, "batch_size": 64, "least_steps": 100}
+CHANGES: dict[str, float] = {"seed": 1, "masking": 0.3, "dropout": 0.3}
+CHANGES |= {"learning_rate": 0.001, "batch_size": 64, "epochs": 3}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items())
@@ -67,8 +85,14 @@ def test_the_errors_are_those_of_the_returned_classifier(tune, prepared, splits)
         assert error == pytest.approx(np.mean(logits.argmax(1).numpy() != part.y))
 
 
-def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_error(tune):
-    unstable = {"learning_rate": 0.3, "cosine": False, "patience": 100}
+def test_small_training_sets_are_repeated(tune, monkeypatch):
+    once = tune().classifier.state_dict()
+    monkeypatch.setattr(fine_tuning, "LEAST_STEPS", 100)
+    assert not same_state(tune().classifier.state_dict(), once)
+
+
+def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_error(tune, constant_rate):
+    unstable = {"learning_rate": 0.3, "patience": 100}
     whole = tune(**unstable, epochs=12)
     assert 0 < whole.epoch < 11
     short = tune(**unstable, epochs=whole.epoch + 1)
@@ -79,7 +103,7 @@ def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_error(tun
 
 def test_patience_ends_the_training(tune):
     # With a learning rate this small the error does not improve after the first epoch.
-    assert tune(epochs=10**9, patience=2, learning_rate=1e-12, cosine=False).epoch <= 4
+    assert tune(epochs=10**9, patience=2, learning_rate=1e-12).epoch <= 4
 
 
 def test_a_loss_that_is_not_finite_is_refused(tune, refusal):

@@ -21,28 +21,25 @@ from hourglass.studies.classification.labelled_splits import LabelledSamples, La
 from hourglass.studies.latent_space import code_shape
 from hourglass.training.cpu_tuning import tune_cpu
 
+LEAST_STEPS = 50  # per epoch; a small training set is repeated
+
 
 @dataclass(frozen=True)
 class FineTuning:
     """Settings of fine-tuning.
 
-    - `epochs`: maximum number of epochs.
+    - `epochs`: maximum number of epochs, over which the learning rate decays to 0.
     - `patience`: epochs without a lower validation error after which the training stops.
     - `masking`: probability of setting an input element to 0, in training only.
     - `dropout`: probability of dropping a unit of the code, in training only.
-    - `cosine`: if true, the learning rate decays to 0 over `epochs`.
-    - `least_steps`: minimum number of steps per epoch; a small training set is repeated.
     """
 
     epochs: int = 30
     learning_rate: float = 1e-3
     batch_size: int = 256
     patience: int = 10
-    weight_decay: float = 0.0
     dropout: float = 0.0
     masking: float = 0.0
-    cosine: bool = True
-    least_steps: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,9 +90,8 @@ def fine_tune(
     torch.manual_seed(settings.seed)  # for initial weights, dropout and masking
     classes = int(splits.train.y.max()) + 1
     classifier = SoftmaxClassifier(network, classes, settings.dropout).to(device)
-    rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     # The decoder has no gradient, so it stays unchanged.
-    optimizer = torch.optim.Adam(classifier.parameters(), fused=True, **rates)
+    optimizer = torch.optim.Adam(classifier.parameters(), settings.learning_rate, fused=True)
     schedule = CosineAnnealingLR(optimizer, max(1, settings.epochs))
     batches = TrainingBatches(splits.train, scaling, device, settings)
     best_epoch, best_weights, lowest = 0, copy.deepcopy(classifier.state_dict()), math.inf
@@ -107,8 +103,7 @@ def fine_tune(
                     f"the loss of fine-tuning became {loss} in epoch {epoch}; lower learning_rate "
                     f"(now {settings.learning_rate})."
                 )
-            if settings.cosine:
-                schedule.step()
+            schedule.step()
             error = error_share(classifier, splits.validation, scaling)
             if error < lowest:
                 best_epoch, best_weights = epoch, copy.deepcopy(classifier.state_dict())
@@ -116,8 +111,9 @@ def fine_tune(
             elif epoch - best_epoch >= settings.patience:
                 break
     classifier.load_state_dict(best_weights)
-    errors = (error_share(classifier, part, scaling) for part in (splits.validation, splits.test))
-    return FineTuned(classifier, *errors, epoch=best_epoch)
+    validation_error = error_share(classifier, splits.validation, scaling)
+    test_error = error_share(classifier, splits.test, scaling)
+    return FineTuned(classifier, validation_error, test_error, best_epoch)
 
 
 def train_epoch(
@@ -142,7 +138,7 @@ def train_epoch(
 class TrainingBatches:
     """Shuffled batches of scaled samples and class indices, on the device of the training.
 
-    Passes over the samples are repeated until an epoch has `least_steps` batches. Batch sizes
+    Passes over the samples are repeated until an epoch has LEAST_STEPS batches. Batch sizes
     differ by at most one, so that no batch is too small for batch normalisation.
     """
 
@@ -153,7 +149,7 @@ class TrainingBatches:
         self.scaled = Scaled(scaling, device)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.steps = math.ceil(len(samples) / settings.batch_size)  # per pass
-        self.passes = math.ceil(settings.least_steps / self.steps)
+        self.passes = math.ceil(LEAST_STEPS / self.steps)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of an epoch: (n, *S) float32 and (n,) int64."""

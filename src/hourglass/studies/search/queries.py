@@ -64,28 +64,29 @@ def search_file(
         raise UserError(f"{path} holds no samples.")
 
 
-def search_sample(place: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
-    """Search for the sample at position `place` of the index, and exclude it from the results.
+def search_sample(position: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
+    """Search for the sample at a position of the index, and exclude it from the results.
 
     Raises a UserError if there are fewer other samples than `top`.
     """
     if top >= len(index):
         raise UserError(f"top is {top}, but there are {len(index) - 1:,} other samples; lower it.")
-    id, x = pa.array(index.samples.id[[place]]), indexed_samples(prepared, np.array([place]))
-    results = _search(id, x, index.codes[[place]], index, top + 1)
+    id, x = pa.array(index.samples.id[[position]]), indexed_samples(prepared, np.array([position]))
+    results = _search(id, x, index.codes[[position]], index, top + 1)
     # Among many equal codes, the sample may be missing from the results; the last is then dropped.
-    others = np.flatnonzero(results.neighbour[0] != place)[:top]
+    others = np.flatnonzero(results.neighbour[0] != position)[:top]
     distance, neighbour = results.distance[:, others], results.neighbour[:, others]
     return SearchResults(id, x, distance, neighbour, results.seconds)
 
 
-def indexed_samples(prepared: Prepared, places: np.ndarray) -> np.ndarray:
-    """Return the unscaled samples at positions of the index: `places` (n,) -> (n, *S)."""
+def indexed_samples(prepared: Prepared, positions: np.ndarray) -> np.ndarray:
+    """Return the unscaled samples at positions of the index: (n,) -> (n, *S)."""
     splits = [prepared.split(name).x for name in SPLITS]
     ends = np.cumsum([len(x) for x in splits])
-    split = np.searchsorted(ends, places, "right")
-    # `place - end` is negative, so it counts from the end of the split.
-    return np.stack([splits[i][place - ends[i]] for i, place in zip(split, places, strict=True)])
+    split = np.searchsorted(ends, positions, "right")
+    # `position - end` is negative, so it counts from the end of the split.
+    pairs = zip(split, positions, strict=True)
+    return np.stack([splits[i][position - ends[i]] for i, position in pairs])
 
 
 def _search(
