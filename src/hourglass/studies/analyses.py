@@ -14,16 +14,15 @@
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
-from hourglass.detection.inference import batched
 from hourglass.studies.compression.analysis import analyse_compression
 from hourglass.studies.generation.analysis import analyse_generation
 from hourglass.studies.generation.synthetic_tables import analyse_synthetic_rows
+from hourglass.studies.latent_codes.decoded_classes import (
+    analyse_interpolation,
+    analyse_neighbourhood,
+)
 from hourglass.studies.latent_codes.embedding import analyse_map
 from hourglass.studies.latent_codes.features import analyse_features
-from hourglass.studies.latent_codes.interpolation import analyse_interpolation
-from hourglass.studies.latent_codes.neighbourhood import analyse_neighbourhood
 from hourglass.studies.latent_space import LatentSpace
 from hourglass.studies.reference_results import ReferenceResults
 from hourglass.studies.restoration.analysis import analyse_restoration
@@ -40,13 +39,9 @@ def select_analyses(
     }
     if space.labelled:
         analyses["features"] = partial(analyse_features, space, references.input_quality)
-    if (classifier := references.classifier) is not None:
-
-        def classify(x: np.ndarray) -> np.ndarray:
-            return batched(classifier, classifier.classes, x)
-
-        analyses["interpolation"] = partial(analyse_interpolation, space, classify)
-        analyses["neighbourhood"] = partial(analyse_neighbourhood, space, classify)
+    if classifier := references.classifier:
+        analyses["interpolation"] = partial(analyse_interpolation, space, classifier.predict)
+        analyses["neighbourhood"] = partial(analyse_neighbourhood, space, classifier.predict)
     if references.restoration is None:
         analyses["generation"] = partial(analyse_synthetic_rows, space)
     else:

@@ -15,7 +15,6 @@ from hourglass.detection.inference import batched
 from hourglass.detection.scoring import latent_codes
 from hourglass.networks import Network
 from hourglass.studies.classification.labelled_splits import (
-    LabelledSamples,
     LabelledSplits,
     class_names,
     labelled_splits,
@@ -34,12 +33,12 @@ def encode(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
 
     Raises a UserError if a code is not finite.
     """
-    return _flat(latent_codes(network, x, scaling))
+    return latent_codes(network, x, scaling).reshape(len(x), -1)
 
 
 def encode_scaled(network: Network, x: np.ndarray) -> np.ndarray:
     """Encode scaled samples: (N, *S) float32 -> (N, latent_dim) float32."""
-    return _flat(batched(network, network.encode, x))
+    return batched(network, network.encode, x).reshape(len(x), -1)
 
 
 def decode(network: Network, codes: np.ndarray) -> np.ndarray:
@@ -49,23 +48,17 @@ def decode(network: Network, codes: np.ndarray) -> np.ndarray:
 
 def encode_splits(splits: LabelledSplits, network: Network, scaling: Scaling) -> LabelledSplits:
     """Replace the samples of all splits by their codes, (N, latent_dim) float32."""
-    return splits.map(lambda split: LabelledSamples(encode(network, split.x, scaling), split.y))
+    return splits.map_x(lambda x: encode(network, x, scaling))
 
 
 def flatten_splits(splits: LabelledSplits, scaling: Scaling) -> LabelledSplits:
     """Replace the samples of all splits by scaled and flattened samples, (N, D) float32."""
-    return splits.map(
-        lambda split: LabelledSamples(_flat(scaling(np.asarray(split.x))), split.y),
-    )
+    return splits.map_x(lambda x: scaling(x).reshape(len(x), -1))
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:
     """Return at most `limit` evenly spaced indices below `count`."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int))
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1)
 
 
 @dataclass(frozen=True)
@@ -87,11 +80,10 @@ class LatentSpace:
         scaling, classes = prepared.scaling, class_names(prepared)
         samples, test = labelled_splits(prepared, classes, seed), prepared.split("test")
         codes = encode_splits(samples, network, scaling)
-        anomalous = np.flatnonzero(test.anomaly)
-        anomaly_codes = np.zeros((0, codes.train.x.shape[1]), np.float32)
-        if len(anomalous):
-            anomaly_codes = encode(network, test.x[anomalous], scaling)
-        labels = test.label[anomalous]
+        anomaly_codes = codes.test.x[:0]
+        if test.anomaly.any():
+            anomaly_codes = encode(network, test.x[test.anomaly], scaling)
+        labels = test.label[test.anomaly]
         return cls(prepared, network, classes, samples, codes, labels, anomaly_codes, seed)
 
     @property
@@ -108,11 +100,6 @@ class LatentSpace:
     def labelled(self) -> bool:
         """Return True if the normal samples have at least two classes."""
         return len(self.classes) > 1
-
-    @property
-    def size(self) -> int:
-        """Return the number of elements of a code."""
-        return int(self.codes.train.x.shape[1])
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decode codes to scaled units: (N, latent_dim) float32 -> (N, *S) float32."""

@@ -3,23 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.networks import Dense, Network
 from hourglass.studies.generation.synthetic_tables import (
-    RowGenerator,
     Rows,
+    analyse_synthetic_rows,
     copy_statistics,
+    generate_like,
     generate_rows,
-    held_out_rows,
+    raw_table,
+    real_rows,
     train_on_synthetic,
-    training_rows,
 )
-from tests.studies.conftest import write_splits
+from hourglass.studies.latent_space import LatentSpace
+from tests.studies.conftest import project, write_splits
 
 NAMES = ["a", "b", "c"]
 
@@ -50,24 +50,29 @@ def prepared(tmp_path_factory) -> Prepared:
 
 
 @pytest.fixture(scope="module")
-def network(prepared) -> Network:
-    """Give a network with one unit: the first principal component of the genuine rows."""
-    network = Dense([3], 1)
-    x = training_rows(prepared).x[:400]
-    axis = torch.from_numpy(np.linalg.svd(x - x.mean(0))[2][:1])
-    with torch.no_grad():
-        for layer, weight in ((network.encoder[1], axis), (network.decoder[0], axis.T)):  # type: ignore[index]
-            layer.weight.copy_(weight)
-            layer.bias.zero_()
-    return network
+def space(prepared) -> LatentSpace:
+    """Give the space of the first principal component of the genuine rows."""
+    x = real_rows(prepared)[0].of_kind(False)
+    axis = np.linalg.svd(x - x.mean(0))[2][:1]
+    return LatentSpace.build(prepared, project((3,), axis), seed=0)
 
 
 @pytest.fixture
 def real(prepared) -> Rows:
-    return training_rows(prepared)
+    return real_rows(prepared)[0]
 
 
-def test_learnable_rows_are_the_training_split_and_the_anomalies_of_tuning(prepared, real):
+@pytest.fixture
+def held_out(prepared) -> Rows:
+    return real_rows(prepared)[1]
+
+
+@pytest.fixture
+def synthetic(space, real) -> Rows:
+    return generate_rows(space.network, real, 0)
+
+
+def test_training_rows_are_the_training_split_and_the_anomalies_of_tuning(prepared, real):
     assert (len(real.x), real.anomaly.sum()) == (440, 40)
     assert not real.anomaly[:400].any()
     tuning = prepared.split("tuning")
@@ -75,107 +80,78 @@ def test_learnable_rows_are_the_training_split_and_the_anomalies_of_tuning(prepa
     np.testing.assert_allclose(real.x, prepared.scaling(expected))
 
 
-def test_a_frame_has_raw_units_and_can_be_read_from_csv(prepared, network, real, tmp_path):
-    test = prepared.split("test")
-    frame = held_out_rows(prepared).to_frame(prepared)
+def test_a_table_has_raw_units(prepared, held_out, refusal):
+    split, frame = prepared.split("test"), raw_table(held_out, prepared)
     assert list(frame) == [*NAMES, "anomaly"]
-    np.testing.assert_allclose(frame[NAMES], test.x, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(frame.anomaly, test.anomaly)
-    generate_rows(network, real).to_frame(prepared).to_csv(tmp_path / "rows.csv", index=False)
-    read = pd.read_csv(tmp_path / "rows.csv")
-    assert read.anomaly.sum() == 40
-    assert read.b.mean() == pytest.approx(500, abs=20)
+    np.testing.assert_allclose(frame[NAMES], split.x, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(frame.anomaly, split.anomaly)
+    other = Prepared(prepared.folder, prepared.card | {"feature_names": ["a", "anomaly", "c"]})
+    assert "'anomaly'" in refusal(raw_table, held_out, other)
 
 
-def test_each_kind_has_as_many_synthetic_rows_as_real_ones_within_their_range(network, real):
-    synthetic = generate_rows(network, real)
-    assert synthetic.x.shape == real.x.shape
+def test_each_kind_has_as_many_synthetic_rows_as_real_ones_within_their_range(synthetic, real):
     assert synthetic.x.dtype == np.float32
     np.testing.assert_array_equal(synthetic.anomaly, real.anomaly)
     for kind in (False, True):
-        x, expected = synthetic.x[real.anomaly == kind], real.x[real.anomaly == kind]
-        assert (x >= expected.min(0)).all()
-        assert (x <= expected.max(0)).all()
+        assert (synthetic.of_kind(kind) >= real.of_kind(kind).min(0)).all()
+        assert (synthetic.of_kind(kind) <= real.of_kind(kind).max(0)).all()
 
 
-def test_synthetic_rows_have_the_mean_and_the_covariance_of_real_rows(network, real):
-    genuine = real.x[~real.anomaly]
-    x = RowGenerator.fit(network, genuine)(20_000)
+def test_synthetic_rows_have_the_mean_and_the_covariance_of_real_rows(space, real):
+    genuine = np.repeat(real.of_kind(False), 50, axis=0)
+    x = generate_like(space.network, genuine, 0, 0)
     np.testing.assert_allclose(x.mean(0), genuine.mean(0), atol=0.03)
     np.testing.assert_allclose(np.cov(x, rowvar=False), np.cov(genuine, rowvar=False), atol=0.06)
 
 
-def test_rows_without_residuals_lie_on_the_line_of_reconstructions(network, real):
-    generator = RowGenerator.fit(network, real.x[:400])
-    bare, full = generator(2_000, residuals=False), generator(2_000)
-    within = ((bare > generator.low) & (bare < generator.high)).all(1)
-    assert within.mean() > 0.95
-    assert np.linalg.matrix_rank(bare[within], tol=1e-2) == 1
-    assert (bare.var(0) < full.var(0)).all()
+def test_rows_depend_on_the_seed_only(space, real, synthetic):
+    again, other = (generate_rows(space.network, real, seed).x for seed in (0, 1))
+    assert synthetic.x.tobytes() == again.tobytes()
+    # Except rows clipped in every feature.
+    assert np.isin(synthetic.x, other).all(1).mean() < 0.01
 
 
-def test_rows_depend_on_the_seed_only(network, real):
-    first, again, other = (generate_rows(network, real, seed).x for seed in (0, 0, 1))
-    assert first.tobytes() == again.tobytes()
-    assert np.isin(first, other).all(1).mean() < 0.01  # except rows clipped in every feature
-
-
-def test_a_single_anomaly_gives_genuine_rows_only(network, real):
-    synthetic = generate_rows(network, Rows(real.x[:401], real.anomaly[:401]))
+def test_a_single_anomaly_gives_genuine_rows_only(space, real):
+    synthetic = generate_rows(space.network, Rows(real.x[:401], real.anomaly[:401]), 0)
     assert len(synthetic.x) == 400
     assert not synthetic.anomaly.any()
 
 
-@pytest.mark.parametrize(
-    ("names", "message"), [([], "lines holds images"), (["a", "anomaly", "c"], "'anomaly'")]
-)
-def test_images_and_a_feature_named_like_the_label_are_refused(prepared, refusal, names, message):
-    other = Prepared(prepared.folder, prepared.card | {"feature_names": names})
-    assert message in refusal(lambda: training_rows(other).to_frame(other))
-
-
-def test_classifiers_of_synthetic_rows_are_evaluated_on_real_rows(network, prepared, real):
-    test = held_out_rows(prepared)
-    sets = {"real": real, "synthetic": generate_rows(network, real)}
-    table = train_on_synthetic(sets, test)
+def test_classifiers_of_synthetic_rows_are_evaluated_on_real_rows(held_out, real, synthetic):
+    sets = {"real": real, "synthetic": synthetic}
+    table = train_on_synthetic(sets, held_out, 0)
     assert list(table.classifier) == ["logistic", "logistic", "boosting", "boosting"]
     assert list(table.trained_on) == ["real", "synthetic"] * 2
     for row, rows in enumerate(sets.values()):
         model = LogisticRegression(max_iter=1000).fit(rows.x, rows.anomaly)
-        score = model.decision_function(test.x)
-        assert table.AUROC[row] == pytest.approx(roc_auc_score(test.anomaly, score))
-        expected = average_precision_score(test.anomaly, score)
+        score = model.decision_function(held_out.x)
+        assert table.AUROC[row] == pytest.approx(roc_auc_score(held_out.anomaly, score))
+        expected = average_precision_score(held_out.anomaly, score)
         assert table.average_precision[row] == pytest.approx(expected)
     assert table.AUROC.min() > 0.9
 
 
-@pytest.mark.parametrize("role", ["train", "test"])
-def test_rows_of_one_kind_are_refused(real, refusal, role):
-    genuine = Rows(real.x[:400], real.anomaly[:400])
-    arguments = ({role: genuine}, real) if role == "train" else ({"train": real}, genuine)
-    assert f"the {role} rows are all genuine or all anomalous" in refusal(
-        train_on_synthetic, *arguments
-    )
-
-
-def test_copied_rows_are_counted(network, prepared, real):
-    synthetic = generate_rows(network, real)
-    copied = Rows(np.concatenate([synthetic.x[:397], real.x[:3], synthetic.x[400:]]), real.anomaly)
-    sources = {"synthetic": synthetic, "copied": copied, "all": real}
-    table = copy_statistics(sources, real, held_out_rows(prepared)).set_index(["kind", "source"])
-    expected = {"genuine": (0, 0, 3, 400), "anomaly": (0, 0, 0, 40)}
-    assert table.exact_copies.to_dict() == {
-        (kind, source): count
-        for kind, counts in expected.items()
-        for source, count in zip(("test", *sources), counts, strict=True)
-    }
-    assert table.smallest_distance[("genuine", "copied")] == 0
-    assert table.smallest_distance[("genuine", "synthetic")] > 0
-    assert table.share_close[("genuine", "all")] == 1
+@pytest.mark.parametrize(("copies", "kinds"), [(0, 2), (3, 2), (400, 1)])
+def test_copied_rows_are_counted(synthetic, held_out, real, copies, kinds):
+    x = np.concatenate([real.x[:copies], synthetic.x[copies:]])
+    synthetic = Rows(x, real.anomaly) if kinds == 2 else Rows(x[:400], real.anomaly[:400])
+    table = copy_statistics(synthetic, real, held_out).set_index(["kind", "source"])
+    assert len(table) == 2 * kinds  # a kind without synthetic rows is left out
+    exact = table.exact_copies.to_dict()
+    assert exact.pop(("genuine", "synthetic")) == copies
+    assert set(exact.values()) == {0}
+    assert (table.smallest_distance[("genuine", "synthetic")] == 0) == (copies > 0)
     assert table.share_close[("genuine", "test")] == pytest.approx(0.01, abs=0.01)
+    if copies == 400:
+        assert table.share_close[("genuine", "synthetic")] == 1
 
 
-def test_a_kind_without_synthetic_rows_is_left_out(real, prepared):
-    genuine = Rows(real.x[:400], real.anomaly[:400])
-    table = copy_statistics({"synthetic": genuine}, real, held_out_rows(prepared))
-    assert set(table.kind) == {"genuine"}
+def test_the_analysis_writes_rows_and_trains_classifiers(space, tmp_path):
+    result = analyse_synthetic_rows(space)
+    assert list(result.tables) == ["synthetic", "copies", "train_on_synthetic"]
+    assert 0.9 < result.metrics["AUROC_of_logistic_trained_on_synthetic_rows"] <= 1
+    assert result.metrics["copied_rows"] == 0
+    result.tables["synthetic"].to_csv(tmp_path / "rows.csv", index=False)
+    read = pd.read_csv(tmp_path / "rows.csv")
+    assert read.anomaly.sum() == 40
+    assert read.b.mean() == pytest.approx(500, abs=20)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.decomposition import PCA
 
 from hourglass.evaluation.figures import maps
 from hourglass.studies.latent_codes.embedding import METHODS, analyse_map
 from hourglass.studies.latent_space import LatentSpace
-from tests.studies.latent_codes.conftest import Truncation
+from tests.studies.conftest import project
 
 
 @pytest.fixture
@@ -41,12 +40,9 @@ def test_tsne_keeps_classes_together(table):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_codes_that_are_all_equal_have_one_point(prepared):
-    network = Truncation()
-    with torch.no_grad():
-        for parameter in network.encoder.parameters():
-            parameter.zero_()
-    table = analyse_map(LatentSpace.build(prepared, network.eval(), seed=0)).tables["map"]
+def test_codes_that_are_all_equal_have_one_point(clusters):
+    space = LatentSpace.build(clusters, project((1, 4, 4), np.zeros((3, 16))), seed=0)
+    table = analyse_map(space).tables["map"]
     assert len(table) == 80
     assert (table[["pca_1", "pca_2", "tsne_1", "tsne_2"]] == 0).all(axis=None)
 
@@ -56,12 +52,9 @@ def points(classes: Sequence[str]) -> pd.DataFrame:
     return table.assign(pca_1=0.0, pca_2=[0.0, 1.0], tsne_1=0.0, tsne_2=[0.0, 1.0])
 
 
-@pytest.mark.parametrize(
-    "classes",
-    [[*"0123456789"], [f"a class whose name is long, number {i}" for i in range(10)]],
-    ids=["short", "long"],
-)
-def test_the_legend_stays_within_the_figure(classes):
+@pytest.mark.parametrize("name", ["{}", "a class whose name is long, number {}"])
+def test_the_legend_stays_within_the_figure(name):
+    classes = [name.format(i) for i in range(10)]
     figure = maps.overview(points(classes), METHODS, classes)
     figure.draw_without_rendering()
     (legend,) = figure.legends
@@ -84,7 +77,4 @@ def test_too_many_classes_for_colours_are_not_named():
 
 
 def test_a_class_may_have_the_name_of_the_anomalies():
-    classes = ["anomalous", "b"]
-    assert titles(classes) == ["anomalous (1)", "b (0)", "anomalous (1)"]
-    figure = maps.per_class(points(classes), "tsne", classes)
-    assert np.array_equal(figure.axes[0].lines[1].get_ydata(), [0.0])
+    assert titles(["anomalous", "b"]) == ["anomalous (1)", "b (0)", "anomalous (1)"]

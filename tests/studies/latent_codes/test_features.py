@@ -12,10 +12,8 @@ from hourglass.studies.latent_codes.features import (
     feature_quality,
     neighbour_quality,
     principal_components,
-    query_milliseconds,
 )
-from hourglass.studies.latent_space import LatentSpace
-from tests.studies.latent_codes.conftest import Truncation
+from tests.studies.conftest import first_elements
 
 
 @pytest.fixture
@@ -30,13 +28,15 @@ def splits() -> LabelledSplits:
     return LabelledSplits(part(300), part(100), part(200))
 
 
-def test_neighbour_quality_equals_that_of_scikit_learn(splits):
+def test_quality_equals_that_of_scikit_learn(splits):
     train, test = splits.train, splits.test
     knn = KNeighborsClassifier(7).fit(train.x, train.y)
     nearest = NearestNeighbors(n_neighbors=10).fit(train.x).kneighbors(test.x)[1]
-    assert neighbour_quality(train, test) == {
+    linear = LogisticRegression().fit((train.x - 1.5) / 1.5, train.y)
+    assert feature_quality(splits) == {
         "kNN_accuracy": pytest.approx(knn.score(test.x, test.y)),
         "search_precision_at_10": pytest.approx(np.mean(train.y[nearest] == test.y[:, None])),
+        "linear_accuracy": pytest.approx(linear.score((test.x - 1.5) / 1.5, test.y), abs=0.05),
     }
 
 
@@ -45,34 +45,25 @@ def test_a_class_without_training_samples_is_always_an_error(splits):
     assert set(neighbour_quality(splits.train, test).values()) == {0.0}
 
 
-def test_the_linear_accuracy_is_near_that_of_logistic_regression(splits):
-    train, test = ((part.x - 1.5) / 1.5 for part in (splits.train, splits.test))
-    expected = LogisticRegression().fit(train, splits.train.y).score(test, splits.test.y)
-    assert feature_quality(splits)["linear_accuracy"] == pytest.approx(expected, abs=0.05)
-
-
 def test_components_are_fitted_to_training_samples(splits):
     expected = PCA(2, svd_solver="full").fit(splits.train.x).transform(splits.test.x)
     components = principal_components(splits, 2)
     np.testing.assert_allclose(np.abs(components.test.x), np.abs(expected), atol=1e-4)
 
 
-def test_the_code_is_compared_with_pca_and_the_input(space):
+def test_the_code_is_compared_with_pca_and_the_input_and_durations_are_separate(space):
     result = analyse_features(space, {"kNN_accuracy": 0.5})
     table = result.tables["features"].set_index("features")
     assert list(table.index) == ["code", "pca", "input"]
     assert list(table["size"]) == [3, 3, 16]
     assert table.kNN_accuracy["input"] == 0.5
     assert result.metrics["kNN_accuracy"] == table.kNN_accuracy["code"] == 1
+    kinds = [f"{name}_{how}" for name in table.index for how in ("single", "batched")]
+    assert list(result.timing) == [f"query_milliseconds_{kind}" for kind in kinds]
+    assert min(result.timing.values()) > 0
+    assert not any("milliseconds" in name for name in [*result.metrics, *table])
 
 
-def test_a_code_wider_than_the_input_is_not_compared_with_pca(prepared):
-    space = LatentSpace.build(prepared, Truncation(40).eval(), 0)
-    assert list(analyse_features(space, {}).tables["features"].features) == ["code", "input"]
-
-
-def test_durations_are_separate_from_reproducible_results(space):
-    result = analyse_features(space, {})
-    assert all("milliseconds" in name for name in result.timing)
-    assert not any("milliseconds" in name for name in [*result.metrics, *result.tables["features"]])
-    assert all(value > 0 for value in query_milliseconds(np.eye(4), np.eye(4)).values())
+def test_a_code_wider_than_the_input_is_not_compared_with_pca(clusters):
+    table = analyse_features(first_elements(clusters, 40), {}).tables["features"]
+    assert list(table.features) == ["code", "input"]

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from hourglass.studies.compression.analysis import network_rates
+from hourglass.studies.latent_codes.decoded_classes import (
+    analyse_interpolation,
+    analyse_neighbourhood,
+)
 from hourglass.studies.latent_codes.embedding import analyse_map
 from hourglass.studies.latent_codes.features import analyse_features
-from hourglass.studies.latent_codes.interpolation import analyse_interpolation
-from hourglass.studies.latent_codes.neighbourhood import analyse_neighbourhood
 from hourglass.studies.latent_space import LatentSpace, encode, encode_scaled, evenly_spaced
-from tests.studies.conftest import rewrite
-from tests.studies.latent_codes.conftest import CLASSES, FeatureMaps
+from tests.studies.conftest import CLASSES, FeatureMaps, rewrite
 
 
 def test_codes_are_in_the_order_of_their_samples(space):
@@ -36,36 +37,42 @@ def test_decoded_codes_are_the_reconstructions(space):
     assert not decoded[:, 0, 1:].any()
 
 
-def test_a_data_set_may_have_no_anomalies(prepared, space):
-    rewrite(
-        prepared, lambda split, array: array[:60], "x", "label", "anomaly", "id"
-    )  # anomalies come last
-    built = LatentSpace.build(prepared, space.network, seed=0)
+def test_a_data_set_may_have_no_anomalies(clusters, space):
+    # Anomalies come last.
+    rewrite(clusters, lambda split, array: array[:60], "x", "label", "anomaly", "id")
+    built = LatentSpace.build(clusters, space.network, seed=0)
     assert built.anomaly_codes.shape == (0, 3)
     assert len(built.codes.test) == 60
 
 
-def test_feature_maps_are_flattened_as_codes_and_reshaped_for_decoding(prepared):
-    network = FeatureMaps().eval()
-    space = LatentSpace.build(prepared, network, seed=0)
-    x = torch.from_numpy(prepared.scaling(np.asarray(space.samples.test.x)))
+@pytest.fixture
+def maps(clusters) -> LatentSpace:
+    return LatentSpace.build(clusters, FeatureMaps().eval(), seed=0)
+
+
+def test_feature_maps_are_flattened_as_codes_and_reshaped_for_decoding(maps):
+    codes = maps.codes.test.x
+    x = torch.from_numpy(maps.scaling(maps.samples.test.x))
     with torch.no_grad():
-        maps, output = network.encode(x), network(x)
-    assert space.size == 8
-    np.testing.assert_allclose(space.codes.test.x, maps.flatten(1).numpy(), atol=1e-6)
-    np.testing.assert_allclose(space.decode(space.codes.test.x), output.numpy(), atol=1e-6)
+        expected, output = maps.network.encode(x), maps.network(x)
+    assert codes.shape == (60, 8)
+    np.testing.assert_allclose(codes, expected.flatten(1).numpy(), atol=1e-6)
+    np.testing.assert_allclose(maps.decode(codes), output.numpy(), atol=1e-6)
     np.testing.assert_array_equal(
-        encode_scaled(network, x.numpy()), encode(network, space.samples.test.x, prepared.scaling)
+        encode_scaled(maps.network, x.numpy()),
+        encode(maps.network, maps.samples.test.x, maps.scaling),
     )
 
 
-def test_every_analysis_of_codes_takes_feature_maps(prepared, brightest):
-    space = LatentSpace.build(prepared, FeatureMaps().eval(), seed=0)
-    assert analyse_features(space, {}).tables["features"]["size"][0] == 8
-    assert len(analyse_map(space).tables["map"]) == 80
-    assert len(analyse_interpolation(space, brightest).tables["interpolation"]) == 22
-    assert 0 <= analyse_neighbourhood(space, brightest).metrics["neighbourhood_radius"] <= 2
-    assert network_rates(space.network, prepared).latent_dim.max() == 8
+def test_every_analysis_of_codes_takes_feature_maps(maps):
+    def classify(x: np.ndarray) -> np.ndarray:
+        return np.zeros(len(x), int)
+
+    assert analyse_features(maps, {}).tables["features"]["size"][0] == 8
+    assert len(analyse_map(maps).tables["map"]) == 80
+    assert len(analyse_interpolation(maps, classify).tables["interpolation"]) == 22
+    assert analyse_neighbourhood(maps, classify).metrics["neighbourhood_radius"] == 2
+    assert network_rates(maps.network, maps.prepared).latent_dim.max() == 8
 
 
 @pytest.mark.parametrize(("count", "limit"), [(0, 5), (3, 5), (100, 7)])

@@ -9,7 +9,7 @@ from hourglass.studies.restoration import classical
 from hourglass.studies.restoration.classical import METHODS
 from hourglass.studies.restoration.quality import psnr
 from hourglass.studies.restoration.tasks import TASKS, Problem
-from tests.studies.restoration.conftest import smooth
+from tests.studies.conftest import smooth
 
 TASK = {task.name: task for task in TASKS}
 METHOD = {method.name: method for method in METHODS}
@@ -23,22 +23,16 @@ def noisy(clean: np.ndarray, level: float = 0.3, seed: int = 0) -> Problem:
 
 
 @pytest.mark.parametrize("clean", [GREY, COLOUR], ids=["grey", "colour"])
-def test_non_local_means_equal_those_of_scikit_image(clean):
+def test_denoised_images_equal_those_of_scikit_image(clean):
     problem = noisy(clean)
-    restored = classical.nl_means(problem, patch=5, distance=3, strength=0.7)
-    for image, ours in zip(problem.corrupted, restored, strict=True):
+    means = classical.nl_means(problem, patch=5, strength=0.7)
+    shrunk = classical.wavelets(problem, "BayesShrink", "db2", 0.5)
+    for image, mean, wavelet in zip(problem.corrupted, means, shrunk, strict=True):
         x, axis = (image[0], None) if len(image) == 1 else (image.transpose(1, 2, 0), -1)
-        expected = denoise_nl_means(x, 5, 3, 0.7 * 0.3, sigma=0.3, channel_axis=axis)
-        expected = expected[None] if axis is None else expected.transpose(2, 0, 1)
-        np.testing.assert_allclose(ours, expected)
-
-
-def test_wavelets_equal_those_of_scikit_image():
-    problem = noisy(GREY)
-    restored = classical.wavelets(problem, "BayesShrink", "db2", 0.5)
-    for image, ours in zip(problem.corrupted, restored, strict=True):
-        expected = denoise_wavelet(image[0], 0.15, "db2", method="BayesShrink")
-        np.testing.assert_allclose(ours[0], expected, atol=1e-6)
+        expected = denoise_nl_means(x, 5, 9, 0.7 * 0.3, sigma=0.3, channel_axis=axis)
+        np.testing.assert_allclose(np.squeeze(mean.transpose(1, 2, 0)), expected)
+        expected = denoise_wavelet(x, 0.15, "db2", method="BayesShrink", channel_axis=axis)
+        np.testing.assert_allclose(np.squeeze(wavelet.transpose(1, 2, 0)), expected, atol=1e-6)
 
 
 def test_the_median_filter_returns_the_median_of_each_window():
@@ -81,7 +75,7 @@ def test_inpainting_leaves_a_channel_without_pixels_unchanged():
 def test_the_selected_settings_have_the_highest_validation_psnr_and_remove_noise(name):
     method, validation, test = METHOD[name], noisy(GREY), noisy(GREY, 0.3, seed=1)
     selected = method.select_settings(validation)
-    values = [psnr(GREY, method.restore(validation, **each)) for each in method.settings]
+    values = [psnr(GREY, method.restore(validation, **one)) for one in method.settings]
     assert psnr(GREY, method.restore(validation, **selected)) == max(values) > min(values)
     assert psnr(GREY, method.restore(test, **selected)) > psnr(GREY, test.corrupted) + 2
 

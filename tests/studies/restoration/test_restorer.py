@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hourglass.studies.restoration.restorer import raised_cosine, tiled, window_starts
+from hourglass.studies.restoration.restorer import tiled, window_starts
 
 
 @pytest.mark.parametrize("window", [(4, 4), (5, 3), (1, 2)])
@@ -21,14 +21,6 @@ def test_windows_reach_both_ends_and_overlap(length, window):
     steps = np.diff(starts)
     assert (steps > 0).all()
     assert steps.max(initial=0) <= max(1, window // 2)
-
-
-@pytest.mark.parametrize("length", [1, 2, 7, 16])
-def test_weights_of_a_window_are_positive_and_symmetric(length):
-    weights = raised_cosine(length)
-    assert len(weights) == length
-    assert (weights > 0).all()
-    assert np.array_equal(weights, weights[::-1])
 
 
 def test_windows_that_disagree_leave_no_seam():

@@ -16,26 +16,22 @@ def row(shape: tuple[int, ...], images: int, name: str = "a$b$.png") -> SheetRow
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 5), (3, 5, 6)], ids=["grey", "colour"])
-def test_each_row_has_its_query_and_neighbours_with_captions(shape):
-    figure = draw_sheet([row(shape, 4), row(shape, 4)], "100 $ off $")
+@pytest.mark.parametrize("count", [4, MAX_NEIGHBOURS + 5])
+def test_each_row_has_its_query_and_neighbours_with_captions_within_the_axes(shape, count):
+    figure = draw_sheet([row(shape, count), row(shape, 4)], "100 $ off $")
     (axes,) = figure.axes
-    assert len(axes.get_images()) == 2 * (1 + 4)
+    images = axes.get_images()
+    assert len(images) == 2 + min(count, MAX_NEIGHBOURS) + 4
     assert len(axes.patches) == 2 * 2  # anomalies are framed
     captions = [text.get_text() for text in axes.texts]
     assert captions.count("a$b$.png") == 2
-    assert [caption.split("\n")[1] for caption in captions[1:5]] == ["0.00", "0.33", "0.67", "1.00"]
-    figure.canvas.draw()
-
-
-def test_images_stay_within_the_axes():
-    (axes,) = draw_sheet([row((1, 8, 8), MAX_NEIGHBOURS + 5)], "").axes
-    assert len(axes.get_images()) == 1 + MAX_NEIGHBOURS
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    for image in axes.get_images():
+    assert [text.split("\n")[1] for text in captions[-4:]] == ["0.00", "0.33", "0.67", "1.00"]
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for image in images:
         a, b, c, d = image.get_extent()
         assert left <= a < b <= right
         assert top <= d < c <= bottom
+    figure.canvas.draw()
 
 
 def test_a_long_name_keeps_its_end_and_a_long_label_its_start():

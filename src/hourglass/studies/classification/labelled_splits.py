@@ -33,9 +33,10 @@ class LabelledSplits:
     validation: LabelledSamples
     test: LabelledSamples
 
-    def map(self, function: Callable[[LabelledSamples], LabelledSamples]) -> "LabelledSplits":
-        """Apply a function to each split."""
-        return LabelledSplits(function(self.train), function(self.validation), function(self.test))
+    def map_x(self, function: Callable[[np.ndarray], np.ndarray]) -> "LabelledSplits":
+        """Replace the samples `x` of each split by a function of them."""
+        splits = (self.train, self.validation, self.test)
+        return LabelledSplits(*(LabelledSamples(function(split.x), split.y) for split in splits))
 
 
 def class_names(prepared: Prepared) -> list[str]:
@@ -62,39 +63,36 @@ def labelled_splits(prepared: Prepared, classes: Sequence[str], seed: int) -> La
     `validation` joins the splits validation and calibration. `test` holds the normal samples of
     the test split.
     """
+    names = np.array(classes)
+
+    def labelled(x: np.ndarray, label: np.ndarray) -> LabelledSamples:
+        index = np.searchsorted(names, label).clip(max=len(names) - 1)
+        return LabelledSamples(x, np.where(names[index] == label, index, -1))
+
     train, validation, calibration, test = (
         prepared.split(name) for name in ("train", "validation", "calibration", "test")
     )
-    names = np.array(classes)
-    y = _class_indices(train.label, names)
-    order = stratified_order(y, seed)
-    validation_labels = np.concatenate([validation.label, calibration.label])
-    normal = ~test.anomaly
+    order = stratified_order(train.label, seed)
     return LabelledSplits(
-        LabelledSamples(train.x[order], y[order]),
-        LabelledSamples(
-            np.concatenate([validation.x, calibration.x]), _class_indices(validation_labels, names)
+        labelled(train.x[order], train.label[order]),
+        labelled(
+            np.concatenate([validation.x, calibration.x]),
+            np.concatenate([validation.label, calibration.label]),
         ),
-        LabelledSamples(test.x[normal], _class_indices(test.label[normal], names)),
+        labelled(test.x[~test.anomaly], test.label[~test.anomaly]),
     )
 
 
-def _class_indices(label: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the index of each label in the sorted `classes`, -1 for labels not in them."""
-    index = np.minimum(np.searchsorted(classes, label), len(classes) - 1)
-    return np.where(classes[index] == label, index, -1)
-
-
-def stratified_order(y: np.ndarray, seed: int) -> np.ndarray:
-    """Return a random order of samples with classes `y`, (N,), in which every prefix is stratified.
+def stratified_order(label: np.ndarray, seed: int) -> np.ndarray:
+    """Return a random order of samples with labels, (N,), in which every prefix is stratified.
 
     The i-th of the n samples of a class gets the position (i + 1/2) / n, and the first one 0: a
     prefix as long as the number of classes has one sample per class.
     """
     rng = np.random.default_rng(seed)
-    position = np.empty(len(y))
-    for label in np.unique(y):
-        members = rng.permutation(np.flatnonzero(y == label))
+    position = np.empty(len(label))
+    for name in np.unique(label):
+        members = rng.permutation(np.flatnonzero(label == name))
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
         position[members[0]] = 0
-    return np.lexsort((rng.random(len(y)), position))  # ties in random order
+    return np.lexsort((rng.random(len(label)), position))  # ties in random order

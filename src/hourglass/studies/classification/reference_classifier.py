@@ -25,7 +25,7 @@ from hourglass.networks import Convolutional
 
 FEATURES, CHANNELS = 64, (32, 64, 64)  # of the encoder
 EPOCHS, LEARNING_RATE, BATCH_SIZE, DROPOUT = 4, 2e-3, 128, 0.3
-FILES = ("classifier.json", "classifier.safetensors")
+SPEC, WEIGHTS = "classifier.json", "classifier.safetensors"
 
 
 class RealClassifier(nn.Module):
@@ -42,27 +42,26 @@ class RealClassifier(nn.Module):
         self.encoder = network.encoder
         self.head = nn.Linear(network.latent_dim, len(self.class_names))
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return the input of the last layer for scaled images: (N, C, H, W) -> (N, 64)."""
-        return self.encoder(x)
-
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of the classes: (N, C, H, W) -> (N, classes)."""
-        return self.head(self.features(x))
+        return self.head(self.encoder(x))
 
-    def classes(self, x: Tensor) -> Tensor:
-        """Return the index of the most likely class: (N, C, H, W) -> (N,)."""
-        return self(x).argmax(1)
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Return the input of the last layer for scaled images: (N, C, H, W) -> (N, 64) float32."""
+        return batched(self, self.encoder, x)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the indices of the most likely classes of scaled images: (N, C, H, W) -> (N,)."""
+        return batched(self, lambda batch: self(batch).argmax(1), x)
 
     def write(self, folder: Path) -> None:
-        """Write the two FILES that `load` reads."""
+        """Write the two files that `load` reads."""
         weights = {key: value.contiguous().cpu() for key, value in self.state_dict().items()}
-        with atomic_file(folder / FILES[1]) as temporary:
+        with atomic_file(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
-        spec = {"class_names": self.class_names, **self.init_args}
-        write_with_checksum(
-            folder / FILES[0], {"init_args": spec, "files": file_checksums(folder, FILES[1:])}
-        )
+        init_args = {"class_names": self.class_names, **self.init_args}
+        files = file_checksums(folder, [WEIGHTS])
+        write_with_checksum(folder / SPEC, {"init_args": init_args, "files": files})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -71,10 +70,10 @@ class RealClassifier(nn.Module):
         Raises a UserError if a file is missing or damaged.
         """
         try:
-            spec = read_with_checksum(folder / FILES[0])
-            verify_checksums(folder, {FILES[1]: spec["files"][FILES[1]]})
+            spec = read_with_checksum(folder / SPEC)
+            verify_checksums(folder, {WEIGHTS: spec["files"][WEIGHTS]})
             classifier = cls(**spec["init_args"])
-            classifier.load_state_dict(load_file(folder / FILES[1]))
+            classifier.load_state_dict(load_file(folder / WEIGHTS))
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
                 f"{folder} holds no usable classifier ({one_line(error)}); train it again."
@@ -82,28 +81,16 @@ class RealClassifier(nn.Module):
         return classifier.eval().requires_grad_(False)
 
 
-def extract_features(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
-    """Return the features of scaled images: (N, C, H, W) float32 -> (N, 64) float32."""
-    return batched(classifier, classifier.features, x)
-
-
-def predict_classes(classifier: RealClassifier, x: np.ndarray) -> np.ndarray:
-    """Return the names of the most likely classes of scaled images: (N, C, H, W) -> (N,) str."""
-    return np.array(classifier.class_names)[batched(classifier, classifier.classes, x)]
-
-
 def train_classifier(prepared: Prepared, seed: int) -> tuple[RealClassifier, float]:
     """Train a classifier on the normal images of a data set; return it and its test accuracy.
 
     Validation and calibration images select the epoch. The same seed gives the same weights. Raises
-    a UserError for tables and for images of a single class.
+    a UserError for images of a single class.
     """
-    # Imported here, so that loading a classifier does not import Lightning.
+    # Imported here, so that loading a classifier does not import the code of the training.
     from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
     from hourglass.studies.classification.labelled_splits import class_names, read_labelled_splits
 
-    if prepared.card["feature_names"]:
-        raise UserError(f"{prepared.card['data']} is a table, but this classifier takes images.")
     splits = read_labelled_splits(prepared, seed)
     settings = FineTuning(EPOCHS, LEARNING_RATE, BATCH_SIZE, dropout=DROPOUT, seed=seed)
     torch.manual_seed(seed)

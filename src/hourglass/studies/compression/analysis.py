@@ -1,6 +1,6 @@
 """Analysis `compression`: bytes per sample against reconstruction error (rate and distortion)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Network, is_image
 from hourglass.studies.compression.codecs import (
@@ -57,17 +56,17 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
     """
     train, test = _samples(prepared)
     reference, z = (encode(network, x, prepared.scaling) for x in (train, test))
-    target, images = prepared.scaling(test), is_image(prepared.sample_shape)
-
-    def row(method: str, stored: np.ndarray, units: int, bits: int) -> dict[str, Any]:
-        rate = {"latent_dim": units, "bits": bits, "bytes": ceil(units * bits / 8)}
-        return {"method": method, **rate, **_distortion(decode(network, stored), target, images)}
-
-    size = z.shape[1]
-    rows = [row("code", stored, size, bits) for bits, stored in _quantised_codes(reference, z)]
-    truncated = quantised_components(reference, z, size)
-    rows += [row("truncated", stored, k, COMPONENT_BITS) for k, stored in truncated]
-    return _table(rows)
+    size, largest = z.shape[1], np.finfo(np.float16).max
+    stored = [("code", size, bits, Quantiser.fit(reference, bits)(z)) for bits in range(1, 9)]
+    halves = z.clip(-largest, largest).astype(np.float16).astype(np.float32)
+    stored += [("code", size, 16, halves), ("code", size, 32, z)]
+    for k, codes in quantised_components(reference, z, size):
+        stored.append(("truncated", k, COMPONENT_BITS, codes))
+    target, clip = prepared.scaling(test), is_image(prepared.sample_shape)
+    return _table(
+        _row(method, units, bits, decode(network, codes), target, clip)
+        for method, units, bits, codes in stored
+    )
 
 
 def reference_rates(prepared: Prepared) -> pd.DataFrame:
@@ -77,14 +76,14 @@ def reference_rates(prepared: Prepared) -> pd.DataFrame:
     have three more: `jpeg`, the whole file per `quality`; `jpeg, without headers`, only the part
     that differs between files; and `png`, which is lossless.
     """
-    train, test = _samples(prepared)
-    images, scaling = is_image(prepared.sample_shape), prepared.scaling
-    reference, flat = (scaling(x).reshape(len(x), -1) for x in (train, test))
-    rows: list[dict[str, Any]] = []
-    for k, restored in quantised_components(reference, flat, MAX_PCA_COMPONENTS):
-        rate = {"latent_dim": k, "bits": COMPONENT_BITS, "bytes": ceil(k * COMPONENT_BITS / 8)}
-        rows.append({"method": "pca", **rate, **_distortion(restored, flat, images)})
-    return _table([*rows, *_image_files(test, scaling)] if images else rows)
+    train, test = map(prepared.scaling, _samples(prepared))
+    reference, target = (x.reshape(len(x), -1) for x in (train, test))
+    images = is_image(prepared.sample_shape)
+    rows = [
+        _row("pca", k, COMPONENT_BITS, restored, target, images)
+        for k, restored in quantised_components(reference, target, MAX_PCA_COMPONENTS)
+    ]
+    return _table([*rows, *_image_files(test)] if images else rows)
 
 
 def _samples(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
@@ -95,34 +94,31 @@ def _samples(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
     return train[:: ceil(len(train) / MAX_REFERENCE_SAMPLES)], test.x[normal[::test_step]]
 
 
-def _quantised_codes(reference: np.ndarray, z: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield bits per unit and dequantised codes: 1 to 8 bits, then 16-bit and 32-bit floats."""
-    for bits in range(1, 9):
-        yield bits, Quantiser.fit(reference, bits)(z)
-    largest = np.finfo(np.float16).max
-    yield 16, z.clip(-largest, largest).astype(np.float16).astype(np.float32)
-    yield 32, z
-
-
-def _image_files(test: np.ndarray, scaling: Scaling) -> Iterator[dict[str, Any]]:
-    """Yield the rows of JPEG and PNG files."""
-    channels_last = scaling(test).transpose(0, 2, 3, 1)
-    target = channels_last[..., 0] if channels_last.shape[3] == 1 else channels_last
+def _image_files(x: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yield the rows of JPEG and PNG files for scaled images, (N, C, H, W)."""
+    target = x[:, 0] if x.shape[1] == 1 else x.transpose(0, 2, 3, 1)
     images = np.round(target * 255).astype(np.uint8)
     for quality, file_bytes, scan_bytes, decoded in jpeg(images):
-        distortion = _distortion(decoded / np.float32(255), target, clip=False)
+        distortion = _distortion(decoded / np.float32(255), target)
         for method, size in (("jpeg", file_bytes), ("jpeg, without headers", scan_bytes)):
             yield {"method": method, "quality": quality, "bytes": size, **distortion}
-    lossless = {"reconstruction_error": 0.0, "PSNR": np.inf}
-    yield {"method": "png", "bytes": png_bytes(images), **lossless}
+    yield {"method": "png", "bytes": png_bytes(images), **_distortion(target, target)}
 
 
-def _distortion(restored: np.ndarray, target: np.ndarray, clip: bool) -> dict[str, float]:
-    """Return the mean squared error and the PSNR; `clip` limits restored pixels to [0, 1]."""
-    restored = restored.clip(0, 1) if clip else restored
+def _row(
+    method: str, units: int, bits: int, restored: np.ndarray, target: np.ndarray, clip: bool
+) -> dict[str, Any]:
+    """Return the row of samples restored from `units` values of `bits` bits each."""
+    distortion = _distortion(restored.clip(0, 1) if clip else restored, target)
+    rate = {"latent_dim": units, "bits": bits, "bytes": ceil(units * bits / 8)}
+    return {"method": method, **rate, **distortion}
+
+
+def _distortion(restored: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Return the mean squared error and the PSNR."""
     error = float(np.square(restored - target, dtype=np.float64).mean())
     return {"reconstruction_error": error, "PSNR": -10 * np.log10(error) if error else np.inf}
 
 
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def _table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

@@ -52,11 +52,6 @@ class Quantiser:
         return (self.low + (index + 0.5) * width).astype(np.float32)
 
 
-def powers_of_two(largest: int) -> list[int]:
-    """Return the powers of two below `largest`, and `largest` itself."""
-    return [*(2**i for i in range((largest - 1).bit_length())), largest]
-
-
 def quantised_components(
     reference: np.ndarray, z: np.ndarray, limit: int
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -69,7 +64,8 @@ def quantised_components(
     solver = "covariance_eigh" if reference.shape[0] >= reference.shape[1] else "full"
     pca = PCA(min(limit, *reference.shape), svd_solver=solver).fit(reference)
     stored = Quantiser.fit(pca.transform(reference), COMPONENT_BITS)(pca.transform(z))
-    for k in powers_of_two(pca.n_components_):
+    largest = pca.n_components_
+    for k in [*(2**i for i in range((largest - 1).bit_length())), largest]:
         restored = stored[:, :k] @ pca.components_[:k] + pca.mean_
         yield k, restored.astype(np.float32)
 
@@ -95,10 +91,8 @@ def jpeg(images: np.ndarray) -> Iterator[tuple[int, float, float, np.ndarray]]:
 
 def png_bytes(images: np.ndarray) -> float:
     """Return the mean bytes per optimised PNG file."""
-    lengths = [
-        len(encode_image(Image.fromarray(pixels), "PNG", optimize=True)) for pixels in images
-    ]
-    return float(np.mean(lengths))
+    files = (encode_image(Image.fromarray(pixels), "PNG", optimize=True) for pixels in images)
+    return float(np.mean([len(file) for file in files]))
 
 
 def encode_image(image: Image.Image, format_name: str, **options: int) -> bytes:
@@ -111,11 +105,9 @@ def encode_image(image: Image.Image, format_name: str, **options: int) -> bytes:
 def jpeg_scan_bytes(content: bytes) -> int:
     """Return the number of bytes of a JPEG file's entropy-coded scan (ITU T.81, annex B).
 
-    A file starts with a marker of 2 bytes. Segments follow, each a marker of 2 bytes and a length
-    that counts itself. The scan lies between the segment FFDA and the end marker of 2 bytes.
+    The scan lies between the segment FFDA, which starts with its length, and the end marker of 2
+    bytes. The scan itself never contains FFDA.
     """
-    position, marker = 2, b""
-    while marker != b"\xff\xda":
-        marker = content[position : position + 2]
-        position += 2 + int.from_bytes(content[position + 2 : position + 4])
-    return len(content) - 2 - position
+    segment = content.rindex(b"\xff\xda") + 2
+    start = segment + int.from_bytes(content[segment : segment + 2])
+    return len(content) - 2 - start

@@ -6,8 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from hourglass.studies.generation.samplers import Gaussian
 
-QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
-QUANTILE_NAMES = [f"q{round(100 * quantile):02d}" for quantile in QUANTILES]
+QUANTILES = {"q01": 0.01, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q99": 0.99}
 INACTIVE_VARIANCE = 0.01  # relative to the largest; units below are inactive (Burda et al. 2016)
 
 
@@ -18,9 +17,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     2017, equation 6). With C = A^T A, the trace of the root is the sum of the singular values of
     A1 A2^T, so no matrix root is needed, and there may be fewer samples than features. The distance
     of two samples from one distribution is above 0 and falls with their size, so compare sets of
-    equal size only.
-
-    Raises a UserError if a set has fewer than two samples.
+    equal size only. A set needs at least two samples.
     """
     one, other = Gaussian.fit(first), Gaussian.fit(second)
     common = np.linalg.svd(one.root @ other.root.T, compute_uv=False).sum()
@@ -49,20 +46,17 @@ def code_distances(codes: dict[str, np.ndarray], reference: np.ndarray) -> dict[
     variance = reference.var(0, dtype=np.float64)
     active = variance >= INACTIVE_VARIANCE * variance.max()
     scale = np.sqrt(variance[active]).astype(np.float32) if variance.any() else np.float32(1)
-    reference_codes = reference[:, active] / scale
-    return {
-        name: nearest_distance(z[:, active] / scale, reference_codes) for name, z in codes.items()
-    }
+    scaled = reference[:, active] / scale
+    return {name: nearest_distance(z[:, active] / scale, scaled) for name, z in codes.items()}
 
 
-def summarise_distances(distances: dict[str, np.ndarray], real: str = "real") -> pd.DataFrame:
+def summarise_distances(distances: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return one row per source: quantiles of its distances, and `share_far`.
 
     `share_far` is the share of distances above the 99 % quantile of the source `real`.
     """
-    far = np.quantile(distances[real], QUANTILES[-1])
-    rows = []
+    far, rows = np.quantile(distances["real"], QUANTILES["q99"]), []
     for source, values in distances.items():
-        quantiles = dict(zip(QUANTILE_NAMES, np.quantile(values, QUANTILES), strict=True))
+        quantiles = {name: np.quantile(values, share) for name, share in QUANTILES.items()}
         rows.append({"source": source, **quantiles, "share_far": float((values > far).mean())})
     return pd.DataFrame(rows)

@@ -38,9 +38,8 @@ def errors_under_classes(
     fold = assign_folds(samples.y, folds, settings.seed)
     fits = cross_fitted_errors(samples.x, samples.y, fold, class_network_fit(settings, scaling))
     name, total = f"{settings.data}-{settings.model}", folds * len(samples.classes)
-    with tqdm(fits, total=total, desc=name, unit="network", disable=None) as bar:
-        for evaluated, label, values in bar:
-            errors[evaluated, label] = values
+    for evaluated, label, values in tqdm(fits, name, total, unit="network", disable=None):
+        errors[evaluated, label] = values
     return errors
 
 
@@ -73,11 +72,7 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Ne
     Training runs for all `max_epochs`, as there are no validation samples for early stopping. The
     same arguments give the same weights. Raises a UserError if the loss is not finite.
     """
-    module = make_module(settings)
-    # np.array copies, as torch warns of read-only arrays.
-    class_data = ClassDataModule(
-        settings.data, np.array(x), scaling, settings.training.batch_size, settings.seed
-    )
+    module, class_data = make_module(settings), ClassDataModule(settings, x, scaling)
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         _fit(replace(settings, training=training), phase.module, Codes(class_data, phase.below))
@@ -88,13 +83,11 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Ne
 class ClassDataModule(DataModule):
     """A data module of the samples of one class."""
 
-    def __init__(
-        self, data: str, x: np.ndarray, scaling: Scaling, batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, settings: CellSettings, x: np.ndarray, scaling: Scaling) -> None:
         # Batches have equal size, as a small last batch would count as much as the others.
-        batches = math.ceil(len(x) / batch_size)
-        super().__init__(data, math.ceil(len(x) / batches), seed)
-        self.x = x
+        batches = math.ceil(len(x) / settings.training.batch_size)
+        super().__init__(settings.data, math.ceil(len(x) / batches), settings.seed)
+        self.x = np.array(x)  # a copy, as torch warns of read-only arrays
         self.scaling = scaling
 
     def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:

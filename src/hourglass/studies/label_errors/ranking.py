@@ -36,21 +36,12 @@ def read_labelled_dataset(prepared: Prepared) -> LabelledDataset:
 
     Raises a UserError for a single class, and for a class of fewer than MIN_CLASS_SAMPLES.
     """
-    splits = [(name, prepared.split(name)) for name in SPLITS]
-    normal = [(name, split, ~split.anomaly) for name, split in splits]
-    label = np.concatenate([split.label[chosen] for _, split, chosen in normal])
-    classes, y, counts = np.unique(label, return_inverse=True, return_counts=True)
-    _check_classes(prepared.card["data"], classes, counts)
-    return LabelledDataset(
-        x=np.concatenate([split.x[chosen] for _, split, chosen in normal]),
-        id=np.concatenate([split.id[chosen] for _, split, chosen in normal]),
-        split=np.repeat([name for name, *_ in normal], [chosen.sum() for *_, chosen in normal]),
-        y=y,
-        classes=classes,
-    )
+    data, splits = prepared.card["data"], [prepared.split(name) for name in SPLITS]
 
+    def normal(field: str) -> np.ndarray:
+        return np.concatenate([getattr(split, field)[~split.anomaly] for split in splits])
 
-def _check_classes(data: str, classes: np.ndarray, counts: np.ndarray) -> None:
+    classes, y, counts = np.unique(normal("label"), return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise UserError(
             f"the normal samples of {data} are all labelled {str(classes[0])!r}, but a label error "
@@ -63,6 +54,8 @@ def _check_classes(data: str, classes: np.ndarray, counts: np.ndarray) -> None:
             f"needs {MIN_CLASS_SAMPLES}; merge it with another class or remove it from the raw "
             "data."
         )
+    split_names = np.repeat(SPLITS, [np.sum(~split.anomaly) for split in splits])
+    return LabelledDataset(normal("x"), normal("id"), split_names, y, classes)
 
 
 def assign_folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -20,42 +20,36 @@ def analyse_map(space: LatentSpace) -> StudyResult:
     PCA is fitted to the normal codes only; t-SNE (van der Maaten and Hinton 2008) embeds normal and
     anomalous codes together. The table has one row per code: kind, label and coordinates.
     """
-    codes, table, normal = _select(space)
-    for name, points in (("pca", _pca(codes, table)), ("tsne", _tsne(codes, space.seed))):
-        table[f"{name}_1"], table[f"{name}_2"] = points.T
+    test = space.codes.test
+    normal = evenly_spaced(len(test), MAX_NORMAL)
+    anomalous = evenly_spaced(len(space.anomaly_codes), MAX_ANOMALOUS)
+    codes = np.concatenate([test.x[normal], space.anomaly_codes[anomalous]])
+    names = np.array([*space.classes, "other"])  # index -1: a class without training samples
+    table = pd.DataFrame(
+        {
+            "kind": np.repeat(["normal", "anomalous"], [len(normal), len(anomalous)]),
+            "label": np.concatenate([names[test.y[normal]], space.anomaly_labels[anomalous]]),
+        }
+    )
+    table["pca_1"], table["pca_2"] = _pca(codes, len(normal)).T
+    table["tsne_1"], table["tsne_2"] = _tsne(codes, space.seed).T
     figures = {"map": maps.overview(table, METHODS, space.classes)}
     if space.labelled:
         figures["map_classes"] = maps.per_class(table, "tsne", space.classes)
     if space.is_image:
-        images = space.scaling(np.asarray(space.samples.test.x[normal]))
+        images = space.scaling(space.samples.test.x[normal])
         figures["map_thumbnails"] = maps.thumbnails(table.iloc[: len(normal)], "tsne", images)
     return StudyResult(tables={"map": table}, figures=figures)
 
 
-def _select(space: LatentSpace) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
-    """Select codes for the map, normal ones first.
-
-    Returns the codes (N, latent_dim), a table of their kinds and labels, and the indices of the
-    normal ones in the test split's normal samples.
-    """
-    normal = evenly_spaced(len(space.codes.test), MAX_NORMAL)
-    anomalous = evenly_spaced(len(space.anomaly_codes), MAX_ANOMALOUS)
-    names = np.array([*space.classes, "other"])  # index -1: a class without training samples
-    codes = np.concatenate([space.codes.test.x[normal], space.anomaly_codes[anomalous]])
-    kinds = np.repeat(["normal", "anomalous"], [len(normal), len(anomalous)])
-    labels = [names[space.codes.test.y[normal]], space.anomaly_labels[anomalous]]
-    return codes, pd.DataFrame({"kind": kinds, "label": np.concatenate(labels)}), normal
-
-
-def _pca(codes: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    """Return the projections on the first two principal components of the normal codes, (N, 2).
+def _pca(codes: np.ndarray, normal: int) -> np.ndarray:
+    """Return the first two principal components, fitted to the first `normal` codes: (N, 2).
 
     The second coordinate is 0 for codes of a single unit.
     """
-    normal = codes[(table.kind == "normal").to_numpy()]
     if codes.shape[1] < 2:
         return np.column_stack([codes[:, 0], np.zeros(len(codes))])
-    return np.asarray(PCA(2, svd_solver="full").fit(normal).transform(codes))
+    return np.asarray(PCA(2, svd_solver="full").fit(codes[:normal]).transform(codes))
 
 
 def _tsne(codes: np.ndarray, seed: int) -> np.ndarray:

@@ -31,25 +31,18 @@ def analyse_features(space: LatentSpace, input_quality: dict[str, float]) -> Stu
     `input_quality` is the `feature_quality` of the input, measured once per data set. Query times
     of all three are measured here, in the same process, so that they are comparable.
     """
-    flat = flatten_splits(space.samples, space.scaling)
-    features = {"code": space.codes, "pca": flat, "input": flat}
-    if space.size <= min(MAX_PCA_SIZE, *flat.train.x.shape):
-        features["pca"] = principal_components(flat, space.size)
-    else:
-        del features["pca"]
-    qualities = {
-        name: input_quality if name == "input" else feature_quality(splits)
-        for name, splits in features.items()
-    }
-    rows = [
-        {"features": name, "size": splits.train.x.shape[1], **qualities[name]}
-        for name, splits in features.items()
-    ]
-    timing = {
-        f"query_milliseconds_{name}_{how}": value
-        for name, splits in features.items()
-        for how, value in query_milliseconds(splits.train.x, splits.test.x).items()
-    }
+    flat, size = flatten_splits(space.samples, space.scaling), space.codes.train.x.shape[1]
+    features = {"code": space.codes}
+    if size <= min(MAX_PCA_SIZE, *flat.train.x.shape):
+        features["pca"] = principal_components(flat, size)
+    qualities = {name: feature_quality(splits) for name, splits in features.items()}
+    features["input"], qualities["input"] = flat, input_quality
+    rows, timing = [], {}
+    for name, splits in features.items():
+        rows.append({"features": name, "size": splits.train.x.shape[1], **qualities[name]})
+        single, batched = query_milliseconds(splits.train.x, splits.test.x)
+        timing[f"query_milliseconds_{name}_single"] = single
+        timing[f"query_milliseconds_{name}_batched"] = batched
     return StudyResult(qualities["code"], {"features": pd.DataFrame(rows)}, timing=timing)
 
 
@@ -65,9 +58,7 @@ def principal_components(flat: LabelledSplits, size: int) -> LabelledSplits:
     """Return the first principal components, fitted to `train`: (N, D) -> (N, size) float32."""
     solver = "covariance_eigh" if flat.train.x.shape[0] >= flat.train.x.shape[1] else "full"
     pca = PCA(size, svd_solver=solver).fit(flat.train.x)
-    return flat.map(
-        lambda part: LabelledSamples(pca.transform(part.x).astype(np.float32), part.y),
-    )
+    return flat.map_x(lambda x: pca.transform(x).astype(np.float32))
 
 
 def neighbour_quality(train: LabelledSamples, test: LabelledSamples) -> dict[str, float]:
@@ -86,26 +77,24 @@ def neighbour_quality(train: LabelledSamples, test: LabelledSamples) -> dict[str
     }
 
 
-def query_milliseconds(train: np.ndarray, test: np.ndarray) -> dict[str, float]:
-    """Return the time per query of the 10 nearest samples, in ms, from `train` for `test`.
+def query_milliseconds(train: np.ndarray, test: np.ndarray) -> tuple[float, float]:
+    """Return two times per query of the 10 nearest samples, in ms, from `train` for `test`.
 
-    `single` is the median of separate queries, `batched` the mean of a batch of queries. Both are
+    The first is the median of separate queries, the second the mean of a batch of queries. Both are
     those of the faster exact algorithm, brute force or a k-d tree.
     """
-    algorithms = ["brute", "kd_tree"] if train.shape[1] <= MAX_TREE_DIMENSIONS else ["brute"]
     count = min(SEARCH_NEIGHBOURS, len(train))
-    times = []
-    for algorithm in algorithms:
+
+    def milliseconds(queries: np.ndarray) -> float:
+        start = time.perf_counter()
+        index.kneighbors(queries)
+        return 1000 * (time.perf_counter() - start)
+
+    times, batch = [], test[:BATCHED_QUERIES]
+    for algorithm in ["brute", "kd_tree"] if train.shape[1] <= MAX_TREE_DIMENSIONS else ["brute"]:
         index = NearestNeighbors(n_neighbors=count, algorithm=algorithm).fit(train)
         index.kneighbors(test[:1])  # the first query of a process also sets up its threads
-        singles = [_seconds(index, test[i : i + 1]) for i in range(min(SINGLE_QUERIES, len(test)))]
-        batch = test[:BATCHED_QUERIES]
-        times.append((float(np.median(singles)), _seconds(index, batch) / len(batch)))
-    single, batched = np.min(times, axis=0) * 1000
-    return {"single": float(single), "batched": float(batched)}
-
-
-def _seconds(index: NearestNeighbors, queries: np.ndarray) -> float:
-    start = time.perf_counter()
-    index.kneighbors(queries)
-    return time.perf_counter() - start
+        singles = [milliseconds(query[None]) for query in test[:SINGLE_QUERIES]]
+        times.append((float(np.median(singles)), milliseconds(batch) / len(batch)))
+    single, batched = zip(*times, strict=True)
+    return min(single), min(batched)

@@ -13,22 +13,12 @@ from hourglass.networks import Network
 from hourglass.studies.latent_space import LatentSpace
 from hourglass.studies.restoration.classical import METHODS
 from hourglass.studies.restoration.quality import psnr, ssim
-from hourglass.studies.restoration.tasks import Problem, Task, clean_images, tasks_for
+from hourglass.studies.restoration.tasks import TASKS, Problem, Task, clean_images, tasks_for
 from hourglass.studies.results import StudyResult
 
 MAX_TEST_IMAGES = 200
 MAX_VALIDATION_IMAGES = 20  # on which the settings of a method are selected
 DRAWN_IMAGES = 10  # per task
-# The level per task in the figure and in the metrics.
-DRAWN_LEVELS = {"gaussian": 0.5, "masking": 0.5, "block": 0.25, "downsampling": 2.0, "grey": 1.0}
-TITLES = {
-    "gaussian": "noise of factor 0.5",
-    "masking": "half of the pixels set to 0",
-    "block": "a block set to 0",
-    "downsampling": "half of the pixels a side",
-    "grey": "without colours",
-}
-COLUMNS = ["task", "level", "method", "PSNR", "SSIM"]
 
 
 def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyResult:
@@ -38,21 +28,23 @@ def analyse_restoration(space: LatentSpace, classical: pd.DataFrame) -> StudyRes
     The metrics are those of the network at one level per task; an infinite PSNR is omitted.
     """
     table = network_table(space.network, space.prepared, space.seed)
-    drawn = table[table.level == table.task.map(DRAWN_LEVELS)]
-    names = drawn.task.replace("gaussian", "noise_0.5")
+    shown = table[table.level == table.task.map({task.name: task.shown_level for task in TASKS})]
+    shown = shown.set_index(shown.task.replace("gaussian", "noise_0.5"))
     metrics = {
         f"{quality}_{name}": float(value)
         for quality in ("PSNR", "SSIM")
-        for name, value in zip(names, drawn[quality], strict=True)
-        if pd.notna(value)
+        for name, value in shown[quality].dropna().items()
     }
     combined = pd.concat([classical, table], ignore_index=True)
     noise = combined[combined.task == "gaussian"]
-    drawings = {
-        "denoising": figures.restoration(noise, ["network"]),
-        "restored": figures.sheet(_strips(space)),
-    }
-    return StudyResult(metrics, {"restoration": combined}, drawings)
+    return StudyResult(
+        metrics,
+        {"restoration": combined},
+        {
+            "denoising": figures.restoration(noise, ["network"]),
+            "restored": figures.sheet(_strips(space)),
+        },
+    )
 
 
 def _strips(space: LatentSpace) -> list[figures.Strip]:
@@ -60,11 +52,10 @@ def _strips(space: LatentSpace) -> list[figures.Strip]:
     clean = clean_images(space.prepared, "test", DRAWN_IMAGES)
     strips = []
     for task in tasks_for(space.prepared.sample_shape):
-        problem = task.problem(clean, DRAWN_LEVELS[task.name], space.seed)
+        problem = task.problem(clean, task.shown_level, space.seed)
         output = restore_problem(space.network, problem)
-        rows = {"clean": clean, "input": problem.corrupted, "output": output}
-        images = {name: list(row) for name, row in rows.items()}
-        strips.append(figures.Strip(TITLES[task.name], images))
+        images = {"clean": [*clean], "input": [*problem.corrupted], "output": [*output]}
+        strips.append(figures.Strip(task.title, images))
     return strips
 
 
@@ -72,8 +63,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
     """Return PSNR and SSIM of classical methods, one row per task, level and method.
 
     PSNR is in dB; it is empty if infinite. The test images are normal and evenly spaced in their
-    split. They are corrupted by the same random draws as for networks. Raises a UserError for
-    tables.
+    split. They are corrupted by the same random draws as for networks.
     """
     rows = [
         quality_row(problem, name, restored)
@@ -81,7 +71,7 @@ def classical_table(prepared: Prepared, seed: int) -> pd.DataFrame:
         for level in task.levels
         for problem, name, restored in restore_classically(prepared, task, level, seed)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows)
 
 
 def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFrame:
@@ -90,12 +80,14 @@ def network_table(network: Network, prepared: Prepared, seed: int) -> pd.DataFra
     Unlike classical methods, a network does not know the noise level or the missing pixels.
     """
     clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
-    rows = []
-    for task in tasks_for(prepared.sample_shape):
-        for level in task.levels:
-            problem = task.problem(clean, level, seed)
-            rows.append(quality_row(problem, "network", restore_problem(network, problem)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    problems = (
+        task.problem(clean, level, seed)
+        for task in tasks_for(prepared.sample_shape)
+        for level in task.levels
+    )
+    return pd.DataFrame(
+        [quality_row(problem, "network", restore_problem(network, problem)) for problem in problems]
+    )
 
 
 def restore_classically(
@@ -106,10 +98,10 @@ def restore_classically(
     The settings of a method maximise the PSNR on validation images. These are corrupted by other
     random draws than the test images.
     """
-    clean = clean_images(prepared, "test", MAX_TEST_IMAGES)
-    test = task.problem(clean, level, seed)
-    clean = clean_images(prepared, "validation", MAX_VALIDATION_IMAGES)
-    validation = task.problem(clean, level, seed + 1)
+    test_images = clean_images(prepared, "test", MAX_TEST_IMAGES)
+    validation_images = clean_images(prepared, "validation", MAX_VALIDATION_IMAGES)
+    test = task.problem(test_images, level, seed)
+    validation = task.problem(validation_images, level, seed + 1)
     for method in METHODS:
         if task.name in method.tasks:
             yield test, method.name, method.restore(test, **method.select_settings(validation))

@@ -3,9 +3,8 @@
 Unlike networks, these methods know the noise level and the positions of missing pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,13 @@ import torch
 from PIL import Image
 from scipy.ndimage import median_filter
 from skimage.restoration import denoise_nl_means, denoise_wavelet, inpaint_biharmonic
+from sklearn.model_selection import ParameterGrid
 
 from hourglass.models.corruption import shrunk
 from hourglass.studies.restoration.quality import psnr
 from hourglass.studies.restoration.tasks import Problem
+
+NL_MEANS_DISTANCE = 9  # pixels between the patches that non-local means compares
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,15 @@ class Method:
     name: str
     tasks: tuple[str, ...]
     restore: Callable[..., np.ndarray]
-    settings: tuple[dict[str, Any], ...] = ({},)
+    settings: Iterable[dict[str, Any]] = ({},)
 
     def select_settings(self, validation: Problem) -> dict[str, Any]:
         """Return the candidate settings with the highest PSNR; the first of several equal ones."""
-        if len(self.settings) == 1:
-            return self.settings[0]
+        candidates = list(self.settings)
+        if len(candidates) == 1:
+            return candidates[0]
         return max(
-            self.settings,
+            candidates,
             key=lambda settings: psnr(validation.clean, self.restore(validation, **settings)),
         )
 
@@ -51,30 +54,35 @@ def median(problem: Problem, window: int) -> np.ndarray:
     return np.asarray(median_filter(problem.corrupted, (1, 1, window, window)))
 
 
-def nl_means(problem: Problem, patch: int, distance: int, strength: float) -> np.ndarray:
+def nl_means(problem: Problem, patch: int, strength: float) -> np.ndarray:
     """Apply non-local means: average the pixels with similar patches (Buades et al. 2005).
 
-    A patch has patch x patch pixels. Patches at most `distance` pixels away are compared.
-    `strength` is the decay h of the weights, in standard deviations of the noise. Images without
-    noise are returned unchanged.
+    A patch has patch x patch pixels. `strength` is the decay h of the weights, in standard
+    deviations of the noise.
     """
-    sigma = problem.level
-    if not sigma:
-        return problem.corrupted
-    options = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma}
-    return _per_image(problem, denoise_nl_means, sigma=sigma, **options)
+    options = {"patch_size": patch, "patch_distance": NL_MEANS_DISTANCE}
+    return _denoise(problem, denoise_nl_means, h=strength * problem.level, **options)
 
 
 def wavelets(problem: Problem, method: str, wavelet: str, strength: float) -> np.ndarray:
     """Shrink wavelet coefficients (Donoho 1995; Chang et al. 2000).
 
     `method` is the threshold rule of scikit-image. It assumes noise of `strength` times the actual
-    level. Images without noise are returned unchanged.
+    level.
     """
+    sigma = strength * problem.level
+    return _denoise(problem, denoise_wavelet, sigma=sigma, method=method, wavelet=wavelet)
+
+
+def _denoise(problem: Problem, denoise: Callable[..., np.ndarray], **options: Any) -> np.ndarray:
+    """Apply a function of scikit-image to each image; return images without noise unchanged."""
     if not problem.level:
         return problem.corrupted
-    sigma = strength * problem.level
-    return _per_image(problem, denoise_wavelet, sigma=sigma, method=method, wavelet=wavelet)
+    options = {"sigma": problem.level, "channel_axis": -1} | options
+    # Channels last: if a single channel comes first, some functions drop it and transpose images.
+    images = problem.corrupted.transpose(0, 2, 3, 1)
+    restored = [denoise(x, **options).reshape(x.shape) for x in images]
+    return np.stack(restored).transpose(0, 3, 1, 2)
 
 
 def bicubic(problem: Problem) -> np.ndarray:
@@ -82,10 +90,9 @@ def bicubic(problem: Problem) -> np.ndarray:
     factor, (height, width) = int(problem.level), problem.corrupted.shape[2:]
     small = shrunk(torch.from_numpy(problem.corrupted), factor).numpy()
     size = (small.shape[3] * factor, small.shape[2] * factor)
-    flat = small.reshape(-1, *small.shape[2:])
     large = [
-        np.asarray(Image.fromarray(x).resize(size, Image.Resampling.BICUBIC))[:height, :width]
-        for x in flat
+        np.asarray(Image.fromarray(channel).resize(size, Image.Resampling.BICUBIC))[:height, :width]
+        for channel in small.reshape(-1, *small.shape[2:])
     ]
     return np.stack(large).reshape(problem.corrupted.shape)
 
@@ -95,46 +102,29 @@ def biharmonic(problem: Problem) -> np.ndarray:
 
     A channel without any remaining pixel is returned unchanged.
     """
-    height, width = problem.corrupted.shape[2:]
-    channels = (x.reshape(-1, height, width) for x in (problem.corrupted, problem.missing))
+    channels = (x.reshape(-1, *x.shape[2:]) for x in (problem.corrupted, problem.missing))
     filled = [
         x if mask.all() else inpaint_biharmonic(x, mask) for x, mask in zip(*channels, strict=True)
     ]
     return np.stack(filled).reshape(problem.corrupted.shape)
 
 
-def _per_image(problem: Problem, denoise: Callable[..., np.ndarray], **options: Any) -> np.ndarray:
-    """Apply a denoising function of scikit-image to each image, (N, C, H, W)."""
-    # Channels last: if a single channel comes first, some functions drop it and transpose images.
-    images = problem.corrupted.transpose(0, 2, 3, 1)
-    restored = [denoise(x, channel_axis=-1, **options).reshape(x.shape) for x in images]
-    return np.stack(restored).transpose(0, 3, 1, 2)
-
-
-def _grid(**values: tuple[Any, ...]) -> tuple[dict[str, Any], ...]:
-    """Return all combinations of the values, as settings by name."""
-    return tuple(dict(zip(values, each, strict=True)) for each in product(*values.values()))
-
-
+STRENGTHS = (0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
+WAVELETS = {
+    "method": ("BayesShrink", "VisuShrink"),
+    "wavelet": ("db1", "db2"),
+    "strength": (0.25, 0.5, 1.0),
+}
 METHODS = (
     Method("input", ("gaussian", "masking", "block", "downsampling", "grey"), identity),
-    Method("median filter", ("gaussian",), median, _grid(window=(1, 3, 5, 7))),
+    Method("median filter", ("gaussian",), median, ParameterGrid({"window": (1, 3, 5, 7)})),
     Method(
         "non-local means",
         ("gaussian",),
         nl_means,
-        _grid(patch=(5, 7), distance=(9,), strength=(0.2, 0.3, 0.4, 0.5, 0.7, 0.9)),
+        ParameterGrid({"patch": (5, 7), "strength": STRENGTHS}),
     ),
-    Method(
-        "wavelets",
-        ("gaussian",),
-        wavelets,
-        _grid(
-            method=("BayesShrink", "VisuShrink"),
-            wavelet=("db1", "db2"),
-            strength=(0.25, 0.5, 1.0),
-        ),
-    ),
+    Method("wavelets", ("gaussian",), wavelets, ParameterGrid(WAVELETS)),
     Method("bicubic", ("downsampling",), bicubic),
     Method("biharmonic", ("masking", "block"), biharmonic),
 )

@@ -53,11 +53,12 @@ class Restorer:
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Return whether images of a shape, (C, H, W), can be restored."""
         channels, *window = self.detector.sample_shape
-        if not (shape[0] == channels or (self.grey and shape[0] == 1)):
+        if shape[0] != channels and not (self.grey and shape[0] == 1):
             return False
         size = self._input_size(shape)
-        larger = all(side >= expected for side, expected in zip(size, window, strict=True))
-        return size == tuple(window) or (self.tile and larger)
+        if self.tile:
+            return all(side >= least for side, least in zip(size, window, strict=True))
+        return size == tuple(window)
 
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Restore unscaled images (n, C, H, W); return the network's input and the restored images.
@@ -65,18 +66,17 @@ class Restorer:
         Both are (n, C', H', W') float32 in scaled units: H' and W' are those of `_input_size`, C'
         is that of the network. Restored images are clipped to [0, 1].
         """
-        images = self._network_input(x)
-        _, height, width = self.detector.sample_shape
-        if images.shape[2:] == (height, width):
-            restored = self._restore(images)
-        else:
-            restored = np.stack([tiled(each, (height, width), self._restore) for each in images])
-        scaled = np.asarray(self.detector.scoring.scaling(images))
-        return scaled, np.clip(restored, 0, 1)
+        images, scoring = self._network_input(x), self.detector.scoring
+        window = self.detector.sample_shape[1:]
 
-    def _restore(self, x: np.ndarray) -> np.ndarray:
-        """Return reconstructions of unscaled images of the network's size, in scaled units."""
-        return reconstructions(self.detector.scoring.network, x, self.detector.scoring.scaling)
+        def restore(unscaled: np.ndarray) -> np.ndarray:
+            return reconstructions(scoring.network, unscaled, scoring.scaling)
+
+        if images.shape[2:] == window:
+            restored = restore(images)
+        else:
+            restored = np.stack([tiled(image, window, restore) for image in images])
+        return np.asarray(scoring.scaling(images)), np.clip(restored, 0, 1)
 
     def _input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the height and width at which images of a shape are restored."""
@@ -98,7 +98,7 @@ class Restorer:
 
 
 def tiled(
-    x: np.ndarray, window: tuple[int, int], restore: Callable[[np.ndarray], np.ndarray]
+    x: np.ndarray, window: tuple[int, ...], restore: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Restore an image, (C, H, W), in blended windows that overlap by half.
 
@@ -107,27 +107,22 @@ def tiled(
     edges, so that no seam is visible, and stay above 0, so that every pixel is covered.
     """
     height, width = window
-    weight = np.outer(raised_cosine(height), raised_cosine(width))
+    tops, lefts = map(window_starts, x.shape[1:], window)
+    weight = np.outer(*(np.hanning(side + 2)[1:-1] for side in window))
     total, weights = np.zeros(x.shape), np.zeros(x.shape[1:])
-    lefts = window_starts(x.shape[2], width)
-    for top in window_starts(x.shape[1], height):  # one row of windows at a time, to save memory
+    for top in tops:  # one row of windows at a time, to save memory
         rows = slice(top, top + height)
         restored = restore(np.stack([x[:, rows, left : left + width] for left in lefts]))
         for left, image in zip(lefts, restored, strict=True):
-            place = (rows, slice(left, left + width))
-            total[:, *place] += weight * image
-            weights[place] += weight
+            columns = slice(left, left + width)
+            total[:, rows, columns] += weight * image
+            weights[rows, columns] += weight
     return (total / weights).astype(np.float32)
 
 
 def window_starts(length: int, window: int) -> list[int]:
     """Return the starts of windows, half a window apart; the last window ends at `length`."""
     return [*range(0, length - window, max(1, window // 2)), length - window]
-
-
-def raised_cosine(length: int) -> np.ndarray:
-    """Return a raised cosine window, (length,), above 0 everywhere."""
-    return np.asarray(np.hanning(length + 2)[1:-1])
 
 
 @dataclass

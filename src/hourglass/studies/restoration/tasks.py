@@ -1,15 +1,12 @@
 """Restoration tasks: corruptions at fixed levels, with the same random draws for every method."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.models.corruption import Corruption
-from hourglass.networks import is_image
 from hourglass.studies.latent_space import evenly_spaced
 
 MIN_SIDE_PIXELS = 3  # SSIM needs a window of 3 x 3
@@ -36,12 +33,13 @@ class Task:
     name: str
     setting: str
     levels: tuple[float, ...]
+    shown_level: float  # in the figure and in the metrics
+    title: str  # in the figure
 
     def corruption(self, level: float) -> Corruption:
         """Return the corruption at a level."""
-        kind = type(getattr(Corruption, self.setting))
-        settings: dict[str, Any] = {self.setting: kind(level)}
-        return Corruption(**settings)
+        default = getattr(Corruption(), self.setting)
+        return replace(Corruption(), **{self.setting: type(default)(level)})
 
     def problem(self, clean: np.ndarray, level: float, seed: int) -> Problem:
         """Corrupt clean images, (N, C, H, W); the draws depend on `seed` only.
@@ -58,29 +56,16 @@ class Task:
 
 
 TASKS = (
-    Task("gaussian", "noise_factor", tuple(i / 10 for i in range(11))),
-    Task("masking", "masking", (0.25, 0.5, 0.75)),
-    Task("block", "block", (0.25, 0.5)),
-    Task("downsampling", "downsampling", (2.0,)),
-    Task("grey", "grey", (1.0,)),
+    Task("gaussian", "noise_factor", tuple(i / 10 for i in range(11)), 0.5, "noise of factor 0.5"),
+    Task("masking", "masking", (0.25, 0.5, 0.75), 0.5, "half of the pixels set to 0"),
+    Task("block", "block", (0.25, 0.5), 0.25, "a block set to 0"),
+    Task("downsampling", "downsampling", (2.0,), 2.0, "half of the pixels a side"),
+    Task("grey", "grey", (1.0,), 1.0, "without colours"),
 )
 
 
 def tasks_for(sample_shape: tuple[int, ...]) -> list[Task]:
-    """Return the tasks for images of a shape, (C, H, W); `grey` needs three channels.
-
-    Raises a UserError for tables and for images of less than MIN_SIDE_PIXELS per side.
-    """
-    if not is_image(sample_shape):
-        raise UserError(
-            f"samples of shape {sample_shape} are rows of a table, but only images can be "
-            "restored; name a data set of images."
-        )
-    if min(sample_shape[1:]) < MIN_SIDE_PIXELS:
-        raise UserError(
-            f"images of {sample_shape[2]} x {sample_shape[1]} pixels are too small to be compared; "
-            f"use images of at least {MIN_SIDE_PIXELS} pixels per side."
-        )
+    """Return the tasks for images of a shape, (C, H, W); `grey` needs three channels."""
     return [task for task in TASKS if task.name != "grey" or sample_shape[0] == 3]
 
 

@@ -40,10 +40,10 @@ def draw_sheet(rows: list[SheetRow], title: str) -> Figure:
     axes = figure.subplots()
     axes.set_title(title, fontsize=9, loc="left", parse_math=False)
     for top, row in zip(np.arange(len(rows)) * step, rows, strict=True):
-        _draw_image(axes, row.query, 0, top, _shorten_start(row.name))
+        _draw_image(axes, row.query, 0, top, _shorten(row.name, keep_end=True))
         distances = _format_distances(row.distances)
         for i, image in enumerate(row.images[:columns]):
-            caption = f"{_shorten_end(row.labels[i])}\n{distances[i]}"
+            caption = f"{_shorten(row.labels[i])}\n{distances[i]}"
             left = 1 + QUERY_GAP + i * (1 + GAP)
             _draw_image(axes, image, left, top, caption, framed=bool(row.anomaly[i]))
     axes.axvline(1 + QUERY_GAP / 2, color=MARK, linewidth=0.8)
@@ -71,14 +71,12 @@ def _format_distances(distances: np.ndarray) -> list[str]:
     """Format distances with as many decimals as the largest needs for three digits."""
     largest = float(distances.max())
     decimals = max(0, 2 - math.floor(math.log10(largest))) if largest else 0
-    return [f"{each:.{decimals}f}" for each in distances]
+    return [f"{distance:.{decimals}f}" for distance in distances]
 
 
-def _shorten_end(text: str) -> str:
-    limit = MAX_CAPTION_LETTERS
-    return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _shorten_start(text: str) -> str:
-    limit = MAX_CAPTION_LETTERS
-    return text if len(text) <= limit else f"\N{HORIZONTAL ELLIPSIS}{text[1 - limit :]}"
+def _shorten(text: str, keep_end: bool = False) -> str:
+    """Replace the end of a long text, or its start, by an ellipsis."""
+    if len(text) <= MAX_CAPTION_LETTERS:
+        return text
+    kept, ellipsis = MAX_CAPTION_LETTERS - 1, "\N{HORIZONTAL ELLIPSIS}"
+    return ellipsis + text[-kept:] if keep_end else text[:kept] + ellipsis

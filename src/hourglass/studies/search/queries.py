@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import SPLITS, Prepared
-from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
+from hourglass.data.readers.chunks import prefetch, read_chunks
 from hourglass.detection.detector import Detector
 from hourglass.studies.latent_space import encode
 from hourglass.studies.search.index import Index
@@ -47,39 +47,46 @@ def search_file(
     Raises a UserError if there are no samples, if they do not match the detector's input, or if a
     value is missing.
     """
-    scoring, empty = detector.scoring, True
+    network, scaling, empty = detector.scoring.network, detector.scoring.scaling, True
     for chunk in prefetch(read_chunks(path, detector, None, resize)):
-        if len(chunk.x):
-            empty = False
-            _require_complete(chunk, path, detector.feature_names)
-            codes = encode(scoring.network, chunk.x, scoring.scaling)
-            yield _search(chunk.id, chunk.x, codes, index, top)
+        if not len(chunk.x):
+            continue
+        if not chunk.complete.all():
+            row = int(chunk.complete.argmin())
+            feature = detector.feature_names[int(np.isfinite(chunk.x[row]).argmin())]
+            raise UserError(
+                f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it "
+                "or remove that row."
+            )
+        yield _search(chunk.id, chunk.x, encode(network, chunk.x, scaling), index, top)
+        empty = False
     if empty:
         raise UserError(f"{path} holds no samples.")
 
 
-def search_sample(place: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
-    """Search for the sample at position `place` of the index, and exclude it from the results.
+def search_sample(position: int, prepared: Prepared, index: Index, top: int) -> SearchResults:
+    """Search for the sample at a position of the index, and exclude it from the results.
 
     Raises a UserError if there are fewer other samples than `top`.
     """
     if top >= len(index):
         raise UserError(f"top is {top}, but there are {len(index) - 1:,} other samples; lower it.")
-    id, x = pa.array(index.samples.id[[place]]), indexed_samples(prepared, np.array([place]))
-    results = _search(id, x, index.codes[[place]], index, top + 1)
+    id, x = pa.array(index.samples.id[[position]]), indexed_samples(prepared, np.array([position]))
+    results = _search(id, x, index.codes[[position]], index, top + 1)
     # Among many equal codes, the sample may be missing from the results; the last is then dropped.
-    others = np.flatnonzero(results.neighbour[0] != place)[:top]
+    others = np.flatnonzero(results.neighbour[0] != position)[:top]
     distance, neighbour = results.distance[:, others], results.neighbour[:, others]
     return SearchResults(id, x, distance, neighbour, results.seconds)
 
 
-def indexed_samples(prepared: Prepared, places: np.ndarray) -> np.ndarray:
-    """Return the unscaled samples at positions of the index: `places` (n,) -> (n, *S)."""
+def indexed_samples(prepared: Prepared, positions: np.ndarray) -> np.ndarray:
+    """Return the unscaled samples at positions of the index: (n,) -> (n, *S)."""
     splits = [prepared.split(name).x for name in SPLITS]
     ends = np.cumsum([len(x) for x in splits])
-    split = np.searchsorted(ends, places, "right")
-    # `place - end` is negative, so it counts from the end of the split.
-    return np.stack([splits[i][place - ends[i]] for i, place in zip(split, places, strict=True)])
+    split = np.searchsorted(ends, positions, "right")
+    # `position - end` is negative, so it counts from the end of the split.
+    pairs = zip(split, positions, strict=True)
+    return np.stack([splits[i][position - ends[i]] for i, position in pairs])
 
 
 def _search(
@@ -88,15 +95,3 @@ def _search(
     start = time.perf_counter()
     distance, neighbour = index.search(codes, top)
     return SearchResults(id, x, distance, neighbour, time.perf_counter() - start)
-
-
-def _require_complete(chunk: Chunk, path: Path, names: list[str]) -> None:
-    """Raise a UserError that names the first missing value, if there is one."""
-    if chunk.complete.all():
-        return
-    row = int(chunk.complete.argmin())
-    feature = names[int(np.isfinite(chunk.x[row]).argmin())]
-    raise UserError(
-        f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it or "
-        "remove that row."
-    )
