@@ -3,16 +3,14 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from hourglass.core.fork_server import client, server, stale_folders
+from hourglass.core.fork_server import server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the fork server")
 
@@ -113,12 +111,6 @@ def test_only_a_fork_finds_imports_done(command):
     assert not _prints_true(command(IMPORTED, fork=False))
 
 
-def test_the_switch_of_earlier_releases_still_works(command, server_folder):
-    old = {"HOURGLASS_FORK_SERVER": "", "HOURGLASS_WARM": str(server_folder)}
-    assert _prints_true(command(IMPORTED, **old))
-    assert not _prints_true(command(IMPORTED, **old | {"HOURGLASS_WARM": "off"}))
-
-
 def test_a_program_started_by_a_fork_runs_in_a_fork(command):
     body = """
 import subprocess
@@ -209,58 +201,3 @@ def test_a_folder_that_others_may_enter_or_own_is_not_trusted(
     if opened == "link":
         server_folder.unlink()
         moved.rename(server_folder)
-
-
-@pytest.fixture
-def short_path():
-    """Give a folder with a path short enough for that of a socket."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
-def test_folders_of_killed_servers_are_removed(short_path):
-    def folder(owner: str) -> Path:
-        path = short_path / f"hourglass-{os.getuid()}-{owner}"
-        path.mkdir()
-        (path / "log").touch()
-        return path
-
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    folder(f"{ended.pid}-1")  # its owner has ended
-    folder(f"{os.getpid()}-1")  # its owner's id belongs to another process now
-    own = folder(f"{os.getpid()}-{client._status(os.getpid())[19]}")
-    served, others = folder(f"{ended.pid}-2"), short_path / "hourglass-4294967294-1-1"
-    others.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(served / "socket"))
-        listener.listen()
-        stale_folders.remove_stale_folders(own)
-    assert set(short_path.iterdir()) == {own, served, others}
-
-
-def test_a_server_that_does_not_accept_is_left_alone_after_a_time_limit(short_path, monkeypatch):
-    monkeypatch.setattr(stale_folders, "CONNECT_TIMEOUT_SECONDS", 0.1)
-    folder = short_path / f"hourglass-{os.getuid()}-{2**30}-1"
-    folder.mkdir()
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
-        listener.bind(str(folder / "socket"))
-        listener.listen(0)
-        first.connect(str(folder / "socket"))  # the queue is full
-        stale_folders.remove_stale_folders(short_path / "own")
-    assert folder.exists()
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_left_alone_whatever_its_name(short_path):
-    folder = short_path / f"hourglass-{os.getuid()}-{2**30}-1"
-    folder.mkdir()
-    os.chown(folder, OTHER_USER, -1)
-    stale_folders.remove_stale_folders(short_path / "own")
-    assert folder.exists()
-
-
-def test_the_server_knows_the_user_of_a_connection():
-    one, other = socket.socketpair()
-    with one, other:
-        assert server._peer_user_id(one) == os.getuid()

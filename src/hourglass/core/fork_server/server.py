@@ -1,8 +1,8 @@
 """The fork server: import the libraries of the stages once, then fork for every command.
 
 This file runs as a script and imports nothing from Hourglass, so that each fork imports the current
-code in src. It executes two files of Hourglass by path: mlflow_env.py sets variables for MLflow's
-import, stale_folders.py removes the folders of killed servers.
+code in src. It executes one file of Hourglass by path: mlflow_env.py, which sets variables for the
+import of MLflow.
 """
 
 import atexit
@@ -17,7 +17,6 @@ import selectors
 import shutil
 import signal
 import socket
-import struct
 import sys
 from functools import partial
 from pathlib import Path
@@ -49,10 +48,9 @@ PRELOADED_MODULES = (
     "tabulate",
 )
 MLFLOW_ENV = Path(__file__).parents[2] / "tracking" / "mlflow_env.py"
-STALE_FOLDERS = Path(__file__).with_name("stale_folders.py")
 SWITCH = "HOURGLASS_FORK_SERVER"
 # Variables that may differ between a command and the server, as no library reads them on import.
-MAY_DIFFER = {"DVC_STAGE", SWITCH, "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
+MAY_DIFFER = {"DVC_STAGE", SWITCH, "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
@@ -69,8 +67,6 @@ def main() -> None:
         importlib.import_module(name)
     if "mlflow" in sys.modules:
         _list_packages()
-    with contextlib.suppress(OSError):  # the next server tries again
-        runpy.run_path(str(STALE_FOLDERS))["remove_stale_folders"](folder)
     gc.collect()
     gc.freeze()  # garbage collection in a fork then does not copy these pages
     job = Server(folder, os.pidfd_open(owner), environment).serve()
@@ -143,9 +139,6 @@ class Server:
     def _accept(self) -> None:
         """Fork for a command; reply 0 instead of a process id if its environment differs."""
         connection, _ = self.listener.accept()
-        if _peer_user_id(connection) != os.getuid():  # the mode of the folder forbids it as well
-            connection.close()
-            return
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
         job = json.loads(first + connection.makefile("rb").readline() or b"null")
         if job and self._relevant_variables(job["environment"]) == self.environment:
@@ -189,13 +182,6 @@ class Server:
         os.close(process)
         with connection, contextlib.suppress(BrokenPipeError):
             connection.sendall(f"{status}\n".encode())
-
-
-def _peer_user_id(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end, according to the kernel."""
-    size = struct.calcsize("3i")  # struct ucred: process, user, group
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack("3i", credentials)[1])
 
 
 if __name__ == "__main__":
