@@ -14,9 +14,8 @@ from hourglass.core.settings import params
 from hourglass.core.trusted_imports import external_modules, import_trusted_module, is_trusted
 from hourglass.core.yaml_config import build, import_class
 from hourglass.data.base import DataSet
-from hourglass.detection.calibrators import Calibrator, Quantile
 from hourglass.detection.detector import Detector
-from hourglass.detection.scorers import ModelScore, Scorer
+from hourglass.detection.scorers import Scorer
 from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
@@ -269,21 +268,3 @@ def test_a_missing_or_unsuitable_class_of_the_user_is_named(
     edit("params.yaml", trusted_modules=["my_models"])
     install(stage_folder / "src")
     assert class_path in refusal(import_class, class_path, DataSet, "x")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "base"),
-    [
-        ("hourglass.scorers.OwnScore", ModelScore, Scorer),
-        ("hourglass.detection.scorers.OwnScore", ModelScore, Scorer),
-        ("hourglass.calibration.Quantile", Quantile, Calibrator),
-        ("hourglass.calibration.rules.Quantile", Quantile, Calibrator),
-    ],
-)
-def test_an_old_class_path_is_refused_with_the_new_one(stage_folder, refusal, old, new, base):
-    package = "scorers" if base is Scorer else "calibrators"
-    path = f"'hourglass.detection.{package}.{new.__name__}'"
-    assert path in refusal(build, {"class_path": old}, base, "params.yaml, score")
-    assert import_class(path.strip("'"), base, "x") is new
-    nested = {"class_path": COMBINED, "init_args": {"parts": [{"class_path": old}] * 2}}
-    assert path in refusal(build, nested, Scorer, "params.yaml, score")

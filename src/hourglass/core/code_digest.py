@@ -120,7 +120,7 @@ class _References(ast.NodeVisitor):
         """Return whether a module has a source file in this package or in the user's code."""
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
         folder = _root_folder(importer)
-        # A module in the same folder is the user's too, unless that folder holds installed packages.
+        # A module in the same folder is the user's too, unless it holds installed packages.
         installed = folder is not None and folder.name in ("site-packages", "dist-packages")
         beside = not installed and _root_folder(root) == folder
         return (root in (PACKAGE, importer) or beside) and source_file(imported) is not None
