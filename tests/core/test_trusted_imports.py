@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core import code_digest
 from hourglass.core.paths import SNAPSHOT, Cell
 from hourglass.core.settings import params
 from hourglass.core.trusted_imports import external_modules, import_trusted_module, is_trusted
@@ -196,11 +195,6 @@ def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder,
     assert changed() == {"digits-linear/train.json"}
 
 
-def test_a_digest_does_not_import_the_module(source):
-    assert len(code_digest.code_digest("my_models")) == 64
-    assert "my_models" not in sys.modules
-
-
 def test_an_untrusted_class_path_is_refused_with_the_way_out(stage_folder, install, refusal):
     install(stage_folder / "src")
     way_out = "to run its code, add 'my_models' to trusted_modules in params.yaml."
@@ -239,10 +233,8 @@ def test_trusted_modules_is_optional(stage_folder):
     assert not is_trusted("my_models")
 
 
-@pytest.mark.parametrize("class_path", ["my_models.Nothing", "my_models.MyDense"])
-def test_a_missing_or_unsuitable_class_of_the_user_is_named(
-    stage_folder, install, refusal, class_path
-):
+def test_a_missing_or_unsuitable_class_of_the_user_is_named(stage_folder, install, refusal):
     edit("params.yaml", trusted_modules=["my_models"])
     install(stage_folder / "src")
-    assert class_path in refusal(import_class, class_path, DataSet, "x")
+    for class_path in ("my_models.Nothing", "my_models.MyDense"):
+        assert class_path in refusal(import_class, class_path, DataSet, "x")

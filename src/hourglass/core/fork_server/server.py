@@ -66,7 +66,10 @@ def main() -> None:
     for name in sys.argv[3:] or PRELOADED_MODULES:
         importlib.import_module(name)
     if "mlflow" in sys.modules:
-        _list_packages()
+        from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+        # Lists all installed packages, which MLflow would otherwise do for each logged model.
+        warn_dependency_requirement_mismatches(["mlflow"])
     gc.collect()
     gc.freeze()  # garbage collection in a fork then does not copy these pages
     job = Server(folder, os.pidfd_open(owner), environment).serve()
@@ -74,13 +77,6 @@ def main() -> None:
         run(job)  # outside Server.serve, as the command may raise any error or exit
     else:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _list_packages() -> None:
-    """Have MLflow list all installed packages now; otherwise it does so for each logged model."""
-    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
-
-    warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def run(job: dict[str, Any]) -> None:
