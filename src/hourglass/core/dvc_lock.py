@@ -40,11 +40,12 @@ class Output:
         is_folder = self.md5.endswith(".dir")
         paths = self.path.rglob("*") if is_folder else [self.path]
         sizes = [path.stat().st_size for path in paths if path.is_file()]
-        stated = (self.size, self.nfiles) == (sum(sizes), len(sizes) if is_folder else None)
-        if stated or not sizes or digest(self.path) != self.md5:
+        is_right = (self.size, self.nfiles) == (sum(sizes), len(sizes) if is_folder else None)
+        if is_right or not sizes or digest(self.path) != self.md5:
             return {}
-        right = f"{sum(sizes):,} bytes in {len(sizes):,} files"
-        return {LOCK: f"{LOCK} has a wrong size of {self.path.as_posix()}: {right}; {CHECKOUT}."}
+        size = f"{sum(sizes):,} bytes in {len(sizes):,} files"
+        sentence = f"{LOCK} gives a wrong size for {self.path.as_posix()}, which has {size}"
+        return {LOCK: f"{sentence}; {CHECKOUT}."}
 
     def _changed(self) -> list[Path]:
         if digest(self.path) == self.md5:
