@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -161,6 +162,19 @@ def test_a_signal_ends_the_command_and_its_fork(command, number):
     process.send_signal(number)
     assert process.wait(10) == -number
     _wait(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_client_that_was_killed_early_does_not_end_the_server(command, server_folder, tmp_path):
+    program = tmp_path / "empty.py"
+    program.touch()
+    job = {"path": str(program), "argv": [""], "cwd": str(tmp_path), "sys_path": sys.path}
+    job |= {"environment": _environment(server_folder)}
+    for message in (b"", b"{", json.dumps(job).encode() + b"\n"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(server_folder / "socket"))
+            if message:
+                socket.send_fds(connection, [message], [0, 1, 2])
+    assert _runs_in_fork(command(IMPORTED))
 
 
 @pytest.mark.slow

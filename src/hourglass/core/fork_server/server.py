@@ -136,11 +136,13 @@ class Server:
         """Fork for a command; reply 0 instead of a process id if its environment differs."""
         connection, _ = self.listener.accept()
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
-        job = json.loads(first + connection.makefile("rb").readline() or b"null")
-        if job and self._relevant_variables(job["environment"]) == self.environment:
-            self._fork(job, streams, connection)
-        elif job:
-            connection.sendall(b"0\n")
+        message = first + connection.makefile("rb").readline()
+        if message.endswith(b"\n"):  # else the client was killed
+            job = json.loads(message)
+            if self._relevant_variables(job["environment"]) == self.environment:
+                self._fork(job, streams, connection)
+            else:
+                reply(connection, 0)
         for stream in streams:
             os.close(stream)
 
@@ -151,7 +153,7 @@ class Server:
             self.running[pid] = process, connection
             self._watch(process, partial(self._report_exit, pid))
             self._watch(connection, partial(self._kill_command, pid))
-            connection.sendall(f"{pid}\n".encode())
+            reply(connection, pid)
         else:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             for number, stream in enumerate(streams):
@@ -176,8 +178,14 @@ class Server:
         self.events.unregister(process)
         self.events.unregister(connection)
         os.close(process)
-        with connection, contextlib.suppress(BrokenPipeError):
-            connection.sendall(f"{status}\n".encode())
+        with connection:
+            reply(connection, status)
+
+
+def reply(connection: socket.socket, number: int) -> None:
+    """Send a number to a client, unless the client was killed."""
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(f"{number}\n".encode())
 
 
 if __name__ == "__main__":
