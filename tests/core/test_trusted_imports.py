@@ -52,8 +52,6 @@ class MyScorer(ModelScore):
 class MyQuantile(Quantile):
     method = "mine"
 """
-
-
 COMBINED = "hourglass.detection.scorers.Combined"
 
 
@@ -111,7 +109,10 @@ def use_own_classes(stage_folder) -> None:
     edit("params.yaml", score=combined, calibration=calibration)
 
 
-def test_own_classes_are_prepared_trained_and_calibrated(source, use_own_classes, recorder):
+def test_own_classes_are_trained_calibrated_and_loaded_from_mlflow_without_the_workspace(
+    source, use_own_classes, stage_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hourglass.stages.output.recording", DirectRecorder)
     prepare("digits")
     train("digits", "mine")
     calibrate_threshold("digits", "mine")
@@ -121,14 +122,6 @@ def test_own_classes_are_prepared_trained_and_calibrated(source, use_own_classes
     assert detector.threshold.method == "mine"
     assert "my_models.MyScorer" in str(detector.scoring.scorer.describe())
 
-
-def test_an_mlflow_model_of_own_classes_loads_without_the_workspace(
-    source, use_own_classes, stage_folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("hourglass.stages.output.recording", DirectRecorder)
-    for stage in (train, calibrate_threshold):
-        prepare("digits")
-        stage("digits", "mine")
     (run,) = rows(stage_folder)
     (model,) = run.models
     code = f"import mlflow; print(mlflow.pyfunc.load_model('models:/{model}').metadata.model_id)"
@@ -175,15 +168,6 @@ def test_the_digest_of_a_cell_covers_its_own_modules(source, use_own_classes, ch
     scoring = {f"digits-linear/{stage}.json" for stage in ("calibrate-threshold", "evaluate")}
     others = {"data/digits.json", "baselines.json", "compare.json"}
     assert changed() == own | scoring | others | ({"installed.json"} if installed else set())
-
-
-def test_the_digest_follows_imports_between_modules_of_the_user(stage_folder, install, changed):
-    edit("params.yaml", trusted_modules=["my_models"], data=["digits"], models=["mine"])
-    edit("configs/model/mine.yaml", class_path="my_models.MyVariant")
-    folder = install(stage_folder / "src")
-    changed()
-    (folder / "my_layers.py").write_text(f"{LAYERS}    WIDTH = 2\n")
-    assert changed() == {f"digits-mine/{stage}.json" for stage in CELL_STAGES}
 
 
 def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder, install, changed):
