@@ -1,4 +1,4 @@
-"""What all tests share: a working folder, the user's own data sets, every variant and data set."""
+"""Fixtures of all tests: working folders, data sets of the user, every variant and data set."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hourglass.core.errors import UserError
+from tests import workspaces
 from tests.workspaces import (
     RECORDING,
     FakeRecorder,
@@ -26,7 +27,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
-# A file more is a test more: whoever adds a variant or a data set adds its tests by that.
+# A new variant or data set is tested as soon as its YAML file exists.
 VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 DATA = sorted(path.stem for path in (ROOT / "configs/data").glob("*.yaml"))
 
@@ -62,23 +63,13 @@ def workspace(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def set_yaml(workspace) -> Callable[..., str]:
+def set_yaml(workspace) -> Callable[..., None]:
     """Give a function that sets a value, by its keys, in a YAML file of the working folder."""
 
-    def write(path: str, *keys: str, value: Any) -> str:
-        file = workspace / path
-        top = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-        inner = top
-        for key in keys[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[keys[-1]] = value
-        file.write_text(yaml.safe_dump(top), encoding="utf-8", newline="\n")
-        return path
+    def write(path: str, *keys: str, value: Any) -> None:
+        workspaces.set_yaml(workspace / path, *keys, value=value)
 
     return write
-
-
-TRAINING = {"batch_size": 32, "max_epochs": 2, "patience": 2}
 
 
 @pytest.fixture
@@ -92,9 +83,8 @@ def own_table(workspace, set_yaml) -> str:
     x[120:, :2] += 5 * np.array([1, 2])
     frame = pd.DataFrame(x, columns=list("abcdef"))
     frame["kind"] = ["good"] * 120 + ["bad"] * 12
-    _write_own(workspace, lambda folder: frame.to_csv(folder / "own_table.csv", index=False))
-    init_args = {"path": "data/own/own_table.csv", "label": "kind", "normal": "good"}
-    _configure(set_yaml, "own_table", "hourglass.data.table.Table", init_args)
+    _configure(set_yaml, "own_table", "table.Table", "own_table.csv", label="kind")
+    frame.to_csv(workspace / "data/own/own_table.csv", index=False)
     return "own_table"
 
 
@@ -108,24 +98,24 @@ def own_images(workspace, set_yaml) -> str:
     x = rng.integers(0, 100, (132, 6, 5, 3), dtype=np.uint8)
     x[120:] += 150
     y = np.array(["good"] * 120 + ["bad"] * 12)
-    _write_own(workspace, lambda folder: np.savez(folder / "own_images.npz", x=x, y=y))
-    init_args = {"path": "data/own/own_images.npz", "normal": "good"}
-    _configure(set_yaml, "own_images", "hourglass.data.images.Images", init_args)
+    _configure(set_yaml, "own_images", "images.Images", "own_images.npz")
+    np.savez(workspace / "data/own/own_images.npz", x=x, y=y)
     return "own_images"
 
 
-def _write_own(workspace: Path, write: Callable[[Path], Any]) -> None:
-    folder = workspace / "data/own"
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder)
-
-
-def _configure(set_yaml: Callable[..., str], name: str, class_path: str, init_args: dict) -> None:
-    path = f"configs/data/{name}.yaml"
-    set_yaml(path, "class_path", value=class_path)
-    set_yaml(path, "init_args", value=init_args)
-    set_yaml(path, "model", value={"latent_dim": 2, "hidden": [4], "channels": [2, 3]})
-    set_yaml(path, "training", value=TRAINING)
+def _configure(
+    set_yaml: Callable[..., None], name: str, kind: str, file: str, **init_args: str
+) -> None:
+    """Write the settings of a data set of the user, and create the folder of its file."""
+    Path("data/own").mkdir(parents=True, exist_ok=True)
+    settings = {
+        "class_path": f"hourglass.data.{kind}",
+        "init_args": {"path": f"data/own/{file}", "normal": "good", **init_args},
+        "model": {"latent_dim": 2, "hidden": [4], "channels": [2, 3]},
+        "training": {"batch_size": 32, "max_epochs": 2, "patience": 2},
+    }
+    for key, value in settings.items():
+        set_yaml(f"configs/data/{name}.yaml", key, value=value)
 
 
 TINY = {"latent_dim": 3, "hidden": [8], "channels": [4, 8], "schedule": "constant"}
@@ -155,7 +145,7 @@ def build() -> Callable[..., Any]:
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """Give a function that calls its argument and returns the one sentence it is refused with."""
+    """Give a function that calls its argument and returns the sentence of its UserError."""
 
     def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         with pytest.raises(UserError) as caught:

@@ -1,4 +1,4 @@
-"""Working folders for whole stages: copies of the repository, and doubles of the recording."""
+"""Working folders for whole stages: copies of the repository, and test doubles of `recording`."""
 
 import json
 import os
@@ -31,26 +31,22 @@ VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
 # The modules that start a recording.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
-PATIENT = 600  # seconds after which a process hangs, on however busy a machine
+PATIENT = 600  # seconds after which a process counts as hanging, even on a busy machine
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables of a stage's process: none of the user's, one thread a process.
+    """Return the environment of a stage: no settings of the user, and one thread.
 
-    On a busy machine two threads that wait for each other are slower than one, by far.
+    On a busy machine two threads wait for each other and are much slower than one.
     """
-    ours = ("HOURGLASS_DATA", "HOURGLASS_OPTUNA_STORAGE", "DVC_ROOT", "PYTHONPATH", "RANK")
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ours and not key.startswith(("MLFLOW_", "GIT_", "SLURM_"))
-    }
+    prefixes = ("HOURGLASS_", "MLFLOW_", "DVC_", "GIT_", "SLURM_", "PYTHONPATH", "RANK")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
     return {
         **kept,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes of a server, for nothing
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight unused processes per server
         "NO_PROXY": "*",
         "no_proxy": "*",
         **more,
@@ -58,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def set_yaml(file: Path, *keys: str, value: Any) -> None:
-    """Set a value, by its keys, in a YAML file, which is made where it is missing."""
+    """Set a value, by its keys, in a YAML file, which is created if it is missing."""
     top = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     inner = top
     for key in keys[:-1]:
@@ -84,9 +80,9 @@ class Project:
     def run(
         self, *command: str, status: int | None = 0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; `status` is the exit status it must have, None for any.
+        """Run a command to its end; `status` is the expected exit status, None for any.
 
-        It gets a session of its own, which is killed where it hangs.
+        A command that hangs is killed with its session.
         """
         process = self.start(*command, **variables)
         try:
@@ -113,16 +109,16 @@ class Project:
     def hourglass(
         self, *words: str, status: int | None = 0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a verb as dvc.yaml does."""
+        """Run a command of Hourglass as dvc.yaml does."""
         return self.run(sys.executable, "src/hourglass", *words, status=status, **variables)
 
     def git(self, *words: str) -> str:
-        """Run git, as somebody."""
+        """Run git with a test author; return its output."""
         who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
         return self.run("git", *who, *words).stdout
 
     def commit(self) -> str:
-        """Make the copy a repository of its own, or add a commit to it; return the commit."""
+        """Commit all files, in a new repository if there is none; return the commit."""
         if not (self.folder / ".git").exists():
             self.git("init", "--quiet", "--initial-branch", "main")
         self.git("add", "--all")
@@ -134,7 +130,7 @@ class Project:
         return json.loads((self.folder / path).read_text(encoding="utf-8"))
 
     def files(self, folder: str) -> list[str]:
-        """Return the files below a folder, also where there is none."""
+        """Return the files below a folder; [] if it does not exist."""
         found = (self.folder / folder).rglob("*")
         return sorted(str(path.relative_to(self.folder)) for path in found if path.is_file())
 
@@ -149,54 +145,54 @@ def kill(process: subprocess.Popen[str]) -> None:
     """Kill a process and all that it started, as `kill -9` does, and wait for their end."""
     started = psutil.Process(process.pid).children(recursive=True)  # torchrun's have own groups
     os.killpg(process.pid, signal.SIGKILL)
-    for each in started:
+    for child in started:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            child.kill()
     process.communicate()
     psutil.wait_procs(started, timeout=60)
 
 
 def living_in(folder: Path) -> list[psutil.Process]:
     """Return the live processes whose working folder is `folder` or below it."""
-    found = []
+    living = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(
-                folder
-            ):
-                found.append(process)
-    return found
+            is_below = Path(process.cwd()).is_relative_to(folder)
+            if is_below and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+    return living
 
 
 def wait_for_end(folder: Path) -> None:
-    """Wait until no process works in a folder any more."""
-    _, alive = psutil.wait_procs(living_in(folder), timeout=PATIENT)
-    assert not alive
+    """Wait until no process has its working folder in `folder`."""
+    while processes := living_in(folder):  # they may have started others
+        _, alive = psutil.wait_procs(processes, timeout=PATIENT)
+        assert not alive
 
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Return the processes that a process started."""
-    found: list[psutil.Process] = psutil.Process(process.pid).children()
-    return found
+    """Return the child processes of a process."""
+    processes: list[psutil.Process] = psutil.Process(process.pid).children()
+    return processes
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for a condition while a process lives; fail where it ends first."""
+    """Wait for a condition; fail if the process ends first."""
     end = time.monotonic() + PATIENT
     while not condition():
         if process.poll() is not None:
-            raise AssertionError(f"it ended first: {process.communicate()}")
-        assert time.monotonic() < end, "it never came"
+            raise AssertionError(f"the process ended first: {process.communicate()}")
+        assert time.monotonic() < end, "the condition did not come true"
         time.sleep(0.02)
 
 
 class FakeRecorder:
-    """A double of `recording` without MLflow; it keeps what would be recorded in memory."""
+    """A test double of `recording` without MLflow that keeps the records in memory."""
 
     def __init__(self) -> None:
         self.statuses: list[str] = []
         self.records: list[StageRecord] = []
-        self.trainings = 0  # that were followed
+        self.trainings = 0  # number of followed trainings
 
     @contextmanager
     def __call__(self, stage: str, cell: Cell | None = None) -> Iterator["FakeRecorder"]:
@@ -220,7 +216,7 @@ class FakeRecorder:
 
 
 class DirectRecorder(StageRecorder):
-    """A double of `recording` that records in this process: MLflow is imported once."""
+    """A test double of `recording` that records in this process, so MLflow is imported once."""
 
     def follow_training(self) -> None:
         """Record epochs as the child process does."""
@@ -241,7 +237,7 @@ class DirectRecorder(StageRecorder):
 
 @contextmanager
 def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iterator[None]:
-    """Run stages of this process in a folder, if given with a double of `recording`."""
+    """Run stages of this process in a folder, with a test double of `recording` if given."""
     import pytest
     import torch
 
@@ -260,7 +256,7 @@ def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iter
 
 
 def set_up(folder: Path, epochs: int = 2) -> Path:
-    """Make a working folder for stages of this process: the settings, with few epochs."""
+    """Create a working folder for stages of this process: the settings, with few epochs."""
     shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copy(ROOT / "params.yaml", folder)
     for path in (folder / "configs/data").glob("*.yaml"):
@@ -270,12 +266,12 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
 
 
 def reseal(prepared: Path) -> None:
-    """Have a prepared data set's card speak for its arrays as they are now."""
+    """Write the card of a prepared data set again, with the checksums of its current arrays."""
     write_data_card(prepared, Prepared.open(prepared).card)
 
 
 def calibrated(*cells: tuple[str, str]) -> None:
-    """Take cells of the working folder, each a data set and a variant, up to their thresholds."""
+    """Prepare, train and calibrate cells, each a data set and a variant, in the working folder."""
     from hourglass.stages.calibrate_threshold import calibrate_threshold
     from hourglass.stages.prepare import prepare
     from hourglass.stages.train import train
@@ -307,10 +303,9 @@ HEAVY = ("pytorch_lightning", "lightning_fabric", "torchvision", "mlflow", "dvc"
 
 
 def lean(folder: Path, *words: str, without: tuple[str, ...] = ()) -> str:
-    """Run a verb in a folder where Lightning, torchvision, DVC and Optuna cannot be imported.
+    """Run a command in a process that cannot import HEAVY and `without`; return its output.
 
-    Nor can MLflow, to which it records nothing, nor the modules that it is to be `without`. Returns
-    what it printed.
+    It records nothing in MLflow.
     """
     forbidden = ",".join((*HEAVY, *without))
     done = subprocess.run(

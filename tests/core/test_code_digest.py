@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core import code_digest as module
 from hourglass.core.code_digest import WITHOUT_EFFECT, code_digest, executed_modules, source_file
 from tests.workspaces import environment, set_up
 
@@ -38,14 +37,8 @@ FILES = {
 }
 
 
-def clear_caches() -> None:
-    for value in vars(module).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
-
-
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> Iterator[Path]:
+def package(tmp_path, monkeypatch, forget_code) -> Iterator[Path]:
     """Give the folder of a package of the user, with a module beside it."""
     folder = tmp_path / "code" / "own_pkg"
     folder.mkdir(parents=True)
@@ -53,14 +46,13 @@ def package(tmp_path, monkeypatch) -> Iterator[Path]:
         (folder / f"{name}.py").write_text(text)
     (folder.parent / "beside.py").write_text("other = 1\n")
     monkeypatch.syspath_prepend(folder.parent)
-    clear_caches()
+    forget_code()
     yield folder
     monkeypatch.undo()
-    clear_caches()
 
 
 @pytest.fixture
-def change(package) -> Callable[[str, str], bool]:
+def change(package, forget_code) -> Callable[[str, str], bool]:
     """Give a function that replaces text in the entry and says whether the digest changes."""
 
     def replace(old: str, new: str) -> bool:
@@ -68,49 +60,35 @@ def change(package) -> Callable[[str, str], bool]:
         path = package / "entry.py"
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
-        clear_caches()
+        forget_code()
         return code_digest("own_pkg.caller") != before
 
     return replace
 
 
-def test_imports_inside_of_reached_functions_are_followed(package):
-    modules = executed_modules("own_pkg.caller")
-    expected = ("caller", "entry", "lazy", "relative")
-    assert modules == {*(f"own_pkg.{name}" for name in expected), "beside"}
-
-
-def test_imports_of_other_functions_and_for_type_checkers_are_left_out(package):
-    modules = executed_modules("own_pkg.caller")
-    assert "own_pkg.unreached" not in modules
-    assert "own_pkg.typing_only" not in modules
-    assert "own_pkg.unreached" in executed_modules("own_pkg.entry")  # all of an entry counts
-
-
-def test_nothing_is_imported(package):
-    code_digest("own_pkg.caller")
+def test_imports_of_reached_functions_are_followed_without_importing_anything(package):
+    """Imports of other functions and for type checkers are left out, except those of an entry."""
+    reached = {"own_pkg.entry", "own_pkg.lazy", "own_pkg.relative", "beside"}
+    assert executed_modules("own_pkg.caller") == reached | {"own_pkg.caller"}
+    assert executed_modules("own_pkg.entry") == reached | {"own_pkg.unreached"}
     assert not {name for name in sys.modules if name.startswith(("own_pkg", "beside"))}
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "counts"),
     [
-        ("# a comment\n", ""),
-        ("def main(x):\n", "def main(x):  # another comment\n"),
-        ('    """Return something."""\n', ""),
-        ('"""A module."""', '"""A longer\ndocstring."""'),
-        ("import json\n", "import json\n\n\n"),
+        ("# a comment\n", "", False),
+        ("def main(x):\n", "def main(x):  # another comment\n", False),
+        ('    """Return something."""\n', "", False),
+        ('"""A module."""', '"""A longer\ndocstring."""  # with a comment', False),
+        ("import json\n", "import json\n\n\n", False),
+        ("+ 1", "+ 2", True),
+        ("import json", "import csv", True),
+        ("def main(x)", "def main(y)", True),
     ],
 )
-def test_comments_docstrings_and_blank_lines_do_not_count(change, old, new):
-    assert not change(old, new)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [("+ 1", "+ 2"), ("import json", "import csv"), ("def main(x)", "def main(y)")]
-)
-def test_code_counts(change, old, new):
-    assert change(old, new)
+def test_code_counts_but_comments_docstrings_and_blank_lines_do_not(change, old, new, counts):
+    assert change(old, new) is counts
 
 
 def test_a_definition_beside_its_docstring_counts(change):
@@ -119,14 +97,9 @@ def test_a_definition_beside_its_docstring_counts(change):
 
 
 def test_modules_without_effect_count_as_entries_only():
-    assert "hourglass.stages.output" in WITHOUT_EFFECT
+    assert [name for name in WITHOUT_EFFECT if source_file(name) is None] == []
     assert "hourglass.stages.output" not in executed_modules("hourglass.stages.prepare")
     assert "hourglass.stages.output" in executed_modules("hourglass.stages.output")
-    assert "hourglass.stages.prepare" in executed_modules("hourglass.stages.prepare")
-
-
-def test_modules_without_effect_exist():
-    assert [name for name in WITHOUT_EFFECT if source_file(name) is None] == []
 
 
 def test_training_is_followed_into_the_network_but_compare_is_not():
@@ -187,4 +160,4 @@ def recorded_imports(tmp_path_factory, repository) -> set[tuple[str, str]]:
         [sys.executable, "-c", RECORD_IMPORTS, repository / "src"],
         cwd=folder, env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return {(importer, imported) for importer, imported in json.loads(done.stdout)}
+    return set(map(tuple, json.loads(done.stdout)))

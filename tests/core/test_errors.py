@@ -1,7 +1,6 @@
 """Errors of the operating system become sentences; /dev/full stands for a full disk."""
 
 import errno
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hourglass.core.errors import operating_system_error
 
 FULL = Path("/dev/full")
-needs_full_device = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
 def error_of(action: Callable[..., Any], *args: Any) -> Exception:
@@ -23,13 +22,7 @@ def error_of(action: Callable[..., Any], *args: Any) -> Exception:
     return caught.value
 
 
-def save_weights(path: Path) -> None:
-    import torch
-
-    torch.save({"a": torch.zeros(100_000)}, path)
-
-
-@needs_full_device
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     "write",
     [
@@ -37,13 +30,12 @@ def save_weights(path: Path) -> None:
         lambda path: np.save(path.open("wb"), np.zeros(100_000)),
         lambda path: pd.DataFrame({"a": np.arange(100_000)}).to_csv(path),
         lambda path: pd.DataFrame({"a": np.arange(100_000)}).to_parquet(path),
-        save_weights,
+        lambda path: torch.save({"a": torch.zeros(100_000)}, path),
     ],
     ids=["text", "numpy", "csv", "parquet", "torch"],
 )
 def test_a_full_disk_becomes_one_sentence_for_every_writer(write):
-    sentence = operating_system_error(error_of(write, FULL))
-    assert sentence
+    sentence = operating_system_error(error_of(write, FULL)) or ""
     assert "the disk is full; free some space" in sentence.lower()
     assert sentence.endswith(".")
     assert ". " not in sentence
@@ -58,28 +50,28 @@ def test_a_full_database_is_a_full_disk(tmp_path):
     assert (operating_system_error(error) or "").startswith("The disk is full")
 
 
-def test_an_incomplete_array_means_a_full_disk():
-    sentence = operating_system_error(OSError("722 requested and 486 written"))
-    assert (sentence or "").startswith("The disk is full")
-
-
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_the_sentence_names_the_file_without_permission(number):
-    sentence = operating_system_error(OSError(number, os.strerror(number), "runs/a.json"))
-    assert sentence
-    assert sentence.startswith("runs/a.json: ")
-    assert sentence.endswith(".")
-
-
-def test_the_sentence_names_the_target_of_a_copy():
-    error = OSError(errno.ENOSPC, "No space left on device", "from", None, "to")
-    assert (operating_system_error(error) or "").startswith("to: ")
-
-
-def test_the_cause_of_a_library_s_error_counts():
+def caused_by(cause: Exception) -> Exception:
     error = RuntimeError("it could not be saved")
-    error.__cause__ = OSError(errno.ENOSPC, "No space left on device", "a.ckpt")
-    assert (operating_system_error(error) or "").startswith("a.ckpt: the disk is full")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "beginning"),
+    [
+        (OSError("722 requested and 486 written"), "The disk is full"),  # an incomplete array
+        (OSError(errno.EROFS, "", "runs/a.json"), "runs/a.json: the file system is read-only"),
+        (OSError(errno.EACCES, "", "runs/a.json"), "runs/a.json: permission denied"),
+        (OSError(errno.EPERM, "", "runs/a.json"), "runs/a.json: operation not permitted"),
+        (OSError(errno.ENOSPC, "", "from", None, "to"), "to: the disk is full"),  # a copy
+        (caused_by(OSError(errno.ENOSPC, "", "a.ckpt")), "a.ckpt: the disk is full"),
+    ],
+    ids=str,
+)
+def test_an_error_of_the_system_becomes_a_sentence_that_names_the_file(error, beginning):
+    sentence = operating_system_error(error) or ""
+    assert sentence.startswith(f"{beginning}; ")
+    assert sentence.endswith(".")
 
 
 @pytest.mark.parametrize(

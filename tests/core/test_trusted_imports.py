@@ -8,22 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core import code_digest, trusted_imports
 from hourglass.core.paths import SNAPSHOT, Cell
 from hourglass.core.settings import params
 from hourglass.core.trusted_imports import external_modules, import_trusted_module, is_trusted
 from hourglass.core.yaml_config import build, import_class
 from hourglass.data.base import DataSet
-from hourglass.detection.calibrators import Calibrator, Quantile
 from hourglass.detection.detector import Detector
-from hourglass.detection.scorers import ModelScore, Scorer
+from hourglass.detection.scorers import Scorer
 from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
 from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed, snapshot
 from hourglass.stages.train import train
 from tests.tracking.stored import rows
-from tests.workspaces import DirectRecorder, environment
+from tests.workspaces import DirectRecorder, environment, set_yaml
 
 LAYERS = """
 from hourglass.networks import Dense
@@ -54,18 +52,11 @@ class MyScorer(ModelScore):
 class MyQuantile(Quantile):
     method = "mine"
 """
-
-
-def clear_caches() -> None:
-    """Forget sources and plugins, as another process would."""
-    for module in (code_digest, trusted_imports):
-        for value in vars(module).values():
-            if hasattr(value, "cache_clear"):
-                value.cache_clear()
+COMBINED = "hourglass.detection.scorers.Combined"
 
 
 @pytest.fixture
-def install(monkeypatch) -> Iterator[Callable[[Path], Path]]:
+def install(stage_folder, monkeypatch, forget_code) -> Iterator[Callable[[Path], Path]]:
     """Give a function that writes the user's modules to a folder on the path."""
 
     def write(folder: Path) -> Path:
@@ -73,51 +64,39 @@ def install(monkeypatch) -> Iterator[Callable[[Path], Path]]:
         (folder / "my_layers.py").write_text(LAYERS)
         (folder / "my_models.py").write_text(MODELS)
         monkeypatch.syspath_prepend(folder)
-        clear_caches()
+        forget_code()
         return folder
 
     yield write
     for name in ("my_models", "my_layers"):
         sys.modules.pop(name, None)
     monkeypatch.undo()
-    clear_caches()
-
-
-def write_plugin(folder: Path) -> None:
-    """Write the metadata of an installed distribution with an entry point."""
-    metadata = folder / "my_plugin-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
-    entry_points = "[hourglass.plugins]\nmine = my_models:MyVariant\nlayers = my_layers\n"
-    (metadata / "entry_points.txt").write_text(entry_points)
-    clear_caches()
 
 
 @pytest.fixture(params=["trusted_modules", "entry point"])
-def source(request, stage_folder, install, edit) -> Path:
+def source(request, stage_folder, install, forget_code) -> Path:
     """Give the folder of the user's modules, in src or installed, which are trusted."""
     if request.param == "trusted_modules":
         edit("params.yaml", trusted_modules=["my_models", "my_layers"])
         return install(stage_folder / "src")
     folder = install(stage_folder.parent / "site-packages")
-    write_plugin(folder)
+    metadata = folder / "my_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
+    entry_points = "[hourglass.plugins]\nmine = my_models:MyVariant\nlayers = my_layers\n"
+    (metadata / "entry_points.txt").write_text(entry_points)
+    forget_code()
     return folder
 
 
-@pytest.fixture
-def edit(stage_folder) -> Callable[..., None]:
-    """Give a function that sets top-level keys of a YAML file."""
-    from tests.workspaces import set_yaml
-
-    def write(path: str, **values: object) -> None:
-        for key, value in values.items():
-            set_yaml(stage_folder / path, key, value=value)
-
-    return write
+def edit(path: str, **values: object) -> None:
+    """Set top-level keys of a YAML file in the working folder."""
+    for key, value in values.items():
+        set_yaml(Path(path), key, value=value)
 
 
 @pytest.fixture
-def use_own_classes(edit) -> None:
+def use_own_classes(stage_folder) -> None:
     """Name the user's classes in every settings file that may name a class."""
     edit("configs/model/mine.yaml", class_path="my_models.MyVariant", init_args={"weight": 0.2})
     edit("configs/data/digits.yaml", class_path="my_models.MyDigits")
@@ -130,10 +109,10 @@ def use_own_classes(edit) -> None:
     edit("params.yaml", score=combined, calibration=calibration)
 
 
-COMBINED = "hourglass.detection.scorers.Combined"
-
-
-def test_own_classes_are_prepared_trained_and_calibrated(source, use_own_classes, recorder):
+def test_own_classes_are_trained_calibrated_and_loaded_from_mlflow_without_the_workspace(
+    source, use_own_classes, stage_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hourglass.stages.output.recording", DirectRecorder)
     prepare("digits")
     train("digits", "mine")
     calibrate_threshold("digits", "mine")
@@ -143,104 +122,79 @@ def test_own_classes_are_prepared_trained_and_calibrated(source, use_own_classes
     assert detector.threshold.method == "mine"
     assert "my_models.MyScorer" in str(detector.scoring.scorer.describe())
 
-
-def test_an_mlflow_model_of_own_classes_loads_without_the_workspace(
-    source, use_own_classes, stage_folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("hourglass.stages.output.recording", DirectRecorder)
-    for stage in (train, calibrate_threshold):
-        prepare("digits")
-        stage("digits", "mine")
     (run,) = rows(stage_folder)
     (model,) = run.models
     code = f"import mlflow; print(mlflow.pyfunc.load_model('models:/{model}').metadata.model_id)"
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
         env=environment(MLFLOW_TRACKING_URI=f"sqlite:///{stage_folder}/mlflow.db"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    )  # fmt: skip
     assert done.stdout.strip() == model, done.stderr
 
 
-def digests() -> dict[str, str]:
-    """Return the code digests of the snapshot, by file."""
-    clear_caches()
-    snapshot()
-    contents = {
-        path.relative_to(SNAPSHOT).as_posix(): json.loads(path.read_text())
-        for path in sorted(SNAPSHOT.rglob("*.json"))
-    }
-    return {name: content.get("code", str(content)) for name, content in contents.items()}
+@pytest.fixture
+def changed(forget_code) -> Callable[[], set[str]]:
+    """Give a function that returns the files of the snapshot that changed since its last call."""
+    before: dict[str, str] = {}
+
+    def compare() -> set[str]:
+        forget_code()
+        snapshot()
+        contents = {
+            path.relative_to(SNAPSHOT).as_posix(): json.loads(path.read_text())
+            for path in SNAPSHOT.rglob("*.json")
+        }
+        after = {name: content.get("code", str(content)) for name, content in contents.items()}
+        names = {name for name in before | after if before.get(name) != after.get(name)}
+        before.clear()
+        before.update(after)
+        return names
+
+    return compare
 
 
-def changed(before: dict[str, str]) -> set[str]:
-    after = digests()
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-def test_the_digest_of_a_cell_covers_its_own_modules(source, use_own_classes):
-    before, path = digests(), source / "my_models.py"
+def test_the_digest_of_a_cell_covers_its_own_modules(source, use_own_classes, changed, forget_code):
+    changed()
+    path = source / "my_models.py"
     path.write_text(f"# a comment\n{path.read_text()}\n\n")
-    assert changed(before) == set()
+    assert changed() == set()
     assert not installed_code_changed()
 
     path.write_text(path.read_text().replace("z.square()", "z.abs()"))
-    clear_caches()
+    forget_code()
     installed = source.name == "site-packages"
     assert installed_code_changed() == installed
     own = {f"digits-mine/{stage}.json" for stage in CELL_STAGES}
     scoring = {f"digits-linear/{stage}.json" for stage in ("calibrate-threshold", "evaluate")}
     others = {"data/digits.json", "baselines.json", "compare.json"}
-    expected = own | scoring | others | ({"installed.json"} if installed else set())
-    assert changed(before) == expected
+    assert changed() == own | scoring | others | ({"installed.json"} if installed else set())
 
 
-def test_the_digest_follows_imports_between_modules_of_the_user(stage_folder, install, edit):
-    edit("params.yaml", trusted_modules=["my_models"], data=["digits"], models=["mine"])
-    edit("configs/model/mine.yaml", class_path="my_models.MyVariant")
-    folder = install(stage_folder / "src")
-    before = digests()
-    (folder / "my_layers.py").write_text(f"{LAYERS}    WIDTH = 2\n")
-    assert changed(before) == {f"digits-mine/{stage}.json" for stage in CELL_STAGES}
-
-
-def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder, install, edit):
+def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder, install, changed):
     edit("params.yaml", trusted_modules=["my_models"], data=["digits"], models=["linear"])
     edit("configs/trainer/cpu.yaml", callbacks=[{"class_path": "my_models.MyCallback"}])
     folder = install(stage_folder / "src")
-    before = digests()
+    changed()
     (folder / "my_models.py").write_text(f"{MODELS}class MyCallback: ...\n")
-    assert changed(before) == {"digits-linear/train.json"}
+    assert changed() == {"digits-linear/train.json"}
 
 
-def test_a_digest_does_not_import_the_module(source):
-    assert len(code_digest.code_digest("my_models")) == 64
-    assert "my_models" not in sys.modules
-
-
-def test_an_untrusted_class_path_is_refused_with_the_way_out(
-    stage_folder, install, refusal, edit, monkeypatch
-):
+def test_an_untrusted_class_path_is_refused_with_the_way_out(stage_folder, install, refusal):
     install(stage_folder / "src")
-    named = "to run its code, add 'my_models' to trusted_modules in params.yaml."
-    assert refusal(import_class, "my_models.MyDigits", DataSet, "x").endswith(named)
-    config = {
-        "class_path": COMBINED,
-        "init_args": {"parts": [{"class_path": "my_models.MyScorer"}]},
-    }
-    assert refusal(build, config, Scorer, "x").endswith(named)
+    way_out = "to run its code, add 'my_models' to trusted_modules in params.yaml."
+    assert refusal(import_class, "my_models.MyDigits", DataSet, "x").endswith(way_out)
+    parts = {"parts": [{"class_path": "my_models.MyScorer"}]}
+    config = {"class_path": COMBINED, "init_args": parts}
+    assert refusal(build, config, Scorer, "x").endswith(way_out)
     edit("configs/data/digits.yaml", class_path="my_models.MyDigits")
     edit("params.yaml", data=["digits"])
-    assert refusal(snapshot).endswith(named)
+    assert refusal(snapshot).endswith(way_out)
     with pytest.raises(ImportError, match="not trusted"):
         import_trusted_module("my_models")
     assert "my_models" not in sys.modules
 
 
-def test_trust_covers_submodules_but_no_similar_names(stage_folder, edit):
+def test_trust_covers_submodules_but_no_similar_names(stage_folder):
     edit("params.yaml", trusted_modules=["my_package.models"])
     assert is_trusted("my_package.models")
     assert is_trusted("my_package.models.ssim")
@@ -251,7 +205,7 @@ def test_trust_covers_submodules_but_no_similar_names(stage_folder, edit):
 
 
 @pytest.mark.parametrize("value", [5, "my_models", [5], ["a b"], ["../x"], {"a": 1}])
-def test_trusted_modules_is_a_list_of_module_names(stage_folder, edit, refusal, value):
+def test_trusted_modules_is_a_list_of_module_names(stage_folder, refusal, value):
     edit("params.yaml", trusted_modules=value)
     assert "trusted_modules" in refusal(is_trusted, "my_models")
 
@@ -260,30 +214,11 @@ def test_trusted_modules_is_optional(stage_folder):
     text = Path("params.yaml").read_text().replace("trusted_modules: []", "")
     Path("params.yaml").write_text(text)
     assert params().trusted_modules == []
+    assert not is_trusted("my_models")
 
 
-@pytest.mark.parametrize("class_path", ["my_models.Nothing", "my_models.MyDense"])
-def test_a_missing_or_unsuitable_class_of_the_user_is_named(
-    stage_folder, install, edit, refusal, class_path
-):
+def test_a_missing_or_unsuitable_class_of_the_user_is_named(stage_folder, install, refusal):
     edit("params.yaml", trusted_modules=["my_models"])
     install(stage_folder / "src")
-    assert class_path in refusal(import_class, class_path, DataSet, "x")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "base"),
-    [
-        ("hourglass.scorers.OwnScore", ModelScore, Scorer),
-        ("hourglass.detection.scorers.OwnScore", ModelScore, Scorer),
-        ("hourglass.calibration.Quantile", Quantile, Calibrator),
-        ("hourglass.calibration.rules.Quantile", Quantile, Calibrator),
-    ],
-)
-def test_an_old_class_path_is_refused_with_the_new_one(stage_folder, refusal, old, new, base):
-    package = "scorers" if base is Scorer else "calibrators"
-    path = f"'hourglass.detection.{package}.{new.__name__}'"
-    assert path in refusal(build, {"class_path": old}, base, "params.yaml, score")
-    assert import_class(path.strip("'"), base, "x") is new
-    nested = {"class_path": COMBINED, "init_args": {"parts": [{"class_path": old}] * 2}}
-    assert path in refusal(build, nested, Scorer, "params.yaml, score")
+    for class_path in ("my_models.Nothing", "my_models.MyDense"):
+        assert class_path in refusal(import_class, class_path, DataSet, "x")

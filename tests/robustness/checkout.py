@@ -3,19 +3,16 @@
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
-from common import copy_repository
 
-from tests.workspaces import environment, living_in
+from tests.workspaces import copy_repository, environment, living_in
 
 HOURGLASS = (sys.executable, "src/hourglass")
 REPRO = (*HOURGLASS, "repro")
@@ -31,6 +28,25 @@ _log_numbers = count()
 
 
 @dataclass(frozen=True)
+class Command:
+    """A running command and its log file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> tuple[int, str]:
+        """Return exit status and output; raise subprocess.TimeoutExpired if the command hangs."""
+        status = self.process.wait(TIMEOUT_SECONDS)
+        return status, self.log.read_text(encoding="utf-8", errors="replace")
+
+    def lives_after(self, seconds: float) -> bool:
+        """Wait for the end for at most `seconds`; return whether the command still runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.process.poll() is None
+
+
+@dataclass(frozen=True)
 class Checkout:
     """A copy of the repository. Every process that works in its folder belongs to it."""
 
@@ -40,32 +56,27 @@ class Checkout:
     @classmethod
     def new(cls, folder: Path, grid: str) -> "Checkout":
         """Copy the repository's tracked and trackable files into a repository with one commit."""
-        copy_repository(folder)
-        for name, settings in GRIDS[grid].items():
-            path = folder / name
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) | settings
-            path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        project = copy_repository(folder)
+        for path, settings in GRIDS[grid].items():
+            for key, value in settings.items():
+                project.set(path, key, value=value)
             (folder / "dvc.lock").unlink(missing_ok=True)  # it names the cells of another grid
-        author = ("-c", "user.name=Chaos", "-c", "user.email=chaos@localhost")
-        for words in (("init", "-q"), ("add", "-A"), (*author, "commit", "-qm", "Initial state")):
-            subprocess.run(["git", *words], cwd=folder, check=True)
+        project.commit()
         return cls(folder)
 
-    def copy(self, name: str) -> "Checkout":
+    def copy(self, name: str, **variables: str) -> "Checkout":
         """Copy this checkout, its outputs included, to a sibling folder, which is replaced."""
         folder = self.folder.with_name(name)
         for old in (folder, Path(f"{folder}.site")):
             shutil.rmtree(old, ignore_errors=True)
-        return Checkout(Path(shutil.copytree(self.folder, folder, symlinks=True)))
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Checkout(folder, variables)
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a command: none of the user's settings, one thread."""
-        own = {"DVC_SITE_CACHE_DIR": f"{self.folder}.site", **self.variables}
-        ours = ("HOURGLASS_", "DVC_")
-        kept = {key: each for key, each in environment().items() if not key.startswith(ours)}
-        return kept | own
+        return environment(DVC_SITE_CACHE_DIR=f"{self.folder}.site", **self.variables)
 
-    def start(self, *command: str) -> "Command":
+    def start(self, *command: str) -> Command:
         """Start a command in a session of its own."""
         log = self.folder.with_name(f"{self.folder.name}-{next(_log_numbers)}.log")
         with log.open("w") as stream:
@@ -88,20 +99,10 @@ class Checkout:
         """Return the stage that runs now, or "DVC itself" between two stages."""
         for process in living_in(self.folder):
             with suppress(psutil.Error):
-                words = process.cmdline()
-                if "src/hourglass" in words[:-1]:
-                    command = words[words.index("src/hourglass") + 1]
-                    if command != "repro":
-                        return command
+                words = dict(pairwise(process.cmdline()))
+                if words.get("src/hourglass", "repro") != "repro":
+                    return words["src/hourglass"]
         return "DVC itself"
-
-    def wait_for_end(self) -> None:
-        """Wait until no process works here: the fork server ends a moment after DVC."""
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while processes := living_in(self.folder):
-            if time.monotonic() > end:
-                raise TimeoutError(f"{processes} did not end")
-            time.sleep(0.1)
 
     def cut_power(self) -> None:
         """Kill all processes at one moment, as a power cut does: none sees another's end."""
@@ -121,22 +122,3 @@ def message(output: str) -> str:
         if messages:
             return messages[-1]
     return ""
-
-
-@dataclass(frozen=True)
-class Command:
-    """A running command and its log file."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def wait(self, seconds: float = TIMEOUT_SECONDS) -> tuple[int, str]:
-        """Return exit status and output; raise subprocess.TimeoutExpired after `seconds`."""
-        status = self.process.wait(seconds)
-        return status, self.log.read_text(encoding="utf-8", errors="replace")
-
-    def lives_after(self, seconds: float) -> bool:
-        """Wait for the end for at most `seconds`; return whether the command still runs."""
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(seconds)
-        return self.process.poll() is None

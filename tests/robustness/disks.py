@@ -10,10 +10,9 @@ from pathlib import Path
 
 from tests.robustness.checkout import REPRO, Checkout
 from tests.robustness.outcome import Bench
-from tests.robustness.report import Fault
+from tests.robustness.report import Try
+from tests.workspaces import wait_for_end
 
-FULL = "a full disk for"
-READ_ONLY = "a read-only disk for"
 LARGE_DISK_BYTES = 1 << 30
 SMALLEST_DISK_BYTES = 16 << 10
 
@@ -29,7 +28,7 @@ class Place:
 
     def used(self, folder: Path) -> int:
         """Return the bytes that a complete pipeline stores here, at least."""
-        tops = [folder / each for each in self.links or (self.folder,)]
+        tops = [folder / path for path in self.links or (self.folder,)]
         files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
         return sum(path.stat().st_size for path in files)
 
@@ -46,55 +45,54 @@ PLACES = (
 )
 
 
-def full_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
-    """Yield the fault after each pipeline whose disk became full at a random point."""
-    fault = Fault(FULL)
+def full_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Try]:
+    """Yield the result of each pipeline whose disk became full at a random point."""
     for number in range(tries):
         place = PLACES[number % len(PLACES)]
         most = max(2 * SMALLEST_DISK_BYTES, int(0.95 * place.used(bench.complete.folder)))
-        size = rng.randint(SMALLEST_DISK_BYTES, most)
-        with _disk(bench, place, f"size={size}") as checkout:
+        with _disk(bench, place, rng.randint(SMALLEST_DISK_BYTES, most)) as (checkout, disk):
             result = checkout.run(*REPRO)
-            _remount(checkout, place, f"size={LARGE_DISK_BYTES}")
-            fault.tries.append(bench.judge(place.name, checkout, *result))
-        yield fault
+            _mount("-o", f"remount,size={LARGE_DISK_BYTES}", disk)
+            judged = bench.judge(place.name, checkout, *result)
+        yield judged
 
 
-def read_only_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Fault]:
-    """Yield the fault after each pipeline whose disk became read-only at a random moment."""
-    fault = Fault(READ_ONLY)
+def read_only_disks(bench: Bench, tries: int, rng: random.Random) -> Iterator[Try]:
+    """Yield the result of each pipeline whose disk became read-only at a random moment."""
     for number in range(tries):
         place = PLACES[number % len(PLACES)]
-        with _disk(bench, place, f"size={LARGE_DISK_BYTES}") as checkout:
+        with _disk(bench, place, LARGE_DISK_BYTES) as (checkout, disk):
             command = checkout.start(*REPRO)
             seconds = rng.uniform(0, bench.seconds / 2)
-            while command.lives_after(seconds) and not _make_read_only(checkout, place):
+            # The disk stays writable while a file is open there for writing.
+            while command.lives_after(seconds) and not _mount(
+                "-o", "remount,ro", disk, check=False
+            ):
                 seconds = 0.1
             result = command.wait()
-            _remount(checkout, place, "rw")
-            fault.tries.append(bench.judge(place.name, checkout, *result))
-        yield fault
+            _mount("-o", "remount,rw", disk)
+            judged = bench.judge(place.name, checkout, *result)
+        yield judged
 
 
 @contextmanager
-def _disk(bench: Bench, place: Place, size: str) -> Iterator[Checkout]:
-    """Yield a fresh checkout with a small disk in memory mounted at a place."""
-    checkout = bench.fresh.copy("disk")
-    folder = checkout.folder / place.folder
-    hidden = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    folder.mkdir(parents=True, exist_ok=True)
-    _mount("-t", "tmpfs", "-o", size, "none", folder)
+def _disk(bench: Bench, place: Place, size: int) -> Iterator[tuple[Checkout, Path]]:
+    """Yield a fresh checkout with a small disk in memory mounted at a place, and its folder."""
+    disk = bench.fresh.folder.with_name("disk") / place.folder
+    checkout = bench.fresh.copy("disk", **({place.variable: str(disk)} if place.variable else {}))
+    hidden = [path.name for path in disk.iterdir()] if disk.is_dir() else []
+    disk.mkdir(parents=True, exist_ok=True)
+    _mount("-t", "tmpfs", "-o", f"size={size}", "none", disk)
     try:
         for name in hidden:  # .gitkeep and the like, which the mount hides
-            shutil.copy(bench.fresh.folder / place.folder / name, folder)
+            shutil.copy(bench.fresh.folder / place.folder / name, disk)
         for link in place.links:
-            _move_and_link(checkout.folder / link, folder / link)
-        variables = {place.variable: str(folder)} if place.variable else {}
-        yield Checkout(checkout.folder, variables)
-        checkout.wait_for_end()
+            _move_and_link(checkout.folder / link, disk / link)
+        yield checkout, disk
+        wait_for_end(checkout.folder)
     finally:
         checkout.cut_power()
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", disk], check=True)
 
 
 def _move_and_link(path: Path, target: Path) -> None:
@@ -104,20 +102,11 @@ def _move_and_link(path: Path, target: Path) -> None:
     if tracked := listed.stdout.decode().split():
         subprocess.run([*git, "update-index", "--skip-worktree", *tracked], check=True)
     if path.is_dir():
-        shutil.copytree(path, target)
-        shutil.rmtree(path)
+        shutil.move(path, target)
     path.symlink_to(target)
 
 
-def _remount(checkout: Checkout, place: Place, option: str) -> None:
-    _mount("-o", f"remount,{option}", checkout.folder / place.folder)
-
-
-def _make_read_only(checkout: Checkout, place: Place) -> bool:
-    """Make the disk read-only; return False while a file is open there for writing."""
-    words = ["mount", "-o", "remount,ro", str(checkout.folder / place.folder)]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-
-def _mount(*words: str | Path) -> None:
-    subprocess.run(["mount", *words], check=True)
+def _mount(*words: str | Path, check: bool = True) -> bool:
+    """Mount or remount a disk; return whether that worked, or raise an error if `check`."""
+    done = subprocess.run(["mount", *words], check=check, capture_output=not check)
+    return done.returncode == 0

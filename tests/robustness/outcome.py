@@ -8,22 +8,20 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import stores
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
-from stores import Row
 
 from hourglass.core.atomic import sha256
-from hourglass.core.errors import one_line
 from tests.robustness.checkout import HOURGLASS, REPRO, Checkout, message
 from tests.robustness.report import Try
+from tests.workspaces import wait_for_end
 
 OUTPUTS = ("runs", "data/prepared", "reports")
-HIDDEN_OUTPUTS = (".snapshot", ".gitkeep")  # other hidden names are temporary files
 RECORD = (*HOURGLASS, "record", "--all")
 NOT_RECORDED = "not recorded in MLflow"  # printed by a stage while the tracking store is down
 
@@ -33,21 +31,19 @@ class Outcome:
     """The outputs of a pipeline, path -> digest, and its MLflow runs."""
 
     files: Mapping[str, str]
-    rows: Mapping[str, list[Row]]
-    unreadable: str = ""  # error of a store that cannot be read
+    rows: Mapping[str, list[stores.Row]]
 
     @classmethod
     def of(cls, checkout: Checkout) -> "Outcome":
-        """Return the outcome in a checkout in which nothing runs."""
+        """Return the outcome in an idle checkout; without runs if the store is damaged."""
+        rows: Mapping[str, list[stores.Row]] = {}
         with tempfile.TemporaryDirectory() as folder:
             # A copy: MLflow keeps a connection to every file it has opened.
             copy, original = Path(folder) / "mlflow.db", checkout.folder / "mlflow.db"
             with closing(sqlite3.connect(original)) as one, closing(sqlite3.connect(copy)) as to:
                 one.backup(to)
-            try:
+            with suppress(MlflowException, SQLAlchemyError):
                 rows = stores.rows(f"sqlite:///{copy.as_posix()}")
-            except (MlflowException, SQLAlchemyError) as error:
-                return cls(digests(checkout.folder), {}, one_line(error))
         return cls(digests(checkout.folder), rows)
 
     def differences(self, other: "Outcome") -> list[str]:
@@ -55,8 +51,6 @@ class Outcome:
         paths = sorted(self.files.keys() | other.files.keys())
         changed = [path for path in paths if self.files.get(path) != other.files.get(path)]
         sentences = [f"{path} differs." for path in changed]
-        if self.unreadable:
-            return [*sentences, f"the tracking store cannot be read ({self.unreadable})."]
         return sentences + stores.differences(self.rows, other.rows, times=False)
 
 
@@ -68,17 +62,6 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted((folder / output).rglob("*"))
         if path.is_file()
     }
-
-
-def partial_files(folder: Path, complete: Mapping[str, str]) -> list[str]:
-    """Return one sentence per output that differs from the complete one."""
-    sentences = []
-    for path, digest in digests(folder).items():
-        names = (part for part in Path(path).parts if part.startswith("."))
-        temporary = any(name not in HIDDEN_OUTPUTS for name in names)
-        if complete.get(path) != digest:
-            sentences.append(f"{path} is {'left over' if temporary else 'partial'}.")
-    return sentences
 
 
 @dataclass(frozen=True)
@@ -100,10 +83,10 @@ class Bench:
         if status:
             raise RuntimeError(f"the pipeline fails without any fault:\n{output}")
         seconds = time.monotonic() - start
-        complete.wait_for_end()
+        wait_for_end(complete.folder)
         return cls(fresh, complete, Outcome.of(complete), seconds)
 
-    def judge(self, where: str, checkout: Checkout, status: int, output: str) -> Try:
+    def judge(self, place: str, checkout: Checkout, status: int, output: str) -> Try:
         """Run a pipeline to its end after a fault is over; return the result of the try.
 
         A pipeline that the fault stopped must have said so in one sentence and left no partial
@@ -112,18 +95,20 @@ class Bench:
         """
         unrecorded = [line for line in output.splitlines() if NOT_RECORDED in line]
         said = message(output) if status else "".join(unrecorded[-1:])
-        lost = [] if said or not status else ["it stopped without a message."]
+        losses = [] if said or not status else ["it stopped without a message."]
         if "Traceback" in output:
-            lost.append("it stopped with a traceback.")
-        checkout.wait_for_end()
-        lost += partial_files(checkout.folder, self.undisturbed.files)
+            losses.append("it stopped with a traceback.")
+        wait_for_end(checkout.folder)
+        for path, digest in digests(checkout.folder).items():
+            if digest != self.undisturbed.files.get(path):
+                losses.append(f"{path} is partial or left over.")
         if status:
             status, output = checkout.run(*REPRO)
-            checkout.wait_for_end()
+            wait_for_end(checkout.folder)
         if status:
-            return Try(where, False, said, [*lost, f"it did not resume: {message(output)}"])
+            return Try(place, False, said, [*losses, f"it did not resume: {message(output)}"])
         if unrecorded:
             status, output = checkout.run(*RECORD)
-            lost += [f"`record` failed: {message(output)}"] if status else []
+            losses += [f"`record` failed: {message(output)}"] if status else []
         changed = Outcome.of(checkout).differences(self.undisturbed)
-        return Try(where, not changed, said, [*lost, *changed])
+        return Try(place, not changed, said, [*losses, *changed])

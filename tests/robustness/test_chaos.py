@@ -9,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.workers import disturb_study
+from tests.robustness.workers import LOSSES, disturb_study
 from tests.workspaces import ROOT
 
 TRIES = {"kills": 5, "full_disks": 2, "read_only_disks": 2, "together": 3}
-WORKER_LOSSES = (
-    *("failed", "duplicated", "lost", "unfinished"),
-    *("recorded twice", "not recorded", "recorded though killed"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +33,7 @@ def assert_nothing_is_lost(fault: str, tries: int, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((folder / f"{fault}.json").read_text())["tries"]
     assert len(found) == tries
-    assert [each for each in found if each["lost"] or not each["identical"]] == []
+    assert [each for each in found if each["losses"] or not each["identical"]] == []
     assert fault.replace("_", " ") in (folder / "page.md").read_text()
 
 
@@ -62,4 +58,4 @@ def test_killed_workers_and_database_restarts_lose_and_double_no_trial(kills, re
     counts = disturb_study(kills, restarts, seconds_between=8, trials=12)
     assert counts["killed"] >= 1
     assert counts["finished"] == counts["recorded"] == counts["requested"]
-    assert {key: counts[key] for key in WORKER_LOSSES} == dict.fromkeys(WORKER_LOSSES, 0)
+    assert {key: counts[key] for key in LOSSES} == dict.fromkeys(LOSSES, 0)

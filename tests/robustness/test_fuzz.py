@@ -1,15 +1,14 @@
 """Malformed inputs end neither in a traceback nor in a wrong answer."""
 
+from collections import Counter
+
 import pytest
-from common import enter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.robustness import fuzz
-from tests.robustness.fuzz import commands
+from tests.robustness.fuzz import idx, tables
 from tests.robustness.fuzz.case import run_case
-from tests.robustness.fuzz.idx import case_of
-from tests.robustness.fuzz.tables import case_of_csv
 
 ACCEPTABLE = ("refused", "right")
 KINDS = (
@@ -21,37 +20,34 @@ LIGHT = settings(max_examples=50, derandomize=True, deadline=None)
 
 
 @pytest.fixture(scope="module")
-def kinds(tmp_path_factory):
-    """Give the functions that make cases, and enter a workspace."""
+def makers(tmp_path_factory):
+    """Give the functions that make cases, by kind, and enter a workspace."""
     folder = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("HOURGLASS_DATA", "DVC_ROOT"):
             patch.delenv(name, raising=False)
-        enter(folder / "workspace")
-        commands.make_workspace()
-        yield fuzz.kinds(folder)
+        yield fuzz.enter_workspace(folder)
 
 
-def test_every_kind_has_cases(kinds):
-    assert kinds.keys() == {*KINDS}
+def test_every_kind_has_cases(makers):
+    assert makers.keys() == {*KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore")  # of Pillow, for large images
-def test_a_malformed_input_is_refused_or_answered_rightly(kinds, kind, tmp_path):
+def test_a_malformed_input_is_refused_or_answered_rightly(makers, kind):
     for number in range(4):
-        end, words = fuzz.attempt(kinds[kind], kind, 0, number, tmp_path)
-        assert end in ACCEPTABLE, f"{number}: {words}"
+        end, message = fuzz.attempt(makers[kind], f"{kind} 0 {number}")
+        assert end in ACCEPTABLE, f"{number}: {message}"
 
 
 @given(st.binary(max_size=60), st.booleans())
 @LIGHT
 def test_arbitrary_bytes_are_an_idx_file_or_refused(tmp_path_factory, body, headed):
-    folder = tmp_path_factory.getbasetemp()
     content = (b"\0\0\x08\x02" if headed else b"") + body
-    end, words = run_case(case_of(content, folder))
-    assert end in ACCEPTABLE, words
+    end, message = run_case(idx.case_of(content, tmp_path_factory.getbasetemp()))
+    assert end in ACCEPTABLE, message
 
 
 CELLS = (
@@ -63,18 +59,18 @@ CELLS = (
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=4), st.sampled_from(",;\t"))
 @LIGHT
 def test_arbitrary_text_is_a_table_or_refused(tmp_path_factory, new, rows, separator):
-    text = "\n".join(separator.join(row) for row in [["a", "b", "c"], *rows])
-    content, folder = text.encode(errors="replace"), tmp_path_factory.getbasetemp()
-    end, words = run_case(case_of_csv(content, folder, new))
-    assert end in ACCEPTABLE, words
+    text = "\n".join(separator.join(row) for row in [tables.NAMES, *rows])
+    path = tmp_path_factory.getbasetemp() / "table.csv"
+    path.write_bytes(text.encode(errors="replace"))
+    end, message = run_case(tables.case_of(path, tables.csv_reference(path), new))
+    assert end in ACCEPTABLE, message
 
 
 @pytest.mark.slow
 def test_none_of_a_thousand_malformed_inputs_ends_badly():
-    found = fuzz.run_cases(1000, seed=1)
-    assert sum(row["tries"] for row in found) == 1000
-    assert {row["kind"]: (row["tracebacks"], row["wrong"]) for row in found} == dict.fromkeys(
-        KINDS, (0, 0)
-    )
-    assert all(row["refused"] for row in found)
-    assert sum(row["right"] for row in found) > 100
+    ends = list(fuzz.run_cases(1000, seed=1))
+    assert [case for case in ends if case[1] not in ACCEPTABLE] == []
+    counts = Counter(end for _, end, _ in ends)
+    assert {kind for kind, end, _ in ends if end == "refused"} == {*KINDS}
+    assert counts["refused"] + counts["right"] == 1000
+    assert counts["right"] > 100

@@ -1,7 +1,7 @@
 """The locked dependencies, and the audit of them and of pip-audit's reports."""
 
 import pytest
-from audit import LOCKS, parse_report, problems, run_audit
+from audit import ACCEPTED, LOCKS, parse_report, problems, run_audit
 
 DIGEST = "0" * 64
 GOOD = f"six==1.17.0 ; python_version < '4' \\\n    --hash=sha256:{DIGEST}\n    # via a\n"
@@ -57,6 +57,4 @@ def test_an_unavailable_database_does_not_count_as_a_clean_report(tmp_path, monk
 
 
 def test_every_accepted_vulnerability_has_a_reason():
-    from audit import ACCEPTED
-
     assert all(len(reason.split()) > 3 for reason in ACCEPTED.values())

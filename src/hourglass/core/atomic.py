@@ -110,8 +110,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; raise a ValueError for NaN, which JSON does not allow."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Write `value` as `dump_json` formats it."""
+    write_text(path, dump_json(value))
+
+
+def dump_json(value: Any) -> str:
+    """Return `value` as indented JSON; raise a ValueError for NaN, which JSON does not allow."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def load_plain_yaml(text: str | bytes) -> Any:

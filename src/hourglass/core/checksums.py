@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from hourglass.core.atomic import sha256, write_text
+from hourglass.core.atomic import dump_json, sha256, write_text
 
 CHECKSUM_KEY = "checksum"  # always the last key of the file
 # Errors that json, safetensors, torch and Python raise for a damaged file or another format.
@@ -39,7 +39,8 @@ def write_with_checksum(path: Path, value: Mapping[str, Any]) -> None:
 def dump_with_checksum(value: Mapping[str, Any]) -> str:
     """Return a mapping as JSON text with its checksum; the same mapping gives the same text."""
     content = {key: value[key] for key in value if key != CHECKSUM_KEY}
-    return _dump({**content, CHECKSUM_KEY: hashlib.sha256(_dump(content).encode()).hexdigest()})
+    checksum = hashlib.sha256(dump_json(content).encode()).hexdigest()
+    return dump_json({**content, CHECKSUM_KEY: checksum})
 
 
 def read_with_checksum(path: Path) -> dict[str, Any]:
@@ -47,13 +48,9 @@ def read_with_checksum(path: Path) -> dict[str, Any]:
 
     Raises a CorruptFileError if any byte differs, and an OSError if the file cannot be read.
     """
-    return parse_with_checksum(path.read_bytes(), path.name)
-
-
-def parse_with_checksum(content: bytes, name: str) -> dict[str, Any]:
-    """Return the mapping in `content`; if it is invalid, raise a CorruptFileError with `name`."""
+    name, content = path.name, path.read_bytes()
     try:
-        value = json.loads(content, parse_constant=_refuse_constant)
+        value: dict[str, Any] = json.loads(content)
         checksum = value.pop(CHECKSUM_KEY, None)
         intact = dump_with_checksum(value).encode() == content
     except (ValueError, AttributeError, TypeError, RecursionError):
@@ -62,7 +59,7 @@ def parse_with_checksum(content: bytes, name: str) -> dict[str, Any]:
         raise CorruptFileError(f"{name} has no checksum, so another version wrote it")
     if not intact:
         raise CorruptFileError(f"{name} is corrupt: its checksum does not match")
-    return dict(value)
+    return value
 
 
 def file_checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -84,17 +81,9 @@ def _cached_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, cached in this process until the file changes."""
     stat = path.stat()
     version = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    return _sha256(path.absolute(), *version)
+    return _sha256(path.absolute(), version)
 
 
 @cache
-def _sha256(path: Path, *version: int) -> str:
+def _sha256(path: Path, version: tuple[int, ...]) -> str:
     return sha256(path)
-
-
-def _dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

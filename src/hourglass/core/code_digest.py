@@ -10,7 +10,7 @@ import hashlib
 import io
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +35,6 @@ WITHOUT_EFFECT = (
     "hourglass.stages.output",
     "hourglass.tracking",
 )
-QUOTES = ('"', "'", 'r"', "r'")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -120,17 +119,11 @@ class _References(ast.NodeVisitor):
     def _follows(self, imported: str) -> bool:
         """Return whether a module has a source file in this package or in the user's code."""
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
-        return (root in (PACKAGE, importer) or _is_beside(root, importer)) and (
-            source_file(imported) is not None
-        )
-
-
-def _is_beside(root: str, importer: str) -> bool:
-    """Return whether two top-level modules are in the same folder, outside installed packages."""
-    folder = _root_folder(importer)
-    if folder is None or folder.name in ("site-packages", "dist-packages"):
-        return False
-    return (folder / root).is_dir() or (folder / f"{root}.py").is_file()
+        folder = _root_folder(importer)
+        # A module in the same folder is the user's too, unless it holds installed packages.
+        installed = folder is not None and folder.name in ("site-packages", "dist-packages")
+        beside = not installed and _root_folder(root) == folder
+        return (root in (PACKAGE, importer) or beside) and source_file(imported) is not None
 
 
 @cache
@@ -146,12 +139,8 @@ def _references(module: str) -> tuple[_References, dict[str, _References]]:
 def external_sources(*entries: str) -> list[Path]:
     """Return the files and package folders of executed modules outside this package."""
     roots = {module.partition(".")[0] for module in executed_modules(*entries)} - {PACKAGE}
-    sources = {root: source_file(root) for root in sorted(roots)}
-    return [
-        source.parent if source.name == "__init__.py" else source
-        for source in sources.values()
-        if source
-    ]
+    files = [file for root in sorted(roots) if (file := source_file(root))]
+    return [file.parent if file.name == "__init__.py" else file for file in files]
 
 
 @cache
@@ -190,23 +179,16 @@ def _read(module: str) -> str:
 def _significant_source(module: str) -> str:
     """Return the source of a module without comments, docstrings and blank lines."""
     text = _read(module)
-    lines = text.splitlines()
-    for start, end in _docstring_lines(ast.parse(text)):
-        if lines[start].lstrip().startswith(QUOTES) and lines[end - 1].endswith(QUOTES):
-            lines[start:end] = [""] * (end - start)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
+    lines = text.split("\n")
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    code = [token for token in tokens if token.type not in (tokenize.COMMENT, tokenize.NL)]
+    ignored = [token for token in tokens if token.type == tokenize.COMMENT]
+    for before, token, after in zip([None, *code], code, code[1:], strict=False):
+        begins = before is None or before.type in (tokenize.NEWLINE, tokenize.INDENT)
+        if begins and token.type == tokenize.STRING and after.type == tokenize.NEWLINE:
+            ignored.append(token)  # a statement that is a string: a docstring
+    for token in ignored:
+        (first, column), (last, _) = token.start, token.end
+        lines[first - 1] = lines[first - 1][:column]
+        lines[first:last] = [""] * (last - first)
     return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def _docstring_lines(tree: ast.Module) -> Iterator[tuple[int, int]]:
-    """Yield the line range, zero-based and half-open, of every docstring."""
-    for node in ast.walk(tree):
-        if not isinstance(node, (*DEFINITIONS, ast.Module)) or not node.body:
-            continue
-        first = node.body[0]
-        value = first.value if isinstance(first, ast.Expr) else None
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            yield first.lineno - 1, first.end_lineno or first.lineno

@@ -37,26 +37,21 @@ class Output:
 
     def misstated(self) -> dict[Path, str]:
         """Return an error message if dvc.lock has the right digest but a wrong size or count."""
-        folder = self.md5.endswith(".dir")
-        files = [file for file in self.path.rglob("*") if file.is_file()] if folder else [self.path]
-        sizes = [file.stat().st_size for file in files if file.exists()]
-        if (sum(sizes), len(sizes) if folder else None) == (self.size, self.nfiles):
+        is_folder = self.md5.endswith(".dir")
+        paths = self.path.rglob("*") if is_folder else [self.path]
+        sizes = [path.stat().st_size for path in paths if path.is_file()]
+        is_right = (self.size, self.nfiles) == (sum(sizes), len(sizes) if is_folder else None)
+        if is_right or not sizes or digest(self.path) != self.md5:
             return {}
-        if not sizes or digest(self.path) != self.md5:
-            return {}
-        sentence = (
-            f"{LOCK} says that {self.path.as_posix()} has {self.size:,} bytes, but it has "
-            f"{sum(sizes):,}; {CHECKOUT}."
-        )
-        return {LOCK: sentence}
+        size = f"{sum(sizes):,} bytes in {len(sizes):,} files"
+        sentence = f"{LOCK} gives a wrong size for {self.path.as_posix()}, which has {size}"
+        return {LOCK: f"{sentence}; {CHECKOUT}."}
 
     def _changed(self) -> list[Path]:
         if digest(self.path) == self.md5:
             return []
-        if not self.md5.endswith(".dir"):
-            return [self.path]
         present, recorded = listing(self.path), _cached_listing(self.md5)
-        if recorded is None or not present:
+        if not (present and recorded):  # a file, or a folder whose listing is not in DVC's cache
             return [self.path]
         names = sorted(present.keys() | recorded.keys())
         return [self.path / name for name in names if present.get(name) != recorded.get(name)]
@@ -125,11 +120,11 @@ def listing(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): md5(path) for path in files}
 
 
-def _cached_listing(name: str) -> dict[str, str] | None:
-    """Return a folder's listing from DVC's cache; None if it is missing or corrupt there."""
+def _cached_listing(name: str) -> dict[str, str]:
+    """Return a folder's listing from DVC's cache; {} if it is missing or corrupt there."""
     path = OBJECTS / name[:2] / name[2:]
     if f"{md5(path)}.dir" != name:
-        return None
+        return {}
     rows = json.loads(path.read_text(encoding="utf-8"))
     return {row["relpath"]: row["md5"] for row in rows}
 
@@ -141,7 +136,7 @@ def locked_as_written(folders: Iterable[Path]) -> None:
     stages.
     """
     wanted = tuple(folders)
-    for output in outputs():
-        if any(output.path.is_relative_to(folder) for folder in wanted):
-            for sentence in output.damage().values():
-                raise UserError(sentence)
+    selected = (out for out in outputs() if any(out.path.is_relative_to(top) for top in wanted))
+    for output in selected:
+        for sentence in output.damage().values():
+            raise UserError(sentence)

@@ -37,9 +37,11 @@ def import_trusted_module(module: str) -> ModuleType:
 
 def is_trusted(name: str) -> bool:
     """Return True if a module, or the module of a class path, may be imported."""
-    if any(_is_below(name, names) for names in ((PACKAGE,), tuple(_shipped), listed_modules())):
-        return True
-    return _is_below(name, plugin_modules())  # last, because the search takes 50 ms
+    return (
+        _is_below(name, (PACKAGE, *_shipped))
+        or _is_below(name, listed_modules())
+        or _is_below(name, plugin_modules())  # last, because the search takes 50 ms
+    )
 
 
 def trust_shipped_modules(folder: Path) -> None:
@@ -58,25 +60,18 @@ def how_to_trust(module: str) -> str:
 
 def listed_modules() -> tuple[str, ...]:
     """Return `trusted_modules` of params.yaml; () if there is no such file."""
-    try:
-        return _listed_modules(PARAMS.absolute(), PARAMS.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return ()
-
-
-@cache
-def _listed_modules(path: Path, modified_ns: int) -> tuple[str, ...]:
-    """Read `trusted_modules`; cached until the file is modified."""
     from yaml import YAMLError
 
     try:
-        settings = load_plain_yaml(path.read_bytes())
+        settings = load_plain_yaml(PARAMS.read_bytes())
+    except FileNotFoundError:
+        return ()
     except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path.name} is not valid YAML: {one_line(error)}.") from None
+        raise UserError(f"{PARAMS} is not valid YAML: {one_line(error)}.") from None
     names = (settings.get("trusted_modules") if isinstance(settings, dict) else None) or []
     if not isinstance(names, list) or not all(MODULE_NAME.fullmatch(str(name)) for name in names):
         raise UserError(
-            f"{path.name}: trusted_modules is {names!r}, but must be a list of module names."
+            f"{PARAMS}: trusted_modules is {names!r}, but must be a list of module names."
         )
     return tuple(map(str, names))
 

@@ -21,16 +21,9 @@ from hourglass.core.trusted_imports import (
     import_trusted_module,
     is_trusted,
     restrict_imports,
-    texts,
 )
 
 Yaml = dict[str, Any]  # a mapping read from a YAML file
-# Class paths of earlier releases, which may still occur in users' files.
-MOVED_MODULES = {
-    "hourglass.scorers": "hourglass.detection.scorers",
-    "hourglass.calibration": "hourglass.detection.calibrators",
-}
-RENAMED_CLASSES = {"OwnScore": "ModelScore"}
 
 
 def read(path: Path, keys: Iterable[str] | None) -> Yaml:
@@ -72,8 +65,6 @@ def refuse_unknown(names: Iterable[str], allowed: Iterable[str], where: str) -> 
 def module_of(class_path: Any, where: str) -> str:
     """Return the trusted module of a class path; raise a UserError for any other class path."""
     text = str(class_path)
-    if new := _moved_to(text):
-        raise UserError(f"{where}: class_path {text!r} has moved; write {new!r}.")
     if not CLASS_PATH.fullmatch(text):
         raise UserError(f"{where}: class_path {class_path!r} is not the dotted path of a class.")
     module = text.rpartition(".")[0]
@@ -117,9 +108,6 @@ def resolve(cls: type, values: Yaml | None, where: str, fixed: Yaml | None = Non
     names = [name for name in arguments(cls) if name not in (fixed or {})]
     values = mapping(values, where)
     refuse_unknown(values, names, where)
-    for text in texts(values):
-        if new := _moved_to(text):
-            raise UserError(f"{where}: {text!r} has moved; write {new!r}.")
     with restrict_imports(values) as guard:
         try:
             parsed = _parser(cls).parse_object({**values, **(fixed or {})})
@@ -171,14 +159,3 @@ def _parser(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, fail_untyped=False)
     return parser
-
-
-def _moved_to(class_path: str) -> str | None:
-    """Return the current path of a class that has moved since an earlier release, else None."""
-    module, _, name = class_path.rpartition(".")
-    for old, new in MOVED_MODULES.items():
-        if f"{module}.".startswith(f"{old}."):
-            return f"{new}.{RENAMED_CLASSES.get(name, name)}"
-    if name in RENAMED_CLASSES and module.startswith("hourglass.detection.scorers"):
-        return f"{module}.{RENAMED_CLASSES[name]}"
-    return None

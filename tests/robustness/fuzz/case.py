@@ -9,7 +9,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 
-End = Literal["refused", "right", "tracebacks", "wrong"]
+End = Literal["refused", "right", "traceback", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def run_case(case: Case) -> tuple[End, str]:
         one_sentence = said.endswith((".", "?")) and ". " not in said and "\n" not in said
         return ("refused" if one_sentence and not case.valid else "wrong"), said
     except Exception as error:  # any other exception is a fault
-        return "tracebacks", f"{type(error).__name__}: {error}"
+        return "traceback", f"{case.description}: {type(error).__name__}: {error}"
     if case.right is None or not _same(answer, case.right):
         return "wrong", f"{case.description}: {answer!r:.300} instead of {case.right!r:.300}"
     return "right", ""
@@ -50,15 +50,14 @@ def damage(valid: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.randint(1, 4)):
         place = rng.randrange(len(content) + 1)
         length = rng.choice([1, 1, 2, 4, 16])
-        how = rng.randrange(5)
-        if how == 0:
-            content[place : place + length] = rng.randbytes(length)
-        elif how == 1:
-            del content[place:]
-        elif how == 2:
-            del content[place : place + length]
-        elif how == 3:
-            content[place:place] = content[place : place + length]
-        else:
-            content[place:place] = rng.choice([b"\x00", b"\xff", b"\n", rng.randbytes(length)])
+        end, added = rng.choice(
+            [
+                (place + length, rng.randbytes(length)),
+                (len(content), b""),
+                (place + length, b""),
+                (place, content[place : place + length]),
+                (place, rng.choice([b"\x00", b"\xff", b"\n", rng.randbytes(length)])),
+            ]
+        )
+        content[place:end] = added
     return bytes(content)

@@ -20,10 +20,7 @@ NAMES = (
     *("con", "x" * 300, "linear", "references", "%s", "{}", "a\nb", "~", "*", "'", "$HOME", "."),
 )
 NUMBERS = ("-1", "0", "1e9", "nan", "x", "", "1.5", "9" * 400, "0.0", "[]", "null", "true")
-FILES = (
-    *("table.csv", "picture.png", "nowhere.csv", ".", "/", "/dev/null"),
-    *("x" * 300 + ".csv", "", "*"),
-)
+FILES = ("table.csv", "picture.png", "nowhere.csv", ".", "/", "/dev/null", "x" * 300, "", "*")
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "score": {"--top": NUMBERS, "--false_discovery_rate": NUMBERS, "--missing": NAMES,
               "--out": FILES, "--id": NAMES, "--heat_maps": NUMBERS, "--resize": ("",)},

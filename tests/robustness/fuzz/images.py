@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,54 +26,49 @@ WRONG_SHAPES = (
 WAYS = ("whole", "shape", "dtype", "pickle", "lie", "name", "bytes", "bytes", "nothing", "order")
 
 
-def of_npz(rng: random.Random, folder: Path) -> Case:
-    """Return an .npz file for `prepare`."""
+def of_npz(rng: random.Random, folder: Path, detector: Detector | None = None) -> Case:
+    """Return an .npz file for `score` with a detector, or for `prepare`."""
     path, right, what = _npz(rng, folder)
-    return Case(f"npz, {what}", lambda: read_npz(path, None, False)[0], right, what == "whole")
+    if not detector:
+        return Case(f"npz, {what}", lambda: read_npz(path, None, False)[0], right, what == "whole")
+    return Case(
+        f"new npz, {what}", lambda: _chunks(path, detector), _if_it_fits(right), what == "whole"
+    )
 
 
-def of_new_npz(rng: random.Random, folder: Path, detector: Detector) -> Case:
-    """Return an .npz file for `score`."""
-    path, right, what = _npz(rng, folder)
-    fits = right is not None and right.shape[1:] == SHAPE
-    right = right if fits else None
-    return Case(f"new npz, {what}", lambda: _chunks(path, detector), right, what == "whole")
+def _if_it_fits(x: np.ndarray | None) -> np.ndarray | None:
+    """Return the images if the detector can score them, else None."""
+    return x if x is not None and x.shape[1:] == SHAPE else None
 
 
 def _npz(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
+    """Write a mostly malformed archive; return its path, its images and its defect."""
     x = np.frombuffer(rng.randbytes(90), np.uint8).reshape(3, *SHAPE)
-    what, name = rng.choice(WAYS), "x"
-    right: np.ndarray | None = x
-    stored: Any = x
+    what, name, stored = rng.choice(WAYS), "x", x
     if what == "shape":
-        stored = x.reshape(rng.choice(RESHAPED))
-        stored = stored[:0] if rng.random() < 0.1 else stored
-        right = _images(stored)
+        stored = x.reshape(rng.choice(RESHAPED))[: rng.choice([0] + [90] * 9)]
     elif what == "dtype":
-        stored, right = x.astype(rng.choice(["f4", "i2", "?", "S1", "c8", "M8[s]"])), None
+        stored = x.astype(rng.choice(["f4", "i2", "?", "S1", "c8", "M8[s]"]))
     elif what == "pickle":
-        stored, right = np.array([{"a": 1}, None], object), None
+        stored = np.array([{"a": 1}, None], object)
     elif what == "name":
-        name, right = rng.choice(["y", "X", "../x", ""]), None
+        name = rng.choice(["y", "X", "../x", ""])
     elif what == "order":
         stored = np.asfortranarray(x)
     content = io.BytesIO()
     np.save(content, stored, allow_pickle=True)
     array = content.getvalue()
     if what == "lie":
-        array, right = _wrong_header(rng, array[-90:]), None
+        array = _wrong_header(rng, array[-90:])
     path = folder / "images.npz"
-    with zipfile.ZipFile(
-        path, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-    ) as archive:
+    compression = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr(f"{name}.npy", array)
     if what == "bytes":
         path.write_bytes(damage(path.read_bytes(), rng))
-        right = _reference(path)
     elif what == "nothing":
         path.write_bytes(rng.choice([b"", b"PK", b"\x93NUMPY", b"PK\x05\x06" + bytes(18)]))
-        right = None
-    return path, right, what
+    return path, _reference(path), what
 
 
 def _wrong_header(rng: random.Random, body: bytes) -> bytes:
@@ -86,45 +80,32 @@ def _wrong_header(rng: random.Random, body: bytes) -> bytes:
     return b"\x93NUMPY" + version + length + text.encode() + body
 
 
-def _images(x: np.ndarray) -> np.ndarray | None:
-    """Return (N, C, H, W) by the rules of the documentation; None if none of them fits."""
-    if x.ndim == 3 and x.size:
-        return x[:, None]
-    if x.ndim != 4 or not x.size:
-        return None
-    return x.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) else x if x.shape[1] in (1, 3) else None
-
-
 def _reference(path: Path) -> np.ndarray | None:
-    """Return the images that NumPy reads without pickles; None if there are none."""
+    """Return (N, C, H, W) by NumPy and the rules of the documentation; None if one fails."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             x = archive["x"]
     except Exception:  # damage raises a dozen kinds
         return None
-    return _images(x) if x.dtype == np.uint8 else None
+    if x.dtype != np.uint8 or x.ndim not in (3, 4) or not x.size:
+        return None
+    if x.ndim == 3:
+        return x[:, None]
+    return x.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) else x if x.shape[1] in (1, 3) else None
 
 
-def of_folder(rng: random.Random, folder: Path) -> Case:
-    """Return a folder with one image for `prepare`."""
+def of_image(rng: random.Random, folder: Path, detector: Detector | None = None) -> Case:
+    """Return an image file for `score` with a detector, or a folder with it for `prepare`."""
     path, right, what = _image_file(rng, folder)
-    grey = right is not None and right.shape[1] == 1
-    read = partial(read_folder, path.parent.parent, None, grey)
-    return Case(f"image, {what}", lambda: read()[0], right, what == "whole")
-
-
-def of_new_image(rng: random.Random, folder: Path, detector: Detector) -> Case:
-    """Return an image file for `score`."""
-    path, right, what = _image_file(rng, folder)
-    if right is not None and right.shape[1:] != SHAPE:
-        right = _decoded(path, "L")
-        right = right if right is not None and right.shape[1:] == SHAPE else None
+    if not detector:
+        grey = right is not None and right.shape[1] == 1
+        read = partial(read_folder, path.parent.parent, None, grey)
+        return Case(f"image, {what}", lambda: read()[0], right, what == "whole")
+    right = _if_it_fits(right if right is None else _decoded(path, "L"))
     return Case(f"new image, {what}", lambda: _chunks(path, detector), right, what == "whole")
 
 
 def _image_file(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
-    for old in folder.glob("pictures/*/*"):
-        old.unlink()
     what = rng.choice(["whole", "mode", "bytes", "bytes", "bomb", "suffix", "nothing", "chunk"])
     suffix = rng.choice([".png", ".jpg", ".bmp", ".gif", ".tif", ".webp", ".pgm"])
     image = Image.fromarray(np.frombuffer(rng.randbytes(30), np.uint8).reshape(6, 5))
@@ -143,31 +124,23 @@ def _image_file(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | No
     elif what in ("bomb", "chunk"):
         path = path.rename(path.with_suffix(".png"))
         side = rng.choice([1, 40_000, 2**31 - 1])
-        path.write_bytes(_png(6 if what == "chunk" else side, 5 if what == "chunk" else side, what))
+        path.write_bytes(_png(6, 5, 2 << 20) if what == "chunk" else _png(side, side, 0))
     return path, _decoded(path, None), what
 
 
 @cache
-def _png(width: int, height: int, what: str) -> bytes:
-    """Return a PNG that declares a size but holds 30 pixels, or one with a text of megabytes."""
-    text = (
-        [_png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2 << 20), 9))]
-        if what == "chunk"
-        else []
-    )
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = [
-        _png_chunk(b"IHDR", header),
-        *text,
-        _png_chunk(b"IDAT", zlib.compress(bytes(36))),
-        _png_chunk(b"IEND", b""),
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+def _png(width: int, height: int, text_bytes: int) -> bytes:
+    """Return a PNG of 30 pixels that declares a size, with a compressed text."""
+    png = b"\x89PNG\r\n\x1a\n"
+    for kind, content in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"zTXt", b"a\0\0" + zlib.compress(bytes(text_bytes), 9)),
+        (b"IDAT", zlib.compress(bytes(36))),
+        (b"IEND", b""),
+    ):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        png += struct.pack(">I", len(content)) + kind + content + checksum
+    return png
 
 
 def _decoded(path: Path, mode: str | None) -> np.ndarray | None:

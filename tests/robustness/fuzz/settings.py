@@ -2,7 +2,6 @@
 
 import random
 from pathlib import Path
-from typing import Any
 
 from hourglass.core.settings import data_config, model_config, params
 from hourglass.core.yaml_config import build
@@ -27,10 +26,8 @@ SNIPPETS = (
 def make_case(rng: random.Random, folder: Path) -> Case:
     """Return settings with one malformed or changed file in the working folder."""
     path = Path(rng.choice(FILES))
-    backup = folder / path.name
-    if not backup.exists():
-        backup.write_bytes(path.read_bytes())
-    content, what = backup.read_bytes(), rng.choice(["bytes", "line", "lines", "nothing"])
+    original = content = path.read_bytes()
+    what = rng.choice(["bytes", "line", "lines", "nothing"])
     lines = content.decode().splitlines()
     if what == "bytes":
         content = damage(content, rng)
@@ -46,22 +43,18 @@ def make_case(rng: random.Random, folder: Path) -> Case:
         try:
             _read()
         finally:
-            path.write_bytes(backup.read_bytes())
+            path.write_bytes(original)
         return True
 
     return Case(f"{path}, {what}", read, True)
 
 
-def _read() -> list[Any]:
+def _read() -> None:
     """Read every file as the stages do."""
     grid, digits = params(), data_config("digits")
-    section: dict[str, Any] = {
-        key: digits[key] for key in ("class_path", "init_args") if key in digits
-    }
-    objects: list[Any] = [
-        make_calibrator(grid.calibration),
-        make_scorer(grid.score),
-        comparison_calibrators(),
-    ]
-    objects.append(build(section, DataSet, "configs/data/digits.yaml"))
-    return [*objects, model_config("denoising")]
+    make_calibrator(grid.calibration)
+    make_scorer(grid.score)
+    comparison_calibrators()
+    section = {key: digits[key] for key in digits if key in ("class_path", "init_args")}
+    build(section, DataSet, "configs/data/digits.yaml")
+    model_config("denoising")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 SWITCH = "HOURGLASS_FORK_SERVER"  # "off" disables it; forks find the server's folder here
-OLD_SWITCH = "HOURGLASS_WARM"  # its name in earlier releases
 STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # stages with slow imports
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -29,7 +28,7 @@ def hand_over(job: dict[str, Any]) -> None:
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
-    folder = os.environ.get(SWITCH) or os.environ.get(OLD_SWITCH) or _folder_of_dvc()
+    folder = os.environ.get(SWITCH) or _folder_of_dvc()
     if folder in ("off", ""):
         return
     connection = _connect(Path(folder))
@@ -85,27 +84,23 @@ def _start(folder: Path) -> None:
 
 
 def _connect(folder: Path) -> socket.socket | None:
-    """Return a connection to this user's fork server, None if it is not ready."""
+    """Return a connection to this user's fork server, None if it is not ready.
+
+    `folder` must be a real folder that only this user can access. Any user can create a folder of
+    this name in the temporary directory. A server there would receive the command and the
+    environment of this process.
+    """
     connection = socket.socket(socket.AF_UNIX)
     try:
-        _need_private(folder)
-        connection.connect(str(folder / "socket"))
-    except OSError:  # missing, not ready, or of another user: run without it
-        connection.close()
-        return None
-    return connection
-
-
-def _need_private(folder: Path) -> None:
-    """Raise a PermissionError unless `folder` is a real folder that only this user can access.
-
-    Any user can create a folder of this name in the temporary directory. A server there would
-    receive the command and the environment of this process.
-    """
-    status = folder.lstat()
-    private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
-    if not (private and status.st_uid == os.getuid()):
-        raise PermissionError
+        status = folder.lstat()
+        private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
+        if private and status.st_uid == os.getuid():
+            connection.connect(str(folder / "socket"))
+            return connection
+    except OSError:  # missing or not ready
+        pass
+    connection.close()
+    return None
 
 
 def _follow(connection: socket.socket, job: dict[str, Any]) -> None:

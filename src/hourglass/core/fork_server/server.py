@@ -1,8 +1,8 @@
 """The fork server: import the libraries of the stages once, then fork for every command.
 
 This file runs as a script and imports nothing from Hourglass, so that each fork imports the current
-code in src. It executes two files of Hourglass by path: mlflow_env.py sets variables for MLflow's
-import, stale_folders.py removes the folders of killed servers.
+code in src. It executes one file of Hourglass by path: mlflow_env.py, which sets variables for the
+import of MLflow.
 """
 
 import atexit
@@ -17,7 +17,6 @@ import selectors
 import shutil
 import signal
 import socket
-import struct
 import sys
 from functools import partial
 from pathlib import Path
@@ -49,10 +48,9 @@ PRELOADED_MODULES = (
     "tabulate",
 )
 MLFLOW_ENV = Path(__file__).parents[2] / "tracking" / "mlflow_env.py"
-STALE_FOLDERS = Path(__file__).with_name("stale_folders.py")
 SWITCH = "HOURGLASS_FORK_SERVER"
 # Variables that may differ between a command and the server, as no library reads them on import.
-MAY_DIFFER = {"DVC_STAGE", SWITCH, "HOURGLASS_WARM", "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
+MAY_DIFFER = {"DVC_STAGE", SWITCH, "PYTHONPATH", "PWD", "OLDPWD", "SHLVL", "_"}
 PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
@@ -68,9 +66,10 @@ def main() -> None:
     for name in sys.argv[3:] or PRELOADED_MODULES:
         importlib.import_module(name)
     if "mlflow" in sys.modules:
-        _list_packages()
-    with contextlib.suppress(OSError):  # the next server tries again
-        runpy.run_path(str(STALE_FOLDERS))["remove_stale_folders"](folder)
+        from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+        # Lists all installed packages, which MLflow would otherwise do for each logged model.
+        warn_dependency_requirement_mismatches(["mlflow"])
     gc.collect()
     gc.freeze()  # garbage collection in a fork then does not copy these pages
     job = Server(folder, os.pidfd_open(owner), environment).serve()
@@ -78,13 +77,6 @@ def main() -> None:
         run(job)  # outside Server.serve, as the command may raise any error or exit
     else:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _list_packages() -> None:
-    """Have MLflow list all installed packages now; otherwise it does so for each logged model."""
-    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
-
-    warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def run(job: dict[str, Any]) -> None:
@@ -143,15 +135,14 @@ class Server:
     def _accept(self) -> None:
         """Fork for a command; reply 0 instead of a process id if its environment differs."""
         connection, _ = self.listener.accept()
-        if _peer_user_id(connection) != os.getuid():  # the mode of the folder forbids it as well
-            connection.close()
-            return
         first, streams, _, _ = socket.recv_fds(connection, 1, 3)
-        job = json.loads(first + connection.makefile("rb").readline() or b"null")
-        if job and self._relevant_variables(job["environment"]) == self.environment:
-            self._fork(job, streams, connection)
-        elif job:
-            connection.sendall(b"0\n")
+        message = first + connection.makefile("rb").readline()
+        if message.endswith(b"\n"):  # else the client was killed
+            job = json.loads(message)
+            if self._relevant_variables(job["environment"]) == self.environment:
+                self._fork(job, streams, connection)
+            else:
+                reply(connection, 0)
         for stream in streams:
             os.close(stream)
 
@@ -162,7 +153,7 @@ class Server:
             self.running[pid] = process, connection
             self._watch(process, partial(self._report_exit, pid))
             self._watch(connection, partial(self._kill_command, pid))
-            connection.sendall(f"{pid}\n".encode())
+            reply(connection, pid)
         else:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             for number, stream in enumerate(streams):
@@ -187,15 +178,14 @@ class Server:
         self.events.unregister(process)
         self.events.unregister(connection)
         os.close(process)
-        with connection, contextlib.suppress(BrokenPipeError):
-            connection.sendall(f"{status}\n".encode())
+        with connection:
+            reply(connection, status)
 
 
-def _peer_user_id(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end, according to the kernel."""
-    size = struct.calcsize("3i")  # struct ucred: process, user, group
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack("3i", credentials)[1])
+def reply(connection: socket.socket, number: int) -> None:
+    """Send a number to a client, unless the client was killed."""
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(f"{number}\n".encode())
 
 
 if __name__ == "__main__":
