@@ -62,38 +62,38 @@ def by_mlflow(done) -> dict[str, Row]:
     return {row.name.replace("-", "/", 1): row for row in rows(done.folder)}
 
 
+def values_of(row: Node) -> list[float]:
+    """Return the numbers of a table row in full precision."""
+    return [float(cell.attributes["value"]) for cell in row.all("data")]
+
+
 def in_page(page: Node, cell: str) -> dict[str, float]:
     """Return the metrics of a cell's section, by the order of metrics.json."""
-    table = next(page.by_id(cell).all("table"))
-    found = {}
-    for line in table.all("tr"):
-        names = [each.text for each in line.all("th") if each.attributes.get("scope") == "row"]
-        values = [float(each.attributes["value"]) for each in line.all("data")]
+    metrics = {}
+    for line in next(page.by_id(cell).all("table")).all("tr"):
+        names = [head.text for head in line.all("th") if head.attributes.get("scope") == "row"]
         if names:
-            found[names[0]] = values[0]
-    return found
+            metrics[names[0]] = values_of(line)[0]
+    return metrics
 
 
 @every_cell
-def test_dvc_and_mlflow_show_the_metrics_of_evaluate(by_file, by_dvc, by_mlflow, cell):
+def test_dvc_mlflow_and_the_page_show_the_metrics_of_evaluate(
+    by_file, by_dvc, by_mlflow, page, cell
+):
     metrics = by_file[cell]
     assert by_dvc[cell] == {key: metrics[key] for key in by_dvc[cell]}
     assert {key: by_mlflow[cell].metrics[key] for key in metrics} == metrics
-
-
-@every_cell
-def test_the_page_shows_the_metrics_of_evaluate(by_file, page, cell):
-    values = [v for key, v in by_file[cell].items() if not key.endswith(("_low", "_high"))]
     shown = in_page(page, cell)
     shown.pop("AUROC over PCA")
-    assert list(shown.values()) == values
+    expected = [v for key, v in metrics.items() if not key.endswith(("_low", "_high"))]
+    assert list(shown.values()) == expected
     (line,) = (
         row
         for row in page.by_id("board").all("tr")
         if any(link.attributes.get("href") == f"#{cell}" for link in row.all("a"))
     )
-    leaderboard = [float(each.attributes["value"]) for each in line.all("data")]
-    assert by_file[cell]["AUROC"] in leaderboard
+    assert metrics["AUROC"] in values_of(line)
 
 
 @every_cell
@@ -101,28 +101,21 @@ def test_the_study_is_the_same_in_its_file_mlflow_and_the_page(done, by_mlflow, 
     metrics = done.read(f"runs/{cell}/study/metrics.json")
     assert metrics == {key: by_mlflow[cell].metrics[key] for key in metrics}
     names = ("kNN_accuracy", "search_precision_at_10", "linear_accuracy")
-    rows = [
-        [float(each.attributes["value"]) for each in row.all("data")]
-        for row in page.all("tr")
-        if cell.split("/")[1] in next(iter(row.all("th"))).text
-    ]
-    assert [metrics[name] for name in names] in [row[:3] for row in rows]
+    lines = [row for row in page.all("tr") if cell.split("/")[1] in next(iter(row.all("th"))).text]
+    assert [metrics[name] for name in names] in [values_of(line)[:3] for line in lines]
 
 
 @every_cell
-def test_the_curves_of_dvc_have_the_area_of_the_metrics(by_file, plotted, cell):
+def test_the_curves_of_dvc_are_those_of_the_metrics_and_of_mlflow(
+    done, by_file, plotted, by_mlflow, cell
+):
+    from mlflow import MlflowClient
+
     data, model = cell.split("/")
     roc = plotted[f"reports/plots/roc/{data}.csv"]
     roc = roc[roc.field == model].astype({model: float, "false_positive_rate": float})
     area = np.trapezoid(roc[model], roc.false_positive_rate)
     assert area == pytest.approx(by_file[cell]["AUROC"], abs=0.01)
-
-
-@every_cell
-def test_the_validation_error_of_dvc_is_that_of_mlflow(done, plotted, by_mlflow, cell):
-    from mlflow import MlflowClient
-
-    data, model = cell.split("/")
     history = plotted[f"reports/plots/validation_error/{data}.csv"]
     client = MlflowClient(f"sqlite:///{done.folder}/mlflow.db")
     points = client.get_metric_history(by_mlflow[cell].id, "validation_error")
