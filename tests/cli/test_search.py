@@ -47,7 +47,7 @@ def everything(cells) -> pd.DataFrame:
 
 
 @pytest.fixture
-def found(here) -> Callable[..., pd.DataFrame]:
+def neighbours(here) -> Callable[..., pd.DataFrame]:
     """Give a function that searches and reads the table."""
 
     def run(query: Path | str, cell: tuple[str, str] = IMAGES, **options: Any) -> pd.DataFrame:
@@ -56,9 +56,11 @@ def found(here) -> Callable[..., pd.DataFrame]:
     return run
 
 
-def test_neighbours_of_a_file_equal_those_of_scikit_learn_on_the_codes(here, found, everything):
+def test_neighbours_of_a_file_equal_those_of_scikit_learn_on_the_codes(
+    here, neighbours, everything
+):
     codes, x = (np.stack(everything[name].to_list()) for name in ("code", "x"))
-    table = found(write_npz(x[::200], here), top=7)
+    table = neighbours(write_npz(x[::200], here), top=7)
     distances, places = NearestNeighbors(n_neighbors=7).fit(codes).kneighbors(codes[::200])
     columns = ["id", "split", "label", "anomaly"]
     assert list(table) == ["query", "rank", *columns, "distance"]
@@ -69,9 +71,9 @@ def test_neighbours_of_a_file_equal_those_of_scikit_learn_on_the_codes(here, fou
     pd.testing.assert_frame_equal(table[columns], expected)
 
 
-def test_a_sample_of_any_split_is_found_but_not_for_itself(found, everything):
+def test_a_sample_of_any_split_is_found_but_not_for_itself(neighbours, everything):
     name = str(everything.id.iloc[-3])
-    table = found(name, top=1000)
+    table = neighbours(name, top=1000)
     codes = np.stack(everything.code.to_list())
     (places,) = NearestNeighbors(n_neighbors=6).fit(codes).kneighbors(codes[-3:-2], 6, False)
     assert table.id[:5].tolist() == everything.id[places[1:]].tolist()
@@ -80,28 +82,28 @@ def test_a_sample_of_any_split_is_found_but_not_for_itself(found, everything):
     assert set(table.split) == set(SPLITS)
 
 
-def test_every_image_of_a_folder_is_a_query(here, found, everything):
+def test_every_image_of_a_folder_is_a_query(here, neighbours, everything):
     folder = write_images(np.stack(everything.x[:5].to_list()), here / "new")
-    whole = found(folder, top=3)
+    whole = neighbours(folder, top=3)
     for i in range(5):
-        single = found(folder / image_name(i), top=3)
+        single = neighbours(folder / image_name(i), top=3)
         rows = whole[whole["query"] == image_name(i)]
         assert rows.id.tolist() == single.id.tolist()
         assert rows.id.iloc[0] == everything.id[i]
 
 
-def test_every_row_of_a_table_is_a_query_without_a_picture(here, found, rows):
-    table = found(write_table(rows[:9], here / "new.csv"), TABLE, top=2)
+def test_every_row_of_a_table_is_a_query_without_a_picture(here, neighbours, rows):
+    table = neighbours(write_table(rows[:9], here / "new.csv"), TABLE, top=2)
     assert table.id[::2].tolist() == rows.name[:9].tolist()
     assert table["query"].tolist() == np.repeat(np.arange(1, 10), 2).tolist()
     assert sorted(path.name for path in here.iterdir()) == ["new.csv", "out.csv"]
 
 
-def test_chunks_do_not_change_the_results(here, found, images, monkeypatch):
+def test_chunks_do_not_change_the_results(here, neighbours, images, monkeypatch):
     file = write_npz(images[:10], here)
-    whole = found(file)
+    whole = neighbours(file)
     monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 3 * 64)
-    pd.testing.assert_frame_equal(whole, found(file), atol=1e-4)
+    pd.testing.assert_frame_equal(whole, neighbours(file), atol=1e-4)
 
 
 def test_the_outputs_are_named_after_the_query_and_printed(copied, everything, images, capsys):
@@ -172,9 +174,9 @@ def test_an_invalid_query_is_refused(here, refusal, query, options, message):
     assert not list(here.glob("*.csv"))
 
 
-def test_images_of_another_size_can_be_resized(here, found):
+def test_images_of_another_size_can_be_resized(here, neighbours):
     Image.new("L", (9, 8)).save(here / "wide.png")
-    assert len(found(here / "wide.png", resize=True)) == 10
+    assert len(neighbours(here / "wide.png", resize=True)) == 10
 
 
 def test_a_missing_value_is_refused(here, rows, refusal):

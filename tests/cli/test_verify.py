@@ -300,14 +300,3 @@ def test_a_corrupt_file_is_restored_by_the_command_of_the_sentence(project):
     path.unlink()
     project.run(*command.split())
     assert contents(project) == before
-
-
-@pytest.mark.slow
-def test_a_corrupt_object_of_the_cache_is_named(project):
-    path = next((project / ".dvc/cache/files/md5").glob("*/*"))
-    path.chmod(0o644)
-    rot(path)
-    assert path.name in project.hourglass("verify", "--cache", status=1).stdout
-    path.unlink()
-    project.run("dvc", "repro", "--quiet")
-    assert "no file is corrupt" in project.hourglass("verify", "--cache").stdout

@@ -206,21 +206,14 @@ def test_two_processes_train_every_variant(new_project, model, launcher):
     assert errors[1] == pytest.approx(errors[0], rel=0.1)
 
 
-def test_two_processes_give_the_same_weights_twice(two, new_project):
-    again = set_up(new_project())
-    train(again, "denoising")
-    assert weights_of(again, "denoising") == weights_of(two, "denoising")
-
-
 @pytest.mark.parametrize(
-    "command",
-    [("hourglass",), ("python", "-m", "hourglass")],
-    ids=["console script", "module"],
+    "command", [("hourglass",), ("python", "-m", "hourglass")], ids=["console script", "module"]
 )
-def test_two_processes_start_by_every_name_of_the_program(new_project, command):
+def test_two_processes_started_by_another_name_give_the_same_weights(two, new_project, command):
     project = set_up(new_project())
-    run(project, *command, "train", "digits", "linear", PYTHONPATH=str(project / "src"))
+    run(project, *command, "train", "digits", "denoising", PYTHONPATH=str(project / "src"))
     assert [row.status for row in rows(project.folder)] == ["FINISHED"]
+    assert weights_of(project, "denoising") == weights_of(two, "denoising")
 
 
 def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):

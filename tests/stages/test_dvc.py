@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -124,13 +125,39 @@ def test_repro_runs_everything_down_to_the_leaderboard(done):
     assert sorted(row.name for row in cell_rows(done.folder)) == sorted(CELLS)
     outputs = ("runs", "reports", "data/prepared", "checkpoints", "mlruns", "mlflow.db*")
     tracked = done.git("ls-files", *outputs).split()  # git ignores all that the pipeline writes
-    assert {Path(name).name for name in tracked} <= {".gitignore"}
-    shown = json.loads(done.run("dvc", "metrics", "show", "--json").stdout)
-    assert list(shown[""]["data"]) == ["reports/metrics.json"]
-    assert "index.html" in done.run("dvc", "plots", "show", "--out", "dvc_plots").stdout
-    text = (done / "dvc_plots/index.html").read_text()
-    for name in ("roc", "precision_recall", "validation_error"):
-        assert f"reports/plots/{name}/digits.csv" in text
+    assert {Path(name).name for name in tracked} <= {".gitignore", ".gitkeep"}
+
+
+def points(plot: list[dict[str, Any]], model: str) -> pd.DataFrame:
+    """Return the points of a variant in a plot of `dvc plots show`."""
+    table = pd.DataFrame(plot[0]["content"]["data"]["values"])
+    return table[table.field == model].drop(columns=["rev", "field"]).astype(float, errors="ignore")
+
+
+@slow
+def test_metrics_and_plots_of_dvc_agree_with_evaluate_and_mlflow(done):
+    shown = json.loads(done.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    ((file, metrics),) = shown.items()
+    assert file == "reports/metrics.json"
+    text = done.run("dvc", "plots", "show", "--json", "--out", "plots").stdout
+    plots = json.loads(text[text.index("{") :].splitlines()[0])["data"]
+    curves = ("roc", "precision_recall", "validation_error")
+    assert plots.keys() == {f"reports/plots/{name}/digits.csv" for name in curves}
+    recorded = {row.name: row for row in cell_rows(done.folder)}
+    for model in ("linear", "denoising"):
+        evaluated = done.read(f"runs/digits/{model}/evaluate/metrics.json")
+        row = recorded[f"digits-{model}"]
+        for values in (metrics["data"]["digits"][model], row.metrics):
+            common = values.keys() & evaluated.keys()
+            assert {"AUROC", "false_alarm_rate"} <= common
+            assert {key: values[key] for key in common} == {key: evaluated[key] for key in common}
+        roc = points(plots["reports/plots/roc/digits.csv"], model)
+        area = np.trapezoid(roc[model], roc.false_positive_rate)
+        assert area == pytest.approx(evaluated["AUROC"], abs=0.01)
+        drawn = points(plots["reports/plots/validation_error/digits.csv"], model)[model]
+        history = pd.read_csv(done / f"runs/digits/{model}/train/history.csv").validation_error
+        assert drawn.tolist() == pytest.approx(history.tolist(), rel=1e-4)
+        assert row.metrics["validation_error"] == history.iloc[-1]
 
 
 @slow

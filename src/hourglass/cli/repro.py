@@ -65,9 +65,9 @@ def repair() -> list[str]:
             "dvc.lock was truncated and is written again; the results of finished stages come from "
             "DVC's run cache."
         )
-    held = DVC_STATE / "rwlock"
-    if held.exists() and _is_stale(held):
-        held.unlink()
+    locks = DVC_STATE / "rwlock"
+    if locks.exists() and _is_stale(locks):
+        locks.unlink()
         repairs.append("removed the locks of a DVC that was killed.")
     hidden = [path for folder in OUTPUT_FOLDERS for path in folder.rglob(".*.tmp")]
     copies = [path for path in hidden if TEMPORARY_COPY.fullmatch(path.name) and path.is_file()]

@@ -71,16 +71,16 @@ def _entry(stage: str) -> str:
     return f"hourglass.stages.{stage.replace('-', '_')}"
 
 
-def _modules(config: dict[str, Any], where: str) -> list[str]:
+def _modules(config: dict[str, Any], source: str) -> list[str]:
     """Return the module of `class_path` and all modules outside this package in a configuration.
 
-    `where` is the path of the file, for error messages.
+    `source` is the path of its file, for error messages.
     """
     class_path = config.get("class_path", "")
-    module = module_of(class_path, where)
+    module = module_of(class_path, source)
     if source_file(module) is None:
         raise UserError(
-            f"{where}: class_path {class_path!r} cannot be imported: {module} has no source file."
+            f"{source}: class_path {class_path!r} cannot be imported: {module} has no source file."
         )
     return sorted({module, *_with_source(config)})
 
