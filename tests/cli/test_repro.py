@@ -3,18 +3,16 @@
 import json
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from filelock import FileLock, Timeout
 
 from hourglass.cli.repro import is_complete, repair, repro
 from hourglass.core.errors import UserError
-from hourglass.core.locks import file_lock
 
 RUN = "hourglass.cli.repro._run"
 STAGE = """  {name}:
@@ -115,25 +113,6 @@ def test_a_truncated_file_of_locks_is_removed(project, text, stays):
     assert path.exists() == stays
 
 
-def test_a_second_pipeline_waits_for_the_first_and_says_so(project, monkeypatch, capfd):
-    ran = threading.Event()
-    # Only the main thread may set signal handlers.
-    monkeypatch.setattr(RUN, lambda words: ran.set() or 0)
-    with file_lock(project / ".dvc/tmp/repro.lock", ""):
-        thread = threading.Thread(target=repro)
-        thread.start()
-        message = ""
-        while not message:
-            time.sleep(0.01)
-            message = capfd.readouterr().err
-        assert not ran.is_set()
-    thread.join(30)
-    assert ran.is_set()
-    assert message == (
-        "hourglass: another `hourglass repro` runs in this folder; waiting until it ends.\n"
-    )
-
-
 @pytest.mark.parametrize("changed", [True, False])
 def test_changed_code_of_installed_packages_forces_a_snapshot(project, monkeypatch, changed):
     commands: list[list[str]] = []
@@ -144,8 +123,13 @@ def test_changed_code_of_installed_packages_forces_a_snapshot(project, monkeypat
     assert commands == [forced] * changed + [["repro", "compare"]]
 
 
-def test_the_exit_status_is_that_of_dvc(project, monkeypatch):
-    monkeypatch.setattr(RUN, lambda words: 3)
+def test_dvc_runs_under_a_lock_and_its_exit_status_is_returned(project, monkeypatch):
+    def run(words: list[str]) -> int:
+        with pytest.raises(Timeout):
+            FileLock(project / ".dvc/tmp/repro.lock").acquire(blocking=False)
+        return 3
+
+    monkeypatch.setattr(RUN, run)
     with pytest.raises(SystemExit) as caught:
         repro("compare")
     assert caught.value.code == 3
