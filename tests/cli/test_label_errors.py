@@ -1,8 +1,6 @@
 """Command `label-errors`: flipped labels come first, and every normal sample is ranked."""
 
 import io
-import os
-import shutil
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,33 +13,27 @@ from hourglass.cli.label_errors import draw_grid, label_errors
 from hourglass.cli.main import main
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.stages.prepare import prepare
-from tests.workspaces import ROOT, reseal, set_up, set_yaml, working_in
+from tests.studies.conftest import rewrite
+from tests.workspaces import set_up, set_yaml, working_in
 
-REAL_DATA = os.environ.get("HOURGLASS_DATA")
 OUTPUT = Path("reports/label-errors")
 
 
-def flip(folder: Path, share: float) -> dict[str, str]:
-    """Flip labels of normal samples in a prepared data set; return the true ones by id."""
-    rng, truth, prepared = np.random.default_rng(0), {}, Prepared.open(folder)
-    train = prepared.split("train")
-    classes = np.unique(train.label[~train.anomaly])
-    for name in SPLITS:
+def flip(prepared: Prepared) -> dict[str, str]:
+    """Flip 1 % of the labels of normal samples; return the true ones by id."""
+    rng, truth = np.random.default_rng(0), {}
+    classes = np.unique(prepared.split("train").label)
+
+    def change(name: str, label: np.ndarray) -> np.ndarray:
         split = prepared.split(name)
-        label = np.array(split.label)
         normal = np.flatnonzero(~split.anomaly)
-        for i in rng.choice(normal, round(share * len(normal)), replace=False):
+        for i in rng.choice(normal, round(0.01 * len(normal)), replace=False):
             truth[str(split.id[i])] = str(label[i])
             label[i] = rng.choice(classes[classes != label[i]])
-        np.save(folder / name / "label.npy", label)
-    reseal(folder)
+        return label
+
+    rewrite(prepared, change, "label")
     return truth
-
-
-def found_share(table: pd.DataFrame, truth: dict[str, str]) -> float:
-    """Return the share of flipped labels in the top two percent."""
-    top = set(table.id[: round(0.02 * len(table))])
-    return len(top & truth.keys()) / len(truth)
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def outcome(tmp_path_factory) -> Outcome:
     """Give the ranking of digits; tests write nothing to its folder."""
     folder = set_up(tmp_path_factory.mktemp("label_errors") / "workspace", epochs=30)
     with working_in(folder), redirect_stdout(io.StringIO()) as printed:
-        truth = flip(prepare("digits"), 0.01)
+        truth = flip(Prepared.open(prepare("digits")))
         path = folder / label_errors("digits", top=12)
     table = pd.read_csv(path, dtype={"label": str, "suspected": str})
     return Outcome(folder, table, truth, printed.getvalue())
@@ -80,7 +72,8 @@ def kinds(workspace, own_table) -> str:
 
 def test_most_flipped_labels_are_in_the_top_with_their_true_label_suggested(outcome):
     assert len(outcome.truth) >= 12
-    assert found_share(outcome.table, outcome.truth) > 0.8
+    top = set(outcome.table.id[: round(0.02 * len(outcome.table))])
+    assert len(top & outcome.truth.keys()) > 0.8 * len(outcome.truth)
     suggested = outcome.table.set_index("id").suspected
     assert np.mean([suggested[id] == true for id, true in outcome.truth.items()]) > 0.8
 
@@ -164,16 +157,14 @@ def test_a_class_of_too_few_samples_and_a_training_that_diverges_are_refused(
 ):
     set_yaml(workspace / f"configs/data/{kinds}.yaml", "model", "learning_rate", value=1e30)
     assert "learning_rate" in refusal(label_errors, kinds, "linear")
-    folder = workspace / "data/prepared" / kinds
-    label = np.load(folder / "train/label.npy").astype("U8")
-    label[:3] = "rare"
-    np.save(folder / "train/label.npy", label)
-    reseal(folder)
+    prepared = Prepared.open(workspace / "data/prepared" / kinds)
+
+    def change(name: str, label: np.ndarray) -> np.ndarray:
+        return np.array(["rare"] * 3 + [*label[3:]]) if name == "train" else label
+
+    rewrite(prepared, change, "label")
     assert "class 'rare' of own_table has 3 normal samples" in refusal(label_errors, kinds)
     assert not Path("reports").exists()
-
-
-# The command line, and real data
 
 
 @pytest.mark.parametrize(("words", "model"), [([], "undercomplete"), (["linear"], "linear")])
@@ -182,17 +173,3 @@ def test_the_variant_is_an_optional_second_argument(kinds, monkeypatch, words, m
     main()
     written = (OUTPUT / "own_table.csv").read_bytes()
     assert label_errors(kinds, model).read_bytes() == written
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-@pytest.mark.skipif(REAL_DATA is None, reason="HOURGLASS_DATA is not set")
-def test_one_percent_of_flipped_mnist_labels_are_found_in_the_top_two_percent(tmp_path):
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    with working_in(tmp_path), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOURGLASS_DATA", str(Path(str(REAL_DATA)).absolute()))
-        truth = flip(prepare("mnist"), 0.01)
-        table = pd.read_csv(label_errors("mnist"))
-    assert len(table) == 70_000
-    assert found_share(table, truth) > 0.8
