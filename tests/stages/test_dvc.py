@@ -348,14 +348,3 @@ def test_a_lock_file_that_a_kill_cut_short_costs_no_training(repository, left):
     assert {name: (repository / name).read_bytes() for name in repository.files("runs")} == before
     assert [row.id for row in cell_rows(repository.folder)] == ids
     assert status(repository) == {}
-
-
-@slow
-def test_two_pipelines_at_once_take_turns(repository):
-    repository.set("params.yaml", "calibration", "init_args", "alpha", value=0.2)
-    commands = [repository.start("python", "src/hourglass", "repro") for _ in range(2)]
-    outcomes = [command.communicate() for command in commands]
-    assert [command.returncode for command in commands] == [0, 0], outcomes
-    said = [errors.count("another `hourglass repro` runs in this folder") for _, errors in outcomes]
-    assert sorted(said) == [0, 1]
-    assert sorted(bool(ran(output)) for output, _ in outcomes) == [False, True]

@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import time
-from pathlib import Path
 from subprocess import Popen
 
 import pandas as pd
@@ -219,41 +217,3 @@ def test_a_checkpoint_cut_short_does_not_stop_the_next_training(ready, undisturb
     path = ready / f"{CHECKPOINTS}/last.ckpt"
     path.write_bytes(path.read_bytes()[:1000])
     resume(ready, undisturbed)
-
-
-def test_dvc_repro_goes_on_after_a_kill(ready, undisturbed):
-    ready.commit()
-    process = ready.start("dvc", "repro", "train")
-    wait_until(lambda: epochs_kept(ready) >= 10, process)
-    kill(process)
-    time.sleep(0.5)
-    kept = kept_of_unfinished(ready)
-    ready.run("dvc", "repro", "train")
-    assert new_epochs(ready) == EPOCHS - kept
-    assert_same_outcome(ready, undisturbed)
-
-
-@pytest.mark.parametrize("stage", ["calibrate-threshold", "evaluate"])
-def test_a_killed_stage_leaves_no_half_written_file(ready, stage, tmp_path):
-    """At whatever moment it is killed: each file is complete, as the same files are elsewhere."""
-    ready.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
-    for name in ("train", "calibrate-threshold"):
-        ready.hourglass(name, "digits", "denoising")
-    complete = Project(Path(shutil.copytree(ready.folder, tmp_path / "complete")))
-    complete.hourglass("evaluate", "digits", "denoising")
-    if stage == "calibrate-threshold":
-        shutil.rmtree(ready / f"{CELL}/calibrate")
-    begun = time.monotonic()
-    complete.hourglass(stage, "digits", "denoising")
-    seconds = time.monotonic() - begun
-    for share in (0.75, 0.9):
-        process = ready.start("python", "src/hourglass", stage, "digits", "denoising")
-        time.sleep(share * seconds)
-        kill(process)
-        for path in (ready / CELL).rglob("*"):
-            name = path.relative_to(ready / CELL)
-            is_unfinished = any(part.startswith(".") for part in name.parts)
-            if path.is_file() and not is_unfinished and name.parts[0] != "tracking":
-                assert path.read_bytes() == (complete / CELL / name).read_bytes(), name
-    ready.hourglass(stage, "digits", "denoising")
-    assert not list((ready / CELL).rglob(".*")), "a killed stage left temporary files"
