@@ -66,7 +66,7 @@ def outcome(trained) -> Outcome:
         with working_in(trained, recorder):
             path = classify(*CELL, features=KINDS, labels=LABELS, epochs=6, learning_rate=0.01)
             tables.append(pd.read_csv(path))
-    return Outcome(*tables, recorder)
+    return Outcome(tables[0], tables[1], recorder)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_alarms_can_be_the_highest_scores_or_discoveries(scored, rows):
     assert table.alarm.tolist() == discoveries(table.p_value.to_numpy(), 0.2).tolist()
 
 
-def with_value(frame: pd.DataFrame, value: object) -> pd.DataFrame:
+def with_value(frame: pd.DataFrame, value: str | float) -> pd.DataFrame:
     """Return the table with another value in one row."""
     frame = frame.astype({"mean area": object})
     frame.loc[3, "mean area"] = value
