@@ -196,15 +196,15 @@ def test_a_training_that_stopped_early_does_not_go_on_after_its_end(ready):
 )
 def test_a_training_with_a_changed_setting_or_code_begins_anew(ready, path, keys, value):
     kill_after(ready, 5)
-    ready.set("configs/data/digits.yaml", "training", "max_epochs", value=12)
+    epochs = value if "max_epochs" in keys else EPOCHS
     if keys:
         ready.set(path, *keys, value=value)
     else:
         (ready / path).write_text((ready / path).read_text() + "\nANOTHER = 1\n")
     ready.run(*TRAIN)
-    assert new_epochs(ready) == 12
+    assert new_epochs(ready) == epochs
     *abandoned, finished = rows(ready.folder)  # killed before MLflow was imported, it has no run
-    assert finished.steps["train_loss"] == list(range(12))
+    assert finished.steps["train_loss"] == list(range(epochs))
     assert finished.status == "FINISHED"
     assert [row.status for row in abandoned] == ["KILLED"] * len(abandoned)
     if "log_every_n_steps" in keys:
