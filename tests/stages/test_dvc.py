@@ -308,7 +308,7 @@ def test_own_data_need_no_further_settings_and_run_in_a_copy_too(repository):
     assert [row.params["data"] for row in cell_rows(repository.folder)].count("mine") == 1
     repository.set("params.yaml", "data", value=["mine"])
     repository.set("params.yaml", "models", value=["linear"])
-    assert "train@mine-linear" in repro(repository)
+    assert "train@mine-linear" not in repro(repository)  # DVC's run cache has it from the copy
     assert repro(repository) == set()
     assert "false_alarm_rate" in repository.read("runs/mine/linear/evaluate/metrics.json")
 
