@@ -23,9 +23,10 @@ def flip(prepared: Prepared) -> dict[str, str]:
     """Flip 1 % of the labels of normal samples; return the true ones by id."""
     rng, truth = np.random.default_rng(0), {}
     classes = np.unique(prepared.split("train").label)
+    splits = {str(name): prepared.split(name) for name in SPLITS}
 
     def change(name: str, label: np.ndarray) -> np.ndarray:
-        split = prepared.split(name)
+        split = splits[name]
         normal = np.flatnonzero(~split.anomaly)
         for i in rng.choice(normal, round(0.01 * len(normal)), replace=False):
             truth[str(split.id[i])] = str(label[i])
