@@ -1,11 +1,8 @@
 """Command `classify`: the table of test errors, its record, and refused arguments."""
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +15,6 @@ from sklearn.svm import SVC
 from hourglass.cli.classify import Features, classify, untrained_network
 from hourglass.cli.main import main
 from hourglass.data.prepared_data import Prepared
-from hourglass.networks import Network
 from hourglass.networks.weights import load
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
@@ -31,13 +27,7 @@ CELL = ("digits", "undercomplete")
 FOLDER = Path("runs", *CELL)
 LABELS = (50, 200)
 KINDS: tuple[Features, ...] = ("pretrained", "random", "input")
-
-
-@contextmanager
-def recording(folder: Path, recorder: Any) -> Iterator[None]:
-    """Run stages and `classify` in a folder, with a double of the recorder."""
-    with working_in(folder, recorder):
-        yield
+NAMES = ("logistic", "svm", "knn", "softmax")
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +42,15 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(trained) -> Iterator[FakeRecorder]:
-    """Work next to the trained cell; give what is recorded."""
+    """Work next to the trained cell; give a double of the recording."""
     recorder = FakeRecorder()
-    with recording(trained, recorder):
+    with working_in(trained, recorder):
         yield recorder
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The tables of two calls, and the record of the first."""
+    """The tables of two calls, and the record of the second."""
 
     table: pd.DataFrame
     again: pd.DataFrame
@@ -71,11 +61,12 @@ class Outcome:
 def outcome(trained) -> Outcome:
     """Give the results of every classifier on every kind of features, twice."""
     tables = []
-    for recorder in (first := FakeRecorder(), FakeRecorder()):
-        with recording(trained, recorder):
+    for _ in range(2):
+        recorder = FakeRecorder()
+        with working_in(trained, recorder):
             path = classify(*CELL, features=KINDS, labels=LABELS, epochs=6, learning_rate=0.01)
             tables.append(pd.read_csv(path))
-    return Outcome(tables[0], tables[1], first)
+    return Outcome(tables[0], tables[1], recorder)
 
 
 @pytest.fixture
@@ -93,17 +84,13 @@ def splits(prepared) -> LabelledSplits:
     return read_labelled_splits(prepared, seed=0)
 
 
-@pytest.fixture
-def network(trained) -> Network:
-    return load(trained / FOLDER / "train")
-
-
-def test_the_table_has_one_row_per_features_classifier_and_size(table, splits):
+def test_the_table_has_one_row_per_features_classifier_and_size(outcome, splits):
+    table = outcome.table
     assert list(table) == ["features", "classifier", "labels", "test_error", "seconds"]
     expected = [
         (kind, name, size)
         for kind in KINDS
-        for name in ("logistic", "svm", "knn", "softmax")
+        for name in NAMES
         for size in (*LABELS, len(splits.train))
         if (kind, name) != ("input", "softmax")
     ]
@@ -111,28 +98,26 @@ def test_the_table_has_one_row_per_features_classifier_and_size(table, splits):
     errors = table.test_error * len(splits.test)
     assert table.test_error.between(0, 1).all()
     np.testing.assert_allclose(errors, errors.round(), atol=1e-6)
-
-
-def test_running_twice_gives_the_same_errors(outcome):
-    first, second = (table.drop(columns="seconds") for table in (outcome.table, outcome.again))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    first, again = (each.drop(columns="seconds") for each in (table, outcome.again))
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_equal_those_of_scikit_learn_on_features_by_hand(
-    trained, prepared, splits, network, table, kind
+    trained, prepared, splits, table, kind
 ):
     features = flatten_splits(splits, prepared.scaling)
     if kind != "input":
-        random = untrained_network(trained / FOLDER / "train", 0)
-        chosen = network if kind == "pretrained" else random
+        folder = trained / FOLDER / "train"
+        network = load(folder) if kind == "pretrained" else untrained_network(folder, 0)
         with torch.no_grad():
-            features = encode_splits(splits, chosen, prepared.scaling)
+            features = encode_splits(splits, network, prepared.scaling)
+    validation, test = features.validation, features.test
     for size in (*LABELS, len(splits.train)):
-        train, validation, test = features.train.first(size), features.validation, features.test
+        train = features.train.first(size)
         knn = KNeighborsClassifier(7).fit(train.x, train.y)
         svms = [SVC(C=c).fit(train.x, train.y) for c in (1, 10)]
-        svm = max(svms, key=lambda each: each.score(validation.x, validation.y))
+        svm = max(svms, key=lambda model: model.score(validation.x, validation.y))
         for name, expected in (("knn", knn), ("svm", svm)):
             row = table.query("features == @kind and classifier == @name and labels == @size")
             error = 1 - expected.score(test.x, test.y)
@@ -140,7 +125,7 @@ def test_errors_equal_those_of_scikit_learn_on_features_by_hand(
 
 
 def test_more_labels_and_pretraining_reduce_the_error(table):
-    for name in ("logistic", "svm", "knn", "softmax"):
+    for name in NAMES:
         rows = table[table.classifier == name]
         errors = rows[rows.features == "pretrained"].test_error.tolist()
         assert errors[-1] < errors[0]
@@ -151,8 +136,9 @@ def test_more_labels_and_pretraining_reduce_the_error(table):
     assert (softmax.test_error < 0.05).all()
 
 
-def test_an_untrained_network_differs_in_weights_only_and_depends_on_the_seed(trained, network):
+def test_an_untrained_network_differs_in_weights_only_and_depends_on_the_seed(trained):
     folder = trained / FOLDER / "train"
+    network = load(folder)
     first, again, other = (untrained_network(folder, seed) for seed in (1, 1, 2))
     assert type(first) is type(network)
     assert first.init_args == network.init_args
@@ -161,55 +147,30 @@ def test_an_untrained_network_differs_in_weights_only_and_depends_on_the_seed(tr
         assert not same_state(first.state_dict(), different.state_dict())
 
 
-def test_sizes_above_the_number_of_samples_are_dropped(here, splits):
-    path = classify(*CELL, ["knn"], ["pretrained"], [10_000, 60, 60, len(splits.train)])
-    assert pd.read_csv(path).labels.tolist() == [60, len(splits.train)]
-
-
-def test_the_command_line_takes_lists_and_prints_the_table(here, monkeypatch, capsys):
-    words = ["hourglass", "classify", *CELL, "--classifiers", "[knn, logistic]", "--labels", "[60]"]
-    monkeypatch.setattr(sys, "argv", words)
+def test_the_command_line_takes_lists_and_drops_sizes_above_the_number_of_samples(
+    here, splits, monkeypatch, capsys
+):
+    words = ["hourglass", "classify", *CELL, "--classifiers", "[knn, logistic]"]
+    monkeypatch.setattr("sys.argv", [*words, "--labels", f"[10000, 60, 60, {len(splits.train)}]"])
     main()
     table = pd.read_csv(FOLDER / "classification.csv")
     output = capsys.readouterr().out
     assert set(table.classifier) == {"knn", "logistic"}
+    assert set(table.labels) == {60, len(splits.train)}
     assert all(f"{error:.4f}" in output for error in table.test_error)
 
 
-# The record
-
-
-def test_every_row_is_a_metric_of_the_run_of_the_training(outcome, trained, splits):
-    recorded = outcome.recorder.record("classify")
-    sizes = outcome.table.labels.replace(len(splits.train), "all").tolist()
+def test_every_row_is_a_metric_of_the_run_of_the_training(outcome, splits):
+    record = outcome.recorder.record("classify")
+    sizes = outcome.again.labels.replace(len(splits.train), "all").tolist()
     expected = {
         f"test_error_{row.features}_{row.classifier}_{size}": row.test_error
-        for row, size in zip(outcome.table.itertuples(), sizes, strict=True)
+        for row, size in zip(outcome.again.itertuples(), sizes, strict=True)
     }
-    assert recorded.latest == pytest.approx(expected)
-    assert recorded.metrics == {}  # any table may be recorded in the same run
-    assert recorded.files == [(FOLDER / "classification.csv", "")]
+    assert record.latest == pytest.approx(expected)
+    assert record.metrics == {}  # any table may be recorded in the same run
+    assert record.files == [(FOLDER / "classification.csv", "")]
     assert outcome.recorder.statuses == ["finished"]
-
-
-# Refused arguments and cells
-
-
-@pytest.fixture
-def recorded(recorder) -> FakeRecorder:
-    """Give what `classify` and the stages before it record, in memory."""
-    return recorder
-
-
-def test_a_single_class_is_refused(stage_folder, recorded, refusal):
-    prepare("breast_cancer")
-    train("breast_cancer", "linear")
-    assert "'benign'" in refusal(classify, "breast_cancer", "linear")
-
-
-def test_an_untrained_cell_is_refused(stage_folder, recorded, refusal):
-    prepare("digits")
-    assert "hourglass train digits linear" in refusal(classify, "digits", "linear")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +191,12 @@ def test_invalid_arguments_are_refused_before_anything_is_recorded(here, refusal
     assert here.statuses == []
 
 
-def test_weights_that_are_not_finite_are_refused(stage_folder, recorded, refusal):
+def test_a_single_class_and_weights_that_are_not_finite_are_refused(
+    stage_folder, recorder, refusal
+):
+    prepare("breast_cancer")
+    train("breast_cancer", "linear")
+    assert "'benign'" in refusal(classify, "breast_cancer", "linear")
     prepare("digits")
     set_yaml(stage_folder / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     path = train("digits", "linear") / "weights.safetensors"

@@ -1,7 +1,7 @@
 """Command `label-errors`: flipped labels come first, and every normal sample is ranked."""
 
-import os
-import shutil
+import io
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,33 +13,28 @@ from hourglass.cli.label_errors import draw_grid, label_errors
 from hourglass.cli.main import main
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.stages.prepare import prepare
-from tests.workspaces import ROOT, reseal, set_up, set_yaml, working_in
+from tests.studies.conftest import rewrite
+from tests.workspaces import set_up, set_yaml, working_in
 
-REAL_DATA = os.environ.get("HOURGLASS_DATA")
 OUTPUT = Path("reports/label-errors")
 
 
-def flip(folder: Path, share: float) -> dict[str, str]:
-    """Flip labels of normal samples in a prepared data set; return the true ones by id."""
-    rng, truth, prepared = np.random.default_rng(0), {}, Prepared.open(folder)
-    train = prepared.split("train")
-    classes = np.unique(train.label[~train.anomaly])
-    for name in SPLITS:
-        split = prepared.split(name)
-        label = np.array(split.label)
+def flip(prepared: Prepared) -> dict[str, str]:
+    """Flip 1 % of the labels of normal samples; return the true ones by id."""
+    rng, truth = np.random.default_rng(0), {}
+    classes = np.unique(prepared.split("train").label)
+    splits = {str(name): prepared.split(name) for name in SPLITS}
+
+    def change(name: str, label: np.ndarray) -> np.ndarray:
+        split = splits[name]
         normal = np.flatnonzero(~split.anomaly)
-        for i in rng.choice(normal, round(share * len(normal)), replace=False):
+        for i in rng.choice(normal, round(0.01 * len(normal)), replace=False):
             truth[str(split.id[i])] = str(label[i])
             label[i] = rng.choice(classes[classes != label[i]])
-        np.save(folder / name / "label.npy", label)
-    reseal(folder)
+        return label
+
+    rewrite(prepared, change, "label")
     return truth
-
-
-def found_share(table: pd.DataFrame, truth: dict[str, str]) -> float:
-    """Return the share of flipped labels in the top two percent."""
-    top = set(table.id[: round(0.02 * len(table))])
-    return len(top & truth.keys()) / len(truth)
 
 
 @dataclass(frozen=True)
@@ -56,18 +51,16 @@ class Outcome:
 def outcome(tmp_path_factory) -> Outcome:
     """Give the ranking of digits; tests write nothing to its folder."""
     folder = set_up(tmp_path_factory.mktemp("label_errors") / "workspace", epochs=30)
-    with working_in(folder), pytest.MonkeyPatch.context() as patch:
-        lines: list[str] = []
-        patch.setattr("builtins.print", lambda *words: lines.append(" ".join(map(str, words))))
-        truth = flip(prepare("digits"), 0.01)
-        path = label_errors("digits", top=12)
-    table = pd.read_csv(folder / path, dtype={"label": str, "suspected": str})
-    return Outcome(folder, table, truth, "\n".join(lines))
+    with working_in(folder), redirect_stdout(io.StringIO()) as printed:
+        truth = flip(Prepared.open(prepare("digits")))
+        path = folder / label_errors("digits", top=12)
+    table = pd.read_csv(path, dtype={"label": str, "suspected": str})
+    return Outcome(folder, table, truth, printed.getvalue())
 
 
 @pytest.fixture
 def kinds(workspace, own_table) -> str:
-    """Give the name of a prepared table whose normal rows have two classes."""
+    """Give the name of a prepared table of two normal classes, trained for two epochs."""
     path = workspace / "data/own/own_table.csv"
     frame = pd.read_csv(path)
     frame.loc[::2, "kind"] = frame.kind[::2].replace("good", "fair")
@@ -80,7 +73,8 @@ def kinds(workspace, own_table) -> str:
 
 def test_most_flipped_labels_are_in_the_top_with_their_true_label_suggested(outcome):
     assert len(outcome.truth) >= 12
-    assert found_share(outcome.table, outcome.truth) > 0.8
+    top = set(outcome.table.id[: round(0.02 * len(outcome.table))])
+    assert len(top & outcome.truth.keys()) > 0.8 * len(outcome.truth)
     suggested = outcome.table.set_index("id").suspected
     assert np.mean([suggested[id] == true for id, true in outcome.truth.items()]) > 0.8
 
@@ -123,10 +117,10 @@ def test_the_ranking_of_a_table_depends_on_the_seed_and_has_no_picture(kinds, wo
 
 @pytest.mark.parametrize("model", ["linear", "stacked"])  # stacked trains its layers first
 def test_other_variants_can_rank(kinds, model):
-    first, other = (pd.read_csv(label_errors(kinds, name)) for name in ("undercomplete", model))
-    assert set(first.label) == {"good", "fair"}
-    assert set(first.id) == set(other.id)
-    assert not first.equals(other)
+    default, other = (pd.read_csv(label_errors(kinds, name)) for name in ("undercomplete", model))
+    assert set(default.label) == {"good", "fair"}
+    assert set(default.id) == set(other.id)
+    assert not default.equals(other)
 
 
 def test_captions_are_drawn_literally():
@@ -141,24 +135,6 @@ def test_captions_are_drawn_literally():
 # Refused arguments and data
 
 
-@pytest.fixture
-def digits(stage_folder) -> Path:
-    """Work in a folder with digits, whose networks are trained for two epochs."""
-    prepare("digits")
-    return Path(stage_folder)
-
-
-def test_a_class_of_too_few_samples_is_refused(digits, refusal):
-    path = digits / "data/prepared/digits/train/label.npy"
-    label = np.load(path).astype("U8")
-    label[:3] = "seven"
-    np.save(path, label)
-    reseal(digits / "data/prepared/digits")
-    sentence = refusal(label_errors, "digits")
-    assert "'seven'" in sentence
-    assert "3 normal samples" in sentence
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -166,40 +142,30 @@ def test_a_class_of_too_few_samples_is_refused(digits, refusal):
         ({"folds": 11}, "folds is 11"),
         ({"top": 0}, "top is 0"),
         ({"model": "undercomplet"}, "configs/model/undercomplet.yaml"),
+        ({"data": "digits"}, "hourglass prepare digits"),
+        ({"data": "breast_cancer"}, "'benign'"),
     ],
     ids=str,
 )
-def test_an_invalid_argument_is_refused(digits, refusal, arguments, words):
-    assert words in refusal(label_errors, "digits", **arguments)
-    assert not Path("reports").exists()
-
-
-def test_unprepared_data_and_a_single_class_are_refused(stage_folder, refusal):
-    assert "hourglass prepare digits" in refusal(label_errors, "digits")
+def test_an_invalid_argument_is_refused(kinds, refusal, arguments, words):
     prepare("breast_cancer")
-    assert "'benign'" in refusal(label_errors, "breast_cancer")
+    assert words in refusal(label_errors, **({"data": kinds} | arguments))
     assert not Path("reports").exists()
 
 
-def test_a_training_that_diverges_is_refused(digits, refusal):
-    set_yaml(digits / "configs/data/digits.yaml", "model", "learning_rate", value=1e30)
-    assert "learning_rate" in refusal(label_errors, "digits", "linear")
+def test_a_class_of_too_few_samples_and_a_training_that_diverges_are_refused(
+    kinds, workspace, refusal
+):
+    set_yaml(workspace / f"configs/data/{kinds}.yaml", "model", "learning_rate", value=1e30)
+    assert "learning_rate" in refusal(label_errors, kinds, "linear")
+    prepared = Prepared.open(workspace / "data/prepared" / kinds)
+
+    def change(name: str, label: np.ndarray) -> np.ndarray:
+        return np.array(["rare"] * 3 + [*label[3:]]) if name == "train" else label
+
+    rewrite(prepared, change, "label")
+    assert "class 'rare' of own_table has 3 normal samples" in refusal(label_errors, kinds)
     assert not Path("reports").exists()
-
-
-# The command line, and real data
-
-
-@pytest.mark.slow
-def test_the_command_prints_its_table_only(project):
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=1)
-    project.hourglass("prepare", "digits")
-    done = project.hourglass("label-errors", "digits", "--folds", "2", "--top", "5")
-    assert done.stderr == ""
-    assert "of 1443 samples of digits fit the suggested label better" in done.stdout
-    assert done.stdout.count("digits/") == 5
-    files = ["reports/label-errors/digits.csv", "reports/label-errors/digits.png"]
-    assert project.files("reports/label-errors") == files
 
 
 @pytest.mark.parametrize(("words", "model"), [([], "undercomplete"), (["linear"], "linear")])
@@ -208,17 +174,3 @@ def test_the_variant_is_an_optional_second_argument(kinds, monkeypatch, words, m
     main()
     written = (OUTPUT / "own_table.csv").read_bytes()
     assert label_errors(kinds, model).read_bytes() == written
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-@pytest.mark.skipif(REAL_DATA is None, reason="HOURGLASS_DATA is not set")
-def test_one_percent_of_flipped_mnist_labels_are_found_in_the_top_two_percent(tmp_path):
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    with working_in(tmp_path), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOURGLASS_DATA", str(Path(str(REAL_DATA)).absolute()))
-        truth = flip(prepare("mnist"), 0.01)
-        table = pd.read_csv(tmp_path / label_errors("mnist"))
-    assert len(table) == 70_000
-    assert found_share(table, truth) > 0.8

@@ -4,51 +4,17 @@ import inspect
 import io
 import re
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import pytest
 
 from hourglass.cli.main import COMMANDS, GROUPS, RENAMED, USAGE_STATUS, main
-from tests.workspaces import Project
+from tests.cli import IMAGES, TABLE
+from tests.cli.files import write_npz, write_table
+from tests.workspaces import Project, lean
 
-CELL_COMMANDS = ("train", "calibrate-threshold", "evaluate", "tune")
-MISSING = {
-    "train": "hourglass prepare digits",
-    "calibrate-threshold": "hourglass train digits linear",
-    "evaluate": "hourglass train digits linear",
-    "compare": "hourglass train digits linear",
-}
-
-
-@pytest.fixture(scope="module")
-def project(new_project) -> Project:
-    """Give a copy of the repository for commands that write nothing to it."""
-    project: Project = new_project()
-    project.set("params.yaml", "data", value=["digits"])
-    project.set("params.yaml", "models", value=["linear"])
-    return project
-
-
-def results(project: Project) -> list[str]:
-    """Return all files but MLflow's database, locks and bytecode, which precede any check."""
-    return [
-        name
-        for name in project.files(".")
-        if not name.startswith("mlflow.db")
-        and not name.endswith(".lock")
-        and "__pycache__" not in name
-    ]
-
-
-def refused(project: Project, *words: str) -> str:
-    """Run a command that must fail with one sentence, status 1 and no file; return the sentence."""
-    before = results(project)
-    done = project.hourglass(*words, status=1)
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("hourglass: ")
-    assert line.endswith((".", "?"))
-    assert results(project) == before
-    return line
+STAGE_OF_CELL = ("calibrate-threshold", "evaluate", "study", "classify", "export", "promote")
+WITH_FILE = ("score", "drift", "search", "restore")
 
 
 def run_main(*words: str) -> tuple[object, str, str]:
@@ -64,12 +30,6 @@ def help_of(*words: str) -> str:
     status, output, errors = run_main(*words, "--help")
     assert (status, errors) == (0, "")
     return " ".join(output.split())
-
-
-def test_a_process_prints_the_help_and_nothing_else(project):
-    printed = project.hourglass("train", "--help")
-    assert " ".join(printed.stdout.split()) == help_of("train")
-    assert printed.stderr == ""
 
 
 def test_the_help_lists_every_command_with_its_summary():
@@ -90,6 +50,13 @@ def test_the_help_of_a_command_describes_it_and_its_arguments(name):
         assert " ".join(re.sub(r"^ *\w+:", "", line).split()) in text
     assert "Args:" not in text
     assert "``" not in text
+
+
+@pytest.mark.parametrize("name", ["train", "prepare"])
+def test_the_help_describes_data_set_and_variant(name):
+    assert "data a data set, by the name of its file in configs/data" in help_of(name)
+    variant = "model a variant, by the name of its file in configs/model"
+    assert (variant in help_of(name)) == (name == "train")
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
@@ -115,34 +82,6 @@ def test_an_unknown_command_is_answered_with_the_nearest_one(name, hint):
     assert f"unknown command {name!r}; {hint}" in errors
 
 
-@pytest.mark.parametrize("option", ["--heat-maps", "--heat_maps"])
-def test_options_are_written_with_hyphens_or_underscores(stage_folder, option):
-    words = ("score", "digits", "linear", "a.csv", option)
-    assert "heat_maps is -1" in str(run_main(*words, "-1")[0])
-    assert "heat_maps is -1" in str(run_main(*words[:-1], f"{option}=-1")[0])
-
-
-def test_the_value_of_an_option_stays_as_it_is(stage_folder):
-    assert "out is a-b;" in str(run_main("score", "digits", "linear", "a.csv", "--out=a-b")[0])
-
-
-@pytest.mark.parametrize("name", CELL_COMMANDS)
-def test_a_command_for_a_cell_takes_the_data_set_then_the_variant(name):
-    assert list(inspect.signature(COMMANDS[name]).parameters)[:2] == ["data", "model"]
-
-
-@pytest.mark.parametrize("name", MISSING)
-def test_a_missing_earlier_stage_is_named(project, name):
-    words = [] if name == "compare" else ["digits", "linear"]
-    assert MISSING[name] in refused(project, name, *words)
-
-
-def test_an_unknown_data_set_is_refused_with_the_available_ones(project):
-    sentence = refused(project, "prepare", "digist")
-    assert "digist" in sentence
-    assert "breast_cancer, " in sentence
-
-
 @pytest.mark.parametrize(
     "words", [(), ("train",), ("train", "digits"), ("compare", "digits")], ids=" ".join
 )
@@ -152,19 +91,73 @@ def test_a_wrong_command_line_is_answered_with_the_usage(words):
     assert "usage: hourglass" in errors
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--heat-maps", "-1"), "heat_maps is -1"),
+        (("--heat_maps", "-1"), "heat_maps is -1"),
+        (("--heat-maps=-1",), "heat_maps is -1"),
+        (("--out=a-b",), "out is a-b;"),
+    ],
+    ids=str,
+)
+def test_options_have_hyphens_or_underscores_and_values_stay(stage_folder, words, message):
+    assert message in str(run_main("score", "digits", "linear", "a.csv", *words)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (("train", "digits", "linear"), "hourglass prepare digits"),
+        (("baselines", "digits"), "hourglass prepare digits"),
+        (("references", "digits"), "hourglass prepare digits"),
+        (("label-errors", "digits"), "hourglass prepare digits"),
+        (("compare",), "hourglass train digits"),
+        (("record", "digits", "linear"), "hourglass train digits linear"),
+        *(((name, "digits", "linear"), "hourglass train digits linear") for name in STAGE_OF_CELL),
+        *(((name, "digits", "linear", "x"), "hourglass train digits linear") for name in WITH_FILE),
+    ],
+    ids=str,
+)
+def test_a_missing_earlier_stage_is_named_and_nothing_written(stage_folder, words, missing):
+    before = sorted(Path().rglob("*"))
+    status, output, _ = run_main(*words)
+    assert f"run `{missing}" in str(status)
+    assert output == ""
+    written = {path for path in Path().rglob("*") if path not in before}
+    assert {path for path in written if path.suffix != ".lock"} <= {Path("checkpoints")}
+
+
+# As processes
+
+
 @pytest.fixture(scope="module")
-def prepared(new_project) -> Project:
-    """Give a copy in which a data set is prepared."""
+def project(new_project) -> Project:
+    """Give a project with a prepared data set and a grid of one cell."""
     project: Project = new_project()
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
     project.set("params.yaml", "data", value=["digits"])
-    project.set("params.yaml", "models", value=["linear"])
+    project.set("params.yaml", "models", value=["convolutional"])
     project.hourglass("prepare", "digits")
     return project
 
 
-def test_an_unknown_variant_is_refused_with_the_available_ones(prepared):
-    sentence = refused(prepared, "train", "digits", "denoisng")
+def refused(project: Project, *words: str) -> str:
+    """Run a command that must fail with one sentence, status 1 and no file; return the sentence."""
+    done = project.hourglass(*words, status=1)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hourglass: ")
+    assert line.endswith((".", "?"))
+    assert not project.files("runs")
+    return line
+
+
+def test_an_unknown_data_set_or_variant_is_refused_with_the_available_ones(project):
+    sentence = refused(project, "prepare", "digist")
+    assert "digist" in sentence
+    assert "breast_cancer, " in sentence
+    sentence = refused(project, "train", "digits", "denoisng")
     assert "denoisng" in sentence
     assert "denoising" in sentence
 
@@ -174,46 +167,59 @@ def test_an_unknown_variant_is_refused_with_the_available_ones(prepared):
     ("path", "text", "named"),
     [
         ("configs/model/linear.yaml", "class_path: [", "configs/model/linear.yaml"),
-        ("configs/model/linear.yaml", "- a list", "configs/model/linear.yaml"),
-        ("configs/model/linear.yaml", "class_pat: x", "class_path"),
         ("configs/model/linear.yaml", "class_path: hourglass.models.linear.Linaer", "Linaer"),
-        ("configs/model/linear.yaml", "class_path: os.path", "os.path"),
-        ("configs/model/linear.yaml", "", "class_path"),
-        ("configs/data/digits.yaml", "model: {latent_dm: 3}", "latent_dm"),
-        ("configs/trainer/cpu.yaml", "acelerator: cpu", "acelerator"),
         ("configs/trainer/cpu.yaml", "accelerator: abacus", "abacus"),
         ("configs/trainer/cpu.yaml", "{accelerator: gpu, devices: 64}", "gpu"),
-        ("params.yaml", "data: [digits]", "required"),
         ("params.yaml", "sead: 1", "sead"),
     ],
 )
-def test_a_mistake_in_a_file_is_refused_in_one_sentence(prepared, path, text, named):
-    before = (prepared / path).read_bytes()
-    (prepared / path).write_text(text)
+def test_a_mistake_in_a_file_is_refused_in_one_sentence(project, path, text, named):
+    before = (project / path).read_bytes()
+    (project / path).write_text(text)
     try:
-        assert named in refused(prepared, "train", "digits", "linear")
+        assert named in refused(project, "train", "digits", "linear")
     finally:
-        (prepared / path).write_bytes(before)
-
-
-@pytest.mark.slow
-def test_a_successful_stage_prints_nothing_without_a_terminal(new_project):
-    project = new_project()
-    project.set("params.yaml", "data", value=["digits"])
-    project.set("params.yaml", "models", value=["convolutional"])
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
-    project.set("configs/data/breast_cancer.yaml", "training", "max_epochs", value=2)
-    cell = ["digits", "convolutional"]
-    stages = ("prepare", "train", "calibrate-threshold", "evaluate", "baselines", "compare")
-    words = {"prepare": ["digits"], "baselines": ["digits"], "compare": []}
-    for name in stages:
-        done = project.hourglass(name, *words.get(name, cell))
-        assert (done.stdout, done.stderr) == ("", ""), name
+        (project / path).write_bytes(before)
 
 
 @pytest.mark.slow
 def test_the_console_script_and_the_module_are_the_same_program(project):
-    script = project.run("hourglass", "train", "--help").stdout
-    module = project.run("python", "-m", "hourglass", "train", "--help").stdout
-    folder = project.hourglass("train", "--help").stdout
-    assert script == module == folder
+    script = project.run("hourglass", "train", "--help")
+    module = project.run("python", "-m", "hourglass", "train", "--help")
+    folder = project.hourglass("train", "--help")
+    assert script.stdout == module.stdout == folder.stdout
+    assert " ".join(folder.stdout.split()) == help_of("train")
+    assert folder.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_command_prints_its_result_only_without_a_terminal(new_project):
+    project = new_project()
+    project.set("params.yaml", "data", value=["digits"])
+    project.set("params.yaml", "models", value=["convolutional"])
+    project.set("configs/data/digits.yaml", "training", "max_epochs", value=1)
+    cell = ["digits", "convolutional"]
+    words = {"prepare": ["digits"], "baselines": ["digits"], "compare": []}
+    for name in ("prepare", "train", "calibrate-threshold", "evaluate", "baselines", "compare"):
+        done = project.hourglass(name, *words.get(name, cell))
+        assert (done.stdout, done.stderr) == ("", ""), name
+    done = project.hourglass("label-errors", "digits", "--folds", "2", "--top", "5")
+    assert done.stderr == ""
+    assert done.stdout.count("digits/") == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_FILE)
+def test_commands_on_new_samples_need_neither_lightning_nor_mlflow(
+    cells, tmp_path, rows, images, name
+):
+    table, array = write_table(rows, tmp_path / "new.csv"), write_npz(images, tmp_path)
+    words, out = {
+        "score": ((*TABLE, table), "out.csv"),
+        "drift": ((*TABLE, table), "out.json"),
+        "search": ((*TABLE, "breast_cancer/0"), "out.csv"),
+        "restore": ((*IMAGES, array), "out/39.png"),
+    }[name]
+    target = tmp_path / Path(out).parts[0]
+    lean(cells, name, *map(str, words), "--out", str(target))
+    assert (tmp_path / out).exists()

@@ -1,22 +1,19 @@
 """Command `repro`: it repairs the files of a killed DVC and nothing else, then runs DVC."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from filelock import FileLock, Timeout
 
 from hourglass.cli.repro import is_complete, repair, repro
 from hourglass.core.errors import UserError
-from hourglass.core.locks import file_lock
 
 RUN = "hourglass.cli.repro._run"
 STAGE = """  {name}:
@@ -41,32 +38,17 @@ WHOLE = "schema: '2.0'\nstages:\n" + "".join(STAGE.format(name=name) for name in
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """Give the current folder, with a dvc.lock."""
+    """Give the current folder, with dvc.yaml and dvc.lock."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / "dvc.yaml").touch()
     (tmp_path / "dvc.lock").write_text(WHOLE)
     return tmp_path
 
 
-def locks(project: Path, *pids: int) -> Path:
-    path = project / ".dvc/tmp/rwlock"
-    held = {f"/runs/{pid}": {"pid": pid, "cmd": "dvc repro"} for pid in pids}
-    path.write_text(json.dumps({"write": held, "read": {"/x": list(held.values())}}))
-    return path
-
-
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_a_complete_lock_file_stays(project):
+def test_a_complete_lock_file_stays(project, repository):
     assert repair() == []
     assert (project / "dvc.lock").read_text() == WHOLE
-
-
-def test_the_lock_file_of_this_repository_is_complete(repository):
     assert is_complete(repository / "dvc.lock")
 
 
@@ -92,76 +74,48 @@ def test_dvc_reads_every_lock_file_that_stays(project):
             assert not repair(), WHOLE[:cut]
 
 
-def test_locks_of_a_killed_dvc_are_removed(project):
-    path = locks(project, dead_process())
-    assert "removed the locks" in repair()[0]
-    assert not path.exists()
+def write_locks(project: Path, *pids: int) -> Path:
+    path = project / ".dvc/tmp/rwlock"
+    held = {f"/runs/{pid}": {"pid": pid, "cmd": "dvc repro"} for pid in pids}
+    path.write_text(json.dumps({"write": held, "read": {"/x": list(held.values())}}))
+    return path
 
 
-def test_locks_with_the_id_of_another_process_are_removed(project):
-    path = locks(project, os.getpid() if "dvc" not in " ".join(sys.argv) else 1)
-    assert repair()
-    assert not path.exists()
-
-
-def test_locks_of_a_running_dvc_stay(project):
-    process = subprocess.Popen([sys.executable, "-c", "input()", "dvc"], stdin=subprocess.PIPE)
+def test_only_locks_of_a_running_dvc_stay(project):
+    words = [sys.executable, "-c", "input()"]
+    dvc, other = (subprocess.Popen([*words, name], stdin=subprocess.PIPE) for name in ("dvc", "x"))
     try:
-        path = locks(project, process.pid, dead_process())
+        path = write_locks(project, dvc.pid, other.pid)
         assert repair() == []
         assert path.exists()
     finally:
-        process.communicate(b"\n")
-
-
-@pytest.mark.parametrize("text", ["", '{"write": {"/runs', "[]", '{"read": {"a": [1]}}'])
-def test_a_truncated_file_of_locks_is_removed(project, text):
-    path = project / ".dvc/tmp/rwlock"
-    path.write_text(text)
-    assert repair()
+        dvc.communicate(b"\n")
+    write_locks(project, dvc.pid, other.pid)  # the one has ended, the other is not DVC
+    assert "removed the locks" in repair()[0]
     assert not path.exists()
+    other.communicate(b"\n")
 
 
-@pytest.mark.parametrize("text", ["{}", '{"write": {}, "read": {}}'])
-def test_a_file_without_locks_stays(project, text):
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("", False),
+        ('{"write": {"/runs', False),
+        ("[]", False),
+        ('{"read": {"a": [1]}}', False),
+        ("{}", True),
+        ('{"write": {}, "read": {}}', True),
+    ],
+)
+def test_a_truncated_file_of_locks_is_removed(project, text, stays):
     path = project / ".dvc/tmp/rwlock"
     path.write_text(text)
-    assert repair() == []
-    assert path.exists()
-
-
-def test_a_second_pipeline_waits_for_the_first_and_says_so(project, monkeypatch, capfd):
-    ran = threading.Event()
-    (project / "dvc.yaml").touch()
-    # Only the main thread may set signal handlers.
-    monkeypatch.setattr(RUN, lambda words: ran.set() or 0)
-    with file_lock(project / ".dvc/tmp/repro.lock", ""):
-        thread = threading.Thread(target=repro)
-        thread.start()
-        message = ""
-        while not message:
-            time.sleep(0.01)
-            message = capfd.readouterr().err
-        assert not ran.is_set()
-    thread.join(30)
-    assert ran.is_set()
-    assert message == (
-        "hourglass: another `hourglass repro` runs in this folder; waiting until it ends.\n"
-    )
-
-
-def test_the_exit_status_is_that_of_dvc(project, monkeypatch):
-    (project / "dvc.yaml").touch()
-    monkeypatch.setattr(RUN, lambda words: 3 if words == ["repro", "compare"] else 0)
-    repro()
-    with pytest.raises(SystemExit) as caught:
-        repro("compare")
-    assert caught.value.code == 3
+    assert bool(repair()) != stays
+    assert path.exists() == stays
 
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_changed_code_of_installed_packages_forces_a_snapshot(project, monkeypatch, changed):
-    (project / "dvc.yaml").touch()
     commands: list[list[str]] = []
     monkeypatch.setattr(RUN, lambda words: commands.append(words) or 0)
     monkeypatch.setattr("hourglass.cli.repro.installed_code_changed", lambda: changed)
@@ -207,6 +161,18 @@ def test_jobs_start_nothing_but_dvc_if_nothing_changed(started, monkeypatch):
 def test_at_least_one_job_runs(started):
     with pytest.raises(UserError, match="--jobs 0"):
         repro(jobs=0)
+
+
+def test_dvc_runs_under_a_lock_and_its_exit_status_is_returned(project, monkeypatch):
+    def run(words: list[str]) -> int:
+        with pytest.raises(Timeout):
+            FileLock(project / ".dvc/tmp/repro.lock").acquire(blocking=False)
+        return 3
+
+    monkeypatch.setattr(RUN, run)
+    with pytest.raises(SystemExit) as caught:
+        repro("compare")
+    assert caught.value.code == 3
 
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):

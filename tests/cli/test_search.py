@@ -1,8 +1,9 @@
 """Command `search`: the nearest samples by code, for files and for samples of the data set."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,19 +18,9 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
-from tests.workspaces import FakeRecorder, calibrated, lean, set_up, set_yaml, working_in
-
-TABLE, IMAGES = ("breast_cancer", "linear"), ("digits", "undercomplete")
-COLUMNS = ["query", "rank", "id", "split", "label", "anomaly", "distance"]
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory) -> Path:
-    """Give a working folder with a trained and calibrated cell of a table and one of images."""
-    folder = set_up(tmp_path_factory.mktemp("search") / "workspace")
-    with working_in(folder, FakeRecorder()):
-        calibrated(TABLE, IMAGES)
-    return folder
+from tests.cli import IMAGES, TABLE
+from tests.cli.files import image_name, read_table, write_images, write_npz, write_table
+from tests.workspaces import FakeRecorder, set_yaml, working_in
 
 
 @pytest.fixture
@@ -50,45 +41,40 @@ def everything(cells) -> pd.DataFrame:
     for name in SPLITS:
         split = prepared.split(name)
         columns = {"id": split.id, "split": name, "label": split.label, "anomaly": split.anomaly}
-        frame = pd.DataFrame(columns)
-        frame["x"] = list(split.x)
-        frame["code"] = list(latent_codes(network, split.x, prepared.scaling))
-        frames.append(frame)
+        codes = latent_codes(network, split.x, prepared.scaling)
+        frames.append(pd.DataFrame(columns).assign(x=list(split.x), code=list(codes)))
     return pd.concat(frames, ignore_index=True)
 
 
-def stacked(column: pd.Series) -> np.ndarray:
-    return np.stack(column.to_list())
+@pytest.fixture
+def neighbours(here) -> Callable[..., pd.DataFrame]:
+    """Give a function that searches and reads the table."""
+
+    def run(query: Path | str, cell: tuple[str, str] = IMAGES, **options: Any) -> pd.DataFrame:
+        return read_table(search(*cell, str(query), out=here / "out.csv", **options))
+
+    return run
 
 
-def read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype={"label": str})
-
-
-def write_image(image: np.ndarray, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.round(image[0] * (255 / 16)).astype(np.uint8)).save(path)
-    return path
-
-
-def test_neighbours_of_a_file_equal_those_of_scikit_learn_on_the_codes(here, everything):
-    np.savez(here / "new.npz", x=stacked(everything.x[::200]))
-    table = read(search(*IMAGES, str(here / "new.npz"), top=7, out=here / "out.csv"))
-    codes = stacked(everything.code)
+def test_neighbours_of_a_file_equal_those_of_scikit_learn_on_the_codes(
+    here, neighbours, everything
+):
+    codes, x = (np.stack(everything[name].to_list()) for name in ("code", "x"))
+    table = neighbours(write_npz(x[::200], here), top=7)
     distances, places = NearestNeighbors(n_neighbors=7).fit(codes).kneighbors(codes[::200])
-    assert list(table) == COLUMNS
+    columns = ["id", "split", "label", "anomaly"]
+    assert list(table) == ["query", "rank", *columns, "distance"]
     np.testing.assert_allclose(table.distance, distances.ravel(), atol=1e-4)
     assert table["rank"].tolist() == list(range(1, 8)) * len(places)
     assert table["query"][7] == "new.npz/1"
-    columns = ["id", "split", "label", "anomaly"]
     expected = everything.iloc[places.ravel()][columns].reset_index(drop=True)
     pd.testing.assert_frame_equal(table[columns], expected)
 
 
-def test_a_sample_of_any_split_is_found_but_not_for_itself(here, everything):
+def test_a_sample_of_any_split_is_found_but_not_for_itself(neighbours, everything):
     name = str(everything.id.iloc[-3])
-    table = read(search(*IMAGES, name, top=1000, out=here / "out.csv"))
-    codes = stacked(everything.code)
+    table = neighbours(name, top=1000)
+    codes = np.stack(everything.code.to_list())
     (places,) = NearestNeighbors(n_neighbors=6).fit(codes).kneighbors(codes[-3:-2], 6, False)
     assert table.id[:5].tolist() == everything.id[places[1:]].tolist()
     assert set(table["query"]) == {name}
@@ -96,38 +82,33 @@ def test_a_sample_of_any_split_is_found_but_not_for_itself(here, everything):
     assert set(table.split) == set(SPLITS)
 
 
-def test_every_image_of_a_folder_is_a_query(here, everything):
-    files = [write_image(everything.x[i], here / f"new/{i % 2}/{i}.png") for i in range(5)]
-    whole = read(search(*IMAGES, str(here / "new"), top=3, out=here / "out.csv"))
-    for i, file in enumerate(files):
-        single = read(search(*IMAGES, str(file), top=3, out=here / "one.csv"))
-        rows = whole[whole["query"] == f"{i % 2}/{i}.png"]
+def test_every_image_of_a_folder_is_a_query(here, neighbours, everything):
+    folder = write_images(np.stack(everything.x[:5].to_list()), here / "new")
+    whole = neighbours(folder, top=3)
+    for i in range(5):
+        single = neighbours(folder / image_name(i), top=3)
+        rows = whole[whole["query"] == image_name(i)]
         assert rows.id.tolist() == single.id.tolist()
         assert rows.id.iloc[0] == everything.id[i]
 
 
-def test_every_row_of_a_table_is_a_query_without_a_picture(cells, here):
-    prepared = Prepared.open(cells / "data/prepared/breast_cancer")
-    test = prepared.split("test")
-    frame = pd.DataFrame(test.x[:9], columns=prepared.card["feature_names"])
-    frame[frame.columns[::-1]].to_csv(here / "new.csv", index=False)
-    table = read(search(*TABLE, str(here / "new.csv"), top=2, out=here / "out.csv"))
-    assert table.id[::2].tolist() == test.id[:9].tolist()
+def test_every_row_of_a_table_is_a_query_without_a_picture(here, neighbours, rows):
+    table = neighbours(write_table(rows[:9], here / "new.csv"), TABLE, top=2)
+    assert table.id[::2].tolist() == rows.name[:9].tolist()
     assert table["query"].tolist() == np.repeat(np.arange(1, 10), 2).tolist()
     assert sorted(path.name for path in here.iterdir()) == ["new.csv", "out.csv"]
 
 
-def test_chunks_do_not_change_the_results(here, everything, monkeypatch):
-    np.savez(here / "new.npz", x=stacked(everything.x[:10]))
-    whole = read(search(*IMAGES, str(here / "new.npz"), out=here / "whole.csv"))
+def test_chunks_do_not_change_the_results(here, neighbours, images, monkeypatch):
+    file = write_npz(images[:10], here)
+    whole = neighbours(file)
     monkeypatch.setattr("hourglass.data.readers.image_chunks.CHUNK_BYTES", 3 * 64)
-    parts = read(search(*IMAGES, str(here / "new.npz"), out=here / "parts.csv"))
-    pd.testing.assert_frame_equal(whole, parts, atol=1e-4)
+    pd.testing.assert_frame_equal(whole, neighbours(file), atol=1e-4)
 
 
-def test_the_outputs_are_named_after_the_query_and_printed(copied, everything, capsys):
-    file = write_image(everything.x[0], copied / "some.digit.png")
-    assert search(*IMAGES, str(file), top=3) == Path("some.digit-neighbours.csv")
+def test_the_outputs_are_named_after_the_query_and_printed(copied, everything, images, capsys):
+    file = write_images(images[:1], copied / "some.digits") / image_name(0)
+    assert search(*IMAGES, str(file.parent), top=3) == Path("some-neighbours.csv")
     assert search(*IMAGES, "digits/1", top=3) == Path("digits-1-neighbours.csv")
     with Image.open("digits-1-neighbours.png") as image:
         assert image.width > 200
@@ -140,25 +121,21 @@ def test_the_outputs_are_named_after_the_query_and_printed(copied, everything, c
 # The index
 
 
-def test_the_index_is_built_once_and_again_for_other_weights(copied, capsys):
-    search(*IMAGES, "digits/1")
+def test_the_index_is_built_once_and_again_if_it_cannot_be_used(copied, capsys):
+    before = search(*IMAGES, "digits/1").read_bytes()
     assert "indexing digits" in capsys.readouterr().out
     search(*IMAGES, "digits/1")
     assert "indexing" not in capsys.readouterr().out
+    file = copied / "reports/search/digits-undercomplete/index.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert search(*IMAGES, "digits/1").read_bytes() == before
+    assert "is damaged (index.safetensors" in capsys.readouterr().out
     set_yaml(copied / "configs/data/digits.yaml", "training", "max_epochs", value=1)
     with working_in(copied, FakeRecorder()):
         train(*IMAGES)
         calibrate_threshold(*IMAGES)
     search(*IMAGES, "digits/1")
     assert "from other weights or data: indexing digits" in capsys.readouterr().out
-
-
-def test_a_damaged_index_is_built_again(copied, capsys):
-    before = search(*IMAGES, "digits/1").read_bytes()
-    file = copied / "reports/search/digits-undercomplete/index.safetensors"
-    file.write_bytes(file.read_bytes()[:-1])
-    assert search(*IMAGES, "digits/1").read_bytes() == before
-    assert "is damaged (index.safetensors" in capsys.readouterr().out
 
 
 def test_data_prepared_with_another_scaling_are_refused(copied, refusal):
@@ -182,13 +159,13 @@ def test_data_prepared_with_another_scaling_are_refused(copied, refusal):
         ("digits/1", {"out": "out.xlsx"}, "out.xlsx"),
         ("new.png", {"top": 1798}, "top is 1798"),
         ("new.png", {"out": "new.csv"}, "would overwrite"),
-        ("empty", {"out": "empty/new.csv"}, "would overwrite"),
+        ("empty", {"out": "empty/new.csv"}, "in the folder of queries"),
         ("wide.png", {}, "9 x 8"),
         ("empty", {}, "holds no image"),
     ],
 )
-def test_an_invalid_query_is_refused(here, everything, refusal, query, options, message):
-    write_image(everything.x[0], here / "new.png")
+def test_an_invalid_query_is_refused(here, refusal, query, options, message):
+    Image.new("L", (8, 8)).save(here / "new.png")
     Image.new("L", (9, 8)).save(here / "wide.png")
     (here / "empty").mkdir()
     query = query if query.startswith("digits/") else str(here / query)
@@ -197,29 +174,15 @@ def test_an_invalid_query_is_refused(here, everything, refusal, query, options, 
     assert not list(here.glob("*.csv"))
 
 
-def test_images_of_another_size_can_be_resized(here):
+def test_images_of_another_size_can_be_resized(here, neighbours):
     Image.new("L", (9, 8)).save(here / "wide.png")
-    table = read(search(*IMAGES, str(here / "wide.png"), resize=True, out=here / "out.csv"))
-    assert len(table) == 10
+    assert len(neighbours(here / "wide.png", resize=True)) == 10
 
 
-def test_a_missing_value_is_refused(cells, here, refusal):
-    names = Prepared.open(cells / "data/prepared/breast_cancer").card["feature_names"]
-    frame = pd.DataFrame(np.ones((3, len(names))), columns=names)
-    frame.loc[1, "mean area"] = np.nan
-    frame.to_csv(here / "new.csv", index=False)
-    sentence = refusal(search, *TABLE, str(here / "new.csv"), out=here / "out.csv")
+def test_a_missing_value_is_refused(here, rows, refusal):
+    gap = rows[:3].reset_index(drop=True)
+    gap.loc[1, "mean area"] = np.nan
+    file = write_table(gap, here / "new.csv")
+    sentence = refusal(search, *TABLE, str(file), out=here / "out.csv")
     assert "'mean area'" in sentence
     assert "row 2" in sentence
-
-
-def test_a_cell_that_is_not_calibrated_is_refused(copied, refusal):
-    shutil.rmtree(copied / "runs/digits/undercomplete/calibrate")
-    sentence = refusal(search, *IMAGES, "digits/1")
-    assert "hourglass calibrate-threshold digits undercomplete" in sentence
-
-
-@pytest.mark.slow  # it imports torch once more
-def test_the_command_needs_neither_lightning_nor_mlflow(cells, here):
-    lean(cells, "search", *TABLE, "breast_cancer/0", "--out", str(here / "out.csv"))
-    assert len(read(here / "out.csv")) == 10

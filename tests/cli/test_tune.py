@@ -11,26 +11,16 @@ from tests.workspaces import set_yaml
 
 
 @pytest.fixture
-def folder(stage_folder, monkeypatch):
-    """Return a working folder with prepared digits, trained for two epochs."""
+def folder(stage_folder, monkeypatch) -> Path:
+    """Give a working folder with prepared digits, trained for two epochs."""
     monkeypatch.delenv("HOURGLASS_OPTUNA_STORAGE", raising=False)
     prepare("digits")
-    return stage_folder
+    return Path(stage_folder)
 
 
-def test_show_without_a_study_is_rejected_and_creates_no_storage(folder, refusal):
-    assert "no complete trial" in refusal(tune, "digits", "denoising", show=True)
-    assert not (folder / "optuna.db").exists()
-
-
-def test_show_names_the_studies_with_other_settings(folder, refusal, capsys):
-    study = run_study(trials=1)
-    set_yaml(folder / "configs/data/digits.yaml", "training", "patience", value=1)
-    refusal(tune, "digits", "denoising", show=True)
-    assert f"study {study.study_name} differs in: training" in capsys.readouterr().out
-
-
-def test_show_prints_the_trials_best_first(folder, capsys):
+def test_show_prints_the_trials_best_first_and_names_studies_with_other_settings(
+    folder, refusal, capsys
+):
     study = run_study(trials=3)
     tune("digits", "denoising", show=True)
     printed = capsys.readouterr().out
@@ -38,16 +28,15 @@ def test_show_prints_the_trials_best_first(folder, capsys):
     assert best.split()[0] == str(study.best_trial.number)
     assert f"{study.best_value:.4g}" in printed.splitlines()[-1]
     assert "3 trials (3 complete, 0 pruned, 0 failed)" in printed
-
-
-def test_a_launcher_is_rejected(folder, refusal, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "launcher" in refusal(tune, "digits", "denoising")
+    set_yaml(folder / "configs/data/digits.yaml", "training", "patience", value=1)
+    refusal(tune, "digits", "denoising", show=True)
+    assert f"study {study.study_name} differs in: training" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
+        ({"show": True}, "no complete trial"),
         ({"workers": 0}, "workers"),
         ({"trials": -5}, "-5"),
         ({"trials": 5, "show": True}, "--show"),
@@ -56,9 +45,14 @@ def test_a_launcher_is_rejected(folder, refusal, monkeypatch):
         ({"space": "nowhere"}, "default"),
         ({"model": "denoisin"}, "denoising"),
         ({"data": "mnist"}, "prepare"),
+        ({}, "launcher"),
     ],
+    ids=str,
 )
-def test_invalid_arguments_are_rejected_before_any_work(folder, refusal, changes, word):
-    sentence = refusal(tune, **({"data": "digits", "model": "denoising"} | changes))
-    assert word in sentence
+def test_invalid_calls_are_rejected_and_create_no_storage(
+    folder, refusal, monkeypatch, changes, word
+):
+    if not changes:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    assert word in refusal(tune, **({"data": "digits", "model": "denoising"} | changes))
     assert not (folder / "optuna.db").exists()

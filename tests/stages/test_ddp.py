@@ -2,8 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from subprocess import Popen
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.scoring import errors
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import make_module
+from tests.stages.cells import epochs_kept, new_epochs
 from tests.tracking.stored import TRAINING_CURVES, rows
 from tests.workspaces import (
     PATIENT,
@@ -35,16 +37,21 @@ pytestmark = pytest.mark.slow
 
 EPOCHS = 15
 TWO = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
-TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2")
 PLAIN = ("python", "src/hourglass")
+TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2", "src/hourglass")
 MODELS = ("denoising", "convolutional")
+by_every_launcher = pytest.mark.parametrize(
+    "launcher", [PLAIN, TORCHRUN], ids=["lightning", "torchrun"]
+)
 
 
-def set_up(project: Project, processes: int) -> Project:
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=EPOCHS)
+def set_up(project: Project, processes: int = 2, **training: int) -> Project:
+    """Prepare digits for trainings of so many processes."""
+    for key, value in {"max_epochs": EPOCHS, **training}.items():
+        project.set("configs/data/digits.yaml", "training", key, value=value)
     if processes == 2:
-        for key, value in TWO.items():
-            project.set("configs/trainer/two.yaml", key, value=value)
+        for key, setting in TWO.items():
+            project.set("configs/trainer/two.yaml", key, value=setting)
         project.set("params.yaml", "trainer", value="two")
     project.hourglass("prepare", "digits")
     return project
@@ -63,44 +70,46 @@ def run(project: Project, *command: str, **variables: str) -> None:
             left.kill()
 
 
+def train(project: Project, model: str, launcher: tuple[str, ...] = PLAIN) -> Path:
+    """Train a variant and return the folder of its cell."""
+    run(project, *launcher, "train", "digits", model)
+    return project / f"runs/digits/{model}"
+
+
+def weights_of(project: Project, model: str) -> bytes:
+    return (project / f"runs/digits/{model}/train/weights.safetensors").read_bytes()
+
+
+def history_of(project: Project, model: str) -> pd.DataFrame:
+    return pd.read_csv(project / f"runs/digits/{model}/train/history.csv")
+
+
 @pytest.fixture(scope="module")
 def two(new_project) -> Project:
     """Give a workspace in which two processes trained two variants."""
-    project = set_up(new_project(), 2)
+    project = set_up(new_project())
     for model in MODELS:
-        run(project, "python", "src/hourglass", "train", "digits", model)
+        train(project, model)
     return project
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_two_processes_are_one_mlflow_run(two, model):
+def test_two_processes_are_one_mlflow_run_and_write_the_files_of_one(two, model):
     (row,) = (row for row in rows(two.folder) if row.name == f"digits-{model}")
     assert row.status == "FINISHED"
     assert row.params["trainer.devices"] == "2"
     for name in TRAINING_CURVES:
         assert row.steps[name] == list(range(EPOCHS))
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_two_processes_write_the_same_files_as_one(two, model):
     folder = two / f"runs/digits/{model}"
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    assert names >= {
-        "train/weights.safetensors",
-        "train/network.json",
-        "train/settings.yaml",
-        "train/history.csv",
-        "train/training.json",
-        "tracking/run_id",
-    }
-    assert pd.read_csv(folder / "train/history.csv").epoch.tolist() == list(range(EPOCHS))
+    files = ("weights.safetensors", "network.json", "settings.yaml", "history.csv", "training.json")
+    assert names >= {"tracking/run_id", *(f"train/{file}" for file in files)}
+    assert history_of(two, model).epoch.tolist() == list(range(EPOCHS))
 
 
 def set_up_uneven(project: Project) -> Project:
     """Make two processes train on batches that halve unevenly."""
-    set_up(project, 2)
-    project.set("configs/data/digits.yaml", "training", "batch_size", value=37)
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=3)
+    set_up(project, batch_size=37, max_epochs=3)
     project.set("configs/data/digits.yaml", "model", "schedule", value="constant")
     return project
 
@@ -109,7 +118,7 @@ def set_up_uneven(project: Project) -> Project:
 def uneven(new_project) -> Project:
     """Give a workspace of such a training."""
     project = set_up_uneven(new_project())
-    run(project, *PLAIN, "train", "digits", "undercomplete")
+    train(project, "undercomplete")
     return project
 
 
@@ -175,20 +184,17 @@ def test_a_training_of_two_processes_is_calibrated_and_evaluated_on_all_samples(
     )
 
 
-@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+@by_every_launcher
 @pytest.mark.parametrize("model", sorted({*VARIANTS} - {*MODELS}))
 def test_two_processes_train_every_variant(new_project, model, launcher):
-    if launcher and model != "stacked":
+    if launcher == TORCHRUN and model != "stacked":
         pytest.skip("only a stack has several trainings to start")
     errors = []
     for processes in (1, 2):
-        project = set_up(new_project(), processes)
-        project.set("configs/data/digits.yaml", "training", "max_epochs", value=3)
+        project = set_up(new_project(), processes, max_epochs=3)
         project.set("configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=2)
-        command = (*launcher, "src/hourglass") if processes == 2 and launcher else PLAIN
-        run(project, *command, "train", "digits", model)
-        history = pd.read_csv(project / f"runs/digits/{model}/train/history.csv")
-        errors.append(history.validation_error.iloc[-1])
+        train(project, model, launcher if processes == 2 else PLAIN)
+        errors.append(history_of(project, model).validation_error.iloc[-1])
     (row,) = rows(project.folder)
     assert row.status == "FINISHED"
     for name in TRAINING_CURVES:
@@ -200,23 +206,14 @@ def test_two_processes_train_every_variant(new_project, model, launcher):
     assert errors[1] == pytest.approx(errors[0], rel=0.1)
 
 
-def test_two_processes_give_the_same_weights_twice(two, new_project):
-    again = set_up(new_project(), 2)
-    run(again, "python", "src/hourglass", "train", "digits", "denoising")
-    path = "runs/digits/denoising/train/weights.safetensors"
-    assert (again / path).read_bytes() == (two / path).read_bytes()
-
-
 @pytest.mark.parametrize(
-    "command",
-    [("hourglass",), ("python", "-m", "hourglass")],
-    ids=["console script", "module"],
+    "command", [("hourglass",), ("python", "-m", "hourglass")], ids=["console script", "module"]
 )
-def test_two_processes_start_by_every_name_of_the_program(new_project, command):
-    project = set_up(new_project(), 2)
-    source = str(project / "src")
-    run(project, *command, "train", "digits", "linear", PYTHONPATH=source)
+def test_two_processes_started_by_another_name_give_the_same_weights(two, new_project, command):
+    project = set_up(new_project())
+    run(project, *command, "train", "digits", "denoising", PYTHONPATH=str(project / "src"))
     assert [row.status for row in rows(project.folder)] == ["FINISHED"]
+    assert weights_of(project, "denoising") == weights_of(two, "denoising")
 
 
 def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):
@@ -225,8 +222,7 @@ def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):
     (row,) = rows(project.folder)
     assert row.status == "FINISHED"
     assert row.steps["train_loss"] == list(range(3))
-    path = "runs/digits/undercomplete/train/weights.safetensors"
-    assert (project / path).read_bytes() == (uneven / path).read_bytes()
+    assert weights_of(project, "undercomplete") == weights_of(uneven, "undercomplete")
     for command in ("calibrate-threshold", "evaluate"):
         project.hourglass(command, "digits", "undercomplete")
     assert len(rows(project.folder)) == 1
@@ -234,58 +230,44 @@ def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):
 
 def test_torchrun_keeps_the_token_of_rank_zero(new_project):
     """Otherwise a killed training could not find its run."""
-    project = set_up(new_project(), 2)
+    project = set_up(new_project())
     tokens, recorded = set(), set()
     for _ in range(3):  # which process is the faster one differs
-        run(project, *TORCHRUN, "src/hourglass", "train", "digits", "linear")
+        train(project, "linear", TORCHRUN)
         tokens.add(project.read("checkpoints/digits-linear/state.json")["token"])
         recorded |= {row.tags["hourglass.training"] for row in rows(project.folder)}
         project.run("rm", "-r", "checkpoints", "runs")
     assert tokens == recorded
 
 
-def epochs_kept(project: Project) -> int:
-    path = project / "checkpoints/digits-denoising/last.ckpt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return len(state["callbacks"]["History"]["rows"])
-
-
-@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+@by_every_launcher
 def test_two_processes_resume_after_a_kill(new_project, launcher):
-    command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "denoising")
-    whole, killed = (set_up(new_project(), 2) for _ in range(2))
-    run(whole, *command)
-    process = killed.start(*command)
+    complete, killed = (set_up(new_project()) for _ in range(2))
+    train(complete, "denoising", launcher)
+    process = killed.start(*launcher, "train", "digits", "denoising")
     wait_until(lambda: epochs_kept(killed) >= 1, process)
     kill(process)
     wait_for_end(killed.folder)
     kept = epochs_kept(killed)
     assert kept < EPOCHS, "the kill came too late to show anything"
-    run(killed, *command)
-    timing = killed.read("runs/digits/denoising/tracking/train.json")
-    assert round(timing["seconds"] * timing["samples_per_second"] / 722) == EPOCHS - kept
-    path = "runs/digits/denoising/train/weights.safetensors"
-    assert (killed / path).read_bytes() == (whole / path).read_bytes()
+    train(killed, "denoising", launcher)
+    assert new_epochs(killed) == EPOCHS - kept
+    assert weights_of(killed, "denoising") == weights_of(complete, "denoising")
     assert [row.status for row in rows(killed.folder)] == ["FINISHED"]
 
 
 def test_a_last_batch_may_have_fewer_samples_than_processes(new_project):
     """722 = 7 * 103 + 1: one process gets nothing of the last batch."""
-    project = set_up(new_project(), 2)
-    project.set("configs/data/digits.yaml", "training", "batch_size", value=103)
-    run(project, "python", "src/hourglass", "train", "digits", "linear")
-    history = pd.read_csv(project / "runs/digits/linear/train/history.csv")
-    assert history.notna().all(axis=None)
+    project = set_up(new_project(), batch_size=103)
+    train(project, "linear")
+    assert history_of(project, "linear").notna().all(axis=None)
 
 
-@pytest.mark.parametrize("launcher", [(), TORCHRUN], ids=["lightning", "torchrun"])
+@by_every_launcher
 def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, launcher):
-    project = set_up(new_project(), 2)
+    project = set_up(new_project())
     project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
-    command = (*(launcher or ("python",)), "src/hourglass", "train", "digits", "linear")
-    process = project.start(*command)
+    process = project.start(*launcher, "train", "digits", "linear")
     _, errors = process.communicate(timeout=PATIENT)
     wait_for_end(project.folder)
     assert process.returncode != 0
@@ -294,44 +276,41 @@ def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, 
     assert "learning_rate" in sentences[0]
     assert project.files("runs") == []
     assert [row.status for row in rows(project.folder)] == ["FAILED"]
-    if not launcher:
+    if launcher == PLAIN:
         assert "Traceback" not in errors
         assert len(sentences) == 1
 
 
-def test_if_one_process_dies_the_other_ends(new_project):
-    project = set_up(new_project(), 2)
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
-    project.set("configs/data/digits.yaml", "training", "patience", value=100_000)
-    process = project.start("python", "src/hourglass", "train", "digits", "denoising")
+@pytest.fixture
+def endless(new_project) -> Iterator[tuple[Project, Popen[str]]]:
+    """Give a training of two processes that does not end; leave none of its processes."""
+    project = set_up(new_project(), max_epochs=100_000, patience=100_000)
+    process = project.start(*PLAIN, "train", "digits", "denoising")
     try:
         wait_until(lambda: epochs_kept(project) >= 2, process)
-        (other,) = other_ranks(project)
-        other.kill()
-        process.communicate(timeout=120)
-        assert process.returncode != 0
-        wait_for_end(project.folder)
+        yield project, process
     finally:
         for left in living_in(project.folder):
             left.kill()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
-def test_two_processes_end_on_a_signal(new_project, sent):
-    project = set_up(new_project(), 2)
-    project.set("configs/data/digits.yaml", "training", "max_epochs", value=100_000)
-    project.set("configs/data/digits.yaml", "training", "patience", value=100_000)
-    process = project.start("python", "src/hourglass", "train", "digits", "denoising")
-    try:
-        wait_until(lambda: epochs_kept(project) >= 2, process)
-        os.killpg(process.pid, sent)
-        process.communicate(timeout=120)
-        assert process.returncode != 0
-        wait_for_end(project.folder)
-    finally:
-        for left in living_in(project.folder):
-            left.kill()
+def kill_other_rank(project: Project, process: Popen[str]) -> None:
+    (other,) = (p for p in living_in(project.folder) if p.environ().get("LOCAL_RANK") == "1")
+    other.kill()
 
 
-def other_ranks(project: Project) -> list[Any]:
-    return [each for each in living_in(project.folder) if each.environ().get("LOCAL_RANK") == "1"]
+@pytest.mark.parametrize(
+    "end",
+    [
+        kill_other_rank,
+        lambda project, process: os.killpg(process.pid, signal.SIGTERM),
+        lambda project, process: os.killpg(process.pid, signal.SIGINT),
+    ],
+    ids=["death of a rank", "TERM", "INT"],
+)
+def test_both_processes_end_together(endless, end: Callable[[Project, Popen[str]], None]):
+    project, process = endless
+    end(project, process)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    wait_for_end(project.folder)

@@ -11,21 +11,15 @@ import pandas as pd
 import pytest
 
 from hourglass.data.prepared_data import Prepared
-from hourglass.stages.calibrate_threshold import calibrate_threshold
-from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
-from hourglass.stages.train import train
+from tests.stages.cells import run_cell
 from tests.workspaces import BOLTS, EVERY, FakeRecorder, set_up, working_in
 
 REAL = os.environ.get("HOURGLASS_DATA")
 TABLES = ["credit_card"]
 PUBLISHED = ["mnist", "fashion_mnist", "emnist", *TABLES]
-CELLS = [
-    (data, model)
-    for data in PUBLISHED
-    for model in EVERY
-    if not (data in TABLES and model in BOLTS)
-]
+PAIRS = [(data, model) for data in PUBLISHED for model in EVERY]
+CELLS = [(data, model) for data, model in PAIRS if not (data in TABLES and model in BOLTS)]
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,14 +62,12 @@ def published(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(("data", "model"), CELLS)
 def test_a_variant_goes_through_every_stage(published, data, model):
     with working_in(published, FakeRecorder()):
-        train(data, model)
-        calibrate_threshold(data, model)
-        evaluate(data, model)
-        folder = Path("runs", data, model)
-        found = json.loads((folder / "metrics.json").read_text())
+        run_cell(data, model)
         test = Prepared.open(Path("data/prepared", data)).split("test")
-    scores = pd.read_parquet(published / folder / "scores.parquet")
+    folder = published / "runs" / data / model / "evaluate"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    scores = pd.read_parquet(folder / "scores.parquet")
     assert (scores.split == "test").sum() == len(test.x)
     assert (scores.score >= 0).all()
-    assert 0 <= found["AUROC"] <= 1
-    assert found["false_alarm_rate"] < 0.3  # alpha is 0.05, of 25 calibration samples and more
+    assert 0 <= metrics["AUROC"] <= 1
+    assert metrics["false_alarm_rate"] < 0.3  # alpha is 0.05, for 25 calibration samples and more

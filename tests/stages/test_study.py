@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from hourglass.core.atomic import sha256
-from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.stages.prepare import prepare
 from hourglass.stages.references import references, skip_reason
@@ -82,26 +81,19 @@ def test_every_analysis_leaves_its_tables_and_figures(studied):
 
 def test_distinct_classes_are_told_apart(studied):
     metrics = read_json(studied / "metrics.json")
-    assert metrics["kNN_accuracy"] > 0.95
-    assert metrics["linear_accuracy"] > 0.95
-    assert metrics["interpolation_within_classes"] > 0.95
+    for name in ("kNN_accuracy", "linear_accuracy", "interpolation_within_classes"):
+        assert metrics[name] > 0.95
 
 
-def test_the_study_names_the_weights_and_its_durations_are_not_in_its_folder(studied, trained):
-    cell = trained / "runs" / Path(*CELL)
+def test_metrics_durations_tables_and_figures_are_recorded_in_the_run(studied, recorded):
+    record, cell = recorded.record("study"), studied.parent
     weights = sha256(cell / "train/weights.safetensors")
     assert read_json(studied / "inputs.json") == {"weights.safetensors": weights}
-    timing = read_json(cell / "tracking/study.json")
+    timing = read_json(cell / "tracking/study.json")  # outside the folder of the study
     assert {"seconds", "query_milliseconds_code_single"} <= timing.keys()
-    assert not [path for path in studied.rglob("*") if "timing" in path.name]
-
-
-def test_metrics_durations_tables_and_figures_are_recorded_in_the_run(studied, recorded, trained):
-    record = recorded.record("study")
-    cell = trained / "runs" / Path(*CELL)
-    assert record.metrics == read_json(studied / "metrics.json")
-    timing = read_json(cell / "tracking/study.json")
     assert record.latest == {key: timing[key] for key in timing if key != "seconds"}
+    assert record.metrics == read_json(studied / "metrics.json")
+    assert not timing.keys() & record.metrics.keys()
     assert {folder for _, folder in record.files} == {"study"}
     assert {Path(path).stem for path, _ in record.files} >= TABLES | FIGURES
 
@@ -151,51 +143,37 @@ def test_a_table_can_be_studied_and_its_synthetic_rows_are_not_uploaded(
     assert "synthetic" not in recorded
 
 
-def dataset(
-    folder: Path, names: list[str], train: str, test: str = "aaaabbbb", side: int = 8
-) -> Prepared:
-    """Give a data set with these labels, one letter per sample; anomalies have the label x."""
-
-    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        label = np.array([*(test if name == "test" else train)])
-        return np.zeros((len(label), 1, side, 9), np.uint8), label, label == "x"
-
-    scaling = Scaling.of_images(255)
-    return write_splits(folder / "letters", split, scaling, feature_names=names)
+# The data sets that are studied
 
 
 @pytest.mark.parametrize(
-    ("names", "labels", "setting", "studied"),
+    ("names", "train", "test", "side", "setting", "studied"),
     [
-        ([], "aabb", None, True),
-        ([], "aaaa", None, False),
-        ([], "aaaa", True, True),
-        ([], "aabb", False, False),
-        (["f"], "aabb", None, False),
-        (["f"], "aabb", True, True),
+        ([], "aabb", "aaaabbbb", 8, None, True),
+        ([], "aaaa", "aaaabbbb", 8, None, False),  # one class
+        ([], "aaaa", "aaaabbbb", 8, True, True),
+        ([], "aabb", "aaaabbbb", 8, False, False),
+        (["f"], "aabb", "aaaabbbb", 8, None, False),  # a table
+        (["f"], "aabb", "aaaabbbb", 8, True, True),
+        ([], "aabb", "aabbxx", 3, None, True),
+        # Too small, whatever the setting.
+        ([], "aab", "aabbxx", 3, True, False),
+        ([], "aabb", "aabxxx", 3, True, False),
+        ([], "aabb", "aabcxx", 3, True, False),  # a class without training samples
+        ([], "aabb", "aabbxx", 2, True, False),
+        ([], "aabb", "aabbxx", 2, None, False),
     ],
 )
 def test_labelled_images_are_studied_by_default_and_others_on_request(
-    tmp_path, names, labels, setting, studied
+    tmp_path, names, train, test, side, setting, studied
 ):
-    assert (skip_reason(dataset(tmp_path, names, labels), setting) == "") == studied
+    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        label = np.array([*(test if name == "test" else train)])  # x is an anomaly
+        return np.zeros((len(label), 1, side, 9), np.uint8), label, label == "x"
 
-
-@pytest.mark.parametrize(
-    ("train", "test", "side", "studied"),
-    [
-        ("aabb", "aabbxx", 3, True),
-        ("aab", "aabbxx", 3, False),
-        ("aabb", "aabxxx", 3, False),
-        ("aabb", "aabcxx", 3, False),  # a class without training samples
-        ("aabb", "aabbxx", 2, False),
-    ],
-)
-@pytest.mark.parametrize("setting", [None, True])
-def test_data_sets_that_are_too_small_are_never_studied(
-    tmp_path, train, test, side, studied, setting
-):
-    assert (skip_reason(dataset(tmp_path, [], train, test, side), setting) == "") == studied
+    folder, scaling = tmp_path / "letters", Scaling.of_images(255)
+    prepared = write_splits(folder, split, scaling, feature_names=names)
+    assert (skip_reason(prepared, setting) == "") == studied
 
 
 def test_an_unknown_data_set_under_study_is_refused(table, refusal, stage_folder):
@@ -203,6 +181,5 @@ def test_an_unknown_data_set_under_study_is_refused(table, refusal, stage_folder
     assert "breast_cancer" in refusal(references, table)
 
 
-def test_a_study_needs_references_and_a_trained_cell(table, refusal):
+def test_a_study_needs_references(table, refusal):
     assert "`hourglass references breast_cancer`" in refusal(study, table, "linear")
-    assert "`hourglass train digits linear`" in refusal(study, "digits", "linear")

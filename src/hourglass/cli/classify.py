@@ -1,9 +1,10 @@
 """Command `classify`: measure the test errors of classifiers on a trained cell's latent codes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,19 +13,17 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
-from hourglass.studies.classification import sklearn_classifiers
-from hourglass.studies.classification.labelled_splits import (
-    LabelledSamples,
-    LabelledSplits,
-    read_labelled_splits,
+from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits
+from hourglass.studies.classification.sklearn_classifiers import (
+    SklearnClassifier,
+    measure_test_error,
 )
 from hourglass.studies.latent_space import encode_splits, flatten_splits
 from hourglass.tracking.recording import recording
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hourglass.networks import Network
+    from hourglass.studies.classification.fine_tuning import FineTuning
 
 Features: TypeAlias = Literal["pretrained", "random", "input"]
 Classifier: TypeAlias = Literal["logistic", "svm", "knn", "softmax"]
@@ -64,32 +63,53 @@ def classify(
     """
     cell = Cell(data, model)
     cell.need("train")
+    import pandas as pd
+    from tqdm import tqdm
+
     from hourglass.networks.weights import trained_with
+    from hourglass.studies.classification.fine_tuning import FineTuning
 
     prepared, folder = Prepared.open(cell.prepared), cell.output("train")
     seed = int(trained_with(folder)["seed"])
     splits = read_labelled_splits(prepared, seed)
-    sizes = _training_sizes(labels, splits.train)
-    networks = {name: _network(name, folder, seed) for name in features}
-    distinct = list(dict.fromkeys(classifiers))
-    softmax = None
-    if "softmax" in distinct:
-        softmax = _softmax_measurement(prepared.scaling, splits, epochs, learning_rate, seed)
-    measurements = _measurements(networks, prepared.scaling, splits, distinct, softmax)
-    with recording("classify", cell):
-        table = _measure(cell, measurements, sizes)
-    _print_errors(cell, table)
-    return cell / "classification.csv"
-
-
-def _training_sizes(labels: Sequence[int], train: LabelledSamples) -> list[int]:
-    """Return the sizes of the training sets in ascending order; the last one is all of `train`."""
-    classes = int(train.y.max()) + 1
+    full, classes = len(splits.train), int(splits.train.y.max()) + 1
     if labels and min(labels) < classes:
         raise UserError(
             f"labels holds {min(labels)}, but must be at least {classes}, one label per class."
         )
-    return [*sorted({size for size in labels if size < len(train)}), len(train)]
+    sizes = [*sorted({size for size in labels if size < full}), full]
+    settings = FineTuning(epochs, learning_rate, seed=seed)
+    measurements = [
+        measurement
+        for kind in dict.fromkeys(features)
+        for measurement in _measurements(
+            kind, _network(kind, folder, seed), splits, prepared.scaling, classifiers, settings
+        )
+    ]
+    if not measurements:
+        raise UserError(
+            "nothing can be measured; name at least one classifier, and for softmax features "
+            "other than input."
+        )
+    rows = []
+    path = cell / "classification.csv"
+    with (
+        recording("classify", cell),
+        tqdm(total=len(measurements) * len(sizes), desc=cell.name, unit="fit", disable=None) as bar,
+    ):
+        for (kind, name, measure), size in product(measurements, sizes):
+            bar.set_postfix_str(f"{kind} {name} {size}")
+            start = time.perf_counter()
+            error = measure(size)
+            rows.append((kind, name, size, error, round(time.perf_counter() - start, 3)))
+            bar.update()
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        with atomic_file(path) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+    pivot = table.pivot_table("test_error", ["classifier", "features"], "labels", sort=False)
+    print(f"test error on {data} by number of labels\n")
+    print(pivot.reset_index().to_markdown(index=False, floatfmt=".4f"))
+    return path
 
 
 def _network(features: Features, folder: Path, seed: int) -> "Network | None":
@@ -114,88 +134,38 @@ def untrained_network(folder: Path, seed: int) -> "Network":
 
 
 def _measurements(
-    networks: "dict[Features, Network | None]",
-    scaling: Scaling,
+    features: Features,
+    network: "Network | None",
     splits: LabelledSplits,
+    scaling: Scaling,
     classifiers: Sequence[Classifier],
-    softmax: "Callable[[Network, int], float] | None",
-) -> list[Measurement]:
-    """Return one measurement per pair of features and classifier that fit together."""
-    measurements: list[Measurement] = []
-    for features, network in networks.items():
-        vectors = splits
-        if set(classifiers) - {"softmax"}:
-            vectors = (
-                encode_splits(splits, network, scaling)
-                if network
-                else flatten_splits(splits, scaling)
-            )
-        for name in classifiers:
-            if name != "softmax":
-                measurements.append((features, name, partial(_sklearn_error, name, vectors)))
-            elif softmax and network:
-                measurements.append((features, name, partial(softmax, network)))
-    if not measurements:
-        raise UserError(
-            "nothing can be measured; name at least one classifier, and for softmax features "
-            "other than input."
-        )
-    return measurements
+    settings: "FineTuning",
+) -> Iterator[Measurement]:
+    """Yield one measurement for each classifier that takes the features."""
+    if network:
+        vectors = encode_splits(splits, network, scaling)
+    else:
+        vectors = flatten_splits(splits, scaling)
+    for name in dict.fromkeys(classifiers):
+        if name != "softmax":
+            yield features, name, partial(_sklearn_error, name, vectors)
+        elif network:
+            yield features, name, partial(_softmax_error, network, splits, scaling, settings)
 
 
-def _sklearn_error(
-    name: sklearn_classifiers.SklearnClassifier, splits: LabelledSplits, size: int
-) -> float:
+def _sklearn_error(name: SklearnClassifier, splits: LabelledSplits, size: int) -> float:
     """Return the test error of a scikit-learn classifier trained on the first `size` samples."""
+    return measure_test_error(name, replace(splits, train=splits.train.first(size)))
+
+
+def _softmax_error(
+    network: "Network", splits: LabelledSplits, scaling: Scaling, settings: "FineTuning", size: int
+) -> float:
+    """Return the test error of a network fine-tuned on the first `size` samples."""
+    from hourglass.studies.classification.fine_tuning import fine_tune
+
+    # Small batches for small training sets: gradient noise helps if labels are few.
+    largest = max(MIN_BATCH_SAMPLES, size // MIN_BATCHES_PER_EPOCH)
+    settings = replace(settings, batch_size=min(settings.batch_size, largest))
     subset = replace(splits, train=splits.train.first(size))
-    return sklearn_classifiers.measure_test_error(name, subset)
-
-
-def _softmax_measurement(
-    scaling: Scaling, splits: LabelledSplits, epochs: int, learning_rate: float, seed: int
-) -> "Callable[[Network, int], float]":
-    """Return a function that fine-tunes a network on `size` samples and returns its test error."""
-    from hourglass.studies.classification.fine_tuning import FineTuning, fine_tune
-
-    settings = FineTuning(epochs, learning_rate, seed=seed)
-
-    def measure(network: "Network", size: int) -> float:
-        # Small batches for small training sets: gradient noise helps if labels are few.
-        largest = max(MIN_BATCH_SAMPLES, size // MIN_BATCHES_PER_EPOCH)
-        batch_size = min(settings.batch_size, largest)
-        subset = replace(splits, train=splits.train.first(size))
-        return fine_tune(
-            network, scaling, subset, replace(settings, batch_size=batch_size)
-        ).test_error
-
-    return measure
-
-
-def _measure(
-    cell: Cell, measurements: Sequence[Measurement], sizes: Sequence[int]
-) -> "pd.DataFrame":
-    """Run every measurement with every training-set size; write and return the table."""
-    import pandas as pd
-    from tqdm import tqdm
-
-    rows = []
-    total = len(measurements) * len(sizes)
-    with tqdm(total=total, desc=cell.name, unit="fit", disable=None) as bar:
-        for features, classifier, measure in measurements:
-            for size in sizes:
-                bar.set_postfix_str(f"{features} {classifier} {size}")
-                start = time.perf_counter()
-                error = measure(size)
-                seconds = round(time.perf_counter() - start, 3)
-                rows.append((features, classifier, size, error, seconds))
-                bar.update()
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    with atomic_file(cell / "classification.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    return table
-
-
-def _print_errors(cell: Cell, table: "pd.DataFrame") -> None:
-    pivot = table.pivot_table("test_error", ["classifier", "features"], "labels", sort=False)
-    print(f"test error on {cell.data} by number of labels\n")
-    print(pivot.reset_index().to_markdown(index=False, floatfmt=".4f"))
+    return fine_tune(network, scaling, subset, settings).test_error

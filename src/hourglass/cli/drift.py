@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import atomic_file, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -45,34 +46,23 @@ def drift(
 
     """
     path = out or Path(f"{file.stem}-drift.json")
-    _check(path, file, alpha)
-    cell = Cell(data, model)
-    cell.need("train", "calibrate-threshold")
+    check_output(path, [".json"], file, path.with_suffix(".png"))
+    if not 0 < alpha < 1:
+        raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")
     from hourglass.detection.detector import Detector
     from hourglass.detection.drift.report import Drift
     from hourglass.detection.drift.score_stream import score_stream
     from hourglass.evaluation import figures
     from hourglass.evaluation.figures.scores import drift_figure
 
-    detector = Detector.of_cell(cell)
+    detector = Detector.of_cell(Cell(data, model))
     stream = score_stream(file, detector, missing, resize)
     report = Drift.of(detector, stream, alpha, seed)
     with atomic_file(path.with_suffix(".png")) as temporary:
-        figure = drift_figure(
-            detector.calibration_scores, stream.scores, detector.threshold, report
-        )
-        figures.save(figure, temporary)
+        scores = (detector.calibration_scores, stream.scores)
+        figures.save(drift_figure(*scores, detector.threshold, report), temporary)
     write_json(path, {"data": data, "model": model, "file": file.name, **report.to_json()})
     print("\n".join([*report.sentences(), f"the report is {path.as_posix()}"]))
     if fail and report.detected:
         sys.exit(DRIFT_EXIT_STATUS)
     return path
-
-
-def _check(path: Path, file: Path, alpha: float) -> None:
-    if path.suffix != ".json":
-        raise UserError(f"out is {path}; give a file that ends in .json.")
-    if path.with_suffix(".png").resolve() == file.resolve():
-        raise UserError(f"the figure of out {path} would overwrite {file}; choose another out.")
-    if not 0 < alpha < 1:
-        raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")

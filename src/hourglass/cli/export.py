@@ -27,7 +27,6 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
     path = onnx or Path(f"{cell.name}.onnx")
     if path.suffix != ".onnx":
         raise UserError(f"onnx is {path}; give a file that ends in .onnx.")
-    cell.need("train", "calibrate-threshold")
     from hourglass.detection.detector import Detector
     from hourglass.serving import onnx_export
 

@@ -11,17 +11,14 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
 from hourglass.studies.label_errors.ranking import (
     MIN_CLASS_SAMPLES,
-    LabelledDataset,
     label_suspicion,
     read_labelled_dataset,
 )
 from hourglass.training.cell_settings import resolve_cell
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 FOLDER = Path("reports/label-errors")
@@ -59,46 +56,25 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
     model_config(model)
     prepared = Prepared.open(cell.prepared)
     samples = read_labelled_dataset(prepared)
+    import pandas as pd
+
+    from hourglass.evaluation.figures import save
     from hourglass.studies.label_errors.class_networks import errors_under_classes
 
     settings = resolve_cell(cell, prepared.sample_shape)
     errors = errors_under_classes(settings, samples, prepared.scaling, folds)
-    table = _table(samples, *label_suspicion(errors, samples.y))
-    return _report(data, table, samples, prepared.scaling, top)
-
-
-def _table(
-    samples: LabelledDataset, suspicion: np.ndarray, suggested: np.ndarray
-) -> "pd.DataFrame":
-    """Return one row per sample, the most suspicious first, indexed by position in `samples`."""
-    import pandas as pd
-
-    table = pd.DataFrame(
-        {
-            "id": samples.id,
-            "split": samples.split,
-            "label": samples.label,
-            "suspected": samples.classes[suggested],
-            "suspicion": suspicion,
-        }
-    )
-    table = table.sort_values("suspicion", ascending=False, kind="stable")
+    suspicion, suggested = label_suspicion(errors, samples.y)
+    columns = {"id": samples.id, "split": samples.split, "label": samples.label}
+    columns |= {"suspected": samples.classes[suggested], "suspicion": suspicion}
+    # The index is the position in `samples`.
+    table = pd.DataFrame(columns).sort_values("suspicion", ascending=False, kind="stable")
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return table
-
-
-def _report(
-    data: str, table: "pd.DataFrame", samples: LabelledDataset, scaling: Scaling, top: int
-) -> Path:
-    """Write the table and the contact sheet, print the first rows, and return the table's path."""
     first = table.head(top)
     with atomic_files(FOLDER) as temporary:
         if samples.x.ndim > 2:  # images
-            from hourglass.evaluation.figures import save
-
             arrow = "\N{RIGHTWARDS ARROW}"
             captions = [f"{row.label} {arrow} {row.suspected}" for row in first.itertuples()]
-            images = scaling(samples.x[first.index])
+            images = prepared.scaling(samples.x[first.index])
             save(draw_grid(images, captions), temporary / f"{data}.png")
         table.to_csv(temporary / f"{data}.csv", index=False, lineterminator="\n")
     suspicious = int((table.suspicion > 0).sum())

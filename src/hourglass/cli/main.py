@@ -33,40 +33,46 @@ from hourglass.stages.snapshot import snapshot
 from hourglass.stages.study import study
 from hourglass.stages.train import train
 
-GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
-    "use a trained model": {
-        "score": score,
-        "drift": drift,
-        "search": search,
-        "restore": restore,
-        "classify": classify,
-        "label-errors": label_errors,
-        "promote": promote,
-        "export": export,
-    },
-    "run the pipeline": {
-        "repro": repro,
-        "tune": tune,
-        "record": record,
-        "verify": verify,
-    },
-    "run one stage of the pipeline, as DVC does": {
-        "prepare": prepare,
-        "snapshot": snapshot,
-        "train": train,
-        "calibrate-threshold": calibrate_threshold,
-        "evaluate": evaluate,
-        "baselines": baselines,
-        "references": references,
-        "study": study,
-        "compare": compare,
-    },
+# The commands by group, in the order of the help; a command is named after its function.
+GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "use a trained model": (score, drift, search, restore, classify, label_errors, promote, export),
+    "run the pipeline": (repro, tune, record, verify),
+    "run one stage of the pipeline, as DVC does": (
+        prepare,
+        snapshot,
+        train,
+        calibrate_threshold,
+        evaluate,
+        baselines,
+        references,
+        study,
+        compare,
+    ),
 }
-COMMANDS = {name: function for group in GROUPS.values() for name, function in group.items()}
+COMMANDS = {
+    function.__name__.replace("_", "-"): function
+    for functions in GROUPS.values()
+    for function in functions
+}
 # Command names of earlier releases, and their current names.
 RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
+# Positional arguments of most commands, with their descriptions.
+CELL_ARGUMENTS = {
+    "data": "a data set, by the name of its file in configs/data",
+    "model": "a variant, by the name of its file in configs/model",
+}
 USAGE = "usage: hourglass COMMAND ..."
 USAGE_STATUS = 2  # exit status for an invalid command line; a UserError exits with 1
+
+
+def program() -> None:
+    """Run the command line; skip Python's slow exit unless other processes depend on it."""
+    main()
+    is_rank = bool({"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys())
+    if not (is_rank or "torch._inductor.async_compile" in sys.modules):  # compile workers
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # safe: all files are written; unloading torch takes a second
 
 
 def main() -> None:
@@ -110,21 +116,21 @@ def _command(words: list[str]) -> str:
 def _overview() -> str:
     """Return the text of `hourglass --help`: the commands by group, each with its summary line."""
     lines = [f"{USAGE}\n", "Train, calibrate, evaluate, tune and compare autoencoders."]
+    names = {function: name for name, function in COMMANDS.items()}
     width = max(map(len, COMMANDS))
-    for title, commands in GROUPS.items():
+    for title, functions in GROUPS.items():
         lines.append(f"\n{title}:")
-        for name, function in commands.items():
-            lines.append(f"  {name:{width}}  {(function.__doc__ or '').splitlines()[0]}")
+        for function in functions:
+            summary = (function.__doc__ or "").splitlines()[0]
+            lines.append(f"  {names[function]:{width}}  {summary}")
     lines.append("\n`hourglass COMMAND --help` describes the arguments of a command.")
     return "\n".join(lines)
 
 
 def _underscored(word: str) -> str:
     """Replace hyphens by underscores in the name of an option; return other words unchanged."""
-    if not word.startswith("--"):
-        return word
-    name, equals, value = word[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{value}"
+    name, equals, value = word.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if word.startswith("--") else word
 
 
 def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None:
@@ -134,40 +140,20 @@ def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None
     parameter `name` becomes the options `--name` and `--no_name`.
     """
     parameters = inspect.signature(function).parameters
-    defaults = {
-        name: parameter.default
-        for name, parameter in parameters.items()
-        if parameter.default is not parameter.empty
-    }
-    optional = [name for name in ("data", "model") if name in defaults]
-    switches = [name for name, each in parameters.items() if each.annotation in (bool, "bool")]
-    skipped: set[str | int] = {*switches, *optional}
-    parser.add_function_arguments(function, as_positional=True, skip=skipped)
-    for cell_part in optional:
-        meaning, default = _description(function, cell_part), defaults[cell_part]
-        parser.add_argument(cell_part, nargs="?", type=str, default=default, help=meaning)
-    for switch in switches:
-        meaning, default = _description(function, switch), defaults[switch]
-        parser.add_argument(f"--{switch}", action=ActionYesNo, default=default, help=meaning)
+    positional = [name for name in CELL_ARGUMENTS if name in parameters]
+    switches = [name for name, value in parameters.items() if value.annotation in (bool, "bool")]
+    for name in positional:
+        meaning, default = _description(function, name), parameters[name].default
+        optional = {} if default is inspect.Parameter.empty else {"nargs": "?", "default": default}
+        parser.add_argument(name, type=str, help=meaning or CELL_ARGUMENTS[name], **optional)
+    parser.add_function_arguments(function, as_positional=True, skip={*positional, *switches})
+    for name in switches:
+        meaning, default = _description(function, name), parameters[name].default
+        parser.add_argument(f"--{name}", action=ActionYesNo, default=default, help=meaning)
 
 
 def _description(function: Callable[..., Any], name: str) -> str:
     """Return the description of an argument in a docstring, joined to one line."""
     pattern = rf"^ +{name}: (.*(?:\n {{12,}}\S.*)*)$"
-    found = re.search(pattern, function.__doc__ or "", re.MULTILINE)
-    return " ".join(found.group(1).split()) if found else ""
-
-
-def program() -> None:
-    """Run the command line; skip Python's slow exit unless other processes depend on it."""
-    main()
-    if not _has_sibling_processes():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)  # safe: all files are written; unloading torch takes a second
-
-
-def _has_sibling_processes() -> bool:
-    """Return whether other processes need a regular exit: ranks, or torch's compile workers."""
-    ranks = {"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys()
-    return bool(ranks) or "torch._inductor.async_compile" in sys.modules
+    match = re.search(pattern, function.__doc__ or "", re.MULTILINE)
+    return " ".join(match.group(1).split()) if match else ""

@@ -1,7 +1,6 @@
 """Command `promote`: register a calibrated cell in MLflow, as champion if it is better."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +8,10 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
-from hourglass.data.prepared_data import Prepared, Samples
+from hourglass.data.prepared_data import Prepared
 
 if TYPE_CHECKING:
     from hourglass.detection.detector import Detector
-    from hourglass.evaluation.metrics.paired import Difference
     from hourglass.serving.registry import Registry
 
 
@@ -34,20 +32,36 @@ def promote(data: str, model: str, force: bool = False) -> str:
 
     """
     cell = Cell(data, model)
-    cell.need("train", "calibrate-threshold")
-    prepared = Prepared.open(cell.prepared)
-    from hourglass.detection.detector import Detector
+    from hourglass.detection.detector import INPUTS, Detector
 
-    candidate = Candidate(cell, prepared, Detector.of_cell(cell))
-    candidate.check(force)
-    registry = _registry(data)
-    version = candidate.register(registry)
+    detector, prepared = Detector.of_cell(cell), Prepared.open(cell.prepared)
+    if any(detector.inputs[name] != prepared.card[name] for name in INPUTS):
+        raise UserError(
+            f"{cell.name} was calibrated on data other than {prepared.folder} holds; run `dvc "
+            "repro` first."
+        )
+    test = prepared.split("test")
+    if not force and (test.anomaly.all() or not test.anomaly.any()):
+        raise UserError(
+            f"the test split of {data} has no labelled anomalies, so there is no AUROC to compare; "
+            "add --force to make this detector champion anyway."
+        )
+    registry, scores = _registry(data), detector.scoring(test.x)
+    version = _registered_version(registry, cell, detector, prepared, scores)
     champion = registry.champion()
+    new = f"version {version.version} ({cell.name})"
     if champion is not None and champion.version == version.version:
-        decision = f"{registry.name} version {version.version} ({cell.name}) is already champion."
+        decision = f"{registry.name} {new} is already champion."
     else:
-        is_promoted, reason = _decide(registry, candidate, champion, force)
-        decision = _sentence(registry, candidate, version, champion, is_promoted, reason)
+        old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
+        is_promoted, reason = True, "by force" if champion else "as the first one"
+        if champion and not force:
+            is_promoted, reason = _compare(registry, champion, prepared, scores)
+        if is_promoted:
+            instead = f" instead of {old}" if champion else ""
+            decision = f"{registry.name} {new} is now champion{instead}, {reason}."
+        else:
+            decision = f"{registry.name} {old} remains champion, not {new}, {reason}."
         registry.decide(version, decision, is_promoted)
     print(decision)
     return decision
@@ -64,139 +78,64 @@ def _registry(data: str) -> "Registry":
         raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A cell's detector with its prepared data."""
+def _registered_version(
+    registry: "Registry", cell: Cell, detector: "Detector", prepared: Prepared, scores: np.ndarray
+) -> Any:
+    """Return the version of a cell's detector; record and register the detector if there is none.
 
-    cell: Cell
-    prepared: Prepared
-    detector: "Detector"
+    `scores`, (N,), are those of the test split.
+    """
+    from hourglass.detection.detector import detector_files
+    from hourglass.evaluation.metrics import detection
+    from hourglass.tracking import provenance
+    from hourglass.tracking.logged_model import DETECTOR, detector_digest
+    from hourglass.tracking.record import record_cell
+    from hourglass.tracking.runs import Runs
 
-    @property
-    def digest(self) -> str:
-        """Return the digest of the detector's files."""
-        from hourglass.detection.detector import detector_files
-        from hourglass.tracking.logged_model import detector_digest
-
-        return detector_digest(detector_files(self.cell))
-
-    @property
-    def test(self) -> Samples:
-        """Return the test split."""
-        return self.prepared.split("test")
-
-    @property
-    def labelled(self) -> bool:
-        """Return True if the test split holds both normal samples and anomalies."""
-        return bool(self.test.anomaly.any() and not self.test.anomaly.all())
-
-    def check(self, force: bool) -> None:
-        """Raise a UserError if the prepared data have changed, or AUROC cannot be computed."""
-        from hourglass.detection.detector import INPUTS
-
-        if any(self.detector.inputs[name] != self.prepared.card[name] for name in INPUTS):
-            raise UserError(
-                f"{self.cell.name} was calibrated on data other than {self.prepared.folder} holds; "
-                "run `dvc repro` first."
-            )
-        if not self.labelled and not force:
-            raise UserError(
-                f"the test split of {self.cell.data} has no labelled anomalies, so there is no "
-                "AUROC to compare; add --force to make this detector champion anyway."
-            )
-
-    def register(self, registry: "Registry") -> Any:
-        """Return the registered version of the detector; register it first if there is none."""
-        version = registry.version(self.digest)
-        if version is None:
-            model = registry.logged(self.digest) or self._log(registry)
-            version = registry.register(model, self._tags())
+    digest = detector_digest(detector_files(cell))
+    if version := registry.version(digest):
         return version
-
-    def _log(self, registry: "Registry") -> Any:
-        """Record the cell in MLflow, as `calibrate-threshold` does, and return the logged model."""
-        from hourglass.tracking.record import record_cell
-        from hourglass.tracking.runs import Runs
-
-        record_cell(Runs(root()), self.cell)
-        model = registry.logged(self.digest)
-        if model is None:
-            raise UserError(
-                f"the MLflow run of {self.cell.name} holds a different detector from "
-                f"{self.cell.folder.as_posix()}; calibrate it again."
-            )
-        return model
-
-    def _tags(self) -> dict[str, str]:
-        from hourglass.tracking import provenance
-        from hourglass.tracking.logged_model import DETECTOR
-
-        commit = provenance.tags().get("mlflow.source.git.commit", "none")
-        tags = {
-            "cell": self.cell.name,
-            DETECTOR: self.digest,
-            "data_sha256": self.prepared.card["sha256"],
-            "weights_sha256": self.detector.weights_sha256,
-            "git_commit": commit,
-        }
-        return tags | {key: str(value) for key, value in self._metrics().items()}
-
-    def _metrics(self) -> dict[str, float]:
-        from hourglass.evaluation.metrics import detection
-
-        metrics = detection(self.scores(), self.test.anomaly, intervals=False)
-        return {key: metrics[key] for key in ("AUROC", "average_precision") if key in metrics}
-
-    def scores(self, other: "Detector | None" = None) -> np.ndarray:
-        """Return the scores of the test split, (N,), from `other` or else from this detector."""
-        return (other or self.detector).scoring(self.test.x)
+    model = registry.logged(digest)
+    if model is None:
+        record_cell(Runs(root()), cell)
+        model = registry.logged(digest)
+    if model is None:
+        raise UserError(
+            f"the MLflow run of {cell.name} holds a different detector from "
+            f"{cell.folder.as_posix()}; calibrate it again."
+        )
+    metrics = detection(scores, prepared.split("test").anomaly, intervals=False)
+    tags = {
+        "cell": cell.name,
+        DETECTOR: digest,
+        "data_sha256": prepared.card["sha256"],
+        "weights_sha256": detector.weights_sha256,
+        "git_commit": provenance.tags().get("mlflow.source.git.commit", "none"),
+    }
+    tags |= {key: str(metrics[key]) for key in ("AUROC", "average_precision") if key in metrics}
+    return registry.register(model, tags)
 
 
-def _decide(
-    registry: "Registry", candidate: Candidate, champion: Any | None, force: bool
+def _compare(
+    registry: "Registry", champion: Any, prepared: Prepared, scores: np.ndarray
 ) -> tuple[bool, str]:
-    """Return True if the candidate becomes champion, and the reason as part of a sentence."""
-    if champion is None:
-        return True, "as the first one"
-    if force:
-        return True, "by force"
-    if champion.tags.get("data_sha256") != candidate.prepared.card["sha256"]:
+    """Return True if scores of the test split, (N,), beat the champion's, and the reason."""
+    from hourglass.detection.detector import Detector
+    from hourglass.evaluation.metrics.paired import differences
+
+    if champion.tags.get("data_sha256") != prepared.card["sha256"]:
         return False, (
             "as the champion was registered with other samples, so the two cannot be "
             "compared (add --force to replace it)"
         )
-    differences = _compare(registry, candidate, champion)
-    auroc, precision = differences["AUROC"], differences["average_precision"]
-    verdict = "lies above 0" if auroc.better else "does not lie above 0"
-    return auroc.better, (
-        f"as the 95 % interval of the difference in AUROC on {len(candidate.test.anomaly):,} test "
-        f"samples {verdict}: {auroc} (average precision: {precision})"
-    )
-
-
-def _compare(registry: "Registry", candidate: Candidate, champion: Any) -> "dict[str, Difference]":
-    """Return the differences in metrics between the candidate and the champion."""
-    from hourglass.detection.detector import Detector
-    from hourglass.evaluation.metrics.paired import differences
-
+    test = prepared.split("test")
     with tempfile.TemporaryDirectory() as folder:
         detector = Detector.load(registry.fetch(champion, Path(folder)))
-        champion_scores = candidate.scores(detector)
-    return differences(candidate.scores(), champion_scores, candidate.test.anomaly)
-
-
-def _sentence(
-    registry: "Registry",
-    candidate: Candidate,
-    version: Any,
-    champion: Any | None,
-    is_promoted: bool,
-    reason: str,
-) -> str:
-    """Return the decision and its reason as one sentence."""
-    new = f"version {version.version} ({candidate.cell.name})"
-    old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
-    if is_promoted:
-        instead = f" instead of {old}" if champion else ""
-        return f"{registry.name} {new} is now champion{instead}, {reason}."
-    return f"{registry.name} {old} remains champion, not {new}, {reason}."
+        champion_scores = detector.scoring(test.x)
+    metrics = differences(scores, champion_scores, test.anomaly)
+    auroc, precision = metrics["AUROC"], metrics["average_precision"]
+    verdict = "lies above 0" if auroc.better else "does not lie above 0"
+    return auroc.better, (
+        f"as the 95 % interval of the difference in AUROC on {len(scores):,} test samples "
+        f"{verdict}: {auroc} (average precision: {precision})"
+    )

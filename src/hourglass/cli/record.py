@@ -17,16 +17,27 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
         all: record every cell in runs/, and the comparison in reports/
 
     """
+    cells, failures = _cells(data, model, all), 0
+    from tqdm import tqdm
+
     from hourglass.tracking.connection import StoreUnavailable, store_errors
-    from hourglass.tracking.record import record_report
+    from hourglass.tracking.record import record_cell, record_report
     from hourglass.tracking.runs import Runs
 
-    cells = _cells(data, model, all)
     try:
-        with store_errors("record the cells"):
-            failures = _record(cells)
+        with (
+            store_errors("record the cells"),
+            tqdm(cells, desc="record", unit="cell", disable=None) as bar,
+        ):
+            runs = Runs(root())
+            for cell in bar:
+                try:
+                    outcome = record_cell(runs, cell, thorough=True)
+                except UserError as error:
+                    outcome, failures = f"not recorded: {error}", failures + 1
+                tqdm.write(f"{cell.name}: {outcome}")
             if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
-                print(f"report: {record_report(Runs(root()))}")
+                print(f"report: {record_report(runs)}")
     except StoreUnavailable as error:
         raise UserError(
             f"{error}; nothing is lost, and `hourglass record` can be repeated."
@@ -46,21 +57,3 @@ def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
         raise UserError("name a cell, `hourglass record <data> <model>`, or add `--all`.")
     Cell(data, model).need("train")
     return [Cell(data, model)]
-
-
-def _record(cells: list[Cell]) -> int:
-    """Record cells, print one line per cell, and return the number of failures."""
-    from tqdm import tqdm
-
-    from hourglass.tracking.record import record_cell
-    from hourglass.tracking.runs import Runs
-
-    runs, failures = Runs(root()), 0
-    with tqdm(cells, desc="record", unit="cell", disable=None) as bar:
-        for cell in bar:
-            try:
-                done = record_cell(runs, cell, thorough=True)
-            except UserError as error:
-                done, failures = f"not recorded: {error}", failures + 1
-            tqdm.write(f"{cell.name}: {done}")
-    return failures

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -79,23 +79,17 @@ def repair() -> list[str]:
             "dvc.lock was truncated and is written again; the results of finished stages come from "
             "DVC's run cache."
         )
-    held = DVC_STATE / "rwlock"
-    if held.exists() and _is_stale(held):
-        held.unlink()
+    locks = DVC_STATE / "rwlock"
+    if locks.exists() and _is_stale(locks):
+        locks.unlink()
         repairs.append("removed the locks of a DVC that was killed.")
-    if copies := list(_temporary_copies()):
-        for path in copies:
-            path.unlink()
+    hidden = [path for folder in OUTPUT_FOLDERS for path in folder.rglob(".*.tmp")]
+    copies = [path for path in hidden if TEMPORARY_COPY.fullmatch(path.name) and path.is_file()]
+    for path in copies:
+        path.unlink()
+    if copies:
         repairs.append(f"removed {len(copies)} incomplete copies of a DVC that was killed.")
     return repairs
-
-
-def _temporary_copies() -> Iterator[Path]:
-    """Yield DVC's temporary files in the output folders."""
-    for folder in OUTPUT_FOLDERS:
-        for path in folder.rglob(".*.tmp"):
-            if TEMPORARY_COPY.fullmatch(path.name) and path.is_file():
-                yield path
 
 
 def is_complete(path: Path) -> bool:
@@ -123,16 +117,13 @@ def _is_stale(path: Path) -> bool:
         holders = {lock["pid"] for lock in [*readers, *locks.get("write", {}).values()]}
     except (ValueError, TypeError, KeyError, AttributeError):
         return True
-    return bool(holders) and not any(map(_is_dvc, holders))
-
-
-def _is_dvc(pid: int) -> bool:
     import psutil
 
-    try:
-        return any("dvc" in word for word in psutil.Process(pid).cmdline())
-    except psutil.Error:
-        return False
+    for pid in holders:
+        with suppress(psutil.Error):
+            if any("dvc" in word for word in psutil.Process(pid).cmdline()):
+                return False
+    return bool(holders)
 
 
 @contextmanager

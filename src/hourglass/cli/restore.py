@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hourglass.core.atomic import atomic_file, atomic_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -43,36 +41,28 @@ def restore(
 
     """
     folder = out or Path(f"{file.stem}-restored")
-    _check(folder, file, resize, tile)
-    cell = Cell(data, model)
-    cell.need("train", "calibrate-threshold")
+    sheet_path = folder.with_name(f"{folder.name}-sheet.png")
+    if resize and tile:
+        raise UserError("resize and tile exclude each other; leave one of them out.")
+    _check_output(folder, sheet_path, file)
     from hourglass.studies.restoration.restorer import ContactSheet, Restorer
 
-    restorer, sheet = Restorer.load(cell, tile), ContactSheet()
-    with atomic_folder(folder) as temporary, atomic_file(_sheet_path(folder)) as sheet_file:
+    restorer, sheet = Restorer.load(Cell(data, model), tile), ContactSheet()
+    with atomic_folder(folder) as temporary, atomic_file(sheet_path) as sheet_file:
         count = _restore(file, restorer, resize, temporary, sheet)
         sheet.draw(sheet_file)
     print(f"{count:,} images in {folder.as_posix()}")
-    print(f"the contact sheet is {_sheet_path(folder).as_posix()}")
+    print(f"the contact sheet is {sheet_path.as_posix()}")
     return folder
 
 
-def _sheet_path(folder: Path) -> Path:
-    """Return the path of the contact sheet, outside the folder of restored images."""
-    return folder.with_name(f"{folder.name}-sheet.png")
-
-
-def _check(folder: Path, file: Path, resize: bool, tile: bool) -> None:
-    """Raise a UserError for conflicting options, or if other files would be overwritten."""
-    if resize and tile:
-        raise UserError("resize and tile exclude each other; leave one of them out.")
+def _check_output(folder: Path, sheet_path: Path, file: Path) -> None:
+    """Raise a UserError if the input or other files would be overwritten."""
     target, source = folder.resolve(), file.resolve()
-    if source in (target, _sheet_path(target), *target.parents) or target in source.parents:
+    if source in (target, sheet_path.resolve(), *target.parents) or target in source.parents:
         raise UserError(f"out is {folder}, which would overwrite {file}; name another folder.")
-    if not folder.exists():
-        return
-    files = [path for path in folder.rglob("*") if not path.is_dir()] if folder.is_dir() else None
-    if files is None or not all(map(_is_restored, files)):
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    if folder.is_file() or not all(map(_is_restored, files)):
         raise UserError(f"out is {folder}, which holds other files; name a new folder to write.")
 
 
@@ -91,41 +81,30 @@ def _restore(
     file: Path, restorer: "Restorer", resize: bool, folder: Path, sheet: "ContactSheet"
 ) -> int:
     """Restore the images of a file chunk by chunk, write them, and return their number."""
+    from PIL.PngImagePlugin import PngInfo
     from tqdm import tqdm
 
     from hourglass.data.readers.chunks import prefetch, read_chunks
+    from hourglass.studies.restoration.restorer import to_pillow
 
+    metadata = PngInfo()
+    metadata.add_text("Software", SOFTWARE)
+    is_array = file.suffix.lower() == ".npz"
     written: set[Path] = set()
     chunks = read_chunks(file, restorer.detector, None, resize, restorer.accepts)
     with tqdm(desc=file.name, unit=" images", disable=None) as progress:
         for chunk in prefetch(chunks):
             inputs, outputs = restorer(chunk.x)
             for id, before, after in zip(chunk.id.to_pylist(), inputs, outputs, strict=True):
-                path = _png_path(id, file)
+                # An .npz file numbers its images: <file>/<number>.
+                path = Path(f"{Path(id).name}.png") if is_array else Path(id).with_suffix(".png")
                 if path in written:
                     raise UserError(f"two images would become {path}; rename {id}.")
                 written.add(path)
-                _save(after, folder / path)
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                to_pillow(after).save(folder / path, pnginfo=metadata)
                 sheet.add(before, after)
             progress.update(len(inputs))
     if not written:
         raise UserError(f"{file} holds no images.")
     return len(written)
-
-
-def _png_path(id: str, file: Path) -> Path:
-    """Return the relative path of an output: a number for an .npz file, else the input's path."""
-    name = Path(id)
-    return Path(f"{name.name}.png") if file.suffix.lower() == ".npz" else name.with_suffix(".png")
-
-
-def _save(x: np.ndarray, path: Path) -> None:
-    """Write an image, (C, H, W) in [0, 1], as PNG."""
-    from PIL.PngImagePlugin import PngInfo
-
-    from hourglass.studies.restoration.restorer import to_pillow
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    info = PngInfo()
-    info.add_text("Software", SOFTWARE)
-    to_pillow(x).save(path, pnginfo=info)

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 
 if TYPE_CHECKING:
-    from hourglass.detection.detector import Detector
-    from hourglass.detection.score_writer import Decisions, ScoredRows
+    from hourglass.detection.score_writer import ScoredRows
     from hourglass.evaluation.top_images import TopImages
 
 
@@ -50,29 +50,32 @@ def score(
 
     """
     path = out or Path(f"{file.stem}-scores.csv")
-    if path.resolve() == file.resolve():
-        raise UserError(f"out is {path}, the file to be scored; choose another output file.")
-    _check(path, top, false_discovery_rate, heat_maps)
-    cell = Cell(data, model)
-    cell.need("train", "calibrate-threshold")
+    heat_map_folder = path.with_suffix(".heat_maps")
+    check_output(path, (".csv", ".parquet"), file, heat_map_folder)
+    _check_options(top, false_discovery_rate, heat_maps)
     from hourglass.detection.detector import Detector
     from hourglass.detection.score_writer import ScoredRows, decide, write
 
-    detector = Detector.of_cell(cell)
+    detector = Detector.of_cell(Cell(data, model))
+    images = None
+    if not detector.feature_names:
+        from hourglass.evaluation.top_images import TopImages  # imports matplotlib
+
+        images = TopImages(heat_maps)
     with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
         rows = ScoredRows(detector, folder / "rows.arrow")
-        images = _top_images(heat_maps) if not detector.feature_names else None
-        _score_file(file, detector, rows, images, id, missing, resize)
+        _score_file(file, rows, images, id, missing, resize)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
-        heat_map_paths = images.draw(path.with_suffix(".heat_maps"), detector) if images else None
+        heat_map_paths = images.draw(heat_map_folder, detector) if images else None
         write(path, rows.path, detector.threshold.value, decisions, heat_map_paths)
-    _print_summary(path, decisions)
+    scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
+    skipped = len(decisions.rank) - scored
+    print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
+    print(f"the table is {path.as_posix()}")
     return path
 
 
-def _check(path: Path, top: int | None, rate: float | None, heat_maps: int) -> None:
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"out is {path}; give a file that ends in .csv or .parquet.")
+def _check_options(top: int | None, rate: float | None, heat_maps: int) -> None:
     if top is not None and rate is not None:
         raise UserError("top and false_discovery_rate exclude each other; omit one of them.")
     if top is not None and top < 1:
@@ -83,27 +86,21 @@ def _check(path: Path, top: int | None, rate: float | None, heat_maps: int) -> N
         raise UserError(f"heat_maps is {heat_maps}, but must be 0 or more.")
 
 
-def _top_images(count: int) -> "TopImages":
-    from hourglass.evaluation.top_images import TopImages  # imports matplotlib
-
-    return TopImages(count)
-
-
 def _score_file(
     file: Path,
-    detector: "Detector",
     rows: "ScoredRows",
     images: "TopImages | None",
     id: str | None,
     missing: str,
     resize: bool,
 ) -> None:
-    """Score the file chunk by chunk."""
+    """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
     from tqdm import tqdm
 
     from hourglass.data.readers.chunks import prefetch, read_chunks
     from hourglass.detection.score_writer import require_scores
 
+    detector = rows.detector
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
         for chunk in prefetch(read_chunks(file, detector, id, resize)):
             scores = rows.add(chunk)
@@ -115,11 +112,3 @@ def _score_file(
     rows.close()
     if not len(rows.scores):
         raise UserError(f"{file} holds no samples; name a file with at least one.")
-
-
-def _print_summary(path: Path, decisions: "Decisions") -> None:
-    """Print the number of alarms and the path of the table."""
-    scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
-    skipped = len(decisions.rank) - scored
-    print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
-    print(f"the table is {path.as_posix()}")

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import atomic_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -51,13 +52,18 @@ def search(
             folder
 
     """
-    path = out or Path(f"{_stem(query)}-neighbours.csv")
-    _check(path, query, top)
-    cell = Cell(data, model)
-    cell.need("train", "calibrate-threshold")
+    # The file or folder is resolved because "." has no name; an id may contain slashes.
+    stem = Path(query).resolve().stem if Path(query).exists() else re.sub(r"[^\w.-]+", "-", query)
+    path = out or Path(f"{stem}-neighbours.csv")
+    check_output(path, (".csv", ".parquet"), Path(query), path.with_suffix(".png"))
+    if Path(query).resolve() in path.resolve().parents:  # the contact sheet would become a query
+        raise UserError(f"out is {path}, in the folder of queries; name a file elsewhere.")
+    if top < 1:
+        raise UserError(f"top is {top}, but must be at least 1.")
     from hourglass.data.prepared_data import Prepared
     from hourglass.detection.detector import Detector
 
+    cell = Cell(data, model)
     detector, prepared = Detector.of_cell(cell), Prepared.open(cell.prepared)
     index = _load_or_build_index(cell, detector, prepared)
     results = _search(query, detector, prepared, index, top, resize)
@@ -65,23 +71,15 @@ def search(
     print(first.to_markdown(index=False, floatfmt=".4g"))
     print(f"the table is {path.as_posix()}")
     if rows:
-        _draw(path.with_suffix(".png"), rows, cell)
+        from hourglass.evaluation.figures import save
+        from hourglass.studies.search.contact_sheet import draw_sheet
+
+        title = f"nearest by the code of {cell.name}: label and distance; anomalies are framed"
+        sheet_path = path.with_suffix(".png")
+        with atomic_file(sheet_path) as temporary:
+            save(draw_sheet(rows, title), temporary)
+        print(f"the contact sheet is {sheet_path.as_posix()}")
     return path
-
-
-def _stem(query: str) -> str:
-    """Return the stem of the default output: that of the query file or folder, or the id."""
-    return Path(query).resolve().stem if Path(query).exists() else re.sub(r"[^\w.-]+", "-", query)
-
-
-def _check(path: Path, query: str, top: int) -> None:
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"out is {path}; give a file that ends in .csv or .parquet.")
-    source, table = Path(query).resolve(), path.resolve()
-    if source in (table, table.with_suffix(".png"), *table.parents):
-        raise UserError(f"out is {path}, which would overwrite {query}; name another file.")
-    if top < 1:
-        raise UserError(f"top is {top}, but must be at least 1.")
 
 
 def _load_or_build_index(cell: Cell, detector: "Detector", prepared: "Prepared") -> "Index":
@@ -132,11 +130,11 @@ def _write(
     rows: list[SheetRow] = []
     count, seconds = 0, 0.0
     with atomic_file(path) as temporary, open_writer(temporary, first.schema) as file:
-        for each in chain([first_results], results):
-            file.write_batch(each.table(index))
+        for chunk in chain([first_results], results):
+            file.write_batch(chunk.table(index))
             if is_image(prepared.sample_shape) and len(rows) < MAX_SHEET_QUERIES:
-                rows += _sheet_rows(each, MAX_SHEET_QUERIES - len(rows), index, prepared)
-            count, seconds = count + len(each.id), seconds + each.seconds
+                rows += _sheet_rows(chunk, MAX_SHEET_QUERIES - len(rows), index, prepared)
+            count, seconds = count + len(chunk.id), seconds + chunk.seconds
     per_query = "" if count == 1 else f" per query, for {count:,} queries"
     print(f"{top} nearest of {len(index):,} samples in {1000 * seconds / count:.1f} ms{per_query}")
     return first.slice(0, top).to_pandas().drop(columns="query"), rows
@@ -163,13 +161,3 @@ def _sheet_rows(
         )
         for i in range(len(places))
     ]
-
-
-def _draw(path: Path, rows: "list[SheetRow]", cell: Cell) -> None:
-    from hourglass.evaluation.figures import save
-    from hourglass.studies.search.contact_sheet import draw_sheet
-
-    title = f"nearest by the code of {cell.name}: label and distance; anomalies are framed"
-    with atomic_file(path) as temporary:
-        save(draw_sheet(rows, title), temporary)
-    print(f"the contact sheet is {path.as_posix()}")

@@ -2,7 +2,6 @@
 
 import os
 import uuid
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,6 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.study_spec import StudySpec
 
 if TYPE_CHECKING:
-    import optuna
-
-    from hourglass.tuning.best_trial import BestTrial
     from hourglass.tuning.worker import Pruner
 
 STUDIES = Path("reports/tune")
@@ -58,7 +54,7 @@ def tune(
         out: JSON file to write, with the best hyperparameters and their objective values
 
     """
-    _check(trials, workers, show, out)
+    _check_arguments(trials, workers, show, out)
     cell = Cell(data, model)
     data_config(data)
     model_config(model)
@@ -71,7 +67,7 @@ def tune(
     _conclude(spec, apply, out)
 
 
-def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> None:
+def _check_arguments(trials: int | None, workers: int, show: bool, out: Path | None) -> None:
     """Raise a UserError for invalid arguments, before any work."""
     if workers < 1:
         raise UserError(f"workers is {workers}, but must be at least 1.")
@@ -90,6 +86,8 @@ def _check(trials: int | None, workers: int, show: bool, out: Path | None) -> No
 def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the missing trials, draw the study, and record it in MLflow."""
     from hourglass.tuning.best_trial import need_best
+    from hourglass.tuning.figures import draw_study
+    from hourglass.tuning.locks import locked
     from hourglass.tuning.mlflow_record import StudyRecorder
     from hourglass.tuning.progress import StudyProgress
     from hourglass.tuning.worker import Job
@@ -103,20 +101,11 @@ def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow
         run(job, workers, progress)
         best = need_best(progress.study, spec.study_name)
         assert progress.study
-        figures = _draw(progress.study, names, best)
+        folder = STUDIES / spec.study_name
+        with locked("figures"), atomic_folder(folder) as temporary:
+            draw_study(progress.study, names, best, temporary)
         if recorder:
-            recorder.figures = figures
-
-
-def _draw(study: "optuna.Study", names: Sequence[str], best: "BestTrial") -> list[Path]:
-    """Draw the figures of a study in its folder below reports/tune, and return their paths."""
-    from hourglass.tuning.figures import draw_study
-    from hourglass.tuning.locks import locked
-
-    target = STUDIES / study.study_name
-    with locked("figures"), atomic_folder(target) as folder:
-        draw_study(study, names, best, folder)
-    return sorted(target.iterdir())
+            recorder.figures = sorted(folder.iterdir())
 
 
 def _conclude(spec: StudySpec, apply: bool, out: Path | None) -> None:

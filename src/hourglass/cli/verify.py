@@ -42,15 +42,15 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
 
     if data and not model and data.count("/") == 1:
         data, model = data.split("/")
-    selection = tuple(name and valid_name(name) for name in (data, model))
-    outputs = [out for out in dvc_lock.outputs() if _is_selected(out.path, *selection)]
+    data, model = (name and valid_name(name) for name in (data, model))
+    outputs = [out for out in dvc_lock.outputs() if _is_selected(out.path, data, model)]
     present = [output for output in outputs if output.path.exists()]
     missing = _in_current_grid([output.path for output in outputs if not output.path.exists()])
-    json_files = [path for path in files_with_checksum() if _is_selected(path, *selection)]
+    json_files = [path for path in files_with_checksum() if _is_selected(path, data, model)]
     objects = cache_objects() if cache else []
     if not (present or json_files or objects or missing):
         raise UserError("there is nothing to verify; run `dvc repro` or `dvc pull` first.")
-    inputs = dvc_lock.outputs("deps") if not any(selection) else []
+    inputs = dvc_lock.outputs("deps") if not (data or model) else []
     # For a file that several checks report, the sentence of the last one is printed.
     corrupt = (
         _damage("checksums", json_files, checksum_damage)
@@ -61,12 +61,13 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     checked = f"checked {_count(present, 'output')} of dvc.lock"
     checked += f", {_count(json_files, 'file')} with a checksum"
     checked += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
-    _report(checked, missing, corrupt)
-
-
-def _report(checked: str, missing: list[Path], corrupt: dict[Path, str]) -> None:
-    """Print a sentence per problem and the result; raise a UserError if there is a problem."""
-    for sentence in [*_missing_sentences(missing), *corrupt.values()]:
+    if missing:
+        others = f" and {_count(missing[1:], 'other output')} are" if len(missing) > 1 else " is"
+        print(
+            f"{missing[0].as_posix()}{others} missing; `dvc checkout` restores them from DVC's "
+            "cache, `dvc pull` from a remote, and `dvc repro` computes the rest."
+        )
+    for sentence in corrupt.values():
         print(sentence)
     if corrupt or missing:
         raise UserError(
@@ -80,14 +81,22 @@ def _count(items: Sized, noun: str) -> str:
     return f"{len(items):,} {noun}" + ("s" if len(items) != 1 else "")
 
 
-def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
-    """Return True if a path belongs to the selected data set and variant; None selects all."""
+def _cell_of(path: Path) -> tuple[str | None, str | None]:
+    """Return the data set and the variant that a path belongs to; None if it belongs to all."""
     parts = path.parts
     if path.is_relative_to(PREPARED):
-        return parts[2] == (data or parts[2]) and not model
+        return parts[2], None
     if path.is_relative_to(RUNS) and len(parts) > 2:
-        return parts[1] == (data or parts[1]) and parts[2] == (model or parts[2])
-    return not data and not model
+        return parts[1], parts[2] if len(parts) > 3 else None
+    return None, None
+
+
+def _is_selected(path: Path, data: str | None, model: str | None) -> bool:
+    """Return True if a path belongs to the selected data set and variant; None selects all."""
+    return all(
+        selected in (None, name)
+        for selected, name in zip((data, model), _cell_of(path), strict=True)
+    )
 
 
 def _in_current_grid(paths: list[Path]) -> list[Path]:
@@ -97,26 +106,11 @@ def _in_current_grid(paths: list[Path]) -> list[Path]:
     if not paths:
         return []
     grid = params()
-
-    def belongs(path: Path) -> bool:
-        parts = path.parts
-        if path.is_relative_to(PREPARED):
-            return parts[2] in grid.data
-        if not path.is_relative_to(RUNS) or len(parts) < 3:
-            return True
-        return parts[1] in grid.data and (parts[2] in grid.models or len(parts) == 3)
-
-    return [path for path in paths if belongs(path)]
-
-
-def _missing_sentences(paths: list[Path]) -> list[str]:
-    """Return one sentence about all missing outputs, or [] if there are none."""
-    if not paths:
-        return []
-    count = f" and {_count(paths[1:], 'other output')} are" if len(paths) > 1 else " is"
+    cells = {path: _cell_of(path) for path in paths}
     return [
-        f"{paths[0].as_posix()}{count} missing; `dvc checkout` restores them from DVC's cache, "
-        "`dvc pull` from a remote, and `dvc repro` computes the rest."
+        path
+        for path, (data, model) in cells.items()
+        if data in (None, *grid.data) and model in (None, *grid.models)
     ]
 
 
@@ -174,15 +168,14 @@ def _stale_detector(path: Path, network: dict[str, str]) -> dict[Path, str]:
 
 def _restore_sentence(path: Path, error: BaseException) -> str:
     """Return a sentence with the command that writes a corrupt file again."""
-    parts = path.parts
-    if path.is_relative_to(PREPARED):
-        command = f"prepare {parts[2]}"
-    else:
-        stage = next(stage for stage, folder in STAGE_FOLDERS.items() if folder == parts[3])
-        command = f"{stage} {parts[1]} {parts[2]}"
-    reason = one_line(error)
+    data, model = _cell_of(path)
+    command = f"prepare {data}"
+    if model:
+        stages = {folder: stage for stage, folder in STAGE_FOLDERS.items()}
+        command = f"{stages[path.parts[3]]} {data} {model}"
     return (
-        f"{path.as_posix()} cannot be used ({reason}); write it again with `hourglass {command}`."
+        f"{path.as_posix()} cannot be used ({one_line(error)}); write it again with `hourglass "
+        f"{command}`."
     )
 
 

@@ -16,10 +16,6 @@ def baselines(data: str) -> Path:
     The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
     Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
     PCA, because its number of components depends on the latent_dim of the variants.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-
     """
     from tqdm import tqdm
 

@@ -34,11 +34,6 @@ def calibrate_threshold(data: str, model: str) -> Path:
     Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
     `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
     and the detector for new samples, detector.json and reference.safetensors.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-        model: a variant, by the name of its file in configs/model
-
     """
     cell = Cell(data, model)
     with cell_stage("calibrate-threshold", cell, "train") as output:
@@ -46,10 +41,12 @@ def calibrate_threshold(data: str, model: str) -> Path:
         comparison = comparison_calibrators()
         prepared = Prepared.open(cell.prepared)
         detector, calibrate_scores = _calibrate(cell, prepared, calibrator)
-        rows = {
-            name: _threshold_or_reason(calibrate_scores, other)
-            for name, other in comparison.items()
-        }
+        rows: dict[str, dict[str, Any]] = {}
+        for name, other in comparison.items():
+            try:
+                rows[name] = {"threshold": asdict(calibrate_scores(other))}
+            except UserError as error:  # only the selected calibrator must apply
+                rows[name] = {"refused": str(error)}
         write_with_checksum(output.folder / "thresholds.json", rows)
         detector.write(output.folder)
         output.timing["detector"] = sha256(output.folder / "detector.json")
@@ -86,13 +83,3 @@ def _calibrate(
         network_checksums=file_checksums(cell.output("train"), FILES),
     )
     return detector, calibrate_scores
-
-
-def _threshold_or_reason(
-    calibrate_scores: Callable[[Calibrator], Threshold], calibrator: Calibrator
-) -> dict[str, Any]:
-    """Return a threshold for comparison, or the reason if its calibrator does not apply."""
-    try:
-        return {"threshold": asdict(calibrate_scores(calibrator))}
-    except UserError as error:
-        return {"refused": str(error)}

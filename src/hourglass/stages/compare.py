@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hourglass.core.atomic import atomic_files, write_text
 from hourglass.core.dvc_lock import locked_as_written
@@ -19,14 +18,11 @@ from hourglass.core.paths import (
     prepared_folder,
 )
 from hourglass.core.row_privacy import rows_are_private
-from hourglass.core.settings import Params, params
+from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.report.leaderboard import INTRODUCTION, leaderboard, markdown
 from hourglass.stages.output import stage_lock
 from hourglass.tracking.recording import recording
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def compare() -> Path:
@@ -46,31 +42,26 @@ def compare() -> Path:
     if "DVC_STAGE" in os.environ:  # dvc.lock then describes the inputs; DVC checks only times
         # Only cells of the grid: dvc.lock may list other cells with deleted files.
         locked_as_written([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
+    from hourglass.evaluation.report.codes import latent_code_table
+    from hourglass.evaluation.report.dvc_plots import write_metrics, write_plots
+    from hourglass.evaluation.report.page import Page
+
     with (
         stage_lock("compare"),
         recording("compare"),
         atomic_files(LEADERBOARD.parent) as folder,
     ):
-        _write(folder, leaderboard(config), config)
+        table, codes = leaderboard(config), latent_code_table(config.data, config.models)
+        table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
+        codes.to_csv(folder / CODES.name, index=False, lineterminator="\n")
+        write_text(folder / "leaderboard.md", f"{INTRODUCTION}{markdown(table)}\n")
+        write_metrics(folder / METRICS.name, table)
+        write_plots(folder / PLOTS.name, config.data, config.models)
+        page = Page.of(table, codes, config.data)
+        write_text(folder / PAGE.name, page.render())
+        cards = {data: Prepared.open(prepared_folder(data)).card for data in config.data}
+        private = [data for data, card in cards.items() if rows_are_private(card)]
+        shared = folder / SHARED_PAGE.parent.name
+        shared.mkdir()
+        write_text(shared / SHARED_PAGE.name, page.without(private).render())
     return LEADERBOARD
-
-
-def _write(folder: Path, table: "pd.DataFrame", config: Params) -> None:
-    from hourglass.evaluation.report.codes import latent_code_table
-    from hourglass.evaluation.report.dvc_plots import write_metrics, write_plots
-    from hourglass.evaluation.report.page import Page
-
-    found = latent_code_table(config.data, config.models)
-    table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
-    found.to_csv(folder / CODES.name, index=False, lineterminator="\n")
-    page = folder / LEADERBOARD.with_suffix(".md").name
-    write_text(page, f"{INTRODUCTION}{markdown(table)}\n")
-    write_metrics(folder / METRICS.name, table)
-    write_plots(folder / PLOTS.name, config.data, config.models)
-    whole = Page.of(table, found, config.data)
-    write_text(folder / PAGE.name, whole.render())
-    private = [
-        each for each in config.data if rows_are_private(Prepared.open(prepared_folder(each)).card)
-    ]
-    (folder / SHARED_PAGE.parent.name).mkdir()
-    write_text(folder / SHARED_PAGE.parent.name / SHARED_PAGE.name, whole.without(private).render())

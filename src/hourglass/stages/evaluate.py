@@ -18,11 +18,6 @@ def evaluate(data: str, model: str) -> Path:
     (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
     thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
     figures/.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-        model: a variant, by the name of its file in configs/model
-
     """
     cell = Cell(data, model)
     with cell_stage("evaluate", cell, "train", "calibrate-threshold") as output:
@@ -41,14 +36,14 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
-    found = metrics.summary(scores, errors, test.anomaly, threshold)
+    summary = metrics.summary(scores, errors, test.anomaly, threshold)
     thresholds = cell / "calibrate/thresholds.json"
     cell_tables.write_scores(folder, prepared, detector, scores)
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
-    cell_figures.write_figures(folder, detector, test, scores, found)
-    write_json(folder / "metrics.json", found)
+    cell_figures.write_figures(folder, detector, test, scores, summary)
+    write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})
     return {"score": {"seconds": seconds, "samples_per_second": len(scores) / seconds}}

@@ -20,10 +20,6 @@ def references(data: str) -> Path:
     The methods are the input and PCA as features, JPEG and PCA as codecs, classical filters for
     image restoration, and a classifier trained on real images. Writes runs/<data>/references/. If
     the data set is not studied (`study` in params.yaml), the folder contains only the reason.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-
     """
     prepared, config = Prepared.open(prepared_folder(data)), params()
     names = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
@@ -46,30 +42,23 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
     """
     if setting is False:
         return "params.yaml says so."
-    if reason := _too_small(prepared):
-        return reason
-    if setting:
-        return ""
-    if prepared.card["feature_names"]:
-        return "It is a table; `study` in params.yaml can ask for it."
-    if len(np.unique(prepared.split("train").label)) < 2:
-        return "Its normal images are of one class; `study` in params.yaml can ask for it."
-    return ""
-
-
-def _too_small(prepared: Prepared) -> str:
-    """Return the reason if there are too few samples or images are too small, otherwise ""."""
     train, test = prepared.split("train"), prepared.split("test")
+    is_table = bool(prepared.card["feature_names"])
     testable = np.isin(test.label[~test.anomaly], train.label)
     if min(len(train.label), testable.sum()) < MIN_SAMPLES:
         return (
             f"A study needs {MIN_SAMPLES} training samples and {MIN_SAMPLES} normal test samples "
             "of the same classes."
         )
-    if prepared.card["feature_names"]:
-        return ""
-    from hourglass.studies.restoration.tasks import MIN_SIDE_PIXELS
+    if not is_table:
+        from hourglass.studies.restoration.tasks import MIN_SIDE_PIXELS
 
-    if min(prepared.sample_shape[1:]) < MIN_SIDE_PIXELS:
-        return f"A study needs images of at least {MIN_SIDE_PIXELS} pixels per side."
+        if min(prepared.sample_shape[1:]) < MIN_SIDE_PIXELS:
+            return f"A study needs images of at least {MIN_SIDE_PIXELS} pixels per side."
+    if setting:
+        return ""
+    if is_table:
+        return "It is a table; `study` in params.yaml can ask for it."
+    if len(np.unique(train.label)) < 2:
+        return "Its normal images are of one class; `study` in params.yaml can ask for it."
     return ""

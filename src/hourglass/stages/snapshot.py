@@ -1,6 +1,7 @@
 """Stage `snapshot`: settings and code digests per cell, as files on which DVC stages depend."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,13 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
     A variant of this package affects only `train`. A variant outside this package affects all
     stages, because its module may define a network, and later stages execute it.
     """
-    path = f"configs/model/{cell.model}.yaml"
-    modules = _modules(model_config(cell.model), path)
+    modules = _modules(model_config(cell.model), f"configs/model/{cell.model}.yaml")
     own_modules = [module for module in modules if not module.startswith("hourglass.")]
-    content: dict[str, dict[str, Any]] = {
-        stage: {"code": code_digest(_entry(stage), *own_modules, *external[stage])}
-        for stage in CELL_STAGES
-    }
-    content["train"] = {
-        "settings": cell_config(cell),
-        "code": code_digest(_entry("train"), *modules, *external["train"]),
-    }
+    content: dict[str, dict[str, Any]] = {}
+    for stage in CELL_STAGES:
+        own = modules if stage == "train" else own_modules
+        content[stage] = {"code": code_digest(_entry(stage), *own, *external[stage])}
+    content["train"] = {"settings": cell_config(cell), **content["train"]}
     return content
 
 
@@ -74,16 +71,16 @@ def _entry(stage: str) -> str:
     return f"hourglass.stages.{stage.replace('-', '_')}"
 
 
-def _modules(config: dict[str, Any], where: str) -> list[str]:
+def _modules(config: dict[str, Any], source: str) -> list[str]:
     """Return the module of `class_path` and all modules outside this package in a configuration.
 
-    `where` is the path of the file, for error messages.
+    `source` is the path of its file, for error messages.
     """
     class_path = config.get("class_path", "")
-    module = module_of(class_path, where)
+    module = module_of(class_path, source)
     if source_file(module) is None:
         raise UserError(
-            f"{where}: class_path {class_path!r} cannot be imported: {module} has no source file."
+            f"{source}: class_path {class_path!r} cannot be imported: {module} has no source file."
         )
     return sorted({module, *_with_source(config)})
 
@@ -95,14 +92,10 @@ def _external_modules() -> dict[str, list[str]]:
     named: dict[str, list[Any]] = {
         **{stage: [] for stage in (*CELL_STAGES, *OTHER_STAGES)},
         **dict.fromkeys(CALIBRATING_STAGES, calibrators),
-        "train": [_trainer_config(settings.trainer)],
+        "train": [read(CONFIGS / "trainer" / f"{valid_name(settings.trainer)}.yaml", None)],
     }
     named |= {stage: [settings.score, *calibrators] for stage in SCORING_STAGES}
     return {stage: _with_source(values) for stage, values in named.items()}
-
-
-def _trainer_config(name: str) -> dict[str, Any]:
-    return read(CONFIGS / "trainer" / f"{valid_name(name)}.yaml", None)
 
 
 def _with_source(settings: Any) -> list[str]:
@@ -111,14 +104,11 @@ def _with_source(settings: Any) -> list[str]:
 
 def _installed_digests() -> dict[str, str]:
     """Return the digests of all configured modules outside src, by module name."""
-    grid = params()
-    settings = [data_config(data) for data in grid.data]
-    settings += [model_config(model) for model in grid.models]
-    settings += [grid.score, grid.calibration, read(CONFIGS / "calibrators.yaml", None)]
-    settings.append(_trainer_config(grid.trainer))
-    tracked = Path("src").absolute()
+    grid, tracked = params(), Path("src").absolute()
+    configs = [*map(data_config, grid.data), *map(model_config, grid.models)]
+    modules = {*_with_source(configs), *chain(*_external_modules().values())}
     return {
         module: code_digest(module)
-        for module in _with_source(settings)
+        for module in sorted(modules)
         if not (source_file(module) or Path()).absolute().is_relative_to(tracked)
     }

@@ -19,29 +19,21 @@ def study(data: str, model: str) -> Path:
     interpolation, neighbourhoods, generation and restoration. Writes metrics.json, tables/ and
     figures/ to runs/<data>/<model>/study/. If the data set is not studied (see `study` in
     params.yaml), metrics.json is empty and not_studied.txt contains the reason.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-        model: a variant, by the name of its file in configs/model
-
     """
-    cell = Cell(data, model)
+    cell, references = Cell(data, model), references_folder(data) / "references.json"
     with cell_stage("study", cell, "train") as output:
-        if reason := _skip_reason(data):
+        if not references.exists():
+            raise UserError(
+                f"{references.as_posix()} is missing; run `hourglass references {data}` or `dvc "
+                "repro` first."
+            )
+        reason = json.loads(references.read_text(encoding="utf-8")).get("because")
+        if reason:
             write_json(output.folder / "metrics.json", {})
             write_text(output.folder / "not_studied.txt", f"{reason}\n")
         else:
             output.timing |= _measure(cell, output.folder)
     return cell / "study/metrics.json"
-
-
-def _skip_reason(data: str) -> str:
-    """Return the reason of stage `references` for not studying a data set; "" if it is studied."""
-    path = references_folder(data) / "references.json"
-    if not path.exists():
-        command = f"hourglass references {data}"
-        raise UserError(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
-    return str(json.loads(path.read_text(encoding="utf-8")).get("because", ""))
 
 
 def _measure(cell: Cell, folder: Path) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """Stage `train`: train one variant on a prepared data set."""
 
 import csv
-import io
 import json
 import time
 from dataclasses import asdict
@@ -32,11 +31,6 @@ def train(data: str, model: str) -> Path:
     Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
     resolved settings (settings.yaml), history.csv and training.json. Epochs appear in MLflow during
     the training. A killed training resumes from its last checkpoint.
-
-    Args:
-        data: a data set, by the name of its file in configs/data
-        model: a variant, by the name of its file in configs/model
-
     """
     cell = Cell(data, model)
     # Reject unknown names at once, before the heavy imports.
@@ -61,7 +55,7 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     other ranks.
     """
     from hourglass.data.datamodule import DataModule
-    from hourglass.networks.weights import parameter_count
+    from hourglass.networks import weights
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
@@ -84,13 +78,25 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     new_epochs += fit_resumable(trainer, history, module, data)
     seconds = time.perf_counter() - start
     if output:
-        summary = _summary(history.rows) | {"parameters": parameter_count(module.network)}
-        summary["data"] = prepared.card["sha256"]
+        best = min(history.rows, key=lambda row: row["validation_error"])
+        summary = {
+            "epochs": len(history.rows),
+            "best_epoch": best["epoch"],
+            "best_validation_error": best["validation_error"],
+            "parameters": weights.parameter_count(module.network),
+            "data": prepared.card["sha256"],
+        }
         _write(output.folder, settings, module, phases + history.rows, summary)
-        samples = new_epochs * prepared.card["splits"]["train"]["normal"]
-        output.timing |= _timing(started, seconds, samples)
-        output.timing["weights"] = sha256(output.folder / "weights.safetensors")
-        output.timing["token"] = token
+        output.timing |= {
+            "started": int(started * 1000),  # in ms since 1970
+            "ended": int(time.time() * 1000),
+            "environment": provenance.tags(),
+            "weights": sha256(output.folder / weights.WEIGHTS),
+            "token": token,
+        }
+        if new_epochs:  # otherwise the training was already complete when it resumed
+            samples = new_epochs * prepared.card["splits"]["train"]["normal"]
+            output.timing |= {"seconds": seconds, "samples_per_second": samples / seconds}
         (cell.tracking / "run_id").unlink(missing_ok=True)  # the run of an earlier training
 
 
@@ -98,27 +104,6 @@ def _append_epoch(path: Path, row: dict[str, Any]) -> None:
     """Append one row of the history to a file, as a line of JSON."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
-
-
-def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the number of epochs, the best epoch and its validation error."""
-    best = min(rows, key=lambda row: row["validation_error"])
-    return {
-        "epochs": len(rows),
-        "best_epoch": best["epoch"],
-        "best_validation_error": best["validation_error"],
-    }
-
-
-def _timing(started: float, seconds: float, samples: int) -> dict[str, Any]:
-    """Return start and end (ms since 1970), duration, throughput and environment of a training.
-
-    `samples` counts the samples of all epochs in this process. If it is 0, the training was already
-    complete when it resumed; duration (s) and throughput (samples/s) are then omitted.
-    """
-    times = {"started": int(started * 1000), "ended": int(time.time() * 1000)}
-    speed = {"seconds": seconds, "samples_per_second": samples / seconds} if samples else {}
-    return {**times, **speed, "environment": provenance.tags()}
 
 
 def _write(
@@ -133,10 +118,9 @@ def _write(
 
     write_text(folder / weights.SETTINGS, yaml.safe_dump(asdict(settings), sort_keys=False))
     weights.write(module.network, folder, weights.SETTINGS)
-    table = io.StringIO()
-    # Rows of pre-training phases come first and have an extra column, `phase`.
-    writer = csv.DictWriter(table, list(rows[0]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "history.csv", table.getvalue())
+    with (folder / "history.csv").open("w", encoding="utf-8", newline="") as file:
+        # Rows of pre-training phases come first and have an extra column, `phase`.
+        writer = csv.DictWriter(file, list(rows[0]), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     write_json(folder / "training.json", summary)
