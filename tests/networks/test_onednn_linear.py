@@ -32,10 +32,10 @@ def on(monkeypatch):
 
 def switched(value: str, monkeypatch):
     monkeypatch.setenv(products.SWITCH, value)
-    products._faster.cache_clear()
+    products._is_faster.cache_clear()
     yield value
     monkeypatch.undo()
-    products._faster.cache_clear()
+    products._is_faster.cache_clear()
 
 
 @pytest.fixture
@@ -187,5 +187,5 @@ def test_without_the_switch_the_processor_decides(vendor, capability, on, monkey
     monkeypatch.delenv(products.SWITCH)
     monkeypatch.setattr(products, "PROCESSOR", info)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    products._faster.cache_clear()
-    assert products._faster() == (PROCESSORS[vendor] and capability == "AVX512")
+    products._is_faster.cache_clear()
+    assert products._is_faster() == (PROCESSORS[vendor] and capability == "AVX512")
