@@ -91,13 +91,15 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
             clock.now += 1.0
 
     def save(trainer: pl.Trainer, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
         clock.now += 0.25
         written.append(clock.now)
 
     def prepare(trainer: Any) -> None:
         trainer.callbacks.insert(0, Epoch())
 
-    monkeypatch.setattr(BestAndLastCheckpoint, "_save", staticmethod(save))
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save)
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: clock.now))
     training(make(), epochs=38, prepare=prepare)
     # The first epoch, every thirteenth one after it, and the last.
@@ -105,17 +107,17 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
     assert len(written) * 0.25 <= clock.now / 50 + 2 * 0.25
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
-    (tmp_path / "last.ckpt").write_text("before")
+def test_a_full_disk_leaves_the_previous_checkpoint(training, make, monkeypatch, tmp_path):
+    first = training(make(), epochs=2)
 
-    def save(path: Path) -> None:
-        path.write_text("ha")
+    def save(trainer: pl.Trainer, path: Path) -> None:
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    trainer: Any = SimpleNamespace(save_checkpoint=save, is_global_zero=True)
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save)
     with pytest.raises(OSError, match="No space"):
-        BestAndLastCheckpoint._save(trainer, tmp_path / "last.ckpt")
-    assert (tmp_path / "last.ckpt").read_text() == "before"
+        training(make(), epochs=3)
+    assert last_epoch(tmp_path / "training/last.ckpt")["epoch"] == first.checkpoint["epoch"]
 
 
 def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, tmp_path):

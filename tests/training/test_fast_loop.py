@@ -8,6 +8,8 @@ import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hourglass.training import fast_loop
+from hourglass.training.acceleration import Step
 from hourglass.training.fast_loop import STEP_HOOKS, FastEpochLoop
 from tests.training.conftest import BATCHES, EVERY, SHAPE
 
@@ -25,16 +27,21 @@ def undercomplete(build):
 
 @pytest.fixture
 def taken(monkeypatch) -> list[int]:
-    """Give a list that has an element for each step that the fast loop took."""
-    steps: list[int] = []
-    take = FastEpochLoop._run_batch
+    """Give a list with the batch size of each step of the fast loop."""
+    sizes: list[int] = []
+    make = fast_loop.make_step
 
-    def counted(self: FastEpochLoop, batch: Any) -> None:
-        steps.append(len(batch))
-        take(self, batch)
+    def make_counted(*args: Any) -> Step:
+        step = make(*args)
 
-    monkeypatch.setattr(FastEpochLoop, "_run_batch", counted)
-    return steps
+        def counted(batch: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(batch))
+            return step(batch)
+
+        return counted
+
+    monkeypatch.setattr(fast_loop, "make_step", make_counted)
+    return sizes
 
 
 def by_lightning(trainer: pl.Trainer) -> None:
