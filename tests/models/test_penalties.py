@@ -57,7 +57,7 @@ def assert_norms(encoder: nn.Module, norms: Tensor, x: Tensor) -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_closed_form_of_a_layer_is_the_norm_of_its_jacobian(activation):
     torch.manual_seed(0)
-    layer = nn.Sequential(nn.Linear(9, 6), ACTIVATIONS[activation]()).double()  # type: ignore[index]
+    layer = nn.Sequential(nn.Linear(9, 6), ACTIVATIONS[activation]()).double()
     x = samples((9,), 20)
     assert_norms(layer, penalties.layer_frobenius(layer[0], layer[1], x), x)
 
