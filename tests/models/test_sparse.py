@@ -49,19 +49,20 @@ def test_more_weight_on_l1_gives_more_zeros(codes):
     assert all(fewer + 0.1 < more for fewer, more in pairwise(zeros))
 
 
-def test_kl_adds_the_divergence_from_the_target_per_element():
-    module = sparse(target=0.1, sparsity_weight=3.0)
-    z = module.encode(X)
-    divergence = kl_divergence(Bernoulli(torch.tensor(0.1)), Bernoulli(z.mean(0))).sum()
-    found = module.training_loss(X) - module.reconstruction_loss(X, z)
-    torch.testing.assert_close(found, 3.0 * divergence / 64, rtol=1e-4, atol=0)
+def divergence(z: torch.Tensor) -> torch.Tensor:
+    return kl_divergence(Bernoulli(torch.tensor(0.1)), Bernoulli(z.mean(0))).sum()
 
 
-def test_l1_adds_the_sum_of_the_code_per_element():
-    module = sparse(sparsity="l1", sparsity_weight=3.0)
+def absolute_sum(z: torch.Tensor) -> torch.Tensor:
+    return z.abs().sum(1).mean()
+
+
+@pytest.mark.parametrize(("sparsity", "expected"), [("kl", divergence), ("l1", absolute_sum)])
+def test_the_loss_is_reconstruction_loss_plus_the_penalty_per_element(sparsity, expected):
+    module = sparse(sparsity=sparsity, target=0.1, sparsity_weight=3.0)
     z = module.encode(X)
-    found = module.training_loss(X) - module.reconstruction_loss(X, z)
-    torch.testing.assert_close(found, 3.0 * z.abs().sum(1).mean() / 64, rtol=1e-4, atol=0)
+    penalty = module.training_loss(X) - module.reconstruction_loss(X, z)
+    torch.testing.assert_close(penalty, 3.0 * expected(z) / 64, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(("sparsity", "most"), [("kl", 1.0), ("l1", float("inf"))])

@@ -1,8 +1,9 @@
 """Greedy pre-training: each layer equals an autoencoder trained alone on the codes below."""
 
 import copy
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,106 +38,97 @@ def data(settings) -> DataModule:
     return DataModule("digits", 64, settings.seed)
 
 
-def pretrained(settings: CellSettings, data: DataModule, folder: Path) -> LitAutoencoder:
-    module = make_module(settings)
-    pretrain(settings, folder, None, module, data)
-    return module
-
-
 def linears(module: torch.nn.Module) -> list[torch.nn.Linear]:
-    return [each for each in module.modules() if isinstance(each, torch.nn.Linear)]
+    return [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
 
 
-def trained_alone(
-    phase: Phase, settings: CellSettings, data: DataModule, folder: Path
-) -> LitAutoencoder:
-    """Train a copy of a phase's module on the codes below it, by a Trainer of its own."""
-    alone = copy.deepcopy(phase.module)
-    trainer, history = make_trainer(settings, folder, None)
-    fit_resumable(trainer, history, alone, Codes(data, phase.below))
-    return alone
+@pytest.fixture
+def pretrained(settings, data, tmp_path) -> Callable[..., LitAutoencoder]:
+    """Give a function that pre-trains a new stack in a folder."""
+
+    def train(folder: str, **init_args: Any) -> LitAutoencoder:
+        changed = replace(settings, init_args=settings.init_args | init_args)
+        module = make_module(changed)
+        pretrain(changed, tmp_path / folder, None, module, data)
+        return module
+
+    return train
 
 
-def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(settings, data, tmp_path):
-    stack = pretrained(settings, data, tmp_path / "stack")
-    again = make_module(settings)
-    for k, phase in enumerate(again.phases()):
-        alone = trained_alone(phase, settings, data, tmp_path / f"alone{k}")
-        phase.module.load_state_dict(alone.state_dict())
-        encoder, decoder = linears(stack.network.encoder)[k], linears(stack.network.decoder)[-1 - k]
-        assert torch.equal(encoder.weight, linears(alone.network.encoder)[0].weight)
-        assert torch.equal(encoder.bias, linears(alone.network.encoder)[0].bias)
-        assert torch.equal(decoder.weight, linears(alone.network.decoder)[0].weight)
+@pytest.fixture
+def train_layer(settings, data, tmp_path) -> Callable[[Phase, str], None]:
+    """Give a function that trains the module of a phase in a folder, by a Trainer of its own."""
+
+    def train(phase: Phase, folder: str) -> None:
+        trainer, history = make_trainer(settings, tmp_path / folder, None, phase.name)
+        fit_resumable(trainer, history, phase.module, Codes(data, phase.below))
+
+    return train
 
 
-def test_the_codes_below_are_those_of_the_layers_below(settings, data):
+def test_each_layer_is_the_autoencoder_trained_alone_on_the_codes_below(
+    settings, pretrained, train_layer
+):
+    stack = pretrained("stack").network
+    for k, phase in enumerate(make_module(settings).phases()):
+        train_layer(phase, "alone")
+        (encoder,), (decoder,) = (
+            linears(part) for part in (phase.module.network.encoder, phase.module.network.decoder)
+        )
+        assert torch.equal(linears(stack.encoder)[k].weight, encoder.weight)
+        assert torch.equal(linears(stack.encoder)[k].bias, encoder.bias)
+        assert torch.equal(linears(stack.decoder)[-1 - k].weight, decoder.weight)
+
+
+def test_a_phase_begins_at_the_weights_of_the_stack_and_gets_the_codes_below(settings, data):
     module = make_module(settings)
+    network = copy.deepcopy(module.network)
     prepared = Prepared.open(Cell("digits", "stacked").prepared)
     x = torch.from_numpy(prepared.scaling(np.asarray(prepared.split("train").x)))
-    widths = []
-    for k, phase in enumerate(module.phases()):
+    for phase, linear in zip(module.phases(), linears(network.encoder), strict=True):
         codes = Codes(data, phase.below)
         codes.setup()
-        found = torch.cat(list(Batches(codes.rows("train"), Shares(len(x), 64))))
-        expected = x
-        for linear in linears(module.network.encoder)[:k]:
-            expected = torch.sigmoid(linear(expected.flatten(1)))
-        torch.testing.assert_close(found, expected)
-        widths.append(phase.module.network.latent_dim)
-    assert widths == [24, 16, 8]
-
-
-def test_a_phase_begins_at_the_weights_of_the_whole(settings):
-    module = make_module(settings)
-    before = copy.deepcopy(module.network)
-    for k, phase in enumerate(module.phases()):
-        own, whole = linears(phase.module.network.encoder)[0], linears(before.encoder)[k]
-        assert torch.equal(own.weight, whole.weight)
+        batches = Batches(codes.rows("train"), Shares(len(x), 64))
+        torch.testing.assert_close(torch.cat(list(batches)), x)
+        assert torch.equal(linears(phase.module.network.encoder)[0].weight, linear.weight)
+        x = torch.sigmoid(linear(x.flatten(1))).detach()
+    assert x.shape[1] == 8
 
 
 def test_pretraining_lowers_the_error_of_the_layers(settings, data, tmp_path):
-    module = make_module(settings)
-    rows, new = pretrain(settings, tmp_path / "stack", None, module, data)
+    rows, new_epochs = pretrain(settings, tmp_path, None, make_module(settings), data)
     history = pd.DataFrame(rows)
     assert list(history.phase.unique()) == ["layer_1", "layer_2", "layer_3"]
-    assert new == len(history) == 3 * EPOCHS
-    for _, phase in history.groupby("phase"):
-        assert phase.validation_error.iloc[-1] < phase.validation_error.iloc[0]
+    assert new_epochs == len(history) == 3 * EPOCHS
+    errors = history.groupby("phase").validation_error
+    assert (errors.last() < errors.first()).all()
 
 
-def test_complete_phases_are_not_trained_again(settings, data, tmp_path):
-    first = pretrained(settings, data, tmp_path / "stack")
-    second = make_module(settings)
-    rows, new = pretrain(settings, tmp_path / "stack", None, second, data)
-    assert new == 0
+def test_complete_phases_are_not_trained_again(settings, data, pretrained, tmp_path):
+    first, second = pretrained("stack"), make_module(settings)
+    rows, new_epochs = pretrain(settings, tmp_path / "stack", None, second, data)
+    assert new_epochs == 0
     assert len(rows) == 3 * EPOCHS
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
-def test_a_stack_interrupted_between_phases_ends_with_the_same_weights(settings, data, tmp_path):
-    whole = pretrained(settings, data, tmp_path / "whole")
-    part = make_module(settings)
-    phases: Iterator[Phase] = part.phases()
-    first = next(phases)
-    trainer, history = make_trainer(settings, tmp_path / "part", None, first.name)
-    fit_resumable(trainer, history, first.module, Codes(data, first.below))
-    torch.rand(7)  # whatever was drawn meanwhile
-    resumed = pretrained(settings, data, tmp_path / "part")
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(one, other)
+def test_a_stack_interrupted_between_phases_ends_with_the_same_weights(
+    settings, pretrained, train_layer
+):
+    whole = pretrained("whole")
+    train_layer(next(make_module(settings).phases()), "interrupted")
+    torch.rand(7)  # other draws in the meantime
+    resumed = pretrained("interrupted")
+    assert all(map(torch.equal, whole.parameters(), resumed.parameters()))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu"])
-def test_contraction_lowers_the_norm_of_the_layers(settings, data, tmp_path, activation):
-    from dataclasses import replace
-
-    norms = []
-    for contraction in (0.0, 10.0):
-        own = {"contraction": contraction, "masking": 0.0, "activation": activation}
-        changed = replace(settings, init_args=settings.init_args | own)
-        module = pretrained(changed, data, tmp_path / str(contraction))
-        norms.append(linears(module.network.encoder)[0].weight.square().sum().item())
+def test_contraction_lowers_the_norm_of_the_layers(pretrained, activation):
+    free, contracted = (
+        pretrained(str(weight), contraction=weight, masking=0.0, activation=activation)
+        for weight in (0.0, 10.0)
+    )
+    norms = [linears(stack.network.encoder)[0].weight.norm() for stack in (free, contracted)]
     assert norms[1] < norms[0]
 
 
@@ -144,17 +136,16 @@ def test_contraction_lowers_the_norm_of_the_layers(settings, data, tmp_path, act
     ("setting", "value"), [("pretrain_epochs", 0), ("contraction", -1.0), ("masking", 1.0)]
 )
 def test_a_setting_out_of_range_is_refused(build, refusal, setting, value):
-    def build_and_begin() -> None:
+    def build_first_layer() -> None:
         next(build("stacked", (1, 8, 8), **{setting: value}).phases())
 
-    assert f"{setting} is {value}" in refusal(build_and_begin)
+    assert f"{setting} is {value}" in refusal(build_first_layer)
 
 
 def test_tied_layers_share_their_weights_with_the_decoder(build):
     module = build("stacked", (1, 8, 8), hidden=[24, 16], tied=True)
     assert len(linears(module.network.decoder)) == 0
-    names = [phase.name for phase in module.phases()]
-    assert names == ["layer_1", "layer_2", "layer_3"]
+    assert [phase.name for phase in module.phases()] == ["layer_1", "layer_2", "layer_3"]
 
 
 def test_corruptions_of_images_do_not_apply_to_codes(build):

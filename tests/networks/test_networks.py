@@ -1,14 +1,13 @@
 """Shapes, bounds and files of dense and convolutional networks."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.networks import Convolutional, Dense, Network
-from hourglass.networks.weights import SPEC, WEIGHTS, load, parameter_count, write
+from hourglass.networks.weights import FILES, SPEC, WEIGHTS, load, parameter_count, write
 
 SIDES = range(1, 34)
 IMAGES = [
@@ -17,7 +16,6 @@ IMAGES = [
 VECTORS = [(features,) for features in range(1, 32)]
 SHAPES = [(1, 8, 8), (3, 5, 7), (1, 1, 1), (30,), (1,)]
 KINDS = pytest.mark.parametrize("kind", [Dense, Convolutional])
-BOUNDED = pytest.mark.parametrize("bounded", [False, True])
 
 
 def make(kind: type[Network], shape: tuple[int, ...], latent_dim: int = 3, **settings) -> Network:
@@ -30,20 +28,13 @@ def samples(shape: tuple[int, ...], n: int = 2) -> torch.Tensor:
     return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
 
 
-def saved(network: Network, folder: Path) -> tuple[Path, Path]:
-    write(network, folder)
-    return folder / SPEC, folder / WEIGHTS
-
-
-def describe_as(spec: dict[str, Any], folder: Path) -> None:
-    """Write another network.json with a valid checksum."""
-    write_with_checksum(folder / SPEC, {**spec, "files": file_checksums(folder, [WEIGHTS])})
-
-
 @KINDS
 @pytest.mark.parametrize("shape", [*IMAGES, *VECTORS], ids=str)
-def test_the_reconstruction_has_the_shape_of_the_sample(kind, shape):
-    assert make(kind, shape)(samples(shape)).shape == (2, *shape)
+def test_code_and_reconstruction_have_their_shapes(kind, shape):
+    for latent_dim in (1, 5):
+        network, x = make(kind, shape, latent_dim), samples(shape)
+        assert network.encode(x).shape == (2, latent_dim)
+        assert network(x).shape == (2, *shape)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -54,16 +45,10 @@ def test_more_strides_than_log2_of_the_side_restore_the_shape(shape):
 
 @KINDS
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("latent_dim", [1, 5])
-def test_the_code_has_latent_dim_units(kind, shape, latent_dim):
-    assert make(kind, shape, latent_dim).encode(samples(shape)).shape == (2, latent_dim)
-
-
-@KINDS
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_an_output_does_not_depend_on_other_samples_of_the_batch(kind, shape):
+def test_outputs_and_errors_do_not_depend_on_other_samples_of_the_batch(kind, shape):
     network, x = make(kind, shape), samples(shape, 5)
     torch.testing.assert_close(network(x[:1]), network(x)[:1])
+    assert network.error(x).shape == (5,)
 
 
 @KINDS
@@ -76,48 +61,29 @@ def test_without_gradients_outputs_are_the_same_and_inputs_unchanged(
     widths = {"hidden": [4] * hidden} if kind is Dense else {"channels": [2] * (hidden + 1)}
     network = make(kind, shape, code_activation=code_activation, **widths)
     x = samples(shape, 5) - 0.5
-    wanted = [x.clone(), network.encode(x).detach(), network(x).detach()]
+    expected = [x.clone(), network.encode(x).detach(), network(x).detach()]
     with torch.no_grad():
         code = network.encode(x)
         kept, layers = code.clone(), network.layers(x)
-        found = [x, code, network.decode(code)]
-    assert all(map(torch.equal, found, wanted))
+        outputs = [x, code, network.decode(code)]
+    assert all(map(torch.equal, outputs, expected))
     assert torch.equal(code, kept)
     assert all(map(torch.equal, layers, network.layers(x)))
 
 
 @KINDS
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_there_is_one_error_per_sample(kind, shape):
-    network, x = make(kind, shape), samples(shape, 4)
-    assert network.error(x).shape == (4,)
-
-
-@KINDS
-def test_bounded_reconstructions_lie_in_0_to_1(kind):
+@pytest.mark.parametrize("bounded", [False, True])
+def test_reconstructions_lie_in_0_to_1_if_bounded(kind, bounded):
     codes = 1e3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    decoded = make(kind, (1, 8, 8), bounded=True).decode(codes)
-    assert 0 <= decoded.min() < 0.5 < decoded.max() <= 1
-
-
-@KINDS
-def test_other_reconstructions_are_not_bounded(kind):
-    codes = 1e3 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    assert make(kind, (1, 8, 8)).decode(codes).min() < -1
-
-
-@KINDS
-@pytest.mark.parametrize("latent_dim", [0, -1])
-def test_a_code_without_units_is_refused(kind, latent_dim, refusal):
-    assert f"latent_dim is {latent_dim}" in refusal(make, kind, (8,), latent_dim)
+    decoded = make(kind, (1, 8, 8), bounded=bounded).decode(codes)
+    assert decoded.min() < 0.5 < decoded.max()
+    assert (0 <= decoded.min() <= decoded.max() <= 1) == bounded
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 5), (3, 8, 9), (11,)])
 def test_a_stem_keeps_the_shape_and_adds_a_convolution_at_either_end(shape):
-    torch.manual_seed(0)
-    plain, stemmed = (Convolutional(shape, 3, [4], stem=stem) for stem in (0, 5))
-    x = torch.rand(2, *shape)
-    assert stemmed(x).shape == x.shape
+    plain, stemmed = (make(Convolutional, shape, channels=[4], stem=stem) for stem in (0, 5))
+    assert stemmed(samples(shape)).shape == (2, *shape)
     channels, taps = (shape[0] if len(shape) > 1 else 1), 3 ** max(1, len(shape) - 1)
     ends = (channels * 5 * taps + 5) + (5 * channels * taps + channels)
     strided = 2 * (5 - channels) * 4 * taps + (5 - channels)
@@ -125,110 +91,102 @@ def test_a_stem_keeps_the_shape_and_adds_a_convolution_at_either_end(shape):
 
 
 def test_the_layers_are_the_input_the_hidden_units_and_the_code():
-    torch.manual_seed(0)
-    network, x = Convolutional((1, 8, 8), 3, [4, 6]), torch.rand(2, 1, 8, 8)
-    found = network.layers(x)
-    assert [each.shape[1] for each in found] == [64, 4 * 4 * 4, 6 * 2 * 2, 3]
-    assert torch.equal(found[0], x.flatten(1))
-    assert torch.equal(found[-1], network.encode(x))
-
-
-def test_a_negative_stem_is_refused(refusal):
-    assert "stem is -1" in refusal(lambda: Convolutional((1, 8, 8), 3, [4], stem=-1))
-
-
-def test_a_convolutional_network_without_channels_is_refused(refusal):
-    assert "channels" in refusal(make, Convolutional, (1, 8, 8), channels=[])
-
-
-@KINDS
-@BOUNDED
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_loaded_network_gives_the_same_outputs_to_the_bit(kind, bounded, shape, tmp_path):
-    network, x = make(kind, shape, bounded=bounded), samples(shape, 5)
-    saved(network, tmp_path)
-    assert torch.equal(load(tmp_path)(x), network(x))
-
-
-@KINDS
-def test_a_loaded_network_is_for_evaluation(kind, tmp_path):
-    saved(make(kind, (8,)).train(), tmp_path)
-    network = load(tmp_path)
-    assert not network.training
-    assert not any(parameter.requires_grad for parameter in network.parameters())
+    network, x = make(Convolutional, (1, 8, 8), channels=[4, 6]), samples((1, 8, 8))
+    layers = network.layers(x)
+    assert [layer.shape[1] for layer in layers] == [64, 4 * 4 * 4, 6 * 2 * 2, 3]
+    assert torch.equal(layers[0], x.flatten(1))
+    assert torch.equal(layers[-1], network.encode(x))
 
 
 @pytest.mark.parametrize(
-    "class_path",
+    ("kind", "settings", "part"),
     [
-        "os.system",
-        "builtins.dict",
-        "torch.nn.Linear",
-        "hourglass.detection.calibrators.Quantile",
-        "hourglass.networks.Nothing",
-        "nowhere.Network",
-        "Dense",
-        ".networks.Dense",
-        "",
-        None,
+        (Dense, {"latent_dim": 0}, "latent_dim is 0"),
+        (Dense, {"hidden": [4, 0]}, "hidden is [4, 0]"),
+        (Convolutional, {"latent_dim": -1}, "latent_dim is -1"),
+        (Convolutional, {"stem": -1}, "stem is -1"),
+        (Convolutional, {"channels": []}, "channels is empty"),
+        (Convolutional, {"channels": [0]}, "channels is [0]"),
     ],
 )
-def test_a_class_path_of_another_class_is_refused(class_path, tmp_path, refusal):
-    saved(make(Dense, (8,)), tmp_path)
-    spec = {"class_path": class_path, "init_args": {"sample_shape": [8], "latent_dim": 3}}
-    describe_as(spec, tmp_path)
-    assert "train it again" in refusal(load, tmp_path)
+def test_settings_out_of_range_are_refused(refusal, kind, settings, part):
+    assert part in refusal(make, kind, (1, 8, 8), **settings)
 
 
-def test_a_class_path_of_another_class_is_not_called(tmp_path, refusal):
-    saved(make(Dense, (8,)), tmp_path)
-    spec = {"class_path": "os.system", "init_args": {"command": f"touch {tmp_path}/called"}}
-    describe_as(spec, tmp_path)
-    refusal(load, tmp_path)
-    assert not (tmp_path / "called").exists()
+@KINDS
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_loaded_network_gives_the_same_outputs_to_the_bit_and_is_for_evaluation(
+    kind, bounded, shape, tmp_path
+):
+    network, x = make(kind, shape, bounded=bounded).train(), samples(shape, 5)
+    write(network, tmp_path)
+    loaded = load(tmp_path)
+    assert torch.equal(loaded(x), network(x))
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Give a folder with a written network."""
+    write(make(Dense, (8,)), tmp_path)
+    return tmp_path
+
+
+DENSE, INIT_ARGS = "hourglass.networks.Dense", {"sample_shape": [8], "latent_dim": 3}
+
+
+@pytest.mark.parametrize(
+    ("class_path", "init_args"),
+    [
+        ("os.system", {"command": "touch called"}),
+        ("builtins.dict", INIT_ARGS),
+        ("torch.nn.Linear", INIT_ARGS),
+        ("hourglass.detection.calibrators.Quantile", INIT_ARGS),
+        ("hourglass.networks.Nothing", INIT_ARGS),
+        ("nowhere.Network", INIT_ARGS),
+        ("Dense", INIT_ARGS),
+        (".networks.Dense", INIT_ARGS),
+        ("", INIT_ARGS),
+        (None, INIT_ARGS),
+        (DENSE, {"sample_shape": [8]}),
+        (DENSE, {"depth": 3}),
+        (DENSE, [1]),
+        (DENSE, {"sample_shape": [9], "latent_dim": 3}),
+    ],
+)
+def test_another_class_or_other_arguments_are_refused_and_not_called(
+    folder, refusal, monkeypatch, class_path, init_args
+):
+    monkeypatch.chdir(folder)
+    spec = {"class_path": class_path, "init_args": init_args}
+    write_with_checksum(folder / SPEC, {**spec, "files": file_checksums(folder, [WEIGHTS])})
+    sentence = refusal(load, folder)
+    assert str(folder) in sentence
+    assert "train it again" in sentence
+    assert not (folder / "called").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"class_path": "a.b"}', "\xff"])
-def test_a_damaged_description_is_refused(text, tmp_path, refusal):
-    description, _ = saved(make(Dense, (8,)), tmp_path)
-    description.write_bytes(text.encode("latin-1"))
-    assert str(tmp_path) in refusal(load, tmp_path)
-
-
-@pytest.mark.parametrize("init_args", [{"sample_shape": [8]}, {"depth": 3}, [1]])
-def test_other_constructor_arguments_are_refused(init_args, tmp_path, refusal):
-    saved(make(Dense, (8,)), tmp_path)
-    spec = {"class_path": "hourglass.networks.Dense", "init_args": init_args}
-    describe_as(spec, tmp_path)
-    assert str(tmp_path) in refusal(load, tmp_path)
+def test_a_damaged_description_is_refused(text, folder, refusal):
+    (folder / SPEC).write_bytes(text.encode("latin-1"))
+    assert str(folder) in refusal(load, folder)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
-def test_truncated_weights_are_refused(kept, tmp_path, refusal):
-    _, weights = saved(make(Dense, (8,)), tmp_path)
-    weights.write_bytes(weights.read_bytes()[:kept])
-    assert str(tmp_path) in refusal(load, tmp_path)
+def test_truncated_weights_are_refused(kept, folder, refusal):
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:kept])
+    assert str(folder) in refusal(load, folder)
 
 
-def test_weights_of_another_shape_are_refused(tmp_path, refusal):
-    description, _ = saved(make(Dense, (8,)), tmp_path)
-    spec = description.read_text(encoding="utf-8")
-    saved(make(Dense, (9,)), tmp_path)
-    description.write_text(spec, encoding="utf-8")
-    assert str(tmp_path) in refusal(load, tmp_path)
-
-
-@pytest.mark.parametrize("missing", [0, 1])
-def test_a_missing_file_is_refused(missing, tmp_path, refusal):
-    files = saved(make(Dense, (8,)), tmp_path)
-    files[missing].unlink()
-    assert files[missing].name in refusal(load, tmp_path)
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_any_changed_byte_is_refused(which, tmp_path, refusal):
-    path = saved(make(Dense, (2,), 1), tmp_path)[which]
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_and_any_changed_byte_are_refused(name, tmp_path, refusal):
+    write(make(Dense, (2,), 1), tmp_path)
+    path = tmp_path / name
     whole = path.read_bytes()
+    path.unlink()
+    assert name in refusal(load, tmp_path)
     for place in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8

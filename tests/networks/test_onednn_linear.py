@@ -1,10 +1,14 @@
 """Dense layers by oneDNN: equal to torch up to rounding, and used only if selected."""
 
 import copy
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import jvp
 
 from hourglass.networks import Dense
 from hourglass.networks import onednn_linear as products
@@ -17,25 +21,30 @@ pytestmark = pytest.mark.skipif(
 SIZES = pytest.mark.parametrize(
     "size", [(256, 300, 200), (300, 70, 260), (2048, 40, 64), (64, 700, 120)], ids=str
 )
-PROCESSORS = {"AuthenticAMD": True, "GenuineIntel": False}
-
-
-@pytest.fixture(params=["on", "off"])
-def switch(request, monkeypatch):
-    yield from switched(request.param, monkeypatch)
 
 
 @pytest.fixture
-def on(monkeypatch):
-    yield from switched("on", monkeypatch)
+def set_switch(monkeypatch) -> Iterator[Callable[[str], None]]:
+    """Give a function that sets the environment variable, which is read once."""
 
+    def set_to(value: str) -> None:
+        monkeypatch.setenv(products.SWITCH, value)
+        products._is_faster.cache_clear()
 
-def switched(value: str, monkeypatch):
-    monkeypatch.setenv(products.SWITCH, value)
-    products._faster.cache_clear()
-    yield value
+    yield set_to
     monkeypatch.undo()
-    products._faster.cache_clear()
+    products._is_faster.cache_clear()
+
+
+@pytest.fixture(params=["on", "off"])
+def switch(request, set_switch) -> str:
+    set_switch(request.param)
+    return request.param
+
+
+@pytest.fixture
+def on(set_switch) -> None:
+    set_switch("on")
 
 
 @pytest.fixture
@@ -86,18 +95,12 @@ def test_outputs_and_derivatives_are_those_of_double_precision(size, twice, swit
 
 @SIZES
 def test_without_gradients_the_output_is_the_same_within_rounding(size, on, calls):
+    exact = nn.functional.linear(*operands(size, torch.float64))
+    x, weight, bias = operands(size)
+    transposed = weight.detach().t().contiguous().t()
     with torch.inference_mode():
-        found = linear(*operands(size))
-    assert_close([found], [nn.functional.linear(*operands(size, torch.float64))])
-    assert calls == [size]
-
-
-def test_a_transposed_weight_needs_no_copy(on, calls):
-    x, weight, bias = operands((256, 300, 200))
-    turned = weight.detach().t().contiguous().t()
-    with torch.inference_mode():
-        assert_close([linear(x, turned, bias)], [(x.double() @ turned.double().t() + bias)])
-    assert calls
+        assert_close([linear(x, weight, bias), linear(x, transposed, bias)], [exact, exact])
+    assert calls == [size, size]
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -115,16 +118,9 @@ def test_transforms_of_torch_func_work(on, calls):
     assert calls
 
 
-def test_forward_derivatives_are_left_to_torch(on, calls):
-    x, weight, bias = (each.detach() for each in operands((256, 300, 200)))
-    tangent = torch.func.jvp(lambda each: linear(each, weight, bias), (x,), (x,))[1]
-    assert torch.equal(tangent, x @ weight.t())
-    assert not calls
-
-
 @pytest.mark.parametrize("trained", range(3), ids=["x", "weight", "bias"])
 def test_each_gradient_can_be_computed_alone(trained, on, calls):
-    given = [each.detach() for each in operands((256, 300, 200))]
+    given = [tensor.detach() for tensor in operands((256, 300, 200))]
     given[trained].requires_grad_()
     linear(*given).sigmoid().sum().backward()
     exact = differentiated(nn.functional.linear, (256, 300, 200), torch.float64)[1 + trained]
@@ -143,49 +139,47 @@ def test_tied_weights_learn_from_both_of_their_layers(switch, calls):
     torch.manual_seed(0)
     network = Dense((300,), 200, code_activation="sigmoid", tied=True)
     exact, x = copy.deepcopy(network).double(), torch.rand(256, 300)
-    for each, samples in ((network, x), (exact, x.double())):
-        each(samples).square().sum().backward()
-    pairs = zip(network.parameters(), exact.parameters(), strict=True)
-    assert_close(*map(list, zip(*((a.grad, b.grad) for a, b in pairs), strict=True)))
+    network(x).square().sum().backward()
+    exact(x.double()).square().sum().backward()
+    assert_close(*([weight.grad for weight in net.parameters()] for net in (network, exact)))
     assert bool(calls) == (switch == "on")
 
 
+def call(layer: Any, x: Tensor) -> Tensor:
+    return layer(x)
+
+
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
-    [((8, 300), torch.float32), ((256, 300), torch.float64), ((8, 32, 300), torch.float32)],
-    ids=["small", "double", "three dimensions"],
+    ("function", "shape", "dtype", "context"),
+    [
+        (call, (8, 300), torch.float32, nullcontext()),
+        (call, (256, 300), torch.float64, nullcontext()),
+        (call, (8, 32, 300), torch.float32, nullcontext()),
+        (call, (256, 300), torch.float32, torch.autocast("cpu")),
+        (call, (256, 300), torch.float32, torch.backends.mkldnn.flags(enabled=False)),
+        (torch.compile(call, backend="eager"), (256, 300), torch.float32, nullcontext()),
+        (lambda layer, x: jvp(layer, (x,), (x,))[1], (256, 300), torch.float32, nullcontext()),
+    ],
+    ids=["small", "double", "3-D", "autocast", "disabled", "compiled", "forward derivative"],
 )
-def test_other_products_are_left_to_torch(shape, dtype, on, calls):
+def test_other_products_are_left_to_torch(function, shape, dtype, context, on, calls):
     ours, theirs = Linear(300, 200, dtype=dtype), nn.Linear(300, 200, dtype=dtype)
     theirs.load_state_dict(ours.state_dict())
     x = torch.rand(shape, dtype=dtype)
-    assert torch.equal(ours(x), theirs(x))
-    assert not calls
-
-
-def test_compiled_layers_are_left_to_the_compiler(on, calls):
-    layer, x = Linear(300, 200), torch.rand(256, 300)
-    found = torch.compile(layer, backend="eager")(x)
-    assert torch.equal(found, nn.functional.linear(x, layer.weight, layer.bias))
-    assert not calls
-
-
-@pytest.mark.parametrize("context", [torch.autocast, torch.backends.mkldnn.flags])
-def test_autocast_and_disabled_onednn_are_respected(context, on, calls):
-    asked = {"device_type": "cpu"} if context is torch.autocast else {"enabled": False}
-    with context(**asked), torch.inference_mode():
-        linear(*operands((256, 300, 200)))
+    with context:
+        results = [function(layer, x) for layer in (ours, theirs)]
+    assert torch.equal(*results)
     assert not calls
 
 
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this build has no MKL")
-@pytest.mark.parametrize("vendor", PROCESSORS)
+@pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel"])
 @pytest.mark.parametrize("capability", ["AVX512", "AVX2"])
-def test_without_the_switch_the_processor_decides(vendor, capability, on, monkeypatch, tmp_path):
-    info = tmp_path / "cpuinfo"
-    info.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
-    monkeypatch.delenv(products.SWITCH)
-    monkeypatch.setattr(products, "PROCESSOR", info)
+def test_without_the_switch_the_processor_decides(
+    vendor, capability, set_switch, monkeypatch, tmp_path
+):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    set_switch("")
+    monkeypatch.setattr(products, "PROCESSOR", tmp_path / "cpuinfo")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    products._faster.cache_clear()
-    assert products._faster() == (PROCESSORS[vendor] and capability == "AVX512")
+    assert products._is_faster() == ((vendor, capability) == ("AuthenticAMD", "AVX512"))

@@ -3,10 +3,11 @@
 import copy
 import io
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hourglass.networks import Dense
 from hourglass.networks.dense import Transposed
@@ -21,61 +22,62 @@ def dense(hidden: list[int], tied: bool = True) -> Dense:
     return Dense((1, 3, 3), 4, hidden, "tanh", "sigmoid", tied, bounded=True)
 
 
-def linears(network: Dense) -> list[nn.Linear]:
-    return [each for each in network.encoder.children() if isinstance(each, nn.Linear)]
+def shifted(hidden: list[int]) -> Dense:
+    """Return a tied network with other biases than 0 in its decoder, too."""
+    network = dense(hidden)
+    torch.manual_seed(1)
+    for parameter in network.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def layers_of(network: nn.Module, kind: type[nn.Module]) -> list[Any]:
+    return [layer for layer in network.children() if isinstance(layer, kind)]
 
 
 def untied(network: Dense) -> Dense:
     """Return an untied network with the values of a tied one."""
     other = dense(network.init_args["hidden"], tied=False)
-    biases = [each.bias for each in network.decoder.children() if isinstance(each, Transposed)]
-    up = [each for each in other.decoder.children() if isinstance(each, nn.Linear)]
     other.encoder.load_state_dict(network.encoder.state_dict())
-    for layer, of, bias in zip(up, reversed(linears(network)), biases, strict=True):
-        layer.weight.data, layer.bias.data = of.weight.data.T.clone(), bias.data.clone()
+    layers = zip(
+        layers_of(other.decoder, nn.Linear),
+        reversed(layers_of(network.encoder, nn.Linear)),
+        layers_of(network.decoder, Transposed),
+        strict=True,
+    )
+    for layer, mirrored, transposed in layers:
+        layer.weight.data = mirrored.weight.data.T.clone()
+        layer.bias.data = transposed.bias.data.clone()
     return other
 
 
-def loss(network: Dense) -> Tensor:
-    return network.error(X).mean()
-
-
-def shift(network: Dense) -> None:
-    """Change the biases of the decoder too, which a new tied network has at 0."""
-    torch.manual_seed(1)
-    for parameter in network.parameters():
-        parameter.data.add_(0.1 * torch.randn_like(parameter))
-
-
 @HIDDEN
-def test_each_weight_is_one_parameter(hidden):
-    network = dense(hidden)
-    down, widths = linears(network), [9, *hidden, 4]
-    matrices = [each for each in network.parameters() if each.ndim == 2]
-    assert [id(each) for each in matrices] == [id(each.weight) for each in down]
-    assert sum(each.ndim == 2 for each in network.state_dict().values()) == len(down)
+def test_each_weight_is_one_parameter_and_each_layer_has_a_bias(hidden):
+    network, widths = dense(hidden), [9, *hidden, 4]
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim == 2]
+    encoder_weights = [layer.weight for layer in layers_of(network.encoder, nn.Linear)]
+    assert list(map(id, matrices)) == list(map(id, encoder_weights))
+    assert sum(tensor.ndim == 2 for tensor in network.state_dict().values()) == len(matrices)
+    biases = [tuple(bias.shape) for bias in network.decoder.parameters()]
+    assert biases == [(width,) for width in reversed(widths[:-1])]
     products = sum(first * second for first, second in pairwise(widths))
     assert parameter_count(network) == products + sum(widths[1:]) + sum(widths[:-1])
 
 
 @HIDDEN
-def test_the_decoder_is_the_transposed_encoder(hidden):
-    network = dense(hidden)
-    shift(network)
-    torch.testing.assert_close(network(X), untied(network)(X))
-
-
-@HIDDEN
-def test_the_gradient_is_the_sum_of_those_of_both_uses(hidden):
-    network = dense(hidden)
-    shift(network)
+def test_outputs_and_gradients_are_those_of_an_untied_network(hidden):
+    network = shifted(hidden)
     other = untied(network)
-    loss(network).backward()
-    loss(other).backward()
-    up = [each for each in other.decoder.children() if isinstance(each, nn.Linear)]
-    for tied, first, second in zip(linears(network), linears(other), reversed(up), strict=True):
-        assert first.weight.grad is not None
-        assert second.weight.grad is not None
+    torch.testing.assert_close(network(X), other(X))
+    for each in (network, other):
+        each.error(X).mean().backward()
+    layers = zip(
+        layers_of(network.encoder, nn.Linear),
+        layers_of(other.encoder, nn.Linear),
+        reversed(layers_of(other.decoder, nn.Linear)),
+        strict=True,
+    )
+    for tied, first, second in layers:
         assert second.weight.grad.any()
         torch.testing.assert_close(tied.weight.grad, first.weight.grad + second.weight.grad.T)
         torch.testing.assert_close(tied.bias.grad, first.bias.grad)
@@ -83,8 +85,7 @@ def test_the_gradient_is_the_sum_of_those_of_both_uses(hidden):
 
 @HIDDEN
 def test_a_saved_network_scores_the_same_to_the_bit(hidden, tmp_path):
-    network = dense(hidden)
-    shift(network)
+    network = shifted(hidden)
     write(network, tmp_path)
     assert torch.equal(load(tmp_path).score(X), network.score(X))
 
@@ -107,15 +108,8 @@ def test_a_copy_stays_tied_and_leaves_the_original_alone(hidden, copied):
     twin, before = copied(network), network.score(X)
     assert torch.equal(twin.score(X), before)
     optimizer = torch.optim.SGD(twin.parameters(), 1.0)
-    loss(twin).backward()
+    twin.error(X).mean().backward()
     optimizer.step()
     assert torch.equal(network.score(X), before)
     assert not torch.equal(twin.score(X), before)
     torch.testing.assert_close(twin(X), untied(twin)(X))
-
-
-def test_decoder_layers_have_separate_biases():
-    network = dense([7])
-    encoder, decoder = list(network.encoder.parameters()), list(network.decoder.parameters())
-    assert [each.shape for each in decoder] == [(7,), (9,)]
-    assert not {id(each) for each in encoder} & {id(each) for each in decoder}

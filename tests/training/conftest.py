@@ -15,7 +15,7 @@ from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Scaling
 from hourglass.training.cell_settings import CellSettings, Training
-from hourglass.training.checkpoints import load_checkpoint
+from hourglass.training.checkpoints import last_epoch
 from hourglass.training.trainer import fit_resumable, make_trainer
 
 SHAPE = (1, 8, 8)
@@ -69,7 +69,7 @@ class Outcome:
 
     @property
     def weights(self) -> list[Tensor]:
-        return [each.detach().clone() for each in self.module.state_dict().values()]
+        return [tensor.detach().clone() for tensor in self.module.state_dict().values()]
 
 
 @pytest.fixture
@@ -93,8 +93,7 @@ def training(tmp_path) -> Callable[..., Outcome]:
         trainer, history = make_trainer(settings, path, None, trial_callbacks=trial_callbacks)
         prepare(trainer)
         new_epochs = fit_resumable(trainer, history, module, Images(batch_size))
-        last = path / "last.ckpt"
-        checkpoint = load_checkpoint(last) if last.exists() else {}
+        checkpoint = last_epoch(path / "last.ckpt") or {}
         return Outcome(module, history.rows, new_epochs, checkpoint)
 
     return train

@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +23,11 @@ from hourglass.training.checkpoints import (
 from tests.training.conftest import SHAPE
 
 
-class Cut(Exception):
+class Interruption(Exception):
     pass
 
 
-class Cutter(pl.Callback):
+class Interrupter(pl.Callback):
     """End a training as it begins an epoch."""
 
     def __init__(self, epoch: int) -> None:
@@ -35,18 +35,13 @@ class Cutter(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch == self.epoch:
-            raise Cut
+            raise Interruption
 
 
 @pytest.fixture
 def make(build):
     """Give a function that builds a variant whose noise and learning rate can overshoot."""
     return lambda: build("denoising", SHAPE, learning_rate=0.05)
-
-
-def cut(training, module, epoch: int, **options) -> None:
-    with pytest.raises(Cut):
-        training(module, prepare=lambda each: each.callbacks.insert(0, Cutter(epoch)), **options)
 
 
 def test_the_weights_are_those_of_the_best_epoch(training, same, make):
@@ -56,28 +51,26 @@ def test_the_weights_are_those_of_the_best_epoch(training, same, make):
     same(whole.weights, training(make(), "until the best", epochs=best + 1).weights)
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 5])
-def test_a_resumed_training_equals_an_undisturbed_one(training, same, make, epoch):
+@pytest.mark.parametrize(
+    ("epoch", "writing_share", "new_epochs"),
+    [(1, 1.0, 5), (2, 1.0, 4), (5, 1.0, 1), (5, 1e-9, 5)],  # the last writes the first epoch only
+)
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    training, same, make, monkeypatch, epoch, writing_share, new_epochs
+):
+    monkeypatch.setattr(checkpoints, "MAX_WRITING_SHARE", writing_share)
     whole = training(make(), "whole", epochs=6)
-    cut(training, make(), epoch, folder="cut", epochs=6)
-    resumed = training(make(), "cut", epochs=6)
-    same(resumed.weights, whole.weights)
-    same(resumed.rows, whole.rows)
-
-
-def test_epochs_that_were_not_written_are_repeated(training, same, make, monkeypatch):
-    monkeypatch.setattr(checkpoints, "MAX_WRITING_SHARE", 1e-9)  # only the first and the last
-    whole = training(make(), "whole", epochs=6)
-    cut(training, make(), 5, folder="cut", epochs=6)
-    resumed = training(make(), "cut", epochs=6)
-    assert resumed.new_epochs == 5
+    interrupter = Interrupter(epoch)
+    with pytest.raises(Interruption):
+        training(make(), "interrupted", 6, lambda trainer: trainer.callbacks.append(interrupter))
+    resumed = training(make(), "interrupted", epochs=6)
+    assert resumed.new_epochs == new_epochs
     same(resumed.weights, whole.weights)
     same(resumed.rows, whole.rows)
 
 
 def test_a_complete_training_is_not_repeated(training, same, make):
-    first = training(make(), epochs=4)
-    second = training(make(), epochs=4)
+    first, second = (training(make(), epochs=4) for _ in range(2))
     assert second.new_epochs == 0
     same(first.weights, second.weights)
     same(first.rows, second.rows)
@@ -91,13 +84,15 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
             clock.now += 1.0
 
     def save(trainer: pl.Trainer, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
         clock.now += 0.25
         written.append(clock.now)
 
     def prepare(trainer: Any) -> None:
         trainer.callbacks.insert(0, Epoch())
 
-    monkeypatch.setattr(BestAndLastCheckpoint, "_save", staticmethod(save))
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save)
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: clock.now))
     training(make(), epochs=38, prepare=prepare)
     # The first epoch, every thirteenth one after it, and the last.
@@ -105,17 +100,17 @@ def test_writing_takes_at_most_a_fiftieth_of_the_time(training, make, monkeypatc
     assert len(written) * 0.25 <= clock.now / 50 + 2 * 0.25
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path):
-    (tmp_path / "last.ckpt").write_text("before")
+def test_a_full_disk_leaves_the_previous_checkpoint(training, make, monkeypatch, tmp_path):
+    first = training(make(), epochs=2)
 
-    def save(path: Path) -> None:
-        path.write_text("ha")
+    def save(trainer: pl.Trainer, path: Path) -> None:
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    trainer: Any = SimpleNamespace(save_checkpoint=save, is_global_zero=True)
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save)
     with pytest.raises(OSError, match="No space"):
-        BestAndLastCheckpoint._save(trainer, tmp_path / "last.ckpt")
-    assert (tmp_path / "last.ckpt").read_text() == "before"
+        training(make(), epochs=3)
+    assert last_epoch(tmp_path / "training/last.ckpt")["epoch"] == first.checkpoint["epoch"]
 
 
 def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, tmp_path):
@@ -126,13 +121,12 @@ def test_a_trial_writes_nothing_and_has_its_best_weights(training, same, make, t
 
 
 def test_equal_errors_keep_the_first_epochs_weights(make):
-    module, kept = make(), BestAndLastCheckpoint(None)
-    metrics = {checkpoints.MONITOR: 1.0}
-    trainer = SimpleNamespace(callback_metrics=metrics)
-    kept.on_train_epoch_end(trainer, module)
-    first = kept.weights
-    kept.on_train_epoch_end(trainer, module)
-    assert kept.weights is first
+    module, checkpoint = make(), BestAndLastCheckpoint(None)
+    trainer: Any = SimpleNamespace(callback_metrics={checkpoints.MONITOR: 1.0})
+    checkpoint.on_train_epoch_end(trainer, module)
+    first = checkpoint.weights
+    checkpoint.on_train_epoch_end(trainer, module)
+    assert checkpoint.weights is first
 
 
 LINEAR = "hourglass.models.linear.Linear"
@@ -149,58 +143,43 @@ def folder(tmp_path) -> Path:
     return tmp_path / "checkpoints" / "cell"
 
 
-def test_a_new_training_replaces_no_other(folder):
-    state = resume_or_start(folder, SETTINGS, "data")
-    assert state["token"]
-    assert state["replaced"] == ""
-
-
 def test_an_unchanged_training_is_resumed(folder):
     first = resume_or_start(folder, SETTINGS, "data")
+    assert first["token"]
+    assert first["replaced"] == ""
+    assert json.loads((folder / "state.json").read_text()) == first
     (folder / "last.ckpt").write_text("an epoch")
     assert resume_or_start(folder, SETTINGS, "data") == first
     assert (folder / "last.ckpt").exists()
 
 
-@pytest.mark.parametrize("what", OTHERS)
-def test_a_change_starts_the_training_again(folder, what):
+@pytest.mark.parametrize("change", OTHERS)
+def test_a_change_starts_the_training_again(folder, change):
     first = resume_or_start(folder, SETTINGS, "data")
     (folder / "last.ckpt").write_text("an epoch")
-    second = resume_or_start(folder, *OTHERS[what])
+    second = resume_or_start(folder, *OTHERS[change])
     assert second["token"] != first["token"]
     assert second["replaced"] == first["token"]
     assert [path.name for path in folder.iterdir()] == ["state.json"]
 
 
-def test_other_ranks_find_the_state_of_rank_zero(folder):
-    resume_or_start(folder, SETTINGS, "data")
-    before = (folder / "state.json").read_bytes()
-    wait_for_rank_zero(folder, SETTINGS, "data")
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_other_ranks_wait_for_rank_zero_and_write_nothing(folder, is_stale):
+    if is_stale:
+        resume_or_start(folder, *OTHERS["the seed"])
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(wait_for_rank_zero, folder, SETTINGS, "data")
+        time.sleep(0.3)
+        assert not other.done()
+        resume_or_start(folder, SETTINGS, "data")
+        before = (folder / "state.json").read_bytes()
+        other.result(timeout=10)
+    assert [path.name for path in folder.iterdir()] == ["state.json"]
     assert (folder / "state.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("stale", [False, True])
-def test_other_ranks_wait_for_rank_zero_and_write_nothing(folder, stale):
-    if stale:
-        resume_or_start(folder, *OTHERS["the seed"])
-    seen = {"waiting": False}
-
-    def main() -> None:
-        time.sleep(0.3)
-        seen["waiting"] = other.is_alive()
-        resume_or_start(folder, SETTINGS, "data")
-
-    other = threading.Thread(target=wait_for_rank_zero, args=(folder, SETTINGS, "data"))
-    other.start()
-    main()
-    other.join(timeout=10)
-    assert seen["waiting"]
-    assert not other.is_alive()
-    assert [path.name for path in folder.iterdir()] == ["state.json"]
-
-
 def test_waiting_for_rank_zero_has_a_timeout(folder, monkeypatch, refusal):
-    monkeypatch.setattr("hourglass.training.checkpoints.RANK_ZERO_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "RANK_ZERO_TIMEOUT_SECONDS", 0)
     assert folder.as_posix() in refusal(wait_for_rank_zero, folder, SETTINGS, "data")
     assert not folder.exists()
 
@@ -211,8 +190,3 @@ def test_a_damaged_checkpoint_is_removed(tmp_path, capsys):
     assert last_epoch(path) is None
     assert not path.exists()
     assert "starts from the beginning" in capsys.readouterr().err
-
-
-def test_a_state_is_json_that_a_person_can_read(folder):
-    state = resume_or_start(folder, SETTINGS, "data")
-    assert json.loads((folder / "state.json").read_text()) == state

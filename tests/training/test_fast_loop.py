@@ -8,8 +8,10 @@ import torch
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hourglass.training import fast_loop
+from hourglass.training.acceleration import Step
 from hourglass.training.fast_loop import STEP_HOOKS, FastEpochLoop
-from tests.training.conftest import BATCHES, EVERY, SHAPE
+from tests.training.conftest import BATCHES, EVERY, SHAPE, Outcome
 
 
 @pytest.fixture
@@ -25,20 +27,29 @@ def undercomplete(build):
 
 @pytest.fixture
 def taken(monkeypatch) -> list[int]:
-    """Give a list that has an element for each step that the fast loop took."""
-    steps: list[int] = []
-    take = FastEpochLoop._run_batch
+    """Give a list with the batch size of each step of the fast loop."""
+    sizes: list[int] = []
+    make = fast_loop.make_step
 
-    def counted(self: FastEpochLoop, batch: Any) -> None:
-        steps.append(len(batch))
-        take(self, batch)
+    def make_counted(*args: Any) -> Step:
+        step = make(*args)
 
-    monkeypatch.setattr(FastEpochLoop, "_run_batch", counted)
-    return steps
+        def counted(batch: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(batch))
+            return step(batch)
+
+        return counted
+
+    monkeypatch.setattr(fast_loop, "make_step", make_counted)
+    return sizes
 
 
 def by_lightning(trainer: pl.Trainer) -> None:
     trainer.fit_loop.epoch_loop = _TrainingEpochLoop(trainer, None, trainer.max_steps)
+
+
+def unchanged(trainer: pl.Trainer) -> None:
+    """Leave a trainer its fast loop."""
 
 
 def outcomes_are_the_same(training, same, make, **options: Any) -> None:
@@ -55,17 +66,10 @@ def test_both_loops_give_the_same_weights_history_and_checkpoint(training, same,
     assert taken == 3 * (BATCHES - 1) * [16]
 
 
-def test_both_loops_agree_if_the_learning_rate_changes_in_every_step(
-    training, same, undercomplete, taken
-):
-    settings = {"schedule": "warmup_cosine", "warmup_epochs": 1}
-    outcomes_are_the_same(training, same, lambda: undercomplete(**settings))
-    assert taken
-
-
 @pytest.mark.parametrize(
     "options",
     [
+        {},
         {"limit_train_batches": 3},
         {"limit_train_batches": 1},
         {"overfit_batches": 2},
@@ -75,22 +79,25 @@ def test_both_loops_agree_if_the_learning_rate_changes_in_every_step(
     ],
     ids=str,
 )
-def test_both_loops_agree_for_other_trainer_settings(
-    training, same, undercomplete, options, capsys
-):
-    outcomes_are_the_same(training, same, undercomplete, **options)
+def test_both_loops_agree_for_other_settings(training, same, undercomplete, options, taken, capsys):
+    settings = {"schedule": "warmup_cosine", "warmup_epochs": 1}  # another rate in every step
+    outcomes_are_the_same(training, same, lambda: undercomplete(**settings), **options)
     assert capsys.readouterr().err == ""
+    assert taken or options in ({"limit_train_batches": 1}, {"batch_size": 71})
 
 
-def test_a_training_of_either_loop_resumes_in_the_other(training, same, undercomplete):
-    whole = training(undercomplete(schedule="constant"), "whole", epochs=4)
-    for first, second in ((by_lightning, lambda _: None), (lambda _: None, by_lightning)):
-        name = first.__name__
-        training(undercomplete(schedule="constant"), name, epochs=2, prepare=first)
-        resumed = training(undercomplete(schedule="constant"), name, epochs=4, prepare=second)
-        assert resumed.new_epochs == 2
-        same(resumed.weights, whole.weights)
-        same(resumed.rows, whole.rows)
+@pytest.mark.parametrize(
+    "prepares", [(by_lightning, unchanged), (unchanged, by_lightning)], ids=["first", "second"]
+)
+def test_a_training_of_either_loop_resumes_in_the_other(training, same, undercomplete, prepares):
+    def train(folder: str, epochs: int, prepare: Any = unchanged) -> Outcome:
+        return training(undercomplete(schedule="constant"), folder, epochs, prepare)
+
+    whole, _ = train("whole", 4), train("interrupted", 2, prepares[0])
+    resumed = train("interrupted", 4, prepares[1])
+    assert resumed.new_epochs == 2
+    same(resumed.weights, whole.weights)
+    same(resumed.rows, whole.rows)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +133,11 @@ def test_an_acceleration_that_needs_the_fast_loop_is_not_dropped_silently(
     assert "compile is not used, as the trainer's gradient_clip_val" in capsys.readouterr().err
 
 
+def variant_with(module: pl.LightningModule, **attributes: Any) -> pl.LightningModule:
+    module.__class__ = type("Own", (type(module),), attributes)
+    return module
+
+
 @pytest.mark.parametrize("hook", STEP_HOOKS[:6])
 def test_a_callback_that_overrides_a_step_hook_is_called(training, undercomplete, taken, hook):
     calls: list[int] = []
@@ -133,11 +145,6 @@ def test_a_callback_that_overrides_a_step_hook_is_called(training, undercomplete
     training(undercomplete(), prepare=lambda trainer: trainer.callbacks.append(watcher))
     assert taken == []
     assert len(calls) == 3 * BATCHES
-
-
-def variant_with(module: pl.LightningModule, **attributes: Any) -> pl.LightningModule:
-    module.__class__ = type("Own", (type(module),), attributes)
-    return module
 
 
 def test_a_module_that_overrides_a_step_hook_is_called(training, undercomplete, taken, capsys):
@@ -161,56 +168,52 @@ def test_values_logged_in_a_loss_are_those_of_lightnings_loop(training, same, un
         self.log("on_step", value.detach() + len(x))
         return value
 
-    metrics: list[Any] = []
-
     class Reader(pl.Callback):
+        def __init__(self) -> None:
+            self.metrics: list[Any] = []
+
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            metrics.append(dict(trainer.callback_metrics))
+            self.metrics.append(dict(trainer.callback_metrics))
 
-    def make() -> pl.LightningModule:
-        return variant_with(undercomplete(), training_loss=loss)
+    readers, outcomes = (Reader(), Reader()), []
+    for reader, prepare in zip(readers, (unchanged, by_lightning), strict=True):
 
-    def read(trainer: pl.Trainer) -> None:
-        trainer.callbacks.append(Reader())  # type: ignore[attr-defined]
+        def add_reader(trainer: Any, reader: Reader = reader, prepare: Any = prepare) -> None:
+            prepare(trainer)
+            trainer.callbacks.append(reader)
 
-    fast = training(make(), "fast", prepare=read)
+        module = variant_with(undercomplete(), training_loss=loss)
+        outcomes.append(training(module, prepare.__name__, prepare=add_reader))
     assert len(taken) == 3 * (BATCHES - 1)
-    plain = training(
-        make(), "plain", prepare=lambda trainer: (by_lightning(trainer), read(trainer))
-    )
-    same(fast.weights, plain.weights)
-    same(metrics[:3], metrics[3:])
-    assert {"on_epoch", "on_step", "train_loss", "validation_error"} == metrics[0].keys()
+    same(outcomes[0].weights, outcomes[1].weights)
+    same(readers[0].metrics, readers[1].metrics)
+    logged = {"on_epoch", "on_step", "train_loss", "validation_error"}
+    assert readers[0].metrics[0].keys() == logged
 
 
 class HostReads(TorchDispatchMode):
     """Count how often a tensor's value is asked for, for which a GPU would be waited for."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+    count = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.count += func is torch.ops.aten._local_scalar_dense.default
         return func(*args, **(kwargs or {}))
 
 
-def test_reads_are_counted():
-    with HostReads() as reads:
-        float(torch.ones(3).sum())
-    assert reads.count == 1
-
-
 @EVERY
 def test_no_step_of_an_epoch_waits_for_the_device(training, module, taken, monkeypatch):
     reads = HostReads()
-    steps = FastEpochLoop.on_run_start
+    with reads:
+        float(torch.ones(3).sum())
+    assert reads.count == 1
+    run_steps = FastEpochLoop.on_run_start
 
     def watched(self: FastEpochLoop, data_fetcher: Any) -> None:
         with reads:
-            steps(self, data_fetcher)
+            run_steps(self, data_fetcher)
 
     monkeypatch.setattr(FastEpochLoop, "on_run_start", watched)
     training(module(), epochs=2)
     assert taken
-    assert reads.count == 0
+    assert reads.count == 1

@@ -13,7 +13,7 @@ from hourglass.core.errors import UserError
 from hourglass.models.corruption import Corruption
 from hourglass.models.epoch_means import EpochMeans, samples_of
 from hourglass.models.schedules import Schedule, with_schedule
-from hourglass.networks import Network
+from hourglass.networks.base import Network, require_at_least
 
 Loss: TypeAlias = Literal["mse", "bce"]
 Step = TypeVar("Step", bound=Callable[..., Any])
@@ -29,24 +29,12 @@ def plain_step(training_step: Step) -> Step:
     return training_step
 
 
-class Module(pl.LightningModule):
-    """A LightningModule with little overhead per step."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, and bypass `nn.Module.__setattr__` for `_current_fx_name`.
-
-        Lightning sets this name about forty times per step. For a small network, the parameter
-        look-up of `nn.Module.__setattr__` takes longer than the activations.
-        """
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
+Module = pl.LightningModule  # the base class of other modules with a `plain_step`
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A pre-training phase: train `module` on the outputs of `below`."""
+    """A pre-training phase: train `module` on the outputs of the trained layers `below` it."""
 
     name: str
     module: "LitAutoencoder"
@@ -54,7 +42,7 @@ class Phase:
     max_epochs: int
 
 
-class LitAutoencoder(Module):
+class LitAutoencoder(pl.LightningModule):
     """Train a network to reconstruct clean samples from corrupted ones.
 
     The loss compares the reconstruction of the corrupted input with the clean input, and adds
@@ -87,13 +75,10 @@ class LitAutoencoder(Module):
         grey: bool = False,
     ) -> None:
         super().__init__()
-        # `not >` instead of `<=` also rejects NaN.
-        if not learning_rate > 0:
+        if not learning_rate > 0:  # unlike `<= 0`, this is True for NaN
             raise UserError(f"learning_rate is {learning_rate}, but must be above 0.")
-        if not weight_decay >= 0:
-            raise UserError(f"weight_decay is {weight_decay}, but must be 0 or more.")
-        if warmup_epochs < 1:
-            raise UserError(f"warmup_epochs is {warmup_epochs}, but must be at least 1.")
+        require_at_least(0, weight_decay=weight_decay)
+        require_at_least(1, warmup_epochs=warmup_epochs)
         if loss == "bce" and not network.bounded:
             raise UserError("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
         self.network = network
@@ -171,8 +156,9 @@ class LitAutoencoder(Module):
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callback that publishes `train_loss` and `validation_error`."""
-        present = any(isinstance(each, EpochMeans) for each in self.trainer.callbacks)  # type: ignore[attr-defined]
-        return [] if present else [EpochMeans()]
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        is_present = any(isinstance(callback, EpochMeans) for callback in callbacks)
+        return [] if is_present else [EpochMeans()]
 
     def configure_optimizers(self) -> Any:
         """Return the Adam optimizer with the learning-rate schedule."""

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
+from hourglass.networks.base import require_at_least
 from hourglass.networks.bolts import Bolts
 from hourglass.networks.variational import gaussian_kl
 
@@ -27,8 +27,7 @@ class BoltsVAE(LitAutoencoder):
         kl_coeff: float = 0.1,
         **training: Any,
     ) -> None:
-        if not kl_coeff >= 0:
-            raise UserError(f"kl_coeff is {kl_coeff}, but must be 0 or more.")
+        require_at_least(0, kl_coeff=kl_coeff)
         super().__init__(Bolts(sample_shape, latent_dim, "VAE", enc_type), **training)
         self.kl_coeff = kl_coeff
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from hourglass import networks
-from hourglass.core.errors import UserError
 from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder
+from hourglass.networks.base import require_at_least
 
 
 class Contractive(LitAutoencoder):
@@ -37,10 +37,8 @@ class Contractive(LitAutoencoder):
         probes: int = 1,
         **training: Any,
     ) -> None:
-        if not contraction >= 0:
-            raise UserError(f"contraction is {contraction}, but must be 0 or more.")
-        if probes < 1:
-            raise UserError(f"probes is {probes}, but an estimate needs at least 1.")
+        require_at_least(0, contraction=contraction)
+        require_at_least(1, probes=probes)
         layers = {"activation": activation, "code_activation": code_activation}
         network = networks.make(
             architecture, sample_shape, latent_dim, hidden, channels, tied, **layers

@@ -25,13 +25,8 @@ class Convolutional(LitAutoencoder):
         stem: int = 0,
         **training: Any,
     ) -> None:
+        bounded = networks.is_image(sample_shape)
         network = networks.Convolutional(
-            sample_shape,
-            latent_dim,
-            channels,
-            activation,
-            projection=projection,
-            stem=stem,
-            bounded=networks.is_image(sample_shape),
+            sample_shape, latent_dim, channels, activation, "identity", projection, stem, bounded
         )
         super().__init__(network, **training)

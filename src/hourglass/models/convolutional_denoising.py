@@ -26,13 +26,8 @@ class ConvolutionalDenoising(LitAutoencoder):
         masking: float = 0.0,
         **training: Any,
     ) -> None:
+        bounded = networks.is_image(sample_shape)
         network = networks.Convolutional(
-            sample_shape,
-            latent_dim,
-            channels,
-            activation,
-            projection=projection,
-            stem=stem,
-            bounded=networks.is_image(sample_shape),
+            sample_shape, latent_dim, channels, activation, "identity", projection, stem, bounded
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

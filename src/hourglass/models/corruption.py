@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
+from hourglass.networks.base import require_at_least
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that do not apply to vectors
@@ -46,7 +47,7 @@ def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
     has at least one pixel and lies within the image.
     """
     pixels = max(1, round(side * min(x.shape[-2:])))
-    rows, columns = (_spans(x, length, pixels, generator) for length in x.shape[-2:])
+    rows, columns = (_random_spans(x, length, pixels, generator) for length in x.shape[-2:])
     return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
@@ -78,11 +79,11 @@ def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(x).uniform_(generator=generator)
 
 
-def _spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> Tensor:
-    """Return a mask of a random run of `pixels` positions per image, (N, length) bool."""
+def _random_spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> Tensor:
+    """Return a mask of `pixels` consecutive positions per image, (N, length) bool."""
     first = torch.randint(length - pixels + 1, (len(x), 1), generator=generator, device=x.device)
-    place = torch.arange(length, device=x.device) - first
-    return (place >= 0) & (place < pixels)
+    offset = torch.arange(length, device=x.device) - first
+    return (offset >= 0) & (offset < pixels)
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,11 @@ class Corruption:
     block: float = 0.0
 
     def __post_init__(self) -> None:
-        # `not >=` instead of `<` also rejects NaN.
-        if not self.noise_factor >= 0:
-            raise UserError(f"noise_factor is {self.noise_factor}, but must be 0 or more.")
+        require_at_least(0, noise_factor=self.noise_factor)
+        require_at_least(1, downsampling=self.downsampling)
         for name in ("salt_and_pepper", "masking", "block"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise UserError(f"{name} is {value}, but must be at least 0 and below 1.")
-        if self.downsampling < 1:
-            raise UserError(f"downsampling is {self.downsampling}, but must be at least 1.")
 
     @property
     def of_images(self) -> "Corruption":
@@ -124,10 +122,11 @@ class Corruption:
     def check(self, sample_shape: Sequence[int]) -> None:
         """Raise a UserError if a setting does not apply to samples of shape (C, H, W) or (F,)."""
         for name in IMAGES_ONLY:
-            if getattr(self, name) != getattr(Corruption, name) and len(sample_shape) != 3:
+            value = getattr(self, name)
+            if value != getattr(Corruption, name) and len(sample_shape) != 3:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}, but samples of shape {tuple(sample_shape)} "
-                    "are not images; remove the setting."
+                    f"{name} is {value}, but samples of shape {tuple(sample_shape)} are not "
+                    "images; remove the setting."
                 )
         if self.grey and sample_shape[0] != 3:
             raise UserError(
@@ -146,12 +145,10 @@ class Corruption:
             x = grey(x)
         if self.downsampling > 1:
             x = downsampling(x, self.downsampling)
-        for corrupt, amount in (
-            (gaussian, self.noise_factor),
-            (salt_and_pepper, self.salt_and_pepper),
-            (masking, self.masking),
-            (block, self.block),
-        ):
-            if amount:
-                x = corrupt(x, amount, generator)
-        return x
+        if self.noise_factor:
+            x = gaussian(x, self.noise_factor, generator)
+        if self.salt_and_pepper:
+            x = salt_and_pepper(x, self.salt_and_pepper, generator)
+        if self.masking:
+            x = masking(x, self.masking, generator)
+        return block(x, self.block, generator) if self.block else x

@@ -26,11 +26,6 @@ class Denoising(LitAutoencoder):
         **training: Any,
     ) -> None:
         network = Dense(
-            sample_shape,
-            latent_dim,
-            hidden,
-            activation,
-            tied=tied,
-            bounded=is_image(sample_shape),
+            sample_shape, latent_dim, hidden, activation, tied=tied, bounded=is_image(sample_shape)
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -124,6 +124,7 @@ class _Mean:
 def _publish(
     name: str, value: float | None, trainer: pl.Trainer, module: pl.LightningModule
 ) -> None:
+    """Write a mean to the callback metrics and the loggers, as Lightning does at an epoch's end."""
     if value is None:
         return
     mean = torch.tensor(value, dtype=torch.float64)
@@ -133,7 +134,5 @@ def _publish(
     # `module.log` would raise if the module itself logged this name in the same hook.
     trainer.callback_metrics[name] = trainer.logged_metrics[name] = mean
     for logger in trainer.loggers:
-        values = {name: float(mean), "epoch": trainer.current_epoch}
-        logger.log_metrics(
-            values, step=trainer.global_step - 1
-        )  # as Lightning does at an epoch's end
+        row = {name: value, "epoch": trainer.current_epoch}
+        logger.log_metrics(row, step=trainer.global_step - 1)

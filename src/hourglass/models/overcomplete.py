@@ -35,13 +35,9 @@ class Overcomplete(LitAutoencoder):
                 "noise_factor, masking and salt_and_pepper are 0, but an overcomplete code needs "
                 "noise; set one of them above 0."
             )
+        latent_dim = math.ceil(expansion * math.prod(sample_shape))
+        bounded = networks.is_image(sample_shape)
         network = networks.Dense(
-            sample_shape,
-            math.ceil(expansion * math.prod(sample_shape)),
-            hidden,
-            activation,
-            code_activation,
-            tied,
-            networks.is_image(sample_shape),
+            sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
         )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

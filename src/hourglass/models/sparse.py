@@ -9,6 +9,7 @@ from hourglass import networks
 from hourglass.core.errors import UserError
 from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder
+from hourglass.networks.base import require_at_least
 
 
 class Sparse(LitAutoencoder):
@@ -34,16 +35,11 @@ class Sparse(LitAutoencoder):
     ) -> None:
         if not 0 < target < 1:
             raise UserError(f"target is {target}, but a mean activation lies between 0 and 1.")
-        if not sparsity_weight >= 0:
-            raise UserError(f"sparsity_weight is {sparsity_weight}, but must be 0 or more.")
+        require_at_least(0, sparsity_weight=sparsity_weight)
+        code_activation: networks.Activation = "sigmoid" if sparsity == "kl" else "relu"
+        bounded = networks.is_image(sample_shape)
         network = networks.Dense(
-            sample_shape,
-            latent_dim,
-            hidden,
-            activation,
-            "sigmoid" if sparsity == "kl" else "relu",
-            tied,
-            networks.is_image(sample_shape),
+            sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
         )
         super().__init__(network, **training)
         self.sparsity = sparsity
@@ -52,7 +48,6 @@ class Sparse(LitAutoencoder):
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor:
         """Return the weighted penalty of the codes `z`, (N, latent_dim), of a batch."""
-        activity = (
-            penalties.kl_sparsity(z, self.target) if self.sparsity == "kl" else penalties.l1(z)
-        )
+        is_kl = self.sparsity == "kl"
+        activity = penalties.kl_sparsity(z, self.target) if is_kl else penalties.l1(z)
         return self.sparsity_weight * activity / x[0].numel()

@@ -1,16 +1,15 @@
 """Stacked autoencoder: greedy layer-wise pre-training, then training of the whole network."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 
 from hourglass import networks
-from hourglass.core.errors import UserError
 from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.corruption import IMAGES_ONLY
+from hourglass.networks.base import require_at_least
 
 
 class Stacked(LitAutoencoder):
@@ -37,8 +36,7 @@ class Stacked(LitAutoencoder):
         pretrain_epochs: int = 15,
         **training: Any,
     ) -> None:
-        if pretrain_epochs < 1:
-            raise UserError(f"pretrain_epochs is {pretrain_epochs}, but must be at least 1.")
+        require_at_least(1, pretrain_epochs=pretrain_epochs)
         bounded = networks.is_image(sample_shape)
         network = networks.Dense(
             sample_shape, latent_dim, hidden, activation, code_activation, tied, bounded
@@ -55,29 +53,25 @@ class Stacked(LitAutoencoder):
     def phases(self) -> Iterator[Phase]:
         """Yield a phase per layer, lowest first; copy its weights to the network after training."""
         # Encoder: Flatten, then Linear and activation per layer. Decoder: the mirror image.
-        encoder, decoder = _modules(self.network.encoder), _modules(self.network.decoder)
-        shapes = [self.network.sample_shape, *((linear.out_features,) for linear in encoder[1::2])]
-        for k, (shape, (width,)) in enumerate(pairwise(shapes)):
-            input_activation = self.activations[k - 1] if k else None
-            settings = self.upper_layer_settings if k else self.layer_settings
+        encoder: Any = self.network.encoder
+        decoder: Any = self.network.decoder
+        for k, linear in enumerate(encoder[1::2]):
             layer = Layer(
-                shape, width, self.activations[k], self.tied, input_activation, **settings
+                (linear.in_features,) if k else self.network.sample_shape,
+                linear.out_features,
+                self.activations[k],
+                self.tied,
+                self.activations[k - 1] if k else None,
+                **self.upper_layer_settings if k else self.layer_settings,
             )
-            layer_linears = _modules(layer.network.encoder)[1], _modules(layer.network.decoder)[0]
-            network_linears = encoder[2 * k + 1], decoder[-2 - 2 * k]
-            _copy_weights(network_linears, layer_linears)
-            below = nn.Sequential(*encoder[: 2 * k + 1]) if k else nn.Identity()
+            part: Any = layer.network
+            pairs = [(part.encoder[1], linear), (part.decoder[0], decoder[-2 - 2 * k])]
+            for own, whole in pairs:
+                own.load_state_dict(whole.state_dict())
+            below = encoder[: 2 * k + 1] if k else nn.Identity()
             yield Phase(f"layer_{k + 1}", layer, below, self.pretrain_epochs)
-            _copy_weights(layer_linears, network_linears)
-
-
-def _modules(sequence: nn.Module) -> list[Any]:
-    return list(sequence.children())
-
-
-def _copy_weights(source: Sequence[nn.Module], target: Sequence[nn.Module]) -> None:
-    for module, copy in zip(source, target, strict=True):
-        copy.load_state_dict(module.state_dict())
+            for own, whole in pairs:
+                whole.load_state_dict(own.state_dict())
 
 
 class Layer(LitAutoencoder):
@@ -96,12 +90,9 @@ class Layer(LitAutoencoder):
         contraction: float = 0.0,
         **training: Any,
     ) -> None:
-        if not contraction >= 0:
-            raise UserError(f"contraction is {contraction}, but must be 0 or more.")
-        if input_activation:
-            bounded = input_activation == "sigmoid"
-        else:
-            bounded = networks.is_image(sample_shape)
+        require_at_least(0, contraction=contraction)
+        is_unit_range = input_activation == "sigmoid"
+        bounded = is_unit_range if input_activation else networks.is_image(sample_shape)
         if not bounded:
             training["loss"] = "mse"
         network = networks.Dense(

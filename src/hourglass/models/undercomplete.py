@@ -31,11 +31,6 @@ class Undercomplete(LitAutoencoder):
                 f"{size} elements of a sample; lower it."
             )
         network = Dense(
-            sample_shape,
-            latent_dim,
-            hidden,
-            activation,
-            tied=tied,
-            bounded=is_image(sample_shape),
+            sample_shape, latent_dim, hidden, activation, tied=tied, bounded=is_image(sample_shape)
         )
         super().__init__(network, **training)

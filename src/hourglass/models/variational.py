@@ -1,14 +1,14 @@
 """Variational autoencoder: the encoder returns a distribution of codes close to N(0, I)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from hourglass import networks
-from hourglass.core.errors import UserError
-from hourglass.models.base import LitAutoencoder
-from hourglass.networks.variational import Score
+from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.networks.base import require_at_least
+from hourglass.networks.variational import Likelihood, Score
 from hourglass.networks.variational import Variational as VariationalNetwork
 
 
@@ -34,23 +34,15 @@ class Variational(LitAutoencoder):
         beta: float = 1.0,
         score_by: Score = "reconstruction",
         samples: int = 16,
-        loss: Literal["mse", "bce"] = "mse",
+        loss: Loss = "mse",
         **training: Any,
     ) -> None:
-        if not beta >= 0:
-            raise UserError(f"beta is {beta}, but must be 0 or more.")
-        if samples < 1:
-            raise UserError(f"samples is {samples}, but a score needs at least 1.")
+        require_at_least(0, beta=beta)
+        require_at_least(1, samples=samples)
+        layers = architecture, hidden, channels, activation
+        likelihood: Likelihood = "bernoulli" if loss == "bce" else "gaussian"
         network = VariationalNetwork(
-            sample_shape,
-            latent_dim,
-            architecture,
-            hidden,
-            channels,
-            activation,
-            "bernoulli" if loss == "bce" else "gaussian",
-            score_by,
-            samples,
+            sample_shape, latent_dim, *layers, likelihood, score_by, samples
         )
         super().__init__(network, loss=loss, **training)
         self.beta = beta

@@ -1,4 +1,4 @@
-"""The base class of all networks, and their activation functions."""
+"""The base class of all networks, their activation functions, and a check of their settings."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,12 +21,28 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "identity": nn.Identity,
 }
-HIDDEN = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
+NONLINEAR = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
     """Return True for images (C, H, W), whose pixels lie in [0, 1], and False for vectors."""
     return len(sample_shape) > 1
+
+
+def require_at_least(minimum: float, **settings: float) -> None:
+    """Raise a UserError for the first setting that is NaN or below the minimum."""
+    for name, value in settings.items():
+        if not value >= minimum:  # unlike `value < minimum`, this is True for NaN
+            raise UserError(f"{name} is {value}, but must be at least {minimum}.")
+
+
+def constructor_arguments(local_variables: dict[str, Any]) -> dict[str, Any]:
+    """Return a constructor's arguments from its `locals()`, with lists for tuples, as in JSON."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in local_variables.items()
+        if name not in ("self", "__class__")
+    }
 
 
 class Network(nn.Module):
@@ -42,16 +58,14 @@ class Network(nn.Module):
     def __init__(self, **init_args: Any) -> None:
         super().__init__()
         self.init_args = init_args
-        sample_shape, latent_dim = init_args["sample_shape"], init_args["latent_dim"]
-        if latent_dim < 1:
-            raise UserError(f"latent_dim is {latent_dim}, but a code needs at least 1 unit.")
+        self.sample_shape = tuple(init_args["sample_shape"])
+        self.latent_dim: int = init_args["latent_dim"]
+        # If True, a sigmoid maps reconstructions to [0, 1], the range of pixels.
+        self.bounded = bool(init_args.get("bounded", False))
+        require_at_least(1, latent_dim=self.latent_dim)
         for name in ("hidden", "channels"):
             if min(init_args.get(name) or [1]) < 1:
                 raise UserError(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
-        self.sample_shape = tuple(sample_shape)
-        self.latent_dim = latent_dim
-        # If True, a sigmoid maps reconstructions to [0, 1], the range of pixels.
-        self.bounded = bool(init_args.get("bounded", False))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes: (N, *S) -> (N, latent_dim)."""
@@ -79,7 +93,7 @@ class Network(nn.Module):
         # The last layer is the activation of the code, which is appended below.
         for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
             z = layer(z)
-            if isinstance(layer, HIDDEN):
+            if isinstance(layer, NONLINEAR):
                 activations.append(z.flatten(1))
         return [*activations, self.encode(x)]
 
@@ -87,7 +101,7 @@ class Network(nn.Module):
     def widest(self) -> int:
         """The number of elements per sample of the largest tensor in a forward pass."""
         x = next(self.parameters()).new_zeros(1, *self.sample_shape)
-        with torch.inference_mode(), _Largest() as largest:
+        with torch.inference_mode(), _LargestTensor() as largest:
             self(x)
         return max(x.numel(), largest.elements)
 
@@ -100,14 +114,12 @@ class Network(nn.Module):
         return self.error(x)
 
 
-class _Largest(TorchFunctionMode):
+class _LargestTensor(TorchFunctionMode):
     """Record the number of elements of the largest tensor returned by a torch function."""
 
     elements = 0
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if isinstance(output, Tensor):
             self.elements = max(self.elements, output.numel())

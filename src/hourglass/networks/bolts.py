@@ -1,6 +1,7 @@
 """The ResNet autoencoders of lightning-bolts, for images of any size with 1 or 3 channels."""
 
 import importlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import Network, is_image
+from hourglass.networks.base import Network, constructor_arguments, is_image
 
 FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}  # elements per sample
 MIN_SIDE_PIXELS = 16  # below, the last batch norm gets one value per channel for a single sample
@@ -58,17 +59,16 @@ class Bolts(Network):
         kind: Literal["AE", "VAE"] = "AE",
         enc_type: Literal["resnet18", "resnet50"] = "resnet18",
     ) -> None:
-        super().__init__(
-            sample_shape=list(sample_shape), latent_dim=latent_dim, kind=kind, enc_type=enc_type
-        )
+        super().__init__(**constructor_arguments(locals()))
         if not is_image(sample_shape) or sample_shape[0] not in (1, 3):
             raise UserError(
                 f"a sample is {'x'.join(map(str, sample_shape))}, but bolts' models take images "
                 "with 1 or 3 channels only."
             )
-        side = max(MIN_SIDE_PIXELS, *(-(-each // 8) * 8 for each in sample_shape[1:]))
-        height, width = (side - each for each in sample_shape[1:])
-        self.padding = (width // 2, width - width // 2, height // 2, height - height // 2)
+        height, width = sample_shape[1:]
+        side = max(MIN_SIDE_PIXELS, math.ceil(max(height, width) / 8) * 8)
+        left, top = (side - width) // 2, (side - height) // 2
+        self.padding = (left, side - width - left, top, side - height - top)
         model: Callable[..., Any] = getattr(bolts("models.autoencoders"), kind)
         with quiet():
             autoencoder = model(
@@ -95,5 +95,5 @@ class Bolts(Network):
 
     def decode_logits(self, z: Tensor) -> Tensor:
         """Return the reconstructions of latent codes: (N, latent_dim) -> (N, C, H, W)."""
-        output = functional.pad(self.decoder(z), [-each for each in self.padding])
+        output = functional.pad(self.decoder(z), [-pixels for pixels in self.padding])
         return output.mean(1, keepdim=True) if self.sample_shape[0] == 1 else output

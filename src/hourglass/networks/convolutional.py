@@ -3,11 +3,19 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
+from hourglass.networks.base import (
+    ACTIVATIONS,
+    Activation,
+    Network,
+    constructor_arguments,
+    is_image,
+    require_at_least,
+)
 from hourglass.networks.onednn_linear import Linear
 
 
@@ -35,67 +43,36 @@ class Convolutional(Network):
         stem: int = 0,
         bounded: bool = False,
     ) -> None:
-        if stem < 0:
-            raise UserError(f"stem is {stem}, but must be 0 or more.")
+        init_args = constructor_arguments(locals())
+        require_at_least(0, stem=stem)
         if not channels:
             raise UserError("channels is empty, but a convolutional network needs at least one.")
         image = tuple(sample_shape) if is_image(sample_shape) else (1, *sample_shape)
-        sides = [image[1:]]
+        sides = [image[1:]]  # of the feature maps
         for _ in channels:
             sides.append(tuple((side + 1) // 2 for side in sides[-1]))
-        deepest = (channels[-1], *sides[-1])
-        size = math.prod(deepest)
-        super().__init__(
-            sample_shape=list(sample_shape),
-            latent_dim=latent_dim if projection else size,
-            channels=list(channels),
-            activation=activation,
-            code_activation=code_activation,
-            projection=projection,
-            stem=stem,
-            bounded=bounded,
-        )
-        ends = [stem or image[0], *channels]
-        self.encoder = nn.Sequential(
-            nn.Unflatten(1, image) if image != self.sample_shape else nn.Identity(),
-            *(_full_size(image[0], stem, sides[0], activation) if stem else ()),
-            *_down(ends, len(image) - 1, activation),
-            nn.Flatten(),
-            Linear(size, latent_dim) if projection else nn.Identity(),
-            ACTIVATIONS[code_activation](),
-        )
-        self.decoder = nn.Sequential(
-            Linear(latent_dim, size) if projection else nn.Identity(),
-            nn.Unflatten(1, deepest),
-            *_up(ends[::-1], sides[::-1], activation),
-            *(_full_size(stem, image[0], sides[0], activation)[::-1] if stem else ()),
-            nn.Flatten() if image != self.sample_shape else nn.Identity(),
-        )
+        size = channels[-1] * math.prod(sides[-1])
+        super().__init__(**init_args | {"latent_dim": latent_dim if projection else size})
 
+        is_vector, is_2d = not is_image(sample_shape), len(image) == 3
+        convolution = nn.Conv2d if is_2d else nn.Conv1d
+        transposed = nn.ConvTranspose2d if is_2d else nn.ConvTranspose1d
+        function = ACTIVATIONS[activation]
+        widths = [stem or image[0], *channels]
+        encoder: list[nn.Module] = [nn.Unflatten(1, image) if is_vector else nn.Identity()]
+        if stem:
+            encoder += [convolution(image[0], stem, 3, 1, 1), function()]
+        for inputs, outputs in pairwise(widths):
+            encoder += [convolution(inputs, outputs, 3, 2, 1), function()]
+        encoder += [nn.Flatten(), Linear(size, latent_dim) if projection else nn.Identity()]
+        self.encoder = nn.Sequential(*encoder, ACTIVATIONS[code_activation]())
 
-def _full_size(
-    inputs: int, outputs: int, sides: tuple[int, ...], activation: Activation
-) -> list[nn.Module]:
-    """Return a stride-1 convolution, which preserves the sides, and an activation."""
-    convolution = nn.Conv1d if len(sides) == 1 else nn.Conv2d
-    return [convolution(inputs, outputs, 3, 1, 1), ACTIVATIONS[activation]()]
-
-
-def _down(channels: Sequence[int], dimensions: int, activation: Activation) -> list[nn.Module]:
-    convolution = nn.Conv1d if dimensions == 1 else nn.Conv2d
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(channels):
-        layers += [convolution(inputs, outputs, 3, 2, 1), ACTIVATIONS[activation]()]
-    return layers
-
-
-def _up(
-    channels: Sequence[int], sides: Sequence[tuple[int, ...]], activation: Activation
-) -> list[nn.Module]:
-    convolution = nn.ConvTranspose1d if len(sides[0]) == 1 else nn.ConvTranspose2d
-    layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(pairwise(channels)):
-        # Sides 2m and 2m - 1 both shrink to m; an output padding of 1 restores the even side.
-        odd = tuple(1 - side % 2 for side in sides[i + 1])
-        layers += [ACTIVATIONS[activation](), convolution(inputs, outputs, 3, 2, 1, odd)]  # type: ignore[arg-type]
-    return layers
+        decoder: list[nn.Module] = [Linear(latent_dim, size) if projection else nn.Identity()]
+        decoder.append(nn.Unflatten(1, (channels[-1], *sides[-1])))
+        for (inputs, outputs), larger in zip(pairwise(widths[::-1]), sides[-2::-1], strict=True):
+            # Sides 2m and 2m - 1 both shrink to m; an output padding of 1 restores the even side.
+            padding: Any = tuple(1 - side % 2 for side in larger)
+            decoder += [function(), transposed(inputs, outputs, 3, 2, 1, padding)]
+        if stem:
+            decoder += [function(), convolution(stem, image[0], 3, 1, 1)]
+        self.decoder = nn.Sequential(*decoder, nn.Flatten() if is_vector else nn.Identity())

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from hourglass.networks.base import ACTIVATIONS, Activation, Network
+from hourglass.networks.base import ACTIVATIONS, Activation, Network, constructor_arguments
 from hourglass.networks.onednn_linear import Linear, linear
 
 
@@ -29,27 +29,19 @@ class Dense(Network):
         tied: bool = False,
         bounded: bool = False,
     ) -> None:
-        super().__init__(
-            sample_shape=list(sample_shape),
-            latent_dim=latent_dim,
-            hidden=list(hidden),
-            activation=activation,
-            code_activation=code_activation,
-            tied=tied,
-            bounded=bounded,
-        )
+        super().__init__(**constructor_arguments(locals()))
         widths = [math.prod(sample_shape), *hidden, latent_dim]
-        encoder_layers = [Linear(*pair) for pair in pairwise(widths)]
-        decoder_layers = [
-            Transposed(layer) if tied else Linear(layer.out_features, layer.in_features)
-            for layer in reversed(encoder_layers)
-        ]
-        self.encoder = nn.Sequential(
-            nn.Flatten(), *_interleave(encoder_layers, activation), _activation(code_activation)
-        )
-        self.decoder = nn.Sequential(
-            *_interleave(decoder_layers, activation), nn.Unflatten(1, self.sample_shape)
-        )
+        layers = [Linear(*pair) for pair in pairwise(widths)]
+        encoder: list[nn.Module] = [nn.Flatten()]
+        for layer in layers:
+            encoder += [layer, _activation(activation)]
+        decoder: list[nn.Module] = []
+        for layer in reversed(layers):
+            mirror = Transposed(layer) if tied else Linear(layer.out_features, layer.in_features)
+            decoder += [mirror, _activation(activation)]
+        # The last activation gives way to that of the code, and to the shape of the sample.
+        self.encoder = nn.Sequential(*encoder[:-1], _activation(code_activation))
+        self.decoder = nn.Sequential(*decoder[:-1], nn.Unflatten(1, self.sample_shape))
 
 
 class InPlaceReLU(nn.ReLU):
@@ -75,14 +67,6 @@ class Transposed(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return z W + b: (N, out_features of the encoder layer) -> (N, its in_features)."""
         return linear(z, self.encoder_layer[0].weight.T, self.bias)
-
-
-def _interleave(layers: Sequence[nn.Module], activation: Activation) -> list[nn.Module]:
-    """Return the layers with an activation between consecutive ones."""
-    modules: list[nn.Module] = []
-    for layer in layers:
-        modules += [layer, _activation(activation)]
-    return modules[:-1]
 
 
 def _activation(name: Activation) -> nn.Module:

@@ -37,13 +37,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     torch computes the product if it is small, compiled, or not float32 on the CPU.
     """
-    by_torch = torch.compiler.is_compiling() or (
-        (size := x.numel() * len(weight)) < MIN_PRODUCT_SCORING
-    )
-    if by_torch or not (_faster() and _supported(x, weight)):
+    size = x.numel() * len(weight)
+    if (
+        torch.compiler.is_compiling()
+        or size < MIN_PRODUCT_SCORING
+        or not (_is_faster() and _is_supported(x, weight))
+    ):
         return functional.linear(x, weight, bias)
-    operands = [each for each in (x, weight, bias) if each is not None]
-    if not (torch.is_grad_enabled() and any(each.requires_grad for each in operands)):
+    operands = (x, weight) if bias is None else (x, weight, bias)
+    if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in operands):
         return _product(x, weight, bias)
     apply = _Linear.apply if size >= MIN_PRODUCT_TRAINING else functional.linear
     return apply(x, weight, bias)
@@ -69,21 +71,22 @@ class _Linear(Function):
         ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        of_x = of_weight = None
+        x_gradient = weight_gradient = None
         # Second derivatives need torch's operators, because oneDNN's operator has no derivative.
         by_torch = torch.is_grad_enabled()
         if ctx.needs_input_grad[0]:
-            of_x = slope @ weight if by_torch else _product(slope, weight.t())
-        if ctx.needs_input_grad[1]:
-            by_torch = by_torch or x.shape[1] < MIN_INPUTS
+            x_gradient = gradient @ weight if by_torch else _product(gradient, weight.t())
+        if ctx.needs_input_grad[1] and (by_torch or x.shape[1] < MIN_INPUTS):
+            weight_gradient = gradient.t() @ x
+        elif ctx.needs_input_grad[1]:
             # oneDNN is slow if x is not contiguous.
-            of_weight = slope.t() @ x if by_torch else _product(slope.t(), x.contiguous().t())
-        return of_x, of_weight, slope.sum(0) if ctx.needs_input_grad[2] else None
+            weight_gradient = _product(gradient.t(), x.contiguous().t())
+        return x_gradient, weight_gradient, gradient.sum(0) if ctx.needs_input_grad[2] else None
 
 
-def _supported(x: Tensor, weight: Tensor) -> bool:
+def _is_supported(x: Tensor, weight: Tensor) -> bool:
     """Return True if oneDNN supports this product with the same result up to rounding."""
     return (
         x.dim() == 2
@@ -96,21 +99,21 @@ def _supported(x: Tensor, weight: Tensor) -> bool:
 
 
 @cache
-def _faster() -> bool:
+def _is_faster() -> bool:
     """Return True if oneDNN is faster than MKL on this type of processor.
 
     The choice depends on the processor and not on a timing at run time, so that a machine always
     computes the same bits.
     """
-    available = torch.backends.mkldnn.is_available() and hasattr(
-        torch.ops.mkldnn, "_linear_pointwise"
-    )
-    switch = os.environ.get(SWITCH)
-    if switch in ("on", "off") or not available:
-        return available and switch == "on"
-    avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if (
+        not hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        or not torch.backends.mkldnn.is_available()
+    ):
+        return False
+    if (switch := os.environ.get(SWITCH)) in ("on", "off"):
+        return switch == "on"
     return (
-        avx512
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.backends.mkl.is_available()
         and PROCESSOR.exists()
         and "GenuineIntel" not in PROCESSOR.read_text()

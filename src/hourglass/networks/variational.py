@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hourglass.networks.base import Activation, Network, is_image
-from hourglass.networks.convolutional import Convolutional
-from hourglass.networks.dense import Dense
+from hourglass.networks import Architecture, make
+from hourglass.networks.base import Activation, Network, constructor_arguments, is_image
 
 Likelihood: TypeAlias = Literal["gaussian", "bernoulli"]
 Score: TypeAlias = Literal["reconstruction", "elbo", "likelihood"]
@@ -33,7 +32,7 @@ class Variational(Network):
         self,
         sample_shape: Sequence[int],
         latent_dim: int,
-        architecture: Literal["dense", "convolutional"] = "dense",
+        architecture: Architecture = "dense",
         hidden: Sequence[int] = (128,),
         channels: Sequence[int] = (16, 32),
         activation: Activation = "relu",
@@ -43,32 +42,18 @@ class Variational(Network):
         bounded: bool | None = None,
     ) -> None:
         bounded = is_image(sample_shape) if bounded is None else bounded
-        super().__init__(
-            sample_shape=list(sample_shape),
-            latent_dim=latent_dim,
-            architecture=architecture,
-            hidden=list(hidden),
-            channels=list(channels),
-            activation=activation,
-            likelihood=likelihood,
-            score_by=score_by,
-            samples=samples,
-            bounded=bounded,
-        )
+        super().__init__(**constructor_arguments(locals()))
         self.likelihood, self.score_by, self.samples = likelihood, score_by, samples
         # The encoder's last layer returns mean and log-variance, concatenated.
-        if architecture == "dense":
-            encoder: Network = Dense(sample_shape, 2 * latent_dim, hidden, activation)
-            decoder: Network = Dense(sample_shape, latent_dim, hidden, activation)
-        else:
-            encoder = Convolutional(sample_shape, 2 * latent_dim, channels, activation)
-            decoder = Convolutional(sample_shape, latent_dim, channels, activation)
+        encoder, decoder = (
+            make(architecture, sample_shape, width, hidden, channels, activation=activation)
+            for width in (2 * latent_dim, latent_dim)
+        )
         self.encoder, self.decoder = encoder.encoder, decoder.decoder
-        log_variance = torch.zeros(())
         if likelihood == "gaussian":
-            self.log_variance = nn.Parameter(log_variance)
+            self.log_variance = nn.Parameter(torch.zeros(()))
         else:
-            self.register_buffer("log_variance", log_variance, persistent=False)
+            self.register_buffer("log_variance", torch.zeros(()), persistent=False)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of q(z given x): (N, *S) -> (N, latent_dim) each."""
@@ -141,13 +126,10 @@ class Variational(Network):
         if self.score_by == "reconstruction":
             return self.error(x)
         bound = self.elbo if self.score_by == "elbo" else self.log_likelihood
-        return self._log_normaliser(x) - bound(x, self.samples)
-
-    def _log_normaliser(self, x: Tensor) -> Tensor:
-        """Return the term of the log-likelihood that does not depend on the sample: ()."""
         if self.likelihood == "bernoulli":
-            return x.new_zeros(())
-        return -0.5 * x[0].numel() * (math.log(2 * math.pi) + self.log_variance)
+            return -bound(x, self.samples)
+        constant = -0.5 * x[0].numel() * (math.log(2 * math.pi) + self.log_variance)
+        return constant - bound(x, self.samples)
 
     def generate(self, count: int, seed: int = 0) -> Tensor:
         """Return decoded draws from the prior N(0, I): (count, *S)."""

@@ -88,7 +88,7 @@ def load(folder: Path) -> Network:
         verify_checksums(folder, {WEIGHTS: spec["files"][WEIGHTS]})
         network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
         saved, state = load_file(folder / WEIGHTS), network.state_dict()
-        if any(each.dtype != state[name].dtype for name, each in saved.items() if name in state):
+        if any(saved[name].dtype != state[name].dtype for name in saved.keys() & state.keys()):
             raise TypeError(f"{WEIGHTS} holds numbers of another type than the network")
         network.load_state_dict(saved)
     except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:

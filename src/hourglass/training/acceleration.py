@@ -6,10 +6,9 @@ measured speed.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 import torch
@@ -27,79 +26,52 @@ COMPARED_STEPS, TIMED_STEPS = 3, 30  # to compare the losses and the speed of tw
 LOSS_TOLERANCE = 1e-3  # relative; bounds the effect of rounding over COMPARED_STEPS
 WARM_UP_STEPS = 3  # before a capture: libraries select kernels, Adam creates its state
 
-
-class Step(Protocol):
-    """A function of a batch that updates the weights and returns the loss on the device."""
-
-    def __call__(self, batch: Any) -> Tensor:
-        """Return the loss before the update."""
-        ...
+# A function of a batch that updates the weights and returns the loss before the update, on the
+# device.
+Step: TypeAlias = Callable[[Any], Tensor]
 
 
-class PlainStep:
-    """A step without acceleration: update the weights by the gradient of a loss."""
+def gradient_step(loss: Callable[[Any], Any], optimizer: Optimizer) -> Step:
+    """Return a step without acceleration: update the weights by the gradient of a loss."""
 
-    def __init__(self, loss: Callable[[Any], Any], optimizer: Optimizer) -> None:
-        self.loss = loss
-        self.optimizer = optimizer
+    def step(batch: Any) -> Tensor:
+        value = loss(batch)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        return value
 
-    def __call__(self, batch: Any) -> Tensor:
-        """Return the loss before the update."""
-        loss = self.loss(batch)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss
+    return step
 
 
-class GraphedStep:
-    """A step captured as a CUDA graph, for batches of one shape: all kernels launch together.
+def graphed_step(step: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor) -> Step:
+    """Capture a step as a CUDA graph, for batches of one shape: all kernels launch together.
 
     Random draws come from the device's generator in the order of plain steps, so seeds have the
-    same effect. The optimizer must be capturable. See "Whole-network capture" in torch's notes on
-    CUDA graphs.
+    same effect. The optimizer must be capturable. The next step overwrites the returned loss. See
+    "Whole-network capture" in torch's notes on CUDA graphs.
     """
+    static_batch = batch.clone()
+    current, side = torch.cuda.current_stream(batch.device), torch.cuda.Stream(batch.device)
+    with restored_on_exit(module, optimizer, batch.device):
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP_STEPS):
+                step(static_batch)
+        current.wait_stream(side)
+    # Gradients are freed, so that the capture allocates them in the graph's private memory.
+    optimizer.zero_grad()
+    graph = torch.cuda.CUDAGraph()
+    # "thread_local": threads that fetch batches may call CUDA during the capture.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        loss = step(static_batch).detach()
 
-    def __init__(
-        self,
-        step: Callable[[Tensor], Tensor],
-        module: nn.Module,
-        optimizer: Optimizer,
-        batch: Tensor,
-    ) -> None:
-        self.batch = batch.clone()
-        current, side = torch.cuda.current_stream(batch.device), torch.cuda.Stream(batch.device)
-        with restored_on_exit(module, optimizer, batch.device):
-            side.wait_stream(current)
-            with torch.cuda.stream(side):
-                for _ in range(WARM_UP_STEPS):
-                    step(self.batch)
-            current.wait_stream(side)
-        # Gradients are freed, so that the capture allocates them in the graph's private memory.
-        optimizer.zero_grad()
-        self.graph = torch.cuda.CUDAGraph()
-        # "thread_local": threads that fetch batches may call CUDA during the capture.
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
-            self.loss = step(self.batch).detach()
+    def replay(batch: Tensor) -> Tensor:
+        static_batch.copy_(batch)
+        graph.replay()
+        return loss
 
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Return the loss before the update; the next call overwrites it."""
-        self.batch.copy_(batch)
-        self.graph.replay()
-        return self.loss
-
-
-class FixedShapeStep:
-    """A step that is accelerated for batches of one shape, and plain for all others."""
-
-    def __init__(self, accelerated: Step, plain: Step, batch: Tensor) -> None:
-        self.accelerated = accelerated
-        self.plain = plain
-        self.shape = batch.shape
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Return the loss before the update."""
-        return (self.accelerated if batch.shape == self.shape else self.plain)(batch)
+    return replay
 
 
 def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> Step:
@@ -114,17 +86,19 @@ def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> St
     does not apply.
     """
     module, optimizer = trainer.lightning_module, trainer.optimizers[0]
-    plain = PlainStep(trainer.strategy.training_step, optimizer)
+    plain = gradient_step(trainer.strategy.training_step, optimizer)
     if acceleration == "none":
         return plain
     if reason := _inapplicable(trainer, acceleration):
         warn_if_selected(acceleration, reason)
         return plain
     assert isinstance(module, LitAutoencoder)
-    accelerated, reason = _try_acceleration(acceleration, module, optimizer, batch)
+    accelerated, reason = try_acceleration(acceleration, module, optimizer, batch)
     if reason:
         _warn(acceleration, reason)
-    return FixedShapeStep(accelerated, plain, batch) if accelerated else plain
+    if accelerated is None:
+        return plain
+    return lambda x: (accelerated if x.shape == batch.shape else plain)(x)
 
 
 def warn_if_selected(acceleration: Acceleration, reason: str) -> None:
@@ -152,20 +126,21 @@ def _inapplicable(trainer: pl.Trainer, acceleration: Acceleration) -> str:
     return ""
 
 
-def _try_acceleration(
+def try_acceleration(
     acceleration: Acceleration, module: LitAutoencoder, optimizer: Optimizer, batch: Any
 ) -> tuple[Step | None, str]:
     """Return an accelerated step, or None and the reason; "" if it is only not faster."""
-    plain = PlainStep(module.training_loss, optimizer)
+    plain = gradient_step(module.training_loss, optimizer)
     # Without the name of a hook, `self.log` raises a MisconfigurationException.
     hook_name, module._current_fx_name = module._current_fx_name, None
     try:
         if acceleration == "compile":
-            accelerated: Step = PlainStep(_compiled(module.training_loss), optimizer)
+            accelerated = gradient_step(_compiled(module.training_loss), optimizer)
         else:
             make_capturable(optimizer, batch.device)
-            accelerated = GraphedStep(plain, module, optimizer, batch)
-        reason = disagreement(accelerated, plain, module, optimizer, batch)
+            accelerated = graphed_step(plain, module, optimizer, batch)
+        if reason := disagreement(accelerated, plain, module, optimizer, batch):
+            return None, reason
     except MisconfigurationException:
         return None, "" if acceleration == "auto" else "the module logs in its training step"
     except Exception as error:  # compilers and drivers raise errors of any type
@@ -173,14 +148,14 @@ def _try_acceleration(
     finally:
         optimizer.zero_grad()
         module._current_fx_name = hook_name
-    if reason or acceleration != "auto":
-        return (None if reason else accelerated), reason
-    plain_seconds = time_steps(plain, module, optimizer, batch)
-    is_faster = time_steps(accelerated, module, optimizer, batch) < plain_seconds
-    return (accelerated if is_faster else None), ""
+    if acceleration == "auto":
+        graph_seconds = time_step(accelerated, module, optimizer, batch)
+        if graph_seconds >= time_step(plain, module, optimizer, batch):
+            return None, ""
+    return accelerated, ""
 
 
-def _compiled(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _compiled(loss: Step) -> Step:
     # With fallback_random, random draws are those of plain steps: a function of seed and epoch.
     return torch.compile(loss, dynamic=False, options={"fallback_random": True})
 
@@ -238,19 +213,10 @@ def disagreement(
     return f"its losses are {losses[0]}, but those of plain steps are {losses[1]}"
 
 
-def time_steps(step: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor) -> float:
-    """Return the duration of TIMED_STEPS steps, in seconds."""
+def time_step(step: Step, module: nn.Module, optimizer: Optimizer, batch: Tensor) -> float:
+    """Return the mean duration of a step in seconds, over TIMED_STEPS steps."""
+    from torch.utils.benchmark import Timer  # waits for the GPU before it reads the clock
+
+    timer = Timer("step(batch)", globals={"step": step, "batch": batch})
     with restored_on_exit(module, optimizer, batch.device):
-        for _ in range(COMPARED_STEPS):
-            step(batch)
-        _synchronize(batch.device)
-        start = time.perf_counter()
-        for _ in range(TIMED_STEPS):
-            step(batch)
-        _synchronize(batch.device)
-        return time.perf_counter() - start
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        return timer.timeit(TIMED_STEPS).mean

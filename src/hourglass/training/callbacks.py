@@ -1,15 +1,13 @@
-"""Training callbacks: seeds per epoch, history, early stopping and progress bar."""
+"""Training callbacks: seeds per epoch, early stopping, and the history of a training."""
 
 import math
 import signal
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
-from pytorch_lightning.profilers import PassThroughProfiler
 from tqdm import tqdm
 
 from hourglass.core.errors import UserError
@@ -26,19 +24,6 @@ class StopOnPlateau(EarlyStopping):
 
     def __init__(self, patience: int) -> None:
         super().__init__(MONITOR, 0.0, patience)
-
-
-class NoProfiler(PassThroughProfiler):
-    """A profiler that does nothing.
-
-    Lightning's default profiler creates a generator for each of about 80 hooks per step.
-    """
-
-    nothing = nullcontext()
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        """Return a context that does nothing."""
-        return self.nothing
 
 
 class SeedEpochs(Callback):
@@ -61,19 +46,20 @@ class SeedEpochs(Callback):
 
 
 class History(Checkpoint):
-    """Keep and report one row per epoch, and stop a training with a loss that is not finite.
+    """Keep, report and show one row per epoch; stop a training with a loss that is not finite.
 
-    The base class is Checkpoint only because Lightning calls checkpoints after the module's hooks.
+    Epochs are shown as a bar if standard error is a terminal. The base class is Checkpoint only
+    because Lightning calls checkpoints after the module's hooks.
     """
 
     state_key = "History"
 
     def __init__(self, name: str, on_epoch: EpochListener | None, phase: str = "") -> None:
         self.name = f"{name} {phase}".rstrip()
-        self.on_epoch = on_epoch
+        self.on_epoch = on_epoch or (lambda row: None)
         self.phase = {"phase": phase} if phase else {}
         self.rows: list[dict[str, Any]] = []
-        self.learning_rate = 0.0
+        self.learning_rate = 0.0  # of the current epoch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
@@ -85,13 +71,19 @@ class History(Checkpoint):
 
     def report_again(self) -> None:
         """Report the epochs of a checkpoint again, because a killed process may have lost some."""
-        if self.on_epoch:
-            for row in self.rows:
-                self.on_epoch(row)
+        for row in self.rows:
+            self.on_epoch(row)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the default effect of SIGTERM, to end at once; the next training resumes."""
+        """Draw the bar on rank 0, and let SIGTERM end the process at once; training resumes."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.bar = tqdm(
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            desc=self.name,
+            unit="epoch",
+            disable=None if trainer.is_global_zero else True,
+        )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Store the learning rate of the epoch."""
@@ -102,7 +94,7 @@ class History(Checkpoint):
 
         Raises a UserError if the training loss is missing or a value is not finite.
         """
-        metrics = trainer.callback_metrics
+        metrics, epoch = trainer.callback_metrics, trainer.current_epoch
         if TRAIN_LOSS not in metrics:
             raise UserError(
                 f"{self.name}: the training has no loss; return it from training_step, or log "
@@ -112,48 +104,20 @@ class History(Checkpoint):
         for key, value in values.items():
             if not math.isfinite(value):
                 raise UserError(
-                    f"{self.name}: {key} became {value} in epoch {trainer.current_epoch}; lower "
-                    f"learning_rate (now {self.initial_learning_rate(pl_module)}) or check the "
-                    "data's scaling."
+                    f"{self.name}: {key} became {value} in epoch {epoch}; lower learning_rate (now "
+                    f"{self.initial_learning_rate(pl_module)}) or check the data's scaling."
                 )
-        row = {
-            **self.phase,
-            "epoch": trainer.current_epoch,
-            **values,
-            "learning_rate": self.learning_rate,
-        }
+        row = {**self.phase, "epoch": epoch, **values, "learning_rate": self.learning_rate}
         self.rows.append(row)
-        if self.on_epoch:
-            self.on_epoch(row)
-
-    def initial_learning_rate(self, module: pl.LightningModule) -> float:
-        """Return the module's `learning_rate`, or the highest rate so far if it has none."""
-        rates = [self.learning_rate, *(row["learning_rate"] for row in self.rows)]
-        return getattr(module, "learning_rate", max(rates))
-
-
-class Progress(Callback):
-    """Show the epochs as a bar if standard error is a terminal."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, on rank 0."""
-        self.bar = tqdm(
-            total=trainer.max_epochs,
-            initial=trainer.current_epoch,
-            desc=self.name,
-            unit="epoch",
-            disable=None if trainer.is_global_zero else True,
-        )
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Advance by one epoch."""
-        error = float(trainer.callback_metrics[MONITOR])
-        self.bar.set_postfix_str(f"{MONITOR} {error:.4g}", refresh=False)
+        self.on_epoch(row)
+        self.bar.set_postfix_str(f"{MONITOR} {values[MONITOR]:.4g}", refresh=False)
         self.bar.update()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
         self.bar.close()
+
+    def initial_learning_rate(self, module: pl.LightningModule) -> float:
+        """Return the module's `learning_rate`, or the highest rate so far if it has none."""
+        rates = [self.learning_rate, *(row["learning_rate"] for row in self.rows)]
+        return getattr(module, "learning_rate", max(rates))

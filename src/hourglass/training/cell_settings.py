@@ -88,38 +88,37 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     """
     from hourglass.models.base import LitAutoencoder
 
-    project, data_set = params(), data_config(cell.data)
-    path, variant = f"configs/model/{cell.model}.yaml", model_config(cell.model)
-    kind = import_class(variant.get("class_path", ""), LitAutoencoder, path)
-    suited = suited_to(kind, data_set.get("model"), f"configs/data/{cell.data}.yaml, model")
-    where, fixed = f"{path} on {cell.data}", {"sample_shape": list(sample_shape)}
-    init_args = suited | mapping(variant.get("init_args"), f"{path}, init_args")
+    project, data_set, variant = params(), data_config(cell.data), model_config(cell.model)
+    data_file, model_file = f"configs/data/{cell.data}.yaml", f"configs/model/{cell.model}.yaml"
+    kind = import_class(variant.get("class_path", ""), LitAutoencoder, model_file)
+    fixed = {"sample_shape": list(sample_shape)}
+    init_args = suited_to(kind, data_set.get("model"), f"{data_file}, model")
+    init_args |= mapping(variant.get("init_args"), f"{model_file}, init_args")
     if cell_args := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
         # A separate check, so that an error names the cell's file.
         resolve(kind, cell_args, f"{cell.config.as_posix()}, init_args", fixed)
-    source = f"configs/data/{cell.data}.yaml, training"
-    training = resolve(Training, data_set.get("training"), source)
+    training = resolve(Training, data_set.get("training"), f"{data_file}, training")
     return CellSettings(
         data=cell.data,
         model=cell.model,
         class_path=variant["class_path"],
-        init_args=resolve(kind, init_args | cell_args, where, fixed),
-        training=construct(Training, training, source),
+        init_args=resolve(kind, init_args | cell_args, f"{model_file} on {cell.data}", fixed),
+        training=construct(Training, training, f"{data_file}, training"),
         trainer=trainer_config(project.trainer),
         seed=project.seed,
     )
 
 
-def suited_to(kind: type, values: Yaml | None, where: str) -> Yaml:
+def suited_to(kind: type, values: Yaml | None, source: str) -> Yaml:
     """Select the settings that a variant's constructor accepts from a data set's `model:` section.
 
     Raises a UserError for a setting unknown to this variant and to all networks, and for a value of
     the wrong type.
     """
-    values, names = mapping(values, where), set(arguments(kind))
-    refuse_unknown(values, sorted(known_settings(kind)), where)
+    values, names = mapping(values, source), set(arguments(kind))
+    refuse_unknown(values, sorted(known_settings(kind)), source)
     suited = {key: value for key, value in values.items() if key in names}
-    resolve(kind, suited, where, {"sample_shape": [1]})
+    resolve(kind, suited, source, {"sample_shape": [1]})
     return suited
 
 
@@ -128,8 +127,10 @@ def known_settings(kind: type) -> set[str]:
     from hourglass.models.base import LitAutoencoder
     from hourglass.networks import Convolutional, Dense
 
-    shared = (inspect.signature(each).parameters for each in (LitAutoencoder, Convolutional, Dense))
-    return set(arguments(kind)).union(*shared) - {"network", "sample_shape", "bounded"}
+    names = set(arguments(kind))
+    for cls in (LitAutoencoder, Convolutional, Dense):
+        names |= inspect.signature(cls).parameters.keys()
+    return names - {"network", "sample_shape", "bounded"}
 
 
 def trainer_config(name: str) -> Yaml:
@@ -140,29 +141,29 @@ def trainer_config(name: str) -> Yaml:
     from pytorch_lightning import Trainer
 
     path = CONFIGS / "trainer" / f"{valid_name(name)}.yaml"
-    where, values = path.as_posix(), read(path, None)
+    source, values = path.as_posix(), read(path, None)
     if "max_epochs" in values:
-        raise UserError(f"{where}: max_epochs belongs in configs/data/<name>.yaml, training.")
+        raise UserError(f"{source}: max_epochs belongs in configs/data/<name>.yaml, training.")
     set_by_hourglass = {"default_root_dir", "enable_progress_bar"}
     lightning = set(inspect.signature(Trainer).parameters) - set_by_hourglass
-    refuse_unknown(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), where)
+    refuse_unknown(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), source)
     for key, choices in EXTRA_TRAINER_KEYS.items():
         if key in values and values[key] not in choices:
             names = ", ".join(map(str, choices))
-            raise UserError(f"{where}: {key} is {values[key]!r}; give one of {names}.")
+            raise UserError(f"{source}: {key} is {values[key]!r}; give one of {names}.")
     for key in PLUGINS:
-        list(_resolve_plugins(values.get(key), key, f"{where}, {key}"))
+        list(_resolve_plugins(values.get(key), key, f"{source}, {key}"))
     others = values.keys() - EXTRA_TRAINER_KEYS.keys() - PLUGINS.keys()
-    resolve(Trainer, {key: values[key] for key in others}, where)
+    resolve(Trainer, {key: values[key] for key in others}, source)
     if (strategy := values.get("strategy")) and str(strategy).startswith(UNSUPPORTED_STRATEGIES):
         raise UserError(
-            f"{where}: strategy is {strategy!r}, but its processes do not return the trained "
+            f"{source}: strategy is {strategy!r}, but its processes do not return the trained "
             "weights; use 'ddp'."
         )
     if values.get("limit_val_batches") == 0:
-        raise UserError(f"{where}: limit_val_batches is 0, {VALIDATES_EVERY_EPOCH}")
+        raise UserError(f"{source}: limit_val_batches is 0, {VALIDATES_EVERY_EPOCH}")
     if (epochs := values.get("check_val_every_n_epoch", 1)) != 1:
-        raise UserError(f"{where}: check_val_every_n_epoch is {epochs}, {VALIDATES_EVERY_EPOCH}")
+        raise UserError(f"{source}: check_val_every_n_epoch is {epochs}, {VALIDATES_EVERY_EPOCH}")
     return values
 
 
@@ -171,43 +172,40 @@ def build_plugins(config: Any, key: str) -> list[Any]:
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     refusals = (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError)
-    plugins, where = [], f"{key} of the trainer"
-    for kind, init_args in _resolve_plugins(config, key, where):
+    plugins, source = [], f"{key} of the trainer"
+    for kind, init_args in _resolve_plugins(config, key, source):
         try:
-            plugins.append(construct(kind, init_args, where))
+            plugins.append(construct(kind, init_args, source))
         except refusals as error:
             reason = one_line(error)
-            raise UserError(f"{where}: {kind.__name__} cannot be made ({reason}).") from None
+            raise UserError(f"{source}: {kind.__name__} cannot be made ({reason}).") from None
     return plugins
 
 
-def _resolve_plugins(config: Any, key: str, where: str) -> Iterator[tuple[type, Yaml]]:
+def _resolve_plugins(config: Any, key: str, source: str) -> Iterator[tuple[type, Yaml]]:
     """Yield the class and the checked init_args of each {class_path, init_args} in a list."""
     if not isinstance(config, list | None):
-        raise UserError(f"{where} is {config!r}, but must be a list of class_path and init_args.")
+        raise UserError(f"{source} is {config!r}, but must be a list of class_path and init_args.")
     base_module, _, base_name = PLUGINS[key].rpartition(".")
     for plugin in config or []:
-        refuse_unknown(mapping(plugin, where), ("class_path", "init_args"), where)
+        refuse_unknown(mapping(plugin, source), ("class_path", "init_args"), source)
         class_path = plugin.get("class_path", "")
-        kind = _plugin_class(class_path, getattr(import_module(base_module), base_name), where)
-        yield kind, resolve(kind, plugin.get("init_args"), f"{where}, {class_path}")
+        kind = _plugin_class(class_path, getattr(import_module(base_module), base_name), source)
+        yield kind, resolve(kind, plugin.get("init_args"), f"{source}, {class_path}")
 
 
-def _plugin_class(class_path: Any, base: type, where: str) -> type:
-    """Import a class of Lightning or of a trusted module.
-
-    Raises a UserError if it cannot be imported or is not a subclass of `base`.
-    """
+def _plugin_class(class_path: Any, base: type, source: str) -> type:
+    """Import a subclass of `base` from Lightning or from a trusted module."""
     module, _, name = str(class_path).rpartition(".")
     if not f"{module}.".startswith("pytorch_lightning."):
-        return import_class(class_path, base, where)
+        return import_class(class_path, base, source)
     try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError):
+        cls = getattr(import_module(module), name, None)
+    except ImportError:
+        cls = None
+    if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(
-            f"{where}: class_path {class_path!r} cannot be imported; name a class of "
+            f"{source}: class_path {class_path!r} is not a {base.__name__}; name a class of "
             "pytorch_lightning or of a trusted module."
-        ) from None
-    if not (isinstance(kind, type) and issubclass(kind, base)):
-        raise UserError(f"{where}: class_path {class_path!r} is not a {base.__name__}.")
-    return kind
+        )
+    return cls

@@ -57,31 +57,20 @@ class BestAndLastCheckpoint(Checkpoint):
         error = float(trainer.callback_metrics[MONITOR])
         if error < self.best_error:
             self.best_error = error
-            self.weights = {key: each.clone() for key, each in pl_module.state_dict().items()}
-        if self.path and self._is_due(trainer):
-            start = time.monotonic()
-            self._save(trainer, self.path)
+            self.weights = {key: value.clone() for key, value in pl_module.state_dict().items()}
+        if self.path is None:
+            return
+        is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        start = time.monotonic()
+        # All processes must write together, so it is enough that the file is due on one of them.
+        is_due = is_last or start >= self._next_write
+        if trainer.strategy.reduce_boolean_decision(is_due, all=False):
+            temporary = self.path.with_name(f".{self.path.name}.writing")
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                temporary.replace(self.path)
             end = time.monotonic()
             self._next_write = end + (1 / MAX_WRITING_SHARE - 1) * (end - start)
-
-    @staticmethod
-    def _save(trainer: pl.Trainer, path: Path) -> None:
-        """Write the checkpoint of all processes atomically."""
-        temporary = path.with_name(f".{path.name}.writing")
-        trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            temporary.replace(path)
-
-    def _is_due(self, trainer: pl.Trainer) -> bool:
-        """Return True if the file is due on any process: all processes must write together."""
-        is_last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        due = is_last or time.monotonic() >= self._next_write
-        return trainer.strategy.reduce_boolean_decision(due, all=False)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's content on the CPU, without running code from it."""
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def last_epoch(path: Path) -> dict[str, Any] | None:
@@ -91,7 +80,7 @@ def last_epoch(path: Path) -> dict[str, Any] | None:
     from the file runs.
     """
     try:
-        return load_checkpoint(path) if path.exists() else None
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
     except pickle.UnpicklingError:
         reason = "is not a checkpoint of Hourglass"
     except (RuntimeError, EOFError, OSError, KeyError) as error:
@@ -120,9 +109,10 @@ def resume_or_start(folder: Path, settings: CellSettings, data_sha256: str) -> d
     digest, state = _digest(settings, data_sha256), _read_state(folder)
     if state and state["digest"] == digest:
         return state
+    replaced = ""
     if state:
+        replaced = state["token"]
         shutil.rmtree(folder)
-    replaced = state["token"] if state else ""
     state = {"digest": digest, "token": uuid.uuid4().hex, "replaced": replaced}
     write_json(folder / "state.json", state)
     return state

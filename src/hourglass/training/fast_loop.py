@@ -6,7 +6,6 @@ history and checkpoints are bit-identical.
 """
 
 import logging
-from itertools import chain
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,9 +16,9 @@ from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from hourglass.models.base import Module
+from hourglass.core.settings import Acceleration
 from hourglass.models.epoch_means import EpochMeans
-from hourglass.training.acceleration import Acceleration, Step, make_step, warn_if_selected
+from hourglass.training.acceleration import Step, make_step, warn_if_selected
 
 log = logging.getLogger(__name__)
 
@@ -60,70 +59,57 @@ class FastEpochLoop(_TrainingEpochLoop):
         self.acceleration = acceleration
         self._is_fast: bool | None = None  # decided when the training begins
         self._step: Step | None = None  # built from the first batch
-        self._means: EpochMeans | None = None
 
     def on_run_start(self, data_fetcher: Any) -> None:
         """Run all batches of the epoch but the last."""
         super().on_run_start(data_fetcher)
         if self._is_fast is None:
-            self._is_fast = self._decide_is_fast()
+            reason = why_not_fast(self.trainer)
+            self._is_fast = not reason
+            if reason:
+                log.debug("Lightning's loop takes all steps, as %s.", reason)
+                warn_if_selected(self.acceleration, reason)
         if not self._is_fast or self.restarting or self.trainer.should_stop:
             return
         module = self.trainer.lightning_module
-        hook, module._current_fx_name = module._current_fx_name, "training_step"  # for `self.log`
+        hook_name, module._current_fx_name = module._current_fx_name, "training_step"  # for `log`
         try:
             self._run_batches(data_fetcher)
         finally:
-            module._current_fx_name = hook
+            module._current_fx_name = hook_name
 
     def teardown(self) -> None:
         """Clear the state of the finished training run."""
         super().teardown()
-        self._is_fast = self._step = self._means = None
-
-    def _decide_is_fast(self) -> bool:
-        """Return True if the fast loop applies; else log the reason."""
-        if reason := why_not_fast(self.trainer):
-            log.debug("Lightning's loop takes all steps, as %s.", reason)
-            warn_if_selected(self.acceleration, reason)
-            return False
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        self._means = next((c for c in callbacks if isinstance(c, EpochMeans)), None)
-        return True
+        self._is_fast = self._step = None
 
     def _run_batches(self, data_fetcher: Any) -> None:
-        schedules = self.trainer.lr_scheduler_configs
+        """Make the training steps, and update the counters as Lightning does."""
+        trainer, optimizer = self.trainer, self.automatic_optimization.optim_progress.optimizer
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        means = next((c for c in callbacks if isinstance(c, EpochMeans)), None)
+        schedules = trainer.lr_scheduler_configs
         has_step_schedule = any(schedule.interval == "step" for schedule in schedules)
-        for _ in range(int(self.trainer.num_training_batches) - 1):
+        for _ in range(int(trainer.num_training_batches) - 1):
             fetched = next(data_fetcher, None)
             if fetched is None:
                 return  # fewer batches than len(loader): Lightning ends the epoch
-            self._run_batch(move_data_to_device(fetched[0], self.trainer.strategy.root_device))
+            batch = move_data_to_device(fetched[0], trainer.strategy.root_device)
+            self._step = self._step or make_step(trainer, self.acceleration, batch)
+            trainer._logger_connector.on_batch_start(batch)
+            loss = self._step(batch)
+            if means:
+                means.count(loss)
+            self.batch_progress.increment_by(1)
+            optimizer.zero_grad.increment_by(1)
+            optimizer.step.increment_by(1)
+            self._batches_that_stepped += 1
             if has_step_schedule:
                 self.update_lr_schedulers("step", update_plateau_schedulers=False)
 
-    def _run_batch(self, batch: Any) -> None:
-        """Make one training step, and update the counters as Lightning does."""
-        if self._step is None:
-            self._step = make_step(self.trainer, self.acceleration, batch)
-        self.trainer._logger_connector.on_batch_start(batch)
-        loss = self._step(batch)
-        if self._means:
-            self._means.count(loss)
-        self.batch_progress.increment_by(1)
-        optimizer = self.automatic_optimization.optim_progress.optimizer
-        optimizer.zero_grad.increment_by(1)
-        optimizer.step.increment_by(1)
-        self._batches_that_stepped += 1
-
 
 def why_not_fast(trainer: pl.Trainer) -> str:
-    """Return the reason to use Lightning's loop, or "" if the fast loop applies."""
-    return _blocking_setting(trainer) or _blocking_override(trainer)
-
-
-def _blocking_setting(trainer: pl.Trainer) -> str:
-    """Return a setting of the trainer that the fast loop does not support, as a reason, or ""."""
+    """Return the setting or override that needs Lightning's loop, as a reason, or ""."""
     precision, batches = trainer.precision_plugin, trainer.num_training_batches
     is_full_precision = type(precision) is Precision
     needs_lightning = {
@@ -140,17 +126,15 @@ def _blocking_setting(trainer: pl.Trainer) -> str:
     for name, is_needed in needs_lightning.items():
         if is_needed:
             return f"the trainer's {name} is set"
-    return "" if isinstance(batches, int) else "the number of batches is not known"
-
-
-def _blocking_override(trainer: pl.Trainer) -> str:
-    """Return an overridden step or hook that the fast loop does not call, as a reason, or ""."""
+    if not isinstance(batches, int):
+        return "the number of batches is not known"
     module = trainer.lightning_module
-    is_plain = getattr(type(module).training_step, "is_plain", False)
-    if not (isinstance(module, Module) and is_plain and module.automatic_optimization):
+    if not (
+        getattr(type(module).training_step, "is_plain", False) and module.automatic_optimization
+    ):
         return f"the training_step of {type(module).__name__} is not a plain one"
-    callbacks = (c for c in trainer.callbacks if not isinstance(c, EpochMeans))  # type: ignore[attr-defined]
-    for owner in chain(callbacks, [module, trainer.datamodule]):  # type: ignore[attr-defined]
+    callbacks = [c for c in trainer.callbacks if not isinstance(c, EpochMeans)]  # type: ignore[attr-defined]
+    for owner in (*callbacks, module, trainer.datamodule):  # type: ignore[attr-defined]
         for name in STEP_HOOKS:
             if getattr(owner, name, None) and is_overridden(name, owner):
                 return f"{type(owner).__name__} overrides {name}"

@@ -19,14 +19,7 @@ from hourglass.core.yaml_config import construct, import_class
 from hourglass.data.datamodule import Codes, DataModule
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.epoch_means import EpochMeans
-from hourglass.training.callbacks import (
-    EpochListener,
-    History,
-    NoProfiler,
-    Progress,
-    SeedEpochs,
-    StopOnPlateau,
-)
+from hourglass.training.callbacks import EpochListener, History, SeedEpochs, StopOnPlateau
 from hourglass.training.cell_settings import PLUGINS, CellSettings, build_plugins
 from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, last_epoch
 from hourglass.training.cpu_tuning import tune_cpu
@@ -83,7 +76,6 @@ def make_trainer(
             SeedEpochs(settings.seed),
             EpochMeans(),
             StopOnPlateau(settings.training.patience),
-            Progress(history.name),
             *callbacks,
             history,
             BestAndLastCheckpoint(None if is_trial else folder / phase / LAST_CHECKPOINT),
@@ -104,12 +96,14 @@ def bare_trainer(
     `acceleration`, see `FastEpochLoop` and `make_step`. Raises a UserError for values that
     Lightning rejects.
     """
-    _silence_lightning()
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
     defaults: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "deterministic": True,
         "use_distributed_sampler": False,
-        "profiler": NoProfiler(),
         "logger": False,
         "enable_model_summary": False,
         "enable_progress_bar": False,
@@ -147,10 +141,9 @@ def _weight_batch_shares(trainer: pl.Trainer) -> None:
         if shares is None:
             return unweighted_step(batch, *args)
         weight = shares.weight(trainer.fit_loop.epoch_loop.batch_progress.current.completed)
-        # All processes must take part in DDP's reduction, so an empty share is replaced by zeros.
-        output = unweighted_step(
-            batch if len(batch) else batch.new_zeros(1, *batch.shape[1:]), *args
-        )
+        if not len(batch):  # all processes must take part in DDP's reduction
+            batch = batch.new_zeros(1, *batch.shape[1:])
+        output = unweighted_step(batch, *args)
         if isinstance(output, Mapping):
             return {**output, "loss": output["loss"] * weight}
         return None if output is None else output * weight
@@ -187,21 +180,20 @@ def fit_resumable(
     `module` is any LightningModule with `encode`, `decode` and `score`. It receives the weights of
     the best epoch. Raises a UserError if the training diverged.
     """
-    best = _callback(trainer, BestAndLastCheckpoint)
-    means = _callback(trainer, EpochMeans)
-    old_epochs, checkpoint = 0, last_epoch(best.path) if best.path else None
+    best, means = _callback(trainer, BestAndLastCheckpoint), _callback(trainer, EpochMeans)
+    checkpoint = last_epoch(best.path) if best.path else None
     if checkpoint:
         for callback in (history, best, means):
             callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
         history.report_again()
-        old_epochs = len(history.rows)
+    old_epochs = len(history.rows)
     if not is_overridden("validation_step", module):
         # Lightning requires the method; EpochMeans computes the error from `score`.
         module.validation_step = _no_step  # type: ignore[method-assign]
     if not (checkpoint and is_complete(checkpoint, trainer.max_epochs or 0)):
         elements = data.batch_size * math.prod(data.sample_shape)
         with tune_cpu(trainer.strategy.root_device, elements):
-            path = best.path if old_epochs else None
+            path = best.path if checkpoint else None
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     if best.best_error > DIVERGENCE_FACTOR * means.untrained_error:
         raise UserError(
@@ -213,20 +205,11 @@ def fit_resumable(
     return len(history.rows) - old_epochs
 
 
-def _no_step(batch: Any, batch_idx: int = 0) -> None:
+def _no_step(batch: Any) -> None:
     """Do nothing, in place of a missing validation step."""
 
 
 def _callback(trainer: pl.Trainer, kind: type[CallbackType]) -> CallbackType:
-    """Return the Trainer's only callback of a type."""
+    """Return the Trainer's callback of a type."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    (only,) = (callback for callback in callbacks if isinstance(callback, kind))
-    return only
-
-
-def _silence_lightning() -> None:
-    """Suppress Lightning's banners and its advice about data loaders."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in IGNORED_WARNINGS:
-        warnings.filterwarnings("ignore", message)
+    return next(callback for callback in callbacks if isinstance(callback, kind))
