@@ -64,7 +64,14 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
         own = modules if stage == "train" else own_modules
         content[stage] = {"code": code_digest(_entry(stage), *own, *external[stage])}
     content["train"] = {"settings": cell_config(cell), **content["train"]}
+    stage = "calibrate-threshold"
+    content[stage] = {"settings": _calibration_settings(), **content[stage]}
     return content
+
+
+def _calibration_settings() -> dict[str, Any]:
+    settings, compared = params(), read(CONFIGS / "calibrators.yaml", None)
+    return {"score": settings.score, "calibration": settings.calibration, "compared": compared}
 
 
 def _entry(stage: str) -> str:
