@@ -20,7 +20,6 @@ from hourglass.detection.scorers import (
 )
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.variational import Variational
-from hourglass.serving.traceable import Traced
 from tests.serving.detectors import detector, normal
 
 onnx_file = pytest.importorskip("hourglass.serving.onnx_export")
@@ -78,7 +77,7 @@ def scored(request) -> Detector:
 def test_a_traced_detector_equals_the_detector(scored):
     x = normal(scored.sample_shape, 200, 5)
     with torch.inference_mode():
-        score, alarm, reconstruction = Traced(scored)(torch.from_numpy(x))
+        score, alarm, reconstruction = onnx_file.Traced(scored)(torch.from_numpy(x))
     assert_same({"score": score.numpy(), "alarm": alarm.numpy()}, scored, x)
     assert reconstruction.shape == x.shape
 
@@ -131,20 +130,20 @@ def test_the_same_detector_gives_the_same_bytes(tmp_path):
     assert exported(made, tmp_path)[0] == exported(made, tmp_path)[0]
 
 
-class Unknown(Scorer):
-    """A scorer of a user, without a traceable form."""
+class NumPyOnly(Scorer):
+    """A user's scorer with methods that tensors lack."""
 
-    name = "unknown"
+    name = "numpy_only"
 
-    def extract(self, view):
-        return view.error[:, None]
+    def extract(self, forward):
+        return forward.error[:, None]
 
     def score_function(self, state):
-        return lambda seen: seen[:, 0].astype(np.float64)
+        return lambda features: features[:, 0].astype(np.float64)
 
 
 def test_a_scorer_that_cannot_be_traced_is_refused(refusal):
-    assert "'unknown'" in refusal(Traced, detector(Dense(TABLE, 2), Unknown()))
+    assert "'numpy_only'" in refusal(onnx_file.to_onnx, detector(Dense(TABLE, 2), NumPyOnly()), {})
 
 
 def test_a_file_with_other_scores_is_refused(tmp_path, refusal, monkeypatch):

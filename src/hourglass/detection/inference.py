@@ -1,12 +1,9 @@
 """Inference: map samples through a network in batches, on a GPU or on all CPU cores."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
-from threading import Barrier
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -147,42 +144,16 @@ def _map_in_order(
     if min(workers, len(starts)) < 2:
         yield from map(function, starts)
         return
-    pool, process = _single_threaded_pool(workers), os.getpid()
+    # MKL has one thread count per process; the last thread to set it wins.
+    pool = ThreadPoolExecutor(workers, "scoring", torch.set_num_threads, (1,))
     pending: deque[Future[Result]] = deque()
     try:
-        # MKL has one thread count per process; the last thread to set it wins.
-        pool.submit(torch.set_num_threads, 1).result()
         for start in starts:
             pending.append(pool.submit(function, start))
             if len(pending) > 2 * workers:
-                yield _first_result(pending)
+                yield pending.popleft().result()
         while pending:
-            yield _first_result(pending)
-    finally:  # the caller may change the network next, so wait for workers
-        if os.getpid() == process:  # worker threads do not exist in a forked child
-            wait([future for future in pending if not future.cancel()])
-            torch.set_num_threads(workers)
-
-
-def _first_result(pending: deque[Future[Result]]) -> Result:
-    """Wait for the first result, then remove it, so that it stays pending if interrupted."""
-    result = pending[0].result()
-    pending.popleft()
-    return result
-
-
-@cache
-def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:
-    """Return a pool whose threads use one torch thread each; cached, since threads start slowly."""
-    pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
-    all_started = Barrier(threads)
-    try:
-        wait([pool.submit(all_started.wait) for _ in range(threads)])
-    except RuntimeError:  # the system cannot start another thread
-        all_started.abort()
-        raise
-    return pool
-
-
-if hasattr(os, "register_at_fork"):  # the threads do not exist in a forked child
-    os.register_at_fork(after_in_child=_single_threaded_pool.cache_clear)
+            yield pending.popleft().result()
+    finally:  # the caller may change the network next, so wait for the threads
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(workers)
