@@ -14,7 +14,6 @@ from torch.nn.modules.conv import _ConvNd
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Scaling
-from hourglass.data.streaming import release_pages
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
@@ -24,7 +23,6 @@ Result = TypeVar("Result")
 
 MAX_BATCH_SAMPLES = 32_768  # on one or two cores
 MAX_BATCH_ELEMENTS = 2**19  # of the widest layer, so that a batch fits the CPU cache
-RELEASE_BYTES = 2**26  # approximate bytes read from a mapped file before its pages are released
 
 
 def best_device() -> torch.device:
@@ -59,33 +57,29 @@ def map_batches(
     """Yield the extractors' outputs for each batch of unscaled samples, (N, *S), in order.
 
     The extractors share one forward pass. Set `overlap` if the caller post-processes batches with
-    NumPy, whose threads would otherwise compete with torch's for the cores. If `x` is a mapped
-    file, its pages are released every RELEASE_BYTES, since threads wait for each other during a
-    release.
+    NumPy, whose threads would otherwise compete with torch's for the cores.
     """
     device = best_device()
-    network.to(device)
-    widest = network.widest if device.type == "cpu" else 0  # a GPU is fastest with large batches
-    workers, cores = _parallelism(network, device, overlap)
-    starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
     scaled = Scaled(scaling, device)
-    release_interval = max(1, RELEASE_BYTES // max(1, x[: starts.step].nbytes)) * starts.step
-
-    def extract(start: int) -> list[np.ndarray]:
-        # Unlike `from_numpy`, `from_dlpack` shares read-only memory without a warning.
-        batch = torch.from_dlpack(x[start : start + starts.step])
-        arrays = _extract(network, scaled(batch.to(device)), extractors)
-        if start and start % release_interval == 0:
-            release_pages(x)
-        return arrays
-
-    return _map_in_order(extract, starts, workers)
+    widest = network.widest if device.type == "cpu" else 0  # a GPU is fastest with large batches
+    return _map_in_batches(
+        network, lambda batch: _extract(network, scaled(batch), extractors), x, widest, overlap
+    )
 
 
 def map_batch(network: Network, batch: Tensor, *extractors: Extractor) -> list[np.ndarray]:
     """Return the extractors' outputs for one scaled batch, on the best device."""
     device = best_device()
     return _extract(network.to(device), batch.to(device), extractors)
+
+
+def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+    """Apply a function of a module to scaled samples or codes in batches: (N, ...) -> (N, ...).
+
+    The module is moved to the best device first.
+    """
+    arrays = _map_in_batches(module, lambda batch: function(batch).cpu().numpy(), x)
+    return np.concatenate(list(arrays))
 
 
 def _extract(
@@ -96,25 +90,29 @@ def _extract(
         return [extract(forward).cpu().numpy() for extract in extractors]
 
 
-def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
-    """Apply a function of a module to scaled samples or codes in batches: (N, ...) -> (N, ...).
-
-    The module is moved to the best device first.
-    """
+def _map_in_batches(
+    module: nn.Module,
+    function: Callable[[Tensor], Result],
+    x: np.ndarray,
+    widest: int = 0,
+    overlap: bool = False,
+) -> Iterator[Result]:
+    """Move a module to the best device; yield a function's results for batches of `x`, in order."""
     device = best_device()
     module.to(device)
-    workers, cores = _parallelism(module, device)
-    starts = _batch_starts(len(x), batch_size(x, cores=cores), workers)
+    workers, cores = _parallelism(module, device, overlap)
+    starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
 
-    def apply(start: int) -> np.ndarray:
+    def apply(start: int) -> Result:
+        # Unlike `from_numpy`, `from_dlpack` shares read-only memory without a warning.
         batch = torch.from_dlpack(x[start : start + starts.step])
         with torch.inference_mode():
-            return function(batch.to(device)).cpu().numpy()
+            return function(batch.to(device))
 
-    return np.concatenate(list(_map_in_order(apply, starts, workers)))
+    return _map_in_order(apply, starts, workers)
 
 
-def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False) -> tuple[int, int]:
+def _parallelism(module: nn.Module, device: torch.device, overlap: bool) -> tuple[int, int]:
     """Return the number of concurrent batches and the number of cores per batch.
 
     A dense network runs one batch on all cores: with one batch per core, threads would wait for
