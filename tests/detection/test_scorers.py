@@ -133,8 +133,8 @@ def whitened(network: Network, *samples: np.ndarray) -> np.ndarray:
 REFERENCES: dict[str, Callable[[Network, np.ndarray, np.ndarray], np.ndarray]] = {
     "model score": lambda network, train, x: squared_errors(network, x).mean(1),
     "standardized error": lambda network, train, x: (
-        (squared_errors(network, x) / squared_errors(network, train).mean(0)).mean(1)
-    ),
+        squared_errors(network, x) / squared_errors(network, train).mean(0)
+    ).mean(1),
     "mahalanobis": mahalanobis,
     "neighbors": mean_distance,
     "rapp": lambda network, train, x: (layer_differences(network, x) ** 2).sum(1),
