@@ -21,7 +21,7 @@ from hourglass.detection.scorers import (
 )
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.variational import Variational
-from tests.serving.detectors import detector, normal
+from tests.detection.detectors import detector, normal
 
 onnx_file = pytest.importorskip("hourglass.serving.onnx_export")
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")

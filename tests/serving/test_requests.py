@@ -20,7 +20,7 @@ from hourglass.networks import Dense
 from hourglass.serving import requests
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
 from hourglass.serving.server import respond
-from tests.serving.detectors import detector, normal
+from tests.detection.detectors import detector, normal
 
 NAMES = ["f0", "f1", "f2", "f3"]
 JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
