@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -162,11 +162,8 @@ def load_runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        evaluator = ReferenceEvaluator(str(path))
-        return "onnx.reference", lambda x: _named([*evaluator.run(None, {"x": x})])
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return "onnxruntime", lambda x: _named(session.run(None, {"x": x}))
-
-
-def _named(values: Sequence[Any]) -> Outputs:
-    return dict(zip(OUTPUTS, values, strict=True))
+        name, run = "onnx.reference", ReferenceEvaluator(str(path)).run
+    else:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        name, run = "onnxruntime", session.run
+    return name, lambda x: dict(zip(OUTPUTS, run(None, {"x": x}), strict=True))
