@@ -178,7 +178,7 @@ class PrecisionAt(LabelledCalibrator):
         self.precision = precision
 
     def choose(self, candidates: CandidateThresholds) -> int:
-        """Return the index of the last candidate that reaches the precision and has a true positive."""
+        """Return the index of the last candidate with this precision and a true positive."""
         precision, hit = candidates.precision, candidates.true_positives > 0
         reached = np.flatnonzero((precision >= self.precision) & hit)
         if not len(reached):

@@ -12,7 +12,7 @@ from hourglass.networks.weights import class_at
 
 # The fitted parameters of a scorer: arrays by name, for safetensors.
 State: TypeAlias = dict[str, np.ndarray]
-# A float64 array for inference, or a float64 tensor for the ONNX export.
+# A NumPy array for inference, or a tensor for the ONNX export; features are float64.
 Array: TypeAlias = Any
 # Extracted features, (N, F), to scores, (N,).
 ScoreFunction: TypeAlias = Callable[[Array], Array]
