@@ -38,7 +38,8 @@ def network() -> Dense:
     train[:, NOISY] = 0
     basis = torch.from_numpy(PCA(2).fit(train).components_.astype(np.float32))
     network = Dense([FEATURES], 2).requires_grad_(False)
-    for layer, weight in ((network.encoder[1], basis), (network.decoder[0], basis.T)):
+    layers = network.encoder[1], network.decoder[0]  # type: ignore[index]
+    for layer, weight in zip(layers, (basis, basis.T), strict=True):
         layer.weight.copy_(weight)
         layer.bias.zero_()
     return network

@@ -118,7 +118,7 @@ def mean_distance(network: Network, *samples: np.ndarray) -> np.ndarray:
 
 
 def layer_differences(network: Network, x: np.ndarray) -> np.ndarray:
-    first = network.encoder[0:3]
+    first = network.encoder[0:3]  # type: ignore[index]
     pair = torch.from_numpy(x), torch.from_numpy(reconstructions(network, x, UNSCALED))
     layers = [torch.cat([a, first(a), network.encode(a)], 1) for a in pair]
     return (layers[0] - layers[1]).numpy()

@@ -63,7 +63,13 @@ def server(request, workspace) -> Iterator[tuple[str, str, Path]]:
     log = workspace / f"{request.param}.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            command, cwd=workspace, env=environ, stdout=file, stderr=file, start_new_session=True
+            command,
+            cwd=workspace,
+            env=environ,
+            stdout=file,
+            stderr=file,
+            text=True,
+            start_new_session=True,
         )
     try:
         wait(process, f"http://127.0.0.1:{port}/ping", log)
@@ -72,7 +78,7 @@ def server(request, workspace) -> Iterator[tuple[str, str, Path]]:
         kill(process)
 
 
-def wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait(process: subprocess.Popen[str], url: str, log: Path) -> None:
     end = time.monotonic() + 300
     while time.monotonic() < end and process.poll() is None:
         try:
