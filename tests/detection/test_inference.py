@@ -17,11 +17,12 @@ from hourglass.networks import Convolutional, Dense
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    """Set torch to two threads on any machine."""
+    """Set torch to two threads on any machine; check that this and no other thread remains."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
     assert torch.get_num_threads() == 2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("scoring")]
     torch.set_num_threads(before)
 
 
@@ -33,23 +34,22 @@ def test_batches_have_a_maximum_size_and_are_even_among_workers(samples):
     assert len(sizes) <= 1 or len(sizes) % 2 == 0
 
 
-def test_results_arrive_in_the_order_of_the_samples():
-    def slow_at_first(start: int) -> int:
-        time.sleep(0.02 if start == 0 else 0)
-        return start
+def test_batches_that_many_cores_share_are_larger():
+    x = np.zeros((1, 64), np.float32)
+    size = inference.batch_size(x)
+    assert inference.batch_size(x, cores=2) == size == inference.MAX_BATCH_ELEMENTS // 64
+    assert inference.batch_size(x, cores=16) == 8 * size
 
-    assert list(inference._map_in_order(slow_at_first, range(40), 2)) == list(range(40))
 
+@pytest.mark.parametrize("module", [nn.Identity(), nn.Conv1d(1, 1, 1)], ids=["dense", "conv"])
+def test_results_arrive_in_the_order_of_the_samples(module):
+    x = np.arange(400_000, dtype=np.float32).reshape(-1, 4)
 
-def test_worker_threads_are_reused_and_each_runs_one_torch_thread():
-    def identify(start: int) -> tuple[int, int]:
-        time.sleep(0.002)
-        return threading.get_ident(), torch.get_num_threads()
+    def slow_at_first(batch: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.05 if batch[0, 0] == 0 else 0)
+        return batch * 2
 
-    first, second = (set(inference._map_in_order(identify, range(20), 2)) for _ in range(2))
-    assert first == second
-    assert {count for _, count in first} == {1}
-    assert threading.get_ident() not in {thread for thread, _ in first}
+    np.testing.assert_array_equal(inference.batched(module, slow_at_first, x), x * 2)
 
 
 @pytest.mark.parametrize("ending", ["error", "close"])
@@ -76,15 +76,11 @@ def test_no_worker_is_active_after_an_error_or_an_early_stop(ending):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("half_way", [False, True])
-def test_a_forked_child_starts_threads_of_its_own(half_way):
+def test_a_child_forked_half_way_can_score():
     results = inference._map_in_order(lambda start: start, range(20), 2)
     next(results)
-    if not half_way:
-        results.close()
     if not (child := os.fork()):
         results.close()
-        torch.set_num_threads(2)
         starts = list(inference._map_in_order(lambda start: start, range(20), 2))
         os._exit(starts != list(range(20)))
     results.close()
@@ -97,8 +93,7 @@ def test_a_forked_child_starts_threads_of_its_own(half_way):
 
 
 def test_started_threads_end_if_the_system_starts_no_more(monkeypatch):
-    started = []
-    real = threading.Thread.start
+    started, real = [], threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
         if started:
@@ -108,21 +103,20 @@ def test_started_threads_end_if_the_system_starts_no_more(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(RuntimeError, match="new thread"):
-        inference._single_threaded_pool(3)
-    started[0].join(5)
-    assert not started[0].is_alive()
+        list(inference._map_in_order(lambda start: time.sleep(0.1), range(40), 2))
 
 
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("model", ["dense", "convolutional"])
-def test_dense_batches_use_all_cores_and_others_run_on_worker_threads(model, overlap):
+def test_dense_batches_use_all_cores_and_others_run_on_single_threaded_workers(model, overlap):
     shape = (1, 16, 16)
     network = Dense(shape, 2) if model == "dense" else Convolutional(shape, 2, (4, 4))
     x = np.random.default_rng(0).random((20_000, *shape), np.float32)
     threads = set()
 
     def extract(forward: ForwardCache) -> torch.Tensor:
-        threads.add(threading.current_thread().name.partition("_")[0])
+        name = threading.current_thread().name.partition("_")[0]
+        threads.add((name, torch.get_num_threads()))
         return forward.error
 
     batches = inference.map_batches(network.eval(), x, Scaling.none(), extract, overlap=overlap)
@@ -130,16 +124,4 @@ def test_dense_batches_use_all_cores_and_others_run_on_worker_threads(model, ove
     with torch.inference_mode():
         np.testing.assert_allclose(errors, network.error(torch.from_numpy(x)), rtol=1e-4)
     shared = model == "dense" and not overlap
-    assert threads == ({threading.current_thread().name} if shared else {"scoring"})
-
-
-def test_batches_that_many_cores_share_are_larger():
-    x = np.zeros((1, 64), np.float32)
-    size = inference.batch_size(x)
-    assert inference.batch_size(x, cores=2) == size == inference.MAX_BATCH_ELEMENTS // 64
-    assert inference.batch_size(x, cores=16) == 8 * size
-
-
-def test_batched_applies_a_function_to_each_sample_once():
-    x = np.arange(400_000, dtype=np.float32).reshape(-1, 4)
-    np.testing.assert_array_equal(inference.batched(nn.Identity(), lambda part: part * 2, x), x * 2)
+    assert threads == ({(threading.current_thread().name, 2)} if shared else {("scoring", 1)})

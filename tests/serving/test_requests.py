@@ -1,6 +1,7 @@
 """Parsing of request bodies, without a server."""
 
 import io
+import itertools
 import json
 import sys
 import time
@@ -19,12 +20,16 @@ from hourglass.networks import Dense
 from hourglass.serving import requests
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
 from hourglass.serving.server import respond
-from tests.serving.detectors import detector, normal
+from tests.detection.detectors import detector, normal
 
 NAMES = ["f0", "f1", "f2", "f3"]
-SHAPE = (1, 6, 5)
 JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
 PARQUET = "application/vnd.apache.parquet"
+ROWS, PICTURES = normal((4,), 3), normal((1, 6, 5), 3)
+PICTURES[0, 0, 0, :2] = 0, 255
+FRAME = pd.DataFrame(ROWS, columns=NAMES).astype(np.float64)
+RECORDS = FRAME.to_dict("records")
+MIXED = FRAME[NAMES[::-1]].assign(name="a card", when=pd.Timestamp("2026-01-01"))
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +41,16 @@ def table() -> DetectorModel:
 @pytest.fixture(scope="module")
 def images() -> DetectorModel:
     torch.manual_seed(0)
-    return DetectorModel(detector(Dense(SHAPE, 2)))
+    return DetectorModel(detector(Dense(PICTURES.shape[1:], 2)))
 
 
-ROWS = normal((4,), 3)
-PICTURES = normal(SHAPE, 3)
-PICTURES[0, 0, 0, :2] = 0, 255
-
-
-def as_json(content: Any) -> bytes:
+def as_json(**content: Any) -> bytes:
     return json.dumps(content).encode()
 
 
 def split(columns: Any = NAMES, rows: Any = None) -> bytes:
     data = ROWS.tolist() if rows is None else rows
-    return as_json({"dataframe_split": {"columns": columns, "data": data}})
+    return as_json(dataframe_split={"columns": columns, "data": data})
 
 
 def npy(x: np.ndarray) -> bytes:
@@ -59,48 +59,35 @@ def npy(x: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
-    file = io.BytesIO()
-    frame.to_parquet(file)
-    return file.getvalue()
-
-
-def records(rows: np.ndarray = ROWS) -> list[dict[str, float]]:
-    return [dict(zip(NAMES, row, strict=True)) for row in rows.tolist()]
-
-
-FRAME = pd.DataFrame(ROWS, columns=NAMES).astype(np.float64)
-MIXED = FRAME[NAMES[::-1]].assign(name="a card", when=pd.Timestamp("2026-01-01"))
 GOOD_TABLES = {
     "names and rows": (split(), JSON),
     "in another order, with text between": (
         split([*NAMES[::-1], "name"], [[*row[::-1], "a card"] for row in ROWS.tolist()]),
         JSON,
     ),
-    "an object a row": (as_json({"dataframe_records": records()}), JSON),
-    "instances": (as_json({"instances": records()}), JSON),
-    "rows alone": (as_json({"instances": ROWS.tolist()}), JSON),
-    "columns": (as_json({"inputs": FRAME.to_dict("list")}), JSON),
-    "numbers in quotes": (split(rows=[[str(x) for x in row] for row in ROWS.tolist()]), JSON),
-    "no parameters": (as_json({"inputs": ROWS.tolist(), "params": {}}), JSON),
+    "an object per row": (as_json(dataframe_records=RECORDS), JSON),
+    "instances": (as_json(instances=RECORDS), JSON),
+    "rows alone": (as_json(instances=ROWS.tolist()), JSON),
+    "columns": (as_json(inputs=FRAME.to_dict("list")), JSON),
+    "numbers in quotes": (split(rows=FRAME.astype(str).to_numpy().tolist()), JSON),
+    "no parameters": (as_json(inputs=ROWS.tolist(), params={}), JSON),
     "CSV": (MIXED.to_csv(index=False).encode(), "text/csv; charset=utf-8"),
-    "Parquet": (parquet(MIXED), PARQUET),
+    "Parquet": (MIXED.to_parquet(), PARQUET),
     "an array": (npy(ROWS), NPY),
 }
 
 
 @pytest.mark.parametrize("form", GOOD_TABLES)
 def test_a_table_is_read_in_every_format(table, form):
-    body, kind = GOOD_TABLES[form]
-    predictions = json.loads(respond(table, body, kind).response)["predictions"]
+    predictions = json.loads(respond(table, *GOOD_TABLES[form]).response)["predictions"]
     assert predictions == pd.DataFrame(table.columns(ROWS)).to_dict("records")
     assert list(predictions[0]) == ["score", "threshold", "alarm", "p_value"]
 
 
 GOOD_IMAGES = {
-    "channels first": (as_json({"inputs": PICTURES.tolist()}), JSON),
-    "channels last": (as_json({"instances": PICTURES.transpose(0, 2, 3, 1).tolist()}), JSON),
-    "grey": (as_json({"inputs": PICTURES[:, 0].tolist()}), JSON),
+    "channels first": (as_json(inputs=PICTURES.tolist()), JSON),
+    "channels last": (as_json(instances=PICTURES.transpose(0, 2, 3, 1).tolist()), JSON),
+    "grey": (as_json(inputs=PICTURES[:, 0].tolist()), JSON),
     "an array": (npy(PICTURES), NPY),
 }
 
@@ -113,81 +100,96 @@ def test_images_are_read_in_every_layout(images, form):
 
 
 def test_predictions_equal_those_of_the_detector(table):
-    found = table.predict(FRAME[NAMES[::-1]])
-    np.testing.assert_array_equal(found.score, table.detector.scoring(ROWS))
-    np.testing.assert_array_equal(found.p_value, table.detector.p_values(found.score.to_numpy()))
-    assert (found.threshold == table.detector.threshold.value).all()
-    assert found.alarm.tolist() == (found.score > found.threshold).tolist()
+    predictions, detector = table.predict(FRAME[NAMES[::-1]]), table.detector
+    scores = predictions.score.to_numpy()
+    np.testing.assert_array_equal(scores, detector.scoring(ROWS))
+    np.testing.assert_array_equal(predictions.p_value, detector.p_values(scores))
+    assert (predictions.threshold == detector.threshold.value).all()
+    assert predictions.alarm.tolist() == (scores > detector.threshold.value).tolist()
 
 
 def test_column_names_that_are_numbers_match_features_of_that_name(table, monkeypatch):
     monkeypatch.setitem(table.detector.inputs, "feature_names", ["0", "1", "2", "3"])
-    found = requests.parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector)
-    np.testing.assert_array_equal(found, ROWS)
-    np.testing.assert_array_equal(
-        requests.to_samples(FRAME.set_axis(range(4), axis=1), table.detector), ROWS
-    )
+    for x in (
+        requests.parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector),
+        requests.to_samples(FRAME.set_axis(range(4), axis=1), table.detector),
+    ):
+        np.testing.assert_array_equal(x, ROWS)
 
 
 def with_value(value: Any) -> list[list[Any]]:
+    """Return the rows with another value of f2 in row 2."""
     rows: list[list[Any]] = ROWS.tolist()
     rows[1][2] = value
     return rows
 
 
-def column_of(value: Any) -> bytes:
-    return as_json({"inputs": {**FRAME.to_dict("list"), "f2": value}})
+def with_column(value: Any) -> bytes:
+    return as_json(inputs={**FRAME.to_dict("list"), "f2": value})
 
 
-BAD_TABLES = {
-    "a missing column": (split(NAMES[1:], [row[1:] for row in ROWS.tolist()]), "no column 'f0'"),
-    "a misspelt one": (split(["f_0", *NAMES[1:]]), "did you mean"),
-    "one twice": (split(["f0", "f0", *NAMES[1:]], [[1] * 5]), "two columns named 'f0'"),
-    "a short row": (split(rows=[[1, 2, 3, 4], [1, 2]]), "row 2 of the request holds 2 values"),
-    "null": (split(rows=with_value(None)), "'f2' of the request is empty or not finite in row 2"),
-    "NaN, which is no JSON": (split(rows=with_value(float("nan"))), "cannot be read"),
-    "infinity, likewise": (split(rows=with_value(float("inf"))), "cannot be read"),
-    "NaN in quotes": (split(rows=with_value("nan")), "is empty or not finite in row 2"),
-    "beyond single precision": (split(rows=with_value(1e39)), "is empty or not finite in row 2"),
-    "beyond a score": (split(rows=with_value(1e38)), "row 2 of the request holds values too large"),
-    "a gap in an object": (as_json({"instances": [*records(), {"f0": 1}]}), "finite in row 4"),
-    "beyond double precision": (split(rows=with_value(10**400)), "cannot be read"),
-    "text": (split(rows=with_value("wide")), "'f2' of the request holds 'wide' in row 2"),
-    "text without names": (as_json({"inputs": with_value("wide")}), "holds 'wide' in row 2"),
-    "a list": (split(rows=with_value([1])), "holds [1] in row 2"),
-    "an object": (split(rows=with_value({})), "holds {} in row 2"),
-    "too few features": (as_json({"inputs": [[1, 2]]}), "holds 2 values for 4 columns"),
-    "no rows": (split(rows=[]), "holds no samples"),
-    "no columns": (as_json({"inputs": {}}), "holds no samples"),
-    "empty columns": (as_json({"inputs": {name: [] for name in NAMES}}), "holds no samples"),
-    "unequal columns": (column_of([1]), "differ in length"),
-    "numbers for rows": (as_json({"instances": [1, 2]}), "row 1 of the request holds 1"),
-    "a number for a column": (as_json({"inputs": dict.fromkeys(NAMES, 3)}), "is not a list"),
-    "text for a column": (column_of(""), "'f2' of the request is not a list"),
-    "an object for a column": (column_of({}), "'f2' of the request is not a list"),
-    "a filled object": (column_of({"1": 2}), "'f2' of the request is not a list"),
-    "a nested column": (column_of([[1], [2], [3]]), "'f2' of the request is not a list"),
-    "a number among objects": (as_json({"inputs": [*records(), 7]}), "row 4 of the request holds"),
-    "lists of names": (split(columns=[["f0"], ["f1"], [], {}]), "no column 'f0'"),
-    "no format": (as_json({"rows": []}), "holds 'rows', not one of"),
-    "two formats": (as_json({"inputs": [], "instances": []}), "'inputs', 'instances'"),
-    "parameters": (as_json({"inputs": [], "params": {"a": 1}}), "'params'"),
-    "text for data": (as_json({"inputs": "abc"}), "neither a list nor an object"),
-    "rows of nothing": (as_json({"dataframe_split": [1]}), "not an object with columns and data"),
-    "a number of names": (split(columns=3), "cannot be read"),
-    "a list of something": (b"[1, 2]", "not a JSON object"),
-    "nothing": (b"", "cannot be read"),
-    "half of it": (b'{"inputs": [[1,', "cannot be read"),
-    "another alphabet": (b'{"inputs": "\xff\xfe"}', "cannot be read"),
-    "a well": (b'{"inputs":' + b"[" * 100_000, "cannot be read"),
-    "digits without end": (b'{"inputs":' + b"9" * 5000 + b"}", "cannot be read"),
-}  # fmt: skip
+BAD_TABLES = [
+    (split(NAMES[1:], ROWS[:, 1:].tolist()), "no column 'f0'"),
+    (split(["f_0", *NAMES[1:]]), "did you mean"),
+    (split(["f0", "f0", *NAMES[1:]], [[1] * 5]), "two columns named 'f0'"),
+    (split([["f0"], ["f1"], [], {}]), "no column 'f0'"),
+    (split(rows=[[1, 2, 3, 4], [1, 2]]), "row 2 of the request holds 2 values"),
+    (split(rows=with_value(None)), "'f2' of the request is empty or not finite in row 2"),
+    (split(rows=with_value("nan")), "is empty or not finite in row 2"),
+    (split(rows=with_value(1e39)), "is empty or not finite in row 2"),
+    (split(rows=with_value(1e38)), "row 2 of the request holds values too large"),
+    (split(rows=with_value("wide")), "'f2' of the request holds 'wide' in row 2"),
+    (split(rows=with_value([1])), "holds [1] in row 2"),
+    (split(rows=with_value({})), "holds {} in row 2"),
+    (split(rows=with_value(float("nan"))), "cannot be read"),  # JSON has no NaN
+    (split(rows=with_value(float("inf"))), "cannot be read"),
+    (split(rows=with_value(10**400)), "cannot be read"),
+    (split(rows=[]), "holds no samples"),
+    (split(columns=3), "cannot be read"),
+    (as_json(inputs=with_value("wide")), "holds 'wide' in row 2"),
+    (as_json(inputs=[[1, 2]]), "holds 2 values for 4 columns"),
+    (as_json(inputs={}), "holds no samples"),
+    (as_json(inputs={name: [] for name in NAMES}), "holds no samples"),
+    (as_json(inputs=dict.fromkeys(NAMES, 3)), "is not a list"),
+    (as_json(inputs=[*RECORDS, 7]), "row 4 of the request holds"),
+    (as_json(inputs="abc"), "neither a list nor an object"),
+    (as_json(inputs=[], params={"a": 1}), "'params'"),
+    (as_json(inputs=[], instances=[]), "'inputs', 'instances'"),
+    (as_json(instances=[*RECORDS, {"f0": 1}]), "finite in row 4"),
+    (as_json(instances=[1, 2]), "row 1 of the request holds 1"),
+    (as_json(rows=[]), "holds 'rows', not one of"),
+    (as_json(dataframe_split=[1]), "not an object with columns and data"),
+    (with_column([1]), "differ in length"),
+    (with_column(""), "'f2' of the request is not a list"),
+    (with_column({}), "'f2' of the request is not a list"),
+    (with_column({"1": 2}), "'f2' of the request is not a list"),
+    (with_column([[1], [2], [3]]), "'f2' of the request is not a list"),
+    (b"[1, 2]", "not a JSON object"),
+    (b"", "cannot be read"),
+    (b'{"inputs": [[1,', "cannot be read"),
+    (b'{"inputs": "\xff\xfe"}', "cannot be read"),
+    (b'{"inputs":' + b"[" * 100_000, "cannot be read"),
+    (b'{"inputs":' + b"9" * 5000 + b"}", "cannot be read"),
+]
+BAD_IMAGES = [
+    (as_json(inputs=(PICTURES / 255).tolist()), "not scaled"),
+    (as_json(inputs=(PICTURES.astype(int) + 1).tolist()), "to 256"),
+    (as_json(inputs=(PICTURES.astype(int) - 1).tolist()), "from -1"),
+    (as_json(inputs=PICTURES[:, :, :5].tolist()), "takes 1x6x5"),
+    (as_json(inputs=[[[[1]]], [[[1, 2]]]]), "differ in size"),
+    (as_json(inputs=[[[[None]]]]), "uint8"),
+    (split(), "takes images"),
+]
 
 
-@pytest.mark.parametrize("what", BAD_TABLES)
-def test_an_unusable_table_is_refused_in_one_sentence(table, what):
-    body, named = BAD_TABLES[what]
-    assert named in message(respond(table, body, JSON), HTTPStatus.BAD_REQUEST)
+@pytest.mark.parametrize(
+    ("kind", "body", "named"),
+    [("table", *case) for case in BAD_TABLES] + [("images", *case) for case in BAD_IMAGES],
+    ids=itertools.count(),
+)
+def test_unusable_samples_are_refused_in_one_sentence(request, kind, body, named):
+    model = request.getfixturevalue(kind)
+    assert named in message(respond(model, body, JSON), HTTPStatus.BAD_REQUEST)
 
 
 def message(response: Any, status: HTTPStatus) -> str:
@@ -197,49 +199,28 @@ def message(response: Any, status: HTTPStatus) -> str:
     sentence: str = content["message"]
     assert content["error_code"] == status.name
     assert sentence.endswith(".")
-    assert ". " not in sentence
-    assert "\n" not in sentence
-    assert "Traceback" not in sentence
+    assert not any(text in sentence for text in (". ", "\n", "Traceback"))
     return sentence
-
-
-BAD_IMAGES = {
-    "scaled ones": (as_json({"inputs": (PICTURES / 255).tolist()}), "not scaled"),
-    "white beyond 255": (as_json({"inputs": (PICTURES.astype(int) + 1).tolist()}), "to 256"),
-    "black below 0": (as_json({"inputs": (PICTURES.astype(int) - 1).tolist()}), "from -1"),
-    "another size": (as_json({"inputs": PICTURES[:, :, :5].tolist()}), "takes 1x6x5"),
-    "several sizes": (as_json({"inputs": [[[[1]]], [[[1, 2]]]]}), "differ in size"),
-    "a gap": (as_json({"inputs": [[[[None]]]]}), "uint8"),
-    "a table": (split(), "takes images"),
-}
-
-
-@pytest.mark.parametrize("what", BAD_IMAGES)
-def test_unusable_images_are_refused_in_one_sentence(images, what):
-    body, named = BAD_IMAGES[what]
-    assert named in message(respond(images, body, JSON), HTTPStatus.BAD_REQUEST)
 
 
 def npy_header(text: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
-DAMAGED = {
-    "nothing": b"",
-    "three bytes": b"abc",
-    "parentheses": npy_header(b"(" * 9000),
-    "no literal": npy_header(b"{'descr': '<f4', 'shape': "),
-    "a terabyte": npy_header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1 << 40, 4)}"),
-    "a million gigabytes": npy_header(
-        b"{'descr': '<f4', 'fortran_order': True, 'shape': (9999999999, 99999999), }"
-    ),
-}
+DAMAGED = [
+    b"",
+    b"abc",
+    npy_header(b"(" * 9000),
+    npy_header(b"{'descr': '<f4', 'shape': "),
+    npy_header(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1 << 40, 4)}"),
+    npy_header(b"{'descr': '<f4', 'fortran_order': True, 'shape': (9999999999, 99999999), }"),
+]
 
 
 @pytest.mark.parametrize("kind", [CSV, PARQUET, NPY])
 def test_a_damaged_file_is_refused_in_one_sentence(table, kind):
     (body,) = [body for body, of in GOOD_TABLES.values() if of.startswith(kind)]
-    for damaged in (*DAMAGED.values(), body[: len(body) // 2]):
+    for damaged in (*DAMAGED, body[: len(body) // 2]):
         assert "request" in message(respond(table, damaged, kind), HTTPStatus.BAD_REQUEST)
 
 
@@ -250,21 +231,14 @@ JSON_VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+COLUMNS = st.fixed_dictionaries(dict.fromkeys(NAMES, JSON_VALUES))
+CONTENTS = st.dictionaries(
+    st.sampled_from(requests.JSON_FORMATS), JSON_VALUES | COLUMNS, max_size=1
+)
 BODIES = st.one_of(
+    st.tuples(CONTENTS.map(lambda content: as_json(**content)), st.just(JSON)),
     st.tuples(st.binary(max_size=80), st.sampled_from([JSON, CSV, PARQUET])),
     st.tuples(st.binary(max_size=80).map(npy_header), st.just(NPY)),
-    st.tuples(
-        st.dictionaries(st.sampled_from(requests.JSON_FORMATS), JSON_VALUES, max_size=1).map(
-            as_json
-        ),
-        st.just(JSON),
-    ),
-    st.tuples(
-        st.fixed_dictionaries(dict.fromkeys(NAMES, JSON_VALUES)).map(
-            lambda columns: as_json({"inputs": columns})
-        ),
-        st.just(JSON),
-    ),
 )
 
 
@@ -280,13 +254,13 @@ def test_any_body_is_answered_or_refused_in_one_sentence(table, images, body):
 def test_objects_with_a_key_each_take_time_in_proportion_to_their_number(table):
     rows = [{f"key{number}": 1} for number in range(20_000)]
     start = time.process_time()
-    response = respond(table, as_json({"dataframe_records": rows}), JSON)
+    response = respond(table, as_json(dataframe_records=rows), JSON)
     assert "no column 'f0'" in message(response, HTTPStatus.BAD_REQUEST)
     assert time.process_time() - start < 2
 
 
 def test_a_small_parquet_file_that_declares_a_large_table_is_refused_unread(table):
-    body = parquet(pd.DataFrame(np.zeros((3_000_000, 4)), columns=NAMES))
+    body = pd.DataFrame(np.zeros((3_000_000, 4)), columns=NAMES).to_parquet()
     assert len(body) < 100_000
     start = time.process_time()
     response = respond(table, body, PARQUET)
@@ -313,18 +287,18 @@ def test_predict_raises_the_message_as_an_mlflow_error(table):
     assert caught.value.get_http_status_code() == HTTPStatus.BAD_REQUEST
 
 
-@pytest.mark.parametrize("serving", [True, False])
-def test_only_a_scoring_server_gets_the_request_handler(table, monkeypatch, serving):
+@pytest.mark.parametrize("is_server", [True, False])
+def test_only_a_scoring_server_gets_the_request_handler(table, monkeypatch, is_server):
     from mlflow.pyfunc import scoring_server
 
     before = scoring_server.invocations
     monkeypatch.setattr(scoring_server, "invocations", before)  # restored in the end
     monkeypatch.setattr("hourglass.serving.pyfunc.Detector.load", lambda folder: table.detector)
-    if serving:
+    if is_server:
         name = "mlflow.pyfunc.scoring_server.app"
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     _load_pyfunc("somewhere")
-    assert (scoring_server.invocations is before) is not serving
-    if serving:
-        found = scoring_server.invocations(split(), JSON, None, None)
-        assert len(json.loads(found.response)["predictions"]) == len(ROWS)
+    assert (scoring_server.invocations is not before) is is_server
+    if is_server:
+        response = scoring_server.invocations(split(), JSON, None, None).response
+        assert len(json.loads(response)["predictions"]) == len(ROWS)

@@ -1,12 +1,9 @@
 """Inference: map samples through a network in batches, on a GPU or on all CPU cores."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
-from threading import Barrier
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -17,7 +14,6 @@ from torch.nn.modules.conv import _ConvNd
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Scaling
-from hourglass.data.streaming import release_pages
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
@@ -27,7 +23,6 @@ Result = TypeVar("Result")
 
 MAX_BATCH_SAMPLES = 32_768  # on one or two cores
 MAX_BATCH_ELEMENTS = 2**19  # of the widest layer, so that a batch fits the CPU cache
-RELEASE_BYTES = 2**26  # approximate bytes read from a mapped file before its pages are released
 
 
 def best_device() -> torch.device:
@@ -62,33 +57,29 @@ def map_batches(
     """Yield the extractors' outputs for each batch of unscaled samples, (N, *S), in order.
 
     The extractors share one forward pass. Set `overlap` if the caller post-processes batches with
-    NumPy, whose threads would otherwise compete with torch's for the cores. If `x` is a mapped
-    file, its pages are released every RELEASE_BYTES, since threads wait for each other during a
-    release.
+    NumPy, whose threads would otherwise compete with torch's for the cores.
     """
     device = best_device()
-    network.to(device)
-    widest = network.widest if device.type == "cpu" else 0  # a GPU is fastest with large batches
-    workers, cores = _parallelism(network, device, overlap)
-    starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
     scaled = Scaled(scaling, device)
-    release_interval = max(1, RELEASE_BYTES // max(1, x[: starts.step].nbytes)) * starts.step
-
-    def extract(start: int) -> list[np.ndarray]:
-        # Unlike `from_numpy`, `from_dlpack` shares read-only memory without a warning.
-        batch = torch.from_dlpack(x[start : start + starts.step])
-        arrays = _extract(network, scaled(batch.to(device)), extractors)
-        if start and start % release_interval == 0:
-            release_pages(x)
-        return arrays
-
-    return _map_in_order(extract, starts, workers)
+    widest = network.widest if device.type == "cpu" else 0  # a GPU is fastest with large batches
+    return _map_in_batches(
+        network, lambda batch: _extract(network, scaled(batch), extractors), x, widest, overlap
+    )
 
 
 def map_batch(network: Network, batch: Tensor, *extractors: Extractor) -> list[np.ndarray]:
     """Return the extractors' outputs for one scaled batch, on the best device."""
     device = best_device()
     return _extract(network.to(device), batch.to(device), extractors)
+
+
+def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+    """Apply a function of a module to scaled samples or codes in batches: (N, ...) -> (N, ...).
+
+    The module is moved to the best device first.
+    """
+    arrays = _map_in_batches(module, lambda batch: function(batch).cpu().numpy(), x)
+    return np.concatenate(list(arrays))
 
 
 def _extract(
@@ -99,25 +90,29 @@ def _extract(
         return [extract(forward).cpu().numpy() for extract in extractors]
 
 
-def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
-    """Apply a function of a module to scaled samples or codes in batches: (N, ...) -> (N, ...).
-
-    The module is moved to the best device first.
-    """
+def _map_in_batches(
+    module: nn.Module,
+    function: Callable[[Tensor], Result],
+    x: np.ndarray,
+    widest: int = 0,
+    overlap: bool = False,
+) -> Iterator[Result]:
+    """Move a module to the best device; yield a function's results for batches of `x`, in order."""
     device = best_device()
     module.to(device)
-    workers, cores = _parallelism(module, device)
-    starts = _batch_starts(len(x), batch_size(x, cores=cores), workers)
+    workers, cores = _parallelism(module, device, overlap)
+    starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
 
-    def apply(start: int) -> np.ndarray:
+    def apply(start: int) -> Result:
+        # Unlike `from_numpy`, `from_dlpack` shares read-only memory without a warning.
         batch = torch.from_dlpack(x[start : start + starts.step])
         with torch.inference_mode():
-            return function(batch.to(device)).cpu().numpy()
+            return function(batch.to(device))
 
-    return np.concatenate(list(_map_in_order(apply, starts, workers)))
+    return _map_in_order(apply, starts, workers)
 
 
-def _parallelism(module: nn.Module, device: torch.device, overlap: bool = False) -> tuple[int, int]:
+def _parallelism(module: nn.Module, device: torch.device, overlap: bool) -> tuple[int, int]:
     """Return the number of concurrent batches and the number of cores per batch.
 
     A dense network runs one batch on all cores: with one batch per core, threads would wait for
@@ -147,42 +142,16 @@ def _map_in_order(
     if min(workers, len(starts)) < 2:
         yield from map(function, starts)
         return
-    pool, process = _single_threaded_pool(workers), os.getpid()
+    # MKL has one thread count per process; the last thread to set it wins.
+    pool = ThreadPoolExecutor(workers, "scoring", torch.set_num_threads, (1,))
     pending: deque[Future[Result]] = deque()
     try:
-        # MKL has one thread count per process; the last thread to set it wins.
-        pool.submit(torch.set_num_threads, 1).result()
         for start in starts:
             pending.append(pool.submit(function, start))
             if len(pending) > 2 * workers:
-                yield _first_result(pending)
+                yield pending.popleft().result()
         while pending:
-            yield _first_result(pending)
-    finally:  # the caller may change the network next, so wait for workers
-        if os.getpid() == process:  # worker threads do not exist in a forked child
-            wait([future for future in pending if not future.cancel()])
-            torch.set_num_threads(workers)
-
-
-def _first_result(pending: deque[Future[Result]]) -> Result:
-    """Wait for the first result, then remove it, so that it stays pending if interrupted."""
-    result = pending[0].result()
-    pending.popleft()
-    return result
-
-
-@cache
-def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:
-    """Return a pool whose threads use one torch thread each; cached, since threads start slowly."""
-    pool = ThreadPoolExecutor(threads, "scoring", torch.set_num_threads, (1,))
-    all_started = Barrier(threads)
-    try:
-        wait([pool.submit(all_started.wait) for _ in range(threads)])
-    except RuntimeError:  # the system cannot start another thread
-        all_started.abort()
-        raise
-    return pool
-
-
-if hasattr(os, "register_at_fork"):  # the threads do not exist in a forked child
-    os.register_at_fork(after_in_child=_single_threaded_pool.cache_clear)
+            yield pending.popleft().result()
+    finally:  # the caller may change the network next, so wait for the threads
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(workers)

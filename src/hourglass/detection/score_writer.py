@@ -20,6 +20,25 @@ from hourglass.detection.calibrators.conformal import discoveries
 from hourglass.detection.detector import Detector
 
 
+def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of a chunk, (N,), and the contributions of features, (N, F) float32.
+
+    Samples that cannot be scored have the score NaN. For images, F is 0.
+    """
+    scores = np.full(len(chunk.x), np.nan)
+    contributions = np.zeros((len(scores), len(detector.feature_names)), np.float32)
+    if chunk.complete.any():
+        x = chunk.x[chunk.complete]
+        if detector.feature_names:
+            scores[chunk.complete], contributions[chunk.complete] = (
+                detector.score_with_contributions(x)
+            )
+        else:
+            scores[chunk.complete] = detector.scoring.score_with(x)[0]
+    scores[~np.isfinite(scores)] = np.nan
+    return scores, contributions
+
+
 @dataclass
 class ScoredRows:
     """The scores of all chunks so far, and an Arrow file with the other columns."""
@@ -36,35 +55,21 @@ class ScoredRows:
 
     def add(self, chunk: Chunk) -> np.ndarray:
         """Score a chunk and spill its other columns; return scores, (N,), NaN if unscorable."""
-        names, complete = self.detector.feature_names, chunk.complete
-        scores = np.full(len(chunk.x), np.nan)
-        indices = np.zeros((len(chunk.x), min(TOP_FEATURES, len(names))), np.int32)
-        values = np.zeros(indices.shape, np.float32)
-        if complete.any():
-            x = chunk.x if complete.all() else chunk.x[complete]
-            scores[complete], contributions = self.detector.score_with_contributions(x)
-            scores[~np.isfinite(scores)] = np.nan
-            if names:
-                indices[complete], values[complete] = top_features(contributions, TOP_FEATURES)
-        self._spill(chunk, indices, values, missing=np.isnan(scores))
-        self.chunk_scores.append(scores)
-        return scores
-
-    def _spill(
-        self, chunk: Chunk, indices: np.ndarray, values: np.ndarray, missing: np.ndarray
-    ) -> None:
+        scores, contributions = score_chunk(self.detector, chunk)
+        missing = np.isnan(scores)
         columns = {"id": chunk.id}
-        for i in range(indices.shape[1]):
-            codes = pa.array(indices[:, i], mask=missing)
-            names = pa.DictionaryArray.from_arrays(codes, self.detector.feature_names)
-            columns |= {
-                f"feature_{i + 1}": names,
-                f"contribution_{i + 1}": pa.array(values[:, i], mask=missing),
-            }
+        if names := self.detector.feature_names:
+            indices, values = top_features(contributions, TOP_FEATURES)
+            for i in range(indices.shape[1]):
+                codes = pa.array(indices[:, i].astype(np.int32), mask=missing)
+                columns[f"feature_{i + 1}"] = pa.DictionaryArray.from_arrays(codes, names)
+                columns[f"contribution_{i + 1}"] = pa.array(values[:, i], mask=missing)
         batch = pa.record_batch(columns)
         if self.writer is None:
             self.writer = pa.ipc.new_file(self.path, batch.schema)
         self.writer.write_batch(batch)
+        self.chunk_scores.append(scores)
+        return scores
 
     def close(self) -> None:
         """Finish the Arrow file."""
@@ -139,8 +144,6 @@ def write(
         first_row, output = 0, None
         for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
             rows = _with_decisions(batch, first_row, threshold, decisions, heat_maps)
-            if path.suffix == ".csv":
-                rows = _without_dictionaries(rows)
             output = output or stack.enter_context(open_writer(temporary, rows.schema))
             output.write_batch(rows)
             first_row += len(rows)
@@ -153,15 +156,6 @@ def open_writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.Parque
     # Floats rarely repeat; a dictionary of them would double the time.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return parquet.ParquetWriter(path, schema, use_dictionary=repeated)
-
-
-def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with dictionary-encoded columns as text, for CSV."""
-    columns = [
-        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.record_batch(columns, batch.schema.names)
 
 
 def _with_decisions(

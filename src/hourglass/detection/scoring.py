@@ -73,7 +73,10 @@ class FittedScorer:
         batches = map_batches(
             self.network, x, self.scaling, self.scorer.extract, *extractors, overlap=overlap
         )
-        parts = [[self.score_function(features), *others] for features, *others in batches]
+        parts = [
+            [self.score_function(features.astype(np.float64)), *others]
+            for features, *others in batches
+        ]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 

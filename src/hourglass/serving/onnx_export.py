@@ -2,18 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
+from hourglass.data.batches import Scaled
 from hourglass.detection.detector import Detector
+from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import is_image
-from hourglass.serving.traceable import Traced
+from hourglass.networks.variational import Variational
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -25,11 +28,40 @@ SCORE_TOLERANCE = 1e-5  # absolute below a score of 1, relative above
 PROBE_SAMPLES = 64  # random samples to verify a file
 
 
+class Traced(nn.Module):
+    """Map unscaled samples, (N, *S), to the OUTPUTS of a detector.
+
+    The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the units
+    of the samples.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        scoring = detector.scoring
+        self.network = scoring.network.cpu()
+        if isinstance(self.network, Variational):  # export its random draws as constants
+            draws = self.network._draws(
+                self.network.samples, torch.zeros(1, self.network.latent_dim)
+            )
+            self.network._draws = lambda samples, like: draws  # type: ignore[method-assign]
+        self.scaled = Scaled(scoring.scaling, torch.device("cpu"))
+        self.scorer = scoring.scorer
+        self.state = {key: torch.tensor(array).double() for key, array in scoring.state.items()}
+        self.threshold = detector.threshold.value
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return score, alarm and reconstruction of unscaled samples, (N, *S)."""
+        cache = ForwardCache(self.network, self.scaled(x))
+        score = self.scorer.traced_score(cache, self.state)
+        reconstruction = cache.output * self.scaled.scale + self.scaled.offset
+        return score, score > self.threshold, reconstruction
+
+
 def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
     """Convert a detector to an ONNX model with metadata.
 
     The input `x` is (N, *S) for any N: uint8 images or float32 features in the detector's order.
-    Raises a UserError if a scorer cannot be traced or the extra `onnx` is not installed.
+    Raises a UserError if the detector cannot be exported or the extra `onnx` is not installed.
     """
     try:
         import onnx  # noqa: F401
@@ -40,16 +72,23 @@ def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
         ) from None
     module = Traced(detector).eval()
     example = torch.from_numpy(probe_samples(detector)[:2])
-    with _quiet():
-        program = torch.onnx.export(
-            module,
-            (example,),
-            input_names=["x"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={"x": {0: torch.export.Dim("samples")}},
-            dynamo=True,
-            verbose=False,
-        )
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                input_names=["x"],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={"x": {0: torch.export.Dim("samples")}},
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise UserError(
+            f"the network or its score {module.scorer.name!r} cannot be exported to ONNX "
+            f"({one_line(error.__cause__ or error)}); calibrate with another `score` in "
+            "params.yaml, such as hourglass.detection.scorers.ModelScore, or use another variant."
+        ) from None
     assert program is not None
     return _with_metadata(program.model_proto, metadata)
 
@@ -123,11 +162,8 @@ def load_runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        evaluator = ReferenceEvaluator(str(path))
-        return "onnx.reference", lambda x: _named([*evaluator.run(None, {"x": x})])
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return "onnxruntime", lambda x: _named(session.run(None, {"x": x}))
-
-
-def _named(values: Sequence[Any]) -> Outputs:
-    return dict(zip(OUTPUTS, values, strict=True))
+        name, run = "onnx.reference", ReferenceEvaluator(str(path)).run
+    else:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        name, run = "onnxruntime", session.run
+    return name, lambda x: dict(zip(OUTPUTS, run(None, {"x": x}), strict=True))

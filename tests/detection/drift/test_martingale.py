@@ -20,12 +20,12 @@ from hourglass.detection.drift.martingale import (
 
 def by_definition(calibration: np.ndarray, scores: np.ndarray, seed: int) -> list[float]:
     """Return smoothed p-values by the definition of Vovk et al. (2005), one by one."""
-    chance, known, found = np.random.default_rng(seed).random(len(scores)), list(calibration), []
+    chance, known, p = np.random.default_rng(seed).random(len(scores)), list(calibration), []
     for score, u in zip(scores, chance, strict=True):
         known.append(score)
         greater, equal = (sum(map(test, known)) for test in (score.__lt__, score.__eq__))
-        found.append((greater + u * equal) / len(known))
-    return found
+        p.append((greater + u * equal) / len(known))
+    return p
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 31, 32, 33, 60])
@@ -40,7 +40,7 @@ def test_p_values_agree_with_the_definition(count, ties):
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64, 65, 200])
 def test_smaller_predecessors_are_counted(count):
     order = np.random.default_rng(count).permutation(count)
-    expected = [sum(other < each for other in order[:i]) for i, each in enumerate(order)]
+    expected = [(order[:i] < number).sum() for i, number in enumerate(order)]
     assert count_earlier_smaller(order)[order].tolist() == expected
 
 
@@ -116,9 +116,9 @@ def test_drift_is_detected_soon_after_it_begins(change, delay):
     for seed in range(3):
         calibration, scores = rng.normal(size=1000), rng.normal(size=1000)
         scores[500:] = change(scores[500:], rng)
-        found = first_alarm(log_martingale(online_p_values(calibration, scores, seed)), 0.01)
-        assert found is not None
-        assert 500 <= found < 500 + delay
+        alarm = first_alarm(log_martingale(online_p_values(calibration, scores, seed)), 0.01)
+        assert alarm is not None
+        assert 500 <= alarm < 500 + delay
 
 
 def test_the_loss_without_drift_is_bounded():

@@ -15,10 +15,8 @@ class CandidateThresholds:
     """All distinct thresholds on labelled scores, from no alarm to all alarms: (m,) each."""
 
     value: np.ndarray  # a score above it is an alarm
-    hits: np.ndarray  # true positives
-    misses: np.ndarray  # false negatives
-    false_alarms: np.ndarray  # false positives
-    passed: np.ndarray  # true negatives
+    true_positives: np.ndarray
+    false_positives: np.ndarray
 
     @classmethod
     def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "CandidateThresholds":
@@ -31,40 +29,47 @@ class CandidateThresholds:
         ordered = scores[order]
         # Index of the last of equal scores.
         last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-        distinct, hits = ordered[last], np.cumsum(anomaly[order])[last]
-        false_alarms = last + 1 - hits
+        distinct, true_positives = ordered[last], np.cumsum(anomaly[order])[last]
         below = np.append(distinct[1:], np.nextafter(distinct[-1], -np.inf))  # next lower score
         between = np.maximum(below, distinct / 2 + below / 2)
         between = np.where(between < distinct, between, below)  # adjacent floats have no midpoint
-        hits, false_alarms = np.append(0, hits), np.append(0, false_alarms)
         return cls(
             value=np.append(distinct[0], between),
-            hits=hits,
-            misses=hits[-1] - hits,
-            false_alarms=false_alarms,
-            passed=false_alarms[-1] - false_alarms,
+            true_positives=np.append(0, true_positives),
+            false_positives=np.append(0, last + 1 - true_positives),
         )
+
+    @property
+    def anomalies(self) -> int:
+        """Return the number of anomalies; at the last candidate, all samples are alarms."""
+        return int(self.true_positives[-1])
+
+    @property
+    def normal_samples(self) -> int:
+        """Return the number of normal samples."""
+        return int(self.false_positives[-1])
 
     @property
     def false_alarm_rate(self) -> np.ndarray:
         """Return the fraction of normal samples that raise an alarm."""
-        return self.false_alarms / (self.false_alarms + self.passed)
+        return self.false_positives / self.normal_samples
 
     @property
     def recall(self) -> np.ndarray:
         """Return the fraction of anomalies that raise an alarm."""
-        return self.hits / (self.hits + self.misses)
+        return self.true_positives / self.anomalies
 
     @property
     def precision(self) -> np.ndarray:
         """Return the fraction of alarms that are anomalies; 1 without alarms."""
-        alarms = self.hits + self.false_alarms
-        return np.where(alarms == 0, 1.0, self.hits / np.maximum(alarms, 1))
+        alarms = self.true_positives + self.false_positives
+        return np.where(alarms == 0, 1.0, self.true_positives / np.maximum(alarms, 1))
 
     @property
     def f1(self) -> np.ndarray:
         """Return the harmonic mean of precision and recall."""
-        return 2 * self.hits / (2 * self.hits + self.false_alarms + self.misses)
+        positives = self.true_positives + self.false_positives + self.anomalies
+        return 2 * self.true_positives / positives
 
 
 class LabelledCalibrator(Calibrator):
@@ -137,8 +142,7 @@ class Cost(LabelledCalibrator):
         """Return the index of the least expected cost per sample."""
         share = self.prevalence
         if share is None:
-            anomalies = candidates.hits[0] + candidates.misses[0]
-            share = anomalies / (anomalies + candidates.false_alarms[0] + candidates.passed[0])
+            share = candidates.anomalies / (candidates.anomalies + candidates.normal_samples)
         missed = share * self.miss * (1 - candidates.recall)
         false_alarms = (1 - share) * self.false_alarm * candidates.false_alarm_rate
         return int(np.argmin(missed + false_alarms))
@@ -174,10 +178,10 @@ class PrecisionAt(LabelledCalibrator):
         self.precision = precision
 
     def choose(self, candidates: CandidateThresholds) -> int:
-        """Return the index of the last candidate that reaches the precision and has a hit."""
-        precision, hits = candidates.precision, candidates.hits
-        reached = np.flatnonzero((precision >= self.precision) & (hits > 0))
+        """Return the index of the last candidate with this precision and a true positive."""
+        precision, hit = candidates.precision, candidates.true_positives > 0
+        reached = np.flatnonzero((precision >= self.precision) & hit)
         if not len(reached):
-            best = precision[hits > 0].max()
+            best = precision[hit].max()
             raise UserError(f"precision {self.precision} is not reached; the best is {best:.3f}.")
         return int(reached[-1])

@@ -7,9 +7,9 @@ import numpy as np
 from tqdm import tqdm
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.chunks import Chunk, prefetch, read_chunks
+from hourglass.data.readers.chunks import prefetch, read_chunks
 from hourglass.detection.detector import Detector
-from hourglass.detection.score_writer import require_scores
+from hourglass.detection.score_writer import require_scores, score_chunk
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
     parts, sums = [np.zeros(0)], np.zeros(len(detector.feature_names))
     with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
         for chunk in prefetch(read_chunks(file, detector, None, resize)):
-            scores = _score_chunk(chunk, detector, sums)
+            scores, contributions = score_chunk(detector, chunk)
+            sums += contributions[np.isfinite(scores)].sum(0, dtype=np.float64)
             if missing == "refuse":
                 require_scores(scores, chunk, file, detector.feature_names)
             parts.append(scores)
@@ -39,17 +40,3 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
     if not count:
         raise UserError(f"{file} holds no samples that can be scored; give finite values.")
     return ScoredStream(scores, sums / count)
-
-
-def _score_chunk(chunk: Chunk, detector: Detector, sums: np.ndarray) -> np.ndarray:
-    """Return the scores of a chunk, (N,), NaN if unknown; add its contributions to `sums`."""
-    scores = np.full(len(chunk.x), np.nan)
-    if chunk.complete.any():
-        x = chunk.x[chunk.complete]
-        if detector.feature_names:
-            complete, contributions = detector.score_with_contributions(x)
-            sums += contributions[np.isfinite(complete)].sum(0, dtype=np.float64)
-        else:
-            (complete,) = detector.scoring.score_with(x)
-        scores[chunk.complete] = np.where(np.isfinite(complete), complete, np.nan)
-    return scores

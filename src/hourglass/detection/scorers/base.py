@@ -12,8 +12,10 @@ from hourglass.networks.weights import class_at
 
 # The fitted parameters of a scorer: arrays by name, for safetensors.
 State: TypeAlias = dict[str, np.ndarray]
-# Extracted features, (N, F) float32, to scores, (N,) float64.
-ScoreFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
+# A NumPy array for inference, or a tensor for the ONNX export; features are float64.
+Array: TypeAlias = Any
+# Extracted features, (N, F), to scores, (N,).
+ScoreFunction: TypeAlias = Callable[[Array], Array]
 
 
 class Scorer(ABC):
@@ -34,8 +36,16 @@ class Scorer(ABC):
         return {}
 
     @abstractmethod
-    def score_function(self, state: State) -> ScoreFunction:
-        """Return the function from features to scores."""
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
+        """Return the function from features to scores.
+
+        The ONNX export calls it with tensors instead of NumPy arrays, as state and as features.
+        Operators and methods that both types have, such as `@` and `sum`, serve both.
+        """
+
+    def traced_score(self, forward: ForwardCache, state: dict[str, Tensor]) -> Tensor:
+        """Return the scores, (N,) float64, by operations that the ONNX export can trace."""
+        return self.score_function(state)(self.extract(forward).double())
 
     def describe(self) -> dict[str, Any]:
         """Return the class path and the settings, for YAML and JSON files."""

@@ -1,11 +1,13 @@
 """A score that averages several scores, each standardised on normal samples."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 # Constant added to a part's scores before the logarithm, as a fraction of their median. Without
@@ -48,23 +50,31 @@ class Combined(Scorer):
         state: State = {}
         held_out = []
         for i, part in enumerate(self.parts):
-            held_out.append(part.score_function(part.fit(first[i]))(second[i]))
+            score = part.score_function(part.fit(first[i]))
+            held_out.append(score(second[i].astype(np.float64)))
             state |= {f"{i}.{key}": value for key, value in part.fit(all_samples[i]).items()}
         floor = np.maximum(FLOOR_FRACTION * np.median(held_out, 1), TINY)
         logs = np.log(np.maximum(held_out, 0) + floor[:, None])
         return state | {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function from features to the softplus of the mean standardised log-score."""
-        functions = [part.score_function(part_state(state, i)) for i, part in enumerate(self.parts)]
+        functions = [
+            part.score_function(_part_state(state, i)) for i, part in enumerate(self.parts)
+        ]
 
-        def score(features: np.ndarray) -> np.ndarray:
+        def score(features: Array) -> Array:
             pairs = zip(functions, self._split(features), strict=True)
-            scores = np.stack([function(part) for function, part in pairs], 1)
-            logs = np.log(np.maximum(scores, 0) + state["floor"])
-            return np.logaddexp(0, ((logs - state["mean"]) / state["sd"]).mean(1))
+            return _combine([function(part) for function, part in pairs], state)
 
         return score
+
+    def traced_score(self, forward: ForwardCache, state: dict[str, Tensor]) -> Tensor:
+        """Return the scores without joining features, as a trace cannot split them by width."""
+        scores = [
+            part.traced_score(forward, _part_state(state, i)) for i, part in enumerate(self.parts)
+        ]
+        return _combine(scores, state)
 
     def _split(self, features: np.ndarray) -> list[np.ndarray]:
         """Split the output of `extract` into the features of each part."""
@@ -73,7 +83,17 @@ class Combined(Scorer):
         return np.split(features[:, count:], np.cumsum(widths)[:-1], axis=1)
 
 
-def part_state(state: State, i: int) -> State:
+def _combine(scores: list[Array], state: dict[str, Array]) -> Array:
+    """Return the softplus of the mean standardised log-score from the scores of all parts."""
+    xp: Any = torch if isinstance(scores[0], Tensor) else np
+    logs = xp.log(xp.stack(scores, 1).clip(min=0) + state["floor"])
+    mean = ((logs - state["mean"]) / state["sd"]).mean(1)
+    if isinstance(mean, Tensor):  # in ONNX, logaddexp overflows, and Softplus is float32 only
+        return mean.clip(min=0) + (1 + (-mean.abs()).exp()).log()
+    return np.logaddexp(0, mean)
+
+
+def _part_state(state: dict[str, Array], i: int) -> dict[str, Array]:
     """Return the state of the i-th part, without the prefix of its keys."""
     prefix = f"{i}."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

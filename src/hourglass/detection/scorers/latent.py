@@ -1,10 +1,13 @@
 """Scores that compare a latent code with the codes of normal samples."""
 
+from functools import partial
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 
@@ -28,13 +31,14 @@ class Mahalanobis(Scorer):
         covariance = LedoitWolf().fit(features.astype(np.float64))
         return {"mean": covariance.location_, "precision": covariance.precision_}
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function z -> sqrt((z - mean)^T precision (z - mean))."""
 
-        def score(z: np.ndarray) -> np.ndarray:
+        def score(z: Array) -> Array:
             offset = z - state["mean"]
-            squared = np.einsum("nf,fg,ng->n", offset, state["precision"], offset, optimize=True)
-            return np.sqrt(np.maximum(squared, 0))
+            einsum = torch.einsum if isinstance(z, Tensor) else partial(np.einsum, optimize=True)
+            squared = einsum("nf,fg,ng->n", offset, state["precision"], offset)
+            return squared.clip(min=0) ** 0.5
 
         return score
 
@@ -64,12 +68,21 @@ class Neighbors(Scorer):
             )
         return {"codes": features}
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return a function from codes to their mean distance to the nearest normal codes.
 
         scikit-learn searches with a tree if that is faster than comparing all pairs.
         """
+        codes = state["codes"]
+        if isinstance(codes, Tensor):
+            return lambda z: _distances(z, codes).topk(self.k, largest=False).values.mean(1)
         from sklearn.neighbors import NearestNeighbors
 
-        neighbors = NearestNeighbors(n_neighbors=self.k).fit(state["codes"])
-        return lambda z: neighbors.kneighbors(z)[0].mean(1, dtype=np.float64)
+        neighbors = NearestNeighbors(n_neighbors=self.k).fit(codes)
+        return lambda z: neighbors.kneighbors(z.astype(codes.dtype))[0].mean(1, dtype=np.float64)
+
+
+def _distances(z: Tensor, codes: Tensor) -> Tensor:
+    """Return the distances of all pairs, (N, n); the ONNX export lacks `cdist` in float64."""
+    squared = (z**2).sum(1, keepdim=True) - 2 * z @ codes.T + (codes**2).sum(1)
+    return squared.clip(min=0).sqrt()

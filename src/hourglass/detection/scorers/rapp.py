@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 MAX_COMPONENTS = 512  # with more components, whitening would divide by variances near 0
@@ -47,9 +47,9 @@ class RaPP(Scorer):
         sd = np.sqrt(pca.explained_variance_[used])
         return {"mean": pca.mean_, "whitening": (pca.components_[used] / sd[:, None]).T}
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function from differences, (N, F), to SAP or NAP scores, (N,)."""
         if not self.whiten:
-            return lambda features: np.square(features, dtype=np.float64).sum(1)
-        mean, whitening = (state[key].astype(np.float64) for key in ("mean", "whitening"))
-        return lambda features: np.square((features - mean) @ whitening).sum(1)
+            return lambda features: (features**2).sum(1)
+        mean, whitening = state["mean"], state["whitening"]
+        return lambda features: (((features - mean) @ whitening) ** 2).sum(1)

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 # Lower bound of an element's scale, as a fraction of the mean scale over all elements. Without
@@ -23,9 +23,9 @@ class ModelScore(Scorer):
         """Return the score, (N, 1)."""
         return forward.score[:, None]
 
-    def score_function(self, state: State) -> ScoreFunction:
-        """Return the identity, in double precision."""
-        return lambda features: features[:, 0].astype(np.float64)
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
+        """Return the identity."""
+        return lambda features: features[:, 0]
 
 
 class StandardizedError(Scorer):
@@ -48,7 +48,7 @@ class StandardizedError(Scorer):
         smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
         return {"mean": np.maximum(mean, smallest)}
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return a function that averages squared error / normal squared error over elements."""
         weights = 1 / (state["mean"] * len(state["mean"]))
-        return lambda features: features.astype(np.float64) @ weights
+        return lambda features: features @ weights

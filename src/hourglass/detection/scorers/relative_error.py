@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.networks import is_image
@@ -54,12 +54,10 @@ class RelativeError(Scorer):
             "faint": np.maximum(FAINT_FRACTION * mean[-1:], tiny),
         }
 
-    def score_function(self, state: State) -> ScoreFunction:
+    def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function from features to the scaled error divided by the sum of squares."""
         weights, faint = 1 / state["scale"], state["faint"]
-        return lambda features: (
-            (features[:, :-1].astype(np.float64) @ weights) / (features[:, -1] + faint)
-        )
+        return lambda features: (features[:, :-1] @ weights) / (features[:, -1] + faint)
 
 
 def blurred(images: Tensor, sd: float) -> Tensor:

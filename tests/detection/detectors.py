@@ -1,4 +1,7 @@
-"""Small detectors of tables and images for the tests of serving."""
+"""Small detectors of tables and images."""
+
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -20,13 +23,18 @@ def normal(sample_shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarr
     return (scales * rng.normal(1, 1, (count, *sample_shape))).astype(np.float32)
 
 
-def detector(network: Network, scorer: Scorer | None = None) -> Detector:
-    """Return a calibrated detector of a network."""
+def detector(
+    network: Network,
+    scorer: Scorer | None = None,
+    samples: Callable[[tuple[int, ...], int, int], np.ndarray] = normal,
+    table_scaling: Literal["standard", "none"] = "standard",
+) -> Detector:
+    """Return a detector fitted to samples of seed 1 and calibrated on samples of seed 2."""
     network.eval().requires_grad_(False)
     shape = network.sample_shape
-    train, calibration = normal(shape, 300, 1), normal(shape, 200, 2)
+    train, calibration = samples(shape, 300, 1), samples(shape, 200, 2)
     image = is_image(shape)
-    scaling = Scaling.of_images(255) if image else Scaling.fit("standard", train)
+    scaling = Scaling.of_images(255) if image else Scaling.fit(table_scaling, train)
     scoring = FittedScorer.fit(network, scaling, scorer or ModelScore(), train)
     scores = scoring(calibration)
     inputs = {
