@@ -66,7 +66,7 @@ def test_a_group_draws_the_settings_of_one_kind_only(space_of):
         ("latent_dim: {low: 0, high: 8}", ["latent_dim", "at least 1"]),
         ("masking: {low: 0.0, high: 1.5}", ["masking", "1.5"]),
         ("noise_factor: {low: 1.0, high: 0.5}", ["1.0", "0.5"]),
-        ("noise_factor: {low: 0.0, high: 0.5, log: true}", ["logarithmic"]),
+        ("noise_factor: {low: 0.0, high: 0.5, log: true}", ["log=True", "0.0"]),
         ("noise_factor: {low: many, high: 0.5}", ["noise_factor"]),
         ("noise_factor: {low: 0.1}", ["noise_factor", "high"]),
         ("noise_factor: 0.1", ["noise_factor", "0.1"]),
@@ -110,7 +110,7 @@ def test_settings_of_other_variants_are_skipped(space_of):
 def test_the_first_trial_has_the_settings_of_the_cell(space_of, settings_of):
     space = space_of("latent_dim: {low: 2, high: 16}\nhidden: {choices: [[], [32]]}")
     study = optuna.create_study()
-    study.enqueue_trial(space.start(settings_of("denoising")))
+    study.enqueue_trial(space.nearest(settings_of("denoising")))
     assert space.draw(study.ask()) == {"latent_dim": 8, "hidden": [32]}
 
 
@@ -125,7 +125,7 @@ def test_the_first_trial_has_the_settings_of_the_cell(space_of, settings_of):
     ],
 )
 def test_the_first_trial_is_the_nearest_of_the_space(space_of, settings_of, text, start):
-    assert space_of(text).start(settings_of("denoising")) == start
+    assert space_of(text).nearest(settings_of("denoising")) == start
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (30,)])
