@@ -104,14 +104,14 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
             study.optimize(objective, n_trials=1, catch=(UserError,))
         except Exception as error:
             lock.close()
+            interrupted = current and _retry_if_interrupted(study, current[0].number, error)
             # Other ranks may wait for this one inside the training: they must end with it.
-            one_rank = trials.ranks.world_size == 1
-            if not (one_rank and current and _was_interrupted(study, current[0].number, error)):
+            if not interrupted or trials.ranks.world_size > 1:
                 raise
     return "ran"
 
 
-def _was_interrupted(study: optuna.Study, number: int, error: Exception) -> bool:
+def _retry_if_interrupted(study: optuna.Study, number: int, error: Exception) -> bool:
     """Return whether a trial ended without a fault of its training; it then runs again."""
     if is_unreachable(error):  # the connection broke during a statement
         with locked():
