@@ -5,8 +5,7 @@ adds the missing trials.
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hourglass.core.errors import UserError
 from hourglass.core.paths import root
 from hourglass.tracking import provenance
-from hourglass.tracking.connection import (
-    StoreUnavailable,
-    check_reachable,
-    store_errors,
-    tracking_uri,
-)
+from hourglass.tracking.connection import StoreUnavailable, store_errors
 from hourglass.tracking.recording import report_unrecorded
 from hourglass.tracking.runs import Point, Runs
 from hourglass.tuning import study as studies
@@ -50,7 +44,6 @@ class StudyRecorder:
     def __init__(self, spec: StudySpec) -> None:
         self.figures: Sequence[Path] = ()  # to upload at the end
         self._spec = spec
-        self._study: optuna.Study | None = None
         self._record: StudyRecord | None = None
         self._error: StoreUnavailable | UserError | None = None
         self._workers_ended = threading.Event()
@@ -74,47 +67,32 @@ class StudyRecorder:
     def _update(self, status: str = "") -> None:
         """Record the trials that have ended, and the final status of the study, if it has one.
 
-        After an error, the next call reads the record from MLflow again.
+        After an error, the next call connects to MLflow again and reads what is recorded.
         """
         try:
             with store_errors("record the study"):
-                if self._error:
-                    check_reachable(tracking_uri(root()))  # MLflow would wait longer
-                self._study = self._study or studies.load(self._spec.study_name, open_storage())
-                if self._study:  # a worker has created it
-                    self._record = self._record or self._open_record(self._study)
-                    self._record.add_trials()
-                    if status == "FINISHED" and (best := find_best(self._study)):
-                        self._record.summarize(best, self.figures)
+                record = self._record = self._record or self._open_record()
+                if record:
+                    record.add_trials()
+                    if status == "FINISHED" and (best := find_best(record.study)):
+                        record.summarize(best, self.figures)
                     if status:
-                        self._record.runs.close(self._record.run_id, status)
+                        record.runs.close(record.run_id, status)
             self._error = None
         except (StoreUnavailable, UserError) as error:
             self._record, self._error = None, error
 
-    def _open_record(self, study: optuna.Study) -> "StudyRecord":
-        spec = self._spec
-        params = {
-            "data": spec.cell.data,
-            "model": spec.cell.model,
-            "objective": spec.objective,
-            "space": spec.space,
-            "seed": str(spec.settings["seed"]),
-        }
-        return StudyRecord(study, spec.make_objective().names, params)
+    def _open_record(self) -> "StudyRecord | None":
+        study = studies.load(self._spec.study_name, open_storage())
+        return StudyRecord(study, self._spec) if study else None  # a worker will create it
 
 
 class StudyRecord:
-    """The run of a study and the runs of its trials; every write is idempotent.
+    """The run of a study and the runs of its trials; every write is idempotent."""
 
-    `names` are the names of the objective's values.
-    """
-
-    def __init__(
-        self, study: optuna.Study, names: Sequence[str], params: Mapping[str, str]
-    ) -> None:
+    def __init__(self, study: optuna.Study, spec: StudySpec) -> None:
         self.study = study
-        self.names = names
+        self.names = spec.make_objective().names  # of the objective's values
         self.runs = runs = Runs(root())
         identity = study.user_attrs[IDENTITY]
         with locked("record"):
@@ -128,11 +106,12 @@ class StudyRecord:
                 runs.client.delete_run(other.info.run_id)
         self.run_id: str = run.info.run_id
         runs.client.update_run(self.run_id, status="RUNNING")
-        runs.add_params(run, params)
+        names = {"data": spec.cell.data, "model": spec.cell.model, "objective": spec.objective}
+        runs.add_params(run, names | {"space": spec.space, "seed": str(spec.settings["seed"])})
         self._recorded = set(self._trial_runs())
 
     def add_trials(self) -> None:
-        """Record the trials that have ended since the last call, by any command."""
+        """Record the trials that have ended since the last call."""
         for trial in studies.finished(self.study):
             if trial.number not in self._recorded:
                 self._add_trial(trial)
@@ -146,18 +125,22 @@ class StudyRecord:
         tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {trial.number}", STATE: state}
         if FAILURE in trial.user_attrs:
             tags["mlflow.note.content"] = trial.user_attrs[FAILURE]
-        end = _milliseconds(trial.datetime_complete)
+        assert trial.datetime_start
+        assert trial.datetime_complete
+        start, end = (
+            int(time.timestamp() * 1000) for time in (trial.datetime_start, trial.datetime_complete)
+        )
         with locked("record"):
             for run in self.runs.find(TRIAL, tags[TRIAL]):
                 if run.info.status != "RUNNING":
                     return  # another command has recorded it
                 self.runs.client.delete_run(run.info.run_id)
-            run_id = self.runs.create(name, tags, _milliseconds(trial.datetime_start)).info.run_id
+            run_id = self.runs.create(name, tags, start).info.run_id
             self.runs.log(run_id, self._points(trial), trial.user_attrs.get(PARAMS, {}), end)
             self.runs.close(run_id, STATUSES[state], end)
 
     def _points(self, trial: FrozenTrial) -> list[Point]:
-        """Return the points of a trial's curves; the objective's final value is the last of its."""
+        """Return the points of a trial's curves, with the objective's reports and final values."""
         rows = trial.user_attrs.get(HISTORY, [])
         points = [
             (name, int(row["epoch"]), value)
@@ -194,8 +177,3 @@ class StudyRecord:
         children = self.runs.find(PARENT, self.run_id)
         ended = [run for run in children if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
-
-
-def _milliseconds(time: datetime | None) -> int:
-    assert time  # the trial has ended
-    return int(time.timestamp() * 1000)
