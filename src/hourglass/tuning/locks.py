@@ -23,7 +23,10 @@ STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
 RETRY_SECONDS = 60  # maximum outage of a database, for example during a restart
 PAUSE_SECONDS = 0.5  # between two attempts
 # PostgreSQL releases the lock of an unreachable machine after a minute; Linux's default is 2 h.
-KEEPALIVE = "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; SET tcp_keepalives_count=3"
+KEEPALIVE = (
+    "SET LOCAL tcp_keepalives_idle=30; SET LOCAL tcp_keepalives_interval=10; "
+    "SET LOCAL tcp_keepalives_count=3"
+)
 
 
 def storage_url() -> str:

@@ -93,10 +93,10 @@ def _draw(trial: "optuna.Trial", name: str, distribution: Distribution) -> Any:
             return distribution[0]
         values = {_text(value): value for value in distribution}
         return values[trial.suggest_categorical(name, list(values))]
-    low, high, log = distribution.low, distribution.high, distribution.log
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, int(low), int(high), step=distribution.step, log=log)
-    return trial.suggest_float(name, low, high, step=distribution.step, log=log)
+    integer = isinstance(distribution, IntDistribution)
+    suggest: Any = trial.suggest_int if integer else trial.suggest_float
+    low, high, step = distribution.low, distribution.high, distribution.step
+    return suggest(name, low, high, step=step, log=distribution.log)
 
 
 def _nearest(distribution: Distribution, value: Any) -> float | str:

@@ -83,7 +83,8 @@ class _Connection(sqlite3.Connection):
 
 def _open(url: str) -> BaseStorage:
     engine: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite:"):
+    is_file = url.startswith("sqlite:")
+    if is_file:
         # Wait for writes of other workers for up to a minute, instead of SQLite's 5 seconds.
         engine = {"connect_args": {"timeout": 60, "factory": _Connection}}
     with warnings.catch_warnings():
@@ -95,7 +96,8 @@ def _open(url: str) -> BaseStorage:
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=retry_trial,
         )
-    wait_for_database(storage.engine)
+    if not is_file:
+        wait_for_database(storage.engine)
     return storage
 
 
