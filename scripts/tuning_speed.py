@@ -69,7 +69,7 @@ def _overhead(data: str, repeats: int) -> list[float]:
     """Return ratios of the times of a trial and of its training, which alternate."""
     spec = StudySpec.of(Cell(data, MODEL), "detection", None)
     job = Job(data, MODEL, "detection", spec.space, 10**6, "median", 0, data, "a command")
-    trials = replace(load_trials(spec, 0), space=Space({}, {}, frozenset()))
+    trials = replace(load_trials(spec, 0), space=Space({}, {}))
     study = studies.create(job.study, {}, trials.objective, {})
     # The pruner runs at each report, as in a search, but prunes nothing.
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=10**6)

@@ -1,4 +1,4 @@
-"""Fixtures of the tuning tests: settings and spaces of a cell, and studies without trainings."""
+"""Fixtures of the tuning tests: search spaces, and studies without trainings."""
 
 import optuna
 import pytest
@@ -26,19 +26,13 @@ def folder(stage_folder):
 
 
 @pytest.fixture
-def settings_of(workspace):
-    """Return a function that resolves the settings of a variant on 8 x 8 images."""
-    return lambda model: resolve_cell(Cell("digits", model), (1, 8, 8))
-
-
-@pytest.fixture
-def space_of(workspace, settings_of):
-    """Return a function that writes a space and reads it for a variant."""
+def space_of(workspace):
+    """Return a function that writes a space and reads it for a variant on 8 x 8 images."""
 
     def read(text: str, model: str = "denoising") -> Space:
         path = workspace / "configs/tune/space/mine.yaml"
         path.write_text(text, encoding="utf-8")
-        settings = settings_of(model)
+        settings = resolve_cell(Cell("digits", model), (1, 8, 8))
         kind = import_class(settings.class_path, LitAutoencoder, model)
         return read_space(path.relative_to(workspace), kind, settings)
 

@@ -11,10 +11,6 @@ def test_the_knee_is_the_break_in_the_slope_of_a_front():
     sizes = np.array([1, 2, 4, 8, 16, 32, 64])
     errors = np.where(sizes <= 8, 1 / sizes.astype(float) ** 3, 8**-3.0 * (8 / sizes) ** 0.01)
     assert knee(list(zip(errors, sizes, strict=True))) == 3
-
-
-def test_every_point_of_a_straight_front_may_be_its_knee():
-    assert knee([(1.0, 1), (0.1, 10), (0.01, 100)]) in (0, 1, 2)
     assert knee([(0.5, 4)]) == 0
 
 

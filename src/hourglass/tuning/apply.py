@@ -74,41 +74,35 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
     """Return the last evaluation of the cell, or None if its settings or data have changed."""
     from hourglass.networks.weights import trained_with
 
+    reason = "was evaluated with other settings"
     try:
         metrics, network, threshold, detector = (
             json.loads((cell / name).read_text(encoding="utf-8")) for name in EVALUATION_FILES
         )
-        settings = trained_with(cell.output("train"))
+        trained = trained_with(cell.output("train"))
+        prepared = Prepared.open(cell.prepared)
+        current = asdict(resolve_cell(cell, prepared.sample_shape))
+        unchanged = all(
+            trained[key] == current[key] for key in ("class_path", "init_args", "training", "seed")
+        )
+        weights = sha256(cell / "train/weights.safetensors")
+        if unchanged and detector["files"]["weights.safetensors"] == weights:
+            return {
+                "data": prepared.card["sha256"],
+                "init_args": trained["init_args"],
+                "latent_dim": network["init_args"]["latent_dim"],
+                "score": detector["score"],
+                "threshold": threshold,
+                "metrics": metrics,
+            }
     except FileNotFoundError:
-        _warn_unsaved(cell, "was not evaluated before")
-        return None
-    prepared = Prepared.open(cell.prepared)
-    current = asdict(resolve_cell(cell, prepared.sample_shape))
-    keys = ("class_path", "init_args", "training", "seed")
-    weights = sha256(cell / "train/weights.safetensors")
-    if (
-        any(settings[key] != current[key] for key in keys)
-        or detector["files"]["weights.safetensors"] != weights
-    ):
-        _warn_unsaved(cell, "was evaluated with other settings")
-        return None
-    return {
-        "data": prepared.card["sha256"],
-        "init_args": settings["init_args"],
-        "latent_dim": network["init_args"]["latent_dim"],
-        "score": detector["score"],
-        "threshold": threshold,
-        "metrics": metrics,
-    }
-
-
-def _warn_unsaved(cell: Cell, reason: str) -> None:
-    """Warn that the leaderboard will not show the cell before tuning."""
+        reason = "was not evaluated before"
     print(
         f"{cell.name} {reason}: the leaderboard will not show it before tuning; to change that, "
         f"delete {cell.config.as_posix()}, run `dvc repro`, and apply again.",
         file=sys.stderr,
     )
+    return None
 
 
 def _update_snapshot() -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, save
 from hourglass.tuning.best_trial import BestTrial
@@ -20,10 +20,8 @@ MIN_COMPLETE_TRIALS = 4  # for Optuna's figures
 MAX_CONTOUR_SETTINGS = 6  # a contour plot has one panel per pair of settings
 
 
-def draw_study(
-    study: optuna.Study, names: Sequence[str], best: BestTrial, folder: Path
-) -> list[Path]:
-    """Draw the figures of a study into a folder, and return their paths.
+def draw_study(study: optuna.Study, names: Sequence[str], best: BestTrial, folder: Path) -> None:
+    """Draw the figures of a study into a folder.
 
     A study with one objective has history, importance, slice and contour; a study with two has the
     Pareto front. `names` are those of the objectives. Figures that need more trials are omitted.
@@ -31,34 +29,24 @@ def draw_study(
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     figures: dict[str, Figure] = {}
     if best.front and len(complete) > 1:
-        figures = {
-            "pareto": draw_pareto_front([tuple(trial.values) for trial in complete], best, names)
-        }
+        figures["pareto"] = _pareto_front(complete, best, names[0])
     elif not best.front and len(complete) >= MIN_COMPLETE_TRIALS:
-        figures = _optuna_figures(study, names[0])
+        figures = _optuna_figures(study, complete, names[0])
     for name, figure in figures.items():
         save(figure, folder / f"{name}.png", tight=True)
-    return [folder / f"{name}.png" for name in figures]
 
 
-def draw_pareto_front(
-    points: list[tuple[float, ...]], best: BestTrial, names: Sequence[str]
-) -> Figure:
-    """Draw error against latent dimension: all trials, the Pareto front and its knee.
-
-    `points` holds (error, latent dimension) per trial.
-    """
+def _pareto_front(complete: list[FrozenTrial], best: BestTrial, name: str) -> Figure:
+    """Draw error, called `name`, against latent dimension: all trials, the front and its knee."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    errors, sizes = zip(*points, strict=True)
+    errors, sizes = zip(*(trial.values for trial in complete), strict=True)
     axes.plot(sizes, errors, "o", color=NORMAL, alpha=0.5, label="trial")
-    best_errors, best_sizes = zip(*(trial.values for trial in best.front), strict=True)
-    axes.step(best_sizes, best_errors, where="post", color=ANOMALY, label="front")
+    errors, sizes = zip(*(trial.values for trial in best.front), strict=True)
+    axes.step(sizes, errors, where="post", color=ANOMALY, label="front")
     error, size = best.trial.values
     axes.plot([size], [error], "o", color=MARK, markersize=9, label=f"knee: {size:.0f} units")
-    axes.set(
-        xscale="log", yscale="log", xlabel="code size (units)", ylabel=names[0].replace("_", " ")
-    )
+    axes.set(xscale="log", yscale="log", xlabel="code size (units)", ylabel=name.replace("_", " "))
     _plain_ticks(axes)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -75,13 +63,14 @@ def _plain_ticks(axes: Axes) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def _optuna_figures(study: optuna.Study, name: str) -> dict[str, Figure]:
+def _optuna_figures(
+    study: optuna.Study, complete: list[FrozenTrial], name: str
+) -> dict[str, Figure]:
     """Draw Optuna's figures of a study with one objective, called `name`."""
     import optuna.visualization.matplotlib as plots
 
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    shared = set.intersection(*(set(trial.params) for trial in trials))
-    varied = sorted(key for key in shared if len({trial.params[key] for trial in trials}) > 1)
+    shared = set.intersection(*(set(trial.params) for trial in complete))
+    varied = sorted(key for key in shared if len({trial.params[key] for trial in complete}) > 1)
     figures = {"history": _draw(plots.plot_optimization_history, study, name)}
     if varied:
         figures["slice"] = _draw(plots.plot_slice, study, name, params=varied)

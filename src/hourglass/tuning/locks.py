@@ -1,7 +1,7 @@
 """The lock that serialises access to the Optuna studies, across processes and machines.
 
 Processes of one machine share a file lock. If the studies are in PostgreSQL, machines also share an
-advisory lock of the database. PostgreSQL releases it when the session of its holder ends.
+advisory lock of the database, which PostgreSQL releases when the transaction of its holder ends.
 """
 
 import hashlib
@@ -9,22 +9,24 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
+from typing import Any
 
 from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event, func, select
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root
 
-if TYPE_CHECKING:
-    import psycopg
-
 STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
-RETRY_SECONDS = 60  # maximum outage of PostgreSQL, for example during a restart
+RETRY_SECONDS = 60  # maximum outage of a database, for example during a restart
 PAUSE_SECONDS = 0.5  # between two attempts
 # PostgreSQL releases the lock of an unreachable machine after a minute; Linux's default is 2 h.
-KEEPALIVE = "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; SET tcp_keepalives_count=3"
+KEEPALIVE = (
+    "SET LOCAL tcp_keepalives_idle=30; SET LOCAL tcp_keepalives_interval=10; "
+    "SET LOCAL tcp_keepalives_count=3"
+)
 
 
 def storage_url() -> str:
@@ -37,46 +39,42 @@ def storage_url() -> str:
 
 
 @contextmanager
-def locked(name: str = "", retry_seconds: float = RETRY_SECONDS) -> Iterator[None]:
-    """Hold the lock of this name for the duration of the block; a killed process releases it.
-
-    Raises a UserError if PostgreSQL does not respond for `retry_seconds`.
-    """
+def locked(name: str = "") -> Iterator[None]:
+    """Hold the lock of this name for the duration of the block; a killed process releases it."""
     url = storage_url()
-    postgres = url.startswith("postgresql")
-    shared = _advisory_lock(url, name, retry_seconds) if postgres else nullcontext()
+    shared = _advisory_lock(url, name) if url.startswith("postgresql") else nullcontext()
     with FileLock(root() / f"optuna.db{name and f'.{name}'}.lock"), shared:
         yield
 
 
 @contextmanager
-def _advisory_lock(url: str, name: str, retry_seconds: float) -> Iterator[None]:
-    from sqlalchemy import make_url
-
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+def _advisory_lock(url: str, name: str) -> Iterator[None]:
     digest = hashlib.sha256(f"hourglass {name}".encode()).digest()
-    connection = _acquire(plain, int.from_bytes(digest[:8], "big", signed=True), retry_seconds)
-    try:
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    with _engine(url).begin() as connection:
+        connection.exec_driver_sql(KEEPALIVE)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
         yield
-    finally:
-        connection.close()  # releases the lock
 
 
-def _acquire(url: str, key: int, retry_seconds: float) -> "psycopg.Connection[Any]":
-    """Return a connection that holds the lock; reconnect if PostgreSQL drops the connection."""
-    import psycopg
+@cache
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+    wait_for_database(engine)
+    return engine
 
-    end = time.monotonic() + retry_seconds
-    while True:
-        try:
-            connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
-            connection.execute(KEEPALIVE)
-            connection.execute("SELECT pg_advisory_lock(%s)", [key])
-            return connection
-        except psycopg.OperationalError as error:
-            if time.monotonic() > end:
-                raise no_response(error) from error
-        time.sleep(PAUSE_SECONDS)
+
+def wait_for_database(engine: Engine) -> None:
+    """Let an engine wait for an unreachable database for a minute whenever it connects."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        end = time.monotonic() + RETRY_SECONDS
+        while time.monotonic() < end:
+            with suppress(dialect.loaded_dbapi.OperationalError):
+                return dialect.connect(*arguments, **options)
+            time.sleep(PAUSE_SECONDS)
+        return None  # SQLAlchemy then connects itself, and raises the error
 
 
 def no_response(error: BaseException) -> UserError:

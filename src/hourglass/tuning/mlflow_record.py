@@ -5,33 +5,28 @@ adds the missing trials.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import root
 from hourglass.tracking import provenance
-from hourglass.tracking.connection import (
-    StoreUnavailable,
-    check_reachable,
-    store_errors,
-    tracking_uri,
-)
+from hourglass.tracking.connection import StoreUnavailable, store_errors
 from hourglass.tracking.recording import report_unrecorded
-from hourglass.tracking.runs import Runs
+from hourglass.tracking.runs import Point, Runs
 from hourglass.tuning import study as studies
-from hourglass.tuning.best_trial import find_best, trial_record
+from hourglass.tuning.best_trial import BestTrial, find_best
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.study_spec import StudySpec
-from hourglass.tuning.trial_attributes import IDENTITY
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
 
 if TYPE_CHECKING:
-    import optuna
     from mlflow.entities import Run
-    from optuna.storages import BaseStorage
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
@@ -48,144 +43,133 @@ class StudyRecorder:
 
     def __init__(self, spec: StudySpec) -> None:
         self.figures: Sequence[Path] = ()  # to upload at the end
-        self._spec, self._names = spec, spec.make_objective().names
-        self._storage: BaseStorage | None = None
+        self._spec = spec
         self._record: StudyRecord | None = None
         self._error: StoreUnavailable | UserError | None = None
-        self._status = ""  # of the study's run; "" until the workers have ended
         self._workers_ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "StudyRecorder":
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._status = "FAILED" if kind else "FINISHED"
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._workers_ended.set()
         self._thread.join()
+        self._update("FAILED" if kind else "FINISHED")
         if self._error and not kind:
             report_unrecorded(self._error, "hourglass tune")
 
-    def _run(self) -> None:
+    def _follow(self) -> None:
         while not self._workers_ended.wait(POLL_SECONDS):
             self._update()
-        self._update()
 
-    def _update(self) -> None:
-        """Record the trials that have ended; after an error, read the record from MLflow again."""
+    def _update(self, status: str = "") -> None:
+        """Record the trials that have ended, and the final status of the study, if it has one.
+
+        After an error, the next call connects to MLflow again and reads what is recorded.
+        """
         try:
             with store_errors("record the study"):
-                if self._error:
-                    check_reachable(tracking_uri(root()))  # MLflow would wait longer
-                self._add_trials()
+                record = self._record = self._record or self._open_record()
+                if record:
+                    record.add_trials()
+                    if status == "FINISHED" and (best := find_best(record.study)):
+                        record.summarize(best, self.figures)
+                    if status:
+                        record.runs.close(record.run_id, status)
             self._error = None
         except (StoreUnavailable, UserError) as error:
             self._record, self._error = None, error
 
-    def _add_trials(self) -> None:
-        self._storage = self._storage or open_storage()
-        study = studies.load(self._spec.study_name, self._storage)
-        if not study:  # not yet created by a worker
-            return
-        record = self._record = self._record or StudyRecord.of(self._spec, study)
-        trials = studies.finished(study)
-        for trial in trials:
-            if trial.number not in record.recorded:
-                record.add_trial(**trial_record(trial, self._names))
-        if self._status == "FINISHED" and (best := find_best(study)):
-            record.summarize(
-                best=best.trial.number,
-                front=[trial.number for trial in best.front],
-                metrics=dict(zip(self._names, best.trial.values, strict=True)),
-                step=len(trials),
-                figures=self.figures,
-            )
-        if self._status:
-            record.runs.close(record.run_id, self._status)
+    def _open_record(self) -> "StudyRecord | None":
+        study = studies.load(self._spec.study_name, open_storage())
+        return StudyRecord(study, self._spec) if study else None  # a worker will create it
 
 
 class StudyRecord:
     """The run of a study and the runs of its trials; every write is idempotent."""
 
-    def __init__(self, runs: Runs, identity: str, name: str, params: dict[str, str]) -> None:
-        self.runs = runs
+    def __init__(self, study: optuna.Study, spec: StudySpec) -> None:
+        self.study = study
+        self.names = spec.make_objective().names  # of the objective's values
+        self.runs = runs = Runs(root())
+        identity = study.user_attrs[IDENTITY]
         with locked("record"):
             if not runs.find(STUDY, identity):
-                runs.create(f"tune {name}", {STUDY: identity, **provenance.tags()})
+                runs.create(f"tune {study.study_name}", {STUDY: identity, **provenance.tags()})
             # Two machines that share only MLflow may each have created a run; the oldest is kept.
-            candidates = runs.find(STUDY, identity)
             run, *others = sorted(
-                candidates, key=lambda run: (run.info.start_time, run.info.run_id)
+                runs.find(STUDY, identity), key=lambda run: (run.info.start_time, run.info.run_id)
             )
             for other in others:
                 runs.client.delete_run(other.info.run_id)
         self.run_id: str = run.info.run_id
         runs.client.update_run(self.run_id, status="RUNNING")
-        runs.add_params(run, params)
-        self.recorded = set(self._trial_runs())  # trial numbers
+        names = {"data": spec.cell.data, "model": spec.cell.model, "objective": spec.objective}
+        runs.add_params(run, names | {"space": spec.space, "seed": str(spec.settings["seed"])})
+        self._recorded = set(self._trial_runs())
 
-    @classmethod
-    def of(cls, spec: StudySpec, study: "optuna.Study") -> "StudyRecord":
-        """Open the record of a study."""
-        params = {"data": spec.cell.data, "model": spec.cell.model}
-        params |= {"objective": spec.objective, "space": spec.space}
-        params |= {"seed": str(spec.settings["seed"])}
-        return cls(Runs(root()), study.user_attrs[IDENTITY], study.study_name, params)
+    def add_trials(self) -> None:
+        """Record the trials that have ended since the last call."""
+        for trial in studies.finished(self.study):
+            if trial.number not in self._recorded:
+                self._add_trial(trial)
+                self._recorded.add(trial.number)
 
-    def add_trial(
-        self,
-        number: int,
-        state: str,
-        params: dict[str, str],
-        curves: dict[str, list[tuple[int, float]]],
-        times: tuple[int, int],
-        note: str,
-    ) -> None:
-        """Record a trial that has ended.
-
-        `curves` are pairs of epoch and value; `times` are start and end in milliseconds. An
-        incomplete run of the trial, left by a killed command, is deleted.
-        """
-        tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {number}", STATE: state}
-        if note:
-            tags["mlflow.note.content"] = note
-        name = f"trial {number}" if state == "COMPLETE" else f"trial {number} ({state.lower()})"
-        start, end = times
+    def _add_trial(self, trial: FrozenTrial) -> None:
+        """Record a trial; delete an incomplete run of it, left by a killed command."""
+        state, name = trial.state.name, f"trial {trial.number}"
+        if state != "COMPLETE":
+            name += f" ({state.lower()})"
+        tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {trial.number}", STATE: state}
+        if FAILURE in trial.user_attrs:
+            tags["mlflow.note.content"] = trial.user_attrs[FAILURE]
+        assert trial.datetime_start
+        assert trial.datetime_complete
+        start, end = (
+            int(time.timestamp() * 1000) for time in (trial.datetime_start, trial.datetime_complete)
+        )
         with locked("record"):
-            existing = self.runs.find(TRIAL, tags[TRIAL])
-            incomplete = [run for run in existing if run.info.status == "RUNNING"]
-            for run in incomplete:
+            for run in self.runs.find(TRIAL, tags[TRIAL]):
+                if run.info.status != "RUNNING":
+                    return  # another command has recorded it
                 self.runs.client.delete_run(run.info.run_id)
-            if len(incomplete) == len(existing):
-                run_id = self.runs.create(name, tags, start).info.run_id
-                points = [
-                    (name, epoch, value) for name, curve in curves.items() for epoch, value in curve
-                ]
-                self.runs.log(run_id, points, params, end)
-                self.runs.close(run_id, STATUSES[state], end)
-        self.recorded.add(number)
+            run_id = self.runs.create(name, tags, start).info.run_id
+            self.runs.log(run_id, self._points(trial), trial.user_attrs.get(PARAMS, {}), end)
+            self.runs.close(run_id, STATUSES[state], end)
 
-    def summarize(
-        self,
-        best: int,
-        front: Sequence[int],
-        metrics: dict[str, float],
-        step: int,
-        figures: Sequence[Path],
-    ) -> None:
-        """Tag only the best trial and the front; log the metrics and upload the figures."""
-        trial_runs = self._trial_runs()
-        self._tag_only(BEST, [best], trial_runs)
-        self._tag_only(FRONT, front, trial_runs)
-        present = self.runs.points(self.runs.client.get_run(self.run_id), metrics)
-        points = [(name, step, value) for name, value in metrics.items()]
-        self.runs.log(self.run_id, [point for point in points if point not in present])
+    def _points(self, trial: FrozenTrial) -> list[Point]:
+        """Return the points of a trial's curves, with the objective's reports and final values."""
+        rows = trial.user_attrs.get(HISTORY, [])
+        points = [
+            (name, int(row["epoch"]), value)
+            for row in rows
+            for name, value in row.items()
+            if name not in ("epoch", "phase")
+        ]
+        if len(self.names) == 1:
+            reports = sorted(trial.intermediate_values.items())
+            points += [(self.names[0], epoch, value) for epoch, value in reports]
+        if trial.state == TrialState.COMPLETE:  # the value of a pruned trial is an intermediate one
+            values = zip(self.names, trial.values, strict=True)
+            points += [(name, len(rows), value) for name, value in values]
+        return points
+
+    def summarize(self, best: BestTrial, figures: Iterable[Path]) -> None:
+        """Tag only the best trial and the front; log the best values and upload the figures."""
+        numbers = {BEST: {best.trial.number}, FRONT: {trial.number for trial in best.front}}
+        for number, run in self._trial_runs().items():
+            for tag, tagged in numbers.items():
+                if number in tagged:
+                    self.runs.client.set_tag(run.info.run_id, tag, "true")
+                elif tag in run.data.tags:
+                    self.runs.client.delete_tag(run.info.run_id, tag)
+        step = len(studies.finished(self.study))
+        values = zip(self.names, best.trial.values, strict=True)
+        points = {(name, step, value) for name, value in values}
+        present = self.runs.points(self.runs.client.get_run(self.run_id), self.names)
+        self.runs.log(self.run_id, points - present)
         self.runs.upload(self.run_id, figures)
 
     def _trial_runs(self) -> dict[int, "Run"]:
@@ -193,10 +177,3 @@ class StudyRecord:
         children = self.runs.find(PARENT, self.run_id)
         ended = [run for run in children if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
-
-    def _tag_only(self, tag: str, numbers: Sequence[int], trial_runs: dict[int, Any]) -> None:
-        for number, run in trial_runs.items():
-            if number in numbers:
-                self.runs.client.set_tag(run.info.run_id, tag, "true")
-            elif tag in run.data.tags:
-                self.runs.client.delete_tag(run.info.run_id, tag)

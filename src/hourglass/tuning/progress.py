@@ -6,7 +6,6 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
 from hourglass.tuning import study as studies
@@ -23,7 +22,7 @@ class StudyProgress:
     spec: StudySpec
     storage: BaseStorage = field(default_factory=open_storage)
     study: optuna.Study | None = None
-    reported: set[int] = field(default_factory=set)  # numbers of handled trials
+    reported: set[int] = field(default_factory=set)  # numbers of the trials shown
 
     def update(self, bar: "tqdm[Any]") -> None:
         """Show the trials that have finished since the last call."""
@@ -31,25 +30,21 @@ class StudyProgress:
             self.study = studies.load(self.spec.study_name, self.storage)
             if not self.study:
                 return  # no worker has created it yet
-            self._begin(self.study)
+            self.reported = {trial.number for trial in studies.finished(self.study)}
+            if not self.reported:
+                self._compare_with_others()
         ended = studies.finished(self.study)
         for trial in ended:
-            if trial.number not in self.reported:
-                self.reported.add(trial.number)
-                _report_failure(trial)
+            if FAILURE in trial.user_attrs and trial.number not in self.reported:
+                reason = trial.user_attrs[FAILURE]
+                tqdm.write(f"trial {trial.number} failed: {reason}", file=sys.stderr)
+        self.reported |= {trial.number for trial in ended}
         bar.update(len(ended) - bar.n)
         if not bar.disable and (best := find_best(self.study)):
             bar.set_postfix_str(f"best {best.trial.values[0]:.4g} {best.values}", refresh=False)
 
-    def _begin(self, study: optuna.Study) -> None:
+    def _compare_with_others(self) -> None:
         """Print the settings in which a new study differs from other studies of the cell."""
-        self.reported = {trial.number for trial in studies.finished(study)}
-        if not self.reported:
-            for name, settings in studies.others(study.study_name, self.storage).items():
-                changed = ", ".join(self.spec.differences(settings))
-                tqdm.write(f"a new study: {name} differs in {changed}", sys.stderr)
-
-
-def _report_failure(trial: FrozenTrial) -> None:
-    if reason := trial.user_attrs.get(FAILURE):
-        tqdm.write(f"trial {trial.number} failed: {reason}", file=sys.stderr)
+        for name, settings in studies.others(self.spec.study_name, self.storage).items():
+            changed = ", ".join(self.spec.differences(settings))
+            tqdm.write(f"a new study: {name} differs in {changed}", sys.stderr)

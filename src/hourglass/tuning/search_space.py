@@ -1,4 +1,4 @@
-"""The search space of a study: one distribution per setting, read from YAML and checked."""
+"""The search space of a study: an Optuna distribution per setting, read from YAML and checked."""
 
 import json
 import math
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hourglass.core.errors import UserError
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from hourglass.core.errors import UserError, one_line
 from hourglass.core.yaml_config import (
     Yaml,
     arguments,
@@ -23,82 +25,9 @@ if TYPE_CHECKING:
 
     from hourglass.training.cell_settings import CellSettings
 
-
-@dataclass(frozen=True)
-class Range:
-    """A uniform distribution from `low` to `high`, log-uniform if `log` is true.
-
-    With `step`, only `low` plus multiples of `step` are drawn.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    def __post_init__(self) -> None:
-        if not -math.inf < self.low <= self.high < math.inf:
-            raise UserError(
-                f"low is {self.low}, but must be a number up to high, here {self.high}."
-            )
-        if self.step is not None and not 0 < self.step < math.inf:
-            raise UserError(f"step is {self.step}, but must be above 0.")
-        if self.log and (self.low <= 0 or self.step):
-            raise UserError("a logarithmic range needs a low above 0, and takes no step.")
-
-    def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> float:
-        """Draw a number from Optuna for the setting `name`; an int if `integer` is true."""
-        step = None if self.log else self.step
-        if integer:
-            low, high = int(self.low), int(self.high)
-            return trial.suggest_int(name, low, high, step=int(step or 1), log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=step, log=self.log)
-
-    def extremes(self, integer: bool) -> list[float]:
-        """Return both ends of the range, for a check by the constructor.
-
-        A constructor that accepts both ends accepts all numbers between them. Raises a UserError if
-        the setting is an integer, but `low`, `high` or `step` is not.
-        """
-        for number in (self.low, self.high, self.step or 1) if integer else ():
-            if number != int(number):
-                raise UserError(f"{number} is not an integer, but the setting is one.")
-        return [int(end) if integer else end for end in (self.low, self.high)]
-
-    def nearest(self, value: Any) -> float:
-        """Return the number of the range nearest to a value."""
-        near = min(max(value, self.low), self.high)
-        steps = round((near - self.low) / self.step) if self.step else 0
-        return type(near)(self.low + steps * self.step) if self.step else near
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A uniform distribution over values of any type, for example lists of layer widths."""
-
-    choices: list[Any]
-
-    def draw(self, trial: "optuna.Trial", name: str, integer: bool) -> Any:
-        """Draw a value.
-
-        Optuna does not support lists, so all values except strings are passed to it as JSON.
-        """
-        if len(self.choices) == 1:
-            return self.choices[0]
-        values = {_text(value): value for value in self.choices}
-        return values[trial.suggest_categorical(name, list(values))]
-
-    def extremes(self, integer: bool) -> list[Any]:
-        """Return all values."""
-        return self.choices
-
-    def nearest(self, value: Any) -> str:
-        """Return `value` in the form stored by Optuna; the first choice if it is not a choice."""
-        return _text(value if value in self.choices else self.choices[0])
-
-
-Distribution: TypeAlias = Range | Choice
-Groups: TypeAlias = dict[str, dict[str, dict[str, Distribution]]]  # group -> kind -> setting
+Range: TypeAlias = IntDistribution | FloatDistribution
+Distribution: TypeAlias = Range | list[Any]  # a list holds choices of any type
+Settings: TypeAlias = dict[str, Distribution]  # by constructor argument
 
 
 @dataclass(frozen=True)
@@ -109,57 +38,79 @@ class Space:
     per group, and then the settings of that kind.
     """
 
-    settings: dict[str, Distribution]
-    groups: Groups
-    integers: frozenset[str]  # names of the settings that are integers
+    settings: Settings
+    groups: dict[str, dict[str, Settings]]  # group -> kind -> settings
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names of all settings that are searched."""
-        names = (name for together in self._drawn_together() for name in together)
-        return iter(dict.fromkeys(names))
+        """Yield the names of all searched settings."""
+        return iter({name: None for settings in self._drawn_together() for name in settings})
 
     def draw(self, trial: "optuna.Trial") -> Yaml:
         """Draw the values of one trial; return them by constructor argument."""
-        drawn = {
-            name: distribution.draw(trial, name, name in self.integers)
-            for name, distribution in self.settings.items()
-        }
+        values = {name: _draw(trial, name, self.settings[name]) for name in self.settings}
         for group, kinds in self.groups.items():
             kind = trial.suggest_categorical(group, list(kinds))
             for name, distribution in kinds[kind].items():
-                drawn[name] = distribution.draw(trial, f"{kind}.{name}", name in self.integers)
-        return drawn
+                values[name] = _draw(trial, f"{kind}.{name}", distribution)
+        return values
 
-    def start(self, settings: "CellSettings") -> dict[str, Any]:
-        """Return the values of the space nearest to the cell's settings, for the first trial."""
-        current = settings.init_args
+    def nearest(self, settings: "CellSettings") -> dict[str, Any]:
+        """Return Optuna's parameters nearest to the cell's settings, except those of groups."""
         return {
-            name: distribution.nearest(current[name])
+            name: _nearest(distribution, settings.init_args[name])
             for name, distribution in self.settings.items()
-            if current.get(name) is not None
+            if settings.init_args.get(name) is not None
         }
 
-    def check(self, variant: type, settings: "CellSettings", where: str) -> None:
-        """Raise a UserError if the constructor rejects an end of a range, or a choice."""
+    def check(self, variant: type, settings: "CellSettings", source: str) -> None:
+        """Raise a UserError if the constructor rejects an end of a range, or a choice.
+
+        A constructor that accepts both ends of a range accepts all numbers between them.
+        """
         for together in self._drawn_together():
-            extremes = {}
-            for name, distribution in together.items():
-                try:
-                    extremes[name] = distribution.extremes(name in self.integers)
-                except UserError as error:
-                    raise UserError(f"{where}, {name}: {error}") from None
+            extremes = {
+                name: values if isinstance(values, list) else [values.low, values.high]
+                for name, values in together.items()
+            }
             # A value may be valid only in combination with the other settings of its kind.
             args = settings.init_args | {name: values[-1] for name, values in extremes.items()}
             fixed = {"sample_shape": args.pop("sample_shape")}
             for name, values in extremes.items():
                 for value in values:
-                    here = f"{where}, {name} {value!r}"
-                    construct(variant, resolve(variant, args | {name: value}, here, fixed), here)
+                    place = f"{source}, {name} {value!r}"
+                    construct(variant, resolve(variant, args | {name: value}, place, fixed), place)
 
-    def _drawn_together(self) -> list[dict[str, Distribution]]:
+    def _drawn_together(self) -> list[Settings]:
         """Return the sets of settings drawn together: single settings, and the kinds of groups."""
         kinds = [settings for group in self.groups.values() for settings in group.values()]
-        return [{name: plain} for name, plain in self.settings.items()] + kinds
+        return [{name: self.settings[name]} for name in self.settings] + kinds
+
+
+def _draw(trial: "optuna.Trial", name: str, distribution: Distribution) -> Any:
+    """Draw a value; Optuna does not support lists as choices, so it gets them as text."""
+    if isinstance(distribution, list):
+        if len(distribution) == 1:
+            return distribution[0]
+        values = {_text(value): value for value in distribution}
+        return values[trial.suggest_categorical(name, list(values))]
+    integer = isinstance(distribution, IntDistribution)
+    suggest: Any = trial.suggest_int if integer else trial.suggest_float
+    low, high, step = distribution.low, distribution.high, distribution.step
+    return suggest(name, low, high, step=step, log=distribution.log)
+
+
+def _nearest(distribution: Distribution, value: Any) -> float | str:
+    """Return the parameter nearest to a value; the first choice if it is not a choice."""
+    if isinstance(distribution, list):
+        return _text(value if value in distribution else distribution[0])
+    low, step = distribution.low, distribution.step
+    near = min(max(value, low), distribution.high)
+    return low + round((near - low) / step) * step if step else near
+
+
+def _text(choice: Any) -> str:
+    """Return a choice as stored by Optuna: a string unchanged, all else as JSON."""
+    return choice if isinstance(choice, str) else json.dumps(choice)
 
 
 def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
@@ -170,64 +121,73 @@ def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
     """
     from hourglass.training.cell_settings import known_settings
 
-    where, names = path.as_posix(), set(arguments(variant))
-    plain, groups = {}, {}
-    for name, value in read(path, None).items():
-        if isinstance(value, dict) and "one_of" in value:
-            groups[name] = _read_group(value, names, f"{where}, {name}")
-        else:
-            plain[name] = value
-    refuse_unknown(plain, sorted(known_settings(variant)), where)
-    taken = {
-        name: _read_distribution(value, f"{where}, {name}")
-        for name, value in plain.items()
-        if name in names
+    source, values = path.as_posix(), read(path, None)
+    groups = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, dict) and "one_of" in value
     }
-    current = settings.init_args
-    integers = {name for name in current if isinstance(current[name], int)}
-    booleans = {name for name in current if isinstance(current[name], bool)}
-    space = Space(taken, groups, frozenset(integers - booleans))
-    if not taken and not groups:
-        raise UserError(f"{where} names no setting of {settings.model}.")
-    space.check(variant, settings, where)
+    single = {name: value for name, value in values.items() if name not in groups}
+    refuse_unknown(single, sorted(known_settings(variant)), source)
+    names = arguments(variant)
+    space = Space(
+        {
+            name: _read_distribution(value, name, settings, f"{source}, {name}")
+            for name, value in single.items()
+            if name in names
+        },
+        {
+            name: _read_group(value, names, settings, f"{source}, {name}")
+            for name, value in groups.items()
+        },
+    )
+    if not space.settings and not groups:
+        raise UserError(f"{source} names no setting of {settings.model}.")
+    space.check(variant, settings, source)
     return space
 
 
-def _read_group(value: Yaml, names: set[str], where: str) -> dict[str, dict[str, Distribution]]:
+def _read_group(
+    value: Yaml, names: list[str], settings: "CellSettings", source: str
+) -> dict[str, Settings]:
     """Read the distributions of each kind of a group; a plain value becomes a single choice."""
-    refuse_unknown(value, ("one_of",), where)
-    kinds = {
-        kind: mapping(settings, f"{where}, {kind}")
-        for kind, settings in mapping(value["one_of"], where).items()
-    }
-    for kind, settings in kinds.items():
-        refuse_unknown(sorted(settings), sorted(names), f"{where}, {kind}")
-        # A setting missing from one kind would silently keep the cell's value there.
-        if not settings or settings.keys() != next(iter(kinds.values())).keys():
-            raise UserError(
-                f"{where}: every kind must give the same settings, and {kind} does not."
-            )
-    if not kinds:
-        raise UserError(f"{where}: one_of is empty; name at least one kind.")
-    return {
-        str(kind): {
-            name: _read_distribution(
-                value if isinstance(value, dict) else {"choices": [value]}, f"{where}, {kind}"
-            )
-            for name, value in settings.items()
+    refuse_unknown(value, ("one_of",), source)
+    kinds: dict[str, Settings] = {}
+    for kind, section in mapping(value["one_of"], source).items():
+        place = f"{source}, {kind}"
+        section = mapping(section, place)
+        refuse_unknown(sorted(section), sorted(names), place)
+        kinds[str(kind)] = {
+            name: _read_distribution(content, name, settings, place)
+            if isinstance(content, dict)
+            else [content]
+            for name, content in section.items()
         }
-        for kind, settings in kinds.items()
-    }
+    if not kinds:
+        raise UserError(f"{source}: one_of is empty; name at least one kind.")
+    for kind, distributions in kinds.items():
+        # A setting missing from one kind would silently keep the cell's value there.
+        if not distributions or distributions.keys() != next(iter(kinds.values())).keys():
+            raise UserError(
+                f"{source}: every kind must give the same settings, and {kind} does not."
+            )
+    return kinds
 
 
-def _read_distribution(value: Any, where: str) -> Distribution:
-    kind: type[Distribution] = Choice if "choices" in mapping(value, where) else Range
-    distribution: Distribution = construct(kind, resolve(kind, value, where), where)
-    if isinstance(distribution, Choice) and not distribution.choices:
-        raise UserError(f"{where}: choices is empty; name at least one.")
+def _read_distribution(
+    value: Any, name: str, settings: "CellSettings", source: str
+) -> Distribution:
+    """Read choices, or a range of the type that the setting has in the cell."""
+    if "choices" in mapping(value, source):
+        refuse_unknown(value, ("choices",), source)
+        if not isinstance(value["choices"], list) or not value["choices"]:
+            raise UserError(f"{source}: choices is {value['choices']!r}; list at least one.")
+        return value["choices"]
+    kind = IntDistribution if type(settings.init_args.get(name)) is int else FloatDistribution
+    try:
+        distribution = kind(**resolve(kind, value, source))
+    except ValueError as error:
+        raise UserError(f"{source}: {one_line(error)}.") from None
+    if not math.isfinite(distribution.low + distribution.high):
+        raise UserError(f"{source}: low and high must be finite, but are {value}.")
     return distribution
-
-
-def _text(value: Any) -> str:
-    """Return a value in the form stored by Optuna: a string unchanged, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)

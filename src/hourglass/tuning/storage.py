@@ -1,32 +1,26 @@
-"""The Optuna storage: opening, retries of killed trials, and retries during database outages."""
+"""The Optuna storage: opening, retries of killed trials, and errors of an unreachable database."""
 
 import os
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.storages import (
-    BaseStorage,
-    RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
-    _CachedStorage,
-)
+from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root
-from hourglass.tuning import locks
-from hourglass.tuning.locks import STORAGE_VARIABLE, locked, storage_url
+from hourglass.tuning.locks import STORAGE_VARIABLE, storage_url, wait_for_database
 from hourglass.tuning.trial_attributes import FAILURE, VALUES
 
 HEARTBEAT_SECONDS = 5
-GRACE_SECONDS = 60  # without a heartbeat; Optuna then considers a trial stale
+GRACE_SECONDS = 30  # without a heartbeat; Optuna then considers a trial stale
 MAX_RETRIES = 5  # per trial, if its process is killed every time
 
 with warnings.catch_warnings():
@@ -47,28 +41,24 @@ def open_storage() -> BaseStorage:
     url = storage_url()
     _check_url(url)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        try:
-            with locked(retry_seconds=0):  # two processes would both create the tables
-                return _open(url)
-        except Exception as error:  # of SQLAlchemy or the driver, or a missing driver
-            if "already exists" in str(error):  # another machine has just created the tables
-                time.sleep(1)
-                return _open(url)
-            wraps_cause = isinstance(error, ImportError | UserError)
-            cause = (error.__cause__ if wraps_cause else None) or error
-            raise UserError(
-                f"the Optuna storage {url} cannot be opened ({one_line(cause)}); correct "
-                f"{STORAGE_VARIABLE}, or unset it to use ./optuna.db."
-            ) from None
+    try:
+        with FileLock(root() / "optuna.db.lock"):  # two processes would both create the tables
+            return _open(url)
+    except Exception as error:  # of SQLAlchemy or the driver, or a missing driver
+        if "already exists" in str(error):  # another machine has just created the tables
+            time.sleep(1)
+            return _open(url)
+        cause = (error.__cause__ if isinstance(error, ImportError) else None) or error
+        raise UserError(
+            f"the Optuna storage {url} cannot be opened ({one_line(cause)}); correct "
+            f"{STORAGE_VARIABLE}, or unset it to use ./optuna.db."
+        ) from None
 
 
 def retry_trial(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueue a killed trial again with its values, unless its training had failed before.
 
-    Optuna calls this for trials without a heartbeat. `study.retry_killed` calls it for trials of
-    killed processes on this machine.
+    Optuna calls this for trials without a heartbeat.
     """
     # A trial without all of its values is not needed: the next trial draws the same values.
     drawn = VALUES in trial.user_attrs or "fixed_params" in trial.system_attrs
@@ -92,47 +82,23 @@ class _Connection(sqlite3.Connection):
 
 
 def _open(url: str) -> BaseStorage:
-    heartbeat: Any = {
-        "heartbeat_interval": HEARTBEAT_SECONDS,
-        "grace_period": GRACE_SECONDS,
-        "heartbeat_stale_trial_callback": retry_trial,
-    }
-    if url.startswith("sqlite:"):
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    is_file = url.startswith("sqlite:")
+    if is_file:
         # Wait for writes of other workers for up to a minute, instead of SQLite's 5 seconds.
         engine = {"connect_args": {"timeout": 60, "factory": _Connection}}
-        return RDBStorage(url, engine_kwargs=engine, **heartbeat)
-    return retrying(RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, **heartbeat))
-
-
-def retrying(storage: RDBStorage) -> BaseStorage:
-    """Return a storage that retries each call for a minute if its database is unreachable.
-
-    Optuna has no such retry, and `pool_pre_ping` only replaces connections that broke between two
-    calls. All calls are idempotent, except the creation of a trial. If the reply to that is lost,
-    the retry creates a second trial; `study.retry_killed` marks the first one as failed.
-    """
-    cached = _CachedStorage(storage)  # Optuna itself adds this cache to an RDBStorage only
-    bases = _CachedStorage.__bases__  # BaseStorage and BaseHeartbeat, the interfaces used by Optuna
-    names = {name for base in bases for name in getattr(base, "__abstractmethods__", ())}
-    names |= {"get_trial_id_from_study_id_trial_number", "get_best_trial", "remove_session"}
-    methods = {name: _retry_call(getattr(cached, name)) for name in names}
-    wrapped: BaseStorage = type("RetryingStorage", bases, methods)()
-    return wrapped
-
-
-def _retry_call(method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def call(_: BaseStorage, *args: Any, **kwargs: Any) -> Any:
-        end = time.monotonic() + locks.RETRY_SECONDS
-        while True:
-            try:
-                return method(*args, **kwargs)
-            except (StorageInternalError, SQLAlchemyError) as error:
-                if not is_unreachable(error) or time.monotonic() > end:
-                    raise
-            time.sleep(locks.PAUSE_SECONDS)
-
-    return call
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        storage = RDBStorage(
+            url,
+            engine_kwargs=engine,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=retry_trial,
+        )
+    if not is_file:
+        wait_for_database(storage.engine)
+    return storage
 
 
 def is_unreachable(error: BaseException | None) -> bool:
@@ -145,14 +111,12 @@ def is_unreachable(error: BaseException | None) -> bool:
 
 def _check_url(url: str) -> None:
     """Raise a UserError if a URL is invalid, or an unescaped @ could reveal its password."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
-        if "@" not in (make_url(url).host or ""):
-            return
+        valid = "@" not in (make_url(url).host or "")
     except (ArgumentError, ValueError):
-        pass
-    raise UserError(
-        f"{STORAGE_VARIABLE} is not the URL of a database; write @ in its user and password as %40."
-    )
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{STORAGE_VARIABLE} is not the URL of a database; write @ in its user and password as "
+            "%40."
+        )

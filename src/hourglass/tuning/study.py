@@ -1,24 +1,18 @@
 """Studies: create and load them, count their trials, and run killed trials again.
 
-Optuna retries trials that stop sending a heartbeat. This module adds three guarantees:
+Optuna retries trials that stop sending a heartbeat. This module adds two guarantees:
 
 - A study has exactly the requested number of trials, even if several workers and machines share it
   (Optuna's MaxTrialsCallback overshoots by one trial per worker).
 - A trial killed before its first heartbeat runs again (Optuna never considers it stale).
-- A study resumes immediately after a process of this machine was killed (Optuna waits until the
-  last heartbeat is a minute old).
 """
 
-import os
-import socket
 import uuid
 import warnings
 from contextlib import suppress
-from datetime import datetime, timedelta
 from typing import Any
 
 import optuna
-import psutil
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -28,17 +22,13 @@ from hourglass.tuning.objectives.base import Objective
 from hourglass.tuning.storage import MAX_RETRIES, open_storage, retry_trial
 from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, SPEC, WORKER
 
-NO_WORKER_SECONDS = 60  # after which a running trial without a worker counts as killed
-CLOCK_TOLERANCE_SECONDS = 60  # for changes of the system clock since a process started
-MACHINE = f"{socket.gethostname()}-{uuid.getnode():x}"
-
 
 def create(
-    name: str, spec: dict[str, Any], objective: Objective, start: dict[str, Any]
+    name: str, spec: dict[str, Any], objective: Objective, first: dict[str, Any]
 ) -> optuna.Study:
     """Return the study of this name; if it does not exist, create it.
 
-    Its first trial uses `start`, the current settings of the cell.
+    Its first trial has the parameters `first`, the current settings of the cell.
     """
     storage = open_storage()
     with locked():
@@ -46,8 +36,8 @@ def create(
             storage=storage, study_name=name, directions=objective.directions, load_if_exists=True
         )
         if SPEC not in study.user_attrs:
-            if start:
-                study.enqueue_trial(start, skip_if_exists=True)
+            if first:
+                study.enqueue_trial(first, skip_if_exists=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 study.set_metric_names(list(objective.names))
@@ -67,10 +57,11 @@ def load(name: str, storage: BaseStorage) -> optuna.Study | None:
 def others(name: str, storage: BaseStorage) -> dict[str, dict[str, Any]]:
     """Return the specifications of the other studies of the same cell and objective, by name."""
     stem = name.rpartition("-")[0]
-    names = [other for other in optuna.study.get_all_study_names(storage) if other != name]
-    same = [other for other in names if other.rpartition("-")[0] == stem]
-    loaded = {other: optuna.load_study(study_name=other, storage=storage) for other in same}
-    return {other: study.user_attrs.get(SPEC, {}) for other, study in loaded.items()}
+    return {
+        other: optuna.load_study(study_name=other, storage=storage).user_attrs.get(SPEC, {})
+        for other in optuna.study.get_all_study_names(storage)
+        if other != name and other.rpartition("-")[0] == stem
+    }
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -99,37 +90,24 @@ def count(study: optuna.Study) -> tuple[int, int, int]:
     return sum(map(is_final, trials)), running, waiting
 
 
-def worker_name(command: str) -> str:
-    """Return a name for this process, a worker of `command`, unique across machines."""
-    return f"{MACHINE} {os.getpid()} {psutil.Process().create_time():.0f} {command}"
-
-
-def retry_killed(study: optuna.Study) -> None:
+def retry_killed(study: optuna.Study, ended_command: str = "") -> None:
     """Fail the trials whose process was killed, and enqueue them again.
 
-    The caller must hold the lock, so that no worker has created a trial without storing its name.
+    These are the trials without a recent heartbeat, those of the workers of `ended_command`, and
+    those without a worker: a worker keeps the lock until the trial has its name. The caller must
+    hold the lock.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if _was_killed(trial):
-            study.tell(trial.number, state=TrialState.FAIL)
-            retry_trial(study, trial)
+        command = trial.user_attrs.get(WORKER, "").split(" ")[0]
+        if command in ("", ended_command):
+            retry(study, trial)
 
 
-def _was_killed(trial: FrozenTrial) -> bool:
-    """Return whether the process of a running trial has certainly ended."""
-    worker = trial.user_attrs.get(WORKER)
-    if worker is None:
-        start = trial.datetime_start
-        return start is None or datetime.now() - start > timedelta(seconds=NO_WORKER_SECONDS)
-    machine, pid, created, _ = worker.split(" ")
-    if machine != MACHINE:
-        return False  # Optuna's heartbeat detects processes killed on other machines
-    try:
-        process = psutil.Process(int(pid))
-        reused_pid = abs(process.create_time() - float(created)) > CLOCK_TOLERANCE_SECONDS
-        return reused_pid or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Fail a trial that was interrupted, and enqueue it again."""
+    if not trial.state.is_finished():
+        study.tell(trial.number, state=TrialState.FAIL)
+    retry_trial(study, trial)

@@ -108,23 +108,22 @@ class StudySpec:
 
     def _searched(self, space: Yaml) -> set[str]:
         """Return the names of the searched settings, including those in groups of a space."""
-        source = self.space_file.as_posix()
-        names = set(space)
+        source, names = self.space_file.as_posix(), set(space)
         for value in space.values():
             if isinstance(value, dict) and "one_of" in value:
-                names.update(
-                    *(mapping(group, source) for group in mapping(value["one_of"], source).values())
-                )
+                for settings in mapping(value["one_of"], source).values():
+                    names |= mapping(settings, source).keys()
         return names
 
 
 def _trial_code_digest(*configs: Yaml) -> str:
     """Return a digest of the code of a trial, including the classes named in `configs`."""
-    class_paths = [str(config.get("class_path", "")) for config in configs]
-    modules = [path.rpartition(".")[0] for path in class_paths]
-    for path, module in zip(class_paths, modules, strict=True):
-        if source_file(module) is None:
+    modules = []
+    for config in configs:
+        class_path = str(config.get("class_path", ""))
+        modules.append(class_path.rpartition(".")[0])
+        if source_file(modules[-1]) is None:
             raise UserError(
-                f"class_path {path!r} cannot be imported; correct it or install its package."
+                f"class_path {class_path!r} cannot be imported; correct it or install its package."
             )
     return code_digest("hourglass.tuning.trial", *modules)

@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ import optuna
 import pytorch_lightning as pl
 import torch
 from lightning_fabric import Fabric
-from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import params
@@ -23,7 +23,6 @@ from hourglass.data.residency import Rows
 from hourglass.detection.inference import best_device
 from hourglass.detection.scorers.from_settings import make_scorer
 from hourglass.models.base import LitAutoencoder
-from hourglass.networks import Network
 from hourglass.tracking.stage_records import settings_params
 from hourglass.training.cell_settings import CellSettings, resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
@@ -54,14 +53,14 @@ class Trials:
         Raises TrialPruned if the pruner stops the trial, and a UserError if its training fails.
         """
         values = self.space.draw(trial)
-        settings = self.settings_with(values)
+        settings = self._with_values(values)
         trial.set_user_attr(VALUES, values)
         trial.set_user_attr(PARAMS, settings_params(asdict(settings)))
         self.ranks.broadcast(values)
         rows: list[dict[str, Any]] = []
         try:
-            module = self.train(settings, trial, rows)
-            results = self.evaluate(module.network.eval())
+            module = self._train(settings, trial, rows)
+            results = self.objective(module.network.eval(), self.task)
         finally:
             trial.set_user_attr(HISTORY, rows)
         return results if len(results) > 1 else results[0]
@@ -69,40 +68,28 @@ class Trials:
     def follow_rank_zero(self) -> None:
         """Train as another rank, trial by trial, until rank 0 has finished."""
         while (values := self.ranks.broadcast(None)) is not None:
-            try:
-                self.train(self.settings_with(values), None, [])
-            except (UserError, optuna.TrialPruned):
-                continue  # rank 0 reports it
+            with suppress(UserError, optuna.TrialPruned):  # rank 0 reports it
+                self._train(self._with_values(values), None, [])
 
-    def settings_with(self, values: Yaml) -> CellSettings:
-        """Return the cell's settings, updated with drawn values."""
+    def _with_values(self, values: Yaml) -> CellSettings:
         return replace(self.settings, init_args=self.settings.init_args | values)
 
-    def train(
+    def _train(
         self, settings: CellSettings, trial: optuna.Trial | None, rows: list[dict[str, Any]]
     ) -> LitAutoencoder:
         """Train the variant like stage `train`, and add one row per epoch to `rows`."""
         module = make_module(settings)
+        # Optuna prunes studies with a single objective only.
+        one_value = len(self.objective.names) == 1
+        callbacks = [Pruning(trial, self, settings.training.max_epochs)] if one_value else []
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(self.ranks.broadcast(temporary))
             pretrain(settings, folder, None, module, self.data)
-            trainer, history = make_trainer(
-                settings, folder, None, trial_callbacks=self._pruning(trial)
-            )
+            trainer, history = make_trainer(settings, folder, None, trial_callbacks=callbacks)
             history.rows = rows
             fit_resumable(trainer, history, module, self.data)
             self.ranks.barrier()  # all ranks have read the best weights before they are deleted
         return module
-
-    def evaluate(self, network: Network) -> tuple[float, ...]:
-        """Return the objective's values of a network in evaluation mode."""
-        return self.objective(network, self.task)
-
-    def _pruning(self, trial: optuna.Trial | None) -> list[Callback]:
-        if len(self.objective.names) > 1:
-            return []  # Optuna prunes single-objective studies only
-        epochs = self.settings.training.max_epochs
-        return [Pruning(trial, lambda network: self.evaluate(network)[0], epochs)]
 
 
 class Pruning(Checkpoint):
@@ -113,11 +100,9 @@ class Pruning(Checkpoint):
     the check for diverged trainings.
     """
 
-    def __init__(
-        self, trial: optuna.Trial | None, evaluate: Callable[[Network], float], max_epochs: int
-    ) -> None:
+    def __init__(self, trial: optuna.Trial | None, trials: Trials, max_epochs: int) -> None:
         self.trial = trial
-        self.evaluate = evaluate
+        self.trials = trials
         self.interval = max(1, -(-max_epochs // MAX_REPORTS))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -140,7 +125,8 @@ class Pruning(Checkpoint):
         if best_device().type != pl_module.device.type:
             network = copy.deepcopy(network)  # the evaluation moves it to that device
         try:
-            self.trial.report(self.evaluate(network.eval()), epoch)
+            (value,) = self.trials.objective(network.eval(), self.trials.task)
+            self.trial.report(value, epoch)
         except UserError as error:
             return str(error)
         finally:
@@ -160,26 +146,22 @@ class CachedDataModule(DataModule):
 def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
     """Check all settings, load the data and start the ranks, once per worker."""
     objective, prepared = spec.make_objective(), Prepared.open(spec.cell.prepared)
-    settings = _on_one_gpu(resolve_cell(spec.cell, prepared.sample_shape), worker_index)
+    settings = resolve_cell(spec.cell, prepared.sample_shape)
+    trainer = settings.trainer
+    one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
+    if one_gpu and torch.cuda.is_available():  # each worker uses another one
+        device = worker_index % torch.cuda.device_count()
+        settings = replace(settings, trainer=trainer | {"devices": [device]})
     variant = import_class(settings.class_path, LitAutoencoder, settings.model)
     space = read_space(spec.space_file, variant, settings)
     task = Task(prepared, make_scorer(params().score))
     objective.check(task, space)
     # Reject an invalid trainer here, instead of in every trial.
     make_trainer(settings, Path(tempfile.gettempdir()), None, trial_callbacks=())
-    training = settings.training
-    data = CachedDataModule(spec.cell.data, training.batch_size, settings.seed, settings.residency)
+    data = CachedDataModule(
+        spec.cell.data, settings.training.batch_size, settings.seed, settings.residency
+    )
     return Trials(settings, space, objective, task, data, _launch_ranks(settings))
-
-
-def _on_one_gpu(settings: CellSettings, worker_index: int) -> CellSettings:
-    """Assign one of the machine's GPUs to this worker if the trainer uses a single GPU."""
-    trainer = settings.trainer
-    one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
-    if not (one_gpu and torch.cuda.is_available()):
-        return settings
-    device = worker_index % torch.cuda.device_count()
-    return replace(settings, trainer=trainer | {"devices": [device]})
 
 
 def _launch_ranks(settings: CellSettings) -> Fabric:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import optuna
-from optuna.trial import TrialState
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 PAUSE_SECONDS = 0.5  # between two reads of a study while other workers finish its last trials
+REJECTED = 2  # exit status after a UserError, which is then the last line of standard output
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def work(job: Job) -> None:
     if not trials.ranks.is_global_zero:
         trials.follow_rank_zero()
         return
-    start = trials.space.start(trials.settings)
-    study = studies.create(job.study, spec.settings, trials.objective, start)
+    first = trials.space.nearest(trials.settings)
+    study = studies.create(job.study, spec.settings, trials.objective, first)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
     while (status := run_next(study, trials, job)) != "done":
         if status == "waits":
@@ -88,33 +88,45 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         started = finished + running + waiting
         if started >= job.trials and not waiting:
             return "waits" if running else "done"
-        numbers: list[int] = []
+        current: list[optuna.Trial] = []
 
         def objective(trial: optuna.Trial) -> Any:
-            numbers.append(trial.number)
-            trial.set_user_attr(WORKER, studies.worker_name(job.command))
-            lock.close()  # the trial has stored its worker: another worker may continue
+            current.append(trial)
+            storage: Any = trial.storage
+            storage.record_heartbeat(trial._trial_id)  # from now on, it can be found stale
+            trial.set_user_attr(WORKER, f"{job.command} {job.index}")
+            lock.close()  # another worker may continue
             return _run(trials, trial)
 
         study.sampler = _sampler(trials.settings.seed * 1_000_003 + started)
         try:
             # Unlike study.ask and study.tell, `optimize` sends the heartbeat of the trial.
             study.optimize(objective, n_trials=1, catch=(UserError,))
-        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            # Ignore the error in two cases. This process was suspended or disconnected for longer
-            # than the grace period, and another worker runs the trial again. Or the trial ended,
-            # and the reply of the storage was lost.
-            trial = study.trials[numbers[0]] if numbers else None
-            if not trial or trial.state == TrialState.RUNNING or FAILURE in trial.user_attrs:
+        except Exception as error:
+            lock.close()
+            interrupted = current and _retry_if_interrupted(study, current[0].number, error)
+            # Other ranks may wait for this one inside the training: they must end with it.
+            if not interrupted or trials.ranks.world_size > 1:
                 raise
     return "ran"
+
+
+def _retry_if_interrupted(study: optuna.Study, number: int, error: Exception) -> bool:
+    """Return whether a trial ended without a fault of its training; it then runs again."""
+    if is_unreachable(error):  # the connection broke during a statement
+        with locked():
+            studies.retry(study, study.trials[number])
+        return True
+    trial = study.trials[number]
+    # This process was suspended for longer than the grace period, and another one runs the trial.
+    taken_over = isinstance(error, ValueError | optuna.exceptions.UpdateFinishedTrialError)
+    return taken_over and trial.state.is_finished() and FAILURE not in trial.user_attrs
 
 
 def _run(trials: "Trials", trial: optuna.Trial) -> Any:
     """Run a trial; if its training fails, store the reason, so that the trial is not retried.
 
-    Errors of the storage are not stored, so that the trial runs again. An error other than a
-    UserError is a bug and ends this worker.
+    An error other than a UserError is a bug and ends this worker.
     """
     from torch import OutOfMemoryError
 
@@ -148,19 +160,20 @@ def _pruner(name: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
 
 
 def main() -> None:
-    """Run the job in sys.argv; print a UserError as JSON in the last line of standard output."""
+    """Run the job in sys.argv; print a UserError and exit with the status REJECTED."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the command kills this process
     threading.Thread(target=_exit_with_command, daemon=True).start()
     output, sys.stdout = sys.stdout, sys.stderr  # libraries may print
-    status = 1
+    status = 0
     try:
         work(Job(**json.loads(sys.argv[1])))
-        status = 0
     except Exception as error:
         message = no_response(error) if is_unreachable(error) else error
         if isinstance(message, UserError):
-            print(json.dumps({"error": str(message)}), file=output, flush=True)
+            status = REJECTED
+            print(message, file=output, flush=True)
         else:
+            status = 1
             traceback.print_exc()  # the command prints standard error
     sys.stderr.flush()
     os._exit(status)  # skips the unloading of torch, which takes half a second

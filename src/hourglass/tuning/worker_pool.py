@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -19,20 +20,18 @@ from hourglass.core.errors import UserError
 from hourglass.tuning import study as studies
 from hourglass.tuning.locks import locked, no_response
 from hourglass.tuning.progress import StudyProgress
-from hourglass.tuning.worker import Job
+from hourglass.tuning.worker import REJECTED, Job
 
 PAUSE_SECONDS = 0.3  # between two reads of the study
 RESUME_HINT = "the study is kept, and the same command resumes it."
 
 
-@dataclass
+@dataclass(frozen=True)
 class Worker:
-    """A worker process and its output."""
+    """A worker process and its standard error."""
 
-    process: subprocess.Popen[str]
+    process: "subprocess.Popen[str]"
     stderr: IO[str]
-    rejected: bool = False  # it reported a UserError
-    failure: str = ""  # the reason for an early end, or ""
 
     @classmethod
     def start(cls, job: Job, threads: int) -> "Worker":
@@ -40,11 +39,7 @@ class Worker:
         stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         # The user's PYTHONPATH may contain variants and database drivers.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        variables = {
-            "OMP_NUM_THREADS": str(threads),
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path),
-        }
+        variables = {"OMP_NUM_THREADS": str(threads), **os.environ}
         process = subprocess.Popen(
             [sys.executable, "-m", "hourglass.tuning.worker", json.dumps(asdict(job))],
             stdin=subprocess.PIPE,
@@ -52,23 +47,16 @@ class Worker:
             stderr=stderr,
             text=True,
             encoding="utf-8",
-            env=variables,
+            env=variables | {"PYTHONPATH": os.pathsep.join(path)},
         )
         return cls(process, stderr)
 
-    def failed(self) -> bool:
-        """Return whether the worker ended with an error; store the reason in `failure`."""
-        if not self.process.poll():
-            return False
-        if not self.failure:
+    @cached_property
+    def failure(self) -> str:
+        """The reason why the worker failed; after a crash, its standard error is printed."""
+        if self.process.returncode == REJECTED:
             assert self.process.stdout
-            lines = self.process.stdout.read().splitlines()
-            self.rejected = bool(lines)
-            self.failure = json.loads(lines[-1])["error"] if lines else self._crash_message()
-        return True
-
-    def _crash_message(self) -> str:
-        """Print the worker's standard error; return a message with its exit status."""
+            return self.process.stdout.read().splitlines()[-1]
         self.stderr.seek(0)
         sys.stderr.write(self.stderr.read())
         return f"a worker ended with status {self.process.returncode}; {RESUME_HINT}"
@@ -84,7 +72,7 @@ def run(job: Job, count: int, progress: StudyProgress) -> None:
     """Run a study with `count` workers until it has the job's number of trials.
 
     Raises a UserError if a worker reports one, all workers end early, or the storage does not
-    respond. No trial remains in state RUNNING afterwards.
+    respond. No trial of these workers remains in state RUNNING afterwards.
     """
     threads = max(1, (os.cpu_count() or 1) // count)
     workers = [Worker.start(replace(job, index=index), threads) for index in range(count)]
@@ -105,17 +93,17 @@ def run(job: Job, count: int, progress: StudyProgress) -> None:
         for worker in workers:
             worker.end()
         # If the storage is unreachable, the next command retries the killed trials.
-        with suppress(OptunaError, SQLAlchemyError, UserError), locked():
+        with suppress(OptunaError, SQLAlchemyError), locked():
             # A worker may have started a trial since the last read.
             study = progress.study or studies.load(job.study, progress.storage)
             if study:
-                studies.retry_killed(study)
+                studies.retry_killed(study, ended_command=job.command)
 
 
 def _check(workers: list[Worker]) -> None:
     """Raise a UserError if a worker reported one or no worker is left."""
-    failed = [worker for worker in workers if worker.failed()]
-    for worker in failed:
+    failures = [worker.failure for worker in workers if worker.process.poll()]
+    for worker in workers:
         # If a worker was killed, for example for lack of memory, the others run its trial again.
-        if worker.rejected or len(failed) == len(workers):
+        if worker.process.returncode == REJECTED or len(failures) == len(workers):
             raise UserError(worker.failure)
