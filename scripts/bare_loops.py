@@ -55,7 +55,7 @@ def _parts(
     """Yield the phases and the main training, with their train and validation samples."""
     for phase in module.phases():
         with torch.no_grad():
-            codes = phase.below(train), phase.below(validation)
+            codes = phase.lower_layers(train), phase.lower_layers(validation)
         yield phase.name, phase.module, *codes
     yield "", module, train, validation
 

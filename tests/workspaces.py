@@ -31,7 +31,7 @@ VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
 # The modules that start a recording.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
-PATIENT = 600  # seconds after which a process counts as hanging, even on a busy machine
+TIMEOUT_SECONDS = 600  # seconds after which a process counts as hanging, even on a busy machine
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Project:
         """
         process = self.start(*command, **variables)
         try:
-            output, errors = process.communicate(timeout=PATIENT)
+            output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             kill(process)
             raise
@@ -152,7 +152,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     psutil.wait_procs(started, timeout=60)
 
 
-def living_in(folder: Path) -> list[psutil.Process]:
+def processes_in(folder: Path) -> list[psutil.Process]:
     """Return the live processes whose working folder is `folder` or below it."""
     living = []
     for process in psutil.process_iter():
@@ -165,8 +165,8 @@ def living_in(folder: Path) -> list[psutil.Process]:
 
 def wait_for_end(folder: Path) -> None:
     """Wait until no process has its working folder in `folder`."""
-    while processes := living_in(folder):  # they may have started others
-        _, alive = psutil.wait_procs(processes, timeout=PATIENT)
+    while processes := processes_in(folder):  # they may have started others
+        _, alive = psutil.wait_procs(processes, timeout=TIMEOUT_SECONDS)
         assert not alive
 
 
@@ -178,7 +178,7 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for a condition; fail if the process ends first."""
-    end = time.monotonic() + PATIENT
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         if process.poll() is not None:
             raise AssertionError(f"the process ended first: {process.communicate()}")

@@ -130,7 +130,12 @@ def started(project, repository, monkeypatch) -> list[list[list[str]]]:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(repository / name, project)
     groups: list[list[list[str]]] = []
-    monkeypatch.setattr(RUN, lambda *commands: groups.append(list(commands)) or 0)
+
+    def run(*commands: list[str]) -> int:
+        groups.append(list(commands))
+        return 0
+
+    monkeypatch.setattr(RUN, run)
     for name in ("OMP_NUM_THREADS", "HOURGLASS_FORK_SERVER"):
         monkeypatch.setenv(name, "1")
     return groups

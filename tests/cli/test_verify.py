@@ -14,7 +14,7 @@ import yaml
 from hourglass.cli.verify import verify
 from hourglass.core.atomic import sha256
 from hourglass.core.checksums import write_with_checksum
-from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.dvc_lock import verify_outputs
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_prepared
@@ -194,10 +194,10 @@ def test_a_corrupt_dvc_lock_is_detected(locked, old, new):
 
 
 def test_a_stage_that_dvc_runs_refuses_a_corrupt_input(locked, refusal):
-    locked_as_written([EVALUATE])
+    verify_outputs([EVALUATE])
     rot(METRICS)
-    locked_as_written([Path("runs/other")])
-    assert f"dvc checkout {EVALUATE}" in refusal(locked_as_written, [EVALUATE])
+    verify_outputs([Path("runs/other")])
+    assert f"dvc checkout {EVALUATE}" in refusal(verify_outputs, [EVALUATE])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from hourglass.detection.scorers import Scorer
 from hourglass.networks.weights import load
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
-from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed, snapshot
+from hourglass.stages.snapshot import CELL_STAGES, SCORING_STAGES, installed_code_changed, snapshot
 from hourglass.stages.train import train
 from tests.tracking.stored import rows
 from tests.workspaces import DirectRecorder, environment, set_yaml
@@ -177,6 +177,16 @@ def test_the_digest_of_training_covers_classes_of_the_trainer_file(stage_folder,
     changed()
     (folder / "my_models.py").write_text(f"{MODELS}class MyCallback: ...\n")
     assert changed() == {"digits-linear/train.json"}
+
+
+def test_the_digest_of_scoring_covers_a_scorer_within_another(stage_folder, install, changed):
+    parts = [{"class_path": "my_models.MyScorer"}]
+    edit("params.yaml", score={"class_path": COMBINED, "init_args": {"parts": parts}})
+    edit("params.yaml", trusted_modules=["my_models"], data=["digits"], models=["linear"])
+    path = install(stage_folder / "src") / "my_models.py"
+    changed()
+    path.write_text(path.read_text().replace("z.square()", "z.abs()"))
+    assert changed() == {f"digits-linear/{name}.json" for name in SCORING_STAGES}
 
 
 def test_an_untrusted_class_path_is_refused_with_the_way_out(stage_folder, install, refusal):

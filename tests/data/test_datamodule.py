@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from hourglass.core.paths import Cell
-from hourglass.data.datamodule import Codes, DataModule
+from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
@@ -116,7 +116,7 @@ def test_a_plain_trainer_and_module_receive_every_split(own_table, tmp_path):
 
 @pytest.mark.parametrize("model", ["denoising", "stacked"])
 def test_streamed_data_trains_the_weights_of_resident_data(own_table, tmp_path, model):
-    """Codes are computed per batch if they are streamed, which rounds differently."""
+    """CodesDataModule are computed per batch if they are streamed, which rounds differently."""
     settings = resolve_cell(Cell(own_table, model), (6,))
     networks = []
     for residency in ("device", "stream"):
@@ -161,7 +161,9 @@ def test_data_too_large_for_memory_are_streamed_with_the_reason(own_table, monke
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])
 def test_codes_are_those_of_the_samples_of_the_rank(own_table, residency, rank, world_size):
     data, layers = opened(own_table, residency=residency), torch.nn.Linear(6, 50)
-    codes = under_trainer(Codes(data, layers), rank=rank, world_size=world_size).val_dataloader()
+    codes = under_trainer(
+        CodesDataModule(data, layers), rank=rank, world_size=world_size
+    ).val_dataloader()
     assert codes.rows.residency == residency
     expected = layers(served(data.val_dataloader())[rank::world_size])
     torch.testing.assert_close(served(codes), expected)

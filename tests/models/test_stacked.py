@@ -12,7 +12,7 @@ import torch
 
 from hourglass.core.paths import Cell
 from hourglass.data.batches import Batches, Shares
-from hourglass.data.datamodule import Codes, DataModule
+from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.data.prepared_data import Prepared
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.corruption import Corruption
@@ -61,7 +61,7 @@ def train_layer(settings, data, tmp_path) -> Callable[[Phase, str], None]:
 
     def train(phase: Phase, folder: str) -> None:
         trainer, history = make_trainer(settings, tmp_path / folder, None, phase.name)
-        fit_resumable(trainer, history, phase.module, Codes(data, phase.below))
+        fit_resumable(trainer, history, phase.module, CodesDataModule(data, phase.lower_layers))
 
     return train
 
@@ -86,7 +86,7 @@ def test_a_phase_begins_at_the_weights_of_the_stack_and_gets_the_codes_below(set
     prepared = Prepared.open(Cell("digits", "stacked").prepared)
     x = torch.from_numpy(prepared.scaling(np.asarray(prepared.split("train").x)))
     for phase, linear in zip(module.phases(), linears(network.encoder), strict=True):
-        codes = Codes(data, phase.below)
+        codes = CodesDataModule(data, phase.lower_layers)
         codes.setup()
         batches = Batches(codes.rows("train"), Shares(len(x), 64))
         torch.testing.assert_close(torch.cat(list(batches)), x)

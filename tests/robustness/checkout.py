@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.workspaces import copy_repository, environment, living_in
+from tests.workspaces import copy_repository, environment, processes_in
 
 HOURGLASS = (sys.executable, "src/hourglass")
 REPRO = (*HOURGLASS, "repro")
@@ -97,7 +97,7 @@ class Checkout:
 
     def current_stage(self) -> str:
         """Return the stage that runs now, or "DVC itself" between two stages."""
-        for process in living_in(self.folder):
+        for process in processes_in(self.folder):
             with suppress(psutil.Error):
                 words = dict(pairwise(process.cmdline()))
                 if words.get("src/hourglass", "repro") != "repro":
@@ -106,7 +106,7 @@ class Checkout:
 
     def cut_power(self) -> None:
         """Kill all processes at one moment, as a power cut does: none sees another's end."""
-        while alive := living_in(self.folder):
+        while alive := processes_in(self.folder):
             for stop in (psutil.Process.suspend, psutil.Process.kill):
                 for process in alive:
                     with suppress(psutil.NoSuchProcess):

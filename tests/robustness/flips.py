@@ -20,7 +20,7 @@ from typing import Any
 from hourglass.cli.verify import cache_objects, verify
 from hourglass.core import dvc_lock
 from hourglass.core.checksums import CorruptFileError, read_with_checksum
-from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.dvc_lock import verify_outputs
 from hourglass.core.errors import UserError
 from hourglass.core.paths import SNAPSHOT, Cell
 from hourglass.data.prepared_data import SPLITS, Prepared
@@ -145,7 +145,7 @@ def _output(path: Path) -> Iterator[Target]:
             names = {"figures": "figures", "tables": "study tables", "references": "references"}
             kind = next((names[part] for part in file.parts if part in names), file.name)
             # As `compare` reads them in a DVC stage.
-            read = partial(locked_as_written, [Path(*file.parts[:2])])
+            read = partial(verify_outputs, [Path(*file.parts[:2])])
             yield Target(kind, file, read if file.parts[0] == "runs" else None)
 
 

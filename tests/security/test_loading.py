@@ -23,7 +23,7 @@ from hourglass.core.yaml_config import build, read
 from hourglass.data.image_sets import LETTERS, load_images
 from hourglass.data.images import Images
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.readers.image_chunks import pieces
+from hourglass.data.readers.image_chunks import npy_chunks
 from hourglass.data.table import Table
 from hourglass.detection.scorers import Scorer
 from hourglass.networks import Dense
@@ -189,4 +189,4 @@ def test_a_streamed_array_of_objects_is_refused(payload):
     np.lib.format.write_array(content, np.array([[payload], [payload]]), allow_pickle=True)
     content.seek(0)
     with pytest.raises(ValueError, match="object"):
-        list(pieces(content))
+        list(npy_chunks(content))

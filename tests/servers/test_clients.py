@@ -14,7 +14,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.tracking.connection import EXPERIMENT
 from hourglass.tuning.locks import storage_url
 from hourglass.tuning.mlflow_record import STUDY, TRIAL
-from tests.workspaces import PATIENT, Project
+from tests.workspaces import TIMEOUT_SECONDS, Project
 
 pytestmark = pytest.mark.servers
 
@@ -30,7 +30,7 @@ def small(project: Project, *models: str) -> Project:
 
 def finish(*processes: "subprocess.Popen[str]") -> list[str]:
     """Wait until commands have succeeded, and return their outputs."""
-    outputs = ["".join(process.communicate(timeout=PATIENT)) for process in processes]
+    outputs = ["".join(process.communicate(timeout=TIMEOUT_SECONDS)) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), outputs
     return outputs
 

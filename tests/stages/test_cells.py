@@ -23,7 +23,7 @@ from sklearn.metrics import (
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Conformal, MaxF1
 from hourglass.evaluation.baselines import BASELINES
-from hourglass.evaluation.metrics import precision_recall
+from hourglass.evaluation.metrics import precision_recall_curve
 from hourglass.stages.baselines import baselines
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.compare import compare
@@ -234,7 +234,7 @@ def test_the_score_of_a_sample_does_not_depend_on_the_others(cell, test_scores):
 def test_curves_are_those_of_the_scores_on_the_test_split(cell, metrics, test_scores):
     roc, drawn = cell.csv("evaluate/roc.csv"), cell.csv("evaluate/precision_recall.csv")
     assert np.trapezoid(roc.recall, roc.false_positive_rate) == pytest.approx(metrics["AUROC"])
-    expected = precision_recall(test_scores.score.to_numpy(), test_scores.anomaly.to_numpy())
+    expected = precision_recall_curve(test_scores.score.to_numpy(), test_scores.anomaly.to_numpy())
     pd.testing.assert_frame_equal(drawn, expected)
 
 

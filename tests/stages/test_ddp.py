@@ -23,11 +23,11 @@ from hourglass.training.trainer import make_module
 from tests.stages.cells import epochs_kept, new_epochs
 from tests.tracking.stored import TRAINING_CURVES, rows
 from tests.workspaces import (
-    PATIENT,
+    TIMEOUT_SECONDS,
     VARIANTS,
     Project,
     kill,
-    living_in,
+    processes_in,
     wait_for_end,
     wait_until,
     working_in,
@@ -61,12 +61,12 @@ def run(project: Project, *command: str, **variables: str) -> None:
     """Run a command to its end, and assert that it leaves no process behind."""
     process = project.start(*command, **variables)
     try:
-        _, errors = process.communicate(timeout=PATIENT)
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == 0, errors
         assert errors == ""
-        assert living_in(project.folder) == []
+        assert processes_in(project.folder) == []
     finally:
-        for left in living_in(project.folder):
+        for left in processes_in(project.folder):
             left.kill()
 
 
@@ -268,7 +268,7 @@ def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, 
     project = set_up(new_project())
     project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
     process = project.start(*launcher, "train", "digits", "linear")
-    _, errors = process.communicate(timeout=PATIENT)
+    _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     wait_for_end(project.folder)
     assert process.returncode != 0
     sentences = [line for line in errors.splitlines() if line.startswith("hourglass: ")]
@@ -290,12 +290,12 @@ def endless(new_project) -> Iterator[tuple[Project, Popen[str]]]:
         wait_until(lambda: epochs_kept(project) >= 2, process)
         yield project, process
     finally:
-        for left in living_in(project.folder):
+        for left in processes_in(project.folder):
             left.kill()
 
 
 def kill_other_rank(project: Project, process: Popen[str]) -> None:
-    (other,) = (p for p in living_in(project.folder) if p.environ().get("LOCAL_RANK") == "1")
+    (other,) = (p for p in processes_in(project.folder) if p.environ().get("LOCAL_RANK") == "1")
     other.kill()
 
 

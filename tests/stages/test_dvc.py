@@ -14,7 +14,7 @@ import yaml
 from hourglass.core.code_digest import executed_modules
 from hourglass.core.paths import STAGE_FOLDERS
 from tests.tracking.stored import Row, rows
-from tests.workspaces import ROOT, Project, living_in, wait_for_end
+from tests.workspaces import ROOT, Project, processes_in, wait_for_end
 
 STAGES = (
     *("snapshot", "prepare", "train", "calibrate-threshold", "evaluate", "baselines"),
@@ -87,7 +87,7 @@ def repository(done, tmp_path) -> Iterator[Project]:
     """Give a copy of it, and leave no process in it."""
     project = Project(Path(shutil.copytree(done.folder, tmp_path / "hourglass", symlinks=True)))
     yield project
-    for left in living_in(project.folder):
+    for left in processes_in(project.folder):
         left.kill()
 
 

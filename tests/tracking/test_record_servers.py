@@ -18,7 +18,7 @@ import pytest
 from stores import Row, differences, rows
 
 from tests.stages.test_interrupt import EPOCHS, epochs_kept, set_up
-from tests.workspaces import PATIENT, Project, environment, wait_until
+from tests.workspaces import TIMEOUT_SECONDS, Project, environment, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -57,7 +57,7 @@ class Server:
                 command, cwd=self.folder, env=environment(), stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        end = time.monotonic() + PATIENT
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not self.answers():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
@@ -155,7 +155,7 @@ def test_a_server_that_restarts_during_a_training_gets_all_epochs(project, serve
     process.send_signal(signal.SIGSTOP)  # a server takes longer to start than this training
     server.start()
     process.send_signal(signal.SIGCONT)
-    _, errors = process.communicate(timeout=PATIENT)
+    _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert (process.returncode, errors) == (0, "")
     row = the_row(server)
     assert_whole(row)
@@ -165,7 +165,7 @@ def test_a_server_that_restarts_during_a_training_gets_all_epochs(project, serve
 def test_record_completes_the_run_after_a_server_stays_down(project, server):
     server.start()
     process = train_and_kill(project, server)
-    _, errors = process.communicate(timeout=PATIENT)
+    _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
     assert "hourglass record --all" in errors
     for command in ("calibrate-threshold", "evaluate"):

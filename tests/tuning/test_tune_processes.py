@@ -16,7 +16,7 @@ import yaml
 
 from hourglass.tracking.connection import EXPERIMENT
 from tests.tuning.studies import states
-from tests.workspaces import Project, kill, living_in, wait_for_end, wait_until
+from tests.workspaces import Project, kill, processes_in, wait_for_end, wait_until
 
 pytestmark = pytest.mark.slow
 TUNE = ("tune", "digits", "denoising")
@@ -144,7 +144,7 @@ def test_the_other_worker_replaces_a_killed_one(prepared):
     process = prepared.start(*command(6, 2))
     wait_until(lambda: count_running(prepared) > 0, process)
     workers = (
-        one for one in living_in(prepared.folder) if "hourglass.tuning.worker" in one.cmdline()
+        one for one in processes_in(prepared.folder) if "hourglass.tuning.worker" in one.cmdline()
     )
     min(workers, key=psutil.Process.create_time).kill()
     _, errors = process.communicate(timeout=300)
@@ -158,7 +158,7 @@ def test_interrupting_leaves_no_running_trial_and_no_process(prepared):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert not living_in(prepared.folder)
+    assert not processes_in(prepared.folder)
     assert "RUNNING" not in states(load_study(prepared))
     assert "WAITING" in states(load_study(prepared))
 
@@ -171,7 +171,7 @@ def test_under_ddp_a_trial_is_pruned_on_all_ranks_together(prepared):
     assert len(study.trials) == 10
     assert "PRUNED" in states(study)
     assert set(states(study)) <= set(COUNTED)
-    assert not living_in(prepared.folder)
+    assert not processes_in(prepared.folder)
 
 
 def test_applying_changes_one_cell_for_dvc(pipeline):

@@ -62,7 +62,7 @@ def classify(
 
     """
     cell = Cell(data, model)
-    cell.need("train")
+    cell.require("train")
     import pandas as pd
     from tqdm import tqdm
 

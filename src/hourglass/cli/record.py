@@ -55,5 +55,5 @@ def _cells(data: str | None, model: str | None, every: bool) -> list[Cell]:
         return [Cell(path.parent.name, path.name) for path in folders]
     if every or not (data and model):
         raise UserError("name a cell, `hourglass record <data> <model>`, or add `--all`.")
-    Cell(data, model).need("train")
+    Cell(data, model).require("train")
     return [Cell(data, model)]

@@ -84,7 +84,8 @@ def _restore(
     from PIL.PngImagePlugin import PngInfo
     from tqdm import tqdm
 
-    from hourglass.data.readers.chunks import prefetch, read_chunks
+    from hourglass.data.readers.chunks import read_chunks
+    from hourglass.data.streaming import prefetch
     from hourglass.studies.restoration.restorer import to_pillow
 
     metadata = PngInfo()

@@ -97,7 +97,8 @@ def _score_file(
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
     from tqdm import tqdm
 
-    from hourglass.data.readers.chunks import prefetch, read_chunks
+    from hourglass.data.readers.chunks import read_chunks
+    from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
     detector = rows.detector

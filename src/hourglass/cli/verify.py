@@ -55,7 +55,7 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     corrupt = (
         _damage("checksums", json_files, checksum_damage)
         | _damage("dvc.lock", present, dvc_lock.Output.damage)
-        | _damage("dependencies", inputs, dvc_lock.Output.misstated)
+        | _damage("dependencies", inputs, dvc_lock.Output.wrong_size)
         | _damage("cache", objects, cache_damage)
     )
     checked = f"checked {_count(present, 'output')} of dvc.lock"

@@ -33,9 +33,9 @@ class Output:
 
     def damage(self) -> dict[Path, str]:
         """Return an error message, with a remedy, for every file that differs from dvc.lock."""
-        return {path: self._sentence(path) for path in self._changed()} or self.misstated()
+        return {path: self._sentence(path) for path in self._changed()} or self.wrong_size()
 
-    def misstated(self) -> dict[Path, str]:
+    def wrong_size(self) -> dict[Path, str]:
         """Return an error message if dvc.lock has the right digest but a wrong size or count."""
         is_folder = self.md5.endswith(".dir")
         paths = self.path.rglob("*") if is_folder else [self.path]
@@ -129,7 +129,7 @@ def _cached_listing(name: str) -> dict[str, str]:
     return {row["relpath"]: row["md5"] for row in rows}
 
 
-def locked_as_written(folders: Iterable[Path]) -> None:
+def verify_outputs(folders: Iterable[Path]) -> None:
     """Raise a UserError if a file below `folders` differs from dvc.lock.
 
     Call it only in a stage that DVC runs: dvc.lock then describes the outputs of all preceding

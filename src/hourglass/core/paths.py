@@ -150,7 +150,7 @@ class Cell:
         """Return the output folder of a stage, which is complete if it exists."""
         return self.folder / STAGE_FOLDERS[stage]
 
-    def need(self, *stages: str) -> None:
+    def require(self, *stages: str) -> None:
         """Raise a UserError for the first of the stages without an output folder."""
         for stage in stages:
             path = self.output(stage)

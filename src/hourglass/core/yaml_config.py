@@ -48,11 +48,11 @@ def read(path: Path, keys: Iterable[str] | None) -> Yaml:
         raise UserError(
             f"{path.as_posix()} holds a {type(values).__name__}, but must hold a mapping."
         )
-    refuse_unknown(values, values if keys is None else keys, path.as_posix())
+    check_keys(values, values if keys is None else keys, path.as_posix())
     return values
 
 
-def refuse_unknown(names: Iterable[str], allowed: Iterable[str], where: str) -> None:
+def check_keys(names: Iterable[str], allowed: Iterable[str], where: str) -> None:
     """Raise a UserError for the first name that is not allowed, with the nearest allowed name."""
     allowed = list(allowed)
     for name in names:
@@ -107,7 +107,7 @@ def resolve(cls: type, values: Yaml | None, where: str, fixed: Yaml | None = Non
     """
     names = [name for name in arguments(cls) if name not in (fixed or {})]
     values = mapping(values, where)
-    refuse_unknown(values, names, where)
+    check_keys(values, names, where)
     with restrict_imports(values) as guard:
         try:
             parsed = _parser(cls).parse_object({**values, **(fixed or {})})
@@ -137,7 +137,7 @@ def construct(cls: type, values: Yaml, where: str) -> Any:
 
 def build(config: Yaml, base: type, where: str) -> Any:
     """Build the instance of `base` described by a section with `class_path` and `init_args`."""
-    refuse_unknown(mapping(config, where), ("class_path", "init_args"), where)
+    check_keys(mapping(config, where), ("class_path", "init_args"), where)
     cls = import_class(config.get("class_path", ""), base, where)
     return construct(cls, resolve(cls, config.get("init_args"), where), where)
 

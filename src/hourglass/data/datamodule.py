@@ -126,17 +126,17 @@ class DataModule(pl.LightningDataModule):
         return residency
 
 
-class Codes(DataModule):
+class CodesDataModule(DataModule):
     """Data module of latent codes: outputs of the frozen module `below` for samples of `source`.
 
     `below` is, for example, the trained layers of a stack. The codes are computed once and held in
     memory; codes that do not fit are computed per batch from streamed samples.
     """
 
-    def __init__(self, source: DataModule, below: nn.Module) -> None:
+    def __init__(self, source: DataModule, lower_layers: nn.Module) -> None:
         super().__init__(source.data, source.batch_size, source.seed, source.residency)
         self.source = source
-        self.below = below
+        self.lower_layers = lower_layers
 
     def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
         """Return the samples of `source`, before encoding, and their scaling."""
@@ -144,14 +144,14 @@ class Codes(DataModule):
 
     def rows(self, name: Split) -> Rows:
         """Return this process's codes of a split, (n, units)."""
-        if isinstance(self.below, nn.Identity):
+        if isinstance(self.lower_layers, nn.Identity):
             return super().rows(name)
         x, scaling = self._local_samples(name)
-        device, encode = self._device(), _encoder(self.below, scaling, CPU)
+        device, encode = self._device(), _encoder(self.lower_layers, scaling, CPU)
         nbytes = len(x) * encode(torch.from_numpy(np.array(x[:1]))).nbytes
         residency = self._residency(name, nbytes)
         if residency == "stream":
-            layers = copy.deepcopy(self.below).to(device)
+            layers = copy.deepcopy(self.lower_layers).to(device)
             return Rows(x, residency, device, _encoder(layers, scaling, device))
         batches = Rows(x, "stream", CPU, encode).batches(None, Shares(len(x), self.batch_size))
         codes = torch.cat(list(batches)).numpy()

@@ -110,7 +110,7 @@ class Detector:
     @classmethod
     def of_cell(cls, cell: Cell) -> "Detector":
         """Load the detector of a cell; raise a UserError if it is not calibrated yet."""
-        cell.need("train", "calibrate-threshold")
+        cell.require("train", "calibrate-threshold")
         return cls.load(cell.output("calibrate-threshold"), cell.output("train"))
 
     @classmethod

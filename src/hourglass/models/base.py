@@ -29,16 +29,13 @@ def plain_step(training_step: Step) -> Step:
     return training_step
 
 
-Module = pl.LightningModule  # the base class of other modules with a `plain_step`
-
-
 @dataclass(frozen=True)
 class Phase:
-    """A pre-training phase: train `module` on the outputs of the trained layers `below` it."""
+    """A pre-training phase: train `module` on the outputs of the trained layers below it."""
 
     name: str
     module: "LitAutoencoder"
-    below: nn.Module  # maps samples, (N, *S), to the inputs of `module`
+    lower_layers: nn.Module  # maps samples, (N, *S), to the inputs of `module`
     max_epochs: int
 
 

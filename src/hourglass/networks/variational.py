@@ -95,13 +95,13 @@ class Variational(Network):
         et al. 2016, equation 8). It converges to log p(x) as `samples` grows.
         """
         mean, log_var = self.posterior(x)
-        total = torch.full_like(mean[:, 0], -math.inf)
+        log_weights = []
         for noise in self._draws(samples, mean):
             z = mean + (0.5 * log_var).exp() * noise
             # The normalising constants of p(z) and q(z given x) cancel.
             ratio = 0.5 * (noise.square() + log_var - z.square()).sum(1)
-            total = torch.logaddexp(total, self.log_p(x, self.decode_logits(z)) + ratio)
-        return total - math.log(samples)
+            log_weights.append(self.log_p(x, self.decode_logits(z)) + ratio)
+        return torch.stack(log_weights).logsumexp(0) - math.log(samples)
 
     def _draws(self, samples: int, like: Tensor) -> Tensor:
         """Return standard normal draws, (samples, N, latent_dim) or (samples, 1, latent_dim).

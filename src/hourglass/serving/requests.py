@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.image_chunks import as_features, as_images, pieces
+from hourglass.data.readers.image_chunks import as_features, as_images, npy_chunks
 from hourglass.data.readers.user_files import suggest_names
 from hourglass.detection.detector import Detector
 
@@ -260,7 +260,7 @@ def _parquet(body: bytes) -> Columns:
 
 def _npy(body: bytes) -> np.ndarray:
     """Parse an array in the npy format; for images, it takes an eighth of the time of JSON."""
-    return np.concatenate(list(pieces(io.BytesIO(body))))
+    return np.concatenate(list(npy_chunks(io.BytesIO(body))))
 
 
 READERS: dict[str, Callable[[bytes], Content]] = {

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from hourglass.core.atomic import atomic_files, write_text
-from hourglass.core.dvc_lock import locked_as_written
+from hourglass.core.dvc_lock import verify_outputs
 from hourglass.core.paths import (
     CODES,
     LEADERBOARD,
@@ -36,12 +36,12 @@ def compare() -> Path:
     config = params()
     cells = [Cell(data, model) for data in config.data for model in config.models]
     for cell in cells:
-        cell.need("train", "calibrate-threshold", "evaluate")
+        cell.require("train", "calibrate-threshold", "evaluate")
     for data in config.data:
         need_baselines(data)
     if "DVC_STAGE" in os.environ:  # dvc.lock then describes the inputs; DVC checks only times
         # Only cells of the grid: dvc.lock may list other cells with deleted files.
-        locked_as_written([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
+        verify_outputs([*(cell.folder for cell in cells), *map(baselines_file, config.data)])
     from hourglass.evaluation.report.codes import latent_code_table
     from hourglass.evaluation.report.dvc_plots import write_metrics, write_plots
     from hourglass.evaluation.report.page import Page

@@ -55,7 +55,7 @@ def cell_stage(stage: str, cell: Cell, *needs: str) -> Iterator[CellOutput]:
     failed. A child process records the stage from its files, so the stage itself needs no MLflow.
     """
     with stage_lock(stage, cell.name):
-        cell.need(*needs)
+        cell.require(*needs)
         start = time.perf_counter()
         with recording(stage, cell) as recorder:
             with atomic_folder(cell.output(stage)) as temporary:

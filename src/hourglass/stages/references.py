@@ -7,7 +7,7 @@ import numpy as np
 from hourglass.core.atomic import write_json
 from hourglass.core.paths import CONFIGS, prepared_folder, references_folder, valid_name
 from hourglass.core.settings import params
-from hourglass.core.yaml_config import refuse_unknown
+from hourglass.core.yaml_config import check_keys
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import stage_folder
 
@@ -23,11 +23,11 @@ def references(data: str) -> Path:
     """
     prepared, config = Prepared.open(prepared_folder(data)), params()
     names = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
-    refuse_unknown(config.study, names, "params.yaml, study")
+    check_keys(config.study, names, "params.yaml, study")
     reason = skip_reason(prepared, config.study.get(data))
     with stage_folder("references", references_folder(data), valid_name(data)) as folder:
         if reason:
-            write_json(folder / "references.json", {"because": reason})
+            write_json(folder / "references.json", {"reason": reason})
         else:
             from hourglass.studies.reference_results import measure_references
 
@@ -41,7 +41,7 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
     `setting` is the value of `study` in params.yaml, or None if the data set is not listed there.
     """
     if setting is False:
-        return "params.yaml says so."
+        return "`study` in params.yaml is false for this data set."
     train, test = prepared.split("train"), prepared.split("test")
     is_table = bool(prepared.card["feature_names"])
     testable = np.isin(test.label[~test.anomaly], train.label)

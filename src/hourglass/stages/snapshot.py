@@ -8,7 +8,7 @@ from typing import Any
 from hourglass.core.atomic import write_json
 from hourglass.core.code_digest import code_digest, source_file
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CONFIGS, SNAPSHOT, Cell, valid_name
+from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, Cell, valid_name
 from hourglass.core.settings import cell_config, data_config, model_config, params
 from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
@@ -70,8 +70,9 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
 
 
 def _calibration_settings() -> dict[str, Any]:
-    settings, compared = params(), read(CONFIGS / "calibrators.yaml", None)
-    return {"score": settings.score, "calibration": settings.calibration, "compared": compared}
+    """Return the settings as written; `params` would construct nested scorers."""
+    settings, compared = read(PARAMS, None), read(CONFIGS / "calibrators.yaml", None)
+    return {key: settings[key] for key in ("score", "calibration")} | {"compared": compared}
 
 
 def _entry(stage: str) -> str:
@@ -94,14 +95,15 @@ def _modules(config: dict[str, Any], source: str) -> list[str]:
 
 def _external_modules() -> dict[str, list[str]]:
     """Return the modules outside this package named in the shared settings, by stage."""
-    settings = params()
-    calibrators = [settings.calibration, read(CONFIGS / "calibrators.yaml", None)]
+    settings = read(PARAMS, None)  # as written: `params` would construct nested scorers
+    trainer = valid_name(settings["trainer"])
+    calibrators = [settings["calibration"], read(CONFIGS / "calibrators.yaml", None)]
     named: dict[str, list[Any]] = {
         **{stage: [] for stage in (*CELL_STAGES, *OTHER_STAGES)},
         **dict.fromkeys(CALIBRATING_STAGES, calibrators),
-        "train": [read(CONFIGS / "trainer" / f"{valid_name(settings.trainer)}.yaml", None)],
+        "train": [read(CONFIGS / "trainer" / f"{trainer}.yaml", None)],
     }
-    named |= {stage: [settings.score, *calibrators] for stage in SCORING_STAGES}
+    named |= {stage: [settings["score"], *calibrators] for stage in SCORING_STAGES}
     return {stage: _with_source(values) for stage, values in named.items()}
 
 

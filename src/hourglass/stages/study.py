@@ -27,7 +27,7 @@ def study(data: str, model: str) -> Path:
                 f"{references.as_posix()} is missing; run `hourglass references {data}` or `dvc "
                 "repro` first."
             )
-        reason = json.loads(references.read_text(encoding="utf-8")).get("because")
+        reason = json.loads(references.read_text(encoding="utf-8")).get("reason")
         if reason:
             write_json(output.folder / "metrics.json", {})
             write_text(output.folder / "not_studied.txt", f"{reason}\n")

@@ -77,7 +77,7 @@ def read_cell(cell: Cell, classified: bool = False) -> CellRecord:
     A stage is left out if its output belongs to an earlier training or calibration. The table of
     `classify` is included only if `classified`, as its age is unknown otherwise.
     """
-    cell.need("train")
+    cell.require("train")
     prepared, stages, outdated = Prepared.open(cell.prepared), [_training(cell)], []
     trained_on = _json(cell / "train/training.json").get("data")
     if trained_on and trained_on != prepared.card["sha256"]:

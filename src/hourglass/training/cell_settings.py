@@ -19,11 +19,11 @@ from hourglass.core.settings import (
 from hourglass.core.yaml_config import (
     Yaml,
     arguments,
+    check_keys,
     construct,
     import_class,
     mapping,
     read,
-    refuse_unknown,
     resolve,
 )
 
@@ -116,7 +116,7 @@ def suited_to(kind: type, values: Yaml | None, source: str) -> Yaml:
     the wrong type.
     """
     values, names = mapping(values, source), set(arguments(kind))
-    refuse_unknown(values, sorted(known_settings(kind)), source)
+    check_keys(values, sorted(known_settings(kind)), source)
     suited = {key: value for key, value in values.items() if key in names}
     resolve(kind, suited, source, {"sample_shape": [1]})
     return suited
@@ -146,7 +146,7 @@ def trainer_config(name: str) -> Yaml:
         raise UserError(f"{source}: max_epochs belongs in configs/data/<name>.yaml, training.")
     set_by_hourglass = {"default_root_dir", "enable_progress_bar"}
     lightning = set(inspect.signature(Trainer).parameters) - set_by_hourglass
-    refuse_unknown(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), source)
+    check_keys(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), source)
     for key, choices in EXTRA_TRAINER_KEYS.items():
         if key in values and values[key] not in choices:
             names = ", ".join(map(str, choices))
@@ -188,7 +188,7 @@ def _resolve_plugins(config: Any, key: str, source: str) -> Iterator[tuple[type,
         raise UserError(f"{source} is {config!r}, but must be a list of class_path and init_args.")
     base_module, _, base_name = PLUGINS[key].rpartition(".")
     for plugin in config or []:
-        refuse_unknown(mapping(plugin, source), ("class_path", "init_args"), source)
+        check_keys(mapping(plugin, source), ("class_path", "init_args"), source)
         class_path = plugin.get("class_path", "")
         kind = _plugin_class(class_path, getattr(import_module(base_module), base_name), source)
         yield kind, resolve(kind, plugin.get("init_args"), f"{source}, {class_path}")

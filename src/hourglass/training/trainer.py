@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import EXTRA_TRAINER_KEYS, Acceleration
 from hourglass.core.yaml_config import construct, import_class
-from hourglass.data.datamodule import Codes, DataModule
+from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.epoch_means import EpochMeans
 from hourglass.training.callbacks import EpochListener, History, SeedEpochs, StopOnPlateau
@@ -167,7 +167,9 @@ def pretrain(
         training = replace(settings.training, max_epochs=phase.max_epochs)
         phase_settings = replace(settings, training=training)
         trainer, history = make_trainer(phase_settings, folder, on_epoch, phase.name)
-        new_epochs += fit_resumable(trainer, history, phase.module, Codes(data, phase.below))
+        new_epochs += fit_resumable(
+            trainer, history, phase.module, CodesDataModule(data, phase.lower_layers)
+        )
         rows += history.rows
     return rows, new_epochs
 

@@ -13,10 +13,10 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.yaml_config import (
     Yaml,
     arguments,
+    check_keys,
     construct,
     mapping,
     read,
-    refuse_unknown,
     resolve,
 )
 
@@ -128,7 +128,7 @@ def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
         if isinstance(value, dict) and "one_of" in value
     }
     single = {name: value for name, value in values.items() if name not in groups}
-    refuse_unknown(single, sorted(known_settings(variant)), source)
+    check_keys(single, sorted(known_settings(variant)), source)
     names = arguments(variant)
     space = Space(
         {
@@ -151,12 +151,12 @@ def _read_group(
     value: Yaml, names: list[str], settings: "CellSettings", source: str
 ) -> dict[str, Settings]:
     """Read the distributions of each kind of a group; a plain value becomes a single choice."""
-    refuse_unknown(value, ("one_of",), source)
+    check_keys(value, ("one_of",), source)
     kinds: dict[str, Settings] = {}
     for kind, section in mapping(value["one_of"], source).items():
         place = f"{source}, {kind}"
         section = mapping(section, place)
-        refuse_unknown(sorted(section), sorted(names), place)
+        check_keys(sorted(section), sorted(names), place)
         kinds[str(kind)] = {
             name: _read_distribution(content, name, settings, place)
             if isinstance(content, dict)
@@ -179,7 +179,7 @@ def _read_distribution(
 ) -> Distribution:
     """Read choices, or a range of the type that the setting has in the cell."""
     if "choices" in mapping(value, source):
-        refuse_unknown(value, ("choices",), source)
+        check_keys(value, ("choices",), source)
         if not isinstance(value["choices"], list) or not value["choices"]:
             raise UserError(f"{source}: choices is {value['choices']!r}; list at least one.")
         return value["choices"]

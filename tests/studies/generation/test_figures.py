@@ -6,7 +6,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from hourglass.evaluation.figures import save
-from hourglass.evaluation.figures.generation import MAX_CLASSES, by_class, code_distances, sources
+from hourglass.evaluation.figures.generation import (
+    MAX_CLASSES,
+    code_distances,
+    samples_by_class,
+    sources,
+)
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.random((30, channels, 6, 5)) for channels in (1, 3))
@@ -35,12 +40,12 @@ def test_every_source_has_its_block_and_its_distance(images):
 @pytest.mark.parametrize(("name", "drawn"), [("a$b", r"a\$b"), ("all", "all")])
 def test_every_class_has_its_row_its_name_and_its_share(name, drawn):
     agreement = pd.DataFrame({"class": [name, "two", "all"], "class_agreement": [0.25, 1, 0.6]})
-    figure = by_class({name: GREY, "two": GREY}, agreement)
+    figure = samples_by_class({name: GREY, "two": GREY}, agreement)
     assert words(figure).split("\n")[-4:] == [drawn, "25.0%", "two", "100.0%"]
 
 
 def test_long_class_names_stay_within_the_figure():
-    figure = by_class({"a class whose name is long": GREY, "WWWWW": GREY})
+    figure = samples_by_class({"a class whose name is long": GREY, "WWWWW": GREY})
     figure.draw_without_rendering()
     for label in figure.axes[0].get_yticklabels():
         box = label.get_window_extent()
@@ -49,7 +54,7 @@ def test_long_class_names_stay_within_the_figure():
 
 
 def test_at_most_so_many_classes_are_drawn_without_shares():
-    figure = by_class({f"class {i}": GREY[:2] for i in range(MAX_CLASSES + 3)})
+    figure = samples_by_class({f"class {i}": GREY[:2] for i in range(MAX_CLASSES + 3)})
     assert words(figure).count("class") == MAX_CLASSES
     assert "%" not in words(figure)
 
@@ -67,7 +72,7 @@ def test_every_source_of_codes_has_its_histogram_and_its_share_far_out():
     "draw",
     [
         lambda: sources({"real": GREY[:3], "mixture": GREY[:3]}, FRECHET),
-        lambda: by_class({"a": GREY[:3]}),
+        lambda: samples_by_class({"a": GREY[:3]}),
         lambda: code_distances(DISTANCES, 5),
         lambda: code_distances({"real": np.full(9, 0.7)}, 0.7),
         lambda: code_distances({"real": np.zeros(9)}, 0),

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.data.streaming import prefetch as prefetch  # for the callers of `read_chunks`
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 

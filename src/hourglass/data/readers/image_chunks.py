@@ -50,7 +50,7 @@ def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeC
         yield Chunk(ids, x, np.ones(len(x), bool))
 
 
-def pieces(file: IO[bytes]) -> Iterator[np.ndarray]:
+def npy_chunks(file: IO[bytes]) -> Iterator[np.ndarray]:
     """Yield the array of an open .npy file in pieces along its first axis.
 
     Reading a damaged file raises exceptions of several types.
@@ -105,7 +105,7 @@ def _read_npz(path: Path) -> Iterator[np.ndarray]:
     """Yield the array `x` in pieces; numpy's reader would load the whole array."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
-            yield from pieces(file)
+            yield from npy_chunks(file)
     # zipfile and numpy raise exceptions of many types for a damaged file.
     except Exception as error:
         raise UserError(

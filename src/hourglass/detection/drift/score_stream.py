@@ -7,7 +7,8 @@ import numpy as np
 from tqdm import tqdm
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.chunks import prefetch, read_chunks
+from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.streaming import prefetch
 from hourglass.detection.detector import Detector
 from hourglass.detection.score_writer import require_scores, score_chunk
 

@@ -9,7 +9,7 @@ from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, literal, l
 
 COLUMNS = 10  # images per row
 IMAGE_INCHES = 0.56  # width per image
-MAX_CLASSES = 20  # maximum number of rows in `by_class`
+MAX_CLASSES = 20  # maximum number of rows in `samples_by_class`
 BINS = 80  # per histogram
 TITLES = {
     "real": "real test samples",
@@ -48,7 +48,9 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
     return figure
 
 
-def by_class(samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = None) -> Figure:
+def samples_by_class(
+    samples: dict[str, np.ndarray], agreement: pd.DataFrame | None = None
+) -> Figure:
     """Draw one row of generated images, (N, C, H, W), per class, with the class to its left.
 
     `agreement` has the columns class and class_agreement. The latter is the fraction of a class's

@@ -97,7 +97,7 @@ def generate_classes(space: LatentSpace, classifier: RealClassifier) -> StudyRes
     return StudyResult(
         {"class_agreement": float(table.class_agreement.iloc[-1])},
         {"class_agreement": table},
-        {"generated_classes": figures.by_class(samples, table)},
+        {"generated_classes": figures.samples_by_class(samples, table)},
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.data.datamodule import Codes, DataModule
+from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Scaling
 from hourglass.detection import scoring
@@ -75,7 +75,11 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Ne
     module, class_data = make_module(settings), ClassDataModule(settings, x, scaling)
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
-        _fit(replace(settings, training=training), phase.module, Codes(class_data, phase.below))
+        _fit(
+            replace(settings, training=training),
+            phase.module,
+            CodesDataModule(class_data, phase.lower_layers),
+        )
     _fit(settings, module, class_data)
     return module.network.eval().requires_grad_(False)
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import SPLITS, Prepared
-from hourglass.data.readers.chunks import prefetch, read_chunks
+from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.streaming import prefetch
 from hourglass.detection.detector import Detector
 from hourglass.studies.latent_space import encode
 from hourglass.studies.search.index import Index
