@@ -1,10 +1,11 @@
-"""Time `dvc repro` of a commit without a cache, and again with nothing to do.
+"""Time `make repro` of two commits in turns, without a cache and with nothing to do.
 
-    python scripts/pipeline.py                     # ten minutes; writes docs/pipeline.md
-    python scripts/pipeline.py --commit 2dffed4    # an older commit, printed only
+    python scripts/pipeline.py                      # twenty minutes; writes docs/pipeline.md
+    python scripts/pipeline.py --against 2dffed4    # another commit for the ratio
 
-Runs in a clone of this repository with the packages of this environment. For comparison, the same
-trainings run as bare loops over tensors in memory.
+Each measurement runs in a new clone of this repository with the packages of this environment. For
+comparison, `dvc repro` runs the same grid one stage at a time, and bare loops over tensors in
+memory run the same trainings.
 """
 
 import json
@@ -12,9 +13,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from benchmarks.cases import PLAIN
@@ -23,69 +24,75 @@ from common import ROOT, argument_parser, seconds, write_page
 from tqdm import tqdm
 
 PAGE = ROOT / "docs/pipeline.md"
+BASE = "dfdd46f"  # before the packages, folders and jobs of this version
 IDLE_RUNS = 9
-DVC = [sys.executable, "-m", "dvc"]
+DVC_REPRO = ("dvc", "repro")
 
 
 def main() -> None:
-    """Measure a commit; write the page if it is the current one."""
+    """Measure both commits, and write the page."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--commit", default="HEAD")
-    parser.add_argument("--keep", type=Path, help="a new folder for the clone")
+    parser.add_argument("--against", default=BASE)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
-    commit = arguments.commit
+    commits = (arguments.against, "HEAD")
+    whole, idle = defaultdict(list), defaultdict(list)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (arguments.keep or Path(temporary, "hourglass")).absolute()
-        _clone(folder, commit)
-        stages = _repro(folder)
-        again = [seconds(_repro_again, folder) for _ in range(IDLE_RUNS)]
-        loops = _loops(folder) if commit == "HEAD" else {}
-    page = _page(commit, stages, again, loops)
-    if commit == "HEAD":
-        write_page(PAGE, page)
-    else:
-        print(page)
+        for turn in tqdm(range(arguments.rounds), "rounds"):
+            for commit in commits:
+                folder = Path(temporary, f"{commit}-{turn}")
+                command = _clone(folder, commit)
+                whole[commit].append(seconds(_run, folder, *command))
+        for _ in range(IDLE_RUNS):
+            for commit in commits:
+                folder = Path(temporary, f"{commit}-{arguments.rounds - 1}")
+                idle[commit].append(seconds(_run_again, folder))
+        folder = Path(temporary, "stages")
+        _clone(folder, "HEAD")
+        stages = _seconds_per_stage(folder)
+        loops = sum(_loops(folder).values())
+    write_page(PAGE, _page(arguments.against, whole, idle, stages, loops))
 
 
-def _clone(folder: Path, commit: str) -> None:
+def _clone(folder: Path, commit: str) -> tuple[str, ...]:
+    """Clone a commit, and return the command that its `make repro` runs."""
     subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
     subprocess.run(["git", "-c", "advice.detachedHead=false", "checkout", "-q", commit],
                    cwd=folder, check=True)  # fmt: skip
     (folder / "dvc.lock").unlink(missing_ok=True)  # DVC's cache might have its outputs
+    jobs = ("--jobs", "2") if "--jobs" in (folder / "Makefile").read_text("utf-8") else ()
+    return ("hourglass", "repro", *jobs)
 
 
-def _repro(folder: Path) -> dict[str, list[float]]:
-    """Run everything; return the seconds per stage of its cells, DVC's own work included.
+def _run(folder: Path, *words: str) -> str:
+    """Run a Python module in a clone with its own code; return its output."""
+    return subprocess.run([sys.executable, "-m", *words], cwd=folder, env=_environment(folder),
+                          stdout=subprocess.PIPE, text=True, check=True).stdout  # fmt: skip
 
-    Raises a CalledProcessError if the pipeline fails.
-    """
-    durations, starts = defaultdict(list), [("", time.perf_counter())]
+
+def _run_again(folder: Path) -> None:
+    """Run `dvc repro` with nothing to do; raise a RuntimeError if a stage runs."""
+    if "Running stage" in _run(folder, *DVC_REPRO):
+        raise RuntimeError("a stage ran again although nothing had changed")
+
+
+def _seconds_per_stage(folder: Path) -> dict[str, list[float]]:
+    """Run `dvc repro`; return the seconds per stage of its cells, DVC's own work included."""
+    durations, starts = defaultdict(list), [("", perf_counter())]
+    command = [sys.executable, "-m", *DVC_REPRO]
     process = subprocess.Popen(
-        [*DVC, "repro"], cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
+        command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    with tqdm(desc="dvc repro", unit=" stages") as progress:
-        for line in process.stdout:
-            if line.startswith("Running stage '"):
-                starts.append((line.split("'")[1].partition("@")[0], time.perf_counter()))
-                progress.update()
+    for line in tqdm(process.stdout, "dvc repro", unit=" lines"):
+        if line.startswith("Running stage '"):
+            starts.append((line.split("'")[1].partition("@")[0], perf_counter()))
     if process.wait():
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    ends = [start for _, start in starts[1:]] + [time.perf_counter()]
+    ends = [start for _, start in starts[1:]] + [perf_counter()]
     for (stage, start), end in zip(starts, ends, strict=True):
         durations[stage].append(end - start)
     return durations
-
-
-def _repro_again(folder: Path) -> None:
-    """Run `dvc repro` with nothing to do.
-
-    Raises a RuntimeError if a stage runs again, a CalledProcessError if one fails.
-    """
-    done = subprocess.run([*DVC, "repro"], cwd=folder, env=_environment(folder),
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    if "Running stage" in done.stdout:
-        raise RuntimeError("a stage ran again although nothing had changed")
 
 
 def _loops(folder: Path) -> dict[str, float]:
@@ -105,34 +112,44 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _page(
-    commit: str, stages: dict[str, list[float]], again: list[float], loops: dict[str, float]
+    base: str,
+    whole: dict[str, list[float]],
+    idle: dict[str, list[float]],
+    stages: dict[str, list[float]],
+    loops: float,
 ) -> str:
-    whole = sum(map(sum, stages.values()))
-    facts = {
-        "`dvc repro`, nothing cached, seconds": number(whole),
-        "again, with nothing to do, median (range)": spread(np.array(again)),
-    }
-    if loops:
-        facts["the trainings as bare loops, seconds"] = number(sum(loops.values()))
-        facts["ratio of the two"] = number(whole / sum(loops.values()))
+    table = [
+        {
+            "what": what,
+            "this version": spread(np.array(times["HEAD"])),
+            base: spread(np.array(times[base])),
+            "ratio": spread(np.array(times["HEAD"]) / np.array(times[base])),
+        }
+        for what, times in (
+            ("`make repro`, nothing cached", whole),
+            ("`dvc repro`, nothing to do", idle),
+        )
+    ]
     rows = [
         {
             "stage": name or "before the first, by DVC",
-            "cells": str(len(each)) if name else "",
-            "seconds": number(sum(each)),
-            "the longest": number(max(each)),
+            "cells": str(len(times)) if name else "",
+            "seconds": number(sum(times)),
+            "the longest": number(max(times)),
         }
-        for name, each in stages.items()
+        for name, times in stages.items()
     ]
+    serial = sum(map(sum, stages.values()))
     return f"""# The pipeline's time
 
-Made by `python scripts/pipeline.py{f" --commit {commit}" * (commit != "HEAD")}` on
-{os.cpu_count()} cores: the default grid in a fresh clone, then {len(again)} runs with nothing to
-do.
+Made by `python scripts/pipeline.py` on {os.cpu_count()} cores, in seconds, median and range: the
+default grid in fresh clones of this version and of the commit {base}, in turns.
 
-{markdown([{"what": key, "measured": each} for key, each in facts.items()])}
-A bare loop has scaled samples in memory, the same loss, batches and epochs, and a validation error
-per epoch; it saves, records and evaluates nothing.
+{markdown(table)}
+`make repro` runs two cells at a time. `dvc repro` runs one stage at a time and takes
+{number(serial)} s; the same trainings as bare loops take {number(loops)} s. A bare loop has scaled
+samples in memory, the same loss, batches and epochs, and a validation error per epoch; it saves,
+records and evaluates nothing. The stages of `dvc repro`:
 
 {markdown(rows)}"""
 

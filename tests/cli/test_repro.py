@@ -136,8 +136,7 @@ def started(project, repository, monkeypatch) -> list[list[list[str]]]:
         return 0
 
     monkeypatch.setattr(RUN, run)
-    for name in ("OMP_NUM_THREADS", "HOURGLASS_FORK_SERVER"):
-        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HOURGLASS_FORK_SERVER", "off")
     return groups
 
 
@@ -157,10 +156,11 @@ def test_jobs_run_all_stages_of_a_cell_in_one_process_and_in_order(started, monk
     assert started[-1] == [["repro"]]
 
 
-def test_jobs_start_nothing_but_dvc_if_nothing_changed(started, monkeypatch):
+def test_jobs_start_nothing_if_nothing_changed(started, monkeypatch, capsys):
     monkeypatch.setattr("hourglass.cli.repro._is_outdated", lambda: False)
     repro(jobs=2)
-    assert started == [[["repro"]]]
+    assert started == []
+    assert "up to date" in capsys.readouterr().out
 
 
 def test_at_least_one_job_runs(started):

@@ -32,7 +32,8 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
     """Run the pipeline with `dvc repro`, after repairing the files of a killed run.
 
     With `--jobs`, several `dvc repro` run at the same time: first for different data sets, then for
-    different cells. They divide the processor cores among them. Each of them needs 1 GB of memory.
+    different cells. Each of them needs 1 GB of memory. The number of threads per process stays, as
+    the last bits of some results depend on it.
 
     If another `hourglass repro` is running in this checkout, prints a message and waits.
 
@@ -60,7 +61,10 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
         status = 0
         if installed_code_changed():
             status = _run(["repro", "--force", "--single-item", "snapshot"])
-        if jobs > 1 and not target and _is_outdated():
+        if jobs > 1 and not target:
+            if not status and not _is_outdated():
+                print("Data and pipelines are up to date.")
+                return
             status = status or _run_jobs(jobs)
         status = status or _run(["repro", *([target] if target else [])])
     if status:
@@ -157,7 +161,6 @@ def _run_jobs(jobs: int) -> int:
     if two processes check a common stage. Returns the first exit status but 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     if sys.platform == "linux":
         os.environ.setdefault(SWITCH, server_folder(os.getpid()))  # one for all DVC processes
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
