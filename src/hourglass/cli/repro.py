@@ -161,6 +161,7 @@ def _run_jobs(jobs: int) -> int:
     if two processes check a common stage. Returns the first exit status but 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads leave the cores to others
     if sys.platform == "linux":
         os.environ.setdefault(SWITCH, server_folder(os.getpid()))  # one for all DVC processes
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
