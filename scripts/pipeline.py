@@ -132,18 +132,18 @@ def _page(
     ]
     rows = [
         {
-            "stage": name or "before the first, by DVC",
+            "stage": name or "DVC, before the first stage",
             "cells": str(len(times)) if name else "",
             "seconds": number(sum(times)),
-            "the longest": number(max(times)),
+            "longest": number(max(times)),
         }
         for name, times in stages.items()
     ]
     serial = sum(map(sum, stages.values()))
-    return f"""# The pipeline's time
+    return f"""# Duration of the pipeline
 
-Made by `python scripts/pipeline.py` on {os.cpu_count()} cores, in seconds, median and range: the
-default grid in fresh clones of this version and of the commit {base}, in turns.
+Made by `python scripts/pipeline.py` on {os.cpu_count()} cores, in seconds (median and range): the
+default grid in fresh clones of this version and of the commit {base}, alternately.
 
 {markdown(table)}
 `make repro` runs two cells at a time. `dvc repro` runs one stage at a time and takes

@@ -20,6 +20,12 @@ from papers import ROWS, Row, Run
 
 from hourglass.core.atomic import write_json
 
+INTRODUCTION = """\
+Made by `python scripts/reproduce.py`. All values are of the official test images. `target` is the
+published value or the aim of this project, `ours` the mean over seeds, `range` the range over
+seeds. `reached` is `aim` if `ours` is at least as good as the target, `floor` if it is at least as
+good as the minimum in brackets, else `no`.
+"""
 FRACTIONS = {"train": 0.9, "validation": 0.08, "calibration": 0.01, "tuning": 0.01, "test": 0.0}
 
 
@@ -60,11 +66,10 @@ def _path(row: Row, seed: str) -> Path:
 
 
 def _page(quick: bool) -> str:
-    text = "# Reproduction\n\nMade by `python scripts/reproduce.py`. `ours` is the mean over "
-    text += "seeds, `range` its range; all figures are of the official test images.\n"
+    text = f"# Reproduction\n\n{INTRODUCTION}"
     if quick:
-        text += "\nWith `--quick`: a tenth of the epochs, so do not quote these figures.\n"
-    head = ["what", "source", "theirs", "ours", "range", "seeds", "reached", "minutes", "command"]
+        text += "\nWith `--quick`: a tenth of the epochs, so do not quote these values.\n"
+    head = ["result", "source", "target", "ours", "range", "seeds", "reached", "minutes", "command"]
     lines = [_line(head), _line(["---"] * len(head))]
     for row in ROWS:
         paths = sorted(Path().glob(str(_path(row, "[0-9]*"))))

@@ -23,35 +23,37 @@ class Measure(NamedTuple):
 
     column: str
     purpose: str
-    less: bool = False
+    lower_is_better: bool = False
 
     def best(self, values: pd.Series) -> str:
         """Return the name of the best value."""
-        return str(values.idxmin() if self.less else values.idxmax())
+        return str(values.idxmin() if self.lower_is_better else values.idxmax())
 
 
 MEASURES = [
     Measure("AUROC", "finding anomalies (AUROC)"),
-    Measure("reconstruction_error_normal", "reconstruction (mean squared error)", less=True),
+    Measure(
+        "reconstruction_error_normal", "reconstruction (mean squared error)", lower_is_better=True
+    ),
     Measure("kNN_accuracy", "features: nearest neighbours (accuracy)"),
     Measure("linear_accuracy", "features: a linear classifier (accuracy)"),
     Measure("search_precision_at_10", "search (precision at 10)"),
     Measure("PSNR_noise_0.5", "removing noise of factor 0.5 (PSNR, dB)"),
-    Measure("frechet_distance", "generation (Fréchet distance)", less=True),
+    Measure("frechet_distance", "generation (Fréchet distance)", lower_is_better=True),
     Measure("class_agreement", "generation by class (class agreement)"),
     Measure("interpolation_between_classes", "interpolation (halfway between classes)"),
-    Measure("neighbourhood_radius", "moving within the code (neighbourhood radius)"),
+    Measure("neighbourhood_radius", "robustness of decoding (neighbourhood radius)"),
 ]
 PAIRS = [("denoising", "contractive"), ("undercomplete", "overcomplete"), ("linear", "pca")]
 INTRODUCTION = """# Which variant?
 
 Made by `python scripts/which_variant.py` from the cells of `scripts/results.py`: one seed, settings
-of `configs/`, everything on the test split. `reports/index.html` explains the columns. The variants
+of `configs/`, all values on the test split. `reports/index.html` explains the columns. The variants
 of a data set share one code size, except `sparse` and `contractive` (128 units) and `overcomplete`
 (1.5 times the input).
 """
-RANKS = """The rank among the variants (1 is the best), averaged over the data sets with that
-measure; the three lowest of each column in bold.
+RANKS = """The rank among the variants (1 is the best), averaged over the data sets that
+have this measure. The three lowest ranks of each column are in bold.
 """
 
 
@@ -93,7 +95,7 @@ def _winners(table: pd.DataFrame) -> str:
     """Return a table of the best variant per purpose and data set, with its value."""
     rows = []
     for measure in MEASURES:
-        row = {"for": measure.purpose}
+        row = {"purpose": measure.purpose}
         for data, values in table[measure.column].groupby(level="data"):
             values = values.droplevel("data").drop("pca", errors="ignore").dropna()
             if len(values):
@@ -109,7 +111,7 @@ def _ranks(table: pd.DataFrame) -> str:
     columns = {}
     for measure in MEASURES:
         values = variants[measure.column].dropna()
-        ranks = values.groupby(level="data").rank(ascending=measure.less)
+        ranks = values.groupby(level="data").rank(ascending=measure.lower_is_better)
         mean = ranks.groupby(level="model").mean().sort_values(kind="stable")
         shown = mean.map("{:.1f}".format)
         shown.iloc[:3] = "**" + shown.iloc[:3] + "**"
@@ -122,7 +124,7 @@ def _against(table: pd.DataFrame, first: str, second: str) -> str:
     """Return both values of every measure on every data set, the better one in bold."""
     rows, wins = [], {first: 0, second: 0}
     for measure in MEASURES:
-        row = {"for": measure.purpose}
+        row = {"purpose": measure.purpose}
         for data, values in table[measure.column].groupby(level="data"):
             pair = values.droplevel("data").reindex([first, second]).dropna()
             if len(pair) == 2:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: working folders, data sets of the user, every variant and data set."""
+"""Fixtures of all tests: working folders, user-provided data sets, variants and data sets."""
 
 import os
 import shutil
@@ -34,25 +34,25 @@ DATA = sorted(path.stem for path in (ROOT / "configs/data").glob("*.yaml"))
 
 @pytest.fixture(params=VARIANTS)
 def variant(request) -> str:
-    """Give the name of every variant in turn."""
+    """Return the name of a variant; the test runs once per variant."""
     return request.param
 
 
 @pytest.fixture(params=DATA)
 def data_name(request) -> str:
-    """Give the name of every data set in turn."""
+    """Return the name of a data set; the test runs once per data set."""
     return request.param
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """Give the folder of the sources; tests only read it."""
+    """Return the root folder of the repository, for reading only."""
     return ROOT
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Path:
-    """Give the working folder, empty but for the settings, in which a stage can run."""
+    """Return a working folder that holds only the settings, in which a stage can run."""
     for name in ("HOURGLASS_DATA", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "workspace"
@@ -64,7 +64,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def set_yaml(workspace) -> Callable[..., None]:
-    """Give a function that sets a value, by its keys, in a YAML file of the working folder."""
+    """Return a function that sets the value at a path of keys in a YAML file of the workspace."""
 
     def write(path: str, *keys: str, value: Any) -> None:
         workspaces.set_yaml(workspace / path, *keys, value=value)
@@ -74,9 +74,9 @@ def set_yaml(workspace) -> Callable[..., None]:
 
 @pytest.fixture
 def own_table(workspace, set_yaml) -> str:
-    """Give the name of the user's own table: 6 features, 120 normal rows, 12 anomalous ones.
+    """Return the name of a user-provided table: 6 features, 120 normal and 12 anomalous rows.
 
-    In the anomalous rows features `a` and `b` are 5 standard deviations off.
+    In the anomalous rows features `a` and `b` are shifted by 5 standard deviations.
     """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(132, 6)) @ np.diag([1, 2, 3, 4, 5, 6])
@@ -90,7 +90,7 @@ def own_table(workspace, set_yaml) -> str:
 
 @pytest.fixture
 def own_images(workspace, set_yaml) -> str:
-    """Give the name of the user's own images: 3 x 6 x 5, 120 normal ones, 12 anomalous ones.
+    """Return the name of user-provided images, 3 x 6 x 5: 120 normal and 12 anomalous ones.
 
     Normal images are dark, anomalous ones bright.
     """
@@ -106,7 +106,7 @@ def own_images(workspace, set_yaml) -> str:
 def _configure(
     set_yaml: Callable[..., None], name: str, kind: str, file: str, **init_args: str
 ) -> None:
-    """Write the settings of a data set of the user, and create the folder of its file."""
+    """Write the settings of a user-provided data set, and create the folder of its file."""
     Path("data/own").mkdir(parents=True, exist_ok=True)
     settings = {
         "class_path": f"hourglass.data.{kind}",
@@ -123,7 +123,7 @@ TINY = {"latent_dim": 3, "hidden": [8], "channels": [4, 8], "schedule": "constan
 
 @pytest.fixture(scope="session")
 def build() -> Callable[..., Any]:
-    """Give a function that builds a variant by its YAML, seeded, small and with settings on top."""
+    """Return a function that builds a small, seeded variant from its YAML file and `settings`."""
 
     def make(variant: str, sample_shape: tuple[int, ...], **settings: Any) -> Any:
         import torch
@@ -145,29 +145,29 @@ def build() -> Callable[..., Any]:
 
 @pytest.fixture
 def refusal() -> Callable[..., str]:
-    """Give a function that calls its argument and returns the sentence of its UserError."""
+    """Return a function that calls `action` and returns the message of its UserError."""
 
     def call(action: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         with pytest.raises(UserError) as caught:
             action(*args, **kwargs)
-        sentence = str(caught.value)
-        assert sentence.endswith((".", "?"))
-        assert ". " not in sentence
-        assert "\n" not in sentence
-        return sentence
+        message = str(caught.value)
+        assert message.endswith((".", "?"))
+        assert ". " not in message
+        assert "\n" not in message
+        return message
 
     return call
 
 
 @pytest.fixture(scope="session")
 def snapshot(tmp_path_factory) -> Path:
-    """Give a copy of the repository as it is when the tests begin; nobody works in it."""
+    """Return a copy of the repository, made when the tests begin; tests do not write to it."""
     return copy_repository(tmp_path_factory.mktemp("snapshot")).folder
 
 
 @pytest.fixture(scope="session")
 def new_project(snapshot, tmp_path_factory) -> Callable[[], Project]:
-    """Give a function that makes one more copy of the repository, for a test to work in."""
+    """Return a function that copies the repository; tests may write to the copy."""
 
     def make() -> Project:
         folder = tmp_path_factory.mktemp("project") / "hourglass"
@@ -178,13 +178,13 @@ def new_project(snapshot, tmp_path_factory) -> Callable[[], Project]:
 
 @pytest.fixture
 def project(new_project) -> Project:
-    """Give a copy of the repository."""
+    """Return a copy of the repository."""
     return new_project()
 
 
 @pytest.fixture
 def stage_folder(tmp_path):
-    """Give a working folder, which is the current one, for stages of this process."""
+    """Yield a working folder for stages of this process, which is the current folder."""
     folder = set_up(tmp_path / "workspace")
     with working_in(folder):
         yield folder
@@ -192,7 +192,7 @@ def stage_folder(tmp_path):
 
 @pytest.fixture
 def recorder(monkeypatch) -> FakeRecorder:
-    """Give what the stages of this process would record, in memory."""
+    """Return a test double that keeps the records of stages of this process in memory."""
     fake = FakeRecorder()
     for module in RECORDING:
         monkeypatch.setattr(f"{module}.recording", fake)

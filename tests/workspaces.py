@@ -1,4 +1,4 @@
-"""Working folders for whole stages: copies of the repository, and test doubles of `recording`."""
+"""Working folders for stages, copies of the repository, and test doubles of `recording`."""
 
 import json
 import os
@@ -29,13 +29,13 @@ EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in EVERY if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
-# The modules that start a recording.
+# The modules that use `recording`.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
-TIMEOUT_SECONDS = 600  # seconds after which a process counts as hanging, even on a busy machine
+TIMEOUT_SECONDS = 600  # a process that runs longer counts as hanging
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a stage: no settings of the user, and one thread.
+    """Return the environment of a stage, without settings of the user, and with one thread.
 
     On a busy machine two threads wait for each other and are much slower than one.
     """
@@ -54,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def set_yaml(file: Path, *keys: str, value: Any) -> None:
-    """Set a value, by its keys, in a YAML file, which is created if it is missing."""
+    """Set the value at a path of keys in a YAML file; create the file if it is missing."""
     top = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
     inner = top
     for key in keys[:-1]:
@@ -65,7 +65,7 @@ def set_yaml(file: Path, *keys: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Project:
-    """Run commands in a copy of the repository."""
+    """A copy of the repository, in which commands run."""
 
     folder: Path
 
@@ -74,7 +74,7 @@ class Project:
         return self.folder / path
 
     def set(self, path: str, *keys: str, value: Any) -> None:
-        """Set a value, by its keys, in one of the copy's YAML files."""
+        """Set the value at a path of keys in a YAML file of the copy."""
         set_yaml(self.folder / path, *keys, value=value)
 
     def run(
@@ -94,7 +94,7 @@ class Project:
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a command in a session, and so a process group, of its own."""
+        """Start a command in a new session, and thus in a new process group."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -114,8 +114,8 @@ class Project:
 
     def git(self, *words: str) -> str:
         """Run git with a test author; return its output."""
-        who = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
-        return self.run("git", *who, *words).stdout
+        author = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+        return self.run("git", *author, *words).stdout
 
     def commit(self) -> str:
         """Commit all files, in a new repository if there is none; return the commit."""
@@ -136,36 +136,37 @@ class Project:
 
 
 def copy_repository(folder: Path) -> Project:
-    """Copy what git tracks or would track, as a project."""
+    """Copy all files that git does not ignore; return the copy as a project."""
     copy_files(folder)
     return Project(folder)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process and all that it started, as `kill -9` does, and wait for their end."""
-    started = psutil.Process(process.pid).children(recursive=True)  # torchrun's have own groups
+    """Kill a process and its descendants with SIGKILL, and wait until all have ended."""
+    # The workers of torchrun have process groups of their own.
+    descendants = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
-    for child in started:
+    for child in descendants:
         with suppress(psutil.NoSuchProcess):
             child.kill()
     process.communicate()
-    psutil.wait_procs(started, timeout=60)
+    psutil.wait_procs(descendants, timeout=60)
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """Return the live processes whose working folder is `folder` or below it."""
-    living = []
+    """Return the running processes whose working folder is `folder` or below it."""
+    alive = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             is_below = Path(process.cwd()).is_relative_to(folder)
             if is_below and process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process)
-    return living
+                alive.append(process)
+    return alive
 
 
 def wait_for_end(folder: Path) -> None:
-    """Wait until no process has its working folder in `folder`."""
-    while processes := processes_in(folder):  # they may have started others
+    """Wait until no process has `folder`, or a folder below it, as its working folder."""
+    while processes := processes_in(folder):  # processes may have started others
         _, alive = psutil.wait_procs(processes, timeout=TIMEOUT_SECONDS)
         assert not alive
 
@@ -182,7 +183,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
     while not condition():
         if process.poll() is not None:
             raise AssertionError(f"the process ended first: {process.communicate()}")
-        assert time.monotonic() < end, "the condition did not come true"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)
 
 
@@ -192,11 +193,11 @@ class FakeRecorder:
     def __init__(self) -> None:
         self.statuses: list[str] = []
         self.records: list[StageRecord] = []
-        self.trainings = 0  # number of followed trainings
+        self.trainings = 0  # number of calls of `follow_training`
 
     @contextmanager
     def __call__(self, stage: str, cell: Cell | None = None) -> Iterator["FakeRecorder"]:
-        """Stand in for `recording`."""
+        """Replace `recording`."""
         try:
             yield self
         except BaseException:
@@ -237,7 +238,7 @@ class DirectRecorder(StageRecorder):
 
 @contextmanager
 def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iterator[None]:
-    """Run stages of this process in a folder, with a test double of `recording` if given."""
+    """Make a folder the working folder of this process; replace `recording` if given a double."""
     import pytest
     import torch
 
@@ -256,7 +257,7 @@ def working_in(folder: Path, recorder: Callable[..., Any] | None = None) -> Iter
 
 
 def set_up(folder: Path, epochs: int = 2) -> Path:
-    """Create a working folder for stages of this process: the settings, with few epochs."""
+    """Create a working folder for stages that run in this process, with settings of few epochs."""
     shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copy(ROOT / "params.yaml", folder)
     for path in (folder / "configs/data").glob("*.yaml"):
@@ -266,12 +267,12 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
 
 
 def reseal(prepared: Path) -> None:
-    """Write the card of a prepared data set again, with the checksums of its current arrays."""
+    """Rewrite the data card of a prepared data set with the checksums of its current arrays."""
     write_data_card(prepared, Prepared.open(prepared).card)
 
 
 def calibrated(*cells: tuple[str, str]) -> None:
-    """Prepare, train and calibrate cells, each a data set and a variant, in the working folder."""
+    """Prepare, train and calibrate cells, given as (data set, variant), in the working folder."""
     from hourglass.stages.calibrate_threshold import calibrate_threshold
     from hourglass.stages.prepare import prepare
     from hourglass.stages.train import train
@@ -282,12 +283,12 @@ def calibrated(*cells: tuple[str, str]) -> None:
         calibrate_threshold(data, model)
 
 
-LEAN = """
+BLOCK_IMPORTS = """
 import builtins, sys
 real = builtins.__import__
-heavy = sys.argv.pop(1).split(",")
+blocked = sys.argv.pop(1).split(",")
 def guarded(name, *args, **kwargs):
-    if any(f"{name}.".startswith(f"{each}.") for each in heavy):
+    if any(f"{name}.".startswith(f"{each}.") for each in blocked):
         raise ImportError(name)
     return real(name, *args, **kwargs)
 builtins.__import__ = guarded
@@ -305,11 +306,11 @@ HEAVY = ("pytorch_lightning", "lightning_fabric", "torchvision", "mlflow", "dvc"
 def lean(folder: Path, *words: str, without: tuple[str, ...] = ()) -> str:
     """Run a command in a process that cannot import HEAVY and `without`; return its output.
 
-    It records nothing in MLflow.
+    The command records nothing in MLflow.
     """
     forbidden = ",".join((*HEAVY, *without))
     done = subprocess.run(
-        [sys.executable, "-c", LEAN, forbidden, str(ROOT / "src"), *words],
+        [sys.executable, "-c", BLOCK_IMPORTS, forbidden, str(ROOT / "src"), *words],
         cwd=folder, env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

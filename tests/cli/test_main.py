@@ -1,4 +1,4 @@
-"""The command line: help, names of commands, exit status and messages."""
+"""Tests of the command line: help, command names, exit status and messages."""
 
 import inspect
 import io
@@ -13,12 +13,12 @@ from tests.cli import IMAGES, TABLE
 from tests.cli.files import write_npz, write_table
 from tests.workspaces import Project, lean
 
-STAGE_OF_CELL = ("calibrate-threshold", "evaluate", "study", "classify", "export", "promote")
-WITH_FILE = ("score", "drift", "search", "restore")
+CELL_COMMANDS = ("calibrate-threshold", "evaluate", "study", "classify", "export", "promote")
+FILE_COMMANDS = ("score", "drift", "search", "restore")
 
 
 def run_main(*words: str) -> tuple[object, str, str]:
-    """Return exit status, output and errors of `main` in this process, which starts faster."""
+    """Return exit status, output and errors of `main`, run in this process for speed."""
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
         patch.setattr("sys.argv", ["hourglass", *words])
         with redirect_stderr(io.StringIO()) as errors, pytest.raises(SystemExit) as end:
@@ -53,14 +53,14 @@ def test_the_help_of_a_command_describes_it_and_its_arguments(name):
 
 
 @pytest.mark.parametrize("name", ["train", "prepare"])
-def test_the_help_describes_data_set_and_variant(name):
+def test_the_help_describes_the_arguments_data_and_model(name):
     assert "data a data set, by the name of its file in configs/data" in help_of(name)
     variant = "model a variant, by the name of its file in configs/model"
     assert (variant in help_of(name)) == (name == "train")
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_old_name_prints_the_new_one_and_runs_the_command(old, new):
+def test_an_old_command_name_prints_the_new_one_and_runs_the_command(old, new):
     status, output, errors = run_main(old, "--help")
     assert status == 0
     assert output == run_main(new, "--help")[1]
@@ -75,7 +75,7 @@ def test_an_old_name_prints_the_new_one_and_runs_the_command(old, new):
         ("xyz", "`hourglass --help` lists the commands."),
     ],
 )
-def test_an_unknown_command_is_answered_with_the_nearest_one(name, hint):
+def test_an_unknown_command_suggests_the_nearest_one(name, hint):
     status, _, errors = run_main(name, "digits", "linear")
     assert status == USAGE_STATUS
     assert errors.startswith("usage: hourglass")
@@ -85,7 +85,7 @@ def test_an_unknown_command_is_answered_with_the_nearest_one(name, hint):
 @pytest.mark.parametrize(
     "words", [(), ("train",), ("train", "digits"), ("compare", "digits")], ids=" ".join
 )
-def test_a_wrong_command_line_is_answered_with_the_usage(words):
+def test_an_invalid_command_line_prints_the_usage(words):
     status, _, errors = run_main(*words)
     assert status == USAGE_STATUS
     assert "usage: hourglass" in errors
@@ -101,7 +101,7 @@ def test_a_wrong_command_line_is_answered_with_the_usage(words):
     ],
     ids=str,
 )
-def test_options_have_hyphens_or_underscores_and_values_stay(stage_folder, words, message):
+def test_hyphens_equal_underscores_in_option_names_but_not_in_values(stage_folder, words, message):
     assert message in str(run_main("score", "digits", "linear", "a.csv", *words)[0])
 
 
@@ -114,12 +114,15 @@ def test_options_have_hyphens_or_underscores_and_values_stay(stage_folder, words
         (("label-errors", "digits"), "hourglass prepare digits"),
         (("compare",), "hourglass train digits"),
         (("record", "digits", "linear"), "hourglass train digits linear"),
-        *(((name, "digits", "linear"), "hourglass train digits linear") for name in STAGE_OF_CELL),
-        *(((name, "digits", "linear", "x"), "hourglass train digits linear") for name in WITH_FILE),
+        *(((name, "digits", "linear"), "hourglass train digits linear") for name in CELL_COMMANDS),
+        *(
+            ((name, "digits", "linear", "x"), "hourglass train digits linear")
+            for name in FILE_COMMANDS
+        ),
     ],
     ids=str,
 )
-def test_a_missing_earlier_stage_is_named_and_nothing_written(stage_folder, words, missing):
+def test_a_command_names_the_missing_earlier_stage_and_writes_nothing(stage_folder, words, missing):
     before = sorted(Path().rglob("*"))
     status, output, _ = run_main(*words)
     assert f"run `{missing}" in str(status)
@@ -128,12 +131,12 @@ def test_a_missing_earlier_stage_is_named_and_nothing_written(stage_folder, word
     assert {path for path in written if path.suffix != ".lock"} <= {Path("checkpoints")}
 
 
-# As processes
+# Commands in processes of their own
 
 
 @pytest.fixture(scope="module")
 def project(new_project) -> Project:
-    """Give a project with a prepared data set and a grid of one cell."""
+    """Return a project with a prepared data set and a grid of one cell."""
     project: Project = new_project()
     project.set("configs/data/digits.yaml", "training", "max_epochs", value=2)
     project.set("params.yaml", "data", value=["digits"])
@@ -142,8 +145,8 @@ def project(new_project) -> Project:
     return project
 
 
-def refused(project: Project, *words: str) -> str:
-    """Run a command that must fail with one sentence, status 1 and no file; return the sentence."""
+def error_of(project: Project, *words: str) -> str:
+    """Run a command that must fail with a one-line error and without outputs; return the error."""
     done = project.hourglass(*words, status=1)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -153,13 +156,13 @@ def refused(project: Project, *words: str) -> str:
     return line
 
 
-def test_an_unknown_data_set_or_variant_is_refused_with_the_available_ones(project):
-    sentence = refused(project, "prepare", "digist")
-    assert "digist" in sentence
-    assert "breast_cancer, " in sentence
-    sentence = refused(project, "train", "digits", "denoisng")
-    assert "denoisng" in sentence
-    assert "denoising" in sentence
+def test_an_unknown_data_set_or_variant_is_an_error_that_lists_the_available_ones(project):
+    error = error_of(project, "prepare", "digist")
+    assert "digist" in error
+    assert "breast_cancer, " in error
+    error = error_of(project, "train", "digits", "denoisng")
+    assert "denoisng" in error
+    assert "denoising" in error
 
 
 @pytest.mark.slow
@@ -173,11 +176,11 @@ def test_an_unknown_data_set_or_variant_is_refused_with_the_available_ones(proje
         ("params.yaml", "sead: 1", "sead"),
     ],
 )
-def test_a_mistake_in_a_file_is_refused_in_one_sentence(project, path, text, named):
+def test_an_invalid_settings_file_is_reported_in_one_sentence(project, path, text, named):
     before = (project / path).read_bytes()
     (project / path).write_text(text)
     try:
-        assert named in refused(project, "train", "digits", "linear")
+        assert named in error_of(project, "train", "digits", "linear")
     finally:
         (project / path).write_bytes(before)
 
@@ -193,7 +196,7 @@ def test_the_console_script_and_the_module_are_the_same_program(project):
 
 
 @pytest.mark.slow
-def test_a_command_prints_its_result_only_without_a_terminal(new_project):
+def test_a_command_without_a_terminal_prints_only_its_result(new_project):
     project = new_project()
     project.set("params.yaml", "data", value=["digits"])
     project.set("params.yaml", "models", value=["convolutional"])
@@ -209,7 +212,7 @@ def test_a_command_prints_its_result_only_without_a_terminal(new_project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WITH_FILE)
+@pytest.mark.parametrize("name", FILE_COMMANDS)
 def test_commands_on_new_samples_need_neither_lightning_nor_mlflow(
     cells, tmp_path, rows, images, name
 ):

@@ -1,3 +1,5 @@
+"""Tests of JSON files with a checksum, and of the checksums of other files."""
+
 import hashlib
 import json
 import os
@@ -32,12 +34,12 @@ def path(tmp_path_factory):
 
 @given(st.dictionaries(KEYS, VALUES))
 @settings(max_examples=50, derandomize=True, deadline=None)
-def test_a_mapping_survives_a_round_trip(path, value):
+def test_a_mapping_is_unchanged_by_a_round_trip(path, value):
     write_with_checksum(path, value)
     assert read_with_checksum(path) == json.loads(json.dumps(value))
 
 
-def test_the_checksum_is_the_sha_256_of_the_file_without_it():
+def test_the_checksum_is_the_sha_256_of_the_file_without_the_checksum():
     text = json.dumps({"a": [1, 0.1]}, indent=2) + "\n"
     checksum = hashlib.sha256(text.encode()).hexdigest()
     assert json.loads(dump_with_checksum({"a": [1, 0.1]})) == {"a": [1, 0.1], "checksum": checksum}
@@ -53,30 +55,30 @@ def test_every_flipped_bit_is_detected(path):
             read_with_checksum(path)
 
 
-OTHER = ["", "{", "[]", "null", "7", '{"a": NaN}', "[" * 100_000]
+NOT_OBJECTS = ["", "{", "[]", "null", "7", '{"a": NaN}', "[" * 100_000]
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        *((text, "is not a JSON object") for text in OTHER),
+        *((text, "is not a JSON object") for text in NOT_OBJECTS),
         ('{"a": 1}', "has no checksum"),
         ('{"a": 1, "checksum": []}', "is corrupt"),
         ('{"checksum": 1}', "is corrupt"),
     ],
 )
-def test_other_content_is_refused_with_the_reason(path, text, reason):
+def test_invalid_content_raises_an_error_with_the_reason(path, text, reason):
     path.write_text(text)
     with pytest.raises(CorruptFileError, match=rf"a\.json {reason}"):
         read_with_checksum(path)
 
 
-def test_a_mapping_with_a_checksum_gets_a_new_one():
+def test_writing_a_mapping_again_replaces_its_checksum():
     once = json.loads(dump_with_checksum({"a": 1}))
     assert dump_with_checksum({**once, "b": 2}) == dump_with_checksum({"a": 1, "b": 2})
 
 
-def test_a_changed_file_with_its_old_time_is_detected(tmp_path):
+def test_a_changed_file_with_an_unchanged_modification_time_is_detected(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     files, stat = file_checksums(tmp_path, ["a"]), path.stat()

@@ -1,4 +1,4 @@
-"""Tied weights against an untied network with the same values."""
+"""Networks with tied weights, compared with untied networks of the same values."""
 
 import copy
 import io
@@ -22,8 +22,8 @@ def dense(hidden: list[int], tied: bool = True) -> Dense:
     return Dense((1, 3, 3), 4, hidden, "tanh", "sigmoid", tied, bounded=True)
 
 
-def shifted(hidden: list[int]) -> Dense:
-    """Return a tied network with other biases than 0 in its decoder, too."""
+def with_nonzero_biases(hidden: list[int]) -> Dense:
+    """Return a tied network with nonzero biases, also in its decoder."""
     network = dense(hidden)
     torch.manual_seed(1)
     for parameter in network.parameters():
@@ -65,8 +65,8 @@ def test_each_weight_is_one_parameter_and_each_layer_has_a_bias(hidden):
 
 
 @HIDDEN
-def test_outputs_and_gradients_are_those_of_an_untied_network(hidden):
-    network = shifted(hidden)
+def test_outputs_and_gradients_equal_those_of_an_untied_network(hidden):
+    network = with_nonzero_biases(hidden)
     other = untied(network)
     torch.testing.assert_close(network(X), other(X))
     for each in (network, other):
@@ -84,8 +84,8 @@ def test_outputs_and_gradients_are_those_of_an_untied_network(hidden):
 
 
 @HIDDEN
-def test_a_saved_network_scores_the_same_to_the_bit(hidden, tmp_path):
-    network = shifted(hidden)
+def test_a_saved_network_has_bitwise_equal_scores(hidden, tmp_path):
+    network = with_nonzero_biases(hidden)
     write(network, tmp_path)
     assert torch.equal(load(tmp_path).score(X), network.score(X))
 
@@ -103,7 +103,7 @@ def cast(network: Dense) -> Dense:
 
 @HIDDEN
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled, cast])
-def test_a_copy_stays_tied_and_leaves_the_original_alone(hidden, copied):
+def test_training_a_copy_keeps_it_tied_and_the_original_unchanged(hidden, copied):
     network = dense(hidden)
     twin, before = copied(network), network.score(X)
     assert torch.equal(twin.score(X), before)

@@ -1,4 +1,4 @@
-"""The scripts that start many processes."""
+"""Tests of the launcher scripts, which start many processes."""
 
 import os
 import subprocess
@@ -14,17 +14,17 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 @pytest.fixture
 def log(tmp_path, monkeypatch) -> Path:
-    """Give the file in which a fake `dvc` writes its threads and arguments."""
-    double, log = tmp_path / "dvc", tmp_path / "log"
-    double.write_text(f'#!/bin/sh\necho "$OMP_NUM_THREADS $@" > {log}\n')
-    double.chmod(0o755)
+    """Return the log of a fake `dvc`, which writes its number of threads and its arguments."""
+    fake, log = tmp_path / "dvc", tmp_path / "log"
+    fake.write_text(f'#!/bin/sh\necho "$OMP_NUM_THREADS $@" > {log}\n')
+    fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return log
 
 
 @pytest.mark.parametrize("jobs", [1, 2, CORES, CORES + 1])
-def test_the_workers_of_the_queue_divide_the_cores(log, jobs):
+def test_queue_workers_divide_the_cores(log, jobs):
     subprocess.run([ROOT / "scripts/queue.sh", str(jobs)], check=True)
     threads = max(1, CORES // jobs)
     assert log.read_text().split() == [str(threads), "queue", "start", "--jobs", str(jobs)]
@@ -41,7 +41,7 @@ def prepare_small_grid(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_dvc_finds_the_cells_of_array_tasks_up_to_date(project):
+def test_cells_of_array_tasks_are_up_to_date_in_dvc(project):
     prepare_small_grid(project)
     tasks = [
         project.start("scripts/slurm_array.sh", SLURM_ARRAY_TASK_ID=str(number))
@@ -54,7 +54,7 @@ def test_dvc_finds_the_cells_of_array_tasks_up_to_date(project):
 
 
 @pytest.mark.slow
-def test_a_failed_task_leaves_its_cell_to_dvc(project):
+def test_the_cell_of_a_failed_task_is_outdated_in_dvc(project):
     prepare_small_grid(project)
     project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
     project.run("scripts/slurm_array.sh", status=1, SLURM_ARRAY_TASK_ID="0")

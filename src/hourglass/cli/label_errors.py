@@ -49,9 +49,12 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
         if value < minimum:
             raise UserError(f"{name} is {value}, but must be at least {minimum}.")
     if folds > MIN_CLASS_SAMPLES:
-        raise UserError(f"folds is {folds}, but must be at most {MIN_CLASS_SAMPLES}.")
+        raise UserError(
+            f"folds is {folds}, but must be at most {MIN_CLASS_SAMPLES}, the minimum number "
+            "of samples per class."
+        )
     cell = Cell(data, model)
-    # Fail early for unknown names, before the heavy imports.
+    # Check the names before the heavy imports.
     data_config(data)
     model_config(model)
     prepared = Prepared.open(cell.prepared)
@@ -69,12 +72,14 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
     # The index is the position in `samples`.
     table = pd.DataFrame(columns).sort_values("suspicion", ascending=False, kind="stable")
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    first = table.head(top)
+    most_suspicious = table.head(top)
     with atomic_files(FOLDER) as temporary:
         if samples.x.ndim > 2:  # images
             arrow = "\N{RIGHTWARDS ARROW}"
-            captions = [f"{row.label} {arrow} {row.suspected}" for row in first.itertuples()]
-            images = prepared.scaling(samples.x[first.index])
+            captions = [
+                f"{row.label} {arrow} {row.suspected}" for row in most_suspicious.itertuples()
+            ]
+            images = prepared.scaling(samples.x[most_suspicious.index])
             save(draw_grid(images, captions), temporary / f"{data}.png")
         table.to_csv(temporary / f"{data}.csv", index=False, lineterminator="\n")
     suspicious = int((table.suspicion > 0).sum())
@@ -82,7 +87,7 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
         f"likely label errors: {suspicious} of {len(table)} samples of {data} fit the suggested "
         "label better than the given label\n"
     )
-    print(first.to_markdown(index=False, floatfmt=".3f"))
+    print(most_suspicious.to_markdown(index=False, floatfmt=".3f"))
     return FOLDER / f"{data}.csv"
 
 

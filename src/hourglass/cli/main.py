@@ -54,7 +54,7 @@ COMMANDS = {
     for functions in GROUPS.values()
     for function in functions
 }
-# Command names of earlier releases, and their current names.
+# Current command names by their names in earlier releases.
 RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
 # Positional arguments of most commands, with their descriptions.
 CELL_ARGUMENTS = {
@@ -76,7 +76,7 @@ def program() -> None:
 
 
 def main() -> None:
-    """Run the command in sys.argv; print a UserError as one sentence and exit with status 1."""
+    """Run the command in sys.argv; print the message of a UserError and exit with status 1."""
     name = _command(sys.argv[1:])
     function = COMMANDS[name]
     parser = ArgumentParser(
@@ -90,10 +90,10 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"hourglass: {error}")
     except Exception as error:
-        sentence = operating_system_error(error)
-        if sentence is None:
+        message = operating_system_error(error)
+        if message is None:
             raise
-        sys.exit(f"hourglass: {sentence}")
+        sys.exit(f"hourglass: {message}")
 
 
 def _command(words: list[str]) -> str:
@@ -128,7 +128,7 @@ def _overview() -> str:
 
 
 def _underscored(word: str) -> str:
-    """Replace hyphens by underscores in the name of an option; return other words unchanged."""
+    """Replace hyphens with underscores in the name of an option; return other words unchanged."""
     name, equals, value = word.partition("=")
     return f"--{name[2:].replace('-', '_')}{equals}{value}" if word.startswith("--") else word
 

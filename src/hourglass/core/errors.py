@@ -5,11 +5,11 @@ import re
 
 from hourglass.core.redaction import redact
 
-# Operating-system errors that are not bugs: the reason and the way out.
+# Operating-system errors that are not bugs: the reason and the remedy.
 SYSTEM_ERRORS = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
     errno.EDQUOT: ("the disk quota is exceeded", "free some space and run the same command again"),
-    errno.EROFS: ("the file system is read-only", "work in a folder on a writable one"),
+    errno.EROFS: ("the file system is read-only", "work in a folder on a writable file system"),
     errno.EACCES: ("permission denied", "change the file's owner or mode"),
     errno.EPERM: ("operation not permitted", "change the file's owner, mode or attributes"),
     errno.EIO: ("the disk reports an input/output error", "restore the file from a backup"),
@@ -17,8 +17,8 @@ SYSTEM_ERRORS = {
     errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n`"),
 }
 
-# The same errors without an error number, as safetensors, SQLite, Arrow, torch and NumPy report
-# them.
+# Messages of safetensors, SQLite, Arrow, torch and NumPy, which report these errors without an
+# error number.
 LIBRARY_MESSAGES = {
     errno.ENOSPC: re.compile(
         "No space left on device|database or disk is full|unexpected pos"
@@ -28,7 +28,7 @@ LIBRARY_MESSAGES = {
     errno.EACCES: re.compile("Permission denied|unable to open database file"),
 }
 
-# Parts of SQLAlchemy's messages that help programmers only.
+# Parts of SQLAlchemy's messages that do not help users.
 SQLALCHEMY_HINT = re.compile(
     r"\(raised as a result of [^)]*\) | ?\(Background on this error at[^)]*\)"
 )
@@ -36,11 +36,11 @@ MAX_MESSAGE_CHARACTERS = 300
 
 
 class UserError(Exception):
-    """An error that the user can fix; its message is one sentence with the value and the way out.
+    """An error that the user can fix; its message names the value and the remedy.
 
-    The command line prints the sentence without a traceback and exits with status 1. Passwords and
-    keys in it are redacted. Unprintable characters become "?": a file name may hold some, and they
-    could control the terminal.
+    The message is one sentence. The command line prints it without a traceback and exits with
+    status 1. Passwords and keys are redacted. Unprintable characters become "?", because control
+    characters of a file name could manipulate the terminal.
     """
 
     def __init__(self, sentence: str) -> None:
@@ -56,7 +56,7 @@ def one_line(error: BaseException) -> str:
 
 
 def operating_system_error(error: BaseException | None) -> str | None:
-    """Return a sentence if an error, or a cause of it, is one of SYSTEM_ERRORS; else None."""
+    """Return a message if an error or one of its causes is in SYSTEM_ERRORS, else None."""
     while error is not None:
         code = error.errno if isinstance(error, OSError) else None
         if code is None:
@@ -64,9 +64,9 @@ def operating_system_error(error: BaseException | None) -> str | None:
                 (n for n, pattern in LIBRARY_MESSAGES.items() if pattern.search(str(error))), None
             )
         if code in SYSTEM_ERRORS:
-            reason, way_out = SYSTEM_ERRORS[code]
+            reason, remedy = SYSTEM_ERRORS[code]
             path = getattr(error, "filename2", None) or getattr(error, "filename", None)
-            sentence = f"{reason}; {way_out}."
+            sentence = f"{reason}; {remedy}."
             return f"{path}: {sentence}" if path else sentence[0].upper() + sentence[1:]
         error = error.__cause__ or error.__context__
     return None

@@ -1,4 +1,4 @@
-"""File locks: only one command at a time writes the same files; others print a message and wait."""
+"""File locks: one command at a time writes the same files; others print a message and wait."""
 
 import os
 import sys
@@ -10,6 +10,8 @@ from pathlib import Path
 @contextmanager
 def file_lock(path: Path, reason: str) -> Iterator[None]:
     """Hold the lock in `path`; if another process holds it, print the reason and wait.
+
+    `reason` says why, for example "another `hourglass repro` runs in this folder".
 
     The operating system releases the lock of a process that ends, even if it is killed.
     """

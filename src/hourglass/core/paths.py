@@ -1,4 +1,4 @@
-"""Paths of the workspace and of its cells."""
+"""Paths of the workspace and of its cells, each a data set and a variant."""
 
 import os
 import re
@@ -27,20 +27,20 @@ PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
 NAME_CHARACTERS = 64  # maximum length: two names and a suffix must fit into a file name
-# File names that Windows reserves for devices: such a workspace could not be checked out there.
+# Device names of Windows, which are invalid as file names there: git could not check them out.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 
 def root() -> Path:
-    """Return the original folder of the project, even if DVC runs an experiment in a copy.
+    """Return the original project folder, even if DVC runs an experiment in a copy.
 
-    It holds raw data, MLflow's store and other files that outlive an experiment.
+    The original holds raw data, MLflow's store and other files that outlive an experiment.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
 
 def raw_folder() -> Path:
-    """Return the folder of raw files: HOURGLASS_DATA, or data/raw."""
+    """Return the folder of raw files: HOURGLASS_DATA, by default data/raw."""
     return root() / os.environ.get("HOURGLASS_DATA", "data/raw")
 
 
@@ -50,7 +50,7 @@ def prepared_folder(data: str) -> Path:
 
 
 def baselines_file(data: str) -> Path:
-    """Return the file with the metrics of a data set's baselines."""
+    """Return the path of the metrics of a data set's baselines."""
     return RUNS / valid_name(data) / "baselines.json"
 
 
@@ -60,7 +60,7 @@ def references_folder(data: str) -> Path:
 
 
 def need_baselines(data: str) -> Path:
-    """Return the baselines file; raise a UserError if it is missing."""
+    """Return the path of the baselines' metrics; raise a UserError if the file is missing."""
     path = baselines_file(data)
     if not path.exists():
         raise _missing(path, f"hourglass baselines {data}")
@@ -93,7 +93,7 @@ def valid_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the grid, that is, a data set and a variant; gives the paths of its files."""
+    """A cell of the grid, that is, a data set and a variant, with the paths of its files."""
 
     data: str
     model: str
@@ -103,8 +103,8 @@ class Cell:
         valid_name(self.model)
         if self.folder == references_folder(self.data):
             raise UserError(
-                f"{self.model!r} is not a valid name of a variant: it is the folder of reference "
-                "results; choose another."
+                f"{self.model!r} is not a valid name of a variant: the folder of reference "
+                "results has this name; choose another."
             )
 
     @property
@@ -134,7 +134,7 @@ class Cell:
 
     @property
     def resume(self) -> Path:
-        """Return the folder of an unfinished training; not a stage output, as DVC deletes those."""
+        """Return the checkpoint folder of a training; not a stage output, as DVC deletes those."""
         return Path("checkpoints") / self.name
 
     def __truediv__(self, file: str) -> Path:
@@ -143,11 +143,11 @@ class Cell:
 
     @property
     def tracking(self) -> Path:
-        """Return the folder of run ids and timings, not tracked by DVC as they differ per run."""
+        """Return the folder of run ids and timings, which differ per run; DVC does not track it."""
         return self.folder / "tracking"
 
     def output(self, stage: str) -> Path:
-        """Return the output folder of a stage, which is complete if it exists."""
+        """Return the output folder of a stage; if the folder exists, it is complete."""
         return self.folder / STAGE_FOLDERS[stage]
 
     def require(self, *stages: str) -> None:

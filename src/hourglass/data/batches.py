@@ -1,4 +1,4 @@
-"""Batches of an epoch: their order, the share of each process, and their scaling."""
+"""Batches of an epoch: order, division among distributed processes, and scaling."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RANK_SEED_STRIDE = 0x9E3779B1
 
 
 class Scaled:
-    """A `Scaling` as arithmetic on tensors of one device."""
+    """Apply a `Scaling` to tensors on one device."""
 
     def __init__(self, scaling: Scaling, device: torch.device) -> None:
         self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
@@ -34,8 +34,8 @@ class Shares:
 
     Rank r holds only the rows r::world_size and shuffles them independently. Position p of the
     epoch is position p // world_size of rank p % world_size. Therefore the ranks' shares of a batch
-    differ by at most one sample, all ranks take the same number of steps, and no sample is lost or
-    repeated. Contiguous blocks would differ in distribution if a file is sorted by class or time.
+    differ by at most one sample, all ranks take the same number of steps, and each sample is used
+    exactly once. In a file sorted by class or time, contiguous blocks would differ in distribution.
     """
 
     samples: int
@@ -52,7 +52,10 @@ class Shares:
         return (self._positions(batch) for batch in range(len(self)))
 
     def weight(self, batch: int) -> float:
-        """Return this rank's number of samples in a batch, divided by an even share."""
+        """Return this rank's number of samples in a batch, divided by the mean over the ranks.
+
+        With this weight of the loss, DDP's mean over ranks is the mean over the batch's samples.
+        """
         positions, start = self._positions(batch), batch * self.batch_size
         size = min(self.batch_size, self.samples - start)
         return (positions.stop - positions.start) * self.world_size / size

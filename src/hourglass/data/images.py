@@ -15,9 +15,10 @@ class Images(DataSet):
     """An .npz file or a folder of images; `normal` names the classes that are normal.
 
     An .npz file holds `x`, uint8 images of shape (N, H, W), (N, H, W, C) or (N, C, H, W), and
-    optionally `y`, (N,) classes. C is 1 or 3. It is the last axis if that has length 1 or 3, else
-    the second axis. A folder holds one subfolder per class with images (png, jpg, bmp and others)
-    of one size. They are read as one channel if all are grey, else as red, green and blue.
+    optionally `y`, (N,) classes. C is 1 or 3. The last axis is the channel axis if its length is 1
+    or 3, else the second axis is. A folder holds one subfolder per class with images (png, jpg, bmp
+    and others) of one size. Images of a folder have one channel if all are grey, else three (red,
+    green, blue).
 
     Without `normal` every image is normal. `size` resizes to `size` x `size` pixels. `grey`
     converts colours to one channel (ITU-R 601). `path` is relative to the working directory.
@@ -57,8 +58,8 @@ class Images(DataSet):
             anomaly = np.zeros(len(x), dtype=bool)
         elif label is None:
             raise UserError(
-                f"`normal` is {self.normal!r} but {path} holds no classes `y`; add them, or omit "
-                "`normal` if every image is normal."
+                f"`normal` is {self.normal!r} but {path} holds no array `y` of classes; add it, or "
+                "omit `normal` if every image is normal."
             )
         else:
             anomaly = anomaly_mask(label, self.normal, path)

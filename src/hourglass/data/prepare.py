@@ -39,7 +39,7 @@ def prepare_data_set(data: str) -> Path:
 
 
 def _data_card(raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dict[str, Any]:
-    digest = hashlib.sha256()  # over all arrays: it identifies the data
+    digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
         for array in vars(part).values():
             digest.update(np.ascontiguousarray(array).data)

@@ -28,11 +28,12 @@ def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
     """Score by the mean squared error of the reconstruction from `latent_dim` components.
 
     No linear autoencoder with this latent_dim has a lower training error. Raises a UserError if
-    PCA has fewer components.
+    latent_dim is above the number of samples or of features.
     """
     if latent_dim > min(train.shape):
         raise UserError(
-            f"latent_dim is {latent_dim}, but must be at most {min(train.shape)} for PCA."
+            f"latent_dim is {latent_dim}, but PCA has only {min(train.shape)} components; "
+            "choose at most that many."
         )
     # Both solvers are exact; the randomised one would depend on a seed.
     solver = "covariance_eigh" if train.shape[0] >= train.shape[1] else "full"
@@ -57,11 +58,11 @@ def isolation_forest(train: np.ndarray, seed: int) -> ScoreFunction:
 def one_class_svm(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the distance from a boundary around 90 % of the samples (Schoelkopf et al. 2001).
 
-    At most MAX_SVM_SAMPLES random samples are used.
+    The SVM is trained on at most MAX_SVM_SAMPLES random samples.
     """
     subset = np.random.default_rng(seed).permutation(len(train))[:MAX_SVM_SAMPLES]
     svm = OneClassSVM(nu=0.1, gamma="scale").fit(train[subset])
-    # Subtract from an upper bound, so that scores are positive: each kernel value is at most 1.
+    # Kernel values are at most 1, so the sum bounds the SVM's output, and scores are positive.
     bound = float(np.abs(svm.dual_coef_).sum())
     return lambda x: bound - svm.score_samples(x)
 

@@ -10,7 +10,8 @@ from hourglass.networks import Dense
 class Linear(LitAutoencoder):
     """Minimise ||x - D(E x)||^2 with one encoder matrix E, one decoder matrix D, and biases.
 
-    The optimum is PCA's reconstruction (Baldi and Hornik 1989), so PCA's error is a lower bound.
+    The optimum is PCA's reconstruction (Baldi and Hornik 1989), so the training error of PCA is a
+    lower bound.
     """
 
     def __init__(

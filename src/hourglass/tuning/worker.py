@@ -44,7 +44,7 @@ class Job:
     space: str
     trials: int  # total number of trials of the study
     pruner: Pruner
-    index: int  # of this worker among those of the command, from 0
+    index: int  # index of this worker among those of the command, from 0
     study: str  # the name of the study, fixed when the command starts
     command: str  # identifies the command that started this worker
 
@@ -72,14 +72,14 @@ def work(job: Job) -> None:
     while (status := run_next(study, trials, job)) != "done":
         if status == "waits":
             time.sleep(PAUSE_SECONDS)
-    trials.ranks.broadcast(None)  # end the other ranks; after an error they are killed
+    trials.ranks.broadcast(None)  # end the other ranks; after an error, they are killed instead
 
 
 def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", "waits", "done"]:
     """Run one trial, unless enough trials have started.
 
-    Returns "waits" if enough have started but some still run: a killed one must run again. Returns
-    "done" if all have finished.
+    Returns "waits" if enough trials have started but some are still running, because a trial must
+    run again if its worker is killed. Returns "done" if all have finished.
     """
     with ExitStack() as lock:
         lock.enter_context(locked())
@@ -93,9 +93,10 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         def objective(trial: optuna.Trial) -> Any:
             current.append(trial)
             storage: Any = trial.storage
-            storage.record_heartbeat(trial._trial_id)  # from now on, it can be found stale
+            # Only a trial with a heartbeat can become stale.
+            storage.record_heartbeat(trial._trial_id)
             trial.set_user_attr(WORKER, f"{job.command} {job.index}")
-            lock.close()  # another worker may continue
+            lock.close()  # lets another worker start a trial
             return _run(trials, trial)
 
         study.sampler = _sampler(trials.settings.seed * 1_000_003 + started)
@@ -105,26 +106,26 @@ def run_next(study: optuna.Study, trials: "Trials", job: Job) -> Literal["ran", 
         except Exception as error:
             lock.close()
             interrupted = current and _retry_if_interrupted(study, current[0].number, error)
-            # Other ranks may wait for this one inside the training: they must end with it.
+            # With several ranks, this one must exit: the others may wait for it in the training.
             if not interrupted or trials.ranks.world_size > 1:
                 raise
     return "ran"
 
 
 def _retry_if_interrupted(study: optuna.Study, number: int, error: Exception) -> bool:
-    """Return whether a trial ended without a fault of its training; it then runs again."""
-    if is_unreachable(error):  # the connection broke during a statement
+    """Return whether a trial was interrupted rather than failed; it then runs again."""
+    if is_unreachable(error):  # the connection broke during a query
         with locked():
             studies.retry(study, study.trials[number])
         return True
     trial = study.trials[number]
-    # This process was suspended for longer than the grace period, and another one runs the trial.
+    # After a suspension longer than the grace period, another process runs the trial.
     taken_over = isinstance(error, ValueError | optuna.exceptions.UpdateFinishedTrialError)
     return taken_over and trial.state.is_finished() and FAILURE not in trial.user_attrs
 
 
 def _run(trials: "Trials", trial: optuna.Trial) -> Any:
-    """Run a trial; if its training fails, store the reason, so that the trial is not retried.
+    """Run a trial; if training fails, store the reason, so that the trial is not retried.
 
     An error other than a UserError is a bug and ends this worker.
     """
@@ -144,7 +145,7 @@ def _run(trials: "Trials", trial: optuna.Trial) -> Any:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    """Return a sampler for one trial; with its seed, a resumed study draws the same values."""
+    """Return a sampler for one trial; the seed makes a resumed study draw the same values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
@@ -176,11 +177,11 @@ def main() -> None:
             status = 1
             traceback.print_exc()  # the command prints standard error
     sys.stderr.flush()
-    os._exit(status)  # skips the unloading of torch, which takes half a second
+    os._exit(status)  # unloading torch would take half a second
 
 
 def _exit_with_command() -> None:
-    """Exit as soon as the command ends, even if it was killed: standard input is then closed."""
+    """Exit when the command ends or is killed, which closes standard input."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)

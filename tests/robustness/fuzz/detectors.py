@@ -1,4 +1,4 @@
-"""Detector files with changes, with and without recomputed checksums."""
+"""Fuzz cases: malformed detector files, with and without recomputed checksums."""
 
 import json
 import random
@@ -21,18 +21,18 @@ from hourglass.networks.weights import FILES as NETWORK
 from hourglass.networks.weights import SETTINGS, write
 from tests.robustness.fuzz.case import Case, damage
 
-STRANGE: tuple[Any, ...] = (
+UNEXPECTED_VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "os.system", [], {}, [1], {"a": 1}),
     *([[[[[]]]]], "hourglass.networks.Network", "../..", "nan"),
 )
-LITERALS = (
+INVALID_LITERALS = (
     *("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 5000),
     *('"\\ud800"', "01", "'a'"),
 )
 
 
 def make_detector(folder: Path, images: bool, network_folder: Path | None = None) -> Detector:
-    """Write a calibrated detector with random weights, its network to `network_folder`."""
+    """Write a calibrated detector with random weights; `network_folder` is that of its network."""
     torch.manual_seed(0)
     rng, shape = np.random.default_rng(0), (1, 6, 5) if images else (3,)
     network: Network
@@ -72,47 +72,47 @@ def make_case(rng: random.Random, folder: Path) -> Case:
     x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
     if not original.exists():
         make_detector(original, images=False)
-    right = _scores(original, x)
+    expected = _scores(original, x)
     shutil.copytree(original, copy)
     name = rng.choice(FILES)
     binary = name.endswith(".safetensors")
-    what = "bytes" if binary else rng.choice(["bytes", "value", "key", "literal"])
+    mutation = "bytes" if binary else rng.choice(["bytes", "value", "key", "literal"])
     path, consistent = copy / name, rng.random() < 0.7
-    if what == "bytes":
+    if mutation == "bytes":
         path.write_bytes(damage(path.read_bytes(), rng))
     else:
-        path.write_text(_malformed(json.loads(path.read_text()), what, rng), encoding="utf-8")
+        path.write_text(_malformed(json.loads(path.read_text()), mutation, rng), encoding="utf-8")
     if consistent:
         _update_checksums(copy)
-    description = f"{name}, {what}{', with new checksums' if consistent else ''}"
-    # Changed values with matching checksums make another valid detector, with any finite scores.
-    if consistent and what in ("value", "bytes"):
-        return Case(description, lambda: right if _is_usable(copy, x) else None, right)
-    return Case(description, lambda: _scores(copy, x), right)
+    description = f"{name}, {mutation}{', with new checksums' if consistent else ''}"
+    # Changed values with matching checksums make a valid detector with any finite scores.
+    if consistent and mutation in ("value", "bytes"):
+        return Case(description, lambda: expected if _is_usable(copy, x) else None, expected)
+    return Case(description, lambda: _scores(copy, x), expected)
 
 
-def _malformed(value: Any, what: str, rng: random.Random) -> str:
-    """Return JSON without a key, with a strange value, or with an invalid literal."""
+def _malformed(value: Any, mutation: str, rng: random.Random) -> str:
+    """Return JSON with a missing key, an unexpected value or an invalid literal."""
     parent, key = value, rng.choice(list(value))
     while isinstance(parent[key], dict | list) and parent[key] and rng.random() < 0.7:
         parent = parent[key]
         key = rng.choice(list(parent)) if isinstance(parent, dict) else rng.randrange(len(parent))
-    if what == "key":
+    if mutation == "key":
         del parent[key]
     else:
-        parent[key] = rng.choice(STRANGE) if what == "value" else "PLACE"
-    return json.dumps(value).replace('"PLACE"', rng.choice(LITERALS))
+        parent[key] = rng.choice(UNEXPECTED_VALUES) if mutation == "value" else "PLACEHOLDER"
+    return json.dumps(value).replace('"PLACEHOLDER"', rng.choice(INVALID_LITERALS))
 
 
 def _update_checksums(folder: Path) -> None:
-    """Recompute the checksums in the JSON files that are still readable."""
-    for card, files in (("network.json", FILES[:1]), ("detector.json", (*FILES[:2], *FILES[3:]))):
+    """Recompute the checksums in those JSON files that can still be parsed."""
+    for name, files in (("network.json", FILES[:1]), ("detector.json", (*FILES[:2], *FILES[3:]))):
         try:
-            value = json.loads((folder / card).read_text(encoding="utf-8"))
+            value = json.loads((folder / name).read_text(encoding="utf-8"))
             checksums = value["files"]
             changed = file_checksums(folder, [each for each in files if each in checksums])
             value["files"] = {**checksums, **changed}
-            write_with_checksum(folder / card, value)
+            write_with_checksum(folder / name, value)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             continue
 

@@ -1,4 +1,4 @@
-"""The client of the fork server: run this command in a fork, if there is a server.
+"""The client of the fork server: runs this command in a fork, if there is a server.
 
 Imports only the standard library, because every stage pays for these imports.
 """
@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SWITCH = "HOURGLASS_FORK_SERVER"  # "off" disables it; forks find the server's folder here
+# Environment variable: "off" disables the server; in a fork, it is the path of the server's folder.
+SWITCH = "HOURGLASS_FORK_SERVER"
 STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # stages with slow imports
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -28,21 +29,21 @@ def hand_over(job: dict[str, Any]) -> None:
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
-    folder = os.environ.get(SWITCH) or _folder_of_dvc()
+    folder = os.environ.get(SWITCH) or _dvc_server_folder()
     if folder in ("off", ""):
         return
     connection = _connect(Path(folder))
     if connection:
         with connection:
-            _follow(connection, job)
+            _run_in_fork(connection, job)
     elif len(sys.argv) > 1 and sys.argv[1] in STARTED_BY:
         _start(Path(folder))
 
 
-def _folder_of_dvc() -> str:
+def _dvc_server_folder() -> str:
     """Return the server folder of this `dvc repro`, "" if its process cannot be inspected.
 
-    That process is the first ancestor without DVC_STAGE in its environment.
+    The process of `dvc repro` is the first ancestor without DVC_STAGE in its environment.
     """
     try:
         pid = os.getppid()
@@ -71,7 +72,7 @@ def _start(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
         log = (folder / "log").open("w")
-    except OSError:  # another command was faster, or the disk is full: run without a server
+    except OSError:  # started by another command, or the disk is full: run without a server
         return
     owner = folder.name.split("-")[2]
     subprocess.Popen(
@@ -87,8 +88,8 @@ def _connect(folder: Path) -> socket.socket | None:
     """Return a connection to this user's fork server, None if it is not ready.
 
     `folder` must be a real folder that only this user can access. Any user can create a folder of
-    this name in the temporary directory. A server there would receive the command and the
-    environment of this process.
+    this name in the temporary directory, and a malicious server there would receive the command and
+    the environment of this process.
     """
     connection = socket.socket(socket.AF_UNIX)
     try:
@@ -103,7 +104,7 @@ def _connect(folder: Path) -> socket.socket | None:
     return None
 
 
-def _follow(connection: socket.socket, job: dict[str, Any]) -> None:
+def _run_in_fork(connection: socket.socket, job: dict[str, Any]) -> None:
     """Run the job in a fork with this process's streams, forward signals, exit with its status.
 
     Returns if the server rejects the job because it was started with another environment.

@@ -12,7 +12,7 @@ from hourglass.detection.threshold import Threshold
 
 @dataclass(frozen=True)
 class CandidateThresholds:
-    """All distinct thresholds on labelled scores, from no alarm to all alarms: (m,) each."""
+    """The thresholds between distinct labelled scores, in falling order; each array is (m,)."""
 
     value: np.ndarray  # a score above it is an alarm
     true_positives: np.ndarray
@@ -22,12 +22,12 @@ class CandidateThresholds:
     def of(cls, scores: np.ndarray, anomaly: np.ndarray) -> "CandidateThresholds":
         """Return the candidates for scores, (n,), and the mask of anomalies, (n,) bool.
 
-        They are the highest score, the midpoints between neighbouring distinct scores, and a value
-        just below the lowest score.
+        The candidates are the highest score, the midpoints between neighbouring distinct scores,
+        and a value just below the lowest score.
         """
         order = np.argsort(-scores)
         ordered = scores[order]
-        # Index of the last of equal scores.
+        # The index of the last sample in each group of equal scores.
         last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
         distinct, true_positives = ordered[last], np.cumsum(anomaly[order])[last]
         below = np.append(distinct[1:], np.nextafter(distinct[-1], -np.inf))  # next lower score
@@ -78,25 +78,31 @@ class LabelledCalibrator(Calibrator):
     def __call__(self, scores: np.ndarray, anomaly: np.ndarray | None = None) -> Threshold:
         """Return the threshold for scores, (n,), and the mask of anomalies, (n,) bool.
 
-        Raises a UserError if either kind of sample is missing: the optimum would then raise an
-        alarm for no sample, or for every sample.
+        Raises a UserError without normal samples or without anomalies: the optimum would then raise
+        an alarm for every sample, or for none.
         """
         scores = self._checked(scores)
         if anomaly is None or not anomaly.any():
             raise UserError(
                 f"{self.method} needs labelled anomalies, but the tuning split holds none; choose "
-                "a calibrator of normal samples, such as conformal."
+                "a calibrator that uses normal samples only, such as conformal."
             )
         if anomaly.all():
-            raise UserError(f"{self.method} needs normal samples, but the tuning split holds none.")
+            raise UserError(
+                f"{self.method} needs normal samples, but the tuning split holds none; add normal "
+                "samples to the data set."
+            )
         candidates = CandidateThresholds.of(scores, anomaly)
         best = self.choose(candidates)
         rate = candidates.false_alarm_rate[best]
         return self._threshold(candidates.value[best], len(scores), rate)
 
     def value(self, scores: np.ndarray) -> float:
-        """Raise a UserError: without labels there is no threshold."""
-        raise UserError(f"{self.method} needs labelled anomalies.")
+        """Raise a UserError, because this calibrator needs labels."""
+        raise UserError(
+            f"{self.method} needs labelled anomalies; choose a calibrator that uses normal samples "
+            "only, such as conformal."
+        )
 
     @abstractmethod
     def choose(self, candidates: CandidateThresholds) -> int:
@@ -120,8 +126,8 @@ class Cost(LabelledCalibrator):
     """Set the threshold with the least expected cost, given the costs of both kinds of error.
 
     `miss` is the cost of a missed anomaly, `false_alarm` that of a false alarm. `prevalence` is the
-    fraction of anomalies in deployment. By default it is the fraction in the tuning split, which
-    rarely equals that in deployment.
+    fraction of anomalies in deployment. The default is the fraction in the tuning split, which
+    usually differs from that in deployment.
     """
 
     method = "cost"
@@ -140,11 +146,11 @@ class Cost(LabelledCalibrator):
 
     def choose(self, candidates: CandidateThresholds) -> int:
         """Return the index of the least expected cost per sample."""
-        share = self.prevalence
-        if share is None:
-            share = candidates.anomalies / (candidates.anomalies + candidates.normal_samples)
-        missed = share * self.miss * (1 - candidates.recall)
-        false_alarms = (1 - share) * self.false_alarm * candidates.false_alarm_rate
+        prevalence = self.prevalence
+        if prevalence is None:
+            prevalence = candidates.anomalies / (candidates.anomalies + candidates.normal_samples)
+        missed = prevalence * self.miss * (1 - candidates.recall)
+        false_alarms = (1 - prevalence) * self.false_alarm * candidates.false_alarm_rate
         return int(np.argmin(missed + false_alarms))
 
 
@@ -179,9 +185,12 @@ class PrecisionAt(LabelledCalibrator):
 
     def choose(self, candidates: CandidateThresholds) -> int:
         """Return the index of the last candidate with this precision and a true positive."""
-        precision, hit = candidates.precision, candidates.true_positives > 0
-        reached = np.flatnonzero((precision >= self.precision) & hit)
+        precision, has_hit = candidates.precision, candidates.true_positives > 0
+        reached = np.flatnonzero((precision >= self.precision) & has_hit)
         if not len(reached):
-            best = precision[hit].max()
-            raise UserError(f"precision {self.precision} is not reached; the best is {best:.3f}.")
+            best = precision[has_hit].max()
+            raise UserError(
+                f"precision {self.precision} is not reached; the best is {best:.3f}; "
+                "choose a lower `precision`."
+            )
         return int(reached[-1])

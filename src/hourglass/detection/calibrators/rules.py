@@ -10,7 +10,7 @@ class KSigma(Calibrator):
     """Set the threshold `k` standard deviations above the mean score of normal samples.
 
     With k = 2 and normally distributed scores, 2.3 % of normal samples raise an alarm. Real scores
-    are skewed to the right, so expect more.
+    are skewed to the right, so expect a higher rate.
     """
 
     method = "k_sigma"
@@ -55,9 +55,10 @@ class MAD(Calibrator):
 
 
 class Quantile(Calibrator):
-    """Set the threshold at the `q` quantile of normal scores, so about 1 - q raise an alarm.
+    """Set the threshold at the `q` quantile of normal scores.
 
-    The quantile interpolates linearly between order statistics.
+    A fraction of about 1 - q of normal samples raises an alarm. The quantile interpolates
+    linearly between order statistics.
     """
 
     method = "quantile"

@@ -57,6 +57,6 @@ class ForwardCache:
     @lazy
     def score(self) -> Tensor:
         """Return the network's score, (N,)."""
-        if type(self.network).score is Network.score:  # the error, which may be cached
+        if type(self.network).score is Network.score:  # the mean squared error, which may be cached
             return self.error
         return self.network.score(self.x)

@@ -1,4 +1,4 @@
-"""Scatter plots of latent codes in two dimensions: by class, anomalies, and thumbnails."""
+"""Scatter plots of latent codes in two dimensions: all classes, each class, and thumbnails."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from hourglass.evaluation.figures.images import canvas
 from hourglass.evaluation.figures.style import FAINT, MARK, class_colours, literal
 
-THUMBNAILS = 24  # grid squares per side of the map
+GRID_SIZE = 24  # grid squares per side of the map
 MAX_CLASSES = 60  # classes in the legend of `overview`, or panels of `per_class`
 
 
@@ -19,9 +19,9 @@ def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[
     """Draw one map per projection method, with all classes in colour and anomalies as crosses.
 
     `table` has a row per sample with the columns kind, label, <method>_1 and <method>_2. With more
-    than MAX_CLASSES classes the legend is left out, because the colours are indistinguishable.
+    than MAX_CLASSES classes there is no legend, because the colours would be indistinguishable.
     """
-    named = len(classes) <= MAX_CLASSES
+    has_legend = len(classes) <= MAX_CLASSES
     figure = Figure(figsize=(6 * len(methods), 5.2), layout="constrained")
     for axes, (method, title) in zip(
         figure.subplots(1, len(methods)), methods.items(), strict=True
@@ -29,11 +29,11 @@ def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[
         axes.set_title(title, fontsize=11)
         for name, colour in class_colours(classes).items():
             members = table[(table.kind == "normal") & (table.label == name)]
-            label = literal(name) if named else None
-            _points(axes, members, method, ".", color=colour, alpha=0.7, label=label)
+            label = literal(name) if has_legend else None
+            _draw_points(axes, members, method, ".", color=colour, alpha=0.7, label=label)
         anomalies = table[table.kind == "anomalous"]
         if len(anomalies):
-            _points(axes, anomalies, method, "x", color=MARK, alpha=0.6, label="anomalous")
+            _draw_points(axes, anomalies, method, "x", color=MARK, alpha=0.6, label="anomalous")
         _label_axes(axes, method)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
@@ -73,8 +73,8 @@ def per_class(table: pd.DataFrame, method: str, classes: Sequence[str]) -> Figur
     for axes in grid[len(panels) :]:
         axes.axis("off")
     for axes, (name, colour, members) in zip(grid, panels, strict=False):
-        _points(axes, table[~members], method, ".", color=FAINT, alpha=0.7)
-        _points(axes, table[members], method, ".", color=colour, alpha=0.7)
+        _draw_points(axes, table[~members], method, ".", color=FAINT, alpha=0.7)
+        _draw_points(axes, table[members], method, ".", color=colour, alpha=0.7)
         axes.set_title(f"{literal(name)} ({members.sum():,})", fontsize=10)
         _label_axes(axes, method)
     return figure
@@ -87,20 +87,20 @@ def thumbnails(table: pd.DataFrame, method: str, images: np.ndarray) -> Figure:
     """
     coordinates = table[[f"{method}_1", f"{method}_2"]].to_numpy()
     low, high = coordinates.min(0), coordinates.max(0)
-    grid = (coordinates - low) / np.maximum(high - low, 1e-9) * (THUMBNAILS - 1)
+    grid = (coordinates - low) / np.maximum(high - low, 1e-9) * (GRID_SIZE - 1)
     square = np.round(grid).astype(int)
     order = np.argsort(((grid - square) ** 2).sum(1), kind="stable")
     _, first = np.unique(square[order], axis=0, return_index=True)
-    placed = [(THUMBNAILS - 1 - square[i, 1], square[i, 0], images[i]) for i in order[first]]
+    placed = [(GRID_SIZE - 1 - square[i, 1], square[i, 0], images[i]) for i in order[first]]
     figure = Figure(figsize=(7, 7.3), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(canvas(placed, THUMBNAILS, THUMBNAILS), aspect="auto")
-    axes.set_title("test samples where their codes are", fontsize=11)
+    axes.imshow(canvas(placed, GRID_SIZE, GRID_SIZE), aspect="auto")
+    axes.set_title("test samples at the positions of their codes", fontsize=11)
     axes.axis("off")
     return figure
 
 
-def _points(axes: Axes, table: pd.DataFrame, method: str, marker: str, **style: Any) -> None:
+def _draw_points(axes: Axes, table: pd.DataFrame, method: str, marker: str, **style: Any) -> None:
     axes.plot(table[f"{method}_1"], table[f"{method}_2"], marker, markersize=3, **style)
 
 

@@ -31,7 +31,7 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
 
 
 def roc(curve: pd.DataFrame, auroc: float) -> Figure:
-    """Draw the ROC curve and the diagonal of chance."""
+    """Draw the ROC curve, and the diagonal, which is the curve of random scores."""
     figure, axes = _new_axes("false-positive rate", "recall")
     axes.plot(curve.false_positive_rate, curve.recall, color=ANOMALY, label=f"AUROC {auroc:.4f}")
     axes.plot([0, 1], [0, 1], color=MARK, linestyle=":", label="chance")
@@ -41,7 +41,7 @@ def roc(curve: pd.DataFrame, auroc: float) -> Figure:
 
 
 def precision_recall(curve: pd.DataFrame, average_precision: float, prevalence: float) -> Figure:
-    """Draw precision over recall, and the prevalence, which is the precision of chance."""
+    """Draw precision over recall, and the prevalence, which is the precision of random scores."""
     figure, axes = _new_axes("recall", "precision")
     label = f"average precision {average_precision:.4f}"
     axes.step(curve.recall, curve.precision, where="pre", color=ANOMALY, label=label)
@@ -67,7 +67,7 @@ def drift_figure(
             frameon=False, fontsize=8, ncols=3, columnspacing=1.2, borderaxespad=0.2,
             loc="lower left", bbox_to_anchor=(-0.01, 1.0),
         )  # fmt: skip
-        legend.set_in_layout(False)  # otherwise a long legend would shrink the axes
+        legend.set_in_layout(False)  # a long legend would shrink the axes
     return figure
 
 

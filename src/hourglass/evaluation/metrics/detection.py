@@ -6,7 +6,7 @@ from hourglass.evaluation.metrics import bootstrap
 
 RECALL = 0.95  # recall at which the false-positive rate is reported
 TOP = 100  # k of precision at k
-# With fewer anomalies, the interval of FPR_at_95_recall has less than its nominal coverage.
+# With fewer anomalies, the interval of FPR_at_95_recall covers less than its nominal 95 %.
 MIN_ANOMALIES_FOR_FPR_INTERVAL = 100
 
 
@@ -15,12 +15,12 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
 
     FPR_at_95_recall is the false-positive rate at the highest threshold with a recall of at least
     95 %. precision_at_100 is the precision among the 100 highest scores. precision_at_anomalies is
-    the precision among the k highest scores, for k the number of anomalies.
+    the precision among the k highest scores, where k is the number of anomalies.
 
     With `intervals`, the ends of each 95 % bootstrap interval have the suffixes `_low` and `_high`.
     FPR_at_95_recall has no interval if there are fewer than 100 anomalies.
 
-    The result is empty if all samples are of one kind.
+    The result is empty if all samples are normal or all are anomalies.
     """
     if anomaly.all() or not anomaly.any():
         return {}
@@ -40,7 +40,7 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
 
 
 def resampled_metrics(scores: np.ndarray, anomaly: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the metrics of every stratified bootstrap resample, (R,) each.
+    """Return the metrics of R stratified bootstrap resamples, (R,) each.
 
     The drawn samples depend only on `anomaly`, so the resamples of two detectors are paired.
     """
