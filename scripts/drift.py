@@ -20,8 +20,8 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
 from hourglass.detection.drift.alarm_rate import AlarmRateCheck
+from hourglass.detection.drift.detection import Difference
 from hourglass.detection.drift.martingale import first_alarm, log_martingale, online_p_values
-from hourglass.detection.drift.report import Difference
 
 # Calibration samples per cell.
 CELLS = {Cell("mnist", "undercomplete"): 2000, Cell("credit_card", "undercomplete"): 1000}

@@ -21,13 +21,13 @@ from common import copy_repository as copy_files
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared, write_data_card
 from hourglass.tracking.recording import FAILED, FINISHED
-from hourglass.tracking.recording_process import StageRecorder
+from hourglass.tracking.stage_recorder import StageRecorder
 from hourglass.tracking.stage_records import StageRecord, read_cell
 
 ROOT = Path(__file__).parents[1]
-EVERY = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
-BOLTS = [name for name in EVERY if name.startswith("bolts_")]  # images only, and slow
-VARIANTS = [name for name in EVERY if name not in BOLTS]
+ALL_VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+BOLTS = [name for name in ALL_VARIANTS if name.startswith("bolts_")]  # images only, and slow
+VARIANTS = [name for name in ALL_VARIANTS if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")
 # The modules that use `recording`.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
@@ -266,7 +266,7 @@ def set_up(folder: Path, epochs: int = 2) -> Path:
     return folder
 
 
-def reseal(prepared: Path) -> None:
+def update_card(prepared: Path) -> None:
     """Rewrite the data card of a prepared data set with the checksums of its current arrays."""
     write_data_card(prepared, Prepared.open(prepared).card)
 

@@ -7,10 +7,10 @@ if not __package__:  # `python src/hourglass`, as in dvc.yaml: import this check
     sys.path[0] = str(Path(__file__).parents[1])
     __spec__ = None  # otherwise Lightning would start other ranks as `python -m __main__`
 
-from hourglass.core.fork_server.client import hand_over
+from hourglass.core.fork_server.client import run_in_fork_server
 
 if __name__ == "__main__" and "in_fork" not in globals():  # forks run this file too
-    hand_over({"path": sys.argv[0]})
+    run_in_fork_server({"path": sys.argv[0]})
 
 from hourglass.cli.main import program
 

@@ -24,7 +24,7 @@ from hourglass.networks import Dense
 from hourglass.networks.weights import SETTINGS, write
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.prepare import prepare
-from tests.workspaces import FakeRecorder, environment, reseal, set_up, working_in
+from tests.workspaces import FakeRecorder, environment, set_up, update_card, working_in
 
 DATA = "breast_cancer"
 WORST, BEST = (DATA, "wide"), (DATA, "narrow")
@@ -167,7 +167,7 @@ def test_the_alias_loads_the_champion(here):
 def test_a_comparison_needs_labelled_anomalies(here, refusal):
     path = prepared_folder(DATA) / "test/anomaly.npy"
     np.save(path, np.zeros_like(np.load(path)))
-    reseal(prepared_folder(DATA))
+    update_card(prepared_folder(DATA))
     assert "no labelled anomalies" in refusal(promote, *BEST)
     promote(*BEST, force=True)
     assert champion(here) == "1"

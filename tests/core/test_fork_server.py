@@ -22,9 +22,9 @@ IMPORTED = "print('wave' in sys.modules)"
 COMMAND = """
 import sys
 sys.path.insert(0, {source!r})
-from hourglass.core.fork_server.client import hand_over
+from hourglass.core.fork_server.client import run_in_fork_server
 if __name__ == "__main__" and "in_fork" not in globals():
-    hand_over({{"path": sys.argv[0]}})
+    run_in_fork_server({{"path": sys.argv[0]}})
 import json, os, signal, time
 def observe():
     seen = dict(argv=sys.argv, cwd=os.getcwd(), stdin=sys.stdin.read(), name=__name__)

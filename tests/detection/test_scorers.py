@@ -36,7 +36,7 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "rapp, whitened": lambda: RaPP(whiten=True),
     "combined": lambda: Combined([ModelScore(), Neighbors(2), Mahalanobis()]),
 }
-EVERY = pytest.mark.parametrize("name", SCORERS)
+ALL_VARIANTS = pytest.mark.parametrize("name", SCORERS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def fitted(name: str, network: Network) -> FittedScorer:
     return FittedScorer.fit(network, UNSCALED, SCORERS[name](), normal(200))
 
 
-@EVERY
+@ALL_VARIANTS
 def test_every_sample_has_a_finite_score_that_is_not_negative(name, network):
     scores = fitted(name, network)(normal(50, 1) * 30)
     assert (scores.shape, scores.dtype) == ((50,), np.float64)
@@ -61,7 +61,7 @@ def test_every_sample_has_a_finite_score_that_is_not_negative(name, network):
     assert (scores >= 0).all()
 
 
-@EVERY
+@ALL_VARIANTS
 def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     scoring, x = fitted(name, network), normal(50, 1)
     expected = scoring(x)
@@ -69,7 +69,7 @@ def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
     np.testing.assert_allclose(scoring(x), expected, rtol=1e-5, atol=1e-6)
 
 
-@EVERY
+@ALL_VARIANTS
 def test_scores_and_errors_share_one_forward_pass(name, network, monkeypatch):
     scoring, x, passes = fitted(name, network), normal(50, 1), []
     expected = scoring(x), errors(network, x, UNSCALED)
@@ -79,13 +79,13 @@ def test_scores_and_errors_share_one_forward_pass(name, network, monkeypatch):
     assert passes == [50]
 
 
-@EVERY
+@ALL_VARIANTS
 def test_distant_samples_score_higher(name, network):
     scoring = fitted(name, network)
     assert np.median(scoring(normal(50, 1) * 20)) > 1.2 * np.median(scoring(normal(50, 1)))
 
 
-@EVERY
+@ALL_VARIANTS
 def test_a_scorer_can_be_rebuilt_from_its_description_and_from_yaml(name, network):
     scoring = fitted(name, network)
     describe = scoring.scorer.describe

@@ -26,10 +26,10 @@ def parametrise(calibrators: list[Calibrator]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("calibrator", calibrators, ids=lambda c: f"{c.method} {vars(c)}")
 
 
-EVERY, EVERY_SIMPLE = parametrise(CALIBRATORS), parametrise(SIMPLE)
+ALL_VARIANTS, EVERY_SIMPLE = parametrise(CALIBRATORS), parametrise(SIMPLE)
 
 
-@EVERY
+@ALL_VARIANTS
 def test_a_threshold_survives_json_with_its_method_settings_and_sample_count(calibrator, tmp_path):
     expected = calibrator(SCORES)
     assert expected.n == 200
@@ -38,7 +38,7 @@ def test_a_threshold_survives_json_with_its_method_settings_and_sample_count(cal
     assert Threshold.read(tmp_path / "threshold.json") == expected
 
 
-@EVERY
+@ALL_VARIANTS
 def test_the_order_of_scores_does_not_matter(calibrator):
     assert calibrator(SCORES[::-1]).value == pytest.approx(calibrator(SCORES).value)
 
@@ -49,13 +49,13 @@ def test_constant_scores_and_a_single_score_can_be_calibrated(calibrator):
     assert calibrator(np.array([3.0])).value == 3.0
 
 
-@EVERY
+@ALL_VARIANTS
 def test_single_precision_scores_are_calibrated_in_double_precision(calibrator):
     scores = SCORES.astype(np.float32)
     assert calibrator(scores).value == calibrator(scores.astype(np.float64)).value
 
 
-@EVERY
+@ALL_VARIANTS
 def test_missing_scores_and_scores_that_are_not_finite_are_refused(calibrator, refusal):
     assert calibrator.method in refusal(calibrator, np.array([]))
     for bad in (np.nan, np.inf, -np.inf):

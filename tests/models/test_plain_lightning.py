@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from hourglass.models.undercomplete import Undercomplete
-from tests.training.conftest import EVERY
+from tests.training.conftest import ALL_VARIANTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 SHAPE = (1, 8, 8)
@@ -45,7 +45,7 @@ def metrics_of(trainer: pl.Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-@EVERY
+@ALL_VARIANTS
 def test_every_variant_trains_under_a_plain_trainer(build, variant, fit):
     module = build(variant, SHAPE, schedule="cosine")
     before = copy.deepcopy(module.state_dict())

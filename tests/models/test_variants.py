@@ -16,7 +16,7 @@ from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.networks.weights import load, write
-from tests.training.conftest import BOLTS, EVERY
+from tests.training.conftest import ALL_VARIANTS, BOLTS
 
 SHAPES = {"images": (1, 8, 8), "table": (12,)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
@@ -89,7 +89,7 @@ def test_forward_encodes_and_decodes(module, x):
     assert torch.equal(module(x), module.decode(codes))
 
 
-@EVERY
+@ALL_VARIANTS
 def test_training_on_one_batch_lowers_its_loss_and_its_scores(train, module, variant, x):
     before = module.score(x).mean().item()
     losses = train(module, x, 100 if variant in BOLTS else 200)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import (
-    NAME_CHARACTERS,
+    MAX_NAME_LENGTH,
     Cell,
     baselines_file,
     prepared_folder,
@@ -50,7 +50,7 @@ def test_a_name_is_refused_or_stays_within_its_folder(name):
         assert path.resolve().parent == path.parent.resolve()
     for kind in (PurePosixPath, PureWindowsPath):
         assert kind(name).parts == (name,)
-    assert len(name) <= NAME_CHARACTERS
+    assert len(name) <= MAX_NAME_LENGTH
     assert re.fullmatch(r"[\w-]+", name, re.ASCII)
 
 
@@ -76,6 +76,6 @@ def test_the_paths_of_a_cell_stay_below_their_folders(data, model):
 def test_a_long_name_and_a_device_of_windows_are_refused(refusal):
     for name in ("con", "NUL", "Aux", "com1", "LPT9"):
         assert "Windows" in refusal(valid_name, name)
-    longest = "x" * NAME_CHARACTERS
+    longest = "x" * MAX_NAME_LENGTH
     assert valid_name(longest) == longest
-    assert f"{NAME_CHARACTERS} characters" in refusal(valid_name, f"{longest}x")
+    assert f"{MAX_NAME_LENGTH} characters" in refusal(valid_name, f"{longest}x")

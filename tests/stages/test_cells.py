@@ -37,9 +37,9 @@ from tests.workspaces import (
     FakeRecorder,
     calibrated,
     lean,
-    reseal,
     set_up,
     set_yaml,
+    update_card,
     working_in,
 )
 
@@ -366,7 +366,7 @@ def test_a_calibrator_without_a_threshold_says_why_and_stops_nothing(
     assert list(Path("checkpoints").rglob("*.ckpt"))
     anomaly = stage_folder / "data/prepared/digits/tuning/anomaly.npy"
     np.save(anomaly, np.zeros_like(np.load(anomaly)))
-    reseal(stage_folder / "data/prepared/digits")
+    update_card(stage_folder / "data/prepared/digits")
     calibrate_threshold("digits", "linear")
     assert not list(Path("checkpoints").rglob("*.ckpt"))  # removed once the threshold is set
     evaluate("digits", "linear")

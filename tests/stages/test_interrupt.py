@@ -134,9 +134,7 @@ def test_a_training_killed_before_its_first_epoch_leaves_one_row(ready, undistur
 def test_epochs_that_were_not_recorded_before_a_kill_are_recorded_later(ready, undisturbed):
     """A slow server, or a busy database: the training is ahead of its record when it is killed."""
     process = start(ready, 5)
-    (recorder,) = (
-        child for child in children(process) if "recording_process" in str(child.cmdline())
-    )
+    (recorder,) = (child for child in children(process) if "stage_recorder" in str(child.cmdline()))
     recorder.send_signal(signal.SIGSTOP)
     at = epochs_kept(ready)
     wait_until(lambda: epochs_kept(ready) >= at + 5, process)

@@ -13,12 +13,12 @@ import pytest
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.prepare import prepare
 from tests.stages.cells import run_cell
-from tests.workspaces import BOLTS, EVERY, FakeRecorder, set_up, working_in
+from tests.workspaces import ALL_VARIANTS, BOLTS, FakeRecorder, set_up, working_in
 
 REAL = os.environ.get("HOURGLASS_DATA")
 TABLES = ["credit_card"]
 PUBLISHED = ["mnist", "fashion_mnist", "emnist", *TABLES]
-PAIRS = [(data, model) for data in PUBLISHED for model in EVERY]
+PAIRS = [(data, model) for data in PUBLISHED for model in ALL_VARIANTS]
 CELLS = [(data, model) for data, model in PAIRS if not (data in TABLES and model in BOLTS)]
 
 pytestmark = [

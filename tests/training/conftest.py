@@ -23,7 +23,7 @@ SAMPLES, BATCH_SIZE = 71, 16  # five batches, the last of seven
 BATCHES = 5
 ROOT = Path(__file__).parents[2]
 BOLTS = {"bolts_ae", "bolts_vae"}  # ResNets: one step takes as long as one of all others together
-EVERY = pytest.mark.parametrize(
+ALL_VARIANTS = pytest.mark.parametrize(
     "variant",
     [
         pytest.param(path.stem, marks=[pytest.mark.slow] * (path.stem in BOLTS))

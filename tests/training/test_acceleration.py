@@ -22,7 +22,7 @@ from hourglass.training.acceleration import (
     time_step,
     try_acceleration,
 )
-from tests.training.conftest import BATCH_SIZE, EVERY, SAMPLES, SHAPE, Images
+from tests.training.conftest import ALL_VARIANTS, BATCH_SIZE, SAMPLES, SHAPE, Images
 
 CPU = torch.device("cpu")
 
@@ -209,7 +209,7 @@ def test_compiled_steps_give_what_plain_ones_give(training, build, capsys, varia
 
 
 @pytest.mark.gpu
-@EVERY
+@ALL_VARIANTS
 def test_a_captured_step_gives_what_plain_ones_give(build, variant):
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hourglass.training import fast_loop
 from hourglass.training.acceleration import Step
 from hourglass.training.fast_loop import STEP_HOOKS, FastEpochLoop
-from tests.training.conftest import BATCHES, EVERY, SHAPE, Outcome
+from tests.training.conftest import ALL_VARIANTS, BATCHES, SHAPE, Outcome
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def outcomes_are_the_same(training, same, make, **options: Any) -> None:
     same(fast.checkpoint, lightning.checkpoint)
 
 
-@EVERY
+@ALL_VARIANTS
 def test_both_loops_give_the_same_weights_history_and_checkpoint(training, same, module, taken):
     outcomes_are_the_same(training, same, module)
     assert taken == 3 * (BATCHES - 1) * [16]
@@ -201,7 +201,7 @@ class HostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@EVERY
+@ALL_VARIANTS
 def test_no_step_of_an_epoch_waits_for_the_device(training, module, taken, monkeypatch):
     reads = HostReads()
     with reads:

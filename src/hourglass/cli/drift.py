@@ -50,7 +50,7 @@ def drift(
     if not 0 < alpha < 1:
         raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")
     from hourglass.detection.detector import Detector
-    from hourglass.detection.drift.report import Drift
+    from hourglass.detection.drift.detection import Drift
     from hourglass.detection.drift.score_stream import score_stream
     from hourglass.evaluation import figures
     from hourglass.evaluation.figures.scores import drift_figure

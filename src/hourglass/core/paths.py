@@ -26,7 +26,7 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
-NAME_CHARACTERS = 64  # maximum length: two names and a suffix must fit into a file name
+MAX_NAME_LENGTH = 64  # maximum length: two names and a suffix must fit into a file name
 # Device names of Windows, which are invalid as file names there: git could not check them out.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ def references_folder(data: str) -> Path:
     return RUNS / valid_name(data) / "references"
 
 
-def need_baselines(data: str) -> Path:
+def require_baselines(data: str) -> Path:
     """Return the path of the baselines' metrics; raise a UserError if the file is missing."""
     path = baselines_file(data)
     if not path.exists():
@@ -79,12 +79,12 @@ def valid_name(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(
-            f"{name[:NAME_CHARACTERS]!r} is not a valid name; use letters, digits, '_' and '-'."
+            f"{name[:MAX_NAME_LENGTH]!r} is not a valid name; use letters, digits, '_' and '-'."
         )
-    if len(name) > NAME_CHARACTERS:
+    if len(name) > MAX_NAME_LENGTH:
         raise UserError(
-            f"the name that begins with {name[:NAME_CHARACTERS]!r} is too long; use at most "
-            f"{NAME_CHARACTERS} characters."
+            f"the name that begins with {name[:MAX_NAME_LENGTH]!r} is too long; use at most "
+            f"{MAX_NAME_LENGTH} characters."
         )
     if WINDOWS_DEVICES.fullmatch(name):
         raise UserError(f"{name!r} is not a valid name: Windows reserves it; add a letter to it.")

@@ -87,7 +87,7 @@ class Detector:
         return p_values(self.calibration_scores, scores)
 
     def write(self, folder: Path) -> None:
-        """Write the CALIBRATION_FILES.
+        """Write detector.json, reference.safetensors and threshold.json.
 
         detector.json holds the SHA-256 of all other files of the detector. Those of the network's
         files are from the time of calibration.

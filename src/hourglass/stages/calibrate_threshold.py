@@ -48,7 +48,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
             except UserError as error:  # only the selected calibrator must apply
                 rows[name] = {"refused": str(error)}
         write_with_checksum(output.folder / "thresholds.json", rows)
-        detector.write(output.folder)
+        detector.write(output.folder)  # with threshold.json
         output.timing["detector"] = sha256(output.folder / "detector.json")
         output.timing["score_params"] = detector.scoring.scorer.params()
     # DVC has cached the weights by now, so training will not resume from the checkpoints.

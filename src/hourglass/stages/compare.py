@@ -14,8 +14,8 @@ from hourglass.core.paths import (
     SHARED_PAGE,
     Cell,
     baselines_file,
-    need_baselines,
     prepared_folder,
+    require_baselines,
 )
 from hourglass.core.row_privacy import rows_are_private
 from hourglass.core.settings import params
@@ -38,7 +38,7 @@ def compare() -> Path:
     for cell in cells:
         cell.require("train", "calibrate-threshold", "evaluate")
     for data in config.data:
-        need_baselines(data)
+        require_baselines(data)
     if "DVC_STAGE" in os.environ:  # dvc.lock then describes the inputs; DVC checks only times
         # Only cells of the grid: dvc.lock may list other cells with deleted files.
         verify_outputs([*(cell.folder for cell in cells), *map(baselines_file, config.data)])

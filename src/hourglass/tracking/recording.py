@@ -1,7 +1,7 @@
 """The recording of a stage in MLflow, by a child process whose failure does not stop the stage.
 
 MLflow takes seconds to import and its database can be slow. A stage therefore starts one child
-process (`hourglass.tracking.recording_process`), which reads the files that the stage writes. The
+process (`hourglass.tracking.stage_recorder`), which reads the files that the stage writes. The
 stage sends messages to the child's standard input: "training" once the files of a running training
 exist, and finally "finished" or "failed". If the stage is killed, the input ends without a final
 message, and the MLflow run stays open for the resumed training.
@@ -30,7 +30,7 @@ class RecordingProcess:
         # This package comes first; modules of the user follow.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hourglass.tracking.recording_process", stage, *names],
+            [sys.executable, "-m", "hourglass.tracking.stage_recorder", stage, *names],
             stdin=subprocess.PIPE,
             bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},

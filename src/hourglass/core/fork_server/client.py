@@ -20,7 +20,7 @@ STARTED_BY = ("train", "calibrate-threshold", "evaluate", "study")  # stages wit
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def hand_over(job: dict[str, Any]) -> None:
+def run_in_fork_server(job: dict[str, Any]) -> None:
     """Run this command in a fork and exit with its status; return if there is no fork server.
 
     `job` is the program to run: `{"path": <file>}` or `{"module": <name>}`. A server exists only

@@ -11,7 +11,7 @@ from hourglass.detection.threshold import Threshold
 from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, log_bins, log_ticks
 
 if TYPE_CHECKING:
-    from hourglass.detection.drift.report import Drift
+    from hourglass.detection.drift.detection import Drift
 
 MAX_CURVE_POINTS = 4000  # more than the pixel columns of a screen
 

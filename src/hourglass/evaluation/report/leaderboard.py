@@ -8,7 +8,7 @@ import numpy as np
 
 from hourglass.core.checksums import CORRUPT_FILE_ERRORS, read_with_checksum
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import Cell, need_baselines, prepared_folder
+from hourglass.core.paths import Cell, prepared_folder, require_baselines
 from hourglass.core.settings import Params
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
@@ -72,7 +72,7 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     for row in cells if aurocs else ():
         reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
         row["AUROC_over_PCA"] = row["AUROC"] - reference
-    baselines = json.loads(need_baselines(data).read_text(encoding="utf-8"))
+    baselines = json.loads(require_baselines(data).read_text(encoding="utf-8"))
     others = [_row(data, name, True, None, **values) for name, values in baselines.items()]
     return pd.DataFrame(cells + pca_rows + others)
 

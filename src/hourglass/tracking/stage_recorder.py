@@ -4,10 +4,10 @@ It reads one message per line from standard input: TRAINING, FINISHED or FAILED.
 input without FINISHED or FAILED means that the stage was killed.
 """
 
-from hourglass.core.fork_server.client import hand_over
+from hourglass.core.fork_server.client import run_in_fork_server
 
 if __name__ == "__main__" and "in_fork" not in globals():
-    hand_over({"module": "hourglass.tracking.recording_process"})
+    run_in_fork_server({"module": "hourglass.tracking.stage_recorder"})
 
 import os
 import queue
