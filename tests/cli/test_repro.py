@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from filelock import FileLock, Timeout
 
-from hourglass.cli.repro import is_complete, repair, repro
+from hourglass.cli.repro import _run, is_complete, repair, repro
 from hourglass.core.errors import UserError
 
 RUN = "hourglass.cli.repro._run"
@@ -131,7 +132,7 @@ def started(project, repository, monkeypatch) -> list[list[list[str]]]:
         shutil.copy(repository / name, project)
     groups: list[list[list[str]]] = []
 
-    def run(*commands: list[str]) -> int:
+    def run(*commands: list[str], **_: str) -> int:
         groups.append(list(commands))
         return 0
 
@@ -178,6 +179,14 @@ def test_dvc_runs_under_a_lock_and_its_exit_status_is_returned(project, monkeypa
     with pytest.raises(SystemExit) as caught:
         repro("compare")
     assert caught.value.code == 3
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_terminated_pipeline_starts_no_other_process(project, monkeypatch, jobs):
+    program = "import signal, os; os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
+    monkeypatch.setattr("hourglass.cli.repro.DVC", (sys.executable, "-c", program))
+    assert _run(*([["repro"]] * jobs)) == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_folder_without_a_pipeline_is_refused(tmp_path, monkeypatch):

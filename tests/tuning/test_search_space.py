@@ -28,6 +28,7 @@ def draws(space: Space, count: int = 40) -> list[dict]:
     [
         ("latent_dim: {low: 2, high: 5}", [2, 3, 4, 5]),
         ("latent_dim: {low: 4, high: 16, step: 4}", [4, 8, 12, 16]),
+        ("latent_dim: {low: 2.0, high: 4, step: null}", [2, 3, 4]),
         ("hidden: {choices: [[], [32], [32, 16]]}", [[], [32], [32, 16]]),
     ],
 )
@@ -73,6 +74,8 @@ def test_a_group_draws_the_settings_of_one_kind_only(space_of):
         ("corruption: {one_of: }", ["corruption", "empty"]),
         ("corruption: {one_of: {none: }}", ["corruption", "none"]),
         ("latent_dim: {low: 2, high: .inf}", ["latent_dim", "inf"]),
+        ("latent_dim: {low: -.inf, high: 8, step: 2}", ["latent_dim", "finite"]),
+        ("noise_factor: {low: -.inf, high: 0.5, step: 0.1}", ["noise_factor", "finite"]),
         ("latent_dim: {low: 2.7, high: 2.9}", ["latent_dim", "2.7"]),
         ("latent_dim: {low: 2, high: 8, step: 0.5}", ["latent_dim", "0.5"]),
         ("latent_dim: {low: 2, high: 8, step: -1}", ["latent_dim", "-1"]),

@@ -65,6 +65,19 @@ def test_a_trial_that_kills_its_worker_every_time_fails_and_counts(study):
     assert studies.count(study) == (1, 0, 0)  # otherwise it would be drawn again
 
 
+def test_a_trial_is_enqueued_once_although_two_workers_find_it_interrupted(study):
+    number = start(study).number
+    for _ in range(2):
+        studies.retry(study, study.trials[number])
+    assert states(study) == ["FAIL", "WAITING"]
+
+
+def test_a_trial_that_ended_before_its_connection_broke_is_not_enqueued(study):
+    number = study.tell(start(study), 0.5).number
+    studies.retry(study, study.trials[number])
+    assert states(study) == ["COMPLETE"]
+
+
 def test_a_trial_that_was_killed_before_it_had_a_worker_is_drawn_again(study):
     study.ask()
     retry_killed(study)

@@ -142,10 +142,10 @@ def _measurements(
     settings: "FineTuning",
 ) -> Iterator[Measurement]:
     """Yield one measurement for each classifier that takes the features."""
-    if network:
-        vectors = encode_splits(splits, network, scaling)
-    else:
-        vectors = flatten_splits(splits, scaling)
+    vectors = splits  # softmax takes samples
+    if {*classifiers} - {"softmax"}:
+        encoded = network and encode_splits(splits, network, scaling)
+        vectors = encoded or flatten_splits(splits, scaling)
     for name in dict.fromkeys(classifiers):
         if name != "softmax":
             yield features, name, partial(_sklearn_error, name, vectors)

@@ -33,7 +33,8 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
 
     With `--jobs`, several `dvc repro` run at the same time: first for different data sets, then for
     different cells. Each of them needs 1 GB of memory. The number of threads per process stays, as
-    the last bits of some results depend on it.
+    the last bits of some results depend on it. If a stage fails, the other processes still run all
+    of their cells.
 
     If another `hourglass repro` is running in this checkout, prints a message and waits.
 
@@ -161,29 +162,46 @@ def _run_jobs(jobs: int) -> int:
     if two processes check a common stage. Returns the first exit status but 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads leave the cores to others
-    if sys.platform == "linux":
-        os.environ.setdefault(SWITCH, server_folder(os.getpid()))  # one for all DVC processes
+    # Idle threads leave the cores to other processes.
+    variables = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
+    if sys.platform == "linux":  # one fork server for all DVC processes
+        variables[SWITCH] = os.environ.get(SWITCH) or server_folder(os.getpid())
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
-    status = _run(["repro", "snapshot"])
+    status = _run(["repro", "snapshot"], **variables)
     for names, kinds in ((grid.data, DATA_STAGES), (cells, CELL_STAGES)):
         targets = [[f"{kind}@{name}" for kind in kinds if kind in stages] for name in names]
         commands = [
             ["repro", "--single-item", *chain(*targets[job::jobs])]
             for job in range(min(jobs, len(targets)))
         ]
-        status = status or _run(*commands)
+        status = status or _run(*commands, **variables)
     return status
 
 
-def _run(*commands: list[str]) -> int:
-    """Run DVC commands at the same time, forward SIGTERM, and return the first status but 0."""
-    processes = [subprocess.Popen([*DVC, *command]) for command in commands]
+def _run(*commands: list[str], **variables: str) -> int:
+    """Run DVC commands at the same time; return the first exit status but 0.
 
-    def forward(number: int, frame: Any) -> None:
+    SIGTERM is forwarded to them; the status is then that of a terminated process.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    terminated = False
+
+    def terminate(*_: Any) -> None:
+        nonlocal terminated
+        terminated = True
         for process in processes:
-            process.send_signal(number)
+            process.terminate()
 
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # DVC gets it from the terminal
-    return next(filter(None, [process.wait() for process in processes]), 0)
+    handlers = signal.signal(signal.SIGTERM, terminate), signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: None)  # DVC gets it from the terminal
+    try:
+        for command in commands:
+            if not terminated:
+                processes.append(subprocess.Popen([*DVC, *command], env=os.environ | variables))
+        if terminated:  # perhaps before a process was in the list
+            terminate()
+        statuses = [process.wait() for process in processes]
+    finally:
+        signal.signal(signal.SIGTERM, handlers[0])
+        signal.signal(signal.SIGINT, handlers[1])
+    return 128 + signal.SIGTERM if terminated else next(filter(None, statuses), 0)

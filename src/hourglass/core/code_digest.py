@@ -2,8 +2,8 @@
 
 The search starts from an entry module. It follows imports, and the functions and classes that are
 referenced by name, in this package and in the user's modules. It parses source files and imports
-nothing. Comments, docstrings and blank lines do not change a digest. `stages.snapshot` applies it to
-every stage.
+nothing. Comments, docstrings and blank lines do not change a digest.
+`stages.snapshot` computes those of all stages.
 """
 
 import ast

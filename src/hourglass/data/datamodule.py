@@ -127,10 +127,10 @@ class DataModule(pl.LightningDataModule):
 
 
 class CodesDataModule(DataModule):
-    """Data module of latent codes: outputs of the frozen module `below` for samples of `source`.
+    """Data module of latent codes: outputs of the frozen `lower_layers` for samples of `source`.
 
-    `below` is, for example, the trained layers of a stack. The codes are computed once and held in
-    memory; codes that do not fit are computed per batch from streamed samples.
+    `lower_layers` are, for example, the trained layers of a stack. The codes are computed once and
+    held in memory; codes that do not fit are computed per batch from streamed samples.
     """
 
     def __init__(self, source: DataModule, lower_layers: nn.Module) -> None:

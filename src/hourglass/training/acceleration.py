@@ -98,7 +98,8 @@ def make_step(trainer: pl.Trainer, acceleration: Acceleration, batch: Any) -> St
         _warn(acceleration, reason)
     if accelerated is None:
         return plain
-    return lambda x: (accelerated if x.shape == batch.shape else plain)(x)
+    shape = batch.shape
+    return lambda x: (accelerated if x.shape == shape else plain)(x)
 
 
 def warn_if_selected(acceleration: Acceleration, reason: str) -> None:

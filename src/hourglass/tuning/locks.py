@@ -22,6 +22,7 @@ from hourglass.core.paths import root
 STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
 RETRY_SECONDS = 60  # maximum outage of a database, for example during a restart
 PAUSE_SECONDS = 0.5  # between two attempts
+CONNECT_TIMEOUT_SECONDS = 10  # per attempt
 # PostgreSQL releases the lock of an unreachable machine after a minute; Linux's default is 2 h.
 KEEPALIVE = (
     "SET LOCAL tcp_keepalives_idle=30; SET LOCAL tcp_keepalives_interval=10; "
@@ -69,6 +70,8 @@ def wait_for_database(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        if dialect.name == "postgresql":  # a host that drops packets would block for minutes
+            options.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
         end = time.monotonic() + RETRY_SECONDS
         while time.monotonic() < end:
             with suppress(dialect.loaded_dbapi.OperationalError):

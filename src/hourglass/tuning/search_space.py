@@ -184,10 +184,15 @@ def _read_distribution(
             raise UserError(f"{source}: choices is {value['choices']!r}; list at least one.")
         return value["choices"]
     kind = IntDistribution if type(settings.init_args.get(name)) is int else FloatDistribution
+    if not all(math.isfinite(end) for end in value.values() if isinstance(end, float)):
+        raise UserError(f"{source}: low, high and step must be finite, but are {value}.")
+    given = {key: content for key, content in value.items() if content is not None}
+    if kind is IntDistribution:  # YAML may hold 8.0 for 8
+        given = {
+            key: int(content) if isinstance(content, float) and content.is_integer() else content
+            for key, content in given.items()
+        }
     try:
-        distribution = kind(**resolve(kind, value, source))
+        return kind(**resolve(kind, given, source))
     except ValueError as error:
         raise UserError(f"{source}: {one_line(error)}.") from None
-    if not math.isfinite(distribution.low + distribution.high):
-        raise UserError(f"{source}: low and high must be finite, but are {value}.")
-    return distribution

@@ -22,6 +22,8 @@ from hourglass.tuning.objectives.base import Objective
 from hourglass.tuning.storage import MAX_RETRIES, open_storage, retry_trial
 from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, SPEC, WORKER
 
+RETRIES = "retry_history"  # Optuna's attribute: the numbers of the trials that a trial repeats
+
 
 def create(
     name: str, spec: dict[str, Any], objective: Objective, first: dict[str, Any]
@@ -72,7 +74,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 def is_final(trial: FrozenTrial) -> bool:
     """Return whether a trial is complete, pruned, failed in training, or out of retries."""
     if trial.state == TrialState.FAIL:
-        retries = len(trial.system_attrs.get("retry_history", []))
+        retries = len(trial.system_attrs.get(RETRIES, []))
         return FAILURE in trial.user_attrs or retries >= MAX_RETRIES
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -107,7 +109,15 @@ def retry_killed(study: optuna.Study, ended_command: str = "") -> None:
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Fail a trial that was interrupted, and enqueue it again."""
+    """Fail a trial that was interrupted, and enqueue it again, unless it ended or was enqueued.
+
+    Another worker may have enqueued it, or the database may have stored its end before the
+    connection broke. The caller must hold the lock.
+    """
+    trials = study.get_trials(deepcopy=False)
+    enqueued = any(trial.number in other.system_attrs.get(RETRIES, []) for other in trials)
+    if enqueued or trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+        return
     if not trial.state.is_finished():
         study.tell(trial.number, state=TrialState.FAIL)
     retry_trial(study, trial)

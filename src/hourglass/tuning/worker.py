@@ -172,7 +172,7 @@ def main() -> None:
         message = no_response(error) if is_unreachable(error) else error
         if isinstance(message, UserError):
             status = REJECTED
-            print(message, file=output, flush=True)
+            print(" ".join(str(message).split()), file=output, flush=True)
         else:
             status = 1
             traceback.print_exc()  # the command prints standard error

@@ -55,12 +55,17 @@ PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
 def main() -> None:
-    """Serve commands until their `dvc repro` has ended.
+    """Serve commands until their `dvc repro` or `hourglass repro` has ended, the owner.
 
-    Arguments: the folder for the socket, the process id of the `dvc repro`, and the modules to
-    import instead of PRELOADED_MODULES.
+    Arguments: the folder for the socket, the process id of the owner, and the modules to import
+    instead of PRELOADED_MODULES.
     """
-    folder, owner = Path(sys.argv[1]), int(sys.argv[2])
+    folder = Path(sys.argv[1])
+    try:
+        owner = os.pidfd_open(int(sys.argv[2]))
+    except ProcessLookupError:  # it has ended already
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     environment = dict(os.environ)
     runpy.run_path(str(MLFLOW_ENV))["set_variables"]()
     for name in sys.argv[3:] or PRELOADED_MODULES:
@@ -72,7 +77,7 @@ def main() -> None:
         warn_dependency_requirement_mismatches(["mlflow"])
     gc.collect()
     gc.freeze()  # garbage collection in a fork then does not copy these pages
-    job = Server(folder, os.pidfd_open(owner), environment).serve()
+    job = Server(folder, owner, environment).serve()
     if job:
         run(job)  # outside Server.serve, as the command may raise any error or exit
     else:
@@ -91,7 +96,7 @@ def run(job: dict[str, Any]) -> None:
 
 
 class Server:
-    """Fork a process for every command; `owner` is a pidfd of the `dvc repro`.
+    """Fork a process for every command; `owner` is the pidfd of a `dvc repro` or `hourglass repro`.
 
     One thread waits for all events: a command arrives, ends, or loses its client. `environment` is
     that of the server before its imports, some of which set variables.
