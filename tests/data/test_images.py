@@ -87,7 +87,7 @@ def test_every_file_has_its_checksum_in_the_source(npz, folder):
         ({}, {"x": GREY, "y": np.array([{}, 1, 2, 3])}, "without Python objects"),
         ({"normal": "cats"}, {"x": GREY, "y": np.array(["cat", "dog"] * 2)}, "did you mean 'cat'"),
         ({"normal": "1"}, {"x": GREY, "y": np.ones(4, int)}, "names every label"),
-        ({"normal": "1"}, {"x": GREY}, "no classes `y`"),
+        ({"normal": "1"}, {"x": GREY}, "no array `y` of classes"),
         ({"size": 0}, {"x": GREY}, "`size` is 0"),
     ],
 )
