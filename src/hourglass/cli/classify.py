@@ -144,8 +144,10 @@ def _measurements(
     """Yield one measurement for each classifier that takes the features."""
     vectors = splits  # softmax takes samples
     if {*classifiers} - {"softmax"}:
-        encoded = network and encode_splits(splits, network, scaling)
-        vectors = encoded or flatten_splits(splits, scaling)
+        if network:
+            vectors = encode_splits(splits, network, scaling)
+        else:
+            vectors = flatten_splits(splits, scaling)
     for name in dict.fromkeys(classifiers):
         if name != "softmax":
             yield features, name, partial(_sklearn_error, name, vectors)

@@ -24,8 +24,8 @@ def run_in_fork_server(job: dict[str, Any]) -> None:
     """Run this command in a fork and exit with its status; return if there is no fork server.
 
     `job` is the program to run: `{"path": <file>}` or `{"module": <name>}`. A server exists only
-    within a `dvc repro` on Linux, unless HOURGLASS_FORK_SERVER is "off". Ranks of a distributed
-    training do not use it.
+    within a `dvc repro` or `hourglass repro` on Linux, unless HOURGLASS_FORK_SERVER is "off". Ranks
+    of a distributed training do not use it.
     """
     if sys.platform != "linux" or "DVC_STAGE" not in os.environ or "LOCAL_RANK" in os.environ:
         return
