@@ -157,7 +157,7 @@ def test_a_class_of_too_few_samples_and_a_training_that_diverges_are_refused(
     kinds, workspace, refusal
 ):
     set_yaml(workspace / f"configs/data/{kinds}.yaml", "model", "learning_rate", value=1e30)
-    assert "learning_rate" in refusal(label_errors, kinds, "linear")
+    assert "learning_rate" in refusal(label_errors, kinds, "undercomplete")
     prepared = Prepared.open(workspace / "data/prepared" / kinds)
 
     def change(name: str, label: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hourglass.models.bolts_ae import BoltsAE
 from hourglass.models.bolts_vae import BoltsVAE
-from hourglass.models.linear import Linear
+from hourglass.models.undercomplete import Undercomplete
 from hourglass.networks.bolts import MIN_SIDE_PIXELS, Bolts, bolts, quiet
 
 SHAPES = [(1, 28, 28), (1, 1, 1), (1, 5, 8), (3, 16, 16), (3, 17, 9), (3, 2, 33)]
@@ -119,7 +119,7 @@ def test_bolts_is_imported_on_first_use_without_warnings():
 def warmed_up(warmup_epochs: int, max_epochs: int, batches: int) -> tuple:
     """Return the optimizer and the schedule of a training, without one."""
     settings: dict[str, Any] = {"learning_rate": 0.2, "schedule": "warmup_cosine"}
-    module = Linear((6,), 2, warmup_epochs=warmup_epochs, **settings)
+    module = Undercomplete((6,), 2, warmup_epochs=warmup_epochs, **settings)
     steps = max_epochs * batches
     trainer: Any = SimpleNamespace(max_epochs=max_epochs, estimated_stepping_batches=steps)
     module.trainer = trainer

@@ -245,7 +245,8 @@ def test_history_has_one_row_per_epoch_and_the_best_epoch_is_kept(cell):
         for _, rows in history.groupby("phase"):
             assert rows.epoch.tolist() == list(range(EPOCHS))
         history = history[history.phase.isna()]
-    assert history.epoch.tolist() == list(range(EPOCHS))
+    epochs = 1 if cell.name.endswith("/linear") else EPOCHS  # PCA needs one
+    assert history.epoch.tolist() == list(range(epochs))
     error = cell.scores("validation").score.mean()
     assert error == pytest.approx(history.validation_error.min(), rel=1e-4)
 

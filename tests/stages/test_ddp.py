@@ -266,8 +266,8 @@ def test_a_last_batch_may_have_fewer_samples_than_processes(new_project):
 @by_every_launcher
 def test_a_refused_training_ends_both_processes_and_writes_nothing(new_project, launcher):
     project = set_up(new_project())
-    project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
-    process = project.start(*launcher, "train", "digits", "linear")
+    project.set("configs/model/denoising.yaml", "init_args", "learning_rate", value=1e30)
+    process = project.start(*launcher, "train", "digits", "denoising")
     _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     wait_for_end(project.folder)
     assert process.returncode != 0

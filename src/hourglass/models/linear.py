@@ -1,17 +1,25 @@
-"""Linear autoencoder: without activations, the optimal code spans the PCA subspace."""
+"""Linear autoencoder: without activations, the optimum is PCA, which is computed directly."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
+import torch
+
 from hourglass.models.base import LitAutoencoder
+from hourglass.models.corruption import Corruption
+from hourglass.models.epoch_means import samples_of
 from hourglass.networks import Dense
 
 
 class Linear(LitAutoencoder):
     """Minimise ||x - D(E x)||^2 with one encoder matrix E, one decoder matrix D, and biases.
 
-    The optimum is PCA's reconstruction (Baldi and Hornik 1989), so the training error of PCA is a
-    lower bound.
+    The optimum is PCA's reconstruction (Baldi and Hornik 1989), and training starts there. It ends
+    after one epoch without updates if nothing is left to learn, see `is_pca`. Otherwise gradient
+    steps follow.
     """
 
     def __init__(
@@ -23,3 +31,72 @@ class Linear(LitAutoencoder):
     ) -> None:
         network = Dense(sample_shape, latent_dim, activation="identity", tied=tied)
         super().__init__(network, **training)
+
+    @property
+    def is_pca(self) -> bool:
+        """Return True if PCA minimises the training loss.
+
+        Corruption and weight decay change the optimum, and a subclass may change the loss.
+        """
+        changes = self.weight_decay or self.corruption != Corruption()
+        return type(self) is Linear and not changes
+
+    def configure_optimizers(self) -> Any:
+        """Return an optimizer, which does not change the weights if they are already optimal."""
+        if self.is_pca:
+            return torch.optim.Adam(self.parameters(), lr=0.0, fused=True)
+        return super().configure_optimizers()
+
+    def on_train_start(self) -> None:
+        """Set the weights to PCA of the training samples, unless the training was resumed."""
+        if self.trainer.global_step:
+            return
+        mean, components = self._mean_and_components()
+        weight = np.zeros((self.network.latent_dim, len(mean)))
+        weight[: len(components)] = components
+        values = {
+            "encoder.1.weight": weight,
+            "encoder.1.bias": -weight @ mean,
+            "decoder.0.weight": weight.T,  # absent if tied
+            "decoder.0.bias": mean,
+        }
+        names = self.network.state_dict()
+        self.network.load_state_dict({name: torch.tensor(values[name]) for name in names})
+
+    def on_train_epoch_end(self) -> None:
+        """End the training after one epoch if the weights are already optimal."""
+        if self.is_pca:
+            self.trainer.should_stop = True
+
+    def _mean_and_components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of the training samples, (F,), and their leading principal components.
+
+        There are latent_dim components, (K, F), or fewer if the samples have fewer. The sign of a
+        component makes its largest element positive.
+        """
+        moments = self._over_processes(
+            sum(np.append(x.sum(0), len(x)) for x in self._training_samples())
+        )
+        count, mean = moments[-1], moments[:-1] / moments[-1]
+        centred = (x - mean for x in self._training_samples())
+        if count < len(mean) and self.trainer.world_size == 1:
+            components = np.linalg.svd(np.concatenate([*centred]), full_matrices=False)[2]
+        else:
+            covariance = self._over_processes(sum(x.T @ x for x in centred))
+            components = np.linalg.eigh(covariance)[1].T[::-1]
+        components = components[: self.network.latent_dim]
+        largest = np.abs(components).argmax(1, keepdims=True)
+        return mean, components * np.sign(np.take_along_axis(components, largest, 1))
+
+    def _training_samples(self) -> Iterator[np.ndarray]:
+        """Yield the samples of one epoch in batches, (N, F) float64."""
+        batches, loader = self.trainer.num_training_batches, self.trainer.train_dataloader
+        assert loader is not None
+        for batch in islice(loader, None if math.isinf(batches) else int(batches)):
+            yield samples_of(batch).flatten(1).double().cpu().numpy()
+
+    def _over_processes(self, local: Any) -> np.ndarray:
+        """Return the sum of an array over all processes."""
+        tensor = torch.from_numpy(local).to(self.device)
+        total: torch.Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")
+        return total.cpu().numpy()

@@ -45,8 +45,8 @@ class Training:
     `max_epochs`, or once the validation error has not improved for `patience` epochs.
     """
 
-    batch_size: int = 256
-    max_epochs: int = 50
+    batch_size: int = 64
+    max_epochs: int = 100
     patience: int = 10
 
     def __post_init__(self) -> None:
