@@ -259,8 +259,16 @@ def test_two_processes_resume_after_a_kill(new_project, launcher):
 def test_a_last_batch_may_have_fewer_samples_than_processes(new_project):
     """722 = 7 * 103 + 1: one process gets nothing of the last batch."""
     project = set_up(new_project(), batch_size=103)
-    train(project, "linear")
-    assert history_of(project, "linear").notna().all(axis=None)
+    train(project, "undercomplete")
+    assert history_of(project, "undercomplete").notna().all(axis=None)
+
+
+def test_linear_is_pca_of_the_samples_of_both_processes(new_project):
+    both, one = set_up(new_project()), set_up(new_project(), processes=1)
+    for project in (both, one):
+        train(project, "linear")
+    weights = [load_file(folder / "runs/digits/linear/train/weights.safetensors") for folder in (both.folder, one.folder)]
+    torch.testing.assert_close(*weights)
 
 
 @by_every_launcher
