@@ -267,7 +267,10 @@ def test_linear_is_pca_of_the_samples_of_both_processes(new_project):
     both, one = set_up(new_project()), set_up(new_project(), processes=1)
     for project in (both, one):
         train(project, "linear")
-    weights = [load_file(folder / "runs/digits/linear/train/weights.safetensors") for folder in (both.folder, one.folder)]
+    weights = [
+        load_file(folder / "runs/digits/linear/train/weights.safetensors")
+        for folder in (both.folder, one.folder)
+    ]
     torch.testing.assert_close(*weights)
 
 
