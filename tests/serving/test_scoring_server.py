@@ -151,7 +151,7 @@ BAD: list[tuple[int, Request]] = [
     (400, (b'{"inputs": {"a": ""}}', JSON)),
     (400, (b"a,b\n1\n", "text/csv")),
     (415, (b"abc", "text/html")),
-    (413, (b" " * ((64 << 20) + 1), JSON)),
+    (413, (b" " * ((16 << 20) + 1), JSON)),
 ]
 
 
