@@ -106,7 +106,8 @@ def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
             f"the array {name!r} of {path} declares {declared:,} bytes, but the file holds "
             f"{held:,}; write it again with numpy.savez_compressed."
         )
-    if len(shape) > 2 and math.prod(shape[1:]) > 3 * MAX_PIXELS:
+    channels = 3 if len(shape) == 4 else 1
+    if len(shape) > 2 and math.prod(shape[1:]) > channels * MAX_PIXELS:
         raise UserError(
             f"the images of {path} have the shape {quote(shape[1:])}, more than {MAX_PIXELS:,} "
             "pixels; resize them first."
