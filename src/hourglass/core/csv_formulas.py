@@ -40,6 +40,8 @@ def neutralize_frame(table: "pd.DataFrame") -> "pd.DataFrame":
     """Return a table with all its columns of text neutralized."""
     from pandas.api.types import infer_dtype
 
-    text = [name for name in table if infer_dtype(table[name]) == "string"]
-    cells = {name: pa.array(table[name], from_pandas=True) for name in text}
-    return table.assign(**{name: neutralize(cells[name]).to_pylist() for name in text})
+    table = table.copy()
+    for name in table:
+        if infer_dtype(table[name]) == "string":
+            table[name] = neutralize(pa.array(table[name], from_pandas=True)).to_pylist()
+    return table
