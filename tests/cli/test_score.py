@@ -1,5 +1,8 @@
 """Command `score`: its table, the files that it reads and its errors."""
 
+import os
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from hourglass.detection.calibrators.conformal import discoveries, p_values
 from tests.cli import IMAGES, TABLE
 from tests.cli.files import image_name, read_table, write_images, write_npz, write_table
 
+BOMBS = Path(__file__).parents[1] / "cases/serving"
 FEATURES = [f"{column}_{i}" for i in (1, 2, 3) for column in ("feature", "contribution")]
 
 
@@ -111,6 +115,25 @@ def test_numbers_of_any_type_are_read_as_in_training(scored, rows, suffix):
     if suffix == ".parquet":
         other = other.astype({"mean radius": str, "mean texture": "category"})
     np.testing.assert_allclose(scored(other, suffix).score, scored(whole, suffix).score, rtol=1e-5)
+
+
+def test_ids_that_begin_like_formulas_are_text_in_a_csv_file_and_unchanged_in_parquet(scored, rows):
+    ids = ["=1+1", "-1.5", *map(str, rows.index[2:])]
+    table = rows.assign(name=ids)
+    assert scored(table, id="name").id[0] == "'=1+1"
+    assert float(scored(table, id="name").id[1]) == -1.5
+    assert scored(table, out="out.parquet", id="name").id.tolist() == ids
+
+
+def test_a_table_with_a_long_header_is_scored_and_its_header_alone_holds_no_samples(
+    here, scored, rows, refusal
+):
+    names = [f"{i:01000}" for i in range(3000)]  # 3 MB, more than a block of the reader
+    more = pd.DataFrame(0, index=rows.index[:3], columns=names)
+    wide = pd.concat([rows[:3], more], axis=1)
+    np.testing.assert_allclose(scored(wide).score, scored(rows[:3]).score, rtol=1e-5)
+    file = write_table(wide[:0], here / "new.csv")
+    assert "holds no samples" in refusal(score, *TABLE, file, here / "out.csv")
 
 
 def test_a_feature_can_name_the_rows(scored, rows):
@@ -226,6 +249,38 @@ def test_a_damaged_array_is_refused(here, images, refusal):
     content[200:260] = bytes(60)
     file.write_bytes(content)
     assert "cannot be read" in refusal(score, *IMAGES, file, here / "out.csv")
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_an_array_of_another_shape_is_refused_unread(here, order, refusal):
+    file = write_npz(np.zeros((1, 6000, 6000), np.uint8, order), here)
+    tracemalloc.start()
+    assert "are 1x6000x6000, but" in refusal(score, *IMAGES, file, here / "out.csv")
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["bomb_12000x12000.png", "bomb_60000x60000.png"])
+@pytest.mark.parametrize("resize", [True, False])
+def test_an_image_is_refused_by_its_declared_size(here, name, resize, refusal):
+    start = time.process_time()
+    refusal(score, *IMAGES, BOMBS / name, here / "out.csv", resize=resize)
+    assert time.process_time() - start < 2
+
+
+def test_an_array_that_declares_more_than_its_file_holds_is_refused(here, refusal):
+    said = refusal(score, *IMAGES, BOMBS / "claims_100GB.npz", here / "out.csv")
+    assert "declares 120,000,000,000 bytes, but the file holds 1,048,704" in said
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.parquet", "new.npz", "new.png", "folder/new.png"])
+def test_a_pipe_is_refused_instead_of_waited_for(here, name, refusal):
+    pipe = here / name
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    file = pipe.parent if "/" in name else pipe
+    cell = IMAGES if name.endswith((".npz", ".png")) else TABLE
+    assert "is a pipe" in refusal(score, *cell, file, here / "out.csv")
 
 
 def drawn(table: pd.DataFrame) -> pd.DataFrame:

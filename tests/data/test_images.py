@@ -1,6 +1,9 @@
 """The user's own images: layouts of arrays, folders of classes, conversions, invalid contents."""
 
 import hashlib
+import os
+import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +142,21 @@ def test_an_image_outside_of_any_class_or_a_class_without_images_is_rejected(fol
     (folder / "ugly").mkdir()
     assert "ugly holds no image" in refusal(load, folder)
     assert "no class of images" in refusal(load, folder / "ugly")
+
+
+def test_an_array_is_refused_by_its_header(tmp_path, refusal):
+    claims = tmp_path / "claims.npz"
+    shutil.copy(Path(__file__).parents[1] / "cases/serving/claims_100GB.npz", claims)
+    bomb = tmp_path / "bomb.npz"
+    np.savez_compressed(bomb, x=np.zeros((1, 9000, 9000), np.uint8))
+    tracemalloc.start()
+    assert "declares 120,000,000,000 bytes" in refusal(load, claims)
+    assert "more than 67,108,864 pixels" in refusal(load, bomb)
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_a_pipe_is_rejected_instead_of_waited_for(tmp_path, folder, refusal):
+    for path in (tmp_path / "mine.npz", folder / "good/pipe.png"):
+        os.mkfifo(path)
+        assert f"{path} is a pipe" in refusal(load, path if path.suffix == ".npz" else folder)

@@ -1,6 +1,7 @@
 """The user's own tables: roles of columns, row numbers, CSV and Parquet, invalid contents."""
 
 import hashlib
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -151,3 +152,10 @@ def test_a_cell_without_a_finite_number_is_rejected(load, refusal, cell):
 )
 def test_invalid_tables_and_settings_are_rejected(load, refusal, content, settings, message):
     assert message in refusal(load, content, **settings)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_pipe_is_rejected_instead_of_waited_for(tmp_path, suffix, refusal):
+    path = tmp_path / f"mine.{suffix}"
+    os.mkfifo(path)
+    assert f"{path} is a pipe" in refusal(Table(str(path)).load, NOWHERE)

@@ -189,4 +189,4 @@ def test_a_streamed_array_of_objects_is_refused(payload):
     np.lib.format.write_array(content, np.array([[payload], [payload]]), allow_pickle=True)
     content.seek(0)
     with pytest.raises(ValueError, match="object"):
-        list(npy_chunks(content))
+        list(npy_chunks(content, lambda x: None))

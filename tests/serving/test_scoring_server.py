@@ -56,7 +56,7 @@ def server(request, workspace) -> Iterator[tuple[str, str, Path]]:
     """Serve a champion; give its kind of samples, the URL of its predictions, and the log."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    environ = variables(workspace)
+    environ = variables(workspace, HOURGLASS_MAX_REQUEST_ROWS="1000")
     environ.pop("PYTHONPATH", None)  # the server runs the code that was logged with the model
     command = ["mlflow", "models", "serve", "-m", model_uri(request.param), "--env-manager"]
     command += ["local", "--host", "127.0.0.1", "--port", str(port)]
@@ -143,6 +143,8 @@ def test_predictions_equal_those_of_score(workspace, server, tmp_path):
         assert_scored(predictions(url, request), workspace, kind, file)
 
 
+NPY_HEADER = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1001, 8, 8)}"
+ROWS_1001 = b"\x93NUMPY\x01\x00" + len(NPY_HEADER).to_bytes(2, "little") + NPY_HEADER
 BAD: list[tuple[int, Request]] = [
     (400, (b"", JSON)),
     (400, (b"{", JSON)),
@@ -151,7 +153,8 @@ BAD: list[tuple[int, Request]] = [
     (400, (b'{"inputs": {"a": ""}}', JSON)),
     (400, (b"a,b\n1\n", "text/csv")),
     (415, (b"abc", "text/html")),
-    (413, (b" " * ((64 << 20) + 1), JSON)),
+    (413, (ROWS_1001, "application/x-npy")),
+    (413, (b" " * ((16 << 20) + 1), JSON)),
 ]
 
 

@@ -33,6 +33,10 @@ def score(
     above their usual error. For images, it names the heat maps of the highest ranks instead of
     features. The file may be larger than memory.
 
+    A text cell of a .csv output that begins with =, +, -, @, tab or carriage return and is not a
+    number gets an apostrophe in front, so that no spreadsheet runs it as a formula;
+    HOURGLASS_CSV_FORMULAS=keep turns this off. A .parquet output is never changed.
+
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model

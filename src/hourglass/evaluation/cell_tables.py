@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.core.checksums import read_with_checksum
+from hourglass.core.csv_formulas import neutralize_frame
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples
 from hourglass.detection.attribution import TOP_FEATURES, top_features
 from hourglass.detection.detector import Detector
@@ -99,4 +100,4 @@ def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, lineterminator="\n")
+    neutralize_frame(table).to_csv(path, index=False, lineterminator="\n")

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class DetectorModel:
     """A pyfunc model with the scores and alarms of `hourglass score`, for unscaled samples."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, limits: requests.Limits = requests.Limits()) -> None:
         self.detector = detector
+        self.limits = limits
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score, threshold, alarm and conformal p-value, one row per sample.
@@ -36,7 +37,7 @@ class DetectorModel:
 
         index = getattr(model_input, "index", None)
         try:
-            x = requests.to_samples(model_input, self.detector)
+            x = requests.to_samples(model_input, self.detector, self.limits)
             return pd.DataFrame(self.columns(x), index=index)
         except UserError as error:
             raise MlflowException(str(error), BAD_REQUEST) from None
@@ -67,8 +68,10 @@ def _load_pyfunc(data_path: str) -> DetectorModel:
     for folder in Path(data_path).parents:
         if (folder / "MLmodel").exists():
             trust_shipped_modules(folder / "code")
-    model = DetectorModel(Detector.load(Path(data_path)))
-    if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # this process is a scoring server
+    is_server = "mlflow.pyfunc.scoring_server.app" in sys.modules
+    limits = requests.Limits.from_environment(is_server)
+    model = DetectorModel(Detector.load(Path(data_path)), limits)
+    if is_server:
         from hourglass.serving import server
 
         server.install(model)

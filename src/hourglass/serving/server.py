@@ -1,19 +1,22 @@
 """The request handler for detectors in MLflow's scoring server.
 
 It replaces `mlflow.pyfunc.scoring_server.invocations`, the function from a request's body to its
-response, but only in the process of a scoring server. MLflow's handler has three defects:
+response, but only in the process of a scoring server. MLflow's handler has four defects:
 
 - It casts scaled pixels, such as 0.5, to integers without a warning.
 - Its error messages have several lines, repeat the data and may contain a traceback.
 - It spends most of the time of a request in pandas.
+- It has no limit on the size of a request.
 """
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
+from starlette.requests import Request
 
 from hourglass.core.errors import UserError
 from hourglass.serving import requests
@@ -29,27 +32,49 @@ STATUSES = {
 
 
 def install(model: "DetectorModel") -> None:
-    """Replace the request handler of this process by one that uses `model`."""
+    """Replace the request handler of this process by one that uses `model`.
+
+    Also limit the bytes that the server keeps of a request; `respond` refuses a longer one.
+    """
 
     def invocations(
         data: bytes, content_type: str | None, _model: Any, _input_schema: Any
     ) -> InvocationsResponse:
         return respond(model, data, content_type)
 
+    async def body(request: Any) -> bytes:
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > model.limits.bytes:
+                break
+        return bytes(content)
+
     scoring_server.invocations = invocations
+    setattr(Request, "body", body)  # noqa: B010  (mypy forbids the assignment)
 
 
 def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> InvocationsResponse:
     """Return the predictions in MLflow's format, one record per row, or an error message."""
     try:
         media_type = _media_type(content_type or "")
-        columns = model.columns(requests.parse_request(body, media_type, model.detector))
+        x = requests.parse_request(body, media_type, model.detector, model.limits)
+        columns = model.columns(x)
     except UserError as error:
-        status = STATUSES[type(error)]
-        return _json(status, {"error_code": status.name, "message": str(error)})
+        return _error(STATUSES[type(error)], str(error))
+    except Exception:  # MLflow would answer in plain text, or after StopIteration never
+        logging.getLogger(__name__).exception("a request failed")
+        return _error(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "the request failed because of a fault of the server; see its log.",
+        )
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     records = [dict(zip(columns, row, strict=True)) for row in rows]
     return _json(HTTPStatus.OK, {"predictions": records})
+
+
+def _error(status: HTTPStatus, message: str) -> InvocationsResponse:
+    return _json(status, {"error_code": status.name, "message": message})
 
 
 def _json(status: HTTPStatus, content: dict[str, Any]) -> InvocationsResponse:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
+from hourglass.data.readers.user_files import check_file_type
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
@@ -56,6 +57,7 @@ def read_chunks(
     accepts = accepts or (lambda shape: shape == spec.sample_shape)
     if not path.exists():
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
+    check_file_type(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return image_chunks.read_npz_chunks(path, spec, accepts)

@@ -2,16 +2,23 @@
 
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
-from hourglass.data.readers.image_files import SUFFIXES, channels_last, decode_image, read_header
+from hourglass.data.readers.image_files import (
+    SUFFIXES,
+    channels_last,
+    check_npz_array,
+    decode_image,
+    read_header,
+    read_npy_header,
+)
 
 CHUNK_BYTES = 16 << 20
 
@@ -23,7 +30,11 @@ def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
     feature order of the detector.
     """
     start, table = 0, bool(spec.feature_names)
-    for block in _read_npz(path):
+
+    def check(x: np.ndarray) -> None:
+        _check_features(x, path, spec) if table else _channels_first(x, path, spec, accepts)
+
+    for block in _read_npz(path, check):
         x = as_features(block, path, spec) if table else as_images(block, path, spec, accepts)
         ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(x))])
         yield Chunk(ids, x, np.isfinite(x.reshape(len(x), -1)).all(1))
@@ -50,18 +61,16 @@ def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeC
         yield Chunk(ids, x, np.ones(len(x), bool))
 
 
-def npy_chunks(file: IO[bytes]) -> Iterator[np.ndarray]:
+def npy_chunks(file: IO[bytes], check: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
     """Yield the array of an open .npy file in pieces along its first axis.
 
+    `check` gets an array of the declared shape and type without content, before content is read.
     Reading a damaged file raises exceptions of several types.
     """
-    version = np.lib.format.read_magic(file)
-    read_array_header = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read_array_header = np.lib.format.read_array_header_2_0
-    shape, column_major, dtype = read_array_header(file)
+    shape, column_major, dtype = read_npy_header(file)
     if dtype.hasobject or len(shape) < 2 or min(shape[1:]) < 1 or shape[0] < 0:
         raise ValueError(f"x is an array of {dtype} of shape {shape}, which holds no samples")
+    check(np.broadcast_to(np.zeros((), dtype), shape))
     sample_bytes = math.prod(shape[1:]) * dtype.itemsize
     if column_major:  # a sample is spread over the whole array
         content = file.read(shape[0] * sample_bytes + 1)  # limited: damaged files can expand hugely
@@ -78,16 +87,25 @@ def npy_chunks(file: IO[bytes]) -> Iterator[np.ndarray]:
 
 def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:
     """Return rows (N, F) as float32; raises a UserError for another shape or type."""
-    if x.shape[1:] != spec.sample_shape or x.dtype.kind not in "fiu":
-        raise UserError(
-            f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
-            f"detector takes numbers of shape (N, {spec.sample_shape[0]})."
-        )
+    _check_features(x, path, spec)
     return x.astype(np.float32)
 
 
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
     """Return images (N, C, H, W) from any layout of `read_npz_chunks`, or raise a UserError."""
+    return np.ascontiguousarray(_channels_first(x, path, spec, accepts))
+
+
+def _check_features(x: np.ndarray, path: Path, spec: InputSpec) -> None:
+    if x.shape[1:] != spec.sample_shape or x.dtype.kind not in "fiu":
+        raise UserError(
+            f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "
+            f"detector takes numbers of shape (N, {spec.sample_shape[0]})."
+        )
+
+
+def _channels_first(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
+    """Return a view of images, (N, C, H, W), without reading them, or raise a UserError."""
     channels, height, width = spec.sample_shape
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
         raise UserError(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
@@ -98,14 +116,18 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
             f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
             "(channels, height, width); convert them first."
         )
-    return np.ascontiguousarray(images)
+    return images
 
 
-def _read_npz(path: Path) -> Iterator[np.ndarray]:
-    """Yield the array `x` in pieces; numpy's reader would load the whole array."""
+def _read_npz(path: Path, check: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
+    """Yield the array `x` in pieces, see npy_chunks; numpy's reader would load the whole array."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
-            yield from npy_chunks(file)
+        with zipfile.ZipFile(path) as archive:
+            check_npz_array(path, archive, "x")
+            with archive.open("x.npy") as file:
+                yield from npy_chunks(file, check)
+    except UserError:
+        raise
     # zipfile and numpy raise exceptions of many types for a damaged file.
     except Exception as error:
         raise UserError(

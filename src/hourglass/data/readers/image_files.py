@@ -1,14 +1,21 @@
 """Readers of image sets for `prepare`: an .npz file, or a folder per class, to uint8 arrays."""
 
+import io
+import math
+import zipfile
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.data.readers.user_files import check_file_type, quote
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey
+MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
+MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
 HIGH_DEPTH_PREFIXES = ("I", "F")  # of Pillow's modes with more than 8 bits per channel
 
 
@@ -74,13 +81,54 @@ def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
     )
 
 
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, column order and type of an open .npy file, which is then at its content."""
+    head = io.BytesIO(file.read(MAX_NPY_HEADER_BYTES))
+    version = np.lib.format.read_magic(head)
+    read_array_header = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read_array_header = np.lib.format.read_array_header_2_0
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read_array_header(head)
+    file.seek(head.tell())
+    return header
+
+
+def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
+    """Raise a UserError if the header of an array declares more than the archive holds.
+
+    Also for images of more than MAX_PIXELS. The content is not read.
+    """
+    with archive.open(f"{name}.npy") as file:
+        shape, _, dtype = read_npy_header(file)
+    declared, held = math.prod(shape) * dtype.itemsize, archive.getinfo(f"{name}.npy").file_size
+    if not dtype.hasobject and declared > held:
+        raise UserError(
+            f"the array {name!r} of {path} declares {declared:,} bytes, but the file holds "
+            f"{held:,}; write it again with numpy.savez_compressed."
+        )
+    channels = 3 if len(shape) == 4 else 1
+    if len(shape) > 2 and math.prod(shape[1:]) > channels * MAX_PIXELS:
+        raise UserError(
+            f"the images of {path} have the shape {quote(shape[1:])}, more than {MAX_PIXELS:,} "
+            "pixels; resize them first."
+        )
+
+
 def read_header(file: Path) -> tuple[int, int, str]:
-    """Return width, height and Pillow mode without decoding the image, or raise a UserError."""
+    """Return width, height and Pillow mode without decoding the image.
+
+    Raises a UserError for a damaged file, more than 8 bits, or more than MAX_PIXELS.
+    """
+    check_file_type(file)
     try:
         with Image.open(file) as image:
             width, height, mode = *image.size, image.mode
     except Exception as error:  # Pillow's plug-ins raise many types of errors
         raise _unreadable(file, error) from error
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{file} is {width} x {height} pixels, more than {MAX_PIXELS:,}; resize it first."
+        )
     if mode.startswith(HIGH_DEPTH_PREFIXES):
         raise UserError(
             f"{file} has more than 8 bits per pixel (mode {mode}); convert it to 8 bits."
@@ -107,8 +155,12 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = sorted(archive.files)
+            for name in {"x", "y"} & {*names}:
+                check_npz_array(path, archive.zip, name)
             x = archive["x"] if "x" in names else None
             y = archive["y"].astype(str) if "y" in names else None
+    except UserError:
+        raise
     # zipfile and NumPy raise many types of errors for a damaged file.
     except Exception as error:
         raise UserError(

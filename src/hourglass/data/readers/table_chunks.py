@@ -1,5 +1,6 @@
 """Chunked readers of CSV and Parquet files for scoring, in constant memory."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.data.readers.user_files import suggest_names
 
 CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks at once
+MAX_CSV_LINE_BYTES = 16 << 20
 PARQUET_CHUNK_ROWS = 1 << 15
 PARQUET_BUFFER_BYTES = 1 << 16  # per column; without it Arrow would hold whole row groups
 
@@ -52,7 +54,14 @@ def _to_float64(column: pa.Array) -> pa.Array:
 
 
 def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
-    options = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    with path.open("rb") as file:  # a block must hold the header and a row
+        line = re.split(rb"[\r\n]", file.readline(MAX_CSV_LINE_BYTES), maxsplit=1)[0]
+    if len(line) == MAX_CSV_LINE_BYTES:
+        raise UserError(
+            f"the first line of {path} is longer than {MAX_CSV_LINE_BYTES:,} bytes; give a table "
+            "with fewer columns."
+        )
+    options = csv.ReadOptions(block_size=max(CSV_BLOCK_BYTES, 4 * len(line)))
     with csv.open_csv(path, options) as head:
         _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]

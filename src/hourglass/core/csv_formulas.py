@@ -1,0 +1,47 @@
+"""Text cells of CSV tables that a spreadsheet would run as formulas."""
+
+import os
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hourglass.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VARIABLE = "HOURGLASS_CSV_FORMULAS"
+FORMULA = r"^[=+\-@\t\r]"
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+def neutralize(column: pa.Array) -> pa.Array:
+    """Put an apostrophe before text that begins like a formula and is not a number.
+
+    Spreadsheets then show the text. HOURGLASS_CSV_FORMULAS=keep leaves all cells unchanged.
+    """
+    setting = os.environ.get(VARIABLE, "escape")
+    if setting not in ("escape", "keep"):
+        raise UserError(f"{VARIABLE} is {setting!r}; set it to escape or keep.")
+    if setting == "keep":
+        return column
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, neutralize(column.dictionary))
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    number = pc.match_substring_regex(column, NUMBER)
+    formula = pc.and_(pc.match_substring_regex(column, FORMULA), pc.invert(number))
+    apostrophe, empty = pa.scalar("'", column.type), pa.scalar("", column.type)
+    return pc.if_else(formula, pc.binary_join_element_wise(apostrophe, column, empty), column)
+
+
+def neutralize_frame(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table with all its columns of text neutralized."""
+    from pandas.api.types import infer_dtype
+
+    table = table.copy()
+    for name in table:
+        if infer_dtype(table[name]) == "string":
+            table[name] = neutralize(pa.array(table[name], from_pandas=True)).to_pylist()
+    return table

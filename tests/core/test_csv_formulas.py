@@ -1,0 +1,37 @@
+"""Text cells of CSV tables that a spreadsheet would run."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from hourglass.core.csv_formulas import VARIABLE, neutralize, neutralize_frame
+
+FORMULAS = ["=1+1", "+A1", "-A1", "@SUM(1)", "\t=1", "\r=1", "+-1", "=-1", "-1e"]
+HARMLESS = ["-1.5", "+3", "-1e-5", "-.5", "1-2", "a=b", "", None, "it's"]
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string()])
+def test_formulas_get_an_apostrophe_and_numbers_and_other_text_do_not(type_):
+    result = neutralize(pa.array([*FORMULAS, *HARMLESS], type_))
+    assert result.to_pylist() == [*("'" + text for text in FORMULAS), *HARMLESS]
+    assert result.type == type_
+
+
+def test_a_dictionary_is_neutralized_and_numbers_stay():
+    names = pa.array(["=a", "b", "=a"]).dictionary_encode()
+    assert neutralize(names).to_pylist() == ["'=a", "b", "'=a"]
+    numbers = pa.array([-1.5, None])
+    assert neutralize(numbers) is numbers
+
+
+def test_a_frame_keeps_its_other_columns():
+    frame = pd.DataFrame({"id": ["=a", None], "x": [-1.5, 2], "mixed": ["=a", 1]})
+    expected = frame.assign(id=["'=a", None])
+    assert neutralize_frame(frame).to_csv() == expected.to_csv()
+
+
+def test_the_setting_keeps_formulas(monkeypatch, refusal):
+    monkeypatch.setenv(VARIABLE, "keep")
+    assert neutralize(pa.array(["=a"])).to_pylist() == ["=a"]
+    monkeypatch.setenv(VARIABLE, "no")
+    assert "escape or keep" in refusal(neutralize, pa.array(["=a"]))
