@@ -101,7 +101,7 @@ def _new_figure(
     grids = []
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
+        band.suptitle(literal(group.title, 80), fontsize=11, x=0.01, ha="left")
         grid = list(band.subplots(1, columns, squeeze=False, sharey=sharey)[0])
         for axes in grid[len(group.x) :]:
             axes.axis("off")
