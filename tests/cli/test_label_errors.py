@@ -123,6 +123,16 @@ def test_other_variants_can_rank(kinds, model):
     assert not default.equals(other)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("enable_checkpointing", True), ("precision", "64-true")]
+)
+def test_settings_of_the_trainer_file_apply_to_the_networks_of_the_classes(
+    kinds, workspace, key, value
+):
+    set_yaml(workspace / "configs/trainer/cpu.yaml", key, value=value)
+    assert np.isfinite(pd.read_csv(label_errors(kinds)).suspicion).all()
+
+
 def test_captions_are_drawn_literally():
     images = np.random.default_rng(0).random((11, 3, 4, 5))
     caption = "a$b \N{RIGHTWARDS ARROW} c$"

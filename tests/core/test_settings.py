@@ -7,7 +7,7 @@ import yaml
 
 from hourglass.core.paths import Cell
 from hourglass.core.settings import Acceleration, data_config, params
-from hourglass.core.yaml_config import construct, import_class, resolve
+from hourglass.core.yaml_config import construct, import_class, read, resolve
 from hourglass.data.base import DataSet
 from hourglass.detection.calibrators import Quantile
 from hourglass.detection.calibrators.from_settings import make_calibrator
@@ -21,6 +21,7 @@ TRAINERS = sorted(
 DIGITS, DENOISING, CPU = (
     f"configs/{name}.yaml" for name in ("data/digits", "model/denoising", "trainer/cpu")
 )
+CELL, SPACE = "configs/cell/digits-denoising.yaml", "configs/tune/space/default.yaml"
 SHAPE = (1, 8, 8)
 
 
@@ -144,6 +145,44 @@ def test_a_malformed_or_empty_file_is_refused_with_its_path(workspace, refusal, 
         assert path in refusal(read_settings)
 
 
+ALIASES = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]" for i in range(1, 10)]
+UNUSUAL = {
+    "recursive": (b"a: &x {b: *x}", "alias"),
+    "recursive list": (b"a: &x [*x]", "alias"),
+    "alias bomb": ("\n".join(ALIASES).encode(), "aliases"),
+    "deep": (b"a: " + b"[" * 200 + b"]" * 200, "levels"),
+    "very deep": (b"a: " + b"[" * 20_000 + b"]" * 20_000, ""),
+    "repeated key": (b"seed: 1\nseed: 2\n", "'seed' is repeated in line 2"),
+    "repeated nested key": (b"a:\n  b: 1\n  b: 2\n", "'b' is repeated in line 3"),
+    "tabs": (b"a:\n\tb: 1\n", ""),
+    "not UTF-8": ("größe: 1".encode("latin-1"), "utf-8"),
+    "folder": (None, "directory"),
+}
+FILES = ["params.yaml", DIGITS, DENOISING, CPU, CELL, SPACE]
+
+
+@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_yaml_is_refused_in_a_sentence_with_its_path(workspace, refusal, path, name):
+    content, part = UNUSUAL[name]
+    file = workspace / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    sentence = refusal(read_settings if path != SPACE else lambda: read(Path(path), None))
+    assert f"{path} is not valid YAML" in sentence
+    assert part in sentence
+
+
+def test_anchors_and_merged_keys_are_read(workspace):
+    file = workspace / "a.yaml"
+    file.write_text("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n", encoding="utf-8")
+    assert read(file, None) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}
+
+
 @pytest.mark.parametrize("kind", ["data", "model", "trainer"])
 def test_an_unknown_name_is_refused_with_the_available_ones(set_yaml, refusal, kind):
     available = ", ".join(sorted(path.stem for path in Path("configs", kind).glob("*.yaml")))
@@ -227,7 +266,6 @@ def test_a_setting_of_another_network_is_ignored(set_yaml, model, setting):
     [
         *((DIGITS, ["model"], name) for name in ("sample_shape", "network", "bounded")),
         *((DENOISING, ["init_args"], name) for name in ("sample_shape", "network", "bounded")),
-        *((CPU, [], name) for name in ("default_root_dir", "enable_progress_bar")),
     ],
 )
 def test_a_file_may_not_set_arguments_of_the_program(set_yaml, refusal, path, section, fixed):

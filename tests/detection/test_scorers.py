@@ -24,6 +24,7 @@ from hourglass.detection.scorers import (
 )
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Dense, Network
+from tests.studies.conftest import FeatureMaps
 
 FEATURES = 12
 UNSCALED = Scaling.none()
@@ -220,3 +221,37 @@ def test_samples_without_a_score_are_refused(network, refusal):
     x[3, 2] = np.nan
     assert "sample 3 is nan" in refusal(fitted("model score", network), x)
     assert "blurs images" in refusal(FittedScorer.fit, network, UNSCALED, RelativeError(), x)
+
+
+class Flat(Network):
+    """The network of `FeatureMaps` with flat codes."""
+
+    def __init__(self, maps: FeatureMaps) -> None:
+        super().__init__(sample_shape=maps.sample_shape, latent_dim=8)
+        self.encoder = torch.nn.Sequential(maps.encoder, torch.nn.Flatten())
+        self.decoder = torch.nn.Sequential(torch.nn.Unflatten(1, (2, 2, 2)), maps.decoder)
+
+
+@ALL_VARIANTS
+def test_feature_maps_are_scored_as_their_flat_codes(name):
+    maps = FeatureMaps()
+    x = np.random.default_rng(0).random((60, 1, 4, 4), np.float32)
+    scores = [
+        FittedScorer.fit(network.eval(), UNSCALED, SCORERS[name](), x[:40])(x[40:])
+        for network in (maps, Flat(maps))
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+class Rounding(FeatureMaps):
+    """A network that rounds its codes before decoding, as a VQ-VAE does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(x).round())
+
+
+def test_the_error_is_that_of_the_network_s_own_forward_pass():
+    network, x = Rounding().eval(), np.random.default_rng(0).random((9, 1, 4, 4), np.float32)
+    with torch.no_grad():
+        expected = network.score(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(errors(network, x, UNSCALED), expected, rtol=1e-6)

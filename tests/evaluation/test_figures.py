@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import figures, metrics
 from hourglass.evaluation.figures import Group, style
+from hourglass.evaluation.figures.images import Row, grid
 
 RNG = np.random.default_rng(0)
 SCORES, ANOMALY = RNG.lognormal(size=60), np.arange(60) < 12
@@ -78,14 +79,49 @@ def test_a_figure_is_reproducible_and_has_the_layout_of_matplotlib(png, tmp_path
 
 
 @pytest.mark.parametrize(
-    "name", ["alpha", "cost [$] in {$}", "a$b^$", "50 %", "\\frac", "_x", "", "a\nb", "日本"]
+    "name",
+    [
+        "alpha",
+        "cost [$] in {$}",
+        "a$b^$",
+        "50 %",
+        "\\frac",
+        "_x",
+        "",
+        "a\nb",
+        "日本",
+        "שלום",
+        "\x07",
+    ],
 )
-@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.filterwarnings("error")
 def test_a_single_sample_may_have_any_text_as_feature_name_and_caption(png, name):
     assert png(figures.samples([group((1,), 1)], [name]))
     for shape in (SHAPES["grey"], SHAPES["colour"]):
         image = replace(group(shape, 1), captions=[f"{name}: 0.5"])
         assert png(figures.samples([image], []))
+
+
+LONG = {"long": 3000 * "x", "lines": 999 * "a\n", "dollars": 999 * "$", "underscores": 999 * "_"}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.filterwarnings("error")  # also that of a layout without room
+def test_a_name_of_any_length_leaves_room_for_the_axes(png, name):
+    long = [replace(group((4,)), captions=[f"{LONG[name]}: 0.5"] * 2)]
+    for draw in (figures.samples, figures.contributions):
+        figure = draw(long, [LONG[name], *NAMES[1:]])
+        assert png(figure)
+        axes = figure.axes if draw is figures.contributions else figure.axes[:2]
+        assert min(panel.get_position().width for panel in axes) > 0.1
+    figure = grid([Row(LONG[name], group((1, 6, 5)).x)])
+    assert png(figure)
+    assert figure.get_size_inches().max() < 10
+
+
+def test_a_shortened_name_keeps_its_beginning_and_its_end():
+    assert style.literal(f"{'a' * 50}: 0.5") == f"{'a' * 21}…{'a' * 5}: 0.5"
+    assert style.literal("cost [$]") == r"cost [\$]"
 
 
 def drawn_images(x: np.ndarray) -> list[np.ndarray]:

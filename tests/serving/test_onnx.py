@@ -22,11 +22,12 @@ from hourglass.detection.scorers import (
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.variational import Variational
 from tests.detection.detectors import detector, normal
+from tests.studies.conftest import FeatureMaps
 
 onnx_file = pytest.importorskip("hourglass.serving.onnx_export")
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 
-TABLE, IMAGE = (5,), (1, 8, 7)
+TABLE, IMAGE, MAPS = (5,), (1, 8, 7), (1, 4, 4)
 SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "model score": (TABLE, ModelScore()),
     "standardized error": (TABLE, StandardizedError()),
@@ -35,6 +36,9 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "rapp": (TABLE, RaPP()),
     "rapp, whitened": (TABLE, RaPP(whiten=True)),
     "combined": (TABLE, Combined([ModelScore(), Neighbors(3)])),
+    "mahalanobis of feature maps": (MAPS, Mahalanobis()),
+    "neighbors of feature maps": (MAPS, Neighbors(3)),
+    "rapp of feature maps": (MAPS, RaPP(whiten=True)),
     "relative error": (IMAGE, RelativeError()),
     "relative error, standardized": (IMAGE, RelativeError(0, standardize=True)),
 }
@@ -75,7 +79,8 @@ def scored(request) -> Detector:
     """Give a detector with each scorer."""
     torch.manual_seed(0)
     shape, scorer = SCORERS[request.param]
-    return detector(Dense(shape, 2) if shape == TABLE else Convolutional(shape, 2), scorer)
+    networks = {TABLE: lambda: Dense(TABLE, 2), IMAGE: lambda: Convolutional(IMAGE, 2)}
+    return detector(networks.get(shape, FeatureMaps)(), scorer)
 
 
 def test_a_traced_detector_equals_the_detector(scored):

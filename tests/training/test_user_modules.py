@@ -148,6 +148,19 @@ def test_a_step_without_a_loss_is_refused_with_the_cause(training, refusal):
     assert "learning_rate" not in sentence
 
 
+class WithoutScore(Foreign):
+    def score(self, x: Tensor) -> Tensor:
+        return torch.full((len(x),), torch.nan)
+
+
+def test_a_score_that_is_not_finite_before_the_training_is_refused_with_the_cause(
+    training, refusal
+):
+    sentence = refusal(training, WithoutScore(SHAPE))
+    assert "untrained network is nan" in sentence
+    assert "learning_rate" not in sentence
+
+
 def plugin(class_path: Any, **init_args: Any) -> dict[str, Any]:
     return {"class_path": class_path, "init_args": init_args}
 
@@ -219,24 +232,6 @@ def test_a_plugin_that_is_not_one_is_refused_by_file_and_key(set_yaml, refusal, 
 def test_a_plugin_that_cannot_be_built_is_refused(refusal):
     config = [plugin(STOPPING, monitor="train_loss", mode="maximum")]
     assert "maximum" in refusal(build_plugins, config, "callbacks")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "way_out"),
-    [
-        ("check_val_every_n_epoch", 2, "remove the setting"),
-        ("limit_val_batches", 0, "remove the setting"),
-        ("limit_val_batches", 0.0, "remove the setting"),
-        ("strategy", "ddp_spawn", "use 'ddp'"),
-        ("strategy", "ddp_notebook_find_unused_parameters_true", "use 'ddp'"),
-        ("max_epochs", 7, "configs/data/<name>.yaml, training"),
-    ],
-)
-def test_unsupported_trainer_settings_are_refused_by_key(set_yaml, refusal, key, value, way_out):
-    set_yaml(CPU, key, value=value)
-    sentence = refusal(trainer_config, "cpu")
-    assert f"{CPU}: {key}" in sentence
-    assert way_out in sentence
 
 
 GRADIENT = {"weight_decay": 1e-6}  # without it, `linear` needs no gradient steps

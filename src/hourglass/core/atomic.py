@@ -13,6 +13,8 @@ from typing import Any
 from hourglass.core.errors import SYSTEM_ERRORS, UserError
 
 FULL_DISK_BYTES = 1 << 16  # a disk with less free space counts as full
+# Limits of YAML files, with aliases expanded.
+MAX_YAML_DEPTH, MAX_YAML_VALUES = 100, 1_000_000
 
 
 @contextmanager
@@ -120,14 +122,45 @@ def dump_json(value: Any) -> str:
 
 
 def load_plain_yaml(text: str | bytes) -> Any:
-    """Parse YAML to plain values, in C if available; raise a yaml.YAMLError if it is invalid."""
+    """Parse YAML to plain values, in C if available.
+
+    Raises a yaml.YAMLError if the text is invalid, repeats a key, is nested too deeply, as with an
+    alias inside its anchor, or has aliases that expand to too many values.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        return loader.get_single_data()
+        node = loader.get_single_node()
+        _check_nodes(node)
+        return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _check_nodes(root: Any) -> None:
+    """Raise a yaml.YAMLError for a document that `load_plain_yaml` rejects."""
+    import yaml
+
+    count, stack = 0, [(root, 0)]
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if depth > MAX_YAML_DEPTH:
+            raise yaml.YAMLError(f"more than {MAX_YAML_DEPTH} levels, or an alias in its anchor")
+        if count > MAX_YAML_VALUES:
+            raise yaml.YAMLError(f"its aliases expand to more than {MAX_YAML_VALUES:,} values")
+        if isinstance(node, yaml.MappingNode):
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            names: set[str] = set()
+            for key in keys:
+                if key.value in names:
+                    line = key.start_mark.line + 1
+                    raise yaml.YAMLError(f"the key {key.value!r} is repeated in line {line}")
+                names.add(key.value)
+            stack += [(child, depth + 1) for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            stack += [(child, depth + 1) for child in node.value]
 
 
 def sha256(path: Path) -> str:

@@ -66,7 +66,7 @@ def listed_modules() -> tuple[str, ...]:
         settings = load_plain_yaml(PARAMS.read_bytes())
     except FileNotFoundError:
         return ()
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, RecursionError, IsADirectoryError) as error:
         raise UserError(f"{PARAMS} is not valid YAML: {one_line(error)}.") from None
     names = (settings.get("trusted_modules") if isinstance(settings, dict) else None) or []
     if not isinstance(names, list) or not all(MODULE_NAME.fullmatch(str(name)) for name in names):

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.trusted_imports import (
     CLASS_PATH,
@@ -40,9 +41,9 @@ def read(path: Path, keys: Iterable[str] | None) -> Yaml:
             f"available: {available}."
         )
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = load_plain_yaml(path.read_text(encoding="utf-8")) or {}
     # PyYAML raises Python's own errors for bad dates, very long integers and deep nesting.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, IsADirectoryError) as error:
         raise UserError(f"{path.as_posix()} is not valid YAML: {one_line(error)}.") from None
     if not isinstance(values, dict):
         raise UserError(

@@ -9,6 +9,8 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from hourglass.core.errors import UserError
+
 TRAIN_LOSS, VALIDATION_ERROR = "train_loss", "validation_error"
 
 
@@ -89,11 +91,19 @@ class EpochMeans(pl.Callback):
         self._errors.add(outputs.sum(), len(x))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the mean error of the validation samples; keep that of the sanity check."""
+        """Log the mean error of the validation samples; keep that of the sanity check.
+
+        Raises a UserError if the untrained network has an error that is not finite.
+        """
         mean = self._errors.over_processes(trainer)
         if not trainer.sanity_checking:
             _publish(VALIDATION_ERROR, mean, trainer, pl_module)
         elif mean is not None:
+            if not math.isfinite(mean):
+                raise UserError(
+                    f"the validation error of the untrained network is {mean}; correct the "
+                    "network, `score` or `validation_step` of the variant, or check the data."
+                )
             self.untrained_error = mean
 
 

@@ -52,7 +52,7 @@ class Network(nn.Module):
     subclass. The class path, `init_args` and the weights are enough to rebuild the network.
     """
 
-    encoder: nn.Module  # (N, *S) -> (N, latent_dim)
+    encoder: nn.Module  # (N, *S) -> (N, latent_dim), or feature maps, (N, C, H, W)
     decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation
 
     def __init__(self, **init_args: Any) -> None:
@@ -95,7 +95,7 @@ class Network(nn.Module):
             z = layer(z)
             if isinstance(layer, NONLINEAR):
                 activations.append(z.flatten(1))
-        return [*activations, self.encode(x)]
+        return [*activations, self.encode_flat(x)]
 
     @cached_property
     def widest(self) -> int:
@@ -104,6 +104,21 @@ class Network(nn.Module):
         with torch.inference_mode(), _LargestTensor() as largest:
             self(x)
         return max(x.numel(), largest.elements)
+
+    @cached_property
+    def code_shape(self) -> tuple[int, ...]:
+        """The shape of one sample's code: (latent_dim,), or (C, H, W) for a feature map."""
+        x = next(self.parameters()).new_zeros(1, *self.sample_shape)
+        with torch.inference_mode():
+            return tuple(self.encode(x).shape[1:])
+
+    def encode_flat(self, x: Tensor) -> Tensor:
+        """Return the latent codes, feature maps flattened: (N, *S) -> (N, latent_dim)."""
+        return self.encode(x).flatten(1)
+
+    def decode_flat(self, z: Tensor) -> Tensor:
+        """Return the reconstructions of codes of `encode_flat`: (N, latent_dim) -> (N, *S)."""
+        return self.decode(z.unflatten(1, self.code_shape))
 
     def error(self, x: Tensor) -> Tensor:
         """Return the mean squared reconstruction error per element: (N, *S) -> (N,)."""

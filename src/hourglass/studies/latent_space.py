@@ -1,13 +1,11 @@
 """A trained network, the samples of its data set, and their latent codes as vectors.
 
-Networks whose codes are feature maps, (N, C, H, W), are supported: codes are flattened after
-encoding and reshaped before decoding.
+Codes that are feature maps, (N, C, H, W), are vectors here: see `Network.encode_flat`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
@@ -21,34 +19,19 @@ from hourglass.studies.classification.labelled_splits import (
 )
 
 
-def code_shape(network: Network) -> tuple[int, ...]:
-    """Return the shape of one sample's code: (latent_dim,), or (C, H, W) for a feature map."""
-    x = next(network.parameters()).new_zeros(1, *network.sample_shape)
-    with torch.inference_mode():
-        return tuple(network.encode(x).shape[1:])
-
-
-def encode(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Encode unscaled samples: (N, *S) -> (N, latent_dim) float32.
-
-    Raises a UserError if a code is not finite.
-    """
-    return latent_codes(network, x, scaling).reshape(len(x), -1)
-
-
 def encode_scaled(network: Network, x: np.ndarray) -> np.ndarray:
     """Encode scaled samples: (N, *S) float32 -> (N, latent_dim) float32."""
-    return batched(network, network.encode, x).reshape(len(x), -1)
+    return batched(network, network.encode_flat, x)
 
 
 def decode(network: Network, codes: np.ndarray) -> np.ndarray:
     """Decode codes to scaled units: (N, latent_dim) float32 -> (N, *S) float32."""
-    return batched(network, network.decode, codes.reshape(len(codes), *code_shape(network)))
+    return batched(network, network.decode_flat, codes)
 
 
 def encode_splits(splits: LabelledSplits, network: Network, scaling: Scaling) -> LabelledSplits:
     """Replace the samples of all splits by their codes, (N, latent_dim) float32."""
-    return splits.map_x(lambda x: encode(network, x, scaling))
+    return splits.map_x(lambda x: latent_codes(network, x, scaling))
 
 
 def flatten_splits(splits: LabelledSplits, scaling: Scaling) -> LabelledSplits:
@@ -82,7 +65,7 @@ class LatentSpace:
         codes = encode_splits(samples, network, scaling)
         anomaly_codes = codes.test.x[:0]
         if test.anomaly.any():
-            anomaly_codes = encode(network, test.x[test.anomaly], scaling)
+            anomaly_codes = latent_codes(network, test.x[test.anomaly], scaling)
         labels = test.label[test.anomaly]
         return cls(prepared, network, classes, samples, codes, labels, anomaly_codes, seed)
 

@@ -1,7 +1,7 @@
 """The settings of one cell, resolved from its YAML files and checked against the constructors."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -32,9 +32,35 @@ PLUGINS = {
     "logger": "pytorch_lightning.loggers.Logger",
     "callbacks": "pytorch_lightning.Callback",
 }
-# Strategies whose processes do not return the trained weights and the history.
-UNSUPPORTED_STRATEGIES = ("ddp_spawn", "ddp_fork", "ddp_notebook")
-VALIDATES_EVERY_EPOCH = "but every epoch is validated to find the best weights; remove the setting."
+# Strategies whose processes return the history and hold all weights.
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
+DURATION = "the duration of a training belongs in configs/data/<name>.yaml, training, as max_epochs"
+VALIDATION = (
+    "every epoch is validated once, at its end, to find the best weights; remove the setting"
+)
+SET_BY_HOURGLASS = "Hourglass needs to set it; remove the setting"
+POSITIVE = "it must be positive"
+# Per argument of Lightning's Trainer, the values that trainings of cells support, as a condition,
+# and the message for all other values.
+SUPPORTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "accumulate_grad_batches": (lambda value: (value or 0) >= 1, POSITIVE),
+    "barebones": (lambda value: not value, SET_BY_HOURGLASS),
+    "check_val_every_n_epoch": (lambda value: value == 1, VALIDATION),
+    "default_root_dir": (lambda value: False, SET_BY_HOURGLASS),
+    "enable_checkpointing": (lambda value: value is not False, SET_BY_HOURGLASS),
+    "enable_progress_bar": (lambda value: False, SET_BY_HOURGLASS),
+    "gradient_clip_val": (lambda value: value is None or value >= 0, POSITIVE),
+    "limit_train_batches": (lambda value: value != 0, POSITIVE),
+    "limit_val_batches": (lambda value: value != 0, VALIDATION),
+    "max_epochs": (lambda value: False, DURATION),
+    "max_steps": (lambda value: value == -1, DURATION),
+    "strategy": (
+        lambda value: value in STRATEGIES,
+        "the training of a cell needs all weights in each process; use 'ddp' or 'auto'",
+    ),
+    # The integer 1 is one batch; the number 1.0 is one epoch.
+    "val_check_interval": (lambda value: value is None or repr(value) == "1.0", VALIDATION),
+}
 
 
 @dataclass(frozen=True)
@@ -142,11 +168,8 @@ def trainer_config(name: str) -> Yaml:
 
     path = CONFIGS / "trainer" / f"{valid_name(name)}.yaml"
     source, values = path.as_posix(), read(path, None)
-    if "max_epochs" in values:
-        raise UserError(f"{source}: max_epochs belongs in configs/data/<name>.yaml, training.")
-    set_by_hourglass = {"default_root_dir", "enable_progress_bar"}
-    lightning = set(inspect.signature(Trainer).parameters) - set_by_hourglass
-    check_keys(values, sorted(lightning | EXTRA_TRAINER_KEYS.keys()), source)
+    lightning = inspect.signature(Trainer).parameters
+    check_keys(values, sorted(lightning.keys() | EXTRA_TRAINER_KEYS.keys()), source)
     for key, choices in EXTRA_TRAINER_KEYS.items():
         if key in values and values[key] not in choices:
             names = ", ".join(map(str, choices))
@@ -155,15 +178,9 @@ def trainer_config(name: str) -> Yaml:
         list(_resolve_plugins(values.get(key), key, f"{source}, {key}"))
     others = values.keys() - EXTRA_TRAINER_KEYS.keys() - PLUGINS.keys()
     resolve(Trainer, {key: values[key] for key in others}, source)
-    if (strategy := values.get("strategy")) and str(strategy).startswith(UNSUPPORTED_STRATEGIES):
-        raise UserError(
-            f"{source}: strategy is {strategy!r}, but its processes do not return the trained "
-            "weights; use 'ddp'."
-        )
-    if values.get("limit_val_batches") == 0:
-        raise UserError(f"{source}: limit_val_batches is 0, {VALIDATES_EVERY_EPOCH}")
-    if (epochs := values.get("check_val_every_n_epoch", 1)) != 1:
-        raise UserError(f"{source}: check_val_every_n_epoch is {epochs}, {VALIDATES_EVERY_EPOCH}")
+    for key, (supports, reason) in SUPPORTED.items():
+        if key in values and not supports(values[key]):
+            raise UserError(f"{source}: {key} is {values[key]!r}, but {reason}.")
     return values
 
 
@@ -184,7 +201,7 @@ def build_plugins(config: Any, key: str) -> list[Any]:
 
 def _resolve_plugins(config: Any, key: str, source: str) -> Iterator[tuple[type, Yaml]]:
     """Yield the class and the checked init_args of each {class_path, init_args} in a list."""
-    if not isinstance(config, list | None):
+    if config is not False and not isinstance(config, list | None):
         raise UserError(f"{source} is {config!r}, but must be a list of class_path and init_args.")
     base_module, _, base_name = PLUGINS[key].rpartition(".")
     for plugin in config or []:

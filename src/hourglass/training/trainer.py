@@ -37,6 +37,10 @@ IGNORED_WARNINGS = (
     ".*exists and is not empty",
     ".*no `validation_step`.*",
 )
+# Lightning's errors for values that it rejects, and for packages that are not installed.
+TRAINER_ERRORS = (MisconfigurationException, ValueError, TypeError, ImportError)
+# Precisions that convert the weights.
+CONVERTING_PRECISIONS = ("16-true", "bf16-true", "64-true")
 CallbackType = TypeVar("CallbackType", bound=pl.Callback)
 
 
@@ -97,7 +101,9 @@ def bare_trainer(
     Lightning rejects.
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        # A profiler logs its report as information.
+        level = logging.INFO if options.get("profiler") else logging.WARNING
+        logging.getLogger(name).setLevel(level)
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message)
     defaults: dict[str, Any] = {
@@ -115,7 +121,7 @@ def bare_trainer(
             # torch by default sends the first megabyte separately.
             options["strategy"] = DDPStrategy(gradient_as_bucket_view=True, bucket_cap_mb=25)
         trainer = pl.Trainer(**(defaults | options))
-    except (MisconfigurationException, ValueError) as error:
+    except TRAINER_ERRORS as error:
         raise UserError(
             f"Lightning's Trainer cannot be created ({one_line(error)}); name another `trainer` "
             "in params.yaml or change its file in configs/trainer."
@@ -180,7 +186,8 @@ def fit_resumable(
     """Train to the end, from the last checkpoint if there is one; return the number of new epochs.
 
     `module` is any LightningModule with `encode`, `decode` and `score`. It receives the weights of
-    the best epoch. Raises a UserError if the training diverged.
+    the best epoch, in float32. Raises a UserError if Lightning rejects the settings for this data,
+    if no epoch was completed, or if the training diverged.
     """
     best, means = _callback(trainer, BestAndLastCheckpoint), _callback(trainer, EpochMeans)
     checkpoint = last_epoch(best.path) if best.path else None
@@ -196,7 +203,18 @@ def fit_resumable(
         elements = data.batch_size * math.prod(data.sample_shape)
         with tune_cpu(trainer.strategy.root_device, elements):
             path = best.path if checkpoint else None
-            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+            except MisconfigurationException as error:
+                raise UserError(
+                    f"{history.name}: Lightning rejects the training ({one_line(error)}); change "
+                    "the trainer's file or the variant's class."
+                ) from None
+    if not history.rows:
+        raise UserError(
+            f"{history.name}: the training ended before its first epoch was complete; check "
+            "max_time and the callbacks in the trainer's file."
+        )
     if best.best_error > DIVERGENCE_FACTOR * means.untrained_error:
         raise UserError(
             f"{history.name}: the training diverged, as its lowest validation error is "
@@ -204,7 +222,14 @@ def fit_resumable(
             f"lower learning_rate (now {history.initial_learning_rate(module)})."
         )
     module.load_state_dict(best.weights)
+    restore_float32(trainer, module)
     return len(history.rows) - old_epochs
+
+
+def restore_float32(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Convert the weights to float32, as inference expects, if the Trainer's precision is other."""
+    if trainer.precision in CONVERTING_PRECISIONS:
+        module.float()
 
 
 def _no_step(batch: Any) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hourglass.detection.scoring import latent_codes
 from hourglass.studies.compression.analysis import network_rates
 from hourglass.studies.latent_codes.decoded_classes import (
     analyse_interpolation,
@@ -11,7 +12,7 @@ from hourglass.studies.latent_codes.decoded_classes import (
 )
 from hourglass.studies.latent_codes.embedding import analyse_map
 from hourglass.studies.latent_codes.features import analyse_features
-from hourglass.studies.latent_space import LatentSpace, encode, encode_scaled, evenly_spaced
+from hourglass.studies.latent_space import LatentSpace, encode_scaled, evenly_spaced
 from tests.studies.conftest import CLASSES, FeatureMaps, rewrite
 
 
@@ -60,7 +61,7 @@ def test_feature_maps_are_flattened_as_codes_and_reshaped_for_decoding(maps):
     np.testing.assert_allclose(maps.decode(codes), output.numpy(), atol=1e-6)
     np.testing.assert_array_equal(
         encode_scaled(maps.network, x.numpy()),
-        encode(maps.network, maps.samples.test.x, maps.scaling),
+        latent_codes(maps.network, maps.samples.test.x, maps.scaling),
     )
 
 

@@ -35,14 +35,21 @@ class ForwardCache:
     x: Tensor  # (N, *S), scaled
 
     @lazy
-    def z(self) -> Tensor:
-        """Return the latent codes, (N, latent_dim)."""
+    def code(self) -> Tensor:
+        """Return the latent codes, (N, latent_dim), or feature maps, (N, C, H, W)."""
         return self.network.encode(self.x)
+
+    @lazy
+    def z(self) -> Tensor:
+        """Return the latent codes as vectors, (N, latent_dim)."""
+        return self.code.flatten(1)
 
     @lazy
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
-        return self.network.decode(self.z)
+        if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
+            return self.network(self.x)
+        return self.network.decode(self.code)
 
     @lazy
     def squared_error(self) -> Tensor:

@@ -44,7 +44,7 @@ def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2
         tiles(axes, images[: rows * COLUMNS], COLUMNS)
         digits = "#.3g" if distance[name] < 100 else ".0f"
         title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:{digits}})"
-        axes.set_title(literal(title), fontsize=10, loc="left", pad=4)
+        axes.set_title(literal(title, 80), fontsize=10, loc="left", pad=4)
     return figure
 
 

@@ -29,7 +29,7 @@ def grid(rows: Sequence[Row], columns: Sequence[str] = (), below: str = "") -> F
     count = max(len(row.images) for row in rows)
     height, width = rows[0].images.shape[2:]
     placed = [(i, j, image) for i, row in enumerate(rows) for j, image in enumerate(row.images)]
-    longest = max(len(line) for row in rows for line in row.title.split("\n"))
+    longest = max(len(line) for row in rows for line in literal(row.title).split("\n"))
     inches = IMAGE_INCHES
     size = (inches * count + 0.095 * longest + 0.3, inches * len(rows) * height / width + 0.6)
     figure = Figure(figsize=size, layout="constrained")
@@ -43,7 +43,7 @@ def grid(rows: Sequence[Row], columns: Sequence[str] = (), below: str = "") -> F
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if below:
-        axes.text(0, len(rows) + 0.1, literal(below), fontsize=9, va="top")
+        axes.text(0, len(rows) + 0.1, literal(below, 100), fontsize=9, va="top")
     return figure
 
 
@@ -94,7 +94,7 @@ def sheet(strips: Sequence[Strip]) -> Figure:
     grid = figure.subplots(len(strips), squeeze=False, height_ratios=heights)[:, 0]
     for axes, strip, size in zip(grid, strips, sizes, strict=True):
         pad = 18 if strip.captions else None
-        axes.set_title(literal(strip.title), fontsize=11, loc="left", pad=pad)
+        axes.set_title(literal(strip.title, 80), fontsize=11, loc="left", pad=pad)
         _draw_strip(axes, strip, size)
     return figure
 

@@ -66,7 +66,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
         for axes, values in zip(grid, group.contribution, strict=False):
             order = np.argsort(-values, kind="stable")[:MAX_BARS]
             axes.barh(range(len(order)), values[order], color=ANOMALY)
-            names = [literal(feature_names[i]) for i in order]
+            names = [literal(feature_names[i], 24) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
             axes.invert_yaxis()
             axes.set_xlabel("sd above a usual error", fontsize=7)
@@ -101,12 +101,12 @@ def _new_figure(
     grids = []
     bands = figure.subfigures(len(groups), squeeze=False)[:, 0]
     for band, group in zip(bands, groups, strict=True):
-        band.suptitle(literal(group.title), fontsize=11, x=0.01, ha="left")
+        band.suptitle(literal(group.title, 80), fontsize=11, x=0.01, ha="left")
         grid = list(band.subplots(1, columns, squeeze=False, sharey=sharey)[0])
         for axes in grid[len(group.x) :]:
             axes.axis("off")
         for axes, caption in zip(grid, group.captions, strict=False):
-            axes.set_title(literal(caption), fontsize=8)
+            axes.set_title(literal(caption, 24), fontsize=8)
             axes.tick_params(labelsize=6)
         grids.append(grid)
     return figure, grids

@@ -1,5 +1,6 @@
 """Style shared by all figures: colours, text escaping, logarithmic axes and saving."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ CLASSES = (
     *("#c49c94", "#f7b6d2", "#6b6ecf", "#dbdb8d", "#9edae5"),
 )
 DPI = 110  # pixels per inch
+MAX_NAME = 32  # characters of a line of a name
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
@@ -30,20 +32,40 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
 
 
 def save(figure: Figure, path: Path, tight: bool = False) -> None:
-    """Write a figure as PNG; `tight` fits the frame to the drawn elements."""
-    engine = figure.get_layout_engine()
-    if engine and not tight:  # run the layout once; savefig would draw everything twice
-        figure.set_dpi(DPI)
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-    # The software version is left out, so that an upgrade of Matplotlib does not change the bytes.
-    box = "tight" if tight else None
-    figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)
+    """Write a figure as PNG; `tight` fits the frame to the drawn elements.
+
+    Characters that the font lacks are drawn as boxes, without a warning.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
+        engine = figure.get_layout_engine()
+        if engine and not tight:  # run the layout once; savefig would draw everything twice
+            figure.set_dpi(DPI)
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        # Without the software version, an upgrade of Matplotlib does not change the bytes.
+        box = "tight" if tight else None
+        figure.savefig(path, dpi=DPI, metadata={"Software": None}, bbox_inches=box)
 
 
-def literal(text: str) -> str:
-    """Escape dollar signs, because Matplotlib parses text between them as mathematics."""
-    return text.replace("$", r"\$")
+def literal(text: str, width: int = MAX_NAME) -> str:
+    """Return a name of the user for a figure: at most two lines of `width` characters.
+
+    A long line keeps its beginning and its end. Dollar signs are escaped, because Matplotlib parses
+    text between them as mathematics; "?" replaces characters that cannot be printed.
+    """
+    lines = text.splitlines()
+    shown = [_shorten(line, width) for line in lines[:2]]
+    return "\n".join(shown).replace("$", r"\$")
+
+
+def _shorten(line: str, width: int) -> str:
+    printable = "".join(char if char.isprintable() else "?" for char in line)
+    if len(line) <= width:
+        return printable
+    end = width // 3
+    return f"{printable[: width - end - 1]}\N{HORIZONTAL ELLIPSIS}{printable[-end:]}"
 
 
 def log_bins(values: np.ndarray, count: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from hourglass.detection.inference import batched, best_device
 from hourglass.models import corruption
 from hourglass.networks import Network
 from hourglass.studies.classification.labelled_splits import LabelledSamples, LabelledSplits
-from hourglass.studies.latent_space import code_shape
 from hourglass.training.cpu_tuning import tune_cpu
 
 LEAST_STEPS = 50  # per epoch; a small training set is repeated
@@ -56,11 +55,11 @@ class SoftmaxClassifier(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).requires_grad_(True)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(math.prod(code_shape(network)), classes)
+        self.head = nn.Linear(math.prod(network.code_shape), classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of the classes: (N, *S) -> (N, classes)."""
-        return self.head(self.dropout(self.network.encode(x).flatten(1)))
+        return self.head(self.dropout(self.network.encode_flat(x)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.data.prepared_data import Prepared
+from hourglass.detection.scoring import latent_codes
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Network, is_image
 from hourglass.studies.compression.codecs import (
@@ -17,7 +18,7 @@ from hourglass.studies.compression.codecs import (
     png_bytes,
     quantised_components,
 )
-from hourglass.studies.latent_space import LatentSpace, decode, encode
+from hourglass.studies.latent_space import LatentSpace, decode
 from hourglass.studies.results import StudyResult
 
 MAX_REFERENCE_SAMPLES = 10_000  # training samples to fit ranges and principal components
@@ -55,7 +56,7 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
     test samples, with pixels clipped to [0, 1]; PSNR is the same in dB for a peak of 1.
     """
     train, test = _samples(prepared)
-    reference, z = (encode(network, x, prepared.scaling) for x in (train, test))
+    reference, z = (latent_codes(network, x, prepared.scaling) for x in (train, test))
     size, largest = z.shape[1], np.finfo(np.float16).max
     stored = [("code", size, bits, Quantiser.fit(reference, bits)(z)) for bits in range(1, 9)]
     halves = z.clip(-largest, largest).astype(np.float16).astype(np.float32)

@@ -22,7 +22,7 @@ from hourglass.studies.label_errors.ranking import (
 from hourglass.training.callbacks import SeedEpochs
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.cpu_tuning import tune_cpu
-from hourglass.training.trainer import bare_trainer, make_module
+from hourglass.training.trainer import bare_trainer, make_module, restore_float32
 
 
 def errors_under_classes(
@@ -106,17 +106,16 @@ def _fit(settings: CellSettings, module: LitAutoencoder, data: DataModule) -> No
         "num_nodes": 1,
         "strategy": "auto",
         "limit_val_batches": 0,
+        "enable_checkpointing": False,
         "logger": False,
         "callbacks": [SeedEpochs(settings.seed)],
     }
-    trainer = bare_trainer(
-        **(settings.trainer | overrides),
-        max_epochs=settings.training.max_epochs,
-        enable_checkpointing=False,
-    )
+    options = settings.trainer | overrides
+    trainer = bare_trainer(**options, max_epochs=settings.training.max_epochs)
     elements = data.batch_size * math.prod(module.network.sample_shape)
     with tune_cpu(trainer.strategy.root_device, elements):
         trainer.fit(module, datamodule=data)
+    restore_float32(trainer, module)
     loss = float(trainer.callback_metrics["train_loss"])
     if not math.isfinite(loss):
         raise UserError(

@@ -20,7 +20,7 @@ from hourglass.core.checksums import (
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
-from hourglass.studies.latent_space import encode
+from hourglass.detection.scoring import latent_codes
 
 Origin: TypeAlias = dict[str, str]
 
@@ -49,7 +49,7 @@ class Index:
         for name in SPLITS:
             split = prepared.split(name)
             if len(split.x):
-                codes.append(encode(scoring.network, split.x, scoring.scaling))
+                codes.append(latent_codes(scoring.network, split.x, scoring.scaling))
             columns = {"id": split.id, "split": name, "label": split.label}
             tables.append(pd.DataFrame(columns | {"anomaly": split.anomaly}))
         samples = pd.concat(tables, ignore_index=True)

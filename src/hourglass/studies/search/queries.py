@@ -13,7 +13,7 @@ from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.readers.chunks import read_chunks
 from hourglass.data.streaming import prefetch
 from hourglass.detection.detector import Detector
-from hourglass.studies.latent_space import encode
+from hourglass.detection.scoring import latent_codes
 from hourglass.studies.search.index import Index
 
 
@@ -59,7 +59,7 @@ def search_file(
                 f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it "
                 "or remove that row."
             )
-        yield _search(chunk.id, chunk.x, encode(network, chunk.x, scaling), index, top)
+        yield _search(chunk.id, chunk.x, latent_codes(network, chunk.x, scaling), index, top)
         empty = False
     if empty:
         raise UserError(f"{path} holds no samples.")
