@@ -97,6 +97,8 @@ class Linear(LitAutoencoder):
 
     def _over_processes(self, local: Any) -> np.ndarray:
         """Return the sum of an array over all processes."""
+        if self.trainer.world_size == 1:
+            return np.asarray(local)
         tensor = torch.from_numpy(local).to(self.device)
         total: torch.Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")
         return total.cpu().numpy()
