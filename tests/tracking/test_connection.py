@@ -315,8 +315,11 @@ def copy(request, command, tmp_path) -> Project:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("behaviour", [*BEHAVIOURS, "closed"])
-@pytest.mark.parametrize("command", WRITTEN)
+@pytest.mark.parametrize(
+    ("command", "behaviour"),
+    [("train", name) for name in (*LATE, "object", "closed")]
+    + [("calibrate-threshold", "slow"), ("evaluate", "slow")],
+)
 def test_a_server_that_misbehaves_costs_a_stage_some_seconds(copy, command, behaviour):
     begun = time.monotonic()
     with misbehaving(behaviour) if behaviour in BEHAVIOURS else nullcontext(closed_port()) as uri:
@@ -332,8 +335,7 @@ def test_a_server_that_misbehaves_costs_a_stage_some_seconds(copy, command, beha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["train"])
-@pytest.mark.parametrize("behaviour", LATE)
+@pytest.mark.parametrize(("command", "behaviour"), [("train", "slow")])
 def test_a_stage_that_waits_for_a_server_can_be_interrupted(copy, command, behaviour):
     with misbehaving(behaviour, healthy=True) as uri:
         process = copy.start("python", "src/hourglass", command, *CELL, MLFLOW_TRACKING_URI=uri)
