@@ -1,16 +1,20 @@
 """The record of a study in MLflow: each study and each trial once, whichever command writes it."""
 
+from dataclasses import replace
+
 import mlflow
 import optuna
 import pytest
 from optuna import create_trial
 from optuna.trial import FrozenTrial, TrialState
 
+from hourglass.tracking.recording import FINISHED
 from hourglass.tuning.best_trial import BestTrial
-from hourglass.tuning.mlflow_record import StudyRecord
+from hourglass.tuning.mlflow_record import StudyRecord, StudyRecorder
 from hourglass.tuning.study_spec import StudySpec
 from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
-from tests.tuning.studies import CELL
+from tests.tracking.misbehaving import misbehaving
+from tests.tuning.studies import CELL, JOB, run_study
 
 
 def new_study(identity: str = "an identity") -> optuna.Study:
@@ -113,3 +117,24 @@ def test_curves_states_and_times_of_a_trial_are_recorded(study, state, value, st
     assert [child.info.start_time, child.info.end_time] == times
     assert (child.info.status, child.data.params) == (status, {"latent_dim": "4"})
     assert child.data.tags["mlflow.note.content"] == "it diverged."
+
+
+@pytest.mark.parametrize("behaviour", ["slow", "object"])
+def test_a_server_that_misbehaves_does_not_stop_a_study(folder, monkeypatch, capsys, behaviour):
+    name = run_study(trials=1).study_name
+    (folder / "reports/tune" / name).mkdir(parents=True)
+    recorder = StudyRecorder(replace(JOB, study=name))
+    monkeypatch.setenv("HOURGLASS_RECORD_SECONDS", "0.5")
+    with monkeypatch.context() as patch, misbehaving(behaviour, healthy=True) as uri:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        capsys.readouterr()
+        recorder.poll()
+        recorder.end(FINISHED)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hourglass: not recorded in MLflow: ")
+    assert line.endswith("; `hourglass tune` completes the record.")
+    monkeypatch.delenv("HOURGLASS_RECORD_SECONDS")
+    recorder.end(FINISHED)
+    assert capsys.readouterr().err == ""
+    (run,) = recorder.runs.find("mlflow.parentRunId", recorder._record.run_id)
+    assert run.info.status == "FINISHED"
