@@ -59,7 +59,7 @@ def _is_own(text: str) -> bool:
 
 
 def _digests(repo: Any, last: Path) -> dict[str, str]:
-    """Return the digests in the last snapshot; DVC has deleted it here, but kept it in its cache."""
+    """Return the digests in the last snapshot, from DVC's cache if DVC has deleted it here."""
     try:
         return dict(json.loads(repo.dvcfs.read_text(last.as_posix())).get("own", {}))
     except FileNotFoundError:
