@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from hourglass.cli.repro import _run, is_complete, repair, repro
 from hourglass.core.errors import UserError
+from hourglass.core.fork_server.client import SWITCH
 
 RUN = "hourglass.cli.repro._run"
 STAGE = """  {name}:
@@ -155,6 +156,14 @@ def test_jobs_run_all_stages_of_a_cell_in_one_process_and_in_order(started, monk
         assert stages[:4] == ("train", "calibrate-threshold", "evaluate", "study")
         assert len(set(of_cells)) == len(of_cells) / 4
     assert started[-1] == [["repro"]]
+
+
+def test_all_processes_of_jobs_share_one_fork_server(started, monkeypatch):
+    servers = []
+    monkeypatch.setattr(RUN, lambda *_, **variables: servers.append(variables.get(SWITCH)) or 0)
+    monkeypatch.setattr("hourglass.cli.repro._is_outdated", lambda: True)
+    repro(jobs=2)
+    assert servers == ["off"] * 4  # the value of the test, for the final `dvc repro` too
 
 
 def test_jobs_start_nothing_if_nothing_changed(started, monkeypatch, capsys):

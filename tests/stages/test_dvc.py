@@ -47,6 +47,10 @@ def test_a_stage_depends_on_the_digest_of_its_code_and_on_no_source_file(stages,
     assert {"src", "configs"} <= set(stages["snapshot"]["deps"])
 
 
+def test_only_the_snapshot_depends_on_all_own_data(stages):
+    assert [name for name in STAGES if "data/own" in stages[name]["deps"]] == ["snapshot"]
+
+
 def test_training_does_not_depend_on_the_calibration(stages):
     assert "calibration" not in str(stages["train"]["params"])
     modules = executed_modules("hourglass.stages.train")
@@ -302,23 +306,88 @@ def test_a_fresh_clone_pulls_everything_and_trains_nothing(repository, tmp_path)
         assert "AUROC" in row.metrics
 
 
+def add_own_table(project: Project) -> None:
+    """Make the grid one cell of a table in data/own."""
+    table = pd.DataFrame({"a": range(300), "b": range(300)}) * [37, 53] % [101, 97]
+    table.to_csv(project / "data/own/mine.csv", index=False)
+    path = "configs/data/mine.yaml"
+    project.set(path, "class_path", value="hourglass.data.table.Table")
+    project.set(path, "init_args", value={"path": "data/own/mine.csv"})
+    project.set(path, "training", value={"max_epochs": 1})
+    project.set("configs/model/linear.yaml", "init_args", value={"latent_dim": 1})
+    project.set("params.yaml", "data", value=["mine"])
+    project.set("params.yaml", "models", value=["linear"])
+
+
 @slow
 def test_own_data_need_no_further_settings_and_run_in_a_copy_too(repository):
-    table = pd.DataFrame({"a": range(300), "b": range(300)}) * [37, 53] % [101, 97]
-    table.to_csv(repository / "data/own/mine.csv", index=False)
-    path = "configs/data/mine.yaml"
-    repository.set(path, "class_path", value="hourglass.data.table.Table")
-    repository.set(path, "init_args", value={"path": "data/own/mine.csv"})
-    repository.set(path, "training", value={"max_epochs": 1})
-    repository.set("configs/model/linear.yaml", "init_args", value={"latent_dim": 1})
+    add_own_table(repository)
     repository.commit()
     run_experiment(repository, "--temp", data="mine", models="linear")
     assert [row.params["data"] for row in cell_rows(repository.folder)].count("mine") == 1
-    repository.set("params.yaml", "data", value=["mine"])
-    repository.set("params.yaml", "models", value=["linear"])
     assert "train@mine-linear" not in repro(repository)  # DVC's run cache has it from the copy
     assert repro(repository) == set()
     assert "false_alarm_rate" in repository.read("runs/mine/linear/evaluate/metrics.json")
+
+
+@slow
+@pytest.mark.parametrize("is_added", [True, False])
+def test_a_clone_with_own_data_pulls_everything_and_runs_no_stage_of_a_cell(
+    repository, tmp_path, is_added
+):
+    add_own_table(repository)
+    for folder in ("data/prepared", "runs"):  # `compare` depends on other cells here, too
+        shutil.rmtree(repository / folder)
+    if is_added:
+        repository.run("dvc", "add", "data/own/mine.csv")
+    repro(repository)
+    repository.run("dvc", "remote", "add", "--default", "shelf", str(tmp_path / "shelf"))
+    repository.run("dvc", "push")
+    repository.commit()
+    repository.git("clone", "--quiet", ".", str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    assert (clone / "data/own/mine.csv").exists() == is_added
+    assert repro(clone) == (set() if is_added else {"snapshot"})  # which keeps the digest
+    assert clone.files("data/prepared/mine")
+    assert repro(clone) == set()
+    assert clone.git("status", "--porcelain").split() == ([] if is_added else ["M", "dvc.lock"])
+
+
+@slow
+def test_another_file_in_own_data_prepares_nothing_again_and_a_changed_one_does(repository):
+    add_own_table(repository)
+    repro(repository)
+    (repository / "data/own/other.csv").write_text("a,b\n1,2\n")
+    assert repro(repository) == {"snapshot"}  # whose digests stay the same
+    with (repository / "data/own/mine.csv").open("a") as file:
+        file.write("3,4\n")
+    assert {"snapshot", "prepare@mine", "train@mine-linear"} <= repro(repository)
+
+
+@slow
+def test_results_outside_the_grid_come_back_without_running_a_stage(repository):
+    add_own_table(repository)
+    repository.commit()
+    run_experiment(repository, "--name", "mine")
+    run_experiment(repository, data="digits", models="linear")
+    assert (repository / "data/own/mine.csv").exists()
+    stopped = repository.hourglass("score", "mine", "linear", "data/own/mine.csv", status=1)
+    assert "`dvc exp apply mine` restores" in stopped.stderr
+    assert run_experiment(repository, data="mine", models="linear") == set()
+    repository.hourglass("score", "mine", "linear", "data/own/mine.csv")
+
+
+@slow
+def test_a_copy_without_settings_that_git_does_not_track_runs_no_other_stage(repository):
+    add_own_table(repository)
+    options = ("--temp", "-S", "data=[mine]", "-S", "models=[linear]")
+    stopped = repository.run("dvc", "exp", "run", *options, status=None)
+    assert stopped.returncode != 0
+    assert ran(stopped.stdout) == {"snapshot"}
+    assert "run `git add configs/data/mine.yaml` and start" in stopped.stderr
+    repository.git("add", "configs/data/mine.yaml")
+    assert "train@mine-linear" in run_experiment(repository, "--temp", data="mine", models="linear")
 
 
 @slow

@@ -59,15 +59,16 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
         with _dvc_lock():
             for sentence in repair():
                 print(f"hourglass: {sentence}", file=sys.stderr, flush=True)
-        status = 0
+        status, variables = 0, {}
         if installed_code_changed():
             status = _run(["repro", "--force", "--single-item", "snapshot"])
         if jobs > 1 and not target:
             if not status and not _is_outdated():
                 print("Data and pipelines are up to date.")
                 return
-            status = status or _run_jobs(jobs)
-        status = status or _run(["repro", *([target] if target else [])])
+            variables = _job_variables()
+            status = status or _run_jobs(jobs, variables)
+        status = status or _run(["repro", *([target] if target else [])], **variables)
     if status:
         sys.exit(status)
 
@@ -155,17 +156,22 @@ def _is_outdated() -> bool:
     return subprocess.run([*DVC, "status", "--quiet"]).returncode != 0
 
 
-def _run_jobs(jobs: int) -> int:
+def _job_variables() -> dict[str, str]:
+    """Return the environment of DVC processes that share the cores and one fork server."""
+    # Idle threads leave the cores to other processes.
+    variables = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
+    if sys.platform == "linux":
+        variables[SWITCH] = os.environ.get(SWITCH) or server_folder(os.getpid())
+    return variables
+
+
+def _run_jobs(jobs: int, variables: dict[str, str]) -> int:
     """Run the stages of data sets, then those of cells, in `jobs` DVC processes at a time.
 
     Each process gets all stages of some data sets or cells, in order, as single items: DVC fails
     if two processes check a common stage. Returns the first exit status but 0.
     """
     grid, stages = params(), load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    # Idle threads leave the cores to other processes.
-    variables = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
-    if sys.platform == "linux":  # one fork server for all DVC processes
-        variables[SWITCH] = os.environ.get(SWITCH) or server_folder(os.getpid())
     cells = [f"{data}-{model}" for data in grid.data for model in grid.models]
     status = _run(["repro", "snapshot"], **variables)
     for names, kinds in ((grid.data, DATA_STAGES), (cells, CELL_STAGES)):

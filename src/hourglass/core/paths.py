@@ -67,8 +67,11 @@ def require_baselines(data: str) -> Path:
     return path
 
 
-def _missing(path: Path, command: str) -> UserError:
-    return UserError(f"{path.as_posix()} is missing; run `{command}` or `dvc repro` first.")
+def _missing(path: Path, command: str, experiment: str | None = None) -> UserError:
+    ways = f"run `{command}` or `dvc repro` first"
+    if experiment:
+        ways = f"`dvc exp apply {experiment}` restores the experiment that has it, or {ways}"
+    return UserError(f"{path.as_posix()} is missing; {ways}.")
 
 
 def valid_name(name: str) -> str:
@@ -151,8 +154,14 @@ class Cell:
         return self.folder / STAGE_FOLDERS[stage]
 
     def require(self, *stages: str) -> None:
-        """Raise a UserError for the first of the stages without an output folder."""
+        """Raise a UserError for the first of the stages without an output folder.
+
+        The error names the newest DVC experiment that has the cell, if any.
+        """
         for stage in stages:
             path = self.output(stage)
             if not path.is_dir():
-                raise _missing(path, f"hourglass {stage} {self.data} {self.model}")
+                from hourglass.core.experiments import experiment_with
+
+                experiment = experiment_with(self.data, self.model)
+                raise _missing(path, f"hourglass {stage} {self.data} {self.model}", experiment)

@@ -1,4 +1,4 @@
-"""Stage `snapshot`: settings and code digests per cell, as files on which DVC stages depend."""
+"""Stage `snapshot`: settings, code and data digests, as files on which DVC stages depend."""
 
 import json
 from itertools import chain
@@ -8,10 +8,11 @@ from typing import Any
 from hourglass.core.atomic import write_json
 from hourglass.core.code_digest import code_digest, source_file
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, Cell, valid_name
-from hourglass.core.settings import cell_config, data_config, model_config, params
+from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, Cell, root, valid_name
+from hourglass.core.settings import Params, cell_config, data_config, model_config, params
 from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
+from hourglass.data.own_digests import own_digests
 from hourglass.stages.output import stage_folder
 
 CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
@@ -22,19 +23,23 @@ INSTALLED = "installed.json"  # digests of user modules outside src; DVC does no
 
 
 def snapshot() -> None:
-    """Write the settings of single cells and code digests, as dependencies of DVC stages.
+    """Write the settings of single cells, and digests of code and own data, for DVC stages.
 
     Each stage depends on one file in runs/.snapshot, so DVC re-runs it only if its code or settings
     change. A cell has a folder with one file per stage, `prepare` has data/<data>.json, and every
     other stage has <stage>.json. DVC cannot depend on a file that may be missing, so a cell without
     a file in configs/cell has the settings {}.
     """
-    grid, external = params(), _external_modules()
+    grid = params()
+    _require_tracked(grid)
+    external = _external_modules()
     with stage_folder("snapshot", SNAPSHOT) as folder:
         for data in grid.data:
-            modules = _modules(data_config(data), f"configs/data/{data}.yaml")
+            config, file = data_config(data), Path("data", f"{data}.json")
+            modules = _modules(config, f"configs/data/{data}.yaml")
             code = code_digest("hourglass.stages.prepare", "hourglass.data.prepare", *modules)
-            write_json(folder / "data" / f"{data}.json", {"code": code})
+            own = own_digests(config, SNAPSHOT / file)
+            write_json(folder / file, {"code": code, **({"own": own} if own else {})})
             for cell in (Cell(data, model) for model in grid.models):
                 for stage, content in _cell(cell, external).items():
                     write_json(folder / cell.name / f"{stage}.json", content)
@@ -49,6 +54,27 @@ def installed_code_changed() -> bool:
     """Return True if user modules outside src have changed since the last snapshot."""
     path = SNAPSHOT / INSTALLED
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) != _installed_digests()
+
+
+def _require_tracked(grid: Params) -> None:
+    """Raise a UserError if an experiment runs in a copy that lacks settings, as git has not them.
+
+    DVC copies only files that git tracks. A cell's file is optional, so nothing else would notice.
+    """
+    cells = [Cell(data, model) for data in grid.data for model in grid.models]
+    paths = [
+        *(CONFIGS / "data" / f"{data}.yaml" for data in grid.data),
+        *(CONFIGS / "model" / f"{model}.yaml" for model in grid.models),
+        CONFIGS / "trainer" / f"{valid_name(grid.trainer)}.yaml",
+        *(cell.config for cell in cells),
+    ]
+    lacking = [path for path in paths if not path.exists() and (root() / path).exists()]
+    if lacking:
+        names = " ".join(path.as_posix() for path in lacking)
+        raise UserError(
+            f"git does not track {names}, so this experiment's copy of the project lacks it; run "
+            f"`git add {names}` and start the experiment again."
+        )
 
 
 def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any]]:

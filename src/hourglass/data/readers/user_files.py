@@ -34,7 +34,7 @@ def resolve_path(path: str) -> Path:
         if candidate.exists():
             check_file_type(candidate)
             return candidate
-    places = " or at ".join(str(candidate.absolute()) for candidate in candidates)
+    places = " or at ".join(dict.fromkeys(str(candidate.absolute()) for candidate in candidates))
     raise UserError(f"{path} does not exist at {places}; correct `path` or put the data there.")
 
 
