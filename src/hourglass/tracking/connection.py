@@ -51,16 +51,14 @@ def connect(folder: Path) -> tuple["MlflowClient", str]:
     mlflow.set_tracking_uri(uri)
     # Without the lock, stages that start together on an empty database all create its tables.
     with store_lock(folder):
-        artifacts = None  # a server has its own location
         if uri.startswith("sqlite"):
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-            artifacts = (folder / "mlruns").as_uri()
             create_database(uri)
-            # Creates the default experiment: MlflowClient fails if the path of `folder` has quotes.
-            SqlAlchemyStore(uri, artifacts)
+            # Create the default experiment; MlflowClient fails to if the path has quotes.
+            SqlAlchemyStore(uri, (folder / "mlruns").as_uri())
         client = mlflow.MlflowClient(uri)
-        return client, _experiment_id(client, artifacts)
+        return client, _experiment_id(client, uri, folder)
 
 
 def tracking_uri(folder: Path) -> str:
@@ -107,11 +105,12 @@ def store_lock(folder: Path) -> AbstractContextManager[Any]:
     return FileLock(folder / "mlflow.db.lock", timeout=LOCK_TIMEOUT_SECONDS)
 
 
-def _experiment_id(client: "MlflowClient", artifacts: str | None) -> str:
+def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
     """Return the id of the experiment; create the experiment if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite") else None
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
