@@ -117,7 +117,7 @@ PROCESSES = {
 
 
 def check(project: Project, *prefix: str) -> None:
-    """Run the pipeline: its record is complete and in the checkout, and a second run does nothing."""
+    """Run the pipeline twice: its record is complete and in the checkout; a rerun does nothing."""
     place = project.folder.parent
     before = {*place.iterdir(), Path(f"{project.folder}.cache")}
     assert "not recorded" not in project.run(*prefix, "dvc", "repro").stderr
@@ -146,4 +146,7 @@ def test_the_pipeline_runs_with_the_clock_at_1970(source, tmp_path):
     library = tmp_path / "clock.so"
     compile_ = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
     subprocess.run(compile_, input=YEAR_1970, text=True, check=True)
-    check(clone(source, tmp_path / "hourglass"), "env", f"LD_PRELOAD={library}")
+    project, prefix = clone(source, tmp_path / "hourglass"), ("env", f"LD_PRELOAD={library}")
+    year = "import datetime; print(datetime.date.today().year)"
+    assert project.run(*prefix, sys.executable, "-c", year).stdout == "1970\n"
+    check(project, *prefix)
