@@ -221,7 +221,7 @@ class DirectRecorder(StageRecorder):
 
     def follow_training(self) -> None:
         """Record epochs as the child process does."""
-        self.is_training = True
+        self.follows = True
         self.poll()
 
     def __enter__(self) -> "DirectRecorder":
@@ -296,7 +296,7 @@ sys.path.insert(0, sys.argv.pop(1))
 sys.argv[0] = "hourglass"
 from hourglass.cli.main import main
 from hourglass.tracking.recording import RecordingProcess
-for name in ("__init__", "follow_training", "end"):
+for name in ("__init__", "follow_training", "__exit__"):
     setattr(RecordingProcess, name, lambda *_: None)
 main()
 """

@@ -1,31 +1,46 @@
 """The store: created whole, its errors classified, and no stage stopped or lost by them."""
 
+import os
 import shutil
+import signal
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from hourglass.cli.record import record
 from hourglass.core.errors import UserError
+from hourglass.core.paths import Cell
 from hourglass.stages.calibrate_threshold import calibrate_threshold
+from hourglass.stages.train import train
 from hourglass.tracking import connection
-from hourglass.tracking.connection import StoreUnavailable, classify_error
-from hourglass.tracking.recording import recording
+from hourglass.tracking.connection import StoreUnavailable, classify_error, time_limit
+from hourglass.tracking.recording import FINISHED, recording
+from hourglass.tracking.stage_recorder import StageRecorder
+from tests.tracking.misbehaving import BEHAVIOURS, LATE, misbehaving
 from tests.tracking.stored import CELL, rows
-from tests.workspaces import DirectRecorder, Project, working_in
+from tests.workspaces import DirectRecorder, Project, wait_until, working_in
 
 FOLDER = "runs/digits/denoising"
 WRITTEN = {
     "train": "train/weights.safetensors",
     "calibrate-threshold": "calibrate/threshold.json",
     "evaluate": "evaluate/metrics.json",
+}
+# The messages about servers that answer the health check.
+LATE_WORD = "more than 0.3 s"
+WORDS = {
+    "401": "MLFLOW_TRACKING_PASSWORD",
+    "404": "404",
+    "503": "503",
+    "list": "not in a valid JSON format",
+    "HTML": "not in a valid JSON format",
+    "redirects": "redirects",
+    "reset": "Connection aborted",
 }
 
 
@@ -114,49 +129,6 @@ def test_errors_that_pass_are_told_from_those_that_stay():
 # Stages whose store fails; the recording of a stage is that of its process.
 
 
-@contextmanager
-def answering(status: int, health: int = 200) -> Iterator[str]:
-    """Give the address of a server that answers every request with the same status."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"no JSON"
-            self.send_response(health if self.path == "/health" else status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@contextmanager
-def listening(accept: bool) -> Iterator[str]:
-    """Give the address of a server that hangs up, or that accepts and never answers."""
-    with closing(socket.socket()) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(64)
-
-        def hang_up() -> None:
-            while True:
-                try:
-                    server.accept()[0].close()
-                except OSError:
-                    return
-
-        if not accept:
-            threading.Thread(target=hang_up, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-
-
 def closed_port() -> str:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -171,18 +143,8 @@ def failing_store(kind: str, folder: Path) -> Iterator[str]:
     local = f"sqlite:///{folder}/mlflow.db"
     if kind == "no server":
         yield closed_port()
-    elif kind == "hangs up":
-        with listening(accept=False) as uri:
-            yield uri
-    elif kind.isdigit():
-        with answering(int(kind), health=int(kind) if int(kind) >= 500 else 200) as uri:
-            yield uri
     elif kind == "no database":
         (folder / "mlflow.db").write_bytes(b"this is no database" * 1000)
-        yield ""
-    elif kind == "deleted experiment":
-        client = MlflowClient(local)
-        client.delete_experiment(client.create_experiment("hourglass"))
         yield ""
     elif kind == "read-only":
         MlflowClient(local).search_experiments()
@@ -195,13 +157,8 @@ def failing_store(kind: str, folder: Path) -> Iterator[str]:
     ("kind", "word"),
     [
         ("no server", "does not answer"),
-        ("hangs up", "does not answer"),
-        ("503", "answers 503"),
-        ("401", "MLFLOW_TRACKING_PASSWORD"),
-        ("200", "not in a valid JSON format"),
         ("no database", "could not record"),
         ("unknown", "carrier-pigeon"),
-        ("deleted experiment", "restore it"),
         ("read-only", "readonly database"),
     ],
 )
@@ -217,6 +174,93 @@ def test_a_store_that_fails_stops_no_stage(clone, monkeypatch, capsys, kind, wor
     assert line.startswith("hourglass: not recorded in MLflow: ")
     assert line.endswith("; `hourglass record --all` completes the record.")
     assert word in line
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "healthy", "word"),
+    [
+        *((name, True, LATE_WORD if name in LATE else WORDS.get(name, "")) for name in BEHAVIOURS),
+        ("503", False, "answers 503"),
+        ("reset", False, "does not answer"),
+        ("slow", False, "does not answer within"),
+        ("no answer", False, "does not answer within"),
+        ("endless", False, "endless answer"),
+    ],
+)
+def test_a_server_that_misbehaves_stops_no_stage(
+    clone, monkeypatch, capsys, refusal, behaviour, healthy, word
+):
+    monkeypatch.setenv("HOURGLASS_RECORD_SECONDS", "0.3")
+    monkeypatch.setattr(connection, "SERVER_TIMEOUT_SECONDS", 0.2)
+
+    def assert_unrecorded() -> None:
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("hourglass: not recorded in MLflow: ")
+        assert line.endswith("; `hourglass record --all` completes the record.")
+        assert word in line
+
+    with working_in(clone, DirectRecorder), misbehaving(behaviour, healthy) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        begun = time.monotonic()
+        evaluation = StageRecorder("evaluate", Cell(*CELL))  # the stage itself takes seconds
+        evaluation.poll()
+        evaluation.end(FINISHED)
+        assert_unrecorded()
+        for stage in (train, calibrate_threshold):
+            stage(*CELL)
+            assert_unrecorded()
+        assert word in refusal(record, all=True)
+        assert time.monotonic() - begun < 20
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_limit_that_is_no_time_is_named_before_the_stage(clone, monkeypatch, refusal):
+    for value in ("soon", "-1", "nan", "0"):
+        monkeypatch.setenv("HOURGLASS_RECORD_SECONDS", value)
+        with working_in(clone):
+            assert value in refusal(calibrate_threshold, *CELL)
+
+
+def nested_limits() -> None:
+    with time_limit(0.3, "outer"):
+        with suppress(StoreUnavailable), time_limit(0.1, "inner"):
+            time.sleep(10)
+        with time_limit(10, "inner"):
+            pass
+        time.sleep(10)
+
+
+def test_limits_may_be_nested():
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="outer"):
+        nested_limits()
+    assert 0.3 <= time.monotonic() - begun < 1
+
+
+def test_a_deleted_experiment_has_a_successor(clone, monkeypatch, capsys):
+    from mlflow import MlflowClient
+
+    local = f"sqlite:///{clone}/mlflow.db"
+    client = MlflowClient(local)
+    deleted = client.create_experiment("hourglass")
+    client.delete_experiment(deleted)
+    with working_in(clone, DirectRecorder):
+        capsys.readouterr()
+        calibrate_threshold(*CELL)
+        record(all=True)
+        printed = capsys.readouterr()
+        assert printed.err == (
+            "hourglass: MLflow's experiment 'hourglass' is deleted; new runs go to 'hourglass-2'.\n"
+        )
+        assert printed.out == "digits-denoising: already there\n"
+        (row,) = rows(clone)
+        experiment = client.get_run(row.id).info.experiment_id
+        assert client.get_experiment(experiment).name == "hourglass-2"
+        assert client.get_experiment(deleted).lifecycle_stage == "deleted"
+        client.delete_experiment(experiment)
+        record(all=True)
+        assert "new runs go to 'hourglass-3'" in capsys.readouterr().err
 
 
 def test_record_completes_what_a_stage_could_not_record(clone, monkeypatch, refusal, first):
@@ -236,6 +280,23 @@ def test_the_death_of_the_recording_process_is_reported(stage_folder, capfd):
         process._child.wait()
         process.follow_training()
     assert "the recording process ended with status -9; `hourglass" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [None, UserError("it diverged"), KeyboardInterrupt()], ids=repr)
+def test_a_recording_process_that_hangs_is_killed(stage_folder, monkeypatch, capfd, error):
+    monkeypatch.setattr("hourglass.tracking.recording.GRACE_SECONDS", 0)
+    interrupted = isinstance(error, KeyboardInterrupt)
+    monkeypatch.setattr("hourglass.tracking.recording.INTERRUPT_SECONDS", 0.1)
+    monkeypatch.setenv("HOURGLASS_RECORD_SECONDS", "60" if interrupted else "0.1")
+    process = recording("compare")
+    process._child.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    with suppress(UserError, KeyboardInterrupt), process:
+        if error:
+            raise error
+    assert time.monotonic() - begun < 5
+    assert process._child.poll() == -signal.SIGKILL
+    assert ("took more than 0.1 s" in capfd.readouterr().err) == (not interrupted)
 
 
 # Whole commands.
@@ -268,20 +329,34 @@ def copy(request, command, tmp_path) -> Project:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("command", "silent"),
-    [("train", False), ("calibrate-threshold", False), ("evaluate", False), ("train", True)],
-)
-def test_a_server_that_does_not_answer_costs_a_stage_some_seconds(copy, command, silent):
+@pytest.mark.parametrize("behaviour", [*BEHAVIOURS, "closed"])
+@pytest.mark.parametrize("command", WRITTEN)
+def test_a_server_that_misbehaves_costs_a_stage_some_seconds(copy, command, behaviour):
     begun = time.monotonic()
-    with listening(accept=True) as uri:
-        uri = uri if silent else closed_port()
-        done = copy.hourglass(command, *CELL, MLFLOW_TRACKING_URI=uri)
+    with misbehaving(behaviour) if behaviour in BEHAVIOURS else nullcontext(closed_port()) as uri:
+        variables = {"MLFLOW_TRACKING_URI": uri, "HOURGLASS_RECORD_SECONDS": "10"}
+        done = copy.hourglass(command, *CELL, **variables)
+        refused = copy.hourglass("record", "--all", status=1, **variables)
     (line,) = done.stderr.splitlines()
     assert line.startswith("hourglass: not recorded in MLflow: ")
-    assert uri in line
     assert (copy / f"{FOLDER}/{WRITTEN[command]}").exists()
-    assert time.monotonic() - begun < 60
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("hourglass: ")
+    assert time.monotonic() - begun < 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train"])
+@pytest.mark.parametrize("behaviour", LATE)
+def test_a_stage_that_waits_for_a_server_can_be_interrupted(copy, command, behaviour):
+    with misbehaving(behaviour, healthy=True) as uri:
+        process = copy.start("python", "src/hourglass", command, *CELL, MLFLOW_TRACKING_URI=uri)
+        wait_until((copy / f"{FOLDER}/{WRITTEN[command]}").exists, process)
+        begun = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.slow

@@ -46,36 +46,46 @@ def promote(data: str, model: str, force: bool = False) -> str:
             f"the test split of {data} has no labelled anomalies, so there is no AUROC to compare; "
             "add --force to make this detector champion anyway."
         )
-    registry, scores = _registry(data), detector.scoring(test.x)
-    version = _registered_version(registry, cell, detector, prepared, scores)
-    champion = registry.champion()
-    new = f"version {version.version} ({cell.name})"
-    if champion is not None and champion.version == version.version:
-        decision = f"{registry.name} {new} is already champion."
-    else:
-        old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
-        is_promoted, reason = True, "by force" if champion else "as the first one"
-        if champion and not force:
-            is_promoted, reason = _compare(registry, champion, prepared, scores)
-        if is_promoted:
-            instead = f" instead of {old}" if champion else ""
-            decision = f"{registry.name} {new} is now champion{instead}, {reason}."
-        else:
-            decision = f"{registry.name} {old} remains champion, not {new}, {reason}."
-        registry.decide(version, decision, is_promoted)
+    scores = detector.scoring(test.x)
+    from hourglass.tracking.connection import StoreUnavailable
+
+    try:
+        decision = _decide(cell, detector, prepared, scores, force)
+    except StoreUnavailable as error:
+        raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
     print(decision)
     return decision
 
 
-def _registry(data: str) -> "Registry":
-    """Return the registry; raise a UserError if its store is unavailable."""
-    from hourglass.serving.registry import Registry
-    from hourglass.tracking.connection import StoreUnavailable, connect
+def _decide(
+    cell: Cell, detector: "Detector", prepared: Prepared, scores: np.ndarray, force: bool
+) -> str:
+    """Register a detector, make it champion or not, and return this decision.
 
-    try:
-        return Registry(*connect(root()), data)
-    except StoreUnavailable as error:
-        raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
+    `scores`, (N,), are those of the test split. Raises StoreUnavailable.
+    """
+    from hourglass.serving.registry import Registry
+    from hourglass.tracking.connection import connect, store_errors
+
+    with store_errors("register the detector"):
+        registry = Registry(*connect(root()), cell.data)
+        version = _registered_version(registry, cell, detector, prepared, scores)
+        champion = registry.champion()
+    new = f"version {version.version} ({cell.name})"
+    if champion is not None and champion.version == version.version:
+        return f"{registry.name} {new} is already champion."
+    old = f"version {champion.version} ({champion.tags.get('cell')})" if champion else ""
+    is_promoted, reason = True, "by force" if champion else "as the first one"
+    if champion and not force:
+        is_promoted, reason = _compare(registry, champion, prepared, scores)
+    if is_promoted:
+        instead = f" instead of {old}" if champion else ""
+        decision = f"{registry.name} {new} is now champion{instead}, {reason}."
+    else:
+        decision = f"{registry.name} {old} remains champion, not {new}, {reason}."
+    with store_errors("record the decision"):
+        registry.decide(version, decision, is_promoted)
+    return decision
 
 
 def _registered_version(
@@ -122,6 +132,7 @@ def _compare(
     """Return True if scores of the test split, (N,), beat the champion's, and the reason."""
     from hourglass.detection.detector import Detector
     from hourglass.evaluation.metrics.paired import differences
+    from hourglass.tracking.connection import store_errors
 
     if champion.tags.get("data_sha256") != prepared.card["sha256"]:
         return False, (
@@ -130,7 +141,9 @@ def _compare(
         )
     test = prepared.split("test")
     with tempfile.TemporaryDirectory() as folder:
-        detector = Detector.load(registry.fetch(champion, Path(folder)))
+        with store_errors("download the champion"):
+            files = registry.fetch(champion, Path(folder))
+        detector = Detector.load(files)
         champion_scores = detector.scoring(test.x)
     metrics = differences(scores, champion_scores, test.anomaly)
     auroc, precision = metrics["AUROC"], metrics["average_precision"]

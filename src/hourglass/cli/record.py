@@ -25,18 +25,17 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
     from hourglass.tracking.runs import Runs
 
     try:
-        with (
-            store_errors("record the cells"),
-            tqdm(cells, desc="record", unit="cell", disable=None) as bar,
-        ):
+        with store_errors("record the cells"):
             runs = Runs(root())
-            for cell in bar:
-                try:
+        for cell in tqdm(cells, desc="record", unit="cell", disable=None):
+            try:
+                with store_errors("record it"):
                     outcome = record_cell(runs, cell, thorough=True)
-                except UserError as error:
-                    outcome, failures = f"not recorded: {error}", failures + 1
-                tqdm.write(f"{cell.name}: {outcome}")
-            if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
+            except UserError as error:
+                outcome, failures = f"not recorded: {error}", failures + 1
+            tqdm.write(f"{cell.name}: {outcome}")
+        if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
+            with store_errors("record the comparison"):
                 print(f"report: {record_report(runs)}")
     except StoreUnavailable as error:
         raise UserError(

@@ -1,8 +1,10 @@
 """Command `tune`: search the hyperparameters of one cell with an Optuna study."""
 
+import json
 import os
 import uuid
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,10 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
-from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.study_spec import STUDIES, StudySpec
 
 if TYPE_CHECKING:
     from hourglass.tuning.worker import Pruner
-
-STUDIES = Path("reports/tune")
 
 
 def tune(
@@ -85,27 +85,34 @@ def _check_arguments(trials: int | None, workers: int, show: bool, out: Path | N
 
 def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
     """Run the missing trials, draw the study, and record it in MLflow."""
+    from hourglass.tracking.recording import RecordingProcess
     from hourglass.tuning.best_trial import need_best
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
-    from hourglass.tuning.mlflow_record import StudyRecorder
     from hourglass.tuning.progress import StudyProgress
     from hourglass.tuning.worker import Job
-    from hourglass.tuning.worker_pool import run
+    from hourglass.tuning.worker_pool import RESUME_HINT, run
 
     cell, names, command = spec.cell, spec.make_objective().names, uuid.uuid4().hex
     settings = (spec.objective, spec.space, trials, pruner)
     job = Job(cell.data, cell.model, *settings, index=0, study=spec.study_name, command=command)
-    with StudyRecorder(spec) if mlflow else nullcontext() as recorder:
-        progress = StudyProgress(spec)
-        run(job, workers, progress)
-        best = need_best(progress.study, spec.study_name)
-        assert progress.study
-        folder = STUDIES / spec.study_name
-        with locked("figures"), atomic_folder(folder) as temporary:
-            draw_study(progress.study, names, best, temporary)
-        if recorder:
-            recorder.figures = sorted(folder.iterdir())
+    module, text = "hourglass.tuning.mlflow_record", json.dumps(asdict(job))
+    recorder = (
+        RecordingProcess(module, text, completing_command="hourglass tune")
+        if mlflow
+        else nullcontext()
+    )
+    try:
+        with recorder:
+            progress = StudyProgress(spec)
+            run(job, workers, progress)
+            best = need_best(progress.study, spec.study_name)
+            assert progress.study
+            folder = STUDIES / spec.study_name
+            with locked("figures"), atomic_folder(folder) as temporary:
+                draw_study(progress.study, names, best, temporary)
+    except KeyboardInterrupt:
+        raise UserError(f"stopped; {RESUME_HINT}") from None
 
 
 def _conclude(spec: StudySpec, apply: bool, out: Path | None) -> None:

@@ -2,8 +2,12 @@
 
 import errno
 import http.client
+import itertools
 import logging
 import os
+import signal
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,12 +21,15 @@ from filelock import FileLock
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root, sqlite_url
 from hourglass.tracking.mlflow_env import set_variables
+from hourglass.tracking.recording import record_seconds, time_is_up
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 EXPERIMENT = "hourglass"
 SERVER_TIMEOUT_SECONDS = 5
+MAX_HEALTH_BYTES = 2**20  # MLflow sends two; an endless answer must not fill the memory
 LOCK_TIMEOUT_SECONDS = 60  # another stage may be creating the database
 # Errors of the disk under a local store that count as temporary.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -34,6 +41,10 @@ set_variables()
 
 class StoreUnavailable(Exception):
     """A temporary failure of the store: the same call may succeed later."""
+
+
+class _TimeUpError(BaseException):
+    """The end of a time limit; no Exception, because MLflow catches and ignores some of those."""
 
 
 def connect(folder: Path) -> tuple["MlflowClient", str]:
@@ -106,22 +117,34 @@ def store_lock(folder: Path) -> AbstractContextManager[Any]:
 
 
 def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
-    """Return the id of the experiment; create the experiment if it does not exist."""
+    """Return the id of the experiment; create the experiment if it does not exist.
+
+    The name of a deleted experiment stays taken in MLflow, so the new one has a number appended.
+    """
+    first = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite") else None
+    for name in itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2))):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            if name != first:
+                sentence = f"MLflow's experiment {first!r} is deleted; new runs go to {name!r}."
+                print(f"hourglass: {sentence}", file=sys.stderr, flush=True)
+            experiment = _create_experiment(client, name, artifacts)
+        if experiment.lifecycle_stage != "deleted":
+            return str(experiment.experiment_id)
+    raise AssertionError
+
+
+def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> "Experiment":
     from mlflow.exceptions import MlflowException
 
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite") else None
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return client.create_experiment(name, artifacts)
-        except MlflowException:  # another process created it after the search
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-    if experiment.lifecycle_stage == "deleted":
-        raise UserError(f"MLflow's experiment {name!r} is deleted; restore it in the UI.")
-    return experiment.experiment_id
+    try:
+        return client.get_experiment(client.create_experiment(name, artifacts))
+    except MlflowException:  # another process created it after the search
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            raise
+        return experiment
 
 
 def check_reachable(uri: str) -> None:
@@ -133,15 +156,22 @@ def check_reachable(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
+    subject = f"the MLflow server at {uri} does not answer"
+    late = f"{subject} within {SERVER_TIMEOUT_SECONDS} s"
     try:
         url = f"{uri.rstrip('/')}/health"
-        urllib.request.urlopen(url, timeout=SERVER_TIMEOUT_SECONDS).close()
+        with (
+            time_limit(SERVER_TIMEOUT_SECONDS, late),
+            urllib.request.urlopen(url, timeout=SERVER_TIMEOUT_SECONDS) as response,
+        ):
+            if len(response.read(MAX_HEALTH_BYTES)) == MAX_HEALTH_BYTES:
+                raise StoreUnavailable(f"the MLflow server at {uri} sends an endless answer")
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a proxy whose server is down; MLflow reports other errors
             raise StoreUnavailable(f"the MLflow server at {uri} answers {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise StoreUnavailable(f"the MLflow server at {uri} does not answer ({reason})") from None
+        raise StoreUnavailable(f"{subject} ({reason})") from None
 
 
 def _check_database(uri: str) -> None:
@@ -165,14 +195,43 @@ def _without_login(uri: str) -> str:
 
 @contextmanager
 def store_errors(action: str) -> Iterator[None]:
-    """Convert any exception that the block raises with `classify_error`.
+    """Convert any exception of the block with `classify_error`, and limit its wall-clock time.
 
-    `action` describes the block in the infinitive, for example "record the cells".
+    Everything that talks to the store runs in such a block. `action` describes it in the
+    infinitive, for example "record the cells".
     """
     try:
-        yield
+        seconds = record_seconds()
+        with time_limit(seconds, time_is_up(seconds)):
+            yield
     except Exception as error:
         raise classify_error(error, action, tracking_uri(root())) from error
+
+
+@contextmanager
+def time_limit(seconds: float, reason: str) -> Iterator[None]:
+    """Raise StoreUnavailable(reason) in the block after this wall-clock time; main thread only.
+
+    Timeouts of MLflow and of databases apply to single reads of a socket, so a slow answer can
+    exceed them without end. Limits may be nested.
+    """
+
+    def stop(*_: object) -> None:
+        raise _TimeUpError
+
+    begun, handler = time.monotonic(), signal.signal(signal.SIGALRM, stop)
+    # The signal repeats, as Python ignores exceptions in destructors.
+    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    except _TimeUpError:
+        raise StoreUnavailable(reason) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if outer:
+            rest = max(outer - (time.monotonic() - begun), 0.001)
+            signal.setitimer(signal.ITIMER_REAL, rest, interval)
 
 
 def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable | UserError:

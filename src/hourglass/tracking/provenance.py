@@ -1,12 +1,13 @@
 """The provenance of a result: git commit, package versions and platform."""
 
 import platform
+import shutil
 import subprocess
 from importlib import metadata
 
 
 def tags() -> dict[str, str]:
-    """Return package versions, platform and git commit as tags of an MLflow run."""
+    """Return package versions, platform and, in a git repository, the commit as MLflow tags."""
     values = {
         "hourglass.version": metadata.version("hourglass"),
         "python": platform.python_version(),
@@ -21,7 +22,9 @@ def tags() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Return the output of a git command, or "" if it fails."""
+    """Return the output of a git command, or "" if it fails, or git is not installed."""
+    if not shutil.which("git"):
+        return ""
     process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return "" if process.returncode else process.stdout.strip()
 

@@ -1,29 +1,30 @@
 """Optuna studies in MLflow: one run per study, with a child run per trial.
 
 The Optuna storage is the source of truth. If MLflow is unreachable, any later command on the study
-adds the missing trials.
+adds the missing trials. `hourglass tune` runs this module as the child process that records.
 """
 
-import threading
-from collections.abc import Iterable, Sequence
+import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.core.errors import UserError
 from hourglass.core.paths import root
 from hourglass.tracking import provenance
-from hourglass.tracking.connection import StoreUnavailable, store_errors
-from hourglass.tracking.recording import report_unrecorded
+from hourglass.tracking.recorder import Recorder, serve
+from hourglass.tracking.recording import FINISHED
 from hourglass.tracking.runs import Point, Runs
 from hourglass.tuning import study as studies
 from hourglass.tuning.best_trial import BestTrial, find_best
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.study_spec import STUDIES, StudySpec
 from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
+from hourglass.tuning.worker import Job
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,59 +33,36 @@ STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
 PARENT = "mlflow.parentRunId"
 STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-POLL_SECONDS = 2.0
 
 
-class StudyRecorder:
-    """A context manager that records a study in a thread while its workers run.
+class StudyRecorder(Recorder):
+    """The recording of a study while its workers run, and of its figures at the end."""
 
-    Errors of MLflow do not stop the study.
-    """
+    completing_command = "hourglass tune"
 
-    def __init__(self, spec: StudySpec) -> None:
-        self.figures: Sequence[Path] = ()  # to upload at the end
-        self._spec = spec
+    def __init__(self, job: Job) -> None:
+        super().__init__("the study", follows=True)
+        self._job = job
         self._record: StudyRecord | None = None
-        self._error: StoreUnavailable | UserError | None = None
-        self._workers_ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
 
-    def __enter__(self) -> "StudyRecorder":
-        self._thread.start()
-        return self
+    def record(self, message: str) -> None:
+        """Record the trials that have ended, and at the end the best ones and the figures.
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._workers_ended.set()
-        self._thread.join()
-        self._update("FAILED" if kind else "FINISHED")
-        if self._error and not kind:
-            report_unrecorded(self._error, "hourglass tune")
-
-    def _follow(self) -> None:
-        while not self._workers_ended.wait(POLL_SECONDS):
-            self._update()
-
-    def _update(self, status: str = "") -> None:
-        """Record the trials that have ended, and the final status of the study, if it has one.
-
-        After an error, the next call connects to MLflow again and reads what is recorded.
+        After an error, it connects to MLflow again and reads the runs of the trials.
         """
-        try:
-            with store_errors("record the study"):
-                record = self._record = self._record or self._open_record()
-                if record:
-                    record.add_trials()
-                    if status == "FINISHED" and (best := find_best(record.study)):
-                        record.summarize(best, self.figures)
-                    if status:
-                        record.runs.close(record.run_id, status)
-            self._error = None
-        except (StoreUnavailable, UserError) as error:
-            self._record, self._error = None, error
-
-    def _open_record(self) -> "StudyRecord | None":
-        study = studies.load(self._spec.study_name, open_storage())
-        return StudyRecord(study, self._spec) if study else None  # a worker will create it
+        if self.error or not self._record:
+            study = studies.load(self._job.study, open_storage())
+            if not study:  # a worker will create it
+                return
+            self._record = StudyRecord(study, self._job.spec)
+            self.runs = self._record.runs
+        record = self._record
+        record.add_trials()
+        if message == FINISHED and (best := find_best(record.study)):
+            figures = (STUDIES / self._job.study).iterdir()
+            record.summarize(best, sorted(figures))
+        if message:
+            record.runs.close(record.run_id, "FINISHED" if message == FINISHED else "FAILED")
 
 
 class StudyRecord:
@@ -177,3 +155,7 @@ class StudyRecord:
         children = self.runs.find(PARENT, self.run_id)
         ended = [run for run in children if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
+
+
+if __name__ == "__main__":
+    serve(StudyRecorder(Job(**json.loads(sys.argv[1]))))

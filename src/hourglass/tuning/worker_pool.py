@@ -87,8 +87,6 @@ def run(job: Job, count: int, progress: StudyProgress) -> None:
             _check(workers)
     except (OptunaError, SQLAlchemyError) as error:
         raise no_response(error) from None
-    except KeyboardInterrupt:
-        raise UserError(f"stopped; {RESUME_HINT}") from None
     finally:
         for worker in workers:
             worker.end()
