@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from hourglass.cli.repro import _run, is_complete, repair, repro
 from hourglass.core.errors import UserError
 from hourglass.core.fork_server.client import SWITCH
+from tests.workspaces import environment
 
 RUN = "hourglass.cli.repro._run"
 STAGE = """  {name}:
@@ -40,9 +41,10 @@ WHOLE = "schema: '2.0'\nstages:\n" + "".join(STAGE.format(name=name) for name in
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """Give the current folder, with dvc.yaml and dvc.lock."""
+    """Give the current folder, with dvc.yaml and dvc.lock, without git."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "dvc.lock").write_text(WHOLE)
     return tmp_path
@@ -215,3 +217,17 @@ def test_incomplete_copies_are_removed_and_nothing_else(project):
     assert "1 incomplete copies" in sentence
     assert sorted(folder.iterdir()) == sorted(kept)
     assert repair() == []
+
+
+def test_without_git_the_message_names_the_commands_that_help(project, refusal, monkeypatch):
+    (project / ".dvc/config").unlink()
+    message = refusal(repro)
+    assert "git repository" in message
+    commands = message.split("`")[1::2]
+    assert commands == ["git init", "dvc config --local core.no_scm true"]
+    monkeypatch.setattr(RUN, lambda *_, **__: 0)
+    for command in commands:
+        if command.startswith("dvc"):
+            shutil.rmtree(project / ".git")
+        subprocess.run(command, shell=True, check=True, env=environment())
+        repro("compare")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hourglass.core.paths import sqlite_url
 from hourglass.stages.prepare import prepare
 from tests.workspaces import set_up, working_in
 
@@ -47,7 +48,7 @@ def rows(folder: Path) -> list[Row]:
     """Return all runs of a working folder: by start, those that a training opened first."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(sqlite_url(folder / "mlflow.db"))
     experiments = [each.experiment_id for each in client.search_experiments()]
     found = client.search_runs(experiments, order_by=["attributes.start_time ASC"])
     opened_by_training = sorted(found, key=lambda run: "hourglass.first_run" in run.data.tags)

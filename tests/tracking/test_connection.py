@@ -86,6 +86,20 @@ def test_an_existing_database_is_left_as_it_is(tmp_path):
     assert tables(path) == {"mine"}
 
 
+@pytest.mark.parametrize("name", ["Ü 100%20 #1 [2]", "a:b?x=1#frag&'q\""])
+def test_the_store_is_in_the_project_folder_for_any_name(name, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    with working_in(folder):
+        client, experiment = connection.connect(folder)
+        run = client.create_run(experiment).info.run_id
+        client.log_text(run, "text", "file.txt")
+    assert [each.path for each in client.list_artifacts(run)] == ["file.txt"]
+    assert (folder / "mlruns" / run / "artifacts/file.txt").exists()
+    assert (folder / "mlflow.db").exists()
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 # The meaning of errors.
 
 

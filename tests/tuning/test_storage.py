@@ -1,6 +1,7 @@
 """The Optuna storage: errors on opening, waits for its database, and retries of stale trials."""
 
 import sqlite3
+from contextlib import closing
 
 import optuna
 import pytest
@@ -18,6 +19,16 @@ def database(workspace) -> RDBStorage:
     storage = open_storage()
     assert isinstance(storage, RDBStorage)
     return storage
+
+
+def test_studies_are_in_the_project_folder_for_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "100%20 Ü #1 ?x=1#frag&'q\""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    optuna.create_study(storage=open_storage(), study_name="kept")
+    with closing(sqlite3.connect(folder / "optuna.db")) as database:
+        assert database.execute("SELECT study_name FROM studies").fetchall() == [("kept",)]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def refuse_connections(database: RDBStorage, monkeypatch, times: int) -> list[str]:

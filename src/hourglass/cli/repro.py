@@ -55,6 +55,7 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
         raise UserError(f"--jobs {jobs}: at least one job is needed.")
     if not Path("dvc.yaml").exists() or not DVC_STATE.parent.is_dir():
         raise UserError("there is no dvc.yaml here; run this in the project's folder.")
+    _check_repository()
     with file_lock(DVC_STATE / "repro.lock", "another `hourglass repro` runs in this folder"):
         with _dvc_lock():
             for sentence in repair():
@@ -71,6 +72,20 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
         status = status or _run(["repro", *([target] if target else [])], **variables)
     if status:
         sys.exit(status)
+
+
+def _check_repository() -> None:
+    """Raise a UserError if DVC could not run, because this folder is not in a git repository."""
+    from dvc.config import Config
+    from dvc.scm import SCM, SCMError
+
+    try:
+        SCM(".", no_scm=Config(".dvc")["core"].get("no_scm", False)).close()
+    except SCMError:
+        raise UserError(
+            "this folder is not in a git repository, as DVC expects; run `git init`, or, to work "
+            "without git, `dvc config --local core.no_scm true`."
+        ) from None
 
 
 def repair() -> list[str]:

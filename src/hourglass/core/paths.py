@@ -39,6 +39,17 @@ def root() -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
 
+def sqlite_url(file: Path, **options: str) -> str:
+    """Return the SQLAlchemy URL of a SQLite file; special characters of the path are escaped.
+
+    The URL names the driver: for `sqlite:///`, MLflow creates the parents of the escaped path.
+    """
+    from sqlalchemy import URL
+
+    url = URL.create("sqlite+pysqlite", database=file.as_posix(), query=options)
+    return url.render_as_string()
+
+
 def raw_folder() -> Path:
     """Return the folder of raw files: HOURGLASS_DATA, by default data/raw."""
     return root() / os.environ.get("HOURGLASS_DATA", "data/raw")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import root
+from hourglass.core.paths import root, sqlite_url
 from hourglass.tracking.mlflow_env import set_variables
 from hourglass.tracking.recording import record_seconds, time_is_up
 
@@ -62,8 +62,12 @@ def connect(folder: Path) -> tuple["MlflowClient", str]:
     mlflow.set_tracking_uri(uri)
     # Without the lock, stages that start together on an empty database all create its tables.
     with store_lock(folder):
-        if uri.startswith("sqlite:"):
+        if uri.startswith("sqlite"):
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
             create_database(uri)
+            # Create the default experiment; MlflowClient fails to if the path has quotes.
+            SqlAlchemyStore(uri, (folder / "mlruns").as_uri())
         client = mlflow.MlflowClient(uri)
         return client, _experiment_id(client, uri, folder)
 
@@ -73,8 +77,7 @@ def tracking_uri(folder: Path) -> str:
 
     A connection to mlflow.db waits 20 seconds for other writers instead of SQLite's 5.
     """
-    local = f"sqlite:///{(folder / 'mlflow.db').as_posix()}?timeout=20"
-    return os.environ.get("MLFLOW_TRACKING_URI") or local
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(folder / "mlflow.db", timeout="20")
 
 
 def create_database(uri: str) -> None:
@@ -108,7 +111,7 @@ def create_database(uri: str) -> None:
 
 def store_lock(folder: Path) -> AbstractContextManager[Any]:
     """Return the lock for search-and-create operations on a local store; a no-op for a server."""
-    if not tracking_uri(folder).startswith("sqlite:"):
+    if not tracking_uri(folder).startswith("sqlite"):
         return nullcontext()
     return FileLock(folder / "mlflow.db.lock", timeout=LOCK_TIMEOUT_SECONDS)
 
@@ -119,7 +122,7 @@ def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
     The name of a deleted experiment stays taken in MLflow, so the new one has a number appended.
     """
     first = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite:") else None
+    artifacts = (folder / "mlruns").as_uri() if uri.startswith("sqlite") else None
     for name in itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2))):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
@@ -148,7 +151,7 @@ def check_reachable(uri: str) -> None:
     """Raise an error at once if the store does not answer; MLflow would retry for minutes."""
     if uri.startswith(("http://", "https://")):
         _check_server(_without_login(uri))
-    elif uri.startswith(("sqlite:", "postgresql", "mysql", "mssql")):
+    elif uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         _check_database(uri)
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event, func, select
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import root
+from hourglass.core.paths import root, sqlite_url
 
 STORAGE_VARIABLE = "HOURGLASS_OPTUNA_STORAGE"
 RETRY_SECONDS = 60  # maximum outage of a database, for example during a restart
@@ -35,7 +35,7 @@ def storage_url() -> str:
 
     PostgreSQL is accessed with psycopg 3, unless the URL names another driver.
     """
-    url = os.environ.get(STORAGE_VARIABLE) or f"sqlite:///{(root() / 'optuna.db').as_posix()}"
+    url = os.environ.get(STORAGE_VARIABLE) or sqlite_url(root() / "optuna.db")
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 

@@ -83,7 +83,7 @@ class _Connection(sqlite3.Connection):
 
 def _open(url: str) -> BaseStorage:
     engine: dict[str, Any] = {"pool_pre_ping": True}
-    is_file = url.startswith("sqlite:")
+    is_file = url.startswith("sqlite")
     if is_file:
         # Wait for writes of other workers for up to a minute, instead of SQLite's 5 seconds.
         engine = {"connect_args": {"timeout": 60, "factory": _Connection}}
