@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -103,6 +105,17 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
     },
     "val_check_interval": {VALIDATION: [0, 1, 2, 0.5, 100, -1, "00:00:00:01", "x"]},
 }
+
+
+@pytest.fixture(autouse=True)
+def no_process_group() -> Iterator[None]:
+    """Remove the process group of `strategy: ddp`, and the environment variables that it sets."""
+    before = dict(os.environ)
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_every_argument_of_the_trainer_is_covered():
