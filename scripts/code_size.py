@@ -1,8 +1,6 @@
 """AUROC of `convolutional` by code size and score on image data sets; writes docs/code_size.md.
 
-    python scripts/code_size.py        # needs HOURGLASS_DATA; resumes in build/code_size
-
-The test split is reported, not used to choose a size.
+`python scripts/code_size.py` needs HOURGLASS_DATA and resumes in build/code_size.
 """
 
 import common
@@ -48,8 +46,8 @@ def _row(data: str, size: int) -> dict[str, object]:
     for name, scorer in SCORES.items():
         score = FittedScorer.fit(network, prepared.scaling, scorer, prepared.split("train").x)
         for split in ("tuning", "test"):
-            x, anomaly = prepared.split(split).x, prepared.split(split).anomaly
-            row[f"{name}, {split}"] = roc_auc_score(anomaly, score(x))
+            part = prepared.split(split)
+            row[f"{name}, {split}"] = roc_auc_score(part.anomaly, score(part.x))
     return row
 
 
