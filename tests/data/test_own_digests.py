@@ -1,6 +1,7 @@
 """Digests of the files in data/own that a data set names."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,11 @@ def test_a_missing_file_keeps_the_digest_of_the_last_snapshot_or_is_rejected(own
     assert own_digests(settings("data/own/gone.csv"), LAST) == {"data/own/gone.csv": "abc"}
     with pytest.raises(UserError, match=r"data/own/other\.csv does not exist at \S+; correct"):
         own_digests(settings("data/own/other.csv"), LAST)
+
+
+def test_a_folder_outside_dvc_or_git_is_named(own):
+    for reason in ("not a git repository", "not inside of a DVC repository"):
+        Path(".dvc/config").unlink(missing_ok=True)  # `no_scm`
+        with pytest.raises(UserError, match=reason):
+            own_digests(settings("data/own/mine.csv"), LAST)
+        shutil.rmtree(".dvc", ignore_errors=True)

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hourglass.core.paths import Cell
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
 from hourglass.tracking import connection
-from hourglass.tracking.connection import StoreUnavailable, classify_error, time_limit
+from hourglass.tracking.connection import StoreUnavailable, classify_error, store_errors, time_limit
 from hourglass.tracking.recording import FINISHED, recording
 from hourglass.tracking.stage_recorder import StageRecorder
 from tests.tracking.misbehaving import BEHAVIOURS, LATE, misbehaving
@@ -236,6 +237,18 @@ def test_limits_may_be_nested():
     with pytest.raises(StoreUnavailable, match="outer"):
         nested_limits()
     assert 0.3 <= time.monotonic() - begun < 1
+
+
+def test_without_signals_a_block_runs_without_a_limit(monkeypatch):
+    def block() -> str:
+        with store_errors("do this"):
+            return "done"
+
+    with ThreadPoolExecutor() as other_thread:
+        assert other_thread.submit(block).result() == "done"
+    for name in ("SIGALRM", "setitimer"):  # Windows has neither
+        monkeypatch.delattr(signal, name)
+    assert block() == "done"
 
 
 def test_a_deleted_experiment_has_a_successor(clone, monkeypatch, capsys):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root
 from hourglass.core.yaml_config import Yaml
 from hourglass.data.readers.user_files import resolve_path
@@ -19,16 +19,23 @@ def own_digests(config: Yaml, last: Path) -> dict[str, str]:
 
     DVC remembers the digests of unchanged files and does not read them again. A missing file, as in
     a clone without the raw data, keeps its digest in `last`, a JSON file with these digests under
-    "own" that DVC tracks. Raises a UserError if a missing file has no digest there.
+    "own" that DVC tracks. Raises a UserError if a missing file has no digest there, and outside a
+    DVC repository.
     """
     paths = [text for text in _texts(config.get("init_args")) if _is_own(text)]
     if not paths:
         return {}
     from dvc.dependency.base import Dependency
+    from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     digests = {}
-    with Repo() as repo:
+    try:
+        repository = Repo()
+    except (NotDvcRepoError, SCMError) as error:
+        raise UserError(f"DVC cannot compute digests of data/own: {one_line(error)}.") from None
+    with repository as repo:
         for path in paths:
             try:
                 found = str(resolve_path(path))

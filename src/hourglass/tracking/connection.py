@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -210,11 +211,16 @@ def store_errors(action: str) -> Iterator[None]:
 
 @contextmanager
 def time_limit(seconds: float, reason: str) -> Iterator[None]:
-    """Raise StoreUnavailable(reason) in the block after this wall-clock time; main thread only.
+    """Raise StoreUnavailable(reason) in the block after this wall-clock time.
 
     Timeouts of MLflow and of databases apply to single reads of a socket, so a slow answer can
-    exceed them without end. Limits may be nested.
+    exceed them without end. Limits may be nested. There is no limit on Windows, which has no such
+    signal, and outside the main thread, which alone receives it.
     """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer"):
+        yield
+        return
 
     def stop(*_: object) -> None:
         raise _TimeUpError
