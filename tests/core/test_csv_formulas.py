@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from hourglass.core.csv_formulas import VARIABLE, neutralize, neutralize_frame
+from hourglass.core.csv_formulas import VARIABLE, neutralize, write_csv
 
 FORMULAS = ["=1+1", "+A1", "-A1", "@SUM(1)", "\t=1", "\r=1", "+-1", "=-1", "-1e"]
 HARMLESS = ["-1.5", "+3", "-1e-5", "-.5", "1-2", "a=b", "", None, "it's"]
@@ -24,10 +24,10 @@ def test_a_dictionary_is_neutralized_and_numbers_stay():
     assert neutralize(numbers) is numbers
 
 
-def test_a_frame_keeps_its_other_columns():
+def test_a_frame_keeps_its_other_columns(tmp_path):
     frame = pd.DataFrame({"id": ["=a", None], "x": [-1.5, 2], "mixed": ["=a", 1]})
-    expected = frame.assign(id=["'=a", None])
-    assert neutralize_frame(frame).to_csv() == expected.to_csv()
+    write_csv(frame, tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "id,x,mixed\n'=a,-1.5,=a\n,2.0,1\n"
 
 
 def test_the_setting_keeps_formulas(monkeypatch, refusal):

@@ -27,7 +27,7 @@ FIGURES = {"interpolation", "map", "map_classes", "map_thumbnails", "neighbourho
 def write_shapes(folder: Path) -> None:
     """Write images of two normal classes and an anomalous one, and their settings."""
     rng = np.random.default_rng(0)
-    y = np.repeat(["left", "right", "dark"], [150, 150, 20])
+    y = np.repeat(["left", "right", "=dark"], [150, 150, 20])
     x = rng.integers(0, 60, (len(y), 8, 8, 1)).astype(np.uint8)
     x[y == "left", :, :4] += 150
     x[y == "right", :, 4:] += 150
@@ -69,6 +69,11 @@ def studied(trained, recorded) -> Path:
 
 def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_class_named_like_a_formula_is_text_in_the_tables(studied):
+    labels = pd.read_csv(studied / "tables/map.csv").label
+    assert {*labels} == {"left", "right", "'=dark"}
 
 
 def test_every_analysis_leaves_its_tables_and_figures(studied):

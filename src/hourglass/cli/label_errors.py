@@ -61,7 +61,7 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
     samples = read_labelled_dataset(prepared)
     import pandas as pd
 
-    from hourglass.core.csv_formulas import neutralize_frame
+    from hourglass.core.csv_formulas import write_csv
     from hourglass.evaluation.figures import save
     from hourglass.studies.label_errors.class_networks import errors_under_classes
 
@@ -82,7 +82,7 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
             ]
             images = prepared.scaling(samples.x[most_suspicious.index])
             save(draw_grid(images, captions), temporary / f"{data}.png")
-        neutralize_frame(table).to_csv(temporary / f"{data}.csv", index=False, lineterminator="\n")
+        write_csv(table, temporary / f"{data}.csv")
     suspicious = int((table.suspicion > 0).sum())
     print(
         f"likely label errors: {suspicious} of {len(table)} samples of {data} fit the suggested "

@@ -1,6 +1,7 @@
 """Text cells of CSV tables that a spreadsheet would run as formulas."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -36,12 +37,12 @@ def neutralize(column: pa.Array) -> pa.Array:
     return pc.if_else(formula, pc.binary_join_element_wise(apostrophe, column, empty), column)
 
 
-def neutralize_frame(table: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a table with all its columns of text neutralized."""
+def write_csv(table: "pd.DataFrame", path: Path) -> None:
+    """Write a table without its index, with all its columns of text neutralized."""
     from pandas.api.types import infer_dtype
 
     table = table.copy()
     for name in table:
         if infer_dtype(table[name]) == "string":
             table[name] = neutralize(pa.array(table[name], from_pandas=True)).to_pylist()
-    return table
+    table.to_csv(path, index=False, lineterminator="\n")

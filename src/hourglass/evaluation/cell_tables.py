@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.core.checksums import read_with_checksum
-from hourglass.core.csv_formulas import neutralize_frame
+from hourglass.core.csv_formulas import write_csv
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples
 from hourglass.detection.attribution import TOP_FEATURES, top_features
 from hourglass.detection.detector import Detector
@@ -58,13 +58,13 @@ def write_thresholds(
             rows.append({"calibrator": name, **row(Threshold(**entry["threshold"]))})
         else:
             rows.append({"calibrator": name, "refused": entry.get("refused")})
-    _write(pd.DataFrame(rows), folder / "thresholds.csv")
+    write_csv(pd.DataFrame(rows), folder / "thresholds.csv")
 
 
 def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
     """Write by_class.csv: the metrics of each class."""
     table = metrics.class_metrics(scores, test.label, test.anomaly, detector.threshold)
-    _write(table, folder / "by_class.csv")
+    write_csv(table, folder / "by_class.csv")
 
 
 def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
@@ -86,7 +86,7 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
             for i in range(names.shape[1]):
                 columns |= {f"feature_{i + 1}": names[:, i], f"contribution_{i + 1}": values[:, i]}
         parts.append(pd.DataFrame(columns))
-    _write(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
+    write_csv(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
 
 
 def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,7 +97,3 @@ def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict
         "false alarm": descending[(alarm & ~anomaly)[descending]],
         "miss": ascending[(~alarm & anomaly)[ascending]],
     }
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    neutralize_frame(table).to_csv(path, index=False, lineterminator="\n")

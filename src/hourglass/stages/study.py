@@ -40,6 +40,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     """Run all analyses, write their results to `folder`, and return query times (ms) by name."""
     from tqdm import tqdm
 
+    from hourglass.core.csv_formulas import write_csv
     from hourglass.evaluation.figures import save
     from hourglass.networks.weights import load, trained_with
     from hourglass.studies.analyses import select_analyses
@@ -59,7 +60,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     for name in ("tables", "figures"):
         (folder / name).mkdir()
     for name, table in result.tables.items():
-        table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+        write_csv(table, folder / "tables" / f"{name}.csv")
     for name, figure in result.figures.items():
         save(figure, folder / "figures" / f"{name}.png")
     write_json(folder / "metrics.json", dict(result.metrics))
