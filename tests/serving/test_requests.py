@@ -364,6 +364,15 @@ def test_time_and_memory_are_in_proportion_to_the_size_of_a_request(table, image
         assert peak_bytes < 40 << 20
 
 
+def test_no_damaged_byte_of_a_parquet_file_ends_the_server(table):
+    body = empty_parquet([pa.float64()] * 4, 1)
+    for position in range(len(body)):
+        damaged = bytearray(body)
+        damaged[position] ^= 2  # an optional column becomes required, for example
+        response = respond(table, bytes(damaged), PARQUET)
+        assert response.status in (HTTPStatus.OK, HTTPStatus.BAD_REQUEST, TOO_LARGE)
+
+
 def test_a_small_parquet_file_that_declares_a_large_table_is_refused_unread(table):
     body = pd.DataFrame(np.zeros((3_000_000, 4)), columns=NAMES).to_parquet()
     assert len(body) < 100_000

@@ -371,10 +371,9 @@ def _parquet(body: bytes, detector: Detector, limits: Limits) -> Columns:
                     f"{name!r} of the request has the type {quote(str(schema.field(name).type))}; "
                     "store numbers as a numeric type of Parquet."
                 )
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        chunks = (group.column(i) for group in groups for i in range(group.num_columns))
-        wanted = set(names)
-        stored = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
+        # Not `column(i)` of a row group: for a damaged file, it ends the process.
+        groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+        stored = sum(group.total_byte_size for group in groups)
         limits.check_bytes(max(metadata.num_rows * len(names) * 8, stored), "declares")
         table = file.read(columns=names, use_threads=False)
     return {name: table[name] for name in names}
