@@ -84,7 +84,8 @@ def record_seconds() -> float:
         if 0 < (seconds := float(text)) <= MAX_LIMIT:
             return seconds
     raise UserError(
-        f"{LIMIT_VARIABLE} is {text!r}, but must be a number of seconds from 1 to {MAX_LIMIT}."
+        f"{LIMIT_VARIABLE} is {text!r}, but must be a number of seconds above 0, at most "
+        f"{MAX_LIMIT}."
     )
 
 
