@@ -31,7 +31,7 @@ from hourglass.training.cell_settings import resolve_cell
 
 # Models, trained at every size: the variant in configs/model, and changes of its settings.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "undercomplete": ("undercomplete", {}),
+    "undercomplete": ("undercomplete", {"hidden": []}),
     "undercomplete_deep": ("undercomplete", {"hidden": [512, 128]}),
     "convolutional": ("convolutional", {}),
 }

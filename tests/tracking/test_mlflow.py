@@ -34,7 +34,7 @@ PARAMS = {
     "masking": "0.0",
     "loss": "mse",
     "learning_rate": "0.01",
-    "hidden": "[32]",
+    "hidden": "[128]",
     "batch_size": "64",
     "max_epochs": str(EPOCHS),
     "seed": "0",
