@@ -116,7 +116,7 @@ def _introduction(epochs: int) -> str:
 
 Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, with
 the settings of configs/ (`undercomplete` has no hidden layers, `undercomplete_deep` 512 and 128).
-The error is the mean squared error of pixels in [0, 1], up to {MAX_TEST_SAMPLES:,} normal test images.
+Errors are mean squared errors of pixels in [0, 1] of up to {MAX_TEST_SAMPLES:,} normal test images.
 
 ![Reconstruction error over bytes per sample, one panel per data set]({FIGURE})
 
