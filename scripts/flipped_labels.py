@@ -39,10 +39,10 @@ def main() -> None:
     rows = [row for data, repeats in REPEATS.items() for row in _rows(data, repeats)]
     text = f"""# Label errors: flipped and found labels
 
-Made by `python scripts/flipped_labels.py`, which flips {SHARE:.0%} of the labels of normal samples to
-another class, seeds from 0. `top 1%`: the share of these labels in the first 1 % of the ranking. The
-first row of a data set is the method of `hourglass label-errors`. `seconds`: one ranking on one busy
-core. `digits` has five repeats, because only 14 labels are flipped in each.
+Made by `python scripts/flipped_labels.py`, which flips {SHARE:.0%} of the labels of normal
+samples to another class, seeds from 0. `top 1%`: the share of these labels in the first 1 % of
+the ranking. The first row of a data set is the method of `hourglass label-errors`. `seconds`: one
+ranking on one busy core. `digits` has five repeats, because only 14 labels are flipped in each.
 
 """
     formats = ("", "", "", "", *[".3f"] * len(TOPS), ".0f")
