@@ -63,7 +63,7 @@ def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> In
         columns = model.columns(x)
     except UserError as error:
         return _error(STATUSES[type(error)], str(error))
-    except Exception:  # MLflow would answer in plain text, or after StopIteration never
+    except Exception:  # MLflow would answer with plain text, and to StopIteration not at all
         logging.getLogger(__name__).exception("a request failed")
         return _error(
             HTTPStatus.INTERNAL_SERVER_ERROR,
