@@ -35,7 +35,7 @@ STATUSES = {
 def install(model: "DetectorModel") -> None:
     """Replace the request handler of this process by one that uses `model`.
 
-    Also limit the bytes that the server keeps of a request; `respond` refuses a longer one.
+    Also limit the bytes that the server keeps of a request; `respond` rejects a longer one.
     """
 
     def invocations(
