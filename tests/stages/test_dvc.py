@@ -308,7 +308,8 @@ def test_a_fresh_clone_pulls_everything_and_trains_nothing(repository, tmp_path)
     assert sorted(row.name for row in cell_rows(clone.folder)) == sorted(CELLS)
     for row in cell_rows(clone.folder):
         assert row.params["threshold_alpha"] == "0.2"
-        assert row.steps["train_loss"] == [0, 1]
+        # PCA needs one epoch.
+        assert row.steps["train_loss"] == ([0] if row.params["model"] == "linear" else [0, 1])
         assert "AUROC" in row.metrics
 
 
