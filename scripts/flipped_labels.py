@@ -37,14 +37,14 @@ def main() -> None:
     argument_parser(__doc__).parse_args()
     enter(ROOT / "build" / "label_errors")
     rows = [row for data, repeats in REPEATS.items() for row in _rows(data, repeats)]
-    text = "# Label errors: flipped and found labels\n\n"
-    text += f"Made by `python scripts/flipped_labels.py`: {SHARE:.0%} of the labels of all normal "
-    text += "samples (of MNIST the\n60,000 train and 10,000 test images) are flipped to another "
-    text += "class, seeds from 0. `top 1%` and so on:\nthe share of the flipped labels in that "
-    text += "part of the ranking. The first row of a data set is the method of\n"
-    text += "`hourglass label-errors`; `seconds` is the time of one ranking on one busy core; "
-    text += "`flipped`\nis the number of flipped labels, over five repeats for digits, which has "
-    text += "only 14 per repeat.\n\n"
+    text = f"""# Label errors: flipped and found labels
+
+Made by `python scripts/flipped_labels.py`, which flips {SHARE:.0%} of the labels of normal
+samples to another class, seeds from 0. `top 1%`: the share of these labels in the first 1 % of
+the ranking. The first row of a data set is the method of `hourglass label-errors`. `seconds`: one
+ranking on one busy core. `digits` has five repeats, because only 14 labels are flipped in each.
+
+"""
     formats = ("", "", "", "", *[".3f"] * len(TOPS), ".0f")
     text += pd.DataFrame(rows).to_markdown(index=False, floatfmt=formats)
     write_page(ROOT / "docs" / "label_errors.md", f"{text}\n")

@@ -79,10 +79,8 @@ def _run_again(folder: Path) -> None:
 def _seconds_per_stage(folder: Path) -> dict[str, list[float]]:
     """Run `dvc repro`; return the seconds per stage of its cells, DVC's own work included."""
     durations, starts = defaultdict(list), [("", perf_counter())]
-    command = [sys.executable, "-m", *DVC_REPRO]
-    process = subprocess.Popen(
-        command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-m", *DVC_REPRO], cwd=folder, text=True,
+                               env=_environment(folder), stdout=subprocess.PIPE)  # fmt: skip
     assert process.stdout is not None
     for line in tqdm(process.stdout, "dvc repro", unit=" lines"):
         if line.startswith("Running stage '"):
@@ -118,18 +116,11 @@ def _page(
     stages: dict[str, list[float]],
     loops: float,
 ) -> str:
-    table = [
-        {
-            "what": what,
-            "this version": spread(np.array(times["HEAD"])),
-            base: spread(np.array(times[base])),
-            "ratio": spread(np.array(times["HEAD"]) / np.array(times[base])),
-        }
-        for what, times in (
-            ("`make repro`, nothing cached", whole),
-            ("`dvc repro`, nothing to do", idle),
-        )
-    ]
+    table = []
+    for what, times in (("`make repro`, not cached", whole), ("`dvc repro`, nothing to do", idle)):
+        new, old = np.array(times["HEAD"]), np.array(times[base])
+        row = {"this version": spread(new), base: spread(old), "ratio": spread(new / old)}
+        table.append({"what": what} | row)
     rows = [
         {
             "stage": name or "DVC, before the first stage",

@@ -115,8 +115,8 @@ def _introduction(epochs: int) -> str:
     return f"""# Compression: bytes per image and error
 
 Made by `python scripts/rate_distortion.py`: networks trained for {epochs} epochs each, seed 0, with
-the settings of configs/ (`undercomplete_deep` has hidden layers of 512 and 128). The error is the
-mean squared error of pixels in [0, 1] over up to {MAX_TEST_SAMPLES:,} normal test images.
+the settings of configs/ (`undercomplete` has no hidden layers, `undercomplete_deep` 512 and 128).
+Errors are mean squared errors of pixels in [0, 1] of up to {MAX_TEST_SAMPLES:,} normal test images.
 
 ![Reconstruction error over bytes per sample, one panel per data set]({FIGURE})
 

@@ -111,13 +111,9 @@ def _machine() -> str:
 def _outlook(rows: pd.DataFrame) -> Outlook:
     """Return the model of one network, fitted to the medians of the measurements."""
     sizes = rows.batch_size
-    steps = pd.concat(
-        [
-            pd.DataFrame({"samples": sizes, "seconds": rows.one}),
-            pd.DataFrame({"samples": sizes // rows.processes, "seconds": rows.share}),
-        ]
-    )
-    medians = steps.groupby("samples").seconds.median()
+    one = pd.DataFrame({"samples": sizes, "seconds": rows.one})
+    share = pd.DataFrame({"samples": sizes // rows.processes, "seconds": rows.share})
+    medians = pd.concat([one, share]).groupby("samples").seconds.median()
     two = rows[rows.processes == 2]
     together = max(two.together.median(), two.all_reduce.median())
     return Outlook.fit(medians.index.to_list(), medians.to_list(), together)

@@ -57,9 +57,6 @@ Median times of one request in the server's process, without HTTP.
 The rest of p50 with one client is HTTP: uvicorn, FastAPI, and the client. The fastest format is
 `application/x-npy`, the bytes that `numpy.save` writes: images of uint8, or tables with features in
 the detector's order.
-
-`HOURGLASS_MAX_REQUEST_ROWS` and `HOURGLASS_MAX_REQUEST_BYTES` limit a request
-([guide](guide/serving.md)).
 """
 
 

@@ -34,6 +34,14 @@ def test_commands_in_the_docs_exist(page):
     assert commands <= set(COMMANDS)
 
 
+def test_every_environment_variable_is_documented():
+    def variables(text: str) -> set[str]:
+        return set(re.findall(r"\bHOURGLASS_[A-Z_]+", text))
+
+    page = (ROOT / "docs/environment.md").read_text(encoding="utf-8")
+    assert set.union(*(variables(path.read_text("utf-8")) for path in SOURCES)) == variables(page)
+
+
 def docstrings(source: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the first line of every docstring."""
     tree = ast.parse(source)

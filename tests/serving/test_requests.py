@@ -25,8 +25,10 @@ from pyarrow import parquet
 from starlette.requests import Request
 
 from hourglass.networks import Dense
-from hourglass.serving import requests
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
+from hourglass.serving.request_limits import BYTES_VARIABLE, ROWS_VARIABLE, Limits
+from hourglass.serving.request_samples import to_samples
+from hourglass.serving.requests import JSON_FORMATS, parse_request
 from hourglass.serving.server import install, respond
 from tests.detection.detectors import detector, normal
 
@@ -114,7 +116,7 @@ GOOD_IMAGES = {
 
 @pytest.mark.parametrize("form", GOOD_IMAGES)
 def test_images_are_read_in_every_layout(images, form):
-    x = requests.parse_request(*GOOD_IMAGES[form], images.detector)
+    x = parse_request(*GOOD_IMAGES[form], images.detector)
     np.testing.assert_array_equal(x, PICTURES)
     assert x.dtype == np.uint8
 
@@ -131,8 +133,8 @@ def test_predictions_equal_those_of_the_detector(table):
 def test_column_names_that_are_numbers_match_features_of_that_name(table, monkeypatch):
     monkeypatch.setitem(table.detector.inputs, "feature_names", ["0", "1", "2", "3"])
     for x in (
-        requests.parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector),
-        requests.to_samples(FRAME.set_axis(range(4), axis=1), table.detector, requests.Limits()),
+        parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector),
+        to_samples(FRAME.set_axis(range(4), axis=1), table.detector, Limits()),
     ):
         np.testing.assert_array_equal(x, ROWS)
 
@@ -260,9 +262,7 @@ JSON_VALUES = st.recursive(
     max_leaves=12,
 )
 COLUMNS = st.fixed_dictionaries(dict.fromkeys(NAMES, JSON_VALUES))
-CONTENTS = st.dictionaries(
-    st.sampled_from(requests.JSON_FORMATS), JSON_VALUES | COLUMNS, max_size=1
-)
+CONTENTS = st.dictionaries(st.sampled_from(JSON_FORMATS), JSON_VALUES | COLUMNS, max_size=1)
 CELLS = st.floats().map(repr) | st.text(max_size=4) | st.sampled_from(["", "1e999", "True", "7"])
 CSV_TABLES = st.lists(st.lists(CELLS, min_size=4, max_size=4).map(",".join), max_size=4).map(
     lambda rows: "\n".join([",".join(NAMES), *rows]).encode(errors="ignore")
@@ -377,39 +377,39 @@ def test_a_small_parquet_file_that_declares_a_large_table_is_refused_unread(tabl
     body = pd.DataFrame(np.zeros((3_000_000, 4)), columns=NAMES).to_parquet()
     assert len(body) < 100_000
     start = time.process_time()
-    model = DetectorModel(table.detector, requests.Limits(rows=10**9))
+    model = DetectorModel(table.detector, Limits(rows=10**9))
     assert "declares 96,000,000 bytes" in message(respond(model, body, PARQUET), TOO_LARGE)
     assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("form", GOOD_TABLES)
 def test_more_rows_than_the_limit_are_refused(table, form):
-    model = DetectorModel(table.detector, requests.Limits(rows=2))
+    model = DetectorModel(table.detector, Limits(rows=2))
     said = message(respond(model, *GOOD_TABLES[form]), TOO_LARGE)
     assert "has 3 rows, but at most 2" in said
-    assert requests.ROWS_VARIABLE in said
+    assert ROWS_VARIABLE in said
 
 
 def test_the_limits_come_from_the_environment_and_predict_has_none_by_default(monkeypatch):
-    read = requests.Limits.from_environment
-    assert read(is_server=True) == requests.Limits(100_000, 16 << 20)
+    read = Limits.from_environment
+    assert read(is_server=True) == Limits(100_000, 16 << 20)
     assert read(is_server=False).rows > 10**12
-    monkeypatch.setenv(requests.ROWS_VARIABLE, "2")
-    monkeypatch.setenv(requests.BYTES_VARIABLE, "30")
-    assert read(is_server=True) == read(is_server=False) == requests.Limits(2, 30)
+    monkeypatch.setenv(ROWS_VARIABLE, "2")
+    monkeypatch.setenv(BYTES_VARIABLE, "30")
+    assert read(is_server=True) == read(is_server=False) == Limits(2, 30)
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "1e6", "many", "9" * 5000])
 def test_a_limit_that_is_no_positive_number_is_refused(monkeypatch, refusal, value):
-    monkeypatch.setenv(requests.ROWS_VARIABLE, value)
-    assert requests.ROWS_VARIABLE in refusal(requests.Limits.from_environment, is_server=True)
+    monkeypatch.setenv(ROWS_VARIABLE, value)
+    assert ROWS_VARIABLE in refusal(Limits.from_environment, is_server=True)
 
 
 def test_predict_refuses_more_rows_than_a_limit_of_the_environment(table, monkeypatch):
     from mlflow.exceptions import MlflowException
 
-    monkeypatch.setenv(requests.ROWS_VARIABLE, "2")
-    model = DetectorModel(table.detector, requests.Limits.from_environment(is_server=False))
+    monkeypatch.setenv(ROWS_VARIABLE, "2")
+    model = DetectorModel(table.detector, Limits.from_environment(is_server=False))
     with pytest.raises(MlflowException, match="has 3 rows, but at most 2"):
         model.predict(FRAME)
 
@@ -451,7 +451,7 @@ def test_another_media_type_is_refused(table, kind):
 
 
 def test_a_request_that_is_too_large_is_refused(table):
-    model = DetectorModel(table.detector, requests.Limits(bytes=20))
+    model = DetectorModel(table.detector, Limits(bytes=20))
     assert "at most 20" in message(respond(model, split(), JSON), TOO_LARGE)
 
 
@@ -461,6 +461,11 @@ def test_predict_raises_the_message_as_an_mlflow_error(table):
     with pytest.raises(MlflowException, match=r"no column 'f0'.*any order\.$") as caught:
         table.predict(FRAME.drop(columns="f0"))
     assert caught.value.get_http_status_code() == HTTPStatus.BAD_REQUEST
+
+
+def test_a_frame_with_a_repeated_feature_is_refused_by_name(table, refusal):
+    frame = FRAME.set_axis(["f0", "f0", "f2", "f3"], axis=1).assign(f1=1.0)
+    assert "two columns named 'f0'" in refusal(to_samples, frame, table.detector, Limits())
 
 
 @pytest.mark.parametrize("is_server", [True, False])
@@ -486,7 +491,7 @@ def test_a_scoring_server_stops_reading_a_body_above_the_limit(table, monkeypatc
 
     monkeypatch.setattr(scoring_server, "invocations", None)
     monkeypatch.setattr(Request, "body", Request.body)
-    install(DetectorModel(table.detector, requests.Limits(bytes=25)))
+    install(DetectorModel(table.detector, Limits(bytes=25)))
     sent = 0
 
     async def receive() -> dict[str, Any]:

@@ -60,7 +60,7 @@ def promote(data: str, model: str, force: bool = False) -> str:
 def _decide(
     cell: Cell, detector: "Detector", prepared: Prepared, scores: np.ndarray, force: bool
 ) -> str:
-    """Register a detector, make it champion or not, and return this decision.
+    """Register a detector, compare it with the champion, and return the decision.
 
     `scores`, (N,), are those of the test split. Raises StoreUnavailable.
     """

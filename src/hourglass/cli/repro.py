@@ -75,7 +75,7 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
 
 
 def _check_repository() -> None:
-    """Raise a UserError if DVC could not run, because this folder is not in a git repository."""
+    """Raise a UserError outside a git repository, unless DVC is configured to work without one."""
     from dvc.config import Config
     from dvc.scm import SCM, SCMError
 
@@ -83,8 +83,8 @@ def _check_repository() -> None:
         SCM(".", no_scm=Config(".dvc")["core"].get("no_scm", False)).close()
     except SCMError:
         raise UserError(
-            "this folder is not in a git repository, as DVC expects; run `git init`, or, to work "
-            "without git, `dvc config --local core.no_scm true`."
+            "this folder is not in a git repository, which DVC requires; run `git init`, or "
+            "`dvc config --local core.no_scm true` to work without git."
         ) from None
 
 
@@ -172,7 +172,7 @@ def _is_outdated() -> bool:
 
 
 def _job_variables() -> dict[str, str]:
-    """Return the environment of DVC processes that share the cores and one fork server."""
+    """Return variables for DVC processes that share the cores and one fork server."""
     # Idle threads leave the cores to other processes.
     variables = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
     if sys.platform == "linux":

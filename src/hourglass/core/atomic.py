@@ -124,8 +124,8 @@ def dump_json(value: Any) -> str:
 def load_plain_yaml(text: str | bytes) -> Any:
     """Parse YAML to plain values, in C if available.
 
-    Raises a yaml.YAMLError if the text is invalid, repeats a key, is nested too deeply, as with an
-    alias inside its anchor, or has aliases that expand to too many values.
+    Raises a yaml.YAMLError if the text is invalid, repeats a key, is nested too deeply or without
+    end (an alias inside its anchor), or has aliases that expand to too many values.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""Text cells of CSV tables that a spreadsheet would run as formulas."""
+"""Escaping of CSV text that a spreadsheet would run as a formula."""
 
 import os
 from pathlib import Path

@@ -42,7 +42,7 @@ def root() -> Path:
 def sqlite_url(file: Path, **options: str) -> str:
     """Return the SQLAlchemy URL of a SQLite file; special characters of the path are escaped.
 
-    The URL names the driver: for `sqlite:///`, MLflow creates the parents of the escaped path.
+    The URL names the driver, since MLflow creates folders of the escaped path for `sqlite:///`.
     """
     from sqlalchemy import URL
 

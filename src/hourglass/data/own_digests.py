@@ -15,7 +15,7 @@ OWN = Path("data/own")
 
 
 def own_digests(config: Yaml, last: Path) -> dict[str, str]:
-    """Return DVC's MD5 of every file or folder below data/own in the `init_args`, by its path.
+    """Return DVC's MD5 of every file or folder below data/own that the `init_args` name.
 
     DVC remembers the digests of unchanged files and does not read them again. A missing file, as in
     a clone without the raw data, keeps its digest in `last`, a JSON file with these digests under

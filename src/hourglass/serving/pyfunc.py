@@ -14,7 +14,8 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from hourglass.core.errors import UserError
 from hourglass.core.trusted_imports import trust_shipped_modules
 from hourglass.detection.detector import Detector
-from hourglass.serving import requests
+from hourglass.serving.request_limits import Limits
+from hourglass.serving.request_samples import to_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class DetectorModel:
     """A pyfunc model with the scores and alarms of `hourglass score`, for unscaled samples."""
 
-    def __init__(self, detector: Detector, limits: requests.Limits = requests.Limits()) -> None:
+    def __init__(self, detector: Detector, limits: Limits = Limits()) -> None:
         self.detector = detector
         self.limits = limits
 
@@ -37,7 +38,7 @@ class DetectorModel:
 
         index = getattr(model_input, "index", None)
         try:
-            x = requests.to_samples(model_input, self.detector, self.limits)
+            x = to_samples(model_input, self.detector, self.limits)
             return pd.DataFrame(self.columns(x), index=index)
         except UserError as error:
             raise MlflowException(str(error), BAD_REQUEST) from None
@@ -69,7 +70,7 @@ def _load_pyfunc(data_path: str) -> DetectorModel:
         if (folder / "MLmodel").exists():
             trust_shipped_modules(folder / "code")
     is_server = "mlflow.pyfunc.scoring_server.app" in sys.modules
-    limits = requests.Limits.from_environment(is_server)
+    limits = Limits.from_environment(is_server)
     model = DetectorModel(Detector.load(Path(data_path)), limits)
     if is_server:
         from hourglass.serving import server

@@ -19,14 +19,15 @@ from mlflow.pyfunc.scoring_server import InvocationsResponse
 from starlette.requests import Request
 
 from hourglass.core.errors import UserError
-from hourglass.serving import requests
+from hourglass.serving.request_limits import RequestTooLargeError
+from hourglass.serving.requests import UnsupportedMediaTypeError, parse_request
 
 if TYPE_CHECKING:
     from hourglass.serving.pyfunc import DetectorModel
 
 STATUSES = {
-    requests.UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    requests.RequestTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    RequestTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UserError: HTTPStatus.BAD_REQUEST,
 }
 
@@ -34,7 +35,7 @@ STATUSES = {
 def install(model: "DetectorModel") -> None:
     """Replace the request handler of this process by one that uses `model`.
 
-    Also limit the bytes that the server keeps of a request; `respond` refuses a longer one.
+    Also limit the bytes that the server keeps of a request; `respond` rejects a longer one.
     """
 
     def invocations(
@@ -58,11 +59,11 @@ def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> In
     """Return the predictions in MLflow's format, one record per row, or an error message."""
     try:
         media_type = _media_type(content_type or "")
-        x = requests.parse_request(body, media_type, model.detector, model.limits)
+        x = parse_request(body, media_type, model.detector, model.limits)
         columns = model.columns(x)
     except UserError as error:
         return _error(STATUSES[type(error)], str(error))
-    except Exception:  # MLflow would answer in plain text, or after StopIteration never
+    except Exception:  # MLflow would answer with plain text, and to StopIteration not at all
         logging.getLogger(__name__).exception("a request failed")
         return _error(
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -90,7 +91,5 @@ def _media_type(content_type: str) -> str:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name == "charset" and value.strip('"') != "utf-8":
-            raise requests.UnsupportedMediaTypeError(
-                f"the request is in {value}; send it in UTF-8."
-            )
+            raise UnsupportedMediaTypeError(f"the request is in {value}; send it in UTF-8.")
     return media_type

@@ -57,9 +57,9 @@ def installed_code_changed() -> bool:
 
 
 def _require_tracked(grid: Params) -> None:
-    """Raise a UserError if an experiment runs in a copy that lacks settings, as git has not them.
+    """Raise a UserError if an experiment's copy of the project lacks settings of the original.
 
-    DVC copies only files that git tracks. A cell's file is optional, so nothing else would notice.
+    DVC copies only files that git tracks. A missing file of a cell would mean default settings.
     """
     cells = [Cell(data, model) for data in grid.data for model in grid.models]
     paths = [

@@ -1,9 +1,9 @@
 """The provenance of a result: git commit, package versions and platform."""
 
 import platform
-import shutil
-import subprocess
 from importlib import metadata
+
+from hourglass.core.git import git
 
 
 def tags() -> dict[str, str]:
@@ -14,19 +14,11 @@ def tags() -> dict[str, str]:
         "torch": metadata.version("torch"),
         "platform": platform.platform(),
     }
-    if commit := _git("rev-parse", "HEAD"):
+    if commit := git("rev-parse", "HEAD"):
         values["mlflow.source.git.commit"] = commit
-        changes = _git("status", "--porcelain", "--untracked-files=no")
+        changes = git("status", "--porcelain", "--untracked-files=no")
         values["git.uncommitted_changes"] = str(bool(changes)).lower()
     return values
-
-
-def _git(*arguments: str) -> str:
-    """Return the output of a git command, or "" if it fails, or git is not installed."""
-    if not shutil.which("git"):
-        return ""
-    process = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return "" if process.returncode else process.stdout.strip()
 
 
 def installed_packages() -> str:

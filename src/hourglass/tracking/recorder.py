@@ -1,4 +1,4 @@
-"""The main loop of a child process that records in MLflow, and the attempts that it makes."""
+"""The child process that records a command in MLflow: its main loop and its retries."""
 
 import os
 import queue

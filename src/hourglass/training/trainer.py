@@ -227,7 +227,7 @@ def fit_resumable(
 
 
 def restore_float32(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Convert the weights to float32, as inference expects, if the Trainer's precision is other."""
+    """Convert the weights to float32, as inference expects, from another precision."""
     if trainer.precision in CONVERTING_PRECISIONS:
         module.float()
 

@@ -94,9 +94,9 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
 
 
 def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
-    """Raise a UserError if the header of an array declares more than the archive holds.
+    """Check the header of an array, without reading the content.
 
-    Also for images of more than MAX_PIXELS. The content is not read.
+    Raises a UserError if it declares more bytes than the archive holds, or more than MAX_PIXELS.
     """
     with archive.open(f"{name}.npy") as file:
         shape, _, dtype = read_npy_header(file)

@@ -50,7 +50,7 @@ def save(figure: Figure, path: Path, tight: bool = False) -> None:
 
 
 def literal(text: str, width: int = MAX_NAME) -> str:
-    """Return a name of the user for a figure: at most two lines of `width` characters.
+    """Return text for a figure: at most two lines of `width` characters.
 
     A long line keeps its beginning and its end. Dollar signs are escaped, because Matplotlib parses
     text between them as mathematics; "?" replaces characters that cannot be printed.
