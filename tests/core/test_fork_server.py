@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,6 +109,15 @@ def test_a_program_observes_the_same_in_a_fork_and_alone_but_imports(command):
     assert forked[1] == alone[1] == "an error\n"
     assert _runs_in_fork(command(IMPORTED))
     assert not _runs_in_fork(command(IMPORTED, fork=False))
+
+
+def test_a_fork_leaves_events_that_arrived_together_to_the_server():
+    fork, job = object.__new__(server.Server), {"path": "program.py"}
+    events = [lambda: setattr(fork, "job", job), pytest.fail]
+    keys = [(SimpleNamespace(data=event), 0) for event in events]
+    fork.running, fork.job = {1: ()}, None
+    fork.events = SimpleNamespace(select=lambda: keys)
+    assert fork.serve() == job
 
 
 def test_a_program_started_by_a_fork_runs_in_a_fork(command):

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse.linalg import eigsh
 
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.corruption import Corruption
 from hourglass.models.epoch_means import samples_of
 from hourglass.networks import Dense
+
+LANCZOS_SIZE = 1000
+RANK_TOLERANCE = 1e-12  # of the largest eigenvalue
 
 
 class Linear(LitAutoencoder):
@@ -71,20 +75,28 @@ class Linear(LitAutoencoder):
     def _mean_and_components(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of the training samples, (F,), and their leading principal components.
 
-        There are latent_dim components, (K, F), or fewer if the samples have fewer. The sign of a
-        component makes its largest element positive.
+        There are latent_dim components, (K, F), or fewer if the samples span fewer dimensions. The
+        sign of a component makes its largest element positive.
         """
-        moments = self._over_processes(
-            sum(np.append(x.sum(0), len(x)) for x in self._training_samples())
-        )
-        count, mean = moments[-1], moments[:-1] / moments[-1]
-        centred = (x - mean for x in self._training_samples())
-        if count < len(mean) and self.trainer.world_size == 1:
-            components = np.linalg.svd(np.concatenate([*centred]), full_matrices=False)[2]
-        else:
-            covariance = self._over_processes(sum(x.T @ x for x in centred))
-            components = np.linalg.eigh(covariance)[1].T[::-1]
-        components = components[: self.network.latent_dim]
+        features = math.prod(self.network.sample_shape)
+        total, scatter = np.zeros(features + 1), np.zeros(())
+        rows: list[np.ndarray] = []  # not yet in `scatter`
+        for x in self._training_samples():
+            total += np.append(x.sum(0), len(x))
+            rows.append(x)
+            if sum(map(len, rows)) >= features:
+                scatter, rows = scatter + _scatter(rows), []
+        total = self._over_processes(total)
+        count, mean = total[-1], total[:-1] / total[-1]
+        if count >= features or self.trainer.world_size > 1:
+            scatter = self._over_processes(scatter + _scatter(rows) if rows else scatter)
+            scatter -= count * np.outer(mean, mean)
+            components = leading_eigenvectors(scatter, self.network.latent_dim)
+        else:  # fewer samples than features: the eigenvectors of the smaller Gram matrix
+            centred = np.concatenate(rows) - mean
+            vectors = leading_eigenvectors(centred @ centred.T, self.network.latent_dim)
+            components = vectors @ centred
+            components /= np.linalg.norm(components, axis=1, keepdims=True)
         largest = np.abs(components).argmax(1, keepdims=True)
         return mean, components * np.sign(np.take_along_axis(components, largest, 1))
 
@@ -102,3 +114,25 @@ class Linear(LitAutoencoder):
         tensor = torch.from_numpy(local).to(self.device)
         total: torch.Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")
         return total.cpu().numpy()
+
+
+def _scatter(rows: list[np.ndarray]) -> np.ndarray:
+    """Return the sum of the outer products of all rows: blocks (N, F) -> (F, F)."""
+    x = np.concatenate(rows)
+    return x.T @ x
+
+
+def leading_eigenvectors(matrix: np.ndarray, count: int) -> np.ndarray:
+    """Return eigenvectors of a positive semi-definite matrix, (n, n) -> (at most `count`, n).
+
+    They are in descending order of the eigenvalues; those of eigenvalue 0 are omitted. Lanczos'
+    method is faster for few eigenvectors of a large matrix.
+    """
+    size = len(matrix)
+    if size > LANCZOS_SIZE and count < size / 10:
+        values, vectors = eigsh(matrix, count, v0=np.ones(size))
+    else:
+        values, vectors = np.linalg.eigh(matrix)
+    order = np.argsort(-values, kind="stable")[:count]
+    order = order[values[order] > RANK_TOLERANCE * values.max()]
+    return np.asarray(vectors[:, order].T)

@@ -119,10 +119,12 @@ class Server:
 
     def serve(self) -> dict[str, Any] | None:
         """Return None after the owner and all commands have ended; in a fork, return its job."""
-        while not self.job and (self.running or self.listener.fileno() >= 0):
+        while self.running or self.listener.fileno() >= 0:
             for key, _ in self.events.select():
                 key.data()
-        return self.job
+                if self.job:  # a fork must leave the other events to the server
+                    return self.job
+        return None
 
     def _relevant_variables(self, environment: dict[str, str]) -> dict[str, str]:
         ignored = MAY_DIFFER | self.set_by_imports.keys()
