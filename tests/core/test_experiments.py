@@ -23,6 +23,11 @@ def test_a_missing_cell_names_the_experiment_that_has_it(tmp_path, monkeypatch):
         git("commit", "--quiet", "--message", name)
         commit = git("rev-parse", "HEAD")
         git("update-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/{name}", commit)
+    for name, params in (("broken", "data: ["), ("empty", ""), ("null", "data:\nmodels:\n")):
+        (tmp_path / "params.yaml").write_text(params)
+        git("commit", "--quiet", "--all", "--message", name)
+        commit = git("rev-parse", "HEAD")
+        git("update-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/{name}", commit)
     git("update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
     with pytest.raises(UserError, match="`dvc exp apply two` restores the experiment"):
         Cell("pumps", "linear").require("train")

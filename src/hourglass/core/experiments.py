@@ -12,8 +12,19 @@ def experiment_with(data: str, model: str) -> str | None:
     """Return the name of the newest experiment whose grid has a cell; None if there is none."""
     newest_first = git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/exps")
     for experiment in map(EXPERIMENT.fullmatch, newest_first.splitlines()):
-        if experiment:
-            grid = load_plain_yaml(git("show", f"{experiment[0]}:params.yaml")) or {}
-            if data in grid.get("data", []) and model in grid.get("models", []):
-                return experiment[1]
+        if experiment and _has_cell(git("show", f"{experiment[0]}:params.yaml"), data, model):
+            return experiment[1]
     return None
+
+
+def _has_cell(params: str, data: str, model: str) -> bool:
+    """Return whether the grid of a params.yaml, which may be damaged, has a cell."""
+    import yaml
+
+    try:
+        grid = load_plain_yaml(params)
+    except yaml.YAMLError:
+        return False
+    if not isinstance(grid, dict):
+        return False
+    return data in (grid.get("data") or ()) and model in (grid.get("models") or ())
