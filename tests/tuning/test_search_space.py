@@ -107,8 +107,8 @@ def test_settings_of_other_variants_are_skipped(space_of):
     ("text", "values"),
     [
         (
-            "latent_dim: {low: 2, high: 16}\nhidden: {choices: [[], [32]]}",
-            {"latent_dim": 8, "hidden": [32]},
+            "latent_dim: {low: 2, high: 16}\nhidden: {choices: [[], [128]]}",
+            {"latent_dim": 8, "hidden": [128]},
         ),
         ("latent_dim: {low: 3, high: 15, step: 4}", {"latent_dim": 7}),
         ("latent_dim: {low: 16, high: 32}", {"latent_dim": 16}),

@@ -24,6 +24,8 @@ from hourglass.training.cell_settings import CellSettings, resolve_cell
 if TYPE_CHECKING:
     from hourglass.models.base import LitAutoencoder
 
+RANK_ZERO_REPORT_SECONDS = 15  # rank 0 records the failed run, then reports the error
+
 
 def train(data: str, model: str) -> Path:
     """Train a variant on a data set until its validation error no longer improves.
@@ -44,7 +46,8 @@ def train(data: str, model: str) -> Path:
         try:
             _fit(cell, prepared, None)
         except UserError:
-            raise SystemExit(1) from None  # rank 0 reports the error
+            time.sleep(RANK_ZERO_REPORT_SECONDS)  # its launcher ends rank 0 if another rank ends
+            raise SystemExit(1) from None
     return cell.output("train")
 
 
