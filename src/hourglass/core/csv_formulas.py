@@ -17,18 +17,24 @@ FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
-def neutralize(column: pa.Array) -> pa.Array:
-    """Put an apostrophe before text that begins like a formula and is not a number.
+def escape_requested() -> bool:
+    """Return False if HOURGLASS_CSV_FORMULAS is `keep`; raise a UserError if it is invalid.
 
-    Spreadsheets then show the text. HOURGLASS_CSV_FORMULAS=keep leaves all cells unchanged.
+    Outputs of stages do not depend on it, because DVC would not see a change of the variable.
     """
     setting = os.environ.get(VARIABLE, "escape")
     if setting not in ("escape", "keep"):
         raise UserError(f"{VARIABLE} is {setting!r}; set it to escape or keep.")
-    if setting == "keep":
-        return column
+    return setting == "escape"
+
+
+def escape_formulas(column: pa.Array) -> pa.Array:
+    """Put an apostrophe before text that begins like a formula and is not a number.
+
+    Spreadsheets then show the text.
+    """
     if pa.types.is_dictionary(column.type):
-        return pa.DictionaryArray.from_arrays(column.indices, neutralize(column.dictionary))
+        return pa.DictionaryArray.from_arrays(column.indices, escape_formulas(column.dictionary))
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column
     number = pc.match_substring_regex(column, NUMBER)
@@ -38,11 +44,11 @@ def neutralize(column: pa.Array) -> pa.Array:
 
 
 def write_csv(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table without its index, with all its columns of text neutralized."""
+    """Write a table without its index, with formulas in its columns of text escaped."""
     from pandas.api.types import infer_dtype
 
     table = table.copy()
     for name in table:
         if infer_dtype(table[name]) == "string":
-            table[name] = neutralize(pa.array(table[name], from_pandas=True)).to_pylist()
+            table[name] = escape_formulas(pa.array(table[name], from_pandas=True)).to_pylist()
     table.to_csv(path, index=False, lineterminator="\n")
