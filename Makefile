@@ -11,8 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
 
-.PHONY: help setup repro test test-servers test-all lint format lock benchmark docs queue ui servers \
-	servers-stop tune clean distclean
+.PHONY: help setup repro test test-servers test-tutorials test-all lint format lock benchmark docs \
+	queue ui servers servers-stop tune clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test: $(READY) ## run the tests (three minutes); with HOURGLASS_DATA set, also t
 
 test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLflow, SSH, S3
 	python -m pytest -m "servers and not slow" --numprocesses auto --dist loadfile -rs
+
+test-tutorials: $(READY) ## run every command of the tutorials
+	python -m pytest tests/test_tutorials.py --numprocesses auto
 
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
