@@ -5,12 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from hourglass.cli.template import workspace_files
 from hourglass.core.atomic import write_json, write_text
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.installation import installed_version
 from hourglass.core.paths import WORKSPACE_RECORD
 
 # A folder that has one of these belongs to another project; other existing files stay as they are.
@@ -83,11 +83,6 @@ def create_workspace(
     if not (git and _set_up_git(folder, [*files, WORKSPACE_RECORD.name])):
         write_text(folder / ".dvc/config.local", NO_SCM)
     return kept
-
-
-def installed_version() -> str:
-    """Return the version of the installed package."""
-    return metadata.version("hourglass")
 
 
 def _check(folder: Path) -> None:
