@@ -79,7 +79,9 @@ def test_of_a_conflict_the_new_version_is_written_next_to_the_file(workspace, re
     assert not (workspace / "file.new").exists()
     init(upgrade=True, apply=True)
     assert (workspace / "file.new").read_text() == other
-    assert "both changed file" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "conflict in file" in output
+    assert "-line 0\n+other\n" in output  # not the user's line
 
 
 def test_without_git_files_changed_by_both_are_conflicts(workspace, release, monkeypatch):

@@ -31,10 +31,11 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
     """Print what the installed version changes in a workspace; write it if `apply` is True."""
     last, new, version = _last_files(folder), workspace_files(), installed_version()
     upgrade = compute_upgrade(folder, last, new)
-    for path, text in (upgrade.merged | upgrade.conflicts).items():
+    for path, text in upgrade.merged.items():
         print(_diff(path, _text(folder / path) or "", text), end="")
-    for path in upgrade.conflicts:
-        print(f"conflict: you and hourglass {version} both changed {path}")
+    for path, text in upgrade.conflicts.items():
+        print(f"conflict in {path}: you changed the same lines as hourglass {version}, which has")
+        print(_diff(path, last.get(path, ""), text), end="")
     for path in upgrade.unused:
         print(f"{path} is not used by hourglass {version}; delete it if you do not need it")
     count = len(upgrade.merged) + len(upgrade.conflicts)
