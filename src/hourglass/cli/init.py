@@ -17,6 +17,8 @@ from hourglass.core.paths import WORKSPACE_RECORD
 EXCLUSIVE = ("params.yaml", "dvc.yaml", ".dvc/config", WORKSPACE_RECORD.name)
 EXTENDED = (".gitignore", REQUIREMENTS.name)  # these get the lines of a workspace at their end
 NO_SCM = "[core]\n    no_scm = true\n"
+# Variables that make git work in another repository than that of the folder, as in a git hook.
+OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 COMMIT_MESSAGE = "Create an Hourglass workspace"
 
 
@@ -38,6 +40,11 @@ def init(folder: str = ".", upgrade: bool = False, apply: bool = False) -> None:
             one
         upgrade: show the changes that the installed version makes in an existing workspace
         apply: write these changes
+
+    Examples:
+        hourglass init pumps
+        hourglass init --upgrade
+        hourglass init --upgrade --apply
 
     """
     path = Path(folder).expanduser()
@@ -140,7 +147,7 @@ def _set_up_git(folder: Path, paths: list[str]) -> bool:
 
 
 def _git(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {key: value for key, value in os.environ.items() if key != "GIT_DIR"}
+    environment = {key: value for key, value in os.environ.items() if key not in OTHER_REPOSITORY}
     return subprocess.run(
         ["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
