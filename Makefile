@@ -56,8 +56,8 @@ format: $(READY) ## fix style and format
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: $(READY) ## compile both lock files: all dependencies with hashes, for all platforms
-	$(COMPILE) --extra dev --extra onnx -o requirements.lock
-	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
+	$(COMPILE) --extra dev --extra onnx --extra bolts -o requirements.lock
+	$(COMPILE) --extra benchmark --extra bolts --constraint requirements.lock -o requirements-benchmark.lock
 
 # The peers of the benchmark are in a separate environment: their dependencies must not affect Hourglass.
 PEERS := .venv-benchmark

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from hourglass.core.atomic import sha256, write_json, write_text
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.installation import search_path
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml
@@ -108,7 +110,8 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
 def _update_snapshot() -> None:
     """Run stage `snapshot`, so that DVC detects the change of this cell."""
     command = [sys.executable, "-m", *SNAPSHOT_COMMAND.split()]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": search_path()}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(
             f"the values are written, but `dvc repro snapshot` failed "

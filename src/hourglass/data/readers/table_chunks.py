@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.chunks import Chunk, Chunks
-from hourglass.data.readers.user_files import suggest_names
 
 CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks at once
 MAX_CSV_LINE_BYTES = 16 << 20
