@@ -4,6 +4,7 @@
 does not import torch.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hourglass.core.openblas import select_kernels
@@ -32,9 +33,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("hourglass")
+    elif name in ("data", "models"):
+        value = import_module(f"hourglass.{name}")
     elif name in _MODULES:
-        from importlib import import_module
-
         value = getattr(import_module(_MODULES[name]), name)
     else:
         raise AttributeError(f"module 'hourglass' has no attribute {name!r}")
