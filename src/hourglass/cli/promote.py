@@ -8,6 +8,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
+from hourglass.core.progress import step
 from hourglass.data.prepared_data import Prepared
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ def promote(data: str, model: str, force: bool = False) -> str:
             f"the test split of {data} has no labelled anomalies, so there is no AUROC to compare; "
             "add --force to make this detector champion anyway."
         )
-    scores = detector.scoring(test.x)
+    with step(f"promote {cell.name}: score {len(test.x):,} test samples"):
+        scores = detector.scoring(test.x)
     from hourglass.tracking.connection import StoreUnavailable
 
     try:
-        decision = _decide(cell, detector, prepared, scores, force)
+        with step(f"promote {cell.name}: register and compare"):
+            decision = _decide(cell, detector, prepared, scores, force)
     except StoreUnavailable as error:
         raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
     print(decision)

@@ -92,14 +92,13 @@ def _score_file(
     resize: bool,
 ) -> None:
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
-    from tqdm import tqdm
-
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
     detector = rows.detector
-    with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk in prefetch(read_chunks(file, detector, id, resize)):
             scores = rows.add(chunk)
             if missing == "refuse":

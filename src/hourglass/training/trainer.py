@@ -68,8 +68,8 @@ def make_trainer(
     Trainer is for a trial of a study: it is not resumable and writes nothing, not even to the
     loggers of the trainer file.
     """
-    history = History(f"{settings.data}-{settings.model}", on_epoch, phase)
     is_trial = trial_callbacks is not None
+    history = History(f"{settings.data}-{settings.model}", on_epoch, phase, show=not is_trial)
     options: dict[str, Any] = {"acceleration": "auto", "num_sanity_val_steps": 1}
     options |= settings.trainer
     loggers, callbacks = (build_plugins(options.pop(key, None), key) for key in PLUGINS)
