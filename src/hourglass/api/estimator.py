@@ -18,13 +18,7 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hourglass.api.samples import (
-    MIN_SAMPLES,
-    check_samples,
-    divide_samples,
-    prepare_in_memory,
-    read_samples,
-)
+from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
 from hourglass.api.settings import estimator_settings
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
@@ -165,7 +159,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         import pandas as pd
 
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
-        self.sample_shape_ = X.shape[1:] if x.ndim == 4 else x.shape[1:]
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
         calibrator = self._calibrator(len(parts["calibration"]))
@@ -270,9 +263,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     def _read(self, X: Any, minimum: int = 1) -> np.ndarray:
         """Return new samples like those of the fit, unscaled."""
         check_is_fitted(self, "detector_")
-        x = read_samples(self, X, fitting=False, minimum=minimum)
-        check_samples(x, self.detector_.inputs)
-        return x
+        return read_samples(self, X, fitting=False, minimum=minimum)
 
     def _feature_names(self, x: np.ndarray) -> list[str]:
         """Return the names of a table's features, x0, x1 and so on by default; [] for images."""

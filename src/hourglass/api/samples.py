@@ -18,18 +18,23 @@ MIN_SAMPLES = 10  # of a fit, so that each split holds at least one
 def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int = 1) -> np.ndarray:
     """Return rows as (N, F) float32, or images as (N, C, H, W) uint8 or float32, all finite.
 
-    Images are arrays of three or four axes. Sets or checks the number and the names of the
-    features. Raises scikit-learn's errors, and a UserError for images that cannot be used.
+    Images are arrays of three or four axes. If `fitting`, sets the attributes of `estimator` that
+    describe its samples, and otherwise compares with them. Raises scikit-learn's errors, and a
+    UserError for images that cannot be used.
     """
-    shape = getattr(X, "shape", ())
-    if len(shape) not in (3, 4):
-        options = {"dtype": np.float32, "ensure_min_samples": minimum}
-        rows: np.ndarray = validate_data(estimator, X, reset=fitting, **options)
-        return rows
-    images = _pixels(np.asarray(X))
-    flat = images.reshape(len(images), -1)
-    options = {"dtype": images.dtype, "ensure_min_samples": minimum}
-    return validate_data(estimator, flat, reset=fitting, **options).reshape(images.shape)
+    is_images = len(getattr(X, "shape", ())) in (3, 4)
+    x = _pixels(np.asarray(X)) if is_images else X
+    kind = f"images of shape {x.shape[1:]} and type {x.dtype}" if is_images else "rows of a table"
+    if fitting:
+        estimator.sample_kind_ = kind
+    elif kind != estimator.sample_kind_:
+        raise UserError(f"X holds {kind}, but the fit had {estimator.sample_kind_}; convert X.")
+    rows = x.reshape(len(x), -1) if is_images else x
+    options = {"dtype": x.dtype if is_images else np.float32, "ensure_min_samples": minimum}
+    rows = validate_data(estimator, rows, reset=fitting, **options)
+    if fitting:
+        estimator.sample_shape_ = X.shape[1:] if is_images else rows.shape[1:]
+    return rows.reshape(x.shape) if is_images else rows
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
@@ -52,16 +57,6 @@ def _pixels(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def check_samples(x: np.ndarray, inputs: dict[str, Any]) -> None:
-    """Raise a UserError if samples have another shape or type than those of a detector's inputs."""
-    expected = tuple(inputs["sample_shape"]), inputs["dtype"]
-    if (x.shape[1:], str(x.dtype)) != expected:
-        raise UserError(
-            f"samples have the shape {x.shape[1:]} and the type {x.dtype}, but those of the fit "
-            f"had {expected[0]} and {expected[1]}; convert them."
-        )
-
-
 def divide_samples(
     x: np.ndarray, given: dict[Split, np.ndarray], fractions: dict[Split, float], seed: int
 ) -> dict[Split, np.ndarray]:
@@ -71,6 +66,11 @@ def divide_samples(
     the order of the samples is kept. Raises a UserError if a split would be empty.
     """
     parts = {name: share for name, share in fractions.items() if name not in given}
+    if sum(parts.values()) >= 1:
+        raise UserError(
+            "validation_fraction and calibration_fraction leave no samples for training; lower "
+            "them."
+        )
     for name, share in parts.items():
         if not 0 < share < 1:
             raise UserError(f"{name}_fraction is {share}, but must be between 0 and 1.")
