@@ -22,7 +22,7 @@ from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory
 from hourglass.api.settings import estimator_settings
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
-from hourglass.detection.attribution import TOP_FEATURES
+from hourglass.detection.attribution import top_features
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
 from hourglass.detection.inference import batched
@@ -201,17 +201,31 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         return self.detector_.p_values(scores)
 
     @value_errors()
-    def explain(self, X: Any, top: int = TOP_FEATURES) -> "pd.DataFrame":
-        """Return the `top` features that contribute most to each anomaly score, (N, 2 * top).
+    def explain(self, X: Any, top: int | None = None) -> "pd.DataFrame | np.ndarray":
+        """Return the contribution of every feature or pixel to each sample's error.
 
-        The columns are feature_1, contribution_1, feature_2 and so on, in descending order. A
-        contribution is the squared error of a feature minus its mean on normal samples, in standard
-        deviations. A pixel's name is its channel, row and column.
+        A contribution is the squared error of the feature or pixel minus its mean on normal
+        samples, in standard deviations. The result is a DataFrame with a column per feature. With
+        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
+        in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
+        import pandas as pd
+
         x = self._read(X)
+        contributions, names = self.detector_.contributions(x), self.detector_.feature_names
+        index = getattr(X, "index", None)
+        if not names:
+            return contributions
+        if top is None:
+            return pd.DataFrame(contributions, index, names)
         if top < 1:
             raise UserError(f"top is {top}, but must be at least 1.")
-        return self.detector_.explain(x, top).set_axis(getattr(X, "index", range(len(x))))
+        indices, values = top_features(contributions, top)
+        columns: dict[str, np.ndarray] = {}
+        for rank in range(indices.shape[1]):
+            columns[f"feature_{rank + 1}"] = np.array(names, object)[indices[:, rank]]
+            columns[f"contribution_{rank + 1}"] = values[:, rank]
+        return pd.DataFrame(columns, index)
 
     @value_errors()
     def transform(self, X: Any) -> np.ndarray:

@@ -4,33 +4,18 @@ import difflib
 import inspect
 import math
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from hourglass import models
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
+from hourglass.models import VARIANTS
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.undercomplete import Undercomplete
 from hourglass.networks import is_image
 from hourglass.training.cell_settings import CellSettings, Training
-
-# Modules of hourglass.models, and the class in each of them.
-VARIANTS = {
-    "linear": "Linear",
-    "undercomplete": "Undercomplete",
-    "overcomplete": "Overcomplete",
-    "sparse": "Sparse",
-    "contractive": "Contractive",
-    "denoising": "Denoising",
-    "convolutional": "Convolutional",
-    "convolutional_denoising": "ConvolutionalDenoising",
-    "stacked": "Stacked",
-    "variational": "Variational",
-    "bolts_ae": "BoltsAE",
-    "bolts_vae": "BoltsVAE",
-}
 
 
 def variant_class(variant: str | type) -> type[LitAutoencoder]:
@@ -44,8 +29,7 @@ def variant_class(variant: str | type) -> type[LitAutoencoder]:
         close = difflib.get_close_matches(str(variant), VARIANTS, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(VARIANTS)}."
         raise UserError(f"there is no variant {variant!r}; {hint}")
-    module = import_module(f"hourglass.models.{variant}")
-    kind: type[LitAutoencoder] = getattr(module, VARIANTS[str(variant)])
+    kind: type[LitAutoencoder] = getattr(models, VARIANTS[str(variant)])
     return kind
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,7 +14,7 @@ from hourglass.core.checksums import file_checksums, verify_checksums, write_wit
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.data.scaling import Scaling
-from hourglass.detection.attribution import TOP_FEATURES, Profile, top_features
+from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
@@ -24,9 +24,6 @@ from hourglass.networks import Network
 from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
 from hourglass.networks.weights import FILES as NETWORK_FILES
 from hourglass.networks.weights import write as write_network
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
@@ -90,24 +87,6 @@ class Detector:
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
         return p_values(self.calibration_scores, scores)
-
-    def explain(self, x: np.ndarray, top: int = TOP_FEATURES) -> "pd.DataFrame":
-        """Return the `top` features that contributed most to each score, one row per sample.
-
-        The columns are feature_1, contribution_1, feature_2 and so on, in descending order; see
-        `score_with_contributions` for the unit. A pixel's name is its channel, row and column.
-        """
-        import pandas as pd
-
-        names = self.feature_names
-        if not names:
-            names = [str(index) for index in np.ndindex(self.sample_shape)]
-        indices, values = top_features(self.score_with_contributions(x)[1], top)
-        columns: dict[str, Any] = {}
-        for rank in range(indices.shape[1]):
-            columns[f"feature_{rank + 1}"] = np.array(names, object)[indices[:, rank]]
-            columns[f"contribution_{rank + 1}"] = values[:, rank]
-        return pd.DataFrame(columns)
 
     def save(self, folder: Path) -> None:
         """Write all files of the detector, network included, to a folder that `load` reads."""
