@@ -2,6 +2,7 @@
 
 import math
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -48,8 +49,8 @@ class SeedEpochs(Callback):
 class History(Checkpoint):
     """Keep, report and show one row per epoch; stop a training with a loss that is not finite.
 
-    Epochs are shown by a `ProgressBar`. The base class is Checkpoint only because Lightning calls
-    checkpoints after the module's hooks.
+    If `show` is true, a `ProgressBar` shows the epochs. The base class is Checkpoint only because
+    Lightning calls checkpoints after the module's hooks.
     """
 
     state_key = "History"
@@ -59,6 +60,7 @@ class History(Checkpoint):
     ) -> None:
         self.name = f"{name} {phase}".rstrip()
         self.on_epoch = on_epoch or (lambda row: None)
+        self.show = show
         self.phase = {"phase": phase} if phase else {}
         self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0  # of the current epoch
@@ -80,7 +82,8 @@ class History(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar on rank 0, and let SIGTERM end the process at once; training resumes."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if threading.current_thread() is threading.main_thread():  # others may set no handler
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.bar = ProgressBar(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,
