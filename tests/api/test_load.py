@@ -90,6 +90,8 @@ def test_explain_agrees_with_the_top_features_of_score(table, rows):
     assert explained.shape == (len(rows), len(table.feature_names))
     assert explained.idxmax(axis=1).tolist() == scored.feature_1.astype(str).tolist()
     assert explained.max(axis=1).tolist() == scored.contribution_1.tolist()
+    top = table.explain(rows, top=3)
+    assert top.astype(str).equals(scored[list(top)].astype(str))
 
 
 def test_the_error_of_the_reconstruction_is_the_score(table, images, rows):

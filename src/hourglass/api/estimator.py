@@ -18,11 +18,11 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from hourglass.api.explanation import explanation
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
 from hourglass.api.settings import estimator_settings
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
-from hourglass.detection.attribution import top_features
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
 from hourglass.detection.inference import batched
@@ -209,23 +209,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
         in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
-        import pandas as pd
-
-        x = self._read(X)
-        contributions, names = self.detector_.contributions(x), self.detector_.feature_names
-        index = getattr(X, "index", None)
-        if not names:
-            return contributions
-        if top is None:
-            return pd.DataFrame(contributions, index, names)
-        if top < 1:
-            raise UserError(f"top is {top}, but must be at least 1.")
-        indices, values = top_features(contributions, top)
-        columns: dict[str, np.ndarray] = {}
-        for rank in range(indices.shape[1]):
-            columns[f"feature_{rank + 1}"] = np.array(names, object)[indices[:, rank]]
-            columns[f"contribution_{rank + 1}"] = values[:, rank]
-        return pd.DataFrame(columns, index)
+        return explanation(self.detector_, self._read(X), getattr(X, "index", None), top)
 
     @value_errors()
     def transform(self, X: Any) -> np.ndarray:

@@ -74,7 +74,7 @@ def make_trainer(
 
     A pre-training `phase` writes to the subfolder of its name. If `trial_callbacks` are given, the
     Trainer is for a trial of a study: it is not resumable and writes nothing, not even to the
-    loggers of the trainer file. Only a Trainer with a `folder` that is for no trial shows its progress.
+    loggers of the trainer file. It shows no progress, as does a Trainer without `folder`.
     """
     is_trial = trial_callbacks is not None
     show = folder is not None and not is_trial
