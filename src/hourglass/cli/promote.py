@@ -47,12 +47,11 @@ def promote(data: str, model: str, force: bool = False) -> str:
             f"the test split of {data} has no labelled anomalies, so there is no AUROC to compare; "
             "add --force to make this detector champion anyway."
         )
-    with step(f"promote {cell.name}: score {len(test.x):,} test samples"):
-        scores = detector.scoring(test.x)
+    scores = detector.scoring(test.x)
     from hourglass.tracking.connection import StoreUnavailable
 
     try:
-        with step(f"promote {cell.name}: register and compare"):
+        with step(f"promote {cell.name}"):
             decision = _decide(cell, detector, prepared, scores, force)
     except StoreUnavailable as error:
         raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None

@@ -7,6 +7,7 @@ from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
 from hourglass.detection.threshold import check_alarm_rule
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def score(
         rows = ScoredRows(detector, spilled)
         _score_file(file, rows, images, id, missing, resize)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
-        heat_map_paths = images.draw(heat_map_folder, detector) if images else None
-        write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
+        with step(f"draw heat maps and write {path.as_posix()}"):
+            heat_map_paths = images.draw(heat_map_folder, detector) if images else None
+            write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
     print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))

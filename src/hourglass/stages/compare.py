@@ -17,7 +17,6 @@ from hourglass.core.paths import (
     prepared_folder,
     require_baselines,
 )
-from hourglass.core.progress import step
 from hourglass.core.row_privacy import rows_are_private
 from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
@@ -52,15 +51,13 @@ def compare() -> Path:
         recording("compare"),
         atomic_files(LEADERBOARD.parent) as folder,
     ):
-        with step("compare: PCA of every latent dimension"):
-            table, codes = leaderboard(config), latent_code_table(config.data, config.models)
+        table, codes = leaderboard(config), latent_code_table(config.data, config.models)
         table.to_csv(folder / LEADERBOARD.name, index=False, lineterminator="\n")
         codes.to_csv(folder / CODES.name, index=False, lineterminator="\n")
         write_text(folder / "leaderboard.md", f"{INTRODUCTION}{markdown(table)}\n")
         write_metrics(folder / METRICS.name, table)
         write_plots(folder / PLOTS.name, config.data, config.models)
-        with step("compare: figures of the page"):
-            page = Page.of(table, codes, config.data)
+        page = Page.of(table, codes, config.data)
         write_text(folder / PAGE.name, page.render())
         cards = {data: Prepared.open(prepared_folder(data)).card for data in config.data}
         private = [data for data, card in cards.items() if rows_are_private(card)]

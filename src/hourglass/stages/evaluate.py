@@ -41,13 +41,11 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     with step(f"evaluate {cell.name}: metrics and their bootstrap intervals"):
         summary = metrics.summary(scores, errors, test.anomaly, threshold)
     thresholds = cell / "calibrate/thresholds.json"
-    with step(f"evaluate {cell.name}: tables"):
-        cell_tables.write_scores(folder, prepared, detector, scores)
-        cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
-        cell_tables.write_classes(folder, detector, test, scores)
-        cell_tables.write_mistakes(folder, detector, test, scores)
-    with step(f"evaluate {cell.name}: figures"):
-        cell_figures.write_figures(folder, detector, test, scores, summary)
+    cell_tables.write_scores(folder, prepared, detector, scores)
+    cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
+    cell_tables.write_classes(folder, detector, test, scores)
+    cell_tables.write_mistakes(folder, detector, test, scores)
+    cell_figures.write_figures(folder, detector, test, scores, summary)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})
