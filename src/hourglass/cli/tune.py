@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
-from hourglass.core.progress import step
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.study_spec import STUDIES, StudySpec
@@ -110,8 +109,7 @@ def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow
             best = need_best(progress.study, spec.study_name)
             assert progress.study
             folder = STUDIES / spec.study_name
-            draw = step(f"draw the figures of {spec.study_name}")
-            with locked("figures"), draw, atomic_folder(folder) as temporary:
+            with locked("figures"), atomic_folder(folder) as temporary:
                 draw_study(progress.study, names, best, temporary)
     except KeyboardInterrupt:
         raise UserError(f"stopped; {RESUME_HINT}") from None
