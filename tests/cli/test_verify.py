@@ -139,6 +139,7 @@ def test_an_output_written_again_by_its_stage_is_different_but_not_corrupt(locke
     x = np.ones((2, 3), np.float32)
     samples = Samples(x, np.array(["a", "b"]), np.zeros(2, bool), np.array(["0", "1"]))
     shutil.rmtree(prepared_folder(MINE))
+    prepared_folder(MINE).mkdir()
     write_prepared(prepared_folder(MINE), dict.fromkeys(SPLITS, samples), {"data": MINE})
     sentences, summary = failures(capsys)
     assert sentences
