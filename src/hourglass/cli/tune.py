@@ -41,7 +41,8 @@ def tune(
             with --apply or --show no new trials)
         objective: value to optimise, by the name of a file in configs/tune/objective
         space: search space, by the name of a file in configs/tune/space (default: the name of the
-            data set if that file exists, otherwise `default`)
+            data set if that file exists, otherwise `default`, whose ranges are cut to what the
+            variant accepts on the data)
         pruner: method that stops unpromising trials early
         workers: number of processes that run trials at the same time
         mlflow: log the study and its trials to MLflow
