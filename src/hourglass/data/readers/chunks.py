@@ -11,7 +11,7 @@ import pyarrow as pa
 from hourglass.core.errors import UserError
 from hourglass.data.readers.user_files import check_file_type
 
-TABLE_SUFFIXES = (".csv", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 class InputSpec(Protocol):
