@@ -13,6 +13,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 from hourglass.cli.classify import classify
 from hourglass.cli.drift import drift
 from hourglass.cli.export import export
+from hourglass.cli.init import init
 from hourglass.cli.label_errors import label_errors
 from hourglass.cli.promote import promote
 from hourglass.cli.record import record
@@ -36,7 +37,7 @@ from hourglass.stages.train import train
 # The commands by group, in the order of the help; a command is named after its function.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "use a trained model": (score, drift, search, restore, classify, label_errors, promote, export),
-    "run the pipeline": (repro, tune, record, verify),
+    "run the pipeline": (init, repro, tune, record, verify),
     "run one stage of the pipeline, as DVC does": (
         prepare,
         snapshot,
@@ -60,6 +61,7 @@ RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
 CELL_ARGUMENTS = {
     "data": "a data set, by the name of its file in configs/data",
     "model": "a variant, by the name of its file in configs/model",
+    "folder": "a folder",
 }
 USAGE = "usage: hourglass COMMAND ..."
 USAGE_STATUS = 2  # exit status for an invalid command line; a UserError exits with 1

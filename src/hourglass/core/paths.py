@@ -10,6 +10,7 @@ from hourglass.core.errors import UserError
 # Relative paths, because `dvc exp run --temp` runs stages in a copy of the workspace.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
+WORKSPACE_RECORD = Path(".hourglass.json")  # what `hourglass init` wrote, for upgrades
 RUNS = Path("runs")
 PREPARED = Path("data/prepared")
 # The output folder of each stage of a cell, below runs/<data>/<model>.
