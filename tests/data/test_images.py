@@ -161,8 +161,11 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         Image.fromarray(GREY[0]).save(tmp_path / file)
     raw = load(tmp_path)
     assert raw.label.tolist() == labels
-    assert raw.id.tolist() == sorted(file for file in layout if file.rpartition("/")[0] not in
-                                     ("__MACOSX/good", "ground_truth/hole"))
+    assert raw.id.tolist() == sorted(
+        file
+        for file in layout
+        if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
+    )
 
 
 def test_an_array_is_refused_by_its_header(tmp_path, refusal):

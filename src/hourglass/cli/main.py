@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser
 
+from hourglass.cli.add import add
 from hourglass.cli.classify import classify
 from hourglass.cli.drift import drift
 from hourglass.cli.export import export
@@ -37,7 +38,7 @@ from hourglass.stages.train import train
 # The commands by group, in the order of the help; a command is named after its function.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "use a trained model": (score, drift, search, restore, classify, label_errors, promote, export),
-    "run the pipeline": (init, repro, tune, record, verify),
+    "run the pipeline": (init, add, repro, tune, record, verify),
     "run one stage of the pipeline, as DVC does": (
         prepare,
         snapshot,
@@ -51,7 +52,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     ),
 }
 COMMANDS = {
-    function.__name__.replace("_", "-"): function
+    function.__name__.rstrip("_").replace("_", "-"): function  # `try_`, as `try` is a keyword
     for functions in GROUPS.values()
     for function in functions
 }

@@ -114,5 +114,7 @@ def _without_incomplete_rows(
     """Return the rows without an empty cell outside the columns `ignored`; the index is kept."""
     complete = frame.drop(columns=list(ignored)).notna().all(axis=1)
     if not complete.any():
-        raise UserError(f"Every row of {path} has an empty cell; drop the columns with most of them.")
+        raise UserError(
+            f"Every row of {path} has an empty cell; drop the columns with most of them."
+        )
     return frame[complete]

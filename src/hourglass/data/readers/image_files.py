@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from hourglass.core.errors import UserError, one_line
@@ -68,6 +69,36 @@ def read_folder(
     label = np.array(list(classes.values()))
     ids = np.array([file.relative_to(path).as_posix() for file in files])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), label, ids
+
+
+def inspect_images(path: Path) -> tuple[np.ndarray, set[tuple[int, int]], int]:
+    """Return the classes, (N,) str, the sizes (width, height), and the number of channels.
+
+    `path` is that of `read_npz` or of `read_folder`. Images of a folder are not decoded.
+    """
+    if not path.is_dir():
+        x, y = read_npz(path, None, False)
+        label = np.full(len(x), "normal") if y is None else y
+        return label, {(x.shape[3], x.shape[2])}, x.shape[1]
+    classes = find_images(path)
+    headers = [read_header(file) for file in classes]
+    sizes = {(width, height) for width, height, _ in headers}
+    is_grey = all(mode in GREY_MODES for _, _, mode in headers)
+    return np.array(list(classes.values())), sizes, 1 if is_grey else 3
+
+
+def read_npz_table(path: Path) -> pd.DataFrame | None:
+    """Return the rows `x`, (N, F) numbers, and the labels `y` of an .npz file; None for images.
+
+    The features are called x0, x1 and so on.
+    """
+    x, y = _read_arrays(path)
+    if x.ndim != 2 or x.dtype.kind not in "fiu":
+        return None
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
+    if y is not None and y.shape == x.shape[:1]:
+        frame["y"] = y
+    return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
 
 
 def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
@@ -171,7 +202,7 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             "numpy.savez_compressed, without Python objects in it."
         ) from error
     if x is None:
-        raise UserError(f"{path} holds the arrays {names}; name the array of images 'x'.")
+        raise UserError(f"{path} holds the arrays {names}; name the array of samples 'x'.")
     return x, y
 
 

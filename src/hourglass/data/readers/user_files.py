@@ -83,6 +83,15 @@ def suggest_names(name: str, available: Iterable[str]) -> str:
     return f"{hint}available: {shown or 'none'}{rest}"
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text can be read as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def quote(value: Any) -> str:
     """Return a value for a message, cut to MAX_QUOTE_CHARACTERS and without full stops."""
     return SHORT_REPR.repr(value)[:MAX_QUOTE_CHARACTERS].replace(". ", " ")
