@@ -22,8 +22,19 @@ def prepare_data_set(data: str) -> Path:
     config = data_config(data)
     section: Yaml = {key: config[key] for key in ("class_path", "init_args") if key in config}
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
-    raw = dataset.load(raw_folder())
-    indices = split(raw, dataset.fractions, params().seed)
+    samples, card = split_samples(dataset, raw_folder(), params().seed)
+    folder = prepared_folder(data)
+    with atomic_folder(folder) as temporary:
+        write_prepared(temporary, samples, {"data": data, **card})
+    return folder
+
+
+def split_samples(
+    dataset: DataSet, folder: Path, seed: int
+) -> tuple[dict[Split, Samples], dict[str, Any]]:
+    """Load a data set from raw files below `folder`; return its splits and its data card."""
+    raw = dataset.load(folder)
+    indices = split(raw, dataset.fractions, seed)
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
@@ -32,10 +43,7 @@ def prepare_data_set(data: str) -> Path:
         name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
         for name, rows in indices.items()
     }
-    folder = prepared_folder(data)
-    with atomic_folder(folder) as temporary:
-        write_prepared(temporary, samples, {"data": data, **_data_card(raw, scaling, samples)})
-    return folder
+    return samples, _data_card(raw, scaling, samples)
 
 
 def _data_card(raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,9 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.data.readers.csv_format import MISSING, detect_csv_format
 from hourglass.data.readers.user_files import suggest_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CSV_BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks at once
 MAX_CSV_LINE_BYTES = 16 << 20
@@ -28,9 +32,33 @@ def read_table_chunks(path: Path, features: list[str], id: str | None) -> Chunks
     """
     columns = features if id is None or id in features else [*features, id]
     is_csv = path.suffix.lower() != ".parquet"
+    batches = _read_csv(path, columns, features) if is_csv else _read_parquet(path, columns)
+    return _chunks(batches, path, features, id)
+
+
+def frame_chunks(frame: "pd.DataFrame", features: list[str], name: Path) -> Chunks:
+    """Yield the rows of a DataFrame as `read_table_chunks` yields those of a Parquet file.
+
+    `name` stands for the path in messages.
+    """
+    frame = frame.rename(columns=str)
+    _check_columns(list(frame.columns), features, name)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(frame), PARQUET_CHUNK_ROWS):
+            rows = frame.iloc[start : start + PARQUET_CHUNK_ROWS]
+            yield pa.RecordBatch.from_pandas(rows[features], preserve_index=False)
+
+    return _chunks(batches(), name, features, None)
+
+
+def _chunks(
+    batches: Iterator[pa.RecordBatch], path: Path, features: list[str], id: str | None
+) -> Chunks:
+    """Yield a chunk per record batch; see `read_table_chunks`."""
     start = 1
     try:
-        for batch in _read_csv(path, columns, features) if is_csv else _read_parquet(path, columns):
+        for batch in batches:
             x = np.empty((len(batch), len(features)), np.float32)
             with np.errstate(over="ignore"):  # overflow gives infinity, so the row is incomplete
                 for i, name in enumerate(features):

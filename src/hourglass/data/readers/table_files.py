@@ -84,8 +84,8 @@ def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
         missing, cell = column.isna().iloc[row], str(column.iloc[row])
         problem = "is empty or NaN" if missing else f"holds {cell[:40]!r}"
         raise UserError(
-            f"Column {name!r} of {path} {problem} in row {column.index[row]} instead of a finite number; "
-            "correct it, or remove the column or the row."
+            f"Column {name!r} of {path} {problem} in row {column.index[row]} instead of a finite "
+            "number; correct it, or remove the column or the row."
         )
     return values
 

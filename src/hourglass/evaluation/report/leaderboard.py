@@ -60,7 +60,7 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
 
     from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
 
-    cells = [row for model in models for row in _cell_rows(Cell(data, model))]
+    cells = [row for model in models for row in cell_rows(Cell(data, model))]
     prepared = Prepared.open(prepared_folder(data))
     train = scaled_vectors(prepared, prepared.split("train").x)
     pca_rows = [
@@ -72,12 +72,16 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     for row in cells if aurocs else ():
         reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
         row["AUROC_over_PCA"] = row["AUROC"] - reference
+    return pd.DataFrame(cells + pca_rows + baseline_rows(data))
+
+
+def baseline_rows(data: str) -> list[dict[str, Any]]:
+    """Return the rows of a data set's baselines, without PCA."""
     baselines = json.loads(require_baselines(data).read_text(encoding="utf-8"))
-    others = [_row(data, name, True, None, **values) for name, values in baselines.items()]
-    return pd.DataFrame(cells + pca_rows + others)
+    return [_row(data, name, True, None, **values) for name, values in baselines.items()]
 
 
-def _cell_rows(cell: Cell) -> list[dict[str, Any]]:
+def cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell and, if it was tuned, the row of its results before tuning.
 
     The earlier results are left out if the data or the score have changed since. Raises a UserError
