@@ -22,6 +22,7 @@ from hourglass.cli.repro import repro
 from hourglass.cli.restore import restore
 from hourglass.cli.score import score
 from hourglass.cli.search import search
+from hourglass.cli.try_file import try_
 from hourglass.cli.tune import tune
 from hourglass.cli.verify import verify
 from hourglass.core.errors import UserError, operating_system_error
@@ -38,7 +39,7 @@ from hourglass.stages.train import train
 # The commands by group, in the order of the help; a command is named after its function.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "use a trained model": (score, drift, search, restore, classify, label_errors, promote, export),
-    "run the pipeline": (init, add, repro, tune, record, verify),
+    "run the pipeline": (try_, init, add, repro, tune, record, verify),
     "run one stage of the pipeline, as DVC does": (
         prepare,
         snapshot,

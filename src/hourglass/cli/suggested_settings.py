@@ -23,7 +23,7 @@ def table_settings(train: int, features: int) -> dict[str, dict[str, object]]:
         "learning_rate": 0.003,
     }
     batch = _power_of_two(train / 50, 32, 1024)
-    return {"model": model, "training": _training(train, batch, max_steps=30_000)}
+    return {"model": model, "training": _training(train, batch, max_steps=2500)}
 
 
 def image_settings(train: int, shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
@@ -36,7 +36,7 @@ def image_settings(train: int, shape: tuple[int, int, int]) -> dict[str, dict[st
         "learning_rate": 0.002,
     }
     batch = _power_of_two(train / 50, 16, 256)
-    return {"model": model, "training": _training(train, batch, max_steps=6000)}
+    return {"model": model, "training": _training(train, batch, max_steps=1000)}
 
 
 def split_fractions(
