@@ -44,9 +44,7 @@ def write_ranked(ranked: pd.DataFrame, path: Path) -> None:
 
 def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
     """Return the split of each sample, by its id in the prepared data; "" if it has none."""
-    split_of = {
-        name: split for split in SPLITS for name in _ids(prepared, split)
-    }
+    split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
     # Rows of a table without ids are called <file>/<row> in the prepared data.
     prefix = f"{table.name}/" if table and pd.api.types.is_integer_dtype(scores["id"]) else ""
     return (prefix + scores["id"].astype(str)).map(split_of).fillna("")
@@ -56,7 +54,7 @@ def _ids(prepared: Prepared, split: "Split") -> list[str]:
     return [str(name) for name in prepared.split(split).id]
 
 
-def _reasons(scores: pd.DataFrame, table: Path) -> list[str]:
+def _reasons(scores: pd.DataFrame, table: Path) -> pd.Series:
     """Return the features that contributed most, with their values, per row.
 
     The number in brackets is the feature's squared error above its usual one, in standard
@@ -65,13 +63,18 @@ def _reasons(scores: pd.DataFrame, table: Path) -> list[str]:
     from hourglass.data.readers.table_files import read_table
 
     values = read_table(table)
-    texts = [""] * len(scores)
+    reasons = pd.Series("", scores.index)
     for i in range(1, TOP_FEATURES + 1):
         if f"feature_{i}" not in scores:
             break
-        names, excess = scores[f"feature_{i}"].astype(object), scores[f"contribution_{i}"]
-        for row in np.flatnonzero(excess > 0):
-            value = values.at[row + 1, names.iloc[row]]
-            text = f"{names.iloc[row]}={value:.4g} (+{excess.iloc[row]:.3g})"
-            texts[row] = f"{texts[row]}; {text}" if texts[row] else text
-    return texts
+        excess = scores[f"contribution_{i}"]
+        rows = np.flatnonzero(excess > 0)
+        names = scores[f"feature_{i}"].astype(object).to_numpy()[rows]
+        found = np.zeros(len(rows))
+        for name in set(names):
+            at = names == name
+            found[at] = values[name].to_numpy(np.float64, na_value=np.nan)[rows[at]]
+        shown = zip(names, found, excess.to_numpy()[rows], strict=True)
+        texts = [f"{name}={value:.4g} (+{more:.3g})" for name, value, more in shown]
+        reasons.iloc[rows] += ["; " * (i > 1) + text for text in texts]
+    return reasons

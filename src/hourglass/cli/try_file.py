@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,9 +193,7 @@ def _rank(cell: Cell, plan: DataPlan, data: Path, roles: Roles) -> "pd.DataFrame
             cell.data, cell.model, data, scores, roles.id, missing="skip", resize=True, heat_maps=10
         )
     table = data if plan.is_table else None
-    ranked = ranked_table(
-        pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table
-    )
+    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
     write_ranked(ranked, RANKED)
     scores.unlink()
     return ranked
