@@ -42,9 +42,6 @@ def add(
     under `drop` with the reason and the way to use them. A file outside data/own is copied there,
     so that the pipeline notices when it changes; more than 4 GB are used where they are.
 
-        hourglass add pumps pumps.csv --label state --normal ok
-        hourglass add castings photos/castings --normal good
-
     Args:
         name: the name of the data set
         path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
@@ -56,6 +53,10 @@ def add(
         id: the column of row ids
         drop: columns to ignore, separated by commas
         replace: replace the data set of this name
+
+    Examples:
+        hourglass add pumps pumps.csv --label state --normal ok
+        hourglass add castings photos/castings --normal good
 
     """
     config = params()

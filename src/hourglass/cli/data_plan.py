@@ -163,7 +163,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
 
 def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
     """Raise a UserError for a table without a header, with too few features, or without rows."""
-    from hourglass.data.readers.user_files import is_number, quote
+    from hourglass.core.suggestions import quote
+    from hourglass.data.readers.user_files import is_number
 
     if len(frame.columns) > 1 and all(map(is_number, frame.columns)):
         raise UserError(

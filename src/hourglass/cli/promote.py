@@ -30,6 +30,9 @@ def promote(data: str, model: str, force: bool = False) -> str:
         model: a variant, by the name of its file in configs/model
         force: make the detector champion regardless of the comparison
 
+    Examples:
+        hourglass promote digits denoising
+
     """
     cell = Cell(data, model)
     from hourglass.detection.detector import INPUTS, Detector

@@ -16,6 +16,10 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
         model: a variant, by the name of its file in configs/model
         all: record every cell in runs/, and the comparison in reports/
 
+    Examples:
+        hourglass record digits denoising
+        hourglass record --all
+
     """
     cells, failures = _cells(data, model, all), 0
     from tqdm import tqdm

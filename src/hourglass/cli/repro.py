@@ -50,6 +50,10 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
             whole pipeline if omitted
         jobs: the number of cells to run at the same time
 
+    Examples:
+        hourglass repro --jobs 2
+        hourglass repro train@digits-linear
+
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: at least one job is needed.")

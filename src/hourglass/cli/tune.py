@@ -6,17 +6,13 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
-from hourglass.tuning.study_spec import STUDIES, StudySpec
-
-if TYPE_CHECKING:
-    from hourglass.tuning.worker import Pruner
+from hourglass.tuning.study_spec import STUDIES, Pruner, StudySpec
 
 
 def tune(
@@ -25,7 +21,7 @@ def tune(
     trials: int | None = None,
     objective: str = "detection",
     space: str | None = None,
-    pruner: "Pruner" = "median",
+    pruner: Pruner = "median",
     workers: int = 1,
     mlflow: bool = True,
     apply: bool = False,
@@ -52,6 +48,10 @@ def tune(
         apply: write the best values to configs/cell/<data>-<model>.yaml, for `dvc repro`
         show: print the study and run no trials
         out: JSON file to write, with the best hyperparameters and their objective values
+
+    Examples:
+        hourglass tune digits denoising --trials 30 --workers 2
+        hourglass tune digits denoising --apply
 
     """
     _check_arguments(trials, workers, show, out)
@@ -83,7 +83,7 @@ def _check_arguments(trials: int | None, workers: int, show: bool, out: Path | N
         )
 
 
-def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
+def _search(spec: StudySpec, trials: int, pruner: Pruner, workers: int, mlflow: bool) -> None:
     """Run the missing trials, draw the study, and record it in MLflow."""
     from hourglass.tracking.recording import RecordingProcess
     from hourglass.tuning.best_trial import need_best

@@ -37,6 +37,10 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
         model: a variant, by the name of its file in configs/model; all if omitted
         cache: check the objects of DVC's cache as well
 
+    Examples:
+        hourglass verify
+        hourglass verify digits/denoising --cache
+
     """
     from hourglass.core import dvc_lock
 

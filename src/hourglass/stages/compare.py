@@ -32,6 +32,10 @@ def compare() -> Path:
     set); codes.csv (results of the studies of latent codes); metrics.json and plots/ (for
     `dvc metrics` and `dvc plots`); index.html (an offline page with all results and the figures of
     every cell); shared/index.html (the same page without rows of private tables, for MLflow).
+
+    Examples:
+        hourglass compare
+
     """
     config = params()
     cells = [Cell(data, model) for data in config.data for model in config.models]

@@ -18,6 +18,10 @@ def evaluate(data: str, model: str) -> Path:
     (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
     thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
     figures/.
+
+    Examples:
+        hourglass evaluate digits denoising
+
     """
     cell = Cell(data, model)
     with cell_stage("evaluate", cell, "train", "calibrate-threshold") as output:

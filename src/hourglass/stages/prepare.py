@@ -12,6 +12,10 @@ def prepare(data: str) -> Path:
 
     Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
     with the scaling of x and the number of samples.
+
+    Examples:
+        hourglass prepare digits
+
     """
     with stage_lock("prepare", valid_name(data)):
         return prepare_data_set(data)

@@ -29,6 +29,10 @@ def snapshot() -> None:
     change. A cell has a folder with one file per stage, `prepare` has data/<data>.json, and every
     other stage has <stage>.json. DVC cannot depend on a file that may be missing, so a cell without
     a file in configs/cell has the settings {}.
+
+    Examples:
+        hourglass snapshot
+
     """
     grid = params()
     _require_tracked(grid)

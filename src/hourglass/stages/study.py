@@ -19,6 +19,10 @@ def study(data: str, model: str) -> Path:
     interpolation, neighbourhoods, generation and restoration. Writes metrics.json, tables/ and
     figures/ to runs/<data>/<model>/study/. If the data set is not studied (see `study` in
     params.yaml), metrics.json is empty and not_studied.txt contains the reason.
+
+    Examples:
+        hourglass study digits denoising
+
     """
     cell, references = Cell(data, model), references_folder(data) / "references.json"
     with cell_stage("study", cell, "train") as output:

@@ -33,6 +33,10 @@ def train(data: str, model: str) -> Path:
     Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
     resolved settings (settings.yaml), history.csv and training.json. Epochs appear in MLflow during
     the training. A killed training resumes from its last checkpoint.
+
+    Examples:
+        hourglass train digits denoising
+
     """
     cell = Cell(data, model)
     # Reject unknown names at once, before the heavy imports.

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from hourglass.core.code_digest import code_digest, source_file
 from hourglass.core.errors import UserError
@@ -23,6 +24,8 @@ from hourglass.core.yaml_config import Yaml, build, mapping, read
 from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.objectives import Objective
 
+# Methods that stop trials early; no trial's result depends on them, so they are not in a StudySpec.
+Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
 STUDIES = Path("reports/tune")  # one folder with figures per study
 ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # other names of reconstruction_error

@@ -11,7 +11,8 @@ import pandas as pd
 from PIL import Image
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.user_files import check_file_type, quote
+from hourglass.core.suggestions import quote
+from hourglass.data.readers.user_files import check_file_type
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey

@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.data.readers.csv_format import MISSING, detect_csv_format
-from hourglass.data.readers.user_files import suggest_names
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,10 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_object_dtype, is_string_dtype
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.csv_format import MISSING, detect_csv_format
-from hourglass.data.readers.user_files import suggest_names
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
+from hourglass.core.suggestions import quote
 from hourglass.data.readers.table_files import LARGEST
-from hourglass.data.readers.user_files import quote
 
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 TIME_NAMES = {"time", "timestamp", "date", "datetime"}

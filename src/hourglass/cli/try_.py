@@ -47,10 +47,6 @@ def try_(
     the features, or heat maps, that explain them. The same command again continues, or starts
     again after a change of the file.
 
-        hourglass try pumps.csv
-        hourglass try pumps.csv --label state --normal ok
-        hourglass try photos/castings
-
     Args:
         path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
             without any, or an .npz file with an array x and, for classes, an array y
@@ -61,6 +57,11 @@ def try_(
         id: the column of row ids
         drop: columns to ignore, separated by commas
         out: the folder of the workspace; by default hourglass-<name of the file>
+
+    Examples:
+        hourglass try pumps.csv
+        hourglass try pumps.csv --label state --normal ok
+        hourglass try photos/castings
 
     """
     start = _clock()
