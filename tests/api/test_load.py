@@ -90,6 +90,8 @@ def test_explain_agrees_with_the_top_features_of_score(table, rows):
     assert explained.shape == (len(rows), len(table.feature_names))
     assert explained.idxmax(axis=1).tolist() == scored.feature_1.astype(str).tolist()
     assert explained.max(axis=1).tolist() == scored.contribution_1.tolist()
+    top = table.explain(rows, top=3)
+    assert top.astype(str).equals(scored[list(top)].astype(str))
 
 
 def test_the_error_of_the_reconstruction_is_the_score(table, images, rows):
@@ -123,7 +125,7 @@ def test_a_detector_loads_from_another_folder(table, evaluated, tmp_path, monkey
     assert Path.cwd() == tmp_path
 
 
-def test_a_registered_model_loads_without_its_code(evaluated, tmp_path, rows):
+def test_a_registered_model_loads_without_its_code(evaluated, tmp_path, rows, refusal):
     folder = shutil.copytree(evaluated, tmp_path / "workspace")
     path = sys.path.copy()
     with working_in(folder, FakeRecorder()):
@@ -133,6 +135,7 @@ def test_a_registered_model_loads_without_its_code(evaluated, tmp_path, rows):
         scored = hourglass.load(source, workspace=folder).score(rows)
         assert sys.path == path  # unlike `mlflow.pyfunc.load_model`
         pd.testing.assert_frame_equal(scored, expected, check_exact=True)
+    assert "cannot be downloaded" in refusal(hourglass.load, "models:/none@champion", folder)
 
 
 def test_unknown_names_get_the_nearest_one(in_workspace, refusal):
@@ -140,7 +143,8 @@ def test_unknown_names_get_the_nearest_one(in_workspace, refusal):
     assert "did you mean 'breast_cancer/undercomplete'" in message
     assert "'digits/convolutional'" in message
     assert "holds no detector" in refusal(hourglass.load, "data/prepared")
-    assert "cannot be downloaded" in refusal(hourglass.load, "models:/none@champion")
+    assert "mlflow.db does not exist" in refusal(hourglass.load, "models:/none@champion")
+    assert not Path("mlflow.db").exists()
     assert "not a folder" in refusal(hourglass.load, "/".join(TABLE), "absent")
 
 

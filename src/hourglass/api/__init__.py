@@ -1,4 +1,4 @@
 """The Python API: the scikit-learn estimator, loading of detectors, and the leaderboard.
 
-May import: serving, tracking, evaluation, detection, training, models, networks, data, core.
+May import: tuning, serving, tracking, evaluation, detection, training, models, networks, data, core.
 """

@@ -1,5 +1,6 @@
 """`hourglass.load`: a detector from a workspace, a folder or MLflow's model registry."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -61,7 +62,12 @@ def _registered(uri: str, workspace: Path) -> LoadedDetector:
     """Download and load a registered model; its files are read, and its code is not imported."""
     from hourglass.tracking.connection import tracking_uri
 
-    store = tracking_uri(workspace.absolute())
+    store, database = tracking_uri(workspace.absolute()), workspace.absolute() / "mlflow.db"
+    if "MLFLOW_TRACKING_URI" not in os.environ and not database.exists():
+        raise UserError(
+            f"{database} does not exist, so there is no registry with {uri}; set "
+            "MLFLOW_TRACKING_URI, or name the workspace."
+        )
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from hourglass.api.explanation import explanation
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import chunks_in_memory
 from hourglass.detection.detector import Detector
@@ -73,14 +74,17 @@ class LoadedDetector(Detector):
         frame.index = getattr(samples, "index", frame.index)
         return frame
 
-    def explain(self, samples: "pd.DataFrame | np.ndarray") -> "pd.DataFrame | np.ndarray":
+    def explain(
+        self, samples: "pd.DataFrame | np.ndarray", top: int | None = None
+    ) -> "pd.DataFrame | np.ndarray":
         """Return the contribution of every feature or pixel to each sample's error.
 
         A contribution is the squared error of the feature or pixel minus its mean on normal
-        samples, in standard deviations. The result is a DataFrame with a column per feature, or an
-        array, (N, C, H, W), for images: their error maps.
+        samples, in standard deviations. The result is a DataFrame with a column per feature. With
+        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
+        in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
-        return self._labelled(self.contributions(self._array(samples)), samples)
+        return explanation(self, self._array(samples), getattr(samples, "index", None), top)
 
     def encode(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the latent code of each sample, (N, latent_dim) float32."""
@@ -93,7 +97,12 @@ class LoadedDetector(Detector):
         """
         scaling = self.scoring.scaling
         scaled = reconstructions(self.scoring.network, self._array(samples), scaling)
-        return self._labelled(scaling.inverse(scaled), samples)
+        values = scaling.inverse(scaled)
+        if not self.feature_names:
+            return values
+        import pandas as pd
+
+        return pd.DataFrame(values, getattr(samples, "index", None), self.feature_names)
 
     def _array(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the samples as the network expects them, unscaled: (N, *S)."""
@@ -105,14 +114,6 @@ class LoadedDetector(Detector):
                 "leave such rows out."
             )
         return np.concatenate([chunk.x for chunk in chunks])
-
-    def _labelled(self, values: np.ndarray, samples: Any) -> "pd.DataFrame | np.ndarray":
-        """Return values of a table, (N, F), with names and index; return those of images as is."""
-        if not self.feature_names:
-            return values
-        import pandas as pd
-
-        return pd.DataFrame(values, getattr(samples, "index", None), self.feature_names)
 
 
 def _nullable_types(kind: pa.DataType) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, root
+from hourglass.core.progress import step
 from hourglass.data.prepared_data import Prepared
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def promote(data: str, model: str, force: bool = False) -> str:
     from hourglass.tracking.connection import StoreUnavailable
 
     try:
-        decision = _decide(cell, detector, prepared, scores, force)
+        with step(f"promote {cell.name}"):
+            decision = _decide(cell, detector, prepared, scores, force)
     except StoreUnavailable as error:
         raise UserError(f"{error}; run `hourglass promote` again when it is available.") from None
     print(decision)

@@ -7,6 +7,7 @@ from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
 from hourglass.detection.threshold import check_alarm_rule
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def score(
         rows = ScoredRows(detector, spilled)
         _score_file(file, rows, images, id, missing, resize)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
-        heat_map_paths = images.draw(heat_map_folder, detector) if images else None
-        write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
+        with step(f"draw heat maps and write {path.as_posix()}"):
+            heat_map_paths = images.draw(heat_map_folder, detector) if images else None
+            write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
     print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
@@ -96,14 +98,13 @@ def _score_file(
     resize: bool,
 ) -> None:
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
-    from tqdm import tqdm
-
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
     detector = rows.detector
-    with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk in prefetch(read_chunks(file, detector, id, resize)):
             scores = rows.add(chunk)
             if missing == "refuse":

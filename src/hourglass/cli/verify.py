@@ -122,10 +122,10 @@ def _damage(
     title: str, items: Sequence[T], check: Callable[[T], dict[Path, str]]
 ) -> dict[Path, str]:
     """Check all items; return one sentence per corrupt file."""
-    from tqdm import tqdm
+    from hourglass.core.progress_bar import ProgressBar
 
     sentences: dict[Path, str] = {}
-    for item in tqdm(items, title, disable=None, leave=False):
+    for item in ProgressBar(items, title, unit=" files", leave=False):
         sentences |= check(item)
     return sentences
 

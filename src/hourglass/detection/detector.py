@@ -1,7 +1,7 @@
 """The detector: a network, a scorer and a threshold to score new samples, and its files."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
 from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
 from hourglass.networks.weights import FILES as NETWORK_FILES
+from hourglass.networks.weights import write as write_network
 
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
@@ -47,7 +48,8 @@ class Detector:
     profile: Profile
     calibration_scores: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
-    network_checksums: dict[str, str]  # SHA-256 of the network's files at calibration time
+    # SHA-256 of the network's files at calibration time; {} if there are none yet.
+    network_checksums: dict[str, str]
 
     @property
     def weights_sha256(self) -> str:
@@ -85,6 +87,13 @@ class Detector:
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
         return p_values(self.calibration_scores, scores)
+
+    def save(self, folder: Path) -> None:
+        """Write all files of the detector, network included, to a folder that `load` reads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_network(self.scoring.network, folder)
+        checksums = file_checksums(folder, NETWORK_FILES)
+        replace(self, network_checksums=checksums).write(folder)
 
     def write(self, folder: Path) -> None:
         """Write detector.json, reference.safetensors and threshold.json.

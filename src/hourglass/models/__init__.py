@@ -40,7 +40,10 @@ _MODULES = {
     "Undercomplete": "undercomplete",
     "Variational": "variational",
 }
+# Variants by the name of their module, which is also that of their file in configs/model.
+VARIANTS = {module: name for name, module in _MODULES.items() if name != "LitAutoencoder"}
 __all__ = [
+    "VARIANTS",
     "BoltsAE",
     "BoltsVAE",
     "Contractive",
