@@ -141,7 +141,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
         raise UserError(f"{file} holds images, which have no columns; give no option but --normal.")
     labels, sizes, channels = inspect_images(file)
     init_args: dict[str, Any] = {}
-    named = roles.normal or tuple(sorted(NORMAL_CLASSES & {*labels} if len({*labels}) > 1 else ()))
+    classes = set(labels.tolist())
+    named = roles.normal or tuple(sorted(NORMAL_CLASSES & classes if len(classes) > 1 else ()))
     normal, anomalies = len(labels), {}
     if named:
         names = _names(labels, named)

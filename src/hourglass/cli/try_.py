@@ -1,15 +1,16 @@
 """Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
 
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hourglass.cli.add import make_roles, print_plan, stored
@@ -64,7 +65,7 @@ def try_(
         hourglass try photos/castings
 
     """
-    start = _clock()
+    start = perf_counter()
     name, roles, path = _name(path), make_roles(label, normal, time, id, drop), path.expanduser()
     folder = out or Path(f"hourglass-{name}")
     command = f"hourglass try {shlex.quote(str(path.absolute()))}{roles.options()}"
@@ -82,16 +83,12 @@ def try_(
         place = _write_settings(plan, name, source, command)
         _run_pipeline()
         ranked = _rank(cell, plan, Path(place), roles)
-        print(f"\ndone in {_clock() - start:.0f} s:")
+        print(f"\ndone in {perf_counter() - start:.0f} s:")
         for line in _summary(cell, plan, ranked, folder):
             print(f"  {line}")
     print("next:")
     for line in _next_commands(cell, plan, source, folder):
         print(f"  {line}")
-
-
-def _clock() -> float:
-    return time.perf_counter()
 
 
 def _name(path: Path) -> str:
@@ -202,8 +199,6 @@ def _rank(cell: Cell, plan: DataPlan, data: Path, roles: Roles) -> "pd.DataFrame
 
 def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
     """Return the lines of the result."""
-    import json
-
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
     lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
