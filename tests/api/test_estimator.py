@@ -92,9 +92,7 @@ def test_a_fit_changes_nothing_outside_the_estimator(normal, tmp_path, monkeypat
 
 def test_fits_in_threads_give_the_same_result(normal, fitted):
     with ThreadPoolExecutor(2) as pool:
-        fits = [
-            pool.submit(Autoencoder(latent_dim=2, max_epochs=20).fit, normal) for _ in range(2)
-        ]
+        fits = [pool.submit(Autoencoder(latent_dim=2, max_epochs=20).fit, normal) for _ in range(2)]
         scores = [fit.result().anomaly_score(normal) for fit in fits]
     assert all((values == fitted.anomaly_score(normal)).all() for values in scores)
 
