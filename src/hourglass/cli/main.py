@@ -21,6 +21,7 @@ from hourglass.cli.restore import restore
 from hourglass.cli.score import score
 from hourglass.cli.search import search
 from hourglass.cli.tune import tune
+from hourglass.cli.ui import ui
 from hourglass.cli.verify import verify
 from hourglass.core.errors import UserError, operating_system_error
 from hourglass.stages.baselines import baselines
@@ -36,7 +37,7 @@ from hourglass.stages.train import train
 # The commands by group, in the order of the help; a command is named after its function.
 GROUPS: dict[str, tuple[Callable[..., Any], ...]] = {
     "use a trained model": (score, drift, search, restore, classify, label_errors, promote, export),
-    "run the pipeline": (repro, tune, record, verify),
+    "run the pipeline": (repro, tune, record, ui, verify),
     "run one stage of the pipeline, as DVC does": (
         prepare,
         snapshot,
