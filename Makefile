@@ -73,8 +73,8 @@ benchmark: $(PEERS)/ready ## compare the speed of Hourglass with its peers; need
 queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
 	scripts/queue.sh $(JOBS)
 
-ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
+ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000, or the next free port
+	hourglass ui
 
 servers: $(READY) ## start the team servers (MLflow, and PostgreSQL for studies) and print the file to source
 	python scripts/server.py start

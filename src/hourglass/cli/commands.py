@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "add": "cli.add",
         "repro": "cli.repro",
         "tune": "cli.tune",
+        "ui": "cli.ui",
     },
     "operate a workspace": {
         "init": "cli.init",
