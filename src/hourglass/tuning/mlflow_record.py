@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.core.paths import root
+from hourglass.core.paths import STUDIES, root
 from hourglass.tracking import provenance
 from hourglass.tracking.recorder import Recorder, serve
 from hourglass.tracking.recording import FINISHED
@@ -22,7 +22,7 @@ from hourglass.tuning import study as studies
 from hourglass.tuning.best_trial import BestTrial, find_best
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.study_spec import STUDIES, StudySpec
+from hourglass.tuning.study_spec import StudySpec
 from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
 from hourglass.tuning.worker import Job
 

@@ -24,7 +24,6 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.tuning.objectives import Objective
 
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
-STUDIES = Path("reports/tune")  # one folder with figures per study
 ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # other names of reconstruction_error
 # Trainer settings that affect the speed of a training, but not its result.
 SPEED_ONLY_KEYS = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
