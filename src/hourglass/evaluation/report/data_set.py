@@ -79,7 +79,8 @@ def _scale(rows: Sequence[Row]) -> Axis | None:
     least = low - OUTLIER_RANGES * max(middle - low, 0.01)
     ends = [max(float(row[f"AUROC_{end}"]), least) for row in rows for end in ("low", "high")]
     step = max(round((max(ends) - min(ends)) / 5, 3), 0.001)
-    return Axis("AUROC", float(np.floor(min(ends) / step) * step), min(1.0, max(ends) + step / 4))
+    high = min(1.0, max(ends) + step / 4)
+    return Axis("AUROC", min(float(np.floor(min(ends) / step) * step), high - step), high)
 
 
 def _leaders(rows: Sequence[Row], cells: Sequence[Section]) -> Leaders | None:
