@@ -330,6 +330,45 @@ def test_the_page_shows_the_metrics_of_synthetic_tables():
     assert shown - {"latent_dim"} <= MEANINGS.keys()
 
 
+# Studies of `tune`.
+
+
+def write_tuning(folder: Path, data: str, cell: tuple[str, str] = ("digits", "denoising")) -> None:
+    """Write the file of a study with two complete trials and a pruned one."""
+    settings = [{"latent_dim": size, "noise_factor": size / 10} for size in (4, 8)]
+    trials = [
+        {"number": 0, "state": "complete", "values": [0.75], "settings": settings[0]},
+        {"number": 1, "state": "pruned", "values": [0.5], "settings": {"latent_dim": 2}},
+        {"number": 2, "state": "complete", "values": [0.875], "settings": settings[1]},
+    ]
+    path = folder / f"reports/tune/{cell[0]}-{cell[1]}-detection-1/study.json"
+    path.parent.mkdir(parents=True)
+    content = {"cell": cell, "data": data, "objectives": ["tuning_AUROC"]}
+    content |= {"directions": ["maximize"], "best": 2, "trials": trials}
+    path.write_text(json.dumps(content))
+
+
+def test_the_page_shows_the_studies_of_a_cell_on_its_current_data(changed):
+    card = json.loads((changed / "data/prepared/digits/card.json").read_text())
+    write_tuning(changed, card["sha256"])
+    write_tuning(changed, "f" * 64, ("own", "denoising"))
+    tree = compare_again(changed)
+    studies = [one for one in tree.all("details") if "id" not in one.attributes]
+    (study,) = studies
+    assert "digits-denoising-detection-1" in study.text
+    assert "2 complete, 1 pruned" in study.text
+    assert values(study) == [0.875, 0.75]
+    titles = [plot.attributes["aria-label"] for plot in plots(study)]
+    assert len(titles) == 3  # the trials, and two settings
+    assert "the best is 0.875" in titles[0]
+    assert "--apply" in study.text
+    settings = "init_args: {latent_dim: 8, noise_factor: 0.8, hidden: [16]}"
+    (changed / "configs/cell").mkdir(exist_ok=True)
+    (changed / "configs/cell/digits-denoising.yaml").write_text(settings)
+    (study,) = [one for one in compare_again(changed).all("details") if "id" not in one.attributes]
+    assert "has the values of trial 2 now" in study.text
+
+
 # Structure.
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from hourglass.detection.drift.detection import Drift
 
 # Two distributions in one histogram differ without colours.
-FILLED: dict[str, Any] = {"color": NORMAL, "alpha": 0.55}
-OUTLINED: dict[str, Any] = {"color": ANOMALY, "histtype": "step", "linewidth": 1.6}
+FILLED: dict[str, Any] = {"color": NORMAL, "alpha": 0.55, "fill": True}
+OUTLINED: dict[str, Any] = {"color": ANOMALY, "linewidth": 1.6}
 MAX_CURVE_POINTS = 4000  # more than the pixel columns of a screen
 
 
@@ -26,7 +26,7 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
     for mask, name, style in ((~anomaly, "normal", FILLED), (anomaly, "anomalous", OUTLINED)):
         if mask.any():
             clipped = np.clip(scores[mask], bins[0], bins[-1])
-            axes.hist(clipped, bins.tolist(), label=name, **style)
+            axes.stairs(*np.histogram(clipped, bins), label=name, **style)
     _draw_threshold(axes, threshold)
     log_ticks(axes)
     axes.legend(frameon=False)
@@ -81,8 +81,8 @@ def _draw_distributions(
     samples = {"calibration": (calibration, FILLED), "new samples": (scores, OUTLINED)}
     for name, (values, style) in samples.items():
         clipped, label = np.clip(values, edges[0], edges[-1]), f"{name} ({len(values):,})"
-        weights = np.full(len(values), 1 / len(values))
-        axes.hist(clipped, edges.tolist(), weights=weights, label=label, **style)
+        counts, _ = np.histogram(clipped, edges)
+        axes.stairs(counts / len(values), edges, label=label, **style)
     _draw_threshold(axes, threshold)
     axes.set(xscale="log", xlabel="score", ylabel="fraction of samples")
 
