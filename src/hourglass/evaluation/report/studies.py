@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import cell_config
 from hourglass.evaluation.report.curves import Chart
@@ -71,7 +73,9 @@ def _progress(
     values = [trial["values"][0] for trial in ordered]
     so_far = [better(values[: end + 1]) for end in range(len(values))]
     plot = _plot(content, "trial", numbers, values)
-    plot.line(numbers, so_far, "mark dashed", "best so far")
+    # A stair: the value holds until a better trial.
+    stair = (np.repeat(numbers, 2)[1:], np.repeat(so_far, 2)[:-1])
+    plot.line(*stair, "mark dashed", "best so far")
     _draw_trials(
         plot, [(number, trial) for number, trial in zip(numbers, ordered, strict=True)], best
     )
