@@ -25,6 +25,7 @@ EVALUATION_FILES = (
     "calibrate/threshold.json",
     "calibrate/detector.json",
 )
+SETTINGS = ("init_args", "training", "seed")  # of a training, in the record before tuning
 HEADER = (
     "Settings of this cell only; they override those in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes this file; delete it to restore the defaults."
@@ -73,14 +74,12 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
         trained = trained_with(cell.output("train"))
         prepared = Prepared.open(cell.prepared)
         current = asdict(resolve_cell(cell, prepared.sample_shape))
-        unchanged = all(
-            trained[key] == current[key] for key in ("class_path", "init_args", "training", "seed")
-        )
+        unchanged = all(trained[key] == current[key] for key in ("class_path", *SETTINGS))
         weights = sha256(cell / "train/weights.safetensors")
         if unchanged and detector["files"]["weights.safetensors"] == weights:
             return {
                 "data": prepared.card["sha256"],
-                "init_args": trained["init_args"],
+                **{key: trained[key] for key in SETTINGS},
                 "latent_dim": network["init_args"]["latent_dim"],
                 "score": detector["score"],
                 "threshold": threshold,

@@ -14,7 +14,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.core.paths import root
+from hourglass.core.paths import STUDIES, root
 from hourglass.tracking import provenance, views
 from hourglass.tracking.descriptions import NOTE, study_note
 from hourglass.tracking.entries import epoch_points, rounded, section
@@ -26,7 +26,7 @@ from hourglass.tuning import study as studies
 from hourglass.tuning.best_trial import BestTrial, find_best
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.study_spec import STUDIES, StudySpec
+from hourglass.tuning.study_spec import StudySpec
 from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS, VALUES
 from hourglass.tuning.worker import Job
 

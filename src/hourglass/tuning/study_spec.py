@@ -28,7 +28,6 @@ from hourglass.tuning.objectives import Objective
 Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
 DEFAULT_SPACE = "default"  # of data sets without a search space of their name
-STUDIES = Path("reports/tune")  # one folder with figures per study
 ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # other names of reconstruction_error
 # Trainer settings that affect the speed of a training, but not its result.
 SPEED_ONLY_KEYS = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
