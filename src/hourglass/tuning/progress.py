@@ -31,7 +31,7 @@ class StudyProgress:
             if not self.study:
                 return  # no worker has created it yet
             for note in self.study.user_attrs.get(NOTES, []):
-                tqdm.write(note, file=sys.stderr)
+                ProgressBar.write(note, file=sys.stderr)
             self.reported = {trial.number for trial in studies.finished(self.study)}
             if not self.reported:
                 self._compare_with_others()
