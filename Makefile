@@ -59,8 +59,8 @@ format: $(READY) ## fix style and format
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: $(READY) ## compile the lock files: all dependencies with hashes, for all platforms
-	$(COMPILE) --extra dev --extra onnx -o requirements.lock
-	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
+	$(COMPILE) --extra dev --extra onnx --extra bolts -o requirements.lock
+	$(COMPILE) --extra benchmark --extra bolts --constraint requirements.lock -o requirements-benchmark.lock
 	$(filter-out pyproject.toml,$(COMPILE)) --group docs --constraint requirements.lock -o requirements-docs.lock
 
 # The peers of the benchmark are in a separate environment: their dependencies must not affect Hourglass.
@@ -87,8 +87,8 @@ docs: $(SITE)/ready ## build the documentation; open build/site/index.html, no s
 queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
 	scripts/queue.sh $(JOBS)
 
-ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
+ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000, or the next free port
+	hourglass ui
 
 servers: $(READY) ## start the team servers (MLflow, and PostgreSQL for studies) and print the file to source
 	python scripts/server.py start

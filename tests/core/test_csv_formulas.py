@@ -4,7 +4,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from hourglass.core.csv_formulas import VARIABLE, escape_formulas, escape_requested, write_csv
+from hourglass.core.csv_formulas import (
+    VARIABLE,
+    escape_formulas,
+    escape_requested,
+    original,
+    write_csv,
+)
 
 FORMULAS = ["=1+1", "+A1", "-A1", "@SUM(1)", "\t=1", "\r=1", "+-1", "=-1", "-1e"]
 HARMLESS = ["-1.5", "+3", "-1e-5", "-.5", "1-2", "a=b", "", None, "it's"]
@@ -22,6 +28,12 @@ def test_a_dictionary_is_escaped_and_numbers_stay():
     assert escape_formulas(names).to_pylist() == ["'=a", "b", "'=a"]
     numbers = pa.array([-1.5, None])
     assert escape_formulas(numbers) is numbers
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *filter(None, HARMLESS), "'-1.5", "'quoted'"])
+def test_readers_get_the_original_text(text):
+    (escaped,) = escape_formulas(pa.array([text])).to_pylist()
+    assert original(escaped) == text
 
 
 def test_a_frame_keeps_its_other_columns(tmp_path):

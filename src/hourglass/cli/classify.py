@@ -18,7 +18,6 @@ from hourglass.studies.classification.sklearn_classifiers import (
     SklearnClassifier,
     measure_test_error,
 )
-from hourglass.studies.latent_space import encode_splits, flatten_splits
 from hourglass.tracking.recording import recording
 
 if TYPE_CHECKING:
@@ -60,12 +59,16 @@ def classify(
         epochs: maximum number of epochs for softmax
         learning_rate: learning rate of softmax and its encoder
 
+    Examples:
+        hourglass classify digits stacked --labels 100,500
+        hourglass classify digits stacked --classifiers logistic,knn --features pretrained,input
+
     """
     cell = Cell(data, model)
     cell.require("train")
     import pandas as pd
-    from tqdm import tqdm
 
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.networks.weights import trained_with
     from hourglass.studies.classification.fine_tuning import FineTuning
 
@@ -95,7 +98,7 @@ def classify(
     path = cell / "classification.csv"
     with (
         recording("classify", cell),
-        tqdm(total=len(measurements) * len(sizes), desc=cell.name, unit="fit", disable=None) as bar,
+        ProgressBar(total=len(measurements) * len(sizes), desc=cell.name, unit=" fits") as bar,
     ):
         for (kind, name, measure), size in product(measurements, sizes):
             bar.set_postfix_str(f"{kind} {name} {size}")
@@ -142,6 +145,8 @@ def _measurements(
     settings: "FineTuning",
 ) -> Iterator[Measurement]:
     """Yield one measurement for each classifier that takes the features."""
+    from hourglass.studies.latent_space import encode_splits, flatten_splits  # imports torch
+
     vectors = splits  # softmax takes samples
     if {*classifiers} - {"softmax"}:
         if network:

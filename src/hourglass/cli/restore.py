@@ -39,6 +39,10 @@ def restore(
         resize: resize images of another size
         tile: restore images larger than the network's input in overlapping windows
 
+    Examples:
+        hourglass restore digits denoising noisy.png
+        hourglass restore photographs denoising noisy --tile --out clean
+
     """
     folder = out or Path(f"{file.stem}-restored")
     sheet_path = folder.with_name(f"{folder.name}-sheet.png")
@@ -82,8 +86,8 @@ def _restore(
 ) -> int:
     """Restore the images of a file chunk by chunk, write them, and return their number."""
     from PIL.PngImagePlugin import PngInfo
-    from tqdm import tqdm
 
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
     from hourglass.studies.restoration.restorer import to_pillow
@@ -93,7 +97,7 @@ def _restore(
     is_array = file.suffix.lower() == ".npz"
     written: set[Path] = set()
     chunks = read_chunks(file, restorer.detector, None, resize, restorer.accepts)
-    with tqdm(desc=file.name, unit=" images", disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" images") as progress:
         for chunk in prefetch(chunks):
             inputs, outputs = restorer(chunk.x)
             for id, before, after in zip(chunk.id.to_pylist(), inputs, outputs, strict=True):

@@ -28,6 +28,8 @@ WITHOUT_EFFECT = (
     "hourglass.core.errors",
     "hourglass.core.locks",
     "hourglass.core.paths",
+    "hourglass.core.progress",
+    "hourglass.core.progress_bar",
     "hourglass.core.trusted_imports",
     "hourglass.data",
     "hourglass.data.prepare",  # the data module calls it for data that are not prepared yet
@@ -47,6 +49,14 @@ def code_digest(*entries: str) -> str:
     digest = hashlib.sha256()
     for module in sorted(executed_modules(*entries)):
         digest.update(f"{module}\n{_significant_source(module)}\n".encode())
+    return digest.hexdigest()
+
+
+def package_digest() -> str:
+    """Return one SHA-256 over all source files of this package."""
+    digest, folder = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -122,8 +132,7 @@ class _References(ast.NodeVisitor):
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
         folder = _root_folder(importer)
         # A module in the same folder is the user's too, unless it holds installed packages.
-        installed = folder is not None and folder.name in ("site-packages", "dist-packages")
-        beside = not installed and _root_folder(root) == folder
+        beside = not _holds_installed_packages(folder) and _root_folder(root) == folder
         return (root in (PACKAGE, importer) or beside) and source_file(imported) is not None
 
 
@@ -167,6 +176,11 @@ def _root_folder(root: str) -> Path | None:
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))).parent
     return Path(spec.origin).parent if spec.has_location and spec.origin else None
+
+
+@cache
+def _holds_installed_packages(folder: Path | None) -> bool:
+    return folder is not None and any(folder.glob("*.dist-info"))
 
 
 def _read(module: str) -> str:

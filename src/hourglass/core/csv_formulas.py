@@ -1,6 +1,7 @@
 """Escaping of CSV text that a spreadsheet would run as a formula."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,13 @@ def escape_formulas(column: pa.Array) -> pa.Array:
     formula = pc.and_(pc.match_substring_regex(column, FORMULA), pc.invert(number))
     apostrophe, empty = pa.scalar("'", column.type), pa.scalar("", column.type)
     return pc.if_else(formula, pc.binary_join_element_wise(apostrophe, column, empty), column)
+
+
+def original(text: str) -> str:
+    """Return the text before it was escaped, for readers that run no formulas."""
+    inner = text[1:]
+    escaped = text.startswith("'") and re.match(FORMULA, inner) and not re.match(NUMBER, inner)
+    return inner if escaped else text
 
 
 def write_csv(table: "pd.DataFrame", path: Path) -> None:

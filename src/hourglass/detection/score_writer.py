@@ -4,6 +4,7 @@ Scores stay in memory. Other columns are spilled to an Arrow file until ranks ar
 input may be larger than memory.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,10 +43,10 @@ def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarra
 
 @dataclass
 class ScoredRows:
-    """The scores of all chunks so far, and an Arrow file with the other columns."""
+    """The scores of all chunks so far, and an Arrow file or buffer with the other columns."""
 
     detector: Detector
-    path: Path  # the Arrow file
+    sink: Path | pa.BufferOutputStream  # the Arrow file
     chunk_scores: list[np.ndarray] = field(default_factory=list)
     writer: pa.RecordBatchFileWriter | None = None
 
@@ -67,7 +68,7 @@ class ScoredRows:
                 columns[f"contribution_{i + 1}"] = pa.array(values[:, i], mask=missing)
         batch = pa.record_batch(columns)
         if self.writer is None:
-            self.writer = pa.ipc.new_file(self.path, batch.schema)
+            self.writer = pa.ipc.new_file(self.sink, batch.schema)
         self.writer.write_batch(batch)
         self.chunk_scores.append(scores)
         return scores
@@ -78,8 +79,13 @@ class ScoredRows:
             self.writer.close()
 
 
-def require_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str]) -> None:
-    """Raise a UserError about the first sample without a score, if there is one."""
+def require_scores(
+    scores: np.ndarray, chunk: Chunk, file: Path, names: list[str], skip: str = "add --missing skip"
+) -> None:
+    """Raise a UserError about the first sample without a score, if there is one.
+
+    `skip` tells how to leave such samples unscored.
+    """
     if not np.isnan(scores).any():
         return
     row = int(np.isnan(scores).argmax())
@@ -88,7 +94,7 @@ def require_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str
     else:
         feature = names[int(np.isfinite(chunk.x[row]).argmin())]
         reason = f"{feature!r} of {file} is empty or not finite in row {chunk.id[row]}"
-    raise UserError(f"{reason}; correct it, or add --missing skip to leave such rows unscored.")
+    raise UserError(f"{reason}; correct it, or {skip} to leave such rows unscored.")
 
 
 @dataclass(frozen=True)
@@ -142,12 +148,23 @@ def write(
         pa.ipc.open_file(source) as batches,
         ExitStack() as stack,
     ):
-        first_row, output = 0, None
-        for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
-            rows = _with_decisions(batch, first_row, threshold, decisions, heat_maps)
+        output = None
+        for rows in decided_batches(batches, threshold, decisions, heat_maps):
             output = output or stack.enter_context(open_writer(temporary, rows.schema))
             output.write_batch(rows)
-            first_row += len(rows)
+
+
+def decided_batches(
+    batches: pa.RecordBatchFileReader,
+    threshold: float,
+    decisions: Decisions,
+    heat_maps: dict[int, str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the spilled batches of `ScoredRows` as rows of the score table; see `write`."""
+    first_row = 0
+    for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
+        yield _with_decisions(batch, first_row, threshold, decisions, heat_maps)
+        first_row += len(batch)
 
 
 class _EscapingWriter(csv.CSVWriter):

@@ -16,9 +16,12 @@ def baselines(data: str) -> Path:
     The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
     Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
     PCA, because its number of components depends on the latent_dim of the variants.
-    """
-    from tqdm import tqdm
 
+    Examples:
+        hourglass baselines digits
+
+    """
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
 
     with stage_lock("baselines", valid_name(data)):
@@ -26,7 +29,9 @@ def baselines(data: str) -> Path:
         calibrator = make_calibrator(config.calibration)
         train = scaled_vectors(prepared, prepared.split("train").x)
         rows = {}
-        for name, fit in tqdm(BASELINES.items(), f"{data}, baselines", disable=None, leave=False):
+        bar = ProgressBar(BASELINES.items(), f"{data}, baselines", unit=" baselines", leave=False)
+        for name, fit in bar:
+            bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
         path = baselines_file(data)
         write_json(path, rows)
