@@ -68,7 +68,7 @@ def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
     """Return init_args of a variant and settings of `Training` for samples (N, *S) = `shape`.
 
     Those of tables had the highest AUROC of twenty settings on ten of ADBench's tables, other than
-    those of docs/guide/python.md. Noise is easier to learn from many short epochs: a batch has a
+    those of docs/how-to/python.md. Noise is easier to learn from many short epochs: a batch has a
     sixteenth of the samples.
     """
     samples, *sample_shape = shape
