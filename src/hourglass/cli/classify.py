@@ -67,8 +67,8 @@ def classify(
     cell = Cell(data, model)
     cell.require("train")
     import pandas as pd
-    from tqdm import tqdm
 
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.networks.weights import trained_with
     from hourglass.studies.classification.fine_tuning import FineTuning
 
@@ -98,7 +98,7 @@ def classify(
     path = cell / "classification.csv"
     with (
         recording("classify", cell),
-        tqdm(total=len(measurements) * len(sizes), desc=cell.name, unit="fit", disable=None) as bar,
+        ProgressBar(total=len(measurements) * len(sizes), desc=cell.name, unit=" fits") as bar,
     ):
         for (kind, name, measure), size in product(measurements, sizes):
             bar.set_postfix_str(f"{kind} {name} {size}")

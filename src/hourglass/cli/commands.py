@@ -10,6 +10,7 @@ from typing import Any
 # function in this module that bears the module's name.
 GROUPS: dict[str, dict[str, str]] = {
     "use a detector": {
+        "try": "cli.try_",
         "score": "cli.score",
         "search": "cli.search",
         "restore": "cli.restore",
@@ -17,8 +18,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "label-errors": "cli.label_errors",
     },
     "compare experiments": {
+        "add": "cli.add",
         "repro": "cli.repro",
         "tune": "cli.tune",
+        "ui": "cli.ui",
     },
     "operate a workspace": {
         "init": "cli.init",
@@ -42,7 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 COMMANDS = {name: module for commands in GROUPS.values() for name, module in commands.items()}
 # Commands that run outside a workspace.
-ANYWHERE = {"init"}
+ANYWHERE = {"init", "try"}
 # Current command names by their names in earlier releases.
 RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
 

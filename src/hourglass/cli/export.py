@@ -6,6 +6,7 @@ from pathlib import Path
 from hourglass.core.atomic import atomic_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
 
 
 def export(data: str, model: str, onnx: Path | None = None) -> Path:
@@ -42,7 +43,7 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
         "weights_sha256": detector.weights_sha256,
     }
     model_proto = onnx_export.to_onnx(detector, metadata)
-    with atomic_file(path) as temporary:
+    with step(f"export {cell.name}"), atomic_file(path) as temporary:
         temporary.write_bytes(model_proto.SerializeToString(deterministic=True))
         runtime = onnx_export.verify(temporary, detector, onnx_export.probe_samples(detector))
     print(f"{path.as_posix()} gives the scores of {cell.name} (checked with {runtime})")

@@ -22,22 +22,22 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
 
     """
     cells, failures = _cells(data, model, all), 0
-    from tqdm import tqdm
-
-    from hourglass.tracking.connection import StoreUnavailable, store_errors
+    from hourglass.core.progress_bar import ProgressBar
+    from hourglass.tracking.connection import store_errors
     from hourglass.tracking.record import record_cell, record_report
     from hourglass.tracking.runs import Runs
+    from hourglass.tracking.time_limit import StoreUnavailable
 
     try:
         with store_errors("record the cells"):
             runs = Runs(root())
-        for cell in tqdm(cells, desc="record", unit="cell", disable=None):
+        for cell in ProgressBar(cells, "record", unit=" cells"):
             try:
                 with store_errors("record it"):
                     outcome = record_cell(runs, cell, thorough=True)
             except UserError as error:
                 outcome, failures = f"not recorded: {error}", failures + 1
-            tqdm.write(f"{cell.name}: {outcome}")
+            ProgressBar.write(f"{cell.name}: {outcome}")
         if all and SHARED_PAGE.exists() and LEADERBOARD.exists() and CODES.exists():
             with store_errors("record the comparison"):
                 print(f"report: {record_report(runs)}")

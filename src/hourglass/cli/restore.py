@@ -86,8 +86,8 @@ def _restore(
 ) -> int:
     """Restore the images of a file chunk by chunk, write them, and return their number."""
     from PIL.PngImagePlugin import PngInfo
-    from tqdm import tqdm
 
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
     from hourglass.studies.restoration.restorer import to_pillow
@@ -97,7 +97,7 @@ def _restore(
     is_array = file.suffix.lower() == ".npz"
     written: set[Path] = set()
     chunks = read_chunks(file, restorer.detector, None, resize, restorer.accepts)
-    with tqdm(desc=file.name, unit=" images", disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" images") as progress:
         for chunk in prefetch(chunks):
             inputs, outputs = restorer(chunk.x)
             for id, before, after in zip(chunk.id.to_pylist(), inputs, outputs, strict=True):

@@ -7,6 +7,8 @@ from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
+from hourglass.detection.threshold import check_alarm_rule
 
 if TYPE_CHECKING:
     from hourglass.detection.score_writer import ScoredRows
@@ -60,7 +62,9 @@ def score(
     path = out or Path(f"{file.stem}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")
     check_output(path, (".csv", ".parquet"), file, heat_map_folder)
-    _check_options(top, false_discovery_rate, heat_maps)
+    check_alarm_rule(top, false_discovery_rate)
+    if heat_maps < 0:
+        raise UserError(f"heat_maps is {heat_maps}, but must be 0 or more.")
     from hourglass.detection.detector import Detector
     from hourglass.detection.score_writer import ScoredRows, decide, write
 
@@ -71,27 +75,18 @@ def score(
 
         images = TopImages(heat_maps)
     with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
-        rows = ScoredRows(detector, folder / "rows.arrow")
+        spilled = folder / "rows.arrow"
+        rows = ScoredRows(detector, spilled)
         _score_file(file, rows, images, id, missing, resize)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
-        heat_map_paths = images.draw(heat_map_folder, detector) if images else None
-        write(path, rows.path, detector.threshold.value, decisions, heat_map_paths)
+        with step(f"draw heat maps and write {path.as_posix()}"):
+            heat_map_paths = images.draw(heat_map_folder, detector) if images else None
+            write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
     print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
     print(f"the table is {path.as_posix()}")
     return path
-
-
-def _check_options(top: int | None, rate: float | None, heat_maps: int) -> None:
-    if top is not None and rate is not None:
-        raise UserError("top and false_discovery_rate exclude each other; omit one of them.")
-    if top is not None and top < 1:
-        raise UserError(f"top is {top}, but must be at least 1.")
-    if rate is not None and not 0 < rate < 1:
-        raise UserError(f"false_discovery_rate is {rate}, but must be between 0 and 1.")
-    if heat_maps < 0:
-        raise UserError(f"heat_maps is {heat_maps}, but must be 0 or more.")
 
 
 def _score_file(
@@ -103,14 +98,13 @@ def _score_file(
     resize: bool,
 ) -> None:
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
-    from tqdm import tqdm
-
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.data.readers.chunks import read_chunks
     from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
     detector = rows.detector
-    with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk in prefetch(read_chunks(file, detector, id, resize)):
             scores = rows.add(chunk)
             if missing == "refuse":

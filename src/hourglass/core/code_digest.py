@@ -30,6 +30,8 @@ WITHOUT_EFFECT = (
     "hourglass.core.errors",
     "hourglass.core.locks",
     "hourglass.core.paths",
+    "hourglass.core.progress",
+    "hourglass.core.progress_bar",
     "hourglass.core.trusted_imports",
     "hourglass.data",
     "hourglass.data.prepare",  # the data module calls it for data that are not prepared yet

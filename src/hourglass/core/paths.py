@@ -29,6 +29,7 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
+STUDIES = Path("reports/tune")  # one folder per study of `tune`: its figures and study.json
 MAX_NAME_LENGTH = 64  # maximum length: two names and a suffix must fit into a file name
 # Device names of Windows, which are invalid as file names there: git could not check them out.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
@@ -162,6 +163,11 @@ class Cell:
     def name(self) -> str:
         """Return the name of the cell in DVC and MLflow."""
         return f"{self.data}-{self.model}"
+
+    @property
+    def title(self) -> str:
+        """Return the name of the cell in figures."""
+        return f"{self.model} on {self.data}"
 
     @property
     def config(self) -> Path:

@@ -138,6 +138,15 @@ class CodesDataModule(DataModule):
         self.source = source
         self.lower_layers = lower_layers
 
+    def prepare_data(self) -> None:
+        """Prepare the samples of `source`."""
+        self.source.prepare_data()
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return the shape of a sample of `source`, before encoding."""
+        return self.source.sample_shape
+
     def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
         """Return the samples of `source`, before encoding, and their scaling."""
         return self.source.samples(name)

@@ -57,14 +57,13 @@ def cannot_download(target: Path, reason: str) -> UserError:
 
 
 def _fetch(url: str, path: Path, timeout_seconds: float) -> None:
-    from tqdm import tqdm
+    from hourglass.core.progress_bar import ProgressBar
 
     request = urllib.request.Request(url, headers={"User-Agent": "hourglass"})
     with urllib.request.urlopen(request, timeout=timeout_seconds) as response:
         announced = response.length
-        # `disable=None` shows the progress only on a terminal.
         with (
-            tqdm.wrapattr(response, "read", announced, desc=path.name, disable=None) as content,
+            ProgressBar.wrapattr(response, "read", announced, desc=path.name) as content,
             path.open("wb") as file,
         ):
             shutil.copyfileobj(content, file)

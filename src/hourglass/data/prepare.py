@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from hourglass.core.atomic import atomic_folder
 from hourglass.core.paths import CONFIGS, prepared_folder, raw_folder
+from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
@@ -17,13 +19,32 @@ from hourglass.data.scaling import Scaling
 from hourglass.data.splits import split
 
 
-def prepare_data_set(data: str) -> Path:
-    """Write the splits and the data card of a data set; return their folder."""
+def prepare_data_set(
+    data: str, check: Callable[[dict[str, Any]], None] = lambda card: None
+) -> Path:
+    """Write the splits and the data card of a data set; return their folder.
+
+    `check` gets the card before anything is written, and may raise a UserError.
+    """
     config = data_config(data)
     section: Yaml = {key: config[key] for key in ("class_path", "init_args") if key in config}
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
-    raw = dataset.load(raw_folder())
-    indices = split(raw, dataset.fractions, params().seed)
+    samples, card = split_samples(dataset, raw_folder(), params().seed)
+    card = {"data": data, **card}
+    check(card)
+    folder = prepared_folder(data)
+    with step(f"write {folder.as_posix()}"), atomic_folder(folder) as temporary:
+        write_prepared(temporary, samples, card)
+    return folder
+
+
+def split_samples(
+    dataset: DataSet, folder: Path, seed: int
+) -> tuple[dict[Split, Samples], dict[str, Any]]:
+    """Load a data set from raw files below `folder`; return its splits and its data card."""
+    with step(f"read {type(dataset).__name__}"):
+        raw = dataset.load(folder)
+    indices = split(raw, dataset.fractions, seed)
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
@@ -32,10 +53,7 @@ def prepare_data_set(data: str) -> Path:
         name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
         for name, rows in indices.items()
     }
-    folder = prepared_folder(data)
-    with atomic_folder(folder) as temporary:
-        write_prepared(temporary, samples, {"data": data, **_data_card(raw, scaling, samples)})
-    return folder
+    return samples, _data_card(raw, scaling, samples)
 
 
 def _data_card(raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dict[str, Any]:

@@ -89,6 +89,17 @@ class Prepared:
         return array
 
 
+@dataclass(frozen=True)
+class PreparedInMemory(Prepared):
+    """A prepared data set without files; `folder` names it in messages only."""
+
+    samples: dict[Split, Samples]
+
+    def _array(self, split: Split, field: str) -> np.ndarray:
+        array: np.ndarray = getattr(self.samples[split], field)
+        return array
+
+
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
     """Write the splits and the data card into an empty folder."""
     for name in SPLITS:

@@ -61,8 +61,7 @@ def _split_normal(
         normal = rng.permutation(normal)
     else:
         normal = normal[np.argsort(raw.time[normal], kind="stable")]
-    bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(normal)).astype(int)
-    parts = dict(zip(SPLITS, np.split(normal, bounds), strict=True))
+    parts = divide(normal, shares)
     if official.any():
         parts["test"] = np.flatnonzero(~raw.anomaly & official)
     for name, indices in parts.items():
@@ -72,6 +71,12 @@ def _split_normal(
                 "samples or raise its share in `fractions`."
             )
     return parts
+
+
+def divide(indices: np.ndarray, shares: dict[Split, float]) -> dict[Split, np.ndarray]:
+    """Divide indices into consecutive splits, in proportion to shares that sum to 1."""
+    bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(indices)).astype(int)
+    return dict(zip(shares, np.split(indices, bounds), strict=True))
 
 
 def _split_anomalies(

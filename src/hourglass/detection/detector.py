@@ -1,9 +1,9 @@
 """The detector: a network, a scorer and a threshold to score new samples, and its files."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
@@ -23,6 +23,7 @@ from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
 from hourglass.networks.weights import CORRUPT_FILE_ERRORS, WEIGHTS, load
 from hourglass.networks.weights import FILES as NETWORK_FILES
+from hourglass.networks.weights import write as write_network
 
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
@@ -47,7 +48,8 @@ class Detector:
     profile: Profile
     calibration_scores: np.ndarray  # (n,) scores of the normal calibration samples
     threshold: Threshold
-    network_checksums: dict[str, str]  # SHA-256 of the network's files at calibration time
+    # SHA-256 of the network's files at calibration time; {} if there are none yet.
+    network_checksums: dict[str, str]
 
     @property
     def weights_sha256(self) -> str:
@@ -86,6 +88,13 @@ class Detector:
         """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
         return p_values(self.calibration_scores, scores)
 
+    def save(self, folder: Path) -> None:
+        """Write all files of the detector, network included, to a folder that `load` reads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_network(self.scoring.network, folder)
+        checksums = file_checksums(folder, NETWORK_FILES)
+        replace(self, network_checksums=checksums).write(folder)
+
     def write(self, folder: Path) -> None:
         """Write detector.json, reference.safetensors and threshold.json.
 
@@ -108,13 +117,13 @@ class Detector:
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
 
     @classmethod
-    def of_cell(cls, cell: Cell) -> "Detector":
+    def of_cell(cls, cell: Cell) -> Self:
         """Load the detector of a cell; raise a UserError if it is not calibrated yet."""
         cell.require("train", "calibrate-threshold")
         return cls.load(cell.output("calibrate-threshold"), cell.output("train"))
 
     @classmethod
-    def load(cls, folder: Path, network_folder: Path | None = None) -> "Detector":
+    def load(cls, folder: Path, network_folder: Path | None = None) -> Self:
         """Load a detector from `folder`, and its network from `network_folder` if that is not None.
 
         Loading executes no code from the files. Raises a UserError if a file is missing or

@@ -4,6 +4,7 @@ Scores stay in memory. Other columns are spilled to an Arrow file until ranks ar
 input may be larger than memory.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.atomic import atomic_file
-from hourglass.core.csv_formulas import neutralize
+from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.attribution import TOP_FEATURES, top_features
@@ -42,10 +43,10 @@ def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarra
 
 @dataclass
 class ScoredRows:
-    """The scores of all chunks so far, and an Arrow file with the other columns."""
+    """The scores of all chunks so far, and an Arrow file or buffer with the other columns."""
 
     detector: Detector
-    path: Path  # the Arrow file
+    sink: Path | pa.BufferOutputStream  # the Arrow file
     chunk_scores: list[np.ndarray] = field(default_factory=list)
     writer: pa.RecordBatchFileWriter | None = None
 
@@ -67,7 +68,7 @@ class ScoredRows:
                 columns[f"contribution_{i + 1}"] = pa.array(values[:, i], mask=missing)
         batch = pa.record_batch(columns)
         if self.writer is None:
-            self.writer = pa.ipc.new_file(self.path, batch.schema)
+            self.writer = pa.ipc.new_file(self.sink, batch.schema)
         self.writer.write_batch(batch)
         self.chunk_scores.append(scores)
         return scores
@@ -78,8 +79,13 @@ class ScoredRows:
             self.writer.close()
 
 
-def require_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str]) -> None:
-    """Raise a UserError about the first sample without a score, if there is one."""
+def require_scores(
+    scores: np.ndarray, chunk: Chunk, file: Path, names: list[str], skip: str = "add --missing skip"
+) -> None:
+    """Raise a UserError about the first sample without a score, if there is one.
+
+    `skip` tells how to leave such samples unscored.
+    """
     if not np.isnan(scores).any():
         return
     row = int(np.isnan(scores).argmax())
@@ -88,7 +94,7 @@ def require_scores(scores: np.ndarray, chunk: Chunk, file: Path, names: list[str
     else:
         feature = names[int(np.isfinite(chunk.x[row]).argmin())]
         reason = f"{feature!r} of {file} is empty or not finite in row {chunk.id[row]}"
-    raise UserError(f"{reason}; correct it, or add --missing skip to leave such rows unscored.")
+    raise UserError(f"{reason}; correct it, or {skip} to leave such rows unscored.")
 
 
 @dataclass(frozen=True)
@@ -142,24 +148,35 @@ def write(
         pa.ipc.open_file(source) as batches,
         ExitStack() as stack,
     ):
-        first_row, output = 0, None
-        for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
-            rows = _with_decisions(batch, first_row, threshold, decisions, heat_maps)
+        output = None
+        for rows in decided_batches(batches, threshold, decisions, heat_maps):
             output = output or stack.enter_context(open_writer(temporary, rows.schema))
             output.write_batch(rows)
-            first_row += len(rows)
 
 
-class _CsvWriter(csv.CSVWriter):
+def decided_batches(
+    batches: pa.RecordBatchFileReader,
+    threshold: float,
+    decisions: Decisions,
+    heat_maps: dict[int, str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the spilled batches of `ScoredRows` as rows of the score table; see `write`."""
+    first_row = 0
+    for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
+        yield _with_decisions(batch, first_row, threshold, decisions, heat_maps)
+        first_row += len(batch)
+
+
+class _EscapingWriter(csv.CSVWriter):
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        columns = [neutralize(column) for column in batch.columns]
+        columns = [escape_formulas(column) for column in batch.columns]
         super().write_batch(pa.record_batch(columns, batch.schema))
 
 
 def open_writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
     """Open a CSV or Parquet file for record batches, by the suffix of `path`."""
     if path.suffix == ".csv":
-        return _CsvWriter(path, schema)
+        return (_EscapingWriter if escape_requested() else csv.CSVWriter)(path, schema)
     # Floats rarely repeat; a dictionary of them would double the time.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return parquet.ParquetWriter(path, schema, use_dictionary=repeated)

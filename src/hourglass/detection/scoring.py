@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from hourglass.data.scaling import Scaling
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
-from hourglass.networks import Network
+from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
 MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
@@ -25,6 +26,11 @@ class FittedScorer:
     scaling: Scaling
     scorer: Scorer
     state: State
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the network as constructor arguments and safetensors, not as pickled objects."""
+        network = type(self.network), self.network.init_args, weights.to_bytes(self.network)
+        return _restore, (*network, self.scaling.to_dict(), self.scorer.describe(), self.state)
 
     @cached_property
     def score_function(self) -> ScoreFunction:
@@ -78,6 +84,20 @@ class FittedScorer:
             for features, *others in batches
         ]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+def _restore(
+    kind: type[Network],
+    init_args: dict[str, Any],
+    network_weights: bytes,
+    scaling: dict[str, Any],
+    scorer: dict[str, Any],
+    state: State,
+) -> FittedScorer:
+    """Return the fitted scorer that `FittedScorer.__reduce__` describes."""
+    network = weights.from_bytes(kind, init_args, network_weights)
+    scale, score = Scaling.from_dict(scaling), Scorer.from_description(scorer)
+    return FittedScorer(network, scale, score, state)
 
 
 def require_finite(scores: np.ndarray) -> np.ndarray:

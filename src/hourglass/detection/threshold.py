@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.atomic import write_json
+from hourglass.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ class Threshold:
         if wrong:
             raise ValueError(f"{wrong[0]} of {path.name} is {getattr(threshold, wrong[0])!r:.40}")
         return threshold
+
+
+def check_alarm_rule(top: int | None, false_discovery_rate: float | None) -> None:
+    """Raise a UserError unless at most one of the two replaces the threshold, with a valid value.
+
+    `top` raises an alarm for that many highest scores.
+    """
+    if top is not None and false_discovery_rate is not None:
+        raise UserError("top and false_discovery_rate exclude each other; omit one of them.")
+    if top is not None and top < 1:
+        raise UserError(f"top is {top}, but must be at least 1.")
+    if false_discovery_rate is not None and not 0 < false_discovery_rate < 1:
+        raise UserError(
+            f"false_discovery_rate is {false_discovery_rate}, but must be between 0 and 1."
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
@@ -17,11 +16,13 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.evaluation import metrics
+from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
 # A function: scaled and flattened samples, (N, F) float32 -> scores, (N,) float64.
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
 
 MAX_SVM_SAMPLES = 5000  # the training time is quadratic
+MAX_NEIGHBORS_SAMPLES = 50_000  # each scored sample is compared with all of them
 
 
 def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
@@ -60,23 +61,32 @@ def one_class_svm(train: np.ndarray, seed: int) -> ScoreFunction:
 
     The SVM is trained on at most MAX_SVM_SAMPLES random samples.
     """
-    subset = np.random.default_rng(seed).permutation(len(train))[:MAX_SVM_SAMPLES]
-    svm = OneClassSVM(nu=0.1, gamma="scale").fit(train[subset])
+    svm = OneClassSVM(nu=0.1, gamma="scale").fit(_subset(train, MAX_SVM_SAMPLES, seed))
     # Kernel values are at most 1, so the sum bounds the SVM's output, and scores are positive.
     bound = float(np.abs(svm.dual_coef_).sum())
     return lambda x: bound - svm.score_samples(x)
 
 
 def neighbors(train: np.ndarray, seed: int) -> ScoreFunction:
-    """Score by the mean distance to the 5 nearest training samples."""
+    """Score by the mean distance to the 5 nearest of at most MAX_NEIGHBORS_SAMPLES random samples.
+
+    Up to that number, all training samples are used.
+    """
+    if len(train) > MAX_NEIGHBORS_SAMPLES:
+        train = _subset(train, MAX_NEIGHBORS_SAMPLES, seed)
     model = NearestNeighbors(n_neighbors=min(5, len(train))).fit(train)
     return lambda x: model.kneighbors(x)[0].mean(1, dtype=np.float64)
 
 
 def mahalanobis(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the Mahalanobis distance from the mean, with shrunk covariance (Ledoit-Wolf)."""
-    model = LedoitWolf().fit(train)
-    return lambda x: np.sqrt(np.maximum(model.mahalanobis(x), 0)).astype(np.float64)
+    covariance = ShrunkCovariance.fit(train)
+    return lambda x: np.sqrt(covariance.squared_distances(x))
+
+
+def _subset(train: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return at most `count` random training samples, in random order."""
+    return train[np.random.default_rng(seed).permutation(len(train))[:count]]
 
 
 BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {

@@ -1,6 +1,61 @@
 """Autoencoder variants, one LightningModule per file, with corruptions, penalties and schedules.
 
-No variant imports another, so a change to its file makes DVC re-run only the cells of that variant.
+The variants are public names of this package, imported on first access. No variant imports another,
+so a change to its file makes DVC re-run only the cells of that variant.
 
 May import: networks, core.
 """
+
+from typing import TYPE_CHECKING
+
+from hourglass.core.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from hourglass.models.base import LitAutoencoder
+    from hourglass.models.bolts_ae import BoltsAE
+    from hourglass.models.bolts_vae import BoltsVAE
+    from hourglass.models.contractive import Contractive
+    from hourglass.models.convolutional import Convolutional
+    from hourglass.models.convolutional_denoising import ConvolutionalDenoising
+    from hourglass.models.denoising import Denoising
+    from hourglass.models.linear import Linear
+    from hourglass.models.overcomplete import Overcomplete
+    from hourglass.models.sparse import Sparse
+    from hourglass.models.stacked import Stacked
+    from hourglass.models.undercomplete import Undercomplete
+    from hourglass.models.variational import Variational
+
+_MODULES = {
+    "BoltsAE": "bolts_ae",
+    "BoltsVAE": "bolts_vae",
+    "Contractive": "contractive",
+    "Convolutional": "convolutional",
+    "ConvolutionalDenoising": "convolutional_denoising",
+    "Denoising": "denoising",
+    "Linear": "linear",
+    "LitAutoencoder": "base",
+    "Overcomplete": "overcomplete",
+    "Sparse": "sparse",
+    "Stacked": "stacked",
+    "Undercomplete": "undercomplete",
+    "Variational": "variational",
+}
+# Variants by the name of their module, which is also that of their file in configs/model.
+VARIANTS = {module: name for name, module in _MODULES.items() if name != "LitAutoencoder"}
+__all__ = [
+    "VARIANTS",
+    "BoltsAE",
+    "BoltsVAE",
+    "Contractive",
+    "Convolutional",
+    "ConvolutionalDenoising",
+    "Denoising",
+    "Linear",
+    "LitAutoencoder",
+    "Overcomplete",
+    "Sparse",
+    "Stacked",
+    "Undercomplete",
+    "Variational",
+]
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

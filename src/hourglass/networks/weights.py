@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError
+from safetensors.torch import load as parse
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -48,15 +49,27 @@ def describe(network: Network) -> dict[str, Any]:
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
 
 
+def to_bytes(network: Network) -> bytes:
+    """Return the weights in the format safetensors."""
+    weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    return save(weights)
+
+
+def from_bytes(kind: type[Network], init_args: dict[str, Any], weights: bytes) -> Network:
+    """Return a network of a class, in evaluation mode, with the weights of `to_bytes`."""
+    network = kind(**init_args)
+    network.load_state_dict(parse(weights))
+    return network.eval().requires_grad_(False)
+
+
 def write(network: Network, folder: Path, *others: str) -> None:
     """Write weights.safetensors and network.json.
 
     network.json contains the SHA-256 of the weights, and of each file in `others` that exists in
     the folder.
     """
-    weights = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     with atomic_file(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(save(weights))
+        temporary.write_bytes(to_bytes(network))
     write_with_checksum(
         folder / SPEC, {**describe(network), "files": file_checksums(folder, [WEIGHTS, *others])}
     )

@@ -21,8 +21,7 @@ def baselines(data: str) -> Path:
         hourglass baselines digits
 
     """
-    from tqdm import tqdm
-
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
 
     with stage_lock("baselines", valid_name(data)):
@@ -30,7 +29,9 @@ def baselines(data: str) -> Path:
         calibrator = make_calibrator(config.calibration)
         train = scaled_vectors(prepared, prepared.split("train").x)
         rows = {}
-        for name, fit in tqdm(BASELINES.items(), f"{data}, baselines", disable=None, leave=False):
+        bar = ProgressBar(BASELINES.items(), f"{data}, baselines", unit=" baselines", leave=False)
+        for name, fit in bar:
+            bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
         path = baselines_file(data)
         write_json(path, rows)

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,7 @@ from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
-from hourglass.detection.calibrators.from_settings import (
-    calibrate,
-    comparison_calibrators,
-    make_calibrator,
-)
+from hourglass.detection.calibrators.from_settings import comparison_calibrators, make_calibrator
 from hourglass.detection.threshold import Threshold
 from hourglass.stages.output import cell_stage
 
@@ -43,8 +38,7 @@ def calibrate_threshold(data: str, model: str) -> Path:
     with cell_stage("calibrate-threshold", cell, "train") as output:
         calibrator = make_calibrator(params().calibration)
         comparison = comparison_calibrators()
-        prepared = Prepared.open(cell.prepared)
-        detector, calibrate_scores = _calibrate(cell, prepared, calibrator)
+        detector, calibrate_scores = _calibrate(cell, calibrator)
         rows: dict[str, dict[str, Any]] = {}
         for name, other in comparison.items():
             try:
@@ -63,27 +57,14 @@ def calibrate_threshold(data: str, model: str) -> Path:
 
 
 def _calibrate(
-    cell: Cell, prepared: Prepared, calibrator: Calibrator
+    cell: Cell, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores."""
-    from hourglass.detection.attribution import Profile
-    from hourglass.detection.detector import Detector
+    from hourglass.detection.calibration import calibrate_detector
     from hourglass.detection.scorers.from_settings import make_scorer
-    from hourglass.detection.scoring import FittedScorer
     from hourglass.networks.weights import FILES, load
 
-    network, scaling = load(cell.output("train")), prepared.scaling
-    scorer = make_scorer(params().score)
-    scoring = FittedScorer.fit(network, scaling, scorer, prepared.split("train").x)
-    scores = cache(lambda name: scoring(prepared.split(name).x))
-    calibrate_scores = partial(calibrate, prepared=prepared, scores=scores)
-    profile = Profile.fit(network, scaling, prepared.split("calibration").x)
-    detector = Detector(
-        inputs=prepared.card,
-        scoring=scoring,
-        profile=profile,
-        calibration_scores=scores("calibration"),
-        threshold=calibrate_scores(calibrator),
-        network_checksums=file_checksums(cell.output("train"), FILES),
-    )
-    return detector, calibrate_scores
+    prepared, folder = Prepared.open(cell.prepared), cell.output("train")
+    network, scorer = load(folder), make_scorer(params().score)
+    checksums = file_checksums(folder, FILES)
+    return calibrate_detector(network, prepared, scorer, calibrator, checksums)

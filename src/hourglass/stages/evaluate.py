@@ -6,6 +6,7 @@ from typing import Any
 
 from hourglass.core.atomic import sha256, write_json
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import cell_stage
 
@@ -38,15 +39,17 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     prepared, detector = Prepared.open(cell.prepared), Detector.of_cell(cell)
     test, threshold = prepared.split("test"), detector.threshold
     start = time.perf_counter()
-    scores, errors = detector.scoring.with_errors(test.x)
+    with step(f"evaluate {cell.name}: score {len(test.x):,} samples"):
+        scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
-    summary = metrics.summary(scores, errors, test.anomaly, threshold)
+    with step(f"evaluate {cell.name}: metrics and their bootstrap intervals"):
+        summary = metrics.summary(scores, errors, test.anomaly, threshold)
     thresholds = cell / "calibrate/thresholds.json"
     cell_tables.write_scores(folder, prepared, detector, scores)
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
-    cell_figures.write_figures(folder, detector, test, scores, summary)
+    cell_figures.write_figures(folder, cell.title, detector, test, scores, summary)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})

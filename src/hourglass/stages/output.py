@@ -11,6 +11,7 @@ from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.installation import require_pinned_version
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import Cell
+from hourglass.core.progress import step
 from hourglass.tracking.recording import RecordingProcess, recording
 
 LOCKS = Path("checkpoints")  # no stage outputs this folder, so DVC does not hash or delete it
@@ -35,7 +36,8 @@ def stage_lock(stage: str, name: str = "") -> Iterator[None]:
     """
     require_pinned_version()
     locked = name or stage
-    with file_lock(LOCKS / f"{locked}.lock", f"{locked}: another command writes it"):
+    lock = file_lock(LOCKS / f"{locked}.lock", f"{locked}: another command writes it")
+    with lock, step(f"{stage} {name}".rstrip()):
         yield
 
 

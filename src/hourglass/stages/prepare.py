@@ -1,9 +1,18 @@
 """Stage `prepare`: raw files -> arrays of five splits, and their summary in card.json."""
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
+from hourglass.core.errors import UserError
 from hourglass.core.paths import valid_name
+from hourglass.core.settings import params
 from hourglass.data.prepare import prepare_data_set
+from hourglass.detection.calibrators.from_settings import (
+    make_calibrator,
+    require_calibration_samples,
+)
 from hourglass.stages.output import stage_lock
 
 
@@ -11,11 +20,22 @@ def prepare(data: str) -> Path:
     """Split the raw files of a data set and write the splits as arrays.
 
     Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
-    with the scaling of x and the number of samples.
+    with the scaling of x and the number of samples. In a pipeline, it refuses a data set with too
+    few calibration samples for `calibration` in params.yaml, so that nothing is trained in vain.
 
     Examples:
         hourglass prepare digits
 
     """
     with stage_lock("prepare", valid_name(data)):
-        return prepare_data_set(data)
+        return prepare_data_set(data, _check)
+
+
+def _check(card: dict[str, Any]) -> None:
+    """Raise a UserError under DVC, where `calibrate-threshold` follows; otherwise print it."""
+    try:
+        require_calibration_samples(card, make_calibrator(params().calibration))
+    except UserError as error:
+        if "DVC_STAGE" in os.environ:
+            raise
+        print(f"hourglass: {error}", file=sys.stderr)

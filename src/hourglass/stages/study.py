@@ -42,9 +42,8 @@ def study(data: str, model: str) -> Path:
 
 def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     """Run all analyses, write their results to `folder`, and return query times (ms) by name."""
-    from tqdm import tqdm
-
     from hourglass.core.csv_formulas import write_csv
+    from hourglass.core.progress_bar import ProgressBar
     from hourglass.evaluation.figures import save
     from hourglass.networks.weights import load, trained_with
     from hourglass.studies.analyses import select_analyses
@@ -57,7 +56,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     space = LatentSpace.build(Prepared.open(cell.prepared), load(train), seed)
     references, result = ReferenceResults.load(references_folder(cell.data)), StudyResult()
     analyses = select_analyses(space, references).items()
-    with tqdm(analyses, desc=cell.name, unit="analysis", disable=None) as bar:
+    with ProgressBar(analyses, desc=f"study {cell.name}", unit=" analyses") as bar:
         for name, analyse in bar:
             bar.set_postfix_str(name)
             result |= analyse()
@@ -66,7 +65,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     for name, table in result.tables.items():
         write_csv(table, folder / "tables" / f"{name}.csv")
     for name, figure in result.figures.items():
-        save(figure, folder / "figures" / f"{name}.png")
+        save(figure, folder / "figures" / f"{name}.png", name=cell.title)
     write_json(folder / "metrics.json", dict(result.metrics))
     write_json(folder / "inputs.json", {WEIGHTS: sha256(train / WEIGHTS)})
     return dict(result.timing)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import time
 from dataclasses import asdict
 from functools import partial
@@ -74,7 +75,8 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     token, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if output:
         token = resume_or_start(*identity)["token"]
-        write_text(cell.resume / SETTINGS, yaml.safe_dump(asdict(settings)))
+        resolved = asdict(settings) | {"latent_dim": module.network.latent_dim}
+        write_text(cell.resume / SETTINGS, yaml.safe_dump(resolved))
         write_text(cell.resume / EPOCHS, "")  # a resumed training reports all epochs again
         output.recorder.follow_training()
     else:
@@ -94,6 +96,7 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
             "data": prepared.card["sha256"],
         }
         _write(output.folder, settings, module, phases + history.rows, summary)
+        _hint_at_max_epochs(settings, summary)
         output.timing |= {
             "started": int(started * 1000),  # in ms since 1970
             "ended": int(time.time() * 1000),
@@ -105,6 +108,18 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
             samples = new_epochs * prepared.card["splits"]["train"]["normal"]
             output.timing |= {"seconds": seconds, "samples_per_second": samples / seconds}
         (cell.tracking / "run_id").unlink(missing_ok=True)  # the run of an earlier training
+
+
+def _hint_at_max_epochs(settings: CellSettings, summary: dict[str, Any]) -> None:
+    """Print a hint if `max_epochs` ended the training, not `patience`."""
+    epochs, best = summary["epochs"], summary["best_epoch"]
+    if epochs == settings.training.max_epochs and epochs - 1 - best < settings.training.patience:
+        print(
+            f"{settings.data}-{settings.model}: max_epochs, {epochs}, ended the training, with the "
+            f"lowest validation error in epoch {best}; a higher max_epochs in "
+            f"configs/data/{settings.data}.yaml may lower it.",
+            file=sys.stderr,
+        )
 
 
 def _append_epoch(path: Path, row: dict[str, Any]) -> None:

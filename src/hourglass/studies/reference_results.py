@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hourglass.core.atomic import write_json
+from hourglass.core.progress import step
 from hourglass.data.prepared_data import Prepared
 from hourglass.studies.classification.reference_classifier import RealClassifier
 from hourglass.studies.compression.analysis import COLUMNS
@@ -49,14 +50,18 @@ def measure_references(prepared: Prepared, seed: int, folder: Path) -> None:
 
     is_image, labelled = not prepared.card["feature_names"], len(class_names(prepared)) > 1
     metrics: dict[str, object] = {"of_input": {}}
-    reference_rates(prepared).to_csv(folder / "rates.csv", index=False)
+    with step("references: codecs"):
+        reference_rates(prepared).to_csv(folder / "rates.csv", index=False)
     if labelled:
-        splits = flatten_splits(read_labelled_splits(prepared, seed), prepared.scaling)
-        metrics["of_input"] = feature_quality(splits)
+        with step("references: classifiers on the input"):
+            splits = flatten_splits(read_labelled_splits(prepared, seed), prepared.scaling)
+            metrics["of_input"] = feature_quality(splits)
     if is_image:
-        classical_table(prepared, seed).to_csv(folder / "restoration.csv", index=False)
+        with step("references: classical restoration"):
+            classical_table(prepared, seed).to_csv(folder / "restoration.csv", index=False)
     if is_image and labelled:
-        classifier, accuracy = train_classifier(prepared, seed)
+        with step("references: train the classifier"):
+            classifier, accuracy = train_classifier(prepared, seed)
         classifier.write(folder / "classifier")
         metrics["classifier_accuracy"] = accuracy
     write_json(folder / "references.json", metrics)

@@ -2,15 +2,16 @@
 
 import math
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
-from tqdm import tqdm
 
 from hourglass.core.errors import UserError
+from hourglass.core.progress_bar import ProgressBar
 from hourglass.models.epoch_means import TRAIN_LOSS, VALIDATION_ERROR
 
 MONITOR = VALIDATION_ERROR
@@ -48,18 +49,23 @@ class SeedEpochs(Callback):
 class History(Checkpoint):
     """Keep, report and show one row per epoch; stop a training with a loss that is not finite.
 
-    Epochs are shown as a bar if standard error is a terminal. The base class is Checkpoint only
-    because Lightning calls checkpoints after the module's hooks.
+    If `show` is true, a `ProgressBar` shows the epochs. The base class is Checkpoint only because
+    Lightning calls checkpoints after the module's hooks.
     """
 
     state_key = "History"
 
-    def __init__(self, name: str, on_epoch: EpochListener | None, phase: str = "") -> None:
+    def __init__(
+        self, name: str, on_epoch: EpochListener | None, phase: str = "", show: bool = True
+    ) -> None:
         self.name = f"{name} {phase}".rstrip()
         self.on_epoch = on_epoch or (lambda row: None)
+        self.show = show
         self.phase = {"phase": phase} if phase else {}
         self.rows: list[dict[str, Any]] = []
         self.learning_rate = 0.0  # of the current epoch
+        self.show = show
+        self.bar = ProgressBar(show=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
@@ -76,13 +82,14 @@ class History(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar on rank 0, and let SIGTERM end the process at once; training resumes."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        self.bar = tqdm(
+        if threading.current_thread() is threading.main_thread():  # others may set no handler
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.bar = ProgressBar(
             total=trainer.max_epochs,
             initial=trainer.current_epoch,
             desc=self.name,
-            unit="epoch",
-            disable=None if trainer.is_global_zero else True,
+            unit=" epochs",
+            show=self.show and trainer.is_global_zero,
         )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -114,6 +121,12 @@ class History(Checkpoint):
         self.bar.update()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self.bar.close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Close the bar."""
         self.bar.close()
 

@@ -49,15 +49,23 @@ def make_module(settings: CellSettings) -> LitAutoencoder:
 
     Raises a UserError if the variant rejects the settings or the data set.
     """
-    pl.seed_everything(settings.seed, verbose=False)
     source = f"configs/model/{settings.model}.yaml on {settings.data}"
     variant = import_class(settings.class_path, LitAutoencoder, source)
-    return construct(variant, settings.init_args, source)
+    return build_module(variant, settings, source)
+
+
+def build_module(
+    variant: type[LitAutoencoder], settings: CellSettings, source: str
+) -> LitAutoencoder:
+    """Return a variant with weights drawn from the seed; error messages begin with `source`."""
+    pl.seed_everything(settings.seed, verbose=False)
+    module: LitAutoencoder = construct(variant, settings.init_args, source)
+    return module
 
 
 def make_trainer(
     settings: CellSettings,
-    folder: Path,
+    folder: Path | None,
     on_epoch: EpochListener | None,
     phase: str = "",
     trial_callbacks: Sequence[pl.Callback] | None = None,
@@ -66,10 +74,12 @@ def make_trainer(
 
     A pre-training `phase` writes to the subfolder of its name. If `trial_callbacks` are given, the
     Trainer is for a trial of a study: it is not resumable and writes nothing, not even to the
-    loggers of the trainer file.
+    loggers of the trainer file. It shows no progress, as does a Trainer without `folder`.
     """
-    history = History(f"{settings.data}-{settings.model}", on_epoch, phase)
     is_trial = trial_callbacks is not None
+    show = folder is not None and not is_trial
+    history = History(f"{settings.data}-{settings.model}", on_epoch, phase, show)
+    checkpoint = None if is_trial or folder is None else folder / phase / LAST_CHECKPOINT
     options: dict[str, Any] = {"acceleration": "auto", "num_sanity_val_steps": 1}
     options |= settings.trainer
     loggers, callbacks = (build_plugins(options.pop(key, None), key) for key in PLUGINS)
@@ -82,11 +92,11 @@ def make_trainer(
             StopOnPlateau(settings.training.patience),
             *callbacks,
             history,
-            BestAndLastCheckpoint(None if is_trial else folder / phase / LAST_CHECKPOINT),
+            BestAndLastCheckpoint(checkpoint),
             *(trial_callbacks or ()),
         ],
         logger=loggers if loggers and not is_trial else False,
-        default_root_dir=folder / phase,
+        default_root_dir=folder and folder / phase,
     )
     return trainer, history
 
@@ -159,7 +169,7 @@ def _weight_batch_shares(trainer: pl.Trainer) -> None:
 
 def pretrain(
     settings: CellSettings,
-    folder: Path,
+    folder: Path | None,
     on_epoch: EpochListener | None,
     module: pl.LightningModule,
     data: DataModule,

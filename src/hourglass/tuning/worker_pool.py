@@ -13,10 +13,10 @@ from typing import IO
 
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
-from tqdm import tqdm
 
 from hourglass.core.errors import UserError
 from hourglass.core.installation import python_path
+from hourglass.core.progress_bar import ProgressBar
 from hourglass.tuning import study as studies
 from hourglass.tuning.locks import locked, no_response
 from hourglass.tuning.progress import StudyProgress
@@ -76,7 +76,7 @@ def run(job: Job, count: int, progress: StudyProgress) -> None:
     workers = [Worker.start(replace(job, index=index), threads) for index in range(count)]
     title = job.study.rpartition("-")[0]
     try:
-        with tqdm(total=job.trials, desc=title, unit="trial", disable=None) as bar:
+        with ProgressBar(total=job.trials, desc=title, unit=" trials") as bar:
             while any(worker.process.poll() is None for worker in workers):
                 progress.update(bar)
                 _check(workers)

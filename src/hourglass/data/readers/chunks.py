@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,10 @@ import pyarrow as pa
 from hourglass.core.errors import UserError
 from hourglass.data.readers.user_files import check_file_type
 
-TABLE_SUFFIXES = (".csv", ".parquet")
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 class InputSpec(Protocol):
@@ -54,7 +57,7 @@ def read_chunks(
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
-    accepts = accepts or (lambda shape: shape == spec.sample_shape)
+    accepts = accepts or _same_shape(spec)
     if not path.exists():
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
     check_file_type(path)
@@ -73,3 +76,26 @@ def read_chunks(
             "file."
         )
     return image_chunks.read_image_chunks(path, spec, resize, accepts)
+
+
+def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> Chunks:
+    """Yield the rows of a DataFrame, or the samples of an array in any layout of an .npz file.
+
+    The chunks are those of the same samples in a Parquet or .npz file, so the scores are too.
+    Raises a UserError if the samples do not match the spec, or if there are none.
+    """
+    from hourglass.data.readers import image_chunks, table_chunks
+
+    name = Path("the DataFrame" if hasattr(samples, "columns") else "the array")
+    rows: Any = samples if hasattr(samples, "columns") else np.asarray(samples)
+    if not rows.ndim or not len(rows):
+        raise UserError(f"{name} holds no samples; give at least one.")
+    if isinstance(rows, np.ndarray):
+        return image_chunks.array_chunks(rows, spec, name, _same_shape(spec))
+    if not spec.feature_names:
+        raise UserError(f"{name} is a table, but this detector takes images; give an array.")
+    return table_chunks.frame_chunks(rows, spec.feature_names, name)
+
+
+def _same_shape(spec: InputSpec) -> ShapeCheck:
+    return lambda shape: shape == spec.sample_shape

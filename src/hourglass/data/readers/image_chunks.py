@@ -29,12 +29,26 @@ def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
     Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are (N, F) in the
     feature order of the detector.
     """
-    start, table = 0, bool(spec.feature_names)
 
     def check(x: np.ndarray) -> None:
+        table = bool(spec.feature_names)
         _check_features(x, path, spec) if table else _channels_first(x, path, spec, accepts)
 
-    for block in _read_npz(path, check):
+    return _chunks(_read_npz(path, check), path, spec, accepts)
+
+
+def array_chunks(x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck) -> Chunks:
+    """Yield an array as `read_npz_chunks` yields that of a file; `name` is its path in messages."""
+    rows = _rows_per_chunk(x.shape, x.dtype)
+    return _chunks((x[i : i + rows] for i in range(0, len(x), rows)), name, spec, accepts)
+
+
+def _chunks(
+    blocks: Iterator[np.ndarray], path: Path, spec: InputSpec, accepts: ShapeCheck
+) -> Chunks:
+    """Yield a chunk per block of an array; see `read_npz_chunks`."""
+    start, table = 0, bool(spec.feature_names)
+    for block in blocks:
         x = as_features(block, path, spec) if table else as_images(block, path, spec, accepts)
         ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(x))])
         yield Chunk(ids, x, np.isfinite(x.reshape(len(x), -1)).all(1))
@@ -76,13 +90,17 @@ def npy_chunks(file: IO[bytes], check: Callable[[np.ndarray], Any]) -> Iterator[
         content = file.read(shape[0] * sample_bytes + 1)  # limited: damaged files can expand hugely
         yield np.frombuffer(content, dtype).reshape(shape, order="F")
         return
-    rows = max(1, CHUNK_BYTES // sample_bytes)
+    rows = _rows_per_chunk(shape, dtype)
     for start in range(0, shape[0], rows):
         count = min(rows, shape[0] - start)
         content = file.read(count * sample_bytes)
         if len(content) < count * sample_bytes:
             raise EOFError("it ends too early")
         yield np.frombuffer(content, dtype).reshape(count, *shape[1:])
+
+
+def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    return max(1, CHUNK_BYTES // (math.prod(shape[1:]) * dtype.itemsize or 1))
 
 
 def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:

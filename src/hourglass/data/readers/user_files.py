@@ -62,3 +62,12 @@ def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarr
             "omit `normal` and `label` if no anomaly is labelled."
         )
     return anomaly
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text can be read as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -22,6 +22,11 @@ class Calibrator(ABC):
         scores = self._checked(scores)
         return self._threshold(self.value(scores), len(scores), self.expected(scores))
 
+    @property
+    def min_samples(self) -> int:
+        """Return the smallest number of normal samples for which there is a threshold."""
+        return 1
+
     @abstractmethod
     def value(self, scores: np.ndarray) -> float:
         """Return the threshold's value for finite scores, (n,) float64."""

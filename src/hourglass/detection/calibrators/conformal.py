@@ -34,7 +34,7 @@ class Conformal(Calibrator):
         if k > n:
             raise UserError(
                 f"conformal with alpha {self.alpha}"
-                f"{f' and delta {self.delta}' if self.delta else ''} needs {self._smallest_n()} "
+                f"{f' and delta {self.delta}' if self.delta else ''} needs {self.min_samples} "
                 f"calibration samples, but there are {n}; raise alpha or calibrate on more."
             )
         return np.partition(scores, k - 1)[k - 1]
@@ -55,7 +55,8 @@ class Conformal(Calibrator):
         valid = np.flatnonzero(betainc(n + 1 - ranks, ranks, self.alpha) >= 1 - self.delta)
         return int(ranks[valid[0]]) if len(valid) else n + 1
 
-    def _smallest_n(self) -> int:
+    @property
+    def min_samples(self) -> int:
         """Return the smallest n for which a valid k exists."""
         if self.delta is None:
             return math.ceil(round(1 / self.alpha - 1, 9))

@@ -1,5 +1,7 @@
 """Extreme-value theory: a threshold from a fitted tail of the normal scores."""
 
+import math
+
 import numpy as np
 
 from hourglass.core.errors import UserError
@@ -25,6 +27,12 @@ class EVT(Calibrator):
     def __init__(self, alpha: float = 0.01, tail: float = 0.9) -> None:
         self.alpha = check_fraction("alpha", alpha)
         self.tail = check_fraction("tail", tail)
+
+    @property
+    def min_samples(self) -> int:
+        """Return the smallest n with MIN_EXCESSES scores above the `tail` quantile."""
+        # Of n distinct scores, ceil((n - 1) (1 - tail)) exceed the quantile.
+        return math.floor(round((MIN_EXCESSES - 1) / (1 - self.tail), 9)) + 2
 
     def value(self, scores: np.ndarray) -> float:
         """Return the threshold."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS
 from hourglass.core.yaml_config import build, read
 from hourglass.data.prepared_data import Prepared, Split
@@ -15,6 +16,21 @@ from hourglass.detection.threshold import Threshold
 def make_calibrator(config: dict[str, Any]) -> Calibrator:
     """Return the calibrator that `calibration` in params.yaml describes."""
     return build(config, Calibrator, "params.yaml, calibration")
+
+
+def require_calibration_samples(card: dict[str, Any], calibrator: Calibrator) -> None:
+    """Raise a UserError if a data set, described by its card, is too small for a calibrator."""
+    if isinstance(calibrator, LabelledCalibrator):
+        return
+    count, needed = card["splits"]["calibration"]["normal"], calibrator.min_samples
+    if count < needed:
+        settings = ", ".join(f"{name} {value}" for name, value in vars(calibrator).items())
+        raise UserError(
+            f"{card['data']} has {count} calibration samples, but `calibration` in params.yaml, "
+            f"{calibrator.method} with {settings}, needs {needed}; add samples, raise the share "
+            f"`calibration` of `fractions` in configs/data/{card['data']}.yaml, or change "
+            "`calibration`."
+        )
 
 
 def comparison_calibrators() -> dict[str, Calibrator]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from hourglass.core.errors import UserError
+from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.readers.chunks import read_chunks
 from hourglass.data.streaming import prefetch
 from hourglass.detection.detector import Detector
@@ -28,7 +28,7 @@ def score_stream(file: Path, detector: Detector, missing: str, resize: bool) -> 
     sample that can be scored.
     """
     parts, sums = [np.zeros(0)], np.zeros(len(detector.feature_names))
-    with tqdm(desc=file.name, unit=" samples", unit_scale=True, disable=None) as progress:
+    with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk in prefetch(read_chunks(file, detector, None, resize)):
             scores, contributions = score_chunk(detector, chunk)
             sums += contributions[np.isfinite(scores)].sum(0, dtype=np.float64)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Scaling
@@ -32,13 +33,11 @@ def errors_under_classes(
 
     Cross-fitted: the networks that evaluate a sample were not trained on its fold.
     """
-    from tqdm import tqdm
-
     errors = np.empty((len(samples.y), len(samples.classes)))
     fold = assign_folds(samples.y, folds, settings.seed)
     fits = cross_fitted_errors(samples.x, samples.y, fold, class_network_fit(settings, scaling))
     name, total = f"{settings.data}-{settings.model}", folds * len(samples.classes)
-    for evaluated, label, values in tqdm(fits, name, total, unit="network", disable=None):
+    for evaluated, label, values in ProgressBar(fits, name, total, unit=" networks"):
         errors[evaluated, label] = values
     return errors
 

@@ -18,6 +18,7 @@ from hourglass.core.checksums import (
     write_with_checksum,
 )
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.progress import step
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
 from hourglass.detection.scoring import latent_codes
@@ -49,7 +50,8 @@ class Index:
         for name in SPLITS:
             split = prepared.split(name)
             if len(split.x):
-                codes.append(latent_codes(scoring.network, split.x, scoring.scaling))
+                with step(f"encode {len(split.x):,} samples of the {name} split"):
+                    codes.append(latent_codes(scoring.network, split.x, scoring.scaling))
             columns = {"id": split.id, "split": name, "label": split.label}
             tables.append(pd.DataFrame(columns | {"anomaly": split.anomaly}))
         samples = pd.concat(tables, ignore_index=True)

@@ -86,11 +86,14 @@ class SyntheticDetection(Objective):
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the mean AUROC over the kinds."""
-        from hourglass.evaluation import metrics
-
         tuning, scale = task.prepared.split("tuning"), task.prepared.scaling.scale
         normal = np.asarray(tuning.x[~tuning.anomaly])
-        score = _fit_scorer(network, task)
+        return (self.auroc(_fit_scorer(network, task), normal, scale),)
+
+    def auroc(self, score: "FittedScorer", normal: np.ndarray, scale: np.ndarray) -> float:
+        """Return the mean AUROC over the kinds, of normal samples, (N, *S), against anomalies."""
+        from hourglass.evaluation import metrics
+
         normal_scores, values = score(normal), []
         for kind in self.kinds:
             if kind not in self._anomalies:
@@ -98,7 +101,7 @@ class SyntheticDetection(Objective):
             scores = np.concatenate([normal_scores, score(self._anomalies[kind])])
             anomaly = np.arange(len(scores)) >= len(normal_scores)
             values.append(metrics.detection(scores, anomaly, intervals=False)["AUROC"])
-        return (float(np.mean(values)),)
+        return float(np.mean(values))
 
     def anomalies(self, kind: AnomalyKind, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).

@@ -1,0 +1,345 @@
+"""A scikit-learn estimator: train, calibrate and apply an autoencoder on arrays and DataFrames."""
+
+import math
+import numbers
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from hourglass.api.explanation import explanation
+from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
+from hourglass.api.settings import estimator_settings
+from hourglass.core.errors import UserError
+from hourglass.data.prepared_data import Split
+from hourglass.detection.calibration import calibrate_detector
+from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
+from hourglass.detection.inference import batched
+from hourglass.detection.scorers import ModelScore, Scorer
+from hourglass.detection.scoring import latent_codes
+from hourglass.models.base import LitAutoencoder
+from hourglass.networks import Network
+from hourglass.training.cell_settings import CellSettings
+from hourglass.training.in_memory import train_in_memory
+from hourglass.tuning.objectives.detection import SyntheticDetection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def value_errors() -> Iterator[None]:
+    """Raise UserErrors as ValueErrors, which scikit-learn and its users expect."""
+    try:
+        yield
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator):
+    """An autoencoder as an outlier detector and transformer for scikit-learn.
+
+    `fit` takes all samples as normal. It trains on most of them, ends the training by the error of
+    the validation samples, and sets the threshold by the scores of the calibration samples. Equal
+    settings, seeds and splits give the scores of the command line, to the bit.
+
+    `X` is an array or a DataFrame of numbers, (N, F), or an array of images, (N, H, W) or
+    (N, C, H, W), uint8 or float in [0, 1]. At least 10 samples are needed. With fewer than
+    1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
+    the expected rate.
+
+    Parameters
+    ----------
+    variant
+        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
+        "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
+    latent_dim, hidden, noise_factor, learning_rate
+        Settings of the variant; None for defaults that suit the samples.
+    init_args
+        Other settings of the variant's constructor, by name; they override those above.
+    batch_size, max_epochs, patience
+        Training stops after `max_epochs`, or once the validation error has not improved for
+        `patience` epochs. `batch_size` None depends on the number of samples.
+    scaling
+        "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
+        Images ignore it.
+    scorer
+        An object of `hourglass.detection.scorers`; None for the reconstruction error.
+    calibrator
+        An object of `hourglass.detection.calibrators` that needs no labels; None for
+        `Conformal(alpha)`.
+    alpha
+        Highest expected rate of false alarms.
+    validation_fraction, calibration_fraction
+        Shares of the samples that are not used for training.
+    accelerator
+        "cpu", "gpu" or "auto", as in Lightning's Trainer.
+    random_state
+        An integer for the same result in every fit; None or a RandomState for another one.
+    verbose
+        Print a line per epoch.
+
+    Attributes
+    ----------
+    threshold_ : float
+        Samples with a higher anomaly score are outliers.
+    offset_ : float
+        Minus `threshold_`, less a tolerance for rounding; `decision_function` is `score_samples`
+        minus it.
+    detector_ : hourglass.detection.detector.Detector
+        Network, scorer and threshold; `detector_.threshold` has the expected false-alarm rate.
+    history_ : DataFrame
+        Training loss, validation error and learning rate of each epoch.
+    n_features_in_ : int
+    feature_names_in_ : array of str, if `X` was a DataFrame
+
+    """
+
+    def __init__(
+        self,
+        variant: str | type = "denoising",
+        *,
+        latent_dim: int | None = None,
+        hidden: Sequence[int] | None = None,
+        noise_factor: float | None = None,
+        learning_rate: float | None = None,
+        init_args: dict[str, Any] | None = None,
+        batch_size: int | None = None,
+        max_epochs: int = 50,
+        patience: int = 10,
+        scaling: Literal["standard", "minmax", "none"] = "standard",
+        scorer: Scorer | None = None,
+        calibrator: Calibrator | None = None,
+        alpha: float = 0.05,
+        validation_fraction: float = 0.1,
+        calibration_fraction: float = 0.2,
+        accelerator: str = "cpu",
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.variant = variant
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.noise_factor = noise_factor
+        self.learning_rate = learning_rate
+        self.init_args = init_args
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.scaling = scaling
+        self.scorer = scorer
+        self.calibrator = calibrator
+        self.alpha = alpha
+        self.validation_fraction = validation_fraction
+        self.calibration_fraction = calibration_fraction
+        self.accelerator = accelerator
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @value_errors()
+    def fit(
+        self, X: Any, y: Any = None, *, validation: Any = None, calibration: Any = None
+    ) -> Self:
+        """Train and calibrate on normal samples; `y` is ignored.
+
+        `validation` and `calibration` replace the samples that are otherwise taken from `X` at
+        random, for example by later ones if samples follow each other in time. Raises a ValueError
+        for settings or samples that cannot be used.
+        """
+        import pandas as pd
+
+        x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
+        seed = _seed(self.random_state)
+        parts = self._split(x, seed, validation=validation, calibration=calibration)
+        calibrator = self._calibrator(len(parts["calibration"]))
+        prepared = prepare_in_memory(parts, self.scaling, self._feature_names(x))
+        kind, settings = self._settings(parts["train"], seed)
+        on_epoch = _print_epoch if self.verbose else None
+        network, rows = train_in_memory(kind, settings, prepared, on_epoch)
+        scorer = self.scorer or ModelScore()
+        self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
+        self.threshold_ = float(self.detector_.threshold.value)
+        self.offset_ = -self.threshold_ - rounding(self.threshold_)
+        self.history_ = pd.DataFrame(rows)
+        return self
+
+    @value_errors()
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Return the anomaly scores, (N,); a higher score is more abnormal."""
+        x = self._read(X)
+        return self.detector_.scoring(x)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the anomaly scores, (N,); a higher score is more normal."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return `score_samples` minus `offset_`, (N,); outliers have negative values."""
+        scores = self.score_samples(X)
+        return scores - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return 1 for each normal sample and -1 for each outlier, (N,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Return conformal p-values, (N,), from the calibration samples; outliers have small ones.
+
+        A new normal sample has a p-value of at most t with a probability of at most t.
+        """
+        scores = self.anomaly_score(X)
+        return self.detector_.p_values(scores)
+
+    @value_errors()
+    def explain(self, X: Any, top: int | None = None) -> "pd.DataFrame | np.ndarray":
+        """Return the contribution of every feature or pixel to each sample's error.
+
+        A contribution is the squared error of the feature or pixel minus its mean on normal
+        samples, in standard deviations. The result is a DataFrame with a column per feature. With
+        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
+        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        """
+        return explanation(self.detector_, self._read(X), getattr(X, "index", None), top)
+
+    @value_errors()
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the latent codes, (N, latent_dim) float32."""
+        x = self._read(X)
+        return latent_codes(self._network, x, self.detector_.scoring.scaling)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Return the reconstructions of latent codes, (N, latent_dim), in the units of `X`."""
+        check_is_fitted(self, "detector_")
+        codes = check_array(Z, dtype=np.float32)
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {codes.shape[1]} columns, but the codes have {self._n_features_out}."
+            )
+        x = batched(self._network, self._network.decode_flat, codes)
+        return self.detector_.scoring.scaling.inverse(x).reshape(len(x), *self.sample_shape_)
+
+    @value_errors()
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean AUROC against synthetic anomalies made from normal samples `X`.
+
+        The default of searches such as `GridSearchCV`, which needs no labels; `y` is ignored. With
+        labels, 1 for normal samples and -1 for outliers, use scoring="roc_auc". The reconstruction
+        error would not do, because wider codes always have a smaller one.
+        """
+        x = self._read(X, minimum=2)
+        scale = self.detector_.scoring.scaling.scale
+        return SyntheticDetection().auroc(self.detector_.scoring, x, scale)
+
+    @value_errors()
+    def save(self, folder: str | Path) -> None:
+        """Write the detector to a folder, as safetensors and JSON, for `hourglass.load`."""
+        check_is_fitted(self, "detector_")
+        if not self.detector_.feature_names and self.detector_.inputs["dtype"] != "uint8":
+            raise UserError("only images of bytes can be saved; fit on images of type uint8.")
+        self.detector_.save(Path(folder))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # the type of all codes
+        return tags
+
+    @property
+    def _network(self) -> Network:
+        return self.detector_.scoring.network
+
+    @property
+    def _n_features_out(self) -> int:
+        return math.prod(self._network.code_shape)
+
+    def _read(self, X: Any, minimum: int = 1) -> np.ndarray:
+        """Return new samples like those of the fit, unscaled."""
+        check_is_fitted(self, "detector_")
+        return read_samples(self, X, fitting=False, minimum=minimum)
+
+    def _feature_names(self, x: np.ndarray) -> list[str]:
+        """Return the names of a table's features, x0, x1 and so on by default; [] for images."""
+        if x.ndim == 4:
+            return []
+        return list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])]))
+
+    def _split(self, x: np.ndarray, seed: int, **others: Any) -> dict[Split, np.ndarray]:
+        """Return the splits: `others` that are not None, the rest from the samples `x`."""
+        given = {
+            name: read_samples(self, other, fitting=False)
+            for name, other in others.items()
+            if other is not None
+        }
+        fractions: dict[Split, float] = {
+            "validation": self.validation_fraction,
+            "calibration": self.calibration_fraction,
+        }
+        return divide_samples(x, given, fractions, seed)
+
+    def _calibrator(self, samples: int) -> Calibrator:
+        """Return the calibrator for a number of calibration samples."""
+        if isinstance(self.calibrator, LabelledCalibrator):
+            raise UserError(
+                f"{type(self.calibrator).__name__} needs labelled anomalies, but all samples of a "
+                "fit are normal; use another calibrator."
+            )
+        if self.calibrator is not None:
+            return self.calibrator
+        smallest = 1 / (samples + 1)
+        Conformal(self.alpha)  # rejects other values than fractions
+        if self.alpha < smallest:
+            warnings.warn(
+                f"{samples} calibration samples are too few for alpha {self.alpha}: the expected "
+                f"false-alarm rate is {smallest:.3g}. Give {math.ceil(1 / self.alpha) - 1} "
+                "calibration samples or raise alpha.",
+                stacklevel=4,
+            )
+        return Conformal(max(self.alpha, smallest))
+
+    def _settings(self, train: np.ndarray, seed: int) -> tuple[type[LitAutoencoder], CellSettings]:
+        """Return the class of the variant and all settings of its training."""
+        names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
+        return estimator_settings(
+            self.variant,
+            train.shape,
+            init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
+            training={
+                "batch_size": self.batch_size,
+                "max_epochs": self.max_epochs,
+                "patience": self.patience,
+            },
+            trainer={"accelerator": self.accelerator, "devices": 1},
+            seed=seed,
+        )
+
+
+def rounding(score: float) -> float:
+    """Return a bound of the rounding error of a score in float32.
+
+    The last bits of a score depend on the number of samples that are scored together. Without a
+    tolerance, the calibration sample whose score is the threshold could be an outlier alone.
+    """
+    return 1e-6 * (abs(score) + math.sqrt(abs(score)))
+
+
+def _seed(random_state: Any) -> int:
+    """Return an integer as it is, and draw one from any other random state."""
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _print_epoch(row: dict[str, Any]) -> None:
+    values = (f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float))
+    phase = f"{row['phase']} " if "phase" in row else ""
+    print(f"{phase}epoch {row['epoch']}: {', '.join(values)}")

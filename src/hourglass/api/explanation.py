@@ -1,0 +1,39 @@
+"""Explanations of scores: the contributions of features or pixels, with names."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+from hourglass.detection.attribution import top_features
+from hourglass.detection.detector import Detector
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def explanation(
+    detector: Detector, x: np.ndarray, index: Any, top: int | None
+) -> "pd.DataFrame | np.ndarray":
+    """Return the contribution of every feature or pixel to the error of samples, (N, *S).
+
+    A contribution is the squared error of the feature or pixel minus its mean on normal samples, in
+    standard deviations. The result is a DataFrame with a column per feature. With `top`, its
+    columns are feature_1, contribution_1, feature_2 and so on, for as many features, in descending
+    order. For images it is an array, (N, C, H, W): their error maps.
+    """
+    import pandas as pd
+
+    contributions, names = detector.contributions(x), detector.feature_names
+    if not names:
+        return contributions
+    if top is None:
+        return pd.DataFrame(contributions, index, names)
+    if top < 1:
+        raise UserError(f"top is {top}, but must be at least 1.")
+    indices, values = top_features(contributions, top)
+    columns: dict[str, np.ndarray] = {}
+    for rank in range(indices.shape[1]):
+        columns[f"feature_{rank + 1}"] = np.array(names, object)[indices[:, rank]]
+        columns[f"contribution_{rank + 1}"] = values[:, rank]
+    return pd.DataFrame(columns, index)

@@ -1,0 +1,108 @@
+"""Settings of the estimator: the variants by name, and defaults that depend on the samples."""
+
+import difflib
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hourglass import models
+from hourglass.core.errors import UserError
+from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
+from hourglass.models import VARIANTS
+from hourglass.models.base import LitAutoencoder
+from hourglass.models.undercomplete import Undercomplete
+from hourglass.networks import is_image
+from hourglass.training.cell_settings import CellSettings, Training
+
+
+def variant_class(variant: str | type) -> type[LitAutoencoder]:
+    """Return the class of a variant, given by its name or as the class itself.
+
+    Raises a UserError with the nearest name if there is no such variant.
+    """
+    if isinstance(variant, type) and issubclass(variant, LitAutoencoder):
+        return variant
+    if variant not in VARIANTS:
+        close = difflib.get_close_matches(str(variant), VARIANTS, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(VARIANTS)}."
+        raise UserError(f"there is no variant {variant!r}; {hint}")
+    kind: type[LitAutoencoder] = getattr(models, VARIANTS[str(variant)])
+    return kind
+
+
+def estimator_settings(
+    variant: str | type,
+    shape: Sequence[int],
+    *,
+    init_args: Yaml,
+    training: Yaml,
+    trainer: Yaml,
+    seed: int,
+) -> tuple[type[LitAutoencoder], CellSettings]:
+    """Return the class of a variant, and all settings of its training on samples (N, *S) = `shape`.
+
+    Values that are None in `init_args` and `training` get their defaults. Raises a UserError for
+    unknown settings and for values of the wrong type.
+    """
+    kind = variant_class(variant)
+    name = kind.__name__ if isinstance(variant, type) else variant
+    where, fixed = f"variant {name!r}", {"sample_shape": list(shape[1:])}
+    suggested_args, suggested_training = suggest(shape)
+    values = replaceable(kind, suggested_args) | plain(init_args)
+    training = suggested_training | plain(training)
+    return kind, CellSettings(
+        data="Autoencoder",
+        model=name,
+        class_path=f"{kind.__module__}.{kind.__qualname__}",
+        init_args=resolve(kind, values, where, fixed),
+        training=construct(Training, resolve(Training, training, "Autoencoder"), "Autoencoder"),
+        trainer=trainer,
+        seed=seed,
+    )
+
+
+def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
+    """Return init_args of a variant and settings of `Training` for samples (N, *S) = `shape`.
+
+    Those of tables had the highest AUROC of twenty settings on ten of ADBench's tables, other than
+    those of docs/guide/python.md. Noise is easier to learn from many short epochs: a batch has a
+    sixteenth of the samples.
+    """
+    samples, *sample_shape = shape
+    size = math.prod(sample_shape)
+    batch_size = 2 ** round(math.log2(min(256, max(16, samples / 16))))
+    if is_image(sample_shape):
+        args: Yaml = {"latent_dim": size // 16, "hidden": [256], "learning_rate": 2e-3}
+    else:
+        hidden = min(max(128, 2 * size), 256)
+        args = {"latent_dim": size // 2, "hidden": [hidden], "learning_rate": 1e-2}
+    args["latent_dim"] = max(1, min(args["latent_dim"], 64))
+    return args, {"batch_size": batch_size}
+
+
+def replaceable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:
+    """Select the suggestions for settings whose default in a variant is not its own.
+
+    The sparse variant, for example, has a wide code for a reason.
+    """
+    names = set(arguments(kind))
+    own, common = (inspect.signature(cls).parameters for cls in (kind, Undercomplete))
+    return {
+        name: value
+        for name, value in suggested.items()
+        if name in names and (name not in own or own[name].default == common[name].default)
+    }
+
+
+def plain(values: Yaml) -> Yaml:
+    """Drop values that are None; convert NumPy's numbers and arrays, and tuples, as in YAML."""
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -1,0 +1,41 @@
+"""Calibration: from a trained network and normal samples to a detector."""
+
+from collections.abc import Callable
+from functools import cache, partial
+
+from hourglass.data.prepared_data import Prepared
+from hourglass.detection.attribution import Profile
+from hourglass.detection.calibrators import Calibrator
+from hourglass.detection.calibrators.from_settings import calibrate
+from hourglass.detection.detector import Detector
+from hourglass.detection.scorers import Scorer
+from hourglass.detection.scoring import FittedScorer
+from hourglass.detection.threshold import Threshold
+from hourglass.networks import Network
+
+
+def calibrate_detector(
+    network: Network,
+    prepared: Prepared,
+    scorer: Scorer,
+    calibrator: Calibrator,
+    network_checksums: dict[str, str],
+) -> tuple[Detector, Callable[[Calibrator], Threshold]]:
+    """Return the detector, and a function that applies any calibrator to its scores.
+
+    The scorer is fitted to the training split, the profile of errors to the calibration split. The
+    network is in evaluation mode. `network_checksums` are those of its files, if there are any.
+    """
+    scaling = prepared.scaling
+    scoring = FittedScorer.fit(network, scaling, scorer, prepared.x("train"))
+    scores = cache(lambda name: scoring(prepared.x(name)))
+    calibrate_scores = partial(calibrate, prepared=prepared, scores=scores)
+    detector = Detector(
+        inputs=prepared.card,
+        scoring=scoring,
+        profile=Profile.fit(network, scaling, prepared.x("calibration")),
+        calibration_scores=scores("calibration"),
+        threshold=calibrate_scores(calibrator),
+        network_checksums=network_checksums,
+    )
+    return detector, calibrate_scores

@@ -1,0 +1,285 @@
+"""The estimator: equal to the command line, no side effects, usable in scikit-learn's tools."""
+
+import pickle
+import pickletools
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from hourglass.api.estimator import Autoencoder
+from hourglass.core.paths import Cell
+from hourglass.data.prepared_data import Prepared
+from hourglass.detection.calibrators import KSigma, MaxF1
+from hourglass.detection.detector import Detector
+from hourglass.detection.scorers import Mahalanobis
+from tests.workspaces import calibrated
+
+
+def correlated(samples: int, seed: int = 1, features: int = 6) -> np.ndarray:
+    """Return samples with two latent dimensions, (N, F)."""
+    directions = np.random.default_rng(0).normal(size=(2, features))
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(samples, 2)) @ directions + 0.1 * rng.normal(size=(samples, features))
+
+
+@pytest.fixture(scope="module")
+def normal() -> np.ndarray:
+    return correlated(300)
+
+
+@pytest.fixture(scope="module")
+def fitted(normal) -> Autoencoder:
+    return Autoencoder(latent_dim=2, max_epochs=3).fit(normal)
+
+
+@pytest.mark.parametrize("model", ["undercomplete", "stacked", "variational"])
+def test_scores_are_those_of_the_command_line(own_table, recorder, set_yaml, model):
+    set_yaml("configs/model/stacked.yaml", "init_args", "pretrain_epochs", value=2)
+    set_yaml("params.yaml", "calibration", "init_args", "alpha", value=0.1)
+    calibrated((own_table, model))
+    cell = Cell(own_table, model)
+    prepared, expected = Prepared.open(cell.prepared), Detector.of_cell(cell)
+    estimator = Autoencoder(
+        model, alpha=0.1, latent_dim=2, learning_rate=1e-3, batch_size=32, max_epochs=2, patience=2,
+        hidden=[256, 128] if model == "stacked" else [4],
+        init_args={"pretrain_epochs": 2} if model == "stacked" else None,
+    )  # fmt: skip
+    x = {name: prepared.x(name) for name in ("train", "validation", "calibration", "test")}
+    estimator.fit(x["train"], validation=x["validation"], calibration=x["calibration"])
+    scores = expected.scoring(x["test"])
+    assert (estimator.anomaly_score(x["test"]) == scores).all()
+    assert estimator.detector_.threshold == expected.threshold
+    assert (estimator.p_values(x["test"]) == expected.p_values(scores)).all()
+    assert (estimator.detector_.contributions(x["test"]) == expected.contributions(x["test"])).all()
+
+
+def test_a_linear_autoencoder_is_pca(normal):
+    estimator = Autoencoder("linear", latent_dim=2).fit(
+        normal, validation=normal[:20], calibration=normal[:20]
+    )
+    scaler = StandardScaler().fit(normal)
+    pca = PCA(2).fit(scaler.transform(normal))
+    projected = pca.inverse_transform(pca.transform(scaler.transform(normal)))
+    reconstructed = estimator.inverse_transform(estimator.transform(normal))
+    np.testing.assert_allclose(reconstructed, scaler.inverse_transform(projected), atol=1e-4)
+
+
+def test_a_fit_changes_nothing_outside_the_estimator(normal, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+
+    def state() -> list:
+        generators = random.getstate(), torch.random.get_rng_state().tolist()
+        numpy = [str(part) for part in np.random.get_state()]
+        flags = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+        return [generators, numpy, flags, *map(str, tmp_path.iterdir())]
+
+    before = state()
+    Autoencoder("stacked", max_epochs=1, init_args={"pretrain_epochs": 1}).fit(normal)
+    assert state() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_fits_in_threads_give_the_same_result(normal, fitted):
+    with ThreadPoolExecutor(2) as pool:
+        fits = [pool.submit(Autoencoder(latent_dim=2, max_epochs=3).fit, normal) for _ in range(2)]
+        scores = [fit.result().anomaly_score(normal) for fit in fits]
+    assert all((values == fitted.anomaly_score(normal)).all() for values in scores)
+
+
+def test_a_pickle_names_no_object_of_torch(fitted):
+    arguments = [argument for _, argument, _ in pickletools.genops(pickle.dumps(fitted))]
+    texts = [argument for argument in arguments if isinstance(argument, str)]
+    assert "hourglass.networks.dense" in texts
+    assert not [text for text in texts if text.startswith("torch")]
+
+
+def test_a_file_of_joblib_gives_the_same_results(fitted, normal, tmp_path):
+    joblib.dump(fitted, tmp_path / "estimator.joblib")
+    restored = joblib.load(tmp_path / "estimator.joblib")
+    assert (restored.anomaly_score(normal) == fitted.anomaly_score(normal)).all()
+    assert restored.explain(normal).equals(fitted.explain(normal))
+    assert restored.history_.equals(fitted.history_)
+
+
+def test_a_scorer_with_state_survives_joblib(normal, tmp_path):
+    estimator = Autoencoder(latent_dim=2, max_epochs=1, scorer=Mahalanobis()).fit(normal)
+    joblib.dump(estimator, tmp_path / "estimator.joblib")
+    restored = joblib.load(tmp_path / "estimator.joblib", mmap_mode="r")
+    assert (restored.anomaly_score(normal) == estimator.anomaly_score(normal)).all()
+
+
+def test_saved_detectors_load_without_the_estimator(fitted, normal, tmp_path):
+    fitted.save(tmp_path / "detector")
+    detector = Detector.load(tmp_path / "detector")
+    assert (detector.scoring(normal.astype(np.float32)) == fitted.anomaly_score(normal)).all()
+    assert detector.threshold == fitted.detector_.threshold
+
+
+def test_random_states(normal):
+    def scores(random_state: object) -> np.ndarray:
+        estimator = Autoencoder(latent_dim=2, max_epochs=1, random_state=random_state)
+        return estimator.fit(normal).anomaly_score(normal)
+
+    assert (scores(3) == scores(np.int64(3))).all()
+    assert (scores(np.random.RandomState(1)) == scores(np.random.RandomState(1))).all()
+    assert (scores(None) != scores(None)).any()
+
+
+def test_the_rate_of_false_alarms_is_alpha(normal):
+    estimator = Autoencoder(max_epochs=5, alpha=0.1).fit(normal, calibration=correlated(4000, 2))
+    assert (estimator.predict(correlated(4000, 3)) == -1).mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_too_few_calibration_samples_give_a_warning_with_the_rate(normal):
+    with pytest.warns(UserWarning, match="6 calibration samples .* rate is 0.143"):
+        estimator = Autoencoder(max_epochs=1).fit(normal[:30])
+    assert estimator.detector_.threshold.false_alarm_rate == pytest.approx(1 / 7)
+
+
+def test_an_explanation_names_the_changed_feature(normal):
+    frame = pd.DataFrame(normal, columns=list("abcdef"))
+    estimator = Autoencoder("linear", latent_dim=2).fit(frame)
+    changed = frame.iloc[[3, 5]].assign(c=10.0)
+    explanation = estimator.explain(changed, top=2)
+    assert list(explanation.index) == [3, 5]
+    assert list(explanation.columns) == [
+        "feature_1", "contribution_1", "feature_2", "contribution_2",
+    ]  # fmt: skip
+    assert list(explanation["feature_1"]) == ["c", "c"]
+    largest = estimator.explain(changed).max(axis=1)
+    assert (explanation["contribution_1"] == largest).all()
+
+
+def test_columns_of_a_dataframe_must_be_those_of_the_fit(normal):
+    frame = pd.DataFrame(normal, columns=list("abcdef"))
+    estimator = Autoencoder(max_epochs=1).fit(frame)
+    with pytest.raises(ValueError, match="same order"):
+        estimator.predict(frame[list("fedcba")])
+    with pytest.raises(ValueError, match=r"expecting 6 features|Feature names"):
+        estimator.predict(frame[list("abc")])
+
+
+def test_a_search_without_labels_uses_synthetic_anomalies(normal):
+    pipeline = make_pipeline(StandardScaler(), Autoencoder("linear", scaling="none"))
+    search = GridSearchCV(pipeline, {"autoencoder__latent_dim": np.array([2, 6])}, cv=2)
+    search.fit(normal)
+    # A code as wide as the samples reconstructs all of them, anomalies too.
+    assert search.best_params_ == {"autoencoder__latent_dim": 2}
+    assert (search.predict(normal) == -1).mean() < 0.2
+
+
+def test_a_search_with_labels_uses_auroc(normal):
+    outliers = np.random.default_rng(3).normal(size=(50, 6))
+    x, y = np.concatenate([normal, outliers]), np.repeat([1, -1], [300, 50])
+    folds = PredefinedSplit(np.where((np.arange(350) < 200), -1, 0))  # trains on normal rows only
+    search = GridSearchCV(
+        Autoencoder("linear"), {"latent_dim": [2, 6]}, scoring="roc_auc", cv=folds, refit=False
+    )  # fmt: skip
+    search.fit(x, y)
+    best = Autoencoder("linear", latent_dim=2).fit(x[:200])
+    expected = roc_auc_score(y[200:] == -1, best.anomaly_score(x[200:]))
+    assert search.best_score_ == pytest.approx(expected)
+    assert search.best_params_ == {"latent_dim": 2}
+
+
+def test_codes_are_columns_of_a_pipeline(normal):
+    codes = Autoencoder(latent_dim=2, max_epochs=1).set_output(transform="pandas")
+    frame = make_pipeline(FunctionTransformer(), codes).fit_transform(normal)
+    assert list(frame.columns) == ["autoencoder0", "autoencoder1"]
+
+
+@pytest.mark.parametrize("layout", [(40, 8, 8), (40, 3, 8, 8)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_images_keep_their_layout(layout, dtype):
+    x = np.random.default_rng(0).integers(0, 256, layout)
+    x = x.astype(np.uint8) if dtype == np.uint8 else x / 255
+    estimator = Autoencoder(
+        "convolutional", latent_dim=3, max_epochs=1, alpha=0.2, init_args={"channels": (2, 3)}
+    ).fit(x)
+    codes = estimator.transform(x)
+    assert codes.shape == (40, 3)
+    assert estimator.inverse_transform(codes).shape == layout
+    assert estimator.anomaly_score(x).shape == (40,)
+    with pytest.raises(ValueError, match=r"8, 6.*convert X"):
+        estimator.predict(x[..., :6])
+
+
+def test_pixels_give_the_same_scores_as_bytes_and_as_fractions():
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    scores = [
+        Autoencoder(latent_dim=3, max_epochs=1, alpha=0.2).fit(images).anomaly_score(images)
+        for images in (x, x / np.float32(255))
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+def test_verbose_prints_a_line_per_epoch(normal, capsys):
+    Autoencoder(max_epochs=2, verbose=True).fit(normal)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 0", "epoch 1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"variant": "denoise"}, "no variant 'denoise'; did you mean 'denoising'"),
+        ({"init_args": {"maskin": 0.1}}, "unknown setting 'maskin'; did you mean 'masking'"),
+        ({"hidden": "wide"}, "variant 'denoising': .*hidden"),
+        ({"variant": "convolutional", "hidden": [3]}, "unknown setting 'hidden'"),
+        ({"variant": "undercomplete", "latent_dim": 6}, "narrower than the 6 elements"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"scaling": "robust"}, "scaling is 'robust'; use 'standard'"),
+        ({"alpha": 1.5}, "alpha is 1.5"),
+        ({"validation_fraction": 0.0}, "validation_fraction is 0.0"),
+        ({"calibration_fraction": 0.95}, "validation_fraction and calibration_fraction"),
+        ({"calibrator": MaxF1()}, "MaxF1 needs labelled anomalies"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_rejected(normal, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Autoencoder(**{"max_epochs": 1, **settings}).fit(normal)
+
+
+def test_another_calibrator(normal):
+    estimator = Autoencoder(max_epochs=1, calibrator=KSigma(k=3.0)).fit(normal)
+    scores = estimator.detector_.calibration_scores
+    assert estimator.threshold_ == pytest.approx(scores.mean() + 3 * scores.std())
+
+
+def test_channels_must_come_first():
+    with pytest.raises(ValueError, match="channels must come first"):
+        Autoencoder("convolutional").fit(np.zeros((20, 8, 8, 3), np.uint8))
+
+
+def test_an_own_class_can_be_the_variant(normal):
+    from hourglass.models.undercomplete import Undercomplete
+
+    class Own(Undercomplete):
+        """A variant that no settings file could name."""
+
+    estimator = Autoencoder(Own, latent_dim=2, max_epochs=1).fit(normal)
+    other = Autoencoder("undercomplete", latent_dim=2, max_epochs=1).fit(normal)
+    assert (estimator.anomaly_score(normal) == other.anomaly_score(normal)).all()
+
+
+def test_variants_are_those_of_the_settings_files():
+    import yaml
+
+    from hourglass.api.settings import variant_class
+
+    for path in Path(__file__).parents[2].glob("configs/model/*.yaml"):
+        kind = variant_class(path.stem)
+        class_path = yaml.safe_load(path.read_text(encoding="utf-8"))["class_path"]
+        assert f"{kind.__module__}.{kind.__qualname__}" == class_path
