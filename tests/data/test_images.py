@@ -137,11 +137,35 @@ def test_an_unreadable_or_unsuitable_image_is_rejected_by_name(folder, refusal):
 
 
 def test_an_image_outside_of_any_class_or_a_class_without_images_is_rejected(folder, refusal):
-    Image.fromarray(GREY[0]).save(folder / "loose.png")
-    assert "loose.png" in refusal(load, folder)
     (folder / "ugly").mkdir()
     assert "ugly holds no image" in refusal(load, folder)
-    assert "no class of images" in refusal(load, folder / "ugly")
+    Image.fromarray(GREY[0]).save(folder / "loose.png")
+    assert "loose.png" in refusal(load, folder)
+    assert "ugly holds no image" in refusal(load, folder / "ugly")
+
+
+@pytest.mark.parametrize(
+    ("layout", "labels"),
+    [
+        (["a.png", "b.png"], ["normal", "normal"]),
+        (["good/x/a.png", "good/b.png", "bad/c.png"], ["bad", "good", "good"]),
+        (["train/good/a.png", "test/good/b.png", "test/hole/c.png"], ["good", "hole", "good"]),
+        (["train/a.png", "other/b.png"], ["other", "train"]),
+        (["good/a.png", "__MACOSX/good/._a.png", "ground_truth/hole/b.png"], ["good"]),
+    ],
+    ids=["flat", "nested", "MVTec", "a class named train", "masks and resource forks"],
+)
+def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels):
+    for file in layout:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(GREY[0]).save(tmp_path / file)
+    raw = load(tmp_path)
+    assert raw.label.tolist() == labels
+    assert raw.id.tolist() == sorted(
+        file
+        for file in layout
+        if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
+    )
 
 
 def test_an_array_is_refused_by_its_header(tmp_path, refusal):

@@ -67,7 +67,7 @@ REFUSED: dict[str, dict[str, list[Any]]] = {
         "torch_xla": ["tpu"],
         "Available names": ["abacus", None],
     },
-    "accumulate_grad_batches": {POSITIVE: [0, -1], "Expected": ["x", {0: 2}]},
+    "accumulate_grad_batches": {POSITIVE: [0, -1], "whole number": ["x", {0: 2}]},
     "barebones": {REMOVE: [True]},
     "callbacks": {"list": ["x", True]},
     "check_val_every_n_epoch": {VALIDATION: [2, 0, -1, None]},

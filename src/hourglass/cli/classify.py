@@ -18,7 +18,6 @@ from hourglass.studies.classification.sklearn_classifiers import (
     SklearnClassifier,
     measure_test_error,
 )
-from hourglass.studies.latent_space import encode_splits, flatten_splits
 from hourglass.tracking.recording import recording
 
 if TYPE_CHECKING:
@@ -59,6 +58,10 @@ def classify(
         labels: sizes of the nested training sets; the full training split is always added
         epochs: maximum number of epochs for softmax
         learning_rate: learning rate of softmax and its encoder
+
+    Examples:
+        hourglass classify digits stacked --labels 100,500
+        hourglass classify digits stacked --classifiers logistic,knn --features pretrained,input
 
     """
     cell = Cell(data, model)
@@ -142,6 +145,8 @@ def _measurements(
     settings: "FineTuning",
 ) -> Iterator[Measurement]:
     """Yield one measurement for each classifier that takes the features."""
+    from hourglass.studies.latent_space import encode_splits, flatten_splits  # imports torch
+
     vectors = splits  # softmax takes samples
     if {*classifiers} - {"softmax"}:
         if network:

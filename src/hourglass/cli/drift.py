@@ -44,6 +44,10 @@ def drift(
         seed: the random seed for breaking ties between equal scores
         fail: exit with status 3 if the martingale raises an alarm or the alarm rate has changed
 
+    Examples:
+        hourglass drift breast_cancer linear new.csv
+        hourglass drift breast_cancer linear new.csv --alpha 0.001 --fail
+
     """
     path = out or Path(f"{file.stem}-drift.json")
     check_output(path, [".json"], file, path.with_suffix(".png"))

@@ -23,6 +23,9 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
         model: a variant, by the name of its file in configs/model
         onnx: the file to write; <data>-<model>.onnx in the working folder if omitted
 
+    Examples:
+        hourglass export digits denoising --onnx detector.onnx
+
     """
     cell = Cell(data, model)
     path = onnx or Path(f"{cell.name}.onnx")

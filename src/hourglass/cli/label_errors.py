@@ -44,6 +44,10 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
         folds: number of folds for cross-fitting
         top: number of samples that are printed and drawn
 
+    Examples:
+        hourglass label-errors digits
+        hourglass label-errors breast_cancer linear --folds 5 --top 20
+
     """
     for name, value, minimum in (("folds", folds, 2), ("top", top, 1)):
         if value < minimum:

@@ -16,12 +16,17 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
         model: a variant, by the name of its file in configs/model
         all: record every cell in runs/, and the comparison in reports/
 
+    Examples:
+        hourglass record digits denoising
+        hourglass record --all
+
     """
     cells, failures = _cells(data, model, all), 0
     from hourglass.core.progress_bar import ProgressBar
-    from hourglass.tracking.connection import StoreUnavailable, store_errors
+    from hourglass.tracking.connection import store_errors
     from hourglass.tracking.record import record_cell, record_report
     from hourglass.tracking.runs import Runs
+    from hourglass.tracking.time_limit import StoreUnavailable
 
     try:
         with store_errors("record the cells"):

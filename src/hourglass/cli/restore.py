@@ -39,6 +39,10 @@ def restore(
         resize: resize images of another size
         tile: restore images larger than the network's input in overlapping windows
 
+    Examples:
+        hourglass restore digits denoising noisy.png
+        hourglass restore photographs denoising noisy --tile --out clean
+
     """
     folder = out or Path(f"{file.stem}-restored")
     sheet_path = folder.with_name(f"{folder.name}-sheet.png")

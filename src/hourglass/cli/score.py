@@ -54,6 +54,10 @@ def score(
         resize: resize images of another size
         heat_maps: the number of heat maps to draw, highest scores first
 
+    Examples:
+        hourglass score digits denoising new.npz
+        hourglass score breast_cancer linear new.csv --id name --false-discovery-rate 0.1
+
     """
     path = out or Path(f"{file.stem}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")

@@ -52,6 +52,10 @@ def search(
         out: the table to write, .csv or .parquet; by default <query>-neighbours.csv in the working
             folder
 
+    Examples:
+        hourglass search digits denoising new.png
+        hourglass search digits denoising digits/7 --top 5
+
     """
     # The file or folder is resolved because "." has no name; an id may contain slashes.
     stem = Path(query).resolve().stem if Path(query).exists() else re.sub(r"[^\w.-]+", "-", query)

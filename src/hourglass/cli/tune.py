@@ -6,17 +6,13 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.errors import UserError
-from hourglass.core.paths import Cell
+from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
-from hourglass.tuning.study_spec import STUDIES, StudySpec
-
-if TYPE_CHECKING:
-    from hourglass.tuning.worker import Pruner
+from hourglass.tuning.study_spec import Pruner, StudySpec
 
 
 def tune(
@@ -25,7 +21,7 @@ def tune(
     trials: int | None = None,
     objective: str = "detection",
     space: str | None = None,
-    pruner: "Pruner" = "median",
+    pruner: Pruner = "median",
     workers: int = 1,
     mlflow: bool = True,
     apply: bool = False,
@@ -45,13 +41,18 @@ def tune(
             with --apply or --show no new trials)
         objective: value to optimise, by the name of a file in configs/tune/objective
         space: search space, by the name of a file in configs/tune/space (default: the name of the
-            data set if that file exists, otherwise `default`)
+            data set if that file exists, otherwise `default`, whose ranges are cut to what the
+            variant accepts on the data)
         pruner: method that stops unpromising trials early
         workers: number of processes that run trials at the same time
         mlflow: log the study and its trials to MLflow
         apply: write the best values to configs/cell/<data>-<model>.yaml, for `dvc repro`
         show: print the study and run no trials
         out: JSON file to write, with the best hyperparameters and their objective values
+
+    Examples:
+        hourglass tune digits denoising --trials 30 --workers 2
+        hourglass tune digits denoising --apply
 
     """
     _check_arguments(trials, workers, show, out)
@@ -83,13 +84,14 @@ def _check_arguments(trials: int | None, workers: int, show: bool, out: Path | N
         )
 
 
-def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow: bool) -> None:
+def _search(spec: StudySpec, trials: int, pruner: Pruner, workers: int, mlflow: bool) -> None:
     """Run the missing trials, draw the study, and record it in MLflow."""
     from hourglass.tracking.recording import RecordingProcess
     from hourglass.tuning.best_trial import need_best
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
     from hourglass.tuning.progress import StudyProgress
+    from hourglass.tuning.study_file import STUDY_FILE, write_study
     from hourglass.tuning.worker import Job
     from hourglass.tuning.worker_pool import RESUME_HINT, run
 
@@ -111,6 +113,7 @@ def _search(spec: StudySpec, trials: int, pruner: "Pruner", workers: int, mlflow
             folder = STUDIES / spec.study_name
             with locked("figures"), atomic_folder(folder) as temporary:
                 draw_study(progress.study, names, best, temporary)
+                write_study(temporary / STUDY_FILE, progress.study, spec, names, best)
     except KeyboardInterrupt:
         raise UserError(f"stopped; {RESUME_HINT}") from None
 

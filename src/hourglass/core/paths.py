@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import unknown_name
 
 # Relative paths, because `dvc exp run --temp` runs stages in a copy of the workspace.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
+SOURCES = Path("src")  # modules of the user and, in a checkout, this package
+WORKSPACE_RECORD = Path(".hourglass.json")  # what `hourglass init` wrote, for upgrades
 RUNS = Path("runs")
 PREPARED = Path("data/prepared")
 # The output folder of each stage of a cell, below runs/<data>/<model>.
@@ -26,6 +29,7 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
+STUDIES = Path("reports/tune")  # one folder per study of `tune`: its figures and study.json
 MAX_NAME_LENGTH = 64  # maximum length: two names and a suffix must fit into a file name
 # Device names of Windows, which are invalid as file names there: git could not check them out.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
@@ -37,6 +41,28 @@ def root() -> Path:
     The original holds raw data, MLflow's store and other files that outlive an experiment.
     """
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
+
+
+def is_workspace(folder: Path) -> bool:
+    """Return whether a folder is a workspace, that is, has params.yaml and configs/."""
+    return (folder / PARAMS).is_file() and (folder / CONFIGS).is_dir()
+
+
+def require_workspace() -> None:
+    """Raise a UserError if the working folder is not a workspace, and say where one is."""
+    here = Path.cwd()
+    if is_workspace(here):
+        return
+    for steps, parent in enumerate(here.parents, 1):
+        if is_workspace(parent):
+            raise UserError(
+                f"{here} is inside the workspace {parent}; run the command there, after "
+                f"`cd {'/'.join(['..'] * steps)}`."
+            )
+    raise UserError(
+        f"{here} is not a workspace, as it has no {PARAMS} and {CONFIGS}/; `hourglass init DIR` "
+        "creates one, and `hourglass try FILE` needs none."
+    )
 
 
 def sqlite_url(file: Path, **options: str) -> str:
@@ -74,6 +100,7 @@ def require_baselines(data: str) -> Path:
     """Return the path of the baselines' metrics; raise a UserError if the file is missing."""
     path = baselines_file(data)
     if not path.exists():
+        require_known(data)
         raise _missing(path, f"hourglass baselines {data}")
     return path
 
@@ -82,7 +109,18 @@ def _missing(path: Path, command: str, experiment: str | None = None) -> UserErr
     ways = f"run `{command}` or `dvc repro` first"
     if experiment:
         ways = f"`dvc exp apply {experiment}` restores the experiment that has it, or {ways}"
-    return UserError(f"{path.as_posix()} is missing; {ways}.")
+    # Other variants on the same data set whose stage has run.
+    others = sorted(other.parts[2] for other in RUNS.glob(f"{path.parts[1]}/*/{path.name}"))
+    existing = f"; on {path.parts[1]} it exists for {', '.join(others)}" if others else ""
+    return UserError(f"{path.as_posix()} is missing; {ways}{existing}.")
+
+
+def require_known(data: str, model: str | None = None) -> None:
+    """Raise a UserError for a name without a file in configs/, with the nearest name."""
+    for kind, name in (("data", data), ("model", model)):
+        path = CONFIGS / kind / f"{name}.yaml"
+        if name is not None and path.parent.is_dir() and not path.exists():
+            raise unknown_name(path)
 
 
 def valid_name(name: str) -> str:
@@ -127,6 +165,11 @@ class Cell:
         return f"{self.data}-{self.model}"
 
     @property
+    def title(self) -> str:
+        """Return the name of the cell in figures."""
+        return f"{self.model} on {self.data}"
+
+    @property
     def config(self) -> Path:
         """Return the path of the settings of this cell; the file is optional."""
         return CONFIGS / "cell" / f"{self.name}.yaml"
@@ -167,7 +210,7 @@ class Cell:
     def require(self, *stages: str) -> None:
         """Raise a UserError for the first of the stages without an output folder.
 
-        The error names the newest DVC experiment that has the cell, if any.
+        The error names the newest DVC experiment that has the cell, if any, or the nearest name.
         """
         for stage in stages:
             path = self.output(stage)
@@ -175,4 +218,6 @@ class Cell:
                 from hourglass.core.experiments import experiment_with
 
                 experiment = experiment_with(self.data, self.model)
+                if not experiment:
+                    require_known(self.data, self.model)
                 raise _missing(path, f"hourglass {stage} {self.data} {self.model}", experiment)

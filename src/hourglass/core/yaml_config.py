@@ -4,7 +4,6 @@ In all functions, `where` is the place of a setting, such as "configs/model/line
 prefix of error messages.
 """
 
-import difflib
 import inspect
 from collections.abc import Iterable
 from functools import cache
@@ -16,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import did_you_mean, unknown_name
 from hourglass.core.trusted_imports import (
     CLASS_PATH,
     how_to_trust,
@@ -23,6 +23,7 @@ from hourglass.core.trusted_imports import (
     is_trusted,
     restrict_imports,
 )
+from hourglass.core.type_errors import wrong_type
 
 Yaml = dict[str, Any]  # a mapping read from a YAML file
 
@@ -32,14 +33,8 @@ def read(path: Path, keys: Iterable[str] | None) -> Yaml:
 
     Raises a UserError if the file is missing, is malformed, or has another key.
     """
-    if not path.exists() and len(path.parts) < 3:
-        raise UserError(f"{path.as_posix()} is missing; run this in the project's folder.")
     if not path.exists():
-        available = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise UserError(
-            f"unknown {path.parent.name} {path.stem!r}: {path.as_posix()} does not exist; "
-            f"available: {available}."
-        )
+        raise unknown_name(path)
     try:
         values = load_plain_yaml(path.read_text(encoding="utf-8")) or {}
     # PyYAML raises Python's own errors for bad dates, very long integers and deep nesting.
@@ -58,9 +53,9 @@ def check_keys(names: Iterable[str], allowed: Iterable[str], where: str) -> None
     allowed = list(allowed)
     for name in names:
         if name not in allowed:
-            close = difflib.get_close_matches(str(name), allowed, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"available: {', '.join(allowed)}."
-            raise UserError(f"{where}: unknown setting {name!r}; {hint}")
+            raise UserError(
+                f"{where}: unknown setting {name!r}; {did_you_mean(str(name), allowed)}"
+            )
 
 
 def module_of(class_path: Any, where: str) -> str:
@@ -109,6 +104,8 @@ def resolve(cls: type, values: Yaml | None, where: str, fixed: Yaml | None = Non
     names = [name for name in arguments(cls) if name not in (fixed or {})]
     values = mapping(values, where)
     check_keys(values, names, where)
+    for section in _sections(cls):
+        mapping(values.get(section), f"{where}, {section}")
     with restrict_imports(values) as guard:
         try:
             parsed = _parser(cls).parse_object({**values, **(fixed or {})})
@@ -118,18 +115,15 @@ def resolve(cls: type, values: Yaml | None, where: str, fixed: Yaml | None = Non
                     f"{where}: module {guard.refused!r} is not trusted; "
                     f"{how_to_trust(guard.refused)}."
                 ) from None
-            raise UserError(f"{where}: {one_line(error)}.") from None
+            raise UserError(f"{where}: {wrong_type(error, _parser(cls), values)}.") from None
     return parsed.as_dict()
 
 
 def construct(cls: type, values: Yaml, where: str) -> Any:
     """Return an object of `cls` built from resolved `values`."""
     parser = _parser(cls)
-    try:
-        with restrict_imports(values):
-            built = parser.instantiate_classes(parser.parse_object(values))
-    except TypeError as error:  # a nested section is not a mapping
-        raise UserError(f"{where}: {one_line(error)}; give a mapping of names to values.") from None
+    with restrict_imports(values):
+        built = parser.instantiate_classes(parser.parse_object(values))
     try:
         return cls(**dict(built.items()))
     except UserError as error:
@@ -152,7 +146,18 @@ def mapping(values: Any, where: str) -> Yaml:
 
 def arguments(cls: type) -> list[str]:
     """Return the names of all constructor arguments, including those passed to base classes."""
-    return [action.dest for action in _parser(cls)._actions if action.dest != "help"]
+    return [name for name in _destinations(cls) if "." not in name]
+
+
+def _sections(cls: type) -> list[str]:
+    """Return the names of the arguments that are dataclasses, as `resolve` must get mappings."""
+    return sorted({name.partition(".")[0] for name in _destinations(cls) if "." in name})
+
+
+def _destinations(cls: type) -> list[str]:
+    """Return jsonargparse's names of all arguments; those in sections contain a dot."""
+    names = [action.dest for action in _parser(cls)._actions]
+    return [name for name in names if name.rpartition(".")[2] != "help"]
 
 
 @cache

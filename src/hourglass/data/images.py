@@ -16,9 +16,9 @@ class Images(DataSet):
 
     An .npz file holds `x`, uint8 images of shape (N, H, W), (N, H, W, C) or (N, C, H, W), and
     optionally `y`, (N,) classes. C is 1 or 3. The last axis is the channel axis if its length is 1
-    or 3, else the second axis is. A folder holds one subfolder per class with images (png, jpg, bmp
-    and others) of one size. Images of a folder have one channel if all are grey, else three (red,
-    green, blue).
+    or 3, else the second axis is. A folder holds images (png, jpg, bmp and others) of one size, in
+    one subfolder per class, in folders such as train/good and test/scratch, or without subfolders.
+    Images of a folder have one channel if all are grey, else three (red, green, blue).
 
     Without `normal` every image is normal. `size` resizes to `size` x `size` pixels. `grey`
     converts colours to one channel (ITU-R 601). `path` is relative to the working directory.

@@ -14,6 +14,7 @@ from hourglass.core.checksums import (
     write_with_checksum,
 )
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.paths import PREPARED, require_known
 from hourglass.data.scaling import Scaling
 
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
@@ -47,6 +48,8 @@ class Prepared:
         try:
             card = read_with_checksum(folder / CARD)
         except FileNotFoundError:
+            if folder.parent == PREPARED:
+                require_known(folder.name)
             command = f"hourglass prepare {folder.name}"
             raise UserError(f"{folder.as_posix()} is missing; run `{command}` first.") from None
         except (CorruptFileError, OSError) as error:

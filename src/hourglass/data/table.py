@@ -1,5 +1,6 @@
 """User-provided tables: each row is a sample, each column a feature."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,8 @@ class Table(DataSet):
     the column of classes. `normal` names the normal classes, as text. Without `label` every row is
     normal. `id` is the column of sample ids (default: "<file>/<row>", rows counted from 1). `time`
     is a column of numbers or ISO dates; if it is set, the splits follow time. `drop` lists columns
-    to ignore.
+    to ignore. A row with an empty cell in any other column is an error, or is left out if `missing`
+    is "skip".
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Table(DataSet):
         id: str | None = None,
         time: str | None = None,
         drop: tuple[str, ...] = (),
+        missing: Literal["refuse", "skip"] = "refuse",
         scaling: Literal["standard", "minmax", "none"] = "standard",
         fractions: Fractions = Fractions(),
     ) -> None:
@@ -47,6 +50,7 @@ class Table(DataSet):
         self.id = id
         self.time = time
         self.drop = drop
+        self.missing = missing
 
     def load(self, folder: Path) -> Raw:
         """Load the (N, F) float32 table; `folder` is not read.
@@ -60,6 +64,8 @@ class Table(DataSet):
         require_columns(frame, others, path)
         names = tuple(name for name in frame.columns if name not in others)
         _check_names(names, path)
+        if self.missing == "skip":
+            frame = _without_incomplete_rows(frame, self.drop, path)
         label, anomaly = self._labels(frame, path)
         ids = [f"{path.name}/{row}" for row in frame.index]
         return Raw(
@@ -100,3 +106,15 @@ def _check_names(names: tuple[str, ...], path: Path) -> None:
             f"A column of {path} has no name in the header and would be a feature; name it, or "
             f"remove it with `drop: [{unnamed!r}]`."
         )
+
+
+def _without_incomplete_rows(
+    frame: pd.DataFrame, ignored: Sequence[str], path: Path
+) -> pd.DataFrame:
+    """Return the rows without an empty cell outside the columns `ignored`; the index is kept."""
+    complete = frame.drop(columns=list(ignored)).notna().all(axis=1)
+    if not complete.any():
+        raise UserError(
+            f"Every row of {path} has an empty cell; drop the columns with most of them."
+        )
+    return frame[complete]

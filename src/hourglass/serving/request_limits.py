@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.user_files import quote
+from hourglass.core.suggestions import quote
 
 ROWS_VARIABLE = "HOURGLASS_MAX_REQUEST_ROWS"
 BYTES_VARIABLE = "HOURGLASS_MAX_REQUEST_BYTES"

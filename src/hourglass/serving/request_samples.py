@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import quote, suggest_names
 from hourglass.data.readers.image_chunks import as_features, as_images
-from hourglass.data.readers.user_files import quote, suggest_names
 from hourglass.detection.detector import Detector
 from hourglass.serving.request_limits import Limits
 

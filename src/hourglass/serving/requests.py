@@ -17,8 +17,8 @@ import orjson
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import quote
 from hourglass.data.readers.image_chunks import npy_chunks
-from hourglass.data.readers.user_files import quote
 from hourglass.detection.detector import Detector
 from hourglass.serving.request_limits import Limits
 from hourglass.serving.request_samples import Columns, require_features, rows_to_columns, to_samples

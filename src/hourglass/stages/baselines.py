@@ -16,6 +16,10 @@ def baselines(data: str) -> Path:
     The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
     Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
     PCA, because its number of components depends on the latent_dim of the variants.
+
+    Examples:
+        hourglass baselines digits
+
     """
     from hourglass.core.progress_bar import ProgressBar
     from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors

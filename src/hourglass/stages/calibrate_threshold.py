@@ -29,6 +29,10 @@ def calibrate_threshold(data: str, model: str) -> Path:
     Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
     `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
     and the detector for new samples, detector.json and reference.safetensors.
+
+    Examples:
+        hourglass calibrate-threshold digits denoising
+
     """
     cell = Cell(data, model)
     with cell_stage("calibrate-threshold", cell, "train") as output:

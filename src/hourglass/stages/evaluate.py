@@ -19,6 +19,10 @@ def evaluate(data: str, model: str) -> Path:
     (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
     thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
     figures/.
+
+    Examples:
+        hourglass evaluate digits denoising
+
     """
     cell = Cell(data, model)
     with cell_stage("evaluate", cell, "train", "calibrate-threshold") as output:
@@ -45,7 +49,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
-    cell_figures.write_figures(folder, detector, test, scores, summary)
+    cell_figures.write_figures(folder, cell.title, detector, test, scores, summary)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})

@@ -22,6 +22,10 @@ def prepare(data: str) -> Path:
     Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
     with the scaling of x and the number of samples. In a pipeline, it refuses a data set with too
     few calibration samples for `calibration` in params.yaml, so that nothing is trained in vain.
+
+    Examples:
+        hourglass prepare digits
+
     """
     with stage_lock("prepare", valid_name(data)):
         return prepare_data_set(data, _check)

@@ -20,6 +20,10 @@ def references(data: str) -> Path:
     The methods are the input and PCA as features, JPEG and PCA as codecs, classical filters for
     image restoration, and a classifier trained on real images. Writes runs/<data>/references/. If
     the data set is not studied (`study` in params.yaml), the folder contains only the reason.
+
+    Examples:
+        hourglass references digits
+
     """
     prepared, config = Prepared.open(prepared_folder(data)), params()
     names = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))

@@ -19,6 +19,10 @@ def study(data: str, model: str) -> Path:
     interpolation, neighbourhoods, generation and restoration. Writes metrics.json, tables/ and
     figures/ to runs/<data>/<model>/study/. If the data set is not studied (see `study` in
     params.yaml), metrics.json is empty and not_studied.txt contains the reason.
+
+    Examples:
+        hourglass study digits denoising
+
     """
     cell, references = Cell(data, model), references_folder(data) / "references.json"
     with cell_stage("study", cell, "train") as output:
@@ -61,7 +65,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     for name, table in result.tables.items():
         write_csv(table, folder / "tables" / f"{name}.csv")
     for name, figure in result.figures.items():
-        save(figure, folder / "figures" / f"{name}.png")
+        save(figure, folder / "figures" / f"{name}.png", name=cell.title)
     write_json(folder / "metrics.json", dict(result.metrics))
     write_json(folder / "inputs.json", {WEIGHTS: sha256(train / WEIGHTS)})
     return dict(result.timing)

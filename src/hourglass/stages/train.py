@@ -34,6 +34,10 @@ def train(data: str, model: str) -> Path:
     Writes to runs/<data>/<model>/train/ the best weights (weights.safetensors, network.json), the
     resolved settings (settings.yaml), history.csv and training.json. Epochs appear in MLflow during
     the training. A killed training resumes from its last checkpoint.
+
+    Examples:
+        hourglass train digits denoising
+
     """
     cell = Cell(data, model)
     # Reject unknown names at once, before the heavy imports.
@@ -71,7 +75,8 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     token, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if output:
         token = resume_or_start(*identity)["token"]
-        write_text(cell.resume / SETTINGS, yaml.safe_dump(asdict(settings)))
+        resolved = asdict(settings) | {"latent_dim": module.network.latent_dim}
+        write_text(cell.resume / SETTINGS, yaml.safe_dump(resolved))
         write_text(cell.resume / EPOCHS, "")  # a resumed training reports all epochs again
         output.recorder.follow_training()
     else:

@@ -1,21 +1,21 @@
 """Write the best values of a study to the settings of its cell; save the metrics before tuning."""
 
-import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import YAMLError
 
 from hourglass.core.atomic import sha256, write_json, write_text
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.installation import search_path
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml
+from hourglass.core.yaml_edit import edited_yaml
 from hourglass.data.prepared_data import Prepared
 from hourglass.training.cell_settings import resolve_cell
 
@@ -25,6 +25,7 @@ EVALUATION_FILES = (
     "calibrate/threshold.json",
     "calibrate/detector.json",
 )
+SETTINGS = ("init_args", "training", "seed")  # of a training, in the record before tuning
 HEADER = (
     "Settings of this cell only; they override those in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes this file; delete it to restore the defaults."
@@ -54,20 +55,11 @@ def apply_values(cell: Cell, values: Yaml, study: str) -> str:
 
 
 def _write_values(path: Path, values: Yaml) -> None:
-    editor = YAML()
-    editor.width = 100
-    try:
-        document = editor.load(path) if path.exists() else None
-    except YAMLError as error:
-        raise UserError(f"{path.as_posix()} is not valid YAML: {one_line(error)}.") from None
-    if document is None:
-        document = CommentedMap({"init_args": CommentedMap()})
-        document.yaml_set_start_comment(HEADER)
-    section = document["init_args"] = document.get("init_args") or CommentedMap()
-    section.update(values)
-    text = io.StringIO()
-    editor.dump(document, text)
-    write_text(path, text.getvalue())
+    def change(document: CommentedMap) -> None:
+        section = document["init_args"] = document.get("init_args") or CommentedMap()
+        section.update(values)
+
+    write_text(path, edited_yaml(path, change, HEADER))
 
 
 def _default_evaluation(cell: Cell) -> Yaml | None:
@@ -82,14 +74,12 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
         trained = trained_with(cell.output("train"))
         prepared = Prepared.open(cell.prepared)
         current = asdict(resolve_cell(cell, prepared.sample_shape))
-        unchanged = all(
-            trained[key] == current[key] for key in ("class_path", "init_args", "training", "seed")
-        )
+        unchanged = all(trained[key] == current[key] for key in ("class_path", *SETTINGS))
         weights = sha256(cell / "train/weights.safetensors")
         if unchanged and detector["files"]["weights.safetensors"] == weights:
             return {
                 "data": prepared.card["sha256"],
-                "init_args": trained["init_args"],
+                **{key: trained[key] for key in SETTINGS},
                 "latent_dim": network["init_args"]["latent_dim"],
                 "score": detector["score"],
                 "threshold": threshold,
@@ -108,7 +98,8 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
 def _update_snapshot() -> None:
     """Run stage `snapshot`, so that DVC detects the change of this cell."""
     command = [sys.executable, "-m", *SNAPSHOT_COMMAND.split()]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": search_path()}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(
             f"the values are written, but `dvc repro snapshot` failed "

@@ -14,7 +14,7 @@ import traceback
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 
@@ -23,13 +23,12 @@ from hourglass.core.paths import Cell
 from hourglass.tuning import study as studies
 from hourglass.tuning.locks import locked, no_response
 from hourglass.tuning.storage import is_unreachable
-from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.study_spec import Pruner, StudySpec
 from hourglass.tuning.trial_attributes import FAILURE, WORKER
 
 if TYPE_CHECKING:
     from hourglass.tuning.trial import Trials
 
-Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 PAUSE_SECONDS = 0.5  # between two reads of a study while other workers finish its last trials
 REJECTED = 2  # exit status after a UserError, which is then the last line of standard output
 
@@ -67,7 +66,8 @@ def work(job: Job) -> None:
         trials.follow_rank_zero()
         return
     first = trials.space.nearest(trials.settings)
-    study = studies.create(job.study, spec.settings, trials.objective, first)
+    notes = trials.space.notes
+    study = studies.create(job.study, spec.settings, trials.objective, first, notes)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
     while (status := run_next(study, trials, job)) != "done":
         if status == "waits":

@@ -14,7 +14,7 @@ from hourglass.data.readers.user_files import check_file_type
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_SUFFIXES = (".csv", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
 class InputSpec(Protocol):

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.user_files import check_file_type, quote
+from hourglass.core.suggestions import quote
+from hourglass.data.readers.user_files import check_file_type
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey
+PARTS = {"train", "validation", "val", "test"}  # folders above those of classes
+IGNORED = {"ground_truth", "__MACOSX"}  # masks of defects; what macOS adds to archives
 MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
 MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
 HIGH_DEPTH_PREFIXES = ("I", "F")  # of Pillow's modes with more than 8 bits per channel
@@ -51,7 +55,8 @@ def read_folder(
 
     `size` and `grey` are those of `read_npz`.
     """
-    files = _image_files(path)
+    classes = find_images(path)
+    files = list(classes)
     headers = [read_header(file) for file in files]
     first_width, first_height, _ = headers[0]
     for file, (width, height, _) in zip(files, headers, strict=True):
@@ -62,9 +67,39 @@ def read_folder(
             )
     mode = "L" if grey or all(mode in GREY_MODES for _, _, mode in headers) else "RGB"
     x = np.stack([decode_image(file, mode, _square(size)) for file in files])
-    label = np.array([file.parent.name for file in files])
+    label = np.array(list(classes.values()))
     ids = np.array([file.relative_to(path).as_posix() for file in files])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), label, ids
+
+
+def inspect_images(path: Path) -> tuple[np.ndarray, set[tuple[int, int]], int]:
+    """Return the classes, (N,) str, the sizes (width, height), and the number of channels.
+
+    `path` is that of `read_npz` or of `read_folder`. Images of a folder are not decoded.
+    """
+    if not path.is_dir():
+        x, y = read_npz(path, None, False)
+        label = np.full(len(x), "normal") if y is None else y
+        return label, {(x.shape[3], x.shape[2])}, x.shape[1]
+    classes = find_images(path)
+    headers = [read_header(file) for file in classes]
+    sizes = {(width, height) for width, height, _ in headers}
+    is_grey = all(mode in GREY_MODES for _, _, mode in headers)
+    return np.array(list(classes.values())), sizes, 1 if is_grey else 3
+
+
+def read_npz_table(path: Path) -> pd.DataFrame | None:
+    """Return the rows `x`, (N, F) numbers, and the labels `y` of an .npz file; None for images.
+
+    The features are called x0, x1 and so on.
+    """
+    x, y = _read_arrays(path)
+    if x.ndim != 2 or x.dtype.kind not in "fiu":
+        return None
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
+    if y is not None and y.shape == x.shape[:1]:
+        frame["y"] = y
+    return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
 
 
 def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
@@ -168,23 +203,49 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             "numpy.savez_compressed, without Python objects in it."
         ) from error
     if x is None:
-        raise UserError(f"{path} holds the arrays {names}; name the array of images 'x'.")
+        raise UserError(f"{path} holds the arrays {names}; name the array of samples 'x'.")
     return x, y
 
 
-def _image_files(path: Path) -> list[Path]:
-    """Return the sorted image files in the subfolders; skip hidden files and folders."""
-    images = []
-    for folder in sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] != "."):
-        files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
-        if not files:
-            raise UserError(f"{folder} holds no image; put images of its class there or remove it.")
-        images += sorted(files)
-    loose = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    if loose or not images:
-        problem = f"holds {loose[0]} outside of any class" if loose else "holds no class of images"
-        raise UserError(f"{path} {problem}; sort all images into one subfolder per class.")
-    return images
+def find_images(path: Path) -> dict[Path, str]:
+    """Return the sorted image files below a folder, and the class of each.
+
+    The class is the first subfolder, or the second where all first ones are PARTS, as in
+    train/good. Images without any subfolder are of the class "normal". Hidden files and folders,
+    and the folders IGNORED, are skipped.
+    """
+    found = {
+        file: file.relative_to(path).parts
+        for file in sorted(path.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not file.is_dir()
+    }
+    images = {
+        file: parts
+        for file, parts in found.items()
+        if not any(part[0] == "." for part in parts) and parts[0] not in IGNORED
+    }
+    loose = [parts[0] for parts in images.values() if len(parts) == 1]
+    if not images:
+        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
+    if len(loose) == len(images):
+        return dict.fromkeys(images, "normal")
+    if loose:
+        raise UserError(
+            f"{path} holds {loose[0]} outside of any class; sort all images into one subfolder per "
+            "class, or put them all into one folder."
+        )
+    _require_images_per_class(path, {parts[0] for parts in images.values()})
+    has_parts = all(parts[0] in PARTS and len(parts) > 2 for parts in images.values())
+    return {file: parts[1 if has_parts else 0] for file, parts in images.items()}
+
+
+def _require_images_per_class(path: Path, classes: set[str]) -> None:
+    folders = {folder.name for folder in path.iterdir() if folder.is_dir()}
+    empty = sorted(name for name in folders - classes - IGNORED if name[0] != ".")
+    if empty:
+        raise UserError(
+            f"{path / empty[0]} holds no image; put images of its class there or remove it."
+        )
 
 
 def _square(size: int | None) -> tuple[int, int] | None:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.chunks import Chunk, Chunks
-from hourglass.data.readers.user_files import suggest_names
+from hourglass.data.readers.csv_format import MISSING, detect_csv_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ def read_table_chunks(path: Path, features: list[str], id: str | None) -> Chunks
     feature is marked as incomplete. Raises a UserError if a feature is not a number.
     """
     columns = features if id is None or id in features else [*features, id]
-    is_csv = path.suffix.lower() == ".csv"
+    is_csv = path.suffix.lower() != ".parquet"
     batches = _read_csv(path, columns, features) if is_csv else _read_parquet(path, columns)
     return _chunks(batches, path, features, id)
 
@@ -89,17 +90,25 @@ def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[p
             f"the first line of {path} is longer than {MAX_CSV_LINE_BYTES:,} bytes; give a table "
             "with fewer columns."
         )
-    options = csv.ReadOptions(block_size=max(CSV_BLOCK_BYTES, 4 * len(line)))
-    with csv.open_csv(path, options) as head:
+    form = detect_csv_format(path)
+    options = csv.ReadOptions(
+        block_size=max(CSV_BLOCK_BYTES, 4 * len(line)), encoding=form.encoding
+    )
+    parse = csv.ParseOptions(delimiter=form.separator)
+    with csv.open_csv(path, options, parse) as head:
         _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
-    # As in training, numbers have double precision and only an empty cell is a missing value.
+    # As in training, numbers have double precision and MISSING lists the empty cells.
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.string())
     types |= dict.fromkeys(features, pa.float64()) | dict.fromkeys(booleans, pa.bool_())
     convert = csv.ConvertOptions(
-        column_types=types, include_columns=columns, null_values=[""], strings_can_be_null=False
+        column_types=types,
+        include_columns=columns,
+        null_values=list(MISSING),
+        strings_can_be_null=False,
+        decimal_point=form.decimal,
     )
-    with csv.open_csv(path, options, None, convert) as reader:
+    with csv.open_csv(path, options, parse, convert) as reader:
         yield from reader
 
 

@@ -13,22 +13,25 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_object_dtype, is_string_dtype
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.user_files import suggest_names
+from hourglass.core.suggestions import suggest_names
+from hourglass.data.readers.csv_format import MISSING, detect_csv_format
 
+SUFFIXES = (".csv", ".tsv", ".parquet")
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 
 def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a .csv or .parquet file with at least one row; the index is the row number.
+    """Read a .csv, .tsv or .parquet file with at least one row; the index is the row number.
 
-    The columns in `text` of a .csv file are read as text, so "007" stays "007". Raises a UserError
-    if the file has another suffix, is damaged or empty, or has two columns of the same name.
+    The columns in `text` of a CSV file are read as text, so "007" stays "007". In other columns,
+    the cells MISSING are NaN. Raises a UserError if the file has another suffix, is damaged or
+    empty, or has two columns of the same name.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
+    if suffix not in SUFFIXES:
         raise UserError(f"{path} ends in {suffix!r}; give a table that ends in .csv or .parquet.")
     try:
-        frame = _read_csv(path, text) if suffix == ".csv" else _read_parquet(path)
+        frame = _read_parquet(path) if suffix == ".parquet" else _read_csv(path, text)
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{path} is empty; give a table with a header and rows.") from error
     # pandas and Arrow raise exceptions of many types for a damaged file.
@@ -80,8 +83,8 @@ def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
         missing, cell = column.isna().iloc[row], str(column.iloc[row])
         problem = "is empty or NaN" if missing else f"holds {cell[:40]!r}"
         raise UserError(
-            f"Column {name!r} of {path} {problem} in row {row + 1} instead of a finite number; "
-            "correct it, or remove the column or the row."
+            f"Column {name!r} of {path} {problem} in row {column.index[row]} instead of a finite "
+            "number; correct it, or remove the column or the row."
         )
     return values
 
@@ -91,8 +94,8 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
     empty = np.flatnonzero(frame[name].isna())
     if len(empty):
         raise UserError(
-            f"Column {name!r} of {path} is empty in row {empty[0] + 1}; fill it in or remove the "
-            "row."
+            f"Column {name!r} of {path} is empty in row {frame.index[empty[0]]}; fill it in or "
+            "remove the row."
         )
     return np.array([str(value) for value in frame[name]])
 
@@ -108,8 +111,10 @@ def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    form = detect_csv_format(path)
+    options = {"sep": form.separator, "encoding": form.encoding, "keep_default_na": False}
     # The header is read separately, since pandas would rename a second column "a" to "a.1".
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
     with warnings.catch_warnings():
         # Make surplus fields of a row an error; pandas drops them with a warning.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -117,9 +122,11 @@ def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
             path,
             dtype=dict.fromkeys(text, str),
             index_col=False,
-            keep_default_na=False,  # "NA" and "None" may be names of classes
-            na_values=[""],
+            # "NA" and "None" may be names of classes.
+            na_values={name: [""] if name in text else list(MISSING) for name in header},
+            decimal=form.decimal,
             low_memory=False,
+            **options,
         )
     names = [name or default for name, default in zip(header, frame.columns, strict=True)]
     frame.columns = pd.Index(names, dtype=object)

@@ -1,24 +1,16 @@
-"""Helpers for users' files: their location, their labels, and hints for misspelt names."""
+"""Helpers for users' files: their location and their labels."""
 
-import difflib
-import heapq
 import os
-import reprlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import suggest_names
 
 # YAML reads `normal: 0` as a number; labels are compared as text.
 ClassNames: TypeAlias = list[str | int] | str | int | None
-MAX_NAMES_SHOWN = 12  # in a hint
-MAX_NAMES_COMPARED = 10_000  # with a misspelt name, which takes time per name
-MAX_QUOTE_CHARACTERS = 40  # of a rejected value in a message
-SHORT_REPR = reprlib.Repr()  # does not walk through long or deep values
-SHORT_REPR.maxstring = SHORT_REPR.maxother = MAX_QUOTE_CHARACTERS
 
 
 def resolve_path(path: str) -> Path:
@@ -72,17 +64,10 @@ def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarr
     return anomaly
 
 
-def suggest_names(name: str, available: Iterable[str]) -> str:
-    """Return a hint: the closest match to `name`, if any, and the available names."""
-    names = {str(value) for value in available}
-    few = sorted(names) if len(names) <= MAX_NAMES_COMPARED else []
-    near = difflib.get_close_matches(name, few, n=1)
-    hint = f"did you mean {quote(near[0])}, " if near else ""
-    rest = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
-    shown = ", ".join(map(quote, heapq.nsmallest(MAX_NAMES_SHOWN, names)))
-    return f"{hint}available: {shown or 'none'}{rest}"
-
-
-def quote(value: Any) -> str:
-    """Return a value for a message, cut to MAX_QUOTE_CHARACTERS and without full stops."""
-    return SHORT_REPR.repr(value)[:MAX_QUOTE_CHARACTERS].replace(". ", " ")
+def is_number(text: str) -> bool:
+    """Return whether a text can be read as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,201 @@
+"""Command `add`: a table or images of the user -> a data set of the workspace."""
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import SingleQuotedScalarString
+
+from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.core.atomic import atomic_file, atomic_folder, write_text
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CONFIGS, PARAMS, valid_name
+from hourglass.core.settings import params
+from hourglass.core.yaml_edit import edited_yaml
+
+OWN = Path("data/own")
+MAX_COPIED_BYTES = 4 << 30
+MAX_NAMES_SHOWN = 8
+
+
+def add(
+    name: str,
+    path: Path,
+    label: str | None = None,
+    normal: str | None = None,
+    time: str | None = None,
+    id: str | None = None,
+    drop: str | None = None,
+    replace: bool = False,
+) -> None:
+    """Add a table or images of yours to the workspace; other data sets stay.
+
+    Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
+    to `data:` in params.yaml. Columns that cannot be features, such as text and dates, are listed
+    under `drop` with the reason and the way to use them. A file outside data/own is copied there,
+    so that the pipeline notices when it changes; more than 4 GB are used where they are.
+
+    Args:
+        name: the name of the data set
+        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
+            without any, or an .npz file with an array x and, for classes, an array y
+        label: the column of labels; without it, all rows count as normal
+        normal: the labels of normal samples, separated by commas; by default the most frequent
+            label, and for images the folder called good, normal or ok
+        time: the column of numbers or ISO dates that the splits follow
+        id: the column of row ids
+        drop: columns to ignore, separated by commas
+        replace: replace the data set of this name
+
+    Examples:
+        hourglass add pumps pumps.csv --label state --normal ok
+        hourglass add castings photos/castings --normal good
+
+    """
+    config = params()
+    roles = make_roles(label, normal, time, id, drop)
+    settings = CONFIGS / "data" / f"{valid_name(name)}.yaml"
+    _check_name(name, settings, path, replace)
+    names = [name, *(other for other in config.data if other != name)]
+    dataclasses.replace(config, data=names)  # checks that no two cells get the same name
+    plan = plan_data_set(path, roles, _alphas(config.calibration))
+    print_plan(name, plan)
+    text = PARAMS.read_text(encoding="utf-8")
+    if name not in config.data:
+        text = edited_yaml(PARAMS, lambda document: _insert(document, name))
+    command = f"hourglass add {name} {shlex.quote(str(path))}{roles.options()}"
+    with _restored_on_error(settings, PARAMS), stored(plan, name, path) as place:
+        write_text(settings, plan.text(place, command))
+        write_text(PARAMS, text)
+    print(f"wrote {settings.as_posix()}, with the data in {place}")
+    print(f"data sets in params.yaml: {', '.join(names)}")
+    print(f"next: hourglass repro    # trains {len(config.models)} variants on {name}")
+
+
+def make_roles(
+    label: str | None, normal: str | None, time: str | None, id: str | None, drop: str | None
+) -> Roles:
+    """Return the roles from the values of the options; lists are separated by commas."""
+    normal_names, dropped = (
+        tuple(word.strip() for word in text.split(",") if word.strip()) if text else ()
+        for text in (normal, drop)
+    )
+    return Roles(label, normal_names, time, id, dropped)
+
+
+def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
+    """Return the false-alarm rate of a conformal threshold; () for other calibrators."""
+    is_conformal = str(calibration.get("class_path", "")).endswith(".Conformal")
+    return (float((calibration.get("init_args") or {}).get("alpha", 0.05)),) if is_conformal else ()
+
+
+def print_plan(name: str, plan: DataPlan) -> None:
+    """Print what the file holds, and all columns that are not used, by reason."""
+    print(f"{name}: {' '.join(plan.content)}")
+    by_kind = sorted(plan.unusable, key=lambda column: column.kind)
+    if by_kind:
+        print(f"{len(by_kind)} columns are not used; the settings list them under `drop`:")
+    for kind, columns in groupby(by_kind, key=lambda column: column.kind):
+        names = [column.name for column in columns]
+        more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+        print(f"  {', '.join(names[:MAX_NAMES_SHOWN])}{more}: {kind[0].lower()}{kind[1:]}")
+
+
+@contextmanager
+def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
+    """Yield the path of the data for the settings; copy them to data/own unless they are there.
+
+    If the block fails, the copy is removed. Data of more than MAX_COPIED_BYTES are not copied.
+    """
+    source, own = path.resolve(), OWN.resolve()
+    if source.is_relative_to(own):
+        yield (OWN / source.relative_to(own)).as_posix()
+        return
+    if _bytes(source) > MAX_COPIED_BYTES:
+        print(
+            f"{path} is used where it is, as it is large; `hourglass prepare {name}` reads it again"
+        )
+        yield source.as_posix()
+        return
+    suffix = ".parquet" if plan.converted is not None else source.suffix.lower()
+    target = OWN / (name if source.is_dir() else f"{name}{suffix}")
+    existed = target.exists()
+    _copy(source, plan, target)
+    try:
+        yield target.as_posix()
+    except BaseException:
+        if not existed:
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+        raise
+
+
+def _copy(source: Path, plan: DataPlan, target: Path) -> None:
+    """Copy a file, or the images of a folder; write the table of an .npz file as Parquet."""
+    if source.is_dir():
+        from hourglass.data.readers.image_files import find_images
+
+        with atomic_folder(target) as folder:
+            for image in find_images(source):
+                copy = folder / image.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(image, copy)
+        return
+    with atomic_file(target) as temporary:
+        if plan.converted is not None:
+            plan.converted.to_parquet(temporary, index=False)
+        else:
+            shutil.copy2(source, temporary)
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _check_name(name: str, settings: Path, path: Path, replace: bool) -> None:
+    """Raise a UserError if there is a data set, or other data of the user, of this name."""
+    # On some file systems, names that differ in case only are the same.
+    taken = {file.stem.lower(): file for file in settings.parent.glob("*.yaml")}
+    other = taken.get(name.lower())
+    if other and (other != settings or not replace):
+        raise UserError(
+            f"there is a data set {other.stem!r} ({other.as_posix()}); choose another name"
+            + (", or add --replace." if other == settings else ".")
+        )
+    if not replace:
+        source = path.resolve()
+        for file in OWN.glob(f"{name}*"):
+            if name in (file.name, file.stem) and not source.is_relative_to(file.resolve()):
+                raise UserError(
+                    f"{file.as_posix()} exists and is not {path}; choose another name, or add "
+                    "--replace."
+                )
+
+
+def _insert(document: CommentedMap, name: str) -> None:
+    """Put a data set first, so that the report shows it first, and the comments stay in place."""
+    # PyYAML reads some words, such as no, as other types.
+    is_text = yaml.safe_load(name) == name
+    document["data"].insert(0, name if is_text else SingleQuotedScalarString(name))
+
+
+@contextmanager
+def _restored_on_error(*paths: Path) -> Iterator[None]:
+    """Restore files as they were before, if the block fails."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif path.read_bytes() != content:
+                path.write_bytes(content)
+        raise

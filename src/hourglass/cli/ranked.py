@@ -1,0 +1,80 @@
+"""The ranked table of `try`: all samples, the most abnormal first, with the reasons."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from hourglass.core.csv_formulas import write_csv
+from hourglass.data.prepared_data import SPLITS, Prepared
+from hourglass.detection.attribution import TOP_FEATURES
+
+if TYPE_CHECKING:
+    from hourglass.data.prepared_data import Split
+
+
+def ranked_table(
+    scores: pd.DataFrame, prepared: Prepared, labels: np.ndarray | None, table: Path | None
+) -> pd.DataFrame:
+    """Return the columns rank, id, label, split, score, p_value, alarm and reasons, by rank.
+
+    `scores` is a table of `hourglass score` of the file that was prepared, in file order. `labels`
+    are those of all samples, if there are any. `table` is the file if it is a table: the reasons
+    then hold the values of the features. `split` is empty for samples in no split, and so is the
+    rank of samples without a score; these come last.
+    """
+    ranked = pd.DataFrame({"rank": scores["rank"].astype("Int64"), "id": scores["id"]})
+    if labels is not None:
+        ranked["label"] = labels
+    ranked["split"] = _splits(scores, prepared, table)
+    for name in ("score", "p_value", "alarm"):
+        ranked[name] = scores[name]
+    ranked["reasons"] = scores["heat_map"] if table is None else _reasons(scores, table)
+    return ranked.sort_values("rank", kind="stable", na_position="last")
+
+
+def write_ranked(ranked: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, with rounded numbers."""
+    rounded = ranked.copy()
+    for name in ("score", "p_value"):
+        rounded[name] = [float(f"{value:.6g}") for value in ranked[name]]
+    write_csv(rounded, path)
+
+
+def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
+    """Return the split of each sample, by its id in the prepared data; "" if it has none."""
+    split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
+    # Rows of a table without ids are called <file>/<row> in the prepared data.
+    prefix = f"{table.name}/" if table and pd.api.types.is_integer_dtype(scores["id"]) else ""
+    return (prefix + scores["id"].astype(str)).map(split_of).fillna("")
+
+
+def _ids(prepared: Prepared, split: "Split") -> list[str]:
+    return [str(name) for name in prepared.split(split).id]
+
+
+def _reasons(scores: pd.DataFrame, table: Path) -> pd.Series:
+    """Return the features that contributed most, with their values, per row.
+
+    The number in brackets is the feature's squared error above its usual one, in standard
+    deviations. Features without such an excess are left out.
+    """
+    from hourglass.data.readers.table_files import read_table
+
+    values = read_table(table)
+    reasons = pd.Series("", scores.index)
+    for i in range(1, TOP_FEATURES + 1):
+        if f"feature_{i}" not in scores:
+            break
+        excess = scores[f"contribution_{i}"]
+        rows = np.flatnonzero(excess > 0)
+        names = scores[f"feature_{i}"].astype(object).to_numpy()[rows]
+        found = np.zeros(len(rows))
+        for name in set(names):
+            at = names == name
+            found[at] = values[name].to_numpy(np.float64, na_value=np.nan)[rows[at]]
+        shown = zip(names, found, excess.to_numpy()[rows], strict=True)
+        texts = [f"{name}={value:.4g} (+{more:.3g})" for name, value, more in shown]
+        reasons.iloc[rows] += ["; " * (i > 1) + text for text in texts]
+    return reasons

@@ -1,0 +1,246 @@
+"""Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from hourglass.cli.add import make_roles, print_plan, stored
+from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.init import create_workspace
+from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
+from hourglass.core.errors import UserError
+from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
+from hourglass.core.yaml_edit import edited_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
+RANKED = Path("ranked.csv")
+SHOWN_ROWS = 5
+TABLE_VARIANT, IMAGE_VARIANT = "denoising", "convolutional"
+STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
+SCORERS = "hourglass.detection.scorers."
+
+
+def try_(
+    path: Path,
+    label: str | None = None,
+    normal: str | None = None,
+    time: str | None = None,
+    id: str | None = None,
+    drop: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Find the anomalies of a file: train, calibrate, rank all samples and write a page.
+
+    Creates a workspace for the file, trains one variant that suits it, compares it with baselines,
+    and writes ranked.csv: all samples, the most abnormal first, with scores, p-values, alarms and
+    the features, or heat maps, that explain them. The same command again continues, or starts
+    again after a change of the file.
+
+    Args:
+        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
+            without any, or an .npz file with an array x and, for classes, an array y
+        label: the column of labels, to measure the quality; without it, all rows count as normal
+        normal: the labels of normal samples, separated by commas; by default the most frequent
+            label, and for images the folder called good, normal or ok
+        time: the column of numbers or ISO dates that the splits follow
+        id: the column of row ids
+        drop: columns to ignore, separated by commas
+        out: the folder of the workspace; by default hourglass-<name of the file>
+
+    Examples:
+        hourglass try pumps.csv
+        hourglass try pumps.csv --label state --normal ok
+        hourglass try photos/castings
+
+    """
+    start = perf_counter()
+    name, roles, path = _name(path), make_roles(label, normal, time, id, drop), path.expanduser()
+    folder = out or Path(f"hourglass-{name}")
+    command = f"hourglass try {shlex.quote(str(path.absolute()))}{roles.options()}"
+    is_new = _check_folder(folder, name, command)
+    plan = plan_data_set(path, roles, ALPHAS)
+    print_plan(name, plan)
+    cell = Cell(name, TABLE_VARIANT if plan.is_table else IMAGE_VARIANT)
+    if is_new:
+        with atomic_folder(folder) as temporary:
+            create_workspace(temporary.absolute(), [name], [cell.model], git=False)
+            _set_scorer(temporary / PARAMS, plan)
+    print(f"workspace: {folder}", flush=True)
+    source = path.absolute()
+    with chdir(folder):
+        place = _write_settings(plan, name, source, command)
+        _run_pipeline()
+        ranked = _rank(cell, plan, Path(place), roles)
+        print(f"\ndone in {perf_counter() - start:.0f} s:")
+        for line in _summary(cell, plan, ranked, folder):
+            print(f"  {line}")
+    print("next:")
+    for line in _next_commands(cell, plan, source, folder):
+        print(f"  {line}")
+
+
+def _name(path: Path) -> str:
+    """Return the name of the data set, from the name of the file."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.expanduser().absolute().stem).strip("-_")
+    return valid_name(name[:MAX_NAME_LENGTH] or "data")
+
+
+def _check_folder(folder: Path, name: str, command: str) -> bool:
+    """Return whether the workspace is to be created; raise a UserError for any other folder."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return True
+    settings = folder / CONFIGS / "data" / f"{name}.yaml"
+    if settings.exists() and _written_by(settings).split(" --")[0] == command.split(" --")[0]:
+        return False
+    raise UserError(
+        f"{folder} exists and is no workspace of this file; name another folder with --out, or use "
+        "`hourglass add` in a workspace."
+    )
+
+
+def _written_by(settings: Path) -> str:
+    """Return the command in the first line of a data set's file, "" if there is none."""
+    match = re.match(r"# Written by `(hourglass try [^`]*)`", settings.read_text(encoding="utf-8"))
+    return match.group(1) if match else ""
+
+
+def _set_scorer(params: Path, plan: DataPlan) -> None:
+    """Set the score, and the false-alarm rate that the number of samples allows.
+
+    Compared with the reconstruction error, the distance to the codes of normal rows helps most on
+    ADBench's tables. The distance to the nearest ones is better if they are normal indeed, that to
+    their mean if there may be anomalies among them.
+    """
+
+    def change(document: Any) -> None:
+        if plan.is_table:
+            distance = "Neighbors" if plan.labels is not None else "Mahalanobis"
+            parts = [{"class_path": f"{SCORERS}{n}"} for n in ("StandardizedError", distance)]
+            scorer = {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
+            document["score"] = scorer
+        document["calibration"]["init_args"]["alpha"] = plan.alpha
+
+    write_text(params, edited_yaml(params, change))
+
+
+def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> str:
+    """Copy the data, and write the settings of the data set unless they are of this command.
+
+    Returns the path of the data.
+    """
+    settings = CONFIGS / "data" / f"{name}.yaml"
+    with stored(plan, name, source) as place:
+        if not settings.exists() or _written_by(settings) != command:
+            write_text(settings, plan.text(place, command))
+    return place
+
+
+def _run_pipeline() -> None:
+    """Run `hourglass repro`, and print a line per stage.
+
+    Raises a UserError if it fails; DVC and the stage have then printed the reason.
+    """
+    stages = sum(1 for _ in load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    # DVC runs the `hourglass` that is first on PATH.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hourglass", "repro"],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path},
+    )  # fmt: skip
+    assert process.stdout
+    with process:
+        for number, (stage, skipped) in enumerate(_stages(process.stdout), 1):
+            done = "  (unchanged)" if skipped else ""
+            print(f"  {number} of {stages}: {stage}{done}", flush=True)
+    if process.returncode:
+        raise UserError("the pipeline stopped; correct the error above and run the command again.")
+
+
+def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the stages that DVC starts, and whether it skips them."""
+    for line in lines:
+        match = STAGE.match(line)
+        if match:
+            yield match.group(1), "skipping" in match.group(2)
+
+
+def _rank(cell: Cell, plan: DataPlan, data: Path, roles: Roles) -> "pd.DataFrame":
+    """Score all samples as `hourglass score` does, and write RANKED."""
+    import pandas as pd
+
+    from hourglass.cli.ranked import ranked_table, write_ranked
+    from hourglass.cli.score import score
+    from hourglass.data.prepared_data import Prepared
+
+    print("  scoring all samples", flush=True)
+    scores = Path("scores.parquet")
+    with redirect_stdout(io.StringIO()):
+        score(
+            cell.data, cell.model, data, scores, roles.id, missing="skip", resize=True, heat_maps=10
+        )
+    table = data if plan.is_table else None
+    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
+    write_ranked(ranked, RANKED)
+    scores.unlink()
+    return ranked
+
+
+def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
+    """Return the lines of the result."""
+    scored = ranked[ranked["rank"].notna()]
+    alarms = int(scored["alarm"].astype(bool).sum())
+    lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
+    lines.append(f"expected false-alarm rate: {_expected_rate(cell):.1%} of new normal samples")
+    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
+    if "AUROC" in metrics:
+        low, high = metrics.get("AUROC_low"), metrics.get("AUROC_high")
+        interval = f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else ""
+        lines.append(f"AUROC {metrics['AUROC']:.3f}{interval} on the test split")
+    trained = (scored["split"] == "train").sum()
+    lines.append(
+        f"scores of the {trained:,} samples of the training split are optimistic: the network "
+        "has seen them"
+    )
+    if plan.is_table:
+        lines.append("most abnormal (in brackets: error above the usual, in standard deviations):")
+        lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
+    else:
+        lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")
+    lines.append(f"ranked samples: {(folder / RANKED).as_posix()}")
+    lines.append(f"page: {(folder / PAGE).as_posix()}")
+    return lines
+
+
+def _expected_rate(cell: Cell) -> float:
+    """Return the expected false-alarm rate of the cell's threshold."""
+    from hourglass.core.settings import params
+    from hourglass.detection.calibrators.from_settings import make_calibrator
+    from hourglass.detection.detector import Detector
+
+    scores = Detector.of_cell(cell).calibration_scores
+    return float(make_calibrator(params().calibration).expected(scores))
+
+
+def _next_commands(cell: Cell, plan: DataPlan, source: Path, folder: Path) -> list[str]:
+    """Return the next three commands; they work as they are."""
+    objective = "" if plan.labels is not None else " --objective synthetic"
+    resize = " --resize" if "size" in plan.init_args else ""
+    skip = " --missing skip" if "missing" in plan.init_args else ""
+    file = shlex.quote(os.path.relpath(source, folder.absolute()))
+    return [
+        f"cd {shlex.quote(str(folder))}",
+        f"hourglass score {cell.data} {cell.model} {file}{resize}{skip}    # or new samples",
+        f"hourglass tune {cell.data} {cell.model} --trials 20{objective} --apply",
+    ]
