@@ -24,6 +24,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import Mahalanobis, ModelScore
+from hourglass.models import VARIANTS
 from tests.workspaces import calibrated
 
 
@@ -288,3 +289,11 @@ def test_variants_are_those_of_the_settings_files():
         kind = variant_class(path.stem)
         class_path = yaml.safe_load(path.read_text(encoding="utf-8"))["class_path"]
         assert f"{kind.__module__}.{kind.__qualname__}" == class_path
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if not name.startswith("bolts")])
+def test_every_variant_has_suggested_settings_for_tables(normal, variant):
+    estimator = Autoencoder(variant, max_epochs=1, alpha=0.2).fit(normal[:40])
+    scores = estimator.anomaly_score(normal)
+    assert np.isfinite(scores).all()
+    assert (estimator.anomaly_score(100 * normal) > scores).mean() > 0.9
