@@ -68,7 +68,7 @@ class DataPlan:
 
     def text(self, path: str, command: str) -> str:
         """Return the text of the file in configs/data; `command` is the command that writes it."""
-        header = [f"Written by `{command}`; docs/guide/data.md explains the settings."]
+        header = [f"Written by `{command}`."]
         init_args = {"path": path, **self.init_args}
         sections = self.sections
         return data_set_yaml(
