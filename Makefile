@@ -11,8 +11,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 READY := .venv/ready
 
-.PHONY: help setup repro test test-servers test-all lint format lock benchmark queue ui servers servers-stop \
-	tune clean distclean
+.PHONY: help setup repro test test-servers test-tutorials test-all lint format lock benchmark docs \
+	queue ui servers servers-stop tune clean distclean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ test: $(READY) ## run the tests (three minutes); with HOURGLASS_DATA set, also t
 test-servers: $(READY) ## run the tests that start real servers: PostgreSQL, MLflow, SSH, S3
 	python -m pytest -m "servers and not slow" --numprocesses auto --dist loadfile -rs
 
+test-tutorials: $(READY) ## run every command of the tutorials
+	python -m pytest tests/test_tutorials.py --numprocesses auto
+
 test-all: $(READY) ## run the slow tests as well: kills, two processes, DVC in clones, servers
 	python -m pytest
 
@@ -55,9 +58,10 @@ format: $(READY) ## fix style and format
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
-lock: $(READY) ## compile both lock files: all dependencies with hashes, for all platforms
-	$(COMPILE) --extra dev --extra onnx -o requirements.lock
-	$(COMPILE) --extra benchmark --constraint requirements.lock -o requirements-benchmark.lock
+lock: $(READY) ## compile the lock files: all dependencies with hashes, for all platforms
+	$(COMPILE) --extra dev --extra onnx --extra bolts -o requirements.lock
+	$(COMPILE) --extra benchmark --extra bolts --constraint requirements.lock -o requirements-benchmark.lock
+	$(filter-out pyproject.toml,$(COMPILE)) --group docs --constraint requirements.lock -o requirements-docs.lock
 
 # The peers of the benchmark are in a separate environment: their dependencies must not affect Hourglass.
 PEERS := .venv-benchmark
@@ -70,11 +74,21 @@ $(PEERS)/ready: $(READY) requirements-benchmark.lock
 benchmark: $(PEERS)/ready ## compare the speed of Hourglass with its peers; needs HOURGLASS_DATA; half an hour
 	$(PEERS)/$(notdir $(BIN))/python scripts/benchmark.py
 
+# The generator of the site reads the sources and imports nothing of them.
+SITE := .venv-docs
+$(SITE)/ready: $(READY) requirements-docs.lock
+	uv venv --quiet --clear --python $(BIN)/python $(SITE)
+	uv pip sync --quiet --python $(SITE) --require-hashes requirements-docs.lock
+	touch $@
+
+docs: $(SITE)/ready ## build the documentation; open build/site/index.html, no server needed
+	NO_MKDOCS_2_WARNING=true $(SITE)/$(notdir $(BIN))/mkdocs build --strict --quiet
+
 queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
 	scripts/queue.sh $(JOBS)
 
-ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --host 127.0.0.1
+ui: $(READY) ## open the MLflow UI on http://127.0.0.1:5000, or the next free port
+	hourglass ui
 
 servers: $(READY) ## start the team servers (MLflow, and PostgreSQL for studies) and print the file to source
 	python scripts/server.py start
@@ -95,4 +109,4 @@ clean: ## remove the pipeline's outputs; raw data, MLflow runs, studies and .ven
 		reports/index.html reports/shared reports/plots reports/search reports/tune reports/benchmark* dvc_plots
 
 distclean: clean ## also remove the environments, MLflow runs and studies
-	rm -rf .venv .venv-benchmark mlflow.db mlruns/[0-9]* optuna.db*
+	rm -rf .venv .venv-benchmark .venv-docs mlflow.db mlruns/[0-9]* optuna.db*

@@ -17,6 +17,7 @@ class BuildWithTemplate(build_py):
     """Write hourglass/cli/template.json, except for an editable install, which reads the files."""
 
     def run(self) -> None:
+        """Build the package, then pack the template."""
         super().run()
         if not self.editable_mode:
             template = runpy.run_path(str(TEMPLATE))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "requirements-benchmark.lock")
+LOCKS = ("requirements.lock", "requirements-benchmark.lock", "requirements-docs.lock")
 EXCLUDED = {
     ("lightning", "2.6.2"): "malicious on the package index",
     ("lightning", "2.6.3"): "malicious on the package index",

@@ -33,7 +33,7 @@ def cell_seconds(cell: Cell) -> float:
     epochs, taken = _epochs(cell), 0.0
     for name, part, x, held_out in _parts(module, train, validation):
         start = time.perf_counter()
-        _fit(part, x, held_out, settings.training.batch_size, epochs[name])
+        train_bare(part, x, held_out, settings.training.batch_size, epochs[name])
         taken += time.perf_counter() - start
     return taken
 
@@ -60,7 +60,7 @@ def _parts(
     yield "", module, train, validation
 
 
-def _fit(
+def train_bare(
     module: LitAutoencoder, x: Tensor, validation: Tensor, batch_size: int, epochs: int
 ) -> None:
     """Train on scaled samples in memory, with a validation error per epoch."""

@@ -1,4 +1,4 @@
-"""Compare the speed of Hourglass with peers and with bare loops; writes docs/benchmark.md.
+"""Compare the speed of Hourglass with peers and bare loops; writes docs/benchmarks/benchmark.md.
 
     make benchmark                               # installs the peers first
     python scripts/benchmark.py                  # needs HOURGLASS_DATA; under half an hour
@@ -44,7 +44,7 @@ def main() -> None:
     tables = Tables(*(_read(reports, name) for name in TABLES))
     _write(reports, "benchmark", tables, quick)
     if not quick:
-        _write(ROOT / "docs", "images/benchmark", tables, quick)
+        _write(ROOT / "docs/benchmarks", "images/benchmark", tables, quick)
     print((reports / "benchmark.md").read_text(encoding="utf-8"))
 
 

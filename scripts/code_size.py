@@ -1,4 +1,4 @@
-"""AUROC of `convolutional` by code size and score; writes the last table of docs/code_size.md.
+"""AUROC of `convolutional` by code size and score; the last table of docs/benchmarks/code_size.md.
 
 `python scripts/code_size.py` needs HOURGLASS_DATA and resumes in build/code_size.
 """
@@ -16,7 +16,7 @@ from hourglass.stages.train import train
 
 DATA = {"digits": (4, 8, 16, 32)}  # and three data sets of 28 x 28 pixels
 DATA |= dict.fromkeys(("mnist", "fashion_mnist", "emnist"), (8, 16, 32, 64))
-PAGE = common.ROOT / "docs/code_size.md"
+PAGE = common.ROOT / "docs/benchmarks/code_size.md"
 VARIANT = "hourglass.models.convolutional.Convolutional"
 SUBSET = {"train": 0.1, "validation": 0.05, "calibration": 0.8, "tuning": 0.05, "test": 0.0}
 SMALL = {"init_args": {"fractions": SUBSET}, "training": {"batch_size": 64, "max_epochs": 20}}

@@ -1,4 +1,4 @@
-"""Measure MNIST codes of 8, 16 and 32 units as features and for search; writes docs/codes.md.
+"""Measure MNIST codes as features and for search; writes docs/benchmarks/codes.md.
 
     python scripts/codes.py                    # needs HOURGLASS_DATA; half an hour on two cores
 
@@ -62,7 +62,7 @@ def main() -> None:
         tables.append(_rows(cell))
     text = INTRODUCTION + "\n" + pd.concat(tables).to_markdown(index=False, floatfmt=".4g")
     text += f"\n\nA study of one of these cells took {max(durations):.0f} seconds at most.\n"
-    write_page(ROOT / "docs/codes.md", text)
+    write_page(ROOT / "docs/benchmarks/codes.md", text)
 
 
 def _rows(cell: Cell) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Evaluate the drift tests on real scores with and without drift; writes docs/drift.md.
+"""Evaluate the drift tests on real scores with and without drift; writes docs/benchmarks/drift.md.
 
     python scripts/drift.py                    # after scripts/results.py, on its cells
 
@@ -60,7 +60,7 @@ alarm rate reports more or fewer alarms than promised, over the whole stream.
 
 {drifting.to_markdown(index=False, floatfmt=".3f")}
 """
-    write_page(ROOT / "docs/drift.md", text)
+    write_page(ROOT / "docs/benchmarks/drift.md", text)
 
 
 def _without_drift(cell: Cell, n: int) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Compare the false alarms of every calibrator with its promise; writes docs/thresholds.md.
+"""Compare the false alarms of calibrators with their promise; writes docs/benchmarks/thresholds.md.
 
     python scripts/false_alarms.py             # after scripts/results.py, on its scores
 
@@ -31,7 +31,7 @@ def main() -> None:
     text += pd.DataFrame(rows).to_markdown(index=False, floatfmt=".4f") + "\n\n"
     text += f"## A false alarm in a thousand, from {CELLS['mnist/undercomplete']:,} scores\n\n"
     text += pd.DataFrame(_rare("mnist/undercomplete")).to_markdown(index=False, floatfmt=".5f")
-    write_page(ROOT / "docs" / "thresholds.md", f"{text}\n")
+    write_page(ROOT / "docs/benchmarks/thresholds.md", f"{text}\n")
 
 
 def _calibrators(alpha: float) -> list[Calibrator]:

@@ -2,7 +2,8 @@
 
     python scripts/flipped_labels.py     # needs HOURGLASS_DATA; ten minutes on two cores
 
-Writes docs/label_errors.md. Works in build/label_errors. A flipped label is a random other class.
+Writes docs/benchmarks/label_errors.md. Works in build/label_errors. A flipped label is a random
+other class.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ ranking on one busy core. `digits` has five repeats, because only 14 labels are 
 """
     formats = ("", "", "", "", *[".3f"] * len(TOPS), ".0f")
     text += pd.DataFrame(rows).to_markdown(index=False, floatfmt=formats)
-    write_page(ROOT / "docs" / "label_errors.md", f"{text}\n")
+    write_page(ROOT / "docs/benchmarks/label_errors.md", f"{text}\n")
 
 
 def _rows(data: str, repeats: int) -> Iterator[dict[str, object]]:

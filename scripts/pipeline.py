@@ -1,6 +1,6 @@
 """Time `make repro` of two commits in turns, without a cache and with nothing to do.
 
-    python scripts/pipeline.py                      # twenty minutes; writes docs/pipeline.md
+    python scripts/pipeline.py                  # 20 minutes; writes docs/benchmarks/pipeline.md
     python scripts/pipeline.py --against 2dffed4    # another commit for the ratio
 
 Each measurement runs in a new clone of this repository with the packages of this environment. For
@@ -23,7 +23,7 @@ from benchmarks.ratios import markdown, number, spread
 from common import ROOT, argument_parser, seconds, write_page
 from tqdm import tqdm
 
-PAGE = ROOT / "docs/pipeline.md"
+PAGE = ROOT / "docs/benchmarks/pipeline.md"
 BASE = "dfdd46f"  # before the packages, folders and jobs of this version
 IDLE_RUNS = 9
 DVC_REPRO = ("dvc", "repro")

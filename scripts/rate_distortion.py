@@ -1,4 +1,4 @@
-"""Compare compression by codes of several sizes, PCA and JPEG; writes docs/compression.md.
+"""Compare compression by codes, PCA and JPEG; writes docs/benchmarks/compression.md.
 
     python scripts/rate_distortion.py            # needs HOURGLASS_DATA; half an hour on two cores
     python scripts/rate_distortion.py --quick    # minutes; the page is in build/compression-quick
@@ -50,7 +50,7 @@ def main() -> None:
     folder = ROOT / "build" / ("compression-quick" if quick else "compression")
     _workspace(folder, data, sizes, epochs)
     tables = {name: _measure(name, sizes) for name in data}
-    _write(folder if quick else ROOT / "docs", tables, epochs)
+    _write(folder if quick else ROOT / "docs/benchmarks", tables, epochs)
 
 
 def _workspace(folder: Path, data: list[str], sizes: list[int], epochs: int) -> None:

@@ -1,4 +1,4 @@
-"""Compare image restoration by networks with classical methods; writes docs/restoration.md.
+"""Compare image restoration with classical methods; writes docs/benchmarks/restoration.md.
 
     python scripts/restoration.py        # after scripts/results.py, on its cells
 
@@ -70,7 +70,7 @@ def main() -> None:
                 print(f"train {data} restore_{task}", flush=True)
                 train(data, f"restore_{task}")
         text += _section(data, tasks)
-    write_page(ROOT / "docs" / "restoration.md", text)
+    write_page(ROOT / "docs/benchmarks/restoration.md", text)
 
 
 def _workspace() -> None:
@@ -173,7 +173,7 @@ def _curves(data: str, classical: pd.DataFrame, found: dict[str, pd.DataFrame]) 
     table = table[table.task == "gaussian"].assign(method=lambda t: t.method.str.strip("`"))
     networks = [name for name in found if name in table.method.unique()]
     picture = figures.restoration(table, networks)
-    figures.save(picture, ROOT / "docs/images" / f"restoration-{data}.png")
+    figures.save(picture, ROOT / "docs/benchmarks/images" / f"restoration-{data}.png")
 
 
 def _images(data: str, prepared: Prepared, tasks: tuple[str, ...]) -> None:
@@ -193,7 +193,7 @@ def _images(data: str, prepared: Prepared, tasks: tuple[str, ...]) -> None:
         chosen = np.linspace(0, len(problem.clean) - 1, SHOWN_IMAGES).round().astype(int)
         pictures = {key: list(x[chosen]) for key, x in (rows | {"network": network}).items()}
         strips.append(figures.Strip(f"{task.name} {level:g}", pictures))
-    path = ROOT / "docs/images" / f"restoration-{data}-images.png"
+    path = ROOT / "docs/benchmarks/images" / f"restoration-{data}-images.png"
     figures.save(figures.sheet(strips), path)
 
 

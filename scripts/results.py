@@ -1,4 +1,4 @@
-"""Train the default grid on the four large data sets; writes docs/results.md.
+"""Train the default grid on the four large data sets; writes docs/benchmarks/results.md.
 
     python scripts/results.py         # needs HOURGLASS_DATA; 1.5 hours on two cores
 
@@ -65,7 +65,7 @@ def main() -> None:
         for model in [*MODELS, *(LINEAR if name == "mnist" else {})]:
             _run(Cell(name, model))
     compare()
-    write_page(ROOT / "docs" / "results.md", _page(data))
+    write_page(ROOT / "docs/benchmarks/results.md", _page(data))
 
 
 def _run(cell: Cell) -> None:

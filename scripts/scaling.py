@@ -1,4 +1,4 @@
-"""Measure strong and weak scaling of training over processes; writes docs/scaling.md.
+"""Measure strong and weak scaling of training over processes; writes docs/benchmarks/scaling.md.
 
     python scripts/scaling.py                  # needs HOURGLASS_DATA; 20 minutes on two idle cores
 
@@ -38,7 +38,7 @@ def main() -> None:
     powers = [count for count in (2, 4, 8, 16) if count <= gpus]
     accelerator, several = ("gpu", powers) if gpus > 1 else ("cpu", [2])
     rows = [row for n in range(repeats) for row in _round(n, batches, several, accelerator)]
-    folder = ROOT / ("reports" if quick else "docs")
+    folder = ROOT / ("reports" if quick else "docs/benchmarks")
     (folder / "images").mkdir(exist_ok=True)
     write(pd.DataFrame(rows), folder)
 

@@ -1,4 +1,4 @@
-"""docs/scaling.md: measured ratios, and a model of a step that predicts more processes.
+"""docs/benchmarks/scaling.md: measured ratios, and a model of a step that predicts more processes.
 
 The model: a process computes b samples in t(b) = fixed + each * b seconds; then W processes add up
 their gradients in a(W) = a(2) * 2 (W - 1) / W, as in a ring (Patarasuk and Yuan 2009) without

@@ -1,4 +1,4 @@
-"""Compare the detection quality of all scorers; writes docs/scores.md.
+"""Compare the detection quality of all scorers; writes docs/benchmarks/scores.md.
 
     python scripts/scores.py                   # after scripts/results.py, on its cells
 
@@ -62,7 +62,7 @@ def main() -> None:
         for title, excluded in {folder.name: None, **EXCLUDED.get(folder.name, {})}.items():
             table = pd.DataFrame({cell: row[excluded] for cell, row in rows.items()}).T
             text += f"\n## {title}\n\n{_summary(table)}\n\n{_markdown(table)}\n"
-    write_page(ROOT / "docs" / "scores.md", text)
+    write_page(ROOT / "docs/benchmarks/scores.md", text)
 
 
 def _row(cell: Path, prepared: Prepared) -> dict[str | None, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Measure latency and throughput of MLflow's scoring server; writes docs/serving.md.
+"""Measure latency and throughput of MLflow's scoring server; writes docs/benchmarks/serving.md.
 
     python scripts/serving.py                  # after `dvc repro`; ten minutes
     python scripts/serving.py --cells mnist/convolutional --seconds 20 --out build/serving.md
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--cells", nargs="+", default=CELLS, help="each as <data>/<model>")
     parser.add_argument("--seconds", type=float, default=60, help="of load per format")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/serving.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/benchmarks/serving.md")
     arguments = parser.parse_args()
     loads, parts = [], []
     for name in arguments.cells:

@@ -1,4 +1,4 @@
-"""Measure the gain of tuning on test splits, which no study reads; writes docs/tuning.md.
+"""Measure the gain of tuning on test splits; writes docs/benchmarks/tuning.md.
 
     python scripts/tuning.py gain       # tuned against default, five seeds; two hours on two cores
     python scripts/tuning.py surface    # test AUROC over bottleneck and noise; 15 minutes
@@ -41,7 +41,7 @@ from hourglass.tuning.objectives import (
     Task,
 )
 
-PAGE, FIGURE = ROOT / "docs/tuning.md", ROOT / "docs/images/tuning.png"
+PAGE, FIGURE = ROOT / "docs/benchmarks/tuning.md", ROOT / "docs/benchmarks/images/tuning.png"
 RESULTS = Path("results.jsonl")
 MODEL, TRIALS, SEEDS = "denoising", 40, range(5)
 GAIN = ("credit_card", "emnist")

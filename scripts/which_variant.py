@@ -1,4 +1,4 @@
-"""Rank the variants by measure and purpose; writes docs/which_variant.md and figures.
+"""Rank the variants by measure and purpose; writes docs/benchmarks/which_variant.md and figures.
 
     python scripts/which_variant.py            # after scripts/results.py, on its tables
 
@@ -67,7 +67,7 @@ def main() -> None:
         text += f"\n## `{first}` against `{second}`\n\n{_against(table, first, second)}\n"
     for data in table.index.get_level_values("data").unique():
         text += f"\n## {data}\n\n{_whole(table.loc[data])}\n"
-    write_page(ROOT / "docs/which_variant.md", text)
+    write_page(ROOT / "docs/benchmarks/which_variant.md", text)
     for name, figure in FIGURES.items():
         shutil.copy(RESULTS / figure, ROOT / f"docs/images/{name}.png")
 

@@ -38,7 +38,7 @@ def test_every_environment_variable_is_documented():
     def variables(text: str) -> set[str]:
         return set(re.findall(r"\bHOURGLASS_[A-Z_]+", text))
 
-    page = (ROOT / "docs/environment.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
     assert set.union(*(variables(path.read_text("utf-8")) for path in SOURCES)) == variables(page)
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from benchmarks.cases import BARE, COMPARED, OURS, PYOD
 from benchmarks.ratios import Tables, number, of_case, ratio
 from hourglass.evaluation.figures import save
-from hourglass.evaluation.figures.style import CLASSES, FAINT, MARK, NORMAL, log_ticks
+from hourglass.evaluation.figures.style import COLOURS, FAINT, MARK, NORMAL, log_ticks
 
 PANELS = {"dense": "dense, MNIST", "convolutional": "convolutional, MNIST", "card": "card table"}
 
@@ -64,7 +64,7 @@ def batches(table: pd.DataFrame) -> Figure:
     """Draw samples per second over the batch size, one panel per network."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
-    colours: dict[str, str] = {OURS.name: CLASSES[1], BARE.name: MARK, PYOD.name: CLASSES[2]}
+    colours: dict[str, str] = {OURS.name: COLOURS[1], BARE.name: MARK, PYOD.name: COLOURS[2]}
     lines: dict[str, Line2D] = {}
     for axes, (network, title) in zip(panels, PANELS.items(), strict=True):
         chosen = table[(table.task == "train") & (table.network == network)]
@@ -72,7 +72,7 @@ def batches(table: pd.DataFrame) -> Figure:
         for contestant, own in chosen.groupby("contestant", sort=False):
             speed = (own.samples / own.seconds).groupby(own.batch_size)
             if speed.median().notna().sum() > 1:
-                colour = colours.setdefault(str(contestant), CLASSES[len(colours)])
+                colour = colours.setdefault(str(contestant), COLOURS[len(colours) % len(COLOURS)])
                 lines[str(contestant)] = _line(axes, speed, colour)
         _batch_axes(axes, title, sorted(chosen.batch_size.unique()))
     panels[0].set_ylabel("samples per second")

@@ -1,4 +1,4 @@
-"""Entry point of `python -m hourglass` and `python src/hourglass`."""
+"""Entry point of the program `hourglass`, `python -m hourglass` and `python src/hourglass`."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,15 @@ if not __package__:  # `python src/hourglass`, as in dvc.yaml: import this check
 
 from hourglass.core.fork_server.client import run_in_fork_server
 
-if __name__ == "__main__" and "in_fork" not in globals():  # forks run this file too
-    run_in_fork_server({"path": sys.argv[0]})
 
-from hourglass.cli.main import program
+def main() -> None:
+    """Run the command in a fork of the fork server, or in this process if there is none."""
+    if "in_fork" not in globals():  # forks run this file too
+        run_in_fork_server({"module": "hourglass"} if __package__ else {"path": sys.argv[0]})
+    from hourglass.cli.main import program
+
+    program()
+
 
 if __name__ == "__main__":
-    program()
+    main()

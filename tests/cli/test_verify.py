@@ -114,25 +114,40 @@ def test_an_intact_workspace_passes(locked, capsys):
     assert capsys.readouterr().out == expected
 
 
+# Only the files of prepared data, networks and detectors have checksums of their own.
 @pytest.mark.parametrize(
-    ("file", "stage"),
+    ("file", "state", "stage"),
     [
-        (METRICS, "evaluate@mine-linear"),
-        (FIGURE, "evaluate@mine-linear"),
-        (BASELINES, "baselines@mine"),
-        ("data/prepared/mine/test/x.npy", "prepare@mine"),
-        ("data/prepared/mine/card.json", "prepare@mine"),
+        (METRICS, "differs from dvc.lock", "evaluate@mine-linear"),
+        (FIGURE, "differs from dvc.lock", "evaluate@mine-linear"),
+        (BASELINES, "differs from dvc.lock", "baselines@mine"),
+        ("data/prepared/mine/test/x.npy", "is corrupt: its checksum", "prepare@mine"),
+        ("data/prepared/mine/card.json", "is corrupt: its checksum", "prepare@mine"),
     ],
 )
-def test_a_corrupt_file_is_named_with_its_stage(locked, capsys, file, stage):
+def test_a_changed_file_is_named_with_its_state_and_its_stage(locked, capsys, file, state, stage):
     rot(Path(file))
     (sentence,), summary = failures(capsys)
-    assert sentence.startswith(f"{file} is corrupt")
+    assert sentence.startswith(f"{file} {state}")
     assert sentence.endswith(f"dvc repro --force --single-item {stage}`.")
-    assert "corrupt: 1 file, missing: 0 outputs" in summary
+    corrupt = "corrupt" in state
+    counts = f"corrupt: {'1 file' if corrupt else '0 files'}, different from dvc.lock: "
+    assert f"{counts}{'0 files' if corrupt else '1 file'}, missing: 0 outputs" in summary
 
 
-def test_every_corrupt_and_every_additional_file_is_named(locked, capsys):
+def test_an_output_written_again_by_its_stage_is_different_but_not_corrupt(locked, capsys):
+    x = np.ones((2, 3), np.float32)
+    samples = Samples(x, np.array(["a", "b"]), np.zeros(2, bool), np.array(["0", "1"]))
+    shutil.rmtree(prepared_folder(MINE))
+    prepared_folder(MINE).mkdir()
+    write_prepared(prepared_folder(MINE), dict.fromkeys(SPLITS, samples), {"data": MINE})
+    sentences, summary = failures(capsys)
+    assert sentences
+    assert all("differs from dvc.lock" in sentence for sentence in sentences)
+    assert "corrupt: 0 files" in summary
+
+
+def test_every_changed_and_every_additional_file_is_named(locked, capsys):
     rot(METRICS)
     rot(FIGURE)
     other = FIGURE.with_name("other.png")
@@ -141,7 +156,7 @@ def test_every_corrupt_and_every_additional_file_is_named(locked, capsys):
     assert [sentence.split()[0] for sentence in sentences] == [
         str(path) for path in (other, FIGURE, METRICS)
     ]
-    assert "corrupt: 3 files" in summary
+    assert "different from dvc.lock: 3 files" in summary
 
 
 def test_missing_outputs_are_counted(locked, capsys):
@@ -151,7 +166,8 @@ def test_missing_outputs_are_counted(locked, capsys):
     assert sentence.startswith(f"{BASELINES} and 1 other output are missing")
     assert "dvc pull" in sentence
     assert summary.startswith("checked 1 output of dvc.lock, 1 file with a checksum; ")
-    assert "corrupt: 0 files, missing: 2 outputs" in summary
+    assert "corrupt: 0 files" in summary
+    assert "missing: 2 outputs" in summary
     (sentence,), summary = failures(capsys, MINE, "linear")
     assert sentence.startswith(f"{EVALUATE} is missing")
     assert summary.startswith("checked 0 outputs of dvc.lock, 0 files with a checksum; corrupt: 0")
@@ -169,7 +185,9 @@ def test_outputs_of_another_grid_may_be_missing(locked, set_yaml, capsys):
 def test_only_the_selected_files_are_read(locked, capsys, selection):
     rot(METRICS)
     with pytest.raises(UserError, match="nothing to verify"):
-        verify("other")
+        verify("digits")
+    with pytest.raises(UserError, match=r"unknown data set 'digist'.*did you mean 'digits'"):
+        verify("digist")
     assert len(failures(capsys, *selection)[0]) == 1
 
 

@@ -28,7 +28,7 @@ PUBLISHED = {
 }
 
 
-def fit(data: pl.LightningDataModule, folder, **options) -> pl.Trainer:
+def fit(data: hourglass.data.DataModule, folder, **options) -> pl.Trainer:
     trainer = pl.Trainer(
         default_root_dir=folder,
         accelerator="cpu",

@@ -140,6 +140,16 @@ def test_colour_channels_are_moved_last():
     np.testing.assert_array_equal(drawn_images(x)[0], x.transpose(1, 2, 0))
 
 
+def test_a_named_figure_has_its_name_above_the_drawing(tmp_path):
+    figure = samples(SHAPES["grey"])
+    figures.save(figure, tmp_path / "figure.png", name="denoising on <a$b>")
+    assert figure.get_suptitle() == r"denoising on <a\$b>"
+    figure.draw_without_rendering()
+    (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert title.get_window_extent().y0 >= max(box.y1 for box in boxes if box) - 1
+
+
 EXTREMES = {
     "constant": np.full(60, 0.7),
     "zero": np.zeros(60),
@@ -153,7 +163,7 @@ EXTREMES = {
 @pytest.mark.parametrize("name", EXTREMES)
 def test_the_histogram_counts_every_score_however_extreme(png, name, level):
     figure = figures.histogram(EXTREMES[name], ANOMALY, Threshold(level, "manual", {}, 0))
-    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 60
+    assert sum(steps.get_data().values.sum() for steps in figure.axes[0].patches) == 60
     assert png(figure)
 
 

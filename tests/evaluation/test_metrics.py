@@ -17,7 +17,7 @@ from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
 from hourglass.evaluation.metrics import bootstrap
 from hourglass.evaluation.metrics.detection import ranking_metrics
-from hourglass.evaluation.metrics.paired import differences
+from hourglass.evaluation.metrics.paired import auroc_differs, differences
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
 
@@ -313,3 +313,29 @@ def test_equal_detectors_are_called_better_at_most_at_the_nominal_rate():
     """The first of two equal detectors is better by more than the interval in 2.5 % of cases."""
     better = [differences(*paired(seed, 0.0))["AUROC"].better for seed in range(100)]
     assert sum(better) <= 8
+
+
+# Significance of a difference in AUROC.
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.15, 0.6])
+def test_the_test_of_delong_agrees_with_the_paired_bootstrap(shift):
+    agreed = []
+    for seed in range(8):
+        first, second, anomaly = paired(seed, shift)
+        difference = differences(first, second, anomaly)["AUROC"]
+        excludes_zero = difference.low > 0 or difference.high < 0
+        agreed.append(auroc_differs(first, second, anomaly) == excludes_zero)
+    assert sum(agreed) >= 7  # a p-value near 5 % may fall on either side
+
+
+def test_equal_detectors_differ_at_the_nominal_rate():
+    found = [auroc_differs(*paired(seed, 0.0)) for seed in range(400)]
+    assert 5 <= sum(found) <= 40  # expected: 20
+
+
+def test_detectors_of_one_ranking_do_not_differ_and_equal_scores_count_half():
+    first, _, anomaly = paired(0, 1.0)
+    assert not auroc_differs(first, np.exp(first), anomaly)
+    assert auroc_differs(first, np.zeros(120), anomaly)
+    assert not auroc_differs(np.ones(120), np.zeros(120), anomaly)

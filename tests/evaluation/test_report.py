@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,11 @@ def compare_again(folder: Path) -> Node:
     return parse((folder / PAGE).read_text(encoding="utf-8"))
 
 
+def plots(node: Node) -> list[Node]:
+    """Return the plots, without markers, which assistive technology ignores."""
+    return [svg for svg in node.all("svg") if "aria-hidden" not in svg.attributes]
+
+
 def values(node: Node) -> list[float]:
     return [float(number.attributes["value"]) for number in node.all("data")]
 
@@ -99,17 +105,81 @@ def values(node: Node) -> list[float]:
 # Content.
 
 
-def test_the_table_has_the_rows_and_numbers_of_the_leaderboard_in_order(workspace, tree):
+def board(tree: Node, data: str) -> Node:
+    """Return the leaderboard of a data set."""
+    (section,) = (one for one in tree.all("section") if one.attributes.get("data-set") == data)
+    return next(section.all("table"))
+
+
+def board_rows(tree: Node, data: str) -> list[Node]:
+    (body,) = board(tree, data).all("tbody")
+    return list(body.all("tr"))
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_a_board_has_the_rows_and_numbers_of_the_leaderboard_in_order(workspace, tree, data):
     table = pd.read_csv(workspace / "reports/leaderboard.csv")
     metrics = ["AUROC", "AUROC_over_PCA", "average_precision", "FPR_at_95_recall", "recall"]
-    metrics += ["false_alarm_rate", "F1", "latent_dim"]
-    (body,) = tree.by_id("board").all("tbody")
-    for shown, (_, row) in zip(body.all("tr"), table.iterrows(), strict=True):
-        name = next(shown.all("th")).text
-        assert shown.attributes["data-set"] == row["data"]
-        assert name.replace(" ", "").startswith(row["model"])
+    metrics += ["false_alarm_rate", "F1", "latent_dim", "parameters"]
+    rows = table[table["data"] == data]
+    for shown, (_, row) in zip(board_rows(tree, data), rows.iterrows(), strict=True):
+        name, expected = next(shown.all("th")).text, row[metrics].dropna().tolist()
+        assert name.startswith(row["model"])
         assert ("baseline" in name) == row["baseline"]
-        assert values(shown) == row[metrics].dropna().tolist()
+        if not row["baseline"]:
+            expected.append(timing(workspace, data, row["model"])["seconds"])
+        assert values(shown) == expected
+
+
+def timing(workspace: Path, data: str, model: str) -> dict:
+    path = workspace / f"runs/{data}/{model}/tracking/train.json"
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("data", ["digits", "own"])
+def test_the_forest_plot_places_values_and_intervals_in_order_on_its_scale(tree, data):
+    for row in board_rows(tree, data):
+        marks = {span.attributes.get("class", "").split(" ")[0]: span for span in row.all("span")}
+        if "cut" in marks:
+            continue
+        styles = [marks[name].attributes["style"] for name in ("ci", "place")]
+        left, right, at = (float(number) for number in re.findall(r"[\d.]+(?=%)", str(styles)))
+        assert 0 <= left <= at <= 100 - right + 0.01 <= 100.02
+
+
+def test_the_matrix_has_the_auroc_of_every_cell(workspace, tree):
+    (body,) = tree.by_id("matrix").all("tbody")
+    shown = {next(row.all("th")).text: values(row) for row in body.all("tr")}
+    table = pd.read_csv(workspace / "reports/leaderboard.csv").dropna(subset="AUROC")
+    for model in MODELS:
+        cells = table[table.model == model].set_index("data").AUROC
+        assert shown[model] == [cells[name] for name in DATA if name in cells]
+
+
+def test_the_page_has_the_provenance_and_settings_of_a_cell(workspace, tree):
+    text, times = tree.by_id("digits/denoising").text, timing(workspace, "digits", "denoising")
+    started = datetime.fromtimestamp(times["started"] / 1000, UTC)
+    card = json.loads((workspace / "data/prepared/digits/card.json").read_text())
+    for known in (f"{started:%Y-%m-%d %H:%M}", card["sha256"][:12], "noise_factor:", "seed 0"):
+        assert known in text
+    assert f"torch {times['environment']['torch']}" in tree.text
+
+
+def test_without_timings_the_page_omits_date_and_seconds(changed):
+    for path in changed.glob("runs/*/*/tracking"):
+        shutil.rmtree(path)
+    tree = compare_again(changed)
+    assert "training (s)" not in board(tree, "digits").text
+    assert "trained" not in next(tree.all("header")).text
+    assert "seed 0" in next(tree.all("header")).text
+
+
+def test_a_formula_in_a_label_is_shown_as_it_was(changed):
+    path = changed / "runs/own/linear/evaluate/by_class.csv"
+    path.write_text(path.read_text().replace("<good>", "'=SUM(A1)"))
+    section = compare_again(changed).by_id("own/linear")
+    assert "=SUM(A1)" in section.text
+    assert "'=SUM(A1)" not in section.text
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -130,7 +200,7 @@ def test_a_cells_section_has_its_metrics_thresholds_and_figures(workspace, tree,
             assert float(expected["false_alarm_rate"]) in values(row)
     figures = {path.stem for path in (folder / "figures").iterdir()}
     curves = figures & {"histogram", "roc", "precision_recall"}
-    assert len(list(section.all("svg"))) == len(curves)
+    assert len(plots(section)) == len(curves) + 1  # and the training
     assert len(list(section.all("img"))) == len(figures - curves)
 
 
@@ -146,13 +216,13 @@ def test_unlabelled_data_have_no_label_metrics(tree):
     text = tree.by_id("unlabelled/linear").text
     assert "false-alarm rate" in text
     assert "AUROC" not in text
-    assert len(list(tree.by_id("unlabelled/linear").all("svg"))) == 1
+    assert len(plots(tree.by_id("unlabelled/linear"))) == 2  # scores and training
     assert "No labelled anomalies, so no AUROC." in tree.text
 
 
 def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):
     set_yaml(changed / "params.yaml", "data", value=["unlabelled"])
-    headings = [heading.text for heading in compare_again(changed).by_id("board").all("th")]
+    headings = [heading.text for heading in board(compare_again(changed), "unlabelled").all("th")]
     assert "AUROC" not in headings
     assert "false-alarm rate" in headings
 
@@ -260,13 +330,52 @@ def test_the_page_shows_the_metrics_of_synthetic_tables():
     assert shown - {"latent_dim"} <= MEANINGS.keys()
 
 
+# Studies of `tune`.
+
+
+def write_tuning(folder: Path, data: str, cell: tuple[str, str] = ("digits", "denoising")) -> None:
+    """Write the file of a study with two complete trials and a pruned one."""
+    settings = [{"latent_dim": size, "noise_factor": size / 10} for size in (4, 8)]
+    trials = [
+        {"number": 0, "state": "complete", "values": [0.75], "settings": settings[0]},
+        {"number": 1, "state": "pruned", "values": [0.5], "settings": {"latent_dim": 2}},
+        {"number": 2, "state": "complete", "values": [0.875], "settings": settings[1]},
+    ]
+    path = folder / f"reports/tune/{cell[0]}-{cell[1]}-detection-1/study.json"
+    path.parent.mkdir(parents=True)
+    content = {"cell": cell, "data": data, "objectives": ["tuning_AUROC"]}
+    content |= {"directions": ["maximize"], "best": 2, "trials": trials}
+    path.write_text(json.dumps(content))
+
+
+def test_the_page_shows_the_studies_of_a_cell_on_its_current_data(changed):
+    card = json.loads((changed / "data/prepared/digits/card.json").read_text())
+    write_tuning(changed, card["sha256"])
+    write_tuning(changed, "f" * 64, ("own", "denoising"))
+    tree = compare_again(changed)
+    studies = [one for one in tree.all("details") if "id" not in one.attributes]
+    (study,) = studies
+    assert "digits-denoising-detection-1" in study.text
+    assert "2 complete, 1 pruned" in study.text
+    assert values(study) == [0.875, 0.75]
+    titles = [plot.attributes["aria-label"] for plot in plots(study)]
+    assert len(titles) == 3  # the trials, and two settings
+    assert "the best is 0.875" in titles[0]
+    assert "--apply" in study.text
+    settings = "init_args: {latent_dim: 8, noise_factor: 0.8, hidden: [16]}"
+    (changed / "configs/cell").mkdir(exist_ok=True)
+    (changed / "configs/cell/digits-denoising.yaml").write_text(settings)
+    (study,) = [one for one in compare_again(changed).all("details") if "id" not in one.attributes]
+    assert "has the values of trial 2 now" in study.text
+
+
 # Structure.
 
 
 def test_the_page_loads_no_other_file(page, tree):
     for element in tree.all():
         for name in ("src", "href", "srcset", "data", "action", "poster"):
-            assert element.attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+            assert element.attributes.get(name, "#").startswith(("#", "data:image/webp;base64,"))
     assert not list(tree.all("link", "iframe", "object", "embed"))
     style = next(tree.all("style")).text
     assert "url(" not in style
@@ -279,7 +388,8 @@ def test_ids_are_unique_and_every_link_has_a_target(tree):
     links = {link.attributes["href"][1:] for link in tree.all("a")}
     labels = {section.attributes.get("aria-labelledby") for section in tree.all("section")}
     assert links | labels | set(CELLS) <= set(ids)
-    assert set(CELLS) <= {link.attributes["href"][1:] for link in tree.by_id("board").all("a")}
+    linked = {link.attributes["href"][1:] for data in DATA for link in board(tree, data).all("a")}
+    assert set(CELLS) <= linked
 
 
 def test_headings_are_nested_and_landmarks_unique(tree):
@@ -293,7 +403,7 @@ def test_headings_are_nested_and_landmarks_unique(tree):
 def test_every_picture_has_a_text_alternative(tree):
     for image in tree.all("img"):
         assert len(image.attributes["alt"]) > 40
-    for plot in tree.all("svg"):
+    for plot in plots(tree):
         assert plot.attributes["role"] == "img"
         assert re.search(r"\d", plot.attributes["aria-label"])
 
@@ -333,28 +443,45 @@ addEventListener("securitypolicyviolation", (event) => wrong.push(event.violated
 </script>"""
 PLAY = """<script>
 const results = {};
-const rows = () => [...document.querySelectorAll("#board tbody tr")].filter((row) => !row.hidden);
-const names = () => rows().map((row) => row.dataset.set + "/" + row.cells[0].textContent.trim());
-const column = (i) => rows().map((row) => row.cells[i].querySelector("data")?.value ?? null);
-const heads = [...document.querySelectorAll("#board thead th")];
+const tables = [...document.querySelectorAll(".board")];
+const rows = (table) => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+const names = () => tables.filter((table) => !table.closest("section").hidden).flatMap((table) =>
+  rows(table).map((row) => table.closest("section").dataset.set + "/" + row.dataset.name));
+const [digits] = tables;
+const column = (i) => rows(digits).map((row) => row.cells[i].querySelector("data")?.value ?? null);
+const heads = [...digits.tHead.rows[0].cells];
 const press = (i) => { heads[i].querySelector("button").click(); return heads[i].ariaSort; };
 const set = (id, value) => {
   const field = document.getElementById(id);
   if (field.type === "checkbox") field.checked = value; else field.value = value;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 };
-results.first = [press(2), column(2)];
-results.again = [press(2), column(2)];
-results.name = [press(0), names()];
+results.first = [press(3), column(3)];
+results.again = [press(3), column(3)];
+results.name = [press(0), rows(digits).map((row) => row.dataset.name)];
 results.sorts = document.querySelectorAll("[aria-sort]").length;
 set("data", "digits"); results.digits = names(); set("data", "");
 set("text", "DENOIS"); results.text = names(); set("text", "");
 set("baselines", false); results.variants = names(); results.shown = shown.textContent;
+const empty = () => [...document.querySelectorAll(".none")].map((note) => note.hidden);
+results.filled = empty();
+set("text", "no such name"); results.empty = [empty(), names(), shown.textContent];
+document.querySelector(".reset").click(); results.reset = names().length;
+document.querySelector(".legend button").click();
+results.emphasised = [...document.querySelectorAll(".charts .on")].map((on) => on.dataset.model);
+results.phone = rows(digits).map((row) => {
+  const boxes = [...row.cells].map((cell) => cell.getBoundingClientRect());
+  const right = Math.max(...boxes.slice(0, 3).map((box) => box.right));
+  return { left: boxes[0].left, right, others: boxes.slice(3).map((box) => box.width) };
+});
 location.hash = "#own/linear";
 setTimeout(() => {
   results.opened = document.getElementById("own/linear").open;
-  document.querySelectorAll("details").forEach((section) => (section.open = true));
+  dispatchEvent(new Event("beforeprint"));
+  results.printed = [...document.querySelectorAll("details")].every((section) => section.open);
   results.width = [innerWidth, document.documentElement.scrollWidth];
+  dispatchEvent(new Event("afterprint"));
+  results.closed = document.querySelectorAll("details[open]").length;
   top.document.title = JSON.stringify({ ...results, wrong });
 }, 50);
 </script>"""
@@ -393,8 +520,7 @@ def test_pressing_a_heading_sorts_and_pressing_again_reverses(played):
 def test_names_sort_as_text_and_one_column_is_marked(played):
     direction, names = played["name"]
     assert direction == "ascending"
-    models = [name.split("/")[1] for name in names]
-    assert models == sorted(models)
+    assert names == sorted(names)
     assert played["sorts"] == 1
 
 
@@ -405,14 +531,36 @@ def test_filters_leave_the_matching_rows(played):
     assert played["shown"].startswith(f"{len(CELLS)} of ")
 
 
+def test_filters_that_leave_no_row_say_so_and_can_be_cleared(played):
+    assert played["filled"] == [True] * len(DATA)
+    assert played["empty"] == [[False] * len(DATA), [], "Nothing matches"]
+    assert played["reset"] > len(CELLS)
+
+
+def test_the_legend_emphasises_a_variant_in_every_plot(played):
+    assert len(played["emphasised"]) >= 5
+    assert len(set(played["emphasised"])) == 1
+
+
 def test_a_link_opens_the_section_of_its_cell(played):
     assert played["opened"] is True
+
+
+def test_printing_opens_all_sections_and_closes_them_again(played):
+    assert played["printed"] is True
+    assert played["closed"] == 1  # that of the link
 
 
 def test_the_page_fits_a_phone_without_errors(played):
     inner, needed = played["width"]
     assert needed <= inner == 360
     assert played["wrong"] == []
+
+
+def test_a_phone_shows_name_auroc_and_interval_without_scrolling(played):
+    for row in played["phone"]:
+        assert 0 <= row["left"] < row["right"] <= 360
+        assert not any(row["others"])
 
 
 # MLflow.

@@ -152,3 +152,10 @@ def test_a_warm_up_that_does_not_begin_or_end_is_refused(refusal, warmup_epochs,
 @pytest.mark.parametrize("kl_coeff", [-0.1, float("nan")])
 def test_a_weight_out_of_range_is_refused(refusal, kl_coeff):
     assert f"kl_coeff is {kl_coeff}" in refusal(BoltsVAE, (1, 8, 8), kl_coeff=kl_coeff)
+
+
+def test_without_lightning_bolts_the_message_says_how_to_install_it(refusal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pl_bolts", None)
+    for name in [name for name in sys.modules if name.startswith("pl_bolts.")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert "pip install --no-deps lightning-bolts" in refusal(bolts, "models.autoencoders")

@@ -1,4 +1,4 @@
-"""Command line of the fault injection; writes docs/reliability.md.
+"""Command line of the fault injection; writes docs/benchmarks/reliability.md.
 
     python scripts/chaos.py            # a few tries of every fault, on a grid of two cells
     python scripts/chaos.py kills --tries 50 --grid default --minutes 120
@@ -96,7 +96,7 @@ def main() -> None:
         "--found", type=Path, default=ROOT / "build/chaos", help="folder of the results"
     )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs/reliability.md", help="path of the page"
+        "--out", type=Path, default=ROOT / "docs/benchmarks/reliability.md", help="path of the page"
     )
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.faults) - FAULTS.keys()):

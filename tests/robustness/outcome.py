@@ -1,7 +1,8 @@
 """The outcome of a pipeline: the digests of its outputs and the runs in MLflow.
 
 Two undisturbed runs may differ in MLflow's run ids and in timings, so the comparison leaves out the
-content of `runs/<data>/<model>/tracking/` and metrics with `second` in their name.
+content of `runs/<data>/<model>/tracking/`, the pages that show it (`index.html`), and metrics with
+`second` in their name.
 """
 
 import sqlite3
@@ -57,7 +58,9 @@ class Outcome:
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every output, by path; the name of a file with run ids or timings."""
     return {
-        path.relative_to(folder).as_posix(): path.name if "tracking" in path.parts else sha256(path)
+        path.relative_to(folder).as_posix(): path.name
+        if "tracking" in path.parts or path.name == "index.html"
+        else sha256(path)
         for output in OUTPUTS
         for path in sorted((folder / output).rglob("*"))
         if path.is_file()

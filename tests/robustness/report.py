@@ -1,4 +1,4 @@
-"""Results of fault injection, and docs/reliability.md, which summarises them."""
+"""Results of fault injection, and docs/benchmarks/reliability.md, which summarises them."""
 
 import re
 from collections.abc import Mapping, Sequence

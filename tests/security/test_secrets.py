@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.redaction import redact
-from hourglass.tracking.connection import StoreUnavailable, connect
+from hourglass.tracking.connection import connect
+from hourglass.tracking.time_limit import StoreUnavailable
 from hourglass.tuning.storage import open_storage
 
 SECRET = "hunter2-p@ss/w?rd"

@@ -30,7 +30,7 @@ def no_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hourglass.evaluation.cell_figures.figures", SimpleNamespace(
             **dict.fromkeys(FIGURES, lambda *_: Image.new("L", (1, 1))),
-            save=lambda pixel, path: pixel.save(path),
+            save=lambda pixel, path, name: pixel.save(path),
         ))  # fmt: skip
         yield
 

@@ -201,7 +201,7 @@ def test_two_processes_train_every_variant(new_project, model, launcher):
         assert row.steps[name] == list(range(1 if model == "linear" else 3))
     if model == "stacked":
         for layer in (1, 2, 3):
-            assert row.steps[f"layer_{layer}_validation_error"] == [0, 1]
+            assert row.steps[f"training/layer_{layer}_validation_error"] == [0, 1]
     # Each process draws noise of its own, so both are close and not equal.
     assert errors[1] == pytest.approx(errors[0], rel=0.1)
 
@@ -221,7 +221,7 @@ def test_torchrun_is_one_mlflow_run_with_the_same_weights(uneven, new_project):
     run(project, "scripts/torchrun.sh", "2", "digits", "undercomplete")
     (row,) = rows(project.folder)
     assert row.status == "FINISHED"
-    assert row.steps["train_loss"] == list(range(3))
+    assert row.steps["training/train_loss"] == list(range(3))
     assert weights_of(project, "undercomplete") == weights_of(uneven, "undercomplete")
     for command in ("calibrate-threshold", "evaluate"):
         project.hourglass(command, "digits", "undercomplete")

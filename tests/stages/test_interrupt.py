@@ -87,7 +87,8 @@ def assert_same_outcome(project: Project, undisturbed: Project) -> None:
     for name in TRAINING_CURVES:
         assert row.steps[name] == list(range(EPOCHS)), name
     history = pd.read_csv(project / f"{CELL}/train/history.csv")
-    assert row.metrics["validation_error"] == history.validation_error.iloc[-1]
+    last = history.validation_error.iloc[-1]
+    assert row.metrics["training/validation_error"] == pytest.approx(last, rel=1e-4)
 
 
 @pytest.mark.parametrize("kills", [(10,), (3, 10, 20)])
@@ -117,7 +118,7 @@ def test_a_stack_killed_in_a_phase_goes_on_in_it(new_project):
         (row,) = rows(project.folder)
         assert row.status == "FINISHED"
         for layer in (1, 2, 3):
-            assert row.steps[f"layer_{layer}_train_loss"] == list(range(12))
+            assert row.steps[f"training/layer_{layer}_train_loss"] == list(range(12))
         folder = project / "runs/digits/stacked/train"
         names = ("weights.safetensors", "history.csv")
         outcomes.append([(folder / name).read_bytes() for name in names])
@@ -202,7 +203,7 @@ def test_a_training_with_a_changed_setting_or_code_begins_anew(ready, path, keys
     ready.run(*TRAIN)
     assert new_epochs(ready) == epochs
     *abandoned, finished = rows(ready.folder)  # killed before MLflow was imported, it has no run
-    assert finished.steps["train_loss"] == list(range(epochs))
+    assert finished.steps["training/train_loss"] == list(range(epochs))
     assert finished.status == "FINISHED"
     assert [row.status for row in abandoned] == ["KILLED"] * len(abandoned)
     if "log_every_n_steps" in keys:

@@ -12,7 +12,8 @@ from tests.workspaces import set_up, working_in
 
 EPOCHS = 3
 CELL = ("digits", "denoising")
-TRAINING_CURVES = ("train_loss", "validation_error", "learning_rate")
+HISTORY = ("train_loss", "validation_error", "learning_rate")  # columns of history.csv
+TRAINING_CURVES = tuple(f"training/{name}" for name in HISTORY)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from hourglass.core.paths import Cell
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.train import train
 from hourglass.tracking import connection
-from hourglass.tracking.connection import StoreUnavailable, classify_error, store_errors, time_limit
+from hourglass.tracking.connection import classify_error, store_errors
 from hourglass.tracking.recording import FINISHED, recording
 from hourglass.tracking.stage_recorder import StageRecorder
+from hourglass.tracking.time_limit import StoreUnavailable, time_limit
 from tests.tracking.misbehaving import BEHAVIOURS, LATE, misbehaving
 from tests.tracking.stored import CELL, rows
 from tests.workspaces import DirectRecorder, Project, wait_until, working_in

@@ -10,6 +10,7 @@ from hourglass.core.atomic import write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.stages.train import train
+from hourglass.tracking import live_epochs
 from hourglass.tracking.live_epochs import LiveTraining
 from hourglass.tracking.recording import EPOCHS as EPOCH_FILE
 from hourglass.tracking.runs import Runs
@@ -66,27 +67,36 @@ def test_epochs_are_logged_as_the_file_grows(folder):
     live.log_epochs()
     (row,) = rows(folder)
     assert row.status == "RUNNING"
-    assert row.steps["train_loss"] == row.steps["layer_1_train_loss"] == [0, 1]
+    assert row.steps["training/train_loss"] == row.steps["training/layer_1_train_loss"] == [0, 1]
     with live.epochs_file.open("a") as file:
         file.write('oss": 0.25}\n')
     live.close("FINISHED")
     (row,) = rows(folder)
-    assert (row.status, row.steps["train_loss"]) == ("FINISHED", [0, 1, 2])
-    assert row.metrics["train_loss"] == 0.25
+    assert (row.status, row.steps["training/train_loss"]) == ("FINISHED", [0, 1, 2])
+    assert row.metrics["training/train_loss"] == 0.25
     assert "environment/requirements.txt" in row.artifacts
-    assert row.metrics["system/cpu_utilization_percentage"] > 0
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_only_a_long_training_has_system_metrics(folder, monkeypatch, seconds):
+    monkeypatch.setattr(live_epochs, "SYSTEM_METRICS_AFTER_SECONDS", seconds)
+    live = begin("a token")
+    live.update()
+    live.close("FINISHED")
+    (row,) = rows(folder)
+    assert [key for key in row.metrics if key.startswith("system/")] == [] or not seconds
+    assert ("system/cpu_utilization_percentage" in row.metrics) is (seconds == 0)
 
 
 def test_a_training_that_resumes_continues_its_run(folder):
     killed = begin("a token")
     append(0, 1)
     killed.log_epochs()
-    killed.monitor.finish()
     live = begin("a token")
     append(0, 1, 2)  # it reports the epochs of its checkpoint again
     live.close("FINISHED")
     (row,) = rows(folder)
-    assert (row.id, row.steps["train_loss"]) == (killed.run_id, [0, 1, 2])
+    assert (row.id, row.steps["training/train_loss"]) == (killed.run_id, [0, 1, 2])
 
 
 def test_epochs_whose_reply_was_lost_are_logged_once(folder, monkeypatch):
@@ -105,15 +115,13 @@ def test_epochs_whose_reply_was_lost_are_logged_once(folder, monkeypatch):
     append(2)
     live.close("FINISHED")
     (row,) = rows(folder)
-    assert row.steps["train_loss"] == [0, 1, 2]
+    assert row.steps["training/train_loss"] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("status", ["KILLED", "FINISHED", "FAILED"])
 def test_an_abandoned_training_is_killed_unless_it_had_ended(folder, status):
     old = begin("old")
-    if status == "KILLED":
-        old.monitor.finish()
-    else:
+    if status != "KILLED":
         old.close(status)
     begin("new", replaced="old").close("FINISHED")
     assert [row.status for row in rows(folder)] == [status, "FINISHED"]
@@ -134,4 +142,4 @@ def test_a_failed_training_is_marked_and_the_next_one_has_its_own_run(folder, re
         train(*CELL)
     failed, finished = rows(folder)
     assert (failed.status, finished.status) == ("FAILED", "FINISHED")
-    assert finished.steps["train_loss"] == list(range(EPOCHS))
+    assert finished.steps["training/train_loss"] == list(range(EPOCHS))

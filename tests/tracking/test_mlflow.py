@@ -17,7 +17,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.tracking.record import RECORDED
-from tests.tracking.stored import CELL, EPOCHS, TRAINING_CURVES, Row, rows
+from tests.tracking.stored import CELL, EPOCHS, HISTORY, Row, rows
 from tests.workspaces import DirectRecorder, FakeRecorder, set_yaml, working_in
 
 FOLDER = "runs/digits/denoising"
@@ -31,7 +31,6 @@ PARAMS = {
     "model": "denoising",
     "latent_dim": "8",
     "noise_factor": "0.3",
-    "masking": "0.0",
     "loss": "mse",
     "learning_rate": "0.01",
     "hidden": "[128]",
@@ -62,8 +61,9 @@ def test_a_cell_is_one_finished_run_which_run_id_names(workspace, first):
     assert (workspace / FOLDER / "tracking/run_id").read_text() == f"{first.id}\n"
 
 
-def test_every_setting_is_a_param(first):
+def test_every_setting_with_an_effect_is_a_param(first):
     assert first.params.items() >= PARAMS.items()
+    assert not {"masking", "tied", "weight_decay", "threshold_delta"} & first.params.keys()
 
 
 def test_the_curves_are_those_of_the_history(workspace, first):
@@ -71,17 +71,47 @@ def test_the_curves_are_those_of_the_history(workspace, first):
 
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     history = pd.read_csv(workspace / FOLDER / "train/history.csv")
-    for name in TRAINING_CURVES:
-        points = client.get_metric_history(first.id, name)
+    for name in HISTORY:
+        points = client.get_metric_history(first.id, f"training/{name}")
         assert [point.step for point in points] == list(range(EPOCHS))
-        assert [point.value for point in points] == history[name].tolist()
+        assert [point.value for point in points] == pytest.approx(history[name].tolist(), rel=1e-4)
 
 
 def test_threshold_and_test_metrics_are_those_of_the_files(workspace, first):
     threshold = json.loads((workspace / FOLDER / "calibrate/threshold.json").read_text())
-    assert first.metrics["threshold"] == threshold["value"]
+    assert first.metrics["calibration/threshold"] == pytest.approx(threshold["value"], rel=1e-4)
     metrics = json.loads((workspace / FOLDER / "evaluate/metrics.json").read_text())
-    assert {key: first.metrics[key] for key in metrics} == metrics
+    shown = {
+        key.partition("/")[2]: value
+        for key, value in first.metrics.items()
+        if key.startswith(("test/", "interval/"))
+    }
+    assert shown == pytest.approx(metrics, rel=1e-4)
+    ends = {key for key in first.metrics if key.endswith(("_low", "_high"))}
+    assert ends == {key for key in first.metrics if key.startswith("interval/")}
+
+
+def test_metrics_have_five_digits_and_a_section(first):
+    sections = {"training", "calibration", "test", "interval", "timing"}
+    assert {key.partition("/")[0] for key in first.measured} == sections
+    for value in first.measured.values():
+        assert value == int(value) or value == float(f"{value:.5g}")
+
+
+def test_the_model_has_the_name_of_the_cell_and_the_metrics_of_the_test_split(workspace, first):
+    from mlflow import MlflowClient
+
+    model = MlflowClient(f"sqlite:///{workspace}/mlflow.db").get_logged_model(first.models[0])
+    assert model.name == "digits-denoising"
+    found = {metric.key: metric.value for metric in model.metrics}
+    assert found == {k: v for k, v in first.metrics.items() if k.startswith(("test/", "interval/"))}
+    assert {metric.dataset_name for metric in model.metrics} == {"digits"}
+
+
+def test_the_description_tells_quality_and_commands(first):
+    note = first.tags["mlflow.note.content"]
+    assert f"AUROC {first.metrics['test/AUROC']:.3f}" in note
+    assert "dvc repro evaluate@digits-denoising" in note
 
 
 def test_the_files_of_the_stages_are_artifacts_below_mlruns(workspace, first):
@@ -97,14 +127,12 @@ def test_the_data_set_is_an_input_with_its_digest(workspace, first):
     assert len(digest) >= 32
 
 
-def test_commit_packages_and_system_metrics_are_recorded(workspace, first):
+def test_commit_and_packages_are_recorded(workspace, first):
     command = ["git", "rev-parse", "HEAD"]
     head = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=True)
     assert first.tags["mlflow.source.git.commit"] == head.stdout.strip()
     (path,) = (workspace / "mlruns").rglob("environment/requirements.txt")
     assert f"torch=={first.tags['torch']}" in path.read_text().splitlines()
-    for name in ("cpu_utilization_percentage", "system_memory_usage_megabytes"):
-        assert first.metrics[f"system/{name}"] > 0
 
 
 # Stages that run again.
@@ -154,16 +182,16 @@ def test_the_run_of_another_calibration_carries_the_training(story, first):
     assert (row.curves, row.datasets) == (first.curves, first.datasets)
     assert row.artifacts >= {"settings.yaml", "history.csv", "network.json"}
     for key in ("best_validation_error", "best_epoch", "epochs", "train_loss"):
-        assert row.metrics[key] == first.metrics[key]
-    assert "AUROC" not in row.metrics  # it is not evaluated yet
+        assert row.metrics[f"training/{key}"] == first.metrics[f"training/{key}"]
+    assert "test/AUROC" not in row.metrics  # it is not evaluated yet
     (model,) = row.models
     assert model not in first.models
 
 
 def test_each_evaluation_goes_to_the_run_of_its_calibration(story, first):
     one, two = story["evaluated otherwise"]
-    assert one.metrics["AUROC"] == two.metrics["AUROC"]
-    assert one.metrics["threshold"] != two.metrics["threshold"]
+    assert one.metrics["test/AUROC"] == two.metrics["test/AUROC"]
+    assert one.metrics["calibration/threshold"] != two.metrics["calibration/threshold"]
     assert two.artifacts >= {"figures/histogram.png", "metrics.json"}
     assert two.status == "FINISHED"
     again, other = story["evaluated as at first"]
@@ -230,7 +258,7 @@ def test_a_deleted_run_stays_deleted(clone, workspace):
     (row,) = rows(clone)
     assert row.id not in {each.id for each in deleted}
     assert row.params["data"] == "digits"
-    assert "AUROC" in row.metrics
+    assert "test/AUROC" in row.metrics
 
 
 # The command `record`.
@@ -264,9 +292,11 @@ def lose_half(folder: Path) -> None:
     """Remove an artifact, and entries that a process killed while recording would not write."""
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         for table in ("metrics", "latest_metrics"):
-            database.execute(f"DELETE FROM {table} WHERE key = 'AUROC'")
-        database.execute("DELETE FROM metrics WHERE key = 'validation_error' AND step = 2")
-        database.execute("UPDATE latest_metrics SET step = 1 WHERE key = 'validation_error'")
+            database.execute(f"DELETE FROM {table} WHERE key = 'test/AUROC'")
+        database.execute("DELETE FROM metrics WHERE key = 'training/validation_error' AND step = 2")
+        database.execute(
+            "UPDATE latest_metrics SET step = 1 WHERE key = 'training/validation_error'"
+        )
         database.execute("DELETE FROM params WHERE key = 'seed'")
         database.execute("DELETE FROM tags WHERE key IN (?, ?)", [f"{RECORDED}.train",
                          f"{RECORDED}.evaluate"])  # fmt: skip
@@ -299,10 +329,10 @@ def test_record_leaves_out_the_evaluation_of_an_earlier_calibration(rebuilt):
     output, found = rebuilt["calibrated otherwise"]
     one, two = sorted(found, key=lambda row: row.method)
     assert output == "digits-denoising: recorded, but evaluate belongs to an earlier calibration\n"
-    assert "AUROC" in one.metrics
-    assert "AUROC" not in two.metrics
+    assert "test/AUROC" in one.metrics
+    assert "test/AUROC" not in two.metrics
     assert (one.method, two.method) == ("conformal", "k_sigma")
-    assert two.metrics["threshold"] != one.metrics["threshold"]
+    assert two.metrics["calibration/threshold"] != one.metrics["calibration/threshold"]
 
 
 @pytest.mark.parametrize(

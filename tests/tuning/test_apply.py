@@ -82,6 +82,20 @@ def test_unknown_names_in_the_cell_settings_are_rejected(folder, refusal):
     assert "'latent_dim'" in sentence
 
 
+def test_the_row_before_tuning_disappears_when_the_shared_settings_change(folder, recorder):
+    from hourglass.evaluation.report import leaderboard
+
+    default = evaluate_cell()
+    apply_values(CELL, {"latent_dim": 3}, "a study")
+    _, before = leaderboard._cell_rows(CELL)
+    assert (before["settings"], before["AUROC"]) == ("before tuning", default["AUROC"])
+    set_yaml(CELL.config, "init_args", "noise_factor", value=0.1)  # of the cell alone
+    assert len(leaderboard._cell_rows(CELL)) == 2
+    set_yaml(folder / "configs/data/digits.yaml", "training", "batch_size", value=16)
+    (row,) = leaderboard._cell_rows(CELL)
+    assert row["settings"] == "tuned"
+
+
 @pytest.mark.slow
 def test_the_leaderboard_shows_a_tuned_cell_and_its_default(folder, recorder):
     from hourglass.evaluation.report import leaderboard

@@ -8,12 +8,14 @@ import pytest
 from optuna import create_trial
 from optuna.trial import FrozenTrial, TrialState
 
+from hourglass.tracking.descriptions import NOTE
 from hourglass.tracking.recording import FINISHED
 from hourglass.tuning.best_trial import BestTrial
 from hourglass.tuning.mlflow_record import StudyRecord, StudyRecorder
 from hourglass.tuning.study_spec import StudySpec
-from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS, VALUES
 from tests.tracking.misbehaving import misbehaving
+from tests.tracking.test_views import state
 from tests.tuning.studies import CELL, JOB, run_study
 
 
@@ -76,11 +78,12 @@ def test_the_incomplete_run_of_a_killed_command_is_replaced(study):
     record.runs.create("trial 0", tags)
     open_record(study).add_trials()
     (child,) = children(record)
-    assert (child.info.status, list(child.data.metrics)) == ("FINISHED", ["tuning_AUROC"])
+    assert (child.info.status, list(child.data.metrics)) == ("FINISHED", ["tuning/AUROC"])
 
 
 def test_only_the_present_best_trial_and_front_are_tagged(study, tmp_path):
-    trials = [add(study) for _ in range(3)]
+    drawn = {"latent_dim": 4, "loss": "bce"}
+    trials = [add(study, user_attrs={VALUES: drawn}) for _ in range(3)]
     record = open_record(study)
     record.add_trials()
     figure = tmp_path / "history.png"
@@ -92,14 +95,22 @@ def test_only_the_present_best_trial_and_front_are_tagged(study, tmp_path):
         run.info.run_name: run.data.tags.keys() & {best_tag, front_tag} for run in children(record)
     } == {"trial 0": set(), "trial 1": {front_tag}, "trial 2": {best_tag, front_tag}}
     assert [file.path for file in record.runs.client.list_artifacts(record.run_id)] == [figure.name]
-    assert history(record, record.run_id, "tuning_AUROC") == [(3, 0.6)]  # written once
+    assert history(record, record.run_id, "tuning/AUROC") == [(3, 0.6)]  # written once
+    (winner,) = (run for run in children(record) if best_tag in run.data.tags)
+    parent = record.runs.client.get_run(record.run_id)
+    assert parent.data.metrics == {"tuning/AUROC": 0.6, "best/latent_dim": 4}
+    assert f"[trial 2](#/experiments/1/runs/{winner.info.run_id}" in parent.data.tags[NOTE]
+    assert "loss bce" in parent.data.tags[NOTE]
+    experiment = record.runs.client.get_experiment(record.runs.experiment_id)
+    (view,) = (key for key in experiment.tags if "hourglass-trials" in key)
+    assert state(experiment.tags[view])["searchFilter"].endswith(f"= '{record.run_id}'")
 
 
 @pytest.mark.parametrize(
     ("state", "value", "status", "curve"),
     [
         (TrialState.COMPLETE, 0.6, "FINISHED", [(2, 0.5), (1500, 0.6)]),
-        (TrialState.PRUNED, 0.5, "KILLED", [(2, 0.5)]),
+        (TrialState.PRUNED, 0.5, "FINISHED", [(2, 0.5)]),
         (TrialState.FAIL, None, "FAILED", [(2, 0.5)]),
     ],
 )
@@ -110,9 +121,11 @@ def test_curves_states_and_times_of_a_trial_are_recorded(study, state, value, st
     record = open_record(study)
     record.add_trials()
     (child,) = children(record)
-    errors = history(record, child.info.run_id, "validation_error")
-    assert errors == [tuple(row.values()) for row in rows]
-    assert history(record, child.info.run_id, "tuning_AUROC") == curve
+    errors = history(record, child.info.run_id, "training/validation_error")
+    assert errors == [
+        (row["epoch"], pytest.approx(row["validation_error"], rel=1e-4)) for row in rows
+    ]
+    assert history(record, child.info.run_id, "tuning/AUROC") == curve
     times = [int(t.timestamp() * 1000) for t in (trial.datetime_start, trial.datetime_complete)]
     assert [child.info.start_time, child.info.end_time] == times
     assert (child.info.status, child.data.params) == (status, {"latent_dim": "4"})

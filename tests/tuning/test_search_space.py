@@ -1,13 +1,18 @@
 """Search spaces: draws, and errors for values that the constructor rejects."""
 
+import dataclasses
+
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 
 from hourglass.core.paths import CONFIGS, Cell
-from hourglass.core.yaml_config import construct, import_class
+from hourglass.core.yaml_config import construct, import_class, read
 from hourglass.models.base import LitAutoencoder
+from hourglass.models.undercomplete import Undercomplete
 from hourglass.training.cell_settings import resolve_cell
 from hourglass.tuning.search_space import Space, read_space
+from hourglass.tuning.study_spec import SPACES
 from tests.tuning.studies import CELL
 
 GROUP = """
@@ -139,3 +144,17 @@ def test_every_variant_takes_the_space_of_its_data_set(workspace, variant, data,
     (values,) = draws(read_space(CONFIGS / f"tune/space/{space}.yaml", kind, settings), 1)
     assert set(values) <= {"latent_dim", "noise_factor"}
     construct(kind, settings.init_args | values, variant)
+
+
+# The widest code of undercomplete on N features has N - 1 units.
+@pytest.mark.parametrize("features", [3, 4, 20, 32, 33, 500])
+def test_the_default_range_is_cut_to_the_codes_that_the_variant_accepts(workspace, features):
+    settings = resolve_cell(Cell("breast_cancer", "undercomplete"), (30,))
+    init_args = settings.init_args | {"sample_shape": [features], "latent_dim": 2}
+    settings = dataclasses.replace(settings, init_args=init_args)
+    space = read_space(SPACES / "default.yaml", Undercomplete, settings)
+    whole = read(SPACES / "default.yaml", None)["latent_dim"]
+    high = min(features - 1, whole["high"])
+    assert space.settings["latent_dim"] == IntDistribution(whole["low"], high, log=True)
+    note = f"latent_dim is searched from 2 to {high}, as undercomplete on breast_cancer does not "
+    assert [text[: len(note)] for text in space.notes] == [note] * (high < whole["high"])

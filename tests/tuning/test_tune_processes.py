@@ -106,11 +106,11 @@ def test_two_commands_with_two_workers_share_a_study_and_its_record(prepared):
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.data.params["latent_dim"] == str(trial.params["latent_dim"])
         if trial.state.name == "COMPLETE":
-            assert run.data.metrics["tuning_AUROC"] == trial.value
+            assert run.data.metrics["tuning/AUROC"] == pytest.approx(trial.value, rel=1e-4)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["tuning_AUROC"] == study.best_value
+    assert parent.data.metrics["tuning/AUROC"] == pytest.approx(study.best_value, rel=1e-4)
     client = client_of(prepared)
-    curve = client.get_metric_history(best.info.run_id, "validation_error")
+    curve = client.get_metric_history(best.info.run_id, "training/validation_error")
     assert [point.step for point in curve] == list(range(12))
     figures = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert {"history.png", "slice.png", "importance.png", "contour.png"} <= figures
@@ -138,7 +138,7 @@ def test_a_study_killed_five_times_has_the_requested_trials(prepared):
     assert all(tuple(trial.params.values()) in draws for trial in killed if trial.params)
     _, children = recorded(prepared)
     assert sorted(children) == sorted(trial.number for trial in counted)
-    assert all(run.info.status in ("FINISHED", "KILLED") for run in children.values())
+    assert all(run.info.status == "FINISHED" for run in children.values())
 
 
 def test_the_other_worker_replaces_a_killed_one(prepared):

@@ -95,7 +95,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     threshold_ : float
         Samples with a higher anomaly score are outliers.
     offset_ : float
-        Minus `threshold_`; `decision_function` is `score_samples` minus it.
+        Minus `threshold_`, less a tolerance for rounding; `decision_function` is `score_samples`
+        minus it.
     detector_ : hourglass.detection.detector.Detector
         Network, scorer and threshold; `detector_.threshold` has the expected false-alarm rate.
     history_ : DataFrame
@@ -115,7 +116,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         learning_rate: float | None = None,
         init_args: dict[str, Any] | None = None,
         batch_size: int | None = None,
-        max_epochs: int = 100,
+        max_epochs: int = 50,
         patience: int = 10,
         scaling: Literal["standard", "minmax", "none"] = "standard",
         scorer: Scorer | None = None,
@@ -169,7 +170,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         scorer = self.scorer or ModelScore()
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
-        self.offset_ = -self.threshold_
+        self.offset_ = -self.threshold_ - rounding(self.threshold_)
         self.history_ = pd.DataFrame(rows)
         return self
 
@@ -240,9 +241,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         scale = self.detector_.scoring.scaling.scale
         return SyntheticDetection().auroc(self.detector_.scoring, x, scale)
 
+    @value_errors()
     def save(self, folder: str | Path) -> None:
         """Write the detector to a folder, as safetensors and JSON, for `hourglass.load`."""
         check_is_fitted(self, "detector_")
+        if not self.detector_.feature_names and self.detector_.inputs["dtype"] != "uint8":
+            raise UserError("only images of bytes can be saved; fit on images of type uint8.")
         self.detector_.save(Path(folder))
 
     def __sklearn_tags__(self) -> Any:
@@ -317,6 +321,15 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             trainer={"accelerator": self.accelerator, "devices": 1},
             seed=seed,
         )
+
+
+def rounding(score: float) -> float:
+    """Return a bound of the rounding error of a score in float32.
+
+    The last bits of a score depend on the number of samples that are scored together. Without a
+    tolerance, the calibration sample whose score is the threshold could be an outlier alone.
+    """
+    return 1e-6 * (abs(score) + math.sqrt(abs(score)))
 
 
 def _seed(random_state: Any) -> int:

@@ -21,8 +21,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "add": "cli.add",
         "repro": "cli.repro",
         "tune": "cli.tune",
+        "ui": "cli.ui",
     },
     "operate a workspace": {
+        "init": "cli.init",
         "promote": "cli.promote",
         "export": "cli.export",
         "drift": "cli.drift",
@@ -43,7 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 COMMANDS = {name: module for commands in GROUPS.values() for name, module in commands.items()}
 # Commands that run outside a workspace.
-ANYWHERE = {"try"}
+ANYWHERE = {"init", "try"}
 # Current command names by their names in earlier releases.
 RENAMED = {"suspects": "label-errors", "cells": "snapshot"}
 

@@ -5,38 +5,46 @@ import re
 import shlex
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from hourglass.cli.template import workspace_files
 from hourglass.core.atomic import write_json, write_text
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.installation import PIN, REQUIREMENTS, installed_version
 from hourglass.core.paths import WORKSPACE_RECORD
 
 # A folder that has one of these belongs to another project; other existing files stay as they are.
 EXCLUSIVE = ("params.yaml", "dvc.yaml", ".dvc/config", WORKSPACE_RECORD.name)
-GIT_IGNORE = ".gitignore"
+EXTENDED = (".gitignore", REQUIREMENTS.name)  # these get the lines of a workspace at their end
 NO_SCM = "[core]\n    no_scm = true\n"
+# Variables that make git work in another repository than that of the folder, as in a git hook.
+OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 COMMIT_MESSAGE = "Create an Hourglass workspace"
 
 
 def init(folder: str = ".", upgrade: bool = False, apply: bool = False) -> None:
     """Create a workspace: settings, pipeline, Makefile, and a git and a DVC repository.
 
-    `hourglass repro` then trains all variants on two data sets that need no download. The folder
-    may have other files: none is overwritten. In a git repository, such as a folder of a larger
-    project, no other one is created. Without the program git, DVC works without it.
+    `hourglass repro` then trains all variants on two data sets that need no download. Files that
+    the folder has already stay as they are; only .gitignore and requirements.txt get more lines.
+    In a git repository, such as that of a larger project, no other one is created. Without the
+    program git, DVC works without it.
 
     requirements.txt pins the version of this package. After an upgrade of the package, `--upgrade`
     shows what the new version changes in the files of the workspace, and `--upgrade --apply`
-    writes it. Your own changes stay: they are merged, and where both sides changed the same lines,
-    the new version is written beside your file, as <file>.new.
+    writes it. Your changes stay: both are merged, and if both changed the same lines, the new
+    version is written next to your file, as <file>.new.
 
     Args:
         folder: the folder of the workspace, created if it does not exist; by default the current
             one
         upgrade: show the changes that the installed version makes in an existing workspace
         apply: write these changes
+
+    Examples:
+        hourglass init pumps
+        hourglass init --upgrade
+        hourglass init --upgrade --apply
 
     """
     path = Path(folder).expanduser()
@@ -50,7 +58,7 @@ def init(folder: str = ".", upgrade: bool = False, apply: bool = False) -> None:
     kept = create_workspace(path)
     print(f"created a workspace in {path.absolute()}")
     if kept:
-        print(f"kept your own {', '.join(kept)}, though a workspace has its own: compare them")
+        print(f"kept your {', '.join(kept)}; those of a workspace differ")
     enter = "" if path.absolute() == Path.cwd() else f"cd {shlex.quote(str(path))} && "
     print(f"next: {enter}hourglass repro --jobs 2, then hourglass ui; `make` lists more")
 
@@ -75,7 +83,7 @@ def create_workspace(
         if names is not None:
             files["params.yaml"] = _with_list(files["params.yaml"], key, names)
     folder.mkdir(parents=True, exist_ok=True)
-    kept = [path for path in files if path != GIT_IGNORE and (folder / path).exists()]
+    kept = [path for path in files if path not in EXTENDED and (folder / path).exists()]
     for path in files.keys() - kept:
         write_text(folder / path, _extended(folder / path, files[path]))
     # The text of the template, not of the files: an upgrade compares it with that of the new one.
@@ -83,11 +91,6 @@ def create_workspace(
     if not (git and _set_up_git(folder, [*files, WORKSPACE_RECORD.name])):
         write_text(folder / ".dvc/config.local", NO_SCM)
     return kept
-
-
-def installed_version() -> str:
-    """Return the version of the installed package."""
-    return metadata.version("hourglass")
 
 
 def _check(folder: Path) -> None:
@@ -114,8 +117,11 @@ def _with_list(text: str, key: str, names: list[str]) -> str:
 
 
 def _extended(path: Path, text: str) -> str:
-    """Return `text`, below the content of an existing file."""
-    return f"{path.read_text(encoding='utf-8').rstrip()}\n\n{text}" if path.exists() else text
+    """Return `text`, below the content of an existing file unless that pins this package."""
+    existing = path.read_text(encoding="utf-8").rstrip() if path.exists() else ""
+    if path.name == REQUIREMENTS.name and PIN.search(existing):
+        return f"{existing}\n"
+    return f"{existing}\n{text}".lstrip()
 
 
 def _set_up_git(folder: Path, paths: list[str]) -> bool:
@@ -133,13 +139,15 @@ def _set_up_git(folder: Path, paths: list[str]) -> bool:
     if created.returncode:
         raise UserError(f"`git init` failed: {one_line(Exception(created.stderr))}.")
     _git(folder, "add", "--", *paths)
-    if _git(folder, "commit", "--quiet", "--message", COMMIT_MESSAGE).returncode:
-        print("git has no name for commits yet; run `git commit` after `git config user.name` ...")
+    committed = _git(folder, "commit", "--quiet", "--message", COMMIT_MESSAGE)
+    if committed.returncode:
+        reason = (committed.stderr.strip().splitlines() or ["git commit failed"])[-1]
+        print(f"the first commit is left to you ({reason}); `dvc exp` needs one")
     return True
 
 
 def _git(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = {key: value for key, value in os.environ.items() if key != "GIT_DIR"}
+    environment = {key: value for key, value in os.environ.items() if key not in OTHER_REPOSITORY}
     return subprocess.run(
         ["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

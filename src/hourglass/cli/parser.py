@@ -17,6 +17,7 @@ from hourglass.core.type_errors import alternatives, is_list, type_of, wrong_typ
 POSITIONAL = {
     "data": "a data set, by the name of its file in configs/data",
     "model": "a variant, by the name of its file in configs/model",
+    "folder": "a folder",
     "target": "a stage",
 }
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "NAME"}  # by type of an option

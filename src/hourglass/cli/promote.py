@@ -51,7 +51,7 @@ def promote(data: str, model: str, force: bool = False) -> str:
             "add --force to make this detector champion anyway."
         )
     scores = detector.scoring(test.x)
-    from hourglass.tracking.connection import StoreUnavailable
+    from hourglass.tracking.time_limit import StoreUnavailable
 
     try:
         with step(f"promote {cell.name}"):
@@ -103,6 +103,7 @@ def _registered_version(
     from hourglass.detection.detector import detector_files
     from hourglass.evaluation.metrics import detection
     from hourglass.tracking import provenance
+    from hourglass.tracking.descriptions import version_note
     from hourglass.tracking.logged_model import DETECTOR, detector_digest
     from hourglass.tracking.record import record_cell
     from hourglass.tracking.runs import Runs
@@ -119,7 +120,7 @@ def _registered_version(
             f"the MLflow run of {cell.name} holds a different detector from "
             f"{cell.folder.as_posix()}; calibrate it again."
         )
-    metrics = detection(scores, prepared.split("test").anomaly, intervals=False)
+    metrics = detection(scores, prepared.split("test").anomaly)
     tags = {
         "cell": cell.name,
         DETECTOR: digest,
@@ -128,7 +129,7 @@ def _registered_version(
         "git_commit": provenance.tags().get("mlflow.source.git.commit", "none"),
     }
     tags |= {key: str(metrics[key]) for key in ("AUROC", "average_precision") if key in metrics}
-    return registry.register(model, tags)
+    return registry.register(model, tags, version_note(cell, metrics))
 
 
 def _compare(

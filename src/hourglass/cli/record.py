@@ -23,9 +23,10 @@ def record(data: str | None = None, model: str | None = None, all: bool = False)
     """
     cells, failures = _cells(data, model, all), 0
     from hourglass.core.progress_bar import ProgressBar
-    from hourglass.tracking.connection import StoreUnavailable, store_errors
+    from hourglass.tracking.connection import store_errors
     from hourglass.tracking.record import record_cell, record_report
     from hourglass.tracking.runs import Runs
+    from hourglass.tracking.time_limit import StoreUnavailable
 
     try:
         with store_errors("record the cells"):

@@ -15,6 +15,7 @@ from typing import Any
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError
 from hourglass.core.fork_server.client import SWITCH, server_folder
+from hourglass.core.installation import require_pinned_version, search_path
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import PREPARED, RUNS
 from hourglass.core.settings import params
@@ -42,8 +43,8 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
     truncate it. A truncated dvc.lock is deleted; the results of finished stages then come from
     DVC's run cache.
 
-    DVC does not track code outside src. If the settings use classes of installed packages and the
-    code of these classes has changed, the stage `snapshot` runs first.
+    DVC does not track code outside src. If the code of this package, or of classes of other
+    packages in the settings, is there and has changed, the stage `snapshot` runs first.
 
     Args:
         target: a stage, such as train@digits-linear, to run with all stages that it depends on; the
@@ -60,6 +61,7 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
     if not Path("dvc.yaml").exists() or not DVC_STATE.parent.is_dir():
         raise UserError("there is no dvc.yaml here; run this in the project's folder.")
     _check_repository()
+    require_pinned_version()
     with file_lock(DVC_STATE / "repro.lock", "another `hourglass repro` runs in this folder"):
         with _dvc_lock():
             for sentence in repair():
@@ -222,7 +224,8 @@ def _run(*commands: list[str], **variables: str) -> int:
     try:
         for command in commands:
             if not terminated:
-                processes.append(subprocess.Popen([*DVC, *command], env=os.environ | variables))
+                environment = {**os.environ, "PATH": search_path(), **variables}
+                processes.append(subprocess.Popen([*DVC, *command], env=environment))
         if terminated:  # perhaps before a process was in the list
             terminate()
         statuses = [process.wait() for process in processes]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from hourglass.core.atomic import atomic_folder, write_json
 from hourglass.core.errors import UserError
-from hourglass.core.paths import Cell
+from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
-from hourglass.tuning.study_spec import STUDIES, Pruner, StudySpec
+from hourglass.tuning.study_spec import Pruner, StudySpec
 
 
 def tune(
@@ -41,7 +41,8 @@ def tune(
             with --apply or --show no new trials)
         objective: value to optimise, by the name of a file in configs/tune/objective
         space: search space, by the name of a file in configs/tune/space (default: the name of the
-            data set if that file exists, otherwise `default`)
+            data set if that file exists, otherwise `default`, whose ranges are cut to what the
+            variant accepts on the data)
         pruner: method that stops unpromising trials early
         workers: number of processes that run trials at the same time
         mlflow: log the study and its trials to MLflow
@@ -90,6 +91,7 @@ def _search(spec: StudySpec, trials: int, pruner: Pruner, workers: int, mlflow: 
     from hourglass.tuning.figures import draw_study
     from hourglass.tuning.locks import locked
     from hourglass.tuning.progress import StudyProgress
+    from hourglass.tuning.study_file import STUDY_FILE, write_study
     from hourglass.tuning.worker import Job
     from hourglass.tuning.worker_pool import RESUME_HINT, run
 
@@ -111,6 +113,7 @@ def _search(spec: StudySpec, trials: int, pruner: Pruner, workers: int, mlflow: 
             folder = STUDIES / spec.study_name
             with locked("figures"), atomic_folder(folder) as temporary:
                 draw_study(progress.study, names, best, temporary)
+                write_study(temporary / STUDY_FILE, progress.study, spec, names, best)
     except KeyboardInterrupt:
         raise UserError(f"stopped; {RESUME_HINT}") from None
 

@@ -1,6 +1,7 @@
 """Command `verify`: compare every file of the workspace with its recorded checksum."""
 
 from collections.abc import Callable, Sequence, Sized
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from hourglass.core.checksums import (
     verify_checksums,
 )
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import PREPARED, RUNS, STAGE_FOLDERS, valid_name
+from hourglass.core.paths import PREPARED, RUNS, STAGE_FOLDERS, require_known, valid_name
 
 T = TypeVar("T")
 # The names of detection.metadata and networks.weights, repeated to avoid importing torch.
@@ -24,12 +25,14 @@ CHECKSUM_FILES = {
 
 
 def verify(data: str | None = None, model: str | None = None, cache: bool = False) -> None:
-    """Find corrupt and missing files of the pipeline, and print the command that restores them.
+    """Find corrupt, changed and missing files, and print the commands that restore them.
 
-    Reads every byte. Prepared data, runs and reports are compared with dvc.lock, which describes
-    the last `dvc repro`. Prepared data, networks and detectors are also compared with the checksums
-    stored beside them. `dvc status` compares times and sizes only. Exits with status 1 if a file is
-    corrupt or missing. Changes no file.
+    Reads every byte; `dvc status` compares times and sizes only. Prepared data, networks and
+    detectors are corrupt if they differ from the checksums stored beside them, objects of DVC's
+    cache if they differ from their names. Prepared data, runs and reports are also compared with
+    dvc.lock, which describes the last `dvc repro`: they differ after damage, but also after a stage
+    that ran without DVC. Exits with status 1 if a file is corrupt, differs or is missing. Changes
+    no file.
 
     Args:
         data: a data set, by the name of its file in configs/data, or a cell as <data>/<model>; all
@@ -53,15 +56,18 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     json_files = [path for path in files_with_checksum() if _is_selected(path, data, model)]
     objects = cache_objects() if cache else []
     if not (present or json_files or objects or missing):
+        if data:
+            require_known(data, model)
         raise UserError("there is nothing to verify; run `dvc repro` or `dvc pull` first.")
     inputs = dvc_lock.outputs("deps") if not (data or model) else []
-    # For a file that several checks report, the sentence of the last one is printed.
-    corrupt = (
-        _damage("checksums", json_files, checksum_damage)
-        | _damage("dvc.lock", present, dvc_lock.Output.damage)
-        | _damage("dependencies", inputs, dvc_lock.Output.wrong_size)
-        | _damage("cache", objects, cache_damage)
-    )
+    corrupt = _damage("checksums", json_files, checksum_damage)
+    compare = partial(dvc_lock.Output.differences, corrupt=frozenset(corrupt))
+    different = _damage("dvc.lock", present, compare)
+    # The sentence of dvc.lock for a corrupt file also names DVC's cache.
+    for path in {*corrupt, dvc_lock.LOCK} & different.keys():
+        corrupt[path] = different.pop(path)
+    corrupt |= _damage("dependencies", inputs, dvc_lock.Output.wrong_size)
+    corrupt |= _damage("cache", objects, cache_damage)
     checked = f"checked {_count(present, 'output')} of dvc.lock"
     checked += f", {_count(json_files, 'file')} with a checksum"
     checked += f", {_count(objects, 'object')} of DVC's cache" if cache else ""
@@ -71,12 +77,12 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
             f"{missing[0].as_posix()}{others} missing; `dvc checkout` restores them from DVC's "
             "cache, `dvc pull` from a remote, and `dvc repro` computes the rest."
         )
-    for sentence in corrupt.values():
+    for sentence in (corrupt | different).values():
         print(sentence)
-    if corrupt or missing:
+    if corrupt or different or missing:
         raise UserError(
-            f"{checked}; corrupt: {_count(corrupt, 'file')}, missing: "
-            f"{_count(missing, 'output')}, as listed above."
+            f"{checked}; corrupt: {_count(corrupt, 'file')}, different from dvc.lock: "
+            f"{_count(different, 'file')}, missing: {_count(missing, 'output')}, as listed above."
         )
     print(f"{checked}: no file is corrupt")
 

@@ -52,6 +52,14 @@ def code_digest(*entries: str) -> str:
     return digest.hexdigest()
 
 
+def package_digest() -> str:
+    """Return one SHA-256 over all source files of this package."""
+    digest, folder = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 @cache
 def executed_modules(*entries: str) -> frozenset[str]:
     """Return the names of the modules whose code affects the result of the entry modules."""
@@ -124,8 +132,7 @@ class _References(ast.NodeVisitor):
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
         folder = _root_folder(importer)
         # A module in the same folder is the user's too, unless it holds installed packages.
-        installed = folder is not None and folder.name in ("site-packages", "dist-packages")
-        beside = not installed and _root_folder(root) == folder
+        beside = not _holds_installed_packages(folder) and _root_folder(root) == folder
         return (root in (PACKAGE, importer) or beside) and source_file(imported) is not None
 
 
@@ -169,6 +176,11 @@ def _root_folder(root: str) -> Path | None:
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))).parent
     return Path(spec.origin).parent if spec.has_location and spec.origin else None
+
+
+@cache
+def _holds_installed_packages(folder: Path | None) -> bool:
+    return folder is not None and any(folder.glob("*.dist-info"))
 
 
 def _read(module: str) -> str:

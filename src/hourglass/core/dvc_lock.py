@@ -5,7 +5,7 @@ DVC itself accepts a file if its time and size are unchanged.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,9 +31,15 @@ class Output:
     nfiles: int | None  # number of files; None unless it is a folder
     stage: str
 
-    def damage(self) -> dict[Path, str]:
-        """Return an error message, with a remedy, for every file that differs from dvc.lock."""
-        return {path: self._sentence(path) for path in self._changed()} or self.wrong_size()
+    def differences(self, corrupt: Container[Path] = ()) -> dict[Path, str]:
+        """Return an error message, with a remedy, for every file that differs from dvc.lock.
+
+        `corrupt` holds the files known to differ from their own checksums. All others may also
+        come from a stage that ran with other settings.
+        """
+        return {
+            path: self._sentence(path, path in corrupt) for path in self._changed()
+        } or self.wrong_size()
 
     def wrong_size(self) -> dict[Path, str]:
         """Return an error message if dvc.lock has the right digest but a wrong size or count."""
@@ -56,11 +62,12 @@ class Output:
         names = sorted(present.keys() | recorded.keys())
         return [self.path / name for name in names if present.get(name) != recorded.get(name)]
 
-    def _sentence(self, path: Path) -> str:
-        state = "is corrupt" if path.exists() else "is missing"
+    def _sentence(self, path: Path, is_corrupt: bool) -> str:
+        state = f"differs from {LOCK}" if path.exists() else "is missing"
+        state = "is corrupt: its checksum does not match" if is_corrupt else state
         return (
-            f"{path.as_posix()} {state}: it differs from the output of {self.stage}; remove it and "
-            f"run `dvc checkout {self.path.as_posix()}`, or write it again with `dvc repro --force "
+            f"{path.as_posix()} {state}; for the recorded output, remove it and run `dvc checkout "
+            f"{self.path.as_posix()}`; for one with the current settings, run `dvc repro --force "
             f"--single-item {self.stage}`."
         )
 
@@ -138,5 +145,5 @@ def verify_outputs(folders: Iterable[Path]) -> None:
     wanted = tuple(folders)
     selected = (out for out in outputs() if any(out.path.is_relative_to(top) for top in wanted))
     for output in selected:
-        for sentence in output.damage().values():
+        for sentence in output.differences().values():
             raise UserError(sentence)

@@ -11,6 +11,7 @@ from hourglass.core.suggestions import unknown_name
 # Relative paths, because `dvc exp run --temp` runs stages in a copy of the workspace.
 CONFIGS = Path("configs")
 PARAMS = Path("params.yaml")
+SOURCES = Path("src")  # modules of the user and, in a checkout, this package
 WORKSPACE_RECORD = Path(".hourglass.json")  # what `hourglass init` wrote, for upgrades
 RUNS = Path("runs")
 PREPARED = Path("data/prepared")
@@ -28,6 +29,7 @@ METRICS = Path("reports/metrics.json")
 PLOTS = Path("reports/plots")
 PAGE = Path("reports/index.html")
 SHARED_PAGE = Path("reports/shared/index.html")  # page for MLflow, without the rows of tables
+STUDIES = Path("reports/tune")  # one folder per study of `tune`: its figures and study.json
 MAX_NAME_LENGTH = 64  # maximum length: two names and a suffix must fit into a file name
 # Device names of Windows, which are invalid as file names there: git could not check them out.
 WINDOWS_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
@@ -161,6 +163,11 @@ class Cell:
     def name(self) -> str:
         """Return the name of the cell in DVC and MLflow."""
         return f"{self.data}-{self.model}"
+
+    @property
+    def title(self) -> str:
+        """Return the name of the cell in figures."""
+        return f"{self.model} on {self.data}"
 
     @property
     def config(self) -> Path:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from hourglass.core.progress import reporting
 
 
-class ProgressBar(tqdm):  # type: ignore[type-arg]
+class ProgressBar(tqdm):
     """A tqdm bar that prints the lines of `core.progress` if standard error is no terminal.
 
     `show=False` prints nothing anywhere. Close it, use it as a context, or iterate to the end.

@@ -18,7 +18,7 @@ from typing import Any
 
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import PARAMS
+from hourglass.core.paths import PARAMS, SOURCES
 
 PACKAGE = "hourglass"
 TRAINER_PACKAGES = ("pytorch_lightning", "lightning_fabric")  # for class paths in configs/trainer
@@ -59,7 +59,10 @@ def how_to_trust(module: str) -> str:
 
 
 def listed_modules() -> tuple[str, ...]:
-    """Return `trusted_modules` of params.yaml; () if there is no such file."""
+    """Return `trusted_modules` of params.yaml; () if there is no such file.
+
+    If there are any, modules in the folder src of the workspace can be imported from now on.
+    """
     from yaml import YAMLError
 
     try:
@@ -73,6 +76,8 @@ def listed_modules() -> tuple[str, ...]:
         raise UserError(
             f"{PARAMS}: trusted_modules is {names!r}, but must be a list of module names."
         )
+    if names and (source := str(SOURCES.absolute())) not in sys.path:
+        sys.path.insert(0, source)  # as `python src/hourglass` does
     return tuple(map(str, names))
 
 

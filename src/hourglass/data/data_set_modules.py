@@ -45,7 +45,7 @@ class DataSetModule(DataModule):
         _ = self.prepared
 
     @cached_property
-    def prepared(self) -> Prepared:  # type: ignore[override]
+    def prepared(self) -> Prepared:
         """The samples of the five splits, in memory, and the data card."""
         samples, card = split_samples(self.data_set, self.folder, self.seed)
         return PreparedInMemory(Path(self.data), card, samples)

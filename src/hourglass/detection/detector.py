@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
@@ -117,13 +117,13 @@ class Detector:
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
 
     @classmethod
-    def of_cell(cls, cell: Cell) -> "Detector":
+    def of_cell(cls, cell: Cell) -> Self:
         """Load the detector of a cell; raise a UserError if it is not calibrated yet."""
         cell.require("train", "calibrate-threshold")
         return cls.load(cell.output("calibrate-threshold"), cell.output("train"))
 
     @classmethod
-    def load(cls, folder: Path, network_folder: Path | None = None) -> "Detector":
+    def load(cls, folder: Path, network_folder: Path | None = None) -> Self:
         """Load a detector from `folder`, and its network from `network_folder` if that is not None.
 
         Loading executes no code from the files. Raises a UserError if a file is missing or

@@ -22,6 +22,8 @@ Extractor: TypeAlias = Callable[[ForwardCache], Tensor]
 Result = TypeVar("Result")
 
 MAX_BATCH_SAMPLES = 32_768  # on one or two cores
+# Limits of the rows that small batches are filled up to, and of elements in the widest layer.
+MIN_FILLED_ROWS, MAX_FILLED_ROWS, MAX_FILLED_ELEMENTS = 32, 256, 2**15
 MAX_BATCH_ELEMENTS = 2**19  # of the widest layer, so that a batch fits the CPU cache
 
 
@@ -38,6 +40,12 @@ def batch_size(x: np.ndarray | Tensor, widest: int = 0, cores: int = 1) -> int:
     """
     size = max(1, min(MAX_BATCH_SAMPLES, MAX_BATCH_ELEMENTS // max(widest, math.prod(x.shape[1:]))))
     return size * max(1, cores // 2)
+
+
+def min_rows(network: Network) -> int:
+    """Return the number of rows that small batches are filled up to; 1 for large networks."""
+    rows = min(MAX_FILLED_ROWS, MAX_FILLED_ELEMENTS // network.widest)
+    return rows if rows >= MIN_FILLED_ROWS else 1
 
 
 def map_samples(
@@ -85,7 +93,7 @@ def batched(module: nn.Module, function: Callable[[Tensor], Tensor], x: np.ndarr
 def _extract(
     network: Network, batch: Tensor, extractors: tuple[Extractor, ...]
 ) -> list[np.ndarray]:
-    forward = ForwardCache(network, batch)
+    forward = ForwardCache(network, batch, min_rows(network))
     with torch.inference_mode():
         return [extract(forward).cpu().numpy() for extract in extractors]
 

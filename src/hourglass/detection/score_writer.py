@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from hourglass.core.atomic import atomic_file
-from hourglass.core.csv_formulas import neutralize
+from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.attribution import TOP_FEATURES, top_features
@@ -167,16 +167,16 @@ def decided_batches(
         first_row += len(batch)
 
 
-class _CsvWriter(csv.CSVWriter):
+class _EscapingWriter(csv.CSVWriter):
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        columns = [neutralize(column) for column in batch.columns]
+        columns = [escape_formulas(column) for column in batch.columns]
         super().write_batch(pa.record_batch(columns, batch.schema))
 
 
 def open_writer(path: Path, schema: pa.Schema) -> csv.CSVWriter | parquet.ParquetWriter:
     """Open a CSV or Parquet file for record batches, by the suffix of `path`."""
     if path.suffix == ".csv":
-        return _CsvWriter(path, schema)
+        return (_EscapingWriter if escape_requested() else csv.CSVWriter)(path, schema)
     # Floats rarely repeat; a dictionary of them would double the time.
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return parquet.ParquetWriter(path, schema, use_dictionary=repeated)

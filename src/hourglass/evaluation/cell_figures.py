@@ -20,16 +20,20 @@ GENERATED_SAMPLES = 50
 
 def write_figures(
     folder: Path,
+    name: str,
     detector: Detector,
     test: Samples,
     scores: np.ndarray,
     test_metrics: dict[str, float],
 ) -> None:
-    """Write figures/, roc.csv and precision_recall.csv; `test_metrics` has the figures' labels."""
+    """Write figures/, titled with `name`, roc.csv and precision_recall.csv.
+
+    `test_metrics` has the labels of the figures.
+    """
     roc = metrics.roc_curve(scores, test.anomaly)
     precision_recall = metrics.precision_recall_curve(scores, test.anomaly)
-    for name, curve in {"roc": roc, "precision_recall": precision_recall}.items():
-        curve.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    for kind, curve in {"roc": roc, "precision_recall": precision_recall}.items():
+        curve.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
     drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold)}
     drawn |= _sample_figures(detector, test, scores)
     if "AUROC" in test_metrics:
@@ -38,8 +42,8 @@ def write_figures(
             precision_recall, test_metrics["average_precision"], test_metrics["prevalence"]
         )
     (folder / "figures").mkdir()
-    for name, figure in drawn.items():
-        figures.save(figure, folder / "figures" / f"{name}.png")
+    for kind, figure in drawn.items():
+        figures.save(figure, folder / "figures" / f"{kind}.png", name=name)
 
 
 def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str, Figure]:

@@ -15,6 +15,8 @@ from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, constructor_arguments, is_image
 
 FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}  # elements per sample
+# Without its dependencies, as it asks for an older pytorch-lightning than the one it works on.
+INSTALL = "pip install --no-deps lightning-bolts==0.7.0"
 MIN_SIDE_PIXELS = 16  # below, the last batch norm gets one value per channel for a single sample
 
 
@@ -33,12 +35,17 @@ def bolts(module: str) -> Any:
     """Import a module of pl_bolts 0.7.0.
 
     pl_bolts imports a module of pytorch-lightning 1.x that has since moved to another package; the
-    old name is made an alias of the new one.
+    old name is made an alias of the new one. Raises a UserError if pl_bolts is not installed.
     """
     moved = importlib.import_module("lightning_utilities.core.apply_func")
     sys.modules.setdefault("pytorch_lightning.utilities.apply_func", moved)
-    with quiet():
-        return importlib.import_module(f"pl_bolts.{module}")
+    try:
+        with quiet():
+            return importlib.import_module(f"pl_bolts.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pl_bolts":
+            raise
+        raise UserError(f"lightning-bolts is not installed; run `{INSTALL}`.") from None
 
 
 class Bolts(Network):

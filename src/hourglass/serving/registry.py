@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.tracking.descriptions import registered_model_note
 from hourglass.tracking.logged_model import DETECTOR
 
 if TYPE_CHECKING:
@@ -40,12 +41,13 @@ class Registry:
         same = [version for version in versions if version.tags.get(DETECTOR) == detector]
         return max(same, key=lambda version: int(version.version), default=None)
 
-    def register(self, model: Any, tags: dict[str, str]) -> Any:
+    def register(self, model: Any, tags: dict[str, str], description: str) -> Any:
         """Create a version from a logged model and return it."""
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.create_registered_model(self.name)
+            note = registered_model_note(self.data)
+            self.client.create_registered_model(self.name, description=note)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -54,6 +56,7 @@ class Registry:
             source=f"models:/{model.model_id}",
             run_id=model.source_run_id,
             tags=tags,
+            description=description,
             model_id=model.model_id,
         )
 

@@ -23,6 +23,7 @@ from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.report.leaderboard import INTRODUCTION, leaderboard, markdown
 from hourglass.stages.output import stage_lock
 from hourglass.tracking.recording import recording
+from hourglass.tracking.stage_records import timing
 
 
 def compare() -> Path:
@@ -61,7 +62,8 @@ def compare() -> Path:
         write_text(folder / "leaderboard.md", f"{INTRODUCTION}{markdown(table)}\n")
         write_metrics(folder / METRICS.name, table)
         write_plots(folder / PLOTS.name, config.data, config.models)
-        page = Page.of(table, codes, config.data)
+        timings = {cell: timing(cell, "train") for cell in cells}
+        page = Page.of(table, codes, (config.data, config.models), timings)
         write_text(folder / PAGE.name, page.render())
         cards = {data: Prepared.open(prepared_folder(data)).card for data in config.data}
         private = [data for data, card in cards.items() if rows_are_private(card)]

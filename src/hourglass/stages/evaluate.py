@@ -49,7 +49,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
-    cell_figures.write_figures(folder, detector, test, scores, summary)
+    cell_figures.write_figures(folder, cell.title, detector, test, scores, summary)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.core.atomic import atomic_folder, write_json
+from hourglass.core.installation import require_pinned_version
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
@@ -30,8 +31,10 @@ def stage_folder(stage: str, folder: Path, name: str = "") -> Iterator[Path]:
 def stage_lock(stage: str, name: str = "") -> Iterator[None]:
     """Hold the lock of a data set or cell, `name`, or of a stage that processes all of them.
 
-    Another process that needs the lock prints a message and waits.
+    Another process that needs the lock prints a message and waits. Raises a UserError if the
+    workspace pins another version of this package.
     """
+    require_pinned_version()
     locked = name or stage
     lock = file_lock(LOCKS / f"{locked}.lock", f"{locked}: another command writes it")
     with lock, step(f"{stage} {name}".rstrip()):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.core.atomic import write_json
-from hourglass.core.code_digest import code_digest, source_file
+from hourglass.core.code_digest import PACKAGE, code_digest, package_digest, source_file
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, Cell, root, valid_name
+from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, SOURCES, Cell, root, valid_name
 from hourglass.core.settings import Params, cell_config, data_config, model_config, params
 from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
@@ -19,7 +19,7 @@ CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
 OTHER_STAGES = ("baselines", "references", "compare")
 SCORING_STAGES = ("calibrate-threshold", "evaluate")  # use the scorer and the calibrators
 CALIBRATING_STAGES = ("baselines", "compare")  # use the calibrators only
-INSTALLED = "installed.json"  # digests of user modules outside src; DVC does not track them
+INSTALLED = "installed.json"  # digests of modules outside src, which DVC does not track
 
 
 def snapshot() -> None:
@@ -55,7 +55,7 @@ def snapshot() -> None:
 
 
 def installed_code_changed() -> bool:
-    """Return True if user modules outside src have changed since the last snapshot."""
+    """Return True if modules outside src have changed since the last snapshot."""
     path = SNAPSHOT / INSTALLED
     return path.exists() and json.loads(path.read_text(encoding="utf-8")) != _installed_digests()
 
@@ -142,12 +142,16 @@ def _with_source(settings: Any) -> list[str]:
 
 
 def _installed_digests() -> dict[str, str]:
-    """Return the digests of all configured modules outside src, by module name."""
-    grid, tracked = params(), Path("src").absolute()
+    """Return the digests of all configured modules outside src, by module name.
+
+    Also that of this package, except in a checkout, where it is in src.
+    """
+    grid, tracked = params(), SOURCES.absolute()
     configs = [*map(data_config, grid.data), *map(model_config, grid.models)]
     modules = {*_with_source(configs), *chain(*_external_modules().values())}
-    return {
+    digests = {
         module: code_digest(module)
         for module in sorted(modules)
         if not (source_file(module) or Path()).absolute().is_relative_to(tracked)
     }
+    return digests if (SOURCES / PACKAGE).is_dir() else digests | {PACKAGE: package_digest()}

@@ -65,7 +65,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, float]:
     for name, table in result.tables.items():
         write_csv(table, folder / "tables" / f"{name}.csv")
     for name, figure in result.figures.items():
-        save(figure, folder / "figures" / f"{name}.png")
+        save(figure, folder / "figures" / f"{name}.png", name=cell.title)
     write_json(folder / "metrics.json", dict(result.metrics))
     write_json(folder / "inputs.json", {WEIGHTS: sha256(train / WEIGHTS)})
     return dict(result.timing)

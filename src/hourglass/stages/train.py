@@ -75,7 +75,8 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     token, identity = "", (cell.resume, settings, prepared.card["sha256"])
     if output:
         token = resume_or_start(*identity)["token"]
-        write_text(cell.resume / SETTINGS, yaml.safe_dump(asdict(settings)))
+        resolved = asdict(settings) | {"latent_dim": module.network.latent_dim}
+        write_text(cell.resume / SETTINGS, yaml.safe_dump(resolved))
         write_text(cell.resume / EPOCHS, "")  # a resumed training reports all epochs again
         output.recorder.follow_training()
     else:

@@ -5,10 +5,7 @@ import http.client
 import itertools
 import logging
 import os
-import signal
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +20,8 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root, sqlite_url
 from hourglass.tracking.mlflow_env import set_variables
 from hourglass.tracking.recording import record_seconds, time_is_up
+from hourglass.tracking.time_limit import StoreUnavailable, time_limit
+from hourglass.tracking.views import write_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,14 +37,6 @@ ACCESS_DENIED = (401, 403)
 TOO_MANY_REQUESTS = 429
 
 set_variables()
-
-
-class StoreUnavailable(Exception):
-    """A temporary failure of the store: the same call may succeed later."""
-
-
-class _TimeUpError(BaseException):
-    """The end of a time limit; no Exception, because MLflow catches and ignores some of those."""
 
 
 def connect(folder: Path) -> tuple["MlflowClient", str]:
@@ -70,7 +61,9 @@ def connect(folder: Path) -> tuple["MlflowClient", str]:
             # Create the default experiment; MlflowClient fails to if the path has quotes.
             SqlAlchemyStore(uri, (folder / "mlruns").as_uri())
         client = mlflow.MlflowClient(uri)
-        return client, _experiment_id(client, uri, folder)
+        experiment = _experiment(client, uri, folder)
+    write_views(client, experiment)
+    return client, str(experiment.experiment_id)
 
 
 def tracking_uri(folder: Path) -> str:
@@ -117,8 +110,8 @@ def store_lock(folder: Path) -> AbstractContextManager[Any]:
     return FileLock(folder / "mlflow.db.lock", timeout=LOCK_TIMEOUT_SECONDS)
 
 
-def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
-    """Return the id of the experiment; create the experiment if it does not exist.
+def _experiment(client: "MlflowClient", uri: str, folder: Path) -> "Experiment":
+    """Return the experiment; create the experiment if it does not exist.
 
     The name of a deleted experiment stays taken in MLflow, so the new one has a number appended.
     """
@@ -132,7 +125,7 @@ def _experiment_id(client: "MlflowClient", uri: str, folder: Path) -> str:
                 print(f"hourglass: {sentence}", file=sys.stderr, flush=True)
             experiment = _create_experiment(client, name, artifacts)
         if experiment.lifecycle_stage != "deleted":
-            return str(experiment.experiment_id)
+            return experiment
     raise AssertionError
 
 
@@ -151,7 +144,7 @@ def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None)
 def check_reachable(uri: str) -> None:
     """Raise an error at once if the store does not answer; MLflow would retry for minutes."""
     if uri.startswith(("http://", "https://")):
-        _check_server(_without_login(uri))
+        _check_server(without_login(uri))
     elif uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         _check_database(uri)
 
@@ -188,7 +181,7 @@ def _check_database(uri: str) -> None:
         engine.dispose()
 
 
-def _without_login(uri: str) -> str:
+def without_login(uri: str) -> str:
     """Return a URI without its user name and password."""
     login, at, _ = urlsplit(uri).netloc.rpartition("@")
     return uri.replace(login + at, "", 1) if login else uri
@@ -209,37 +202,6 @@ def store_errors(action: str) -> Iterator[None]:
         raise classify_error(error, action, tracking_uri(root())) from error
 
 
-@contextmanager
-def time_limit(seconds: float, reason: str) -> Iterator[None]:
-    """Raise StoreUnavailable(reason) in the block after this wall-clock time.
-
-    Timeouts of MLflow and of databases apply to single reads of a socket, so a slow answer can
-    exceed them without end. Limits may be nested. There is no limit on Windows, which has no such
-    signal, and outside the main thread, which alone receives it.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise _TimeUpError
-
-    begun, handler = time.monotonic(), signal.signal(signal.SIGALRM, stop)
-    # The signal repeats, as Python ignores exceptions in destructors.
-    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
-    try:
-        yield
-    except _TimeUpError:
-        raise StoreUnavailable(reason) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        if outer:
-            rest = max(outer - (time.monotonic() - begun), 0.001)
-            signal.setitimer(signal.ITIMER_REAL, rest, interval)
-
-
 def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable | UserError:
     """Return StoreUnavailable for a temporary error of the store at `uri`, UserError for others.
 
@@ -252,7 +214,7 @@ def classify_error(error: Exception, action: str, uri: str) -> StoreUnavailable 
     # Databases report denied access only in the text of the error.
     if status in ACCESS_DENIED or "authentication failed" in str(error):
         return UserError(
-            f"MLflow at {_without_login(uri)} denies access ({reason}); set "
+            f"MLflow at {without_login(uri)} denies access ({reason}); set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
     if _is_temporary(error, status):

@@ -5,6 +5,7 @@ training that it replaced; the resolved settings; and the epochs, one JSON objec
 """
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,15 +13,16 @@ import yaml
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
 from hourglass.tracking import provenance
-from hourglass.tracking.record import FIRST_RUN, TRAINING
+from hourglass.tracking.entries import epoch_points, settings_params
+from hourglass.tracking.record import FIRST_RUN, KIND, TRAINING
 from hourglass.tracking.recording import EPOCHS, SETTINGS
 from hourglass.tracking.runs import Runs
-from hourglass.tracking.stage_records import epoch_points, settings_params
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 SYSTEM_INTERVAL_SECONDS = 2
+SYSTEM_METRICS_AFTER_SECONDS = 60  # shorter trainings have no system metrics
 
 
 class LiveTraining:
@@ -37,7 +39,7 @@ class LiveTraining:
         with runs.lock():
             token = state["token"]
             existing = [*runs.find(FIRST_RUN, token), *runs.find(TRAINING, token)]
-            tags = {TRAINING: token, **provenance.tags()}
+            tags = {TRAINING: token, KIND: "cell", **provenance.tags()}
             start_ms = int((cell.resume / SETTINGS).stat().st_mtime * 1000)
             run = existing[-1] if existing else runs.create(cell.name, tags, start_ms)
         self.run_id: str = run.info.run_id
@@ -49,7 +51,8 @@ class LiveTraining:
         self.offset = 0  # bytes of the epochs file that have been logged
         packages = provenance.installed_packages()
         runs.client.log_text(self.run_id, packages, "environment/requirements.txt")
-        self.monitor: SystemMetricsMonitor | None = self._start_monitor(resumed=bool(existing))
+        self.monitor: SystemMetricsMonitor | None = None
+        self.resumed, self.started = bool(existing), start_ms / 1000
 
     def _abandon(self, token: str) -> None:
         """Mark the unfinished run of a replaced training as killed."""
@@ -57,17 +60,20 @@ class LiveTraining:
             if run.info.status == "RUNNING":
                 self.runs.close(run.info.run_id, "KILLED")
 
-    def _start_monitor(self, resumed: bool) -> "SystemMetricsMonitor":
+    def update(self) -> None:
+        """Log new epochs, and measure the system once the training has run for a while."""
+        self.log_epochs()
+        if self.monitor or time.time() - self.started < SYSTEM_METRICS_AFTER_SECONDS:
+            return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(
+        self.monitor = SystemMetricsMonitor(
             self.run_id,
             sampling_interval=SYSTEM_INTERVAL_SECONDS,
-            resume_logging=resumed,
+            resume_logging=self.resumed,
             tracking_uri=self.runs.client.tracking_uri,
         )
-        monitor.start()
-        return monitor
+        self.monitor.start()
 
     def log_epochs(self) -> None:
         """Log the epochs appended to the file since the last call."""

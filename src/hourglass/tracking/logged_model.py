@@ -11,7 +11,9 @@ import numpy as np
 
 from hourglass.core.atomic import sha256
 from hourglass.core.code_digest import external_sources
+from hourglass.core.paths import Cell
 from hourglass.core.trusted_imports import external_modules
+from hourglass.tracking.descriptions import NOTE, model_note
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -72,18 +74,23 @@ def code_paths(folder: Path) -> list[Path]:
     return [Path(__file__).parents[1], *external_sources(*sorted(external_modules(texts)))]
 
 
-def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
-    """Log the detector in `folder` to a run, with its code, signature and an example request."""
+def log(
+    run_id: str, cell: Cell, epochs: int, folder: Path, card: dict[str, Any], samples: Path
+) -> None:
+    """Log the detector in `folder` to a run, with its code, signature and an example request.
+
+    `epochs` is the length of the training.
+    """
     import mlflow
 
-    client = mlflow.MlflowClient()
+    client, note = mlflow.MlflowClient(), model_note(cell)
     run = client.get_run(run_id)
     # Without an experiment id, the model would belong to MLflow's default experiment.
     model = client.create_logged_model(
         run.info.experiment_id,
-        name="detector",
+        name=cell.name,
         source_run_id=run_id,
-        tags={DETECTOR: detector_digest(folder.iterdir())},
+        tags={DETECTOR: detector_digest(folder.iterdir()), NOTE: note},
         params=run.data.params,
     )
     mlflow.models.Model.log(
@@ -91,6 +98,9 @@ def log(run_id: str, folder: Path, card: dict[str, Any], samples: Path) -> None:
         flavor=_Flavor(),
         run_id=run_id,
         model_id=model.model_id,
+        # MLflow copies the metrics of this step to the model. Epochs count from 0, so there are
+        # none: the model gets the metrics of the test split instead.
+        step=epochs,
         loader_module="hourglass.serving.pyfunc",
         data_path=str(folder),
         code_paths=[str(path) for path in code_paths(folder)],

@@ -5,6 +5,9 @@ from importlib import metadata
 
 from hourglass.core.git import git
 
+# `dvc repro` writes these files itself; they do not change a result.
+WRITTEN_BY_DVC = (":(exclude,top,glob)**/dvc.lock", ":(exclude,top,glob)**/.gitignore")
+
 
 def tags() -> dict[str, str]:
     """Return package versions, platform and, in a git repository, the commit as MLflow tags."""
@@ -16,7 +19,8 @@ def tags() -> dict[str, str]:
     }
     if commit := git("rev-parse", "HEAD"):
         values["mlflow.source.git.commit"] = commit
-        changes = git("status", "--porcelain", "--untracked-files=no")
+        paths = ("--", ":/", *WRITTEN_BY_DVC)
+        changes = git("status", "--porcelain", "--untracked-files=no", *paths)
         values["git.uncommitted_changes"] = str(bool(changes)).lower()
     return values
 

@@ -14,15 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from hourglass.core.atomic import sha256, write_text
 from hourglass.core.paths import CODES, LEADERBOARD, SHARED_PAGE, Cell
-from hourglass.tracking import provenance
-from hourglass.tracking.runs import Runs
-from hourglass.tracking.stage_records import (
-    CellRecord,
-    StageRecord,
-    epoch_points,
-    read_cell,
-    timing,
-)
+from hourglass.tracking import descriptions, provenance
+from hourglass.tracking.descriptions import NOTE
+from hourglass.tracking.entries import earlier_name, epoch_points, rounded
+from hourglass.tracking.runs import Runs, dataset_digest
+from hourglass.tracking.stage_records import CellRecord, StageRecord, read_cell, timing
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -33,6 +29,8 @@ TRAINING = "hourglass.training"  # the token of the training that opened the run
 FIRST_RUN = "hourglass.first_run"  # the training that the run was opened for
 WEIGHTS = "hourglass.weights"  # the SHA-256 of the weights
 REPORT = "hourglass.report"  # the data sets and models that a comparison covers
+KIND = "hourglass.kind"  # "cell", "report", "study" or "trial"
+RESOLVED = "latent_dim"  # earlier versions logged the setting, also where it has no effect
 RECORDED = "hourglass.recorded"  # prefix of one tag per stage: the digest of its record
 
 
@@ -54,9 +52,9 @@ def record_cell(runs: Runs, cell: Cell, classified: bool = False, thorough: bool
         runs.add_dataset(run, record.prepared.card)
     for stage in missing:
         _write(runs, run, record, stage)
-    tags, run_id = run.data.tags, run.info.run_id
-    if WEIGHTS not in tags:
-        runs.client.set_tag(run_id, WEIGHTS, record.weights)
+    run_id = run.info.run_id
+    if tags := _new_tags(run, record):
+        runs.tag(run_id, tags)
     is_open = run.info.status != "FINISHED"
     if is_open:
         runs.close(run_id, "FINISHED", run.info.end_time or timing(cell, "train").get("ended"))
@@ -84,11 +82,10 @@ def record_report(runs: Runs) -> str:
     run_id = run.info.run_id
     if (run.info.status, run.data.tags.get(tag)) == ("FINISHED", digest):
         return "already there"
-    for key, value in provenance.tags().items():
-        runs.client.set_tag(run_id, key, value)
     runs.add_params(run, grid)
     runs.upload(run_id, REPORT_FILES)
-    runs.client.set_tag(run_id, tag, digest)
+    tags = {KIND: "report", NOTE: descriptions.report_note(data, models)}
+    runs.tag(run_id, {**tags, **provenance.tags(), tag: digest})
     runs.close(run_id, "FINISHED")
     return "completed" if found else "recorded"
 
@@ -118,12 +115,25 @@ def _active_run(runs: Runs, run_id: str) -> "Run | None":
 
 def _agrees(run: "Run", record: CellRecord) -> bool:
     """Return whether all params and metrics in both a run and a record are equal."""
+    params, metrics = run.data.params, run.data.metrics
     return all(
-        recorded.get(key, value) == value
+        params.get(key, value) == value
         for stage in record.stages
-        for recorded, values in ((run.data.params, stage.params), (run.data.metrics, stage.metrics))
-        for key, value in values.items()
+        for key, value in stage.params.items()
+        if key != RESOLVED
+    ) and all(
+        rounded(metrics.get(key, metrics.get(earlier_name(key), value))) == value
+        for stage in record.stages
+        for key, value in stage.metrics.items()
     )
+
+
+def _new_tags(run: "Run", record: CellRecord) -> dict[str, str]:
+    """Return the tags that a run lacks; a description that a person wrote is kept."""
+    tags = {WEIGHTS: record.weights, KIND: "cell"}
+    if note := descriptions.cell_note(record):
+        tags[NOTE] = note
+    return {key: value for key, value in tags.items() if key not in run.data.tags}
 
 
 def _open_run(runs: Runs, record: CellRecord) -> "Run":
@@ -146,12 +156,18 @@ def _lacks(runs: Runs, run: "Run", record: StageRecord, thorough: bool) -> bool:
         for file in runs.client.list_artifacts(run.info.run_id, folder or None)
     }
     wanted = {f"{folder}/{path.name}".lstrip("/") for path, folder in record.files}
-    return not wanted <= artifacts or bool(record.detector and not _has_model(runs, run))
+    return not wanted <= artifacts or bool(record.detector and not _model_id(runs, run.info.run_id))
 
 
 def _write(runs: Runs, run: "Run", record: CellRecord, stage: StageRecord) -> None:
     """Add the missing entries of a stage's record to a run, and finally its digest as a tag."""
     run_id = run.info.run_id
+    model_id = _model_id(runs, run_id) if stage.detector or stage.stage == "evaluate" else ""
+    measured: dict[str, str] = {}
+    if model_id and stage.stage == "evaluate":
+        card = record.prepared.card
+        measured = {"model_id": model_id, "dataset_name": card["data"]}
+        measured["dataset_digest"] = dataset_digest(card)
     runs.add_params(run, stage.params)
     curves = [point for row in stage.history for point in epoch_points(row)]
     known = {point[:2] for point in runs.points(run, (name for name, *_ in curves))}
@@ -159,18 +175,21 @@ def _write(runs: Runs, run: "Run", record: CellRecord, stage: StageRecord) -> No
               if run.data.metrics.get(name) != value]  # fmt: skip
     present = runs.points(run, (name for name, *_ in values))
     new = [point for point in curves if point[:2] not in known]
-    runs.log(run_id, [*new, *(point for point in values if point not in present)])
+    points = [*new, *(point for point in values if point not in present)]
+    runs.log(run_id, points, measured=measured)
     for path, folder in stage.files:
         runs.upload(run_id, [path], folder or None)
-    if stage.detector and not _has_model(runs, run):
+    if stage.detector and not model_id:
         _log_model(run_id, record, stage)
-    runs.client.set_tag(run_id, f"{RECORDED}.{stage.stage}", stage.digest())
+    runs.tag(run_id, {f"{RECORDED}.{stage.stage}": stage.digest()})
 
 
-def _has_model(runs: Runs, run: "Run") -> bool:
-    """Return whether a run has a complete model; a killed process leaves an incomplete one."""
-    models: list[Any] = run.outputs.model_outputs if run.outputs else []
-    return any(runs.client.get_logged_model(each.model_id).status == "READY" for each in models)
+def _model_id(runs: Runs, run_id: str) -> str:
+    """Return the id of a run's complete model, or ""; a killed process leaves an incomplete one."""
+    outputs = runs.client.get_run(run_id).outputs
+    models: list[Any] = outputs.model_outputs if outputs else []
+    ids = (each.model_id for each in models)
+    return next((id for id in ids if runs.client.get_logged_model(id).status == "READY"), "")
 
 
 def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
@@ -181,4 +200,6 @@ def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
         for path in stage.detector:
             shutil.copy(path, folder)
         example = record.prepared.folder / "calibration/x.npy"
-        logged_model.log(run_id, Path(folder), record.prepared.card, example)
+        epochs = int(record.stages[0].metrics["training/epochs"])
+        card = record.prepared.card
+        logged_model.log(run_id, record.cell, epochs, Path(folder), card, example)

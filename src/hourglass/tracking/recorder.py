@@ -9,14 +9,10 @@ import time
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import root
-from hourglass.tracking.connection import (
-    StoreUnavailable,
-    check_reachable,
-    store_errors,
-    tracking_uri,
-)
+from hourglass.tracking.connection import check_reachable, store_errors, tracking_uri
 from hourglass.tracking.recording import FINISHED, RECORD_COMMAND, TRAINING, report_unrecorded
 from hourglass.tracking.runs import Runs
+from hourglass.tracking.time_limit import StoreUnavailable
 
 POLL_SECONDS = 1.0  # between two updates while the command runs
 RESTART_SECONDS = 6.0  # how long to wait for a store that restarts at the end

@@ -11,9 +11,9 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from hourglass.core.errors import UserError
+from hourglass.core.installation import python_path
 from hourglass.core.paths import Cell
 
 TRAINING, FINISHED, FAILED = "training", "finished", "failed"  # the messages
@@ -35,13 +35,11 @@ class RecordingProcess:
 
     def __init__(self, module: str, *words: str, completing_command: str = RECORD_COMMAND) -> None:
         self._limit, self._completing_command = record_seconds(), completing_command
-        # This package comes first; modules of the user follow.
-        path = [str(Path(__file__).parents[2]), *filter(None, [os.getenv("PYTHONPATH")])]
         self._child = subprocess.Popen(
             [sys.executable, "-m", module, *words],
             stdin=subprocess.PIPE,
             bufsize=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            env={**os.environ, "PYTHONPATH": python_path()},
         )
 
     def follow_training(self) -> None:

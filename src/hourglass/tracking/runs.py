@@ -17,6 +17,12 @@ DIGEST_CHARACTERS = 36  # MLflow's limit
 Point: TypeAlias = tuple[str, int, float]  # name of a metric, step, value
 
 
+def dataset_digest(card: Mapping[str, Any]) -> str:
+    """Return the digest of a prepared data set in MLflow; `card` is its card.json."""
+    digest: str = card["sha256"][:DIGEST_CHARACTERS]
+    return digest
+
+
 class Runs:
     """A client for the runs of the experiment; its constructor raises the errors of `connect`."""
 
@@ -65,12 +71,17 @@ class Runs:
         points: Iterable[Point],
         params: Mapping[str, str] | None = None,
         timestamp: int | None = None,
+        measured: Mapping[str, str] | None = None,
     ) -> None:
-        """Log points and params in as few requests as possible; `timestamp` is in milliseconds."""
+        """Log points and params in as few requests as possible; `timestamp` is in milliseconds.
+
+        `measured` holds the fields of a Metric that tell what was measured: the id of a logged
+        model, and the name and digest of a data set.
+        """
         from mlflow.entities import Metric, Param
 
-        timestamp = timestamp or int(time.time() * 1000)
-        metrics = [Metric(name, value, timestamp, step) for name, step, value in points]
+        timestamp, fields = timestamp or int(time.time() * 1000), measured or {}
+        metrics = [Metric(name, value, timestamp, step, **fields) for name, step, value in points]
         entities = [Param(key, value) for key, value in (params or {}).items()]
         if metrics or entities:
             self.client.log_batch(run_id, metrics[:METRICS_PER_REQUEST], entities)
@@ -78,20 +89,26 @@ class Runs:
             self.client.log_batch(run_id, metrics[start : start + METRICS_PER_REQUEST])
 
     def add_dataset(self, run: "Run", card: Mapping[str, Any]) -> None:
-        """Log a prepared data set as input of a run without one; `card` is its data.json."""
+        """Log a prepared data set as input of a run without one; `card` is its card.json."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if run.inputs and run.inputs.dataset_inputs:
             return
         dataset = Dataset(
             name=card["data"],
-            digest=card["sha256"][:DIGEST_CHARACTERS],
+            digest=dataset_digest(card),
             source_type="local",
             source=json.dumps({"uri": card["source"]["name"]}),
             profile=json.dumps(card["splits"]),
         )
         tags = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set the tags of a run in one request."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def upload(self, run_id: str, paths: Iterable[Path], folder: str | None = None) -> None:
         """Upload files into a folder of a run's artifacts."""

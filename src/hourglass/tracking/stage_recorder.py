@@ -31,7 +31,7 @@ class StageRecorder(Recorder):
             if message:
                 self.live.close("FINISHED" if message == FINISHED else "FAILED")
             else:
-                self.live.log_epochs()
+                self.live.update()
         if message == FINISHED and self.cell:
             record_cell(self.runs, self.cell, classified=self.name == "classify")
         elif message == FINISHED:

@@ -15,8 +15,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.row_privacy import uploadable_files
 from hourglass.data.prepared_data import Prepared
+from hourglass.tracking.entries import section, settings_params
 
-MAX_PARAM_CHARACTERS = 6000  # MLflow's limit
 WEIGHTS = "weights.safetensors"
 TIMING_METRICS = ("seconds", "samples_per_second")
 EVALUATION_FILES = (
@@ -28,7 +28,6 @@ EVALUATION_FILES = (
     "mistakes.csv",
 )
 STUDY_FOLDERS = ("tables", "figures")
-NOT_METRICS = ("epoch", "phase")  # columns of a training history
 # The files of a detector by the stage that writes them, as `detection.detector.detector_files`
 # lists them; that module imports torch, which takes longer than recording a stage.
 DETECTOR_FILES = {
@@ -116,27 +115,6 @@ def timing(cell: Cell, stage: str) -> dict[str, Any]:
     return _json(path) if _json(train).get("weights") == weights else {}
 
 
-def settings_params(settings: dict[str, Any]) -> dict[str, str]:
-    """Return a cell's settings as flat MLflow params, named as in the YAML files."""
-    flat = {key: settings[key] for key in ("data", "model", "seed")}
-    flat |= settings["init_args"] | settings["training"]
-    flat |= {f"trainer.{key}": value for key, value in settings["trainer"].items()}
-    return {key: str(value)[:MAX_PARAM_CHARACTERS] for key, value in flat.items()}
-
-
-def epoch_points(row: dict[str, Any]) -> list[tuple[str, int, float]]:
-    """Return the name, step and value of each metric in one row of a training history.
-
-    Metrics of a pre-training phase have its name as a prefix.
-    """
-    prefix = f"{row['phase']}_" if row.get("phase") else ""
-    return [
-        (f"{prefix}{key}", int(row["epoch"]), value)
-        for key, value in row.items()
-        if key not in NOT_METRICS
-    ]
-
-
 def _training_names(cell: Cell) -> list[str]:
     """Return the run id and the token of the current training, as far as they are known."""
     times, path = timing(cell, "train"), cell.tracking / "run_id"
@@ -154,15 +132,19 @@ def _without_private_files(record: StageRecord, card: dict[str, Any]) -> StageRe
 def _training(cell: Cell) -> StageRecord:
     folder, times = cell.output("train"), timing(cell, "train")
     summary = _json(folder / "training.json")
+    settings = yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))
+    settings["latent_dim"] = _json(folder / "network.json")["init_args"]["latent_dim"]
     history = [
         {key: value if key == "phase" else float(value) for key, value in row.items()}
         for row in _csv(folder / "history.csv")
     ]
     return StageRecord(
         "train",
-        params=settings_params(yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))),
-        metrics={key: value for key, value in summary.items() if key != "data"},
-        latest={key: times[key] for key in TIMING_METRICS if key in times},
+        params=settings_params(settings),
+        metrics=section("training", {key: summary[key] for key in summary if key != "data"}),
+        latest=section(
+            "timing", {f"train_{key}": times[key] for key in TIMING_METRICS if key in times}
+        ),
         history=history,
         files=_files(folder, ("settings.yaml", "history.csv", "network.json")),
     )
@@ -172,10 +154,11 @@ def _calibration(cell: Cell) -> StageRecord:
     from hourglass.detection.threshold import Threshold
 
     threshold = Threshold.read(cell / "calibrate/threshold.json")
+    params = _score_params(cell) | threshold.params()
     return StageRecord(
         "calibrate-threshold",
-        params=_score_params(cell) | threshold.params(),
-        metrics={"threshold": threshold.value},
+        params={key: value for key, value in params.items() if value != "None"},
+        metrics=section("calibration", {"threshold": threshold.value}),
         detector=[
             cell.output(stage) / name for stage, names in DETECTOR_FILES.items() for name in names
         ],
@@ -202,7 +185,7 @@ def _evaluation(cell: Cell) -> StageRecord:
     figures = [path.name for path in sorted((folder / "figures").iterdir())]
     return StageRecord(
         "evaluate",
-        metrics=_json(folder / "metrics.json"),
+        metrics=section("test", _json(folder / "metrics.json")),
         files=[*_files(folder / "figures", figures, "figures"), *_files(folder, EVALUATION_FILES)],
     )
 
@@ -214,8 +197,8 @@ def _study(cell: Cell) -> StageRecord | None:
     files = sorted(file for name in STUDY_FOLDERS for file in (folder / name).iterdir())
     return StageRecord(
         "study",
-        metrics=_json(folder / "metrics.json"),
-        latest={key: value for key, value in times.items() if key.startswith("query_")},
+        metrics=section("codes", _json(folder / "metrics.json")),
+        latest=section("timing", {key: times[key] for key in times if key.startswith("query_")}),
         files=[(path, "study") for path in (*files, folder / "metrics.json")],
     )
 
@@ -228,7 +211,8 @@ def _classification(cell: Cell) -> StageRecord:
         size = "all" if int(row["labels"]) == largest else row["labels"]
         name = f"test_error_{row['features']}_{row['classifier']}_{size}"
         errors[name] = float(row["test_error"])
-    return StageRecord("classify", latest=errors, files=_files(cell.folder, ["classification.csv"]))
+    files = _files(cell.folder, ["classification.csv"])
+    return StageRecord("classify", latest=section("codes", errors), files=files)
 
 
 # The stages after train, and functions that read their outputs.

@@ -1,8 +1,8 @@
 """Accelerated training steps: torch.compile and CUDA graphs, verified against plain steps.
 
 `acceleration` in configs/trainer/<name>.yaml selects one of them. "auto", the default, tries a CUDA
-graph on one GPU and uses it if it is faster; "none" selects plain steps. docs/benchmark.md has the
-measured speed.
+graph on one GPU and uses it if it is faster; "none" selects plain steps. The measured
+speed is in docs/benchmarks/benchmark.md.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """CPU settings for training: number of threads, reuse of freed memory, and the check for a GPU.
 
 Reuse of freed memory raises the throughput of a plain training loop of a convolutional network
-from 7,628 to 15,940 samples per second on two cores (docs/benchmark.md). Set HOURGLASS_CPU_TUNING
-to "off" to disable all settings of this module.
+from 7,628 to 15,940 samples per second on two cores (docs/benchmarks/benchmark.md). Set
+HOURGLASS_CPU_TUNING to "off" to disable all settings of this module.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Write the best values of a study to the settings of its cell; save the metrics before tuning."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from hourglass.core.atomic import sha256, write_json, write_text
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.installation import search_path
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml
@@ -23,6 +25,7 @@ EVALUATION_FILES = (
     "calibrate/threshold.json",
     "calibrate/detector.json",
 )
+SETTINGS = ("init_args", "training", "seed")  # of a training, in the record before tuning
 HEADER = (
     "Settings of this cell only; they override those in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes this file; delete it to restore the defaults."
@@ -71,14 +74,12 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
         trained = trained_with(cell.output("train"))
         prepared = Prepared.open(cell.prepared)
         current = asdict(resolve_cell(cell, prepared.sample_shape))
-        unchanged = all(
-            trained[key] == current[key] for key in ("class_path", "init_args", "training", "seed")
-        )
+        unchanged = all(trained[key] == current[key] for key in ("class_path", *SETTINGS))
         weights = sha256(cell / "train/weights.safetensors")
         if unchanged and detector["files"]["weights.safetensors"] == weights:
             return {
                 "data": prepared.card["sha256"],
-                "init_args": trained["init_args"],
+                **{key: trained[key] for key in SETTINGS},
                 "latent_dim": network["init_args"]["latent_dim"],
                 "score": detector["score"],
                 "threshold": threshold,
@@ -97,7 +98,8 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
 def _update_snapshot() -> None:
     """Run stage `snapshot`, so that DVC detects the change of this cell."""
     command = [sys.executable, "-m", *SNAPSHOT_COMMAND.split()]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": search_path()}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(
             f"the values are written, but `dvc repro snapshot` failed "

@@ -33,7 +33,7 @@ def draw_study(study: optuna.Study, names: Sequence[str], best: BestTrial, folde
     elif not best.front and len(complete) >= MIN_COMPLETE_TRIALS:
         figures = _optuna_figures(study, complete, names[0])
     for name, figure in figures.items():
-        save(figure, folder / f"{name}.png", tight=True)
+        save(figure, folder / f"{name}.png", tight=True, name=study.study_name)
 
 
 def _pareto_front(complete: list[FrozenTrial], best: BestTrial, name: str) -> Figure:

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from hourglass.core.paths import root
-from hourglass.tracking import provenance
+from hourglass.core.paths import STUDIES, root
+from hourglass.tracking import provenance, views
+from hourglass.tracking.descriptions import NOTE, study_note
+from hourglass.tracking.entries import epoch_points, rounded, section
+from hourglass.tracking.record import KIND
 from hourglass.tracking.recorder import Recorder, serve
 from hourglass.tracking.recording import FINISHED
 from hourglass.tracking.runs import Point, Runs
@@ -22,17 +26,19 @@ from hourglass.tuning import study as studies
 from hourglass.tuning.best_trial import BestTrial, find_best
 from hourglass.tuning.locks import locked
 from hourglass.tuning.storage import open_storage
-from hourglass.tuning.study_spec import STUDIES, StudySpec
-from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS
+from hourglass.tuning.study_spec import StudySpec
+from hourglass.tuning.trial_attributes import FAILURE, HISTORY, IDENTITY, PARAMS, VALUES
 from hourglass.tuning.worker import Job
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY, TRIAL = "hourglass.study", "hourglass.trial"  # tags of a study's run and of its children
+WINNER = "hourglass.best_run"  # tag of a study's run: the id of the best trial's run
 STATE, BEST, FRONT = "hourglass.state", "hourglass.best", "hourglass.front"  # tags of a trial's run
 PARENT = "mlflow.parentRunId"
-STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+# A pruned trial ended as planned; its name and its tag tell that it was pruned.
+STATUSES = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
 
 class StudyRecorder(Recorder):
@@ -69,13 +75,16 @@ class StudyRecord:
     """The run of a study and the runs of its trials; every write is idempotent."""
 
     def __init__(self, study: optuna.Study, spec: StudySpec) -> None:
-        self.study = study
-        self.names = spec.make_objective().names  # of the objective's values
+        self.study, self.spec = study, spec
+        self.names = [  # of the objective's values
+            f"tuning/{name.removeprefix('tuning_')}" for name in spec.make_objective().names
+        ]
         self.runs = runs = Runs(root())
         identity = study.user_attrs[IDENTITY]
         with locked("record"):
             if not runs.find(STUDY, identity):
-                runs.create(f"tune {study.study_name}", {STUDY: identity, **provenance.tags()})
+                tags = {STUDY: identity, KIND: "study", **provenance.tags()}
+                runs.create(f"tune {study.study_name}", tags)
             # Two machines that share only MLflow may each have created a run; the oldest is kept.
             run, *others = sorted(
                 runs.find(STUDY, identity), key=lambda run: (run.info.start_time, run.info.run_id)
@@ -100,9 +109,10 @@ class StudyRecord:
         state, name = trial.state.name, f"trial {trial.number}"
         if state != "COMPLETE":
             name += f" ({state.lower()})"
-        tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {trial.number}", STATE: state}
+        tags = {PARENT: self.run_id, TRIAL: f"{self.run_id} {trial.number}"}
+        tags |= {STATE: state.lower(), KIND: "trial"}
         if FAILURE in trial.user_attrs:
-            tags["mlflow.note.content"] = trial.user_attrs[FAILURE]
+            tags[NOTE] = trial.user_attrs[FAILURE]
         assert trial.datetime_start
         assert trial.datetime_complete
         start, end = (
@@ -120,35 +130,56 @@ class StudyRecord:
     def _points(self, trial: FrozenTrial) -> list[Point]:
         """Return the points of a trial's curves, with the objective's reports and final values."""
         rows = trial.user_attrs.get(HISTORY, [])
-        points = [
-            (name, int(row["epoch"]), value)
-            for row in rows
-            for name, value in row.items()
-            if name not in ("epoch", "phase")
-        ]
+        points = [point for row in rows for point in epoch_points(row)]
         if len(self.names) == 1:
             reports = sorted(trial.intermediate_values.items())
-            points += [(self.names[0], epoch, value) for epoch, value in reports]
+            points += [(self.names[0], epoch, rounded(value)) for epoch, value in reports]
         if trial.state == TrialState.COMPLETE:  # the value of a pruned trial is an intermediate one
-            values = zip(self.names, trial.values, strict=True)
-            points += [(name, len(rows), value) for name, value in values]
+            points += [(name, len(rows), value) for name, value in self._values(trial).items()]
         return points
 
+    def _values(self, trial: FrozenTrial) -> dict[str, float]:
+        """Return the final values of the objective as metrics."""
+        return {name: rounded(value) for name, value in zip(self.names, trial.values, strict=True)}
+
     def summarize(self, best: BestTrial, figures: Iterable[Path]) -> None:
-        """Tag only the best trial and the front; log the best values and upload the figures."""
+        """Tag only the best trial and the front; describe the study and upload the figures."""
         numbers = {BEST: {best.trial.number}, FRONT: {trial.number for trial in best.front}}
-        for number, run in self._trial_runs().items():
+        trials = self._trial_runs()
+        for number, run in trials.items():
             for tag, tagged in numbers.items():
                 if number in tagged:
                     self.runs.client.set_tag(run.info.run_id, tag, "true")
                 elif tag in run.data.tags:
                     self.runs.client.delete_tag(run.info.run_id, tag)
-        step = len(studies.finished(self.study))
-        values = zip(self.names, best.trial.values, strict=True)
-        points = {(name, step, value) for name, value in values}
-        present = self.runs.points(self.runs.client.get_run(self.run_id), self.names)
-        self.runs.log(self.run_id, points - present)
+        self._log_best(best)
+        self._describe(best, trials[best.trial.number].info.run_id)
         self.runs.upload(self.run_id, figures)
+
+    def _log_best(self, best: BestTrial) -> None:
+        """Log the best values of the objective and of numeric hyperparameters as metrics."""
+        numeric = {key: value for key, value in best.values.items() if type(value) in (int, float)}
+        values = self._values(best.trial) | section("best", numeric)
+        step = len(studies.finished(self.study))
+        points = {(name, step, value) for name, value in values.items()}
+        present = self.runs.points(self.runs.client.get_run(self.run_id), values)
+        self.runs.log(self.run_id, points - present)
+
+    def _describe(self, best: BestTrial, run_id: str) -> None:
+        """Describe the study with a link to its best trial, and save a view of its trials."""
+        cell, objective, id = self.spec.cell, self.spec.objective, self.runs.experiment_id
+        trials = studies.finished(self.study)
+        searched = sorted({key for trial in trials for key in trial.user_attrs.get(VALUES, {})})
+        ascending = self.study.directions[0] == StudyDirection.MINIMIZE
+        view = views.trials_view(self.run_id, cell.name, objective, self.names, searched, ascending)
+        self.runs.client.set_experiment_tag(id, f"{views.VIEW_TAG}{view.key}", view.tag())
+        measured = [f"{name} {value:.4g}" for name, value in self._values(best.trial).items()]
+        drawn = [f"{name} {value}" for name, value in best.values.items()]
+        link = f"[trial {best.trial.number}]({views.run_link(id, run_id)})"
+        kind, details = "Knee" if best.front else "Best", ", ".join([*measured, *drawn])
+        text = f"{kind}: {link} ({details})."
+        arguments = (cell, objective, len(trials), text, views.view_link(id, view.key))
+        self.runs.tag(self.run_id, {WINNER: run_id, NOTE: study_note(*arguments)})
 
     def _trial_runs(self) -> dict[int, "Run"]:
         """Return the complete runs of trials by number."""

@@ -11,7 +11,7 @@ from hourglass.tuning import study as studies
 from hourglass.tuning.best_trial import find_best
 from hourglass.tuning.storage import open_storage
 from hourglass.tuning.study_spec import StudySpec
-from hourglass.tuning.trial_attributes import FAILURE
+from hourglass.tuning.trial_attributes import FAILURE, NOTES
 
 
 @dataclass
@@ -30,6 +30,8 @@ class StudyProgress:
             self.study = studies.load(self.spec.study_name, self.storage)
             if not self.study:
                 return  # no worker has created it yet
+            for note in self.study.user_attrs.get(NOTES, []):
+                ProgressBar.write(note, file=sys.stderr)
             self.reported = {trial.number for trial in studies.finished(self.study)}
             if not self.reported:
                 self._compare_with_others()

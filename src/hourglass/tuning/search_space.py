@@ -2,8 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +21,7 @@ from hourglass.core.yaml_config import (
     read,
     resolve,
 )
+from hourglass.tuning.study_spec import DEFAULT_SPACE
 
 if TYPE_CHECKING:
     import optuna
@@ -40,6 +43,7 @@ class Space:
 
     settings: Settings
     groups: dict[str, dict[str, Settings]]  # group -> kind -> settings
+    notes: tuple[str, ...] = ()  # one clause per range that `fitted` has cut
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all searched settings."""
@@ -80,10 +84,52 @@ class Space:
                     place = f"{source}, {name} {value!r}"
                     construct(variant, resolve(variant, args | {name: value}, place, fixed), place)
 
+    def fitted(self, variant: type, settings: "CellSettings") -> "Space":
+        """Return a space whose ranges of whole numbers are cut to what the constructor accepts.
+
+        A range that does not hold the cell's setting, or a value accepted nearby, stays as it is.
+        """
+        ranges, notes = dict(self.settings), []
+        for name, whole in self.settings.items():
+            if isinstance(whole, IntDistribution):
+                fits = partial(_accepts, variant, settings, name)
+                low, high = _fitting_range(whole, settings.init_args[name], fits)
+                if (low, high) != (whole.low, whole.high):
+                    ranges[name] = IntDistribution(low, high, whole.log, whole.step)
+                    notes.append(
+                        f"{name} is searched from {low} to {high}, as {settings.model} on "
+                        f"{settings.data} does not accept all of {whole.low} to {whole.high}"
+                    )
+        return Space(ranges, self.groups, tuple(notes))
+
     def _drawn_together(self) -> list[Settings]:
         """Return the sets of settings drawn together: single settings, and the kinds of groups."""
         kinds = [settings for group in self.groups.values() for settings in group.values()]
         return [{name: self.settings[name]} for name in self.settings] + kinds
+
+
+def _accepts(variant: type, settings: "CellSettings", name: str, value: int) -> bool:
+    """Return whether the constructor of a variant accepts a value, with the cell's settings."""
+    try:
+        construct(variant, settings.init_args | {name: value}, name)
+    except UserError:
+        return False
+    return True
+
+
+def _fitting_range(
+    whole: IntDistribution, value: int, fits: Callable[[int], bool]
+) -> tuple[int, int]:
+    """Return the part of a range around the value nearest to `value` in which all numbers fit."""
+    middle = min(max(value, whole.low), whole.high)
+    ends = []
+    for end, sign in ((whole.low, -1), (whole.high, 1)):
+        values = range(middle, end + sign, sign)
+        # Numbers that fit are adjacent, so the first one that does not can be bisected.
+        count = bisect_left(values, True, key=lambda number: not fits(number))
+        ends.append(middle + sign * (count - 1))
+    low, high = ends
+    return (low, high) if low <= high else (whole.low, whole.high)
 
 
 def _draw(trial: "optuna.Trial", name: str, distribution: Distribution) -> Any:
@@ -117,7 +163,8 @@ def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
     """Read the search space of a variant from YAML, and check its extremes by the constructor.
 
     Settings that only other variants have are skipped. Raises a UserError that names the file and
-    the setting for an unknown name, and for a value that the constructor rejects.
+    the setting for an unknown name, and for a value that the constructor rejects. Ranges of the
+    default space are cut to values that it accepts.
     """
     from hourglass.training.cell_settings import known_settings
 
@@ -143,6 +190,8 @@ def read_space(path: Path, variant: type, settings: "CellSettings") -> Space:
     )
     if not space.settings and not groups:
         raise UserError(f"{source} names no setting of {settings.model}.")
+    if path.stem == DEFAULT_SPACE:  # made for all data sets; others must fit as they are
+        space = space.fitted(variant, settings)
     space.check(variant, settings, source)
     return space
 

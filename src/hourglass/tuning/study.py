@@ -9,6 +9,7 @@ Optuna retries trials that stop sending a heartbeat. This module adds two guaran
 
 import uuid
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,17 +21,22 @@ from optuna.trial import FrozenTrial, TrialState
 from hourglass.tuning.locks import locked
 from hourglass.tuning.objectives.base import Objective
 from hourglass.tuning.storage import MAX_RETRIES, open_storage, retry_trial
-from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, SPEC, WORKER
+from hourglass.tuning.trial_attributes import FAILURE, IDENTITY, NOTES, SPEC, WORKER
 
 RETRIES = "retry_history"  # Optuna's attribute: the numbers of the trials that a trial repeats
 
 
 def create(
-    name: str, spec: dict[str, Any], objective: Objective, first: dict[str, Any]
+    name: str,
+    spec: dict[str, Any],
+    objective: Objective,
+    first: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> optuna.Study:
     """Return the study of this name; if it does not exist, create it.
 
-    Its first trial has the parameters `first`, the current settings of the cell.
+    Its first trial has the parameters `first`, the current settings of the cell. `notes` are those
+    of the search space.
     """
     storage = open_storage()
     with locked():
@@ -44,6 +50,7 @@ def create(
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 study.set_metric_names(list(objective.names))
             study.set_user_attr(IDENTITY, uuid.uuid4().hex)
+            study.set_user_attr(NOTES, list(notes))
             study.set_user_attr(SPEC, spec)
     return study
 

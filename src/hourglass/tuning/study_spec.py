@@ -27,7 +27,7 @@ from hourglass.tuning.objectives import Objective
 # Methods that stop trials early; no trial's result depends on them, so they are not in a StudySpec.
 Pruner: TypeAlias = Literal["median", "hyperband", "none"]
 OBJECTIVES, SPACES = CONFIGS / "tune" / "objective", CONFIGS / "tune" / "space"
-STUDIES = Path("reports/tune")  # one folder with figures per study
+DEFAULT_SPACE = "default"  # of data sets without a search space of their name
 ERROR_SYNONYMS = ("mse", "validation_error", "loss", "error")  # other names of reconstruction_error
 # Trainer settings that affect the speed of a training, but not its result.
 SPEED_ONLY_KEYS = ("accelerator", "devices", "strategy", "num_nodes", *EXTRA_TRAINER_KEYS)
@@ -47,7 +47,7 @@ class StudySpec:
 
         Raises a UserError for an unknown name.
         """
-        default = cell.data if (SPACES / f"{cell.data}.yaml").exists() else "default"
+        default = cell.data if (SPACES / f"{cell.data}.yaml").exists() else DEFAULT_SPACE
         spec = cls(cell, objective, space or default)
         if objective in ERROR_SYNONYMS:
             raise UserError(

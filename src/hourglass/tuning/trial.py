@@ -23,7 +23,7 @@ from hourglass.data.residency import Rows
 from hourglass.detection.inference import best_device
 from hourglass.detection.scorers.from_settings import make_scorer
 from hourglass.models.base import LitAutoencoder
-from hourglass.tracking.stage_records import settings_params
+from hourglass.tracking.entries import settings_params
 from hourglass.training.cell_settings import CellSettings, resolve_cell
 from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 from hourglass.tuning.objectives import Objective, Task

@@ -66,7 +66,8 @@ def work(job: Job) -> None:
         trials.follow_rank_zero()
         return
     first = trials.space.nearest(trials.settings)
-    study = studies.create(job.study, spec.settings, trials.objective, first)
+    notes = trials.space.notes
+    study = studies.create(job.study, spec.settings, trials.objective, first, notes)
     study.pruner = _pruner(job.pruner, trials.settings.training.max_epochs)
     while (status := run_next(study, trials, job)) != "done":
         if status == "waits":

@@ -9,13 +9,13 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import IO
 
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from hourglass.core.errors import UserError
+from hourglass.core.installation import python_path
 from hourglass.core.progress_bar import ProgressBar
 from hourglass.tuning import study as studies
 from hourglass.tuning.locks import locked, no_response
@@ -37,8 +37,6 @@ class Worker:
     def start(cls, job: Job, threads: int) -> "Worker":
         """Start a worker; it exits if this process ends, because its standard input is closed."""
         stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        # The user's PYTHONPATH may contain variants and database drivers.
-        path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         variables = {"OMP_NUM_THREADS": str(threads), **os.environ}
         process = subprocess.Popen(
             [sys.executable, "-m", "hourglass.tuning.worker", json.dumps(asdict(job))],
@@ -47,7 +45,7 @@ class Worker:
             stderr=stderr,
             text=True,
             encoding="utf-8",
-            env=variables | {"PYTHONPATH": os.pathsep.join(path)},
+            env=variables | {"PYTHONPATH": python_path()},
         )
         return cls(process, stderr)
 

@@ -1,5 +1,6 @@
 """Generation with a network whose codes are its samples."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,13 @@ def classifier() -> RealClassifier:
     return RealClassifier(CLASSES, **options).eval()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _enough_samples() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hourglass.studies.generation.analysis.MIN_FRECHET_SAMPLES", 450)
+        yield
+
+
 @pytest.fixture(scope="module")
 def result(space, classifier) -> StudyResult:
     return analyse_generation(space, classifier)
@@ -63,6 +71,13 @@ def test_the_sources_are_real_samples_reconstructions_and_samplers(result, frech
     for name, value in frechet.items():
         assert result.metrics[f"frechet_distance_{name}"] == value
     assert result.metrics["frechet_distance"] == frechet[SAMPLERS].min()
+
+
+def test_distances_of_too_few_samples_are_in_the_table_only(space, monkeypatch):
+    monkeypatch.setattr("hourglass.studies.generation.analysis.MIN_FRECHET_SAMPLES", 451)
+    result = analyse_generation(space, None)
+    assert not [name for name in result.metrics if name.startswith("frechet")]
+    assert len(result.tables["frechet_distances"]) == 2 + len(SAMPLERS)
 
 
 @pytest.mark.parametrize("classified", [True, False])

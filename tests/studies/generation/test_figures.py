@@ -15,7 +15,7 @@ from hourglass.evaluation.figures.generation import (
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = (RNG.random((30, channels, 6, 5)) for channels in (1, 3))
-FRECHET = pd.DataFrame({"source": ["real", "mixture"], "frechet_distance": [0.5, 1234.0]})
+FRECHET = {"real": 0.5, "mixture": 1234.0}
 DISTANCES = {"real": RNG.lognormal(size=50), "uniform": 9 + RNG.random(50)}
 
 
@@ -35,6 +35,7 @@ def test_every_source_has_its_block_and_its_distance(images):
     assert heights[0] == 2 * heights[1]  # two rows of images, and one
     assert "real test samples (Fréchet distance 0.500)" in words(figure)
     assert "Gaussian mixture (Fréchet distance 1234)" in words(figure)
+    assert "distance" not in words(sources({"real": images}, {}))
 
 
 @pytest.mark.parametrize(("name", "drawn"), [("a$b", r"a\$b"), ("all", "all")])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -86,16 +86,15 @@ def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> C
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
-    is_frame = hasattr(samples, "columns")
-    name = Path("the DataFrame" if is_frame else "the array")
-    samples = samples if is_frame else np.asarray(samples)
-    if not getattr(samples, "ndim", 0) or not len(samples):
+    name = Path("the DataFrame" if hasattr(samples, "columns") else "the array")
+    rows: Any = samples if hasattr(samples, "columns") else np.asarray(samples)
+    if not rows.ndim or not len(rows):
         raise UserError(f"{name} holds no samples; give at least one.")
-    if not is_frame:
-        return image_chunks.array_chunks(samples, spec, name, _same_shape(spec))
+    if isinstance(rows, np.ndarray):
+        return image_chunks.array_chunks(rows, spec, name, _same_shape(spec))
     if not spec.feature_names:
         raise UserError(f"{name} is a table, but this detector takes images; give an array.")
-    return table_chunks.frame_chunks(samples, spec.feature_names, name)
+    return table_chunks.frame_chunks(rows, spec.feature_names, name)
 
 
 def _same_shape(spec: InputSpec) -> ShapeCheck:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -33,11 +34,14 @@ class ForwardCache:
 
     network: Network
     x: Tensor  # (N, *S), scaled
+    # The networks get at least this number of rows, so that a score does not depend on the number
+    # of samples in a small batch: libraries choose their kernels by it, which changes last bits.
+    min_rows: int = 1
 
     @lazy
     def code(self) -> Tensor:
         """Return the latent codes, (N, latent_dim), or feature maps, (N, C, H, W)."""
-        return self.network.encode(self.x)
+        return self._apply(self.network.encode, self.x)
 
     @lazy
     def z(self) -> Tensor:
@@ -48,8 +52,8 @@ class ForwardCache:
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
         if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
-            return self.network(self.x)
-        return self.network.decode(self.code)
+            return self._apply(self.network, self.x)
+        return self._apply(self.network.decode, self.code)
 
     @lazy
     def squared_error(self) -> Tensor:
@@ -66,4 +70,12 @@ class ForwardCache:
         """Return the network's score, (N,)."""
         if type(self.network).score is Network.score:  # the mean squared error, which may be cached
             return self.error
-        return self.network.score(self.x)
+        return self._apply(self.network.score, self.x)
+
+    def _apply(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """Apply a function to at least `min_rows` rows, the last of them zeros."""
+        missing = self.min_rows - len(rows)
+        if missing <= 0:
+            return function(rows)
+        zeros = rows.new_zeros(missing, *rows.shape[1:])
+        return function(torch.cat([rows, zeros]))[: len(rows)]

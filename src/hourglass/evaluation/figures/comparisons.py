@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, literal
+from hourglass.evaluation.figures.style import ANOMALY, COLOURS, MARK, NORMAL, literal
 
 # Lines also differ by dashes and markers, so that they are distinguishable without colours.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -19,7 +19,7 @@ RATE_STYLES: list[dict[str, Any]] = [
     {"color": colour, "marker": marker, "linestyle": dashes}
     for (marker, dashes), colour in zip(
         [("o", "-"), ("s", "-"), ("D", "--"), ("v", "--"), ("x", ":"), ("^", "-."), ("+", "-.")],
-        cycle([NORMAL, ANOMALY, MARK, "#5b9a68"]),
+        cycle([NORMAL, ANOMALY, MARK, COLOURS[2]]),
         strict=False,
     )
 ]

@@ -29,21 +29,22 @@ def generated(images: np.ndarray) -> Figure:
     return figure
 
 
-def sources(samples: dict[str, np.ndarray], frechet: pd.DataFrame, rows: int = 2) -> Figure:
+def sources(samples: dict[str, np.ndarray], distances: dict[str, float], rows: int = 2) -> Figure:
     """Draw one block of images per source, titled with the Frechet distance from real samples.
 
     `samples` holds the images of each source, (N, C, H, W); the first `rows` x COLUMNS are drawn.
-    `frechet` has the columns source and frechet_distance.
+    `distances` are the Frechet distances by source, or empty.
     """
-    distance = frechet.set_index("source").frechet_distance
     height, width = next(iter(samples.values())).shape[2:]
     figure_height = (rows * IMAGE_INCHES * height / width + 0.36) * len(samples)
     figure = Figure(figsize=(IMAGE_INCHES * COLUMNS, figure_height), layout="constrained")
     blocks = figure.subplots(len(samples), squeeze=False)[:, 0]
     for axes, (name, images) in zip(blocks, samples.items(), strict=True):
         tiles(axes, images[: rows * COLUMNS], COLUMNS)
-        digits = "#.3g" if distance[name] < 100 else ".0f"
-        title = f"{TITLES.get(name, name)} (Fr\u00e9chet distance {distance[name]:{digits}})"
+        title = TITLES.get(name, name)
+        if name in distances:
+            digits = "#.3g" if distances[name] < 100 else ".0f"
+            title += f" (Fr\u00e9chet distance {distances[name]:{digits}})"
         axes.set_title(literal(title, 80), fontsize=10, loc="left", pad=4)
     return figure
 

@@ -7,16 +7,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from hourglass.evaluation.figures.images import canvas
-from hourglass.evaluation.figures.style import FAINT, MARK, class_colours, literal
+from hourglass.evaluation.figures.style import FAINT, MARK, class_styles, literal
 
 GRID_SIZE = 24  # grid squares per side of the map
 MAX_CLASSES = 60  # classes in the legend of `overview`, or panels of `per_class`
 
 
 def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[str]) -> Figure:
-    """Draw one map per projection method, with all classes in colour and anomalies as crosses.
+    """Draw one map per projection method; classes differ in colour and marker, and are named.
+
+    Anomalies are crosses.
 
     `table` has a row per sample with the columns kind, label, <method>_1 and <method>_2. With more
     than MAX_CLASSES classes there is no legend, because the colours would be indistinguishable.
@@ -27,13 +30,16 @@ def overview(table: pd.DataFrame, methods: Mapping[str, str], classes: Sequence[
         figure.subplots(1, len(methods)), methods.items(), strict=True
     ):
         axes.set_title(title, fontsize=11)
-        for name, colour in class_colours(classes).items():
+        styles = class_styles(classes).items()
+        for name, (colour, marker) in styles:
             members = table[(table.kind == "normal") & (table.label == name)]
             label = literal(name) if has_legend else None
-            _draw_points(axes, members, method, ".", color=colour, alpha=0.7, label=label)
+            _draw_points(axes, members, method, marker, color=colour, alpha=0.6, label=label)
         anomalies = table[table.kind == "anomalous"]
         if len(anomalies):
             _draw_points(axes, anomalies, method, "x", color=MARK, alpha=0.6, label="anomalous")
+        if has_legend:
+            _name_classes(axes, table[table.kind == "normal"], method)
         _label_axes(axes, method)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
@@ -62,7 +68,7 @@ def per_class(table: pd.DataFrame, method: str, classes: Sequence[str]) -> Figur
     normal, anomalous = table.kind == "normal", table.kind == "anomalous"
     panels = [
         (name, colour, normal & (table.label == name))
-        for name, colour in [*class_colours(classes).items()][:MAX_CLASSES]
+        for name, (colour, _) in [*class_styles(classes).items()][:MAX_CLASSES]
     ]
     if anomalous.any():
         panels.append(("anomalous", MARK, anomalous))
@@ -102,6 +108,15 @@ def thumbnails(table: pd.DataFrame, method: str, images: np.ndarray) -> Figure:
 
 def _draw_points(axes: Axes, table: pd.DataFrame, method: str, marker: str, **style: Any) -> None:
     axes.plot(table[f"{method}_1"], table[f"{method}_2"], marker, markersize=3, **style)
+
+
+def _name_classes(axes: Axes, normal: pd.DataFrame, method: str) -> None:
+    """Write the name of each class at the median of its points, with a white outline."""
+    outline = [withStroke(linewidth=3, foreground="white")]
+    for name, members in normal.groupby("label"):
+        x, y = members[[f"{method}_1", f"{method}_2"]].median()
+        axes.text(x, y, literal(str(name), 16), fontsize=9, weight="bold", ha="center",
+                  va="center", path_effects=outline)  # fmt: skip
 
 
 def _label_axes(axes: Axes, method: str) -> None:

@@ -84,7 +84,7 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
         for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
             axes.hlines(y, x, output, color="#bbbbbb", linewidth=1)
             axes.plot(x, y, "o", color=MARK, markersize=3, label="input")
-            axes.plot(output, y, "o", color=ANOMALY, markersize=3, label="output")
+            axes.plot(output, y, "D", color=ANOMALY, markersize=3, label="output")
             axes.set_xlabel("scaled value", fontsize=7)
         grid[0].set_yticks(y, [literal(name) for name in feature_names], fontsize=6)
         grid[0].invert_yaxis()

@@ -1,6 +1,6 @@
 """Figures of scores: histogram, ROC and precision-recall curves, and drift."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from hourglass.evaluation.figures.style import ANOMALY, MARK, NORMAL, log_bins, 
 if TYPE_CHECKING:
     from hourglass.detection.drift.detection import Drift
 
+# Two distributions in one histogram differ without colours.
+FILLED: dict[str, Any] = {"color": NORMAL, "alpha": 0.55, "fill": True}
+OUTLINED: dict[str, Any] = {"color": ANOMALY, "linewidth": 1.6}
 MAX_CURVE_POINTS = 4000  # more than the pixel columns of a screen
 
 
@@ -20,10 +23,10 @@ def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> 
     """Draw histograms of normal and anomalous scores on a logarithmic axis, and the threshold."""
     figure, axes = _new_axes("score", "samples")
     bins = log_bins(scores, 60)
-    for mask, colour, name in ((~anomaly, NORMAL, "normal"), (anomaly, ANOMALY, "anomalous")):
+    for mask, name, style in ((~anomaly, "normal", FILLED), (anomaly, "anomalous", OUTLINED)):
         if mask.any():
             clipped = np.clip(scores[mask], bins[0], bins[-1])
-            axes.hist(clipped, bins.tolist(), color=colour, alpha=0.6, label=name)
+            axes.stairs(*np.histogram(clipped, bins), label=name, **style)
     _draw_threshold(axes, threshold)
     log_ticks(axes)
     axes.legend(frameon=False)
@@ -75,11 +78,11 @@ def _draw_distributions(
     axes: Axes, calibration: np.ndarray, scores: np.ndarray, threshold: Threshold
 ) -> None:
     edges = log_bins(np.concatenate([calibration, scores]), 50)
-    samples = {"calibration": (calibration, NORMAL), "new samples": (scores, ANOMALY)}
-    for name, (values, colour) in samples.items():
+    samples = {"calibration": (calibration, FILLED), "new samples": (scores, OUTLINED)}
+    for name, (values, style) in samples.items():
         clipped, label = np.clip(values, edges[0], edges[-1]), f"{name} ({len(values):,})"
-        weights = np.full(len(values), 1 / len(values))
-        axes.hist(clipped, edges.tolist(), weights=weights, color=colour, alpha=0.55, label=label)
+        counts, _ = np.histogram(clipped, edges)
+        axes.stairs(counts / len(values), edges, label=label, **style)
     _draw_threshold(axes, threshold)
     axes.set(xscale="log", xlabel="score", ylabel="fraction of samples")
 

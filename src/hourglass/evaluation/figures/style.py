@@ -2,40 +2,38 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-NORMAL, ANOMALY, MARK, FAINT = "#3b6fb6", "#d1603d", "#333333", "#d9d9d9"
-# Tableau's ten colours and ten lighter ones. Blues replace the two greys: grey is for FAINT.
-CLASSES = (
-    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
-    *("#8c564b", "#e377c2", "#1b1f6b", "#bcbd22", "#17becf"),
-    *("#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5"),
-    *("#c49c94", "#f7b6d2", "#6b6ecf", "#dbdb8d", "#9edae5"),
-)
+from hourglass.evaluation.palette import ANOMALY, COLOURS, FAINT, MARK, MARKERS, NORMAL
+
+__all__ = ["ANOMALY", "COLOURS", "FAINT", "MARK", "NORMAL"]  # of the palette
+SOFT = "#666666"  # of the names above figures
 DPI = 110  # pixels per inch
 MAX_NAME = 32  # characters of a line of a name
 
 
-def class_colours(classes: Sequence[str]) -> dict[str, str]:
-    """Return one colour per class; the same classes always get the same colours."""
-    if len(classes) <= len(CLASSES):
-        return dict(zip(classes, CLASSES, strict=False))
-    palette = colormaps["hsv"].resampled(len(classes) + 1)
-    return {name: to_hex(palette(place)) for place, name in enumerate(classes)}
+def class_styles(classes: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return colour and marker per class; the same classes always get the same."""
+    pairs = zip(cycle(COLOURS), cycle(MARKERS.values()))
+    return dict(zip(classes, pairs, strict=False))
 
 
-def save(figure: Figure, path: Path, tight: bool = False) -> None:
+def save(figure: Figure, path: Path, tight: bool = False, name: str = "") -> None:
     """Write a figure as PNG; `tight` fits the frame to the drawn elements.
 
-    Characters that the font lacks are drawn as boxes, without a warning.
+    `name` is written above the figure. Characters that the font lacks are drawn as boxes, without a
+    warning.
     """
+    if name:
+        title = "\n".join(filter(None, [literal(name, 2 * MAX_NAME), figure.get_suptitle()]))
+        place = {"y": 1.04} if tight else {}
+        figure.suptitle(title, fontsize=9, color=SOFT, x=0.01, ha="left", **place)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from hourglass.evaluation.metrics import bootstrap
 from hourglass.evaluation.metrics.detection import detection, resampled_metrics
+
+Z_95 = 1.96  # two-sided 5 % point of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,27 @@ def differences(
         )
         for name in ("AUROC", "average_precision")
     }
+
+
+def auroc_differs(first: np.ndarray, second: np.ndarray, anomaly: np.ndarray) -> bool:
+    """Return True if the AUROC of two detectors differs significantly, at the 5 % level.
+
+    The test of DeLong et al. (1988) for scores of the same samples, (N,) each. It agrees with the
+    interval of `differences` except near its ends, and takes milliseconds for any number of
+    samples.
+    """
+    placements = [_placements(scores, anomaly) for scores in (first, second)]
+    normal, anomalous = (one - other for one, other in zip(*placements, strict=True))
+    variance = normal.var(ddof=1) / len(normal) + anomalous.var(ddof=1) / len(anomalous)
+    return bool(abs(anomalous.mean()) > Z_95 * np.sqrt(variance))
+
+
+def _placements(scores: np.ndarray, anomaly: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of anomalies above each normal, and of normal samples below each anomaly.
+
+    Equal scores count half. The mean of either is AUROC.
+    """
+    ranks, normal, anomalous = rankdata(scores), ~anomaly, anomaly
+    below = (ranks[anomalous] - rankdata(scores[anomalous])) / normal.sum()
+    above = 1 - (ranks[normal] - rankdata(scores[normal])) / anomalous.sum()
+    return above, below

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from hourglass.core.csv_formulas import original
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.curves import Curve, curves
+from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
+from hourglass.evaluation.report.provenance import Origin
 
 SHOWN_MISTAKES = 15  # per kind; mistakes.csv has more
 MISTAKE_KINDS = ("false alarm", "miss")
@@ -21,14 +24,17 @@ class Section:
     """The content of one cell's section: shares in [0, 1], text not yet escaped for HTML."""
 
     cell: Cell
+    series: int  # number of the variant in the grid, which decides its colour, dashes and marker
     row: dict[str, Any]  # the cell's row of the leaderboard
     metrics: dict[str, float]
+    origin: Origin
     thresholds: Rows
     classes: Rows
     mistakes: dict[str, Rows]  # by kind, the worst first
-    samples: dict[str, int]  # number in the test split, by "normal" and "anomalous"
+    scores: np.ndarray  # of the test split, (N,)
+    anomaly: np.ndarray  # (N,)
     wrong: dict[str, int]  # number of mistakes by kind
-    curves: list[Curve]
+    charts: list[Chart]
     pictures: dict[str, Picture]  # by file name
     study: list[Picture]
     rows_are_private: bool = False  # if True, no single samples are shown
@@ -38,13 +44,27 @@ class Section:
         """Return True if the test split has normal and anomalous samples."""
         return "AUROC" in self.metrics
 
+    @property
+    def css(self) -> str:
+        """Return the CSS classes of the variant's lines and markers."""
+        return f"series s{self.series}"
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """Return the number of samples in the test split, by "normal" and "anomalous"."""
+        anomalous = int(self.anomaly.sum())
+        return {"normal": len(self.anomaly) - anomalous, "anomalous": anomalous}
+
     def without_rows(self) -> "Section":
         """Return the section without single samples."""
         return replace(self, mistakes={}, pictures={}, rows_are_private=True)
 
 
-def section(row: dict[str, Any]) -> Section:
-    """Read the section of the cell in a leaderboard row."""
+def section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Section:
+    """Read the section of the cell in a leaderboard row.
+
+    `timing` is the record of its training in tracking/, {} if there is none.
+    """
     cell = Cell(row["data"], row["model"])
     folder = cell.output("evaluate")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -58,17 +78,20 @@ def section(row: dict[str, Any]) -> Section:
     }
     return Section(
         cell=cell,
+        series=series,
         row=row,
         metrics=metrics,
+        origin=Origin.of(cell, timing),
         thresholds=[_format_settings(entry) for entry in _read_csv(folder / "thresholds.csv")],
         classes=_read_csv(folder / "by_class.csv"),
         mistakes=mistakes,
-        samples={"normal": int((~test.anomaly).sum()), "anomalous": int(test.anomaly.sum())},
+        scores=test.score.to_numpy(),
+        anomaly=test.anomaly.to_numpy(),
         wrong={
             "false alarm": int((test.alarm & ~test.anomaly).sum()),
             "miss": int((~test.alarm & test.anomaly).sum()),
         },
-        curves=curves(cell, test, row["threshold"], metrics),
+        charts=cell_charts(cell, test, row["threshold"], metrics),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
     )
@@ -77,7 +100,10 @@ def section(row: dict[str, Any]) -> Section:
 def _read_csv(path: Path) -> Rows:
     """Return the rows of a CSV file as text, as labels such as 007 or None must not be parsed."""
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [
+            {key: original(value or "") for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _format_settings(row: dict[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from hourglass.core.paths import Cell
+from hourglass.evaluation.report.tables import STUDY_COLUMNS, Table
 
 REFERENCES = ("pca", "input")  # features in features.csv that need no network
 
@@ -43,3 +44,9 @@ def _data_set_table(data: str, models: list[str]) -> pd.DataFrame:
     if "kNN_accuracy" in cells:
         cells = cells.sort_values("kNN_accuracy", ascending=False, kind="stable")
     return pd.concat([cells, pd.DataFrame([references[key] for key in sorted(references)])])
+
+
+def study_tables(codes: pd.DataFrame) -> dict[str, Table]:
+    """Return the study metrics by data set; data sets without a study are missing."""
+    groups = codes.groupby("data", sort=False)
+    return {str(data): Table.of(table, STUDY_COLUMNS) for data, table in groups}

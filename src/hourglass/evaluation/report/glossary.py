@@ -62,6 +62,8 @@ MEANINGS = {
     "boosting trained on synthetic rows alone.",
     "AUROC_of_boosting_trained_on_real_rows": "The AUROC on the test split of gradient boosting "
     "trained on the rows that the generator was trained on.",
+    "ties": "Variants whose AUROC does not differ significantly from that of the best variant on "
+    "the same test samples (DeLong's test, 5 % level).",
     "copied_rows": "The number of synthetic rows that equal a training row of the generator. Zero "
     "is best.",
 }
@@ -71,6 +73,8 @@ FORMATS = {
     "score": ".4g",  # a score or a threshold
     "signed": "+.4f",  # a difference
     "whole": ",.0f",  # a count
+    "seconds": ",.1f",
+    "brief": ".3f",  # a share in a small table
 }
 
 

@@ -84,8 +84,7 @@ def baseline_rows(data: str) -> list[dict[str, Any]]:
 def cell_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return the row of a cell and, if it was tuned, the row of its results before tuning.
 
-    The earlier results are left out if the data or the score have changed since. Raises a UserError
-    if a file is damaged.
+    Raises a UserError if a file is damaged.
     """
     try:
         detector, threshold = read_metadata(cell.output("calibrate-threshold"))
@@ -104,13 +103,28 @@ def cell_rows(cell: Cell) -> list[dict[str, Any]]:
     if not cell.config.exists():
         return [row | {"settings": "default"}]
     rows = [row | {"settings": "tuned"}]
-    if cell.default_record.exists():
-        before = json.loads(cell.default_record.read_text(encoding="utf-8"))
-        now = (Prepared.open(cell.prepared).card["sha256"], detector["score"])
-        if (before["data"], before["score"]) == now:
-            args = (before["latent_dim"], before["threshold"], before["metrics"])
-            rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING})
+    if before := _before_tuning(cell, detector["score"]):
+        args = (before["latent_dim"], before["threshold"], before["metrics"])
+        rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING})
     return rows
+
+
+def _before_tuning(cell: Cell, scorer: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record of a cell before tuning, or None if it is outdated or does not exist.
+
+    It is outdated if the data, the scorer or the settings without the cell's own file have changed.
+    """
+    if not cell.default_record.exists():
+        return None
+    before: dict[str, Any] = json.loads(cell.default_record.read_text(encoding="utf-8"))
+    prepared = Prepared.open(cell.prepared)
+    if (before["data"], before["score"]) != (prepared.card["sha256"], scorer):
+        return None
+    from hourglass.training.cell_settings import resolve_cell  # imports Lightning
+
+    now = asdict(resolve_cell(cell, prepared.sample_shape, overrides=False))
+    recorded = before.keys() & {"init_args", "training", "seed"}
+    return before if all(before[key] == now[key] for key in recorded) else None
 
 
 def _row(

@@ -16,6 +16,7 @@ from hourglass.studies.latent_space import LatentSpace, encode_scaled
 from hourglass.studies.results import StudyResult
 
 MAX_SAMPLES = 2_000  # generated per sampler, and for all classes together
+MIN_FRECHET_SAMPLES = 1_000  # with fewer, the Frechet distance is mostly noise
 MAX_CLASS_CODES = 2_500  # to which the mixture of a class is fitted
 
 
@@ -31,9 +32,9 @@ def analyse_generation(space: LatentSpace, classifier: RealClassifier | None) ->
     - class_agreement: see `generate_classes`; only with a classifier
 
     `classifier` is None for a single class. The Frechet distance then compares the samples
-    themselves instead of the classifier's features. With a few hundred samples it is mostly noise:
-    a sampler that avoids rare samples may score better than real samples. The metric
-    `frechet_distance` is the lowest of all samplers.
+    themselves instead of the classifier's features. The metric `frechet_distance` is the lowest of
+    all samplers. With fewer than MIN_FRECHET_SAMPLES samples only the table has the distances: a
+    sampler that avoids rare samples may then score better than real samples.
     """
     network, codes, seed = space.network, space.codes.train.x, space.seed
     x = space.scaling(space.samples.test.x)
@@ -48,14 +49,17 @@ def analyse_generation(space: LatentSpace, classifier: RealClassifier | None) ->
     distances = code_distances({"real": encode_scaled(network, real)} | drawn, subsample(codes))
     summary = summarise_distances(distances)
 
-    by_source = frechet.set_index("source").frechet_distance
-    metrics = {f"frechet_distance_{name}": float(value) for name, value in by_source.items()}
-    metrics["frechet_distance"] = float(by_source[[*drawn]].min())
+    by_source: dict[str, float] = {}
+    if count >= MIN_FRECHET_SAMPLES:
+        by_source = dict(zip(frechet.source, frechet.frechet_distance, strict=True))
+    metrics = {f"frechet_distance_{name}": value for name, value in by_source.items()}
+    if by_source:
+        metrics["frechet_distance"] = min(by_source[name] for name in drawn)
     result = StudyResult(
         metrics,
         {"frechet_distances": frechet, "code_distances": summary},
         {
-            "generated": figures.sources(samples, frechet),
+            "generated": figures.sources(samples, by_source),
             "code_distances": figures.code_distances(distances, float(summary.q99[0])),
         },
     )
