@@ -76,6 +76,6 @@ def test_tutorial_runs(page, tmp_path):
     done = subprocess.run(
         ["bash", program], cwd=home, text=True, timeout=TIMEOUT_SECONDS,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=environment(HOME=str(home), PYTHONPATH=str(ROOT / "src")),
+        env=environment(HOME=str(home), PYTHONPATH=str(ROOT / "src"), MPLBACKEND="Agg"),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
