@@ -5,6 +5,7 @@ import pickletools
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -22,7 +23,8 @@ from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
 from hourglass.detection.detector import Detector
-from hourglass.detection.scorers import Mahalanobis
+from hourglass.detection.scorers import Mahalanobis, ModelScore
+from hourglass.models import VARIANTS
 from tests.workspaces import calibrated
 
 
@@ -51,7 +53,8 @@ def test_scores_are_those_of_the_command_line(own_table, recorder, set_yaml, mod
     cell = Cell(own_table, model)
     prepared, expected = Prepared.open(cell.prepared), Detector.of_cell(cell)
     estimator = Autoencoder(
-        model, alpha=0.1, latent_dim=2, learning_rate=1e-3, batch_size=32, max_epochs=2, patience=2,
+        model, scorer=ModelScore(), alpha=0.1, latent_dim=2, learning_rate=1e-3, batch_size=32,
+        max_epochs=2, patience=2,
         hidden=[256, 128] if model == "stacked" else [4],
         init_args={"pretrain_epochs": 2} if model == "stacked" else None,
     )  # fmt: skip
@@ -127,7 +130,7 @@ def test_saved_detectors_load_without_the_estimator(fitted, normal, tmp_path):
 
 
 def test_random_states(normal):
-    def scores(random_state: object) -> np.ndarray:
+    def scores(random_state: Any) -> np.ndarray:
         estimator = Autoencoder(latent_dim=2, max_epochs=1, random_state=random_state)
         return estimator.fit(normal).anomaly_score(normal)
 
@@ -171,7 +174,9 @@ def test_columns_of_a_dataframe_must_be_those_of_the_fit(normal):
 
 
 def test_a_search_without_labels_uses_synthetic_anomalies(normal):
-    pipeline = make_pipeline(StandardScaler(), Autoencoder("linear", scaling="none"))
+    pipeline = make_pipeline(
+        StandardScaler(), Autoencoder("linear", scaling="none", scorer=ModelScore())
+    )
     search = GridSearchCV(pipeline, {"autoencoder__latent_dim": np.array([2, 6])}, cv=2)
     search.fit(normal)
     # A code as wide as the samples reconstructs all of them, anomalies too.
@@ -184,10 +189,11 @@ def test_a_search_with_labels_uses_auroc(normal):
     x, y = np.concatenate([normal, outliers]), np.repeat([1, -1], [300, 50])
     folds = PredefinedSplit(np.where((np.arange(350) < 200), -1, 0))  # trains on normal rows only
     search = GridSearchCV(
-        Autoencoder("linear"), {"latent_dim": [2, 6]}, scoring="roc_auc", cv=folds, refit=False
+        Autoencoder("linear", scorer=ModelScore()), {"latent_dim": [2, 6]}, scoring="roc_auc",
+        cv=folds, refit=False,
     )  # fmt: skip
     search.fit(x, y)
-    best = Autoencoder("linear", latent_dim=2).fit(x[:200])
+    best = Autoencoder("linear", latent_dim=2, scorer=ModelScore()).fit(x[:200])
     expected = roc_auc_score(y[200:] == -1, best.anomaly_score(x[200:]))
     assert search.best_score_ == pytest.approx(expected)
     assert search.best_params_ == {"latent_dim": 2}
@@ -283,3 +289,11 @@ def test_variants_are_those_of_the_settings_files():
         kind = variant_class(path.stem)
         class_path = yaml.safe_load(path.read_text(encoding="utf-8"))["class_path"]
         assert f"{kind.__module__}.{kind.__qualname__}" == class_path
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if not name.startswith("bolts")])
+def test_every_variant_has_suggested_settings_for_tables(normal, variant):
+    estimator = Autoencoder(variant, max_epochs=1, alpha=0.2).fit(normal[:40])
+    scores = estimator.anomaly_score(normal)
+    assert np.isfinite(scores).all()
+    assert (estimator.anomaly_score(100 * normal) > scores).mean() > 0.9

@@ -131,6 +131,16 @@ def test_a_name_that_yaml_reads_as_another_type_stays_a_name(table):
     assert params().data[0] == "no"
 
 
+def test_names_with_line_breaks_and_signs_of_yaml_stay_names(workspace):
+    names = ["a: b", "line\nbreak", "- c", "# d"]
+    frame = (
+        numbers(200).set_axis(names, axis=1).assign(**{"x\ny": ["p\nq", "# r"] * 100, "no": "z"})
+    )
+    add("x", write(workspace / "x\n.csv", frame), label="x\ny", normal="# r")
+    assert data_config("x")["init_args"]["drop"] == ["no"]
+    assert load("x").feature_names == tuple(names)
+
+
 def test_a_data_set_is_replaced_only_on_request(table, refusal):
     add("pumps", table, label="state")
     assert "add --replace" in refusal(add, "pumps", table)

@@ -151,6 +151,7 @@ def test_modules_in_src_are_trained_and_tracked(workspaces, run):
     run(workspace, "dvc", "repro", "evaluate@breast_cancer-mine")
     settings = (workspace / "runs/breast_cancer/mine/train/settings.yaml").read_text()
     assert "mine.Mine" in settings
+    run(workspace, "hourglass", "tune", "breast_cancer", "mine", "--trials", "1")
     (workspace / "src/beside.py").write_text("PENALTY = 0.2\n")
     output = run(workspace, "dvc", "repro", "train@breast_cancer-mine")
     assert "Running stage 'train@breast_cancer-mine'" in output

@@ -176,6 +176,7 @@ def test_a_second_run_continues_and_keeps_edited_settings(fast, table, capsys):
     assert yaml.safe_load(settings.read_text(encoding="utf-8"))["model"]["latent_dim"] == 2
     assert (ranked(fast / "hourglass-pumps")["score"] != first["score"]).any()
     try_(table)  # other options give new settings
+    assert "Mahalanobis" in (fast / "hourglass-pumps/params.yaml").read_text(encoding="utf-8")
     assert "label" not in yaml.safe_load(settings.read_text(encoding="utf-8"))["init_args"]
 
 

@@ -85,7 +85,7 @@ package = hourglass.{package}
 assert not {{"torch", "pandas", "pytorch_lightning"}} & sys.modules.keys()
 assert set(package.__all__) <= set(dir(package))
 for name in package.__all__:
-    assert getattr(package, name).__name__ == name
+    assert getattr(package, name) is vars(package)[name]
 try:
     package.Absent
 except AttributeError as error:

@@ -77,7 +77,13 @@ def test_scores_and_errors_share_one_forward_pass(name, network, monkeypatch):
     decode = network.decode
     monkeypatch.setattr(network, "decode", lambda z: passes.append(len(z)) or decode(z))
     np.testing.assert_array_equal(scoring.with_errors(x), expected)
-    assert passes == [50]
+    assert passes == [256]  # small batches are filled up
+
+
+def test_a_score_does_not_depend_on_the_samples_of_a_small_batch(network):
+    scoring, x = fitted("model score", network), normal(50, 1)
+    alone = np.concatenate([scoring(row[None]) for row in x])
+    np.testing.assert_array_equal(alone, scoring(x))
 
 
 @ALL_VARIANTS

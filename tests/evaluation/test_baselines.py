@@ -58,3 +58,28 @@ def test_neighbors_use_all_samples_up_to_the_limit(monkeypatch):
     limited = baselines.neighbors(train, 0)(new)
     assert (limited >= unlimited).all()
     assert (limited > unlimited).any()
+
+
+def test_mahalanobis_of_many_features_uses_few_samples(monkeypatch):
+    train, new = samples(30, 12, 1), samples(10, 12, 2)
+    monkeypatch.setattr(baselines, "MAX_DECOMPOSED", 10)
+    subset = train[np.random.default_rng(3).permutation(30)[:10]]
+    expected = np.sqrt(LedoitWolf().fit(subset).mahalanobis(new))
+    np.testing.assert_allclose(baselines.mahalanobis(train, 3)(new), expected, rtol=1e-12)
+
+
+def test_blocks_of_samples_do_not_matter(monkeypatch):
+    covariance, new = ShrunkCovariance.fit(samples(30, 12, 1)), samples(50, 12, 2)
+    whole = covariance.squared_distances(new)
+    monkeypatch.setattr("hourglass.evaluation.shrunk_covariance.BLOCK_ELEMENTS", 36)
+    np.testing.assert_allclose(covariance.squared_distances(new), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60)])
+def test_pca_of_few_components_of_large_data_is_exact(monkeypatch, shape):
+    train, new = (
+        samples(n, shape[1], seed).astype(np.float32) for n, seed in ((shape[0], 1), (9, 2))
+    )
+    exact = baselines.pca(train, 4)(new)
+    monkeypatch.setattr(baselines, "MAX_DECOMPOSED", 10)
+    np.testing.assert_allclose(baselines.pca(train, 4)(new), exact, rtol=1e-4)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -343,7 +344,7 @@ def write_tuning(folder: Path, data: str, cell: tuple[str, str] = ("digits", "de
     ]
     path = folder / f"reports/tune/{cell[0]}-{cell[1]}-detection-1/study.json"
     path.parent.mkdir(parents=True)
-    content = {"cell": cell, "data": data, "objectives": ["tuning_AUROC"]}
+    content: dict[str, Any] = {"cell": cell, "data": data, "objectives": ["tuning_AUROC"]}
     content |= {"directions": ["maximize"], "best": 2, "trials": trials}
     path.write_text(json.dumps(content))
 

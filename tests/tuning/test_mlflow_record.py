@@ -116,7 +116,9 @@ def test_only_the_present_best_trial_and_front_are_tagged(study, tmp_path):
 )
 def test_curves_states_and_times_of_a_trial_are_recorded(study, state, value, status, curve):
     rows = [{"epoch": epoch, "validation_error": 1 / (epoch + 1)} for epoch in range(1500)]
-    attributes = {HISTORY: rows, PARAMS: {"latent_dim": "4"}, FAILURE: "it diverged."}
+    attributes = {HISTORY: rows, FAILURE: "it diverged."}
+    attributes |= {VALUES: {"noise_factor": 1 / 3}}
+    attributes |= {PARAMS: {"latent_dim": "4", "noise_factor": str(1 / 3)}}
     trial = add(study, state, value=value, user_attrs=attributes)
     record = open_record(study)
     record.add_trials()
@@ -126,9 +128,10 @@ def test_curves_states_and_times_of_a_trial_are_recorded(study, state, value, st
         (row["epoch"], pytest.approx(row["validation_error"], rel=1e-4)) for row in rows
     ]
     assert history(record, child.info.run_id, "tuning/AUROC") == curve
+    params = {"latent_dim": "4", "noise_factor": "0.33333"}
     times = [int(t.timestamp() * 1000) for t in (trial.datetime_start, trial.datetime_complete)]
     assert [child.info.start_time, child.info.end_time] == times
-    assert (child.info.status, child.data.params) == (status, {"latent_dim": "4"})
+    assert (child.info.status, child.data.params) == (status, params)
     assert child.data.tags["mlflow.note.content"] == "it diverged."
 
 

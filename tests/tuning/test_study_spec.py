@@ -14,12 +14,16 @@ from tests.tuning.studies import CELL
 from tests.workspaces import set_yaml
 
 TRIAL = "hourglass.tuning.trial"
+SCORERS = "hourglass.detection.scorers."
+PARTS = [{"class_path": f"{SCORERS}{name}"} for name in ("ModelScore", "Mahalanobis")]
+COMBINED = {"class_path": f"{SCORERS}Combined", "init_args": {"parts": PARTS}}
 
 
 @pytest.mark.parametrize(
     ("file", "keys", "value", "named"),
     [
         ("params.yaml", ("score",), {"class_path": "hourglass.detection.scorers.RaPP"}, ["score"]),
+        ("params.yaml", ("score",), COMBINED, ["score"]),
         ("params.yaml", ("seed",), 1, ["seed"]),
         ("configs/data/digits.yaml", ("training", "max_epochs"), 3, ["training"]),
         ("configs/data/digits.yaml", ("model", "hidden"), [16], ["settings"]),

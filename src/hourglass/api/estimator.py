@@ -20,13 +20,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
-from hourglass.api.settings import estimator_settings
+from hourglass.api.settings import default_scorer, estimator_settings
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
 from hourglass.detection.inference import batched
-from hourglass.detection.scorers import ModelScore, Scorer
+from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
@@ -75,7 +75,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
     scorer
-        An object of `hourglass.detection.scorers`; None for the reconstruction error.
+        An object of `hourglass.detection.scorers`. None for `ModelScore()`, the reconstruction
+        error, of images, and for `Combined([StandardizedError(), Neighbors()])` of tables.
     calibrator
         An object of `hourglass.detection.calibrators` that needs no labels; None for
         `Conformal(alpha)`.
@@ -167,7 +168,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         kind, settings = self._settings(parts["train"], seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
-        scorer = self.scorer or ModelScore()
+        scorer = self.scorer or default_scorer(prepared)
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding(self.threshold_)
@@ -275,14 +276,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def _split(self, x: np.ndarray, seed: int, **others: Any) -> dict[Split, np.ndarray]:
         """Return the splits: `others` that are not None, the rest from the samples `x`."""
-        given = {
-            name: read_samples(self, other, fitting=False)
-            for name, other in others.items()
-            if other is not None
-        }
         fractions: dict[Split, float] = {
             "validation": self.validation_fraction,
             "calibration": self.calibration_fraction,
+        }
+        given = {
+            name: read_samples(self, others[name], fitting=False)
+            for name in fractions
+            if others[name] is not None
         }
         return divide_samples(x, given, fractions, seed)
 

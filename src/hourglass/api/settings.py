@@ -11,11 +11,20 @@ import numpy as np
 from hourglass import models
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
+from hourglass.data.prepared_data import Prepared
+from hourglass.detection.scorers import (
+    Combined,
+    ModelScore,
+    Neighbors,
+    Scorer,
+    StandardizedError,
+)
 from hourglass.models import VARIANTS
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.undercomplete import Undercomplete
 from hourglass.networks import is_image
 from hourglass.training.cell_settings import CellSettings, Training
+from hourglass.training.suggested_sizes import suggested_sizes
 
 
 def variant_class(variant: str | type) -> type[LitAutoencoder]:
@@ -67,20 +76,26 @@ def estimator_settings(
 def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
     """Return init_args of a variant and settings of `Training` for samples (N, *S) = `shape`.
 
-    Those of tables had the highest AUROC of twenty settings on ten of ADBench's tables, other than
-    those of docs/how-to/python.md. Noise is easier to learn from many short epochs: a batch has a
-    sixteenth of the samples.
+    The learning rate and the duration for tables had the highest AUROC among those that fit 6,000
+    rows in a second, on ten of ADBench's tables other than those of docs/how-to/python.md.
     """
     samples, *sample_shape = shape
-    size = math.prod(sample_shape)
+    learning_rate = 2e-3 if is_image(sample_shape) else 1e-2
     batch_size = 2 ** round(math.log2(min(256, max(16, samples / 16))))
-    if is_image(sample_shape):
-        args: Yaml = {"latent_dim": size // 16, "hidden": [256], "learning_rate": 2e-3}
-    else:
-        hidden = min(max(128, 2 * size), 256)
-        args = {"latent_dim": size // 2, "hidden": [hidden], "learning_rate": 1e-2}
-    args["latent_dim"] = max(1, min(args["latent_dim"], 64))
+    args = {**suggested_sizes(sample_shape), "learning_rate": learning_rate}
     return args, {"batch_size": batch_size}
+
+
+def default_scorer(prepared: Prepared) -> Scorer:
+    """Return the reconstruction error for images; for tables, one with the codes' distances.
+
+    The distance to the nearest codes of training samples raised the mean AUROC from 0.899 to 0.926
+    on the tables that decided `suggest`. `hourglass try` has the same score.
+    """
+    if is_image(prepared.sample_shape):
+        return ModelScore()
+    few = len(prepared.x("train")) // 2 - 1  # the scorers are compared on halves
+    return Combined([StandardizedError(), Neighbors(min(5, few))])
 
 
 def replaceable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:
@@ -90,11 +105,8 @@ def replaceable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:
     """
     names = set(arguments(kind))
     own, common = (inspect.signature(cls).parameters for cls in (kind, Undercomplete))
-    return {
-        name: value
-        for name, value in suggested.items()
-        if name in names and (name not in own or own[name].default == common[name].default)
-    }
+    kept = {name for name in own.keys() & common if own[name].default != common[name].default}
+    return {name: value for name, value in suggested.items() if name in names - kept}
 
 
 def plain(values: Yaml) -> Yaml:

@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
 from hourglass.core.settings import params
 from hourglass.core.yaml_edit import edited_yaml
@@ -103,7 +103,7 @@ def print_plan(name: str, plan: DataPlan) -> None:
     if by_kind:
         print(f"{len(by_kind)} columns are not used; the settings list them under `drop`:")
     for kind, columns in groupby(by_kind, key=lambda column: column.kind):
-        names = [column.name for column in columns]
+        names = [printable(column.name) for column in columns]
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
         print(f"  {', '.join(names[:MAX_NAMES_SHOWN])}{more}: {kind[0].lower()}{kind[1:]}")
 

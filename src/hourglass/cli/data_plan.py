@@ -68,7 +68,7 @@ class DataPlan:
 
     def text(self, path: str, command: str) -> str:
         """Return the text of the file in configs/data; `command` is the command that writes it."""
-        header = [f"Written by `{command}`; docs/how-to/data.md explains the settings."]
+        header = [f"Written by `{command}`."]
         init_args = {"path": path, **self.init_args}
         sections = self.sections
         return data_set_yaml(
@@ -148,7 +148,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
         names = _names(labels, named)
         normal, anomalies = _counts(labels, names, file)
         init_args["normal"] = names
-    side = resized_side(sizes)
+    side = resized_side(sizes) if file.is_dir() else None  # scoring does not resize arrays
     if side:
         init_args["size"] = side
     width, height = (side, side) if side else next(iter(sizes))

@@ -1,5 +1,6 @@
 """The commented text of a data set's file in configs/data."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -7,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hourglass.core.errors import printable
 from hourglass.data.readers.table_inspection import UnusableColumn
 
 NOTES = {
@@ -34,7 +36,11 @@ def data_set_yaml(
     `header` are comment lines, `sections` the sections `model` and `training`. Unusable columns are
     added to the list `drop`, with the reason.
     """
-    lines = [*(f"# {line}" for line in header), f"class_path: {class_path}", "init_args:"]
+    lines = [
+        *(f"# {printable(line)}" for line in header),
+        f"class_path: {class_path}",
+        "init_args:",
+    ]
     lines += _settings(init_args)
     lines += _drop(init_args.get("drop", ()), unusable)
     for name, values in sections.items():
@@ -44,6 +50,8 @@ def data_set_yaml(
 
 def yaml_value(value: Any) -> str:
     """Return a value on one line of YAML; text that YAML would read as another type is quoted."""
+    if not str(value).isprintable() or "\\n" in str(value):
+        return json.dumps(value)  # on one line, and YAML as well
     text = yaml.safe_dump(
         value, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
     )

@@ -104,6 +104,7 @@ def _registered_version(
     from hourglass.evaluation.metrics import detection
     from hourglass.tracking import provenance
     from hourglass.tracking.descriptions import version_note
+    from hourglass.tracking.entries import rounded
     from hourglass.tracking.logged_model import DETECTOR, detector_digest
     from hourglass.tracking.record import record_cell
     from hourglass.tracking.runs import Runs
@@ -128,7 +129,9 @@ def _registered_version(
         "weights_sha256": detector.weights_sha256,
         "git_commit": provenance.tags().get("mlflow.source.git.commit", "none"),
     }
-    tags |= {key: str(metrics[key]) for key in ("AUROC", "average_precision") if key in metrics}
+    tags |= {
+        key: str(rounded(metrics[key])) for key in ("AUROC", "average_precision") if key in metrics
+    }
     return registry.register(model, tags, version_note(cell, metrics))
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hourglass.core.errors import UserError
+from hourglass.training.suggested_sizes import suggested_sizes
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
@@ -11,30 +12,15 @@ RESIZED_SIDE = 64
 
 
 def table_settings(train: int, features: int) -> dict[str, dict[str, object]]:
-    """Return the sections `model` and `training` for `train` rows of `features` features.
-
-    A code of half the features detects better than one of a quarter on ADBench's tables, above all
-    if the training rows contain anomalies.
-    """
-    model = {
-        "latent_dim": max(1, min(features // 2, 64)),
-        "hidden": [min(max(2 * features, 16), 256)],
-        "channels": [16, 32],
-        "learning_rate": 0.003,
-    }
+    """Return the sections `model` and `training` for `train` rows of `features` features."""
+    model = {**suggested_sizes((features,)), "learning_rate": 0.003}
     batch = _power_of_two(train / 50, 32, 1024)
     return {"model": model, "training": _training(train, batch, max_steps=2500)}
 
 
 def image_settings(train: int, shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
     """Return the sections `model` and `training` for `train` images of `shape` (C, H, W)."""
-    elements = math.prod(shape)
-    model = {
-        "latent_dim": max(1, min(elements // 16, 64)),
-        "hidden": [256],
-        "channels": [16, 32, 64] if min(shape[1:]) >= 32 else [16, 32],
-        "learning_rate": 0.002,
-    }
+    model = {**suggested_sizes(shape), "learning_rate": 0.002}
     batch = _power_of_two(train / 50, 16, 256)
     return {"model": model, "training": _training(train, batch, max_steps=1000)}
 

@@ -17,7 +17,7 @@ from hourglass.cli.add import make_roles, print_plan, stored
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
@@ -68,7 +68,8 @@ def try_(
     start = perf_counter()
     name, roles, path = _name(path), make_roles(label, normal, time, id, drop), path.expanduser()
     folder = out or Path(f"hourglass-{name}")
-    command = f"hourglass try {shlex.quote(str(path.absolute()))}{roles.options()}"
+    source = path.absolute()
+    command = printable(f"hourglass try {shlex.quote(str(source))}{roles.options()}")
     is_new = _check_folder(folder, name, command)
     plan = plan_data_set(path, roles, ALPHAS)
     print_plan(name, plan)
@@ -76,24 +77,25 @@ def try_(
     if is_new:
         with atomic_folder(folder) as temporary:
             create_workspace(temporary.absolute(), [name], [cell.model], git=False)
-            _set_scorer(temporary / PARAMS, plan)
+            with chdir(temporary):
+                _write_settings(plan, name, source, command)
     print(f"workspace: {folder}", flush=True)
-    source = path.absolute()
     with chdir(folder):
         place = _write_settings(plan, name, source, command)
         _run_pipeline()
         ranked = _rank(cell, plan, Path(place), roles)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
         for line in _summary(cell, plan, ranked, folder):
-            print(f"  {line}")
+            print(f"  {printable(line)}")
     print("next:")
-    for line in _next_commands(cell, plan, source, folder):
+    file = place if plan.converted is not None else os.path.relpath(source, folder.absolute())
+    for line in _next_commands(cell, plan, file, folder):
         print(f"  {line}")
 
 
 def _name(path: Path) -> str:
     """Return the name of the data set, from the name of the file."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.expanduser().absolute().stem).strip("-_")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.expanduser().resolve().stem).strip("-_")
     return valid_name(name[:MAX_NAME_LENGTH] or "data")
 
 
@@ -116,33 +118,38 @@ def _written_by(settings: Path) -> str:
     return match.group(1) if match else ""
 
 
-def _set_scorer(params: Path, plan: DataPlan) -> None:
-    """Set the score, and the false-alarm rate that the number of samples allows.
-
-    Compared with the reconstruction error, the distance to the codes of normal rows helps most on
-    ADBench's tables. The distance to the nearest ones is better if they are normal indeed, that to
-    their mean if there may be anomalies among them.
-    """
+def _set_scorer(plan: DataPlan) -> None:
+    """Set the score, and the false-alarm rate that the number of samples allows."""
 
     def change(document: Any) -> None:
-        if plan.is_table:
-            distance = "Neighbors" if plan.labels is not None else "Mahalanobis"
-            parts = [{"class_path": f"{SCORERS}{n}"} for n in ("StandardizedError", distance)]
-            scorer = {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
-            document["score"] = scorer
+        document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
 
-    write_text(params, edited_yaml(params, change))
+    write_text(PARAMS, edited_yaml(PARAMS, change))
+
+
+def _scorer(plan: DataPlan) -> dict[str, Any]:
+    """Return the score that detects best on average (docs/how-to/try.md has the figures).
+
+    For tables it includes the distance to the codes of normal rows: to the nearest ones if labels
+    tell which rows are normal, else to their mean, which a few anomalies among them hardly move.
+    """
+    if not plan.is_table:
+        return {"class_path": f"{SCORERS}RelativeError"}
+    distance = "Mahalanobis" if plan.labels is None else "Neighbors"
+    parts = [{"class_path": f"{SCORERS}{name}"} for name in ("StandardizedError", distance)]
+    return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 
 
 def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> str:
-    """Copy the data, and write the settings of the data set unless they are of this command.
+    """Copy the data, and write the settings unless they are of this command.
 
-    Returns the path of the data.
+    Returns the path of the data in the workspace.
     """
     settings = CONFIGS / "data" / f"{name}.yaml"
     with stored(plan, name, source) as place:
         if not settings.exists() or _written_by(settings) != command:
+            _set_scorer(plan)
             write_text(settings, plan.text(place, command))
     return place
 
@@ -233,14 +240,14 @@ def _expected_rate(cell: Cell) -> float:
     return float(make_calibrator(params().calibration).expected(scores))
 
 
-def _next_commands(cell: Cell, plan: DataPlan, source: Path, folder: Path) -> list[str]:
+def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:
     """Return the next three commands; they work as they are."""
     objective = "" if plan.labels is not None else " --objective synthetic"
     resize = " --resize" if "size" in plan.init_args else ""
     skip = " --missing skip" if "missing" in plan.init_args else ""
-    file = shlex.quote(os.path.relpath(source, folder.absolute()))
+    options = f"{shlex.quote(file)}{resize}{skip}"
     return [
         f"cd {shlex.quote(str(folder))}",
-        f"hourglass score {cell.data} {cell.model} {file}{resize}{skip}    # or new samples",
+        f"hourglass score {cell.data} {cell.model} {options}    # or new samples",
         f"hourglass tune {cell.data} {cell.model} --trials 20{objective} --apply",
     ]

@@ -35,24 +35,36 @@ def ui(port: int | None = None, open: bool = True) -> None:
     from hourglass.tracking.connection import tracking_uri, without_login
 
     uri = tracking_uri(root())
-    if uri.startswith(("http://", "https://")):
-        if port is not None:
-            raise UserError(
-                f"port is {port}, but MLFLOW_TRACKING_URI names a server; remove one of the two."
-            )
-        _show(without_login(uri).rstrip("/"), _links(), open)
-        return
-    port = _free_port(port)
-    links = _links()  # creates the database, which the server would do as well
+    is_server = uri.startswith(("http://", "https://"))
+    if is_server and port is not None:
+        raise UserError(
+            f"port is {port}, but MLFLOW_TRACKING_URI names a server; remove one of the two."
+        )
+    for name in ("SIGTERM", "SIGHUP"):  # end the server too if the terminal is closed
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    try:
+        if is_server:
+            _show(without_login(uri).rstrip("/"), _links(), open)
+        else:
+            _serve(uri, _free_port(port), open)
+    except KeyboardInterrupt:
+        print("\nstopped", flush=True)
+
+
+def _serve(uri: str, port: int, open: bool) -> None:
+    """Run the server until it is interrupted; raise a UserError if it ends by itself."""
+    links = _links()  # creates the database if it is missing
     with tempfile.TemporaryFile() as log:
         server = _start(uri, port, log)
         try:
-            _wait_until_ready(server, port, log)
-            _show(f"http://{HOST}:{port}", links, open)
-            print("Press Ctrl-C to stop.", flush=True)
-            server.wait()
-        except KeyboardInterrupt:
-            print("\nstopped", flush=True)
+            if _is_ready(server, port):
+                _show(f"http://{HOST}:{port}", links, open)
+                print("Press Ctrl-C to stop.", flush=True)
+                server.wait()
+            log.seek(0)
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            raise UserError(f"the MLflow server ended: {lines[-1] if lines else 'no message'}")
         finally:
             _stop(server)
 
@@ -105,15 +117,14 @@ def _start(uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     )
 
 
-def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+def _is_ready(server: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait until the server answers; return False if it ends before, or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
-            return
+            return True
         time.sleep(0.2)
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    raise UserError(f"the MLflow server did not start: {lines[-1] if lines else 'no message'}")
+    return False
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

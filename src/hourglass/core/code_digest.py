@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from hourglass.core.paths import SOURCES
+
 PACKAGE = "hourglass"
 # Modules that record, lock, print or raise errors, but change no result. A module missing from this
 # list costs an unnecessary run; a module listed by mistake would leave stale results in use.
@@ -169,6 +171,8 @@ def _root_folder(root: str) -> Path | None:
     """Return the folder that holds a top-level module or package, None if there is none."""
     if root == PACKAGE:
         return Path(__file__).parents[2]
+    if root and ((SOURCES / root).is_dir() or (SOURCES / f"{root}.py").is_file()):
+        return SOURCES.absolute()  # it is first on the path once a module of it is trusted
     specs = (finder.find_spec(root, None) for finder in sys.meta_path)
     spec = next((spec for spec in specs if spec is not None), None) if root else None
     if spec is None:

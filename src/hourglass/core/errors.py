@@ -44,8 +44,12 @@ class UserError(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        text = redact(sentence)
-        super().__init__("".join(char if char.isprintable() else "?" for char in text))
+        super().__init__(printable(redact(sentence)))
+
+
+def printable(text: str) -> str:
+    """Replace control characters, which could manipulate the terminal, with question marks."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def one_line(error: BaseException) -> str:

@@ -23,6 +23,8 @@ ScoreFunction = Callable[[np.ndarray], np.ndarray]
 
 MAX_SVM_SAMPLES = 5000  # the training time is quadratic
 MAX_NEIGHBORS_SAMPLES = 50_000  # each scored sample is compared with all of them
+# The time of an exact decomposition is cubic in the smaller of samples and features.
+MAX_DECOMPOSED = 2000
 
 
 def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
@@ -36,9 +38,11 @@ def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
             f"latent_dim is {latent_dim}, but PCA has only {min(train.shape)} components; "
             "choose at most that many."
         )
-    # Both solvers are exact; the randomised one would depend on a seed.
+    # All three are exact; the randomised solver would depend on its seed.
     solver = "covariance_eigh" if train.shape[0] >= train.shape[1] else "full"
-    model = PCA(latent_dim, svd_solver=solver).fit(train)
+    if latent_dim < MAX_DECOMPOSED < min(train.shape):
+        solver = "arpack"  # computes latent_dim components only
+    model = PCA(latent_dim, svd_solver=solver, random_state=0).fit(train)
 
     def score(x: np.ndarray) -> np.ndarray:
         error = model.inverse_transform(model.transform(x)) - x
@@ -79,7 +83,12 @@ def neighbors(train: np.ndarray, seed: int) -> ScoreFunction:
 
 
 def mahalanobis(train: np.ndarray, seed: int) -> ScoreFunction:
-    """Score by the Mahalanobis distance from the mean, with shrunk covariance (Ledoit-Wolf)."""
+    """Score by the Mahalanobis distance from the mean, with shrunk covariance (Ledoit-Wolf).
+
+    With more than MAX_DECOMPOSED features, at most that many random samples are used.
+    """
+    if train.shape[1] > MAX_DECOMPOSED:
+        train = _subset(train, MAX_DECOMPOSED, seed)
     covariance = ShrunkCovariance.fit(train)
     return lambda x: np.sqrt(covariance.squared_distances(x))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK_ELEMENTS = 1 << 22  # of the samples converted to double precision at once
+
 
 @dataclass(frozen=True)
 class ShrunkCovariance:
@@ -44,6 +46,11 @@ class ShrunkCovariance:
         A direction in which the training samples do not vary, and no shrinkage adds variance, does
         not count, as with a pseudo-inverse.
         """
+        rows = max(1, BLOCK_ELEMENTS // len(self.mean))
+        blocks = [self._squared_distances(x[i : i + rows]) for i in range(0, len(x), rows)]
+        return np.concatenate(blocks or [np.zeros(0)])
+
+    def _squared_distances(self, x: np.ndarray) -> np.ndarray:
         centred = x - self.mean
         projected = centred @ self.axes.T
         smallest = self.variances.max() * len(self.mean) * np.finfo(np.float64).eps

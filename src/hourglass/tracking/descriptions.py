@@ -102,8 +102,8 @@ def model_note(cell: Cell) -> str:
 
 def version_note(cell: Cell, metrics: Mapping[str, float]) -> str:
     """Return the description of a version; `metrics` have the names of metrics.json."""
-    return (
-        f"**{cell.model}** on **{cell.data}**: {quality(section('test', metrics))}.\n\n"
+    return (  # the table of versions shows Markdown as it is
+        f"{cell.model} on {cell.data}: {quality(section('test', metrics))}.\n\n"
         f"{_block(f'dvc repro evaluate@{cell.name}')}"
     )
 

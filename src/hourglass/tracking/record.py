@@ -200,6 +200,6 @@ def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
         for path in stage.detector:
             shutil.copy(path, folder)
         example = record.prepared.folder / "calibration/x.npy"
-        epochs = int(record.stages[0].metrics["training/epochs"])
+        epochs = len(record.stages[0].history)
         card = record.prepared.card
         logged_model.log(run_id, record.cell, epochs, Path(folder), card, example)

@@ -27,7 +27,7 @@ VIEWS_TAG = "hourglass.views"  # the digest of the views that were written
 MODEL_TRAINING = "workflowType=machine_learning"
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 # Columns that every table has, by the names of MLflow, with widths in pixels.
-FIXED_COLUMNS = {"attributes.`Run Name`": 250, "runDateAndNestInfo": 150}
+FIXED_COLUMNS = {"attributes.`Run Name`": 300, "runDateAndNestInfo": 150}
 CELLS = "tags.`hourglass.kind` = 'cell'"
 
 
@@ -70,7 +70,7 @@ LEADERBOARD = View(
     (
         *CELL_COLUMNS,
         ("metrics.test/AUROC", 95),
-        ("metrics.interval/AUROC_low", 155),
+        ("metrics.interval/AUROC_low", 150),
         ("metrics.interval/AUROC_high", 155),
         ("metrics.test/average_precision", 165),
         ("metrics.test/FPR_at_95_recall", 170),
@@ -83,7 +83,7 @@ TRAINING_COST = View(
     (
         *CELL_COLUMNS,
         ("metrics.timing/train_seconds", 160),
-        ("metrics.timing/train_samples_per_second", 230),
+        ("metrics.timing/train_samples_per_second", 250),
         ("metrics.training/parameters", 150),
         ("metrics.training/epochs", 125),
         ("metrics.training/best_epoch", 150),
@@ -98,8 +98,8 @@ CODE_QUALITY = View(
         *CELL_COLUMNS,
         ("metrics.codes/kNN_accuracy", 150),
         ("metrics.codes/linear_accuracy", 160),
-        ("metrics.codes/search_precision_at_10", 205),
-        ("metrics.codes/frechet_distance", 175),
+        ("metrics.codes/search_precision_at_10", 230),
+        ("metrics.codes/frechet_distance", 185),
         ("metrics.codes/class_agreement", 165),
         ("metrics.training/best_validation_error", 210),
     ),

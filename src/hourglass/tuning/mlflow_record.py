@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.core.paths import STUDIES, root
+from hourglass.core.yaml_config import Yaml
 from hourglass.tracking import provenance, views
 from hourglass.tracking.descriptions import NOTE, study_note
 from hourglass.tracking.entries import epoch_points, rounded, section
@@ -124,7 +125,8 @@ class StudyRecord:
                     return  # another command has recorded it
                 self.runs.client.delete_run(run.info.run_id)
             run_id = self.runs.create(name, tags, start).info.run_id
-            self.runs.log(run_id, self._points(trial), trial.user_attrs.get(PARAMS, {}), end)
+            params = trial.user_attrs.get(PARAMS, {}) | _shown(trial.user_attrs.get(VALUES, {}))
+            self.runs.log(run_id, self._points(trial), params, end)
             self.runs.close(run_id, STATUSES[state], end)
 
     def _points(self, trial: FrozenTrial) -> list[Point]:
@@ -174,7 +176,7 @@ class StudyRecord:
         view = views.trials_view(self.run_id, cell.name, objective, self.names, searched, ascending)
         self.runs.client.set_experiment_tag(id, f"{views.VIEW_TAG}{view.key}", view.tag())
         measured = [f"{name} {value:.4g}" for name, value in self._values(best.trial).items()]
-        drawn = [f"{name} {value}" for name, value in best.values.items()]
+        drawn = [f"{name} {value}" for name, value in _shown(best.values).items()]
         link = f"[trial {best.trial.number}]({views.run_link(id, run_id)})"
         kind, details = "Knee" if best.front else "Best", ", ".join([*measured, *drawn])
         text = f"{kind}: {link} ({details})."
@@ -186,6 +188,14 @@ class StudyRecord:
         children = self.runs.find(PARENT, self.run_id)
         ended = [run for run in children if run.info.status != "RUNNING"]
         return {int(run.data.tags[TRIAL].split()[-1]): run for run in ended}
+
+
+def _shown(values: Yaml) -> dict[str, str]:
+    """Return hyperparameters as MLflow shows them; Optuna draws numbers of 16 digits."""
+    return {
+        key: str(rounded(value) if isinstance(value, float) else value)
+        for key, value in values.items()
+    }
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from hourglass.core.code_digest import code_digest, source_file
 from hourglass.core.errors import UserError
-from hourglass.core.paths import CONFIGS, Cell, valid_name
+from hourglass.core.paths import CONFIGS, PARAMS, Cell, valid_name
 from hourglass.core.settings import (
     EXTRA_TRAINER_KEYS,
     cell_config,
@@ -92,6 +92,7 @@ class StudySpec:
         variant, space = model_config(self.cell.model), read(self.space_file, None)
         objective = read(OBJECTIVES / f"{self.objective}.yaml", None)
         trainer = read(CONFIGS / "trainer" / f"{valid_name(workspace.trainer)}.yaml", None)
+        score = read(PARAMS, None)["score"]  # as written: `params` would construct nested scorers
         fixed: Yaml = {}
         overrides = cell_config(self.cell).get("init_args")
         for init_args in (shared.get("model"), variant.get("init_args"), overrides):
@@ -103,11 +104,11 @@ class StudySpec:
             "settings": {key: fixed[key] for key in sorted(fixed) if key not in searched},
             "training": shared.get("training"),
             "seed": workspace.seed,
-            "score": workspace.score,
+            "score": score,
             "trainer": {key: trainer[key] for key in trainer if key not in SPEED_ONLY_KEYS},
             "objective": objective,
             "space": space,
-            "code": _trial_code_digest(variant, objective, mapping(workspace.score, "score")),
+            "code": _trial_code_digest(variant, objective, mapping(score, "score")),
         }
 
     def _searched(self, space: Yaml) -> set[str]:

@@ -15,7 +15,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?", "-")
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How a CSV file is written."""
+    """Format of a CSV file."""
 
     separator: str = ","
     decimal: str = "."
