@@ -82,6 +82,7 @@ $(SITE)/ready: $(READY) requirements-docs.lock
 	touch $@
 
 docs: $(SITE)/ready ## build the documentation; open build/site/index.html, no server needed
+	python scripts/cli_reference.py
 	NO_MKDOCS_2_WARNING=true $(SITE)/$(notdir $(BIN))/mkdocs build --strict --quiet
 
 queue: $(READY) ## run the queued experiments, JOBS at once, and divide the cores among them
