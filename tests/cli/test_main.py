@@ -1,17 +1,20 @@
 """Tests of the command line: command names, exit status and messages."""
 
+import os
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from hourglass.cli.commands import RENAMED, load
-from hourglass.cli.main import USAGE_STATUS
+from hourglass.cli.main import READER_ENDED_STATUS, USAGE_STATUS
 from hourglass.cli.parser import CommandParser
 from tests.cli import IMAGES, TABLE
 from tests.cli.command_line import help_of, run_main
 from tests.cli.files import write_npz, write_table
-from tests.workspaces import Project, lean
+from tests.workspaces import ROOT, Project, environment, lean
 
 CELL_COMMANDS = ("calibrate-threshold", "evaluate", "study", "classify", "export", "promote")
 FILE_COMMANDS = ("score", "drift", "search", "restore")
@@ -43,6 +46,20 @@ def test_an_unknown_command_suggests_the_nearest_one(name, hint):
 def test_the_version_is_that_of_the_package():
     status, output, errors = run_main("--version")
     assert (status, output, errors) == (None, f"hourglass {version('hourglass')}\n", "")
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}], ids=str)
+def test_a_reader_that_ends_early_gets_no_traceback(variables):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "hourglass", "--help"],
+        env=environment(PYTHONPATH=str(ROOT / "src"), **variables),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (READER_ENDED_STATUS, b"")
 
 
 def test_help_of_a_command_is_its_help_option():

@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +19,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
-from hourglass.api.settings import default_scorer, estimator_settings
+from hourglass.api.settings import (
+    default_scorer,
+    estimator_settings,
+    rounding,
+    usable_calibrator,
+)
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
-from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
+from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.inference import batched
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import latent_codes
@@ -163,7 +167,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
-        calibrator = self._calibrator(len(parts["calibration"]))
+        calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
         prepared = prepare_in_memory(parts, self.scaling, self._feature_names(x))
         kind, settings = self._settings(parts["train"], seed)
         on_epoch = _print_epoch if self.verbose else None
@@ -287,26 +291,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
-    def _calibrator(self, samples: int) -> Calibrator:
-        """Return the calibrator for a number of calibration samples."""
-        if isinstance(self.calibrator, LabelledCalibrator):
-            raise UserError(
-                f"{type(self.calibrator).__name__} needs labelled anomalies, but all samples of a "
-                "fit are normal; use another calibrator."
-            )
-        if self.calibrator is not None:
-            return self.calibrator
-        smallest = 1 / (samples + 1)
-        Conformal(self.alpha)  # rejects other values than fractions
-        if self.alpha < smallest:
-            warnings.warn(
-                f"{samples} calibration samples are too few for alpha {self.alpha}: the expected "
-                f"false-alarm rate is {smallest:.3g}. Give {math.ceil(1 / self.alpha) - 1} "
-                "calibration samples or raise alpha.",
-                stacklevel=4,
-            )
-        return Conformal(max(self.alpha, smallest))
-
     def _settings(self, train: np.ndarray, seed: int) -> tuple[type[LitAutoencoder], CellSettings]:
         """Return the class of the variant and all settings of its training."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
@@ -322,15 +306,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             trainer={"accelerator": self.accelerator, "devices": 1},
             seed=seed,
         )
-
-
-def rounding(score: float) -> float:
-    """Return a bound of the rounding error of a score in float32.
-
-    The last bits of a score depend on the number of samples that are scored together. Without a
-    tolerance, the calibration sample whose score is the threshold could be an outlier alone.
-    """
-    return 1e-6 * (abs(score) + math.sqrt(abs(score)))
 
 
 def _seed(random_state: Any) -> int:

@@ -26,9 +26,9 @@ def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int =
     x = _pixels(np.asarray(X)) if is_images else X
     kind = f"images of shape {x.shape[1:]} and type {x.dtype}" if is_images else "rows of a table"
     if fitting:
-        estimator.sample_kind_ = kind
-    elif kind != estimator.sample_kind_:
-        raise UserError(f"X holds {kind}, but the fit had {estimator.sample_kind_}; convert X.")
+        estimator._sample_kind = kind
+    elif kind != estimator._sample_kind:
+        raise UserError(f"X holds {kind}, but the fit had {estimator._sample_kind}; convert X.")
     rows = x.reshape(len(x), -1) if is_images else x
     options = {"dtype": x.dtype if is_images else np.float32, "ensure_min_samples": minimum}
     rows = validate_data(estimator, rows, reset=fitting, **options)

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from hourglass import models
 from hourglass.core.errors import UserError
 from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
 from hourglass.data.prepared_data import Prepared
+from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
 from hourglass.detection.scorers import (
     Combined,
     ModelScore,
@@ -81,7 +83,8 @@ def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
     """
     samples, *sample_shape = shape
     learning_rate = 2e-3 if is_image(sample_shape) else 1e-2
-    batch_size = 2 ** round(math.log2(min(256, max(16, samples / 16))))
+    largest = min(1024, max(256, samples / 200))  # 200 steps per epoch, or up to 1024 rows each
+    batch_size = 2 ** round(math.log2(min(largest, max(16, samples / 16))))
     args = {**suggested_sizes(sample_shape), "learning_rate": learning_rate}
     return args, {"batch_size": batch_size}
 
@@ -96,6 +99,40 @@ def default_scorer(prepared: Prepared) -> Scorer:
         return ModelScore()
     few = len(prepared.x("train")) // 2 - 1  # the scorers are compared on halves
     return Combined([StandardizedError(), Neighbors(min(5, few))])
+
+
+def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int) -> Calibrator:
+    """Return the calibrator for a number of calibration samples, by default a conformal one.
+
+    Too few samples for alpha give a warning: the threshold is then the highest of their scores.
+    Raises a UserError for a calibrator that needs labels.
+    """
+    if isinstance(calibrator, LabelledCalibrator):
+        raise UserError(
+            f"{type(calibrator).__name__} needs labelled anomalies, but all samples of a fit are "
+            "normal; use another calibrator."
+        )
+    if calibrator is not None:
+        return calibrator
+    smallest = 1 / (samples + 1)
+    Conformal(alpha)  # rejects other values than fractions
+    if alpha < smallest:
+        warnings.warn(
+            f"{samples} calibration samples are too few for alpha {alpha}: the expected "
+            f"false-alarm rate is {smallest:.3g}. Give {math.ceil(1 / alpha) - 1} calibration "
+            "samples or raise alpha.",
+            stacklevel=4,  # the caller of `fit`
+        )
+    return Conformal(max(alpha, smallest))
+
+
+def rounding(score: float) -> float:
+    """Return a bound of the rounding error of a score in float32.
+
+    The last bits of a score depend on the size of a large batch. Without a tolerance, the
+    calibration sample whose score is the threshold could be an outlier in some batches.
+    """
+    return 1e-6 * (abs(score) + math.sqrt(abs(score)))
 
 
 def replaceable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:

@@ -9,8 +9,9 @@ from typing import Any
 # Per group, in the order of the help: the name of a command and its module. The command is the
 # function in this module that bears the module's name.
 GROUPS: dict[str, dict[str, str]] = {
-    "use a detector": {
+    "use on your own data": {
         "try": "cli.try_",
+        "add": "cli.add",
         "score": "cli.score",
         "search": "cli.search",
         "restore": "cli.restore",
@@ -18,7 +19,6 @@ GROUPS: dict[str, dict[str, str]] = {
         "label-errors": "cli.label_errors",
     },
     "compare experiments": {
-        "add": "cli.add",
         "repro": "cli.repro",
         "tune": "cli.tune",
         "ui": "cli.ui",

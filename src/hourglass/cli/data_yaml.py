@@ -4,12 +4,14 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from hourglass.core.errors import printable
-from hourglass.data.readers.table_inspection import UnusableColumn
+
+if TYPE_CHECKING:
+    from hourglass.data.readers.table_inspection import UnusableColumn
 
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
@@ -29,7 +31,7 @@ def data_set_yaml(
     class_path: str,
     init_args: Mapping[str, Any],
     sections: Mapping[str, Mapping[str, Any]],
-    unusable: Iterable[UnusableColumn] = (),
+    unusable: Iterable["UnusableColumn"] = (),
 ) -> str:
     """Return the text of configs/data/<name>.yaml.
 
@@ -67,7 +69,7 @@ def _settings(values: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _drop(chosen: Iterable[str], unusable: Iterable[UnusableColumn]) -> list[str]:
+def _drop(chosen: Iterable[str], unusable: Iterable["UnusableColumn"]) -> list[str]:
     """Return the list `drop`: the user's choice, then unusable columns by kind."""
     lines = [f"    - {yaml_value(name)}" for name in chosen]
     by_kind = sorted(unusable, key=lambda column: column.kind)

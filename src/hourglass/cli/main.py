@@ -13,15 +13,22 @@ from hourglass.core.paths import require_workspace
 from hourglass.core.suggestions import nearest_name
 
 USAGE = "hourglass COMMAND ..."
+READER_ENDED_STATUS = 141  # as of a program that SIGPIPE has ended
 USAGE_STATUS = 2  # exit status for an invalid command line; a UserError exits with 1
 
 
 def program() -> None:
     """Run the command line; skip Python's slow exit unless other processes depend on it."""
-    main()
+    try:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has ended, as in `hourglass verify | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(READER_ENDED_STATUS)
     is_rank = bool({"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys())
     if not (is_rank or "torch._inductor.async_compile" in sys.modules):  # compile workers
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # safe: all files are written; unloading torch takes a second
 

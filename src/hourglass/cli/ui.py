@@ -31,6 +31,10 @@ def ui(port: int | None = None, open: bool = True) -> None:
         port: the port to listen on (default: 5000, or the next free one)
         open: open a browser, if this session has a display
 
+    Examples:
+        hourglass ui
+        hourglass ui --port 8080 --no-open
+
     """
     from hourglass.tracking.connection import tracking_uri, without_login
 

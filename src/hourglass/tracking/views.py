@@ -27,7 +27,7 @@ VIEWS_TAG = "hourglass.views"  # the digest of the views that were written
 MODEL_TRAINING = "workflowType=machine_learning"
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 # Columns that every table has, by the names of MLflow, with widths in pixels.
-FIXED_COLUMNS = {"attributes.`Run Name`": 300, "runDateAndNestInfo": 150}
+FIXED_COLUMNS = {"attributes.`Run Name`": 290, "runDateAndNestInfo": 150}
 CELLS = "tags.`hourglass.kind` = 'cell'"
 
 
@@ -63,7 +63,7 @@ class View:
         return json.dumps({"name": self.name, **times, "state": f"deflate;{compressed}"})
 
 
-CELL_COLUMNS = (("params.data", 110), ("params.model", 170), ("params.latent_dim", 90))
+CELL_COLUMNS = (("params.data", 115), ("params.model", 170), ("params.latent_dim", 90))
 LEADERBOARD = View(
     "hourglass-leaderboard",
     "Leaderboard",
