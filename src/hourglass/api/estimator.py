@@ -68,13 +68,22 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     variant
         Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
-    latent_dim, hidden, noise_factor, learning_rate
-        Settings of the variant; None for defaults that suit the samples.
+    latent_dim
+        Size of the code; None for one that suits the samples, as for the next three.
+    hidden
+        Widths of the layers of dense variants.
+    noise_factor
+        Standard deviation of the noise that is added to training inputs.
+    learning_rate
+        Learning rate of Adam.
     init_args
         Other settings of the variant's constructor, by name; they override those above.
-    batch_size, max_epochs, patience
-        Training stops after `max_epochs`, or once the validation error has not improved for
-        `patience` epochs. `batch_size` None depends on the number of samples.
+    batch_size
+        Samples per step; None for a number that suits the samples.
+    max_epochs
+        Number of epochs after which training stops.
+    patience
+        Number of epochs without a lower validation error after which training stops.
     scaling
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
@@ -86,8 +95,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         `Conformal(alpha)`.
     alpha
         Highest expected rate of false alarms.
-    validation_fraction, calibration_fraction
-        Shares of the samples that are not used for training.
+    validation_fraction
+        Share of the samples that decide when training stops.
+    calibration_fraction
+        Share of the samples that set the threshold.
     accelerator
         "cpu", "gpu" or "auto", as in Lightning's Trainer.
     random_state
