@@ -21,7 +21,7 @@ from hourglass.cli import try_ as module
 from hourglass.cli.try_ import try_
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
-from hourglass.data.prepared_data import SPLITS, Prepared
+from hourglass.data.prepared_data import SPLITS, Prepared, Split
 from hourglass.detection.detector import Detector
 from hourglass.stages.evaluate import evaluate
 from tests.stages.cells import no_figures
@@ -89,7 +89,7 @@ class Tried:
     rows: pd.DataFrame  # ranked.csv; the row with an empty cell is the last one
     original: pd.DataFrame  # the rows of the file in this order
     detector: Detector
-    splits: dict[str, set[str]]  # ids
+    splits: dict[Split, set[str]]  # ids
 
 
 @pytest.fixture(scope="module")

@@ -87,12 +87,12 @@ def test_the_row_before_tuning_disappears_when_the_shared_settings_change(folder
 
     default = evaluate_cell()
     apply_values(CELL, {"latent_dim": 3}, "a study")
-    _, before = leaderboard._cell_rows(CELL)
+    _, before = leaderboard.cell_rows(CELL)
     assert (before["settings"], before["AUROC"]) == ("before tuning", default["AUROC"])
     set_yaml(CELL.config, "init_args", "noise_factor", value=0.1)  # of the cell alone
-    assert len(leaderboard._cell_rows(CELL)) == 2
+    assert len([*leaderboard.cell_rows(CELL)]) == 2
     set_yaml(folder / "configs/data/digits.yaml", "training", "batch_size", value=16)
-    (row,) = leaderboard._cell_rows(CELL)
+    (row,) = leaderboard.cell_rows(CELL)
     assert row["settings"] == "tuned"
 
 
@@ -104,7 +104,7 @@ def test_the_leaderboard_shows_a_tuned_cell_and_its_default(folder, recorder):
     apply_values(CELL, {"latent_dim": 3}, "a study")
     tuned = evaluate_cell()
     apply_values(CELL, {"latent_dim": 3}, "a later study")  # keeps the first default
-    rows = leaderboard._cell_rows(CELL)
+    rows = [*leaderboard.cell_rows(CELL)]
     assert [(row["settings"], row["latent_dim"], row["AUROC"]) for row in rows] == [
         ("tuned", 3, tuned["AUROC"]),
         ("before tuning", 8, default["AUROC"]),

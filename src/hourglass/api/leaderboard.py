@@ -35,7 +35,7 @@ def leaderboard(workspace: str | Path = ".") -> "pd.DataFrame":
         cells = [Cell(*path.parts[1:3]) for path in sorted(RUNS.glob("*/*/evaluate"))]
         current = [cell for cell in cells if _is_current(cell)]
         data = sorted({cell.data for cell in current if baselines_file(cell.data).exists()})
-        rows = [cell_rows(cell)[0] for cell in current]
+        rows = [next(cell_rows(cell)) for cell in current]
         rows += [row for name in data for row in baseline_rows(name)]
     if not rows:
         raise UserError(f"{Path(workspace).absolute()} has no evaluated cell; run `dvc repro`.")

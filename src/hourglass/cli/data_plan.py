@@ -111,7 +111,7 @@ def _plan_table(
     found = inspect_table(frame, roles.columns, roles.drop)
     _check(found, frame, file)
     init_args: dict[str, Any] = {}
-    normal, anomalies = found.complete.sum(), {}
+    normal, anomalies = int(found.complete.sum()), dict[str, int]()
     if roles.label is not None:
         labels = frame.loc[found.complete, roles.label].astype(str).to_numpy()
         names = _names(labels, roles.normal or (_most_frequent(labels),))
@@ -121,7 +121,7 @@ def _plan_table(
     skipped = int((~found.complete).sum())
     if skipped:
         init_args["missing"] = "skip"
-    alpha, fractions = split_fractions(int(normal), alphas)
+    alpha, fractions = split_fractions(normal, alphas)
     init_args |= {"scaling": "standard"} | ({"fractions": fractions} if fractions else {})
     content = [f"{len(frame):,} rows with {len(found.features)} features."]
     if skipped:
@@ -143,7 +143,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     init_args: dict[str, Any] = {}
     classes = set(labels.tolist())
     named = roles.normal or tuple(sorted(NORMAL_CLASSES & classes if len(classes) > 1 else ()))
-    normal, anomalies = len(labels), {}
+    normal, anomalies = len(labels), dict[str, int]()
     if named:
         names = _names(labels, named)
         normal, anomalies = _counts(labels, names, file)
@@ -207,7 +207,7 @@ def _counts(labels: "np.ndarray", normal: list[str], file: Path) -> tuple[int, d
 
     from hourglass.data.readers.user_files import anomaly_mask
 
-    anomaly = anomaly_mask(labels, normal, file)  # checks the names
+    anomaly = anomaly_mask(labels, [*normal], file)  # checks the names
     names, counts = np.unique(labels[anomaly], return_counts=True)
     anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
     return int((~anomaly).sum()), anomalies

@@ -56,7 +56,7 @@ def _run(name: str, words: list[str]) -> None:
     try:
         arguments = parser.parse(words)
     except CommandLineError as error:
-        _exit_with_usage(parser.usage, f"{error} See `hourglass {name} --help`.")
+        _exit_with_usage(parser.usage or "", f"{error} See `hourglass {name} --help`.")
     if name not in ANYWHERE:
         require_workspace()
     function(**arguments)

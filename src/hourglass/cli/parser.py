@@ -150,12 +150,12 @@ def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None
         meaning, default = _description(function, name), parameters[name].default
         optional = {} if default is inspect.Parameter.empty else {"nargs": "?", "default": default}
         parser.add_argument(name, type=str, help=meaning or POSITIONAL[name], **optional)
-    skip = {*positional, *switches}
+    skip: set[str | int] = {*positional, *switches}
     parser.add_function_arguments(function, as_group=False, as_positional=True, skip=skip)
     for name in switches:
         meaning, default = _description(function, name), parameters[name].default
-        action = ActionYesNo(no_prefix="no-")
-        parser.add_argument(f"--{_hyphened(name)}", action=action, default=default, help=meaning)
+        switch = ActionYesNo(no_prefix="no-")
+        parser.add_argument(f"--{_hyphened(name)}", action=switch, default=default, help=meaning)
     parser._option_string_actions.clear()
     for action in parser._actions:
         names = [_hyphened(name) for name in action.option_strings if not name.endswith("+")]
@@ -171,7 +171,7 @@ def _description(function: Callable[..., Any], name: str) -> str:
     return " ".join(match.group(1).split()) if match else ""
 
 
-def _metavar(action: Action) -> str | None:
+def _metavar(action: Action) -> Any:
     """Return the placeholder of a value in the help."""
     if not action.option_strings:
         return action.dest.upper()

@@ -209,7 +209,9 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
     lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
-    lines.append(f"expected false-alarm rate: {_expected_rate(cell):.1%} of new normal samples")
+    expected = _expected_rate(cell)
+    if expected is not None:
+        lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" in metrics:
         low, high = metrics.get("AUROC_low"), metrics.get("AUROC_high")
@@ -230,14 +232,14 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
     return lines
 
 
-def _expected_rate(cell: Cell) -> float:
-    """Return the expected false-alarm rate of the cell's threshold."""
+def _expected_rate(cell: Cell) -> float | None:
+    """Return the expected false-alarm rate of the cell's threshold, if its calibrator has one."""
     from hourglass.core.settings import params
     from hourglass.detection.calibrators.from_settings import make_calibrator
     from hourglass.detection.detector import Detector
 
     scores = Detector.of_cell(cell).calibration_scores
-    return float(make_calibrator(params().calibration).expected(scores))
+    return make_calibrator(params().calibration).expected(scores)
 
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,11 @@ def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
     form = detect_csv_format(path)
-    options = {"sep": form.separator, "encoding": form.encoding, "keep_default_na": False}
+    options: dict[str, Any] = {
+        "sep": form.separator,
+        "encoding": form.encoding,
+        "keep_default_na": False,
+    }
     # The header is read separately, since pandas would rename a second column "a" to "a.1".
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
     with warnings.catch_warnings():

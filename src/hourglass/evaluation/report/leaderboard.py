@@ -1,6 +1,7 @@
 """The leaderboard: one row per cell and per baseline, as a table and in Markdown."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,8 @@ def baseline_rows(data: str) -> list[dict[str, Any]]:
     return [_row(data, name, True, None, **values) for name, values in baselines.items()]
 
 
-def cell_rows(cell: Cell) -> list[dict[str, Any]]:
-    """Return the row of a cell and, if it was tuned, the row of its results before tuning.
+def cell_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    """Yield the row of a cell and, if it was tuned, the row of its results before tuning.
 
     Raises a UserError if a file is damaged.
     """
@@ -101,12 +102,12 @@ def cell_rows(cell: Cell) -> list[dict[str, Any]]:
     row["score"] = detector["score"]["class_path"].rpartition(".")[2]
     row["parameters"] = training["parameters"]
     if not cell.config.exists():
-        return [row | {"settings": "default"}]
-    rows = [row | {"settings": "tuned"}]
+        yield row | {"settings": "default"}
+        return
+    yield row | {"settings": "tuned"}
     if before := _before_tuning(cell, detector["score"]):
         args = (before["latent_dim"], before["threshold"], before["metrics"])
-        rows.append(_row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING})
-    return rows
+        yield _row(cell.data, cell.model, False, *args) | {"settings": BEFORE_TUNING}
 
 
 def _before_tuning(cell: Cell, scorer: dict[str, Any]) -> dict[str, Any] | None:
