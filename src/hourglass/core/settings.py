@@ -67,6 +67,16 @@ def model_config(model: str) -> Yaml:
     return read(CONFIGS / "model" / f"{valid_name(model)}.yaml", ("class_path", "init_args"))
 
 
+def shared_config(cell: Cell) -> Yaml:
+    """Return the settings that decide a cell's training, without those of the cell alone."""
+    data = data_config(cell.data)
+    return {
+        "model": model_config(cell.model),
+        "data": {key: data.get(key) for key in ("model", "training")},
+        "seed": params().seed,
+    }
+
+
 def cell_config(cell: Cell) -> Yaml:
     """Read configs/cell/<data>-<model>.yaml, the settings of one cell; {} if it does not exist."""
     return read(cell.config, ("init_args",)) if cell.config.exists() else {}

@@ -1,4 +1,4 @@
 """Evaluation: metrics, baselines, figures and the HTML report.
 
-May import: detection, training, networks, data, core.
+May import: detection, networks, data, core.
 """

@@ -100,7 +100,7 @@ class CellSettings:
         return residency
 
 
-def resolve_cell(cell: Cell, sample_shape: tuple[int, ...], overrides: bool = True) -> CellSettings:
+def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     """Return the settings of a cell, checked against the constructors of variant and Trainer.
 
     The variant's init_args come from these sources; a later one overrides an earlier one:
@@ -108,7 +108,7 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...], overrides: bool = Tr
     1. the defaults of the variant's constructor
     2. the data set's `model:` section, except settings that other variants have
     3. the variant's file
-    4. the cell's file, only with `overrides`
+    4. the cell's file
 
     Raises a UserError that names the file and the setting. Imports Lightning.
     """
@@ -120,8 +120,7 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...], overrides: bool = Tr
     fixed = {"sample_shape": list(sample_shape)}
     init_args = suited_to(kind, data_set.get("model"), f"{data_file}, model")
     init_args |= mapping(variant.get("init_args"), f"{model_file}, init_args")
-    own = cell_config(cell).get("init_args") if overrides else None
-    if cell_args := mapping(own, f"{cell.config}, init_args"):
+    if cell_args := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
         # A separate check, so that an error names the cell's file.
         resolve(kind, cell_args, f"{cell.config.as_posix()}, init_args", fixed)
     training = resolve(Training, data_set.get("training"), f"{data_file}, training")

@@ -13,7 +13,7 @@ from hourglass.core.atomic import sha256, write_json, write_text
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.installation import search_path
 from hourglass.core.paths import Cell
-from hourglass.core.settings import params
+from hourglass.core.settings import params, shared_config
 from hourglass.core.yaml_config import Yaml
 from hourglass.core.yaml_edit import edited_yaml
 from hourglass.data.prepared_data import Prepared
@@ -25,7 +25,7 @@ EVALUATION_FILES = (
     "calibrate/threshold.json",
     "calibrate/detector.json",
 )
-SETTINGS = ("init_args", "training", "seed")  # of a training, in the record before tuning
+SETTINGS = ("class_path", "init_args", "training", "seed")
 HEADER = (
     "Settings of this cell only; they override those in configs/data and configs/model.\n"
     "`hourglass tune --apply` writes this file; delete it to restore the defaults."
@@ -74,12 +74,13 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
         trained = trained_with(cell.output("train"))
         prepared = Prepared.open(cell.prepared)
         current = asdict(resolve_cell(cell, prepared.sample_shape))
-        unchanged = all(trained[key] == current[key] for key in ("class_path", *SETTINGS))
+        unchanged = all(trained[key] == current[key] for key in SETTINGS)
         weights = sha256(cell / "train/weights.safetensors")
         if unchanged and detector["files"]["weights.safetensors"] == weights:
             return {
                 "data": prepared.card["sha256"],
-                **{key: trained[key] for key in SETTINGS},
+                "config": shared_config(cell),
+                "init_args": trained["init_args"],
                 "latent_dim": network["init_args"]["latent_dim"],
                 "score": detector["score"],
                 "threshold": threshold,

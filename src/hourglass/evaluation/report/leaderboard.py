@@ -10,7 +10,7 @@ import numpy as np
 from hourglass.core.checksums import CORRUPT_FILE_ERRORS, read_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell, prepared_folder, require_baselines
-from hourglass.core.settings import Params
+from hourglass.core.settings import Params, shared_config
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
@@ -113,19 +113,19 @@ def cell_rows(cell: Cell) -> Iterator[dict[str, Any]]:
 def _before_tuning(cell: Cell, scorer: dict[str, Any]) -> dict[str, Any] | None:
     """Return the record of a cell before tuning, or None if it is outdated or does not exist.
 
-    It is outdated if the data, the scorer or the settings without the cell's own file have changed.
+    It is outdated if the data, the scorer or the settings in configs/data, configs/model and
+    params.yaml have changed.
     """
     if not cell.default_record.exists():
         return None
     before: dict[str, Any] = json.loads(cell.default_record.read_text(encoding="utf-8"))
-    prepared = Prepared.open(cell.prepared)
-    if (before["data"], before["score"]) != (prepared.card["sha256"], scorer):
-        return None
-    from hourglass.training.cell_settings import resolve_cell  # imports Lightning
-
-    now = asdict(resolve_cell(cell, prepared.sample_shape, overrides=False))
-    recorded = before.keys() & {"init_args", "training", "seed"}
-    return before if all(before[key] == now[key] for key in recorded) else None
+    now = {
+        "data": Prepared.open(cell.prepared).card["sha256"],
+        "score": scorer,
+        "config": shared_config(cell),
+    }
+    # Records of earlier versions have no `config`.
+    return before if all(before.get(key, now[key]) == now[key] for key in now) else None
 
 
 def _row(
