@@ -100,7 +100,7 @@ def measure_accuracy(tables: list[Path]) -> None:
 
 def aurocs(path: Path, seed: int) -> list[float]:
     """Return the AUROC of every detector on a table."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         x, anomaly = file["X"].astype(np.float32), file["y"].astype(bool)
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomaly))
     half = min(len(normal) // 2, MAX_ROWS)

@@ -32,6 +32,12 @@ VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 DATA = sorted(path.stem for path in (ROOT / "configs/data").glob("*.yaml"))
 
 
+@pytest.fixture(autouse=True)
+def _no_progress_lines(monkeypatch) -> None:
+    """Print no progress, whose lines depend on the load of the machine."""
+    monkeypatch.setattr("hourglass.core.progress.FIRST_SECONDS", 3600)
+
+
 @pytest.fixture(params=VARIANTS)
 def variant(request) -> str:
     """Return the name of a variant; the test runs once per variant."""

@@ -83,5 +83,5 @@ def test_nothing_in_the_repository_listens_on_every_address(repository):
     ).stdout  # fmt: skip
     every = re.compile(r"0\.0\.0\.0|--host[ =]\*|listen_addresses\s*=\s*'\*'|\[?::\]?:\d")
     texts = {name: (repository / name).read_text("utf-8") for name in listed.split("\0") if name}
-    assert "--host 127.0.0.1" in texts["Makefile"]
+    assert 'HOST = "127.0.0.1"' in texts["src/hourglass/cli/ui.py"]
     assert not [name for name, text in texts.items() if every.search(text)]

@@ -100,7 +100,7 @@ class Network(nn.Module):
     @cached_property
     def widest(self) -> int:
         """The number of elements per sample of the largest tensor in a forward pass."""
-        x = next(self.parameters()).new_zeros(1, *self.sample_shape)
+        x = next(self.parameters(), torch.empty(0)).new_zeros(1, *self.sample_shape)
         with torch.inference_mode(), _LargestTensor() as largest:
             self(x)
         return max(x.numel(), largest.elements)
@@ -108,7 +108,7 @@ class Network(nn.Module):
     @cached_property
     def code_shape(self) -> tuple[int, ...]:
         """The shape of one sample's code: (latent_dim,), or (C, H, W) for a feature map."""
-        x = next(self.parameters()).new_zeros(1, *self.sample_shape)
+        x = next(self.parameters(), torch.empty(0)).new_zeros(1, *self.sample_shape)
         with torch.inference_mode():
             return tuple(self.encode(x).shape[1:])
 

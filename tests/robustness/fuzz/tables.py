@@ -1,5 +1,6 @@
 """Tables in CSV and Parquet files, to train on and to score."""
 
+import codecs
 import csv
 import io
 import math
@@ -99,8 +100,13 @@ def write_csv(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None
 def csv_reference(path: Path) -> np.ndarray | None:
     """Return the table that Python's csv and float read, (N, 3); None if one of them fails."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+        text = _decoded(path.read_bytes())
+        header = text.splitlines()[0] if text else ""
+        separator = max(",;\t", key=header.count)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        rows = [row for row in lines if row]
+        if separator != ",":
+            rows = [rows[0], *([cell.replace(",", ".") for cell in row] for row in rows[1:])]
         # An additional comma at the end of a row adds nothing.
         rows = [row if any(row[len(rows[0]) :]) else row[: len(rows[0])] for row in rows]
         if "\0" in text or len(rows) < 2 or len(set(rows[0])) < len(rows[0]):
@@ -110,6 +116,16 @@ def csv_reference(path: Path) -> np.ndarray | None:
     except (ValueError, KeyError, csv.Error):
         return None
     return x.astype(np.float32) if (np.abs(x) <= LARGEST).all() else None
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text: UTF-16 by its byte order mark, or UTF-8, or Latin-1."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _numbers(column: tuple[str, ...]) -> list[float]:
