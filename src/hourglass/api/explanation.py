@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 def explanation(
     detector: Detector, x: np.ndarray, index: Any, top: int | None
 ) -> "pd.DataFrame | np.ndarray":
-    """Return the contribution of every feature or pixel to the error of samples, (N, *S).
-
-    A contribution is the squared error of the feature or pixel minus its mean on normal samples, in
-    standard deviations. The result is a DataFrame with a column per feature. With `top`, its
-    columns are feature_1, contribution_1, feature_2 and so on, for as many features, in descending
-    order. For images it is an array, (N, C, H, W): their error maps.
-    """
+    """Return contributions as `LoadedDetector.explain` does, for unscaled samples, (N, *S)."""
     import pandas as pd
 
     contributions, names = detector.contributions(x), detector.feature_names

@@ -1,6 +1,5 @@
 """Settings of the estimator: the variants by name, and defaults that depend on the samples."""
 
-import difflib
 import inspect
 import math
 import warnings
@@ -11,6 +10,7 @@ import numpy as np
 
 from hourglass import models
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import did_you_mean
 from hourglass.core.yaml_config import Yaml, arguments, construct, resolve
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator, Conformal, LabelledCalibrator
@@ -37,8 +37,7 @@ def variant_class(variant: str | type) -> type[LitAutoencoder]:
     if isinstance(variant, type) and issubclass(variant, LitAutoencoder):
         return variant
     if variant not in VARIANTS:
-        close = difflib.get_close_matches(str(variant), VARIANTS, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(VARIANTS)}."
+        hint = did_you_mean(str(variant), VARIANTS)
         raise UserError(f"there is no variant {variant!r}; {hint}")
     kind: type[LitAutoencoder] = getattr(models, VARIANTS[str(variant)])
     return kind

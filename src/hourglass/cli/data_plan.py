@@ -1,12 +1,11 @@
 """The plan to add a data set: what its file holds, and the settings that suit it."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.cli.data_yaml import data_set_yaml
 from hourglass.cli.suggested_settings import (
     image_settings,
     resized_side,
@@ -58,22 +57,13 @@ class DataPlan:
     content: list[str]  # of the file
     labels: "np.ndarray | None"  # (N,) of all samples in file order; None if there are none
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
-    unusable: "tuple[UnusableColumn, ...]" = ()
+    unusable: "Mapping[str, list[UnusableColumn]]" = field(default_factory=dict)  # by kind
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
 
     @property
     def is_table(self) -> bool:
         """Return whether the samples are rows of a table."""
         return self.class_path == TABLE
-
-    def text(self, path: str, command: str) -> str:
-        """Return the text of the file in configs/data; `command` is the command that writes it."""
-        header = [f"Written by `{command}`."]
-        init_args = {"path": path, **self.init_args}
-        sections = self.sections
-        return data_set_yaml(
-            [*header, *self.content], self.class_path, init_args, sections, self.unusable
-        )
 
 
 def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
@@ -130,7 +120,9 @@ def _plan_table(
     settings = table_settings(_train(normal, init_args), len(found.features))
     init_args |= {"drop": list(roles.drop)} if roles.drop else {}
     all_labels = None if roles.label is None else frame[roles.label].to_numpy(object)
-    unusable = tuple(found.unusable)
+    unusable: dict[str, list[UnusableColumn]] = {}
+    for column in sorted(found.unusable, key=lambda column: column.kind):
+        unusable.setdefault(column.kind, []).append(column)
     return DataPlan(TABLE, init_args, settings, content, all_labels, alpha, unusable)
 
 

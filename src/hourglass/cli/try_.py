@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from hourglass.cli.add import make_roles, print_plan, stored
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
+from hourglass.core.installation import search_path
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
@@ -118,16 +120,6 @@ def _written_by(settings: Path) -> str:
     return match.group(1) if match else ""
 
 
-def _set_scorer(plan: DataPlan) -> None:
-    """Set the score, and the false-alarm rate that the number of samples allows."""
-
-    def change(document: Any) -> None:
-        document["score"] = _scorer(plan)
-        document["calibration"]["init_args"]["alpha"] = plan.alpha
-
-    write_text(PARAMS, edited_yaml(PARAMS, change))
-
-
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
@@ -144,13 +136,19 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
 def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> str:
     """Copy the data, and write the settings unless they are of this command.
 
-    Returns the path of the data in the workspace.
+    Sets the score, and the false-alarm rate that the number of samples allows. Returns the path of
+    the data in the workspace.
     """
+
+    def change(document: Any) -> None:
+        document["score"] = _scorer(plan)
+        document["calibration"]["init_args"]["alpha"] = plan.alpha
+
     settings = CONFIGS / "data" / f"{name}.yaml"
     with stored(plan, name, source) as place:
         if not settings.exists() or _written_by(settings) != command:
-            _set_scorer(plan)
-            write_text(settings, plan.text(place, command))
+            write_text(PARAMS, edited_yaml(PARAMS, change))
+            write_text(settings, data_set_yaml(plan, place, command))
     return place
 
 
@@ -159,12 +157,10 @@ def _run_pipeline() -> None:
 
     Raises a UserError if it fails; DVC and the stage have then printed the reason.
     """
-    stages = sum(1 for _ in load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
-    # DVC runs the `hourglass` that is first on PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    stages = len(load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
     process = subprocess.Popen(
         [sys.executable, "-m", "hourglass", "repro"],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": search_path()},
     )  # fmt: skip
     assert process.stdout
     with process:
