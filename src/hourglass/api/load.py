@@ -5,10 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hourglass.api.loaded_detector import LoadedDetector
-from hourglass.api.workspace import inside
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import RUNS, STAGE_FOLDERS, Cell
-from hourglass.data.readers.user_files import suggest_names
+from hourglass.core.paths import RUNS, STAGE_FOLDERS, Cell, inside
+from hourglass.core.suggestions import suggest_names
 from hourglass.detection.metadata import METADATA
 
 REGISTRY = "models:/"

@@ -113,13 +113,12 @@ def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int)
         )
     if calibrator is not None:
         return calibrator
-    smallest = 1 / (samples + 1)
-    Conformal(alpha)  # rejects other values than fractions
+    smallest, needed = 1 / (samples + 1), Conformal(alpha).min_samples
     if alpha < smallest:
         warnings.warn(
             f"{samples} calibration samples are too few for alpha {alpha}: the expected "
-            f"false-alarm rate is {smallest:.3g}. Give {math.ceil(1 / alpha) - 1} calibration "
-            "samples or raise alpha.",
+            f"false-alarm rate is {smallest:.3g}. Give {needed} calibration samples or raise "
+            "alpha.",
             stacklevel=4,  # the caller of `fit`
         )
     return Conformal(max(alpha, smallest))
