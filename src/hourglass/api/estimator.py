@@ -69,7 +69,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
     latent_dim
-        Size of the code; None for one that suits the samples, as for the next three.
+        Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
         Widths of the layers of dense variants.
     noise_factor
@@ -279,7 +279,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         return math.prod(self._network.code_shape)
 
     def _read(self, X: Any, minimum: int = 1) -> np.ndarray:
-        """Return new samples like those of the fit, unscaled."""
+        """Check new samples against those of the fit; return them unscaled."""
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 

@@ -20,7 +20,7 @@ def load(source: str | Path, workspace: str | Path = ".") -> LoadedDetector:
     `source` is one of:
 
     - `"<data>/<variant>"`, a cell of the workspace, such as `"credit_card/undercomplete"`
-    - a folder: that of a cell, or one with all files of a detector, such as a downloaded MLflow
+    - a folder of a cell, or one with all files of a detector, such as a downloaded MLflow
       model
     - `"models:/<name>@<alias>"` or `"models:/<name>/<version>"`, a registered model; from the
       server MLFLOW_TRACKING_URI, or the workspace's mlflow.db if that is not set

@@ -35,12 +35,12 @@ def add(
     drop: str | None = None,
     replace: bool = False,
 ) -> None:
-    """Add a table or images of yours to the workspace; other data sets stay.
+    """Add your own table or images to the workspace; other data sets stay.
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
     to `data:` in params.yaml. Columns that cannot be features, such as text and dates, are listed
-    under `drop` with the reason and the way to use them. A file outside data/own is copied there,
-    so that the pipeline notices when it changes; more than 4 GB are used where they are.
+    under `drop`, each with the reason and a remedy. A file outside data/own is copied there, so
+    that the pipeline notices when it changes; data of more than 4 GB are not copied.
 
     Args:
         name: the name of the data set
@@ -97,7 +97,7 @@ def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
 
 
 def print_plan(name: str, plan: DataPlan) -> None:
-    """Print what the file holds, and all columns that are not used, by reason."""
+    """Print the content of the file, and all columns that are not used, by reason."""
     print(f"{name}: {' '.join(plan.content)}")
     if plan.unusable:
         count = sum(map(len, plan.unusable.values()))
@@ -139,7 +139,7 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
 def _copy(source: Path, plan: DataPlan, target: Path) -> None:
     """Copy a file, or the images of a folder; write the table of an .npz file as Parquet."""
     if source.is_dir():
-        from hourglass.data.readers.image_files import find_images
+        from hourglass.data.readers.image_folders import find_images
 
         with atomic_folder(target) as folder:
             for image in find_images(source):

@@ -1,4 +1,4 @@
-"""The plan to add a data set: what its file holds, and the settings that suit it."""
+"""The plan of a new data set: the content of its file, and settings that suit it."""
 
 import shlex
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ NOTES = {
     "size": "pixels per side to resize to; more keeps smaller defects visible and takes longer",
     "missing": "leave out rows with an empty cell; or refuse",
     "fractions": "of the normal samples, in the five splits",
-    "latent_dim": "size of the code; `hourglass tune` searches for a better one",
+    "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",
     "hidden": "widths of the layers of dense variants",
     "channels": "of convolutional variants",
     "patience": "epochs without a better validation error until the training stops",

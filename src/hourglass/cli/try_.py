@@ -109,8 +109,8 @@ def _check_folder(folder: Path, name: str, command: str) -> bool:
     if settings.exists() and _written_by(settings).split(" --")[0] == command.split(" --")[0]:
         return False
     raise UserError(
-        f"{folder} exists and is no workspace of this file; name another folder with --out, or use "
-        "`hourglass add` in a workspace."
+        f"{folder} exists and is not a workspace of this file; name another folder with --out, or "
+        "use `hourglass add` in a workspace."
     )
 
 
@@ -123,8 +123,8 @@ def _written_by(settings: Path) -> str:
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes the distance to the codes of normal rows: to the nearest ones if labels
-    tell which rows are normal, else to their mean, which a few anomalies among them hardly move.
+    For tables it includes the distance to the latent codes of normal rows: to the nearest ones if
+    there are labels, else to their mean, because a few unlabelled anomalies hardly move the mean.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}

@@ -40,7 +40,7 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
         print(f"{path} is not used by hourglass {version}; delete it if you do not need it")
     count = len(upgrade.merged) + len(upgrade.conflicts)
     if not (count or upgrade.unused):
-        print(f"nothing to change: the workspace is that of hourglass {version}")
+        print(f"nothing to change: the workspace has the files of hourglass {version}")
     elif not apply:
         print(f"{count} files to change; `hourglass init --upgrade --apply` writes them")
     if apply:

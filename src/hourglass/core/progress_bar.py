@@ -11,7 +11,7 @@ from hourglass.core.progress import reporting
 
 
 class ProgressBar(tqdm):
-    """A tqdm bar that prints the lines of `core.progress` if standard error is no terminal.
+    """A tqdm bar that prints the lines of `core.progress` if standard error is not a terminal.
 
     `show=False` prints nothing anywhere. Close it, use it as a context, or iterate to the end.
     """

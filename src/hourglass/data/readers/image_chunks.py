@@ -12,13 +12,13 @@ import pyarrow as pa
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
 from hourglass.data.readers.image_files import (
-    SUFFIXES,
     channels_last,
     check_npz_array,
     decode_image,
     read_header,
     read_npy_header,
 )
+from hourglass.data.readers.image_folders import SUFFIXES
 
 CHUNK_BYTES = 16 << 20
 

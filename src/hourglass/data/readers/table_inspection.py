@@ -18,11 +18,11 @@ MAX_EMPTY_SHARE = 0.5  # of the cells of a feature
 MIN_COMPLETE_SHARE = 0.5  # of the rows
 MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
 
-# Kinds of columns that are no features, with the way to use them.
+# Kinds of columns that are not features, each with a remedy.
 NO_NAME = "No name in the header, so probably row numbers: give it a name to use it."
 EMPTY = "Empty cells, too many: fill them to use the column."
 CONSTANT = "The same value in every row: remove the line to use it."
-INVALID = "Cells that are no finite numbers: correct them to use the column."
+INVALID = "Cells that are not finite numbers: correct them to use the column."
 LABEL = "The label, by its name: set `label` to it, and `normal` to its normal values."
 COUNTER = "Rises from row to row, as a time or a row number: set `time` to it to split by it."
 DATES = "Dates: set `time` to it to split by it."
@@ -32,7 +32,7 @@ ID = "Text, different in every row: set `id` to it to find the rows by it."
 
 @dataclass(frozen=True)
 class UnusableColumn:
-    """A column that is no feature: its kind, a constant of this module, and what was found."""
+    """A column that is not a feature: its kind, a constant of this module, and an example."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ def _too_empty(empty: np.ndarray) -> int | None:
 
 
 def _problem(column: pd.Series) -> UnusableColumn | None:
-    """Return why a column is no feature, or None if it is one."""
+    """Return the reason why a column is not a feature, or None if it is one."""
     name, values = str(column.name), column.dropna()
     if name.startswith("Unnamed: "):
         return UnusableColumn(name, NO_NAME)
@@ -106,7 +106,7 @@ def _number_problem(name: str, values: pd.Series) -> UnusableColumn | None:
 
 
 def _text_problem(name: str, values: pd.Series) -> UnusableColumn | None:
-    """Return why a column that is not numeric is no feature; None if all its values are numbers."""
+    """Return the reason why a column of text is not a feature; None if it holds only numbers."""
     first = values.iloc[0]
     if is_datetime64_any_dtype(values) or _are_dates(values):
         return UnusableColumn(name, DATES, f"{_shown(first)} in row {values.index[0]}")

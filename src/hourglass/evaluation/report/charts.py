@@ -110,7 +110,7 @@ def _costs(
 
 
 def _label_markers(plot: Plot, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write names beside their markers where they cover no marker and no other name."""
+    """Write names next to their markers if they overlap no marker and no other name."""
     pixels = [plot.pixels(x, y) for x, y, _ in points]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
     for (x, y, name), (column, row) in zip(points, pixels, strict=True):
