@@ -22,7 +22,7 @@ from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory
 from hourglass.api.settings import (
     default_scorer,
     estimator_settings,
-    rounding,
+    rounding_tolerance,
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
@@ -186,7 +186,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         scorer = self.scorer or default_scorer(prepared)
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
-        self.offset_ = -self.threshold_ - rounding(self.threshold_)
+        self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)
         return self
 

@@ -61,8 +61,8 @@ def estimator_settings(
     name = kind.__name__ if isinstance(variant, type) else variant
     where, fixed = f"variant {name!r}", {"sample_shape": list(shape[1:])}
     suggested_args, suggested_training = suggest(shape)
-    values = applicable(kind, suggested_args) | plain(init_args)
-    training = suggested_training | plain(training)
+    values = applicable(kind, suggested_args) | to_plain(init_args)
+    training = suggested_training | to_plain(training)
     return kind, CellSettings(
         data="Autoencoder",
         model=name,
@@ -124,7 +124,7 @@ def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int)
     return Conformal(max(alpha, smallest))
 
 
-def rounding(score: float) -> float:
+def rounding_tolerance(score: float) -> float:
     """Return a bound of the rounding error of a score in float32.
 
     The last bits of a score depend on the size of a large batch. Without a tolerance, the
@@ -144,7 +144,7 @@ def applicable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:
     return {name: value for name, value in suggested.items() if name in names - kept}
 
 
-def plain(values: Yaml) -> Yaml:
+def to_plain(values: Yaml) -> Yaml:
     """Drop values that are None; convert NumPy's numbers and arrays, and tuples, as in YAML."""
     return {name: _plain(value) for name, value in values.items() if value is not None}
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.core.paths import Cell
 from hourglass.evaluation.metrics.paired import auroc_differs
-from hourglass.evaluation.report.cell import Section
+from hourglass.evaluation.report.cell import CellSection
 from hourglass.evaluation.report.charts import comparison_charts
 from hourglass.evaluation.report.curves import Chart
 from hourglass.evaluation.report.studies import TuningStudy, tuning_studies
@@ -29,20 +29,20 @@ class Leaders:
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSetSection:
     """The content of the page about one data set."""
 
     name: str
     board: Table
     scale: Axis | None  # of the forest plot; None without an AUROC
     leaders: Leaders | None  # None without an AUROC
-    cells: list[Section]  # in the order of the leaderboard
+    cells: list[CellSection]  # in the order of the leaderboard
     charts: list[Chart]
     studies: list[TuningStudy]
     codes: Table | None = None  # metrics of the latent codes
 
     @classmethod
-    def of(cls, board: Table, cells: list[Section], codes: Table | None) -> "DataSet":
+    def of(cls, board: Table, cells: list[CellSection], codes: Table | None) -> "DataSetSection":
         """Return the content for the rows of one data set, the best AUROC first."""
         name = cells[0].cell.data
         return cls(
@@ -56,7 +56,7 @@ class DataSet:
             codes=codes,
         )
 
-    def without_rows(self) -> "DataSet":
+    def without_rows(self) -> "DataSetSection":
         """Return the content without single samples."""
         return replace(self, cells=[cell.without_rows() for cell in self.cells])
 
@@ -83,7 +83,7 @@ def _scale(rows: Sequence[Row]) -> Axis | None:
     return Axis("AUROC", min(float(np.floor(min(ends) / step) * step), high - step), high)
 
 
-def _leaders(rows: Sequence[Row], cells: Sequence[Section]) -> Leaders | None:
+def _leaders(rows: Sequence[Row], cells: Sequence[CellSection]) -> Leaders | None:
     """Return the leaders; `cells` are in the order of the leaderboard."""
     labelled = [cell for cell in cells if cell.labelled]
     if not labelled:
