@@ -45,7 +45,7 @@ def escape_formulas(column: pa.Array) -> pa.Array:
 
 
 def unescaped(text: str) -> str:
-    """Return the text before it was escaped, for readers that run no formulas."""
+    """Return the text before it was escaped, for readers that do not run formulas."""
     inner = text[1:]
     escaped = text.startswith("'") and re.match(FORMULA, inner) and not re.match(NUMBER, inner)
     return inner if escaped else text

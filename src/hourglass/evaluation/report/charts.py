@@ -19,7 +19,7 @@ from hourglass.evaluation.report.svg import LEFT, LETTER, WIDTH, Axis, Plot, mar
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 LABEL_HEIGHT = 13
-# Positions of a label beside its marker, tried in order: direction, and pixels right and down.
+# Positions of a label next to its marker, the preferred first: direction, pixels right and down.
 LABEL_PLACES = ((1, 9, 4), (-1, -9, 4), (1, 6, -8), (1, 6, 16), (-1, -6, -8), (-1, -6, 16))
 
 

@@ -127,7 +127,7 @@ class Plot:
     def text(
         self, x: float, y: float, shift: tuple[float, float], text: str, css: str = ""
     ) -> None:
-        """Write text beside a point; `shift` is in pixels, right and down."""
+        """Write text next to a point; `shift` is in pixels, right and down."""
         column, row = self._columns([x])[0] + shift[0], self._rows([y])[0] + shift[1]
         self.marks.append(f'<text class="{css}" x="{column:g}" y="{row:g}">{escape(text)}</text>')
 
