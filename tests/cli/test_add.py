@@ -188,11 +188,14 @@ def test_rows_with_empty_cells_are_left_out_if_that_costs_less_than_a_column(wor
     ("frame", "settings", "message"),
     [
         (numbers(200)[["a"]], {}, "an autoencoder needs two"),
-        (numbers(200).set_axis(["1", "2.5", "-3", "4"], axis=1), {}, "holds only numbers ('1'"),
+        (numbers(200).set_axis(["1", "2.5", "-3", "4"], axis=1), {}, "holds numbers ('1'"),
+        (numbers(200, ok="ok").set_axis([".5", "2", "-3", "4", "ok"], axis=1), {}, "('.5', ...)"),
         (numbers(30), {}, "there are 30 normal samples"),
         (numbers(200), {"label": "e"}, "no column 'e'"),
         (numbers(200), {"normal": "ok"}, "label names no column"),
         (numbers(200, e="ok"), {"label": "e"}, "names every label"),
+        (numbers(200, e=["bad"] * 60 + [None] * 140), {"label": "e"}, "empty in 140 of 200 rows"),
+        (numbers(200, e="31.12.2024 10:00"), {"time": "e"}, "holds '31.12.2024"),
     ],
 )
 def test_an_unusable_table_is_rejected_and_nothing_is_written(
@@ -202,6 +205,33 @@ def test_an_unusable_table_is_rejected_and_nothing_is_written(
     assert message in refusal(add, "x", path, **settings)
     assert not Path("configs/data/x.yaml").exists()
     assert not Path("data/own").exists()
+
+
+@pytest.mark.parametrize("header", [["0", "1", "2", "3"], ["1", "2", "3", "4"]])
+def test_numbers_in_order_are_names_of_columns(workspace, header):
+    add("x", write(workspace / "x.csv", numbers(200).set_axis(header, axis=1)))
+    assert load("x").feature_names == tuple(header)
+
+
+def test_a_table_that_cannot_be_scored_is_rejected(workspace, refusal):
+    path = write(workspace.parent / "x.csv", numbers(200))
+    path.write_text(path.read_text() + "1,2\n")  # pandas fills short rows
+    assert "Expected 4 columns, got 2" in refusal(add, "x", path)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (RNG.permutation(200), "A number per row"),
+        ([f"{1000 * i:,}.5" for i in range(200)], "Numbers with commas"),
+        ([f"{i % 7},5" for i in range(200)], "Numbers with commas"),
+        (pd.Timestamp("2024-01-01").date(), "The same value"),
+    ],
+)
+def test_a_column_of_numbers_that_is_no_feature_has_its_reason(workspace, values, kind):
+    add("x", write(workspace / "x.csv", numbers(200, id=values)))
+    assert f"# {kind}" in Path("configs/data/x.yaml").read_text(encoding="utf-8")
+    assert "id" not in load("x").feature_names
 
 
 def test_names_that_two_cells_would_share_are_rejected(table, refusal, set_yaml):
