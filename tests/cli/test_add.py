@@ -266,6 +266,30 @@ def test_images_of_a_folder(workspace, classes):
     assert raw.anomaly.sum() == (20 if classes else 0)
 
 
+def write_classes(folder: Path, *names: str) -> Path:
+    for i in range(150):
+        place = folder / names[i % len(names)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)).save(place / f"{i}.png")
+    return folder
+
+
+def test_the_class_of_normal_images_may_begin_with_a_capital_letter(workspace):
+    add("castings", write_classes(workspace.parent / "castings", "Good", "Bad"))
+    assert data_config("castings")["init_args"]["normal"] == ["Good"]
+
+
+def test_classes_are_shown_if_none_is_known_to_be_normal(workspace, capsys):
+    add("pets", write_classes(workspace.parent / "pets", "cats", "dogs"))
+    assert "Classes are ['cats', 'dogs']; name the normal" in capsys.readouterr().out
+
+
+def test_labels_of_another_number_of_rows_are_rejected(workspace, refusal):
+    path = workspace.parent / "rows.npz"
+    np.savez(path, x=RNG.normal(size=(150, 3)), y=np.zeros(5))
+    assert "shape (5,) for 150 samples" in refusal(add, "rows", path)
+
+
 def test_an_npz_file_holds_images_or_a_table(workspace):
     images, rows = workspace.parent / "images.npz", workspace.parent / "rows.npz"
     np.savez(images, x=RNG.integers(0, 256, (150, 8, 8), dtype=np.uint8))

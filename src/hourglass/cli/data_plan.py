@@ -143,6 +143,7 @@ def _plan_table(
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
+    from hourglass.core.suggestions import quote
     from hourglass.data.readers.image_files import inspect_images
 
     if roles.columns or roles.drop:
@@ -150,7 +151,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     labels, sizes, channels = inspect_images(file)
     init_args: dict[str, Any] = {}
     classes = set(labels.tolist())
-    named = roles.normal or tuple(sorted(NORMAL_CLASSES & classes if len(classes) > 1 else ()))
+    usual = sorted(name for name in classes if name.lower() in NORMAL_CLASSES)
+    named = roles.normal or tuple(usual if len(classes) > 1 else ())
     normal, anomalies = len(labels), dict[str, int]()
     if named:
         names = _names(labels, named)
@@ -166,6 +168,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
     content = [f"{len(labels):,} {kind} images of {shown}."]
     content.append(_normal_sentence(init_args, normal, anomalies))
+    if not named and len(classes) > 1:
+        content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     settings = image_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
 

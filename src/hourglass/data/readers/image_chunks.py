@@ -16,6 +16,7 @@ from hourglass.data.readers.image_files import (
     channels_last,
     check_npz_array,
     decode_image,
+    images_below,
     read_header,
     read_npy_header,
 )
@@ -63,7 +64,7 @@ def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeC
     """
     white = spec.full_scale
     root = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else _images_below(path)
+    files = [path] if path.is_file() else images_below(path)
     if not files:
         raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
     images = ((file, _read_image(file, spec.sample_shape, resize, accepts)) for file in files)
@@ -168,13 +169,6 @@ def _group_by_shape(
         group.append((file, pixels))
     if group:
         yield group
-
-
-def _images_below(folder: Path) -> list[Path]:
-    images = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return sorted(
-        file for file in images if not any(p[0] == "." for p in file.relative_to(folder).parts)
-    )
 
 
 def _read_image(

@@ -35,17 +35,22 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
             "(N, H, W), (N, H, W, C) or (N, C, H, W)."
         )
     x = channels_last(x, path)
-    if y is not None and y.shape != x.shape[:1]:
-        raise UserError(
-            f"The array `y` of {path} has shape {y.shape} for {len(x)} images; give one class per "
-            "image."
-        )
+    if y is not None:
+        _require_label_per_sample(x, y, path)
     is_grey = x.shape[3] == 1
     if size is not None or (grey and not is_grey):
         mode = "L" if grey or is_grey else "RGB"
         images = map(Image.fromarray, x[..., 0] if is_grey else x)
         x = np.stack([_to_pixels(image, mode, _square(size)) for image in images])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
+
+
+def _require_label_per_sample(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    if y.shape != x.shape[:1]:
+        raise UserError(
+            f"The array `y` of {path} has shape {y.shape} for {len(x)} samples; give one class per "
+            "sample."
+        )
 
 
 def read_folder(
@@ -97,7 +102,8 @@ def read_npz_table(path: Path) -> pd.DataFrame | None:
     if x.ndim != 2 or x.dtype.kind not in "fiu":
         return None
     frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
-    if y is not None and y.shape == x.shape[:1]:
+    if y is not None:
+        _require_label_per_sample(x, y, path)
         frame["y"] = y
     return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
 
@@ -207,23 +213,27 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return x, y
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Return the image files below a folder in order of name.
+
+    Hidden files and folders, and the folders IGNORED, are skipped.
+    """
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = {file: file.relative_to(folder).parts for file in files if not file.is_dir()}
+    return sorted(
+        file
+        for file, parts in found.items()
+        if parts[0] not in IGNORED and not any(part[0] == "." for part in parts)
+    )
+
+
 def find_images(path: Path) -> dict[Path, str]:
-    """Return the sorted image files below a folder, and the class of each.
+    """Return the files of `images_below`, and the class of each.
 
     The class is the first subfolder, or the second where all first ones are PARTS, as in
-    train/good. Images without any subfolder are of the class "normal". Hidden files and folders,
-    and the folders IGNORED, are skipped.
+    train/good. Images without any subfolder are of the class "normal".
     """
-    found = {
-        file: file.relative_to(path).parts
-        for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.is_dir()
-    }
-    images = {
-        file: parts
-        for file, parts in found.items()
-        if not any(part[0] == "." for part in parts) and parts[0] not in IGNORED
-    }
+    images = {file: file.relative_to(path).parts for file in images_below(path)}
     loose = [parts[0] for parts in images.values() if len(parts) == 1]
     if not images:
         raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
