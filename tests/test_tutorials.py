@@ -73,6 +73,7 @@ def test_tutorial_runs(page, tmp_path):
     program.write_text(script(page), encoding="utf-8")
     home = tmp_path / "home"
     home.mkdir()
+    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
     done = subprocess.run(
         ["bash", program], cwd=home, text=True, timeout=TIMEOUT_SECONDS,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -194,6 +194,12 @@ def test_an_existing_folder_of_another_kind_stays(fast, table, refusal):
     assert (fast / "mine/params.yaml").read_text() == "mine"
 
 
+def test_the_workspace_is_outside_the_images(fast, refusal):
+    assert "outside with --out" in refusal(try_, Path())
+    assert "outside with --out" in refusal(try_, fast, out=Path("a/b"))
+    assert not any(fast.iterdir())
+
+
 def test_an_unusable_file_leaves_no_folder(fast, refusal):
     frame().head(8).to_csv("pumps.csv", index=False)
     assert "8 normal samples" in refusal(try_, Path("pumps.csv"))

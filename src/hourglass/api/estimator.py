@@ -17,7 +17,7 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hourglass.api.explanation import explanation
+from hourglass.api.explanation import explanation, row_index
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
 from hourglass.api.settings import (
     default_scorer,
@@ -226,7 +226,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
         in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
-        return explanation(self.detector_, self._read(X), getattr(X, "index", None), top)
+        return explanation(self.detector_, self._read(X), row_index(X), top)
 
     @value_errors()
     def transform(self, X: Any) -> np.ndarray:
@@ -263,6 +263,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         if not self.detector_.feature_names and self.detector_.inputs["dtype"] != "uint8":
             raise UserError("only images of bytes can be saved; fit on images of type uint8.")
+        if Path(folder).is_file():
+            raise UserError(f"{folder} is a file; name a folder for the files of the detector.")
         self.detector_.save(Path(folder))
 
     def __sklearn_tags__(self) -> Any:

@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def row_index(samples: Any) -> "pd.Index | None":
+    """Return the index of a DataFrame, None for other samples; lists have a method `index`."""
+    import pandas as pd
+
+    index = getattr(samples, "index", None)
+    return index if isinstance(index, pd.Index) else None
+
+
 def explanation(
-    detector: Detector, x: np.ndarray, index: Any, top: int | None
+    detector: Detector, x: np.ndarray, index: "pd.Index | None", top: int | None
 ) -> "pd.DataFrame | np.ndarray":
     """Return contributions as `LoadedDetector.explain` does, for unscaled samples, (N, *S)."""
     import pandas as pd

@@ -90,7 +90,8 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_files import read_table, require_columns
+    from hourglass.data.readers.table_chunks import read_table_chunks
+    from hourglass.data.readers.table_files import read_table, require_columns, time_column
     from hourglass.data.readers.table_inspection import inspect_table
 
     if roles.normal and roles.label is None:
@@ -98,8 +99,15 @@ def _plan_table(
     if frame is None:
         frame = read_table(file, [name for name in (roles.label, roles.id) if name is not None])
     require_columns(frame, [*roles.columns, *roles.drop], file)
+    if roles.label is not None:
+        _require_labels(frame[roles.label], file)
     found = inspect_table(frame, roles.columns, roles.drop)
     _check(found, frame, file)
+    if roles.time is not None:
+        time_column(frame[found.complete], roles.time, file)  # raises a UserError
+    if file.suffix.lower() != ".npz":  # scoring has another reader, which rejects more
+        for _ in read_table_chunks(file, found.features, roles.id):
+            pass
     init_args: dict[str, Any] = {}
     normal, anomalies = int(found.complete.sum()), dict[str, int]()
     if roles.label is not None:
@@ -127,6 +135,7 @@ def _plan_table(
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
+    from hourglass.core.suggestions import quote
     from hourglass.data.readers.image_files import inspect_images
 
     if roles.columns or roles.drop:
@@ -134,7 +143,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     labels, sizes, channels = inspect_images(file)
     init_args: dict[str, Any] = {}
     classes = set(labels.tolist())
-    named = roles.normal or tuple(sorted(NORMAL_CLASSES & classes if len(classes) > 1 else ()))
+    usual = sorted(name for name in classes if name.lower() in NORMAL_CLASSES)
+    named = roles.normal or tuple(usual if len(classes) > 1 else ())
     normal, anomalies = len(labels), dict[str, int]()
     if named:
         names = _names(labels, named)
@@ -150,19 +160,30 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
     content = [f"{len(labels):,} {kind} images of {shown}."]
     content.append(_normal_sentence(init_args, normal, anomalies))
+    if not named and len(classes) > 1:
+        content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     settings = image_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
+
+
+def _require_labels(labels: "pd.Series", file: Path) -> None:
+    """Raise a UserError if most labels are empty, as where anomalies only are marked."""
+    empty = int(labels.isna().sum())
+    if empty > len(labels) / 2:
+        raise UserError(
+            f"column {str(labels.name)!r} of {file} is empty in {empty:,} of {len(labels):,} rows, "
+            "and rows without a label are left out; fill in the label of normal rows there."
+        )
 
 
 def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
     """Raise a UserError for a table without a header, with too few features, or without rows."""
     from hourglass.core.suggestions import quote
-    from hourglass.data.readers.user_files import is_number
 
-    if len(frame.columns) > 1 and all(map(is_number, frame.columns)):
+    if (first := _first_value(frame.columns)) is not None:
         raise UserError(
-            f"the header of {file} holds only numbers ({quote(str(frame.columns[0]))}, ...), so "
-            "the names of the columns seem to be missing; add a first line with them."
+            f"the header of {file} holds numbers ({quote(first)}, ...), so the names of the "
+            "columns seem to be missing; add a first line with them."
         )
     if len(found.features) < 2:
         problems = ", ".join(f"{c.name} ({c.kind.partition(':')[0]})" for c in found.unusable)
@@ -172,6 +193,23 @@ def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
         )
     if not found.complete.any():
         raise UserError(f"every row of {file} has an empty cell; fill or drop some columns.")
+
+
+def _first_value(header: "Sequence[str]") -> str | None:
+    """Return the first number in a header that holds values instead of names, None for names.
+
+    Numbers that rise, such as those of unnamed columns or of wavelengths, are names.
+    """
+    import numpy as np
+
+    from hourglass.data.readers.user_files import is_number
+
+    numbers = [name for name in header if is_number(name)]
+    if len(numbers) <= len(header) / 2:
+        return None
+    steps = np.diff([float(name) for name in numbers])
+    are_names = (steps == 1).all() or (len(steps) > 3 and (steps > 0).all())
+    return None if are_names else numbers[0]
 
 
 def _names(labels: "np.ndarray", wanted: tuple[str, ...]) -> list[str]:

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from hourglass.cli.template import workspace_files
@@ -78,6 +79,7 @@ def create_workspace(
     """
     _check(folder)
     template = workspace_files()
+    _check_parents(folder, template)
     files = dict(template)
     for key, names in (("data", data), ("models", models)):
         if names is not None:
@@ -108,6 +110,17 @@ def _check(folder: Path) -> None:
             f"{folder.absolute()} has {' and '.join(existing)} of another project; choose an "
             "empty folder."
         )
+
+
+def _check_parents(folder: Path, paths: Iterable[str]) -> None:
+    """Raise a UserError if a file is where the workspace needs a folder."""
+    parents = {parent for path in paths for parent in (folder / path).absolute().parents}
+    for parent in sorted(parents):
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise UserError(
+                f"{parent} is a file or a broken link, but the workspace needs a folder there; "
+                "choose another folder."
+            )
 
 
 def _with_list(text: str, key: str, names: list[str]) -> str:

@@ -72,6 +72,11 @@ def try_(
     folder = out or Path(f"hourglass-{name}")
     source = path.absolute()
     command = printable(f"hourglass try {shlex.quote(str(source))}{roles.options()}")
+    if folder.resolve().is_relative_to(path.resolve()):
+        raise UserError(
+            f"the workspace {folder} would lie in the folder of images {path}; name a folder "
+            "outside with --out."
+        )
     is_new = _check_folder(folder, name, command)
     plan = plan_data_set(path, roles, ALPHAS)
     print_plan(name, plan)

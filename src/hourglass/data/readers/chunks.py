@@ -86,6 +86,8 @@ def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> C
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
+    if hasattr(samples, "to_pandas"):  # a frame of polars or Arrow
+        samples = samples.to_pandas()
     name = Path("the DataFrame" if hasattr(samples, "columns") else "the array")
     rows: Any = samples if hasattr(samples, "columns") else np.asarray(samples)
     if not rows.ndim or not len(rows):

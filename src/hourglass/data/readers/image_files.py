@@ -33,17 +33,22 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
             "(N, H, W), (N, H, W, C) or (N, C, H, W)."
         )
     x = channels_last(x, path)
-    if y is not None and y.shape != x.shape[:1]:
-        raise UserError(
-            f"The array `y` of {path} has shape {y.shape} for {len(x)} images; give one class per "
-            "image."
-        )
+    if y is not None:
+        _require_label_per_sample(x, y, path)
     is_grey = x.shape[3] == 1
     if size is not None or (grey and not is_grey):
         mode = "L" if grey or is_grey else "RGB"
         images = map(Image.fromarray, x[..., 0] if is_grey else x)
         x = np.stack([_to_pixels(image, mode, _square(size)) for image in images])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
+
+
+def _require_label_per_sample(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    if y.shape != x.shape[:1]:
+        raise UserError(
+            f"The array `y` of {path} has shape {y.shape} for {len(x)} samples; give one class per "
+            "sample."
+        )
 
 
 def read_folder(
@@ -95,7 +100,8 @@ def read_npz_table(path: Path) -> pd.DataFrame | None:
     if x.ndim != 2 or x.dtype.kind not in "fiu":
         return None
     frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
-    if y is not None and y.shape == x.shape[:1]:
+    if y is not None:
+        _require_label_per_sample(x, y, path)
         frame["y"] = y
     return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
 

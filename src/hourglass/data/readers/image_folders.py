@@ -9,26 +9,32 @@ PARTS = {"train", "validation", "val", "test"}  # folders above those of classes
 IGNORED = {"ground_truth", "__MACOSX"}  # masks of defects; metadata that macOS adds to archives
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Return the image files below a folder in order of name.
+
+    Hidden files and folders, and the folders IGNORED, are skipped. Raises a UserError if there is
+    no image.
+    """
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = {file: file.relative_to(folder).parts for file in files if not file.is_dir()}
+    images = sorted(
+        file
+        for file, parts in found.items()
+        if parts[0] not in IGNORED and not any(part[0] == "." for part in parts)
+    )
+    if not images:
+        raise UserError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))}).")
+    return images
+
+
 def find_images(path: Path) -> dict[Path, str]:
-    """Return the sorted image files below a folder, and the class of each.
+    """Return the files of `images_below`, and the class of each.
 
     The class is the first subfolder, or the second if all first ones are PARTS, as in
-    train/good. Images without any subfolder are of the class "normal". Hidden files and folders,
-    and the folders IGNORED, are skipped.
+    train/good. Images without any subfolder are of the class "normal".
     """
-    found = {
-        file: file.relative_to(path).parts
-        for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.is_dir()
-    }
-    images = {
-        file: parts
-        for file, parts in found.items()
-        if not any(part[0] == "." for part in parts) and parts[0] not in IGNORED
-    }
+    images = {file: file.relative_to(path).parts for file in images_below(path)}
     loose = [parts[0] for parts in images.values() if len(parts) == 1]
-    if not images:
-        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
     if len(loose) == len(images):
         return dict.fromkeys(images, "normal")
     if loose:
