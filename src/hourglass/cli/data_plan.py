@@ -6,6 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hourglass.cli.normal_labels import (
+    count_labels,
+    label_names,
+    label_sentence,
+    most_frequent,
+)
 from hourglass.cli.suggested_settings import (
     image_settings,
     resized_side,
@@ -112,8 +118,8 @@ def _plan_table(
     normal, anomalies = int(found.complete.sum()), dict[str, int]()
     if roles.label is not None:
         labels = frame.loc[found.complete, roles.label].astype(str).to_numpy()
-        names = _names(labels, roles.normal or (_most_frequent(labels),))
-        normal, anomalies = _counts(labels, names, file)
+        names = label_names(labels, roles.normal or (most_frequent(labels),))
+        normal, anomalies = count_labels(labels, names, file)
         init_args = {"label": roles.label, "normal": names}
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
     skipped = int((~found.complete).sum())
@@ -124,7 +130,7 @@ def _plan_table(
     content = [f"{len(frame):,} rows with {len(found.features)} features."]
     if skipped:
         content.append(f"{skipped:,} rows have an empty cell, so they cannot be used or scored.")
-    content.append(_normal_sentence(init_args, normal, anomalies))
+    content.append(label_sentence(init_args, normal, anomalies))
     settings = table_settings(_train(normal, init_args), len(found.features))
     init_args |= {"drop": list(roles.drop)} if roles.drop else {}
     all_labels = None if roles.label is None else frame[roles.label].to_numpy(object)
@@ -147,8 +153,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     named = roles.normal or tuple(usual if len(classes) > 1 else ())
     normal, anomalies = len(labels), dict[str, int]()
     if named:
-        names = _names(labels, named)
-        normal, anomalies = _counts(labels, names, file)
+        names = label_names(labels, named)
+        normal, anomalies = count_labels(labels, names, file)
         init_args["normal"] = names
     side = resized_side(sizes) if file.is_dir() else None  # scoring does not resize arrays
     if side:
@@ -159,7 +165,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     kind = "grey" if channels == 1 else "colour"
     shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
     content = [f"{len(labels):,} {kind} images of {shown}."]
-    content.append(_normal_sentence(init_args, normal, anomalies))
+    content.append(label_sentence(init_args, normal, anomalies))
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     settings = image_settings(_train(normal, init_args), (channels, height, width))
@@ -212,53 +218,6 @@ def _first_value(header: "Sequence[str]") -> str | None:
     return None if are_names else numbers[0]
 
 
-def _names(labels: "np.ndarray", wanted: tuple[str, ...]) -> list[str]:
-    """Return the labels as the file has them: 0 is also 0.0."""
-    from hourglass.data.readers.user_files import is_number
-
-    present = set(labels.tolist())
-    numbers = {float(label): label for label in present if is_number(label)}
-    return [
-        numbers.get(float(name), name) if name not in present and is_number(name) else name
-        for name in wanted
-    ]
-
-
-def _most_frequent(labels: "np.ndarray") -> str:
-    import numpy as np
-
-    names, counts = np.unique(labels, return_counts=True)
-    return str(names[counts.argmax()])
-
-
-def _counts(labels: "np.ndarray", normal: list[str], file: Path) -> tuple[int, dict[str, int]]:
-    """Return the number of normal samples, and of anomalies by label."""
-    import numpy as np
-
-    from hourglass.data.readers.user_files import anomaly_mask
-
-    anomaly = anomaly_mask(labels, [*normal], file)  # checks the names
-    names, counts = np.unique(labels[anomaly], return_counts=True)
-    anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return int((~anomaly).sum()), anomalies
-
-
 def _train(normal: int, init_args: dict[str, Any]) -> int:
     share = init_args.get("fractions", {}).get("train", TRAIN_SHARE)
     return max(1, round(share * normal))
-
-
-def _normal_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, int]) -> str:
-    """Return a sentence about normal samples and anomalies."""
-    if "normal" not in init_args:
-        return (
-            f"No anomaly is labelled: all {normal:,} count as normal, and anomalies among them "
-            "make the detector less sensitive."
-        )
-    names = ", ".join(map(repr, init_args["normal"]))
-    others = sorted(anomalies.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{name!r} {count:,}" for name, count in others[:5])
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return (
-        f"{normal:,} are normal ({names}), {sum(anomalies.values()):,} anomalies ({shown}{more})."
-    )

@@ -1,6 +1,5 @@
 """Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
 
-import io
 import json
 import os
 import re
@@ -8,13 +7,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hourglass.cli.add import make_roles, print_plan, stored
-from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.data_plan import DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
@@ -90,7 +89,10 @@ def try_(
     with chdir(folder):
         place = _write_settings(plan, name, source, command)
         _run_pipeline()
-        ranked = _rank(cell, plan, Path(place), roles)
+        from hourglass.cli.ranked import rank_samples
+
+        print("  scoring all samples", flush=True)
+        ranked = rank_samples(cell, plan, Path(place), roles.id, RANKED)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
         for line in _summary(cell, plan, ranked, folder):
             print(f"  {printable(line)}")
@@ -184,27 +186,6 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
             yield match.group(1), "skipping" in match.group(2)
 
 
-def _rank(cell: Cell, plan: DataPlan, data: Path, roles: Roles) -> "pd.DataFrame":
-    """Score all samples as `hourglass score` does, and write RANKED."""
-    import pandas as pd
-
-    from hourglass.cli.ranked import ranked_table, write_ranked
-    from hourglass.cli.score import score
-    from hourglass.data.prepared_data import Prepared
-
-    print("  scoring all samples", flush=True)
-    scores = Path("scores.parquet")
-    with redirect_stdout(io.StringIO()):
-        score(
-            cell.data, cell.model, data, scores, roles.id, missing="skip", resize=True, heat_maps=10
-        )
-    table = data if plan.is_table else None
-    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
-    write_ranked(ranked, RANKED)
-    scores.unlink()
-    return ranked
-
-
 def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
     """Return the lines of the result."""
     scored = ranked[ranked["rank"].notna()]
@@ -215,9 +196,9 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" in metrics:
-        low, high = metrics.get("AUROC_low"), metrics.get("AUROC_high")
-        interval = f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else ""
-        lines.append(f"AUROC {metrics['AUROC']:.3f}{interval} on the test split")
+        auroc, low, high = (metrics[f"AUROC{end}"] for end in ("", "_low", "_high"))
+        interval = f"95 % interval {low:.3f} to {high:.3f}"
+        lines.append(f"AUROC {auroc:.3f} ({interval}) on the test split")
     trained = (scored["split"] == "train").sum()
     lines.append(
         f"scores of the {trained:,} samples of the training split are optimistic: the network "
