@@ -87,7 +87,10 @@ def _last_files(folder: Path) -> dict[str, str]:
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; convert it, or restore it with git.") from None
 
 
 def _merge(path: str, mine: str, last: str | None, new: str) -> str | None:

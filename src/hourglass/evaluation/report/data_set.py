@@ -26,6 +26,7 @@ class Leaders:
     best: Row
     baseline: Row | None
     ties: list[str]
+    is_better: bool  # whether all other variants are significantly worse
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,15 @@ def _leaders(rows: Sequence[Row], cells: Sequence[CellSection]) -> Leaders | Non
     if not labelled:
         return None
     best, *others = labelled
+    comparable = [other for other in others if np.array_equal(other.anomaly, best.anomaly)]
     ties = [
         other.cell.model
-        for other in others
-        if np.array_equal(other.anomaly, best.anomaly)
-        and not auroc_differs(best.scores, other.scores, best.anomaly)
+        for other in comparable
+        if not auroc_differs(best.scores, other.scores, best.anomaly)
     ]
-    return Leaders(best.row, next((row for row in rows if row["baseline"]), None), ties)
+    return Leaders(
+        best=best.row,
+        baseline=next((row for row in rows if row["baseline"]), None),
+        ties=ties,
+        is_better=bool(others) and len(comparable) == len(others) and not ties,
+    )
