@@ -12,7 +12,7 @@ from hourglass.core.errors import UserError
 from hourglass.data.readers.user_files import check_file_type
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -78,7 +78,7 @@ def read_chunks(
     return image_chunks.read_image_chunks(path, spec, resize, accepts)
 
 
-def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> Chunks:
+def chunks_in_memory(samples: Any, spec: InputSpec) -> Chunks:
     """Yield the rows of a DataFrame, or the samples of an array in any layout of an .npz file.
 
     The chunks are those of the same samples in a Parquet or .npz file, so the scores are too.
