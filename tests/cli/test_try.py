@@ -207,6 +207,14 @@ def test_an_unusable_file_leaves_no_folder(fast, refusal):
     assert [path.name for path in fast.iterdir()] == ["pumps.csv"]
 
 
+def test_ids_may_be_numbers_or_dates_of_a_parquet_file(fast):
+    for ids in (range(1000, 1000 + ROWS), pd.date_range("2024-01-01", periods=ROWS)):
+        path, folder = fast / "pumps.parquet", fast / "hourglass-pumps"
+        frame().assign(serial=ids).to_parquet(path)
+        try_(path, id="serial")
+        assert set(ranked(folder)["split"]) == set(SPLITS)
+
+
 def test_few_rows_get_a_threshold_that_they_allow(fast, capsys):
     frame().head(20).to_csv("pumps.csv", index=False)
     try_(Path("pumps.csv"))

@@ -109,6 +109,8 @@ def _plan_table(
         _require_labels(frame[roles.label], file)
     found = inspect_table(frame, roles.columns, roles.drop)
     _check(found, frame, file)
+    if roles.id is not None:
+        _require_unique(frame[roles.id], file)
     if roles.time is not None:
         time_column(frame[found.complete], roles.time, file)  # raises a UserError
     if file.suffix.lower() != ".npz":  # scoring has another reader, which rejects more
@@ -179,6 +181,16 @@ def _require_labels(labels: "pd.Series", file: Path) -> None:
         raise UserError(
             f"column {str(labels.name)!r} of {file} is empty in {empty:,} of {len(labels):,} rows, "
             "and rows without a label are left out; fill in the label of normal rows there."
+        )
+
+
+def _require_unique(ids: "pd.Series", file: Path) -> None:
+    """Raise a UserError if two rows have the same id; results would name either."""
+    repeated = ids[ids.notna() & ids.duplicated(keep=False)]
+    if len(repeated):
+        raise UserError(
+            f"column {str(ids.name)!r} of {file} holds {str(repeated.iloc[0])!r} more than once, "
+            "so it is no id; omit --id, and give the column to --drop if it is no feature."
         )
 
 

@@ -64,9 +64,11 @@ def _write(ranked: pd.DataFrame, path: Path) -> None:
 def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
     """Return the split of each sample, by its id in the prepared data; "" if it has none."""
     split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
+    ids = pd.Series([str(value) for value in scores["id"]], scores.index)
     # Rows of a table without ids are called <file>/<row> in the prepared data.
-    prefix = f"{table.name}/" if table and pd.api.types.is_integer_dtype(scores["id"]) else ""
-    return (prefix + scores["id"].astype(str)).map(split_of).fillna("")
+    if table is not None and not ids.isin(split_of.keys()).any():
+        ids = f"{table.name}/" + ids
+    return ids.map(split_of).fillna("")
 
 
 def _ids(prepared: Prepared, split: "Split") -> list[str]:
