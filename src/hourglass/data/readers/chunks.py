@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.readers.user_files import check_file_type
-
-if TYPE_CHECKING:
-    pass
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
