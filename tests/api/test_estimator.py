@@ -164,6 +164,17 @@ def test_an_explanation_names_the_changed_feature(normal):
     assert (explanation["contribution_1"] == largest).all()
 
 
+def test_a_list_is_explained_as_an_array(fitted, normal):
+    expected = fitted.explain(normal[:2].astype(np.float64))
+    pd.testing.assert_frame_equal(fitted.explain(normal[:2].tolist()), expected)
+
+
+def test_a_detector_is_not_saved_over_a_file(fitted, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(ValueError, match="is a file"):
+        fitted.save(tmp_path / "mine")
+
+
 def test_columns_of_a_dataframe_must_be_those_of_the_fit(normal):
     frame = pd.DataFrame(normal, columns=list("abcdef"))
     estimator = Autoencoder(max_epochs=1).fit(frame)

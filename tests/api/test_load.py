@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import torch
 
 import hourglass
 from hourglass.cli.promote import promote
@@ -72,6 +74,16 @@ def test_an_array_is_a_table_in_the_order_of_the_features(table, rows):
     by_name = table.score(rows)
     by_position = table.score(rows[table.feature_names].to_numpy())
     pd.testing.assert_frame_equal(by_name.reset_index(drop=True), by_position, check_exact=True)
+
+
+def test_lists_tensors_and_frames_of_arrow_are_samples_too(table, rows):
+    frame = rows[table.feature_names].reset_index(drop=True)
+    for samples in (
+        frame.to_numpy().tolist(),
+        torch.from_numpy(frame.to_numpy()),
+        pa.Table.from_pandas(frame),
+    ):
+        pd.testing.assert_frame_equal(table.score(samples), table.score(frame))
 
 
 def test_a_row_with_a_missing_value_is_refused_or_left_unscored(table, rows, refusal):

@@ -188,11 +188,15 @@ def test_rows_with_empty_cells_are_left_out_if_that_costs_less_than_a_column(wor
     ("frame", "settings", "message"),
     [
         (numbers(200)[["a"]], {}, "an autoencoder needs two"),
-        (numbers(200).set_axis(["1", "2.5", "-3", "4"], axis=1), {}, "holds only numbers ('1'"),
+        (numbers(200).set_axis(["1", "2.5", "-3", "4"], axis=1), {}, "holds numbers ('1'"),
+        (numbers(200, ok="ok").set_axis([".5", "2", "-3", "4", "ok"], axis=1), {}, "('.5', ...)"),
         (numbers(30), {}, "there are 30 normal samples"),
         (numbers(200), {"label": "e"}, "no column 'e'"),
         (numbers(200), {"normal": "ok"}, "label names no column"),
         (numbers(200, e="ok"), {"label": "e"}, "names every label"),
+        (numbers(200, e=["bad"] * 60 + [None] * 140), {"label": "e"}, "empty in 140 of 200 rows"),
+        (numbers(200, e=["p1", "p2"] * 100), {"id": "e"}, "holds 'p1' more than once"),
+        (numbers(200, e="31.12.2024 10:00"), {"time": "e"}, "holds '31.12.2024"),
     ],
 )
 def test_an_unusable_table_is_rejected_and_nothing_is_written(
@@ -202,6 +206,33 @@ def test_an_unusable_table_is_rejected_and_nothing_is_written(
     assert message in refusal(add, "x", path, **settings)
     assert not Path("configs/data/x.yaml").exists()
     assert not Path("data/own").exists()
+
+
+@pytest.mark.parametrize("header", [["0", "1", "2", "3"], ["1", "2", "3", "4"]])
+def test_numbers_in_order_are_names_of_columns(workspace, header):
+    add("x", write(workspace / "x.csv", numbers(200).set_axis(header, axis=1)))
+    assert load("x").feature_names == tuple(header)
+
+
+def test_a_table_that_cannot_be_scored_is_rejected(workspace, refusal):
+    path = write(workspace.parent / "x.csv", numbers(200))
+    path.write_text(path.read_text() + "1,2\n")  # pandas fills short rows
+    assert "Expected 4 columns, got 2" in refusal(add, "x", path)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (RNG.permutation(200), "A number per row"),
+        ([f"{1000 * i:,}.5" for i in range(200)], "Numbers with commas"),
+        ([f"{i % 7},5" for i in range(200)], "Numbers with commas"),
+        (pd.Timestamp("2024-01-01").date(), "The same value"),
+    ],
+)
+def test_a_column_of_numbers_that_is_no_feature_has_its_reason(workspace, values, kind):
+    add("x", write(workspace / "x.csv", numbers(200, id=values)))
+    assert f"# {kind}" in Path("configs/data/x.yaml").read_text(encoding="utf-8")
+    assert "id" not in load("x").feature_names
 
 
 def test_names_that_two_cells_would_share_are_rejected(table, refusal, set_yaml):
@@ -234,6 +265,30 @@ def test_images_of_a_folder(workspace, classes):
     raw = load("castings")
     assert raw.x.shape == (150, 3, 64, 64)
     assert raw.anomaly.sum() == (20 if classes else 0)
+
+
+def write_classes(folder: Path, *names: str) -> Path:
+    for i in range(150):
+        place = folder / names[i % len(names)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8)).save(place / f"{i}.png")
+    return folder
+
+
+def test_the_class_of_normal_images_may_begin_with_a_capital_letter(workspace):
+    add("castings", write_classes(workspace.parent / "castings", "Good", "Bad"))
+    assert data_config("castings")["init_args"]["normal"] == ["Good"]
+
+
+def test_classes_are_shown_if_none_is_known_to_be_normal(workspace, capsys):
+    add("pets", write_classes(workspace.parent / "pets", "cats", "dogs"))
+    assert "Classes are ['cats', 'dogs']; name the normal" in capsys.readouterr().out
+
+
+def test_labels_of_another_number_of_rows_are_rejected(workspace, refusal):
+    path = workspace.parent / "rows.npz"
+    np.savez(path, x=RNG.normal(size=(150, 3)), y=np.zeros(5))
+    assert "shape (5,) for 150 samples" in refusal(add, "rows", path)
 
 
 def test_an_npz_file_holds_images_or_a_table(workspace):

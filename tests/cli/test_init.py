@@ -194,6 +194,19 @@ def test_a_file_is_no_folder(folder, refusal):
     assert "is a file" in refusal(create_workspace, folder)
 
 
+@pytest.mark.parametrize("blocked", ["", "..", "configs/data"])
+def test_a_file_in_the_place_of_a_folder_is_rejected_and_nothing_is_written(
+    tmp_path, blocked, refusal
+):
+    folder = tmp_path / "mine/pumps"
+    blocking = folder / blocked if blocked != ".." else folder.parent
+    blocking.parent.mkdir(parents=True, exist_ok=True)
+    blocking.symlink_to("nowhere") if not blocked else blocking.touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert "needs a folder" in refusal(create_workspace, folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_apply_needs_upgrade(folder, refusal):
     assert "--upgrade" in refusal(init, str(folder), apply=True)
     assert not folder.exists()

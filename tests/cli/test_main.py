@@ -99,6 +99,18 @@ def test_an_invalid_command_line_prints_usage_and_one_sentence(words, sentence):
     assert "<class" not in line
 
 
+@pytest.mark.parametrize("text", ["null", "~", "#1", "no", "0.0", "2024-01-01", "[a]", "- x", ""])
+def test_an_option_for_text_takes_any_text(text):
+    parser = CommandParser("try", load("try"))
+    assert parser.parse(["x.csv", "--label", text])["label"] == text
+
+
+def test_a_number_of_the_wrong_kind_is_quoted_as_it_was_given():
+    status, _, errors = run_main("ui", "--port", "1e3")
+    assert status == USAGE_STATUS
+    assert "--port is '1e3', but must be a whole number." in errors
+
+
 def test_a_list_needs_no_brackets():
     parser = CommandParser("classify", load("classify"))
     for words in (["--labels", "9,10"], ["--labels=[9,10]"], ["--labels", "[9, 10]"]):

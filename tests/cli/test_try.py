@@ -194,11 +194,25 @@ def test_an_existing_folder_of_another_kind_stays(fast, table, refusal):
     assert (fast / "mine/params.yaml").read_text() == "mine"
 
 
+def test_the_workspace_is_outside_the_images(fast, refusal):
+    assert "outside with --out" in refusal(try_, Path())
+    assert "outside with --out" in refusal(try_, fast, out=Path("a/b"))
+    assert not any(fast.iterdir())
+
+
 def test_an_unusable_file_leaves_no_folder(fast, refusal):
     frame().head(8).to_csv("pumps.csv", index=False)
     assert "8 normal samples" in refusal(try_, Path("pumps.csv"))
     assert "does not exist" in refusal(try_, Path("none.csv"))
     assert [path.name for path in fast.iterdir()] == ["pumps.csv"]
+
+
+def test_ids_may_be_numbers_or_dates_of_a_parquet_file(fast):
+    for ids in (range(1000, 1000 + ROWS), pd.date_range("2024-01-01", periods=ROWS)):
+        path, folder = fast / "pumps.parquet", fast / "hourglass-pumps"
+        frame().assign(serial=ids).to_parquet(path)
+        try_(path, id="serial")
+        assert set(ranked(folder)["split"]) == set(SPLITS)
 
 
 def test_few_rows_get_a_threshold_that_they_allow(fast, capsys):

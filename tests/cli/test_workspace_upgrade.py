@@ -131,3 +131,8 @@ def test_other_folders_are_rejected(tmp_path, refusal):
     assert "git pull" in refusal(init, str(tmp_path), upgrade=True)
     (tmp_path / WORKSPACE_RECORD).write_text("{")
     assert "corrupt" in refusal(init, str(tmp_path), upgrade=True)
+
+
+def test_a_file_that_is_no_text_is_named(workspace, refusal):
+    (workspace / "dvc.yaml").write_bytes(b"\xff\xfe")
+    assert "dvc.yaml is not UTF-8" in refusal(init, upgrade=True)

@@ -8,7 +8,7 @@ from hourglass.core.csv_formulas import (
     VARIABLE,
     escape_formulas,
     escape_requested,
-    original,
+    unescaped,
     write_csv,
 )
 
@@ -33,7 +33,7 @@ def test_a_dictionary_is_escaped_and_numbers_stay():
 @pytest.mark.parametrize("text", [*FORMULAS, *filter(None, HARMLESS), "'-1.5", "'quoted'"])
 def test_readers_get_the_original_text(text):
     (escaped,) = escape_formulas(pa.array([text])).to_pylist()
-    assert original(escaped) == text
+    assert unescaped(escaped) == text
 
 
 def test_a_frame_keeps_its_other_columns(tmp_path):

@@ -5,12 +5,14 @@ import os
 import shutil
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hourglass.data.images import Images
+from hourglass.data.readers.chunks import read_chunks
 
 NOWHERE = Path("no such folder")
 RNG = np.random.default_rng(0)
@@ -166,6 +168,9 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         for file in layout
         if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
     )
+    spec = SimpleNamespace(feature_names=[], sample_shape=raw.x.shape[1:], full_scale=255.0)
+    (scored,) = read_chunks(tmp_path, spec, None, resize=False)
+    assert scored.id.to_pylist() == raw.id.tolist()
 
 
 def test_an_array_is_refused_by_its_header(tmp_path, refusal):

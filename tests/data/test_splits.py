@@ -126,7 +126,7 @@ def test_the_data_card_counts_the_samples_in_no_split(own_table, set_yaml):
         (Fractions(train=0.6), "chance", "'train': 0.6"),
         (Fractions(1.1, 0.1, -0.15, 0.1, -0.15), "chance", "'train': 1.1"),
         (Fractions(train=float("nan")), "chance", "'train': nan"),
-        (Fractions(0.0, 0.0, 0.0, 0.0, 1.0), "official", "`test` is ignored"),
+        (Fractions(0.0, 0.0, 0.0, 0.0, 1.0), "official", "`test` has no effect"),
         *((Fractions(tuning_anomalies=x), "chance", f"{x}") for x in (-0.1, 1.1, float("nan"))),
     ],
 )

@@ -119,6 +119,18 @@ def test_a_name_of_any_length_leaves_room_for_the_axes(png, name):
     assert figure.get_size_inches().max() < 10
 
 
+def test_of_many_features_those_with_the_largest_errors_are_drawn():
+    wide = group((2000,))
+    wide.contribution[1, [7, 1999]] = 1000
+    figure = figures.samples([wide], [f"f{i}" for i in range(2000)])
+    (band,) = figure.subfigs
+    assert band.get_suptitle() == "normal, 60 of 2,000 features"
+    names = [label.get_text() for label in band.axes[0].get_yticklabels()]
+    assert {"f7", "f1999"} < set(names)
+    assert len(names) == 60
+    assert figure.get_figheight() < 12
+
+
 def test_a_shortened_name_keeps_its_beginning_and_its_end():
     assert style.literal(f"{'a' * 50}: 0.5") == f"{'a' * 21}…{'a' * 5}: 0.5"
     assert style.literal("cost [$]") == r"cost [\$]"

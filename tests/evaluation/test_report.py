@@ -228,6 +228,15 @@ def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):
     assert "false-alarm rate" in headings
 
 
+def test_a_single_variant_is_not_called_better_than_others(changed):
+    set_yaml(changed / "params.yaml", "models", value=["linear"])
+    text = compare_again(changed).text
+    assert "The only variant is linear ." in text
+    assert "better than the others" not in text
+    assert "AUROC of linear , the best variant" not in text
+    assert "AUROC of linear ;" in text
+
+
 def test_a_cell_without_mistakes_says_so(changed):
     folder = changed / "runs/own/linear/evaluate"
     scores = pd.read_parquet(folder / "scores.parquet")

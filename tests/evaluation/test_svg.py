@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hourglass.evaluation import palette
-from hourglass.evaluation.report.svg import AREA, HEIGHT, LEFT, TOP, WIDTH, Axis, Plot, short
+from hourglass.evaluation.report.svg import AREA, HEIGHT, LEFT, TOP, WIDTH, Axis, Plot, tick_text
 from tests.evaluation.pages import parse
 
 RANGES = [(0, 1), (0.85, 0.9731), (-3, 7), (1e-6, 3e-6), (0.999, 1.0), (120, 98_000)]
@@ -37,7 +37,7 @@ def test_an_axis_is_logarithmic_only_for_positive_values_of_several_magnitudes()
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "0.5"), (20_000, "20k"), (3e6, "3M"), (0, "0")])
 def test_ticks_have_short_texts(value, text):
-    assert short(value) == text
+    assert tick_text(value) == text
 
 
 def test_marks_are_at_the_places_of_their_values_and_text_is_escaped():

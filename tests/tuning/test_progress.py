@@ -30,11 +30,11 @@ def finish(running: optuna.Study, value: float) -> None:
 
 def test_the_line_of_a_study_has_trials_best_value_and_time_left(running, capsys, monkeypatch):
     monkeypatch.setattr(study, "load", lambda name, storage: running)
-    shown = progress.StudyProgress(SimpleNamespace(study_name=NAME), running._storage)  # type: ignore[arg-type]
+    shown = progress.StudyProgress(SimpleNamespace(study_name=NAME), running._storage)
     with ProgressBar(desc="study", total=6, unit=" trials") as bar:
         shown.update(bar)
         assert (
-            bar._line()
+            bar._refreshed()
             == "study: 2 of 6 trials, 00:00, best 0.25 with latent_dim 8, noise_factor 0.25"
         )
         finish(running, 0.123456)
@@ -42,7 +42,7 @@ def test_the_line_of_a_study_has_trials_best_value_and_time_left(running, capsys
         failed.set_user_attr(FAILURE, "the loss became nan")
         running.tell(failed, state=optuna.trial.TrialState.FAIL)
         shown.update(bar)
-        line = bar._line()
+        line = bar._refreshed()
     assert line.startswith("study: 4 of 6 trials, 00:00, about ")
     assert line.endswith("left, best 0.1235 with latent_dim 8, noise_factor 0.1235")
     assert "trial 3 failed: the loss became nan" in capsys.readouterr().err

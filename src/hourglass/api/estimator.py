@@ -17,12 +17,12 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hourglass.api.explanation import explanation
+from hourglass.api.explanation import explanation, row_index
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
 from hourglass.api.settings import (
     default_scorer,
     estimator_settings,
-    rounding,
+    rounding_tolerance,
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
@@ -69,7 +69,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
     latent_dim
-        Size of the code; None for one that suits the samples, as for the next three.
+        Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
         Widths of the layers of dense variants.
     noise_factor
@@ -186,7 +186,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         scorer = self.scorer or default_scorer(prepared)
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
-        self.offset_ = -self.threshold_ - rounding(self.threshold_)
+        self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)
         return self
 
@@ -226,7 +226,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
         in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
-        return explanation(self.detector_, self._read(X), getattr(X, "index", None), top)
+        return explanation(self.detector_, self._read(X), row_index(X), top)
 
     @value_errors()
     def transform(self, X: Any) -> np.ndarray:
@@ -263,6 +263,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         if not self.detector_.feature_names and self.detector_.inputs["dtype"] != "uint8":
             raise UserError("only images of bytes can be saved; fit on images of type uint8.")
+        if Path(folder).is_file():
+            raise UserError(f"{folder} is a file; name a folder for the files of the detector.")
         self.detector_.save(Path(folder))
 
     def __sklearn_tags__(self) -> Any:
@@ -279,7 +281,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         return math.prod(self._network.code_shape)
 
     def _read(self, X: Any, minimum: int = 1) -> np.ndarray:
-        """Return new samples like those of the fit, unscaled."""
+        """Check new samples against those of the fit; return them unscaled."""
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 

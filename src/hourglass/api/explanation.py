@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def explanation(
-    detector: Detector, x: np.ndarray, index: Any, top: int | None
-) -> "pd.DataFrame | np.ndarray":
-    """Return the contribution of every feature or pixel to the error of samples, (N, *S).
+def row_index(samples: Any) -> "pd.Index | None":
+    """Return the index of a DataFrame, None for other samples; lists have a method `index`."""
+    import pandas as pd
 
-    A contribution is the squared error of the feature or pixel minus its mean on normal samples, in
-    standard deviations. The result is a DataFrame with a column per feature. With `top`, its
-    columns are feature_1, contribution_1, feature_2 and so on, for as many features, in descending
-    order. For images it is an array, (N, C, H, W): their error maps.
-    """
+    index = getattr(samples, "index", None)
+    return index if isinstance(index, pd.Index) else None
+
+
+def explanation(
+    detector: Detector, x: np.ndarray, index: "pd.Index | None", top: int | None
+) -> "pd.DataFrame | np.ndarray":
+    """Return contributions as `LoadedDetector.explain` does, for unscaled samples, (N, *S)."""
     import pandas as pd
 
     contributions, names = detector.contributions(x), detector.feature_names

@@ -5,11 +5,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.api.workspace import inside
 from hourglass.core.atomic import sha256
 from hourglass.core.checksums import CORRUPT_FILE_ERRORS, file_checksums
 from hourglass.core.errors import UserError
-from hourglass.core.paths import RUNS, Cell, baselines_file
+from hourglass.core.paths import RUNS, Cell, baselines_file, inside
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.metadata import METADATA, read_metadata
 from hourglass.evaluation.report.leaderboard import baseline_rows, cell_rows

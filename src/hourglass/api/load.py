@@ -5,10 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hourglass.api.loaded_detector import LoadedDetector
-from hourglass.api.workspace import inside
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.paths import RUNS, STAGE_FOLDERS, Cell
-from hourglass.data.readers.user_files import suggest_names
+from hourglass.core.paths import RUNS, STAGE_FOLDERS, Cell, inside
+from hourglass.core.suggestions import suggest_names
 from hourglass.detection.metadata import METADATA
 
 REGISTRY = "models:/"
@@ -21,7 +20,7 @@ def load(source: str | Path, workspace: str | Path = ".") -> LoadedDetector:
     `source` is one of:
 
     - `"<data>/<variant>"`, a cell of the workspace, such as `"credit_card/undercomplete"`
-    - a folder: that of a cell, or one with all files of a detector, such as a downloaded MLflow
+    - a folder of a cell, or one with all files of a detector, such as a downloaded MLflow
       model
     - `"models:/<name>@<alias>"` or `"models:/<name>/<version>"`, a registered model; from the
       server MLFLOW_TRACKING_URI, or the workspace's mlflow.db if that is not set

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hourglass.api.explanation import explanation
+from hourglass.api.explanation import explanation, row_index
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import chunks_in_memory
 from hourglass.detection.detector import Detector
@@ -59,6 +59,8 @@ class LoadedDetector(Detector):
 
         """
         check_alarm_rule(top, false_discovery_rate)
+        if missing not in ("refuse", "skip"):
+            raise UserError(f"missing is {missing!r}; use 'refuse' or 'skip'.")
         spilled = pa.BufferOutputStream()
         rows = ScoredRows(self, spilled)
         for chunk in chunks_in_memory(samples, self):
@@ -71,8 +73,8 @@ class LoadedDetector(Detector):
             decided = decided_batches(batches, self.threshold.value, decisions)
             table = pa.Table.from_batches(decided).drop_columns("id")
         frame = table.to_pandas(types_mapper=_nullable_types if missing == "skip" else None)
-        frame.index = getattr(samples, "index", frame.index)
-        return frame
+        index = row_index(samples)
+        return frame if index is None else frame.set_index(index)
 
     def explain(
         self, samples: "pd.DataFrame | np.ndarray", top: int | None = None
@@ -84,7 +86,7 @@ class LoadedDetector(Detector):
         `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
         in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
-        return explanation(self, self._array(samples), getattr(samples, "index", None), top)
+        return explanation(self, self._array(samples), row_index(samples), top)
 
     def encode(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the latent code of each sample, (N, latent_dim) float32."""
@@ -102,7 +104,7 @@ class LoadedDetector(Detector):
             return values
         import pandas as pd
 
-        return pd.DataFrame(values, getattr(samples, "index", None), self.feature_names)
+        return pd.DataFrame(values, row_index(samples), self.feature_names)
 
     def _array(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the samples as the network expects them, unscaled: (N, *S)."""

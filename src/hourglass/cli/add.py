@@ -5,7 +5,6 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
@@ -35,12 +35,12 @@ def add(
     drop: str | None = None,
     replace: bool = False,
 ) -> None:
-    """Add a table or images of yours to the workspace; other data sets stay.
+    """Add your own table or images to the workspace; other data sets stay.
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
     to `data:` in params.yaml. Columns that cannot be features, such as text and dates, are listed
-    under `drop` with the reason and the way to use them. A file outside data/own is copied there,
-    so that the pipeline notices when it changes; more than 4 GB are used where they are.
+    under `drop`, each with the reason and a remedy. A file outside data/own is copied there, so
+    that the pipeline notices when it changes; data of more than 4 GB are not copied.
 
     Args:
         name: the name of the data set
@@ -72,7 +72,7 @@ def add(
         text = edited_yaml(PARAMS, lambda document: _insert(document, name))
     command = f"hourglass add {name} {shlex.quote(str(path))}{roles.options()}"
     with _restored_on_error(settings, PARAMS), stored(plan, name, path) as place:
-        write_text(settings, plan.text(place, command))
+        write_text(settings, data_set_yaml(plan, place, command))
         write_text(PARAMS, text)
     print(f"wrote {settings.as_posix()}, with the data in {place}")
     print(f"data sets in params.yaml: {', '.join(names)}")
@@ -97,12 +97,12 @@ def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
 
 
 def print_plan(name: str, plan: DataPlan) -> None:
-    """Print what the file holds, and all columns that are not used, by reason."""
+    """Print the content of the file, and all columns that are not used, by reason."""
     print(f"{name}: {' '.join(plan.content)}")
-    by_kind = sorted(plan.unusable, key=lambda column: column.kind)
-    if by_kind:
-        print(f"{len(by_kind)} columns are not used; the settings list them under `drop`:")
-    for kind, columns in groupby(by_kind, key=lambda column: column.kind):
+    if plan.unusable:
+        count = sum(map(len, plan.unusable.values()))
+        print(f"{count} columns are not used; the settings list them under `drop`:")
+    for kind, columns in plan.unusable.items():
         names = [printable(column.name) for column in columns]
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
         print(f"  {', '.join(names[:MAX_NAMES_SHOWN])}{more}: {kind[0].lower()}{kind[1:]}")
@@ -139,7 +139,7 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
 def _copy(source: Path, plan: DataPlan, target: Path) -> None:
     """Copy a file, or the images of a folder; write the table of an .npz file as Parquet."""
     if source.is_dir():
-        from hourglass.data.readers.image_files import find_images
+        from hourglass.data.readers.image_folders import find_images
 
         with atomic_folder(target) as folder:
             for image in find_images(source):

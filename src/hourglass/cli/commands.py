@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # Per group, in the order of the help: the name of a command and its module. The command is the
-# function in this module that bears the module's name.
+# function of the module's name.
 GROUPS: dict[str, dict[str, str]] = {
     "use on your own data": {
         "try": "cli.try_",

@@ -1,12 +1,17 @@
-"""The plan to add a data set: what its file holds, and the settings that suit it."""
+"""The plan of a new data set: the content of its file, and settings that suit it."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hourglass.cli.data_yaml import data_set_yaml
+from hourglass.cli.normal_labels import (
+    count_labels,
+    label_names,
+    label_sentence,
+    most_frequent,
+)
 from hourglass.cli.suggested_settings import (
     image_settings,
     resized_side,
@@ -58,22 +63,13 @@ class DataPlan:
     content: list[str]  # of the file
     labels: "np.ndarray | None"  # (N,) of all samples in file order; None if there are none
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
-    unusable: "tuple[UnusableColumn, ...]" = ()
+    unusable: "Mapping[str, list[UnusableColumn]]" = field(default_factory=dict)  # by kind
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
 
     @property
     def is_table(self) -> bool:
         """Return whether the samples are rows of a table."""
         return self.class_path == TABLE
-
-    def text(self, path: str, command: str) -> str:
-        """Return the text of the file in configs/data; `command` is the command that writes it."""
-        header = [f"Written by `{command}`."]
-        init_args = {"path": path, **self.init_args}
-        sections = self.sections
-        return data_set_yaml(
-            [*header, *self.content], self.class_path, init_args, sections, self.unusable
-        )
 
 
 def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
@@ -100,7 +96,8 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_files import read_table, require_columns
+    from hourglass.data.readers.table_chunks import read_table_chunks
+    from hourglass.data.readers.table_files import read_table, require_columns, time_column
     from hourglass.data.readers.table_inspection import inspect_table
 
     if roles.normal and roles.label is None:
@@ -108,14 +105,23 @@ def _plan_table(
     if frame is None:
         frame = read_table(file, [name for name in (roles.label, roles.id) if name is not None])
     require_columns(frame, [*roles.columns, *roles.drop], file)
+    if roles.label is not None:
+        _require_labels(frame[roles.label], file)
     found = inspect_table(frame, roles.columns, roles.drop)
     _check(found, frame, file)
+    if roles.id is not None:
+        _require_unique(frame[roles.id], file)
+    if roles.time is not None:
+        time_column(frame[found.complete], roles.time, file)  # raises a UserError
+    if file.suffix.lower() != ".npz":  # scoring has another reader, which rejects more
+        for _ in read_table_chunks(file, found.features, roles.id):
+            pass
     init_args: dict[str, Any] = {}
     normal, anomalies = int(found.complete.sum()), dict[str, int]()
     if roles.label is not None:
         labels = frame.loc[found.complete, roles.label].astype(str).to_numpy()
-        names = _names(labels, roles.normal or (_most_frequent(labels),))
-        normal, anomalies = _counts(labels, names, file)
+        names = label_names(labels, roles.normal or (most_frequent(labels),))
+        normal, anomalies = count_labels(labels, names, file)
         init_args = {"label": roles.label, "normal": names}
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
     skipped = int((~found.complete).sum())
@@ -126,15 +132,18 @@ def _plan_table(
     content = [f"{len(frame):,} rows with {len(found.features)} features."]
     if skipped:
         content.append(f"{skipped:,} rows have an empty cell, so they cannot be used or scored.")
-    content.append(_normal_sentence(init_args, normal, anomalies))
+    content.append(label_sentence(init_args, normal, anomalies))
     settings = table_settings(_train(normal, init_args), len(found.features))
     init_args |= {"drop": list(roles.drop)} if roles.drop else {}
     all_labels = None if roles.label is None else frame[roles.label].to_numpy(object)
-    unusable = tuple(found.unusable)
+    unusable: dict[str, list[UnusableColumn]] = {}
+    for column in sorted(found.unusable, key=lambda column: column.kind):
+        unusable.setdefault(column.kind, []).append(column)
     return DataPlan(TABLE, init_args, settings, content, all_labels, alpha, unusable)
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
+    from hourglass.core.suggestions import quote
     from hourglass.data.readers.image_files import inspect_images
 
     if roles.columns or roles.drop:
@@ -142,11 +151,12 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     labels, sizes, channels = inspect_images(file)
     init_args: dict[str, Any] = {}
     classes = set(labels.tolist())
-    named = roles.normal or tuple(sorted(NORMAL_CLASSES & classes if len(classes) > 1 else ()))
+    usual = sorted(name for name in classes if name.lower() in NORMAL_CLASSES)
+    named = roles.normal or tuple(usual if len(classes) > 1 else ())
     normal, anomalies = len(labels), dict[str, int]()
     if named:
-        names = _names(labels, named)
-        normal, anomalies = _counts(labels, names, file)
+        names = label_names(labels, named)
+        normal, anomalies = count_labels(labels, names, file)
         init_args["normal"] = names
     side = resized_side(sizes) if file.is_dir() else None  # scoring does not resize arrays
     if side:
@@ -157,20 +167,41 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     kind = "grey" if channels == 1 else "colour"
     shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
     content = [f"{len(labels):,} {kind} images of {shown}."]
-    content.append(_normal_sentence(init_args, normal, anomalies))
+    content.append(label_sentence(init_args, normal, anomalies))
+    if not named and len(classes) > 1:
+        content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     settings = image_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
+
+
+def _require_labels(labels: "pd.Series", file: Path) -> None:
+    """Raise a UserError if most labels are empty, as where anomalies only are marked."""
+    empty = int(labels.isna().sum())
+    if empty > len(labels) / 2:
+        raise UserError(
+            f"column {str(labels.name)!r} of {file} is empty in {empty:,} of {len(labels):,} rows, "
+            "and rows without a label are left out; fill in the label of normal rows there."
+        )
+
+
+def _require_unique(ids: "pd.Series", file: Path) -> None:
+    """Raise a UserError if two rows have the same id; results would name either."""
+    repeated = ids[ids.notna() & ids.duplicated(keep=False)]
+    if len(repeated):
+        raise UserError(
+            f"column {str(ids.name)!r} of {file} holds {str(repeated.iloc[0])!r} more than once, "
+            "so it is no id; omit --id, and give the column to --drop if it is no feature."
+        )
 
 
 def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
     """Raise a UserError for a table without a header, with too few features, or without rows."""
     from hourglass.core.suggestions import quote
-    from hourglass.data.readers.user_files import is_number
 
-    if len(frame.columns) > 1 and all(map(is_number, frame.columns)):
+    if (first := _first_value(list(frame.columns))) is not None:
         raise UserError(
-            f"the header of {file} holds only numbers ({quote(str(frame.columns[0]))}, ...), so "
-            "the names of the columns seem to be missing; add a first line with them."
+            f"the header of {file} holds numbers ({quote(first)}, ...), so the names of the "
+            "columns seem to be missing; add a first line with them."
         )
     if len(found.features) < 2:
         problems = ", ".join(f"{c.name} ({c.kind.partition(':')[0]})" for c in found.unusable)
@@ -182,53 +213,23 @@ def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
         raise UserError(f"every row of {file} has an empty cell; fill or drop some columns.")
 
 
-def _names(labels: "np.ndarray", wanted: tuple[str, ...]) -> list[str]:
-    """Return the labels as the file has them: 0 is also 0.0."""
+def _first_value(header: "Sequence[str]") -> str | None:
+    """Return the first number in a header that holds values instead of names, None for names.
+
+    Numbers that rise, such as those of unnamed columns or of wavelengths, are names.
+    """
+    import numpy as np
+
     from hourglass.data.readers.user_files import is_number
 
-    present = set(labels.tolist())
-    numbers = {float(label): label for label in present if is_number(label)}
-    return [
-        numbers.get(float(name), name) if name not in present and is_number(name) else name
-        for name in wanted
-    ]
-
-
-def _most_frequent(labels: "np.ndarray") -> str:
-    import numpy as np
-
-    names, counts = np.unique(labels, return_counts=True)
-    return str(names[counts.argmax()])
-
-
-def _counts(labels: "np.ndarray", normal: list[str], file: Path) -> tuple[int, dict[str, int]]:
-    """Return the number of normal samples, and of anomalies by label."""
-    import numpy as np
-
-    from hourglass.data.readers.user_files import anomaly_mask
-
-    anomaly = anomaly_mask(labels, [*normal], file)  # checks the names
-    names, counts = np.unique(labels[anomaly], return_counts=True)
-    anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return int((~anomaly).sum()), anomalies
+    numbers = [name for name in header if is_number(name)]
+    if len(numbers) <= len(header) / 2:
+        return None
+    steps = np.diff([float(name) for name in numbers])
+    are_names = (steps == 1).all() or (len(steps) > 3 and (steps > 0).all())
+    return None if are_names else numbers[0]
 
 
 def _train(normal: int, init_args: dict[str, Any]) -> int:
     share = init_args.get("fractions", {}).get("train", TRAIN_SHARE)
     return max(1, round(share * normal))
-
-
-def _normal_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, int]) -> str:
-    """Return a sentence about normal samples and anomalies."""
-    if "normal" not in init_args:
-        return (
-            f"No anomaly is labelled: all {normal:,} count as normal, and anomalies among them "
-            "make the detector less sensitive."
-        )
-    names = ", ".join(map(repr, init_args["normal"]))
-    others = sorted(anomalies.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{name!r} {count:,}" for name, count in others[:5])
-    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return (
-        f"{normal:,} are normal ({names}), {sum(anomalies.values()):,} anomalies ({shown}{more})."
-    )

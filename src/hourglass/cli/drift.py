@@ -29,7 +29,7 @@ def drift(
     split. A conformal test martingale tests for drift in file order; its probability of a false
     alarm is at most alpha for a file of any length. The alarm rate is compared with the calibrated
     one, assuming that most samples are normal. The report names the features with unusual errors.
-    It is written as JSON, with a figure beside it. The file may be larger than memory, but its
+    It is written as JSON, with a figure next to it. The file may be larger than memory, but its
     scores must fit.
 
     Args:

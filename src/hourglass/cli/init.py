@@ -1,10 +1,11 @@
-"""Command `init`: create a workspace, or show and apply what a new version changes in one."""
+"""Command `init`: create a workspace, or upgrade one to the installed version."""
 
 import os
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from hourglass.cli.template import workspace_files
@@ -17,7 +18,7 @@ from hourglass.core.paths import WORKSPACE_RECORD
 EXCLUSIVE = ("params.yaml", "dvc.yaml", ".dvc/config", WORKSPACE_RECORD.name)
 EXTENDED = (".gitignore", REQUIREMENTS.name)  # these get the lines of a workspace at their end
 NO_SCM = "[core]\n    no_scm = true\n"
-# Variables that make git work in another repository than that of the folder, as in a git hook.
+# Environment variables that direct git to another repository, as in a git hook.
 OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 COMMIT_MESSAGE = "Create an Hourglass workspace"
 
@@ -25,10 +26,10 @@ COMMIT_MESSAGE = "Create an Hourglass workspace"
 def init(folder: str = ".", upgrade: bool = False, apply: bool = False) -> None:
     """Create a workspace: settings, pipeline, Makefile, and a git and a DVC repository.
 
-    `hourglass repro` then trains all variants on two data sets that need no download. Files that
-    the folder has already stay as they are; only .gitignore and requirements.txt get more lines.
-    In a git repository, such as that of a larger project, no other one is created. Without the
-    program git, DVC works without it.
+    `hourglass repro` then trains all variants on two data sets that need no download. Existing
+    files stay as they are; only .gitignore and requirements.txt get more lines.
+    In a folder of a git repository, no other repository is created. Without the program git, DVC
+    works without it.
 
     requirements.txt pins the version of this package. After an upgrade of the package, `--upgrade`
     shows what the new version changes in the files of the workspace, and `--upgrade --apply`
@@ -78,6 +79,7 @@ def create_workspace(
     """
     _check(folder)
     template = workspace_files()
+    _check_parents(folder, template)
     files = dict(template)
     for key, names in (("data", data), ("models", models)):
         if names is not None:
@@ -86,7 +88,7 @@ def create_workspace(
     kept = [path for path in files if path not in EXTENDED and (folder / path).exists()]
     for path in files.keys() - kept:
         write_text(folder / path, _extended(folder / path, files[path]))
-    # The text of the template, not of the files: an upgrade compares it with that of the new one.
+    # The text of the template, not of the files: an upgrade compares it with the new template.
     write_json(folder / WORKSPACE_RECORD, {"version": installed_version(), "files": template})
     if not (git and _set_up_git(folder, [*files, WORKSPACE_RECORD.name])):
         write_text(folder / ".dvc/config.local", NO_SCM)
@@ -108,6 +110,17 @@ def _check(folder: Path) -> None:
             f"{folder.absolute()} has {' and '.join(existing)} of another project; choose an "
             "empty folder."
         )
+
+
+def _check_parents(folder: Path, paths: Iterable[str]) -> None:
+    """Raise a UserError if a file is where the workspace needs a folder."""
+    parents = {parent for path in paths for parent in (folder / path).absolute().parents}
+    for parent in sorted(parents):
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise UserError(
+                f"{parent} is a file or a broken link, but the workspace needs a folder there; "
+                "choose another folder."
+            )
 
 
 def _with_list(text: str, key: str, names: list[str]) -> str:

@@ -4,11 +4,11 @@ import os
 import shutil
 import sys
 import textwrap
-from importlib.metadata import version
 from typing import NoReturn
 
 from hourglass.cli.commands import ANYWHERE, COMMANDS, GROUPS, RENAMED, load, summary
 from hourglass.core.errors import UserError, operating_system_error
+from hourglass.core.installation import installed_version
 from hourglass.core.paths import require_workspace
 from hourglass.core.suggestions import nearest_name
 
@@ -71,7 +71,7 @@ def _command_line(words: list[str]) -> list[str]:
         print(overview())
         sys.exit()
     if first in ("-V", "--version"):
-        print(f"hourglass {version('hourglass')}")
+        print(f"hourglass {installed_version()}")
         sys.exit()
     name = first.replace("_", "-")
     if name in RENAMED:

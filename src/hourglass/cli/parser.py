@@ -162,6 +162,8 @@ def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None
         action.option_strings = names
         parser._option_string_actions |= dict.fromkeys(names, action)
         action.metavar = _metavar(action)
+        if set(alternatives(type_of(action))) == {str, type(None)}:
+            action._typehint = str  # otherwise the texts null, ~ and #1 would be None, as in YAML
 
 
 def _description(function: Callable[..., Any], name: str) -> str:

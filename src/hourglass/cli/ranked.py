@@ -1,17 +1,36 @@
 """The ranked table of `try`: all samples, the most abnormal first, with the reasons."""
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from hourglass.cli.score import score
 from hourglass.core.csv_formulas import write_csv
+from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.attribution import TOP_FEATURES
 
 if TYPE_CHECKING:
+    from hourglass.cli.data_plan import DataPlan
     from hourglass.data.prepared_data import Split
+
+
+def rank_samples(
+    cell: Cell, plan: "DataPlan", data: Path, id: str | None, out: Path
+) -> pd.DataFrame:
+    """Score all samples of `data` as `hourglass score` does; write and return the ranked table."""
+    scores = Path("scores.parquet")
+    with redirect_stdout(io.StringIO()):
+        score(cell.data, cell.model, data, scores, id, missing="skip", resize=True, heat_maps=10)
+    table = data if plan.is_table else None
+    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
+    _write(ranked, out)
+    scores.unlink()
+    return ranked
 
 
 def ranked_table(
@@ -34,7 +53,7 @@ def ranked_table(
     return ranked.sort_values("rank", kind="stable", na_position="last")
 
 
-def write_ranked(ranked: pd.DataFrame, path: Path) -> None:
+def _write(ranked: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV, with rounded numbers."""
     rounded = ranked.copy()
     for name in ("score", "p_value"):
@@ -45,9 +64,11 @@ def write_ranked(ranked: pd.DataFrame, path: Path) -> None:
 def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
     """Return the split of each sample, by its id in the prepared data; "" if it has none."""
     split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
+    ids = pd.Series([str(value) for value in scores["id"]], scores.index)
     # Rows of a table without ids are called <file>/<row> in the prepared data.
-    prefix = f"{table.name}/" if table and pd.api.types.is_integer_dtype(scores["id"]) else ""
-    return (prefix + scores["id"].astype(str)).map(split_of).fillna("")
+    if table is not None and not ids.isin(split_of.keys()).any():
+        ids = f"{table.name}/" + ids
+    return ids.map(split_of).fillna("")
 
 
 def _ids(prepared: Prepared, split: "Split") -> list[str]:

@@ -37,7 +37,8 @@ def split_fractions(
     if not alphas:
         return None, None
     for alpha in alphas:
-        needed = calibration_samples(alpha) + 1  # one more, since the split rounds
+        # A conformal threshold needs 1 / alpha - 1 samples; one more, since the split rounds.
+        needed = math.ceil(round(1 / alpha, 9))
         if 0.15 * normal >= needed:
             return alpha, None
         share = math.ceil(100 * needed / normal) / 100
@@ -50,11 +51,6 @@ def split_fractions(
         f"there are {normal} normal samples, but a threshold for a false-alarm rate of {alpha} "
         f"needs {smallest}; add some, or raise `alpha` of `calibration` in params.yaml."
     )
-
-
-def calibration_samples(alpha: float) -> int:
-    """Return the number of calibration samples that a conformal threshold needs."""
-    return math.ceil(round(1 / alpha - 1, 9))
 
 
 def resized_side(sizes: set[tuple[int, int]]) -> int | None:

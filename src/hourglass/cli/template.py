@@ -18,7 +18,7 @@ SHARED_FILES = (
     *("configs/tune/*/*.yaml", "data/own/README.md", "dvc.yaml", "mlruns/README.md"),
     *("params.yaml", "reports/.gitkeep", "tune/*.yaml"),
 )
-# What differs in a workspace, as (text in the repository, text in a workspace) by file. The
+# Differences of a workspace by file: (text in the repository, text in a workspace). The
 # installed package runs instead of src/hourglass, and the pin of its version instead of its sources
 # is a dependency.
 REPLACEMENTS = {

@@ -1,6 +1,5 @@
 """Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
 
-import io
 import json
 import os
 import re
@@ -8,16 +7,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hourglass.cli.add import make_roles, print_plan, stored
-from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.data_plan import DataPlan, plan_data_set
+from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
+from hourglass.core.installation import search_path
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
@@ -70,6 +71,11 @@ def try_(
     folder = out or Path(f"hourglass-{name}")
     source = path.absolute()
     command = printable(f"hourglass try {shlex.quote(str(source))}{roles.options()}")
+    if folder.resolve().is_relative_to(path.resolve()):
+        raise UserError(
+            f"the workspace {folder} would lie in the folder of images {path}; name a folder "
+            "outside with --out."
+        )
     is_new = _check_folder(folder, name, command)
     plan = plan_data_set(path, roles, ALPHAS)
     print_plan(name, plan)
@@ -83,7 +89,10 @@ def try_(
     with chdir(folder):
         place = _write_settings(plan, name, source, command)
         _run_pipeline()
-        ranked = _rank(cell, plan, Path(place), roles)
+        from hourglass.cli.ranked import rank_samples
+
+        print("  scoring all samples", flush=True)
+        ranked = rank_samples(cell, plan, Path(place), roles.id, RANKED)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
         for line in _summary(cell, plan, ranked, folder):
             print(f"  {printable(line)}")
@@ -107,8 +116,8 @@ def _check_folder(folder: Path, name: str, command: str) -> bool:
     if settings.exists() and _written_by(settings).split(" --")[0] == command.split(" --")[0]:
         return False
     raise UserError(
-        f"{folder} exists and is no workspace of this file; name another folder with --out, or use "
-        "`hourglass add` in a workspace."
+        f"{folder} exists and is not a workspace of this file; name another folder with --out, or "
+        "use `hourglass add` in a workspace."
     )
 
 
@@ -118,21 +127,11 @@ def _written_by(settings: Path) -> str:
     return match.group(1) if match else ""
 
 
-def _set_scorer(plan: DataPlan) -> None:
-    """Set the score, and the false-alarm rate that the number of samples allows."""
-
-    def change(document: Any) -> None:
-        document["score"] = _scorer(plan)
-        document["calibration"]["init_args"]["alpha"] = plan.alpha
-
-    write_text(PARAMS, edited_yaml(PARAMS, change))
-
-
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes the distance to the codes of normal rows: to the nearest ones if labels
-    tell which rows are normal, else to their mean, which a few anomalies among them hardly move.
+    For tables it includes the distance to the latent codes of normal rows: to the nearest ones if
+    there are labels, else to their mean, because a few unlabelled anomalies hardly move the mean.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
@@ -144,13 +143,19 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
 def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> str:
     """Copy the data, and write the settings unless they are of this command.
 
-    Returns the path of the data in the workspace.
+    Sets the score, and the false-alarm rate that the number of samples allows. Returns the path of
+    the data in the workspace.
     """
+
+    def change(document: Any) -> None:
+        document["score"] = _scorer(plan)
+        document["calibration"]["init_args"]["alpha"] = plan.alpha
+
     settings = CONFIGS / "data" / f"{name}.yaml"
     with stored(plan, name, source) as place:
         if not settings.exists() or _written_by(settings) != command:
-            _set_scorer(plan)
-            write_text(settings, plan.text(place, command))
+            write_text(PARAMS, edited_yaml(PARAMS, change))
+            write_text(settings, data_set_yaml(plan, place, command))
     return place
 
 
@@ -159,12 +164,10 @@ def _run_pipeline() -> None:
 
     Raises a UserError if it fails; DVC and the stage have then printed the reason.
     """
-    stages = sum(1 for _ in load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
-    # DVC runs the `hourglass` that is first on PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    stages = len(load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
     process = subprocess.Popen(
         [sys.executable, "-m", "hourglass", "repro"],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": search_path()},
     )  # fmt: skip
     assert process.stdout
     with process:
@@ -183,27 +186,6 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
             yield match.group(1), "skipping" in match.group(2)
 
 
-def _rank(cell: Cell, plan: DataPlan, data: Path, roles: Roles) -> "pd.DataFrame":
-    """Score all samples as `hourglass score` does, and write RANKED."""
-    import pandas as pd
-
-    from hourglass.cli.ranked import ranked_table, write_ranked
-    from hourglass.cli.score import score
-    from hourglass.data.prepared_data import Prepared
-
-    print("  scoring all samples", flush=True)
-    scores = Path("scores.parquet")
-    with redirect_stdout(io.StringIO()):
-        score(
-            cell.data, cell.model, data, scores, roles.id, missing="skip", resize=True, heat_maps=10
-        )
-    table = data if plan.is_table else None
-    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
-    write_ranked(ranked, RANKED)
-    scores.unlink()
-    return ranked
-
-
 def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
     """Return the lines of the result."""
     scored = ranked[ranked["rank"].notna()]
@@ -214,9 +196,9 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" in metrics:
-        low, high = metrics.get("AUROC_low"), metrics.get("AUROC_high")
-        interval = f" (95 % interval {low:.3f} to {high:.3f})" if low is not None else ""
-        lines.append(f"AUROC {metrics['AUROC']:.3f}{interval} on the test split")
+        auroc, low, high = (metrics[f"AUROC{end}"] for end in ("", "_low", "_high"))
+        interval = f"95 % interval {low:.3f} to {high:.3f}"
+        lines.append(f"AUROC {auroc:.3f} ({interval}) on the test split")
     trained = (scored["split"] == "train").sum()
     lines.append(
         f"scores of the {trained:,} samples of the training split are optimistic: the network "

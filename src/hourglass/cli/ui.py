@@ -57,7 +57,7 @@ def ui(port: int | None = None, open: bool = True) -> None:
 
 
 def _serve(uri: str, port: int, open: bool) -> None:
-    """Run the server until it is interrupted; raise a UserError if it ends by itself."""
+    """Run the server until it is interrupted; raise a UserError if it ends."""
     links = _links()  # creates the database if it is missing
     with tempfile.TemporaryFile() as log:
         server = _start(uri, port, log)
@@ -103,7 +103,7 @@ def _free_port(port: int | None) -> int:
 
 
 def _start(uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """Start the server in a process group of its own, so that Ctrl-C does not reach it."""
+    """Start the server in a separate process group, so that Ctrl-C does not reach it."""
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": uri,  # no argument, which other users of the machine can read

@@ -28,7 +28,7 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     """Find corrupt, changed and missing files, and print the commands that restore them.
 
     Reads every byte; `dvc status` compares times and sizes only. Prepared data, networks and
-    detectors are corrupt if they differ from the checksums stored beside them, objects of DVC's
+    detectors are corrupt if they differ from the checksums stored next to them, objects of DVC's
     cache if they differ from their names. Prepared data, runs and reports are also compared with
     dvc.lock, which describes the last `dvc repro`: they differ after damage, but also after a stage
     that ran without DVC. Exits with status 1 if a file is corrupt, differs or is missing. Changes

@@ -40,7 +40,7 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
         print(f"{path} is not used by hourglass {version}; delete it if you do not need it")
     count = len(upgrade.merged) + len(upgrade.conflicts)
     if not (count or upgrade.unused):
-        print(f"nothing to change: the workspace is that of hourglass {version}")
+        print(f"nothing to change: the workspace has the files of hourglass {version}")
     elif not apply:
         print(f"{count} files to change; `hourglass init --upgrade --apply` writes them")
     if apply:
@@ -87,7 +87,10 @@ def _last_files(folder: Path) -> dict[str, str]:
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; convert it, or restore it with git.") from None
 
 
 def _merge(path: str, mine: str, last: str | None, new: str) -> str | None:

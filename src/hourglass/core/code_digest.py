@@ -134,8 +134,8 @@ class _References(ast.NodeVisitor):
         root, importer = imported.partition(".")[0], self.module.partition(".")[0]
         folder = _root_folder(importer)
         # A module in the same folder is the user's too, unless it holds installed packages.
-        beside = not _holds_installed_packages(folder) and _root_folder(root) == folder
-        return (root in (PACKAGE, importer) or beside) and source_file(imported) is not None
+        is_sibling = not _holds_installed_packages(folder) and _root_folder(root) == folder
+        return (root in (PACKAGE, importer) or is_sibling) and source_file(imported) is not None
 
 
 @cache

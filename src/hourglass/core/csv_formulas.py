@@ -44,8 +44,8 @@ def escape_formulas(column: pa.Array) -> pa.Array:
     return pc.if_else(formula, pc.binary_join_element_wise(apostrophe, column, empty), column)
 
 
-def original(text: str) -> str:
-    """Return the text before it was escaped, for readers that run no formulas."""
+def unescaped(text: str) -> str:
+    """Return the text before it was escaped, for readers that do not run formulas."""
     inner = text[1:]
     escaped = text.startswith("'") and re.match(FORMULA, inner) and not re.match(NUMBER, inner)
     return inner if escaped else text

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def require_workspace() -> None:
         f"{here} is not a workspace, as it has no {PARAMS} and {CONFIGS}/; `hourglass init DIR` "
         "creates one, and `hourglass try FILE` needs none."
     )
+
+
+def inside(workspace: str | Path) -> "chdir[Path]":
+    """Return a context that works in a workspace, because the paths of its files are relative.
+
+    Raises a UserError if it is not a folder.
+    """
+    folder = Path(workspace)
+    if not folder.is_dir():
+        raise UserError(f"workspace is {workspace}, which is not a folder; name one with runs/.")
+    return chdir(folder)
 
 
 def sqlite_url(file: Path, **options: str) -> str:

@@ -34,9 +34,9 @@ def step(text: str) -> Iterator[None]:
 
 @contextmanager
 def reporting(message: Message) -> Iterator[None]:
-    """Print lines from a thread while the block runs; those of the innermost block replace others.
+    """Print the messages of the innermost block from a thread while the block runs.
 
-    The times of the lines are those of the outermost block.
+    The intervals between lines depend on the duration of the outermost block.
     """
     _messages.append(message)
     ended = threading.Event()

@@ -1,9 +1,8 @@
 """Progress of work with countable units: a bar on a terminal, a line now and then elsewhere."""
 
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from io import StringIO
 from typing import Any
 
 from tqdm import tqdm
@@ -12,77 +11,39 @@ from hourglass.core.progress import reporting
 
 
 class ProgressBar(tqdm):
-    """A tqdm bar that prints the lines of `core.progress` if standard error is no terminal.
+    """A tqdm bar that prints the lines of `core.progress` if standard error is not a terminal.
 
     `show=False` prints nothing anywhere. Close it, use it as a context, or iterate to the end.
     """
 
-    is_lines = False
+    monitor_interval = 0  # no thread of tqdm: the thread of `core.progress` refreshes the bar
 
-    def __init__(
-        self,
-        iterable: Iterable[Any] | None = None,
-        desc: str = "",
-        total: float | None = None,
-        *,
-        unit: str = " items",
-        unit_scale: bool = False,
-        show: bool = True,
-        **options: Any,
-    ) -> None:
-        is_lines = show and not sys.stderr.isatty()
-        if total is None and hasattr(iterable, "__len__"):
-            total = len(iterable)  # type: ignore[arg-type]
-        scale = {"unit": unit, "unit_scale": unit_scale}
-        super().__init__(iterable, desc, total, disable=is_lines or not show, **scale, **options)
+    def __init__(self, *args: Any, unit: str = " items", show: bool = True, **options: Any) -> None:
         self.lines = ExitStack()
-        if is_lines:
-            self.is_lines = True
-            # tqdm does not set these for a disabled bar.
-            self.desc, self.unit, self.unit_scale, self.postfix = desc, unit, unit_scale, None
-            self.n = self.initial = options.get("initial", 0)
-            self.start_t = time.monotonic()
+        self.is_bar = sys.stderr.isatty()
+        if not self.is_bar:
+            options["file"] = StringIO()  # stays empty; `ProgressBar.write` clears no bar
+        super().__init__(*args, unit=unit, disable=not show, miniters=1, **options)
         if show:
-            self.lines.enter_context(reporting(self._line if is_lines else self._tick))
+            self.lines.enter_context(reporting(self._refreshed))
 
-    def _line(self) -> str:
-        of_total = " of {total_fmt}" if self.total else ""
-        left = ", about {remaining} left" if self.total and self.n > self.initial else ""
-        return self.format_meter(
-            self.n,
-            self.total,
-            time.monotonic() - self.start_t,
-            prefix=self.desc,
-            unit=self.unit,
-            unit_scale=self.unit_scale,
-            initial=self.initial,
-            postfix=self.postfix,
-            bar_format=f"{{desc}}: {{n_fmt}}{of_total}{{unit}}, {{elapsed}}{left}{{postfix}}",
-        )
-
-    def _tick(self) -> None:
-        """Show the time so far on the bar."""
-        self.refresh()
-
-    def __iter__(self) -> Iterator[Any]:
-        """Iterate over the items and count them."""
-        if not self.is_lines:
-            yield from super().__iter__()
-            return
-        with self:
-            for item in self.iterable:
-                yield item
-                self.update()
-
-    def update(self, n: float | None = 1) -> bool | None:
-        """Count `n` more units."""
-        if not self.is_lines:
-            return super().update(n)
-        self.n += n or 0
-        return None
+    def display(self, *args: Any, **options: Any) -> None:
+        """Draw the bar on a terminal."""
+        if self.is_bar:
+            super().display(*args, **options)
 
     def close(self) -> None:
         """Remove the bar, or end the lines."""
         super().close()
-        if hasattr(self, "lines"):  # absent if the constructor failed
-            self.lines.close()
+        self.lines.close()
+
+    def _refreshed(self) -> str | None:
+        """Return the line for a log; on a terminal, show the time so far on the bar instead."""
+        if self.is_bar:
+            self.refresh()
+            return None
+        of_total = " of {total_fmt}" if self.total else ""
+        left = ", about {remaining} left" if self.total and self.n > self.initial else ""
+        line = f"{{desc}}: {{n_fmt}}{of_total}{{unit}}, {{elapsed}}{left}{{postfix}}"
+        # Without `rate`, the time left follows from the mean rate since the start.
+        return str(self.format_meter(**self.format_dict | {"bar_format": line, "rate": None}))

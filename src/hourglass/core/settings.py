@@ -68,7 +68,7 @@ def model_config(model: str) -> Yaml:
 
 
 def shared_config(cell: Cell) -> Yaml:
-    """Return the settings that decide a cell's training, without those of the cell alone."""
+    """Return the settings of a cell's training that do not belong to the cell alone."""
     data = data_config(cell.data)
     return {
         "model": model_config(cell.model),

@@ -12,7 +12,7 @@ from hourglass.core.errors import one_line
 from hourglass.core.suggestions import nearest_name, quote
 
 KEY = re.compile(r"Parser key \"([^\"]+)\"|Option '([^']+)' is required")
-GIVEN = re.compile(r"(?:Got|Given) value: (.*)\Z", re.DOTALL)
+GIVEN = re.compile(r".*(?:Got|Given) value: (.*)\Z", re.DOTALL)
 # Singular and plural of the types of settings.
 NAMES: dict[Any, tuple[str, str]] = {
     bool: ("true or false", "truth values"),

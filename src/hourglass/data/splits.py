@@ -45,8 +45,8 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
     total = sum(values.values())
     if not total:
         raise UserError(
-            f"fractions are {values}, but `test` is ignored beside the official test part; raise "
-            "the others."
+            f"fractions are {values}, but `test` has no effect, as there is an official test part; "
+            "raise the others."
         )
     return {name: values[name] / total for name in SPLITS}
 

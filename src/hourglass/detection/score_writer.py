@@ -84,7 +84,7 @@ def require_scores(
 ) -> None:
     """Raise a UserError about the first sample without a score, if there is one.
 
-    `skip` tells how to leave such samples unscored.
+    `skip` is the remedy that leaves such samples unscored.
     """
     if not np.isnan(scores).any():
         return

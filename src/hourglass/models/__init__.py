@@ -40,7 +40,7 @@ _MODULES = {
     "Undercomplete": "undercomplete",
     "Variational": "variational",
 }
-# Variants by the name of their module, which is also that of their file in configs/model.
+# Variants by the name of their module and of their file in configs/model.
 VARIANTS = {module: name for name, module in _MODULES.items() if name != "LitAutoencoder"}
 __all__ = [
     "VARIANTS",

@@ -15,7 +15,7 @@ from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, constructor_arguments, is_image
 
 FEATURE_WIDTHS = {"resnet18": 512, "resnet50": 2048}  # elements per sample
-# Without its dependencies, as it asks for an older pytorch-lightning than the one it works on.
+# Without dependencies, as it requires an older pytorch-lightning, although newer ones work.
 INSTALL = "pip install --no-deps lightning-bolts==0.7.0"
 MIN_SIDE_PIXELS = 16  # below, the last batch norm gets one value per channel for a single sample
 

@@ -1,4 +1,4 @@
-"""Descriptions of experiments, runs and models in MLflow: what it is, how good, and the command."""
+"""Descriptions of experiments, runs and models in MLflow: content, quality and commands."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING

@@ -75,8 +75,8 @@ class Runs:
     ) -> None:
         """Log points and params in as few requests as possible; `timestamp` is in milliseconds.
 
-        `measured` holds the fields of a Metric that tell what was measured: the id of a logged
-        model, and the name and digest of a data set.
+        `measured` holds the fields of a Metric that identify the measured model and data set: the
+        id of a logged model, and the name and digest of the data set.
         """
         from mlflow.entities import Metric, Param
 

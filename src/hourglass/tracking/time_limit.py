@@ -20,7 +20,7 @@ def time_limit(seconds: float, reason: str) -> Iterator[None]:
     """Raise StoreUnavailable(reason) in the block after this wall-clock time.
 
     Timeouts of MLflow and of databases apply to single reads of a socket, so a slow answer can
-    exceed them without end. Limits may be nested. There is no limit on Windows, which has no such
+    take any time. Limits may be nested. There is no limit on Windows, which has no such
     signal, and outside the main thread, which alone receives it.
     """
     is_main = threading.current_thread() is threading.main_thread()

@@ -163,7 +163,7 @@ def saved_views(client: "MlflowClient", experiment_id: str) -> dict[str, str]:
 def write_views(client: "MlflowClient", experiment: "Experiment") -> None:
     """Write kind, description and views of the experiment, unless these views were written before.
 
-    Views that a person deleted, and a description that a person wrote, thus stay as they are.
+    Deleted views stay deleted, and a description that a person wrote stays as it is.
     """
     present, digest = experiment.tags, str(zlib.crc32(repr(VIEWS).encode()))
     if present.get(VIEWS_TAG) == digest:

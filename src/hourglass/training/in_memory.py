@@ -69,11 +69,11 @@ class InMemoryDataModule(DataModule):
 
 @contextmanager
 def preserved_globals() -> Iterator[None]:
-    """Restore what a training changes in the whole process, and allow one training at a time.
+    """Restore the global state that a training changes, and allow one training at a time.
 
-    These are the random generators, which threads share, warning filters, log levels, torch's
-    deterministic mode and environment variables. Lightning ends the process at an interrupt; here
-    it raises KeyboardInterrupt, so that a notebook keeps its state.
+    The state consists of random generators, which threads share, warning filters, log levels,
+    torch's deterministic mode and environment variables. Lightning ends the process at an
+    interrupt; here it raises KeyboardInterrupt, so that a notebook keeps its state.
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

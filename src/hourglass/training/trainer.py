@@ -26,9 +26,7 @@ from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.fast_loop import FastEpochLoop
 
 LAST_CHECKPOINT = "last.ckpt"  # in the checkpoint folder of a training
-# A training has diverged if its best validation error is higher than that of the untrained network
-# by this factor.
-DIVERGENCE_FACTOR = 1000
+DIVERGENCE_FACTOR = 1000  # validation error of a diverged training over the untrained network's
 # Lightning's messages about defaults that are intended here, as regular expressions.
 IGNORED_WARNINGS = (
     ".*isinstance\\(treespec, LeafSpec\\).*",
@@ -39,8 +37,7 @@ IGNORED_WARNINGS = (
 )
 # Lightning's errors for values that it rejects, and for packages that are not installed.
 TRAINER_ERRORS = (MisconfigurationException, ValueError, TypeError, ImportError)
-# Precisions that convert the weights.
-CONVERTING_PRECISIONS = ("16-true", "bf16-true", "64-true")
+CONVERTING_PRECISIONS = ("16-true", "bf16-true", "64-true")  # of the weights
 CallbackType = TypeVar("CallbackType", bound=pl.Callback)
 
 

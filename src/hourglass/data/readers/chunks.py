@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.readers.user_files import check_file_type
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -78,7 +75,7 @@ def read_chunks(
     return image_chunks.read_image_chunks(path, spec, resize, accepts)
 
 
-def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> Chunks:
+def chunks_in_memory(samples: Any, spec: InputSpec) -> Chunks:
     """Yield the rows of a DataFrame, or the samples of an array in any layout of an .npz file.
 
     The chunks are those of the same samples in a Parquet or .npz file, so the scores are too.
@@ -86,6 +83,8 @@ def chunks_in_memory(samples: "pd.DataFrame | np.ndarray", spec: InputSpec) -> C
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
+    if hasattr(samples, "to_pandas"):  # a frame of polars or Arrow
+        samples = samples.to_pandas()
     name = Path("the DataFrame" if hasattr(samples, "columns") else "the array")
     rows: Any = samples if hasattr(samples, "columns") else np.asarray(samples)
     if not rows.ndim or not len(rows):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_BYTES = 1 << 16
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = (",", ";", "\t", "|")
 QUOTED = re.compile(r'"[^"]*"')
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+DECIMAL = re.compile(r"[+-]?\d+([.,])\d+(?:[eE][+-]?\d+)?")
 # Cells of a feature that count as empty, in training and in scoring.
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?", "-")
 
@@ -25,10 +25,10 @@ class CsvFormat:
 def detect_csv_format(path: Path) -> CsvFormat:
     """Return the format of a CSV file.
 
-    The separator is the one that occurs most often in the header: comma, semicolon or tab. The
-    decimal mark is a comma if the separator is not, and a cell of the first rows holds a number
-    with one. A file that is not UTF-8 is read as UTF-16 if it begins with that byte order mark, and
-    as Latin-1 otherwise.
+    The separator is the one that occurs most often in the header: comma, semicolon, tab or bar. The
+    decimal mark is a comma if the separator is not, and more cells of the first rows hold a number
+    with a comma than with a point. A file that is not UTF-8 is read as UTF-16 if it begins with
+    that byte order mark, and as Latin-1 otherwise.
     """
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
@@ -37,7 +37,8 @@ def detect_csv_format(path: Path) -> CsvFormat:
     header = QUOTED.sub("", lines[0]) if lines else ""
     separator = max(SEPARATORS, key=header.count)  # the first one, if none occurs
     cells = (cell.strip('" ') for line in lines[1:] for cell in line.split(separator))
-    with_comma = separator != "," and any(map(DECIMAL_COMMA.fullmatch, cells))
+    marks = [match[1] for cell in cells if (match := DECIMAL.fullmatch(cell))]
+    with_comma = separator != "," and marks.count(",") > marks.count(".")
     return CsvFormat(separator, "," if with_comma else ".", encoding)
 
 

@@ -12,13 +12,13 @@ import pyarrow as pa
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
 from hourglass.data.readers.image_files import (
-    SUFFIXES,
     channels_last,
     check_npz_array,
     decode_image,
     read_header,
     read_npy_header,
 )
+from hourglass.data.readers.image_folders import images_below
 
 CHUNK_BYTES = 16 << 20
 
@@ -63,9 +63,7 @@ def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeC
     """
     white = spec.full_scale
     root = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else _images_below(path)
-    if not files:
-        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
+    files = [path] if path.is_file() else images_below(path)
     images = ((file, _read_image(file, spec.sample_shape, resize, accepts)) for file in files)
     for group in _group_by_shape(images):
         x = np.stack([pixels for _, pixels in group])
@@ -168,13 +166,6 @@ def _group_by_shape(
         group.append((file, pixels))
     if group:
         yield group
-
-
-def _images_below(folder: Path) -> list[Path]:
-    images = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return sorted(
-        file for file in images if not any(p[0] == "." for p in file.relative_to(folder).parts)
-    )
 
 
 def _read_image(

@@ -12,12 +12,10 @@ from PIL import Image
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import quote
+from hourglass.data.readers.image_folders import find_images
 from hourglass.data.readers.user_files import check_file_type
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey
-PARTS = {"train", "validation", "val", "test"}  # folders above those of classes
-IGNORED = {"ground_truth", "__MACOSX"}  # masks of defects; what macOS adds to archives
 MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
 MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
 HIGH_DEPTH_PREFIXES = ("I", "F")  # of Pillow's modes with more than 8 bits per channel
@@ -35,17 +33,22 @@ def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.n
             "(N, H, W), (N, H, W, C) or (N, C, H, W)."
         )
     x = channels_last(x, path)
-    if y is not None and y.shape != x.shape[:1]:
-        raise UserError(
-            f"The array `y` of {path} has shape {y.shape} for {len(x)} images; give one class per "
-            "image."
-        )
+    if y is not None:
+        _require_label_per_sample(x, y, path)
     is_grey = x.shape[3] == 1
     if size is not None or (grey and not is_grey):
         mode = "L" if grey or is_grey else "RGB"
         images = map(Image.fromarray, x[..., 0] if is_grey else x)
         x = np.stack([_to_pixels(image, mode, _square(size)) for image in images])
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
+
+
+def _require_label_per_sample(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    if y.shape != x.shape[:1]:
+        raise UserError(
+            f"The array `y` of {path} has shape {y.shape} for {len(x)} samples; give one class per "
+            "sample."
+        )
 
 
 def read_folder(
@@ -97,7 +100,8 @@ def read_npz_table(path: Path) -> pd.DataFrame | None:
     if x.ndim != 2 or x.dtype.kind not in "fiu":
         return None
     frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
-    if y is not None and y.shape == x.shape[:1]:
+    if y is not None:
+        _require_label_per_sample(x, y, path)
         frame["y"] = y
     return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
 
@@ -205,47 +209,6 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if x is None:
         raise UserError(f"{path} holds the arrays {names}; name the array of samples 'x'.")
     return x, y
-
-
-def find_images(path: Path) -> dict[Path, str]:
-    """Return the sorted image files below a folder, and the class of each.
-
-    The class is the first subfolder, or the second where all first ones are PARTS, as in
-    train/good. Images without any subfolder are of the class "normal". Hidden files and folders,
-    and the folders IGNORED, are skipped.
-    """
-    found = {
-        file: file.relative_to(path).parts
-        for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.is_dir()
-    }
-    images = {
-        file: parts
-        for file, parts in found.items()
-        if not any(part[0] == "." for part in parts) and parts[0] not in IGNORED
-    }
-    loose = [parts[0] for parts in images.values() if len(parts) == 1]
-    if not images:
-        raise UserError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}).")
-    if len(loose) == len(images):
-        return dict.fromkeys(images, "normal")
-    if loose:
-        raise UserError(
-            f"{path} holds {loose[0]} outside of any class; sort all images into one subfolder per "
-            "class, or put them all into one folder."
-        )
-    _require_images_per_class(path, {parts[0] for parts in images.values()})
-    has_parts = all(parts[0] in PARTS and len(parts) > 2 for parts in images.values())
-    return {file: parts[1 if has_parts else 0] for file, parts in images.items()}
-
-
-def _require_images_per_class(path: Path, classes: set[str]) -> None:
-    folders = {folder.name for folder in path.iterdir() if folder.is_dir()}
-    empty = sorted(name for name in folders - classes - IGNORED if name[0] != ".")
-    if empty:
-        raise UserError(
-            f"{path / empty[0]} holds no image; put images of its class there or remove it."
-        )
 
 
 def _square(size: int | None) -> tuple[int, int] | None:

@@ -74,12 +74,12 @@ def _chunks(
 
 
 def _to_float64(column: pa.Array) -> pa.Array:
-    """Return a column in double precision; raises an ArrowException if it is not numeric."""
+    """Return a column in double precision, rounded; raises an ArrowException if not numeric."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    return column.cast(pa.float64())
+    return column.cast(pa.float64(), safe=False)
 
 
 def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[pa.RecordBatch]:
@@ -95,7 +95,8 @@ def _read_csv(path: Path, columns: list[str], features: list[str]) -> Iterator[p
         block_size=max(CSV_BLOCK_BYTES, 4 * len(line)), encoding=form.encoding
     )
     parse = csv.ParseOptions(delimiter=form.separator)
-    with csv.open_csv(path, options, parse) as head:
+    missing = csv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True)
+    with csv.open_csv(path, options, parse, missing) as head:
         _check_columns(head.schema.names, columns, path)
         booleans = [name for name in features if pa.types.is_boolean(head.schema.field(name).type)]
     # As in training, numbers have double precision and MISSING lists the empty cells.

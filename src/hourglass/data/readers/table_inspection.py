@@ -1,38 +1,45 @@
 """Inspection of a user's table: its usable features, and the reason for every other column."""
 
+import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
+from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numeric_dtype
 
 from hourglass.core.suggestions import quote
 from hourglass.data.readers.table_files import LARGEST
 
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 TIME_NAMES = {"time", "timestamp", "date", "datetime"}
+ID_NAMES = {"id", "index", "row", "uid", "uuid"}
 MAX_LABELS = 10  # a column with more different values is not taken for the label
 MAX_EMPTY_SHARE = 0.5  # of the cells of a feature
 MIN_COMPLETE_SHARE = 0.5  # of the rows
 MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
 
-# Kinds of columns that are no features, with the way to use them.
+WITH_COMMA = re.compile(r"\s*[+-]?\d[\d.]*(?:,\d+)*(?:\.\d+)?\s*")
+
+# Kinds of columns that are not features, each with a remedy.
 NO_NAME = "No name in the header, so probably row numbers: give it a name to use it."
 EMPTY = "Empty cells, too many: fill them to use the column."
 CONSTANT = "The same value in every row: remove the line to use it."
-INVALID = "Cells that are no finite numbers: correct them to use the column."
+INVALID = "Cells that are not finite numbers: correct them to use the column."
 LABEL = "The label, by its name: set `label` to it, and `normal` to its normal values."
 COUNTER = "Rises from row to row, as a time or a row number: set `time` to it to split by it."
 DATES = "Dates: set `time` to it to split by it."
 TEXT = "Text: make one 0/1 column per value to use it; if it is the label, set `label` to it."
+NUMBERS_WITH_COMMA = "Numbers with commas: write them without, and with a decimal point, to use it."
+NUMBER_ID = "A number per row, by its name: set `id` to it to find the rows by it."
 ID = "Text, different in every row: set `id` to it to find the rows by it."
 
 
 @dataclass(frozen=True)
 class UnusableColumn:
-    """A column that is no feature: its kind, a constant of this module, and what was found."""
+    """A column that is not a feature: its kind, a constant of this module, and an example."""
 
     name: str
     kind: str
@@ -78,7 +85,7 @@ def _too_empty(empty: np.ndarray) -> int | None:
 
 
 def _problem(column: pd.Series) -> UnusableColumn | None:
-    """Return why a column is no feature, or None if it is one."""
+    """Return the reason why a column is not a feature, or None if it is one."""
     name, values = str(column.name), column.dropna()
     if name.startswith("Unnamed: "):
         return UnusableColumn(name, NO_NAME)
@@ -99,6 +106,9 @@ def _number_problem(name: str, values: pd.Series) -> UnusableColumn | None:
         return _invalid(values, invalid[0])
     if name.lower() in LABEL_NAMES and len(np.unique(numbers)) <= MAX_LABELS:
         return UnusableColumn(name, LABEL, _counts(values))
+    is_id = is_integer_dtype(values) and len(np.unique(numbers)) == len(numbers)
+    if is_id and name.lower() in ID_NAMES:
+        return UnusableColumn(name, NUMBER_ID)
     steps = np.diff(numbers)
     rises = (steps >= 0).all() if name.lower() in TIME_NAMES else (steps > 0).all()
     is_counter = len(numbers) >= MIN_ROWS_OF_COUNTER and rises
@@ -106,7 +116,7 @@ def _number_problem(name: str, values: pd.Series) -> UnusableColumn | None:
 
 
 def _text_problem(name: str, values: pd.Series) -> UnusableColumn | None:
-    """Return why a column that is not numeric is no feature; None if all its values are numbers."""
+    """Return the reason why a column of text is not a feature; None if it holds only numbers."""
     first = values.iloc[0]
     if is_datetime64_any_dtype(values) or _are_dates(values):
         return UnusableColumn(name, DATES, f"{_shown(first)} in row {values.index[0]}")
@@ -118,6 +128,8 @@ def _text_problem(name: str, values: pd.Series) -> UnusableColumn | None:
         return None
     if len(text) < len(values) / 2:
         return _invalid(values, text[0])
+    if values.astype(str).str.fullmatch(WITH_COMMA).mean() > 0.5:
+        return UnusableColumn(name, NUMBERS_WITH_COMMA, f"{_shown(first)} in row {values.index[0]}")
     count = values.nunique()
     if count == len(values):
         return UnusableColumn(name, ID, f"{_shown(first)} in row {values.index[0]}")
@@ -146,6 +158,6 @@ def _shown(value: Any) -> str:
 
 
 def _are_dates(values: pd.Series) -> bool:
-    is_text = isinstance(values.iloc[0], str)
+    is_text = isinstance(values.iloc[0], str | datetime.date)
     options: dict[str, Any] = {"errors": "coerce", "utc": True, "format": "ISO8601"}
     return is_text and bool(pd.to_datetime(values, **options).notna().all())

@@ -1,6 +1,6 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
+MAX_FEATURES = 60  # drawn of a sample; more make a picture that no page can show
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Group:
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
-    """Draw samples with their reconstructions, as images or as points per feature."""
+    """Draw samples with their reconstructions, as images or as points per feature.
+
+    Of more than MAX_FEATURES features, those with the largest contributions in a group are drawn.
+    """
     if feature_names:
         return _feature_samples(groups, feature_names)
     strips = []
@@ -75,18 +79,23 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
 
 
 def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
-    height = max(2.4, 0.16 * len(feature_names)) * len(groups) + 0.4
+    count = min(len(feature_names), MAX_FEATURES)
+    height = max(2.4, 0.16 * count) * len(groups) + 0.4
+    if count < len(feature_names):
+        shown = f"{count} of {len(feature_names):,} features"
+        groups = [replace(group, title=f"{group.title}, {shown}") for group in groups]
     figure, grids = _new_figure(groups, height, sharey=True)
-    y = np.arange(len(feature_names))
+    y = np.arange(count)
     for group, grid in zip(groups, grids, strict=True):
+        drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
         for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
-            axes.hlines(y, x, output, color="#bbbbbb", linewidth=1)
-            axes.plot(x, y, "o", color=MARK, markersize=3, label="input")
-            axes.plot(output, y, "D", color=ANOMALY, markersize=3, label="output")
+            axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
+            axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
+            axes.plot(output[drawn], y, "D", color=ANOMALY, markersize=3, label="output")
             axes.set_xlabel("scaled value", fontsize=7)
-        grid[0].set_yticks(y, [literal(name) for name in feature_names], fontsize=6)
+        grid[0].set_yticks(y, [literal(feature_names[i]) for i in drawn], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hourglass.core.csv_formulas import original
+from hourglass.core.csv_formulas import unescaped
 from hourglass.core.paths import Cell
 from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
@@ -20,7 +20,7 @@ MISTAKE_KINDS = ("false alarm", "miss")
 
 
 @dataclass(frozen=True)
-class Section:
+class CellSection:
     """The content of one cell's section: shares in [0, 1], text not yet escaped for HTML."""
 
     cell: Cell
@@ -55,12 +55,12 @@ class Section:
         anomalous = int(self.anomaly.sum())
         return {"normal": len(self.anomaly) - anomalous, "anomalous": anomalous}
 
-    def without_rows(self) -> "Section":
+    def without_rows(self) -> "CellSection":
         """Return the section without single samples."""
         return replace(self, mistakes={}, pictures={}, rows_are_private=True)
 
 
-def section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Section:
+def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> CellSection:
     """Read the section of the cell in a leaderboard row.
 
     `timing` is the record of its training in tracking/, {} if there is none.
@@ -76,7 +76,7 @@ def section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Section
         kind: [entry for entry in table if entry["mistake"] == kind][:SHOWN_MISTAKES]
         for kind in MISTAKE_KINDS
     }
-    return Section(
+    return CellSection(
         cell=cell,
         series=series,
         row=row,
@@ -101,7 +101,7 @@ def _read_csv(path: Path) -> Rows:
     """Return the rows of a CSV file as text, as labels such as 007 or None must not be parsed."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            {key: original(value or "") for key, value in row.items()}
+            {key: unescaped(value or "") for key, value in row.items()}
             for row in csv.DictReader(file)
         ]
 

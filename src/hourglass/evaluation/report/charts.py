@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from hourglass.evaluation.report.cell import Section
+from hourglass.evaluation.report.cell import CellSection
 from hourglass.evaluation.report.curves import (
     Chart,
     best_epoch,
@@ -13,17 +13,17 @@ from hourglass.evaluation.report.curves import (
     read_history,
     unit_plot,
 )
-from hourglass.evaluation.report.glossary import score, share
+from hourglass.evaluation.report.glossary import score_text, share_text
 from hourglass.evaluation.report.svg import LEFT, LETTER, WIDTH, Axis, Plot, marker_path
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 LABEL_HEIGHT = 13
-# Positions of a label beside its marker, tried in order: direction, and pixels right and down.
+# Positions of a label next to its marker, the preferred first: direction, pixels right and down.
 LABEL_PLACES = ((1, 9, 4), (-1, -9, 4), (1, 6, -8), (1, 6, 16), (-1, -6, -8), (-1, -6, 16))
 
 
-def comparison_charts(data: str, cells: Sequence[Section]) -> list[Chart]:
+def comparison_charts(data: str, cells: Sequence[CellSection]) -> list[Chart]:
     """Return ROC, precision-recall and training curves, and AUROC over parameters and seconds."""
     labelled = [cell for cell in cells if cell.labelled]
     charts = [_training(data, cells)]
@@ -39,41 +39,45 @@ def comparison_charts(data: str, cells: Sequence[Section]) -> list[Chart]:
     return charts
 
 
-def _seconds(cell: Section) -> float:
+def _seconds(cell: CellSection) -> float:
     return float(cell.origin.seconds or 0)
 
 
-def _roc(data: str, cells: Sequence[Section]) -> Chart:
+def _roc(data: str, cells: Sequence[CellSection]) -> Chart:
     plot = unit_plot("false-alarm rate", "recall")
     plot.line([0, 1], [0, 1], "mark dotted", "chance")
     for cell in reversed(cells):  # the best is drawn last, on top
         points = read_curve(cell.cell / "evaluate/roc.csv")
         name = cell.cell.model
         plot.line(
-            points[0], points[1], cell.css, f"{name}, AUROC {share(cell.metrics['AUROC'])}", name
+            points[0],
+            points[1],
+            cell.css,
+            f"{name}, AUROC {share_text(cell.metrics['AUROC'])}",
+            name,
         )
     label = f"ROC curves on {data}. AUROC: {_listed(cells, 'AUROC')}."
     return Chart("ROC", "Dotted: chance.", plot.svg(label))
 
 
-def _precision_recall(data: str, cells: Sequence[Section]) -> Chart:
+def _precision_recall(data: str, cells: Sequence[CellSection]) -> Chart:
     plot, chance = unit_plot("recall", "precision"), cells[0].metrics["prevalence"]
-    plot.line([0, 1], [chance, chance], "mark dotted", f"prevalence {share(chance)}")
+    plot.line([0, 1], [chance, chance], "mark dotted", f"prevalence {share_text(chance)}")
     for cell in reversed(cells):
         points = read_curve(cell.cell / "evaluate/precision_recall.csv")
         name = cell.cell.model
-        title = f"{name}, average precision {share(cell.metrics['average_precision'])}"
+        title = f"{name}, average precision {share_text(cell.metrics['average_precision'])}"
         plot.line(points[0], points[1], cell.css, title, name, step=True)
     label = f"Precision over recall on {data}. Average precision: "
     label += f"{_listed(cells, 'average_precision')}."
     return Chart("Precision and recall", "Dotted: the prevalence.", plot.svg(label))
 
 
-def _listed(cells: Sequence[Section], metric: str) -> str:
-    return ", ".join(f"{cell.cell.model} {share(cell.metrics[metric])}" for cell in cells)
+def _listed(cells: Sequence[CellSection], metric: str) -> str:
+    return ", ".join(f"{cell.cell.model} {share_text(cell.metrics[metric])}" for cell in cells)
 
 
-def _training(data: str, cells: Sequence[Section]) -> Chart:
+def _training(data: str, cells: Sequence[CellSection]) -> Chart:
     histories = [read_history(cell.cell) for cell in cells]
     errors = np.concatenate([history.validation_error for history in histories])
     last = max(history.epoch.max() for history in histories)
@@ -82,17 +86,17 @@ def _training(data: str, cells: Sequence[Section]) -> Chart:
     texts = []
     for cell, history in zip(cells, histories, strict=True):
         name, (epoch, error) = cell.cell.model, best_epoch(history)
-        title = f"{name}, best epoch {epoch:.0f}, error {score(error)}"
+        title = f"{name}, best epoch {epoch:.0f}, error {score_text(error)}"
         values = history[["epoch", "validation_error"]].to_numpy().T
         plot.line(values[0], values[1], cell.css, title, name)
         plot.marker(epoch, error, marker_path(cell.series), cell.css, title, name)
-        texts.append(f"{name} {score(error)}")
+        texts.append(f"{name} {score_text(error)}")
     label = f"Validation error per epoch on {data}. Lowest error: {', '.join(texts)}."
     return Chart("Training", "Marker: the best epoch, whose weights are kept.", plot.svg(label))
 
 
 def _costs(
-    data: str, cells: Sequence[Section], cost: str, value: Callable[[Section], float]
+    data: str, cells: Sequence[CellSection], cost: str, value: Callable[[CellSection], float]
 ) -> Chart:
     """Plot AUROC with its interval over a cost; label the markers that have room."""
     intervals = [[cell.metrics[f"AUROC_{end}"] for end in ("low", "high")] for cell in cells]
@@ -100,7 +104,7 @@ def _costs(
     plot, texts = Plot(x, Axis.around("AUROC", np.ravel(intervals))), []
     for cell, interval in reversed([*zip(cells, intervals, strict=True)]):
         name, at, auroc = cell.cell.model, value(cell), cell.metrics["AUROC"]
-        title = f"{name}, AUROC {share(auroc)}, {cost} {at:,.{0 if at >= 100 else 2}f}"
+        title = f"{name}, AUROC {share_text(auroc)}, {cost} {at:,.{0 if at >= 100 else 2}f}"
         plot.line([at, at], interval, f"{cell.css} thin", title, name)
         plot.marker(at, auroc, marker_path(cell.series), cell.css, title, name)
         texts.append(title)
@@ -110,7 +114,7 @@ def _costs(
 
 
 def _label_markers(plot: Plot, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write names beside their markers where they cover no marker and no other name."""
+    """Write names next to their markers if they overlap no marker and no other name."""
     pixels = [plot.pixels(x, y) for x, y, _ in points]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
     for (x, y, name), (column, row) in zip(points, pixels, strict=True):

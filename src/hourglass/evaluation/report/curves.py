@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.glossary import score, share
+from hourglass.evaluation.report.glossary import score_text, share_text
 from hourglass.evaluation.report.svg import Axis, Plot, marker_path
 
 BINS = 40  # of the score histogram
@@ -51,13 +51,15 @@ def _histogram(cell: Cell, test: pd.DataFrame, threshold: float) -> Chart:
     plot = Plot(x, Axis("samples", 0, 1.04 * max(highest, 1)))
     for name, values in counts.items():
         plot.bars(edges, values, name, name)
-    plot.vertical(threshold, "mark dashed", f"threshold {score(threshold)}")
+    plot.vertical(threshold, "mark dashed", f"threshold {score_text(threshold)}")
     medians = [
-        f"{len(rows)} {name} samples, median {score(rows.score.median())}, "
+        f"{len(rows)} {name} samples, median {score_text(rows.score.median())}, "
         f"{rows.alarm.sum()} of them above the threshold"
         for name, rows in groups.items()
     ]
-    label = f"Scores of {cell.title}: {'; '.join(medians)}. The threshold is {score(threshold)}."
+    label = (
+        f"Scores of {cell.title}: {'; '.join(medians)}. The threshold is {score_text(threshold)}."
+    )
     kinds = "Filled: normal. Outline: anomalous. " if len(groups) > 1 else ""
     return Chart("Scores", f"{kinds}Dashed: the threshold.", plot.svg(label))
 
@@ -68,7 +70,7 @@ def _roc(cell: Cell, metrics: dict[str, float]) -> Chart:
     plot.line(points[0], points[1], "anomalous curve", "ROC curve")
     plot.line([0, 1], [0, 1], "mark dotted", "chance")
     deployed = _mark_deployed(plot, metrics, "false_alarm_rate", "recall")
-    label = f"ROC curve of {cell.title}. AUROC is {share(metrics['AUROC'])}{deployed}."
+    label = f"ROC curve of {cell.title}. AUROC is {share_text(metrics['AUROC'])}{deployed}."
     return Chart("ROC", _legend("chance", deployed), plot.svg(label))
 
 
@@ -77,12 +79,12 @@ def _precision_recall(cell: Cell, metrics: dict[str, float]) -> Chart:
     points = read_curve(cell / "evaluate/precision_recall.csv")
     plot.line(points[0], points[1], "anomalous curve", "precision over recall", step=True)
     chance = metrics["prevalence"]
-    plot.line([0, 1], [chance, chance], "mark dotted", f"prevalence {share(chance)}")
+    plot.line([0, 1], [chance, chance], "mark dotted", f"prevalence {share_text(chance)}")
     deployed = _mark_deployed(plot, metrics, "recall", "precision")
-    average = share(metrics["average_precision"])
+    average = share_text(metrics["average_precision"])
     label = (
         f"Precision over recall of {cell.title}. Average precision is {average}, chance "
-        f"{share(chance)}{deployed}."
+        f"{share_text(chance)}{deployed}."
     )
     return Chart("Precision and recall", _legend("the prevalence", deployed), plot.svg(label))
 
@@ -95,7 +97,7 @@ def _training(cell: Cell) -> Chart:
     plot.line(epoch, training, "normal curve dashed", "training loss")
     plot.line(epoch, validation, "anomalous curve", "validation error")
     best, error = best_epoch(history)
-    title = f"best epoch {best:.0f}, validation error {score(error)}"
+    title = f"best epoch {best:.0f}, validation error {score_text(error)}"
     plot.marker(best, error, DOT, "mark", title)
     label = f"Training of {cell.title} over {len(history)} epochs; {title}."
     legend = "Solid: validation error. Dashed: training loss. Dot: the best epoch."
@@ -134,6 +136,6 @@ def _mark_deployed(plot: Plot, metrics: dict[str, float], x: str, y: str) -> str
     if x not in metrics or y not in metrics:
         return ""
     names = [name.replace("false_alarm", "false-alarm").replace("_", " ") for name in (x, y)]
-    text = f"{names[0]} is {share(metrics[x])}, {names[1]} {share(metrics[y])}"
+    text = f"{names[0]} is {share_text(metrics[x])}, {names[1]} {share_text(metrics[y])}"
     plot.marker(metrics[x], metrics[y], DOT, "mark", f"at the threshold {text}")
     return f"; at the threshold {text}"

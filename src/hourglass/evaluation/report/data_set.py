@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.core.paths import Cell
 from hourglass.evaluation.metrics.paired import auroc_differs
-from hourglass.evaluation.report.cell import Section
+from hourglass.evaluation.report.cell import CellSection
 from hourglass.evaluation.report.charts import comparison_charts
 from hourglass.evaluation.report.curves import Chart
 from hourglass.evaluation.report.studies import TuningStudy, tuning_studies
@@ -26,23 +26,24 @@ class Leaders:
     best: Row
     baseline: Row | None
     ties: list[str]
+    is_better: bool  # whether all other variants are significantly worse
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSetSection:
     """The content of the page about one data set."""
 
     name: str
     board: Table
     scale: Axis | None  # of the forest plot; None without an AUROC
     leaders: Leaders | None  # None without an AUROC
-    cells: list[Section]  # in the order of the leaderboard
+    cells: list[CellSection]  # in the order of the leaderboard
     charts: list[Chart]
     studies: list[TuningStudy]
     codes: Table | None = None  # metrics of the latent codes
 
     @classmethod
-    def of(cls, board: Table, cells: list[Section], codes: Table | None) -> "DataSet":
+    def of(cls, board: Table, cells: list[CellSection], codes: Table | None) -> "DataSetSection":
         """Return the content for the rows of one data set, the best AUROC first."""
         name = cells[0].cell.data
         return cls(
@@ -56,7 +57,7 @@ class DataSet:
             codes=codes,
         )
 
-    def without_rows(self) -> "DataSet":
+    def without_rows(self) -> "DataSetSection":
         """Return the content without single samples."""
         return replace(self, cells=[cell.without_rows() for cell in self.cells])
 
@@ -83,16 +84,21 @@ def _scale(rows: Sequence[Row]) -> Axis | None:
     return Axis("AUROC", min(float(np.floor(min(ends) / step) * step), high - step), high)
 
 
-def _leaders(rows: Sequence[Row], cells: Sequence[Section]) -> Leaders | None:
+def _leaders(rows: Sequence[Row], cells: Sequence[CellSection]) -> Leaders | None:
     """Return the leaders; `cells` are in the order of the leaderboard."""
     labelled = [cell for cell in cells if cell.labelled]
     if not labelled:
         return None
     best, *others = labelled
+    comparable = [other for other in others if np.array_equal(other.anomaly, best.anomaly)]
     ties = [
         other.cell.model
-        for other in others
-        if np.array_equal(other.anomaly, best.anomaly)
-        and not auroc_differs(best.scores, other.scores, best.anomaly)
+        for other in comparable
+        if not auroc_differs(best.scores, other.scores, best.anomaly)
     ]
-    return Leaders(best.row, next((row for row in rows if row["baseline"]), None), ties)
+    return Leaders(
+        best=best.row,
+        baseline=next((row for row in rows if row["baseline"]), None),
+        ties=ties,
+        is_better=bool(others) and len(comparable) == len(others) and not ties,
+    )

@@ -91,4 +91,5 @@ def format_number(value: Number, form: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}") if "e" not in text else text
 
 
-share, score = partial(format_number, form="share"), partial(format_number, form="score")
+share_text = partial(format_number, form="share")
+score_text = partial(format_number, form="score")

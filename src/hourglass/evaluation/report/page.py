@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hourglass.core.paths import Cell
 from hourglass.evaluation import palette
-from hourglass.evaluation.report.cell import section
+from hourglass.evaluation.report.cell import read_section
 from hourglass.evaluation.report.codes import study_tables
-from hourglass.evaluation.report.data_set import DataSet
+from hourglass.evaluation.report.data_set import DataSetSection
 from hourglass.evaluation.report.glossary import (
     BEFORE_TUNING,
     FORMATS,
@@ -22,7 +22,7 @@ from hourglass.evaluation.report.glossary import (
     metric_title,
 )
 from hourglass.evaluation.report.provenance import summary
-from hourglass.evaluation.report.svg import marker_path, short
+from hourglass.evaluation.report.svg import marker_path, tick_text
 from hourglass.evaluation.report.tables import BOARD_COLUMNS, Table
 
 
@@ -30,7 +30,7 @@ from hourglass.evaluation.report.tables import BOARD_COLUMNS, Table
 class Page:
     """The content of the page: data sets and variants in the order of the grid."""
 
-    sets: list[DataSet]
+    sets: list[DataSetSection]
     models: list[str]
 
     @classmethod
@@ -51,11 +51,11 @@ class Page:
         for name in data:
             board = Table.of(shown[shown["data"] == name], BOARD_COLUMNS)
             cells = [
-                section(row, models.index(row["model"]), timings[Cell(name, row["model"])])
+                read_section(row, models.index(row["model"]), timings[Cell(name, row["model"])])
                 for row in board.rows
                 if not row["baseline"] and row["settings"] != BEFORE_TUNING
             ]
-            sets.append(DataSet.of(board, cells, studied.get(name)))
+            sets.append(DataSetSection.of(board, cells, studied.get(name)))
         return cls(sets, models)
 
     def without(self, private: Collection[str]) -> "Page":
@@ -96,5 +96,5 @@ def _environment() -> Environment:
     )
     environment.filters |= {form: partial(format_number, form=form) for form in FORMATS}
     environment.filters |= {"format_number": format_number, "metric_title": metric_title}
-    environment.filters |= {"short": short, "marker_path": marker_path}
+    environment.filters |= {"tick_text": tick_text, "marker_path": marker_path}
     return environment

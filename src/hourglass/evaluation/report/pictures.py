@@ -10,7 +10,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.glossary import score, share
+from hourglass.evaluation.report.glossary import score_text, share_text
 
 Rows: TypeAlias = list[dict[str, str]]  # rows of a CSV file, by column
 
@@ -35,7 +35,7 @@ def evaluation_pictures(
     """
     worst = {kind: rows[0] for kind, rows in mistakes.items() if rows}
     labels = (
-        f" The worst {kind} has label {row['label']} and score {score(row['score'])}."
+        f" The worst {kind} has label {row['label']} and score {score_text(row['score'])}."
         for kind, row in worst.items()
     )
     features = (
@@ -45,7 +45,7 @@ def evaluation_pictures(
         if row.get("feature_1")
     )
     errors = (
-        f"{score(metrics[key])} for {kind} samples"
+        f"{score_text(metrics[key])} for {kind} samples"
         for kind in ("normal", "anomalous")
         if (key := f"reconstruction_error_{kind}") in metrics
     )
@@ -76,7 +76,7 @@ def study_pictures(cell: Cell) -> list[Picture]:
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def sentence(key: str, template: str) -> str:
-        return template.format(share(metrics[key])) if key in metrics else ""
+        return template.format(share_text(metrics[key])) if key in metrics else ""
 
     described = {
         "map": (

@@ -17,7 +17,7 @@ VERSIONS = {"hourglass": "hourglass.version", "torch": "torch", "Python": "pytho
 
 @dataclass(frozen=True)
 class Origin:
-    """The origin of a cell's weights; what is not known is None or empty."""
+    """The origin of a cell's weights; unknown values are None or empty."""
 
     settings: str  # YAML
     seed: int
@@ -60,7 +60,7 @@ class Origin:
 
 
 def summary(origins: Collection[Origin]) -> dict[str, str]:
-    """Return what is known of all trainings together, by title; one value if they agree."""
+    """Return the values of all trainings by title; a value that they share is listed once."""
     days = sorted({origin.trained.partition(" ")[0] for origin in origins} - {""})
     values = {
         "trained": {" to ".join(dict.fromkeys((days[0], days[-1])))} if days else set(),

@@ -10,7 +10,7 @@ import numpy as np
 from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import cell_config
 from hourglass.evaluation.report.curves import Chart
-from hourglass.evaluation.report.glossary import score
+from hourglass.evaluation.report.glossary import score_text
 from hourglass.evaluation.report.provenance import DIGITS, Origin
 from hourglass.evaluation.report.svg import Axis, Plot, marker_path
 
@@ -80,7 +80,7 @@ def _progress(
         plot, [(number, trial) for number, trial in zip(numbers, ordered, strict=True)], best
     )
     name = content["objectives"][0].replace("_", " ")
-    label = f"{name} of {len(ordered)} trials; the best is {score(best['values'][0])}."
+    label = f"{name} of {len(ordered)} trials; the best is {score_text(best['values'][0])}."
     return Chart("Trials", "Dashed: the best so far. Diamond: the chosen trial.", plot.svg(label))
 
 
@@ -117,6 +117,6 @@ def _draw_trials(
     for x, trial in placed:
         is_best = trial["number"] == best["number"]
         settings = ", ".join(f"{key} {value}" for key, value in trial["settings"].items())
-        title = f"trial {trial['number']}, {score(trial['values'][0])}, {settings}"
+        title = f"trial {trial['number']}, {score_text(trial['values'][0])}, {settings}"
         shape, css = (marker_path(3), "anomalous") if is_best else (marker_path(0), "normal faint")
         plot.marker(x, trial["values"][0], shape, css, title)

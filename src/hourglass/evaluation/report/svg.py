@@ -67,7 +67,7 @@ class Axis:
         return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def short(value: float) -> str:
+def tick_text(value: float) -> str:
     """Return the text of a tick: 0.5, 20k, 3M, 1e\N{MINUS SIGN}5."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
@@ -127,7 +127,7 @@ class Plot:
     def text(
         self, x: float, y: float, shift: tuple[float, float], text: str, css: str = ""
     ) -> None:
-        """Write text beside a point; `shift` is in pixels, right and down."""
+        """Write text next to a point; `shift` is in pixels, right and down."""
         column, row = self._columns([x])[0] + shift[0], self._rows([y])[0] + shift[1]
         self.marks.append(f'<text class="{css}" x="{column:g}" y="{row:g}">{escape(text)}</text>')
 
@@ -156,10 +156,10 @@ class Plot:
         bottom = HEIGHT - BOTTOM
         for tick, row in zip(self.y.ticks(), self._rows(self.y.ticks()), strict=True):
             yield f'<path d="M{LEFT} {row:g}h{AREA[0]}"/>'
-            yield f'<text class="end" x="{LEFT - 6}" y="{row + 4:g}">{short(tick)}</text>'
+            yield f'<text class="end" x="{LEFT - 6}" y="{row + 4:g}">{tick_text(tick)}</text>'
         for tick, column in zip(self.x.ticks(), self._columns(self.x.ticks()), strict=True):
             yield f'<path d="M{column:g} {bottom}v4"/>'
-            yield f'<text class="mid" x="{column:g}" y="{bottom + 17}">{short(tick)}</text>'
+            yield f'<text class="mid" x="{column:g}" y="{bottom + 17}">{tick_text(tick)}</text>'
         middle = (LEFT + AREA[0] / 2, TOP + AREA[1] / 2)
         yield f'<text class="mid" x="{middle[0]:g}" y="{HEIGHT - 5}">{escape(self.x.label)}</text>'
         turn = f'transform="rotate(-90 11 {middle[1]:g})"'

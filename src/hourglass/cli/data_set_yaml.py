@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -11,7 +10,7 @@ import yaml
 from hourglass.core.errors import printable
 
 if TYPE_CHECKING:
-    from hourglass.data.readers.table_inspection import UnusableColumn
+    from hourglass.cli.data_plan import DataPlan
 
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
@@ -19,33 +18,19 @@ NOTES = {
     "size": "pixels per side to resize to; more keeps smaller defects visible and takes longer",
     "missing": "leave out rows with an empty cell; or refuse",
     "fractions": "of the normal samples, in the five splits",
-    "latent_dim": "size of the code; `hourglass tune` searches for a better one",
+    "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",
     "hidden": "widths of the layers of dense variants",
     "channels": "of convolutional variants",
     "patience": "epochs without a better validation error until the training stops",
 }
 
 
-def data_set_yaml(
-    header: Iterable[str],
-    class_path: str,
-    init_args: Mapping[str, Any],
-    sections: Mapping[str, Mapping[str, Any]],
-    unusable: Iterable["UnusableColumn"] = (),
-) -> str:
-    """Return the text of configs/data/<name>.yaml.
-
-    `header` are comment lines, `sections` the sections `model` and `training`. Unusable columns are
-    added to the list `drop`, with the reason.
-    """
-    lines = [
-        *(f"# {printable(line)}" for line in header),
-        f"class_path: {class_path}",
-        "init_args:",
-    ]
-    lines += _settings(init_args)
-    lines += _drop(init_args.get("drop", ()), unusable)
-    for name, values in sections.items():
+def data_set_yaml(plan: "DataPlan", path: str, command: str) -> str:
+    """Return the text of configs/data/<name>.yaml; `command` is the command that writes it."""
+    lines = [f"# {printable(line)}" for line in (f"Written by `{command}`.", *plan.content)]
+    lines += [f"class_path: {plan.class_path}", "init_args:"]
+    lines += [*_settings({"path": path, **plan.init_args}), *_drop(plan)]
+    for name, values in plan.sections.items():
         lines += [f"{name}:", *_settings(values)]
     return "\n".join(lines) + "\n"
 
@@ -69,11 +54,10 @@ def _settings(values: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _drop(chosen: Iterable[str], unusable: Iterable["UnusableColumn"]) -> list[str]:
-    """Return the list `drop`: the user's choice, then unusable columns by kind."""
-    lines = [f"    - {yaml_value(name)}" for name in chosen]
-    by_kind = sorted(unusable, key=lambda column: column.kind)
-    for kind, columns in groupby(by_kind, key=lambda column: column.kind):
+def _drop(plan: "DataPlan") -> list[str]:
+    """Return the list `drop`: the columns that the user named, then unusable columns by kind."""
+    lines = [f"    - {yaml_value(name)}" for name in plan.init_args.get("drop", ())]
+    for kind, columns in plan.unusable.items():
         lines.append(f"    # {kind}")
         for column in columns:
             found = f"  # {column.found}" if column.found else ""

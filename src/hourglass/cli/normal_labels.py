@@ -1,0 +1,48 @@
+"""The labels of a user's samples: the normal ones, their number, and a sentence about them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hourglass.data.readers.user_files import anomaly_mask, is_number
+
+
+def label_names(labels: np.ndarray, wanted: tuple[str, ...]) -> list[str]:
+    """Return the labels as the file has them: 0 is also 0.0."""
+    present = set(labels.tolist())
+    numbers = {float(label): label for label in present if is_number(label)}
+    return [
+        numbers.get(float(name), name) if name not in present and is_number(name) else name
+        for name in wanted
+    ]
+
+
+def most_frequent(labels: np.ndarray) -> str:
+    """Return the most frequent label, the first in order of name among equals."""
+    names, counts = np.unique(labels, return_counts=True)
+    return str(names[counts.argmax()])
+
+
+def count_labels(labels: np.ndarray, normal: list[str], file: Path) -> tuple[int, dict[str, int]]:
+    """Return the number of normal samples, and of anomalies by label."""
+    anomaly = anomaly_mask(labels, [*normal], file)  # checks the names
+    names, counts = np.unique(labels[anomaly], return_counts=True)
+    anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    return int((~anomaly).sum()), anomalies
+
+
+def label_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, int]) -> str:
+    """Return a sentence about normal samples and anomalies."""
+    if "normal" not in init_args:
+        return (
+            f"No anomaly is labelled: all {normal:,} count as normal, and anomalies among them "
+            "make the detector less sensitive."
+        )
+    names = ", ".join(map(repr, init_args["normal"]))
+    others = sorted(anomalies.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name!r} {count:,}" for name, count in others[:5])
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return (
+        f"{normal:,} are normal ({names}), {sum(anomalies.values()):,} anomalies ({shown}{more})."
+    )
