@@ -200,7 +200,7 @@ def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
     """Raise a UserError for a table without a header, with too few features, or without rows."""
     from hourglass.core.suggestions import quote
 
-    if (first := _first_value(frame.columns)) is not None:
+    if (first := _first_value(list(frame.columns))) is not None:
         raise UserError(
             f"the header of {file} holds numbers ({quote(first)}, ...), so the names of the "
             "columns seem to be missing; add a first line with them."
