@@ -163,7 +163,8 @@ def _add_arguments(parser: ArgumentParser, function: Callable[..., Any]) -> None
         parser._option_string_actions |= dict.fromkeys(names, action)
         action.metavar = _metavar(action)
         if set(alternatives(type_of(action))) == {str, type(None)}:
-            action._typehint = str  # otherwise the texts null, ~ and #1 would be None, as in YAML
+            # Otherwise the texts null, ~ and #1 would be None, as in YAML.
+            vars(action)["_typehint"] = str
 
 
 def _description(function: Callable[..., Any], name: str) -> str:

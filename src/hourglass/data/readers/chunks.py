@@ -83,10 +83,11 @@ def chunks_in_memory(samples: Any, spec: InputSpec) -> Chunks:
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
-    if hasattr(samples, "to_pandas"):  # a frame of polars or Arrow
-        samples = samples.to_pandas()
-    name = Path("the DataFrame" if hasattr(samples, "columns") else "the array")
-    rows: Any = samples if hasattr(samples, "columns") else np.asarray(samples)
+    rows: Any = samples
+    if hasattr(rows, "to_pandas"):  # a frame of polars or Arrow
+        rows = rows.to_pandas()
+    name = Path("the DataFrame" if hasattr(rows, "columns") else "the array")
+    rows = rows if hasattr(rows, "columns") else np.asarray(rows)
     if not rows.ndim or not len(rows):
         raise UserError(f"{name} holds no samples; give at least one.")
     if isinstance(rows, np.ndarray):
