@@ -191,6 +191,7 @@ def test_rows_with_empty_cells_are_left_out_if_that_costs_less_than_a_column(wor
         (numbers(200).set_axis(["1", "2.5", "-3", "4"], axis=1), {}, "holds only numbers ('1'"),
         (numbers(30), {}, "there are 30 normal samples"),
         (numbers(200), {"label": "e"}, "no column 'e'"),
+        (numbers(200, e="noon"), {"time": "e"}, "'noon' in row 1 instead of a number or a date"),
         (numbers(200), {"normal": "ok"}, "label names no column"),
         (numbers(200, e="ok"), {"label": "e"}, "names every label"),
     ],

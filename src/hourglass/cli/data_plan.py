@@ -100,7 +100,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_files import read_table, require_columns
+    from hourglass.data.readers.table_files import read_table, require_columns, time_column
     from hourglass.data.readers.table_inspection import inspect_table
 
     if roles.normal and roles.label is None:
@@ -110,6 +110,8 @@ def _plan_table(
     require_columns(frame, [*roles.columns, *roles.drop], file)
     found = inspect_table(frame, roles.columns, roles.drop)
     _check(found, frame, file)
+    if roles.time is not None:
+        time_column(frame[found.complete], roles.time, file)  # raises a UserError for a bad cell
     init_args: dict[str, Any] = {}
     normal, anomalies = int(found.complete.sum()), dict[str, int]()
     if roles.label is not None:
