@@ -228,6 +228,14 @@ def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):
     assert "false-alarm rate" in headings
 
 
+def test_a_single_variant_is_not_called_better_than_others(changed, tree):
+    set_yaml(changed / "params.yaml", "models", value=["linear"])
+    text = re.sub(r" (?=[.,;])", "", compare_again(changed).text)
+    assert "The only variant is linear." in text
+    assert "best variant is" not in text
+    assert "The best variant is" in tree.text
+
+
 def test_a_cell_without_mistakes_says_so(changed):
     folder = changed / "runs/own/linear/evaluate"
     scores = pd.read_parquet(folder / "scores.parquet")
