@@ -103,7 +103,7 @@ def print_plan(name: str, plan: DataPlan) -> None:
     by_kind = sorted(plan.unusable, key=lambda column: column.kind)
     if by_kind:
         count = "1 column is" if len(by_kind) == 1 else f"{len(by_kind)} columns are"
-        print(f"{count} not used; the settings list them under `drop`:")
+        print(f"{count} not used (`drop` in the settings):")
     for kind, columns in groupby(by_kind, key=lambda column: column.kind):
         names = [printable(column.name) for column in columns]
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
