@@ -192,6 +192,7 @@ def test_rows_with_empty_cells_are_left_out_if_that_costs_less_than_a_column(wor
         (numbers(200, ok="ok").set_axis([".5", "2", "-3", "4", "ok"], axis=1), {}, "('.5', ...)"),
         (numbers(30), {}, "there are 30 normal samples"),
         (numbers(200), {"label": "e"}, "no column 'e'"),
+        (numbers(200, e="noon"), {"time": "e"}, "'noon' in row 1 instead of a number or a date"),
         (numbers(200), {"normal": "ok"}, "label names no column"),
         (numbers(200, e="ok"), {"label": "e"}, "names every label"),
         (numbers(200, e=["bad"] * 60 + [None] * 140), {"label": "e"}, "empty in 140 of 200 rows"),

@@ -83,6 +83,12 @@ def test_times_are_numbers_or_dates_in_seconds(load, refusal):
     assert "'noon' in row 2" in refusal(load, "a,t\n1,10\n2,noon\n", time="t")
 
 
+def test_dates_with_dots_begin_with_the_day_and_those_with_slashes_are_ambiguous(load, refusal):
+    dates = load("a;t\n1;31.01.2026 23:00\n2;01.02.2026 00:00\n", time="t").time
+    assert np.diff(dates).tolist() == [3600]
+    assert "a date such as" in refusal(load, "a,t\n1,01/02/2026\n2,02/02/2026\n", time="t")
+
+
 def test_parquet_gives_the_same_as_csv(load):
     expected = load(CSV, **ROLES)
     frame = pd.read_csv(StringIO(CSV), parse_dates=["when"], date_format="ISO8601")

@@ -49,7 +49,7 @@ def add(
         label: the column of labels; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok
-        time: the column of numbers or ISO dates that the splits follow
+        time: the column of numbers or dates that the splits follow
         id: the column of row ids
         drop: columns to ignore, separated by commas
         replace: replace the data set of this name
@@ -76,7 +76,8 @@ def add(
         write_text(PARAMS, text)
     print(f"wrote {settings.as_posix()}, with the data in {place}")
     print(f"data sets in params.yaml: {', '.join(names)}")
-    print(f"next: hourglass repro    # trains {len(config.models)} variants on {name}")
+    on = name if len(names) == 1 else f"each of {len(names)} data sets"
+    print(f"next: hourglass repro    # trains {len(config.models)} variants on {on}")
 
 
 def make_roles(
@@ -101,7 +102,8 @@ def print_plan(name: str, plan: DataPlan) -> None:
     print(f"{name}: {' '.join(plan.content)}")
     if plan.unusable:
         count = sum(map(len, plan.unusable.values()))
-        print(f"{count} columns are not used; the settings list them under `drop`:")
+        columns_are = "1 column is" if count == 1 else f"{count} columns are"
+        print(f"{columns_are} not used (`drop` in the settings):")
     for kind, columns in plan.unusable.items():
         names = [printable(column.name) for column in columns]
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""

@@ -55,7 +55,7 @@ def try_(
         label: the column of labels, to measure the quality; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok
-        time: the column of numbers or ISO dates that the splits follow
+        time: the column of numbers or dates that the splits follow
         id: the column of row ids
         drop: columns to ignore, separated by commas
         out: the folder of the workspace; by default hourglass-<name of the file>

@@ -26,7 +26,7 @@ class Table(DataSet):
     `path` is relative to the working directory, which is the project folder under DVC. `label` is
     the column of classes. `normal` names the normal classes, as text. Without `label` every row is
     normal. `id` is the column of sample ids (default: "<file>/<row>", rows counted from 1). `time`
-    is a column of numbers or ISO dates; if it is set, the splits follow time. `drop` lists columns
+    is a column of numbers or dates; if it is set, the splits follow time. `drop` lists columns
     to ignore. A row with an empty cell in any other column is an error, or is left out if `missing`
     is "skip".
     """

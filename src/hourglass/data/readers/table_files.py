@@ -18,6 +18,7 @@ from hourglass.core.suggestions import suggest_names
 from hourglass.data.readers.csv_format import MISSING, detect_csv_format
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+DAY_FIRST = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 
@@ -68,7 +69,9 @@ def feature_matrix(frame: pd.DataFrame, names: Sequence[str], path: Path) -> np.
     return x
 
 
-def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
+def number_column(
+    frame: pd.DataFrame, name: str, path: Path, expected: str = "a finite number"
+) -> np.ndarray:
     """Return a column as (N,) float64, all finite and within float32, or raise a UserError."""
     column = frame[name]
     values = np.full(len(column), np.nan)
@@ -84,8 +87,8 @@ def number_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
         missing, cell = column.isna().iloc[row], str(column.iloc[row])
         problem = "is empty or NaN" if missing else f"holds {cell[:40]!r}"
         raise UserError(
-            f"Column {name!r} of {path} {problem} in row {column.index[row]} instead of a finite "
-            "number; correct it, or remove the column or the row."
+            f"Column {name!r} of {path} {problem} in row {column.index[row]} instead of "
+            f"{expected}; correct it, or remove the column or the row."
         )
     return values
 
@@ -102,13 +105,25 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return times as (N,) float64: numbers unchanged, ISO 8601 dates in seconds since 1970."""
+    """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970."""
     column = frame[name]
-    if not is_numeric_dtype(column):
-        dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    dates = None if is_numeric_dtype(column) else parsed_dates(column)
+    if dates is None:
+        expected = "a number or a date such as 2026-12-31 23:59 or 31.12.2026 23:59"
+        return number_column(frame, name, path, expected)
+    return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
+
+
+def parsed_dates(column: pd.Series) -> pd.Series | None:
+    """Return dates in UTC; None unless all cells are ISO 8601 dates, or such as 31.12.2026 23:59.
+
+    Dates with slashes are not read, since 01/02 has two meanings.
+    """
+    for form in ("ISO8601", *DAY_FIRST):
+        dates = pd.to_datetime(column, errors="coerce", utc=True, format=form)
         if dates.notna().all():
-            return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
-    return number_column(frame, name, path)
+            return dates
+    return None
 
 
 def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype, is_numeric_dtype
 
 from hourglass.core.suggestions import quote
-from hourglass.data.readers.table_files import LARGEST
+from hourglass.data.readers.table_files import LARGEST, parsed_dates
 
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 TIME_NAMES = {"time", "timestamp", "date", "datetime"}
@@ -159,5 +159,4 @@ def _shown(value: Any) -> str:
 
 def _are_dates(values: pd.Series) -> bool:
     is_text = isinstance(values.iloc[0], str | datetime.date)
-    options: dict[str, Any] = {"errors": "coerce", "utc": True, "format": "ISO8601"}
-    return is_text and bool(pd.to_datetime(values, **options).notna().all())
+    return is_text and parsed_dates(values) is not None
