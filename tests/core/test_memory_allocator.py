@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,9 @@ print(resident_bytes("VmRSS") - before)
 def kept(call: str) -> int:
     command = [sys.executable, "-c", "import sys; sys.path[:0] = ['src', 'scripts']\n" + PROGRAM]
     command[-1] = command[-1].format(call=call)
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
