@@ -98,7 +98,9 @@ def test_metrics_durations_tables_and_figures_are_recorded_in_the_run(studied, r
     assert {"seconds", "query_milliseconds_code_single"} <= timing.keys()
     expected = {f"timing/{key}": timing[key] for key in timing if key != "seconds"}
     assert record.latest == pytest.approx(expected, rel=1e-4)  # MLflow gets five digits
-    metrics = {f"codes/{name}": value for name, value in read_json(studied / "metrics.json").items()}
+    metrics = {
+        f"codes/{name}": value for name, value in read_json(studied / "metrics.json").items()
+    }
     assert record.metrics == pytest.approx(metrics, rel=1e-4)
     assert not timing.keys() & record.metrics.keys()
     assert {folder for _, folder in record.files} == {"study"}
