@@ -179,8 +179,9 @@ def project(new_project) -> Project:
 
 
 def without_progress(errors: str) -> list[str]:
-    """Return the lines on standard error but those of progress, which a busy machine prints."""
-    return [line for line in errors.splitlines() if not re.search(r"\d\d:\d\d$", line)]
+    """Return the lines on standard error without progress and the hint about max_epochs."""
+    ignored = re.compile(r"\d\d:\d\d$|: max_epochs, ")
+    return [line for line in errors.splitlines() if not ignored.search(line)]
 
 
 def error_of(project: Project, *words: str) -> str:

@@ -1,5 +1,6 @@
 """Command `ui`: the addresses it prints, the port it takes, and the server that it stops."""
 
+import shutil
 import signal
 import socket
 import sys
@@ -65,6 +66,8 @@ def test_a_port_contradicts_a_server(opened, refusal):
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_the_server_answers_until_the_command_is_stopped(tmp_path, stop):
+    (tmp_path / "configs").mkdir()
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     port = command._free_port(None)
     words = (str(ROOT / "src/hourglass"), "ui", "--no-open", "--port", str(port))
     process = Project(tmp_path).start(sys.executable, *words)
