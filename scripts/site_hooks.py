@@ -7,7 +7,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOP_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-# What a browser loads at once, unlike a link.
+# Tags whose files a browser loads with the page, unlike the target of a link.
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 # A link from a page below docs/ to one of them.
 UPWARD_LINK = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, TOP_PAGES))})")

@@ -26,7 +26,7 @@ from hourglass.models.base import LitAutoencoder
 from hourglass.models.undercomplete import Undercomplete
 from hourglass.networks import is_image
 from hourglass.training.cell_settings import CellSettings, Training
-from hourglass.training.suggested_sizes import suggested_sizes
+from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
 
 
 def variant_class(variant: str | type) -> type[LitAutoencoder]:
@@ -83,7 +83,7 @@ def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
     samples, *sample_shape = shape
     learning_rate = 2e-3 if is_image(sample_shape) else 1e-2
     largest = min(1024, max(256, samples / 200))  # 200 steps per epoch, or up to 1024 rows each
-    batch_size = 2 ** round(math.log2(min(largest, max(16, samples / 16))))
+    batch_size = power_of_two(samples / 16, 16, largest)
     args = {**suggested_sizes(sample_shape), "learning_rate": learning_rate}
     return args, {"batch_size": batch_size}
 

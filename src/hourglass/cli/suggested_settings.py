@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hourglass.core.errors import UserError
-from hourglass.training.suggested_sizes import suggested_sizes
+from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
@@ -14,14 +14,14 @@ RESIZED_SIDE = 64
 def table_settings(train: int, features: int) -> dict[str, dict[str, object]]:
     """Return the sections `model` and `training` for `train` rows of `features` features."""
     model = {**suggested_sizes((features,)), "learning_rate": 0.003}
-    batch = _power_of_two(train / 50, 32, 1024)
+    batch = power_of_two(train / 50, 32, 1024)
     return {"model": model, "training": _training(train, batch, max_steps=2500)}
 
 
 def image_settings(train: int, shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
     """Return the sections `model` and `training` for `train` images of `shape` (C, H, W)."""
     model = {**suggested_sizes(shape), "learning_rate": 0.002}
-    batch = _power_of_two(train / 50, 16, 256)
+    batch = power_of_two(train / 50, 16, 256)
     return {"model": model, "training": _training(train, batch, max_steps=1000)}
 
 
@@ -34,11 +34,12 @@ def split_fractions(
     threshold, by preference; () for other thresholds, which gives None. The fractions are None if
     the defaults give enough calibration samples. Raises a UserError for too few samples.
     """
+    from hourglass.detection.calibrators import Conformal
+
     if not alphas:
         return None, None
     for alpha in alphas:
-        # A conformal threshold needs 1 / alpha - 1 samples; one more, since the split rounds.
-        needed = math.ceil(round(1 / alpha, 9))
+        needed = Conformal(alpha).min_samples + 1  # one more, since the split rounds
         if 0.15 * normal >= needed:
             return alpha, None
         share = math.ceil(100 * needed / normal) / 100
@@ -66,8 +67,3 @@ def _training(train: int, batch: int, max_steps: int) -> dict[str, object]:
     steps = math.ceil(train / batch)  # per epoch
     epochs = min(max(max_steps // steps, 10), 100)
     return {"batch_size": batch, "max_epochs": epochs, "patience": 10}
-
-
-def _power_of_two(value: float, smallest: int, largest: int) -> int:
-    nearest: int = 2 ** round(math.log2(max(value, 1)))
-    return min(max(nearest, smallest), largest)

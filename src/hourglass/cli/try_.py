@@ -18,7 +18,6 @@ from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
-from hourglass.core.installation import search_path
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
@@ -84,10 +83,12 @@ def try_(
         with atomic_folder(folder) as temporary:
             create_workspace(temporary.absolute(), [name], [cell.model], git=False)
             with chdir(temporary):
-                _write_settings(plan, name, source, command)
+                place = _write_settings(plan, name, source, command)
+    else:
+        with chdir(folder):
+            place = _write_settings(plan, name, source, command)
     print(f"workspace: {folder}", flush=True)
     with chdir(folder):
-        place = _write_settings(plan, name, source, command)
         _run_pipeline()
         from hourglass.cli.ranked import rank_samples
 
@@ -166,9 +167,8 @@ def _run_pipeline() -> None:
     """
     stages = len(load_plain_yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
     process = subprocess.Popen(
-        [sys.executable, "-m", "hourglass", "repro"],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": search_path()},
-    )  # fmt: skip
+        [sys.executable, "-m", "hourglass", "repro"], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     with process:
         for number, (stage, skipped) in enumerate(_stages(process.stdout), 1):
@@ -188,10 +188,12 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 
 def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
     """Return the lines of the result."""
+    from hourglass.detection.threshold import Threshold
+
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
     lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
-    expected = _expected_rate(cell)
+    expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
     if expected is not None:
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
@@ -212,16 +214,6 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
     lines.append(f"ranked samples: {(folder / RANKED).as_posix()}")
     lines.append(f"page: {(folder / PAGE).as_posix()}")
     return lines
-
-
-def _expected_rate(cell: Cell) -> float | None:
-    """Return the expected false-alarm rate of the cell's threshold, if its calibrator has one."""
-    from hourglass.core.settings import params
-    from hourglass.detection.calibrators.from_settings import make_calibrator
-    from hourglass.detection.detector import Detector
-
-    scores = Detector.of_cell(cell).calibration_scores
-    return make_calibrator(params().calibration).expected(scores)
 
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:

@@ -21,3 +21,9 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
         "hidden": [min(max(2 * size, 16), 256)] if is_table else [256],
         "channels": [16, 32, 64] if is_large else [16, 32],
     }
+
+
+def power_of_two(value: float, smallest: float, largest: float) -> int:
+    """Return the power of two nearest to a value between `smallest` and `largest`."""
+    nearest: int = 2 ** round(math.log2(min(largest, max(smallest, value))))
+    return nearest
