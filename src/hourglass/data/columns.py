@@ -1,0 +1,35 @@
+"""Columns of a table: their kinds, and the codes that represent their cells as numbers."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
+Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
+ColumnScaling: TypeAlias = Literal["auto", "standard", "robust", "minmax", "quantile", "log", "none"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that is a feature.
+
+    A cell is represented by its code, a float64. NaN is a missing cell. The code of a number is the
+    number, of a boolean 0 or 1, of a date the seconds since 1970 in UTC. The code of a category is
+    the index of its level, or the number of levels for any other value: one that is rare or does
+    not occur in the train split.
+    """
+
+    name: str
+    kind: Kind = "numeric"
+    levels: tuple[str, ...] = ()  # of categories; of a boolean: the texts of false and of true
+    parts: tuple[Part, ...] = ()  # of a date
+    scaling: ColumnScaling = "auto"  # of a number
+    optional: bool = False  # may be absent in a file to score; all cells are missing then
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the column as JSON values."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Column":
+        """Return the column from the values of `to_dict`."""
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
