@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS
+from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
 from hourglass.data.codes import rare_count
 from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
 MAX_LEVELS = 100
@@ -108,7 +110,7 @@ def infer_columns(
     names: Sequence[str],
     source: object,
     declared: Declared = Declared(),
-    number_format: Any = None,
+    number_format: NumberFormat = NumberFormat(),
 ) -> list[Decision]:
     """Return a decision about each of the columns `names`, in their order.
 
@@ -129,7 +131,9 @@ def infer_columns(
     for batch in batches:
         for statistics in columns:
             statistics.add(batch.column(statistics.name), number_format)
-    return [_Inference(statistics, source, declared).decide() for statistics in columns]
+    return [
+        _Inference(statistics, source, declared, number_format).decide() for statistics in columns
+    ]
 
 
 def used_columns(decisions: Iterable[Decision]) -> tuple[Column, ...]:
@@ -150,6 +154,7 @@ class _Inference:
     found: ColumnStatistics
     source: object
     declared: Declared
+    number_format: NumberFormat
 
     def decide(self) -> Decision:
         found, name = self.found, self.found.name
@@ -198,7 +203,8 @@ class _Inference:
     def _has_few_values(self) -> bool:
         """Return whether the values are few and frequent, as those of a category."""
         values = self._values
-        odd = [count for text, count in values.items() if not _is_number(text)]
+        is_text = np.isnan(numbers(pa.array(list(values), pa.string()), self.number_format))
+        odd = [count for count, odd in zip(values.values(), is_text, strict=True) if odd]
         return (
             not self.found.uncounted
             and len(values) <= MAX_FEW_VALUES
@@ -385,13 +391,13 @@ def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
     return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
 
 
-def unusual_values(numbers: NumberStatistics) -> tuple[str, ...]:
+def unusual_values(found: NumberStatistics) -> tuple[str, ...]:
     """Return sentences about numbers far outside of the others: fill values and huge ones."""
     notes = []
-    ends = [(numbers.least, numbers.least_count), (numbers.most, numbers.most_count)]
-    sample = numbers.quantile_sample
+    ends = [(found.least, found.least_count), (found.most, found.most_count)]
+    sample = found.quantile_sample
     for value, count in ends:
-        others = sample[(sample != numbers.least) & (sample != numbers.most)]
+        others = sample[(sample != found.least) & (sample != found.most)]
         if len(others) < MIN_ROWS_OF_COUNTER:
             continue
         low, high = float(others.min()), float(others.max())
@@ -401,11 +407,3 @@ def unusual_values(numbers: NumberStatistics) -> tuple[str, ...]:
         elif distance > VERY_FAR:
             notes.append(f"{value:g} is far outside of the other values")
     return tuple(notes)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
