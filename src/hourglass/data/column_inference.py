@@ -94,6 +94,10 @@ class Declared:
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
 
+    def without(self, name: str | None) -> "Declared":
+        """Return the declarations without the format of dates of one column."""
+        return replace(self, dates={key: v for key, v in self.dates.items() if key != name})
+
     def check_names(self, names: Sequence[str], source: object) -> None:
         """Raise a UserError if a name is no column."""
         for setting in ("kinds", "dates", "parts", "missing_values", "scaling", "optional"):
