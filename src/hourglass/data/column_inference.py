@@ -55,6 +55,7 @@ class Decision:
     distinct: int  # values
     capped: bool  # there are more values than were counted
     reason: str = ""  # why it is left out
+    example: str = ""  # a value of it
     notes: tuple[str, ...] = ()  # unusual values
     error: str = ""  # a sentence: why the kind cannot be inferred, and the ways out
 
@@ -62,7 +63,8 @@ class Decision:
     def decision(self) -> str:
         """Return the decision in words."""
         if self.column is None:
-            return f"dropped: {self.error or self.reason}"
+            shown = f", such as {self.example}" if self.example else ""
+            return f"dropped: {self.error or self.reason + shown}"
         shown = {
             "categorical": f"{len(self.column.levels)} levels",
             "datetime": ", ".join(self.column.parts),
@@ -78,6 +80,7 @@ class Decision:
             "missing": round(self.missing / max(1, self.rows), 6),
             "distinct": f"{self.distinct}+" if self.capped else self.distinct,
             "used": self.column is not None,
+            "reason": self.error or self.reason,
             "decision": self.decision,
         }
 
@@ -175,7 +178,7 @@ class _Inference:
                 "datetime": self._datetime,
             }[kind](True)
         if len(self._values) == 1 and not found.uncounted and found.present == found.rows:
-            return self._dropped(self._form(), f"{CONSTANT}, {quote(next(iter(self._values)))}")
+            return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
             return self._boolean(False)
         if found.dates and self._date_format():
@@ -287,8 +290,7 @@ class _Inference:
             is_prose = any("\n" in text for text in levels)
             if is_prose or frequent < MIN_LEVEL_SHARE * cells:
                 is_unique = max(values.values(), default=0) == 1 and not is_prose
-                reason = TEXT_ID if is_unique else f"{TEXT}, such as {quote(levels[0])}"
-                return self._dropped("text", reason)
+                return self._dropped("text", TEXT_ID if is_unique else TEXT, levels[0])
         return self._used(
             Column(
                 found.name,
@@ -356,8 +358,9 @@ class _Inference:
         optional = column.name in self.declared.optional
         return self._decision(column.kind, replace(column, optional=optional), notes=notes)
 
-    def _dropped(self, kind: str, reason: str) -> Decision:
-        return self._decision(kind, None, reason=reason)
+    def _dropped(self, kind: str, reason: str, example: str | None = None) -> Decision:
+        shown = "" if example is None else quote(example)
+        return self._decision(kind, None, reason=reason, example=shown)
 
     def _error(self, sentence: str) -> Decision:
         return self._decision("unclear", None, error=sentence)

@@ -1,6 +1,7 @@
 """User-provided tables: each row is a sample, each column without another role a feature."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +38,7 @@ class Table(DataSet):
     that mean a missing one, and `optional` names columns that new rows may lack. `scaling` applies
     to all numeric columns, `scalings` to single ones. `read` overrides what is detected about the
     format of the file. Rows with a missing cell in a feature are used; they are left out if
-    `missing` is "skip", and an error if it is "refuse".
+    `missing` is "skip", and an error if it is "refuse". Rows without a label are left out.
     """
 
     def __init__(
@@ -85,39 +86,79 @@ class Table(DataSet):
 
         Raises a UserError that names the column and the row of an invalid value.
         """
-        source = open_table(resolve_table(self.path), self.read)
+        return self.load_inferred(self.infer())
+
+    def infer(self, source: TableSource | None = None) -> "InferredTable":
+        """Open the table, or take an open one, and infer the kinds of its columns in one pass."""
+        if source is None:
+            source = open_table(resolve_table(self.path), self.read)
         features = self._features(source)
-        batches = _Batches(source, list(dict.fromkeys([*features, *self._roles])))
+        batches = RepeatedBatches(source, list(dict.fromkeys([*features, *self._roles])))
         declared = self.declared.without(self.time)
         decisions = infer_columns(batches, features, source.path, declared, source.numbers)
+        return InferredTable(source, batches, decisions)
+
+    def load_inferred(self, table: "InferredTable") -> Raw:
+        """Load a table whose columns were inferred."""
+        source, batches, decisions = table.source, table.batches, table.decisions
         columns = used_columns(decisions)
         if not columns:
             raise UserError(_no_features(decisions, source.path))
-        rows = decisions[0].rows
-        x = np.empty((rows, len(columns)), np.float64)
+        x = np.empty((table.rows, len(columns)), np.float64)
         start = 0
         for batch in batches:
             end = start + len(batch)
             x[start:end] = codes(batch, columns, source.path, start + 1, source.numbers)
             start = end
-        keep = self._rows(x, columns, batches, source)
-        label, anomaly = self._labels(batches, source, rows, keep)
+        label = self.row_labels(table)
+        keep = self._rows(x, columns, label, table)
+        rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
+        anomaly = np.zeros(len(rows), dtype=bool)
+        if label is not None:
+            label = label[rows]
+            anomaly = anomaly_mask(label, self.normal, source.path)
         return Raw(
             x=x if keep is None else x[keep],
-            label=label,
+            label=np.full(len(rows), "normal") if label is None else label,
             anomaly=anomaly,
-            id=self._ids(batches, source, rows, keep),
+            id=self._ids(table, rows),
             source={
                 "name": source.path.stem,
                 "licence": "not stated (the user's own table)",
                 "complete": True,
                 "files": _digests(source),
+                "rows": table.rows,
+                "left_out_rows": table.rows - len(rows),
                 "format": source.format | {"detected": source.describe()},
                 "columns": [decision.to_dict() for decision in decisions],
             },
             columns=columns,
-            time=self._times(batches, source, keep),
+            time=self._times(table, rows),
         )
+
+    def row_labels(self, table: "InferredTable") -> np.ndarray | None:
+        """Return the labels of all rows, (N,) str, "" where the cell is empty; None without them.
+
+        Raises a UserError if `normal` is set without `label`, or if most cells are empty.
+        """
+        path = table.source.path
+        if self.label is None:
+            if self.normal is not None:
+                raise UserError(
+                    f"`normal` is {self.normal!r} but `label` names no column of {path}; name it, "
+                    "or omit `normal` if every row is normal."
+                )
+            return None
+        label = text_cells(table.batches, self.label)
+        empty = np.flatnonzero(label == "")
+        too_many = self.missing == "refuse" or len(empty) > len(label) / 2
+        if len(empty) and too_many and not self._empty_is_normal:
+            raise UserError(
+                f"Column {self.label!r} of {path} is empty in row {empty[0] + 1}, one of "
+                f"{len(empty):,} of {len(label):,} rows without a label; fill it in, or set "
+                '`normal: [""]` if these rows are normal.'
+            )
+        return label
 
     @property
     def _roles(self) -> list[str]:
@@ -136,73 +177,85 @@ class Table(DataSet):
         return [name for name in source.names if name not in others]
 
     def _rows(
-        self, x: np.ndarray, columns: Sequence[Column], batches: "_Batches", source: TableSource
+        self,
+        x: np.ndarray,
+        columns: Sequence[Column],
+        label: np.ndarray | None,
+        table: "InferredTable",
     ) -> np.ndarray | None:
-        """Return the mask of the rows to use, (N,) bool; None for all."""
+        """Return the mask of the rows to use, (N,) bool; None for all.
+
+        A row without a label is not used. The setting `missing` decides about missing features.
+        """
+        labelled = np.ones(len(x), bool)
+        if label is not None and not self._empty_is_normal:
+            labelled = label != ""
         if self.missing == "use":
-            return None
+            return None if labelled.all() else labelled
+        path = table.source.path
         missing = np.isnan(x)
-        keep = ~missing.any(1)
-        if self.missing == "refuse":
-            if keep.all():
-                return None
-            row = int(np.flatnonzero(~keep)[0])
+        complete = ~missing.any(1)
+        if self.missing == "refuse" and not complete.all():
+            row = int(np.flatnonzero(~complete)[0])
             name = columns[int(missing[row].argmax())].name
             raise UserError(
-                f"Column {name!r} of {source.path} is empty in row {row + 1}, and {(~keep).sum():,}"
-                f" of {len(keep):,} rows have such a cell; fill it in, or set `missing: use`."
+                f"Column {name!r} of {path} is empty in row {row + 1}, and "
+                f"{(~complete).sum():,} of {len(x):,} rows have such a cell; fill it in, or set "
+                "`missing: use`."
             )
-        for name in self._roles:
-            keep &= text_cells(batches, name, source.path, empty_allowed=True) != ""
-        if not keep.any():
+        if not (complete & labelled).any():
             raise UserError(
-                f"Every row of {source.path} has an empty cell; set `missing: use`, or drop the "
-                "columns with most of them."
+                f"Every row of {path} has an empty cell; set `missing: use`, or drop the columns "
+                "with most of them."
             )
-        return keep
-
-    def _labels(
-        self, batches: "_Batches", source: TableSource, rows: int, keep: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the classes of the rows, (N,) str, and the anomaly mask, (N,) bool."""
-        if self.label is None:
-            if self.normal is not None:
-                raise UserError(
-                    f"`normal` is {self.normal!r} but `label` names no column of {source.path}; "
-                    "name it, or omit `normal` if every row is normal."
-                )
-            count = rows if keep is None else int(keep.sum())
-            return np.full(count, "normal"), np.zeros(count, dtype=bool)
-        label = text_cells(batches, self.label, source.path, keep, self._empty_is_normal)
-        return label, anomaly_mask(label, self.normal, source.path)
+        return complete & labelled
 
     @property
     def _empty_is_normal(self) -> bool:
         return self.normal == "" or (isinstance(self.normal, list) and "" in self.normal)
 
-    def _ids(
-        self, batches: "_Batches", source: TableSource, rows: int, keep: np.ndarray | None
-    ) -> np.ndarray:
-        if self.id is not None:
-            return text_cells(batches, self.id, source.path, keep)
-        numbers = np.arange(1, rows + 1) if keep is None else np.flatnonzero(keep) + 1
-        return np.array([f"{source.path.name}/{row}" for row in numbers.tolist()])
+    def _ids(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray:
+        """Return the ids of rows, by default "<file>/<row>"."""
+        path = table.source.path
+        if self.id is None:
+            return np.array([f"{path.name}/{row + 1}" for row in rows.tolist()])
+        ids = text_cells(table.batches, self.id)[rows]
+        empty = np.flatnonzero(ids == "")
+        if len(empty):
+            raise UserError(
+                f"Column {self.id!r} of {path} is empty in row {rows[empty[0]] + 1}; fill it in, "
+                "or omit `id`."
+            )
+        return ids
 
-    def _times(
-        self, batches: "_Batches", source: TableSource, keep: np.ndarray | None
-    ) -> np.ndarray | None:
+    def _times(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray | None:
         if self.time is None:
             return None
         form = self.declared.dates.get(self.time)
-        return time_values(batches, self.time, form, source, keep)
+        return time_values(table.batches, self.time, form, table.source, rows)
 
 
-class _Batches:
+@dataclass(frozen=True)
+class InferredTable:
+    """An open table and the decisions about its columns."""
+
+    source: TableSource
+    batches: "RepeatedBatches"
+    decisions: list[Decision]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows in all files."""
+        return self.batches.rows
+
+
+class RepeatedBatches:
     """The record batches of some columns; small tables are read once and kept."""
 
     def __init__(self, source: TableSource, columns: Sequence[str]) -> None:
         self.source = source
         self.columns = columns
+        self.rows = 0  # of the last complete pass
         self.cached: list[pa.RecordBatch] | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -210,13 +263,14 @@ class _Batches:
             yield from self.cached
             return
         kept: list[pa.RecordBatch] | None = []
-        size = 0
+        size = rows = 0
         for batch in self.source.batches(self.columns):
             size += batch.nbytes
+            rows += len(batch)
             if kept is not None:
                 kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
             yield batch
-        self.cached = kept
+        self.cached, self.rows = kept, rows
 
 
 def _no_features(decisions: Sequence[Decision], path: Path) -> str:

@@ -1,7 +1,6 @@
 """Columns of a table with a role other than feature: labels, ids and times."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,41 +16,22 @@ from hourglass.data.readers.table_source import TableSource
 Batches = Iterable[pa.RecordBatch]
 
 
-def text_cells(
-    batches: Batches,
-    name: str,
-    path: Path,
-    keep: np.ndarray | None = None,
-    empty_allowed: bool = False,
-) -> np.ndarray:
-    """Return a column as (N,) str, of the rows in the mask `keep`.
-
-    Raises a UserError if a cell is empty, unless that is allowed: it is "" then.
-    """
+def text_cells(batches: Batches, name: str) -> np.ndarray:
+    """Return a column as (N,) str, "" where a cell is empty."""
     parts = [texts(plain(batch[name])) for batch in batches]
     column = pc.fill_null(pa.chunked_array(parts, pa.string()), "")
-    if keep is not None:
-        column = column.filter(pa.array(keep))
-    empty = np.flatnonzero(pc.equal(column, "").to_numpy())
-    if len(empty) and not empty_allowed:
-        rows = np.arange(len(column)) if keep is None else np.flatnonzero(keep)
-        raise UserError(
-            f"Column {name!r} of {path} is empty in row {rows[empty[0]] + 1}, one of {len(empty):,}"
-            f" such rows; fill it in, remove the rows, or list \"\" under `normal` if that is a "
-            "normal label."
-        )
     encoded = column.combine_chunks().dictionary_encode()
     unique = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
     return unique[encoded.indices.to_numpy()]
 
 
 def time_values(
-    batches: Batches, name: str, form: str | None, source: TableSource, keep: np.ndarray | None
+    batches: Batches, name: str, form: str | None, source: TableSource, rows: np.ndarray
 ) -> np.ndarray:
     """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970.
 
-    `form` is the format of dates, as of strptime, if the user names one. Raises a UserError if a
-    cell is empty, or no time.
+    `rows` are the indices of the rows wanted. `form` is the format of dates, as of strptime, if the
+    user names one. Raises a UserError if a cell is empty, or no time.
     """
     declared = Declared(dates={name: form} if form else {})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
@@ -65,11 +45,11 @@ def time_values(
     for batch in batches:
         parts.append(codes(batch, [column], source.path, start, source.numbers)[:, 0])
         start += len(batch)
-    values = np.concatenate(parts)
-    empty = np.flatnonzero(np.isnan(values) & (True if keep is None else keep))
+    values = np.concatenate(parts)[rows]
+    empty = np.flatnonzero(np.isnan(values))
     if len(empty):
         raise UserError(
-            f"Column {name!r} of {source.path} is empty in row {empty[0] + 1}, so the row has no "
-            "place in time; fill it in or remove the row."
+            f"Column {name!r} of {source.path} is empty in row {rows[empty[0]] + 1}, so the row "
+            "has no place in time; fill it in or remove the row."
         )
-    return values if keep is None else values[keep]
+    return values
