@@ -113,10 +113,15 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
-        words += [_count(form.get("skipped_lines", 0), "line before the header skipped")]
+        skipped = form.get("skipped_lines", 0)
+        words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
-        words += [f"left out at the end: {line[:40]!r}" for line in form["left_out_rows"]]
-        return ", ".join(word for word in words if word)
+        left_out = form["left_out_rows"]
+        if left_out:
+            words.append(
+                f"{_count(len(left_out), 'row')} at the end left out: {left_out[0][:40]!r}"
+            )
+        return ", ".join(words)
 
 
 def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableSource:
@@ -199,4 +204,4 @@ def _require_same(table: FileTable, first: FileTable) -> None:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what.replace('line', 'lines', 1) if number > 1 else what}" if number else ""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
