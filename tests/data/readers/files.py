@@ -68,6 +68,11 @@ def write_sheets(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
             for i in range(1, len(sheets) + 1)
         )
         file.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{PACKAGE}"><Relationship Id="r" '
+            f'Type="{RELATIONS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        file.writestr(
             "xl/workbook.xml",
             f'<workbook xmlns="{SHEETS}" xmlns:r="{RELATIONS}"><sheets>{names}</sheets></workbook>',
         )

@@ -62,6 +62,7 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
+    casts: dict[str, pa.DataType]  # of columns whose type differs between files
 
     @property
     def text(self) -> bool:
@@ -77,8 +78,8 @@ class TableSource:
     def format(self) -> dict[str, Any]:
         """Return the format as JSON values.
 
-        "left_out_rows" lists rows at the end of files that are no samples, such as totals. It is
-        complete after the first pass over all batches.
+        "left_out_rows" lists rows of totals at the end of files. It is complete after the first
+        pass over all batches.
         """
         marks = {"decimal": self.numbers.decimal, "thousands": self.numbers.thousands}
         left_out = [line for table in self.tables for line in table.left_out]
@@ -99,7 +100,13 @@ class TableSource:
                 )
         for table in self.tables:
             with _damage(table.path):
-                yield from table.read(columns)
+                for batch in table.read(columns):
+                    yield self._cast(batch) if self.casts else batch
+
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        types = [self.casts.get(field.name, field.type) for field in batch.schema]
+        arrays = [column.cast(kind) for column, kind in zip(batch.columns, types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
     def describe(self) -> str:
         """Return the format in words, such as "semicolon-separated, decimal comma"."""
@@ -150,7 +157,7 @@ def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableS
         )
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
-    return TableSource(path, first.names, tables, numbers)
+    return TableSource(path, first.names, tables, numbers, _common_types(tables))
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:
@@ -205,3 +212,25 @@ def _require_same(table: FileTable, first: FileTable) -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _common_types(tables: Sequence[FileTable]) -> dict[str, pa.DataType]:
+    """Return the types for columns whose type differs between files; raises a UserError."""
+    common = {}
+    for name, kind in tables[0].types.items():
+        other = next((table for table in tables if table.types[name] != kind), None)
+        if other is None:
+            continue
+        schemas = [pa.schema([(name, _decoded(table.types[name]))]) for table in tables]
+        try:
+            common[name] = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            raise UserError(
+                f"column {name!r} is {kind} in {tables[0].path} and {other.types[name]} in "
+                f"{other.path}; write both files with one type."
+            ) from None
+    return common
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
