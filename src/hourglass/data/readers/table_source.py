@@ -65,6 +65,7 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
+    casts: dict[str, pa.DataType]  # of columns whose type differs between files
 
     @property
     def text(self) -> bool:
@@ -80,8 +81,8 @@ class TableSource:
     def format(self) -> dict[str, Any]:
         """Return the format as JSON values.
 
-        "left_out_rows" lists rows at the end of files that are no samples, such as totals. It is
-        complete after the first pass over all batches.
+        "left_out_rows" lists rows of totals at the end of files. It is complete after the first
+        pass over all batches.
         """
         marks = {"decimal": self.numbers.decimal, "thousands": self.numbers.thousands}
         left_out = [line for table in self.tables for line in table.left_out]
@@ -102,7 +103,13 @@ class TableSource:
                 )
         for table in self.tables:
             with _damage(table.path):
-                yield from table.read(columns)
+                for batch in table.read(columns):
+                    yield self._cast(batch) if self.casts else batch
+
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        types = [self.casts.get(field.name, field.type) for field in batch.schema]
+        arrays = [column.cast(kind) for column, kind in zip(batch.columns, types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
     def describe(self) -> str:
         """Return the format in words, such as "semicolon-separated, decimal comma"."""
@@ -116,10 +123,15 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
-        words += [_count(form.get("skipped_lines", 0), "line before the header skipped")]
+        skipped = form.get("skipped_lines", 0)
+        words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
-        words += [f"left out at the end: {line[:40]!r}" for line in form["left_out_rows"]]
-        return ", ".join(word for word in words if word)
+        left_out = form["left_out_rows"]
+        if left_out:
+            words.append(
+                f"{_count(len(left_out), 'row')} at the end left out: {left_out[0][:40]!r}"
+            )
+        return ", ".join(words)
 
 
 def open_table(
@@ -151,7 +163,7 @@ def open_table(
         )
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
-    return TableSource(paths[0], first.names, tables, numbers)
+    return TableSource(paths[0], first.names, tables, numbers, _common_types(tables))
 
 
 def frame_table(frame: "pd.DataFrame", path: Path) -> TableSource:
@@ -164,7 +176,7 @@ def frame_table(frame: "pd.DataFrame", path: Path) -> TableSource:
     names = [str(name) for name in frame.columns]
     kind = path.suffix.removeprefix(".") or "frame"
     table = FileTable(path, names, {"kind": kind}, read, text=False)
-    return TableSource(path, names, [table], NumberFormat())
+    return TableSource(path, names, [table], NumberFormat(), {})
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:
@@ -218,4 +230,26 @@ def _require_same(table: FileTable, first: FileTable) -> None:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what.replace('line', 'lines', 1) if number > 1 else what}" if number else ""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _common_types(tables: Sequence[FileTable]) -> dict[str, pa.DataType]:
+    """Return the types for columns whose type differs between files; raises a UserError."""
+    common = {}
+    for name, kind in tables[0].types.items():
+        other = next((table for table in tables if table.types[name] != kind), None)
+        if other is None:
+            continue
+        schemas = [pa.schema([(name, _decoded(table.types[name]))]) for table in tables]
+        try:
+            common[name] = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            raise UserError(
+                f"column {name!r} is {kind} in {tables[0].path} and {other.types[name]} in "
+                f"{other.path}; write both files with one type."
+            ) from None
+    return common
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
