@@ -174,7 +174,10 @@ class Table(DataSet):
                     f"{source.path} has no column {name!r}: {suggest_names(name, source.names)}; "
                     "name one of its columns."
                 )
-        return [name for name in source.names if name not in others]
+        features = [name for name in source.names if name not in others]
+        if not features:
+            raise UserError(_no_features([], source.path))
+        return features
 
     def _rows(
         self,

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hourglass.core.errors import UserError
-from hourglass.data.cells import plain, texts
+from hourglass.core.suggestions import quote
+from hourglass.data.cells import dates, is_missing, numbers, plain, texts
 from hourglass.data.codes import codes
 from hourglass.data.column_inference import Declared, infer_columns
 from hourglass.data.columns import Column
@@ -37,10 +38,10 @@ def time_values(
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
     if decision.error:
         raise UserError(decision.error)
-    is_number = decision.kind in ("numeric", "empty")
     column = decision.column or Column(name)
-    if not is_number and column.kind != "datetime":
-        column = Column(name, "datetime")  # names the first cell that is none
+    if column.kind not in ("numeric", "datetime") or decision.kind == "text":
+        _require_times(batches, name, source)
+        column = Column(name, "datetime")
     start, parts = 1, []
     for batch in batches:
         parts.append(codes(batch, [column], source.path, start, source.numbers)[:, 0])
@@ -53,3 +54,20 @@ def time_values(
             "has no place in time; fill it in or remove the row."
         )
     return values
+
+
+def _require_times(batches: Batches, name: str, source: TableSource) -> None:
+    """Raise a UserError for the first cell that is neither a number nor a date."""
+    row = 0
+    for batch in batches:
+        cells = plain(batch[name])
+        is_time = ~np.isnan(dates(cells)) | ~np.isnan(numbers(cells, source.numbers))
+        bad = np.flatnonzero(~is_time & ~is_missing(cells))
+        if len(bad):
+            cell = str(cells[int(bad[0])].as_py())
+            raise UserError(
+                f"Column {name!r} of {source.path} holds {quote(cell)} in row "
+                f"{row + bad[0] + 1} instead of a number or a date such as 2026-12-31 23:59 or "
+                "31.12.2026 23:59; correct it, or set its format under `dates`."
+            )
+        row += len(batch)

@@ -39,9 +39,14 @@ def resolve_table(path: str | Sequence[str]) -> list[Path]:
     """Return the paths of a table as `resolve_path` does; a pattern such as "a/*.csv" is kept."""
     resolved = []
     for text in [path] if isinstance(path, str) else path:
-        fixed = fixed_part(text)
-        found = resolve_path(str(fixed))
-        resolved.append(found / Path(text).expanduser().relative_to(fixed))
+        pattern, fixed = Path(text).expanduser(), fixed_part(text)
+        root = os.environ.get("DVC_ROOT")
+        if fixed == pattern:
+            resolved.append(resolve_path(text))
+        elif root and not any(fixed.glob(str(pattern.relative_to(fixed)))):
+            resolved.append(Path(root) / pattern)
+        else:
+            resolved.append(pattern)
     return resolved
 
 
