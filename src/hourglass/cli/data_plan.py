@@ -110,6 +110,7 @@ def _plan_table(
     source = open_table(file) if frame is None else frame_table(frame, file)
     table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
     inferred = table.infer(source)
+    unclear = [decision.name for decision in inferred.decisions if decision.error]
     inferred = replace(inferred, decisions=[_without_error(each) for each in inferred.decisions])
     used = [decision for decision in inferred.decisions if decision.column is not None]
     _require_features(inferred, len(used))
@@ -134,7 +135,7 @@ def _plan_table(
         content.append(f"{unlabelled:,} rows without a label are left out.")
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
     settings = table_settings(_train(normal, init_args), len(used))
-    dropped = [*roles.drop, *(d.name for d in inferred.decisions if d.reason == LABEL or d.error)]
+    dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
     return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
 
