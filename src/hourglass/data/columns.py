@@ -5,7 +5,9 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
-ColumnScaling: TypeAlias = Literal["auto", "standard", "robust", "minmax", "quantile", "log", "none"]
+ColumnScaling: TypeAlias = Literal[
+    "auto", "standard", "robust", "minmax", "quantile", "log", "none"
+]
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,7 @@ class Column:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Column":
         """Return the column from the values of `to_dict`."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**arguments)
