@@ -183,7 +183,11 @@ def _check_consistency(
     dtype = metadata["dtype"]
     if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float64):
         raise ValueError(f"dtype is {dtype!r:.40}")
-    if isinstance(scaling, TableEncoding) and len(scaling.columns) != elements:
+    if isinstance(scaling, TableEncoding):
+        fits = len(scaling.columns) == elements
+    else:
+        fits = scaling.offset.shape in ((), shape) and scaling.scale.shape in ((), shape)
+    if not fits:
         raise ValueError("scaling does not fit the samples")
     if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.scale).all()):
         raise ValueError("scaling holds unusable numbers")
