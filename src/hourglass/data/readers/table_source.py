@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
-    casts: dict[str, pa.DataType]  # of columns whose type differs between files
+    # Of columns whose type differs between files.
+    casts: dict[str, pa.DataType] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
@@ -131,21 +132,24 @@ class TableSource:
         return ", ".join(words)
 
 
-def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableSource:
-    """Open a table: a file, a folder of files, or a pattern such as "data/*.csv".
+def open_table(
+    path: str | Path | Sequence[Path], options: ReadOptions = ReadOptions()
+) -> TableSource:
+    """Open a table: a file, a folder of files, a pattern such as "data/*.csv", or a list of them.
 
     CSV files, JSON lines and spreadsheets are read as text; Parquet and Arrow files have types.
     Folders named "<name>=<value>" add a column. Raises a UserError if there is no table, or if a
     file is empty, damaged, or lacks a column that another one has.
     """
     options.check()
-    path = Path(path).expanduser()
-    files = find_files(path)
-    tables = []
-    for file in files:
-        with _damage(file):
-            tables.append(_open_file(file, options))
-    tables = with_partitions(tables, path)
+    paths = [Path(path).expanduser()] if isinstance(path, str | Path) else list(path)
+    tables = list[FileTable]()
+    for each in paths:
+        found = []
+        for file in find_files(each):
+            with _damage(file):
+                found.append(_open_file(file, options))
+        tables += with_partitions(found, each)
     first = tables[0]
     for table in tables[1:]:
         _require_same(table, first)
@@ -157,7 +161,7 @@ def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableS
         )
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
-    return TableSource(path, first.names, tables, numbers, _common_types(tables))
+    return TableSource(paths[0], first.names, tables, numbers, _common_types(tables))
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:
