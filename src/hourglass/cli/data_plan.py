@@ -102,7 +102,8 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_source import frame_table, open_table
+    from hourglass.data.frames import frame_table
+    from hourglass.data.readers.table_source import open_table
     from hourglass.data.table import Table
 
     if roles.normal and roles.label is None:

@@ -1,8 +1,8 @@
 """Codes of the cells of a table, column by column, from record batches or DataFrames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +23,12 @@ from hourglass.data.cells import (
     truths,
 )
 from hourglass.data.columns import Column, Kind
+from hourglass.data.frames import frame_batches
 from hourglass.data.readers.numbers import NumberFormat
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRAME_ROWS = 1 << 16  # of a record batch of a DataFrame
 EXPECTED: dict[Kind, str] = {
     "numeric": "a number",
     "boolean": "a truth value",
@@ -92,32 +92,6 @@ def column_places(
                 "trained on, in any order, or list those that may be absent under `optional`."
             )
     return [place_of.get(column.name) for column in columns]
-
-
-def frame_batches(frame: "pd.DataFrame") -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of a DataFrame as record batches, each with the position of its first row.
-
-    Columns of mixed objects become text.
-    """
-    for start in range(0, len(frame), FRAME_ROWS):
-        rows = frame.iloc[start : start + FRAME_ROWS]
-        arrays = [_array(rows.iloc[:, i]) for i in range(rows.shape[1])]
-        yield start, pa.RecordBatch.from_arrays(arrays, [str(name) for name in frame.columns])
-
-
-def _array(column: "pd.Series") -> pa.Array:
-    try:
-        array = pa.Array.from_pandas(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        text = [None if _is_null(cell) else str(cell) for cell in column]
-        array = pa.array(text, pa.string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _is_null(cell: Any) -> bool:
-    import pandas as pd
-
-    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
 def _column_codes(
