@@ -35,6 +35,7 @@ TRAIN_SHARE = 0.5  # the default of Fractions
 # Names of a column that is the label rather than a feature, unless it has more values.
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 MAX_LABELS = 10
+ENCODED_ROWS = 10_000  # that give the number of network inputs
 LABEL = "the label, by its name; set `label` to it, and `normal` to its normal values"
 
 
@@ -105,6 +106,7 @@ def _plan_table(
     from hourglass.data.frames import frame_table
     from hourglass.data.readers.table_source import open_table
     from hourglass.data.table import Table
+    from hourglass.data.table_encoding import TableEncoding
 
     if roles.normal and roles.label is None:
         raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
@@ -135,7 +137,8 @@ def _plan_table(
     if unlabelled := inferred.rows - len(raw.x):
         content.append(f"{unlabelled:,} rows without a label are left out.")
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
-    settings = table_settings(_train(normal, init_args), len(used))
+    width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
+    settings = table_settings(_train(normal, init_args), width)
     dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
     return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
