@@ -80,13 +80,16 @@ class DataPlan:
 
 
 def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
-    """Inspect a table (.csv, .tsv, .parquet), an .npz file or a folder of images.
+    """Inspect a table, an .npz file, or a folder of tables or images.
 
     `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
     """
     from hourglass.data.readers.image_files import read_npz_table
-    from hourglass.data.readers.user_files import check_file_type
+    from hourglass.data.readers.table_paths import is_table
+    from hourglass.data.readers.user_files import check_file_type, fixed_part
 
+    if fixed_part(str(file)) != file:  # a pattern
+        return _plan_table(file, roles, alphas, None)
     if not file.exists():
         raise UserError(f"{file} does not exist; name a table, an .npz file or a folder of images.")
     check_file_type(file)
@@ -95,7 +98,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(_plan_table(file, roles, alphas, table), converted=table)
-    if file.is_dir() or file.suffix.lower() == ".npz":
+    if file.suffix.lower() == ".npz" or (file.is_dir() and not is_table(file)):
         return _plan_images(file, roles, alphas)
     return _plan_table(file, roles, alphas, None)
 

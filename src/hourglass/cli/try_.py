@@ -49,8 +49,9 @@ def try_(
     again after a change of the file.
 
     Args:
-        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
-            without any, or an .npz file with an array x and, for classes, an array y
+        path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
+            folder of images with one subfolder per class or without any, or an .npz file with an
+            array x and, for classes, an array y
         label: the column of labels, to measure the quality; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok

@@ -131,9 +131,10 @@ def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
     unique = encoded.dictionary
     levels = pa.array(column.levels, pa.string())
     exact = pc.index_in(unique, value_set=levels)
-    # 1, 1.0 and "1" are equal, and so are True and "true".
-    equal = pc.index_in(canonical(unique), value_set=canonical(levels))
-    found = pc.fill_null(pc.coalesce(exact, equal), len(column.levels))
+    if exact.null_count:  # 1, 1.0 and "1" are equal, and so are True and "true"
+        equal = pc.index_in(canonical(unique), value_set=canonical(levels))
+        exact = pc.coalesce(exact, equal)
+    found = pc.fill_null(exact, len(column.levels))
     by_unique = np.append(found.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
     places = encoded.indices.fill_null(len(unique)).to_numpy(zero_copy_only=False)
     values = by_unique[places]
