@@ -121,7 +121,7 @@ def _plan_table(
     if roles.label is not None:
         labels = frame.loc[found.complete, roles.label].astype(str).to_numpy()
         names = label_names(labels, roles.normal or (most_frequent(labels),))
-        normal, anomalies = count_labels(labels, names, file)
+        normal, anomalies = count_labels(labels, names, file, roles.label)
         init_args = {"label": roles.label, "normal": names}
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
     skipped = int((~found.complete).sum())

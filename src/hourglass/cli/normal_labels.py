@@ -24,9 +24,11 @@ def most_frequent(labels: np.ndarray) -> str:
     return str(names[counts.argmax()])
 
 
-def count_labels(labels: np.ndarray, normal: list[str], file: Path) -> tuple[int, dict[str, int]]:
+def count_labels(
+    labels: np.ndarray, normal: list[str], file: Path, column: str | None = None
+) -> tuple[int, dict[str, int]]:
     """Return the number of normal samples, and of anomalies by label."""
-    anomaly = anomaly_mask(labels, [*normal], file)  # checks the names
+    anomaly = anomaly_mask(labels, [*normal], file, column)  # checks the names
     names, counts = np.unique(labels[anomaly], return_counts=True)
     anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
     return int((~anomaly).sum()), anomalies

@@ -93,7 +93,7 @@ class Table(DataSet):
                 )
             return np.full(len(frame), "normal"), np.zeros(len(frame), dtype=bool)
         label = text_column(frame, self.label, path)
-        return label, anomaly_mask(label, self.normal, path)
+        return label, anomaly_mask(label, self.normal, path, self.label)
 
 
 def _check_names(names: tuple[str, ...], path: Path) -> None:
