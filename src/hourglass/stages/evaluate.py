@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def evaluate(data: str, model: str) -> Path:
     """Evaluate a calibrated detector on the test split, which no earlier stage reads.
 
-    Files in runs/<data>/<model>/evaluate/: metrics.json (with 95 % intervals, unless there are fewer than 10 anomalies or normal samples);
-    scores.parquet (id, split, label, anomaly, score and alarm of each sample); by_class.csv
-    (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
-    thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
-    figures/.
+    Files in runs/<data>/<model>/evaluate/: metrics.json (with 95 % intervals, unless there are
+    fewer than 10 anomalies or normal samples); scores.parquet (id, split, label, anomaly, score and
+    alarm of each sample); by_class.csv (metrics per label); mistakes.csv (the worst mistakes and
+    the features that contributed most); thresholds.csv (expected and realised alarms per
+    calibrator); roc.csv, precision_recall.csv and figures/.
 
     Examples:
         hourglass evaluate digits denoising

@@ -43,7 +43,8 @@ def anomaly_mask(
 ) -> np.ndarray:
     """Return the mask, (N,) bool, of the (N,) labels that are not among the `normal` ones.
 
-    `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty, names an absent label, or names all labels.
+    `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty,
+    names an absent label, or names all labels.
     """
     if normal is None or normal == []:
         raise UserError(

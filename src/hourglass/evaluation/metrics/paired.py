@@ -53,7 +53,8 @@ def differences(
             name: bootstrap.interval(resampled[0][name] - resampled[1][name], min(sizes))
             for name in ends
         }
-    return {name: Difference(*(each[name] for each in values), *ends[name]) for name in ends}
+    first_values, second_values = values
+    return {name: Difference(first_values[name], second_values[name], *ends[name]) for name in ends}
 
 
 def auroc_differs(first: np.ndarray, second: np.ndarray, anomaly: np.ndarray) -> bool:
