@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
+from hourglass.data.copies import find_copies
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Scaling
 from hourglass.data.splits import divide
@@ -63,7 +64,8 @@ def divide_samples(
     """Return the splits train, validation and calibration: those `given`, others from `x`.
 
     `fractions` are those of `x` in the validation and the calibration split, at random by the seed;
-    the order of the samples is kept. Raises a UserError if a split would be empty.
+    copies of a sample are in one split, and the order of the samples is kept. Raises a UserError if
+    a split would be empty.
     """
     parts = {name: share for name, share in fractions.items() if name not in given}
     if sum(parts.values()) >= 1:
@@ -78,7 +80,7 @@ def divide_samples(
     if len(shares) == 1:
         return {"train": x, **given}
     order = np.random.default_rng(seed).permutation(len(x))
-    divided = divide(order, shares)
+    divided = divide(order, shares, find_copies(x))
     for name, indices in divided.items():
         if not len(indices):
             raise UserError(
