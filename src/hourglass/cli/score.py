@@ -1,5 +1,6 @@
 """Command `score`: a calibrated cell and a file of new samples -> a table of scores and alarms."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -85,6 +86,8 @@ def score(
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
     print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
+    if reason := decisions.no_discoveries:
+        print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")
     return path
 

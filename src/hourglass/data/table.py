@@ -116,7 +116,7 @@ class Table(DataSet):
         anomaly = np.zeros(len(rows), dtype=bool)
         if label is not None:
             label = label[rows]
-            anomaly = anomaly_mask(label, self.normal, source.path)
+            anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
             x=x if keep is None else x[keep],
             label=np.full(len(rows), "normal") if label is None else label,
