@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,7 +64,7 @@ class Detector:
         """Return the column names of a table, in order; [] for images."""
         return list(self.inputs["feature_names"])
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """Return the columns of a table, in order; [] for images."""
         return [Column.from_dict(column) for column in self.inputs["columns"]]
@@ -72,6 +73,13 @@ class Detector:
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C, H, W) for images or (C,) for a table of C columns."""
         return tuple(self.inputs["sample_shape"])
+
+    @property
+    def encoding(self) -> TableEncoding:
+        """Return the encoding of a table's codes as network inputs."""
+        scaling = self.scoring.scaling
+        assert isinstance(scaling, TableEncoding)
+        return scaling
 
     @property
     def full_scale(self) -> float:
@@ -89,6 +97,13 @@ class Detector:
         """
         scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
+
+    def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return scores and contributions, and the reconstructions of network inputs, (N, F)."""
+        scores, contributions, output = self.scoring.score_with(
+            x, self.profile.contributions, lambda forward: forward.output
+        )
+        return scores, contributions, output
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
