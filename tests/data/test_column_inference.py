@@ -10,7 +10,7 @@ import pytest
 
 from hourglass.core.errors import UserError
 from hourglass.data.codes import frame_batches
-from hourglass.data.column_inference import Declared, Decision, infer_columns, used_columns
+from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
 
 RNG = np.random.default_rng(0)
 ROWS = 300

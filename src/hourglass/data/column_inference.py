@@ -293,8 +293,8 @@ class _Inference:
         found = self.found
         fits = {form: found.dates[form].fits for form in found.dates}
         best = max(fits, key=lambda form: fits[form], default="")
-        share = 0 if found.formats else MIN_NUMBER_SHARE
-        return best if best and fits[best] > share * found.present - 1 else ""
+        enough = 1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)
+        return best if fits.get(best, 0) >= enough else ""
 
     def _datetime(self, declared: bool) -> Decision:
         found, name = self.found, self.found.name

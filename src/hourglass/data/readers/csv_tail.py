@@ -1,0 +1,93 @@
+"""Rows at the end of a text file that are no samples: empty ones, and a row of totals."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from hourglass.data.readers.csv_stream import Blocks
+from hourglass.data.readers.numbers import NumberFormat, parse_numbers
+
+TAIL_BYTES = 1 << 16
+MIN_ROWS = 50  # among which a word that occurs once in the first column is no category
+TOTALS = {
+    *("total", "totals", "grand total", "sum", "sums", "summe", "gesamt", "gesamtsumme"),
+    *("insgesamt", "somme", "total général", "suma", "totale", "totaal"),
+}
+
+
+def without_tail(
+    blocks: Blocks, separator: str, numbers: NumberFormat, left_out: list[str]
+) -> Blocks:
+    """Yield the text without empty rows and a row of totals at its end; list these in `left_out`.
+
+    `blocks` are the rows as UTF-8, without the header.
+    """
+    tail, whole = b"", True
+    for block in blocks:
+        tail += block
+        if len(tail) > TAIL_BYTES:
+            yield tail[:-TAIL_BYTES]
+            tail, whole = tail[-TAIL_BYTES:], False
+    rows, left_out[:] = _split(tail, separator, numbers, whole)
+    yield rows
+
+
+def _split(
+    tail: bytes, separator: str, numbers: NumberFormat, whole: bool
+) -> tuple[bytes, list[str]]:
+    """Return the rows of the end of a file, and those to leave out."""
+    mark = re.escape(separator.encode())
+    empty = re.search(rb'(?<=[\r\n])(?:[ "]|%b|\r?\n|\r)*\Z' % mark, tail)
+    rows = tail[: empty.start()] if empty else tail
+    left_out = [line for line in tail[len(rows) :].decode().splitlines() if line.strip()]
+    end = rows.rstrip(b"\r\n")
+    start = max(end.rfind(b"\n"), end.rfind(b"\r")) + 1
+    if start == 0 or not any(
+        word in end[start:].decode(errors="replace").lower() for word in TOTALS
+    ):
+        return rows, left_out
+    lines = rows.decode(errors="replace").splitlines()[0 if whole else 1 :]
+    try:
+        *above, last = csv.reader(lines, delimiter=separator)
+    except csv.Error:
+        return rows, left_out
+    if not is_total(last, [row for row in above if len(row) == len(last)], numbers, whole):
+        return rows, left_out
+    return rows[:start], [end[start:].decode(errors="replace"), *left_out]
+
+
+def is_total(
+    cells: Sequence[str], above: Sequence[Sequence[str]], numbers: NumberFormat, whole: bool
+) -> bool:
+    """Return whether the last row of a table holds totals; `above` are rows before it.
+
+    Its first cell with text says so, and that word is no category: it occurs nowhere else in its
+    column, and the column holds no words, or another cell is empty that is filled in every other
+    row, or a cell is the sum of its column (if `above` is the `whole` table).
+    """
+    filled = [i for i, cell in enumerate(cells) if cell.strip()]
+    if not filled or not above or _word(cells[filled[0]]) not in TOTALS:
+        return False
+    column = [_word(row[filled[0]]) for row in above]
+    if _word(cells[filled[0]]) in column:
+        return False
+    others = [i for i in range(len(cells)) if i != filled[0]]
+    return (
+        not any(cell.isalpha() for cell in column)
+        or (filled[0] == 0 and len(above) >= MIN_ROWS)
+        or any(not cells[i].strip() and all(row[i].strip() for row in above) for i in others)
+        or (whole and any(_is_sum(cells[i], [row[i] for row in above], numbers) for i in others))
+    )
+
+
+def _is_sum(cell: str, column: Sequence[str], numbers: NumberFormat) -> bool:
+    total, *values = parse_numbers(pa.array([cell, *column]), numbers).to_pylist()
+    found = [value for value in values if value is not None]
+    return total is not None and len(found) > 1 and math.isclose(total, sum(found), rel_tol=1e-3)
+
+
+def _word(cell: str) -> str:
+    return cell.strip().rstrip(":").strip().lower()
