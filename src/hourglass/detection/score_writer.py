@@ -63,8 +63,10 @@ class ScoredRows:
             self.writer.close()
 
 
-def score_with_reasons(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, Reasons | None]:
-    """Return the scores of a chunk, (N,), and the reasons for them; None for images.
+def score_with_reasons(
+    detector: Detector, chunk: Chunk, above: float = -np.inf
+) -> tuple[np.ndarray, Reasons | None]:
+    """Return the scores of a chunk, (N,), and the reasons for those above `above`; None for images.
 
     Samples that cannot be scored have the score NaN.
     """
@@ -72,7 +74,7 @@ def score_with_reasons(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, Re
         return score_chunk(detector, chunk)[0], None
     scores, contributions, output = detector.score_with_outputs(chunk.x)
     scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
-    contributions[np.isnan(scores)] = 0
+    contributions[~(scores > above)] = 0  # so there is no reason
     encoding = detector.encoding
     return scores, Reasons.of(
         encoding, detector.profile, chunk.x, contributions, output, TOP_FEATURES, chunk.cells
