@@ -62,7 +62,7 @@ class Detector:
     @property
     def feature_names(self) -> list[str]:
         """Return the column names of a table, in order; [] for images."""
-        return list(self.inputs["feature_names"])
+        return [column.name for column in self.columns]
 
     @cached_property
     def columns(self) -> list[Column]:
