@@ -30,7 +30,7 @@ def is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], sure: bool = 
             return True
     if sure or not numbers or _count_up(numbers):
         return not sure
-    texts = [cell for cell in cells if cell and cell not in numbers]
+    texts = [cell for cell in cells if cell not in (*numbers, *MISSING_MARKERS)]
     filled = [*texts, *numbers]
     if not texts or len(set(filled)) < len(filled) or any(map(DATE.fullmatch, texts)):
         return False

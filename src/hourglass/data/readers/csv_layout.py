@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,10 @@ SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
 WORDS = re.compile(r'"[^"]*"|[^\s"]+')
 WITH_MARK = re.compile(rf"[+-]?(\d+(?:[.,{APOSTROPHES} {SPACES}]\d+)*)(?:[eE][+-]?\d+)?")
 GROUPS = re.compile(rf"[1-9]\d{{0,2}}([.,{APOSTROPHES} {SPACES}])\d{{3}}(?:\1\d{{3}})*")
+
+CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
+
+BLANK: tuple[list[str], ...] = ([], [""])  # records of a blank line
 
 Record = tuple[list[str], int]  # the cells, and the number of lines up to the next record
 
@@ -80,24 +85,28 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     rows = [row for row, _ in records[first + 1 :]]
     before = kept[records[first - 1][1] - 1] + 1 if first else start
     header = is_header(cells, rows) if options.header is None else options.header
+    commented = None
     if header:
         if not rows:
             raise _no_rows(path)
         names = _names(cells, rows, width)
     else:
         rows.insert(0, cells)
-        commented = None if options.header is False else _commented(lines[:start], separator, width)
+        if options.header is None:
+            commented = _commented(lines[:start], separator, width)
         header = commented is not None
         names = commented or _numbered(rows, width)
     data = before if rows[0] is cells else kept[count - 1] + 1
     _require_different(names, path)
     decimal, thousands = _number_marks(rows, separator)
+    if options.thousands in (".", ","):
+        decimal = "," if options.thousands == "." else "."
     return CsvLayout(
         separator=separator,
         names=names,
         width=max(width, len(cells)),
         header=header,
-        skipped_lines=before,
+        skipped_lines=before - (commented is not None),
         data_start=sum(len(line.encode(errors="surrogateescape")) for line in lines[:data]),
         longest_line=max(map(len, lines)),
         decimal=options.decimal or decimal,
@@ -123,6 +132,8 @@ def _first_lines(path: Path, blocks: Blocks) -> list[str]:
             break
     text = head.decode(errors="surrogateescape").removeprefix("\ufeff")
     lines = list(io.StringIO(text, newline=""))
+    if len(CONTROL.findall(text)) > len(text) / 100:
+        raise UserError(f"{path} holds no text; give a table, with the suffix of its format.")
     if not text.strip():
         raise UserError(f"{path} is empty; give a table with a header and rows.")
     return lines if complete or len(lines) == 1 else lines[:-1]
@@ -135,12 +146,14 @@ def _records(lines: Sequence[str], separator: str) -> Iterator[Record]:
         yield from islice(((cells, i) for cells, i in split if cells), MAX_RECORDS)
         return
     reader = csv.reader(lines, delimiter=separator)
-    found = ((cells, reader.line_num) for cells in reader)
-    blank: tuple[list[str], ...] = ([], [""])
-    yield from islice(
-        ((cells, i) for cells, i in found if [c.strip() for c in cells[:2]] not in blank),
-        MAX_RECORDS,
-    )
+    count = 0
+    with suppress(csv.Error):  # a cell that does not end, which the reader of all rows names
+        for cells in reader:
+            if [cell.strip() for cell in cells[:2]] not in BLANK:
+                yield cells, reader.line_num
+                count += 1
+            if count == MAX_RECORDS:
+                return
 
 
 def split_words(line: str) -> list[str]:
@@ -155,10 +168,7 @@ def _usual_width(records: Sequence[Record]) -> int:
 
 def _share(lines: Sequence[str], separator: str) -> float:
     """Return the share of records with the most frequent number of cells; 0 if that is 1."""
-    try:
-        records = list(_records(lines, separator))
-    except csv.Error:
-        return 0.0
+    records = list(_records(lines, separator))
     width = _usual_width(records) if records else 1
     equal = sum(len(cells) == width for cells, _ in records)
     return equal / len(records) if width > 1 else 0.0
@@ -169,9 +179,12 @@ def _separator(lines: Sequence[str]) -> str:
     best = max(shares, key=shares.__getitem__)
     if shares[best] >= MIN_SHARE:
         return best
-    words = [split_words(line) for line in lines[:MAX_RECORDS] if line.strip()]
-    cells = [word for row in words[1:] or words for word in row]
-    aligned = len(words[0]) > 1 and len({len(row) for row in words}) == 1
+    head, *rows = [split_words(line) for line in lines[:MAX_RECORDS] if line.strip()]
+    rows = rows or [head]
+    cells = [word for row in rows for word in row]
+    width = len(rows[0])
+    # The header may lack the name of an index.
+    aligned = 1 < width <= len(head) + 1 <= width + 1 and len({len(row) for row in rows}) == 1
     numbers = sum(WITH_MARK.fullmatch(cell) is not None for cell in cells)
     if aligned and numbers >= len(cells) / 2:
         return SPACE
@@ -182,11 +195,16 @@ def _preamble(records: Sequence[Record], width: int) -> int:
     """Return the number of records before the header, such as a title."""
     for i, (cells, _) in enumerate(records[:MAX_PREAMBLE]):
         rows = [row for row, _ in records[i + 1 :]]
-        title = sum(bool(cell.strip()) for cell in cells) <= 1 and width > 1
-        above_header = bool(rows) and title and is_header(rows[0], rows[1:], sure=True)
+        title = width > 1 and _filled_count(cells) <= 1
+        full = [row for row in rows if _filled_count(row) > 1] if title else []
+        above_header = bool(full) and is_header(full[0], full[1:], sure=True)
         if not above_header and (len(cells) >= width - 1 or not rows):
             return i
     return 0
+
+
+def _filled_count(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 def _commented(comments: Sequence[str], separator: str, width: int) -> list[str] | None:
@@ -194,6 +212,8 @@ def _commented(comments: Sequence[str], separator: str, width: int) -> list[str]
     if not comments or width == 1:
         return None
     cells = next(_records([comments[-1].lstrip("#%/ ")], separator), ([], 0))[0]
+    if cells and not cells[0]:  # the first name is "#"
+        cells = next(_records(comments[-1:], separator))[0]
     return _filled(cells) if len(cells) == width else None
 
 

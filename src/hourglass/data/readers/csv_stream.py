@@ -104,12 +104,14 @@ class BlockFile(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, b"" at the end; all of them if `size` is negative."""
-        if size < 0:
-            return self.rest + b"".join(self.blocks)
-        block = self.rest or next(self.blocks, b"")
-        self.rest = block[size:]
-        return block[:size]
+        """Return `size` bytes, fewer at the end; all of them if `size` is negative."""
+        parts, length = [self.rest], len(self.rest)
+        while (length < size or size < 0) and (block := next(self.blocks, b"")):
+            parts.append(block)
+            length += len(block)
+        content = b"".join(parts)
+        self.rest = content[size:] if size >= 0 else b""
+        return content[:size] if size >= 0 else content
 
     def readinto(self, buffer: Any) -> int:
         """Fill a part of `buffer`; return its size."""

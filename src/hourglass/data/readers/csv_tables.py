@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.csv_layout import SPACE, CsvLayout, detect_layout
+from hourglass.data.readers.csv_layout import BLANK, SPACE, CsvLayout, detect_layout
 from hourglass.data.readers.csv_stream import (
     BlockFile,
     Blocks,
@@ -31,7 +31,6 @@ from hourglass.data.readers.read_options import ReadOptions
 
 BLOCK_BYTES = 2 << 20  # Arrow holds about thirty blocks at once
 CHUNK_ROWS = 1000  # that Python writes at once for Arrow
-BLANK: tuple[list[str], ...] = ([], [""])  # records of a blank line
 SPACES = re.compile(rb"[ \t]+")
 QUOTED_OR_SPACES = re.compile(rb'("[^"\n]*")|[ \t]+')
 EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+$")
@@ -92,6 +91,7 @@ class _CsvReader:
         self.separator = "\t" if layout.separator == SPACE else layout.separator
         self.left_out = list[str]()
         self.ragged = comment is not None
+        self.quotes = 0  # in the rows that were read
 
     def read(self, columns: Sequence[str]) -> Batches:
         """Yield columns, whose names may repeat."""
@@ -101,9 +101,12 @@ class _CsvReader:
                 for batch in self._parse(self._rows(), columns):
                     yield batch
                     done += len(batch)
+                if self.quotes % 2:
+                    self._require_closed_quotes()
                 return
             except pa.ArrowInvalid:
                 if not self.ragged:
+                    self._require_closed_quotes()
                     raise
         for batch in self._parse(self._completed(self._rows()), columns):
             if len(batch) > done:
@@ -116,7 +119,10 @@ class _CsvReader:
         if self.layout.separator == SPACE:
             blocks = map(_tab_separated, _whole_lines(blocks))
         numbers = NumberFormat(self.layout.decimal or ".", self.layout.thousands)
-        return without_tail(blocks, self.separator, numbers, self.left_out)
+        self.quotes = 0
+        for block in without_tail(blocks, self.separator, numbers, self.left_out):
+            self.quotes += block.count(b'"')
+            yield block
 
     def _parse(self, rows: Blocks, columns: Sequence[str]) -> Batches:
         indices = [self.layout.names.index(name) for name in columns]
@@ -162,22 +168,54 @@ class _CsvReader:
     def _completed(self, rows: Blocks) -> Blocks:
         """Yield the rows, each one with a cell per column; raises a UserError for a longer row."""
         width = self.layout.width
-        with io.TextIOWrapper(io.BufferedReader(BlockFile(rows)), "utf-8", newline="") as text:
-            lines = (line for line in text if not (self.comment and line.startswith(self.comment)))
-            reader = csv.reader(lines, delimiter=self.separator)
-            records = (cells for cells in reader if [c.strip() for c in cells[:2]] not in BLANK)
-            numbered = enumerate(records, 1)
-            while chunk := list(islice(numbered, CHUNK_ROWS)):
-                written = io.StringIO(newline="")
-                writer = csv.writer(written, delimiter=self.separator)
-                for row, cells in chunk:
-                    if any(cell.strip() for cell in cells[width:]):
-                        raise UserError(
-                            f"Row {row} of {self.path} has {len(cells)} cells, but the table has "
-                            f"{width} columns; put cells that hold {self.separator!r} in quotes."
-                        )
-                    writer.writerow(cells[:width] + [""] * (width - len(cells)))
-                yield written.getvalue().encode()
+        numbered = enumerate(self._records(rows), 1)
+        while chunk := list(islice(numbered, CHUNK_ROWS)):
+            written = io.StringIO(newline="")
+            writer = csv.writer(written, delimiter=self.separator)
+            for row, cells in chunk:
+                if any(cell.strip() for cell in cells[width:]):
+                    raise UserError(
+                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; put "
+                        f"cells that hold {self.separator!r} in quotes."
+                    )
+                writer.writerow(cells[:width] + [""] * (width - len(cells)))
+            yield written.getvalue().encode()
+
+    def _records(self, rows: Blocks) -> Iterator[list[str]]:
+        """Yield the cells of rows; raises a UserError if a quotation mark is not closed."""
+        lines = list[str]()  # of the record
+
+        def read_lines() -> Iterator[str]:
+            for line in io.TextIOWrapper(io.BufferedReader(BlockFile(rows)), "utf-8", newline=""):
+                if not (self.comment and line.startswith(self.comment)):
+                    lines.append(line)
+                    yield line
+
+        row, last = 0, list[str]()
+        try:
+            for cells in csv.reader(read_lines(), delimiter=self.separator):
+                last = lines.copy()
+                lines.clear()
+                if [cell.strip() for cell in cells[:2]] not in BLANK:
+                    row += 1
+                    yield cells
+        except csv.Error as error:  # a cell of more than 131,072 characters
+            raise self._open_quote(row + 1) from error
+        try:
+            list(csv.reader(last, delimiter=self.separator, strict=True))
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise self._open_quote(row) from error
+
+    def _open_quote(self, row: int) -> UserError:
+        return UserError(
+            f"a quotation mark in row {row} of {self.path} is not closed; close it, or write "
+            '"" for one within a cell in quotes.'
+        )
+
+    def _require_closed_quotes(self) -> None:
+        for _ in self._records(self._rows()):
+            pass
 
 
 def _trimmed(column: pa.Array) -> pa.Array:

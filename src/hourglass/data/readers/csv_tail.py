@@ -21,7 +21,7 @@ TOTALS = {
 def without_tail(
     blocks: Blocks, separator: str, numbers: NumberFormat, left_out: list[str]
 ) -> Blocks:
-    """Yield the text without empty rows and a row of totals at its end; list these in `left_out`.
+    """Yield the text without empty rows and a row of totals at its end; list that in `left_out`.
 
     `blocks` are the rows as UTF-8, without the header.
     """
@@ -32,31 +32,35 @@ def without_tail(
             yield tail[:-TAIL_BYTES]
             tail, whole = tail[-TAIL_BYTES:], False
     rows, left_out[:] = _split(tail, separator, numbers, whole)
-    yield rows
+    if rows:
+        yield rows
 
 
 def _split(
     tail: bytes, separator: str, numbers: NumberFormat, whole: bool
 ) -> tuple[bytes, list[str]]:
-    """Return the rows of the end of a file, and those to leave out."""
-    mark = re.escape(separator.encode())
-    empty = re.search(rb'(?<=[\r\n])(?:[ "]|%b|\r?\n|\r)*\Z' % mark, tail)
-    rows = tail[: empty.start()] if empty else tail
-    left_out = [line for line in tail[len(rows) :].decode().splitlines() if line.strip()]
+    """Return the rows of the end of a file, and the row of totals if there is one."""
+    rows = _without_empty_rows(tail, separator)
     end = rows.rstrip(b"\r\n")
     start = max(end.rfind(b"\n"), end.rfind(b"\r")) + 1
-    if start == 0 or not any(
-        word in end[start:].decode(errors="replace").lower() for word in TOTALS
-    ):
-        return rows, left_out
-    lines = rows.decode(errors="replace").splitlines()[0 if whole else 1 :]
+    last = end[start:].decode(errors="replace")
+    if not start or not any(word in last.lower() for word in TOTALS):
+        return rows, []
+    lines = rows[:start].decode(errors="replace").splitlines()[0 if whole else 1 :]
     try:
-        *above, last = csv.reader(lines, delimiter=separator)
-    except csv.Error:
-        return rows, left_out
-    if not is_total(last, [row for row in above if len(row) == len(last)], numbers, whole):
-        return rows, left_out
-    return rows[:start], [end[start:].decode(errors="replace"), *left_out]
+        above = [cells for cells in csv.reader(lines, delimiter=separator) if any(cells)]
+        (cells,) = csv.reader([last], delimiter=separator)
+    except csv.Error:  # a cell that does not end, which the reader of all rows names
+        return rows, []
+    if not is_total(cells, [row for row in above if len(row) == len(cells)], numbers, whole):
+        return rows, []
+    return _without_empty_rows(rows[:start], separator), [last]
+
+
+def _without_empty_rows(rows: bytes, separator: str) -> bytes:
+    """Return rows without those at the end that hold separators only."""
+    empty = rb'(?<=[\r\n])(?:[ "]|%b|[\r\n])*\Z' % re.escape(separator.encode())
+    return re.sub(empty, b"", rows)
 
 
 def is_total(
@@ -65,7 +69,7 @@ def is_total(
     """Return whether the last row of a table holds totals; `above` are rows before it.
 
     Its first cell with text says so, and that word is no category: it occurs nowhere else in its
-    column, and the column holds no words, or another cell is empty that is filled in every other
+    column, and the column holds no letters, or another cell is empty that is filled in every other
     row, or a cell is the sum of its column (if `above` is the `whole` table).
     """
     filled = [i for i, cell in enumerate(cells) if cell.strip()]
@@ -76,7 +80,7 @@ def is_total(
         return False
     others = [i for i in range(len(cells)) if i != filled[0]]
     return (
-        not any(cell.isalpha() for cell in column)
+        not any(letter.isalpha() for cell in column for letter in cell)
         or (filled[0] == 0 and len(above) >= MIN_ROWS)
         or any(not cells[i].strip() and all(row[i].strip() for row in above) for i in others)
         or (whole and any(_is_sum(cells[i], [row[i] for row in above], numbers) for i in others))

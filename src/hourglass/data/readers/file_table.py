@@ -15,8 +15,8 @@ class FileTable:
     """Columns and format of a file, and the function that reads it.
 
     `read` yields the columns of the given names, in that order, as often as it is called. `text`
-    says whether all columns are text. `left_out` lists the rows at the end that are no samples, and
-    is complete once the file was read.
+    says whether all columns are text. `left_out` holds a row of totals at the end, once
+    the file was read.
     """
 
     path: Path
@@ -26,4 +26,5 @@ class FileTable:
     text: bool = True
     decimal: str | None = None  # None: no number shows it
     thousands: str | None = None
+    types: dict[str, pa.DataType] = field(default_factory=dict)  # of a file that has types
     left_out: list[str] = field(default_factory=list)

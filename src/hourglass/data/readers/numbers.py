@@ -28,7 +28,8 @@ PROBE = 16  # cells; a cast that fails is slow
 MAGNITUDES = ("k", "K", "M", "m", "B", "G", "T", "bn", "mn", "Mio", "Mrd")  # of "1.5k"
 
 
-CANDIDATE = rf"^(?:[^A-Za-z\d]|{CURRENCY})*\d"  # a digit, and no other letters before it
+# A digit without letters before it except of a currency, or an infinity.
+CANDIDATE = rf"^(?:[^A-Za-z\d]|{CURRENCY})*\d|^\s*[+\-]?(?i:inf(?:inity)?)\s*$"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class NumberFormat:
         blank = rf"[\s{SPACES}]*"
         return (
             rf"^{blank}(?P<open>\()?(?P<sign>[+\-{MINUS}]?){blank}(?P<currency>{CURRENCY})?{blank}"
-            rf"(?P<sign2>[+\-{MINUS}]?)(?P<whole>{groups}\d+|)(?P<fraction>{point}\d*)?"
+            rf"(?P<sign2>[+\-{MINUS}]?)(?P<whole>{groups}\d+|(?i:inf(?:inity)?)|)(?P<fraction>{point}\d*)?"
             rf"(?P<exponent>[eE][+\-]?\d+)?(?P<gap>{blank})(?P<trail>-)?(?P<unit>{UNIT})?"
             rf"(?P<close>\))?{blank}$"
         )
@@ -115,10 +116,10 @@ def _parse(texts: pa.Array, numbers: NumberFormat) -> pa.Array:
     """Return numbers with thousands separators and units; see `parse_numbers`."""
     found = pc.extract_regex(texts, numbers.pattern)
     part = {field.name: pc.struct_field(found, field.name) for field in found.type}
-    whole = pc.replace_substring_regex(part["whole"], r"\D", "")
+    whole = pc.replace_substring_regex(part["whole"], r"[^\da-zA-Z]", "")
     fraction = pc.replace_substring(part["fraction"], numbers.decimal, ".")
     plain = pc.binary_join_element_wise(whole, fraction, part["exponent"], "")
-    has_digits = pc.match_substring_regex(plain, r"^\.?\d")
+    has_digits = pc.match_substring_regex(plain, r"^(?:\.?\d|(?i:inf))")
     signs = pc.binary_join_element_wise(*(part[n] for n in ("open", "sign", "sign2", "trail")), "")
     one_sign = pc.less_equal(pc.utf8_length(signs), 1)
     closed = pc.equal(part["open"], pc.replace_substring(part["close"], ")", "("))

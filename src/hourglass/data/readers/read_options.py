@@ -42,9 +42,7 @@ class ReadOptions:
             )
         if self.decimal is not None and self.decimal not in THOUSANDS:
             raise UserError(f"`decimal` of `read` is {self.decimal!r}; give '.' or ','.")
-        if self.thousands is not None and (
-            len(self.thousands) > 1 or self.thousands == (self.decimal or "")
-        ):
+        if self.thousands and (len(self.thousands) > 1 or self.thousands == self.decimal):
             raise UserError(
                 f"`thousands` of `read` is {self.thousands!r}; give one character other than the "
                 "decimal mark, or '' for none."

@@ -1,7 +1,7 @@
 """Files of a table: a file, a folder or a pattern, and columns from the names of folders."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +21,7 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 SUFFIXES = (*CSV, *JSON, *SHEETS, *ARROW, *PARQUET)
 # In a folder, other text files are rather notes, or labels of images.
 IN_FOLDERS = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", *ARROW, *PARQUET)
+KNOWN = ".csv, .tsv, .txt, .jsonl, .xlsx, .parquet or .feather"
 FOLDER = re.compile(r"([^=]+)=(.*)")  # Hive's
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -50,66 +51,60 @@ def find_files(path: Path) -> list[Path]:
     if path.is_dir():
         files = _files_in(path)
         if not files:
-            raise UserError(f"{path} holds no table; give a folder with {_known()} files.")
-        kinds = {table_suffix(file) for file in files}
-        if len({_family(kind) for kind in kinds}) > 1:
-            raise UserError(
-                f"{path} holds files of several formats, {' and '.join(sorted(kinds))}; give a "
-                "pattern such as 'folder/*.csv' in quotes."
-            )
-        return files
-    files = [path] if path.exists() else _matches(path)
+            raise UserError(f"{path} holds no table; give a folder with {KNOWN} files.")
+    else:
+        files = [path] if path.exists() else _matches(path)
     if not files:
         raise UserError(f"{path} does not exist; name a table, a folder, or a pattern of tables.")
     for file in files:
         check_file_type(file)
         if table_suffix(file) not in SUFFIXES:
-            raise UserError(f"{file} ends in {file.suffix!r}; give a table: {_known()}.")
+            raise UserError(f"{file} ends in {file.suffix!r}; give a table: {KNOWN}.")
+    suffixes = sorted({table_suffix(file) for file in files})
+    if len({_family(suffix) for suffix in suffixes}) > 1:
+        raise UserError(
+            f"{path} holds files of several formats, {' and '.join(suffixes)}; give a pattern such "
+            "as 'folder/*.csv' in quotes."
+        )
     return files
 
 
 def with_partitions(tables: Sequence[FileTable], root: Path) -> list[FileTable]:
     """Add a column per folder "<name>=<value>" between `root` and a file.
 
-    Values are integers if all of them are, and text otherwise.
+    Values are integers if all of them are and the files have types, and text otherwise.
     """
     keys = [_partition(table.path, root) for table in tables]
-    names = list(keys[0])
-    values = {name: [key.get(name) for key in keys] for name in names}
-    text = tables[0].text
-    types = {
-        name: pa.string()
-        if text or not all(v is None or v.isdecimal() for v in found)
-        else pa.int64()
-        for name, found in values.items()
+    as_text = {
+        name
+        for table, key in zip(tables, keys, strict=True)
+        for name, value in key.items()
+        if table.text or not (value is None or value.isdecimal())
     }
-    return [_with_values(table, key, types) for table, key in zip(tables, keys, strict=True)]
+    return [_with_values(table, key, as_text) for table, key in zip(tables, keys, strict=True)]
 
 
 def _with_values(
-    table: FileTable, key: dict[str, str | None], types: dict[str, pa.DataType]
+    table: FileTable, key: dict[str, str | None], as_text: Collection[str]
 ) -> FileTable:
     if not key:
         return table
-    added = {
-        name: pa.scalar(
-            value if value is None or types[name] == pa.string() else int(value), types[name]
-        )
-        for name, value in key.items()
-    }
+    types = {name: pa.string() if name in as_text else pa.int64() for name in key}
+    added = {name: pa.scalar(value).cast(types[name]) for name, value in key.items()}
+    names = [name for name in table.names if name not in added]
 
     def read(columns: Sequence[str]) -> Batches:
         own = [name for name in columns if name not in added]
         # A column of the file gives the number of rows if only folders are asked for.
-        for batch in table.read(own or own_names[:1]):
+        for batch in table.read(own or names[:1]):
             arrays = [
                 pa.repeat(added[name], len(batch)) if name in added else batch[name]
                 for name in columns
             ]
             yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
-    own_names = [name for name in table.names if name not in added]
-    return replace(table, names=[*own_names, *added], read=read)
+    typed = {} if table.text else table.types | types
+    return replace(table, names=[*names, *added], read=read, types=typed)
 
 
 def _partition(file: Path, root: Path) -> dict[str, str | None]:
@@ -140,7 +135,3 @@ def _matches(pattern: Path) -> list[Path]:
 
 def _family(suffix: str) -> int:
     return next(i for i, kinds in enumerate((CSV, JSON, SHEETS, ARROW, PARQUET)) if suffix in kinds)
-
-
-def _known() -> str:
-    return ".csv, .tsv, .txt, .jsonl, .xlsx, .parquet or .feather"

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
+    # Of columns whose type differs between files.
+    casts: dict[str, pa.DataType] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
@@ -77,8 +79,8 @@ class TableSource:
     def format(self) -> dict[str, Any]:
         """Return the format as JSON values.
 
-        "left_out_rows" lists rows at the end of files that are no samples, such as totals. It is
-        complete after the first pass over all batches.
+        "left_out_rows" lists rows of totals at the end of files. It is complete after the first
+        pass over all batches.
         """
         marks = {"decimal": self.numbers.decimal, "thousands": self.numbers.thousands}
         left_out = [line for table in self.tables for line in table.left_out]
@@ -99,7 +101,13 @@ class TableSource:
                 )
         for table in self.tables:
             with _damage(table.path):
-                yield from table.read(columns)
+                for batch in table.read(columns):
+                    yield self._cast(batch) if self.casts else batch
+
+    def _cast(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        types = [self.casts.get(field.name, field.type) for field in batch.schema]
+        arrays = [column.cast(kind) for column, kind in zip(batch.columns, types, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
     def describe(self) -> str:
         """Return the format in words, such as "semicolon-separated, decimal comma"."""
@@ -113,27 +121,35 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
-        words += [_count(form.get("skipped_lines", 0), "line before the header skipped")]
+        skipped = form.get("skipped_lines", 0)
+        words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
-        words += [f"left out at the end: {line[:40]!r}" for line in form["left_out_rows"]]
-        return ", ".join(word for word in words if word)
+        left_out = form["left_out_rows"]
+        if left_out:
+            words.append(
+                f"{_count(len(left_out), 'row')} at the end left out: {left_out[0][:40]!r}"
+            )
+        return ", ".join(words)
 
 
-def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableSource:
-    """Open a table: a file, a folder of files, or a pattern such as "data/*.csv".
+def open_table(
+    path: str | Path | Sequence[Path], options: ReadOptions = ReadOptions()
+) -> TableSource:
+    """Open a table: a file, a folder of files, a pattern such as "data/*.csv", or a list of them.
 
     CSV files, JSON lines and spreadsheets are read as text; Parquet and Arrow files have types.
     Folders named "<name>=<value>" add a column. Raises a UserError if there is no table, or if a
     file is empty, damaged, or lacks a column that another one has.
     """
     options.check()
-    path = Path(path).expanduser()
-    files = find_files(path)
-    tables = []
-    for file in files:
-        with _damage(file):
-            tables.append(_open_file(file, options))
-    tables = with_partitions(tables, path)
+    paths = [Path(path).expanduser()] if isinstance(path, str | Path) else list(path)
+    tables = list[FileTable]()
+    for each in paths:
+        found = []
+        for file in find_files(each):
+            with _damage(file):
+                found.append(_open_file(file, options))
+        tables += with_partitions(found, each)
     first = tables[0]
     for table in tables[1:]:
         _require_same(table, first)
@@ -145,7 +161,7 @@ def open_table(path: str | Path, options: ReadOptions = ReadOptions()) -> TableS
         )
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
-    return TableSource(path, first.names, tables, numbers)
+    return TableSource(paths[0], first.names, tables, numbers, _common_types(tables))
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:
@@ -199,4 +215,26 @@ def _require_same(table: FileTable, first: FileTable) -> None:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what.replace('line', 'lines', 1) if number > 1 else what}" if number else ""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _common_types(tables: Sequence[FileTable]) -> dict[str, pa.DataType]:
+    """Return the types for columns whose type differs between files; raises a UserError."""
+    common = {}
+    for name, kind in tables[0].types.items():
+        other = next((table for table in tables if table.types[name] != kind), None)
+        if other is None:
+            continue
+        schemas = [pa.schema([(name, _decoded(table.types[name]))]) for table in tables]
+        try:
+            common[name] = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            raise UserError(
+                f"column {name!r} is {kind} in {tables[0].path} and {other.types[name]} in "
+                f"{other.path}; write both files with one type."
+            ) from None
+    return common
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

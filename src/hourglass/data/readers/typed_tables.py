@@ -101,7 +101,11 @@ def _table(path: Path, kind: str, schema: pa.Schema, rows: int, read: Reader) ->
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
                 start += len(batch)
 
-    return FileTable(path, list(cells), {"kind": kind}, read_cells, text=False)
+    expanded = {
+        column: types[name] if item is None else types[name].value_type
+        for column, (name, item) in cells.items()
+    }
+    return FileTable(path, list(cells), {"kind": kind}, read_cells, text=False, types=expanded)
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -142,7 +146,7 @@ def _items(column: pa.Array, size: int, path: Path, name: str, start: int) -> li
     for row, length in enumerate(column.value_lengths().to_pylist(), start):
         if length not in (None, size):
             raise UserError(
-                f"Column {name!r} of {path} holds a list of {length} numbers in row {row} instead "
+                f"Column {name!r} of {path} holds a list of length {length} in row {row} instead "
                 f"of {size}; write lists of one length, or leave the column out."
             )
     found = column.drop_null().flatten()
