@@ -103,7 +103,7 @@ def test_numbers_that_are_mostly_missing_stay_numbers():
 @pytest.mark.parametrize(
     ("cells", "name", "reason"),
     [
-        (["bar"] * 50, "unit", "same value in every row, 'bar'"),
+        (["bar"] * 50, "unit", "same value in every row, such as 'bar'"),
         ([5.0] * 50, "x", "same value in every row"),
         (["", None, "NA"] * 10, "x", "no values"),
         (pa.nulls(10), "x", "no values"),

@@ -2,19 +2,20 @@
 
 import re
 import warnings
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hourglass.data.readers.numbers import MISSING_MARKERS, NumberFormat, parse_numbers
+
 Form: TypeAlias = Literal["text", "number", "boolean", "date", "empty", "other"]
 
 # Texts that mean a missing cell. Where most cells of a text column hold one, it is a level instead.
 MARKERS = (
-    *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan", "NaT"),
-    *("NULL", "null", "None", "?", "-", "--", "."),
+    *MISSING_MARKERS,
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
 )
 TRUTHS = {
@@ -34,7 +35,6 @@ DATES = (
 TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 MAYBE_DATE = re.compile(r"\d{1,4}[-/. ]|\d{1,2}:\d{2}|[A-Za-z]{3} \d")
 SECONDS_PER_DAY = 86_400
-FIRST_CELLS = 20
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -88,7 +88,7 @@ def is_missing(array: pa.Array, extra: tuple[str, ...] = ()) -> np.ndarray:
     return mask
 
 
-def numbers(array: pa.Array, form: Any = None) -> np.ndarray:
+def numbers(array: pa.Array, form: NumberFormat = NumberFormat()) -> np.ndarray:
     """Return the cells of a plain array as (N,) float64: NaN where a cell is not a number.
 
     Truth values are 1 and 0, and durations are in seconds. Infinity is the largest number. `form`
@@ -96,7 +96,7 @@ def numbers(array: pa.Array, form: Any = None) -> np.ndarray:
     """
     kind = form_of(array.type)
     if kind == "text":
-        values = _text_numbers(array, form)
+        values = _floats(parse_numbers(array, form))
     elif kind == "boolean":
         values = _floats(array.cast(pa.uint8()))
     elif kind == "number" and pa.types.is_duration(array.type):
@@ -121,7 +121,7 @@ def truths(array: pa.Array, levels: tuple[str, ...] = ()) -> np.ndarray:
         values = np.append(list(words.values()), np.nan)[np.nan_to_num(found, nan=-1).astype(int)]
         if not np.isnan(values).any():
             return values
-        values = np.where(np.isnan(values), _text_numbers(array, None), values)
+        values = np.where(np.isnan(values), _plain_numbers(array), values)
     else:
         values = numbers(array)
     return np.where((values == 0) | (values == 1), values, np.nan)
@@ -158,7 +158,7 @@ def texts(array: pa.Array) -> pa.Array:
 
 def canonical(array: pa.Array) -> pa.Array:
     """Return texts such that equal numbers and equal truth values are the same text."""
-    values = _text_numbers(array, None)
+    values = _plain_numbers(array)
     is_number = pa.array(~np.isnan(values))
     as_text = pc.cast(pa.array(values), pa.string())
     lower = pc.utf8_lower(array)
@@ -166,19 +166,11 @@ def canonical(array: pa.Array) -> pa.Array:
     return pc.if_else(is_number, as_text, folded)
 
 
-def _text_numbers(array: pa.Array, form: Any) -> np.ndarray:
-    markers = pc.is_in(array, value_set=pa.array(MARKERS))
-    cells = pc.if_else(markers, pa.scalar(None, pa.string()), array)
-    # A cast that fails takes long, so it is only tried if the first cells are numbers.
-    if form is None and all(map(_is_float, cells[:FIRST_CELLS].drop_null().to_pylist())):
-        try:  # the usual case, at memory speed
-            return _floats(cells.cast(pa.float64()))
-        except pa.ArrowInvalid:
-            pass
+def _plain_numbers(array: pa.Array) -> np.ndarray:
+    """Return texts as (N,) float64: NaN for anything but a number without marks and units."""
     encoded = array.dictionary_encode()
     cells = encoded.dictionary.to_pandas().astype(object)
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    return _take(values, encoded)
+    return _take(pd.to_numeric(cells, errors="coerce").to_numpy(np.float64), encoded)
 
 
 def _text_dates(array: pa.Array, form: str) -> np.ndarray:

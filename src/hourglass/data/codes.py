@@ -23,6 +23,7 @@ from hourglass.data.cells import (
     truths,
 )
 from hourglass.data.columns import Column, Kind
+from hourglass.data.readers.numbers import NumberFormat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def codes(
     columns: Sequence[Column],
     source: object = "the table",
     first_row: int = 1,
-    number_format: Any = None,
+    number_format: NumberFormat = NumberFormat(),
 ) -> np.ndarray:
     """Return the codes of the cells, (N, C) float64; NaN is a missing cell.
 
@@ -121,7 +122,7 @@ def _is_null(cell: Any) -> bool:
 
 
 def _column_codes(
-    cells: pa.Array, column: Column, source: object, first_row: int, number_format: Any
+    cells: pa.Array, column: Column, source: object, first_row: int, number_format: NumberFormat
 ) -> np.ndarray:
     if column.kind == "categorical":
         return _level_codes(cells, column)

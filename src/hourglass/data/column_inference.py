@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS
+from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
 from hourglass.data.codes import rare_count
 from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
 MAX_LEVELS = 100
@@ -53,6 +55,7 @@ class Decision:
     distinct: int  # values
     capped: bool  # there are more values than were counted
     reason: str = ""  # why it is left out
+    example: str = ""  # a value of it
     notes: tuple[str, ...] = ()  # unusual values
     error: str = ""  # a sentence: why the kind cannot be inferred, and the ways out
 
@@ -60,7 +63,8 @@ class Decision:
     def decision(self) -> str:
         """Return the decision in words."""
         if self.column is None:
-            return f"dropped: {self.error or self.reason}"
+            shown = f", such as {self.example}" if self.example else ""
+            return f"dropped: {self.error or self.reason + shown}"
         shown = {
             "categorical": f"{len(self.column.levels)} levels",
             "datetime": ", ".join(self.column.parts),
@@ -76,6 +80,7 @@ class Decision:
             "missing": round(self.missing / max(1, self.rows), 6),
             "distinct": f"{self.distinct}+" if self.capped else self.distinct,
             "used": self.column is not None,
+            "reason": self.error or self.reason,
             "decision": self.decision,
         }
 
@@ -91,6 +96,10 @@ class Declared:
     scaling: Mapping[str, ColumnScaling] = field(default_factory=dict)
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
+
+    def without(self, name: str | None) -> "Declared":
+        """Return the declarations without the format of dates of one column."""
+        return replace(self, dates={key: v for key, v in self.dates.items() if key != name})
 
     def check_names(self, names: Sequence[str], source: object) -> None:
         """Raise a UserError if a name is no column."""
@@ -108,7 +117,7 @@ def infer_columns(
     names: Sequence[str],
     source: object,
     declared: Declared = Declared(),
-    number_format: Any = None,
+    number_format: NumberFormat = NumberFormat(),
 ) -> list[Decision]:
     """Return a decision about each of the columns `names`, in their order.
 
@@ -129,7 +138,9 @@ def infer_columns(
     for batch in batches:
         for statistics in columns:
             statistics.add(batch.column(statistics.name), number_format)
-    return [_Inference(statistics, source, declared).decide() for statistics in columns]
+    return [
+        _Inference(statistics, source, declared, number_format).decide() for statistics in columns
+    ]
 
 
 def used_columns(decisions: Iterable[Decision]) -> tuple[Column, ...]:
@@ -150,6 +161,7 @@ class _Inference:
     found: ColumnStatistics
     source: object
     declared: Declared
+    number_format: NumberFormat
 
     def decide(self) -> Decision:
         found, name = self.found, self.found.name
@@ -166,7 +178,7 @@ class _Inference:
                 "datetime": self._datetime,
             }[kind](True)
         if len(self._values) == 1 and not found.uncounted and found.present == found.rows:
-            return self._dropped(self._form(), f"{CONSTANT}, {quote(next(iter(self._values)))}")
+            return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
             return self._boolean(False)
         if found.dates and self._date_format():
@@ -198,7 +210,8 @@ class _Inference:
     def _has_few_values(self) -> bool:
         """Return whether the values are few and frequent, as those of a category."""
         values = self._values
-        odd = [count for text, count in values.items() if not _is_number(text)]
+        is_text = np.isnan(numbers(pa.array(list(values), pa.string()), self.number_format))
+        odd = [count for count, odd in zip(values.values(), is_text, strict=True) if odd]
         return (
             not self.found.uncounted
             and len(values) <= MAX_FEW_VALUES
@@ -277,8 +290,7 @@ class _Inference:
             is_prose = any("\n" in text for text in levels)
             if is_prose or frequent < MIN_LEVEL_SHARE * cells:
                 is_unique = max(values.values(), default=0) == 1 and not is_prose
-                reason = TEXT_ID if is_unique else f"{TEXT}, such as {quote(levels[0])}"
-                return self._dropped("text", reason)
+                return self._dropped("text", TEXT_ID if is_unique else TEXT, levels[0])
         return self._used(
             Column(
                 found.name,
@@ -346,8 +358,9 @@ class _Inference:
         optional = column.name in self.declared.optional
         return self._decision(column.kind, replace(column, optional=optional), notes=notes)
 
-    def _dropped(self, kind: str, reason: str) -> Decision:
-        return self._decision(kind, None, reason=reason)
+    def _dropped(self, kind: str, reason: str, example: str | None = None) -> Decision:
+        shown = "" if example is None else quote(example)
+        return self._decision(kind, None, reason=reason, example=shown)
 
     def _error(self, sentence: str) -> Decision:
         return self._decision("unclear", None, error=sentence)
@@ -385,13 +398,13 @@ def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
     return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
 
 
-def unusual_values(numbers: NumberStatistics) -> tuple[str, ...]:
+def unusual_values(found: NumberStatistics) -> tuple[str, ...]:
     """Return sentences about numbers far outside of the others: fill values and huge ones."""
     notes = []
-    ends = [(numbers.least, numbers.least_count), (numbers.most, numbers.most_count)]
-    sample = numbers.quantile_sample
+    ends = [(found.least, found.least_count), (found.most, found.most_count)]
+    sample = found.quantile_sample
     for value, count in ends:
-        others = sample[(sample != numbers.least) & (sample != numbers.most)]
+        others = sample[(sample != found.least) & (sample != found.most)]
         if len(others) < MIN_ROWS_OF_COUNTER:
             continue
         low, high = float(others.min()), float(others.max())
@@ -401,11 +414,3 @@ def unusual_values(numbers: NumberStatistics) -> tuple[str, ...]:
         elif distance > VERY_FAR:
             notes.append(f"{value:g} is far outside of the other values")
     return tuple(notes)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,7 +1,6 @@
 """Statistics of a column in one pass over record batches, in bounded memory."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from hourglass.data.cells import (
     plain,
     texts,
 )
+from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED = 10_000  # distinct values per column; cells of later ones are counted together
 MAX_SAMPLE = 20_000  # numbers per column that are kept for quantiles
@@ -122,7 +122,7 @@ class ColumnStatistics:
         """Return the number of cells that are not missing, if markers are."""
         return self.rows - self.empty - self.markers
 
-    def add(self, column: pa.Array, form: Any = None) -> None:
+    def add(self, column: pa.Array, form: NumberFormat = NumberFormat()) -> None:
         """Add the cells of a record batch; `form` is the format of numbers in text."""
         array = plain(column)
         kind = form_of(array.type)

@@ -9,9 +9,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -29,6 +29,9 @@ from hourglass.data.readers.table_paths import (
     table_suffix,
     with_partitions,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "MISSING_MARKERS",
@@ -62,8 +65,7 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
-    # Of columns whose type differs between files.
-    casts: dict[str, pa.DataType] = field(default_factory=dict)
+    casts: dict[str, pa.DataType]  # of columns whose type differs between files
 
     @property
     def text(self) -> bool:
@@ -162,6 +164,19 @@ def open_table(
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
     return TableSource(paths[0], first.names, tables, numbers, _common_types(tables))
+
+
+def frame_table(frame: "pd.DataFrame", path: Path) -> TableSource:
+    """Return a DataFrame as a table; `path` names it in messages."""
+    from hourglass.data.codes import frame_batches
+
+    def read(columns: Sequence[str]) -> Batches:
+        return (batch for _, batch in frame_batches(frame[list(columns)]))
+
+    names = [str(name) for name in frame.columns]
+    kind = path.suffix.removeprefix(".") or "frame"
+    table = FileTable(path, names, {"kind": kind}, read, text=False)
+    return TableSource(path, names, [table], NumberFormat(), {})
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:
