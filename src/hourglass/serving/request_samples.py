@@ -33,7 +33,7 @@ NO_SAMPLES = "the request holds no samples; send at least one."
 
 
 def to_samples(
-    content: Any, detector: Detector, limits: Limits, numbers: NumberFormat | None = None
+    content: Any, detector: Detector, limits: Limits, numbers: NumberFormat = NumberFormat()
 ) -> Chunk:
     """Convert a table, a list of rows or an array to samples, (N, *S).
 
@@ -126,7 +126,7 @@ def _missing(where: str, name: str, present: Collection[str]) -> UserError:
 
 
 def _table(
-    columns: Mapping[Any, Any], detector: Detector, limits: Limits, numbers: NumberFormat | None
+    columns: Mapping[Any, Any], detector: Detector, limits: Limits, numbers: NumberFormat
 ) -> Chunk:
     """Return the rows of a table; a row without any value gets no score."""
     keys = list(columns.keys())  # a DataFrame is no Mapping
