@@ -30,9 +30,7 @@ def mixed_columns(optional: Sequence[str] = ()) -> list[Column]:
         Column("when", "datetime", parts=("hour", "weekday")),
         Column("TSH"),
     ]
-    return [
-        Column(**{**vars(column), "optional": column.name in optional}) for column in columns
-    ]
+    return [Column(**{**vars(column), "optional": column.name in optional}) for column in columns]
 
 
 def mixed_frame(count: int, seed: int = 0) -> pd.DataFrame:

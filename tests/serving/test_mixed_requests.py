@@ -38,12 +38,19 @@ def parquet(frame: pd.DataFrame) -> bytes:
 FORMS = {
     "records": (json.dumps({"dataframe_records": records(FRAME)}).encode(), JSON),
     "columns": (
-        json.dumps({"inputs": {name: [r[name] for r in records(FRAME)] for name in FRAME}}).encode(),
+        json.dumps(
+            {"inputs": {name: [r[name] for r in records(FRAME)] for name in FRAME}}
+        ).encode(),
         JSON,
     ),
     "split": (
         json.dumps(
-            {"dataframe_split": {"columns": list(FRAME), "data": [[*r.values()] for r in records(FRAME)]}}
+            {
+                "dataframe_split": {
+                    "columns": list(FRAME),
+                    "data": [[*r.values()] for r in records(FRAME)],
+                }
+            }
         ).encode(),
         JSON,
     ),
@@ -94,7 +101,9 @@ def test_an_optional_column_may_be_absent_and_is_missing_then():
     absent = to_samples(FRAME.drop(columns="TSH"), detector, Limits())
     missing = to_samples(FRAME.assign(TSH=np.nan), detector, Limits())
     np.testing.assert_array_equal(absent.x, missing.x)
-    some = [{k: v for k, v in row.items() if i or k != "TSH"} for i, row in enumerate(records(FRAME))]
+    some = [
+        {k: v for k, v in row.items() if i or k != "TSH"} for i, row in enumerate(records(FRAME))
+    ]
     samples = to_samples(some, detector, Limits())
     assert np.isnan(samples.x[0, list(FRAME).index("TSH")])
     with pytest.raises(UserError, match="no column 'amount'"):

@@ -41,9 +41,7 @@ def explanation(
     if top < 1:
         raise UserError(f"top is {top}, but must be at least 1.")
     _, contributions, output = detector.score_with_outputs(x)
-    reasons = Reasons.of(
-        detector.encoding, detector.profile, x, contributions, output, top, cells
-    )
+    reasons = Reasons.of(detector.encoding, detector.profile, x, contributions, output, top, cells)
     columns: dict[str, Any] = {}
     for rank, texts in enumerate(reasons.texts):
         columns[f"feature_{rank + 1}"] = np.array(names, object)[reasons.column[:, rank]]

@@ -74,7 +74,9 @@ class LoadedDetector(Detector):
         with pa.ipc.open_file(spilled.getvalue()) as batches:
             decided = decided_batches(batches, self.threshold.value, decisions)
             table = pa.Table.from_batches(decided).drop_columns("id")
-        frame = table.to_pandas(types_mapper=_nullable_types if np.isnan(rows.scores).any() else None)
+        frame = table.to_pandas(
+            types_mapper=_nullable_types if np.isnan(rows.scores).any() else None
+        )
         index = row_index(samples)
         return frame if index is None else frame.set_index(index)
 

@@ -92,7 +92,10 @@ def score(
             write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
-    print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} without a score" if skipped else ""))
+    print(
+        f"{scored:,} samples, {alarms:,} alarms"
+        + (f", {skipped:,} without a score" if skipped else "")
+    )
     print(f"the table is {path.as_posix()}")
     return path
 

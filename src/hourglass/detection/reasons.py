@@ -112,16 +112,13 @@ def _number(
 ) -> pa.Array:
     """Return such as " 4,310, expected 12 to 80", by the usual error of the reconstruction."""
     low, high = (
-        number_texts(encoding.decode(output + sign * error), EXPECTED_DIGITS)
-        for sign in (-1, 1)
+        number_texts(encoding.decode(output + sign * error), EXPECTED_DIGITS) for sign in (-1, 1)
     )
     bounds = pc.if_else(pc.equal(low, high), low, _join(low, " to ", high))
     return _join(" ", number_texts(codes), ", expected ", bounds)
 
 
-def _level(
-    column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array | None
-) -> pa.Array:
+def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array | None) -> pa.Array:
     """Return such as ' = "tftp", expected "http" (0.93)', with the probability."""
     if column.kind == "boolean":
         output = np.hstack([1 - output, output])

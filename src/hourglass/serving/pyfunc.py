@@ -56,7 +56,10 @@ class DetectorModel:
         scores, reasons = score_with_reasons(self.detector, chunk, above=threshold.value)
         known = np.isfinite(scores)
         alarm, p_value = np.zeros(len(scores), bool), np.full(len(scores), np.nan)
-        alarm[known], p_value[known] = threshold(scores[known]), self.detector.p_values(scores[known])
+        alarm[known], p_value[known] = (
+            threshold(scores[known]),
+            self.detector.p_values(scores[known]),
+        )
         columns = {
             "score": scores,
             "threshold": np.full(len(scores), threshold.value),

@@ -47,7 +47,11 @@ def read_table_chunks(
 
 
 def _table_chunks(
-    table: TableSource, names: list[str], columns: Sequence[Column], id: str | None, missing: Missing
+    table: TableSource,
+    names: list[str],
+    columns: Sequence[Column],
+    id: str | None,
+    missing: Missing,
 ) -> Chunks:
     start = 1
     for batch in table.batches(names):
@@ -65,7 +69,9 @@ def frame_chunks(
     `name` stands for the path in messages.
     """
     places = column_places([str(column) for column in frame.columns], columns, name)
-    return _frame_chunks(frame.iloc[:, [p for p in places if p is not None]], columns, name, missing)
+    return _frame_chunks(
+        frame.iloc[:, [p for p in places if p is not None]], columns, name, missing
+    )
 
 
 def _frame_chunks(
