@@ -53,9 +53,19 @@ def mixed_frame(count: int, seed: int = 0) -> pd.DataFrame:
 
 @cache
 def mixed_detector(scorer: Scorer | None = None, optional: tuple[str, ...] = ()) -> Detector:
-    """Return a detector of the columns, with a network trained for some steps."""
+    """Return a detector of `mixed_frame`."""
     columns = mixed_columns(optional)
     train, calibration = (codes(mixed_frame(n, seed), columns) for n, seed in ((600, 1), (300, 2)))
+    return detector_of_codes(columns, train, calibration, scorer)
+
+
+def detector_of_codes(
+    columns: Sequence[Column],
+    train: np.ndarray,
+    calibration: np.ndarray,
+    scorer: Scorer | None = None,
+) -> Detector:
+    """Return a detector of codes, (N, C), with a network trained for some steps."""
     encoding = TableEncoding.fit(columns, train)
     torch.manual_seed(0)
     network = Dense([encoding.width], 4, hidden=[16])

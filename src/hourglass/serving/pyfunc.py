@@ -33,7 +33,7 @@ class DetectorModel:
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score, threshold, alarm and conformal p-value, one row per sample.
 
-        For a table, `reasons` names the columns that contributed most to an alarm, with their values
+        For a table, `reasons` of an alarm are the columns that contributed most, with their values
         and what was expected. A row without any value has neither score nor alarm. The input is a
         table with the feature names as columns, in any order, or an array, (N, *S). Raises an
         MlflowException for input that cannot be scored; servers return it as status 400.
