@@ -121,6 +121,25 @@ def test_a_table_outside_the_workspace_is_copied_to_where_changes_are_noticed(ta
     assert Path(path).read_bytes() == table.read_bytes()
 
 
+@pytest.mark.parametrize("pattern", ["", "*.csv"])
+def test_a_folder_or_a_pattern_of_tables_is_copied_as_a_folder(workspace, pattern):
+    folder = workspace.parent / "days"
+    folder.mkdir()
+    for day in ("a", "b"):
+        write(folder / f"{day}.csv", numbers(100))
+    add("days", folder / pattern)
+    assert data_config("days")["init_args"]["path"] == "data/own/days"
+    assert len(load("days").x) == 200
+
+
+def test_a_compressed_table_stays_compressed(workspace):
+    path = workspace.parent / "x.csv.gz"
+    numbers(200).to_csv(path, index=False)
+    add("x", path)
+    assert data_config("x")["init_args"]["path"] == "data/own/x.csv.gz"
+    assert len(load("x").x) == 200
+
+
 def test_a_file_in_data_own_is_used_where_it_is(workspace):
     folder = workspace / "data/own/plant"
     folder.mkdir(parents=True)

@@ -198,7 +198,10 @@ BAD_TABLES = [
     (as_json(inputs=[[1, 2]]), "holds 2 values for 4 columns"),
     (as_json(inputs={}), "holds no samples"),
     (as_json(inputs={name: [] for name in NAMES}), "holds no samples"),
-    (as_json(inputs=dict.fromkeys(NAMES, 3)), "is not a list"),
+    (as_json(inputs=dict.fromkeys(NAMES, 3)), "inputs is an object with one value per column"),
+    (as_json(dataframe_records=RECORDS[0]), 'send a list of such objects, {"dataframe_records"'),
+    (as_json(**RECORDS[0]), "the request is an object with one value per column"),
+    (as_json(inputs=dict.fromkeys(NAMES, "wide")), "one value per column"),
     (as_json(inputs=[*RECORDS, 7]), "row 4 of the request holds"),
     (as_json(inputs="abc"), "neither a list nor an object"),
     (as_json(inputs=[], params={"a": 1}), "takes none"),
@@ -216,7 +219,7 @@ BAD_TABLES = [
     (with_column({}), "'f2' of the request is not a list"),
     (with_column({"1": 2}), "'f2' of the request is not a list"),
     (with_column([[1], [2], [3]]), "holds [1] in row 1, which is not a value of a cell"),
-    (b"[1, 2]", "not a JSON object"),
+    (b"[1, 2]", 'not a JSON object; send {"instances": [...]}'),
     (b"", "cannot be read"),
     (b'{"inputs": [[1,', "cannot be read"),
     (b'{"inputs": "\xff\xfe"}', "cannot be read"),
@@ -455,7 +458,7 @@ def test_a_compressed_body_is_refused_by_name(table):
 
 
 SHARED_CASES = {
-    "serve_all_columns___": (JSON, 400, "'mean radius' of the request is not a list"),
+    "serve_all_columns___": (JSON, 400, "an object with one value per column"),
     "serve_column_is___": (JSON, 400, "'mean radius' of the request is not a list"),
     "serve_column_is___1__2_": (JSON, 400, "'mean radius' of the request is not a list"),
     "serve_npy_header_deep": (NPY, 400, "cannot be read"),

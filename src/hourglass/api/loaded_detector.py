@@ -1,5 +1,6 @@
 """A calibrated detector for notebooks: DataFrames and arrays in, DataFrames and arrays out."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -71,6 +72,8 @@ class LoadedDetector(Detector):
                 require_scores(scores, chunk, Path("the samples"), SKIP)
         rows.close()
         decisions = decide(self, rows.scores, top, false_discovery_rate)
+        if decisions.no_discoveries:
+            warnings.warn(decisions.no_discoveries, stacklevel=2)
         with pa.ipc.open_file(spilled.getvalue()) as batches:
             decided = decided_batches(batches, self.threshold.value, decisions)
             table = pa.Table.from_batches(decided).drop_columns("id")

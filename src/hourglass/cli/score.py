@@ -1,5 +1,6 @@
 """Command `score`: a calibrated cell and a file of new samples -> a table of scores and alarms."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,8 @@ def score(
         f"{scored:,} samples, {alarms:,} alarms"
         + (f", {skipped:,} without a score" if skipped else "")
     )
+    if reason := decisions.no_discoveries:
+        print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")
     return path
 

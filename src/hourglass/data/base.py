@@ -25,6 +25,11 @@ class Raw:
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the columns; empty for images."""
+        return tuple(column.name for column in self.columns)
+
     def __post_init__(self) -> None:
         """Check shapes, types and keys; the ValueErrors address authors of data sets, not users."""
         n = len(self.x)

@@ -1,8 +1,8 @@
 """Codes of the cells of a table, column by column, from record batches or DataFrames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +23,12 @@ from hourglass.data.cells import (
     truths,
 )
 from hourglass.data.columns import Column, Kind
+from hourglass.data.frames import frame_batches
 from hourglass.data.readers.numbers import NumberFormat
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRAME_ROWS = 1 << 16  # of a record batch of a DataFrame
 EXPECTED: dict[Kind, str] = {
     "numeric": "a number",
     "boolean": "a truth value",
@@ -94,33 +94,6 @@ def column_places(
     return [place_of.get(column.name) for column in columns]
 
 
-def frame_batches(frame: "pd.DataFrame") -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of a DataFrame as record batches, each with the position of its first row.
-
-    Columns of mixed objects become text.
-    """
-    for start in range(0, len(frame), FRAME_ROWS):
-        rows = frame.iloc[start : start + FRAME_ROWS]
-        arrays = [cells_of_series(rows.iloc[:, i]) for i in range(rows.shape[1])]
-        yield start, pa.RecordBatch.from_arrays(arrays, [str(name) for name in frame.columns])
-
-
-def cells_of_series(column: "pd.Series") -> pa.Array:
-    """Return a column of a DataFrame; mixed objects become text."""
-    try:
-        array = pa.Array.from_pandas(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        text = [None if _is_null(cell) else str(cell) for cell in column]
-        array = pa.array(text, pa.string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _is_null(cell: Any) -> bool:
-    import pandas as pd
-
-    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
-
-
 def _column_codes(
     cells: pa.Array, column: Column, source: object, first_row: int, number_format: NumberFormat
 ) -> np.ndarray:
@@ -158,9 +131,10 @@ def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
     unique = encoded.dictionary
     levels = pa.array(column.levels, pa.string())
     exact = pc.index_in(unique, value_set=levels)
-    # 1, 1.0 and "1" are equal, and so are True and "true".
-    equal = pc.index_in(canonical(unique), value_set=canonical(levels))
-    found = pc.fill_null(pc.coalesce(exact, equal), len(column.levels))
+    if exact.null_count:  # 1, 1.0 and "1" are equal, and so are True and "true"
+        equal = pc.index_in(canonical(unique), value_set=canonical(levels))
+        exact = pc.coalesce(exact, equal)
+    found = pc.fill_null(exact, len(column.levels))
     by_unique = np.append(found.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
     places = encoded.indices.fill_null(len(unique)).to_numpy(zero_copy_only=False)
     values = by_unique[places]

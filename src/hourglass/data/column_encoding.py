@@ -221,7 +221,9 @@ def _standard(values: np.ndarray) -> tuple[float, float]:
     low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
     if high > low:
         values = values[np.abs(values - median) <= MAX_SPREADS * (high - low)]
-    return float(values.mean()), _positive(float(values.std()))
+    if values.min() == values.max():  # rounding would give a small deviation
+        return float(values[0]), 1.0
+    return float(values.mean()), float(values.std())
 
 
 def _robust(values: np.ndarray) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.table_encoding import TableEncoding
 
 CPU = torch.device("cpu")
 
@@ -93,8 +94,11 @@ class DataModule(pl.LightningDataModule):
     def rows(self, name: Split) -> Rows:
         """Return this process's rows of a split, at the configured residency."""
         x, scaling = self._local_samples(name)
-        device = self._device()
-        return Rows(x, self._residency(name, x.nbytes), device, Scaled(scaling, device))
+        device, is_table = self._device(), isinstance(scaling, TableEncoding)
+        # Inputs of a table are encoded once: they may be more than its columns.
+        nbytes = len(x) * scaling.width * 4 if isinstance(scaling, TableEncoding) else x.nbytes
+        residency = self._residency(name, nbytes)
+        return Rows(x, residency, device, Scaled(scaling, device), transform_once=is_table)
 
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)

@@ -116,7 +116,7 @@ class Table(DataSet):
         anomaly = np.zeros(len(rows), dtype=bool)
         if label is not None:
             label = label[rows]
-            anomaly = anomaly_mask(label, self.normal, source.path)
+            anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
             x=x if keep is None else x[keep],
             label=np.full(len(rows), "normal") if label is None else label,
@@ -221,7 +221,8 @@ class Table(DataSet):
         """Return the ids of rows, by default "<file>/<row>"."""
         path = table.source.path
         if self.id is None:
-            return np.array([f"{path.name}/{row + 1}" for row in rows.tolist()])
+            prefix = f"{path.name}/"
+            return np.array([prefix + str(row) for row in (rows + 1).tolist()])
         ids = text_cells(table.batches, self.id)[rows]
         empty = np.flatnonzero(ids == "")
         if len(empty):

@@ -234,6 +234,8 @@ def _check_consistency(
             raise ValueError("scaling does not fit the columns")
     if "columns" in arrays and arrays["columns"].shape != (elements,):
         raise ValueError("the bins of the columns do not fit the samples")
+    if isinstance(scaling, Scaling) and (scaling.offset.shape or scaling.scale.shape):
+        raise ValueError("scaling does not fit the samples")
     if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.scale).all()):
         raise ValueError("scaling holds unusable numbers")
     profile = [arrays["error_mean"], arrays["error_scale"]]

@@ -18,7 +18,7 @@ from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.attribution import TOP_FEATURES
-from hourglass.detection.calibrators.conformal import discoveries
+from hourglass.detection.calibrators.conformal import discoveries, why_no_discoveries
 from hourglass.detection.detector import Detector
 from hourglass.detection.reasons import Reasons
 
@@ -119,6 +119,7 @@ class Decisions:
     p_value: np.ndarray
     rank: np.ndarray  # 1 for the highest score; 0 without a score
     alarm: np.ndarray
+    no_discoveries: str = ""  # why a false discovery rate could give no alarm
 
 
 def decide(
@@ -135,13 +136,16 @@ def decide(
         1, scored.sum() + 1
     )
     p_value[scored] = detector.p_values(scores[scored])
+    reason = ""
     if top is not None:
         alarm = (rank > 0) & (rank <= top)
     elif false_discovery_rate is not None:
         alarm[scored] = discoveries(p_value[scored], false_discovery_rate)
+        n = len(detector.calibration_scores)
+        reason = why_no_discoveries(n, p_value[scored], false_discovery_rate)
     else:
         alarm[scored] = detector.threshold(scores[scored])
-    return Decisions(scores, p_value, rank, alarm)
+    return Decisions(scores, p_value, rank, alarm, reason)
 
 
 def write(

@@ -17,7 +17,8 @@ import pyarrow as pa
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
 from hourglass.data.cells import form_of
-from hourglass.data.codes import cells_of_series, codes
+from hourglass.data.codes import codes
+from hourglass.data.frames import cells_of_series
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.readers.image_chunks import as_images, check_features
 from hourglass.data.readers.numbers import NumberFormat

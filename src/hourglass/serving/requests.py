@@ -87,13 +87,18 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
     """Parse one of the four JSON formats of MLflow."""
     request = orjson.loads(body)  # faster than json, and rejects NaN
     if not isinstance(request, dict):
-        raise ValueError("it is not a JSON object")
+        raise UserError(
+            'the request is not a JSON object; send {"instances": [...]}, a list with one item per '
+            "sample."
+        )
     if request.pop("params", None):
         raise UserError("the request has params, but a detector takes none; leave them out.")
+    _require_lists("", request, detector)
     if len(request) != 1 or not request.keys() <= {*JSON_FORMATS}:
         present = ", ".join(map(quote, islice(request, MAX_KEYS_SHOWN))) or "nothing"
         raise ValueError(f"it holds {present}, not one of {', '.join(JSON_FORMATS)}")
     ((form, content),) = request.items()
+    _require_lists(form, content, detector)
     if form == "dataframe_split":
         if not isinstance(content, dict) or {"columns", "data"} - content.keys():
             raise ValueError("dataframe_split is not an object with columns and data")
@@ -106,6 +111,18 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
     if not isinstance(content, list | dict):
         raise ValueError(f"{form} is neither a list nor an object")
     return content
+
+
+def _require_lists(form: str, content: Any, detector: Detector) -> None:
+    """Raise a UserError if the content is one sample, an object with one value per feature."""
+    names = detector.feature_names
+    if not names or not isinstance(content, dict) or names[0] not in content:
+        return
+    if not any(isinstance(content.get(name), list | dict) for name in names):
+        raise UserError(
+            f"{form or 'the request'} is an object with one value per column; send a list of such "
+            'objects, {"dataframe_records": [{...}]}, also for one row.'
+        )
 
 
 def _csv(body: bytes, detector: Detector, limits: Limits) -> Table:
