@@ -211,7 +211,7 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
         "has seen them"
     )
     if plan.is_table:
-        lines.append("most abnormal (in brackets: error above the usual, in standard deviations):")
+        lines.append("most abnormal (in brackets: the probability of the expected value):")
         lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
     else:
         lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")
