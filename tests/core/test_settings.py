@@ -28,13 +28,13 @@ SHAPE = (1, 8, 8)
 def read_settings(data: str = "digits", model: str = "denoising") -> CellSettings:
     """Read every settings file of a cell as its stages do, without training."""
     make_calibrator(params().calibration)
-    settings = resolve_cell(Cell(data, model), SHAPE)
+    settings = resolve_cell(Cell(data, model), SHAPE, 100)
     prepare(data)
     return settings
 
 
 def test_the_settings_of_every_variant_suit_every_data_set(workspace, data_name, variant):
-    settings = resolve_cell(Cell(data_name, variant), SHAPE)
+    settings = resolve_cell(Cell(data_name, variant), SHAPE, 100)
     assert settings.init_args["sample_shape"] == list(SHAPE)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -35,6 +37,7 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
+from hourglass.training.convergence import still_improving
 from hourglass.training.in_memory import train_in_memory
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
@@ -81,9 +84,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     batch_size
         Samples per step; None for a number that suits the samples.
     max_epochs
-        Number of epochs after which training stops.
+        Number of epochs after which training stops; None for 100, within bounds in steps that suit
+        the samples.
     patience
-        Number of epochs without a lower validation error after which training stops.
+        Number of epochs without a lower validation error after which training stops; None for a
+        fifth of `max_epochs`, but at least 10.
     scaling
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
@@ -132,8 +137,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         learning_rate: float | None = None,
         init_args: dict[str, Any] | None = None,
         batch_size: int | None = None,
-        max_epochs: int = 50,
-        patience: int = 10,
+        max_epochs: int | None = None,
+        patience: int | None = None,
         scaling: Literal["standard", "minmax", "none"] = "standard",
         scorer: Scorer | None = None,
         calibrator: Calibrator | None = None,
@@ -183,6 +188,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         kind, settings = self._settings(parts["train"], seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
+        _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
@@ -326,6 +332,17 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings) -> None:
+    errors = [row["validation_error"] for row in rows if "phase" not in row]
+    if still_improving(errors, settings.training.max_epochs):
+        warnings.warn(
+            f"the validation error still fell when the training ended after {len(errors)} epochs; "
+            "raise max_epochs or learning_rate.",
+            ConvergenceWarning,
+            stacklevel=4,  # the caller of `fit`
+        )
 
 
 def _print_epoch(row: dict[str, Any]) -> None:

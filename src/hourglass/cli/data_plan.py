@@ -13,10 +13,9 @@ from hourglass.cli.normal_labels import (
     most_frequent,
 )
 from hourglass.cli.suggested_settings import (
-    image_settings,
+    new_settings,
     resized_side,
     split_fractions,
-    table_settings,
 )
 from hourglass.core.errors import UserError
 
@@ -133,7 +132,7 @@ def _plan_table(
     if skipped:
         content.append(f"{skipped:,} rows have an empty cell, so they cannot be used or scored.")
     content.append(label_sentence(init_args, normal, anomalies))
-    settings = table_settings(_train(normal, init_args), len(found.features))
+    settings = new_settings(_train(normal, init_args), (len(found.features),))
     init_args |= {"drop": list(roles.drop)} if roles.drop else {}
     all_labels = None if roles.label is None else frame[roles.label].to_numpy(object)
     unusable: dict[str, list[UnusableColumn]] = {}
@@ -170,7 +169,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     content.append(label_sentence(init_args, normal, anomalies))
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
-    settings = image_settings(_train(normal, init_args), (channels, height, width))
+    settings = new_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
 
 

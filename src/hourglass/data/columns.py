@@ -5,7 +5,9 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
-ColumnScaling: TypeAlias = Literal["auto", "standard", "robust", "minmax", "quantile", "log", "none"]
+ColumnScaling: TypeAlias = Literal[
+    "auto", "standard", "robust", "minmax", "quantile", "log", "none"
+]
 
 
 @dataclass(frozen=True)
