@@ -12,7 +12,7 @@ from hourglass.data.base import DataSet
 from hourglass.detection.calibrators import Quantile
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.training.cell_settings import CellSettings, Training, resolve_cell, trainer_config
+from hourglass.training.cell_settings import CellSettings, TrainingPlan, resolve_cell, trainer_config
 from hourglass.training.trainer import make_trainer
 
 TRAINERS = sorted(
@@ -250,7 +250,7 @@ def test_the_variant_s_settings_come_before_the_data_set_s_and_those_before_defa
 
 def test_a_data_set_without_a_training_section_has_the_defaults(workspace):
     (workspace / DIGITS).write_text("class_path: hourglass.data.digits.Digits\n", encoding="utf-8")
-    assert read_settings().training == Training()
+    assert read_settings().training == TrainingPlan().training(100)
 
 
 @pytest.mark.parametrize(
