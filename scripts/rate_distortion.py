@@ -94,7 +94,7 @@ def _trained(cell: Cell, prepared: Prepared) -> bool:
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     return bool(
-        settings == asdict(resolve_cell(cell, prepared.sample_shape, len(prepared.x("train"))))
+        settings == asdict(resolve_cell(cell, prepared.input_shape, len(prepared.x("train"))))
     )
 
 

@@ -12,7 +12,12 @@ from hourglass.data.base import DataSet
 from hourglass.detection.calibrators import Quantile
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.training.cell_settings import CellSettings, TrainingPlan, resolve_cell, trainer_config
+from hourglass.training.cell_settings import (
+    CellSettings,
+    TrainingPlan,
+    resolve_cell,
+    trainer_config,
+)
 from hourglass.training.trainer import make_trainer
 
 TRAINERS = sorted(

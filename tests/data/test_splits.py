@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hourglass.data.base import Fractions, Raw
+from hourglass.data.columns import Column
 from hourglass.data.splits import SPLITS, split
 from hourglass.stages.prepare import prepare
 
@@ -19,7 +20,8 @@ def make_raw(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: 
     n = normal + anomalies
     anomaly = rng.permutation(np.arange(n) < anomalies)
     return Raw(
-        x=np.arange(n, dtype=np.float32)[:, None],
+        x=np.arange(n, dtype=np.float64)[:, None],
+        columns=(Column("x"),),
         label=anomaly.astype(str),
         anomaly=anomaly,
         id=np.arange(n).astype(str),

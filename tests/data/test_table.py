@@ -35,11 +35,11 @@ def load(tmp_path):
     return write_and_load
 
 
-def test_columns_without_a_role_are_float32_features(load):
+def test_columns_without_a_role_are_features(load):
     raw = load(CSV, **ROLES)
     assert raw.feature_names == ("a", "b")
     assert raw.x.tolist() == [[1, 2.5], [3, -4], [5, 6]]
-    assert raw.x.dtype == np.float32
+    assert raw.x.dtype == np.float64
     assert raw.x.flags.writeable
     assert raw.source["files"] == {"mine.csv": hashlib.sha256(CSV.encode()).hexdigest()}
 

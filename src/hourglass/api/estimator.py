@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import (
@@ -28,6 +28,7 @@ from hourglass.api.settings import (
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
+from hourglass.data.columns import Column, ColumnScaling
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator
@@ -139,7 +140,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         batch_size: int | None = None,
         max_epochs: int | None = None,
         patience: int | None = None,
-        scaling: Literal["standard", "minmax", "none"] = "standard",
+        scaling: ColumnScaling = "auto",
         scorer: Scorer | None = None,
         calibrator: Calibrator | None = None,
         alpha: float = 0.05,
@@ -184,7 +185,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
         calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
-        prepared = prepare_in_memory(parts, self.scaling, self._feature_names(x))
+        prepared = prepare_in_memory(parts, self.scaling, self._columns(x))
         kind, settings = self._settings(parts["train"], seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
@@ -260,8 +261,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         error would not do, because wider codes always have a smaller one.
         """
         x = self._read(X, minimum=2)
-        scale = self.detector_.scoring.scaling.scale
-        return SyntheticDetection().auroc(self.detector_.scoring, x, scale)
+        scoring = self.detector_.scoring
+        return SyntheticDetection().auroc(scoring, x, scoring.scaling)
 
     @value_errors()
     def save(self, folder: str | Path) -> None:
@@ -291,11 +292,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 
-    def _feature_names(self, x: np.ndarray) -> list[str]:
-        """Return the names of a table's features, x0, x1 and so on by default; [] for images."""
+    def _columns(self, x: np.ndarray) -> list[Column]:
+        """Return a table's columns, named x0, x1 and so on by default; [] for images."""
         if x.ndim == 4:
             return []
-        return list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])]))
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])])
+        return [Column(str(name)) for name in names]
 
     def _split(self, x: np.ndarray, seed: int, **others: Any) -> dict[Split, np.ndarray]:
         """Return the splits: `others` that are not None, the rest from the samples `x`."""

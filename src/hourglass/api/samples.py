@@ -1,22 +1,25 @@
 """Samples of the estimator: checked arrays, and their splits and scaling in memory."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
+from hourglass.data.columns import Column, ColumnScaling
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import divide
+from hourglass.data.table_encoding import TableEncoding
 
 MIN_SAMPLES = 10  # of a fit, so that each split holds at least one
 
 
 def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int = 1) -> np.ndarray:
-    """Return rows as (N, F) float32, or images as (N, C, H, W) uint8 or float32, all finite.
+    """Return rows as (N, F) float64, or images as (N, C, H, W) uint8 or float32, all finite.
 
     Images are arrays of three or four axes. If `fitting`, sets the attributes of `estimator` that
     describe its samples, and otherwise compares with them. Raises scikit-learn's errors, and a
@@ -30,7 +33,7 @@ def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int =
     elif kind != estimator._sample_kind:
         raise UserError(f"X holds {kind}, but the fit had {estimator._sample_kind}; convert X.")
     rows = x.reshape(len(x), -1) if is_images else x
-    options = {"dtype": x.dtype if is_images else np.float32, "ensure_min_samples": minimum}
+    options = {"dtype": x.dtype if is_images else np.float64, "ensure_min_samples": minimum}
     rows = validate_data(estimator, rows, reset=fitting, **options)
     if fitting:
         estimator.sample_shape_ = X.shape[1:] if is_images else rows.shape[1:]
@@ -90,22 +93,24 @@ def divide_samples(
 
 def prepare_in_memory(
     parts: dict[Split, np.ndarray],
-    kind: Literal["standard", "minmax", "none"],
-    feature_names: list[str],
+    kind: ColumnScaling,
+    columns: Sequence[Column],
 ) -> PreparedInMemory:
     """Return the splits of normal samples with a scaling of the `kind`, fitted to `train`."""
     train = parts["train"]
+    scaling: Encoding
     if train.ndim == 2:
-        if kind not in ("standard", "minmax", "none"):
-            raise UserError(f"scaling is {kind!r}; use 'standard', 'minmax' or 'none'.")
-        scaling = Scaling.fit(kind, train)
+        if kind not in (kinds := get_args(ColumnScaling)):
+            raise UserError(f"scaling is {kind!r}; use {', '.join(map(repr, kinds))}.")
+        scaling = TableEncoding.fit(columns, train, kind)
     else:
         scaling = Scaling.of_images(255 if train.dtype == np.uint8 else 1)
     card = {
         "data": "Autoencoder",
         "sample_shape": list(train.shape[1:]),
         "dtype": str(train.dtype),
-        "feature_names": feature_names,
+        "feature_names": [column.name for column in columns],
+        "columns": [column.to_dict() for column in columns],
         "scaling": scaling.to_dict(),
     }
     samples = {

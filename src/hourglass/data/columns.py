@@ -34,4 +34,7 @@ class Column:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Column":
         """Return the column from the values of `to_dict`."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**arguments)

@@ -15,8 +15,9 @@ from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.prepared_data import Samples, Split, write_prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split
+from hourglass.data.table_encoding import TableEncoding
 
 
 def prepare_data_set(
@@ -45,10 +46,11 @@ def split_samples(
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
     indices = split(raw, dataset.fractions, seed)
+    scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
-        scaling = Scaling.fit(dataset.scaling, raw.x[indices["train"]])
+        scaling = TableEncoding.fit(raw.columns, raw.x[indices["train"]], dataset.scaling)
     samples = {
         name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
         for name, rows in indices.items()
@@ -56,7 +58,7 @@ def split_samples(
     return samples, _data_card(raw, scaling, samples)
 
 
-def _data_card(raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dict[str, Any]:
+def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:
     digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
         for array in vars(part).values():
@@ -65,7 +67,8 @@ def _data_card(raw: Raw, scaling: Scaling, samples: dict[Split, Samples]) -> dic
         "source": raw.source,
         "sample_shape": raw.x.shape[1:],
         "dtype": str(raw.x.dtype),
-        "feature_names": list(raw.feature_names),
+        "feature_names": [column.name for column in raw.columns],
+        "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
         "splits": {
             name: {

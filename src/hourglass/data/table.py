@@ -10,6 +10,7 @@ import pandas as pd
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
+from hourglass.data.columns import Column, ColumnScaling
 from hourglass.data.readers.table_files import (
     feature_matrix,
     read_table,
@@ -40,7 +41,7 @@ class Table(DataSet):
         time: str | None = None,
         drop: tuple[str, ...] = (),
         missing: Literal["refuse", "skip"] = "refuse",
-        scaling: Literal["standard", "minmax", "none"] = "standard",
+        scaling: ColumnScaling = "auto",
         fractions: Fractions = Fractions(),
     ) -> None:
         super().__init__(scaling, fractions)
@@ -53,7 +54,7 @@ class Table(DataSet):
         self.missing = missing
 
     def load(self, folder: Path) -> Raw:
-        """Load the (N, F) float32 table; `folder` is not read.
+        """Load the (N, C) table; `folder` is not read.
 
         Raises a UserError that names the column and the row of an invalid value.
         """
@@ -79,7 +80,7 @@ class Table(DataSet):
                 "complete": True,
                 "files": {path.name: sha256(path)},
             },
-            feature_names=names,
+            columns=tuple(Column(name) for name in names),
             time=None if self.time is None else time_column(frame, self.time, path),
         )
 

@@ -13,7 +13,9 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
-from hourglass.data.scaling import Scaling
+from hourglass.data.columns import Column
+from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
@@ -28,7 +30,7 @@ from hourglass.networks.weights import write as write_network
 CALIBRATION_FILES = (METADATA, REFERENCE, THRESHOLD)  # written by `calibrate-threshold`
 FILES = (*NETWORK_FILES, *CALIBRATION_FILES)  # all files of a detector
 # Keys of the data set's metadata that describe the detector's input.
-INPUTS = ("data", "sample_shape", "dtype", "feature_names", "scaling")
+INPUTS = ("data", "sample_shape", "dtype", "feature_names", "columns", "scaling")
 
 
 def detector_files(cell: Cell) -> list[Path]:
@@ -62,20 +64,28 @@ class Detector:
         return list(self.inputs["feature_names"])
 
     @property
+    def columns(self) -> list[Column]:
+        """Return the columns of a table, in order; [] for images."""
+        return [Column.from_dict(column) for column in self.inputs["columns"]]
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (C, H, W) for images or (F,) for a table."""
+        """Return (C, H, W) for images or (C,) for a table of C columns."""
         return tuple(self.inputs["sample_shape"])
 
     @property
     def full_scale(self) -> float:
         """Return the pixel value of white, by which images are divided."""
-        return float(self.scoring.scaling.scale)
+        scaling = self.scoring.scaling
+        assert isinstance(scaling, Scaling)
+        return float(scaling.scale)
 
     def score_with_contributions(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores, (N,), and contributions of features or pixels, (N, F) float32.
 
-        A contribution is an element's squared error minus its mean on normal calibration samples,
-        in standard deviations. A score may be infinite or NaN if a sample has huge values.
+        A contribution is the squared error of a pixel, or the loss of a column, minus its mean on
+        normal calibration samples, in standard deviations. A score may be infinite or NaN if a
+        sample has huge values.
         """
         scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
@@ -137,7 +147,7 @@ class Detector:
             changed = calibrated_for != file_checksums(network_folder, NETWORK_FILES)
             verify_checksums(folder, {REFERENCE: metadata["files"][REFERENCE]})
             arrays = load_file(folder / REFERENCE)
-            scaling = Scaling.from_dict(metadata["scaling"])
+            scaling = encoding_from_dict(metadata["scaling"])
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.from_description(metadata["score"])
@@ -160,21 +170,27 @@ class Detector:
 
 
 def _check_consistency(
-    metadata: dict[str, Any], network: Network, scaling: Scaling, arrays: dict[str, np.ndarray]
+    metadata: dict[str, Any], network: Network, scaling: Encoding, arrays: dict[str, np.ndarray]
 ) -> None:
     """Raise a ValueError or TypeError if the parts of a detector do not fit together."""
     shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
-    if list(shape) != list(network.init_args["sample_shape"]):
+    inputs = (scaling.width,) if isinstance(scaling, TableEncoding) else shape
+    if list(inputs) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     elements = math.prod(shape)
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
     dtype = metadata["dtype"]
-    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float32):
+    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float64):
         raise ValueError(f"dtype is {dtype!r:.40}")
-    for array in (scaling.offset, scaling.scale):
-        if array.shape not in ((), shape) or not np.isfinite(array).all():
-            raise ValueError("scaling does not fit the samples")
+    if isinstance(scaling, TableEncoding):
+        fits = len(scaling.columns) == elements
+    else:
+        fits = scaling.offset.shape in ((), shape) and scaling.scale.shape in ((), shape)
+    if not fits:
+        raise ValueError("scaling does not fit the samples")
+    if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.scale).all()):
+        raise ValueError("scaling holds unusable numbers")
     profile = [arrays["error_mean"], arrays["error_scale"]]
     scores = arrays["calibration_scores"]
     if any(array.shape != (elements,) or array.dtype != np.float32 for array in profile):

@@ -102,9 +102,9 @@ def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 
 def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:
-    """Return rows (N, F) as float32; raises a UserError for another shape or type."""
+    """Return rows (N, F) as float64; raises a UserError for another shape or type."""
     _check_features(x, path, spec)
-    return x.astype(np.float32)
+    return x.astype(np.float64)
 
 
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:

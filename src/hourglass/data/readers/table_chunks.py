@@ -59,7 +59,7 @@ def _chunks(
     start = 1
     try:
         for batch in batches:
-            x = np.empty((len(batch), len(features)), np.float32)
+            x = np.empty((len(batch), len(features)))
             with np.errstate(over="ignore"):  # overflow gives infinity, so the row is incomplete
                 for i, name in enumerate(features):
                     x[:, i] = _to_float64(batch[name]).to_numpy(zero_copy_only=False)
