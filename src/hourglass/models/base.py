@@ -128,7 +128,10 @@ class LitAutoencoder(pl.LightningModule):
 
         In a table, it is averaged over all cells that are not missing.
         """
-        logits = self.network.decode_logits(z)
+        return self.logits_loss(x, self.network.decode_logits(z))
+
+    def logits_loss(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Return the reconstruction loss from outputs before the output activation, (N, *S)."""
         if (heads := self.network.heads) and not heads.is_plain:
             return heads.losses(x, logits).nanmean()
         if self.loss == "bce":
