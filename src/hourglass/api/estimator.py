@@ -23,6 +23,7 @@ from hourglass.api.explanation import explanation, row_index
 from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
 from hourglass.api.settings import (
     default_scorer,
+    default_variant,
     estimator_settings,
     rounding_tolerance,
     usable_calibrator,
@@ -70,7 +71,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     Parameters
     ----------
     variant
-        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
+        None for "ensemble" on tables and "denoising" on images; or the name of a module in
+        `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
@@ -130,7 +132,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __init__(
         self,
-        variant: str | type = "denoising",
+        variant: str | type | None = None,
         *,
         latent_dim: int | None = None,
         hidden: Sequence[int] | None = None,
@@ -316,7 +318,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         """Return the class of the variant and all settings of its training."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant,
+            self.variant or default_variant(train.shape[1:]),
             train.shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={

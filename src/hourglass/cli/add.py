@@ -22,7 +22,6 @@ from hourglass.core.yaml_edit import edited_yaml
 
 OWN = Path("data/own")
 MAX_COPIED_BYTES = 4 << 30
-MAX_NAMES_SHOWN = 8
 
 
 def add(
@@ -38,8 +37,8 @@ def add(
     """Add your own table or images to the workspace; other data sets stay.
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
-    to `data:` in params.yaml. Columns that cannot be features, such as text and dates, are listed
-    under `drop`, each with the reason and a remedy. A file outside data/own is copied there, so
+    to `data:` in params.yaml. The kinds of all columns are listed there as comments, to be changed.
+    A file outside data/own is copied there, so
     that the pipeline notices when it changes; data of more than 4 GB are not copied.
 
     Args:
@@ -98,16 +97,13 @@ def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
 
 
 def print_plan(name: str, plan: DataPlan) -> None:
-    """Print the content of the file, and all columns that are not used, by reason."""
-    print(f"{name}: {' '.join(plan.content)}")
-    if plan.unusable:
-        count = sum(map(len, plan.unusable.values()))
-        columns_are = "1 column is" if count == 1 else f"{count} columns are"
-        print(f"{columns_are} not used (`drop` in the settings):")
-    for kind, columns in plan.unusable.items():
-        names = [printable(column.name) for column in columns]
-        more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
-        print(f"  {', '.join(names[:MAX_NAMES_SHOWN])}{more}: {kind[0].lower()}{kind[1:]}")
+    """Print the content of the file, and what becomes of each column of a table."""
+    from hourglass.data.column_table import column_lines
+
+    print(printable(f"{name}: {' '.join(plan.content)}"))
+    if plan.decisions:
+        columns = [decision.to_dict() for decision in plan.decisions]
+        print("\n".join(printable(f"  {line}") for line in column_lines(columns)))
 
 
 @contextmanager
