@@ -115,7 +115,8 @@ def main() -> None:
     name = f"contaminated-{options.contamination:g}" if options.contamination else "results"
     file = FOLDER / f"{name}.csv"
     measured = measure(paths, options)
-    table = pd.concat([pd.read_csv(file), measured]) if file.exists() else measured
+    former = [pd.read_csv(file)] if file.exists() else []
+    table: pd.DataFrame = pd.concat([*former, measured])
     table = table.drop_duplicates(KEYS, keep="last").sort_values(KEYS)
     file.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(file, index=False)
@@ -180,15 +181,17 @@ def split(
 
 def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
     """Return the page: means, mean ranks, and a table of all sets."""
-    per_set = table.groupby(["set", "method"])[["auroc", "ap"]].mean().unstack()
-    per_set = per_set.dropna()  # sets that not all methods were measured on
-    auroc, ap = per_set["auroc"], per_set["ap"]
+    auroc, ap = (
+        # Without the sets that not all methods were measured on.
+        table.pivot_table(values, "set", "method").dropna()
+        for values in ("auroc", "ap")
+    )
     order = auroc.mean().sort_values(ascending=False).index
     seconds = table.groupby("method")["seconds"].mean()
     lines = [
         "# ADBench's tables",
         "",
-        f"{len(per_set)} tables, means of {table['seed'].nunique()} seeds. Copies of rows are "
+        f"{len(auroc)} tables, means of {table['seed'].nunique()} seeds. Copies of rows are "
         "removed. Half of the normal rows train, the rest and all anomalies test; at most "
         f"{options.max_rows:,} normal rows each. AUROC and average precision (AP) in %. The rank "
         "is that of the mean on a table. Seconds are CPU time of one fit with its scores.",
@@ -207,7 +210,7 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
     lines += ["", "AUROC / AP per table:", "", f"| table | rows | features | {' | '.join(order)} |"]
     lines += [f"| {' | '.join(['---'] * (3 + len(order)))} |"]
     sizes = table.groupby("set")[["train_rows", "features"]].first()
-    for name in per_set.index:
+    for name in auroc.index:
         cells = [f"{100 * auroc[m][name]:.1f} / {100 * ap[m][name]:.1f}" for m in order]
         rows, features = sizes.loc[name]
         lines.append(f"| {name} | {rows} | {features} | {' | '.join(cells)} |")

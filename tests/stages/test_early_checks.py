@@ -52,6 +52,7 @@ def test_a_training_that_ends_while_its_error_falls_says_so(
     path = stage_folder / "configs/data/breast_cancer.yaml"
     set_yaml(path, "training", "max_epochs", value=4)
     set_yaml(path, "model", "learning_rate", value=learning_rate)
+    set_yaml(path, "model", "schedule", value="constant")
     prepare("breast_cancer")
     folder = train("breast_cancer", "undercomplete")
     hint = "breast_cancer-undercomplete: the validation error still fell"
