@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,6 +29,7 @@ from hourglass.api.samples import (
 )
 from hourglass.api.settings import (
     default_scorer,
+    default_variant,
     estimator_settings,
     rounding_tolerance,
     usable_calibrator,
@@ -42,6 +45,7 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
+from hourglass.training.convergence import still_improving
 from hourglass.training.in_memory import train_in_memory
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
@@ -75,7 +79,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     Parameters
     ----------
     variant
-        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
+        None for "ensemble" on tables and "denoising" on images; or the name of a module in
+        `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
@@ -90,9 +95,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     batch_size
         Samples per step; None for a number that suits the samples.
     max_epochs
-        Number of epochs after which training stops.
+        Number of epochs after which training stops; None for 100, within bounds in steps that suit
+        the samples.
     patience
-        Number of epochs without a lower validation error after which training stops.
+        Number of epochs without a lower validation error after which training stops; None for a
+        fifth of `max_epochs`, but at least 10.
     scaling
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
@@ -135,7 +142,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __init__(
         self,
-        variant: str | type = "denoising",
+        variant: str | type | None = None,
         *,
         latent_dim: int | None = None,
         hidden: Sequence[int] | None = None,
@@ -143,8 +150,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         learning_rate: float | None = None,
         init_args: dict[str, Any] | None = None,
         batch_size: int | None = None,
-        max_epochs: int = 50,
-        patience: int = 10,
+        max_epochs: int | None = None,
+        patience: int | None = None,
         scaling: ColumnScaling = "auto",
         scorer: Scorer | None = None,
         calibrator: Calibrator | None = None,
@@ -198,6 +205,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
+        _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
         self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
         self.threshold_ = float(self.detector_.threshold.value)
@@ -329,7 +337,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant,
+            self.variant or default_variant(shape[1:]),
             shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
@@ -347,6 +355,17 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings) -> None:
+    errors = [row["validation_error"] for row in rows if "phase" not in row]
+    if still_improving(errors, settings.training.max_epochs):
+        warnings.warn(
+            f"the validation error still fell when the training ended after {len(errors)} epochs; "
+            "raise max_epochs or learning_rate.",
+            ConvergenceWarning,
+            stacklevel=4,  # the caller of `fit`
+        )
 
 
 def _print_epoch(row: dict[str, Any]) -> None:
