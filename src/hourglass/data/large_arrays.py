@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-MAX_BYTES_IN_MEMORY = 256 << 20  # of an array
+MAX_BYTES_IN_MEMORY = 128 << 20  # of an array
 CHUNK_BYTES = 16 << 20
 
 
@@ -22,10 +22,10 @@ def new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return `array[rows]`; a large result lies in a file and is copied in parts."""
+    """Return `array[rows]`; a large result lies in a file, and large arrays are copied in parts."""
     result = new_array((len(rows), *array.shape[1:]), array.dtype)
-    if not isinstance(result, np.memmap):
-        return np.asarray(array)[rows]
+    if not isinstance(result, np.memmap) and not isinstance(array, np.memmap):
+        return array[rows]
     for part in parts(result):
         result[part] = array[rows[part]]
         release(result)

@@ -22,7 +22,7 @@ from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split
 from hourglass.data.table_encoding import TableEncoding
 
-MAX_FITTED_BYTES = 256 << 20  # of train rows that the encoding of a table is fitted to
+MAX_FITTED_BYTES = 128 << 20  # of train rows that the encoding of a table is fitted to
 
 
 def prepare_data_set(
@@ -56,7 +56,7 @@ def split_samples(
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
-        train = raw.x[_fitted_rows(raw.x, indices["train"], seed)]
+        train = take_rows(raw.x, _fitted_rows(raw.x, indices["train"], seed))
         scaling = TableEncoding.fit(raw.columns, train, dataset.scaling)
     samples = {
         name: Samples(*(take_rows(a, rows) for a in (raw.x, raw.label, raw.anomaly, raw.id)))
