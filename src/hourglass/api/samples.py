@@ -13,6 +13,7 @@ from hourglass.core.errors import UserError
 from hourglass.data.codes import codes, keep_train_levels
 from hourglass.data.column_inference import infer_columns, used_columns
 from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.copies import find_copies
 from hourglass.data.frames import frame_batches
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Encoding, Scaling
@@ -132,7 +133,8 @@ def divide_samples(
     """Return the splits train, validation and calibration: those `given`, others from `x`.
 
     `fractions` are those of `x` in the validation and the calibration split, at random by the seed;
-    the order of the samples is kept. Raises a UserError if a split would be empty.
+    copies of a sample are in one split, and the order of the samples is kept. Raises a UserError if
+    a split would be empty.
     """
     parts = {name: share for name, share in fractions.items() if name not in given}
     if sum(parts.values()) >= 1:
@@ -147,7 +149,7 @@ def divide_samples(
     if len(shares) == 1:
         return {"train": x, **given}
     order = np.random.default_rng(seed).permutation(len(x))
-    divided = divide(order, shares)
+    divided = divide(order, shares, find_copies(x))
     for name, indices in divided.items():
         if not len(indices):
             raise UserError(

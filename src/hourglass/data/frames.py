@@ -21,11 +21,12 @@ def frame_batches(frame: pd.DataFrame) -> Iterator[tuple[int, pa.RecordBatch]]:
     """
     for start in range(0, len(frame), FRAME_ROWS):
         rows = frame.iloc[start : start + FRAME_ROWS]
-        arrays = [_array(rows.iloc[:, i]) for i in range(rows.shape[1])]
+        arrays = [cells_of_series(rows.iloc[:, i]) for i in range(rows.shape[1])]
         yield start, pa.RecordBatch.from_arrays(arrays, [str(name) for name in frame.columns])
 
 
-def _array(column: pd.Series) -> pa.Array:
+def cells_of_series(column: pd.Series) -> pa.Array:
+    """Return a column of a DataFrame; mixed objects become text."""
     try:
         array = pa.Array.from_pandas(column)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):

@@ -118,7 +118,7 @@ class Table(DataSet):
         anomaly = np.zeros(len(rows), dtype=bool)
         if label is not None:
             label = label if keep is None else label[rows]
-            anomaly = anomaly_mask(label, self.normal, source.path)
+            anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
             x=x if keep is None else take_rows(x, rows),
             label=np.full(len(rows), "normal") if label is None else label,
