@@ -79,6 +79,8 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     body = [lines[i] for i in kept]
     separator = options.separator or (declared[1] if declared else _separator(body))
     records = list(_records(body, separator))
+    if not records:
+        raise _no_rows(path)
     width = _usual_width(records[1:] or records)
     first = 0 if options.header else _preamble(records, width)
     cells, count = records[first]

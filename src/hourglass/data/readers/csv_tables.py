@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -92,12 +93,10 @@ class _CsvReader:
                     yield batch
                     done += len(batch)
                 if self.quotes % 2:
-                    self._require_closed_quotes()
+                    deque(self._records(self._rows()), maxlen=0)  # raises if one is open
                 return
-            except pa.ArrowInvalid:
-                if not self.ragged:
-                    self._require_closed_quotes()
-                    raise
+            except pa.ArrowInvalid:  # Python completes the rows, or finds the one to name
+                self.ragged = True
         for batch in self._parse(self._completed(self._rows()), columns):
             if len(batch) > done:
                 yield batch[done:]
@@ -126,7 +125,7 @@ class _CsvReader:
         parse = arrow_csv.ParseOptions(
             delimiter=self.separator,
             newlines_in_values=True,
-            invalid_row_handler=self._on_invalid_row,
+            invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
         )
         convert = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()),
@@ -139,12 +138,6 @@ class _CsvReader:
             for batch in reader:
                 cells = [_trimmed(column) for column in batch.columns]
                 yield pa.RecordBatch.from_arrays(cells, names=list(columns))
-
-    def _on_invalid_row(self, row: arrow_csv.InvalidRow) -> str:
-        if not row.text.strip():
-            return "skip"
-        self.ragged = True
-        return "error"
 
     def _completed(self, rows: Blocks) -> Blocks:
         """Yield the rows, each one with a cell per column; raises a UserError for a longer row."""
@@ -190,13 +183,9 @@ class _CsvReader:
 
     def _open_quote(self, row: int) -> UserError:
         return UserError(
-            f"a quotation mark in row {row} of {self.path} is not closed; close it, or write "
-            '"" for one within a cell in quotes.'
+            f"a quotation mark in row {row} of {self.path} is not closed, or a cell is longer than "
+            f'{csv.field_size_limit():,} characters; write "" for a mark within a cell in quotes.'
         )
-
-    def _require_closed_quotes(self) -> None:
-        for _ in self._records(self._rows()):
-            pass
 
 
 def _trimmed(column: pa.Array) -> pa.Array:
