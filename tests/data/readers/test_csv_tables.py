@@ -143,9 +143,25 @@ def test_short_rows_of_a_later_block_repeat_no_row(tmp_path, monkeypatch):
     assert_read(path, pd.read_csv(path))
 
 
-def test_a_long_row_is_named(tmp_path):
-    path = write(tmp_path / "mine.csv", TEXT + "\na,1,2,3,b,c,d\n")
-    with pytest.raises(UserError, match=r"^Row 121 of .*mine\.csv has 7 cells instead of 6"):
+@pytest.mark.parametrize(
+    ("text", "row", "cells"),
+    [
+        (TEXT + "\na,1,2,3,b,c,d\n", 121, "7 cells instead of 6"),
+        ("a,b\n1,2\n4,5,6\n", 2, "3 cells instead of 2"),
+        ("a,b\n1,2,3\n4,5,6\n7,8\n", 1, "3 cells instead of 2"),
+        ("a,b\n1,2,3,4\n5,6,7,8\n", 1, "4 cells instead of 2"),
+    ],
+)
+def test_a_long_row_is_named_and_moves_no_cell(tmp_path, text, row, cells):
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(UserError, match=rf"^Row {row} of .*mine\.csv has {cells}"):
+        rows_of(open_table(path))
+
+
+def test_a_row_without_the_index_of_the_others_is_named(tmp_path):
+    text = PUMPS.to_csv().removeprefix(",").replace("\n119,", "\n")
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(UserError, match=r"^Row 120 of .*mine\.csv has 6 cells instead of 7"):
         rows_of(open_table(path))
 
 

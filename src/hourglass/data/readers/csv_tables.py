@@ -51,6 +51,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "encoding": encoding,
         "compression": compression,
         "header": layout.header,
+        "index": layout.index,
         "skipped_lines": layout.skipped_lines,
     }
     reader = _CsvReader(path, opener, encoding, layout, options.comment)
@@ -140,17 +141,22 @@ class _CsvReader:
                 yield pa.RecordBatch.from_arrays(cells, names=list(columns))
 
     def _completed(self, rows: Blocks) -> Blocks:
-        """Yield the rows, each one with a cell per column; raises a UserError for a longer row."""
+        """Yield the rows, each one with a cell per column; raises a UserError for a longer row.
+
+        A shorter row misses cells at its end. It is an error in a table with an index that the
+        header lacks, where it may be the index that is missing.
+        """
         width = self.layout.width
         numbered = enumerate(self._records(rows), 1)
         while chunk := list(islice(numbered, CHUNK_ROWS)):
             written = io.StringIO(newline="")
             writer = csv.writer(written, delimiter=self.separator)
             for row, cells in chunk:
-                if any(cell.strip() for cell in cells[width:]):
+                short = self.layout.index and len(cells) < width  # of the index, or at the end
+                if short or any(cell.strip() for cell in cells[width:]):
                     raise UserError(
-                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; put "
-                        f"cells that hold {self.separator!r} in quotes."
+                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; "
+                        f"correct it, or put cells that hold {self.separator!r} in quotes."
                     )
                 writer.writerow(cells[:width] + [""] * (width - len(cells)))
             yield written.getvalue().encode()
