@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.csv_header import is_header
+from hourglass.data.readers.csv_header import NUMBER, count_up, is_header
 from hourglass.data.readers.csv_stream import Blocks
 from hourglass.data.readers.numbers import APOSTROPHES, SPACES
 from hourglass.data.readers.read_options import ReadOptions
@@ -176,12 +176,15 @@ def _usual_width(records: Sequence[Record], header: int = 0) -> int:
 def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
     """Return the number of cells in a row below a header, which mostly is `width`.
 
-    There may be one more if the last one is empty, or if all rows begin with an index.
+    There may be one more if the last one is empty, or if all rows begin with an index: different
+    texts, or numbers that count the rows. Other cells are rather parted by a decimal comma.
     """
-    index = width == len(header) + 1 and all(len(row) == width for row in rows)
-    if index or (width > len(header) and _last_empty(rows, width)):
-        return width
-    return len(header)
+    if width == len(header) + 1 and all(len(row) == width for row in rows):
+        index = [row[0].strip() for row in rows]
+        numbers = any(map(NUMBER.fullmatch, index))
+        if len(set(index)) == len(index) and (count_up(index) or not numbers):
+            return width
+    return width if width > len(header) and _last_empty(rows, width) else len(header)
 
 
 def _share(lines: Sequence[str], separator: str) -> float:

@@ -22,10 +22,24 @@ THOUSANDS = {
 }  # usual ones, by decimal mark
 CURRENCY = r"[$€£¥₹]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN)"
 # A percent sign, or a letter and what follows it without a digit, such as kg, °C, m³/h or km/h^2.
-LETTER = r"[^\s\d!-@\[-`{-~]"  # also a sign such as ° or €; \p{L} takes milliseconds to compile
+LETTER = r"[^\x00-@\[-`{-\x7f]"  # also a sign such as ° or €; \p{L} takes milliseconds to compile
 UNIT = rf"[%‰$]|{LETTER}+(?:\^?-?[23]?[/·*.]{LETTER}+)*(?:\^-?[23])?"
 PROBE = 16  # cells; a cast that fails is slow
-MAGNITUDES = ("k", "K", "M", "m", "B", "G", "T", "bn", "mn", "Mio", "Mrd")  # of "1.5k"
+MAGNITUDES = (
+    "e",
+    "E",
+    "k",
+    "K",
+    "M",
+    "m",
+    "B",
+    "G",
+    "T",
+    "bn",
+    "mn",
+    "Mio",
+    "Mrd",
+)  # of "1.5k", and "1e" cut off
 
 
 # A digit without letters before it except of a currency, or an infinity.
