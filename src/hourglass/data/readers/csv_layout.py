@@ -182,7 +182,7 @@ def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: in
     if width == len(header) + 1 and all(len(row) == width for row in rows):
         index = [row[0].strip() for row in rows]
         numbers = any(map(NUMBER.fullmatch, index))
-        if len(set(index)) == len(index) and (count_up(index) or not numbers):
+        if len(set(index)) == len(index) and (not numbers or (len(index) > 1 and count_up(index))):
             return width
     return width if width > len(header) and _last_empty(rows, width) else len(header)
 
