@@ -1,16 +1,18 @@
-"""Scaling of network inputs, fitted on the train split; `batches.Scaled` applies it to tensors."""
+"""Scaling of images, and of codes; for tables, see `data.table_encoding`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+
+from hourglass.data.table_encoding import TableEncoding
 
 Array = TypeVar("Array", bound=Any)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The map x -> (x - offset) / scale; offset and scale are (F,) float32, or () for images."""
+    """The map x -> (x - offset) / scale; offset and scale are () float32."""
 
     kind: str
     offset: np.ndarray
@@ -25,23 +27,6 @@ class Scaling:
     def none(cls) -> "Scaling":
         """Return the identity for values of any shape."""
         return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
-
-    @classmethod
-    def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
-        """Fit the scaling of features to `train`, (N, F).
-
-        A feature that is constant on `train` is shifted, not scaled.
-        """
-        x = train.astype(np.float64)
-        if kind == "standard":
-            offset, scale = x.mean(0), x.std(0)
-        elif kind == "minmax":
-            offset, scale = x.min(0), np.ptp(x, 0)
-        else:
-            offset, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        scale = scale.astype(np.float32)
-        scale[scale == 0] = 1
-        return cls(kind, offset.astype(np.float32), scale)
 
     def __call__(self, x: Array) -> Array:
         """Scale a numpy array; the result is float32."""
@@ -60,3 +45,12 @@ class Scaling:
         """Return the scaling from the values of `to_dict`."""
         offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
         return cls(values["kind"], offset, scale)
+
+
+Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
+
+
+def encoding_from_dict(values: dict[str, Any]) -> Encoding:
+    """Return the scaling or the encoding of a table from the values of `to_dict`."""
+    kind: type[Encoding] = TableEncoding if values["kind"] == "table" else Scaling
+    return kind.from_dict(values)

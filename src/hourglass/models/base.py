@@ -46,8 +46,8 @@ class LitAutoencoder(pl.LightningModule):
     `penalty`. A variant builds its network and overrides `corrupt`, `penalty` or `training_loss`.
 
     `loss`: "mse" (mean squared error), or "bce" (binary cross-entropy) for outputs in [0, 1].
-    `noise_factor`, `masking`, `salt_and_pepper`, `block`, `downsampling`, `grey`: the corruption of
-    training inputs, see `Corruption`; none by default.
+    `noise_factor`, `masking`, `salt_and_pepper`, `swap`, `block`, `downsampling`, `grey`: the
+    corruption of training inputs, see `Corruption`; none by default.
     `schedule`: the learning-rate schedule, see `models.schedules.with_schedule`.
 
     Under any Trainer, `train_loss` and `validation_error` are the epoch means of `EpochMeans`.
@@ -67,6 +67,7 @@ class LitAutoencoder(pl.LightningModule):
         noise_factor: float = 0.0,
         masking: float = 0.0,
         salt_and_pepper: float = 0.0,
+        swap: float = 0.0,
         block: float = 0.0,
         downsampling: int = 1,
         grey: bool = False,
@@ -85,9 +86,13 @@ class LitAutoencoder(pl.LightningModule):
         self.schedule = schedule
         self.warmup_epochs = warmup_epochs
         self.corruption = Corruption(
-            grey, downsampling, noise_factor, salt_and_pepper, masking, block
+            grey, downsampling, noise_factor, salt_and_pepper, masking, swap, block
         )
         self.corruption.check(network.sample_shape)
+
+    def add_heads(self, columns: list[dict[str, Any]]) -> None:
+        """Adapt the network to a table, see `Network.add_heads`."""
+        self.network.add_heads(columns)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x`: (N, *S) -> (N, *S)."""
@@ -107,7 +112,7 @@ class LitAutoencoder(pl.LightningModule):
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Return the corrupted training input of the encoder: (N, *S) -> (N, *S)."""
-        return self.corruption(x)
+        return self.corruption(x, heads=self.network.heads)
 
     def penalty(self, x: Tensor, z: Tensor) -> Tensor | float:
         """Return the term added to the loss, from clean inputs, (N, *S), and codes; default: 0."""
@@ -119,8 +124,13 @@ class LitAutoencoder(pl.LightningModule):
         return self.reconstruction_loss(x, z) + self.penalty(x, z)
 
     def reconstruction_loss(self, x: Tensor, z: Tensor) -> Tensor:
-        """Return the loss of reconstructing `x` from codes `z`, averaged over all elements."""
+        """Return the loss of reconstructing `x` from codes `z`, averaged over all elements.
+
+        In a table, it is averaged over all cells that are not missing.
+        """
         logits = self.network.decode_logits(z)
+        if (heads := self.network.heads) and not heads.is_plain:
+            return heads.losses(x, logits).nanmean()
         if self.loss == "bce":
             return functional.binary_cross_entropy_with_logits(logits, x)
         return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,11 +38,13 @@ EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+$")
 
 
 def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> FileTable:
-    """Return the table in a CSV file, compressed or not; `opener` replaces the file.
+    """Return the table in a CSV file, compressed or not.
 
+    `opener` replaces the file by content in memory, which is parsed at once and without threads.
     Raises a UserError if the file is empty, or if its names repeat.
     """
-    compression = detect_compression(path) if opener is None else None
+    in_memory = opener is not None
+    compression = None if in_memory else detect_compression(path)
     opener = opener or partial(open_file, path)
     encoding = options.encoding or detect_encoding(opener)
     layout = detect_layout(path, read_blocks(opener, encoding), options)
@@ -54,7 +57,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "index": layout.index,
         "skipped_lines": layout.skipped_lines,
     }
-    reader = _CsvReader(path, opener, encoding, layout, options.comment)
+    reader = _CsvReader(path, opener, encoding, layout, options.comment, in_memory)
     return FileTable(
         path,
         layout.names,
@@ -73,13 +76,20 @@ class _CsvReader:
     """
 
     def __init__(
-        self, path: Path, opener: Opener, encoding: str, layout: CsvLayout, comment: str | None
+        self,
+        path: Path,
+        opener: Opener,
+        encoding: str,
+        layout: CsvLayout,
+        comment: str | None,
+        in_memory: bool,
     ) -> None:
         self.path = path
         self.opener = opener
         self.encoding = encoding
         self.layout = layout
         self.comment = comment
+        self.in_memory = in_memory
         self.separator = "\t" if layout.separator == SPACE else layout.separator
         self.left_out = list[str]()
         self.ragged = comment is not None
@@ -134,11 +144,20 @@ class _CsvReader:
             null_values=[""],
             strings_can_be_null=True,
         )
-        file = pa.PythonFile(BlockFile(chain([first], rows)), mode="r")
+        for batch in self._batches(chain([first], rows), read, parse, convert):
+            cells = [_trimmed(column) for column in batch.columns]
+            yield pa.RecordBatch.from_arrays(cells, names=list(columns))
+
+    def _batches(self, rows: Blocks, read: Any, parse: Any, convert: Any) -> Batches:
+        if self.in_memory:
+            content = b"".join(rows)
+            read.use_threads, read.block_size = False, len(content) + 1
+            table = arrow_csv.read_csv(pa.BufferReader(content), read, parse, convert)
+            yield from table.to_batches()
+            return
+        file = pa.PythonFile(BlockFile(rows), mode="r")
         with arrow_csv.open_csv(file, read, parse, convert) as reader:
-            for batch in reader:
-                cells = [_trimmed(column) for column in batch.columns]
-                yield pa.RecordBatch.from_arrays(cells, names=list(columns))
+            yield from reader
 
     def _completed(self, rows: Blocks) -> Blocks:
         """Yield the rows, each one with a cell per column; raises a UserError for a longer row.

@@ -57,8 +57,8 @@ def require_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> No
 
 
 def feature_matrix(frame: pd.DataFrame, names: Sequence[str], path: Path) -> np.ndarray:
-    """Return the columns `names` as (N, F) float32; raises a UserError that names a bad cell."""
-    x = np.empty((len(frame), len(names)), dtype=np.float32)
+    """Return the columns `names` as (N, C) float64; raises a UserError that names a bad cell."""
+    x = np.empty((len(frame), len(names)), dtype=np.float64)
     for i, name in enumerate(names):
         x[:, i] = number_column(frame, name, path)
     return x

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,7 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
-    # Of columns whose type differs between files.
-    casts: dict[str, pa.DataType] = field(default_factory=dict)
+    casts: dict[str, pa.DataType]  # of columns whose type differs between files
 
     @property
     def text(self) -> bool:
