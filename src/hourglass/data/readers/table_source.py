@@ -120,6 +120,7 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
+        words += ["no name above the first column"] if form.get("index") else []
         skipped = form.get("skipped_lines", 0)
         words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
