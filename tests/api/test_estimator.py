@@ -316,7 +316,8 @@ def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
     frame = pd.DataFrame(correlated(rows, seed), columns=list("abcdef"))
     frame["site"] = rng.choice(["north", "south", "west"], rows)
     frame["on"] = rng.random(rows) < 0.5
-    frame["when"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 9e6, rows), "s")
+    seconds = rng.integers(0, 9_000_000, rows).astype("timedelta64[s]")
+    frame["when"] = np.datetime64("2024-01-01") + seconds
     frame.loc[rng.random(rows) < 0.1, "a"] = np.nan
     return frame
 

@@ -193,7 +193,7 @@ def test_a_value_too_frequent_for_one_split_is_in_all_of_them():
 def test_copies_in_different_periods_stay_there_and_are_counted():
     raw = with_copies(3, "time")
     indices = split(raw, Fractions(), seed=0)
-    plain = split(replace(raw, x=np.arange(len(raw.x), dtype=np.float32)[:, None]), Fractions(), 0)
+    plain = split(replace(raw, x=np.arange(len(raw.x), dtype=np.float64)[:, None]), Fractions(), 0)
     for name in SPLITS:
         np.testing.assert_array_equal(indices[name], plain[name])
     train = set(raw.x[indices["train"], 0])

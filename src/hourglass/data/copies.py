@@ -56,7 +56,7 @@ def keep_together(
 
 
 def count_copies(
-    copies: np.ndarray, anomaly: np.ndarray, indices: Mapping[str, np.ndarray]
+    copies: np.ndarray, anomaly: np.ndarray, indices: Mapping[Any, np.ndarray]
 ) -> dict[str, int]:
     """Return the numbers of copies for the data card.
 
