@@ -119,7 +119,8 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
 def _write_text(axes: Axes, y: float, text: str) -> None:
     """Write the value of a cell that is no number at the right end of its row."""
     axes.annotate(
-        literal(text, 16), (1, y), xycoords=("axes fraction", "data"), fontsize=5, ha="right",
+        literal(text, 16), (1, y), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+        textcoords="offset points", fontsize=5, ha="right",
         va="bottom", color="#555555", annotation_clip=True,
     )  # fmt: skip
 
