@@ -71,6 +71,25 @@ def test_a_mixed_table_in_any_format(tmp_path, other):
     assert columns.keys() == {"amount", "service", "member", "when", "TSH"}
 
 
+def test_a_format_that_was_set_for_prepare_holds_for_new_rows(tmp_path):
+    folder, frame = set_up(tmp_path / "workspace"), mixed_raw()
+    text = "// of the line\n" + frame.to_csv(index=False).replace("\n", "\n// between rows\n", 3)
+    (folder / "mine.csv").write_text(text)
+    settings = {"path": "mine.csv", "label": "state", "normal": "ok", "read": {"comment": "//"}}
+    path = folder / "configs/data/mine.yaml"
+    path.write_text(
+        yaml.safe_dump({"class_path": "hourglass.data.table.Table", "init_args": settings})
+    )
+    set_yaml(path, "model", value=SMALL)
+    set_yaml(path, "training", value={"batch_size": 32, "max_epochs": 1, "patience": 5})
+    ids = pd.Series([f"mine.csv/{row}" for row in range(1, len(frame) + 1)])
+    frame.to_parquet(tmp_path / "raw.parquet")
+    with working_in(folder, FakeRecorder()):
+        calibrated(("mine", "linear"))
+        for raw in (Path("mine.csv"), tmp_path / "raw.parquet"):
+            assert_raw_scores(("mine", "linear"), raw, ids, tmp_path / "out.parquet")
+
+
 def test_breast_cancer(tmp_path):
     bunch = load_breast_cancer()
     frame = pd.DataFrame(bunch.data, columns=bunch.feature_names).assign(target=bunch.target)
