@@ -246,8 +246,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
         A contribution is the squared error of the feature or pixel minus its mean on normal
         samples, in standard deviations. The result is a DataFrame with a column per feature. With
-        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
-        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        `top`, its columns are feature_1, contribution_1, reason_1, feature_2 and so on, for as many
+        features, in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
         return explanation(self.detector_, self._read(X), row_index(X), top)
 

@@ -50,6 +50,15 @@ class Scaling:
 Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
 
 
+def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
+    """Return network inputs with 0 in missing cells, for methods that take no NaN.
+
+    That is the mean of a number, and no level of a category.
+    """
+    inputs: np.ndarray = np.nan_to_num(scaling(x), copy=False, nan=0.0)
+    return inputs
+
+
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:
     """Return the scaling or the encoding of a table from the values of `to_dict`."""
     kind: type[Encoding] = TableEncoding if values["kind"] == "table" else Scaling

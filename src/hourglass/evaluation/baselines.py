@@ -13,6 +13,7 @@ from sklearn.svm import OneClassSVM
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import filled_inputs
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.evaluation import metrics
@@ -104,12 +105,8 @@ BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
 
 
 def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32.
-
-    A missing cell of a table is 0, the mean of a number, and no level of a category.
-    """
-    vectors = prepared.scaling(np.asarray(x)).reshape(len(x), -1)
-    return np.nan_to_num(vectors, copy=False, nan=0.0)
+    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32, 0 in missing cells."""
+    return filled_inputs(prepared.scaling, np.asarray(x)).reshape(len(x), -1)
 
 
 def unscaled_codes(prepared: Prepared, x: np.ndarray) -> np.ndarray:
