@@ -36,6 +36,7 @@ from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.in_memory import train_in_memory
+from hourglass.training.refit import refit_of
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     `X` is an array or a DataFrame of numbers, (N, F), or an array of images, (N, H, W) or
     (N, C, H, W), uint8 or float in [0, 1]. At least 10 samples are needed. With fewer than
-    1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
-    the expected rate.
+    1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
+    scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
+    approximately. If `X` has fewer samples than that, a warning names the expected rate.
 
     Parameters
     ----------
@@ -178,13 +180,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
-        calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
+        size = len(parts["calibration"])
+        # Without folds if the caller chose the calibration samples, as by time.
+        pool = size if calibration is not None else sum(map(len, parts.values()))
+        calibrator = usable_calibrator(self.calibrator, self.alpha, size, pool)
         prepared = prepare_in_memory(parts, self.scaling, self._feature_names(x))
         kind, settings = self._settings(parts["train"], seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         scorer = self.scorer or default_scorer(prepared)
-        self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
+        refit = None
+        if pool > size:
+            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        self.detector_, _ = calibrate_detector(
+            network, prepared, scorer, calibrator, {}, refit, seed
+        )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)

@@ -43,6 +43,10 @@ class Scaling:
         scale[scale == 0] = 1
         return cls(kind, offset.astype(np.float32), scale)
 
+    def refit(self, train: np.ndarray) -> "Scaling":
+        """Return the scaling of the same kind, fitted to other samples; images keep theirs."""
+        return self.fit(self.kind, train) if self.offset.ndim else self  # type: ignore[arg-type]
+
     def __call__(self, x: Array) -> Array:
         """Scale a numpy array; the result is float32."""
         return (x.astype(np.float32) - self.offset) / self.scale

@@ -15,6 +15,7 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
+from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.evaluation import metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
@@ -109,11 +110,25 @@ def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
 
 
 def evaluate_baseline(
-    prepared: Prepared, score: ScoreFunction, calibrator: Calibrator
+    prepared: Prepared,
+    score: ScoreFunction,
+    calibrator: Calibrator,
+    fit: Callable[[np.ndarray], ScoreFunction] | None = None,
 ) -> dict[str, Any]:
-    """Calibrate a baseline; return its threshold and its metrics on the test split."""
+    """Calibrate a baseline; return its threshold and its metrics on the test split.
+
+    `fit` trains the baseline on folds if the calibration split is too small for the calibrator.
+    """
     scores = cache(lambda name: score(scaled_vectors(prepared, prepared.split(name).x)))
-    threshold = calibrate(calibrator, prepared, scores)
+    folds = None
+    if fit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+
+        def refit(fold: Prepared) -> ScoreFunction:
+            fitted = fit(scaled_vectors(fold, fold.x("train")))
+            return lambda x: fitted(scaled_vectors(fold, x))
+
+        folds = FoldScores(prepared, refit, seed=0)
+    threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)
     values |= metrics.at_threshold(scores("test"), test.anomaly, threshold)

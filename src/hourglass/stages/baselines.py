@@ -1,5 +1,6 @@
 """Stage `baselines`: prepared arrays -> metrics of detectors from scikit-learn."""
 
+from functools import partial
 from pathlib import Path
 
 from hourglass.core.atomic import write_json
@@ -32,7 +33,8 @@ def baselines(data: str) -> Path:
         bar = ProgressBar(BASELINES.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
-            rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
+            fitted = partial(fit, seed=config.seed)
+            rows[name] = evaluate_baseline(prepared, fitted(train), calibrator, fitted)
         path = baselines_file(data)
         write_json(path, rows)
     return path
