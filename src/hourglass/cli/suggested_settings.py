@@ -7,6 +7,7 @@ from hourglass.core.errors import UserError
 from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
+FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
 
@@ -32,7 +33,8 @@ def split_fractions(
 
     `normal` is the number of normal samples, and `alphas` are false-alarm rates of a conformal
     threshold, by preference; () for other thresholds, which gives None. The fractions are None if
-    the defaults give enough calibration samples. Raises a UserError for too few samples.
+    the defaults give enough calibration samples, or enough samples for a calibration by folds.
+    Raises a UserError for too few samples.
     """
     from hourglass.detection.calibrators import Conformal
 
@@ -47,7 +49,9 @@ def split_fractions(
         if train >= MIN_TRAIN_SHARE:
             others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
             return alpha, {"train": train, **others}
-    smallest = math.ceil(needed / (0.7 - MIN_TRAIN_SHARE))
+        if int(FOLDED_SHARE * normal) >= needed:
+            return alpha, None
+    smallest = math.ceil(needed / FOLDED_SHARE)
     raise UserError(
         f"there are {normal} normal samples, but a threshold for a false-alarm rate of {alpha} "
         f"needs {smallest}; add some, or raise `alpha` of `calibration` in params.yaml."
