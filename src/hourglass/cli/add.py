@@ -18,6 +18,7 @@ from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
 from hourglass.core.settings import params
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 
 OWN = Path("data/own")
@@ -77,7 +78,8 @@ def add(
     print(f"wrote {settings.as_posix()}, with the data in {place}")
     print(f"data sets in params.yaml: {', '.join(names)}")
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
-    print(f"next: hourglass repro    # trains {len(config.models)} variants on {on}")
+    variants = counted(len(config.models), "variant")
+    print(f"next: hourglass repro    # trains {variants} on {on}")
 
 
 def make_roles(
@@ -102,8 +104,8 @@ def print_plan(name: str, plan: DataPlan) -> None:
     print(f"{name}: {' '.join(plan.content)}")
     if plan.unusable:
         count = sum(map(len, plan.unusable.values()))
-        columns_are = "1 column is" if count == 1 else f"{count} columns are"
-        print(f"{columns_are} not used (`drop` in the settings):")
+        are = "is" if count == 1 else "are"
+        print(f"{counted(count, 'column')} {are} not used (`drop` in the settings):")
     for kind, columns in plan.unusable.items():
         names = [printable(column.name) for column in columns]
         more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""

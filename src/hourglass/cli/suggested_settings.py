@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
+MIN_FOLDED = 20  # normal samples for a calibration by folds; a fold then has three
 FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
@@ -49,12 +51,13 @@ def split_fractions(
         if train >= MIN_TRAIN_SHARE:
             others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
             return alpha, {"train": train, **others}
-        if int(FOLDED_SHARE * normal) >= needed:
+        if normal >= MIN_FOLDED and int(FOLDED_SHARE * normal) >= needed:
             return alpha, None
-    smallest = math.ceil(needed / FOLDED_SHARE)
+    smallest = max(MIN_FOLDED, math.ceil(needed / FOLDED_SHARE))
     raise UserError(
-        f"there are {normal} normal samples, but a threshold for a false-alarm rate of {alpha} "
-        f"needs {smallest}; add some, or raise `alpha` of `calibration` in params.yaml."
+        f"there {'is' if normal == 1 else 'are'} {counted(normal, 'normal sample')}, but a "
+        f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some, or raise "
+        "`alpha` of `calibration` in params.yaml."
     )
 
 

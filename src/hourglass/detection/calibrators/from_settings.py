@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_config import build, read
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
@@ -32,7 +33,7 @@ def check_calibration_samples(card: dict[str, Any], calibrator: Calibrator) -> s
         f"{name} {value}" for name, value in vars(calibrator).items() if value is not None
     )
     too_few = (
-        f"{card['data']} has {sizes[-1]} calibration samples, but `calibration` in params.yaml, "
+        f"{card['data']} has {counted(sizes[-1], 'calibration sample')}, but `calibration` in params.yaml, "
         f"{calibrator.method} with {settings}, needs {calibrator.min_samples}"
     )
     if sum(sizes) < calibrator.min_samples:
