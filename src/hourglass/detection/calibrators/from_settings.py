@@ -33,8 +33,8 @@ def check_calibration_samples(card: dict[str, Any], calibrator: Calibrator) -> s
         f"{name} {value}" for name, value in vars(calibrator).items() if value is not None
     )
     too_few = (
-        f"{card['data']} has {counted(sizes[-1], 'calibration sample')}, but `calibration` in params.yaml, "
-        f"{calibrator.method} with {settings}, needs {calibrator.min_samples}"
+        f"{card['data']} has {counted(sizes[-1], 'calibration sample')}, but `calibration` in "
+        f"params.yaml, {calibrator.method} with {settings}, needs {calibrator.min_samples}"
     )
     if sum(sizes) < calibrator.min_samples:
         raise UserError(
