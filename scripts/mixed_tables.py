@@ -189,7 +189,9 @@ def _measure_one(task: tuple[str, int, float, argparse.Namespace]) -> list[dict[
 def load(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the features of a set and the mask of anomalies."""
     label, anomalies, dropped = SETS[name]
-    text = {"dtype": str, "keep_default_na": False} if name not in WITH_NUMBERS else {}
+    text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+    if name in WITH_NUMBERS:
+        text = {}
     frame: pd.DataFrame = pd.read_csv(_data() / f"{name}.csv", **text)
     labels = frame[label].astype(str)
     anomaly = labels != anomalies[1:] if anomalies.startswith("!") else labels == anomalies
@@ -218,7 +220,7 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
         "",
         "Made with `python scripts/mixed_tables.py`.",
     ]
-    for removed, part in table.groupby("removed"):
+    for removed, part in ((r, table[table["removed"] == r]) for r in options.removed):
         if removed:
             lines += ["", f"{removed:.0%} of the cells removed at random:"]
         means = part.groupby(["set", "method"])[["AUROC", "AP"]].mean().unstack()
@@ -226,8 +228,8 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
         lines += ["", f"| table | {' | '.join(order)} |"]
         lines += [f"| {' | '.join(['---'] * (1 + len(order)))} |"]
         for name in [*options.sets, "mean"]:
-            row = means.mean() if name == "mean" else means.loc[name]
-            cells = [f"{row['AUROC', m]:.1f} / {row['AP', m]:.1f}" for m in order]
+            rows = means if name == "mean" else means.loc[[name]]
+            cells = [f"{rows['AUROC', m].mean():.1f} / {rows['AP', m].mean():.1f}" for m in order]
             lines.append(f"| {name} | {' | '.join(cells)} |")
         seconds = part.groupby("method")["seconds"].mean()
         lines.append(f"| CPU seconds | {' | '.join(f'{seconds[m]:.1f}' for m in order)} |")

@@ -47,6 +47,7 @@ from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.convergence import still_improving
 from hourglass.training.in_memory import train_in_memory
+from hourglass.training.refit import refit_of
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
     truth values and dates; their kinds are inferred, and a warning names columns that are no
     features, such as row numbers and free text. At least 10 samples are needed. With fewer than
-    1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
-    the expected rate.
+    1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
+    scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
+    approximately. If `X` has fewer samples than that, a warning names the expected rate.
 
     Parameters
     ----------
@@ -200,14 +202,22 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         if self._columns:
             parts, columns = with_train_levels(parts, columns)
             self._columns = columns
-        calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
+        size = len(parts["calibration"])
+        # Without folds if the caller chose the calibration samples, as by time.
+        pool = size if calibration is not None else sum(map(len, parts.values()))
+        calibrator = usable_calibrator(self.calibrator, self.alpha, size, pool)
         prepared = prepare_in_memory(parts, self.scaling, columns)
         kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
-        self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
+        refit = None
+        if pool > size:
+            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        self.detector_, _ = calibrate_detector(
+            network, prepared, scorer, calibrator, {}, refit, seed
+        )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)

@@ -19,6 +19,7 @@ from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
 
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
-    lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
+    share = f"{alarms / len(scored):.1%}"
+    lines = [f"{counted(len(scored), 'sample')} scored, {counted(alarms, 'alarm')} ({share})"]
     expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
     if expected is not None:
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")

@@ -95,15 +95,15 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
     figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(count)
     for group, grid in zip(groups, grids, strict=True):
-        has_texts = group.texts is not None and bool((group.texts != "").any())
+        texts = group.texts
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
         for sample, (axes, x, output) in enumerate(
             zip(grid, group.x, group.reconstruction, strict=False)
         ):
-            for place in np.flatnonzero(group.texts[sample, drawn] != "") if has_texts else ():
-                _write_text(axes, y[place], group.texts[sample, drawn[place]])
+            for place in () if texts is None else np.flatnonzero(texts[sample, drawn] != ""):
+                _write_text(axes, y[place], texts[sample, drawn[place]])
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
             axes.plot(output[drawn], y, "D", color=ANOMALY, markersize=3, label="output")
