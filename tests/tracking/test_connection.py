@@ -25,7 +25,7 @@ from hourglass.tracking.stage_recorder import StageRecorder
 from hourglass.tracking.time_limit import StoreUnavailable, time_limit
 from tests.tracking.misbehaving import BEHAVIOURS, LATE, misbehaving
 from tests.tracking.stored import CELL, rows
-from tests.workspaces import DirectRecorder, Project, wait_until, working_in
+from tests.workspaces import DirectRecorder, Project, wait_until, without_progress, working_in
 
 FOLDER = "runs/digits/denoising"
 WRITTEN = {
@@ -356,10 +356,10 @@ def test_a_server_that_misbehaves_costs_a_stage_some_seconds(copy, command, beha
         variables = {"MLFLOW_TRACKING_URI": uri, "HOURGLASS_RECORD_SECONDS": "10"}
         done = copy.hourglass(command, *CELL, **variables)
         refused = copy.hourglass("record", "--all", status=1, **variables)
-    (line,) = done.stderr.splitlines()
+    (line,) = without_progress(done.stderr)
     assert line.startswith("hourglass: not recorded in MLflow: ")
     assert (copy / f"{FOLDER}/{WRITTEN[command]}").exists()
-    (line,) = refused.stderr.splitlines()
+    (line,) = without_progress(refused.stderr)
     assert line.startswith("hourglass: ")
     assert time.monotonic() - begun < 90
 
