@@ -374,7 +374,7 @@ def test_a_stage_that_waits_for_a_server_can_be_interrupted(copy, command, behav
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode != 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30, "it waited for the server, for which it has 60 s"
 
 
 @pytest.mark.slow
@@ -383,8 +383,10 @@ def test_trainings_may_begin_at_once_with_an_empty_store(project):
     project.hourglass("prepare", "digits")
     models = ("denoising", "linear", "undercomplete")
     started = [project.start("python", "src/hourglass", "train", "digits", m) for m in models]
-    ended = [(process.communicate()[1], process.returncode) for process in started]
-    assert ended == [("", 0)] * 3
+    ended = [
+        (without_progress(process.communicate()[1]), process.returncode) for process in started
+    ]
+    assert ended == [([], 0)] * 3
     found = sorted((row.name, row.status) for row in rows(project.folder))
     assert found == [(f"digits-{model}", "FINISHED") for model in models]
 
@@ -399,7 +401,7 @@ def test_a_locked_database_is_waited_for(copy, command):
         time.sleep(15)
         database.execute("COMMIT")
         _, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, without_progress(errors)) == (0, [])
 
 
 @pytest.mark.slow
