@@ -92,7 +92,7 @@ def is_trained(cell: Cell) -> bool:
     if not path.exists():
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    shape = Prepared.open(prepared_folder(cell.data)).sample_shape
+    shape = Prepared.open(prepared_folder(cell.data)).input_shape
     current = asdict(resolve_cell(cell, shape))
     kind = import_class(current["class_path"], LitAutoencoder, cell.name)
     defaults = resolve(kind, {}, cell.name, {"sample_shape": list(shape)})

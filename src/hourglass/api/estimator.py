@@ -18,7 +18,13 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation, row_index
-from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
+from hourglass.api.samples import (
+    MIN_SAMPLES,
+    divide_samples,
+    prepare_in_memory,
+    read_samples,
+    with_train_levels,
+)
 from hourglass.api.settings import (
     default_scorer,
     estimator_settings,
@@ -59,8 +65,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     the validation samples, and sets the threshold by the scores of the calibration samples. Equal
     settings, seeds and splits give the scores of the command line, to the bit.
 
-    `X` is an array or a DataFrame of numbers, (N, F), or an array of images, (N, H, W) or
-    (N, C, H, W), uint8 or float in [0, 1]. At least 10 samples are needed. With fewer than
+    `X` is an array or a DataFrame, (N, F), or an array of images, (N, H, W) or (N, C, H, W), uint8
+    or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
+    truth values and dates; their kinds are inferred, and a warning names columns that are no
+    features, such as row numbers and free text. At least 10 samples are needed. With fewer than
     1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
     the expected rate.
 
@@ -123,6 +131,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     """
 
+    _columns: tuple[Column, ...] | None  # of a DataFrame whose cells are not all numbers
+
     def __init__(
         self,
         variant: str | type = "denoising",
@@ -179,9 +189,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
+        columns = self._columns or self._numeric_columns(x)
+        if self._columns:
+            parts, columns = with_train_levels(parts, columns)
+            self._columns = columns
         calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
-        prepared = prepare_in_memory(parts, self.scaling, self._columns(x))
-        kind, settings = self._settings(parts["train"], seed)
+        prepared = prepare_in_memory(parts, self.scaling, columns)
+        kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         scorer = self.scorer or default_scorer(prepared)
@@ -270,6 +284,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # the type of all codes
         return tags
 
@@ -286,8 +303,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 
-    def _columns(self, x: np.ndarray) -> list[Column]:
-        """Return a table's columns, named x0, x1 and so on by default; [] for images."""
+    def _numeric_columns(self, x: np.ndarray) -> Sequence[Column]:
+        """Return the columns of a table of numbers, by default x0, x1 and so on; [] for images."""
         if x.ndim == 4:
             return []
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])])
@@ -306,12 +323,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
-    def _settings(self, train: np.ndarray, seed: int) -> tuple[type[LitAutoencoder], CellSettings]:
-        """Return the class of the variant and all settings of its training."""
+    def _settings(
+        self, shape: tuple[int, ...], seed: int
+    ) -> tuple[type[LitAutoencoder], CellSettings]:
+        """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
             self.variant,
-            train.shape,
+            shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
                 "batch_size": self.batch_size,

@@ -1,8 +1,10 @@
 """Preparation of a data set: from raw files to the arrays of five splits and a data card."""
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.codes import keep_train_levels
+from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split
@@ -32,6 +36,8 @@ def prepare_data_set(
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
     samples, card = split_samples(dataset, raw_folder(), params().seed)
     card = {"data": data, **card}
+    if note := copies_note(card):
+        print(f"{data}: {note}", file=sys.stderr)
     check(card)
     folder = prepared_folder(data)
     with step(f"write {folder.as_posix()}"), atomic_folder(folder) as temporary:
@@ -45,7 +51,10 @@ def split_samples(
     """Load a data set from raw files below `folder`; return its splits and its data card."""
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
-    indices = split(raw, dataset.fractions, seed)
+    copies = find_copies(raw.x)
+    indices = split(raw, dataset.fractions, seed, copies)
+    if any(column.kind == "categorical" for column in raw.columns):
+        raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
@@ -55,7 +64,10 @@ def split_samples(
         name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
         for name, rows in indices.items()
     }
-    return samples, _data_card(raw, scaling, samples)
+    card = _data_card(raw, scaling, samples) | {
+        "copies": count_copies(copies, raw.anomaly, indices)
+    }
+    return samples, card
 
 
 def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:

@@ -104,15 +104,30 @@ BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
 
 
 def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32."""
-    return prepared.scaling(np.asarray(x)).reshape(len(x), -1)
+    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32.
+
+    A missing cell of a table is 0, the mean of a number, and no level of a category.
+    """
+    vectors = prepared.scaling(np.asarray(x)).reshape(len(x), -1)
+    return np.nan_to_num(vectors, copy=False, nan=0.0)
+
+
+def unscaled_codes(prepared: Prepared, x: np.ndarray) -> np.ndarray:
+    """Return the codes of a table's cells, (N, C), as they are."""
+    return np.asarray(x)
 
 
 def evaluate_baseline(
-    prepared: Prepared, score: ScoreFunction, calibrator: Calibrator
+    prepared: Prepared,
+    score: ScoreFunction,
+    calibrator: Calibrator,
+    inputs: Callable[[Prepared, np.ndarray], np.ndarray] = scaled_vectors,
 ) -> dict[str, Any]:
-    """Calibrate a baseline; return its threshold and its metrics on the test split."""
-    scores = cache(lambda name: score(scaled_vectors(prepared, prepared.split(name).x)))
+    """Calibrate a baseline; return its threshold and its metrics on the test split.
+
+    `inputs` converts unscaled samples to what the baseline scores.
+    """
+    scores = cache(lambda name: score(inputs(prepared, prepared.split(name).x)))
     threshold = calibrate(calibrator, prepared, scores)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)

@@ -14,7 +14,8 @@ def baselines(data: str) -> Path:
     """Train, calibrate and evaluate baseline detectors from scikit-learn on the same splits.
 
     The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
-    Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
+    Mahalanobis distance, on scaled inputs, and for tables the sum of negative log frequencies of
+    the values of single columns. Writes runs/<data>/baselines.json. Stage `compare` adds
     PCA, because its number of components depends on the latent_dim of the variants.
 
     Examples:
@@ -22,7 +23,13 @@ def baselines(data: str) -> Path:
 
     """
     from hourglass.core.progress_bar import ProgressBar
-    from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
+    from hourglass.evaluation.baselines import (
+        BASELINES,
+        evaluate_baseline,
+        scaled_vectors,
+        unscaled_codes,
+    )
+    from hourglass.evaluation.marginal_frequencies import marginal_frequencies
 
     with stage_lock("baselines", valid_name(data)):
         config, prepared = params(), Prepared.open(prepared_folder(data))
@@ -33,6 +40,11 @@ def baselines(data: str) -> Path:
         for name, fit in bar:
             bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
+        if prepared.columns:
+            frequencies = marginal_frequencies(prepared.x("train"), prepared.columns)
+            rows[marginal_frequencies.__name__] = evaluate_baseline(
+                prepared, frequencies, calibrator, unscaled_codes
+            )
         path = baselines_file(data)
         write_json(path, rows)
     return path

@@ -49,7 +49,14 @@ def quality(metrics: Mapping[str, float]) -> str:
         known = "" if rate is None else f"false-alarm rate {rate:.3g}, "
         return f"{known}no labelled anomalies in the test split"
     low, high = (metrics.get(f"interval/AUROC_{end}") for end in ("low", "high"))
-    interval = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+    interval = ""
+    if low is not None and high is not None:
+        interval = f" (95 % interval {low:.3f} to {high:.3f})"
+    elif "test/anomalies" in metrics:  # absent from records of earlier versions
+        from hourglass.evaluation.metrics.auroc_interval import why_no_interval
+
+        reason = why_no_interval(metrics["test/anomalies"], metrics["test/prevalence"])
+        interval = f" ({reason} for an interval)" if reason else ""
     names = {"average_precision": "average precision", "FPR_at_95_recall": "FPR at 95 % recall"}
     others = [f"{text} {metrics[f'test/{key}']:.3f}" for key, text in names.items()
               if f"test/{key}" in metrics]  # fmt: skip

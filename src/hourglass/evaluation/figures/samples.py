@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
-MAX_FEATURES = 60  # drawn of a sample; more make a picture that no page can show
+MAX_FEATURES = 30  # drawn of a sample; more would be too many to read
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
     count = min(len(feature_names), MAX_FEATURES)
     height = max(2.4, 0.16 * count) * len(groups) + 0.4
     if count < len(feature_names):
-        shown = f"{count} of {len(feature_names):,} features"
+        shown = f"the {count} of {len(feature_names):,} features that are off the most"
         groups = [replace(group, title=f"{group.title}, {shown}") for group in groups]
     figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(count)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 INTRODUCTION = """# Leaderboard
 
-Metrics on the test split, with anomalies as the positive class; 95 % bootstrap intervals are in
-brackets. Average precision depends on the prevalence, so compare it within one data set only.
-Baselines are in italics; `pca` is the reconstruction error of PCA with the latent dimensions of the
-variants. `AUROC_over_PCA` is a variant's AUROC minus that of PCA with the same latent dimension, or
-of the best PCA if the latent code is wider than PCA allows; above zero, the autoencoder is better
-than PCA. A cell with settings from `configs/cell/` is `tuned`, and its earlier result is in the row
-`before tuning`.
+Metrics on the test split, with anomalies as the positive class; 95 % intervals are in brackets,
+unless there are fewer than 10 anomalies or normal samples. Average precision depends on the
+prevalence, so compare it within one data set only. Baselines are in italics; `pca` is the
+reconstruction error of PCA with the latent dimensions of the variants. `AUROC_over_PCA` is a
+variant's AUROC minus that of PCA with the same latent dimension, or of the best PCA if the latent
+code is wider than PCA allows; above zero, the autoencoder is better than PCA. A cell with settings
+from `configs/cell/` is `tuned`, and its earlier result is in the row `before tuning`.
 
 """
 WITHOUT_INTERVALS = [
