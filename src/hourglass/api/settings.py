@@ -77,14 +77,6 @@ def estimator_settings(
     )
 
 
-def default_variant(sample_shape: Sequence[int]) -> str:
-    """Return the name of the variant that detects best by docs/benchmarks/adbench.md, for tables.
-
-    For images, it is the one that suits all sizes.
-    """
-    return "denoising" if is_image(sample_shape) else "ensemble"
-
-
 def default_scorer(prepared: Prepared) -> Scorer:
     """Return the reconstruction error for images; for tables, one with distances of codes.
 

@@ -130,13 +130,16 @@ def _written_by(settings: Path) -> str:
 
 
 def _variant(plan: DataPlan) -> str:
-    """Return the variant that detects best on average (docs/benchmarks/adbench.md has the figures).
+    """Return the variant that detects best on average.
 
     Wide networks also learn to reconstruct the anomalies of unlabelled rows.
     """
+    from hourglass.training.suggested_sizes import table_variant
+
     if not plan.is_table:
         return "convolutional"
-    return "denoising" if plan.labels is None else "ensemble"
+    variant = table_variant([each.column for each in plan.decisions if each.column])
+    return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
 
 def _scorer(plan: DataPlan) -> dict[str, Any]:
