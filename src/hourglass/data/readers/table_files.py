@@ -99,16 +99,10 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
 
 
 def _parsed(cells: pa.Array, text: bool, numbers: NumberFormat) -> pd.Series:
-    """Return numbers if all cells are, truth values if all cells are, and text otherwise."""
+    """Return numbers if all cells are, and text otherwise."""
     if text:
         return cells.to_pandas()
     missing = pc.is_in(cells, pa.array(MISSING_MARKERS, cells.type))
     cells = pc.if_else(missing, pa.scalar(None, cells.type), cells)
     values = parse_numbers(cells, numbers)
-    if values.null_count > cells.null_count:
-        truths = {value.lower() for value in cells.unique().to_pylist() if value is not None}
-        is_boolean = truths <= {"true", "false"}
-        return (cells.cast(pa.bool_()) if is_boolean else cells).to_pandas()
-    with suppress(pa.ArrowInvalid):
-        return cells.cast(pa.int64()).to_pandas()
-    return values.to_pandas()
+    return (cells if values.null_count > cells.null_count else values).to_pandas()
