@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples
+from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Scaling
 from hourglass.detection.calibrators import Conformal, MaxF1
 from hourglass.detection.folds import FoldScores, fold_count, needs_folds
@@ -16,13 +16,13 @@ from hourglass.stages.prepare import prepare
 from tests.stages.cells import run_cell
 from tests.workspaces import set_yaml
 
-SIZES = {"train": 20, "validation": 4, "calibration": 6}
+LEARNING: tuple[Split, ...] = ("train", "validation", "calibration")
 
 
 def small(split_by: str = "chance", x: np.ndarray | None = None) -> PreparedInMemory:
     """Return splits of 30 samples; the values of a sample are its number, in the order of time."""
     x = np.arange(30.0, dtype=np.float32)[:, None] if x is None else x
-    parts = dict(zip(SIZES, np.split(x, [20, 24]), strict=True))
+    parts = dict(zip(LEARNING, np.split(x, [20, 24]), strict=True))
     samples = {
         name: Samples(part, *(np.zeros(len(part), kind) for kind in ("U1", bool, "U1")))
         for name, part in parts.items()

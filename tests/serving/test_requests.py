@@ -174,7 +174,7 @@ BAD_TABLES = [
     (as_json(inputs={name: [] for name in NAMES}), "holds no samples"),
     (as_json(inputs=dict.fromkeys(NAMES, 3)), "inputs is an object with one value per column"),
     (as_json(dataframe_records=RECORDS[0]), 'send a list of such objects, {"dataframe_records"'),
-    (as_json(**RECORDS[0]), "the request is an object with one value per column"),
+    (json.dumps(RECORDS[0]).encode(), "the request is an object with one value per column"),
     (as_json(inputs=dict.fromkeys(NAMES, "wide")), "one value per column"),
     (as_json(inputs=[*RECORDS, 7]), "row 4 of the request holds"),
     (as_json(inputs="abc"), "neither a list nor an object"),

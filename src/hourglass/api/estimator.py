@@ -35,8 +35,8 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
+from hourglass.training.fold_training import fold_training
 from hourglass.training.in_memory import train_in_memory
-from hourglass.training.refit import refit_of
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
 if TYPE_CHECKING:
@@ -189,11 +189,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         scorer = self.scorer or default_scorer(prepared)
-        refit = None
-        if pool > size:
-            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        train = fold_training(kind, settings) if pool > size else None
         self.detector_, _ = calibrate_detector(
-            network, prepared, scorer, calibrator, {}, refit, seed
+            network, prepared, scorer, calibrator, {}, train, seed
         )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.data.prepared_data import Split
+
 BYTES_AT_ONCE = 1 << 26
 
 
@@ -56,7 +58,7 @@ def keep_together(
 
 
 def count_copies(
-    copies: np.ndarray, anomaly: np.ndarray, indices: Mapping[str, np.ndarray]
+    copies: np.ndarray, anomaly: np.ndarray, indices: Mapping[Split, np.ndarray]
 ) -> dict[str, int]:
     """Return the numbers of copies for the data card.
 
