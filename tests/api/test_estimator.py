@@ -103,7 +103,7 @@ def test_fits_in_threads_give_the_same_result(normal, fitted):
 def test_a_pickle_names_no_object_of_torch(fitted):
     arguments = [argument for _, argument, _ in pickletools.genops(pickle.dumps(fitted))]
     texts = [argument for argument in arguments if isinstance(argument, str)]
-    assert "hourglass.networks.dense" in texts
+    assert "hourglass.networks.dense.Dense" in texts
     assert not [text for text in texts if text.startswith("torch")]
 
 
@@ -125,7 +125,7 @@ def test_a_scorer_with_state_survives_joblib(normal, tmp_path):
 def test_saved_detectors_load_without_the_estimator(fitted, normal, tmp_path):
     fitted.save(tmp_path / "detector")
     detector = Detector.load(tmp_path / "detector")
-    assert (detector.scoring(normal.astype(np.float32)) == fitted.anomaly_score(normal)).all()
+    assert (detector.scoring(normal) == fitted.anomaly_score(normal)).all()
     assert detector.threshold == fitted.detector_.threshold
 
 
@@ -267,7 +267,7 @@ def test_verbose_prints_a_line_per_epoch(normal, capsys):
         ({"variant": "undercomplete", "latent_dim": 6}, "narrower than the 6 elements"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
-        ({"scaling": "robust"}, "scaling is 'robust'; use 'standard'"),
+        ({"scaling": "cube"}, "scaling is 'cube'; use 'auto', 'standard'"),
         ({"alpha": 1.5}, "alpha is 1.5"),
         ({"validation_fraction": 0.0}, "validation_fraction is 0.0"),
         ({"calibration_fraction": 0.95}, "validation_fraction and calibration_fraction"),
@@ -318,3 +318,56 @@ def test_every_variant_has_suggested_settings_for_tables(normal, variant):
     scores = estimator.anomaly_score(normal)
     assert np.isfinite(scores).all()
     assert (estimator.anomaly_score(100 * normal) > scores).mean() > 0.9
+
+
+def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Return a table with columns of all kinds, and missing cells."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(correlated(rows, seed), columns=list("abcdef"))
+    frame["site"] = rng.choice(["north", "south", "west"], rows)
+    frame["on"] = rng.random(rows) < 0.5
+    seconds = rng.integers(0, 9_000_000, rows).astype("timedelta64[s]")
+    frame["when"] = np.datetime64("2024-01-01") + seconds
+    frame.loc[rng.random(rows) < 0.1, "a"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def fitted_to_frame() -> Autoencoder:
+    return Autoencoder(max_epochs=30).fit(mixed(300))
+
+
+def test_a_frame_with_text_dates_and_missing_cells_is_scored(fitted_to_frame):
+    new = mixed(50, seed=1)
+    scores = fitted_to_frame.anomaly_score(new)
+    assert np.isfinite(scores).all()
+    names = ["a", "b", "c", "d", "e", "f", "site", "on", "when"]
+    assert list(fitted_to_frame.explain(new).columns) == names
+    unknown = new.assign(site="elsewhere")
+    assert (fitted_to_frame.anomaly_score(unknown) > scores).mean() > 0.95
+    assert (fitted_to_frame.explain(unknown, top=1)["feature_1"] == "site").mean() > 0.9
+
+
+def test_columns_of_a_new_frame_may_have_another_order_and_type(fitted_to_frame):
+    new = mixed(50, seed=1)
+    expected = fitted_to_frame.anomaly_score(new)
+    other = new.iloc[:, ::-1].astype({"on": str, "when": str}).assign(more="x")
+    np.testing.assert_array_equal(fitted_to_frame.anomaly_score(other), expected)
+    with pytest.raises(ValueError, match="X has no column 'site'"):
+        fitted_to_frame.predict(new.drop(columns="site"))
+    with pytest.raises(ValueError, match="give a DataFrame"):
+        fitted_to_frame.predict(np.zeros((3, 9)))
+
+
+def test_columns_that_are_no_features_are_named_in_a_warning():
+    frame = mixed(60).assign(row=range(60), unit="bar")
+    with pytest.warns(UserWarning, match=r"row \(rises.*unit \(the same value") as caught:
+        Autoencoder(max_epochs=1, alpha=0.2).fit(frame)
+    assert caught[0].filename == __file__
+
+
+def test_missing_cells_of_an_array_are_scored(normal):
+    x = normal.copy()
+    x[::7, 2] = np.nan
+    estimator = Autoencoder(latent_dim=2, max_epochs=3).fit(x)
+    assert np.isfinite(estimator.anomaly_score(x)).all()

@@ -99,7 +99,7 @@ def tried(tmp_path_factory) -> Tried:
     with fast_in(folder), redirect_stdout(output):
         try_(path, label="state", id="serial")
     with working_in(folder / "hourglass-pumps"):
-        detector = Detector.of_cell(Cell("pumps", "denoising"))
+        detector = Detector.of_cell(Cell("pumps", "ensemble"))
         prepared = Prepared.open(Path("data/prepared/pumps"))
         splits = {split: {*prepared.split(split).id} for split in SPLITS}
     rows = ranked(folder / "hourglass-pumps")

@@ -10,14 +10,15 @@ from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.residency import Rows
 from hourglass.data.scaling import Scaling
+from tests.tables import number_encoding
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
-FEATURES = (RNG.normal(size=(103, 5)) * [1e-3, 1, 10, 1e3, 1e6] + 3).astype(np.float32)
+FEATURES = RNG.normal(size=(103, 5)) * [1e-3, 1, 10, 1e3, 1e6] + 3
 IMAGES = RNG.integers(0, 17, (103, 3, 4, 2), dtype=np.uint8)
 SCALINGS = {
-    "standard": (FEATURES, Scaling.fit("standard", FEATURES)),
-    "minmax": (FEATURES, Scaling.fit("minmax", FEATURES)),
+    "standard": (FEATURES, number_encoding(FEATURES)),
+    "minmax": (FEATURES, number_encoding(FEATURES, "minmax")),
     "none": (FEATURES, Scaling.none()),
     "images": (IMAGES, Scaling.of_images(16)),
 }

@@ -29,6 +29,7 @@ PUBLISHED = {
 
 
 def fit(data: hourglass.data.DataModule, folder, **options) -> pl.Trainer:
+    pl.seed_everything(0)
     trainer = pl.Trainer(
         default_root_dir=folder,
         accelerator="cpu",

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from hourglass.data.base import Fractions, Raw
+from hourglass.data.columns import Column
 from hourglass.data.copies import count_copies, find_copies
 from hourglass.data.splits import SPLITS, split
 from hourglass.stages.prepare import prepare
@@ -23,7 +24,8 @@ def make_raw(kind: str = "chance", seed: int = 0, normal: int = 200, anomalies: 
     n = normal + anomalies
     anomaly = rng.permutation(np.arange(n) < anomalies)
     return Raw(
-        x=np.arange(n, dtype=np.float32)[:, None],
+        x=np.arange(n, dtype=np.float64)[:, None],
+        columns=(Column("x"),),
         label=anomaly.astype(str),
         anomaly=anomaly,
         id=np.arange(n).astype(str),
@@ -191,7 +193,7 @@ def test_a_value_too_frequent_for_one_split_is_in_all_of_them():
 def test_copies_in_different_periods_stay_there_and_are_counted():
     raw = with_copies(3, "time")
     indices = split(raw, Fractions(), seed=0)
-    plain = split(replace(raw, x=np.arange(len(raw.x), dtype=np.float32)[:, None]), Fractions(), 0)
+    plain = split(replace(raw, x=np.arange(len(raw.x), dtype=np.float64)[:, None]), Fractions(), 0)
     for name in SPLITS:
         np.testing.assert_array_equal(indices[name], plain[name])
     train = set(raw.x[indices["train"], 0])

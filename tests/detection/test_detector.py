@@ -28,7 +28,7 @@ def table(n: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2)) @ mixing + 0.1 * rng.normal(size=(n, FEATURES))
     x[:, NOISY] = 2 * rng.normal(size=n)
-    return x.astype(np.float32)
+    return x
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_an_anomaly_is_attributed_to_its_feature(network, feature):
 
 
 def test_the_plain_error_would_blame_the_noisy_feature(network):
-    x = torch.from_numpy(table(200, 4))
+    x = torch.from_numpy(table(200, 4)).float()
     x[:, 0] += 3
     assert ((network(x) - x).square().argmax(1) == NOISY).float().mean() > 0.1
 
@@ -142,6 +142,7 @@ def test_a_flipped_bit_is_refused(saved, file, refusal):
         ("data", None),
         ("scaling", {"kind": "none", "offset": [0.0] * 2, "scale": [1.0] * 2}),
         ("scaling", {"kind": "none", "offset": 0.0, "scale": 0.0}),
+        ("scaling", {"kind": "table", "columns": []}),
         ("score", {"class_path": "os.system", "init_args": {}}),
     ],
 )

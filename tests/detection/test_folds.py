@@ -9,25 +9,25 @@ import pandas as pd
 import pytest
 
 from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples, Split
-from hourglass.data.scaling import Scaling
 from hourglass.detection.calibrators import Conformal, MaxF1
 from hourglass.detection.folds import FoldScores, fold_count, needs_folds
 from hourglass.stages.prepare import prepare
 from tests.stages.cells import run_cell
+from tests.tables import number_encoding
 from tests.workspaces import set_yaml
 
-LEARNING: tuple[Split, ...] = ("train", "validation", "calibration")
+SIZES: dict[Split, int] = {"train": 20, "validation": 4, "calibration": 6}
 
 
 def small(split_by: str = "chance", x: np.ndarray | None = None) -> PreparedInMemory:
     """Return splits of 30 samples; the values of a sample are its number, in the order of time."""
-    x = np.arange(30.0, dtype=np.float32)[:, None] if x is None else x
-    parts = dict(zip(LEARNING, np.split(x, [20, 24]), strict=True))
+    x = np.arange(30.0)[:, None] if x is None else x
+    parts = dict(zip(SIZES, np.split(x, [20, 24]), strict=True))
     samples = {
         name: Samples(part, *(np.zeros(len(part), kind) for kind in ("U1", bool, "U1")))
         for name, part in parts.items()
     }
-    card = {"split_by": split_by, "scaling": Scaling.fit("standard", parts["train"]).to_dict()}
+    card = {"split_by": split_by, "scaling": number_encoding(parts["train"]).to_dict()}
     return PreparedInMemory(Path(), card, samples)
 
 

@@ -74,8 +74,8 @@ def test_a_score_does_not_depend_on_the_batch(name, network, monkeypatch):
 def test_scores_and_errors_share_one_forward_pass(name, network, monkeypatch):
     scoring, x, passes = fitted(name, network), normal(50, 1), []
     expected = scoring(x), errors(network, x, UNSCALED)
-    decode = network.decode
-    monkeypatch.setattr(network, "decode", lambda z: passes.append(len(z)) or decode(z))
+    decode = network.decode_logits
+    monkeypatch.setattr(network, "decode_logits", lambda z: passes.append(len(z)) or decode(z))
     np.testing.assert_array_equal(scoring.with_errors(x), expected)
     assert passes == [256]  # small batches are filled up
 

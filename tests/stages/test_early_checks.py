@@ -1,5 +1,6 @@
 """Checks and hints that spare a training: calibration samples, and max_epochs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,19 +46,20 @@ def test_a_single_prepare_warns_of_too_few_calibration_samples(strict, capsys):
     assert "needs 999" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("patience", "hinted"), [(1, False), (100, True)])
-def test_a_training_ended_by_max_epochs_says_so(
-    stage_folder: Path, recorder, capsys, patience, hinted
+@pytest.mark.parametrize(("learning_rate", "improves"), [(1e-30, False), (0.003, True)])
+def test_a_training_that_ends_while_its_error_falls_says_so(
+    stage_folder: Path, recorder, capsys, learning_rate, improves
 ):
-    # With a learning rate of almost 0, the error does not improve.
     path = stage_folder / "configs/data/breast_cancer.yaml"
     set_yaml(path, "training", "max_epochs", value=4)
-    set_yaml(path, "training", "patience", value=patience)
-    set_yaml(path, "model", "learning_rate", value=1e-30)
+    set_yaml(path, "model", "learning_rate", value=learning_rate)
+    set_yaml(path, "model", "schedule", value="constant")
     prepare("breast_cancer")
-    train("breast_cancer", "undercomplete")
-    hint = "breast_cancer-undercomplete: max_epochs, 4, ended the training"
-    assert (hint in capsys.readouterr().err) == hinted
+    folder = train("breast_cancer", "undercomplete")
+    hint = "breast_cancer-undercomplete: the validation error still fell"
+    assert (hint in capsys.readouterr().err) == improves
+    summary = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert summary["still_improving"] == improves
 
 
 def test_the_default_calibration_needs_no_warning(workspace, capsys):

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_data_card, write_prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, Scaling
 from hourglass.networks import Dense, Network
 from hourglass.studies.latent_space import LatentSpace
 
@@ -21,7 +21,7 @@ SIDE, CLASSES = 4, ("a", "b", "c")
 def write_splits(
     folder: Path,
     make: Callable[[str], tuple[np.ndarray, np.ndarray, np.ndarray]],
-    scaling: Scaling,
+    scaling: Encoding,
     **card: Any,
 ) -> Prepared:
     """Write a data set with x, label and anomaly of each split made by a function."""
@@ -32,7 +32,9 @@ def write_splits(
         samples[name] = Samples(x, label, anomaly, ids)
     shape = {"sample_shape": list(samples["train"].x.shape[1:]), "scaling": scaling.to_dict()}
     folder.mkdir(exist_ok=True)
-    write_prepared(folder, samples, {"data": folder.name, "feature_names": []} | shape | card)
+    write_prepared(
+        folder, samples, {"data": folder.name, "feature_names": [], "columns": []} | shape | card
+    )
     return Prepared.open(folder)
 
 

@@ -13,6 +13,7 @@ from torch.nn import Linear
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import Scaling
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
@@ -108,7 +109,7 @@ def test_synthetic_anomalies_differ_from_their_samples_and_are_detected(
     network, task, normal, kind
 ):
     scaling = task.prepared.scaling
-    anomalies = SyntheticDetection([kind]).anomalies(kind, normal, scaling.scale)
+    anomalies = SyntheticDetection([kind]).anomalies(kind, normal, scaling)
     assert (anomalies.shape, anomalies.dtype) == (normal.shape, normal.dtype)
     assert (anomalies != normal).any(axis=(1, 2, 3)).mean() > 0.9
     scores = np.concatenate([errors(network, x, scaling) for x in (normal, anomalies)])
@@ -120,7 +121,7 @@ def test_synthetic_anomalies_differ_from_their_samples_and_are_detected(
 def test_permutation_keeps_the_values_of_each_feature_of_a_table_and_of_each_image(normal):
     table = np.random.default_rng(0).normal(size=(400, 5)).astype(np.float32)
     for x, by_value in ((table, lambda x: np.sort(x, 0)), (normal, _sorted_pixels)):
-        permuted = SyntheticDetection(strength=1.0).anomalies("permuted", x, np.ones(()))
+        permuted = SyntheticDetection(strength=1.0).anomalies("permuted", x, Scaling.none())
         np.testing.assert_array_equal(by_value(permuted), by_value(x))
 
 

@@ -2,10 +2,11 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import (
@@ -14,18 +15,27 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation, row_index
-from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
+from hourglass.api.samples import (
+    MIN_SAMPLES,
+    divide_samples,
+    prepare_in_memory,
+    read_samples,
+    with_train_levels,
+)
 from hourglass.api.settings import (
     default_scorer,
+    default_variant,
     estimator_settings,
     rounding_tolerance,
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
+from hourglass.data.columns import Column, ColumnScaling
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator
@@ -35,6 +45,7 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
+from hourglass.training.convergence import still_improving
 from hourglass.training.fold_training import fold_training
 from hourglass.training.in_memory import train_in_memory
 from hourglass.tuning.objectives.detection import SyntheticDetection
@@ -59,8 +70,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     the validation samples, and sets the threshold by the scores of the calibration samples. Equal
     settings, seeds and splits give the scores of the command line, to the bit.
 
-    `X` is an array or a DataFrame of numbers, (N, F), or an array of images, (N, H, W) or
-    (N, C, H, W), uint8 or float in [0, 1]. At least 10 samples are needed. With fewer than
+    `X` is an array or a DataFrame, (N, F), or an array of images, (N, H, W) or (N, C, H, W), uint8
+    or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
+    truth values and dates; their kinds are inferred, and a warning names columns that are no
+    features, such as row numbers and free text. At least 10 samples are needed. With fewer than
     1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
     scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
     approximately. If `X` has fewer samples than that, a warning names the expected rate.
@@ -68,7 +81,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     Parameters
     ----------
     variant
-        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
+        None for "ensemble" on tables and "denoising" on images; or the name of a module in
+        `hourglass.models`, such as "undercomplete", "denoising",
         "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
@@ -83,9 +97,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     batch_size
         Samples per step; None for a number that suits the samples.
     max_epochs
-        Number of epochs after which training stops.
+        Number of epochs after which training stops; None for 100, within bounds in steps that suit
+        the samples.
     patience
-        Number of epochs without a lower validation error after which training stops.
+        Number of epochs without a lower validation error after which training stops; None for a
+        fifth of `max_epochs`, but at least 10.
     scaling
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
@@ -124,9 +140,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     """
 
+    _columns: tuple[Column, ...] | None  # of a DataFrame whose cells are not all numbers
+
     def __init__(
         self,
-        variant: str | type = "denoising",
+        variant: str | type | None = None,
         *,
         latent_dim: int | None = None,
         hidden: Sequence[int] | None = None,
@@ -134,9 +152,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         learning_rate: float | None = None,
         init_args: dict[str, Any] | None = None,
         batch_size: int | None = None,
-        max_epochs: int = 50,
-        patience: int = 10,
-        scaling: Literal["standard", "minmax", "none"] = "standard",
+        max_epochs: int | None = None,
+        patience: int | None = None,
+        scaling: ColumnScaling = "auto",
         scorer: Scorer | None = None,
         calibrator: Calibrator | None = None,
         alpha: float = 0.05,
@@ -180,14 +198,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
+        columns = self._columns or self._numeric_columns(x)
+        if self._columns:
+            parts, columns = with_train_levels(parts, columns)
+            self._columns = columns
         size = len(parts["calibration"])
         # Without folds if the caller chose the calibration samples, as by time.
         pool = size if calibration is not None else sum(map(len, parts.values()))
         calibrator = usable_calibrator(self.calibrator, self.alpha, size, pool)
-        prepared = prepare_in_memory(parts, self.scaling, self._feature_names(x))
-        kind, settings = self._settings(parts["train"], seed)
+        prepared = prepare_in_memory(parts, self.scaling, columns)
+        kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
+        _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
         train = fold_training(kind, settings) if pool > size else None
         self.detector_, _ = calibrate_detector(
@@ -231,8 +254,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
         A contribution is the squared error of the feature or pixel minus its mean on normal
         samples, in standard deviations. The result is a DataFrame with a column per feature. With
-        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
-        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        `top`, its columns are feature_1, contribution_1, reason_1, feature_2 and so on, for as many
+        features, in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
         return explanation(self.detector_, self._read(X), row_index(X), top)
 
@@ -262,8 +285,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         error would not do, because wider codes always have a smaller one.
         """
         x = self._read(X, minimum=2)
-        scale = self.detector_.scoring.scaling.scale
-        return SyntheticDetection().auroc(self.detector_.scoring, x, scale)
+        scoring = self.detector_.scoring
+        return SyntheticDetection().auroc(scoring, x, scoring.scaling)
 
     @value_errors()
     def save(self, folder: str | Path) -> None:
@@ -277,6 +300,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # the type of all codes
         return tags
 
@@ -293,11 +319,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 
-    def _feature_names(self, x: np.ndarray) -> list[str]:
-        """Return the names of a table's features, x0, x1 and so on by default; [] for images."""
+    def _numeric_columns(self, x: np.ndarray) -> Sequence[Column]:
+        """Return the columns of a table of numbers, by default x0, x1 and so on; [] for images."""
         if x.ndim == 4:
             return []
-        return list(getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])]))
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])])
+        return [Column(str(name)) for name in names]
 
     def _split(self, x: np.ndarray, seed: int, **others: Any) -> dict[Split, np.ndarray]:
         """Return the splits: `others` that are not None, the rest from the samples `x`."""
@@ -312,12 +339,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
-    def _settings(self, train: np.ndarray, seed: int) -> tuple[type[LitAutoencoder], CellSettings]:
-        """Return the class of the variant and all settings of its training."""
+    def _settings(
+        self, shape: tuple[int, ...], seed: int
+    ) -> tuple[type[LitAutoencoder], CellSettings]:
+        """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant,
-            train.shape,
+            self.variant or default_variant(shape[1:]),
+            shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
                 "batch_size": self.batch_size,
@@ -334,6 +363,17 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings) -> None:
+    errors = [row["validation_error"] for row in rows if "phase" not in row]
+    if still_improving(errors, settings.training.max_epochs):
+        warnings.warn(
+            f"the validation error still fell when the training ended after {len(errors)} epochs; "
+            "raise max_epochs or learning_rate.",
+            ConvergenceWarning,
+            stacklevel=4,  # the caller of `fit`
+        )
 
 
 def _print_epoch(row: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
 from hourglass.studies.classification.labelled_splits import LabelledSplits, read_labelled_splits
 from hourglass.studies.classification.sklearn_classifiers import (
     SklearnClassifier,
@@ -140,7 +140,7 @@ def _measurements(
     features: Features,
     network: "Network | None",
     splits: LabelledSplits,
-    scaling: Scaling,
+    scaling: Encoding,
     classifiers: Sequence[Classifier],
     settings: "FineTuning",
 ) -> Iterator[Measurement]:
@@ -166,7 +166,7 @@ def _sklearn_error(name: SklearnClassifier, splits: LabelledSplits, size: int) -
 
 
 def _softmax_error(
-    network: "Network", splits: LabelledSplits, scaling: Scaling, settings: "FineTuning", size: int
+    network: "Network", splits: LabelledSplits, scaling: Encoding, settings: "FineTuning", size: int
 ) -> float:
     """Return the test error of a network fine-tuned on the first `size` samples."""
     from hourglass.studies.classification.fine_tuning import fine_tune

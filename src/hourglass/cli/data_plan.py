@@ -1,35 +1,41 @@
 """The plan of a new data set: the content of its file, and settings that suit it."""
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hourglass.cli.normal_labels import (
-    count_labels,
+    count_anomalies,
     label_names,
     label_sentence,
     most_frequent,
 )
 from hourglass.cli.suggested_settings import (
-    image_settings,
+    new_settings,
     resized_side,
     split_fractions,
-    table_settings,
 )
 from hourglass.core.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-    from hourglass.data.readers.table_inspection import Inspection, UnusableColumn
+    from hourglass.data.column_inference import Decision
+    from hourglass.data.table import InferredTable
 
 TABLE, IMAGES = "hourglass.data.table.Table", "hourglass.data.images.Images"
 # Names of a class of images that is normal if the user names none.
 NORMAL_CLASSES = {"good", "normal", "ok", "okay", "healthy"}
 TRAIN_SHARE = 0.5  # the default of Fractions
+# Names of a column that is the label rather than a feature, unless it has more values.
+LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
+MAX_LABELS = 10
+ENCODED_ROWS = 10_000  # that give the number of network inputs
+LABEL = "the label, by its name; set `label` to it, and `normal` to its normal values"
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,9 @@ class DataPlan:
     init_args: dict[str, Any]
     sections: dict[str, dict[str, object]]  # `model` and `training`
     content: list[str]  # of the file
-    labels: "np.ndarray | None"  # (N,) of all samples in file order; None if there are none
+    labels: np.ndarray | None  # (N,) of all samples in file order; None if there are none
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
-    unusable: "Mapping[str, list[UnusableColumn]]" = field(default_factory=dict)  # by kind
+    decisions: "Sequence[Decision]" = ()  # about the columns of a table
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
 
     @property
@@ -73,13 +79,16 @@ class DataPlan:
 
 
 def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
-    """Inspect a table (.csv, .tsv, .parquet), an .npz file or a folder of images.
+    """Inspect a table, an .npz file, or a folder of tables or images.
 
     `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
     """
     from hourglass.data.readers.image_files import read_npz_table
-    from hourglass.data.readers.user_files import check_file_type
+    from hourglass.data.readers.table_paths import is_table
+    from hourglass.data.readers.user_files import check_file_type, fixed_part
 
+    if fixed_part(str(file)) != file:  # a pattern
+        return _plan_table(file, roles, alphas, None)
     if not file.exists():
         raise UserError(f"{file} does not exist; name a table, an .npz file or a folder of images.")
     check_file_type(file)
@@ -88,7 +97,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(_plan_table(file, roles, alphas, table), converted=table)
-    if file.is_dir() or file.suffix.lower() == ".npz":
+    if file.suffix.lower() == ".npz" or (file.is_dir() and not is_table(file)):
         return _plan_images(file, roles, alphas)
     return _plan_table(file, roles, alphas, None)
 
@@ -96,50 +105,53 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_chunks import read_table_chunks
-    from hourglass.data.readers.table_files import read_table, require_columns, time_column
-    from hourglass.data.readers.table_inspection import inspect_table
+    from hourglass.data.frames import frame_table
+    from hourglass.data.readers.table_source import open_table
+    from hourglass.data.table import Table
+    from hourglass.data.table_encoding import TableEncoding
 
     if roles.normal and roles.label is None:
         raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
-    if frame is None:
-        frame = read_table(file, [name for name in (roles.label, roles.id) if name is not None])
-    require_columns(frame, [*roles.columns, *roles.drop], file)
-    if roles.label is not None:
-        _require_labels(frame[roles.label], file)
-    found = inspect_table(frame, roles.columns, roles.drop)
-    _check(found, frame, file)
-    if roles.id is not None:
-        _require_unique(frame[roles.id], file)
-    if roles.time is not None:
-        time_column(frame[found.complete], roles.time, file)  # raises a UserError
-    if file.suffix.lower() != ".npz":  # scoring has another reader, which rejects more
-        for _ in read_table_chunks(file, found.features, roles.id):
-            pass
+    source = open_table(file) if frame is None else frame_table(frame, file)
+    table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
+    inferred = table.infer(source)
+    unclear = [decision.name for decision in inferred.decisions if decision.error]
+    inferred = replace(inferred, decisions=[_without_error(each) for each in inferred.decisions])
+    used = [decision for decision in inferred.decisions if decision.column is not None]
+    _require_features(inferred, len(used))
     init_args: dict[str, Any] = {}
-    normal, anomalies = int(found.complete.sum()), dict[str, int]()
-    if roles.label is not None:
-        labels = frame.loc[found.complete, roles.label].astype(str).to_numpy()
-        names = label_names(labels, roles.normal or (most_frequent(labels),))
-        normal, anomalies = count_labels(labels, names, file, roles.label)
+    labels = table.row_labels(inferred)
+    if labels is not None:
+        known = labels[labels != ""]
+        names = label_names(known, roles.normal or (most_frequent(known),), file)
         init_args = {"label": roles.label, "normal": names}
+    table.normal = init_args.get("normal")
+    raw = table.load_inferred(inferred)
+    if roles.id is not None:
+        _require_unique(raw.id, roles.id, file)
+    normal = int((~raw.anomaly).sum())
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
-    skipped = int((~found.complete).sum())
-    if skipped:
-        init_args["missing"] = "skip"
     alpha, fractions = split_fractions(normal, alphas)
-    init_args |= {"scaling": "standard"} | ({"fractions": fractions} if fractions else {})
-    content = [f"{len(frame):,} rows with {len(found.features)} features."]
-    if skipped:
-        content.append(f"{skipped:,} rows have an empty cell, so they cannot be used or scored.")
-    content.append(label_sentence(init_args, normal, anomalies))
-    settings = table_settings(_train(normal, init_args), len(found.features))
-    init_args |= {"drop": list(roles.drop)} if roles.drop else {}
-    all_labels = None if roles.label is None else frame[roles.label].to_numpy(object)
-    unusable: dict[str, list[UnusableColumn]] = {}
-    for column in sorted(found.unusable, key=lambda column: column.kind):
-        unusable.setdefault(column.kind, []).append(column)
-    return DataPlan(TABLE, init_args, settings, content, all_labels, alpha, unusable)
+    init_args |= {"scaling": "auto"} | ({"fractions": fractions} if fractions else {})
+    content = [f"{inferred.rows:,} rows with {len(used)} features ({source.describe()})."]
+    if missing := int(np.isnan(raw.x).any(1).sum()):
+        content.append(f"{missing:,} rows have a missing cell.")
+    if unlabelled := inferred.rows - len(raw.x):
+        content.append(f"{unlabelled:,} rows without a label are left out.")
+    content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
+    width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
+    settings = new_settings(_train(normal, init_args), (width,))
+    dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
+    init_args |= {"drop": dropped} if dropped else {}
+    return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
+
+
+def _without_error(decision: "Decision") -> "Decision":
+    """Return the decision to leave out a column that is the label by its name, or unclear."""
+    is_label = decision.name.lower() in LABEL_NAMES and decision.distinct <= MAX_LABELS
+    if decision.column is not None and is_label:
+        return replace(decision, column=None, reason=LABEL, notes=())
+    return replace(decision, reason=decision.error, error="") if decision.error else decision
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
@@ -155,8 +167,9 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     named = roles.normal or tuple(usual if len(classes) > 1 else ())
     normal, anomalies = len(labels), dict[str, int]()
     if named:
-        names = label_names(labels, named)
-        normal, anomalies = count_labels(labels, names, file)
+        names = label_names(labels, named, file)
+        anomaly = ~np.isin(labels, names)
+        normal, anomalies = int((~anomaly).sum()), count_anomalies(labels, anomaly)
         init_args["normal"] = names
     side = resized_side(sizes) if file.is_dir() else None  # scoring does not resize arrays
     if side:
@@ -170,64 +183,32 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     content.append(label_sentence(init_args, normal, anomalies))
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
-    settings = image_settings(_train(normal, init_args), (channels, height, width))
+    settings = new_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
 
 
-def _require_labels(labels: "pd.Series", file: Path) -> None:
-    """Raise a UserError if most labels are empty, as where anomalies only are marked."""
-    empty = int(labels.isna().sum())
-    if empty > len(labels) / 2:
-        raise UserError(
-            f"column {str(labels.name)!r} of {file} is empty in {empty:,} of {len(labels):,} rows, "
-            "and rows without a label are left out; fill in the label of normal rows there."
-        )
-
-
-def _require_unique(ids: "pd.Series", file: Path) -> None:
+def _require_unique(ids: np.ndarray, name: str, file: Path) -> None:
     """Raise a UserError if two rows have the same id; results would name either."""
-    repeated = ids[ids.notna() & ids.duplicated(keep=False)]
-    if len(repeated):
+    values, counts = np.unique(ids, return_counts=True)
+    if counts.max() > 1:
         raise UserError(
-            f"column {str(ids.name)!r} of {file} holds {str(repeated.iloc[0])!r} more than once, "
+            f"column {name!r} of {file} holds {str(values[counts.argmax()])!r} more than once, "
             "so it is no id; omit --id, and give the column to --drop if it is no feature."
         )
 
 
-def _check(found: "Inspection", frame: "pd.DataFrame", file: Path) -> None:
-    """Raise a UserError for a table without a header, with too few features, or without rows."""
-    from hourglass.core.suggestions import quote
-
-    if (first := _first_value(list(frame.columns))) is not None:
-        raise UserError(
-            f"the header of {file} holds numbers ({quote(first)}, ...), so the names of the "
-            "columns seem to be missing; add a first line with them."
+def _require_features(inferred: "InferredTable", count: int) -> None:
+    """Raise a UserError for a table with too few features."""
+    if count < 2:
+        problems = ", ".join(
+            f"{decision.name} ({decision.reason.partition(';')[0]})"
+            for decision in inferred.decisions
+            if decision.column is None
         )
-    if len(found.features) < 2:
-        problems = ", ".join(f"{c.name} ({c.kind.partition(':')[0]})" for c in found.unusable)
         raise UserError(
-            f"{file} has {len(found.features)} usable features, but an autoencoder needs two; not "
-            f"usable: {problems or 'no other column'}."
+            f"{inferred.source.path} has {count} usable {'feature' if count == 1 else 'features'}, "
+            f"but an autoencoder needs two; not usable: {problems or 'no other column'}."
         )
-    if not found.complete.any():
-        raise UserError(f"every row of {file} has an empty cell; fill or drop some columns.")
-
-
-def _first_value(header: "Sequence[str]") -> str | None:
-    """Return the first number in a header that holds values instead of names, None for names.
-
-    Numbers that rise, such as those of unnamed columns or of wavelengths, are names.
-    """
-    import numpy as np
-
-    from hourglass.data.readers.user_files import is_number
-
-    numbers = [name for name in header if is_number(name)]
-    if len(numbers) <= len(header) / 2:
-        return None
-    steps = np.diff([float(name) for name in numbers])
-    are_names = (steps == 1).all() or (len(steps) > 3 and (steps > 0).all())
-    return None if are_names else numbers[0]
 
 
 def _train(normal: int, init_args: dict[str, Any]) -> int:

@@ -12,11 +12,11 @@ from hourglass.core.errors import printable
 if TYPE_CHECKING:
     from hourglass.cli.data_plan import DataPlan
 
+MAX_KINDS = 60  # columns
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
-    "scaling": "or minmax, none; fitted to the training split",
+    "scaling": "or standard, robust, minmax, quantile, log, none; of numeric columns",
     "size": "pixels per side to resize to; more keeps smaller defects visible and takes longer",
-    "missing": "leave out rows with an empty cell; or refuse",
     "fractions": "of the normal samples, in the five splits",
     "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",
     "hidden": "widths of the layers of dense variants",
@@ -29,7 +29,7 @@ def data_set_yaml(plan: "DataPlan", path: str, command: str) -> str:
     """Return the text of configs/data/<name>.yaml; `command` is the command that writes it."""
     lines = [f"# {printable(line)}" for line in (f"Written by `{command}`.", *plan.content)]
     lines += [f"class_path: {plan.class_path}", "init_args:"]
-    lines += [*_settings({"path": path, **plan.init_args}), *_drop(plan)]
+    lines += [*_settings({"path": path, **plan.init_args}), *_kinds(plan), *_drop(plan)]
     for name, values in plan.sections.items():
         lines += [f"{name}:", *_settings(values)]
     return "\n".join(lines) + "\n"
@@ -54,12 +54,31 @@ def _settings(values: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _kinds(plan: "DataPlan") -> list[str]:
+    """Return the kinds of columns, commented: of all, or of a wide table those not numeric."""
+    decisions = [decision for decision in plan.decisions if decision.name not in _dropped(plan)]
+    if len(decisions) > MAX_KINDS:
+        decisions = [d for d in decisions if d.column is None or d.kind != "numeric"][:MAX_KINDS]
+    lines = []
+    for decision in decisions:
+        used = decision.column is not None
+        kind = decision.kind if used else "numeric" if decision.kind == "numeric" else "categorical"
+        found = "" if decision.decision == "used" else f"  # {printable(decision.decision)}"
+        lines.append(f"    # {yaml_value(decision.name)}: {kind}{found}")
+    note = "inferred, as below; remove a # to set one: numeric, boolean, categorical or datetime"
+    return [f"  kinds:  # {note}", *lines] if lines else []
+
+
 def _drop(plan: "DataPlan") -> list[str]:
-    """Return the list `drop`: the columns that the user named, then unusable columns by kind."""
-    lines = [f"    - {yaml_value(name)}" for name in plan.init_args.get("drop", ())]
-    for kind, columns in plan.unusable.items():
-        lines.append(f"    # {kind}")
-        for column in columns:
-            found = f"  # {column.found}" if column.found else ""
-            lines.append(f"    - {yaml_value(column.name)}{found}")
+    """Return the list `drop`: columns that the user named, the label by its name, unclear ones."""
+    reasons = {decision.name: decision.reason for decision in plan.decisions}
+    lines = []
+    for name in _dropped(plan):
+        reason = f"  # {printable(reasons[name])}" if reasons.get(name) else ""
+        lines.append(f"    - {yaml_value(name)}{reason}")
     return ["  drop:  # columns that are not features", *lines] if lines else []
+
+
+def _dropped(plan: "DataPlan") -> list[str]:
+    names: list[str] = plan.init_args.get("drop", [])
+    return names

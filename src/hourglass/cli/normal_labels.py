@@ -6,17 +6,13 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.suggestions import counted
-from hourglass.data.readers.user_files import anomaly_mask, is_number
+from hourglass.data.readers.user_files import anomaly_mask
 
 
-def label_names(labels: np.ndarray, wanted: tuple[str, ...]) -> list[str]:
-    """Return the labels as the file has them: 0 is also 0.0."""
-    present = set(labels.tolist())
-    numbers = {float(label): label for label in present if is_number(label)}
-    return [
-        numbers.get(float(name), name) if name not in present and is_number(name) else name
-        for name in wanted
-    ]
+def label_names(labels: np.ndarray, wanted: tuple[str, ...], file: Path) -> list[str]:
+    """Return the labels as the file has them: 0 is also 0.0; raise a UserError for unknown ones."""
+    anomaly = anomaly_mask(labels, [*wanted], file)  # checks the names
+    return [str(name) for name in dict.fromkeys(labels[~anomaly].tolist())]
 
 
 def most_frequent(labels: np.ndarray) -> str:
@@ -25,14 +21,10 @@ def most_frequent(labels: np.ndarray) -> str:
     return str(names[counts.argmax()])
 
 
-def count_labels(
-    labels: np.ndarray, normal: list[str], file: Path, column: str | None = None
-) -> tuple[int, dict[str, int]]:
-    """Return the number of normal samples, and of anomalies by label."""
-    anomaly = anomaly_mask(labels, [*normal], file, column)  # checks the names
+def count_anomalies(labels: np.ndarray, anomaly: np.ndarray) -> dict[str, int]:
+    """Return the number of anomalies by label."""
     names, counts = np.unique(labels[anomaly], return_counts=True)
-    anomalies = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return int((~anomaly).sum()), anomalies
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def label_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, int]) -> str:

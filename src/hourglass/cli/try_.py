@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 RANKED = Path("ranked.csv")
 SHOWN_ROWS = 5
-TABLE_VARIANT, IMAGE_VARIANT = "denoising", "convolutional"
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
 SCORERS = "hourglass.detection.scorers."
 
@@ -50,8 +49,9 @@ def try_(
     again after a change of the file.
 
     Args:
-        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
-            without any, or an .npz file with an array x and, for classes, an array y
+        path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
+            folder of images with one subfolder per class or without any, or an .npz file with an
+            array x and, for classes, an array y
         label: the column of labels, to measure the quality; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok
@@ -79,7 +79,7 @@ def try_(
     is_new = _check_folder(folder, name, command)
     plan = plan_data_set(path, roles, ALPHAS)
     print_plan(name, plan)
-    cell = Cell(name, TABLE_VARIANT if plan.is_table else IMAGE_VARIANT)
+    cell = Cell(name, _variant(plan))
     if is_new:
         with atomic_folder(folder) as temporary:
             create_workspace(temporary.absolute(), [name], [cell.model], git=False)
@@ -127,6 +127,16 @@ def _written_by(settings: Path) -> str:
     """Return the command in the first line of a data set's file, "" if there is none."""
     match = re.match(r"# Written by `(hourglass try [^`]*)`", settings.read_text(encoding="utf-8"))
     return match.group(1) if match else ""
+
+
+def _variant(plan: DataPlan) -> str:
+    """Return the variant that detects best on average (docs/benchmarks/adbench.md has the figures).
+
+    Wide networks also learn to reconstruct the anomalies of unlabelled rows.
+    """
+    if not plan.is_table:
+        return "convolutional"
+    return "denoising" if plan.labels is None else "ensemble"
 
 
 def _scorer(plan: DataPlan) -> dict[str, Any]:
@@ -212,7 +222,7 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
         "has seen them"
     )
     if plan.is_table:
-        lines.append("most abnormal (in brackets: error above the usual, in standard deviations):")
+        lines.append("most abnormal (in brackets: the probability of the expected value):")
         lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
     else:
         lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")

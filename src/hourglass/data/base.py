@@ -3,25 +3,32 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from hourglass.data.columns import Column, ColumnScaling
 
 
 @dataclass(frozen=True)
 class Raw:
     """All samples of a data set, before they are split and scaled."""
 
-    x: np.ndarray  # (N, C, H, W) uint8 images, or (N, F) float32 features
+    x: np.ndarray  # (N, C, H, W) uint8 images, or (N, C) float64 codes of a table's cells
     label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str: position in the source, such as "mnist/test/17"
     # For card.json: name, licence, complete, files {name: SHA-256}; subset if not complete.
     source: dict[str, Any]
     full_scale: float | None = None  # pixel value of white, such as 255; None for tables
-    feature_names: tuple[str, ...] = ()  # empty for images
+    columns: tuple[Column, ...] = ()  # the features of a table; empty for images
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the columns; empty for images."""
+        return tuple(column.name for column in self.columns)
 
     def __post_init__(self) -> None:
         """Check shapes, types and keys; the ValueErrors address authors of data sets, not users."""
@@ -31,18 +38,18 @@ class Raw:
             if values is not None and values.shape != (n,):
                 raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
         is_images = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
-        is_table = self.x.ndim == 2 and self.x.dtype == np.float32 and self.full_scale is None
+        is_table = self.x.ndim == 2 and self.x.dtype == np.float64 and self.full_scale is None
         if not (is_images or is_table):
             raise ValueError(
                 f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
-                f"{self.full_scale}: neither uint8 images nor a float32 table"
+                f"{self.full_scale}: neither uint8 images nor a float64 table"
             )
         for name, kind in (("label", "U"), ("id", "U"), ("anomaly", "b")):
             dtype = getattr(self, name).dtype
             if dtype.kind != kind:
                 raise ValueError(f"Raw.{name} is {dtype}, not {'str' if kind == 'U' else 'bool'}")
-        if self.feature_names and len(self.feature_names) != self.x.shape[1]:
-            raise ValueError(f"{len(self.feature_names)} names for {self.x.shape[1]} features")
+        if is_table and len(self.columns) != self.x.shape[1]:
+            raise ValueError(f"{len(self.columns)} columns for {self.x.shape[1]} features")
         missing = {"name", "licence", "complete", "files"} - self.source.keys()
         if missing:
             raise ValueError(f"Raw.source lacks {sorted(missing)}")
@@ -67,14 +74,16 @@ class Fractions:
 class DataSet(ABC):
     """Base class of data sets; a subclass reads one data set from its raw files.
 
-    `scaling` applies to the features of tables: "standard" (zero mean, unit variance), "minmax"
-    ([0, 1] on the train split) or "none". It is fitted to the train split only. Images ignore it
+    `scaling` applies to the numbers of tables: "standard" (zero mean, unit variance), "robust"
+    (median and interquartile range), "minmax" ([0, 1] on the train split), "quantile" (normal
+    quantiles of ranks), "log" (signed logarithm, then standard) or "none". "auto" is "log" for a
+    column with heavy tails, else "standard". It is fitted to the train split only. Images ignore it
     and are divided by their full scale.
     """
 
     def __init__(
         self,
-        scaling: Literal["standard", "minmax", "none"] = "standard",
+        scaling: ColumnScaling = "auto",
         fractions: Fractions = Fractions(),
     ) -> None:
         self.scaling = scaling

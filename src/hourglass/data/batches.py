@@ -8,22 +8,28 @@ import torch
 from torch import Tensor
 
 from hourglass.data.residency import Rows
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.table_encoding import TableEncoding
 
 # Odd, so that the seeds of any two ranks differ in the 32 bits that torch's generator uses.
 RANK_SEED_STRIDE = 0x9E3779B1
 
 
 class Scaled:
-    """Apply a `Scaling` to tensors on one device."""
+    """Apply the scaling of images or the encoding of a table to tensors on one device."""
 
-    def __init__(self, scaling: Scaling, device: torch.device) -> None:
-        self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
-        self.scale = torch.from_numpy(np.asarray(scaling.scale)).to(device)
-        self.has_offset = bool(scaling.offset.any())
+    def __init__(self, scaling: Encoding, device: torch.device) -> None:
+        self.encoding = scaling if isinstance(scaling, TableEncoding) else None
+        if isinstance(scaling, Scaling):
+            self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
+            self.scale = torch.from_numpy(np.asarray(scaling.scale)).to(device)
+            self.has_offset = bool(scaling.offset.any())
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return network inputs: (N, *S) -> (N, *S) float32."""
+        """Return network inputs: (N, *S) -> (N, *S) float32, or (N, C) -> (N, F) of a table."""
+        if self.encoding:
+            encoded: Tensor = self.encoding(x)
+            return encoded
         shifted = (x - self.offset) if self.has_offset else x.to(self.scale.dtype, copy=True)
         return shifted.div_(self.scale)
 

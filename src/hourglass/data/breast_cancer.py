@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.columns import Column
 from hourglass.data.sklearn_bundled import bundled_checksums
 
 
 class BreastCancer(DataSet):
     """Benign tumours (normal, 357) and malignant ones (anomalous, 212).
 
-    (N, 30) float32: mean, standard error and worst (largest) value of ten measurements of cell
+    (N, 30): mean, standard error and worst (largest) value of ten measurements of cell
     nuclei. No download is needed.
     """
 
@@ -22,7 +23,7 @@ class BreastCancer(DataSet):
         bunch = load_breast_cancer()
         label = bunch.target_names[bunch.target].astype(str)
         return Raw(
-            x=bunch.data.astype(np.float32),
+            x=bunch.data.astype(np.float64),
             label=label,
             anomaly=label == "malignant",
             id=np.array([f"breast_cancer/{i}" for i in range(len(label))]),
@@ -33,5 +34,5 @@ class BreastCancer(DataSet):
                 "complete": True,
                 "files": bundled_checksums("data/breast_cancer.csv"),
             },
-            feature_names=tuple(str(name) for name in bunch.feature_names),
+            columns=tuple(Column(str(name)) for name in bunch.feature_names),
         )

@@ -5,7 +5,9 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
-ColumnScaling: TypeAlias = Literal["auto", "standard", "robust", "minmax", "quantile", "log", "none"]
+ColumnScaling: TypeAlias = Literal[
+    "auto", "standard", "robust", "minmax", "quantile", "log", "none"
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Column:
     levels: tuple[str, ...] = ()  # of categories; of a boolean: the texts of false and of true
     parts: tuple[Part, ...] = ()  # of a date
     scaling: ColumnScaling = "auto"  # of a number
+    date_format: str = ""  # of a date in text: "" is ISO 8601, otherwise as of strptime
+    missing_values: tuple[str, ...] = ()  # cells that are missing, besides the usual markers
     optional: bool = False  # may be absent in a file to score; all cells are missing then
 
     def to_dict(self) -> dict[str, Any]:
@@ -32,4 +36,7 @@ class Column:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Column":
         """Return the column from the values of `to_dict`."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**arguments)

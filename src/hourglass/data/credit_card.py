@@ -9,6 +9,7 @@ import pandas as pd
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.columns import Column
 from hourglass.data.download import download
 from hourglass.data.readers.table_files import (
     feature_matrix,
@@ -30,8 +31,8 @@ COMPONENTS = [f"V{i}" for i in range(1, 29)]  # principal components of undisclo
 class CreditCard(DataSet):
     """Genuine transactions (normal) and frauds (anomalous).
 
-    (N, 29) float32: V1 to V28 and log(1 + Amount), the amount in euros. The splits
-    follow Time, in seconds, which is not a feature. Source: Dal Pozzolo et al. 2015, "Calibrating
+    (N, 29): V1 to V28 and Amount in euros, whose scaling is logarithmic. The splits follow Time, in
+    seconds, which is not a feature. Source: Dal Pozzolo et al. 2015, "Calibrating
     probability with undersampling for unbalanced classification".
     """
 
@@ -52,15 +53,14 @@ class CreditCard(DataSet):
                 f"{amount.argmin() + 1}; correct it, or delete the file so that it is downloaded "
                 "again."
             )
-        frame["log_amount"] = np.log1p(amount)
-        feature_names = (*COMPONENTS, "log_amount")
+        feature_names = (*COMPONENTS, "Amount")
         return Raw(
             x=feature_matrix(frame, feature_names, path),
             label=np.where(fraud, "fraud", "genuine"),
             anomaly=fraud,
             id=np.array([f"creditcard/{row}" for row in frame.index]),
             source=_source(frame, fraud) | {"files": {FILE: sha256(path)}},
-            feature_names=feature_names,
+            columns=(*(Column(name) for name in COMPONENTS), Column("Amount", scaling="log")),
             time=number_column(frame, "Time", path) if "Time" in frame.columns else None,
         )
 

@@ -16,7 +16,8 @@ from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows, batch_device, choose_residency
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.table_encoding import TableEncoding
 
 CPU = torch.device("cpu")
 
@@ -68,8 +69,8 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of a sample: (C, H, W) for images, (F,) for a table."""
-        return self.prepared.sample_shape
+        """Return the shape of a network input: (C, H, W) for images, (F,) for a table."""
+        return self.prepared.input_shape
 
     def train_dataloader(self) -> Batches:
         """Return shuffled batches of the train split; seed and epoch decide the order."""
@@ -85,7 +86,7 @@ class DataModule(pl.LightningDataModule):
 
     predict_dataloader = test_dataloader
 
-    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
+    def samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         """Return the samples of a split, (N, *S), unscaled and memory-mapped, and their scaling."""
         prepared = self.prepared
         return prepared.x(name), prepared.scaling
@@ -93,10 +94,13 @@ class DataModule(pl.LightningDataModule):
     def rows(self, name: Split) -> Rows:
         """Return this process's rows of a split, at the configured residency."""
         x, scaling = self._local_samples(name)
-        device = self._device()
-        return Rows(x, self._residency(name, x.nbytes), device, Scaled(scaling, device))
+        device, is_table = self._device(), isinstance(scaling, TableEncoding)
+        # Inputs of a table are encoded once: they may be more than its columns.
+        nbytes = len(x) * scaling.width * 4 if isinstance(scaling, TableEncoding) else x.nbytes
+        residency = self._residency(name, nbytes)
+        return Rows(x, residency, device, Scaled(scaling, device), transform_once=is_table)
 
-    def _local_samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
+    def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)
         rank, world_size = self._rank()
         return x[rank::world_size], scaling
@@ -147,7 +151,7 @@ class CodesDataModule(DataModule):
         """Return the shape of a sample of `source`, before encoding."""
         return self.source.sample_shape
 
-    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
+    def samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         """Return the samples of `source`, before encoding, and their scaling."""
         return self.source.samples(name)
 
@@ -168,7 +172,7 @@ class CodesDataModule(DataModule):
 
 
 def _encoder(
-    layers: nn.Module, scaling: Scaling, device: torch.device
+    layers: nn.Module, scaling: Encoding, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """Return a function that maps unscaled samples, (n, *S), to codes, (n, units)."""
     scaled = Scaled(scaling, device)

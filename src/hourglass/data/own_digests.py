@@ -9,13 +9,15 @@ from typing import Any
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import root
 from hourglass.core.yaml_config import Yaml
-from hourglass.data.readers.user_files import resolve_path
+from hourglass.data.readers.user_files import fixed_part, resolve_path
 
 OWN = Path("data/own")
 
 
 def own_digests(config: Yaml, last: Path) -> dict[str, str]:
     """Return DVC's MD5 of every file or folder below data/own that the `init_args` name.
+
+    Of a pattern of files, it is the digest of the folder.
 
     DVC remembers the digests of unchanged files and does not read them again. A missing file, as in
     a clone without the raw data, keeps its digest in `last`, a JSON file with these digests under
@@ -38,7 +40,7 @@ def own_digests(config: Yaml, last: Path) -> dict[str, str]:
     with repository as repo:
         for path in paths:
             try:
-                found = str(resolve_path(path))
+                found = str(resolve_path(str(fixed_part(path))))
             except UserError:
                 digests[path] = _digests(repo, last).get(path, "")
                 if not digests[path]:

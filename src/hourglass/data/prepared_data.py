@@ -1,6 +1,7 @@
 """Prepared data: the arrays and the data card that `prepare` writes and later stages read."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,7 +16,10 @@ from hourglass.core.checksums import (
 )
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, require_known
-from hourglass.data.scaling import Scaling
+from hourglass.data.columns import Column
+from hourglass.data.large_arrays import save_array
+from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.table_encoding import TableEncoding
 
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -29,7 +33,7 @@ MAX_VERIFIED_BYTES = 1 << 30
 class Samples:
     """Samples of one split, unscaled."""
 
-    x: np.ndarray  # (N, *S) uint8 images or float32 features, memory-mapped
+    x: np.ndarray  # (N, *S) uint8 images or float64 codes of cells, memory-mapped
     label: np.ndarray  # (N,) str
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str
@@ -58,13 +62,29 @@ class Prepared:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of a sample: (C, H, W) for images, (F,) for a table."""
+        """Return the shape of a sample: (C, H, W) for images, (C,) for a table of C columns."""
         return tuple(self.card["sample_shape"])
 
     @property
-    def scaling(self) -> Scaling:
-        """Return the scaling of network inputs."""
-        return Scaling.from_dict(self.card["scaling"])
+    def columns(self) -> list[Column]:
+        """Return the columns of a table; [] for images."""
+        return [Column.from_dict(column) for column in self.card["columns"]]
+
+    @cached_property
+    def scaling(self) -> Encoding:
+        """The map from samples to network inputs."""
+        return encoding_from_dict(self.card["scaling"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return the shape of a network input: that of a sample, or (F,) for a table."""
+        scaling = self.scaling
+        return (scaling.width,) if isinstance(scaling, TableEncoding) else self.sample_shape
+
+    @property
+    def heads(self) -> list[dict[str, Any]] | None:
+        """Return the columns of a table for `Network.add_heads`; None for images."""
+        return self.scaling.heads if isinstance(self.scaling, TableEncoding) else None
 
     def x(self, name: Split) -> np.ndarray:
         """Return the samples of one split, (N, *S), memory-mapped.
@@ -105,7 +125,7 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in vars(samples[name]).items():
-            np.save(folder / name / f"{field}.npy", array, allow_pickle=False)
+            save_array(folder / name / f"{field}.npy", array)
     write_data_card(folder, card)
 
 

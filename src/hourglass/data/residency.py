@@ -12,13 +12,15 @@ from hourglass.data.streaming import advise, copy_to_memory, prefetch, release_p
 
 # Rows gathered before pages are released; Linux may map two megabytes of the file per row.
 ROWS_PER_RELEASE = 32
+ROWS_PER_TRANSFORM = 1 << 16  # by `transform_once`
 
 
 class Rows:
     """The rows of a split, (n, *S), as an iterable of batches.
 
-    `transform` converts unscaled rows to network inputs. With residency "device", the rows are one
-    tensor on the device. With "host" and "stream", a thread gathers each batch from host memory or
+    `transform` converts unscaled rows to network inputs: of each batch or, with residency "device"
+    and `transform_once`, of all rows at the start. With residency "device", the rows are one tensor
+    on the device. With "host" and "stream", a thread gathers each batch from host memory or
     from the mapped file while the device computes; a mapped file uses no memory except the system's
     page cache. On the CPU, "host" means "device". The batches are the same in all cases.
     """
@@ -29,6 +31,7 @@ class Rows:
         residency: Residency,
         device: torch.device,
         transform: Callable[[Tensor], Tensor],
+        transform_once: bool = False,
     ) -> None:
         on_gpu = device.type == "cuda"
         self.residency = "device" if residency == "host" and not on_gpu else residency
@@ -38,7 +41,12 @@ class Rows:
             x = copy_to_memory(x)
         self.x: Tensor | np.ndarray = np.asarray(x)
         if self.residency == "device":
-            self.x = torch.from_numpy(x).to(device)
+            self.x = torch.from_numpy(x)
+            if transform_once:
+                blocks = self.x.split(ROWS_PER_TRANSFORM)
+                self.x = torch.cat([transform(block.to(device)) for block in blocks])
+                self.transform = lambda inputs: inputs
+            self.x = self.x.to(device)
         self.pinned = on_gpu  # copies of pinned batches overlap with computation
 
     def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:

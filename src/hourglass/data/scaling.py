@@ -1,16 +1,18 @@
-"""Scaling of network inputs, fitted on the train split; `batches.Scaled` applies it to tensors."""
+"""Scaling of images, and of codes; for tables, see `data.table_encoding`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+
+from hourglass.data.table_encoding import TableEncoding
 
 Array = TypeVar("Array", bound=Any)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The map x -> (x - offset) / scale; offset and scale are (F,) float32, or () for images."""
+    """The map x -> (x - offset) / scale; offset and scale are () float32."""
 
     kind: str
     offset: np.ndarray
@@ -26,26 +28,9 @@ class Scaling:
         """Return the identity for values of any shape."""
         return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
 
-    @classmethod
-    def fit(cls, kind: Literal["standard", "minmax", "none"], train: np.ndarray) -> "Scaling":
-        """Fit the scaling of features to `train`, (N, F).
-
-        A feature that is constant on `train` is shifted, not scaled.
-        """
-        x = train.astype(np.float64)
-        if kind == "standard":
-            offset, scale = x.mean(0), x.std(0)
-        elif kind == "minmax":
-            offset, scale = x.min(0), np.ptp(x, 0)
-        else:
-            offset, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        scale = scale.astype(np.float32)
-        scale[scale == 0] = 1
-        return cls(kind, offset.astype(np.float32), scale)
-
     def refit(self, train: np.ndarray) -> "Scaling":
-        """Return the scaling of the same kind, fitted to other samples; images keep theirs."""
-        return self.fit(self.kind, train) if self.offset.ndim else self  # type: ignore[arg-type]
+        """Return the scaling of other samples, which is the same."""
+        return self
 
     def __call__(self, x: Array) -> Array:
         """Scale a numpy array; the result is float32."""
@@ -64,3 +49,21 @@ class Scaling:
         """Return the scaling from the values of `to_dict`."""
         offset, scale = (np.asarray(values[key], np.float32) for key in ("offset", "scale"))
         return cls(values["kind"], offset, scale)
+
+
+Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
+
+
+def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
+    """Return network inputs with 0 in missing cells, for methods that take no NaN.
+
+    That is the mean of a number, and no level of a category.
+    """
+    inputs: np.ndarray = np.nan_to_num(scaling(x), copy=False, nan=0.0)
+    return inputs
+
+
+def encoding_from_dict(values: dict[str, Any]) -> Encoding:
+    """Return the scaling or the encoding of a table from the values of `to_dict`."""
+    kind: type[Encoding] = TableEncoding if values["kind"] == "table" else Scaling
+    return kind.from_dict(values)

@@ -1,46 +1,64 @@
-"""User-provided tables: each row is a sample, each column a feature."""
+"""User-provided tables: each row is a sample, each column without another role a feature."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import suggest_names
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.readers.table_files import (
-    feature_matrix,
-    read_table,
-    require_columns,
-    text_column,
-    time_column,
-)
-from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
+from hourglass.data.codes import codes
+from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
+from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.large_arrays import new_array, parts, release, take_rows
+from hourglass.data.readers.read_options import ReadOptions
+from hourglass.data.readers.table_source import TableSource, open_table
+from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
+from hourglass.data.table_roles import text_cells, time_values
+
+MAX_CACHED_BYTES = 256 << 20  # of record batches that are read once and used twice
 
 
 class Table(DataSet):
-    """A CSV or Parquet file; every column without another role is a feature.
+    """A table; every column without another role is a feature.
 
-    `path` is relative to the working directory, which is the project folder under DVC. `label` is
-    the column of classes. `normal` names the normal classes, as text. Without `label` every row is
-    normal. `id` is the column of sample ids (default: "<file>/<row>", rows counted from 1). `time`
-    is a column of numbers or dates; if it is set, the splits follow time. `drop` lists columns
-    to ignore. A row with an empty cell in any other column is an error, or is left out if `missing`
-    is "skip".
+    `path` is a file, a folder, a pattern such as "data/own/*.csv", or a list of them, relative to
+    the working directory, which is the project folder under DVC. `label` is the column of classes,
+    and `normal` names the normal ones; they match by value, so 0 is also 0.0. Without `label` every
+    row is normal. `id` is the column of sample ids (default: "<file>/<row>", rows counted from 1).
+    `time` is a column of numbers or dates; if it is set, the splits follow time. `drop` lists
+    columns to ignore.
+
+    The kinds of all other columns are inferred. `kinds` overrides this by name, `dates` gives
+    formats of dates as for strptime, `parts` the parts of dates, `missing_values` further cells
+    that mean a missing one, and `optional` names columns that new rows may lack. `scaling` applies
+    to all numeric columns, `scalings` to single ones. `read` overrides what is detected about the
+    format of the file. Rows with a missing cell in a feature are used; they are left out if
+    `missing` is "skip", and an error if it is "refuse". Rows without a label are left out.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | list[str],
         label: str | None = None,
         normal: ClassNames = None,
         id: str | None = None,
         time: str | None = None,
         drop: tuple[str, ...] = (),
-        missing: Literal["refuse", "skip"] = "refuse",
-        scaling: Literal["standard", "minmax", "none"] = "standard",
+        missing: Literal["use", "skip", "refuse"] = "use",
+        kinds: dict[str, Kind] | None = None,
+        dates: dict[str, str] | None = None,
+        parts: dict[str, list[Part]] | None = None,
+        missing_values: dict[str, list[str | int | float]] | None = None,
+        optional: tuple[str, ...] = (),
+        scaling: ColumnScaling = "auto",
+        scalings: dict[str, ColumnScaling] | None = None,
+        read: ReadOptions = ReadOptions(),
         fractions: Fractions = Fractions(),
     ) -> None:
         super().__init__(scaling, fractions)
@@ -51,70 +69,234 @@ class Table(DataSet):
         self.time = time
         self.drop = drop
         self.missing = missing
+        self.read = read
+        self.declared = Declared(
+            kinds=kinds or {},
+            dates=dates or {},
+            parts=parts or {},
+            missing_values={
+                name: tuple(map(str, values)) for name, values in (missing_values or {}).items()
+            },
+            scaling=scalings or {},
+            default_scaling=scaling,
+            optional=tuple(optional),
+        )
 
     def load(self, folder: Path) -> Raw:
-        """Load the (N, F) float32 table; `folder` is not read.
+        """Load the table as (N, C) codes of cells; `folder` is not read.
 
         Raises a UserError that names the column and the row of an invalid value.
         """
-        path = resolve_path(self.path)
-        text = [name for name in (self.label, self.id) if name is not None]
-        frame = read_table(path, text)
-        others = [*text, *([] if self.time is None else [self.time]), *self.drop]
-        require_columns(frame, others, path)
-        names = tuple(name for name in frame.columns if name not in others)
-        _check_names(names, path)
-        if self.missing == "skip":
-            frame = _without_incomplete_rows(frame, self.drop, path)
-        label, anomaly = self._labels(frame, path)
-        ids = [f"{path.name}/{row}" for row in frame.index]
+        return self.load_inferred(self.infer())
+
+    def infer(self, source: TableSource | None = None) -> "InferredTable":
+        """Open the table, or take an open one, and infer the kinds of its columns in one pass."""
+        if source is None:
+            source = open_table(resolve_table(self.path), self.read)
+        features = self._features(source)
+        batches = RepeatedBatches(source, list(dict.fromkeys([*features, *self._roles])))
+        declared = self.declared.without(self.time)
+        decisions = infer_columns(batches, features, source.path, declared, source.numbers)
+        return InferredTable(source, batches, decisions)
+
+    def load_inferred(self, table: "InferredTable") -> Raw:
+        """Load a table whose columns were inferred."""
+        source, batches, decisions = table.source, table.batches, table.decisions
+        columns = used_columns(decisions)
+        if not columns:
+            raise UserError(_no_features(decisions, source.path))
+        x = new_array((table.rows, len(columns)), np.float64)
+        start = 0
+        for batch in batches:
+            end = start + len(batch)
+            x[start:end] = codes(batch, columns, source.path, start + 1, source.numbers)
+            start = end
+            release(x)
+        label = self.row_labels(table)
+        keep = self._rows(x, columns, label, table)
+        rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
+        anomaly = np.zeros(len(rows), dtype=bool)
+        if label is not None:
+            label = label if keep is None else label[rows]
+            anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
-            x=feature_matrix(frame, names, path),
-            label=label,
+            x=x if keep is None else take_rows(x, rows),
+            label=np.full(len(rows), "normal") if label is None else label,
             anomaly=anomaly,
-            id=np.array(ids) if self.id is None else text_column(frame, self.id, path),
+            id=self._ids(table, rows),
             source={
-                "name": path.stem,
+                "name": source.path.stem,
                 "licence": "not stated (the user's own table)",
                 "complete": True,
-                "files": {path.name: sha256(path)},
+                "files": _digests(source),
+                "rows": table.rows,
+                "left_out_rows": table.rows - len(rows),
+                "format": source.format | {"detected": source.describe()},
+                "read": {key: value for key, value in vars(self.read).items() if value is not None},
+                "columns": [decision.to_dict() for decision in decisions],
             },
-            feature_names=names,
-            time=None if self.time is None else time_column(frame, self.time, path),
+            columns=columns,
+            time=self._times(table, rows),
         )
 
-    def _labels(self, frame: pd.DataFrame, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Return the classes of the rows, (N,) str, and the anomaly mask, (N,) bool."""
+    def row_labels(self, table: "InferredTable") -> np.ndarray | None:
+        """Return the labels of all rows, (N,) str, "" where the cell is empty; None without them.
+
+        Raises a UserError if `normal` is set without `label`, or if most cells are empty.
+        """
+        path = table.source.path
         if self.label is None:
             if self.normal is not None:
                 raise UserError(
                     f"`normal` is {self.normal!r} but `label` names no column of {path}; name it, "
                     "or omit `normal` if every row is normal."
                 )
-            return np.full(len(frame), "normal"), np.zeros(len(frame), dtype=bool)
-        label = text_column(frame, self.label, path)
-        return label, anomaly_mask(label, self.normal, path, self.label)
+            return None
+        label = text_cells(table.batches, self.label)
+        empty = np.flatnonzero(label == "")
+        too_many = self.missing == "refuse" or len(empty) > len(label) / 2
+        if len(empty) and too_many and not self._empty_is_normal:
+            raise UserError(
+                f"Column {self.label!r} of {path} is empty in row {empty[0] + 1}, one of "
+                f"{len(empty):,} of {len(label):,} rows without a label; fill it in, or set "
+                '`normal: [""]` if these rows are normal.'
+            )
+        return label
+
+    @property
+    def _roles(self) -> list[str]:
+        """Return the columns of labels, ids and times."""
+        return [name for name in (self.label, self.id, self.time) if name is not None]
+
+    def _features(self, source: TableSource) -> list[str]:
+        """Return the columns without another role; raise a UserError for an unknown role."""
+        others = [*self._roles, *self.drop]
+        for name in others:
+            if name not in source.names:
+                raise UserError(
+                    f"{source.path} has no column {name!r}: {suggest_names(name, source.names)}; "
+                    "name one of its columns."
+                )
+        features = [name for name in source.names if name not in others]
+        if not features:
+            raise UserError(_no_features([], source.path))
+        return features
+
+    def _rows(
+        self,
+        x: np.ndarray,
+        columns: Sequence[Column],
+        label: np.ndarray | None,
+        table: "InferredTable",
+    ) -> np.ndarray | None:
+        """Return the mask of the rows to use, (N,) bool; None for all.
+
+        A row without a label is not used. The setting `missing` decides about missing features.
+        """
+        labelled = np.ones(len(x), bool)
+        if label is not None and not self._empty_is_normal:
+            labelled = label != ""
+        if self.missing == "use":
+            return None if labelled.all() else labelled
+        path = table.source.path
+        missing = np.isnan(x)
+        complete = ~missing.any(1)
+        if self.missing == "refuse" and not complete.all():
+            row = int(np.flatnonzero(~complete)[0])
+            name = columns[int(missing[row].argmax())].name
+            raise UserError(
+                f"Column {name!r} of {path} is empty in row {row + 1}, and "
+                f"{(~complete).sum():,} of {len(x):,} rows have such a cell; fill it in, or set "
+                "`missing: use`."
+            )
+        if not (complete & labelled).any():
+            raise UserError(
+                f"Every row of {path} has an empty cell; set `missing: use`, or drop the columns "
+                "with most of them."
+            )
+        return complete & labelled
+
+    @property
+    def _empty_is_normal(self) -> bool:
+        return self.normal == "" or (isinstance(self.normal, list) and "" in self.normal)
+
+    def _ids(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray:
+        """Return the ids of rows, by default "<file>/<row>"."""
+        path = table.source.path
+        if self.id is None:
+            prefix = f"{path.name}/"
+            names = new_array((len(rows),), f"U{len(prefix) + len(str(table.rows))}")
+            for part in parts(names):
+                names[part] = [prefix + str(row) for row in (rows[part] + 1).tolist()]
+                release(names)
+            return names
+        ids = text_cells(table.batches, self.id)[rows]
+        empty = np.flatnonzero(ids == "")
+        if len(empty):
+            raise UserError(
+                f"Column {self.id!r} of {path} is empty in row {rows[empty[0]] + 1}; fill it in, "
+                "or omit `id`."
+            )
+        return ids
+
+    def _times(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray | None:
+        if self.time is None:
+            return None
+        form = self.declared.dates.get(self.time)
+        return time_values(table.batches, self.time, form, table.source, rows)
 
 
-def _check_names(names: tuple[str, ...], path: Path) -> None:
-    if not names:
-        raise UserError(f"No column of {path} is left as a feature; drop fewer columns.")
-    # Usually row numbers written by pandas; a detector would learn the row order from them.
-    unnamed = next((name for name in names if name.startswith("Unnamed: ")), None)
-    if unnamed is not None:
-        raise UserError(
-            f"A column of {path} has no name in the header and would be a feature; name it, or "
-            f"remove it with `drop: [{unnamed!r}]`."
-        )
+@dataclass(frozen=True)
+class InferredTable:
+    """An open table and the decisions about its columns."""
+
+    source: TableSource
+    batches: "RepeatedBatches"
+    decisions: list[Decision]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows in all files."""
+        return self.batches.rows
 
 
-def _without_incomplete_rows(
-    frame: pd.DataFrame, ignored: Sequence[str], path: Path
-) -> pd.DataFrame:
-    """Return the rows without an empty cell outside the columns `ignored`; the index is kept."""
-    complete = frame.drop(columns=list(ignored)).notna().all(axis=1)
-    if not complete.any():
-        raise UserError(
-            f"Every row of {path} has an empty cell; drop the columns with most of them."
-        )
-    return frame[complete]
+class RepeatedBatches:
+    """The record batches of some columns; small tables are read once and kept."""
+
+    def __init__(self, source: TableSource, columns: Sequence[str]) -> None:
+        self.source = source
+        self.columns = columns
+        self.rows = 0  # of the last complete pass
+        self.cached: list[pa.RecordBatch] | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        if self.cached is not None:
+            yield from self.cached
+            return
+        kept: list[pa.RecordBatch] | None = []
+        size = rows = 0
+        for batch in self.source.batches(self.columns):
+            size += batch.nbytes
+            rows += len(batch)
+            if kept is not None:
+                kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
+            yield batch
+        self.cached, self.rows = kept, rows
+
+
+def _no_features(decisions: Sequence[Decision], path: Path) -> str:
+    reasons = ", ".join(f"{decision.name} ({decision.reason})" for decision in decisions[:8])
+    found = f"the others are no features: {reasons}" if decisions else "none is left"
+    return (
+        f"No column of {path} is left as a feature ({found}); drop fewer columns, or declare their "
+        "`kinds`."
+    )
+
+
+def _digests(source: TableSource) -> Mapping[str, str]:
+    """Return the SHA-256 of each file, by its name below the folder of all."""
+    base = source.path if source.path.is_dir() else source.files[0].parent
+    return {
+        file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name: sha256(file)
+        for file in source.files
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
 from hourglass.detection.inference import map_samples
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
@@ -17,29 +17,29 @@ TOP_FEATURES = 3  # features listed per sample
 
 @dataclass(frozen=True)
 class Profile:
-    """Mean and spread of each element's squared error on normal samples, in scaled units."""
+    """Mean and spread on normal samples of each pixel's squared error, or each column's loss."""
 
     mean: np.ndarray  # (F,) float32
     scale: np.ndarray  # (F,) float32: the standard deviation, bounded from below
 
     @classmethod
-    def fit(cls, network: Network, scaling: Scaling, x: np.ndarray) -> "Profile":
+    def fit(cls, network: Network, scaling: Encoding, x: np.ndarray) -> "Profile":
         """Fit the profile to normal samples, (n, *S), unscaled and not used in training."""
         sums = map_samples(network, _sums, x, scaling).sum(0)
-        mean, square = sums / len(x)
+        mean, square = sums[:2] / np.maximum(sums[2], 1)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         smallest = max(MIN_SCALE_FRACTION * deviation.mean(), float(np.finfo(np.float32).tiny))
         return cls(mean.astype(np.float32), np.maximum(deviation, smallest).astype(np.float32))
 
     def contributions(self, forward: ForwardCache) -> Tensor:
-        """Return the excess of each element's squared error over its normal mean, (N, F).
+        """Return the excess of each loss over its normal mean, (N, F); 0 for a missing cell.
 
-        The unit is the standard deviation of that element's squared error on normal samples, so
-        that a noisy feature does not always rank first.
+        The unit is the standard deviation of that loss on normal samples, so that a noisy feature
+        does not always rank first.
         """
         device = forward.x.device
         mean, scale = (torch.from_numpy(array).to(device) for array in (self.mean, self.scale))
-        return (forward.squared_error - mean) / scale
+        return torch.nan_to_num((forward.losses - mean) / scale, nan=0.0)
 
 
 def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +55,8 @@ def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.
 
 
 def _sums(forward: ForwardCache) -> Tensor:
-    """Return the sums over a batch of the squared errors and of their squares, (1, 2, F)."""
-    squared = forward.squared_error.double()
-    return torch.stack([squared.sum(0), squared.square().sum(0)])[None]
+    """Return the sums over a batch of the losses, of their squares, and of 1, (1, 3, F)."""
+    losses = forward.losses.double()
+    known = ~losses.isnan()
+    losses = losses.masked_fill(~known, 0)
+    return torch.stack([losses.sum(0), losses.square().sum(0), known.sum(0)])[None]

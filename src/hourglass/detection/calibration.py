@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from functools import cache, partial
 
+import numpy as np
+
+from hourglass.data.column_bins import ColumnBins
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Calibrator
@@ -51,5 +54,9 @@ def calibrate_detector(
         calibration_scores=folds(own) if folds else own,
         threshold=calibrate_scores(calibrator),
         network_checksums=network_checksums,
+        column_bins=tuple(
+            ColumnBins.fit(np.asarray(prepared.x("train")[:, i]), column)
+            for i, column in enumerate(prepared.columns)
+        ),
     )
     return detector, calibrate_scores

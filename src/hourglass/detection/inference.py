@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
@@ -49,7 +49,7 @@ def min_rows(network: Network) -> int:
 
 
 def map_samples(
-    network: Network, extract: Extractor, x: np.ndarray, scaling: Scaling
+    network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding
 ) -> np.ndarray:
     """Apply an extractor to all unscaled samples: (N, *S) -> (N, ...)."""
     return np.concatenate([array for (array,) in map_batches(network, x, scaling, extract)])
@@ -58,7 +58,7 @@ def map_samples(
 def map_batches(
     network: Network,
     x: np.ndarray,
-    scaling: Scaling,
+    scaling: Encoding,
     *extractors: Extractor,
     overlap: bool = False,
 ) -> Iterator[list[np.ndarray]]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hourglass.core.errors import UserError
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, encoding_from_dict
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
@@ -23,13 +23,13 @@ class FittedScorer:
     """A scorer fitted to a network and normal samples; it scores unscaled samples."""
 
     network: Network
-    scaling: Scaling
+    scaling: Encoding
     scorer: Scorer
     state: State
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the network as constructor arguments and safetensors, not as pickled objects."""
-        network = type(self.network), self.network.init_args, weights.to_bytes(self.network)
+        network = weights.describe(self.network), weights.to_bytes(self.network)
         return _restore, (*network, self.scaling.to_dict(), self.scorer.describe(), self.state)
 
     @cached_property
@@ -42,7 +42,7 @@ class FittedScorer:
 
     @classmethod
     def fit(
-        cls, network: Network, scaling: Scaling, scorer: Scorer, x: np.ndarray
+        cls, network: Network, scaling: Encoding, scorer: Scorer, x: np.ndarray
     ) -> "FittedScorer":
         """Fit a scorer on normal samples, (n, *S), unscaled.
 
@@ -87,16 +87,15 @@ class FittedScorer:
 
 
 def _restore(
-    kind: type[Network],
-    init_args: dict[str, Any],
+    spec: dict[str, Any],
     network_weights: bytes,
     scaling: dict[str, Any],
     scorer: dict[str, Any],
     state: State,
 ) -> FittedScorer:
     """Return the fitted scorer that `FittedScorer.__reduce__` describes."""
-    network = weights.from_bytes(kind, init_args, network_weights)
-    scale, score = Scaling.from_dict(scaling), Scorer.from_description(scorer)
+    network = weights.from_bytes(spec, network_weights)
+    scale, score = encoding_from_dict(scaling), Scorer.from_description(scorer)
     return FittedScorer(network, scale, score, state)
 
 
@@ -111,17 +110,17 @@ def require_finite(scores: np.ndarray) -> np.ndarray:
     return scores
 
 
-def errors(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+def errors(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
     return map_samples(network, lambda forward: forward.error, x, scaling).astype(np.float64)
 
 
-def reconstructions(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+def reconstructions(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Return reconstructions in scaled units: (N, *S) -> (N, *S) float32."""
     return map_samples(network, lambda forward: forward.output, x, scaling)
 
 
-def latent_codes(network: Network, x: np.ndarray, scaling: Scaling) -> np.ndarray:
+def latent_codes(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Return the latent code of each unscaled sample: (N, *S) -> (N, latent_dim) float32.
 
     Raises a UserError if a code is not finite.

@@ -13,6 +13,7 @@ from sklearn.svm import OneClassSVM
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import filled_inputs
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
@@ -105,27 +106,34 @@ BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
 
 
 def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32."""
-    return prepared.scaling(np.asarray(x)).reshape(len(x), -1)
+    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32, 0 in missing cells."""
+    return filled_inputs(prepared.scaling, np.asarray(x)).reshape(len(x), -1)
+
+
+def unscaled_codes(prepared: Prepared, x: np.ndarray) -> np.ndarray:
+    """Return the codes of a table's cells, (N, C), as they are."""
+    return np.asarray(x)
 
 
 def evaluate_baseline(
     prepared: Prepared,
     score: ScoreFunction,
     calibrator: Calibrator,
+    inputs: Callable[[Prepared, np.ndarray], np.ndarray] = scaled_vectors,
     fit: Callable[[np.ndarray], ScoreFunction] | None = None,
 ) -> dict[str, Any]:
     """Calibrate a baseline; return its threshold and its metrics on the test split.
 
-    `fit` trains the baseline on folds if the calibration split is too small for the calibrator.
+    `inputs` converts unscaled samples to what the baseline scores. `fit` trains the baseline on
+    folds if the calibration split is too small for the calibrator.
     """
-    scores = cache(lambda name: score(scaled_vectors(prepared, prepared.split(name).x)))
+    scores = cache(lambda name: score(inputs(prepared, prepared.split(name).x)))
     folds = None
     if fit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
 
         def refit(fold: Prepared) -> ScoreFunction:
-            fitted = fit(scaled_vectors(fold, fold.x("train")))
-            return lambda x: fitted(scaled_vectors(fold, x))
+            fitted = fit(inputs(fold, fold.x("train")))
+            return lambda x: fitted(inputs(fold, x))
 
         folds = FoldScores(prepared, refit, seed=0)
     threshold = calibrate(calibrator, prepared, scores, folds)

@@ -13,8 +13,11 @@ from torch.nn import functional
 
 from hourglass.core.errors import UserError
 from hourglass.networks.base import require_at_least
+from hourglass.networks.heads import TableHeads
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
+# Gaussian noise does not suit categories and booleans, which are swapped with this probability.
+CATEGORY_SWAP = 0.15
 IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that do not apply to vectors
 
 
@@ -75,6 +78,21 @@ def grey(x: Tensor) -> Tensor:
     return luma.expand_as(x).contiguous()
 
 
+def swap(
+    x: Tensor, probability: float | Tensor, column: Tensor, generator: Generator | None = None
+) -> Tensor:
+    """Replace cells by those of another sample in the same column: (N, F) -> (N, F).
+
+    A cell is replaced with `probability`, which may be (C,), one per column. `column` is the column
+    of each input, (F,). The empirical distribution of a column is the same afterwards (Yoon et al.
+    2020, VIME, section 4.1).
+    """
+    columns = int(column.max()) + 1
+    chosen = torch.rand(len(x), columns, generator=generator, device=x.device) < probability
+    other = torch.randint(len(x), (len(x), columns), generator=generator, device=x.device)
+    return torch.where(chosen[:, column], x.gather(0, other[:, column]), x)
+
+
 def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(x).uniform_(generator=generator)
 
@@ -94,7 +112,8 @@ class Corruption:
     `downsampling`: factor by which the number of pixels per side is reduced; 1 for none.
     `noise_factor`: standard deviation of Gaussian noise, in the units of the scaled input.
     `salt_and_pepper`: probability that an element becomes 0 or 1.
-    `masking`: probability that an element becomes 0.
+    `masking`: probability that an element becomes 0; in a table, that a cell is missing.
+    `swap`: probability that a cell of a table gets the value of another sample.
     `block`: side of a square that becomes 0, as a fraction of the image's shorter side.
 
     Raises a UserError if a setting is out of range.
@@ -105,12 +124,13 @@ class Corruption:
     noise_factor: float = 0.0
     salt_and_pepper: float = 0.0
     masking: float = 0.0
+    swap: float = 0.0
     block: float = 0.0
 
     def __post_init__(self) -> None:
         require_at_least(0, noise_factor=self.noise_factor)
         require_at_least(1, downsampling=self.downsampling)
-        for name in ("salt_and_pepper", "masking", "block"):
+        for name in ("salt_and_pepper", "masking", "swap", "block"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise UserError(f"{name} is {value}, but must be at least 0 and below 1.")
 
@@ -121,6 +141,11 @@ class Corruption:
 
     def check(self, sample_shape: Sequence[int]) -> None:
         """Raise a UserError if a setting does not apply to samples of shape (C, H, W) or (F,)."""
+        if self.swap and len(sample_shape) > 1:
+            raise UserError(
+                f"swap is {self.swap}, but samples of shape {tuple(sample_shape)} are no rows of a "
+                "table; remove the setting."
+            )
         for name in IMAGES_ONLY:
             value = getattr(self, name)
             if value != getattr(Corruption, name) and len(sample_shape) != 3:
@@ -139,8 +164,15 @@ class Corruption:
                 f"{min(sample_shape[1:])} pixels; give at most that."
             )
 
-    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """Corrupt inputs, (N, *S) -> (N, *S); disabled corruptions draw no random numbers."""
+    def __call__(
+        self, x: Tensor, generator: Generator | None = None, heads: TableHeads | None = None
+    ) -> Tensor:
+        """Corrupt inputs, (N, *S) -> (N, *S); disabled corruptions draw no random numbers.
+
+        With `heads`, `x` holds the inputs of a table: a category is corrupted as a whole.
+        """
+        if heads and not heads.is_plain:
+            return self._corrupt_cells(x, heads, generator)
         if self.grey:
             x = grey(x)
         if self.downsampling > 1:
@@ -151,4 +183,23 @@ class Corruption:
             x = salt_and_pepper(x, self.salt_and_pepper, generator)
         if self.masking:
             x = masking(x, self.masking, generator)
+        if self.swap:
+            x = swap(x, self.swap, torch.arange(x.shape[1], device=x.device), generator)
         return block(x, self.block, generator) if self.block else x
+
+    def _corrupt_cells(self, x: Tensor, heads: TableHeads, generator: Generator | None) -> Tensor:
+        """Corrupt the inputs of a table with categories, booleans or missing cells."""
+        is_number = functional.pad(heads.is_number, (0, x.shape[1] - heads.values))
+        if self.swap or self.noise_factor:
+            others = max(self.swap, CATEGORY_SWAP if self.noise_factor else 0.0)
+            probability = torch.where(heads.numbers, self.swap, others)
+            x = swap(x, probability, heads.column, generator)
+        if self.noise_factor:
+            x = torch.where(is_number, gaussian(x, self.noise_factor, generator), x)
+        if self.salt_and_pepper:
+            x = torch.where(is_number, salt_and_pepper(x, self.salt_and_pepper, generator), x)
+        if self.masking:
+            drawn = torch.rand(len(x), len(heads.columns), generator=generator, device=x.device)
+            masked = (drawn < self.masking)[:, heads.column]
+            x = torch.where(masked, heads.is_indicator.to(x.dtype), x)
+        return x

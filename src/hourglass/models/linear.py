@@ -41,9 +41,11 @@ class Linear(LitAutoencoder):
         """Return True if PCA minimises the training loss.
 
         Corruption and weight decay change the optimum, and a subclass may change the loss.
+        Categories and missing cells have other losses than the squared error.
         """
+        heads = self.network.heads
         changes = self.weight_decay or self.corruption != Corruption()
-        return type(self) is Linear and not changes
+        return type(self) is Linear and not changes and (heads is None or heads.is_plain)
 
     def configure_optimizers(self) -> Any:
         """Return an optimizer, which does not change the weights if they are already optimal."""
@@ -105,7 +107,8 @@ class Linear(LitAutoencoder):
         batches, loader = self.trainer.num_training_batches, self.trainer.train_dataloader
         assert loader is not None
         for batch in islice(loader, None if math.isinf(batches) else int(batches)):
-            yield samples_of(batch).flatten(1).double().cpu().numpy()
+            x = torch.nan_to_num(samples_of(batch).flatten(1), nan=0.0)
+            yield x.double().cpu().numpy()
 
     def _over_processes(self, local: Any) -> np.ndarray:
         """Return the sum of an array over all processes."""

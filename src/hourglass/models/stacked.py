@@ -64,6 +64,8 @@ class Stacked(LitAutoencoder):
                 self.activations[k - 1] if k else None,
                 **self.upper_layer_settings if k else self.layer_settings,
             )
+            if not k and self.network.heads:
+                layer.add_heads(self.network.heads.columns)
             part: Any = layer.network
             pairs = [(part.encoder[1], linear), (part.decoder[0], decoder[-2 - 2 * k])]
             for own, whole in pairs:
@@ -106,5 +108,6 @@ class Layer(LitAutoencoder):
         if not self.contraction:
             return 0.0
         _, linear, activation = self.network.encoder.children()
-        norm = penalties.layer_frobenius(linear, activation, x.flatten(1))  # type: ignore[arg-type]
+        x = self.network.heads.fill(x) if self.network.heads else x.flatten(1)
+        norm = penalties.layer_frobenius(linear, activation, x)  # type: ignore[arg-type]
         return self.contraction * norm.mean() / x[0].numel()

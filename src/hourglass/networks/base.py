@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from hourglass.core.errors import UserError
+from hourglass.networks.heads import FillMissing, TableHeads, column_mean
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -49,15 +50,18 @@ class Network(nn.Module):
     """Map samples to latent codes and back.
 
     A subclass sets `encoder` and `decoder`. `init_args` are the constructor arguments of the
-    subclass. The class path, `init_args` and the weights are enough to rebuild the network.
+    subclass. The class path, `init_args`, the columns of the heads and the weights are enough to
+    rebuild the network.
     """
 
+    heads: TableHeads | None  # of a table, see `add_heads`
     encoder: nn.Module  # (N, *S) -> (N, latent_dim), or feature maps, (N, C, H, W)
     decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation
 
     def __init__(self, **init_args: Any) -> None:
         super().__init__()
         self.init_args = init_args
+        self.heads = None
         self.sample_shape = tuple(init_args["sample_shape"])
         self.latent_dim: int = init_args["latent_dim"]
         # If True, a sigmoid maps reconstructions to [0, 1], the range of pixels.
@@ -66,6 +70,23 @@ class Network(nn.Module):
         for name in ("hidden", "channels"):
             if min(init_args.get(name) or [1]) < 1:
                 raise UserError(f"{name} is {init_args[name]}, but a layer needs at least 1 unit.")
+
+    def add_heads(self, columns: list[dict[str, Any]]) -> None:
+        """Adapt the network to a table: to missing cells, categories and booleans.
+
+        `columns` describes the inputs of each column, see `TableEncoding.heads`. The encoder then
+        takes inputs with NaN in missing cells.
+        """
+        self.use_heads(TableHeads(columns))
+
+    def use_heads(self, heads: TableHeads) -> None:
+        """Set the heads, and let the encoder fill missing cells."""
+        self.heads = heads
+        if isinstance(self.encoder, nn.Sequential):
+            self.encoder[0] = FillMissing(heads, self.encoder[0])
+        else:
+            self.encoder = FillMissing(heads, self.encoder)
+        self.train(self.training)  # the new modules as well
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes: (N, *S) -> (N, latent_dim)."""
@@ -77,7 +98,12 @@ class Network(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the reconstructions of latent codes: (N, latent_dim) -> (N, *S)."""
-        logits = self.decode_logits(z)
+        return self.output(self.decode_logits(z))
+
+    def output(self, logits: Tensor) -> Tensor:
+        """Apply the output activation: (N, *S) -> (N, *S)."""
+        if self.heads:
+            return self.heads.reconstruction(logits)
         return logits.sigmoid() if self.bounded else logits
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +115,7 @@ class Network(nn.Module):
 
         If the encoder is not an `nn.Sequential`, there are no hidden activations.
         """
-        activations, z = [x.flatten(1)], x
+        activations, z = [self.heads.fill(x) if self.heads else x.flatten(1)], x
         # The last layer is the activation of the code, which is appended below.
         for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
             z = layer(z)
@@ -121,8 +147,17 @@ class Network(nn.Module):
         return self.decode(z.unflatten(1, self.code_shape))
 
     def error(self, x: Tensor) -> Tensor:
-        """Return the mean squared reconstruction error per element: (N, *S) -> (N,)."""
+        """Return the reconstruction error: (N, *S) -> (N,).
+
+        It is the mean squared error per element, or the mean loss per column of a table.
+        """
+        if self.heads:
+            return column_mean(self.heads.losses(x, self.logits(x)))
         return (self(x) - x).square().flatten(1).mean(1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of `x` before the output activation: (N, *S) -> (N, *S)."""
+        return self.decode_logits(self.encode(x))
 
     def score(self, x: Tensor) -> Tensor:
         """Return the anomaly score, here the reconstruction error: (N, *S) -> (N,)."""

@@ -65,12 +65,25 @@ class Variational(Network):
         return self.posterior(x)[0]
 
     def log_p(self, x: Tensor, logits: Tensor) -> Tensor:
-        """Return log p(x given z) in nats, from decoded logits: (N, *S), (N, *S) -> (N,)."""
+        """Return log p(x given z) in nats, from decoded logits: (N, *S), (N, *S) -> (N,).
+
+        Columns of a table that are no numbers have a categorical likelihood.
+        """
+        if self.heads and not self.heads.is_plain:
+            losses = self.heads.losses(x, logits)
+            known = ~losses.isnan()
+            losses = torch.where(known, losses, 0)
+            spread = math.log(2 * math.pi) + self.log_variance
+            numbers = 0.5 * (losses * (-self.log_variance).exp() + spread)
+            return -torch.where(self.heads.numbers, numbers * known, losses).sum(1)
         if self.likelihood == "bernoulli":
             losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
             return -losses.flatten(1).sum(1)
         output = logits.sigmoid() if self.bounded else logits
-        squares = (x - output).square().flatten(1).sum(1)
+        squares = (x - output).square().flatten(1)
+        if self.heads:  # a missing cell is NaN
+            squares = squares.nan_to_num(nan=0.0)
+        squares = squares.sum(1)
         constant = x[0].numel() * (math.log(2 * math.pi) + self.log_variance)
         return -0.5 * (squares * (-self.log_variance).exp() + constant)
 
@@ -128,7 +141,8 @@ class Variational(Network):
         bound = self.elbo if self.score_by == "elbo" else self.log_likelihood
         if self.likelihood == "bernoulli":
             return -bound(x, self.samples)
-        constant = -0.5 * x[0].numel() * (math.log(2 * math.pi) + self.log_variance)
+        numbers = int(self.heads.numbers.sum()) if self.heads else x[0].numel()
+        constant = -0.5 * numbers * (math.log(2 * math.pi) + self.log_variance)
         return constant - bound(x, self.samples)
 
     def generate(self, count: int, seed: int = 0) -> Tensor:

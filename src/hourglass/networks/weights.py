@@ -46,7 +46,17 @@ def parameter_count(network: nn.Module) -> int:
 def describe(network: Network) -> dict[str, Any]:
     """Return the class path and constructor arguments from which `load` builds the network."""
     kind = type(network)
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": network.init_args}
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    spec = {"class_path": path, "init_args": network.init_args}
+    return {**spec, "columns": network.heads.columns} if network.heads else spec
+
+
+def build(spec: dict[str, Any]) -> Network:
+    """Return an untrained network from the values of `describe`."""
+    network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
+    if "columns" in spec:
+        network.add_heads(spec["columns"])
+    return network
 
 
 def to_bytes(network: Network) -> bytes:
@@ -55,9 +65,9 @@ def to_bytes(network: Network) -> bytes:
     return save(weights)
 
 
-def from_bytes(kind: type[Network], init_args: dict[str, Any], weights: bytes) -> Network:
-    """Return a network of a class, in evaluation mode, with the weights of `to_bytes`."""
-    network = kind(**init_args)
+def from_bytes(spec: dict[str, Any], weights: bytes) -> Network:
+    """Return the network of `describe`, in evaluation mode, with the weights of `to_bytes`."""
+    network = build(spec)
     network.load_state_dict(parse(weights))
     return network.eval().requires_grad_(False)
 
@@ -99,7 +109,7 @@ def load(folder: Path) -> Network:
     try:
         spec = read_with_checksum(folder / SPEC)
         verify_checksums(folder, {WEIGHTS: spec["files"][WEIGHTS]})
-        network: Network = class_at(spec["class_path"], Network)(**spec["init_args"])
+        network = build(spec)
         saved, state = load_file(folder / WEIGHTS), network.state_dict()
         if any(saved[name].dtype != state[name].dtype for name in saved.keys() & state.keys()):
             raise TypeError(f"{WEIGHTS} holds numbers of another type than the network")

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import valid_name
 from hourglass.core.settings import params
+from hourglass.data.column_table import column_lines
 from hourglass.data.prepare import prepare_data_set
 from hourglass.detection.calibrators.from_settings import (
     check_calibration_samples,
@@ -19,7 +20,8 @@ from hourglass.stages.output import stage_lock
 def prepare(data: str) -> Path:
     """Split the raw files of a data set and write the splits as arrays.
 
-    Writes to data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
+    Prints the columns of a table: the kind of each, and what becomes of it. Writes to
+    data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
     with the scaling of x and the number of samples. In a pipeline, it refuses a data set with too
     few samples for `calibration` in params.yaml, so that nothing is trained in vain.
 
@@ -32,7 +34,16 @@ def prepare(data: str) -> Path:
 
 
 def _check(card: dict[str, Any]) -> None:
-    """Raise a UserError under DVC, where `calibrate-threshold` follows; otherwise print it."""
+    """Print the columns of a table; raise a UserError for too few calibration samples.
+
+    That is an error under DVC only, where `calibrate-threshold` follows; otherwise it is printed.
+    """
+    if columns := card["source"].get("columns"):
+        form = card["source"]["format"]["detected"]
+        print(printable(f"{card['data']}: {card['source']['rows']:,} rows ({form})"))
+        print("\n".join(map(printable, column_lines(columns))))
+        if left_out := card["source"]["left_out_rows"]:
+            print(f"{left_out:,} rows without a label, or with a missing cell, are left out")
     try:
         note = check_calibration_samples(card, make_calibrator(params().calibration))
     except UserError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding, filled_inputs
 from hourglass.detection.inference import batched
 from hourglass.detection.scoring import latent_codes
 from hourglass.networks import Network
@@ -29,14 +29,14 @@ def decode(network: Network, codes: np.ndarray) -> np.ndarray:
     return batched(network, network.decode_flat, codes)
 
 
-def encode_splits(splits: LabelledSplits, network: Network, scaling: Scaling) -> LabelledSplits:
+def encode_splits(splits: LabelledSplits, network: Network, scaling: Encoding) -> LabelledSplits:
     """Replace the samples of all splits by their codes, (N, latent_dim) float32."""
     return splits.map_x(lambda x: latent_codes(network, x, scaling))
 
 
-def flatten_splits(splits: LabelledSplits, scaling: Scaling) -> LabelledSplits:
+def flatten_splits(splits: LabelledSplits, scaling: Encoding) -> LabelledSplits:
     """Replace the samples of all splits by scaled and flattened samples, (N, D) float32."""
-    return splits.map_x(lambda x: scaling(x).reshape(len(x), -1))
+    return splits.map_x(lambda x: filled_inputs(scaling, x).reshape(len(x), -1))
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:
@@ -70,7 +70,7 @@ class LatentSpace:
         return cls(prepared, network, classes, samples, codes, labels, anomaly_codes, seed)
 
     @property
-    def scaling(self) -> Scaling:
+    def scaling(self) -> Encoding:
         """Return the scaling of the samples."""
         return self.prepared.scaling
 

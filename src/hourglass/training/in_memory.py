@@ -42,7 +42,7 @@ def train_in_memory(
     rejects the settings, or if the training diverges.
     """
     with preserved_globals():
-        module = build_module(variant, settings, settings.model)
+        module = build_module(variant, settings, settings.model, prepared.heads)
         trainer, history = make_trainer(settings, None, on_epoch)
         data = InMemoryDataModule(prepared, settings)
         rows, _ = pretrain(settings, None, on_epoch, module, data)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
@@ -38,25 +38,29 @@ IGNORED_WARNINGS = (
 # Lightning's errors for values that it rejects, and for packages that are not installed.
 TRAINER_ERRORS = (MisconfigurationException, ValueError, TypeError, ImportError)
 CONVERTING_PRECISIONS = ("16-true", "bf16-true", "64-true")  # of the weights
+Heads: TypeAlias = list[dict[str, Any]] | None
 CallbackType = TypeVar("CallbackType", bound=pl.Callback)
 
 
-def make_module(settings: CellSettings) -> LitAutoencoder:
+def make_module(settings: CellSettings, heads: Heads = None) -> LitAutoencoder:
     """Return the cell's variant with weights drawn from the seed.
 
-    Raises a UserError if the variant rejects the settings or the data set.
+    `heads` are the columns of a table, see `Network.add_heads`; None for images. Raises a UserError
+    if the variant rejects the settings or the data set.
     """
     source = f"configs/model/{settings.model}.yaml on {settings.data}"
     variant = import_class(settings.class_path, LitAutoencoder, source)
-    return build_module(variant, settings, source)
+    return build_module(variant, settings, source, heads)
 
 
 def build_module(
-    variant: type[LitAutoencoder], settings: CellSettings, source: str
+    variant: type[LitAutoencoder], settings: CellSettings, source: str, heads: Heads = None
 ) -> LitAutoencoder:
     """Return a variant with weights drawn from the seed; error messages begin with `source`."""
     pl.seed_everything(settings.seed, verbose=False)
     module: LitAutoencoder = construct(variant, settings.init_args, source)
+    if heads:
+        module.add_heads(heads)
     return module
 
 

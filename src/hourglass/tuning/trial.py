@@ -78,7 +78,7 @@ class Trials:
         self, settings: CellSettings, trial: optuna.Trial | None, rows: list[dict[str, Any]]
     ) -> LitAutoencoder:
         """Train the variant like stage `train`, and add one row per epoch to `rows`."""
-        module = make_module(settings)
+        module = make_module(settings, self.task.prepared.heads)
         # Optuna prunes studies with a single objective only.
         one_value = len(self.objective.names) == 1
         callbacks = [Pruning(trial, self, settings.training.max_epochs)] if one_value else []
@@ -146,7 +146,7 @@ class CachedDataModule(DataModule):
 def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
     """Check all settings, load the data and start the ranks, once per worker."""
     objective, prepared = spec.make_objective(), Prepared.open(spec.cell.prepared)
-    settings = resolve_cell(spec.cell, prepared.sample_shape)
+    settings = resolve_cell(spec.cell, prepared.input_shape, len(prepared.x("train")))
     trainer = settings.trainer
     one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
     if one_gpu and torch.cuda.is_available():  # each worker uses another one

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from hourglass.core.checksums import file_checksums, write_with_checksum
-from hourglass.data.scaling import Scaling
+from hourglass.data.columns import Column
+from hourglass.data.scaling import Encoding, Scaling
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import FILES, Detector
@@ -20,6 +21,7 @@ from hourglass.networks import Convolutional, Dense, Network
 from hourglass.networks.weights import FILES as NETWORK
 from hourglass.networks.weights import SETTINGS, write
 from tests.robustness.fuzz.case import Case, damage
+from tests.tables import number_encoding
 
 UNEXPECTED_VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "os.system", [], {}, [1], {"a": 1}),
@@ -36,14 +38,16 @@ def make_detector(folder: Path, images: bool, network_folder: Path | None = None
     torch.manual_seed(0)
     rng, shape = np.random.default_rng(0), (1, 6, 5) if images else (3,)
     network: Network
+    scaling: Encoding
     if images:
         network = Convolutional(list(shape), 2, channels=[2, 3])
         x = rng.integers(0, 256, (60, *shape)).astype(np.uint8)
         scaling = Scaling.of_images(255)
     else:
         network = Dense([3], 2)
-        x = rng.normal(size=(60, 3)).astype("f4")
-        scaling = Scaling.fit("standard", x)
+        x = rng.normal(size=(60, 3))  # type: ignore[assignment]
+        scaling = number_encoding(x)
+        network.add_heads(scaling.heads)
     network = network.eval().requires_grad_(False)
     scoring = FittedScorer.fit(network, scaling, ModelScore(), x)
     scores = scoring(x)
@@ -52,6 +56,7 @@ def make_detector(folder: Path, images: bool, network_folder: Path | None = None
         "sample_shape": list(shape),
         "dtype": str(x.dtype),
         "feature_names": [] if images else ["a", "b", "c"],
+        "columns": [] if images else [Column(name).to_dict() for name in "abc"],
         "scaling": scaling.to_dict(),
     }
     network_folder = network_folder or folder

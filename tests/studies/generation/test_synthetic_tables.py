@@ -7,7 +7,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.data.prepared_data import SPLITS, Prepared
-from hourglass.data.scaling import Scaling
 from hourglass.studies.generation.synthetic_tables import (
     Rows,
     analyse_synthetic_rows,
@@ -20,6 +19,7 @@ from hourglass.studies.generation.synthetic_tables import (
 )
 from hourglass.studies.latent_space import LatentSpace
 from tests.studies.conftest import project, write_splits
+from tests.tables import number_encoding
 
 NAMES = ["a", "b", "c"]
 
@@ -44,9 +44,7 @@ def prepared(tmp_path_factory) -> Prepared:
         return x, np.where(anomaly, "bad", "good"), anomaly
 
     folder = tmp_path_factory.mktemp("table") / "lines"
-    return write_splits(
-        folder, split, Scaling.fit("standard", split("train")[0]), feature_names=NAMES
-    )
+    return write_splits(folder, split, number_encoding(split("train")[0]), feature_names=NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Helpers for users' files: their location and their labels."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,8 +10,12 @@ import numpy as np
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
 
-# YAML reads `normal: 0` as a number; labels are compared as text.
-ClassNames: TypeAlias = list[str | int] | str | int | None
+# YAML reads `normal: 0` as a number and `normal: yes` as a truth value.
+ClassName: TypeAlias = bool | int | float | str
+ClassNames: TypeAlias = list[ClassName] | ClassName | None
+# Labels that YAML reads as truth values, in lower case.
+TRUE_NAMES = ("true", "yes", "on", "y", "t", "1", "1.0")
+FALSE_NAMES = ("false", "no", "off", "n", "f", "0", "0.0")
 
 
 def resolve_path(path: str) -> Path:
@@ -30,6 +35,31 @@ def resolve_path(path: str) -> Path:
     raise UserError(f"{path} does not exist at {places}; correct `path` or put the data there.")
 
 
+def resolve_table(path: str | Sequence[str]) -> list[Path]:
+    """Return the paths of a table as `resolve_path` does; a pattern such as "a/*.csv" is kept."""
+    resolved = []
+    for text in [path] if isinstance(path, str) else path:
+        pattern, fixed = Path(text).expanduser(), fixed_part(text)
+        root = os.environ.get("DVC_ROOT")
+        if fixed == pattern:
+            resolved.append(resolve_path(text))
+        elif root and not any(fixed.glob(str(pattern.relative_to(fixed)))):
+            resolved.append(Path(root) / pattern)
+        else:
+            resolved.append(pattern)
+    return resolved
+
+
+def fixed_part(path: str) -> Path:
+    """Return the part of a path before the first name with a wildcard; an existing path itself."""
+    whole = Path(path).expanduser()
+    parts = whole.parts
+    if whole.exists():
+        return whole
+    wild = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
+    return Path(*parts[:wild])
+
+
 def check_file_type(path: Path) -> None:
     """Raise a UserError for a pipe, a socket or a device, whose reader could wait forever."""
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -46,18 +76,21 @@ def anomaly_mask(
     `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty,
     names an absent label, or names all labels.
     """
+    present = np.unique(labels)
     if normal is None or normal == []:
         raise UserError(
-            f"`normal` names no label of {path}; name the normal ones, {suggest_names('', labels)}."
+            f"`normal` names no label of {path}; name the normal ones, "
+            f"{suggest_names('', present)}."
         )
-    names = [str(name) for name in ([normal] if isinstance(normal, str | int) else normal)]
-    present = np.unique(labels)
-    for name in names:
-        if name not in present:
+    names = list[str]()
+    for name in normal if isinstance(normal, list | tuple) else [normal]:
+        found = matching_labels(name, present.tolist())
+        if not found:
             raise UserError(
-                f"no sample of {path} has the label {name!r} of `normal`: "
-                f"{suggest_names(name, present)}; correct `normal`."
+                f"no sample of {path} has the label {str(name)!r} of `normal`: "
+                f"{suggest_names(str(name), present)}; correct `normal`."
             )
+        names += found
     anomaly = ~np.isin(labels, names)
     if not anomaly.any():
         omit = "omit `normal`"
@@ -68,6 +101,27 @@ def anomaly_mask(
             f"{omit} if no anomaly is labelled."
         )
     return anomaly
+
+
+def matching_labels(name: ClassName, present: Sequence[str]) -> list[str]:
+    """Return the labels of a file that equal a value of the settings; [] if there is none.
+
+    Text equals the same text, a number equal numbers (0 is 0.0), and a truth value its words: YAML
+    reads `yes` as true.
+    """
+    text = str(name)
+    if text in present and not isinstance(name, bool):
+        return [text]
+    if isinstance(name, bool):
+        words = TRUE_NAMES if name else FALSE_NAMES
+        return next((same for word in words if (same := _in_any_case(word, present))), [])
+    if is_number(text):
+        return [label for label in present if is_number(label) and float(label) == float(text)]
+    return _in_any_case(text, present) if text.lower() in ("true", "false") else []
+
+
+def _in_any_case(word: str, labels: Sequence[str]) -> list[str]:
+    return [label for label in labels if label.lower() == word]
 
 
 def is_number(text: str) -> bool:

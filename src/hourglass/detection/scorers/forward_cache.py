@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from hourglass.networks import Network
+from hourglass.networks.heads import column_mean
 
 
 class lazy:  # noqa: N801  (a decorator)
@@ -49,21 +50,32 @@ class ForwardCache:
         return self.code.flatten(1)
 
     @lazy
+    def logits(self) -> Tensor:
+        """Return the outputs before the output activation, (N, *S)."""
+        return self._apply(self.network.decode_logits, self.code)
+
+    @lazy
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
         if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
             return self._apply(self.network, self.x)
-        return self._apply(self.network.decode, self.code)
+        return self.network.output(self.logits)
 
     @lazy
-    def squared_error(self) -> Tensor:
-        """Return the squared error of each element, (N, F)."""
+    def losses(self) -> Tensor:
+        """Return the squared error of each element, or the loss of each column, (N, F).
+
+        In a table, the loss of a missing cell may be NaN, see `TableHeads.losses`.
+        """
+        heads = self.network.heads
+        if heads:
+            return heads.losses(self.x, self.output if heads.is_plain else self.logits)
         return mse_loss(self.output, self.x, reduction="none").flatten(1)
 
     @lazy
     def error(self) -> Tensor:
-        """Return the mean squared error per element, (N,)."""
-        return self.squared_error.mean(1)
+        """Return the mean squared error per element, or the mean loss per column, (N,)."""
+        return column_mean(self.losses) if self.network.heads else self.losses.mean(1)
 
     @lazy
     def score(self) -> Tensor:

@@ -27,8 +27,10 @@ class RaPP(Scorer):
 
     def extract(self, forward: ForwardCache) -> Tensor:
         """Return sample minus reconstruction, concatenated over all layers, (N, F)."""
-        network = forward.network
-        pairs = zip(network.layers(forward.x), network.layers(forward.output), strict=True)
+        network, output = forward.network, forward.output
+        if network.heads:  # a missing cell has no difference
+            output = network.heads.observed(forward.x, output)
+        pairs = zip(network.layers(forward.x), network.layers(output), strict=True)
         return torch.cat([a - b for a, b in pairs], 1)
 
     def fit(self, features: np.ndarray) -> State:

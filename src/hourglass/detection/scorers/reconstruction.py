@@ -1,6 +1,9 @@
 """Scores from reconstruction errors."""
 
+from typing import Any
+
 import numpy as np
+import torch
 from torch import Tensor
 
 from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
@@ -29,26 +32,34 @@ class ModelScore(Scorer):
 
 
 class StandardizedError(Scorer):
-    """Average the squared errors of elements, each divided by its mean on normal samples.
+    """Average the losses of elements or columns, each divided by its mean on normal samples.
 
-    An element with large errors on normal samples, such as a noisy feature, then counts no more
-    than any other. Except for a constant factor, the score is the squared Mahalanobis distance of
-    the errors with a diagonal covariance.
+    The loss of an element is its squared error. An element with large errors on normal samples,
+    such as a noisy feature, then counts no more than any other. Except for a constant factor, the
+    score of numbers is the squared Mahalanobis distance of the errors with a diagonal covariance. A
+    missing cell counts as an average one, unless it is surprising.
     """
 
     name = "standardized_error"
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the squared error of each element, (N, F)."""
-        return forward.squared_error
+        """Return the loss of each element or column, (N, F)."""
+        return forward.losses
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the mean squared error of each element, (F,), bounded from below."""
-        mean = features.mean(0, dtype=np.float64)
+        """Return the mean loss of each element, (F,), bounded from below."""
+        known = ~np.isnan(features)
+        mean = features.sum(0, dtype=np.float64, where=known) / np.maximum(known.sum(0), 1)
         smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
         return {"mean": np.maximum(mean, smallest)}
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
-        """Return a function that averages squared error / normal squared error over elements."""
-        weights = 1 / (state["mean"] * len(state["mean"]))
-        return lambda features: features @ weights
+        """Return a function that averages loss / normal loss over elements."""
+        mean = state["mean"]
+        weights = 1 / (mean * len(mean))
+
+        def score(features: Array) -> Array:
+            xp: Any = torch if isinstance(features, Tensor) else np
+            return xp.where(xp.isnan(features), mean, features) @ weights
+
+        return score

@@ -66,7 +66,9 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     prepared = Prepared.open(prepared_folder(data))
     train = scaled_vectors(prepared, prepared.split("train").x)
     pca_rows = [
-        _row(data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit))
+        _row(
+            data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit=fit)
+        )
         for size in sorted({row["latent_dim"] for row in cells})
         if size <= min(train.shape)  # PCA cannot have more components than samples or features
         for fit in [partial(pca, latent_dim=size)]

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from hourglass.core.errors import UserError
 from hourglass.data.batches import Scaled
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
 from hourglass.detection.inference import batched, best_device
 from hourglass.models import corruption
 from hourglass.networks import Network
@@ -74,7 +74,7 @@ class FineTuned:
 
 def fine_tune(
     network: Network,
-    scaling: Scaling,
+    scaling: Encoding,
     splits: LabelledSplits,
     settings: FineTuning = FineTuning(),
 ) -> FineTuned:
@@ -142,7 +142,11 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, samples: LabelledSamples, scaling: Scaling, device: torch.device, settings: FineTuning
+        self,
+        samples: LabelledSamples,
+        scaling: Encoding,
+        device: torch.device,
+        settings: FineTuning,
     ) -> None:
         self.x, self.y = (torch.from_numpy(a).to(device) for a in (samples.x, samples.y))
         self.scaled = Scaled(scaling, device)
@@ -158,7 +162,9 @@ class TrainingBatches:
                 yield self.scaled(self.x.index_select(0, rows)), self.y.index_select(0, rows)
 
 
-def error_share(classifier: SoftmaxClassifier, samples: LabelledSamples, scaling: Scaling) -> float:
+def error_share(
+    classifier: SoftmaxClassifier, samples: LabelledSamples, scaling: Encoding
+) -> float:
     """Return the share of misclassified unscaled samples, in [0, 1]; switch to evaluation mode."""
     logits = batched(classifier.eval(), classifier, scaling(samples.x))
     return float((logits.argmax(1) != samples.y).mean())

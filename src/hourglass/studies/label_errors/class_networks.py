@@ -10,7 +10,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.data.prepared_data import Split
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection import scoring
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
@@ -27,7 +28,7 @@ from hourglass.training.trainer import bare_trainer, make_module, restore_float3
 
 
 def errors_under_classes(
-    settings: CellSettings, samples: LabelledDataset, scaling: Scaling, folds: int
+    settings: CellSettings, samples: LabelledDataset, scaling: Encoding, folds: int
 ) -> np.ndarray:
     """Return the error of each sample under the network of each class, (N, C), cross-fitted.
 
@@ -42,7 +43,7 @@ def errors_under_classes(
     return errors
 
 
-def class_network_fit(settings: CellSettings, scaling: Scaling) -> Fit:
+def class_network_fit(settings: CellSettings, scaling: Encoding) -> Fit:
     """Return a function from unscaled samples of a class to the error function of their network.
 
     The error function raises a UserError if an error is not finite.
@@ -65,13 +66,14 @@ def class_network_fit(settings: CellSettings, scaling: Scaling) -> Fit:
     return fit
 
 
-def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Network:
+def train_network(settings: CellSettings, x: np.ndarray, scaling: Encoding) -> Network:
     """Return a network in evaluation mode, trained on unscaled samples, (n, *S).
 
     Training runs for all `max_epochs`, as there are no validation samples for early stopping. The
     same arguments give the same weights. Raises a UserError if the loss is not finite.
     """
-    module, class_data = make_module(settings), ClassDataModule(settings, x, scaling)
+    heads = scaling.heads if isinstance(scaling, TableEncoding) else None
+    module, class_data = make_module(settings, heads), ClassDataModule(settings, x, scaling)
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         _fit(
@@ -86,14 +88,14 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Scaling) -> Ne
 class ClassDataModule(DataModule):
     """A data module of the samples of one class."""
 
-    def __init__(self, settings: CellSettings, x: np.ndarray, scaling: Scaling) -> None:
+    def __init__(self, settings: CellSettings, x: np.ndarray, scaling: Encoding) -> None:
         # Batches have equal size, as a small last batch would count as much as the others.
         batches = math.ceil(len(x) / settings.training.batch_size)
         super().__init__(settings.data, math.ceil(len(x) / batches), settings.seed)
         self.x = np.array(x)  # a copy, as torch warns of read-only arrays
         self.scaling = scaling
 
-    def samples(self, name: Split) -> tuple[np.ndarray, Scaling]:
+    def samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         """Return the same samples, (n, *S), for every split, and their scaling."""
         return self.x, self.scaling
 

@@ -9,6 +9,7 @@ from hourglass.core.errors import UserError
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
+    from hourglass.data.scaling import Encoding
     from hourglass.detection.scoring import FittedScorer
     from hourglass.networks import Network
 
@@ -86,27 +87,27 @@ class SyntheticDetection(Objective):
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the mean AUROC over the kinds."""
-        tuning, scale = task.prepared.split("tuning"), task.prepared.scaling.scale
+        tuning, scaling = task.prepared.split("tuning"), task.prepared.scaling
         normal = np.asarray(tuning.x[~tuning.anomaly])
-        return (self.auroc(_fit_scorer(network, task), normal, scale),)
+        return (self.auroc(_fit_scorer(network, task), normal, scaling),)
 
-    def auroc(self, score: "FittedScorer", normal: np.ndarray, scale: np.ndarray) -> float:
+    def auroc(self, score: "FittedScorer", normal: np.ndarray, scaling: "Encoding") -> float:
         """Return the mean AUROC over the kinds, of normal samples, (N, *S), against anomalies."""
         from hourglass.evaluation import metrics
 
         normal_scores, values = score(normal), []
         for kind in self.kinds:
             if kind not in self._anomalies:
-                self._anomalies[kind] = self.anomalies(kind, normal, scale)
+                self._anomalies[kind] = self.anomalies(kind, normal, scaling)
             scores = np.concatenate([normal_scores, score(self._anomalies[kind])])
             anomaly = np.arange(len(scores)) >= len(normal_scores)
             values.append(metrics.detection(scores, anomaly, intervals=False)["AUROC"])
         return float(np.mean(values))
 
-    def anomalies(self, kind: AnomalyKind, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def anomalies(self, kind: AnomalyKind, x: np.ndarray, scaling: "Encoding") -> np.ndarray:
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
-        `scale` is the divisor that scales samples to network inputs.
+        `scaling` maps samples to network inputs. A category is seldom changed by noise.
         """
         rng = np.random.default_rng(0)
         if kind == "mixed":
@@ -114,8 +115,9 @@ class SyntheticDetection(Objective):
             others = (np.arange(len(x)) + rng.integers(1, len(x), len(x))) % len(x)
             changed = np.where(masks, x[others], x)
         elif kind == "corrupted":
-            std = (x / scale).std()
-            changed = x + self.strength * std * scale * rng.standard_normal(x.shape)
+            inputs = scaling(x)
+            noise = self.strength * np.nanstd(inputs) * rng.standard_normal(inputs.shape)
+            changed = scaling.inverse(inputs + noise)
         elif x.ndim == 2:
             shuffled = rng.permuted(x, axis=0)
             changed = np.where(rng.random(x.shape) < self.strength, shuffled, x)

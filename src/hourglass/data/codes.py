@@ -1,0 +1,190 @@
+"""Codes of the cells of a table, column by column, from record batches or DataFrames."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import quote, suggest_names
+from hourglass.data.cells import (
+    ISO,
+    MARKERS,
+    canonical,
+    dates,
+    form_of,
+    is_missing,
+    numbers,
+    plain,
+    texts,
+    truths,
+)
+from hourglass.data.columns import Column, Kind
+from hourglass.data.frames import frame_batches
+from hourglass.data.large_arrays import parts, release
+from hourglass.data.readers.numbers import NumberFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPECTED: dict[Kind, str] = {
+    "numeric": "a number",
+    "boolean": "a truth value",
+    "datetime": "a date",
+    "categorical": "a category",
+}
+
+
+def codes(
+    batch: "pa.RecordBatch | pd.DataFrame",
+    columns: Sequence[Column],
+    source: object = "the table",
+    first_row: int = 1,
+    number_format: NumberFormat = NumberFormat(),
+) -> np.ndarray:
+    """Return the codes of the cells, (N, C) float64; NaN is a missing cell.
+
+    Columns are found by name, in any order; others are ignored. Cells of another type are converted
+    if nothing is lost. `source` names the table, and `first_row` the first row, in messages.
+    `number_format` is the format of numbers in text columns. Raises a UserError for a missing
+    column, unless it is optional, and for a cell that has no code.
+    """
+    if not isinstance(batch, pa.RecordBatch):
+        blocks = [
+            codes(part, columns, source, first_row + start, number_format)
+            for start, part in frame_batches(batch)
+        ]
+        return np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
+    places = column_places(batch.schema.names, columns, source)
+    result = np.empty((len(batch), len(columns)), np.float64)
+    for i, (column, place) in enumerate(zip(columns, places, strict=True)):
+        if place is None:
+            result[:, i] = np.nan
+        else:
+            cells = plain(batch.column(place))
+            result[:, i] = _column_codes(cells, column, source, first_row, number_format)
+    return result
+
+
+def column_places(
+    names: Sequence[str], columns: Sequence[Column], source: object
+) -> list[int | None]:
+    """Return the position of each column among `names`; None for an optional one that is missing.
+
+    Raises a UserError for a missing column that is not optional, and for a name that occurs twice.
+    """
+    place_of: dict[str, int] = {}
+    twice = set()
+    for i, name in enumerate(names):
+        twice |= {name} & place_of.keys()
+        place_of[name] = i
+    for column in columns:
+        if column.name in twice:
+            raise UserError(f"{source} has two columns named {column.name!r}; rename one of them.")
+        if column.name not in place_of and not column.optional:
+            missing = [c.name for c in columns if not c.optional and c.name not in place_of]
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{source} has no column {column.name!r}{more}: "
+                f"{suggest_names(column.name, names)}; give every column that the detector was "
+                "trained on, in any order, or list those that may be absent under `optional`."
+            )
+    return [place_of.get(column.name) for column in columns]
+
+
+def _column_codes(
+    cells: pa.Array, column: Column, source: object, first_row: int, number_format: NumberFormat
+) -> np.ndarray:
+    if column.kind == "categorical":
+        return _level_codes(cells, column)
+    missing = is_missing(cells, column.missing_values)
+    if column.kind == "numeric":
+        values = numbers(cells, number_format)
+        if form_of(cells.type) == "text" and (np.isnan(values) & ~missing).any():
+            values = np.where(np.isnan(values), truths(cells), values)
+    elif column.kind == "boolean":
+        values = truths(cells, column.levels)
+    else:
+        values = dates(cells, column.date_format or ISO)
+    bad = np.flatnonzero(np.isnan(values) & ~missing)
+    if len(bad):
+        row = int(bad[0])
+        raise UserError(
+            f"Column {column.name!r} of {source} holds {quote(_shown(cells[row]))} in row "
+            f"{first_row + row} instead of {EXPECTED[column.kind]}; correct it, or leave the cell "
+            "empty, which means missing."
+        )
+    values[missing] = np.nan
+    return values
+
+
+def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
+    """Return the index of each cell's level; their number for other values, NaN if missing."""
+    names = texts(cells)
+    missing = is_missing(cells, column.missing_values)
+    marker_levels = [level for level in column.levels if level in MARKERS]
+    if marker_levels:  # most cells of the column held this marker, so it is a level
+        missing &= ~np.asarray(pc.is_in(names, value_set=pa.array(marker_levels)))
+    encoded = names.dictionary_encode()
+    unique = encoded.dictionary
+    levels = pa.array(column.levels, pa.string())
+    exact = pc.index_in(unique, value_set=levels)
+    if exact.null_count:  # 1, 1.0 and "1" are equal, and so are True and "true"
+        equal = pc.index_in(canonical(unique), value_set=canonical(levels))
+        exact = pc.coalesce(exact, equal)
+    found = pc.fill_null(exact, len(column.levels))
+    by_unique = np.append(found.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
+    places = encoded.indices.fill_null(len(unique)).to_numpy(zero_copy_only=False)
+    values = by_unique[places]
+    values[missing] = np.nan
+    return values
+
+
+def _shown(cell: pa.Scalar) -> str:
+    return str(cell.as_py())
+
+
+def keep_train_levels(
+    columns: Sequence[Column], x: np.ndarray, train: np.ndarray
+) -> tuple[Column, ...]:
+    """Reduce the levels of categories to those frequent in the rows `train`; return the columns.
+
+    A level of fewer than `rare_count` cells becomes "other". Levels are in the order of their
+    frequency. The codes `x`, (N, C), of all rows are changed in place.
+    """
+    if not _categories(columns):
+        return tuple(columns)
+    is_train = np.zeros(len(x), bool)
+    is_train[train] = True
+    counts = {i: np.zeros(len(c.levels) + 1, int) for i, c in _categories(columns)}
+    for rows in parts(x):
+        for i, count in counts.items():
+            found = x[rows, i][is_train[rows]]
+            found = found[~np.isnan(found)].astype(int)
+            count += np.bincount(found, minlength=len(count))
+        release(x)
+    result, new_codes = list(columns), dict[int, np.ndarray]()
+    for i, column in _categories(columns):
+        count = counts[i][:-1]
+        order = np.argsort(-count, kind="stable")
+        kept = order[count[order] >= rare_count(len(train))]
+        new_codes[i] = np.full(len(count) + 2, float(len(kept)))
+        new_codes[i][kept], new_codes[i][-1] = np.arange(len(kept)), np.nan
+        result[i] = replace(column, levels=tuple(column.levels[level] for level in kept))
+    for rows in parts(x):
+        for i, new in new_codes.items():
+            x[rows, i] = new[np.nan_to_num(x[rows, i], nan=len(new) - 1).astype(int)]
+        release(x)
+    return tuple(result)
+
+
+def _categories(columns: Sequence[Column]) -> list[tuple[int, Column]]:
+    return [(i, column) for i, column in enumerate(columns) if column.kind == "categorical"]
+
+
+def rare_count(rows: int) -> int:
+    """Return the number of cells below which a level of `rows` cells is rare."""
+    return max(2, min(5, rows // 50))

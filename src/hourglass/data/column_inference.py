@@ -1,0 +1,416 @@
+"""Kinds of the columns of a table, inferred in one pass over its record batches.
+
+A column is a feature of one of four kinds, or it is left out with a reason: the same value in
+every row, a number or a text per row, free text, empty cells, or cells of another type.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import quote, suggest_names
+from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
+from hourglass.data.codes import rare_count
+from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
+from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.readers.numbers import NumberFormat
+
+MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
+MAX_LEVELS = 100
+MIN_LEVEL_SHARE = 0.5  # of the cells that the levels of a category must cover
+MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then errors, and otherwise it is text
+MAX_FEW_VALUES = 30  # a column of few values, some of them texts, is a category
+MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
+ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
+UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+DAY, YEAR = 86_400, 365 * 86_400
+FAR = 10  # ranges that a fill value lies outside of the others
+VERY_FAR = 1e6
+
+# Reasons why a column is not a feature, each with the way to use it.
+EMPTY = "no values"
+CONSTANT = "the same value in every row"
+ROW_NUMBERS = "row numbers without a name"
+COUNTER = "rises from row to row, as a time or a row number; set `time` to split by it"
+NUMBER_ID = "a number per row; set `id` to find the rows by it"
+TEXT_ID = "a text per row; set `id` to find the rows by it"
+TEXT = "free text or too many values"
+INVALID = "cells of type {}; make a column of each element to use them"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a column: a feature, or left out for a reason."""
+
+    name: str
+    kind: str  # of the feature; otherwise of the cells
+    column: Column | None  # None if it is left out
+    rows: int
+    missing: int  # cells
+    distinct: int  # values
+    capped: bool  # there are more values than were counted
+    reason: str = ""  # why it is left out
+    example: str = ""  # a value of it
+    notes: tuple[str, ...] = ()  # unusual values
+    error: str = ""  # a sentence: why the kind cannot be inferred, and the ways out
+
+    @property
+    def decision(self) -> str:
+        """Return the decision in words."""
+        if self.column is None:
+            shown = f", such as {self.example}" if self.example else ""
+            return f"dropped: {self.error or self.reason + shown}"
+        shown = {
+            "categorical": f"{len(self.column.levels)} levels",
+            "datetime": ", ".join(self.column.parts),
+            "boolean": " / ".join(self.column.levels),
+        }.get(self.kind, "used")
+        return "; ".join([shown, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a row of the table of columns, for the data card."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "missing": round(self.missing / max(1, self.rows), 6),
+            "distinct": f"{self.distinct}+" if self.capped else self.distinct,
+            "used": self.column is not None,
+            "reason": self.error or self.reason,
+            "decision": self.decision,
+        }
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the user declares about columns, by name."""
+
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    dates: Mapping[str, str] = field(default_factory=dict)  # formats, as of strptime
+    parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
+    missing_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    scaling: Mapping[str, ColumnScaling] = field(default_factory=dict)
+    default_scaling: ColumnScaling = "auto"
+    optional: Sequence[str] = ()
+
+    def without(self, name: str | None) -> "Declared":
+        """Return the declarations without the format of dates of one column."""
+        return replace(self, dates={key: v for key, v in self.dates.items() if key != name})
+
+    def check_names(self, names: Sequence[str], source: object) -> None:
+        """Raise a UserError if a name is no column."""
+        for setting in ("kinds", "dates", "parts", "missing_values", "scaling", "optional"):
+            for name in getattr(self, setting):
+                if name not in names:
+                    raise UserError(
+                        f"`{setting}` names {name!r}, but {source} has no such feature: "
+                        f"{suggest_names(name, names)}; correct the name."
+                    )
+
+
+def infer_columns(
+    batches: Iterable[pa.RecordBatch],
+    names: Sequence[str],
+    source: object,
+    declared: Declared = Declared(),
+    number_format: NumberFormat = NumberFormat(),
+) -> list[Decision]:
+    """Return a decision about each of the columns `names`, in their order.
+
+    `source` names the table in messages. `number_format` is the format of numbers in text columns.
+    Memory is bounded by the number of columns, not by that of rows.
+    """
+    declared.check_names(names, source)
+    limit = max(2 * MAX_LEVELS, min(MAX_COUNTED, MAX_COUNTED_IN_ALL // max(1, len(names))))
+    columns = [
+        ColumnStatistics(
+            name,
+            limit,
+            tuple(declared.missing_values.get(name, ())),
+            (declared.dates[name],) if name in declared.dates else None,
+        )
+        for name in names
+    ]
+    for batch in batches:
+        for statistics in columns:
+            statistics.add(batch.column(statistics.name), number_format)
+    return [
+        _Inference(statistics, source, declared, number_format).decide() for statistics in columns
+    ]
+
+
+def used_columns(decisions: Iterable[Decision]) -> tuple[Column, ...]:
+    """Return the features; raise a UserError for the first column that cannot be decided."""
+    columns = []
+    for decision in decisions:
+        if decision.error:
+            raise UserError(decision.error)
+        if decision.column is not None:
+            columns.append(decision.column)
+    return tuple(columns)
+
+
+@dataclass
+class _Inference:
+    """The decision about one column."""
+
+    found: ColumnStatistics
+    source: object
+    declared: Declared
+    number_format: NumberFormat
+
+    def decide(self) -> Decision:
+        found, name = self.found, self.found.name
+        kind = self.declared.kinds.get(name) or ("datetime" if found.formats else None)
+        if not found.types:
+            return self._dropped("empty", EMPTY)
+        if "other" in found.types:
+            return self._dropped("invalid", INVALID.format(found.type_name))
+        if kind:
+            return {
+                "numeric": self._numeric,
+                "boolean": self._boolean,
+                "categorical": self._categorical,
+                "datetime": self._datetime,
+            }[kind](True)
+        if len(self._values) == 1 and not found.uncounted and found.present == found.rows:
+            return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
+        if found.types == {"boolean"} or self._truth_levels():
+            return self._boolean(False)
+        if found.dates and self._date_format():
+            return self._datetime(False)
+        if found.odd_cells == 0:
+            return self._numeric(False)
+        odd_share = found.odd_cells / found.present
+        if odd_share < 1 - MIN_NUMBER_SHARE and not self._has_few_values():
+            return self._numeric(False)
+        return self._categorical(False)
+
+    def _form(self) -> str:
+        return "numeric" if not self.found.odd_cells else "text"
+
+    @property
+    def _values(self) -> dict[str, int]:
+        """Return the counts of values without those that mean a missing cell."""
+        found = self.found
+        markers = {*MARKERS, *found.missing_values}
+        if self._markers_are_values():
+            markers = set(found.missing_values)
+        return {text: count for text, count in found.counts.items() if text not in markers}
+
+    def _markers_are_values(self) -> bool:
+        """Return whether most cells of a text column hold a marker, so that it is a level."""
+        found = self.found
+        return found.odd_cells > 0 and found.markers > found.rows / 2
+
+    def _has_few_values(self) -> bool:
+        """Return whether the values are few and frequent, as those of a category."""
+        values = self._values
+        is_text = np.isnan(numbers(pa.array(list(values), pa.string()), self.number_format))
+        odd = [count for count, odd in zip(values.values(), is_text, strict=True) if odd]
+        return (
+            not self.found.uncounted
+            and len(values) <= MAX_FEW_VALUES
+            and min(odd, default=0) >= rare_count(self.found.rows)
+        )
+
+    def _truth_levels(self) -> tuple[str, ...]:
+        """Return the texts of false and true; () if the values are not a pair of truth values."""
+        values, found = self._values, self.found
+        words = {text.lower() for text in values} - {"0", "1", "0.0", "1.0"}
+        if found.uncounted or not found.odd_cells or words not in TRUTH_PAIRS:
+            return ()
+        by_count = sorted(values, key=lambda text: values[text])  # the most frequent one wins
+        spelt = {TRUTHS[text.lower()]: text for text in by_count if text.lower() in words}
+        return spelt[0.0], spelt[1.0]
+
+    def _boolean(self, declared: bool) -> Decision:
+        levels = ("False", "True") if self.found.types == {"boolean"} else self._truth_levels()
+        if not levels:
+            values = sorted(self._values)
+            if self.found.uncounted or len(values) > 2:
+                return self._error(
+                    f"Column {self.found.name!r} of {self.source} is declared boolean, but holds "
+                    f"{len(values)} values, such as {quote(values[:3])}; declare another kind."
+                )
+            levels = tuple(values) if len(values) == 2 else ("0", "1")
+        return self._used(Column(self.found.name, "boolean", levels=levels))
+
+    def _numeric(self, declared: bool) -> Decision:
+        found, name = self.found, self.found.name
+        if found.odd_cells and found.odd is not None:
+            cell, row = found.odd
+            others = found.odd_cells - 1
+            cells = "cell" if others == 1 else "cells"
+            more = f" ({others:,} more such {cells})" if others else ""
+            return self._error(
+                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
+                f"other cells are numbers; correct it, set `missing_values: {{{name}: "
+                f"[{quote(cell)}]}}` if it means a missing cell, `drop: [{name}]`, or "
+                f"`kinds: {{{name}: categorical}}`."
+            )
+        if not declared and (reason := self._number_per_row()):
+            return self._dropped("numeric", reason)
+        scaling = self.declared.scaling.get(name, self.declared.default_scaling)
+        column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
+        return self._used(column, *unusual_values(found.numbers))
+
+    def _number_per_row(self) -> str:
+        """Return the reason if the numbers identify the rows or count them, otherwise ""."""
+        found, values = self.found, self.found.numbers
+        unique = max(found.counts.values(), default=0) == 1  # of those counted
+        steps = values.count - 1
+        if UNNAMED.fullmatch(found.name) and values.whole and values.rising == steps:
+            return ROW_NUMBERS
+        if values.count < MIN_ROWS_OF_COUNTER:
+            return ""
+        if values.rising == steps:
+            return COUNTER
+        if not (unique and values.whole):
+            return ""
+        consecutive = values.most - values.least == steps
+        is_inexact = max(abs(values.least), abs(values.most)) >= 2**53
+        if ID_NAME.fullmatch(found.name) or is_inexact or (consecutive and found.present > 50):
+            return NUMBER_ID
+        return ""
+
+    def _categorical(self, declared: bool) -> Decision:
+        found, values = self.found, self._values
+        levels = sorted(values, key=lambda text: (-values[text], text))[:MAX_LEVELS]
+        cells = sum(values.values()) + found.uncounted
+        if not declared:
+            if UNNAMED.fullmatch(found.name) and max(values.values(), default=0) == 1:
+                return self._dropped("text", ROW_NUMBERS)
+            rare = rare_count(found.rows)
+            frequent = sum(count for count in values.values() if count >= rare)
+            is_prose = any("\n" in text for text in levels)
+            if is_prose or frequent < MIN_LEVEL_SHARE * cells:
+                is_unique = max(values.values(), default=0) == 1 and not is_prose
+                return self._dropped("text", TEXT_ID if is_unique else TEXT, levels[0])
+        return self._used(
+            Column(
+                found.name,
+                "categorical",
+                levels=tuple(levels),
+                missing_values=found.missing_values,
+            )
+        )
+
+    def _date_format(self) -> str:
+        """Return the format that fits most cells, "" without one."""
+        found = self.found
+        fits = {form: found.dates[form].fits for form in found.dates}
+        best = max(fits, key=lambda form: fits[form], default="")
+        enough = 1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)
+        return best if fits.get(best, 0) >= enough else ""
+
+    def _datetime(self, declared: bool) -> Decision:
+        found, name = self.found, self.found.name
+        form = self._date_format()
+        if not form:
+            example = found.odd[0] if found.odd else next(iter(self._values), "")
+            return self._error(
+                f"Column {name!r} of {self.source} holds {quote(example)}, which is no date in "
+                f"{'the format ' + repr(found.formats[0]) if found.formats else 'a known format'}; "
+                f'set `dates: {{{name}: "%d.%m.%Y %H:%M"}}` with the codes of strptime.'
+            )
+        statistics = found.dates[form]
+        if statistics.fits < found.present and statistics.odd is not None:
+            cell, row = statistics.odd
+            return self._error(
+                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}, but its other "
+                f"cells are dates; correct it, set `missing_values: {{{name}: [{quote(cell)}]}}` "
+                f"if it means a missing cell, or `drop: [{name}]`."
+            )
+        other = next(
+            (
+                b if a == form else a
+                for a, b in found.differ
+                if form in (a, b)
+                and a in found.dates
+                and b in found.dates
+                and found.dates[a].fits == found.dates[b].fits
+            ),
+            None,
+        )
+        if other is not None:
+            example = next(iter(self._values))
+            return self._error(
+                f"Column {name!r} of {self.source} holds dates such as {quote(example)}, which may "
+                f'be {form} or {other}; set `dates: {{{name}: "{form}"}}` or "{other}".'
+            )
+        parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, statistics.seconds)
+        return self._used(
+            Column(
+                name,
+                "datetime",
+                parts=parts,
+                date_format="" if form == ISO else form,
+                missing_values=found.missing_values,
+            )
+        )
+
+    def _used(self, column: Column, *notes: str) -> Decision:
+        optional = column.name in self.declared.optional
+        return self._decision(column.kind, replace(column, optional=optional), notes=notes)
+
+    def _dropped(self, kind: str, reason: str, example: str | None = None) -> Decision:
+        shown = "" if example is None else quote(example)
+        return self._decision(kind, None, reason=reason, example=shown)
+
+    def _error(self, sentence: str) -> Decision:
+        return self._decision("unclear", None, error=sentence)
+
+    def _decision(self, kind: str, column: Column | None, **more: Any) -> Decision:
+        found, values = self.found, self._values
+        present = sum(values.values()) + found.uncounted
+        return Decision(
+            found.name,
+            kind,
+            column,
+            found.rows,
+            found.rows - (present or found.present),
+            len(values),
+            found.uncounted > 0,
+            **more,
+        )
+
+
+def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
+    """Return the parts of dates that can be learnt from their range.
+
+    Dates that follow the rows, as in a log, have no trend: every later row would be abnormal. For
+    the same reason they have a month only if they cover a year.
+    """
+    if form == TIME_OF_DAY:
+        return ("hour",)
+    span, is_log = seconds.most - seconds.least, seconds.follows_rows
+    wanted: list[tuple[Part, bool]] = [
+        ("hour", not seconds.midnight),
+        ("weekday", span >= 7 * DAY),
+        ("month", span >= (YEAR if is_log else 60 * DAY)),
+        ("trend", not is_log),
+    ]
+    return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
+
+
+def unusual_values(found: NumberStatistics) -> tuple[str, ...]:
+    """Return sentences about numbers far outside of the others: fill values and huge ones."""
+    notes = []
+    ends = [(found.least, found.least_count), (found.most, found.most_count)]
+    sample = found.quantile_sample
+    for value, count in ends:
+        others = sample[(sample != found.least) & (sample != found.most)]
+        if len(others) < MIN_ROWS_OF_COUNTER:
+            continue
+        low, high = float(others.min()), float(others.max())
+        distance = max(low - value, value - high) / max(high - low, abs(high), 1e-300)
+        if count > 1 and distance > FAR:
+            notes.append(f"{value:g} in {count:,} cells may mean a missing value")
+        elif distance > VERY_FAR:
+            notes.append(f"{value:g} is far outside of the other values")
+    return tuple(notes)
