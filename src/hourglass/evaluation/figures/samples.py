@@ -94,15 +94,16 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
         groups = [replace(group, title=f"{group.title}, {shown}") for group in groups]
     figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(count)
+    has_texts = any(group.texts is not None for group in groups)
     for group, grid in zip(groups, grids, strict=True):
-        texts = group.texts
+        texts = np.zeros(group.x.shape, "U") if group.texts is None else group.texts
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
         for sample, (axes, x, output) in enumerate(
             zip(grid, group.x, group.reconstruction, strict=False)
         ):
-            for place in () if texts is None else np.flatnonzero(texts[sample, drawn] != ""):
+            for place in np.flatnonzero(texts[sample, drawn] != ""):
                 _write_text(axes, y[place], texts[sample, drawn[place]])
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
