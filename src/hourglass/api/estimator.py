@@ -45,8 +45,8 @@ from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.convergence import still_improving
+from hourglass.training.fold_training import fold_training
 from hourglass.training.in_memory import train_in_memory
-from hourglass.training.refit import refit_of
 from hourglass.training.suggested_sizes import table_variant
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
@@ -212,11 +212,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
-        refit = None
-        if pool > size:
-            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        train = fold_training(kind, settings) if pool > size else None
         self.detector_, _ = calibrate_detector(
-            network, prepared, scorer, calibrator, {}, refit, seed
+            network, prepared, scorer, calibrator, {}, train, seed
         )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
