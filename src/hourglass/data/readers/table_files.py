@@ -22,7 +22,6 @@ from hourglass.data.readers.table_source import (
     parse_numbers,
 )
 
-DAY_FIRST = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 
@@ -97,28 +96,6 @@ def text_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
             "remove the row."
         )
     return np.array([str(value) for value in frame[name]])
-
-
-def time_column(frame: pd.DataFrame, name: str, path: Path) -> np.ndarray:
-    """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970."""
-    column = frame[name]
-    dates = None if is_numeric_dtype(column) else parsed_dates(column)
-    if dates is None:
-        expected = "a number or a date such as 2026-12-31 23:59 or 31.12.2026 23:59"
-        return number_column(frame, name, path, expected)
-    return ((dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "s")).to_numpy(copy=True)
-
-
-def parsed_dates(column: pd.Series) -> pd.Series | None:
-    """Return dates in UTC; None unless all cells are ISO 8601 dates, or such as 31.12.2026 23:59.
-
-    Dates with slashes are not read, since 01/02 has two meanings.
-    """
-    for form in ("ISO8601", *DAY_FIRST):
-        dates = pd.to_datetime(column, errors="coerce", utc=True, format=form)
-        if dates.notna().all():
-            return dates
-    return None
 
 
 def _parsed(cells: pa.Array, text: bool, numbers: NumberFormat) -> pd.Series:
