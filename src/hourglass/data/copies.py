@@ -85,7 +85,8 @@ def copies_note(card: Mapping[str, Any]) -> str:
     total = card["unused"] + sum(
         split[kind] for split in card["splits"].values() for kind in ("normal", "anomalies")
     )
-    parts = [f"{counts['copies']:,} of {total:,} samples equal an earlier one in every feature"]
+    equal = "equals" if counts["copies"] == 1 else "equal"
+    parts = [f"{counts['copies']:,} of {total:,} samples {equal} an earlier one in every feature"]
     if counts["copies_of_train"]:
         parts.append(
             f"{counts['copies_of_train']:,} of other splits equal one of train, because the splits "

@@ -95,6 +95,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "feature_names": [column.name for column in raw.columns],
         "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
+        "read": raw.source.get("read", {}),
         "splits": {
             name: {
                 "normal": int((~part.anomaly).sum()),

@@ -133,6 +133,7 @@ class Table(DataSet):
                 "rows": table.rows,
                 "left_out_rows": table.rows - len(rows),
                 "format": source.format | {"detected": source.describe()},
+                "read": {key: value for key, value in vars(self.read).items() if value is not None},
                 "columns": [decision.to_dict() for decision in decisions],
             },
             columns=columns,

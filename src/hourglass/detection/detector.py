@@ -16,6 +16,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.data.column_bins import ColumnBins
 from hourglass.data.columns import Column
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
@@ -71,6 +72,11 @@ class Detector:
     def columns(self) -> list[Column]:
         """Return the columns of a table, in order; [] for images."""
         return [Column.from_dict(column) for column in self.inputs["columns"]]
+
+    @property
+    def read(self) -> ReadOptions:
+        """Return the format of the table as it was set for `prepare`."""
+        return ReadOptions(**self.inputs.get("read", {}))
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -145,7 +151,7 @@ class Detector:
             contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
             save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
-        inputs = {name: self.inputs[name] for name in INPUTS}
+        inputs = {name: self.inputs[name] for name in INPUTS} | {"read": vars(self.read)}
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         score = self.scoring.scorer.describe()
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
@@ -221,6 +227,7 @@ def _check_consistency(
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     elements = math.prod(shape)
     columns = [Column.from_dict(column) for column in metadata["columns"]]
+    ReadOptions(**metadata["read"]).check()
     if [column.name for column in columns] != names:
         raise ValueError("feature_names are not those of the columns")
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):

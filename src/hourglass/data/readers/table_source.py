@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
-    casts: dict[str, pa.DataType]  # of columns whose type differs between files
+    # Of columns whose type differs between files.
+    casts: dict[str, pa.DataType] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
