@@ -7,6 +7,7 @@ every row, a number or a text per row, free text, empty cells, or cells of anoth
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -193,7 +194,7 @@ class _Inference:
     def _form(self) -> str:
         return "numeric" if not self.found.odd_cells else "text"
 
-    @property
+    @cached_property
     def _values(self) -> dict[str, int]:
         """Return the counts of values without those that mean a missing cell."""
         found = self.found

@@ -288,14 +288,13 @@ class RepeatedBatches:
 def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Join small batches: those of a file with thousands of columns hold few rows."""
     waiting: list[pa.RecordBatch] = []
+    rows = size = 0
     for batch in batches:
         waiting.append(batch)
-        if (
-            sum(map(len, waiting)) >= MIN_BATCH_ROWS
-            or sum(part.nbytes for part in waiting) >= MIN_BATCH_BYTES
-        ):
+        rows, size = rows + len(batch), size + batch.nbytes
+        if rows >= MIN_BATCH_ROWS or size >= MIN_BATCH_BYTES:
             yield _join(waiting)
-            waiting = []
+            waiting, rows, size = [], 0, 0
     if waiting:
         yield _join(waiting)
 
