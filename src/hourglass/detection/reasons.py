@@ -19,8 +19,8 @@ EXPECTED_DIGITS = 3  # of the bounds of expected numbers
 SEPARATOR = "; "  # between the reasons of a row
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
-    *("October", "November", "December"),
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
 )
 THURSDAY = 3  # the first day of 1970
 

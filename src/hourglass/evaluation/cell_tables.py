@@ -24,7 +24,9 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 
     `test` holds the scores of the test split, (N,).
     """
-    known = {"test": test, "calibration": detector.calibration_scores}
+    known = {"test": test}
+    if len(detector.calibration_scores) == len(prepared.x("calibration")):  # else from folds
+        known["calibration"] = detector.calibration_scores
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)

@@ -66,7 +66,7 @@ class DetectorModel:
             "alarm": alarm,
             "p_value": p_value,
         }
-        if not known.all():
+        if not known.all():  # no alarm is known for a row without a score
             columns["alarm"] = alarm.astype(object)
             columns["alarm"][~known] = None
         if reasons:
