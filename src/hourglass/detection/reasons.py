@@ -46,8 +46,8 @@ class Reasons:
     ) -> "Reasons":
         """Return the reasons for codes, (N, C), with their contributions, (N, C).
 
-        `output` are the outputs of `Detector.score_with_outputs`, (N, F). `cells` are the rows as they were read: they tell
-        the text of a category that has no code of its own.
+        `output` are the outputs of `Detector.score_with_outputs`, (N, F). `cells` are the rows as
+        they were read: they tell the text of a category that has no code of its own.
         """
         column, contribution = top_features(contributions, top)
         texts: list[pa.Array] = []
