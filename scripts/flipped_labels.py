@@ -15,7 +15,7 @@ from common import ROOT, argument_parser, enter, prepare_missing, timed, write_p
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
 from hourglass.evaluation.baselines import pca
 from hourglass.studies.label_errors.class_networks import class_network_fit, errors_under_classes
 from hourglass.studies.label_errors.ranking import (
@@ -55,7 +55,7 @@ def _rows(data: str, repeats: int) -> Iterator[dict[str, object]]:
     """Yield one row per method, with shares averaged over the repeats."""
     prepare_missing(data)
     prepared = Prepared.open(prepared_folder(data))
-    settings = resolve_cell(Cell(data, MODEL), prepared.sample_shape, len(prepared.x("train")))
+    settings = resolve_cell(Cell(data, MODEL), prepared.input_shape, len(prepared.x("train")))
     by_method: dict[str, list[tuple[float, ...]]] = {}
     for seed in range(repeats):
         samples, flipped = _flip(read_labelled_dataset(prepared), seed)
@@ -83,7 +83,7 @@ def _shares(score: np.ndarray, flipped: np.ndarray) -> list[float]:
 
 
 def _measure(
-    settings: CellSettings, samples: LabelledDataset, scaling: Scaling
+    settings: CellSettings, samples: LabelledDataset, scaling: Encoding
 ) -> Iterator[tuple[str, np.ndarray, float]]:
     """Yield the name of each method, the scores of its ranking, and its seconds."""
     y, rows = samples.y, np.arange(len(samples.y))
@@ -106,7 +106,7 @@ def _without_folds(samples: LabelledDataset, fit: Fit) -> np.ndarray:
     return np.stack([fit(samples.x[samples.y == each])(samples.x) for each in classes], axis=1)
 
 
-def _pca(samples: LabelledDataset, scaling: Scaling, seed: int) -> np.ndarray:
+def _pca(samples: LabelledDataset, scaling: Encoding, seed: int) -> np.ndarray:
     """Return the errors under the principal components of each class, cross-fitted."""
     errors = np.empty((len(samples.y), len(samples.classes)))
     fold = assign_folds(samples.y, FOLDS, seed)

@@ -93,7 +93,7 @@ def is_trained(cell: Cell) -> bool:
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     prepared = Prepared.open(prepared_folder(cell.data))
-    shape = prepared.sample_shape
+    shape = prepared.input_shape
     current = asdict(resolve_cell(cell, shape, len(prepared.x("train"))))
     kind = import_class(current["class_path"], LitAutoencoder, cell.name)
     defaults = resolve(kind, {}, cell.name, {"sample_shape": list(shape)})

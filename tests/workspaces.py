@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,8 @@ BUNDLED = ("digits", "breast_cancer")
 # The modules that use `recording`.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
 TIMEOUT_SECONDS = 600  # a process that runs longer counts as hanging
+# A line with the time so far, and the hints of a training that could go on.
+PROGRESS = re.compile(r", (\d+:)?\d\d:\d\d(,|$)|: max_epochs, |: the validation error still fell ")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -139,6 +142,11 @@ def copy_repository(folder: Path) -> Project:
     """Copy all files that git does not ignore; return the copy as a project."""
     copy_files(folder)
     return Project(folder)
+
+
+def without_progress(errors: str) -> list[str]:
+    """Return the lines on standard error without progress and hints, which depend on the load."""
+    return [line for line in errors.splitlines() if not PROGRESS.search(line)]
 
 
 def kill(process: subprocess.Popen[str]) -> None:

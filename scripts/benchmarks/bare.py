@@ -13,7 +13,8 @@ from benchmarks.networks import build
 from benchmarks.worker import Done
 from hourglass.core.paths import prepared_folder
 from hourglass.data.prepared_data import SPLITS, Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Encoding
+from hourglass.data.table_encoding import TableEncoding
 
 SCORING_BATCH_ELEMENTS = 2**18, 2**20
 
@@ -21,7 +22,7 @@ SCORING_BATCH_ELEMENTS = 2**18, 2**20
 def train(case: Case) -> Done:
     """Train by a bare loop with a validation error per epoch."""
     prepared = Prepared.open(prepared_folder(case.data))
-    network = build(case, prepared.sample_shape).to(case.device)
+    network = build(case, prepared.input_shape).to(case.device)
     start = time.perf_counter()
     samples = _fit(case, prepared, network)
     synchronise(case)
@@ -35,6 +36,8 @@ def _fit(case: Case, prepared: Prepared, network: torch.nn.Module) -> int:
         for name in SPLITS[:2]  # train and validation
     )
     scaled = scaler(prepared.scaling, case.device)
+    if prepared.heads:  # a table is encoded once
+        x, validation, scaled = scaled(x), scaled(validation), torch.nn.Identity()
     optimizer = torch.optim.Adam(network.parameters(), case.learning_rate, fused=True)
     for _ in range(case.epochs):
         for indices in torch.randperm(len(x)).to(case.device).split(case.batch_size):
@@ -56,7 +59,7 @@ def score(case: Case) -> Done:
     The faster of two batch sizes counts; it depends on the network.
     """
     prepared = Prepared.open(prepared_folder(case.data))
-    network = build(case, prepared.sample_shape).eval().to(case.device)
+    network = build(case, prepared.input_shape).eval().to(case.device)
     scaled = scaler(prepared.scaling, case.device)
     x = scaled(torch.from_numpy(np.array(prepared.split("train").x)).to(case.device))
     return Done(
@@ -78,8 +81,10 @@ def _passes(case: Case, network: torch.nn.Module, x: Tensor, elements: int) -> f
         return time.perf_counter() - start
 
 
-def scaler(scaling: Scaling, device: str) -> Callable[[Tensor], Tensor]:
+def scaler(scaling: Encoding, device: str) -> Callable[[Tensor], Tensor]:
     """Return the scaling of tensors without operations that have no effect on the data set."""
+    if isinstance(scaling, TableEncoding):
+        return scaling
     offset, scale = (
         torch.from_numpy(np.asarray(each)).to(device) for each in (scaling.offset, scaling.scale)
     )

@@ -40,7 +40,7 @@ def stream(case: Case) -> Done:
 def _fit(case: Case, options: dict[str, Any], samples: int) -> Done:
     prepared = Prepared.open(prepared_folder(case.data))
     module = LitAutoencoder(
-        build(case, prepared.sample_shape),
+        build(case, prepared.input_shape),
         learning_rate=case.learning_rate,
         schedule="constant",
     )
@@ -61,7 +61,7 @@ def _fit(case: Case, options: dict[str, Any], samples: int) -> Done:
 def score(case: Case) -> Done:
     """Read, scale, score and check memory-mapped samples."""
     prepared = Prepared.open(prepared_folder(case.data))
-    network = build(case, prepared.sample_shape).eval()
+    network = build(case, prepared.input_shape).eval()
     scoring = FittedScorer(network, prepared.scaling, ModelScore(), {})
     x = _train_split(case)
     start = time.perf_counter()

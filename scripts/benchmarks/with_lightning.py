@@ -60,7 +60,7 @@ class Plain(pl.LightningModule):
 def train(case: Case, workers: int) -> Done:
     """Train on the images of the prepared splits, read by torchvision."""
     prepared = Prepared.open(prepared_folder(case.data))
-    module = Plain(build(case, prepared.sample_shape), case.learning_rate)
+    module = Plain(build(case, prepared.input_shape), case.learning_rate)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         images, validation = (
@@ -138,7 +138,7 @@ def _bolts_data(case: Case) -> pl.LightningDataModule:
 
 def _as_ours(case: Case, prepared: Prepared, model: Any) -> Bolts:
     """Return the trained model as a Hourglass network, which pads and crops."""
-    network = build(case, prepared.sample_shape)
+    network = build(case, prepared.input_shape)
     assert isinstance(network, Bolts)
     network.encoder, network.decoder, network.mean = model.encoder, model.decoder, model.fc
     return network

@@ -21,7 +21,7 @@ def train(case: Case) -> Done:
     It scales the samples itself, validates nothing, and scores the train split at the end.
     """
     prepared = Prepared.open(prepared_folder(case.data))
-    network = build(case, prepared.sample_shape)
+    network = build(case, prepared.input_shape)
     assert isinstance(network, Dense)
     detector = AutoEncoder(
         lr=case.learning_rate,

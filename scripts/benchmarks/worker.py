@@ -82,7 +82,7 @@ def _threads(case: Case) -> AbstractContextManager[None]:
 
     if case.task == "score":
         return nullcontext()
-    shape = Prepared.open(prepared_folder(case.data)).sample_shape
+    shape = Prepared.open(prepared_folder(case.data)).input_shape
     return threads_for(case.batch_size * math.prod(shape))
 
 
@@ -115,7 +115,7 @@ def _needed_bytes(case: Case) -> dict[str, int]:
     size = np.dtype(prepared.card["dtype"]).itemsize
     return {
         "data_bytes": sum(math.prod(shape) for shape in held) * size,
-        "model_bytes": allowance(case, prepared.sample_shape),
+        "model_bytes": allowance(case, prepared.input_shape),
     }
 
 

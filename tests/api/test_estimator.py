@@ -145,9 +145,19 @@ def test_the_rate_of_false_alarms_is_alpha(normal):
 
 
 def test_too_few_calibration_samples_give_a_warning_with_the_rate(normal):
-    with pytest.warns(UserWarning, match="6 calibration samples .* rate is 0.143"):
-        estimator = Autoencoder(max_epochs=1).fit(normal[:30])
-    assert estimator.detector_.threshold.false_alarm_rate == pytest.approx(1 / 7)
+    with pytest.warns(UserWarning, match="15 calibration samples .* rate is 0.0625"):
+        estimator = Autoencoder(max_epochs=1).fit(normal[:15])
+    assert estimator.detector_.threshold.false_alarm_rate == pytest.approx(1 / 16)
+
+
+@pytest.mark.filterwarnings("error:.*calibration samples")
+def test_few_samples_are_calibrated_by_folds_unless_the_caller_gives_calibration_samples(normal):
+    threshold = Autoencoder(max_epochs=1).fit(normal[:30]).detector_.threshold
+    assert (threshold.method, threshold.n) == ("cross_conformal", 30)
+    assert threshold.false_alarm_rate == pytest.approx(1 / 31)
+    with pytest.warns(UserWarning, match="5 calibration samples .* rate is 0.167"):
+        given = Autoencoder(max_epochs=1).fit(normal[:25], calibration=normal[25:30])
+    assert given.detector_.threshold.method == "conformal"
 
 
 def test_an_explanation_names_the_changed_feature(normal):
@@ -308,3 +318,56 @@ def test_every_variant_has_suggested_settings_for_tables(normal, variant):
     scores = estimator.anomaly_score(normal)
     assert np.isfinite(scores).all()
     assert (estimator.anomaly_score(100 * normal) > scores).mean() > 0.9
+
+
+def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Return a table with columns of all kinds, and missing cells."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(correlated(rows, seed), columns=list("abcdef"))
+    frame["site"] = rng.choice(["north", "south", "west"], rows)
+    frame["on"] = rng.random(rows) < 0.5
+    seconds = rng.integers(0, 9_000_000, rows).astype("timedelta64[s]")
+    frame["when"] = np.datetime64("2024-01-01") + seconds
+    frame.loc[rng.random(rows) < 0.1, "a"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def fitted_to_frame() -> Autoencoder:
+    return Autoencoder(max_epochs=30).fit(mixed(300))
+
+
+def test_a_frame_with_text_dates_and_missing_cells_is_scored(fitted_to_frame):
+    new = mixed(50, seed=1)
+    scores = fitted_to_frame.anomaly_score(new)
+    assert np.isfinite(scores).all()
+    names = ["a", "b", "c", "d", "e", "f", "site", "on", "when"]
+    assert list(fitted_to_frame.explain(new).columns) == names
+    unknown = new.assign(site="elsewhere")
+    assert (fitted_to_frame.anomaly_score(unknown) > scores).mean() > 0.95
+    assert (fitted_to_frame.explain(unknown, top=1)["feature_1"] == "site").mean() > 0.9
+
+
+def test_columns_of_a_new_frame_may_have_another_order_and_type(fitted_to_frame):
+    new = mixed(50, seed=1)
+    expected = fitted_to_frame.anomaly_score(new)
+    other = new.iloc[:, ::-1].astype({"on": str, "when": str}).assign(more="x")
+    np.testing.assert_array_equal(fitted_to_frame.anomaly_score(other), expected)
+    with pytest.raises(ValueError, match="X has no column 'site'"):
+        fitted_to_frame.predict(new.drop(columns="site"))
+    with pytest.raises(ValueError, match="give a DataFrame"):
+        fitted_to_frame.predict(np.zeros((3, 9)))
+
+
+def test_columns_that_are_no_features_are_named_in_a_warning():
+    frame = mixed(60).assign(row=range(60), unit="bar")
+    with pytest.warns(UserWarning, match=r"row \(rises.*unit \(the same value") as caught:
+        Autoencoder(max_epochs=1, alpha=0.2).fit(frame)
+    assert caught[0].filename == __file__
+
+
+def test_missing_cells_of_an_array_are_scored(normal):
+    x = normal.copy()
+    x[::7, 2] = np.nan
+    estimator = Autoencoder(latent_dim=2, max_epochs=3).fit(x)
+    assert np.isfinite(estimator.anomaly_score(x)).all()

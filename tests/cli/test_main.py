@@ -1,7 +1,6 @@
 """Tests of the command line: command names, exit status and messages."""
 
 import os
-import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from hourglass.cli.parser import CommandParser
 from tests.cli import IMAGES, TABLE
 from tests.cli.command_line import help_of, run_main
 from tests.cli.files import write_npz, write_table
-from tests.workspaces import ROOT, Project, environment, lean
+from tests.workspaces import ROOT, Project, environment, lean, without_progress
 
 CELL_COMMANDS = ("calibrate-threshold", "evaluate", "study", "classify", "export", "promote")
 FILE_COMMANDS = ("score", "drift", "search", "restore")
@@ -176,12 +175,6 @@ def project(new_project) -> Project:
     project.set("params.yaml", "models", value=["convolutional"])
     project.hourglass("prepare", "digits")
     return project
-
-
-def without_progress(errors: str) -> list[str]:
-    """Return the lines on standard error without progress and the hint about max_epochs."""
-    ignored = re.compile(r"\d\d:\d\d$|: max_epochs, ")
-    return [line for line in errors.splitlines() if not ignored.search(line)]
 
 
 def error_of(project: Project, *words: str) -> str:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
-from hourglass.data.codes import codes, frame_batches, keep_train_levels
+from hourglass.data.codes import codes, keep_train_levels
 from hourglass.data.column_inference import Declared, infer_columns, used_columns
 from hourglass.data.columns import Column
+from hourglass.data.frames import frame_batches
 
 RNG = np.random.default_rng(0)
 NAN = float("nan")

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from hourglass.core.errors import UserError
-from hourglass.data.codes import frame_batches
 from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
+from hourglass.data.frames import frame_batches
 
 RNG = np.random.default_rng(0)
 ROWS = 300

@@ -1,13 +1,17 @@
 """The five splits: disjoint, reproducible, in the requested proportions, by chance or by time."""
 
 import json
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hourglass.data.base import Fractions, Raw
 from hourglass.data.columns import Column
+from hourglass.data.copies import count_copies, find_copies
 from hourglass.data.splits import SPLITS, split
 from hourglass.stages.prepare import prepare
 
@@ -144,3 +148,74 @@ def test_a_split_without_normal_samples_is_rejected_by_name(refusal, kind):
     for count in (0, 1, 4):
         raw = make_raw(kind, normal=count)
         assert "split would hold none" in refusal(split, raw, Fractions(), 0)
+
+
+# Copies of samples.
+
+
+def with_copies(times: int, kind: str = "chance", **counts: int) -> Raw:
+    """Return a data set in which every sample occurs `times` times, in random order."""
+    raw = make_raw(kind, **counts)
+    order = np.random.default_rng(1).permutation(np.tile(np.arange(len(raw.x)), times))
+    fields = ("x", "label", "anomaly", "id", *(["time"] if raw.time is not None else []))
+    return replace(raw, **{name: getattr(raw, name)[order] for name in fields})
+
+
+@pytest.mark.parametrize("times", [2, 3, 10])
+def test_copies_of_a_sample_are_in_one_split_and_splits_keep_their_proportions(times):
+    raw = with_copies(times)
+    parts = split(raw, Fractions(), seed=0)
+    values = [set(raw.x[indices, 0]) for indices in parts.values()]
+    assert not any(one & other for one, other in combinations(values, 2))
+    counts = np.array([(~raw.anomaly[indices]).sum() for indices in parts.values()])
+    np.testing.assert_allclose(counts, times * np.array([100, 20, 30, 20, 30]), atol=times)
+
+
+def test_without_copies_samples_are_permuted_and_cut_at_the_fractions():
+    raw, rng = make_raw(), np.random.default_rng(3)
+    normal = rng.permutation(np.flatnonzero(~raw.anomaly))
+    anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
+    expected = dict(zip(SPLITS, np.split(normal, [100, 120, 150, 170]), strict=True))
+    expected["tuning"] = np.concatenate([expected["tuning"], anomalies[:12]])
+    expected["test"] = np.concatenate([expected["test"], anomalies[12:]])
+    for name, indices in split(raw, Fractions(), seed=3).items():
+        np.testing.assert_array_equal(indices, np.sort(expected[name]))
+
+
+def test_a_value_too_frequent_for_one_split_is_in_all_of_them():
+    raw = make_raw(normal=1000)
+    raw.x[np.flatnonzero(~raw.anomaly)[:600]] = -1
+    parts = split(raw, Fractions(), seed=0)
+    shares = [(raw.x[parts[name]] == -1).sum() / 600 for name in SPLITS]
+    np.testing.assert_allclose(shares, [0.5, 0.1, 0.15, 0.1, 0.15], atol=0.05)
+
+
+def test_copies_in_different_periods_stay_there_and_are_counted():
+    raw = with_copies(3, "time")
+    indices = split(raw, Fractions(), seed=0)
+    plain = split(replace(raw, x=np.arange(len(raw.x), dtype=np.float64)[:, None]), Fractions(), 0)
+    for name in SPLITS:
+        np.testing.assert_array_equal(indices[name], plain[name])
+    train = set(raw.x[indices["train"], 0])
+    shared = sum(value in train for name in SPLITS[1:] for value in raw.x[indices[name], 0])
+    counts = count_copies(find_copies(raw.x), raw.anomaly, indices)
+    assert counts == {"copies": 480, "copies_of_train": shared, "normal_and_anomalous": 0}
+
+
+def test_missing_values_and_zeros_of_either_sign_are_equal():
+    x = np.array([[1, np.nan], [1, -np.nan], [0.0, 2], [-0.0, 2], [1, 2]])
+    first, second, third, fourth, fifth = find_copies(x)
+    assert first == second
+    assert third == fourth
+    assert len({first, third, fifth}) == 3
+
+
+def test_prepare_reports_copies(own_table, capsys):
+    path = Path("data/own/own_table.csv")
+    frame = pd.read_csv(path)
+    pd.concat([frame] * 3).to_csv(path, index=False)
+    card = json.loads((prepare(own_table) / "card.json").read_text(encoding="utf-8"))
+    assert card["copies"]["copies"] == 2 * len(frame)
+    assert f"{2 * len(frame):,} of {3 * len(frame):,} samples equal an earlier one" in (
+        capsys.readouterr().err
+    )

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hourglass.data import large_arrays
+from hourglass.data.prepare import split_samples
+from hourglass.data.prepared_data import write_prepared
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.table import Table
 
@@ -277,8 +280,84 @@ def test_large_tables_are_read_again_instead_of_kept(load, monkeypatch):
     np.testing.assert_array_equal(load(text).x, expected.x)
 
 
+def everyday(rows: int = 200) -> pd.DataFrame:
+    """Return a table with columns of all kinds, missing cells and labels."""
+    frame = pd.DataFrame(
+        {
+            "zeit": pd.date_range("2026-03-13", periods=rows, freq="7min"),
+            "pump": RNG.choice(["P-01", "P-02", "Außen"], rows),
+            "running": RNG.random(rows) < 0.7,
+            "load": RNG.normal(40, 5, rows).round(2),
+            "cost": np.exp(RNG.normal(6, 2, rows)).round(2),
+            "count": RNG.poisson(3, rows),
+            "state": np.where(RNG.random(rows) < 0.1, "fault", "ok"),
+        }
+    )
+    frame.loc[RNG.random(rows) < 0.1, "load"] = None
+    return frame
+
+
+FORMATS = {
+    "comma.csv": lambda frame, path: frame.to_csv(path, index=False),
+    "index.csv": lambda frame, path: frame.to_csv(path),
+    "missing.csv": lambda frame, path: frame.to_csv(path, index=False, na_rep="NA"),
+    "question.csv": lambda frame, path: frame.to_csv(path, index=False, na_rep="?"),
+    "german.csv": lambda frame, path: frame.to_csv(
+        path, index=False, sep=";", decimal=",", encoding="cp1252", date_format="%d.%m.%Y %H:%M"
+    ),
+    "american.csv": lambda frame, path: frame.assign(
+        cost=[f"${value:,.2f}" for value in frame["cost"]],
+        running=np.where(frame["running"], "yes", "no"),
+    ).to_csv(path, index=False, date_format="%m/%d/%Y %I:%M %p"),
+    "utf16.csv": lambda frame, path: frame.to_csv(path, index=False, encoding="utf-16"),
+    "tab.tsv": lambda frame, path: frame.to_csv(path, index=False, sep="\t"),
+    "zipped.csv.gz": lambda frame, path: frame.to_csv(path, index=False),
+    "typed.parquet": lambda frame, path: frame.to_parquet(path),
+    "zones.parquet": lambda frame, path: frame.assign(
+        zeit=frame["zeit"].dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin"),
+        pump=frame["pump"].astype("category"),
+        load=frame["load"].astype("Float64"),
+    ).to_parquet(path),
+    "typed.feather": lambda frame, path: frame.to_feather(path),
+    "lines.jsonl": lambda frame, path: frame.to_json(
+        path, orient="records", lines=True, date_format="iso"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_everyday_table_has_the_same_codes_in_every_format(tmp_path, name):
+    frame = everyday()
+    FORMATS[name](frame, tmp_path / name)
+    raw = Table(str(tmp_path / name), label="state", normal="ok").load(NOWHERE)
+    kinds = {"zeit": "datetime", "pump": "categorical", "running": "boolean"}
+    assert {c.name: c.kind for c in raw.columns if c.kind != "numeric"} == kinds
+    levels = raw.columns[1].levels
+    expected = frame.assign(
+        zeit=(frame["zeit"] - pd.Timestamp(0)) / pd.Timedelta(1, "s"),
+        pump=frame["pump"].map({level: i for i, level in enumerate(levels)}),
+    )
+    expected = expected.drop(columns="state").to_numpy(np.float64)
+    np.testing.assert_array_equal(raw.x, expected)
+    np.testing.assert_array_equal(raw.anomaly, frame["state"] == "fault")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_pipe_is_rejected_instead_of_waited_for(tmp_path, suffix, refusal):
     path = tmp_path / f"mine.{suffix}"
     os.mkfifo(path)
     assert f"{path} is a pipe" in refusal(Table(str(path)).load, NOWHERE)
+
+
+def test_a_large_table_is_prepared_with_the_same_bytes(tmp_path, monkeypatch):
+    everyday(400).to_csv(tmp_path / "mine.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    data = Table("mine.csv", label="state", normal="ok")
+    samples, card = split_samples(data, NOWHERE, 0)
+    monkeypatch.setattr(large_arrays, "MAX_BYTES_IN_MEMORY", 10)
+    monkeypatch.setattr(large_arrays, "CHUNK_BYTES", 1000)
+    large, large_card = split_samples(data, NOWHERE, 0)
+    assert isinstance(large["train"].x, np.memmap)
+    assert large_card == card
+    write_prepared(tmp_path, large, large_card)
+    np.testing.assert_array_equal(np.load(tmp_path / "train/x.npy"), samples["train"].x)

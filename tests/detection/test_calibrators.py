@@ -1,5 +1,6 @@
 """Calibrators against their definitions: counting, SciPy, scikit-learn and simulated scores."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from hourglass.detection.calibrators import (
     Quantile,
     RecallAt,
 )
-from hourglass.detection.calibrators.conformal import discoveries, p_values
+from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
 from hourglass.detection.calibrators.evt import fit_generalised_pareto
 from hourglass.detection.calibrators.labelled import CandidateThresholds
 
@@ -116,6 +117,31 @@ def test_discoveries_follow_the_definition_of_benjamini_and_hochberg(rate):
     expected = p <= ordered[below[-1]] if len(below) else np.zeros(100, bool)
     np.testing.assert_array_equal(discoveries(p, rate), expected)
     assert discoveries(np.array([])).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "rate", "needed"), [(40, 60, 0.1, 15), (9, 60, 0.1, 60), (99, 10, 0.1, 1)]
+)
+def test_a_false_discovery_rate_out_of_reach_names_the_samples_that_it_needs(n, m, rate, needed):
+    def batch(k: int) -> np.ndarray:
+        return np.repeat([1 / (n + 1), 1.0], [k, m - k])
+
+    assert discoveries(batch(needed), rate).any()
+    assert why_no_discoveries(n, batch(needed), rate) == ""
+    assert not discoveries(batch(needed - 1), rate).any()
+    reason = why_no_discoveries(n, batch(needed - 1), rate)
+    if needed == 1:  # the calibration set is large enough, but no sample is abnormal
+        assert reason == ""
+    else:
+        assert f"{needed} of the {m} samples would have to have ({needed - 1} have it)" in reason
+        enough = int(re.search(r"calibrate on (\d+)", reason).group(1))
+        lone = np.repeat([1 / (enough + 1), 1.0], [1, m - 1])
+        assert discoveries(lone, rate).any()
+
+
+def test_a_false_discovery_rate_that_no_batch_can_reach_is_called_impossible():
+    assert not discoveries(np.full(60, 1 / 9), 0.1).any()
+    assert "even all 60 samples together" in why_no_discoveries(8, np.full(60, 1 / 9), 0.1)
 
 
 def test_the_false_discovery_rate_is_bounded():

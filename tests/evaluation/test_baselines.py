@@ -1,12 +1,15 @@
 """Baselines: Mahalanobis distances against scikit-learn, and the limits on training samples."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
+from hourglass.data.columns import Column
 from hourglass.evaluation import baselines
+from hourglass.evaluation.marginal_frequencies import marginal_frequencies
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
 SHAPES = {
@@ -83,3 +86,27 @@ def test_pca_of_few_components_of_large_data_is_exact(monkeypatch, shape):
     exact = baselines.pca(train, 4)(new)
     monkeypatch.setattr(baselines, "MAX_DECOMPOSED", 10)
     np.testing.assert_allclose(baselines.pca(train, 4)(new), exact, rtol=1e-4)
+
+
+def test_marginal_frequencies_are_sums_of_negative_log_frequencies():
+    columns = [Column("a", "categorical", levels=("x", "y")), Column("b", "boolean"), Column("c")]
+    rng = np.random.default_rng(0)
+    train = np.stack(
+        [rng.integers(0, 2, 200), rng.integers(0, 2, 200), rng.normal(size=200)], 1
+    ).astype(float)
+    train[:20, 0] = np.nan
+    score = marginal_frequencies(train, columns)
+
+    def surprise(count: int, places: int) -> float:
+        return -math.log((count + 1) / (200 + places))
+
+    usual = [
+        surprise(int((train[:, 0] == 1).sum()), 4),
+        surprise(int((train[:, 1] == 0).sum()), 3),
+        surprise(20, 13),  # ten bins of 20, two beyond the range, and one of missing cells
+    ]
+    np.testing.assert_allclose(score(np.array([[1.0, 0, 0.01]])), [sum(usual)])
+    rare = [surprise(0, 4), usual[1], surprise(0, 13)]
+    np.testing.assert_allclose(score(np.array([[2.0, 0, 100], [2, 0, -100]])), [sum(rare)] * 2)
+    missing = [surprise(20, 4), surprise(0, 3), surprise(0, 13)]
+    np.testing.assert_allclose(score(np.full((1, 3), np.nan)), [sum(missing)])

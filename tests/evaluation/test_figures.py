@@ -124,11 +124,11 @@ def test_of_many_features_those_with_the_largest_errors_are_drawn():
     wide.contribution[1, [7, 1999]] = 1000
     figure = figures.samples([wide], [f"f{i}" for i in range(2000)])
     (band,) = figure.subfigs
-    assert band.get_suptitle() == "normal, 60 of 2,000 features"
+    assert band.get_suptitle() == "normal, the 30 of 2,000 features that are off the most"
     names = [label.get_text() for label in band.axes[0].get_yticklabels()]
     assert {"f7", "f1999"} < set(names)
-    assert len(names) == 60
-    assert figure.get_figheight() < 12
+    assert len(names) == 30
+    assert figure.get_figheight() < 6
 
 
 def test_a_shortened_name_keeps_its_beginning_and_its_end():

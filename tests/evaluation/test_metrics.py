@@ -56,7 +56,7 @@ def test_auroc_does_not_depend_on_the_scale_of_scores(scale):
 def test_constant_scores_have_the_metrics_of_chance():
     scores, anomaly = np.full(8, 7.0), np.arange(8) < 2
     values = metrics.detection(scores, anomaly)
-    assert values["AUROC"] == values["AUROC_low"] == values["AUROC_high"] == 0.5
+    assert values["AUROC"] == 0.5
     for name in ("average_precision", "prevalence", "precision_at_anomalies"):
         assert values[name] == 0.25
     assert values["FPR_at_95_recall"] == 1
@@ -146,7 +146,7 @@ def test_metrics_at_a_threshold_agree_with_scikit_learn(seed):
     ("scores", "anomaly", "expected"),
     [
         ([1, 2], [1, 0], {"recall": 0, "F1": 0, "false_alarm_rate": 0}),
-        ([1, 3], [0, 0], {"precision": 0, "false_alarm_rate": 0.5}),
+        ([1, 3], [0, 0], {"false_alarm_rate": 0.5}),
         ([1, 2], [0, 0], {"false_alarm_rate": 0}),
         ([1, 3], [1, 1], {"precision": 1, "recall": 0.5, "F1": 2 / 3}),
     ],
@@ -204,6 +204,44 @@ def test_an_interval_contains_its_value_and_narrows_with_more_samples(name):
 
 def test_intervals_are_reproducible():
     assert metrics.detection(*draw(1)) == metrics.detection(*draw(1))
+
+
+@pytest.mark.parametrize("kinds", [(9, 100), (100, 9)], ids=["anomalies", "normal samples"])
+def test_few_samples_of_a_kind_have_no_interval_and_prove_no_difference(kinds):
+    anomaly = np.repeat([True, False], kinds)
+    scores = np.random.default_rng(0).normal(size=109) + anomaly
+    values = metrics.detection(scores, anomaly)
+    assert values["anomalies"] == kinds[0]
+    assert [name for name in values if name.endswith(("_low", "_high"))] == []
+    label = np.where(anomaly, "bad", "good")
+    assert metrics.class_metrics(scores, label, anomaly, threshold(1))["AUROC_low"].isna().all()
+    perfect, reverse = anomaly + 0.0, 1.0 - anomaly
+    assert not differences(perfect, reverse, anomaly)["AUROC"].better
+    assert not auroc_differs(perfect, reverse, anomaly)
+
+
+def test_a_perfect_ranking_of_few_anomalies_is_not_certain():
+    """Its lower end solves 1 - a = 1.96 se(a), with the standard error of Hanley and McNeil."""
+    anomaly = np.arange(60) < 12
+    values = metrics.detection(anomaly + 0.0, anomaly)
+    low, n = values["AUROC_low"], 60 / 2 - 1
+    first, second = low / (2 - low), 2 * low**2 / (1 + low)
+    variance = low * (1 - low) + n * (first - low**2) + n * (second - low**2)
+    assert 1 - low == pytest.approx(1.96 * np.sqrt(variance / (12 * 48)), rel=1e-3)
+    assert values["AUROC_high"] == 1
+    assert "average_precision_low" not in values  # it is 1 in all resamples
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", [1.0, 3.3])
+def test_intervals_of_ten_anomalies_cover_the_true_value(apart):
+    true, covered = norm.cdf(apart / np.sqrt(2)), 0
+    for seed in range(200):
+        anomaly = np.arange(210) < 10
+        scores = np.random.default_rng(seed).normal(size=210) + apart * anomaly
+        values = metrics.detection(scores, anomaly)
+        covered += values["AUROC_low"] <= true <= values["AUROC_high"]
+    assert covered >= 180
 
 
 @pytest.mark.slow

@@ -1,17 +1,22 @@
 """Exported ONNX files: equal to the detector for every variant and every score."""
 
 import json
+import re
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
+from hourglass.data.codes import codes
+from hourglass.data.columns import Column
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
+    MaskedReconstruction,
     ModelScore,
     Neighbors,
     RaPP,
@@ -21,7 +26,9 @@ from hourglass.detection.scorers import (
 )
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.variational import Variational
+from tests.conftest import ROOT
 from tests.detection.detectors import detector, normal
+from tests.mixed_tables import detector_of_codes, mixed_columns, mixed_detector, mixed_frame
 from tests.studies.conftest import FeatureMaps
 
 onnx_file = pytest.importorskip("hourglass.serving.onnx_export")
@@ -31,6 +38,7 @@ TABLE, IMAGE, MAPS = (5,), (1, 8, 7), (1, 4, 4)
 SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "model score": (TABLE, ModelScore()),
     "standardized error": (TABLE, StandardizedError()),
+    "masked reconstruction": (TABLE, MaskedReconstruction()),
     "mahalanobis": (TABLE, Mahalanobis()),
     "neighbors": (TABLE, Neighbors(3)),
     "neighbors of inputs": (TABLE, Neighbors(3, of="input")),
@@ -56,17 +64,19 @@ def assert_same(outputs: dict[str, np.ndarray], expected: Detector, x: np.ndarra
     scaling = expected.scoring.scaling
     with torch.inference_mode():
         output = expected.scoring.network(torch.from_numpy(scaling(x))).numpy()
-    tolerance = 1e-4 * scaling.scale.max()
     restored = scaling.inverse(output)
+    tolerance = 1e-4 * np.nanmax(np.abs(restored))
     np.testing.assert_allclose(outputs["reconstruction"], restored, rtol=1e-4, atol=tolerance)
 
 
-def assert_exported(exported: Detector, folder: Path) -> bytes:
-    """Export a detector, compare the file's outputs, and return the file."""
-    path, x = folder / "model.onnx", normal(exported.sample_shape, 200, 5)
+def assert_exported(exported: Detector, folder: Path, x: np.ndarray | None = None) -> bytes:
+    """Export a detector, compare the file's outputs for samples `x`, and return the file."""
+    path = folder / "model.onnx"
     proto = onnx_file.to_onnx(exported, {"cell": "a-b"})
     path.write_bytes(proto.SerializeToString(deterministic=True))
-    x[:5] //= 4
+    if x is None:
+        x = normal(exported.sample_shape, 200, 5)
+        x[:5] //= 4
     name, run = onnx_file.load_runtime(path)
     assert name == "onnxruntime"
     single, outputs = run(x[:1]), run(x)  # the batch size is free
@@ -122,6 +132,50 @@ def test_the_same_detector_gives_the_same_bytes_without_paths_of_source_files(tm
     first, second = (assert_exported(exported, tmp_path) for _ in range(2))
     assert first == second
     assert b"/hourglass/" not in first
+
+
+MIXED: dict[str, Scorer] = {
+    "model score": ModelScore(),
+    "combined": Combined([RaPP(), Neighbors(3)]),
+    "masked reconstruction": MaskedReconstruction(),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scorer", MIXED)
+def test_a_mixed_table_with_missing_and_extreme_cells_is_exported(scorer, tmp_path):
+    exported = mixed_detector(MIXED[scorer])
+    x = codes(mixed_frame(200, 5), mixed_columns())
+    x[0, 0], x[1, 0], x[2, 1], x[3, 0] = np.inf, -1e300, 4, np.nan  # 4 is a new category
+    assert_exported(exported, tmp_path, x)
+
+
+ENCODINGS = ("standard", "robust", "minmax", "quantile", "log", "none")
+
+
+@pytest.mark.slow
+def test_every_scaling_is_exported_in_double_precision(tmp_path):
+    rng = np.random.default_rng(0)
+    x = 1_760_000_000 + rng.normal(0, 10, (300, len(ENCODINGS)))
+    columns = [Column(name, scaling=name) for name in ENCODINGS]
+    columns[-1] = Column("when", "datetime", parts=("hour", "weekday", "month", "trend"))
+    assert_exported(detector_of_codes(columns, x[:200], x[200:]), tmp_path, x[:50])
+
+
+def test_the_encoding_in_the_docs_gives_the_codes_of_a_table(tmp_path, monkeypatch):
+    text = (ROOT / "docs/how-to/serving.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(import json.*?)```", text, re.DOTALL)
+    frame = mixed_frame(50, 5)
+    frame.loc[:2, "service"] = ["tftp", None, "dns"]
+    frame.to_parquet(tmp_path / "new.parquet")
+    metadata = {"columns": json.dumps([column.to_dict() for column in mixed_columns()])}
+    session, inputs = Mock(), []
+    session.get_modelmeta.return_value = Mock(custom_metadata_map=metadata)
+    session.run.side_effect = lambda names, feed: inputs.append(feed["x"]) or [None] * 3
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda path: session)
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    np.testing.assert_array_equal(inputs[0], codes(frame, mixed_columns()))
 
 
 class NumPyOnly(Scorer):

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from starlette.requests import Request
 
+from hourglass.data.columns import Column
 from hourglass.networks import Dense
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
 from hourglass.serving.request_limits import BYTES_VARIABLE, ROWS_VARIABLE, Limits
@@ -60,9 +61,10 @@ def images() -> DetectorModel:
 def wide_table() -> DetectorModel:
     """Give a model of a table with the columns of tests/cases/serving/ok.csv."""
     torch.manual_seed(0)
-    x = np.random.default_rng(0).normal(size=(300, 30)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(300, 30))
     wide = detector(Dense([30], 2), samples=lambda shape, count, seed: x[:count])
-    wide.inputs["feature_names"] = (CASES / "ok.csv").read_text().splitlines()[0].split(",")
+    names = (CASES / "ok.csv").read_text().splitlines()[0].split(",")
+    wide.inputs["columns"] = [Column(name).to_dict() for name in names]
     return DetectorModel(wide)
 
 
@@ -102,8 +104,9 @@ GOOD_TABLES = {
 @pytest.mark.parametrize("form", GOOD_TABLES)
 def test_a_table_is_read_in_every_format(table, form):
     predictions = json.loads(respond(table, *GOOD_TABLES[form]).response)["predictions"]
-    assert predictions == pd.DataFrame(table.columns(ROWS)).to_dict("records")
-    assert list(predictions[0]) == ["score", "threshold", "alarm", "p_value"]
+    samples = to_samples(ROWS, table.detector, Limits())
+    assert predictions == pd.DataFrame(table.columns(samples)).to_dict("records")
+    assert list(predictions[0]) == ["score", "threshold", "alarm", "p_value", "reasons"]
 
 
 GOOD_IMAGES = {
@@ -116,7 +119,7 @@ GOOD_IMAGES = {
 
 @pytest.mark.parametrize("form", GOOD_IMAGES)
 def test_images_are_read_in_every_layout(images, form):
-    x = parse_request(*GOOD_IMAGES[form], images.detector)
+    x = parse_request(*GOOD_IMAGES[form], images.detector).x
     np.testing.assert_array_equal(x, PICTURES)
     assert x.dtype == np.uint8
 
@@ -131,12 +134,12 @@ def test_predictions_equal_those_of_the_detector(table):
 
 
 def test_column_names_that_are_numbers_match_features_of_that_name(table, monkeypatch):
-    monkeypatch.setitem(table.detector.inputs, "feature_names", ["0", "1", "2", "3"])
-    for x in (
+    monkeypatch.setitem(vars(table.detector), "columns", [Column(name) for name in "0123"])
+    for samples in (
         parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector),
         to_samples(FRAME.set_axis(range(4), axis=1), table.detector, Limits()),
     ):
-        np.testing.assert_array_equal(x, ROWS)
+        np.testing.assert_array_equal(samples.x, ROWS)
 
 
 def with_value(value: Any) -> list[list[Any]]:
@@ -144,6 +147,32 @@ def with_value(value: Any) -> list[list[Any]]:
     rows: list[list[Any]] = ROWS.tolist()
     rows[1][2] = value
     return rows
+
+
+@pytest.mark.parametrize("value", [None, "", "NaN", "?"])
+def test_a_missing_cell_is_scored_as_in_training(table, value):
+    body = split(rows=with_value(value))
+    expected = ROWS.copy()
+    expected[1, 2] = np.nan
+    predictions = json.loads(respond(table, body, JSON).response)["predictions"]
+    scores = [row["score"] for row in predictions]
+    np.testing.assert_array_equal(scores, table.detector.scoring(expected))
+
+
+@pytest.mark.parametrize("value", [1e39, 1e300, -1e308, "inf"])
+def test_the_most_extreme_row_has_the_highest_score_and_an_alarm(table, value):
+    body = split(rows=with_value(value))
+    predictions = pd.DataFrame(json.loads(respond(table, body, JSON).response)["predictions"])
+    assert predictions.score.idxmax() == 1
+    assert predictions.alarm[1]
+    assert predictions.reasons[1].startswith("f2 ")
+
+
+def test_a_row_without_any_value_has_no_score_and_no_alarm(table):
+    body = split(rows=[ROWS[0].tolist(), [None] * 4])
+    first, second = json.loads(respond(table, body, JSON).response)["predictions"]
+    assert first["score"] == table.detector.scoring(ROWS[:1])[0]
+    assert second["score"] is second["alarm"] is second["p_value"] is None
 
 
 def with_column(value: Any) -> bytes:
@@ -156,11 +185,8 @@ BAD_TABLES = [
     (split(["f0", "f0", *NAMES[1:]], [[1] * 5]), "two columns named 'f0'"),
     (split([["f0"], ["f1"], [], {}]), "no column 'f0'"),
     (split(rows=[[1, 2, 3, 4], [1, 2]]), "row 2 of the request holds 2 values"),
-    (split(rows=with_value(None)), "'f2' of the request is empty or not finite in row 2"),
-    (split(rows=with_value("nan")), "is empty or not finite in row 2"),
-    (split(rows=with_value(1e39)), "is empty or not finite in row 2"),
-    (split(rows=with_value(1e38)), "row 2 of the request holds values too large"),
     (split(rows=with_value("wide")), "'f2' of the request holds 'wide' in row 2"),
+    (split(rows=with_value("2026-01-01")), "instead of a number"),
     (split(rows=with_value([1])), "holds [1] in row 2"),
     (split(rows=with_value({})), "holds {} in row 2"),
     (split(rows=with_value(float("nan"))), "cannot be read"),  # JSON has no NaN
@@ -172,7 +198,13 @@ BAD_TABLES = [
     (as_json(inputs=[[1, 2]]), "holds 2 values for 4 columns"),
     (as_json(inputs={}), "holds no samples"),
     (as_json(inputs={name: [] for name in NAMES}), "holds no samples"),
-    (as_json(inputs=dict.fromkeys(NAMES, 3)), "is not a list"),
+    (as_json(inputs=dict.fromkeys(NAMES, 3)), "inputs is an object with one value per column"),
+    (as_json(dataframe_records=RECORDS[0]), 'send a list of such objects, {"dataframe_records"'),
+    (
+        as_json(**{str(k): v for k, v in RECORDS[0].items()}),
+        "the request is an object with one value per column",
+    ),
+    (as_json(inputs=dict.fromkeys(NAMES, "wide")), "one value per column"),
     (as_json(inputs=[*RECORDS, 7]), "row 4 of the request holds"),
     (as_json(inputs="abc"), "neither a list nor an object"),
     (as_json(inputs=[], params={"a": 1}), "takes none"),
@@ -189,8 +221,8 @@ BAD_TABLES = [
     (with_column(""), "'f2' of the request is not a list"),
     (with_column({}), "'f2' of the request is not a list"),
     (with_column({"1": 2}), "'f2' of the request is not a list"),
-    (with_column([[1], [2], [3]]), "'f2' of the request is not a list"),
-    (b"[1, 2]", "not a JSON object"),
+    (with_column([[1], [2], [3]]), "holds [1] in row 1, which is not a value of a cell"),
+    (b"[1, 2]", 'not a JSON object; send {"instances": [...]}'),
     (b"", "cannot be read"),
     (b'{"inputs": [[1,', "cannot be read"),
     (b'{"inputs": "\xff\xfe"}', "cannot be read"),
@@ -248,7 +280,8 @@ DAMAGED = [
 @pytest.mark.parametrize("kind", [CSV, PARQUET, NPY])
 def test_a_damaged_file_is_refused_in_one_sentence(table, kind):
     (body,) = [body for body, of in GOOD_TABLES.values() if of.startswith(kind)]
-    for damaged in (*DAMAGED, body[: len(body) // 2]):
+    half = [] if kind == CSV else [body[: len(body) // 2]]  # the reader completes a row of CSV
+    for damaged in (*DAMAGED, *half):
         response = respond(table, damaged, kind)
         assert "request" in message(response, HTTPStatus(response.status))
         assert response.status in (HTTPStatus.BAD_REQUEST, TOO_LARGE)
@@ -428,7 +461,7 @@ def test_a_compressed_body_is_refused_by_name(table):
 
 
 SHARED_CASES = {
-    "serve_all_columns___": (JSON, 400, "'mean radius' of the request is not a list"),
+    "serve_all_columns___": (JSON, 400, "an object with one value per column"),
     "serve_column_is___": (JSON, 400, "'mean radius' of the request is not a list"),
     "serve_column_is___1__2_": (JSON, 400, "'mean radius' of the request is not a list"),
     "serve_npy_header_deep": (NPY, 400, "cannot be read"),
@@ -458,7 +491,7 @@ def test_a_request_that_is_too_large_is_refused(table):
 def test_predict_raises_the_message_as_an_mlflow_error(table):
     from mlflow.exceptions import MlflowException
 
-    with pytest.raises(MlflowException, match=r"no column 'f0'.*any order\.$") as caught:
+    with pytest.raises(MlflowException, match=r"no column 'f0'.*optional ones\.$") as caught:
         table.predict(FRAME.drop(columns="f0"))
     assert caught.value.get_http_status_code() == HTTPStatus.BAD_REQUEST
 

@@ -30,6 +30,7 @@ from tests.workspaces import (
     processes_in,
     wait_for_end,
     wait_until,
+    without_progress,
     working_in,
 )
 
@@ -63,7 +64,7 @@ def run(project: Project, *command: str, **variables: str) -> None:
     try:
         _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == 0, errors
-        assert errors == ""
+        assert without_progress(errors) == []
         assert processes_in(project.folder) == []
     finally:
         for left in processes_in(project.folder):

@@ -25,8 +25,8 @@ def test_min_samples_is_the_smallest_number_that_calibrates(calibrator: Calibrat
 
 @pytest.fixture
 def strict(workspace) -> str:
-    """Give a data set with 45 calibration samples, for a calibrator that needs 99."""
-    set_yaml(workspace / "params.yaml", "calibration", "init_args", "alpha", value=0.01)
+    """Give a data set with 268 samples for training and calibration, for a need of 999."""
+    set_yaml(workspace / "params.yaml", "calibration", "init_args", "alpha", value=0.001)
     return "breast_cancer"
 
 
@@ -36,13 +36,14 @@ def test_a_pipeline_refuses_too_few_calibration_samples_before_training(
     monkeypatch.setenv("DVC_STAGE", f"prepare@{strict}")
     message = refusal(prepare, strict)
     assert "has 54 calibration samples" in message
-    assert "conformal with alpha 0.01, delta None, needs 99" in message
+    assert "conformal with alpha 0.001, needs 999" in message
+    assert "together have 268" in message
     assert not prepared_folder(strict).exists()
 
 
 def test_a_single_prepare_warns_of_too_few_calibration_samples(strict, capsys):
     assert prepare(strict).is_dir()
-    assert "needs 99" in capsys.readouterr().err
+    assert "needs 999" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("learning_rate", "improves"), [(1e-30, False), (0.003, True)])

@@ -124,7 +124,7 @@ def check(project: Project, *prefix: str) -> None:
     assert (project / "reports/index.html").exists()
     (cell,) = (row for row in rows(project.folder) if "hourglass.report" not in row.tags)
     assert cell.status == "FINISHED"
-    assert {"threshold", "AUROC"} <= set(cell.metrics)
+    assert {"calibration/threshold", "test/AUROC"} <= set(cell.metrics)
     assert {"metrics.json", "figures/roc.png"} <= cell.artifacts
     assert cell.models
     assert list((project / "mlruns").glob("*/artifacts/metrics.json"))

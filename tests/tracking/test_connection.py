@@ -25,7 +25,7 @@ from hourglass.tracking.stage_recorder import StageRecorder
 from hourglass.tracking.time_limit import StoreUnavailable, time_limit
 from tests.tracking.misbehaving import BEHAVIOURS, LATE, misbehaving
 from tests.tracking.stored import CELL, rows
-from tests.workspaces import DirectRecorder, Project, wait_until, working_in
+from tests.workspaces import DirectRecorder, Project, wait_until, without_progress, working_in
 
 FOLDER = "runs/digits/denoising"
 WRITTEN = {
@@ -356,10 +356,10 @@ def test_a_server_that_misbehaves_costs_a_stage_some_seconds(copy, command, beha
         variables = {"MLFLOW_TRACKING_URI": uri, "HOURGLASS_RECORD_SECONDS": "10"}
         done = copy.hourglass(command, *CELL, **variables)
         refused = copy.hourglass("record", "--all", status=1, **variables)
-    (line,) = done.stderr.splitlines()
+    (line,) = without_progress(done.stderr)
     assert line.startswith("hourglass: not recorded in MLflow: ")
     assert (copy / f"{FOLDER}/{WRITTEN[command]}").exists()
-    (line,) = refused.stderr.splitlines()
+    (line,) = without_progress(refused.stderr)
     assert line.startswith("hourglass: ")
     assert time.monotonic() - begun < 90
 
@@ -374,7 +374,7 @@ def test_a_stage_that_waits_for_a_server_can_be_interrupted(copy, command, behav
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode != 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30, "it waited for the server, for which it has 60 s"
 
 
 @pytest.mark.slow
@@ -383,8 +383,10 @@ def test_trainings_may_begin_at_once_with_an_empty_store(project):
     project.hourglass("prepare", "digits")
     models = ("denoising", "linear", "undercomplete")
     started = [project.start("python", "src/hourglass", "train", "digits", m) for m in models]
-    ended = [(process.communicate()[1], process.returncode) for process in started]
-    assert ended == [("", 0)] * 3
+    ended = [
+        (without_progress(process.communicate()[1]), process.returncode) for process in started
+    ]
+    assert ended == [([], 0)] * 3
     found = sorted((row.name, row.status) for row in rows(project.folder))
     assert found == [(f"digits-{model}", "FINISHED") for model in models]
 
@@ -399,7 +401,7 @@ def test_a_locked_database_is_waited_for(copy, command):
         time.sleep(15)
         database.execute("COMMIT")
         _, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, without_progress(errors)) == (0, [])
 
 
 @pytest.mark.slow

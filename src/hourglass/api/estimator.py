@@ -20,7 +20,13 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation, row_index
-from hourglass.api.samples import MIN_SAMPLES, divide_samples, prepare_in_memory, read_samples
+from hourglass.api.samples import (
+    MIN_SAMPLES,
+    divide_samples,
+    prepare_in_memory,
+    read_samples,
+    with_train_levels,
+)
 from hourglass.api.settings import (
     default_scorer,
     default_variant,
@@ -41,6 +47,7 @@ from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.convergence import still_improving
 from hourglass.training.in_memory import train_in_memory
+from hourglass.training.refit import refit_of
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
 if TYPE_CHECKING:
@@ -63,10 +70,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     the validation samples, and sets the threshold by the scores of the calibration samples. Equal
     settings, seeds and splits give the scores of the command line, to the bit.
 
-    `X` is an array or a DataFrame of numbers, (N, F), or an array of images, (N, H, W) or
-    (N, C, H, W), uint8 or float in [0, 1]. At least 10 samples are needed. With fewer than
-    1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
-    the expected rate.
+    `X` is an array or a DataFrame, (N, F), or an array of images, (N, H, W) or (N, C, H, W), uint8
+    or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
+    truth values and dates; their kinds are inferred, and a warning names columns that are no
+    features, such as row numbers and free text. At least 10 samples are needed. With fewer than
+    1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
+    scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
+    approximately. If `X` has fewer samples than that, a warning names the expected rate.
 
     Parameters
     ----------
@@ -130,6 +140,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     """
 
+    _columns: tuple[Column, ...] | None  # of a DataFrame whose cells are not all numbers
+
     def __init__(
         self,
         variant: str | type | None = None,
@@ -186,14 +198,26 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
-        calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
-        prepared = prepare_in_memory(parts, self.scaling, self._columns(x))
-        kind, settings = self._settings(parts["train"], seed)
+        columns = self._columns or self._numeric_columns(x)
+        if self._columns:
+            parts, columns = with_train_levels(parts, columns)
+            self._columns = columns
+        size = len(parts["calibration"])
+        # Without folds if the caller chose the calibration samples, as by time.
+        pool = size if calibration is not None else sum(map(len, parts.values()))
+        calibrator = usable_calibrator(self.calibrator, self.alpha, size, pool)
+        prepared = prepare_in_memory(parts, self.scaling, columns)
+        kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
-        self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
+        refit = None
+        if pool > size:
+            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        self.detector_, _ = calibrate_detector(
+            network, prepared, scorer, calibrator, {}, refit, seed
+        )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)
@@ -232,8 +256,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
         A contribution is the squared error of the feature or pixel minus its mean on normal
         samples, in standard deviations. The result is a DataFrame with a column per feature. With
-        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
-        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        `top`, its columns are feature_1, contribution_1, reason_1, feature_2 and so on, for as many
+        features, in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
         return explanation(self.detector_, self._read(X), row_index(X), top)
 
@@ -278,6 +302,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]  # the type of all codes
         return tags
 
@@ -294,8 +321,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         check_is_fitted(self, "detector_")
         return read_samples(self, X, fitting=False, minimum=minimum)
 
-    def _columns(self, x: np.ndarray) -> list[Column]:
-        """Return a table's columns, named x0, x1 and so on by default; [] for images."""
+    def _numeric_columns(self, x: np.ndarray) -> Sequence[Column]:
+        """Return the columns of a table of numbers, by default x0, x1 and so on; [] for images."""
         if x.ndim == 4:
             return []
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(x.shape[1])])
@@ -314,12 +341,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
-    def _settings(self, train: np.ndarray, seed: int) -> tuple[type[LitAutoencoder], CellSettings]:
-        """Return the class of the variant and all settings of its training."""
+    def _settings(
+        self, shape: tuple[int, ...], seed: int
+    ) -> tuple[type[LitAutoencoder], CellSettings]:
+        """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant or default_variant(train.shape[1:]),
-            train.shape,
+            self.variant or default_variant(shape[1:]),
+            shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
                 "batch_size": self.batch_size,

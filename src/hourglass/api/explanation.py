@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.detection.attribution import top_features
 from hourglass.detection.detector import Detector
+from hourglass.detection.reasons import top_reasons
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,21 +22,22 @@ def row_index(samples: Any) -> "pd.Index | None":
 
 
 def explanation(
-    detector: Detector, x: np.ndarray, index: "pd.Index | None", top: int | None
+    detector: Detector,
+    x: np.ndarray,
+    index: "pd.Index | None",
+    top: int | None,
+    cells: pa.Table | None = None,
 ) -> "pd.DataFrame | np.ndarray":
-    """Return contributions as `LoadedDetector.explain` does, for unscaled samples, (N, *S)."""
+    """Return contributions as `LoadedDetector.explain` does, for unscaled samples, (N, *S).
+
+    `cells` are the rows of a table as they were read.
+    """
     import pandas as pd
 
-    contributions, names = detector.contributions(x), detector.feature_names
-    if not names:
-        return contributions
-    if top is None:
-        return pd.DataFrame(contributions, index, names)
+    names = detector.feature_names
+    if not names or top is None:
+        contributions = detector.contributions(x)
+        return pd.DataFrame(contributions, index, names) if names else contributions
     if top < 1:
         raise UserError(f"top is {top}, but must be at least 1.")
-    indices, values = top_features(contributions, top)
-    columns: dict[str, np.ndarray] = {}
-    for rank in range(indices.shape[1]):
-        columns[f"feature_{rank + 1}"] = np.array(names, object)[indices[:, rank]]
-        columns[f"contribution_{rank + 1}"] = values[:, rank]
-    return pd.DataFrame(columns, index)
+    return pd.DataFrame(top_reasons(detector, x, top, cells), index)

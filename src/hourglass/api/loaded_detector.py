@@ -1,14 +1,17 @@
 """A calibrated detector for notebooks: DataFrames and arrays in, DataFrames and arrays out."""
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.api.explanation import explanation, row_index
 from hourglass.core.errors import UserError
-from hourglass.data.readers.chunks import chunks_in_memory
+from hourglass.core.suggestions import counted
+from hourglass.data.cell_values import cell_frame
+from hourglass.data.readers.chunks import Chunk, Missing, chunks_in_memory
 from hourglass.detection.detector import Detector
 from hourglass.detection.score_writer import ScoredRows, decide, decided_batches, require_scores
 from hourglass.detection.scoring import latent_codes, reconstructions
@@ -17,20 +20,23 @@ from hourglass.detection.threshold import check_alarm_rule
 if TYPE_CHECKING:
     import pandas as pd
 
-SKIP = 'pass missing="skip"'
+SKIP = 'pass missing="use"'
 
 
 class LoadedDetector(Detector):
     """A trained network, its score and its threshold; `hourglass.load` returns one.
 
-    `samples` are unscaled. A table is a DataFrame with a column per feature, in any order; other
-    columns are ignored. It may also be an array, (N, F), in the order of `feature_names`. Images
-    are an array of uint8: (N, C, H, W), (N, H, W, C) or (N, H, W). Methods raise a UserError for
-    samples that do not fit.
+    `samples` are unscaled. A table is a DataFrame of the raw values, with a column per feature, in
+    any order; other columns are ignored. It may also be an array of numbers, (N, C), in the order
+    of `feature_names`. NaN, None and the usual markers such as "NA" are missing cells, which are
+    scored. Images are an array of uint8: (N, C, H, W), (N, H, W, C) or (N, H, W). Methods raise a
+    UserError for samples that do not fit.
     """
 
     def __repr__(self) -> str:
-        inputs = f"{len(self.feature_names)} features" if self.feature_names else self.sample_shape
+        inputs = (
+            counted(len(self.feature_names), "feature") if self.feature_names else self.sample_shape
+        )
         threshold = f"{self.threshold.value:.6g} ({self.threshold.method})"
         return f"<detector of {self.inputs['data']}, {inputs}, threshold {threshold}>"
 
@@ -40,13 +46,13 @@ class LoadedDetector(Detector):
         *,
         top: int | None = None,
         false_discovery_rate: float | None = None,
-        missing: Literal["refuse", "skip"] = "refuse",
+        missing: Missing = "use",
     ) -> "pd.DataFrame":
         """Return the table that `hourglass score` writes, with the index of the samples.
 
         Columns: `score` (higher is more abnormal), `threshold`, `alarm`, `p_value` (conformal),
         `rank` (1 is the most abnormal of these samples) and, for a table, the three features that
-        contributed most, `feature_1` to `contribution_3`.
+        contributed most, `feature_1`, `contribution_1`, `reason_1` and so on.
 
         Args:
             samples: see the class
@@ -54,25 +60,29 @@ class LoadedDetector(Detector):
                 threshold
             false_discovery_rate: raise alarms with this expected share of false alarms (Benjamini
                 and Hochberg), instead of the threshold
-            missing: "skip" leaves rows with empty, infinite or huge values unscored (NA), instead
-                of raising a UserError
+            missing: "use" scores rows with missing cells, "skip" leaves them unscored (NA), and
+                "refuse" raises a UserError; a row without any value has no score
 
         """
         check_alarm_rule(top, false_discovery_rate)
-        if missing not in ("refuse", "skip"):
-            raise UserError(f"missing is {missing!r}; use 'refuse' or 'skip'.")
+        if missing not in get_args(Missing):
+            raise UserError(f"missing is {missing!r}; use 'use', 'refuse' or 'skip'.")
         spilled = pa.BufferOutputStream()
         rows = ScoredRows(self, spilled)
-        for chunk in chunks_in_memory(samples, self):
+        for chunk in chunks_in_memory(samples, self, missing):
             scores = rows.add(chunk)
             if missing == "refuse":
-                require_scores(scores, chunk, Path("the samples"), self.feature_names, SKIP)
+                require_scores(scores, chunk, Path("the samples"), SKIP)
         rows.close()
         decisions = decide(self, rows.scores, top, false_discovery_rate)
+        if decisions.no_discoveries:
+            warnings.warn(decisions.no_discoveries, stacklevel=2)
         with pa.ipc.open_file(spilled.getvalue()) as batches:
             decided = decided_batches(batches, self.threshold.value, decisions)
             table = pa.Table.from_batches(decided).drop_columns("id")
-        frame = table.to_pandas(types_mapper=_nullable_types if missing == "skip" else None)
+        frame = table.to_pandas(
+            types_mapper=_nullable_types if np.isnan(rows.scores).any() else None
+        )
         index = row_index(samples)
         return frame if index is None else frame.set_index(index)
 
@@ -81,41 +91,41 @@ class LoadedDetector(Detector):
     ) -> "pd.DataFrame | np.ndarray":
         """Return the contribution of every feature or pixel to each sample's error.
 
-        A contribution is the squared error of the feature or pixel minus its mean on normal
-        samples, in standard deviations. The result is a DataFrame with a column per feature. With
-        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
-        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        A contribution is the loss of the feature, or the squared error of the pixel, minus its mean
+        on normal samples, in standard deviations. The result is a DataFrame with a column per
+        feature. With `top`, its columns are feature_1, contribution_1, reason_1, feature_2 and so
+        on, for as many features, in descending order; a reason holds the value and what was
+        expected. For images it is an array, (N, C, H, W): their error maps.
         """
-        return explanation(self, self._array(samples), row_index(samples), top)
+        chunks = self._chunks(samples)
+        cells = [chunk.cells for chunk in chunks if chunk.cells is not None]
+        table = pa.Table.from_batches(cells) if cells else None
+        x = np.concatenate([chunk.x for chunk in chunks])
+        return explanation(self, x, row_index(samples), top, table)
 
     def encode(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the latent code of each sample, (N, latent_dim) float32."""
         return latent_codes(self.scoring.network, self._array(samples), self.scoring.scaling)
 
     def reconstruct(self, samples: "pd.DataFrame | np.ndarray") -> "pd.DataFrame | np.ndarray":
-        """Return the reconstructions in the units of the samples, float32.
+        """Return the reconstructions in the units of the samples.
 
-        The result is a DataFrame with a column per feature, or an array, (N, C, H, W), for images.
+        The result is a DataFrame with a column per feature, or a float32 array, (N, C, H, W), for
+        images.
         """
         scaling = self.scoring.scaling
         scaled = reconstructions(self.scoring.network, self._array(samples), scaling)
         values = scaling.inverse(scaled)
         if not self.feature_names:
             return values
-        import pandas as pd
-
-        return pd.DataFrame(values, row_index(samples), self.feature_names)
+        return cell_frame(values, self.columns, row_index(samples))
 
     def _array(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
-        """Return the samples as the network expects them, unscaled: (N, *S)."""
-        chunks = list(chunks_in_memory(samples, self))
-        complete = np.concatenate([chunk.complete for chunk in chunks])
-        if not complete.all():
-            raise UserError(
-                f"row {complete.argmin() + 1} of the samples has an empty or infinite value; "
-                "leave such rows out."
-            )
-        return np.concatenate([chunk.x for chunk in chunks])
+        """Return the samples unscaled, (N, *S); of a table, the codes of the cells."""
+        return np.concatenate([chunk.x for chunk in self._chunks(samples)])
+
+    def _chunks(self, samples: "pd.DataFrame | np.ndarray") -> list[Chunk]:
+        return list(chunks_in_memory(samples, self))
 
 
 def _nullable_types(kind: pa.DataType) -> Any:

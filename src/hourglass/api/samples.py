@@ -1,5 +1,6 @@
-"""Samples of the estimator: checked arrays, and their splits and scaling in memory."""
+"""Samples of the estimator: checked arrays and DataFrames, and their splits in memory."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
+from hourglass.data.codes import codes, keep_train_levels
+from hourglass.data.column_inference import infer_columns, used_columns
 from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.copies import find_copies
+from hourglass.data.frames import frame_batches
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import divide
@@ -19,25 +24,87 @@ MIN_SAMPLES = 10  # of a fit, so that each split holds at least one
 
 
 def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int = 1) -> np.ndarray:
-    """Return rows as (N, F) float64, or images as (N, C, H, W) uint8 or float32, all finite.
+    """Return rows as (N, C) float64, or images as (N, C, H, W) uint8 or float32.
 
-    Images are arrays of three or four axes. If `fitting`, sets the attributes of `estimator` that
-    describe its samples, and otherwise compares with them. Raises scikit-learn's errors, and a
-    UserError for images that cannot be used.
+    Images are arrays of three or four axes. Rows may hold NaN, a missing cell; those of a DataFrame
+    with columns other than numbers are codes of cells. If `fitting`, sets the attributes of
+    `estimator` that describe its samples, and otherwise compares with them. Raises scikit-learn's
+    errors, and a UserError for samples that cannot be used.
     """
-    is_images = len(getattr(X, "shape", ())) in (3, 4)
-    x = _pixels(np.asarray(X)) if is_images else X
+    samples = X.to_pandas() if hasattr(X, "to_pandas") else X  # a frame of polars or Arrow
+    if fitting:
+        estimator._columns = None
+    if _is_mixed(samples) if fitting else estimator._columns:
+        return _frame_codes(estimator, samples, fitting, minimum)
+    is_images = len(getattr(samples, "shape", ())) in (3, 4)
+    x = _pixels(np.asarray(samples)) if is_images else samples
     kind = f"images of shape {x.shape[1:]} and type {x.dtype}" if is_images else "rows of a table"
     if fitting:
         estimator._sample_kind = kind
     elif kind != estimator._sample_kind:
         raise UserError(f"X holds {kind}, but the fit had {estimator._sample_kind}; convert X.")
     rows = x.reshape(len(x), -1) if is_images else x
-    options = {"dtype": x.dtype if is_images else np.float64, "ensure_min_samples": minimum}
-    rows = validate_data(estimator, rows, reset=fitting, **options)
+    rows = validate_data(
+        estimator,
+        rows,
+        reset=fitting,
+        dtype=x.dtype if is_images else np.float64,
+        ensure_min_samples=minimum,
+        ensure_all_finite=True if is_images else "allow-nan",
+    )
     if fitting:
-        estimator.sample_shape_ = X.shape[1:] if is_images else rows.shape[1:]
+        estimator.sample_shape_ = samples.shape[1:] if is_images else rows.shape[1:]
     return rows.reshape(x.shape) if is_images else rows
+
+
+def _is_mixed(X: Any) -> bool:
+    """Return whether samples are a DataFrame with a column that does not hold numbers."""
+    if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
+        return False
+    return any(getattr(dtype, "kind", "O") not in "iuf" for dtype in X.dtypes)
+
+
+def _frame_codes(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int) -> np.ndarray:
+    """Return the codes of a DataFrame, (N, C); if `fitting`, infer its columns."""
+    if not hasattr(X, "columns"):
+        names = ", ".join(column.name for column in estimator._columns[:3])
+        raise UserError(f"X has no columns; give a DataFrame with the columns {names} and so on.")
+    if len(X) < minimum:
+        raise UserError(f"X has {len(X)} rows, but at least {minimum} are needed.")
+    if fitting:
+        validate_data(estimator, X, reset=True, skip_check_array=True)  # names of the features
+        estimator._sample_kind = "rows of a DataFrame"
+        estimator._columns = _inferred_columns(X)
+        estimator.sample_shape_ = (len(estimator._columns),)
+    return codes(X, estimator._columns, "X")
+
+
+def _inferred_columns(frame: Any) -> tuple[Column, ...]:
+    """Return the columns of a DataFrame that are features; a warning names the others."""
+    names = [str(name) for name in frame.columns]
+    decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X")
+    columns = used_columns(decisions)
+    dropped = [f"{d.name} ({d.reason})" for d in decisions if d.column is None]
+    if not columns:
+        raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")
+    if dropped:
+        warnings.warn(
+            f"{len(dropped)} of {len(names)} columns are no features: {', '.join(dropped[:8])}.",
+            stacklevel=6,  # the caller of `fit`
+        )
+    return columns
+
+
+def with_train_levels(
+    parts: dict[Split, np.ndarray], columns: Sequence[Column]
+) -> tuple[dict[Split, np.ndarray], tuple[Column, ...]]:
+    """Return the splits and the columns with the levels that are frequent in the train split."""
+    x = np.concatenate(list(parts.values()))
+    bounds = np.cumsum([len(part) for part in parts.values()])
+    first = bounds[list(parts).index("train")] - len(parts["train"])
+    train = np.arange(first, first + len(parts["train"]))
+    columns = keep_train_levels(columns, x, train)
+    return dict(zip(parts, np.split(x, bounds[:-1]), strict=True)), columns
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:
@@ -66,7 +133,8 @@ def divide_samples(
     """Return the splits train, validation and calibration: those `given`, others from `x`.
 
     `fractions` are those of `x` in the validation and the calibration split, at random by the seed;
-    the order of the samples is kept. Raises a UserError if a split would be empty.
+    copies of a sample are in one split, and the order of the samples is kept. Raises a UserError if
+    a split would be empty.
     """
     parts = {name: share for name, share in fractions.items() if name not in given}
     if sum(parts.values()) >= 1:
@@ -81,7 +149,7 @@ def divide_samples(
     if len(shares) == 1:
         return {"train": x, **given}
     order = np.random.default_rng(seed).permutation(len(x))
-    divided = divide(order, shares)
+    divided = divide(order, shares, find_copies(x))
     for name, indices in divided.items():
         if not len(indices):
             raise UserError(

@@ -97,10 +97,13 @@ def default_scorer(prepared: Prepared) -> Scorer:
     return Combined([StandardizedError(), Neighbors(min(5, few), of="input")])
 
 
-def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int) -> Calibrator:
+def usable_calibrator(
+    calibrator: Calibrator | None, alpha: float, samples: int, pool: int
+) -> Calibrator:
     """Return the calibrator for a number of calibration samples, by default a conformal one.
 
-    Too few samples for alpha give a warning: the threshold is then the highest of their scores.
+    `pool` is the number of scores if folds replace too few calibration samples. If these are too
+    few for alpha too, the threshold is the highest of their scores, with a warning.
     Raises a UserError for a calibrator that needs labels.
     """
     if isinstance(calibrator, LabelledCalibrator):
@@ -110,10 +113,12 @@ def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int)
         )
     if calibrator is not None:
         return calibrator
-    smallest, needed = 1 / (samples + 1), Conformal(alpha).min_samples
+    needed = Conformal(alpha).min_samples
+    scores = samples if samples >= needed else pool
+    smallest = 1 / (scores + 1)
     if alpha < smallest:
         warnings.warn(
-            f"{samples} calibration samples are too few for alpha {alpha}: the expected "
+            f"{scores} calibration samples are too few for alpha {alpha}: the expected "
             f"false-alarm rate is {smallest:.3g}. Give {needed} calibration samples or raise "
             "alpha.",
             stacklevel=4,  # the caller of `fit`

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
 from hourglass.core.settings import params
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
+from hourglass.data.readers.user_files import fixed_part
 
 OWN = Path("data/own")
 MAX_COPIED_BYTES = 4 << 30
@@ -38,13 +40,14 @@ def add(
 
     Writes configs/data/<name>.yaml with settings that suit the size of the data, and adds the name
     to `data:` in params.yaml. The kinds of all columns are listed there as comments, to be changed.
-    A file outside data/own is copied there, so
-    that the pipeline notices when it changes; data of more than 4 GB are not copied.
+    A file outside data/own is copied there, so that the pipeline notices when it changes; data of
+    more than 4 GB are not copied.
 
     Args:
         name: the name of the data set
-        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
-            without any, or an .npz file with an array x and, for classes, an array y
+        path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
+            folder of images with one subfolder per class or without any, or an .npz file with an
+            array x and, for classes, an array y
         label: the column of labels; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok
@@ -76,7 +79,8 @@ def add(
     print(f"wrote {settings.as_posix()}, with the data in {place}")
     print(f"data sets in params.yaml: {', '.join(names)}")
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
-    print(f"next: hourglass repro    # trains {len(config.models)} variants on {on}")
+    variants = counted(len(config.models), "variant")
+    print(f"next: hourglass repro    # trains {variants} on {on}")
 
 
 def make_roles(
@@ -122,8 +126,8 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
         )
         yield source.as_posix()
         return
-    suffix = ".parquet" if plan.converted is not None else source.suffix.lower()
-    target = OWN / (name if source.is_dir() else f"{name}{suffix}")
+    suffix = ".parquet" if plan.converted is not None else _suffix(source)
+    target = OWN / (f"{name}{suffix}" if source.is_file() else name)
     existed = target.exists()
     _copy(source, plan, target)
     try:
@@ -135,15 +139,13 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
 
 
 def _copy(source: Path, plan: DataPlan, target: Path) -> None:
-    """Copy a file, or the images of a folder; write the table of an .npz file as Parquet."""
-    if source.is_dir():
-        from hourglass.data.readers.image_folders import find_images
-
+    """Copy a file, a folder or the files of a pattern; write rows of an .npz file as Parquet."""
+    if not source.is_file():
         with atomic_folder(target) as folder:
-            for image in find_images(source):
-                copy = folder / image.relative_to(source)
+            for file in _files(source, plan):
+                copy = folder / file.relative_to(fixed_part(str(source)))
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(image, copy)
+                shutil.copy2(file, copy)
         return
     with atomic_file(target) as temporary:
         if plan.converted is not None:
@@ -152,8 +154,27 @@ def _copy(source: Path, plan: DataPlan, target: Path) -> None:
             shutil.copy2(source, temporary)
 
 
+def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
+    """Return the images or the tables of a folder, or the tables of a pattern."""
+    from hourglass.data.readers.image_folders import find_images
+    from hourglass.data.readers.table_paths import find_files
+
+    return find_files(source) if plan.is_table else list(find_images(source))
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix of a file, with that of the table in a compressed one."""
+    from hourglass.data.readers.table_paths import COMPRESSED, SUFFIXES
+
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    is_pair = len(suffixes) == 2 and suffixes[1] in COMPRESSED and suffixes[0] in SUFFIXES
+    return "".join(suffixes if is_pair else suffixes[-1:])
+
+
 def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
+    fixed = fixed_part(str(path))
+    pattern = "**/*" if fixed == path else str(path.relative_to(fixed))
+    files = [path] if path.is_file() else fixed.glob(pattern)
     return sum(file.stat().st_size for file in files if file.is_file())
 
 

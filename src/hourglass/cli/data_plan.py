@@ -34,6 +34,7 @@ TRAIN_SHARE = 0.5  # the default of Fractions
 # Names of a column that is the label rather than a feature, unless it has more values.
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 MAX_LABELS = 10
+ENCODED_ROWS = 10_000  # that give the number of network inputs
 LABEL = "the label, by its name; set `label` to it, and `normal` to its normal values"
 
 
@@ -78,13 +79,16 @@ class DataPlan:
 
 
 def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
-    """Inspect a table (.csv, .tsv, .parquet), an .npz file or a folder of images.
+    """Inspect a table, an .npz file, or a folder of tables or images.
 
     `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
     """
     from hourglass.data.readers.image_files import read_npz_table
-    from hourglass.data.readers.user_files import check_file_type
+    from hourglass.data.readers.table_paths import is_table
+    from hourglass.data.readers.user_files import check_file_type, fixed_part
 
+    if fixed_part(str(file)) != file:  # a pattern
+        return _plan_table(file, roles, alphas, None)
     if not file.exists():
         raise UserError(f"{file} does not exist; name a table, an .npz file or a folder of images.")
     check_file_type(file)
@@ -93,7 +97,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(_plan_table(file, roles, alphas, table), converted=table)
-    if file.is_dir() or file.suffix.lower() == ".npz":
+    if file.suffix.lower() == ".npz" or (file.is_dir() and not is_table(file)):
         return _plan_images(file, roles, alphas)
     return _plan_table(file, roles, alphas, None)
 
@@ -101,14 +105,17 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
 def _plan_table(
     file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
 ) -> DataPlan:
-    from hourglass.data.readers.table_source import frame_table, open_table
+    from hourglass.data.frames import frame_table
+    from hourglass.data.readers.table_source import open_table
     from hourglass.data.table import Table
+    from hourglass.data.table_encoding import TableEncoding
 
     if roles.normal and roles.label is None:
         raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
     source = open_table(file) if frame is None else frame_table(frame, file)
     table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
     inferred = table.infer(source)
+    unclear = [decision.name for decision in inferred.decisions if decision.error]
     inferred = replace(inferred, decisions=[_without_error(each) for each in inferred.decisions])
     used = [decision for decision in inferred.decisions if decision.column is not None]
     _require_features(inferred, len(used))
@@ -132,8 +139,9 @@ def _plan_table(
     if unlabelled := inferred.rows - len(raw.x):
         content.append(f"{unlabelled:,} rows without a label are left out.")
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
-    settings = new_settings(_train(normal, init_args), (len(used),))
-    dropped = [*roles.drop, *(d.name for d in inferred.decisions if d.reason == LABEL or d.error)]
+    width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
+    settings = new_settings(_train(normal, init_args), (width,))
+    dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
     return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
 

@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import atomic_file, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.data.readers.chunks import Missing
 
 DRIFT_EXIT_STATUS = 3  # of --fail; 1 is a UserError, 2 a wrong command line
 
@@ -18,7 +18,7 @@ def drift(
     file: Path,
     out: Path | None = None,
     alpha: float = 0.01,
-    missing: Literal["refuse", "skip"] = "refuse",
+    missing: Missing = "use",
     resize: bool = False,
     seed: int = 0,
     fail: bool = False,
@@ -35,11 +35,11 @@ def drift(
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        file: a table (.csv, .parquet), an .npz file with an array x, or a folder of images,
-            oldest first (images are sorted by name)
+        file: a table (.csv, .parquet, .xlsx and so on), an .npz file with an array x, or a folder
+            of images, oldest first (images are sorted by name)
         out: the .json file to write; <file>-drift.json in the working folder if omitted
         alpha: the false-alarm probability of the martingale and of the alarm-rate test
-        missing: refuse a table with empty, infinite or huge values, or skip rows with such values
+        missing: use rows with missing cells, refuse a table with one, or skip such rows
         resize: resize images of another size
         seed: the random seed for breaking ties between equal scores
         fail: exit with status 3 if the martingale raises an alarm or the alarm rate has changed

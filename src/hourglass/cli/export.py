@@ -10,13 +10,16 @@ from hourglass.core.progress import step
 
 
 def export(data: str, model: str, onnx: Path | None = None) -> Path:
-    """Write a detector as an ONNX file, with scaling, network, score and threshold inside.
+    """Write a detector as an ONNX file, with encoding, network, score and threshold inside.
 
-    The input `x` holds unscaled samples: float32 features (N, F) in the order of `feature_names` in
-    the file's metadata, or uint8 images (N, C, H, W), for any N. The outputs are `score` (float64),
-    `alarm` (bool) and `reconstruction`, in the units of `x`. The file is kept only if
-    onnxruntime, or onnx if that is missing, computes the detector's scores from it for random
-    samples, to within 1e-5 (relative for scores above 1). Needs the extra `onnx`.
+    The input `x` holds unscaled samples for any N: uint8 images (N, C, H, W), or a table as float64
+    codes (N, C) in the order of `columns` in the file's metadata, which lists the name, kind and
+    levels of each. The code of a number is the number, of a truth value 0 or 1, of a date the
+    seconds since 1970 in UTC, of a category the index of its level, or the number of levels for
+    any other value; NaN is a missing cell. The outputs are `score` (float64), `alarm` (bool) and
+    `reconstruction`, in the units of `x`. A row without any value has no meaningful score. The file
+    is kept only if onnxruntime, or onnx if that is missing, computes the detector's scores from it
+    for random samples, to within 1e-5 (relative for scores above 1). Needs the extra `onnx`.
 
     Args:
         data: a data set, by the name of its file in configs/data
@@ -38,6 +41,7 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
     metadata = {
         "cell": cell.name,
         "feature_names": json.dumps(detector.feature_names),
+        "columns": json.dumps([column.to_dict() for column in detector.columns]),
         "threshold": repr(detector.threshold.value),
         "score": str(detector.scoring.scorer),
         "weights_sha256": detector.weights_sha256,

@@ -13,6 +13,7 @@ from hourglass.core.csv_formulas import write_csv
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.attribution import TOP_FEATURES
+from hourglass.detection.reasons import SEPARATOR
 
 if TYPE_CHECKING:
     from hourglass.cli.data_plan import DataPlan
@@ -25,7 +26,7 @@ def rank_samples(
     """Score all samples of `data` as `hourglass score` does; write and return the ranked table."""
     scores = Path("scores.parquet")
     with redirect_stdout(io.StringIO()):
-        score(cell.data, cell.model, data, scores, id, missing="skip", resize=True, heat_maps=10)
+        score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
     table = data if plan.is_table else None
     ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
     _write(ranked, out)
@@ -39,9 +40,8 @@ def ranked_table(
     """Return the columns rank, id, label, split, score, p_value, alarm and reasons, by rank.
 
     `scores` is a table of `hourglass score` of the file that was prepared, in file order. `labels`
-    are those of all samples, if there are any. `table` is the file if it is a table: the reasons
-    then hold the values of the features. `split` is empty for samples in no split, and so is the
-    rank of samples without a score; these come last.
+    are those of all samples, if there are any. `table` is the file if it is a table. `split` is
+    empty for samples in no split, and so is the rank of samples without a score; these come last.
     """
     ranked = pd.DataFrame({"rank": scores["rank"].astype("Int64"), "id": scores["id"]})
     if labels is not None:
@@ -49,7 +49,7 @@ def ranked_table(
     ranked["split"] = _splits(scores, prepared, table)
     for name in ("score", "p_value", "alarm"):
         ranked[name] = scores[name]
-    ranked["reasons"] = scores["heat_map"] if table is None else _reasons(scores, table)
+    ranked["reasons"] = scores["heat_map"] if table is None else _reasons(scores)
     return ranked.sort_values("rank", kind="stable", na_position="last")
 
 
@@ -75,27 +75,9 @@ def _ids(prepared: Prepared, split: "Split") -> list[str]:
     return [str(name) for name in prepared.split(split).id]
 
 
-def _reasons(scores: pd.DataFrame, table: Path) -> pd.Series:
-    """Return the features that contributed most, with their values, per row.
-
-    The number in brackets is the feature's squared error above its usual one, in standard
-    deviations. Features without such an excess are left out.
-    """
-    from hourglass.data.readers.table_files import read_table
-
-    values = read_table(table)
-    reasons = pd.Series("", scores.index)
-    for i in range(1, TOP_FEATURES + 1):
-        if f"feature_{i}" not in scores:
-            break
-        excess = scores[f"contribution_{i}"]
-        rows = np.flatnonzero(excess > 0)
-        names = scores[f"feature_{i}"].astype(object).to_numpy()[rows]
-        found = np.zeros(len(rows))
-        for name in set(names):
-            at = names == name
-            found[at] = values[name].to_numpy(np.float64, na_value=np.nan)[rows[at]]
-        shown = zip(names, found, excess.to_numpy()[rows], strict=True)
-        texts = [f"{name}={value:.4g} (+{more:.3g})" for name, value, more in shown]
-        reasons.iloc[rows] += ["; " * (i > 1) + text for text in texts]
-    return reasons
+def _reasons(scores: pd.DataFrame) -> pd.Series:
+    """Return the reasons of each row as one text: values and what was expected."""
+    names = [name for i in range(TOP_FEATURES) if (name := f"reason_{i + 1}") in scores]
+    rows = zip(*(scores[name] for name in names), strict=True)
+    joined = [SEPARATOR.join(text for text in row if isinstance(text, str)) for row in rows]
+    return pd.Series(joined, scores.index, dtype=object)

@@ -1,13 +1,16 @@
 """Command `score`: a calibrated cell and a file of new samples -> a table of scores and alarms."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
+from hourglass.core.suggestions import counted
+from hourglass.data.readers.chunks import Missing
 from hourglass.detection.threshold import check_alarm_rule
 
 if TYPE_CHECKING:
@@ -23,17 +26,23 @@ def score(
     id: str | None = None,
     top: int | None = None,
     false_discovery_rate: float | None = None,
-    missing: Literal["refuse", "skip"] = "refuse",
+    missing: Missing = "use",
     resize: bool = False,
     heat_maps: int = 20,
 ) -> Path:
     """Score new samples: alarms, conformal p-values, ranks and contributing features.
 
-    A table needs one named column per feature, in any order; other columns are ignored. The output
-    has one row per sample, in file order: id, score, threshold, alarm, conformal p-value, rank (1
-    is the most abnormal), and the three features that contributed most, in standard deviations
-    above their usual error. For images, it names the heat maps of the highest ranks instead of
-    features. The file may be larger than memory.
+    A table is the raw file: `prepare` and `score` read it by the same code. It needs one named
+    column per feature, in any order, except those that are optional; other columns are ignored. The
+    output has one row per sample, in file order: id, score, threshold, alarm, conformal p-value,
+    rank (1 is the most abnormal), and the three features that contributed most, each with its
+    contribution, in standard deviations above its usual loss, and the reason: the value, and what
+    was expected. For images, it names the heat maps of the highest ranks instead of features. The
+    file may be larger than memory.
+
+    A missing cell is scored as in training: nothing is asked of its value, but that it is missing
+    counts if this is rare. Infinite and huge numbers are scored, too, as very unusual ones. A row
+    without any value has no score.
 
     A text cell of a .csv output that begins with =, +, -, @, tab or carriage return and is not a
     number gets an apostrophe in front, so that no spreadsheet runs it as a formula;
@@ -42,15 +51,16 @@ def score(
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        file: a table (.csv, .parquet), an .npz file with an array x, an image or a folder of images
+        file: a table (.csv, .parquet, .xlsx and so on, or a pattern such as 'new/*.csv'), an .npz
+            file with an array x, an image or a folder of images
         out: the table to write, .csv or .parquet; <file>-scores.csv in the working folder if
             omitted
         id: the column of row ids; row numbers from 1 if omitted
         top: raise an alarm for this many samples with the highest scores, instead of the threshold
         false_discovery_rate: raise alarms with this expected share of false alarms (Benjamini and
             Hochberg), instead of the threshold
-        missing: refuse a table with empty, infinite or huge values, or skip rows with such
-            values, which then have no score
+        missing: use rows with missing cells, refuse a table with one, or skip such rows, which
+            then have no score
         resize: resize images of another size
         heat_maps: the number of heat maps to draw, highest scores first
 
@@ -70,7 +80,7 @@ def score(
 
     detector = Detector.of_cell(Cell(data, model))
     images = None
-    if not detector.feature_names:
+    if not detector.columns:
         from hourglass.evaluation.top_images import TopImages  # imports matplotlib
 
         images = TopImages(heat_maps)
@@ -84,7 +94,10 @@ def score(
             write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
-    print(f"{scored:,} samples, {alarms:,} alarms" + (f", {skipped:,} skipped" if skipped else ""))
+    counts = [counted(scored, "sample"), counted(alarms, "alarm")]
+    print(", ".join(counts + ([f"{skipped:,} without a score"] if skipped else [])))
+    if reason := decisions.no_discoveries:
+        print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")
     return path
 
@@ -94,7 +107,7 @@ def _score_file(
     rows: "ScoredRows",
     images: "TopImages | None",
     id: str | None,
-    missing: str,
+    missing: Missing,
     resize: bool,
 ) -> None:
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
@@ -103,12 +116,12 @@ def _score_file(
     from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
-    detector = rows.detector
+    chunks = read_chunks(file, rows.detector, id, resize, missing=missing)
     with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
-        for chunk in prefetch(read_chunks(file, detector, id, resize)):
+        for chunk in prefetch(chunks):
             scores = rows.add(chunk)
             if missing == "refuse":
-                require_scores(scores, chunk, file, detector.feature_names)
+                require_scores(scores, chunk, file)
             if images is not None:
                 images.add(chunk, scores)
             progress.update(len(scores))

@@ -6,10 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.training.cell_settings import TrainingPlan
 from hourglass.training.suggested_sizes import suggested_settings
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
+MIN_FOLDED = 20  # normal samples for a calibration by folds; a fold then has three
+FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
 
@@ -27,7 +30,8 @@ def split_fractions(
 
     `normal` is the number of normal samples, and `alphas` are false-alarm rates of a conformal
     threshold, by preference; () for other thresholds, which gives None. The fractions are None if
-    the defaults give enough calibration samples. Raises a UserError for too few samples.
+    the defaults give enough calibration samples, or enough samples for a calibration by folds.
+    Raises a UserError for too few samples.
     """
     from hourglass.detection.calibrators import Conformal
 
@@ -42,10 +46,13 @@ def split_fractions(
         if train >= MIN_TRAIN_SHARE:
             others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
             return alpha, {"train": train, **others}
-    smallest = math.ceil(needed / (0.7 - MIN_TRAIN_SHARE))
+        if normal >= MIN_FOLDED and int(FOLDED_SHARE * normal) >= needed:
+            return alpha, None
+    smallest = max(MIN_FOLDED, math.ceil(needed / FOLDED_SHARE))
     raise UserError(
-        f"there are {normal} normal samples, but a threshold for a false-alarm rate of {alpha} "
-        f"needs {smallest}; add some, or raise `alpha` of `calibration` in params.yaml."
+        f"there {'is' if normal == 1 else 'are'} {counted(normal, 'normal sample')}, but a "
+        f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some, or raise "
+        "`alpha` of `calibration` in params.yaml."
     )
 
 

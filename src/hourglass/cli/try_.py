@@ -19,6 +19,7 @@ from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def try_(
     again after a change of the file.
 
     Args:
-        path: a table (.csv, .tsv or .parquet), a folder of images with one subfolder per class or
-            without any, or an .npz file with an array x and, for classes, an array y
+        path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
+            folder of images with one subfolder per class or without any, or an .npz file with an
+            array x and, for classes, an array y
         label: the column of labels, to measure the quality; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas; by default the most frequent
             label, and for images the folder called good, normal or ok
@@ -200,25 +202,29 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
     """Return the lines of the result."""
     from hourglass.detection.threshold import Threshold
+    from hourglass.evaluation.metrics.auroc_interval import why_no_interval
 
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
-    lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
+    share = f"{alarms / len(scored):.1%}"
+    lines = [f"{counted(len(scored), 'sample')} scored, {counted(alarms, 'alarm')} ({share})"]
     expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
     if expected is not None:
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" in metrics:
-        auroc, low, high = (metrics[f"AUROC{end}"] for end in ("", "_low", "_high"))
-        interval = f"95 % interval {low:.3f} to {high:.3f}"
-        lines.append(f"AUROC {auroc:.3f} ({interval}) on the test split")
+        interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
+        if not interval:
+            low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
+            interval = f"95 % interval {low:.3f} to {high:.3f}"
+        lines.append(f"AUROC {metrics['AUROC']:.3f} ({interval}) on the test split")
     trained = (scored["split"] == "train").sum()
     lines.append(
         f"scores of the {trained:,} samples of the training split are optimistic: the network "
         "has seen them"
     )
     if plan.is_table:
-        lines.append("most abnormal (in brackets: error above the usual, in standard deviations):")
+        lines.append("most abnormal (in brackets: the probability of the expected value):")
         lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
     else:
         lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")

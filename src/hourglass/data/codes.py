@@ -1,8 +1,8 @@
 """Codes of the cells of a table, column by column, from record batches or DataFrames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +23,13 @@ from hourglass.data.cells import (
     truths,
 )
 from hourglass.data.columns import Column, Kind
+from hourglass.data.frames import frame_batches
+from hourglass.data.large_arrays import parts, release
 from hourglass.data.readers.numbers import NumberFormat
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRAME_ROWS = 1 << 16  # of a record batch of a DataFrame
 EXPECTED: dict[Kind, str] = {
     "numeric": "a number",
     "boolean": "a truth value",
@@ -52,11 +53,11 @@ def codes(
     column, unless it is optional, and for a cell that has no code.
     """
     if not isinstance(batch, pa.RecordBatch):
-        parts = [
+        blocks = [
             codes(part, columns, source, first_row + start, number_format)
             for start, part in frame_batches(batch)
         ]
-        return np.concatenate(parts) if parts else np.empty((0, len(columns)))
+        return np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
     places = column_places(batch.schema.names, columns, source)
     result = np.empty((len(batch), len(columns)), np.float64)
     for i, (column, place) in enumerate(zip(columns, places, strict=True)):
@@ -92,32 +93,6 @@ def column_places(
                 "trained on, in any order, or list those that may be absent under `optional`."
             )
     return [place_of.get(column.name) for column in columns]
-
-
-def frame_batches(frame: "pd.DataFrame") -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of a DataFrame as record batches, each with the position of its first row.
-
-    Columns of mixed objects become text.
-    """
-    for start in range(0, len(frame), FRAME_ROWS):
-        rows = frame.iloc[start : start + FRAME_ROWS]
-        arrays = [_array(rows.iloc[:, i]) for i in range(rows.shape[1])]
-        yield start, pa.RecordBatch.from_arrays(arrays, [str(name) for name in frame.columns])
-
-
-def _array(column: "pd.Series") -> pa.Array:
-    try:
-        array = pa.Array.from_pandas(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        text = [None if _is_null(cell) else str(cell) for cell in column]
-        array = pa.array(text, pa.string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _is_null(cell: Any) -> bool:
-    import pandas as pd
-
-    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
 def _column_codes(
@@ -157,9 +132,10 @@ def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
     unique = encoded.dictionary
     levels = pa.array(column.levels, pa.string())
     exact = pc.index_in(unique, value_set=levels)
-    # 1, 1.0 and "1" are equal, and so are True and "true".
-    equal = pc.index_in(canonical(unique), value_set=canonical(levels))
-    found = pc.fill_null(pc.coalesce(exact, equal), len(column.levels))
+    if exact.null_count:  # 1, 1.0 and "1" are equal, and so are True and "true"
+        equal = pc.index_in(canonical(unique), value_set=canonical(levels))
+        exact = pc.coalesce(exact, equal)
+    found = pc.fill_null(exact, len(column.levels))
     by_unique = np.append(found.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
     places = encoded.indices.fill_null(len(unique)).to_numpy(zero_copy_only=False)
     values = by_unique[places]
@@ -179,21 +155,34 @@ def keep_train_levels(
     A level of fewer than `rare_count` cells becomes "other". Levels are in the order of their
     frequency. The codes `x`, (N, C), of all rows are changed in place.
     """
-    result = list(columns)
-    for i, column in enumerate(columns):
-        if column.kind != "categorical":
-            continue
-        found = x[train, i]
-        found = found[~np.isnan(found)].astype(int)
-        counts = np.bincount(found, minlength=len(column.levels) + 1)[: len(column.levels)]
-        order = np.argsort(-counts, kind="stable")
-        kept = order[counts[order] >= rare_count(len(train))]
-        new = np.full(len(column.levels) + 2, float(len(kept)))
-        new[kept], new[-1] = np.arange(len(kept)), np.nan
-        place = np.nan_to_num(x[:, i], nan=len(new) - 1).astype(int)
-        x[:, i] = new[place]
+    if not _categories(columns):
+        return tuple(columns)
+    is_train = np.zeros(len(x), bool)
+    is_train[train] = True
+    counts = {i: np.zeros(len(c.levels) + 1, int) for i, c in _categories(columns)}
+    for rows in parts(x):
+        for i, count in counts.items():
+            found = x[rows, i][is_train[rows]]
+            found = found[~np.isnan(found)].astype(int)
+            count += np.bincount(found, minlength=len(count))
+        release(x)
+    result, new_codes = list(columns), dict[int, np.ndarray]()
+    for i, column in _categories(columns):
+        count = counts[i][:-1]
+        order = np.argsort(-count, kind="stable")
+        kept = order[count[order] >= rare_count(len(train))]
+        new_codes[i] = np.full(len(count) + 2, float(len(kept)))
+        new_codes[i][kept], new_codes[i][-1] = np.arange(len(kept)), np.nan
         result[i] = replace(column, levels=tuple(column.levels[level] for level in kept))
+    for rows in parts(x):
+        for i, new in new_codes.items():
+            x[rows, i] = new[np.nan_to_num(x[rows, i], nan=len(new) - 1).astype(int)]
+        release(x)
     return tuple(result)
+
+
+def _categories(columns: Sequence[Column]) -> list[tuple[int, Column]]:
+    return [(i, column) for i, column in enumerate(columns) if column.kind == "categorical"]
 
 
 def rare_count(rows: int) -> int:

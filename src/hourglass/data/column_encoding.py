@@ -1,7 +1,7 @@
 """The encoding of one column of a table: its codes to network inputs."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ HEAVY_TAIL = 20
 # Numbers farther from the median do not count for mean and standard deviation.
 MAX_SPREADS = 100
 QUANTILES = 64  # knots of the Gauss rank
+MAX_EXPONENT = 690.0  # of logarithmic scaling, so that the inverse is finite
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class ColumnEncoding:
         """
         if self.column.kind == "numeric":
             if self.scaling == "log":
-                x = _log(xp, x, self.unit)
+                x = _log(xp, x, _constant(xp, self.unit, x))
             elif self.scaling == "quantile":
                 x = self._gauss_rank(xp, x)
             return (x - offset) / scale
@@ -114,45 +115,53 @@ class ColumnEncoding:
             if part == "trend":
                 inputs.append((x - offset[:1]) / scale[:1])
             else:
-                angle = x * (2 * np.pi / SECONDS[part])
+                angle = x * _constant(xp, 2 * np.pi / SECONDS[part], x)
                 inputs += [xp.sin(angle), xp.cos(angle)]
         return xp.concatenate(inputs, 1)
 
-    def decode(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the codes, (N,), of inputs or reconstructions, (N, width).
+    def decode(self, inputs: Array, xp: Any = np) -> Array:
+        """Return the codes, (N,), of inputs or reconstructions, (N, width), in float64.
 
         The code of a date is that of its trend; NaN without one.
         """
+        first = inputs[:, 0]
         if self.column.kind == "categorical":
-            return np.where(np.isnan(inputs[:, 0]), np.nan, inputs.argmax(1))
+            best = xp.asarray(inputs.argmax(1), dtype=inputs.dtype)
+            return xp.where(xp.isnan(first), first, best)
         if self.column.kind == "boolean":
-            return np.where(np.isnan(inputs[:, 0]), np.nan, inputs[:, 0] > 0.5)
+            return xp.where(xp.isnan(first), first, xp.asarray(first > 0.5, dtype=inputs.dtype))
         if self.column.kind == "datetime":
             if "trend" not in self.column.parts:
-                return np.full(len(inputs), np.nan)
+                return first * xp.nan
             before = self.column.parts[: self.column.parts.index("trend")]
-            inputs = inputs[:, 2 * len(before) :]
-        values = inputs[:, 0] * self.scale + self.offset
+            first = inputs[:, 2 * len(before)]
+        values = first * _constant(xp, self.scale, inputs) + _constant(xp, self.offset, inputs)
         if self.column.kind == "numeric" and self.scaling == "log":
-            return np.sign(values) * np.expm1(np.minimum(np.abs(values), 690)) * self.unit
-        if self.column.kind == "numeric" and self.scaling == "quantile" and len(self.knots) > 1:
-            from scipy.special import ndtr
-
-            return np.interp(ndtr(values), np.linspace(0, 1, len(self.knots)), self.knots)
+            sizes = xp.expm1(abs(values).clip(0, MAX_EXPONENT)) * _constant(xp, self.unit, inputs)
+            return xp.sign(values) * sizes
+        if self.column.kind == "numeric" and self.scaling == "quantile":
+            return self._from_gauss_rank(xp, values)
         return values
 
     def _gauss_rank(self, xp: Any, x: Array) -> Array:
-        """Return the normal quantile of the rank among the knots; linear beyond them."""
+        """Return the normal quantile of the rank, linear between the knots and beyond them."""
         if len(self.knots) < 2:
-            return x - sum(self.knots)
-        knots = np.array(self.knots)
-        rank: Array = 0.0
-        width = 1 / (len(knots) - 1)
-        for low, high in pairwise(knots):
-            rank = rank + ((x - low) / (high - low)).clip(0, 1) * width
+            return x - _constant(xp, sum(self.knots), x)
+        low, high = (_constant(xp, self.knots[end], x) for end in (0, -1))
+        beyond = ((x - high).clip(0) - (low - x).clip(0)) / (high - low)
+        return _interpolate(xp, x, self.knots, self._normal_quantiles) + beyond
+
+    def _from_gauss_rank(self, xp: Any, values: Array) -> Array:
+        if len(self.knots) < 2:
+            return values + _constant(xp, sum(self.knots), values)
+        return _interpolate(xp, values, self._normal_quantiles, self.knots)
+
+    @property
+    def _normal_quantiles(self) -> tuple[float, ...]:
+        """Return the normal quantiles of the knots' ranks."""
         tail = QUANTILES**-2
-        beyond = ((x - knots[-1]).clip(min=0) - (knots[0] - x).clip(min=0)) / np.ptp(knots)
-        return _normal_quantile(xp, rank.clip(tail, 1 - tail)) + beyond
+        ranks = np.linspace(0, 1, len(self.knots)).clip(tail, 1 - tail)
+        return tuple(map(NormalDist().inv_cdf, ranks.tolist()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoding as JSON values, for `from_dict`."""
@@ -173,16 +182,25 @@ def _like(xp: Any, x: Array) -> dict[str, Any]:
     return {"dtype": x.dtype} if xp is np else {"dtype": x.dtype, "device": x.device}
 
 
-def _log(xp: Any, x: Array, unit: float) -> Array:
+def _constant(xp: Any, value: Any, like: Array) -> Array:
+    """Return a constant in double precision, which an ONNX export does not keep for a number."""
+    return value if xp is np else xp.asarray(value, **_like(xp, like))
+
+
+def _log(xp: Any, x: Array, unit: Array) -> Array:
     return xp.sign(x) * xp.log1p(abs(x) / unit)
 
 
-def _normal_quantile(xp: Any, p: Array) -> Array:
+def _interpolate(xp: Any, x: Array, places: tuple[float, ...], values: tuple[float, ...]) -> Array:
+    """Return the piecewise linear function with `values` at `places`, constant beyond them."""
     if xp is np:
-        from scipy.special import ndtri
-
-        return ndtri(p)
-    return xp.special.ndtri(p)
+        return np.interp(x, places, values)
+    low, step = (
+        _constant(xp, array, x)
+        for array in (np.array(places[:-1]), np.stack([np.diff(places), np.diff(values)]))
+    )
+    shares = ((x[..., None] - low) / step[0]).clip(0, 1)
+    return (shares * step[1]).sum(-1) + _constant(xp, values[0], x)
 
 
 def _has_heavy_tails(values: np.ndarray) -> bool:

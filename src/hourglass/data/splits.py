@@ -6,11 +6,15 @@ import math
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.base import Fractions, Raw
+from hourglass.data.copies import find_copies, keep_together
 from hourglass.data.prepared_data import SPLITS, Split
 
 
-def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
+def split(
+    raw: Raw, fractions: Fractions, seed: int, copies: np.ndarray | None = None
+) -> dict[Split, np.ndarray]:
     """Return the sorted indices of the samples of each split; the splits are disjoint.
 
     `train`, `validation` and `calibration` hold only normal samples; `tuning` and `test` hold
@@ -21,12 +25,16 @@ def split(raw: Raw, fractions: Fractions, seed: int) -> dict[Split, np.ndarray]:
     to `tuning`, later ones to `test`; `fractions.tuning_anomalies` is ignored. Otherwise `tuning`
     takes at most as many anomalies as normal samples, and surplus anomalies are in no split.
 
+    Without times, copies of a sample stay in one split; `copies` is the result of `find_copies` if
+    it is known. Copies in an official test part and samples with times stay where they belong.
+
     Raises a UserError if the fractions do not sum to 1, or if a split would hold no normal sample.
     """
     shares = _shares(fractions, with_test=raw.official_test is None)
     rng = np.random.default_rng(seed)
-    parts = _split_normal(raw, shares, rng)
-    tuning, test = _split_anomalies(raw, fractions.tuning_anomalies, parts, rng)
+    copies = find_copies(raw.x) if copies is None else copies
+    parts = _split_normal(raw, shares, rng, copies)
+    tuning, test = _split_anomalies(raw, fractions.tuning_anomalies, parts, rng, copies)
     parts["tuning"] = np.concatenate([parts["tuning"], tuning])
     parts["test"] = np.concatenate([parts["test"], test])
     return {name: np.sort(indices) for name, indices in parts.items()}
@@ -52,35 +60,45 @@ def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
 
 
 def _split_normal(
-    raw: Raw, shares: dict[Split, float], rng: np.random.Generator
+    raw: Raw, shares: dict[Split, float], rng: np.random.Generator, copies: np.ndarray
 ) -> dict[Split, np.ndarray]:
     """Divide the normal samples at random or by time; an official test part is kept as `test`."""
     official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
     normal = np.flatnonzero(~raw.anomaly & ~official)
     if raw.time is None:
-        normal = rng.permutation(normal)
+        parts = divide(rng.permutation(normal), shares, copies)
     else:
-        normal = normal[np.argsort(raw.time[normal], kind="stable")]
-    parts = divide(normal, shares)
+        parts = divide(normal[np.argsort(raw.time[normal], kind="stable")], shares)
     if official.any():
         parts["test"] = np.flatnonzero(~raw.anomaly & official)
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(
-                f"the {name} split would hold none of the {len(normal)} normal samples; give more "
-                "samples or raise its share in `fractions`."
+                f"the {name} split would hold none of the {counted(len(normal), 'normal sample')}; "
+                "give more samples or raise its share in `fractions`."
             )
     return parts
 
 
-def divide(indices: np.ndarray, shares: dict[Split, float]) -> dict[Split, np.ndarray]:
-    """Divide indices into consecutive splits, in proportion to shares that sum to 1."""
+def divide(
+    indices: np.ndarray, shares: dict[Split, float], copies: np.ndarray | None = None
+) -> dict[Split, np.ndarray]:
+    """Divide indices into consecutive splits, in proportion to shares that sum to 1.
+
+    With `copies`, the result of `find_copies`, copies are moved into one split.
+    """
     bounds = np.rint(np.cumsum(list(shares.values()))[:-1] * len(indices)).astype(int)
+    if copies is not None:
+        indices, bounds = keep_together(indices, copies, bounds)
     return dict(zip(shares, np.split(indices, bounds), strict=True))
 
 
 def _split_anomalies(
-    raw: Raw, tuning_fraction: float, normal: dict[Split, np.ndarray], rng: np.random.Generator
+    raw: Raw,
+    tuning_fraction: float,
+    normal: dict[Split, np.ndarray],
+    rng: np.random.Generator,
+    copies: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the anomalies of `tuning` and of `test`."""
     limit = len(normal["tuning"])
@@ -91,5 +109,6 @@ def _split_anomalies(
         later = raw.time >= raw.time[normal["test"]].min()
         return np.flatnonzero(raw.anomaly & ~later), np.flatnonzero(raw.anomaly & later)
     anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
-    count = round(tuning_fraction * len(anomalies))
+    bound = np.array([round(tuning_fraction * len(anomalies))])
+    anomalies, (count,) = keep_together(anomalies, copies, bound)
     return anomalies[: min(count, limit)], anomalies[count:]

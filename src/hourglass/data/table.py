@@ -15,6 +15,7 @@ from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.codes import codes
 from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.large_arrays import new_array, parts, release, take_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
@@ -104,21 +105,22 @@ class Table(DataSet):
         columns = used_columns(decisions)
         if not columns:
             raise UserError(_no_features(decisions, source.path))
-        x = np.empty((table.rows, len(columns)), np.float64)
+        x = new_array((table.rows, len(columns)), np.float64)
         start = 0
         for batch in batches:
             end = start + len(batch)
             x[start:end] = codes(batch, columns, source.path, start + 1, source.numbers)
             start = end
+            release(x)
         label = self.row_labels(table)
         keep = self._rows(x, columns, label, table)
         rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
         anomaly = np.zeros(len(rows), dtype=bool)
         if label is not None:
-            label = label[rows]
-            anomaly = anomaly_mask(label, self.normal, source.path)
+            label = label if keep is None else label[rows]
+            anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
-            x=x if keep is None else x[keep],
+            x=x if keep is None else take_rows(x, rows),
             label=np.full(len(rows), "normal") if label is None else label,
             anomaly=anomaly,
             id=self._ids(table, rows),
@@ -130,6 +132,7 @@ class Table(DataSet):
                 "rows": table.rows,
                 "left_out_rows": table.rows - len(rows),
                 "format": source.format | {"detected": source.describe()},
+                "read": {key: value for key, value in vars(self.read).items() if value is not None},
                 "columns": [decision.to_dict() for decision in decisions],
             },
             columns=columns,
@@ -221,7 +224,12 @@ class Table(DataSet):
         """Return the ids of rows, by default "<file>/<row>"."""
         path = table.source.path
         if self.id is None:
-            return np.array([f"{path.name}/{row + 1}" for row in rows.tolist()])
+            prefix = f"{path.name}/"
+            names = new_array((len(rows),), f"U{len(prefix) + len(str(table.rows))}")
+            for part in parts(names):
+                names[part] = [prefix + str(row) for row in (rows[part] + 1).tolist()]
+                release(names)
+            return names
         ids = text_cells(table.batches, self.id)[rows]
         empty = np.flatnonzero(ids == "")
         if len(empty):

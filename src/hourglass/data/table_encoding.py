@@ -14,7 +14,7 @@ Array: TypeAlias = Any  # a NumPy array, or a tensor for networks and the ONNX e
 # Scaled numbers beyond this limit grow with the logarithm, so that no square overflows, and a more
 # extreme number still has a larger input.
 LINEAR_LIMIT = 20.0
-LARGEST = 1e300
+MAX_LOG = 690.0  # of an infinite number, so that its input is finite
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ class TableEncoding:
             fitted.append(ColumnEncoding.fit(column, np.array(train[:, i])))
         return cls(tuple(fitted))
 
+    def refit(self, train: np.ndarray) -> "TableEncoding":
+        """Return an encoding with the same inputs, fitted to other codes, (N, C)."""
+        fitted = self.fit([column.column for column in self.columns], train)
+        return TableEncoding(
+            tuple(
+                replace(new, missing_share=old.missing_share, count=old.count)
+                for new, old in zip(fitted.columns, self.columns, strict=True)
+            )
+        )
+
     @property
     def width(self) -> int:
         """Return F, the number of network inputs."""
@@ -97,17 +107,24 @@ class TableEncoding:
         missing = xp.isnan(x[:, indicated])
         return xp.concatenate([encoded, xp.asarray(missing, dtype=encoded.dtype)], 1)
 
-    def inverse(self, encoded: np.ndarray) -> np.ndarray:
+    def inverse(self, encoded: Array) -> Array:
         """Map network inputs or reconstructions, (N, F), to codes, (N, C) float64.
 
         A category is that of the largest input. Extreme numbers are not restored, see
         LINEAR_LIMIT.
         """
-        encoded, codes, first = encoded.astype(np.float64), [], 0
+        xp: Any = np
+        if isinstance(encoded, np.ndarray):
+            encoded = encoded.astype(np.float64)
+        else:
+            import torch
+
+            xp, encoded = torch, encoded.double()
+        codes, first = [], 0
         for column in self.columns:
-            codes.append(column.decode(encoded[:, first : first + column.width]))
+            codes.append(column.decode(encoded[:, first : first + column.width], xp))
             first += column.width
-        return np.stack(codes, 1) if codes else np.zeros((len(encoded), 0))
+        return xp.stack(codes, 1) if codes else np.zeros((len(encoded), 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoding as JSON values, for `from_dict`."""
@@ -121,11 +138,12 @@ class TableEncoding:
 
 def compressed(xp: Any, z: Array) -> Array:
     """Return float32 inputs; those beyond LINEAR_LIMIT grow with the logarithm."""
-    narrow = z.astype(np.float32) if xp is np else z.float()
+    with np.errstate(over="ignore"):
+        narrow = z.astype(np.float32) if xp is np else z.float()
     if (xp is np or not _is_traced()) and not (abs(narrow) > LINEAR_LIMIT).any():
         return narrow  # NaN compares false, so missing cells do not matter
-    size = abs(z).clip(LINEAR_LIMIT, LARGEST)
-    beyond = xp.sign(z) * LINEAR_LIMIT * (1 + xp.log(size / LINEAR_LIMIT))
+    size = abs(z).clip(LINEAR_LIMIT) / LINEAR_LIMIT
+    beyond = xp.sign(z) * LINEAR_LIMIT * (1 + xp.log(size).clip(0, MAX_LOG))
     far = xp.where(abs(z) > LINEAR_LIMIT, beyond, z)
     return far.astype(np.float32) if xp is np else far.float()
 

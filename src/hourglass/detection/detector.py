@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,9 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
+from hourglass.data.column_bins import ColumnBins
 from hourglass.data.columns import Column
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
@@ -52,6 +55,8 @@ class Detector:
     threshold: Threshold
     # SHA-256 of the network's files at calibration time; {} if there are none yet.
     network_checksums: dict[str, str]
+    # Of the columns of a table in the training split, to find drift.
+    column_bins: tuple[ColumnBins, ...] = ()
 
     @property
     def weights_sha256(self) -> str:
@@ -61,17 +66,29 @@ class Detector:
     @property
     def feature_names(self) -> list[str]:
         """Return the column names of a table, in order; [] for images."""
-        return list(self.inputs["feature_names"])
+        return [column.name for column in self.columns]
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """Return the columns of a table, in order; [] for images."""
         return [Column.from_dict(column) for column in self.inputs["columns"]]
 
     @property
+    def read(self) -> ReadOptions:
+        """Return the format of the table as it was set for `prepare`."""
+        return ReadOptions(**self.inputs.get("read", {}))
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C, H, W) for images or (C,) for a table of C columns."""
         return tuple(self.inputs["sample_shape"])
+
+    @property
+    def encoding(self) -> TableEncoding:
+        """Return the encoding of a table's codes as network inputs."""
+        scaling = self.scoring.scaling
+        assert isinstance(scaling, TableEncoding)
+        return scaling
 
     @property
     def full_scale(self) -> float:
@@ -89,6 +106,13 @@ class Detector:
         """
         scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
+
+    def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return scores and contributions, and the reconstructions of network inputs, (N, F)."""
+        scores, contributions, output = self.scoring.score_with(
+            x, self.profile.contributions, lambda forward: forward.output
+        )
+        return scores, contributions, output
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
@@ -117,11 +141,17 @@ class Detector:
             "error_scale": self.profile.scale,
             **{f"scorer.{key}": value for key, value in self.scoring.state.items()},
         }
+        if self.column_bins:
+            arrays |= {
+                "column_edges": np.concatenate([bins.edges for bins in self.column_bins]),
+                "column_counts": np.concatenate([bins.counts for bins in self.column_bins]),
+                "columns": np.array([len(bins.edges) for bins in self.column_bins]),
+            }
         with atomic_file(folder / REFERENCE) as temporary:
             contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
             save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
-        inputs = {name: self.inputs[name] for name in INPUTS}
+        inputs = {name: self.inputs[name] for name in INPUTS} | {"read": vars(self.read)}
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         score = self.scoring.scorer.describe()
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
@@ -151,6 +181,7 @@ class Detector:
             profile = Profile(arrays["error_mean"], arrays["error_scale"])
             calibration = arrays["calibration_scores"]
             scorer = Scorer.from_description(metadata["score"])
+            bins = _column_bins(arrays)
             _check_consistency(metadata, network, scaling, arrays)
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
@@ -166,7 +197,24 @@ class Detector:
             if key.startswith("scorer.")
         }
         scoring = FittedScorer(network, scaling, scorer, state)
-        return cls(metadata, scoring, profile, calibration, threshold, calibrated_for)
+        return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins)
+
+
+def _column_bins(arrays: dict[str, np.ndarray]) -> tuple[ColumnBins, ...]:
+    """Return the bins of a table's columns; raise a ValueError if the arrays do not fit."""
+    if "columns" not in arrays:
+        return ()
+    edges, counts, sizes = (arrays[name] for name in ("column_edges", "column_counts", "columns"))
+    fits = sizes.ndim == edges.ndim == counts.ndim == 1 and {"i"} == {
+        counts.dtype.kind,
+        sizes.dtype.kind,
+    }
+    if not (fits and edges.dtype == np.float64 and (sizes >= 0).all() and (counts >= 0).all()):
+        raise ValueError("the bins of the columns hold unusable numbers")
+    if sizes.sum() != len(edges) or (sizes + 2).sum() != len(counts):
+        raise ValueError("the bins of the columns do not fit")
+    parts = np.split(edges, np.cumsum(sizes)[:-1]), np.split(counts, np.cumsum(sizes + 2)[:-1])
+    return tuple(ColumnBins(*pair) for pair in zip(*parts, strict=True))
 
 
 def _check_consistency(
@@ -178,16 +226,22 @@ def _check_consistency(
     if list(inputs) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     elements = math.prod(shape)
+    columns = [Column.from_dict(column) for column in metadata["columns"]]
+    ReadOptions(**metadata["read"]).check()
+    if [column.name for column in columns] != names:
+        raise ValueError("feature_names are not those of the columns")
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
     dtype = metadata["dtype"]
     if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float64):
         raise ValueError(f"dtype is {dtype!r:.40}")
     if isinstance(scaling, TableEncoding):
-        fits = len(scaling.columns) == elements
-    else:
-        fits = scaling.offset.shape in ((), shape) and scaling.scale.shape in ((), shape)
-    if not fits:
+        encoded = [replace(each.column, scaling="auto") for each in scaling.columns]
+        if encoded != [replace(column, scaling="auto") for column in columns]:
+            raise ValueError("scaling does not fit the columns")
+    if "columns" in arrays and arrays["columns"].shape != (elements,):
+        raise ValueError("the bins of the columns do not fit the samples")
+    if isinstance(scaling, Scaling) and (scaling.offset.shape or scaling.scale.shape):
         raise ValueError("scaling does not fit the samples")
     if not (np.isfinite(scaling.offset).all() and np.isfinite(scaling.scale).all()):
         raise ValueError("scaling holds unusable numbers")

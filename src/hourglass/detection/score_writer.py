@@ -17,28 +17,10 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk
-from hourglass.detection.attribution import TOP_FEATURES, top_features
-from hourglass.detection.calibrators.conformal import discoveries
+from hourglass.detection.attribution import TOP_FEATURES
+from hourglass.detection.calibrators.conformal import discoveries, why_no_discoveries
 from hourglass.detection.detector import Detector
-
-
-def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of a chunk, (N,), and the contributions of features, (N, F) float32.
-
-    Samples that cannot be scored have the score NaN. For images, F is 0.
-    """
-    scores = np.full(len(chunk.x), np.nan)
-    contributions = np.zeros((len(scores), len(detector.feature_names)), np.float32)
-    if chunk.complete.any():
-        x = chunk.x[chunk.complete]
-        if detector.feature_names:
-            scores[chunk.complete], contributions[chunk.complete] = (
-                detector.score_with_contributions(x)
-            )
-        else:
-            scores[chunk.complete] = detector.scoring.score_with(x)[0]
-    scores[~np.isfinite(scores)] = np.nan
-    return scores, contributions
+from hourglass.detection.reasons import Reasons
 
 
 @dataclass
@@ -57,15 +39,17 @@ class ScoredRows:
 
     def add(self, chunk: Chunk) -> np.ndarray:
         """Score a chunk and spill its other columns; return scores, (N,), NaN if unscorable."""
-        scores, contributions = score_chunk(self.detector, chunk)
-        missing = np.isnan(scores)
+        scores, reasons = score_with_reasons(self.detector, chunk)
         columns = {"id": chunk.id}
-        if names := self.detector.feature_names:
-            indices, values = top_features(contributions, TOP_FEATURES)
-            for i in range(indices.shape[1]):
-                codes = pa.array(indices[:, i].astype(np.int32), mask=missing)
+        if reasons:
+            missing = np.isnan(scores)
+            names = self.detector.feature_names
+            for i, texts in enumerate(reasons.texts):
+                codes = pa.array(reasons.column[:, i].astype(np.int32), mask=missing)
                 columns[f"feature_{i + 1}"] = pa.DictionaryArray.from_arrays(codes, names)
-                columns[f"contribution_{i + 1}"] = pa.array(values[:, i], mask=missing)
+                contribution = pa.array(reasons.contribution[:, i], mask=missing)
+                columns[f"contribution_{i + 1}"] = contribution
+                columns[f"reason_{i + 1}"] = texts
         batch = pa.record_batch(columns)
         if self.writer is None:
             self.writer = pa.ipc.new_file(self.sink, batch.schema)
@@ -79,8 +63,40 @@ class ScoredRows:
             self.writer.close()
 
 
+def score_with_reasons(
+    detector: Detector, chunk: Chunk, above: float = -np.inf
+) -> tuple[np.ndarray, Reasons | None]:
+    """Return the scores of a chunk, (N,), and the reasons for those above `above`; None for images.
+
+    Samples that cannot be scored have the score NaN.
+    """
+    if not detector.columns:
+        return score_chunk(detector, chunk)[0], None
+    scores, contributions, output = detector.score_with_outputs(chunk.x)
+    scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
+    contributions[~(scores > above)] = 0  # so there is no reason
+    encoding = detector.encoding
+    return scores, Reasons.of(
+        encoding, detector.profile, chunk.x, contributions, output, TOP_FEATURES, chunk.cells
+    )
+
+
+def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of a chunk, (N,), and the contributions of columns, (N, C) float32.
+
+    Samples that cannot be scored have the score NaN. For images, C is 0.
+    """
+    if detector.columns:
+        scores, contributions = detector.score_with_contributions(chunk.x)
+    else:
+        scores = detector.scoring.score_with(chunk.x)[0]
+        contributions = np.zeros((len(scores), 0), np.float32)
+    scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
+    return scores, contributions
+
+
 def require_scores(
-    scores: np.ndarray, chunk: Chunk, file: Path, names: list[str], skip: str = "add --missing skip"
+    scores: np.ndarray, chunk: Chunk, file: Path, skip: str = "omit --missing refuse"
 ) -> None:
     """Raise a UserError about the first sample without a score, if there is one.
 
@@ -89,12 +105,10 @@ def require_scores(
     if not np.isnan(scores).any():
         return
     row = int(np.isnan(scores).argmax())
-    if chunk.complete[row]:
-        reason = f"row {chunk.id[row]} of {file} holds values too large to be scored"
-    else:
-        feature = names[int(np.isfinite(chunk.x[row]).argmin())]
-        reason = f"{feature!r} of {file} is empty or not finite in row {chunk.id[row]}"
-    raise UserError(f"{reason}; correct it, or {skip} to leave such rows unscored.")
+    reason = "has no finite score" if chunk.complete[row] else "has only empty cells"
+    raise UserError(
+        f"row {chunk.id[row]} of {file} {reason}; correct it, or {skip} to leave it unscored."
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,7 @@ class Decisions:
     p_value: np.ndarray
     rank: np.ndarray  # 1 for the highest score; 0 without a score
     alarm: np.ndarray
+    no_discoveries: str = ""  # why a false discovery rate could give no alarm
 
 
 def decide(
@@ -121,13 +136,16 @@ def decide(
         1, scored.sum() + 1
     )
     p_value[scored] = detector.p_values(scores[scored])
+    reason = ""
     if top is not None:
         alarm = (rank > 0) & (rank <= top)
     elif false_discovery_rate is not None:
         alarm[scored] = discoveries(p_value[scored], false_discovery_rate)
+        n = len(detector.calibration_scores)
+        reason = why_no_discoveries(n, p_value[scored], false_discovery_rate)
     else:
         alarm[scored] = detector.threshold(scores[scored])
-    return Decisions(scores, p_value, rank, alarm)
+    return Decisions(scores, p_value, rank, alarm, reason)
 
 
 def write(

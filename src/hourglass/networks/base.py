@@ -86,6 +86,7 @@ class Network(nn.Module):
             self.encoder[0] = FillMissing(heads, self.encoder[0])
         else:
             self.encoder = FillMissing(heads, self.encoder)
+        self.train(self.training)  # the new modules as well
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes: (N, *S) -> (N, latent_dim)."""

@@ -91,7 +91,7 @@ class TableHeads(nn.Module):
         if self.has_categories:
             probabilities = self._log_probabilities(values).exp().flatten(1)
             output = torch.cat([output, probabilities], 1)[:, self.position]
-        missing = logits.new_zeros(len(logits), logits.shape[1] - self.values)
+        missing = logits.new_zeros(logits.shape[0], logits.shape[1] - self.values)
         return torch.cat([output, missing], 1)
 
     def observed(self, x: Tensor, output: Tensor) -> Tensor:
@@ -113,9 +113,7 @@ class TableHeads(nn.Module):
         values = logits[:, : self.values]
         elements = (values - known).square()
         if self.has_booleans:
-            entropy = functional.binary_cross_entropy_with_logits(
-                values, known.clamp(0, 1), reduction="none"
-            )
+            entropy = _binary_cross_entropy(values, known.clamp(0, 1))
             elements = torch.where(self.is_boolean, entropy, elements)
         losses = elements @ self.weights
         if self.has_categories:
@@ -148,6 +146,14 @@ def column_mean(losses: Tensor) -> Tensor:
     """Return the mean loss over columns, without the missing ones: (N, C) -> (N,)."""
     missing = losses.isnan()
     return losses.masked_fill(missing, 0).sum(1) / (~missing).sum(1)
+
+
+def _binary_cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
+    """Return the binary cross-entropy of each element."""
+    if not torch.compiler.is_exporting():
+        return functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    # The ONNX export of torch's function takes the logarithm of a sigmoid, which may be 0.
+    return logits.clamp(min=0) - logits * x + (-logits.abs()).exp().log1p()
 
 
 def _surprise(missing_share: float, count: int) -> float:

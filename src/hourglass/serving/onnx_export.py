@@ -26,13 +26,14 @@ Outputs: TypeAlias = dict[str, np.ndarray]
 OUTPUTS = ("score", "alarm", "reconstruction")
 SCORE_TOLERANCE = 1e-5  # absolute below a score of 1, relative above
 PROBE_SAMPLES = 64  # random samples to verify a file
+MISSING_SHARE = 0.1  # of their cells
 
 
 class Traced(nn.Module):
     """Map unscaled samples, (N, *S), to the OUTPUTS of a detector.
 
-    The score is (N,) float64, the alarm (N,) bool, the reconstruction (N, *S) float32 in the units
-    of the samples.
+    The score is (N,) float64, the alarm (N,) bool. The reconstruction is in the units of the
+    samples: (N, *S) float32 for images, (N, C) float64 codes for a table.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -53,14 +54,21 @@ class Traced(nn.Module):
         """Return score, alarm and reconstruction of unscaled samples, (N, *S)."""
         cache = ForwardCache(self.network, self.scaled(x))
         score = self.scorer.traced_score(cache, self.state)
-        reconstruction = cache.output * self.scaled.scale + self.scaled.offset
-        return score, score > self.threshold, reconstruction
+        return score, score > self.threshold, self._restored(cache.output)
+
+    def _restored(self, output: Tensor) -> Tensor:
+        encoding = self.scaled.encoding
+        if encoding is None:
+            return output * self.scaled.scale + self.scaled.offset
+        codes: Tensor = encoding.inverse(output)
+        return codes
 
 
 def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
     """Convert a detector to an ONNX model with metadata.
 
-    The input `x` is (N, *S) for any N: uint8 images or float32 features in the detector's order.
+    The input `x` is (N, *S) for any N: uint8 images, or float64 codes of a table's columns in the
+    detector's order, NaN for a missing cell.
     Raises a UserError if the detector cannot be exported or the extra `onnx` is not installed.
     """
     try:
@@ -124,12 +132,22 @@ def _quiet() -> Iterator[None]:
 
 
 def probe_samples(detector: Detector) -> np.ndarray:
-    """Return random unscaled samples of realistic scale, (PROBE_SAMPLES, *S)."""
+    """Return random unscaled samples of realistic scale, (PROBE_SAMPLES, *S).
+
+    Some cells of a table are missing.
+    """
     rng = np.random.default_rng(0)
-    shape, scaling = (PROBE_SAMPLES, *detector.sample_shape), detector.scoring.scaling
     if is_image(detector.sample_shape):
-        return rng.integers(0, int(scaling.scale) + 1, shape).astype(np.uint8)
-    return scaling.inverse(rng.normal(size=shape))
+        shape = (PROBE_SAMPLES, *detector.sample_shape)
+        return rng.integers(0, int(detector.full_scale) + 1, shape).astype(np.uint8)
+    encoding = detector.encoding
+    codes: np.ndarray = encoding.inverse(rng.normal(size=(PROBE_SAMPLES, encoding.width)))
+    for i, column in enumerate(encoding.columns):  # a date without a trend has no inverse
+        dates = column.offset + column.scale * rng.normal(size=PROBE_SAMPLES)
+        codes[:, i] = np.where(np.isnan(codes[:, i]), dates, codes[:, i])
+    codes[rng.random(codes.shape) < MISSING_SHARE] = np.nan
+    codes[0] = np.where(np.isnan(codes[0]), 0, codes[0])
+    return codes
 
 
 def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
@@ -139,6 +157,8 @@ def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
     although its score is farther than SCORE_TOLERANCE from the threshold.
     """
     name, run = load_runtime(path)
+    if detector.columns:
+        x = x[~np.isnan(x).all(1)]  # a row without any value has no score
     outputs, scores = run(x), detector.scoring(x)
     scale = np.maximum(np.abs(scores), 1)
     difference = np.abs(outputs["score"] - scores) / scale

@@ -13,7 +13,9 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from hourglass.core.errors import UserError
 from hourglass.core.trusted_imports import trust_shipped_modules
+from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.detector import Detector
+from hourglass.detection.score_writer import score_with_reasons
 from hourglass.serving.request_limits import Limits
 from hourglass.serving.request_samples import to_samples
 
@@ -31,37 +33,45 @@ class DetectorModel:
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Return score, threshold, alarm and conformal p-value, one row per sample.
 
-        The input is a table with the feature names as columns, in any order, or an array, (N, *S).
-        Raises an MlflowException for input that cannot be scored; servers return it as status 400.
+        For a table, `reasons` of an alarm are the columns that contributed most, with their values
+        and what was expected. A row without any value has neither score nor alarm. The input is a
+        table with the feature names as columns, in any order, or an array, (N, *S). Raises an
+        MlflowException for input that cannot be scored; servers return it as status 400.
         """
         import pandas as pd
 
         index = getattr(model_input, "index", None)
         try:
-            x = to_samples(model_input, self.detector, self.limits)
-            return pd.DataFrame(self.columns(x), index=index)
+            chunk = to_samples(model_input, self.detector, self.limits)
+            return pd.DataFrame(self.columns(chunk), index=index)
         except UserError as error:
             raise MlflowException(str(error), BAD_REQUEST) from None
 
-    def columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the predictions for samples, (N, *S), with features in the detector's order.
+    def columns(self, chunk: Chunk) -> dict[str, np.ndarray]:
+        """Return the predictions for samples, with features in the detector's order.
 
-        Raises a UserError if a sample has no finite score.
+        The score of a sample that cannot be scored is NaN, and its alarm is None.
         """
-        scores = self.detector.scoring.score_with(x)[0]
-        invalid = np.flatnonzero(~np.isfinite(scores))
-        if len(invalid):
-            raise UserError(
-                f"row {invalid[0] + 1} of the request holds values too large to be scored; "
-                "correct it."
-            )
         threshold = self.detector.threshold
-        return {
+        scores, reasons = score_with_reasons(self.detector, chunk, above=threshold.value)
+        known = np.isfinite(scores)
+        alarm, p_value = np.zeros(len(scores), bool), np.full(len(scores), np.nan)
+        alarm[known], p_value[known] = (
+            threshold(scores[known]),
+            self.detector.p_values(scores[known]),
+        )
+        columns = {
             "score": scores,
             "threshold": np.full(len(scores), threshold.value),
-            "alarm": threshold(scores),
-            "p_value": self.detector.p_values(scores),
+            "alarm": alarm,
+            "p_value": p_value,
         }
+        if not known.all():  # no alarm is known for a row without a score
+            columns["alarm"] = alarm.astype(object)
+            columns["alarm"][~known] = None
+        if reasons:
+            columns["reasons"] = np.array(reasons.joined(), object)
+        return columns
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:

@@ -1,7 +1,7 @@
 """Convert the content of a request to samples with the feature order and type of a detector.
 
-The columns of a table are matched by name, in any order, as in `hourglass score`. Other columns are
-ignored, and numbers in quotes count as numbers. Pixels are integers from 0 to 255, because scaled
+The columns of a table are matched by name, in any order, and read by the code that reads files, as
+in `hourglass score`. Other columns are ignored. Pixels are integers from 0 to 255, because scaled
 pixels would round to black. Any other content raises a UserError with a message of one sentence.
 """
 
@@ -15,8 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.readers.image_chunks import as_features, as_images
+from hourglass.core.suggestions import counted, quote, suggest_names
+from hourglass.data.cells import form_of
+from hourglass.data.codes import codes
+from hourglass.data.frames import cells_of_series
+from hourglass.data.readers.chunks import Chunk
+from hourglass.data.readers.image_chunks import as_images, check_features
+from hourglass.data.readers.numbers import NumberFormat
+from hourglass.data.readers.table_chunks import array_chunk
 from hourglass.detection.detector import Detector
 from hourglass.serving.request_limits import Limits
 
@@ -27,44 +33,50 @@ REQUEST = Path("the request")  # replaces the file name in messages of the file 
 NO_SAMPLES = "the request holds no samples; send at least one."
 
 
-def to_samples(content: Any, detector: Detector, limits: Limits) -> np.ndarray:
+def to_samples(
+    content: Any, detector: Detector, limits: Limits, numbers: NumberFormat = NumberFormat()
+) -> Chunk:
     """Convert a table, a list of rows or an array to samples, (N, *S).
 
-    Features are float32, images uint8. Raises a UserError if the content does not fit the detector
-    or has too many rows.
+    `numbers` is the format of numbers in text. Raises a UserError if the content does not fit the
+    detector or has too many rows.
     """
-    names = detector.feature_names
     if not len(content):
         raise UserError(NO_SAMPLES)
     if hasattr(content, "keys"):
-        return _finite_rows(_features(content, detector, limits), names)
+        return _table(content, detector, limits, numbers)
     limits.check_rows(len(content))
-    if not names:
-        return _images(content, detector)
+    if not detector.columns:
+        x = _images(content, detector)
+        return Chunk(_row_numbers(len(x)), x, np.ones(len(x), bool))
     if isinstance(content, np.ndarray):
-        with np.errstate(over="ignore"):  # _finite_rows rejects infinity
-            return _finite_rows(as_features(content, REQUEST, detector), names)
-    read_rows = _records if isinstance(content[0], dict) else rows_to_columns
-    return _finite_rows(_features(read_rows(content, names), detector, limits), names)
+        check_features(content, REQUEST, detector)
+        ids = _row_numbers(len(content))
+        return array_chunk(content, ids, detector.columns, REQUEST, "use")
+    if isinstance(content[0], dict):
+        return _table(_records(content, detector), detector, limits, numbers)
+    return _table(rows_to_columns(content, detector.feature_names), detector, limits, numbers)
 
 
 def require_features(detector: Detector, present: Iterable[str]) -> list[str]:
-    """Return the names of the features.
+    """Return the names of the features that are present.
 
-    Raises a UserError if the detector takes images, or if a feature is absent or occurs twice.
+    Raises a UserError if the detector takes images, if a feature that is not optional is absent,
+    or if one occurs twice.
     """
-    names = detector.feature_names
-    if not names:
+    if not detector.columns:
         raise UserError(
             "the request is a table, but this detector takes images; send them as an array."
         )
     counts = Counter(present)
-    for name in names:
-        if not counts[name]:
-            raise _missing("the request", name, counts)
-        if counts[name] > 1:
-            raise UserError(f"the request has two columns named {name!r}; rename one of them.")
-    return names
+    for column in detector.columns:
+        if not counts[column.name] and not column.optional:
+            raise _missing("the request", column.name, counts)
+        if counts[column.name] > 1:
+            raise UserError(
+                f"the request has two columns named {column.name!r}; rename one of them."
+            )
+    return [column.name for column in detector.columns if counts[column.name]]
 
 
 def rows_to_columns(rows: list[Any], names: Sequence[str]) -> Columns:
@@ -73,17 +85,18 @@ def rows_to_columns(rows: list[Any], names: Sequence[str]) -> Columns:
         if not isinstance(row, list):
             raise UserError(
                 f"row {number} of the request is {quote(row)}; send a list of rows, each a list of "
-                f"{len(names)} values or an object."
+                f"{counted(len(names), 'value')} or an object."
             )
         if len(row) != len(names):
             raise UserError(
-                f"row {number} of the request holds {len(row)} values for {len(names)} columns; "
+                f"row {number} of the request holds {counted(len(row), 'value')} for "
+                f"{counted(len(names), 'column')}; "
                 "send one value per column."
             )
     return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
-def _records(rows: list[Any], names: list[str]) -> Columns:
+def _records(rows: list[Any], detector: Detector) -> Columns:
     """Convert rows, sent as one object per row, to columns.
 
     The first missing key ends the conversion, so the columns take no more memory than the objects.
@@ -94,7 +107,11 @@ def _records(rows: list[Any], names: list[str]) -> Columns:
                 f"row {number} of the request holds {quote(row)}; send one object per row."
             )
     columns = {}
-    for name in names:
+    for column in detector.columns:
+        name = column.name
+        if column.optional:
+            columns[name] = [row.get(name) for row in rows]
+            continue
         try:
             columns[name] = [row[name] for row in rows]
         except KeyError:
@@ -106,68 +123,62 @@ def _records(rows: list[Any], names: list[str]) -> Columns:
 def _missing(where: str, name: str, present: Collection[str]) -> UserError:
     return UserError(
         f"{where} has no column {name!r}: {suggest_names(name, present)}; the detector needs every "
-        "feature that it was trained on, in any order."
+        "feature that it was trained on, in any order, except optional ones."
     )
 
 
-def _features(columns: Mapping[Any, Any], detector: Detector, limits: Limits) -> np.ndarray:
-    """Return the features of a table, (N, F) float64; an empty value is NaN."""
+def _table(
+    columns: Mapping[Any, Any], detector: Detector, limits: Limits, numbers: NumberFormat
+) -> Chunk:
+    """Return the rows of a table; a row without any value gets no score."""
     keys = list(columns.keys())  # a DataFrame is no Mapping
     names = require_features(detector, map(str, keys))
     by_name = {str(key): key for key in keys}
     wanted = {name: columns[by_name[name]] for name in names}
     limits.check_rows(max(len(c) if hasattr(c, "__len__") else 1 for c in wanted.values()))
-    features = [_numbers(name, column) for name, column in wanted.items()]
-    if len({len(column) for column in features}) > 1:
+    arrays = [_cells(name, column) for name, column in wanted.items()]
+    if len({len(array) for array in arrays}) > 1:
         raise UserError(
             "the columns of the request differ in length; send one value per row in each."
         )
-    return np.stack(features, 1)
-
-
-def _numbers(name: str, values: Any) -> np.ndarray:
-    """Return a column in double precision, (N,); an empty value is NaN."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.to_pylist()
-    if not isinstance(values, str | bytes | Mapping):
-        try:
-            numbers = np.asarray(values, np.float64)
-            if numbers.ndim == 1:
-                return numbers
-        except (ValueError, TypeError, OverflowError):
-            for row, value in enumerate(values, 1):
-                if not _is_number(value):
-                    raise UserError(
-                        f"{name!r} of the request holds {quote(value)} in row {row}, which is not "
-                        "a number; correct that value."
-                    ) from None
-    raise UserError(f"{name!r} of the request is not a list of numbers; send one value per row.")
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return np.asarray(value, np.float64).ndim == 0
-    except (ValueError, TypeError, OverflowError):
-        return False
-
-
-def _finite_rows(x: np.ndarray, names: list[str]) -> np.ndarray:
-    """Return features, (N, F), as float32.
-
-    Raises a UserError if there are no rows, or if a value is not finite.
-    """
-    if not len(x):
+    if not len(arrays[0]):
         raise UserError(NO_SAMPLES)
-    with np.errstate(over="ignore"):
-        narrow = x.astype(np.float32)
-    not_finite = np.argwhere(~np.isfinite(narrow))
-    if len(not_finite):
-        row, column = not_finite[0]
-        raise UserError(
-            f"{names[column]!r} of the request is empty or not finite in row {row + 1}; correct "
-            "it, or leave that row out."
-        )
-    return narrow
+    cells = pa.RecordBatch.from_arrays(arrays, names)
+    x = codes(cells, detector.columns, REQUEST, number_format=numbers)
+    return Chunk(_row_numbers(len(x)), x, ~np.isnan(x).all(1), cells)
+
+
+def _cells(name: str, values: Any) -> pa.Array:
+    """Return a column; values of different types become text."""
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        raise UserError(f"{name!r} of the request is not a list; send one value per row.")
+    if hasattr(values, "dtype"):  # of pandas or NumPy
+        import pandas as pd
+
+        return cells_of_series(pd.Series(values))
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        _require_scalars(name, values)
+        array = pa.array([None if v is None else str(v) for v in values], pa.string())
+    if form_of(array.type) == "other":
+        _require_scalars(name, values)
+    return array
+
+
+def _require_scalars(name: str, values: Iterable[Any]) -> None:
+    for row, value in enumerate(values, 1):
+        if not isinstance(value, str | int | float | None):
+            raise UserError(
+                f"{name!r} of the request holds {quote(value)} in row {row}, which is not a value "
+                "of a cell; send a number, text, true, false or null."
+            )
+
+
+def _row_numbers(count: int) -> pa.Array:
+    return pa.array(np.arange(1, count + 1))
 
 
 def _images(content: Any, detector: Detector) -> np.ndarray:

@@ -5,25 +5,45 @@ times the bytes of the body. A body that cannot be scored raises a UserError wit
 sentence.
 """
 
-import csv
 import io
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import quote
+from hourglass.data.cells import form_of
+from hourglass.data.readers.chunks import Chunk
+from hourglass.data.readers.csv_tables import open_csv
 from hourglass.data.readers.image_chunks import npy_chunks
+from hourglass.data.readers.numbers import NumberFormat
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.detection.detector import Detector
 from hourglass.serving.request_limits import Limits
-from hourglass.serving.request_samples import Columns, require_features, rows_to_columns, to_samples
+from hourglass.serving.request_samples import (
+    REQUEST,
+    Columns,
+    require_features,
+    rows_to_columns,
+    to_samples,
+)
 
-Content: TypeAlias = Columns | list[Any] | np.ndarray
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text, with the format of its numbers."""
+
+    columns: Columns
+    numbers: NumberFormat
+
+
+Content: TypeAlias = Columns | Table | list[Any] | np.ndarray
 
 JSON_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 MAX_KEYS_SHOWN = 5  # of a JSON object in a message
@@ -35,8 +55,8 @@ class UnsupportedMediaTypeError(UserError):
 
 def parse_request(
     body: bytes, media_type: str, detector: Detector, limits: Limits = Limits()
-) -> np.ndarray:
-    """Return the samples of a request body, (N, *S).
+) -> Chunk:
+    """Return the samples of a request body.
 
     Raises RequestTooLargeError, UnsupportedMediaTypeError, or a plain UserError if the body does
     not hold samples for this detector.
@@ -58,6 +78,8 @@ def parse_request(
             f"the request cannot be read as {media_type} ({one_line(error)}); correct it and send "
             "it again."
         ) from None
+    if isinstance(content, Table):
+        return to_samples(content.columns, detector, limits, content.numbers)
     return to_samples(content, detector, limits)
 
 
@@ -65,13 +87,18 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
     """Parse one of the four JSON formats of MLflow."""
     request = orjson.loads(body)  # faster than json, and rejects NaN
     if not isinstance(request, dict):
-        raise ValueError("it is not a JSON object")
+        raise UserError(
+            'the request is not a JSON object; send {"instances": [...]}, a list with one item per '
+            "sample."
+        )
     if request.pop("params", None):
         raise UserError("the request has params, but a detector takes none; leave them out.")
+    _require_lists("", request, detector)
     if len(request) != 1 or not request.keys() <= {*JSON_FORMATS}:
         present = ", ".join(map(quote, islice(request, MAX_KEYS_SHOWN))) or "nothing"
         raise ValueError(f"it holds {present}, not one of {', '.join(JSON_FORMATS)}")
     ((form, content),) = request.items()
+    _require_lists(form, content, detector)
     if form == "dataframe_split":
         if not isinstance(content, dict) or {"columns", "data"} - content.keys():
             raise ValueError("dataframe_split is not an object with columns and data")
@@ -86,60 +113,81 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
     return content
 
 
-def _csv(body: bytes, detector: Detector, limits: Limits) -> Columns:
-    """Parse the features of a CSV table; as in training, only an empty field is a missing value.
+def _require_lists(form: str, content: Any, detector: Detector) -> None:
+    """Raise a UserError if the content is one sample, an object with one value per feature."""
+    names = detector.feature_names
+    if not names or not isinstance(content, dict) or names[0] not in content:
+        return
+    if not any(isinstance(content.get(name), list | dict) for name in names):
+        raise UserError(
+            f"{form or 'the request'} is an object with one value per column; send a list of such "
+            'objects, {"dataframe_records": [{...}]}, also for one row.'
+        )
+
+
+def _csv(body: bytes, detector: Detector, limits: Limits) -> Table:
+    """Parse the features of a CSV table by the reader of files.
 
     Rows are counted and columns are checked first, because each takes many times its bytes.
     """
-    from pyarrow import csv as arrow_csv
-
     limits.check_rows(max(body.count(b"\n"), body.count(b"\r")) - 1)
-    header = re.split(rb"[\r\n]", body.lstrip(b"\r\n"), maxsplit=1)[0]
-    present = next(csv.reader([header.decode("utf-8-sig")]), [])
-    if not present:
+    if not body.strip():
         raise ValueError("it is empty")
-    names = require_features(detector, present)
-    table = arrow_csv.read_csv(
-        pa.BufferReader(body),
-        arrow_csv.ReadOptions(use_threads=False, block_size=len(body) + 1),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=names, null_values=[""], strings_can_be_null=True
-        ),
-    )
-    return dict(zip(names, table.columns, strict=True))
+    table = open_csv(REQUEST, ReadOptions(header=True), lambda: io.BytesIO(body))
+    names = require_features(detector, table.names)
+    rows = pa.Table.from_batches(table.read(names), _text_schema(names))
+    if table.left_out:
+        raise UserError(
+            f"the last row of the request, {quote(table.left_out[0])}, is no sample; leave it out."
+        )
+    numbers = NumberFormat(table.decimal or ".", table.thousands)
+    return Table({name: rows[name] for name in names}, numbers)
+
+
+def _text_schema(names: list[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def _parquet(body: bytes, detector: Detector, limits: Limits) -> Columns:
     """Parse the features of a Parquet table.
 
-    The declared size is checked first, because compression hides it. Text has no declared size.
+    The declared size is checked first, because compression hides it. Text has no declared size, so
+    it is read as a dictionary, whose size is checked before it is expanded.
     """
     from pyarrow import parquet
 
-    with parquet.ParquetFile(pa.BufferReader(body)) as file:
-        schema, metadata = file.schema_arrow, file.metadata
+    schema = parquet.read_schema(pa.BufferReader(body))
+    names = require_features(detector, schema.names)
+    texts = []
+    for name in names:
+        kind = schema.field(name).type
+        form = form_of(kind)
+        if form == "other":
+            raise UserError(
+                f"{name!r} of the request has the type {quote(str(kind))}; store numbers, text, "
+                "booleans or dates."
+            )
+        texts += [name] if form == "text" else []
+    with parquet.ParquetFile(pa.BufferReader(body), read_dictionary=texts) as file:
+        metadata = file.metadata
         limits.check_rows(metadata.num_rows)
-        names = require_features(detector, schema.names)
-        for name in names:
-            type_ = schema.field(name).type
-            if not _is_numeric(type_):
-                raise UserError(
-                    f"{name!r} of the request has the type {quote(str(type_))}; store numbers as a "
-                    "numeric type of Parquet."
-                )
         # Not `column(i)` of a row group: for a damaged file, it ends the process.
         groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
         stored = sum(group.total_byte_size for group in groups)
         limits.check_bytes(max(metadata.num_rows * len(names) * 8, stored), "declares")
         table = file.read(columns=names, use_threads=False)
+    limits.check_bytes(sum(_text_bytes(table[name]) for name in texts), "declares")
     return {name: table[name] for name in names}
 
 
-def _is_numeric(type_: pa.DataType) -> bool:
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return any(check(type_) for check in (*checks, pa.types.is_boolean, pa.types.is_null))
+def _text_bytes(column: pa.ChunkedArray) -> int:
+    """Return the size of text that is stored as a dictionary, once it is expanded."""
+    size = 0
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+            size += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+    return size
 
 
 def _npy(body: bytes, detector: Detector, limits: Limits) -> np.ndarray:

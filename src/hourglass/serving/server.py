@@ -59,8 +59,8 @@ def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> In
     """Return the predictions in MLflow's format, one record per row, or an error message."""
     try:
         media_type = _media_type(content_type or "")
-        x = parse_request(body, media_type, model.detector, model.limits)
-        columns = model.columns(x)
+        samples = parse_request(body, media_type, model.detector, model.limits)
+        columns = model.columns(samples)
     except UserError as error:
         return _error(STATUSES[type(error)], str(error))
     except Exception:  # MLflow would answer with plain text, and to StopIteration not at all

@@ -1,5 +1,6 @@
 """Stage `baselines`: prepared arrays -> metrics of detectors from scikit-learn."""
 
+from functools import partial
 from pathlib import Path
 
 from hourglass.core.atomic import write_json
@@ -14,7 +15,8 @@ def baselines(data: str) -> Path:
     """Train, calibrate and evaluate baseline detectors from scikit-learn on the same splits.
 
     The detectors are isolation forest, one-class SVM, distance to the nearest neighbours and
-    Mahalanobis distance, on scaled inputs. Writes runs/<data>/baselines.json. Stage `compare` adds
+    Mahalanobis distance, on scaled inputs, and for tables the sum of negative log frequencies of
+    the values of single columns. Writes runs/<data>/baselines.json. Stage `compare` adds
     PCA, because its number of components depends on the latent_dim of the variants.
 
     Examples:
@@ -22,7 +24,13 @@ def baselines(data: str) -> Path:
 
     """
     from hourglass.core.progress_bar import ProgressBar
-    from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
+    from hourglass.evaluation.baselines import (
+        BASELINES,
+        evaluate_baseline,
+        scaled_vectors,
+        unscaled_codes,
+    )
+    from hourglass.evaluation.marginal_frequencies import marginal_frequencies
 
     with stage_lock("baselines", valid_name(data)):
         config, prepared = params(), Prepared.open(prepared_folder(data))
@@ -32,7 +40,17 @@ def baselines(data: str) -> Path:
         bar = ProgressBar(BASELINES.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
-            rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
+            fitted = partial(fit, seed=config.seed)
+            rows[name] = evaluate_baseline(prepared, fitted(train), calibrator, fit=fitted)
+        if prepared.columns:
+            by_frequency = partial(marginal_frequencies, columns=prepared.columns)
+            rows[marginal_frequencies.__name__] = evaluate_baseline(
+                prepared,
+                by_frequency(prepared.x("train")),
+                calibrator,
+                unscaled_codes,
+                by_frequency,
+            )
         path = baselines_file(data)
         write_json(path, rows)
     return path

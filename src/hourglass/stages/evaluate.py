@@ -1,8 +1,9 @@
 """Stage `evaluate`: weights, threshold and test split -> metrics, curves and figures."""
 
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hourglass.core.atomic import sha256, write_json
 from hourglass.core.paths import Cell
@@ -10,15 +11,18 @@ from hourglass.core.progress import step
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import cell_stage
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def evaluate(data: str, model: str) -> Path:
     """Evaluate a calibrated detector on the test split, which no earlier stage reads.
 
-    Files in runs/<data>/<model>/evaluate/: metrics.json (with 95 % bootstrap intervals);
-    scores.parquet (id, split, label, anomaly, score and alarm of each sample); by_class.csv
-    (metrics per label); mistakes.csv (the worst mistakes and the features that contributed most);
-    thresholds.csv (expected and realised alarms per calibrator); roc.csv, precision_recall.csv and
-    figures/.
+    Files in runs/<data>/<model>/evaluate/: metrics.json (with 95 % intervals, unless there are
+    fewer than 10 anomalies or normal samples); scores.parquet (id, split, label, anomaly, score and
+    alarm of each sample); by_class.csv (metrics per label); mistakes.csv (the worst mistakes and
+    the features that contributed most); thresholds.csv (expected and realised alarms per
+    calibrator); roc.csv, precision_recall.csv and figures/.
 
     Examples:
         hourglass evaluate digits denoising
@@ -44,6 +48,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     with step(f"evaluate {cell.name}: metrics and their bootstrap intervals"):
         summary = metrics.summary(scores, errors, test.anomaly, threshold)
+    _warn_without_intervals(cell, test.anomaly)
     thresholds = cell / "calibrate/thresholds.json"
     cell_tables.write_scores(folder, prepared, detector, scores)
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
@@ -54,3 +59,20 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})
     return {"score": {"seconds": seconds, "samples_per_second": len(scores) / seconds}}
+
+
+def _warn_without_intervals(cell: Cell, anomaly: "np.ndarray") -> None:
+    """Print that metrics have no intervals, if there are too few anomalies or normal samples."""
+    from hourglass.evaluation.metrics.auroc_interval import (
+        MIN_SAMPLES_FOR_INTERVAL,
+        too_few_samples,
+    )
+
+    anomalies = int(anomaly.sum())
+    reason = too_few_samples(len(anomaly) - anomalies, anomalies)
+    if anomalies and reason:
+        print(
+            f"{cell.name}: {reason} in the test split for intervals, which need "
+            f"{MIN_SAMPLES_FOR_INTERVAL}; the metrics may be far off.",
+            file=sys.stderr,
+        )

@@ -13,6 +13,9 @@ from hourglass.core.atomic import sha256
 from hourglass.core.code_digest import external_sources
 from hourglass.core.paths import Cell
 from hourglass.core.trusted_imports import external_modules
+from hourglass.data.cell_values import cell_frame
+from hourglass.data.columns import Column
+from hourglass.data.readers.user_files import is_number
 from hourglass.tracking.descriptions import NOTE, model_note
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 # Output columns per sample, and their types in the terms of MLflow and Spark.
 OUTPUT = {"score": "double", "threshold": "double", "alarm": "boolean", "p_value": "double"}
+TABLE_OUTPUT = {"reasons": "string"}  # of alarms, for tables
 DETECTOR = (
     "hourglass.detector"  # tag of a logged model and its versions: the digest of the detector
 )
@@ -42,30 +46,59 @@ def requirements(folder: Path) -> list[str]:
 
 
 def signature(card: dict[str, Any]) -> "ModelSignature":
-    """Return the types of input and output; the input is columns for a table, else a tensor."""
+    """Return the types of input and output; the input is columns for a table, else a tensor.
+
+    Optional columns are not required.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    if card["feature_names"]:
-        # Double, because pandas reads CSV in double precision and MLflow converts other types.
-        inputs = Schema([ColSpec("double", name) for name in card["feature_names"]])
+    columns = [Column.from_dict(column) for column in card["columns"]]
+    outputs = OUTPUT | TABLE_OUTPUT if columns else OUTPUT
+    if columns:
+        inputs = Schema(
+            [ColSpec(_column_type(column), column.name, not column.optional) for column in columns]
+        )
     else:
         inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
-    return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in OUTPUT.items()]))
+    return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
+
+
+def _column_type(column: Column) -> Any:
+    """Return the type of a column for MLflow, which converts few types to others.
+
+    Any type is accepted for a date, which may come as text, and for categories that are numbers.
+    """
+    from mlflow.types.schema import AnyType
+
+    if column.kind == "numeric":
+        return "double"  # a cell may be missing, and pandas reads CSV in double precision
+    if column.kind == "boolean" and [level.lower() for level in column.levels] == ["false", "true"]:
+        return "boolean"
+    is_text = column.kind != "datetime" and not any(map(is_number, column.levels))
+    return "string" if is_text and column.levels else AnyType()
 
 
 def example(card: dict[str, Any], samples: Path) -> Any:
-    """Return an example request: the mean of up to 1000 samples, so that none is disclosed."""
-    x = (
-        np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
-        .mean(0, keepdims=True)
-        .astype(card["dtype"])
-    )
-    if not card["feature_names"]:
-        return x
-    import pandas as pd
+    """Return an example request that discloses no sample, from up to 1000 samples.
 
-    return pd.DataFrame(x, columns=card["feature_names"])
+    It holds the mean of numbers, pixels and dates, and the most frequent level of categories.
+    """
+    x = np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
+    if not card["columns"]:
+        return x.mean(0, keepdims=True).astype(card["dtype"])
+    columns = [Column.from_dict(column) for column in card["columns"]]
+    return cell_frame(np.array([[_usual(x[:, i], c) for i, c in enumerate(columns)]]), columns)
+
+
+def _usual(codes: np.ndarray, column: Column) -> float:
+    known = codes[~np.isnan(codes)]
+    if not len(known):
+        return np.nan
+    if column.kind in ("numeric", "datetime"):
+        return float(known.mean())
+    counts = np.bincount(known.astype(int), minlength=len(column.levels))
+    return float(counts[: max(2, len(column.levels))].argmax())
 
 
 def code_paths(folder: Path) -> list[Path]:

@@ -45,7 +45,7 @@ def make_detector(folder: Path, images: bool, network_folder: Path | None = None
         scaling = Scaling.of_images(255)
     else:
         network = Dense([3], 2)
-        x = rng.normal(size=(60, 3))
+        x = rng.normal(size=(60, 3))  # type: ignore[assignment]
         scaling = number_encoding(x)
         network.add_heads(scaling.heads)
     network = network.eval().requires_grad_(False)

@@ -1,29 +1,37 @@
 """Chunks of a file of new samples, in the feature order and type of a detector."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
+from hourglass.data.columns import Column
+from hourglass.data.readers.read_options import ReadOptions
+from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+# Rows of a table with missing cells: score them, refuse the table, or leave them unscored.
+Missing: TypeAlias = Literal["use", "refuse", "skip"]
 
 
 class InputSpec(Protocol):
-    """Input of a detector: named features of a table, or images of one shape."""
+    """Input of a detector: rows of a table with these columns, or images of one shape."""
 
     @property
-    def feature_names(self) -> list[str]:
-        """Return the column names of a table; [] for images."""
+    def columns(self) -> Sequence[Column]:
+        """Return the columns of a table, in order; [] for images."""
+
+    @property
+    def read(self) -> ReadOptions:
+        """Return the format of the table as it was set for `prepare`."""
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (F,) for a table, (C, H, W) for images."""
+        """Return (C,) for a table of C columns, (C, H, W) for images."""
 
     @property
     def full_scale(self) -> float:
@@ -35,8 +43,9 @@ class Chunk:
     """Consecutive samples of a file, unscaled, with their ids."""
 
     id: pa.Array  # (N,)
-    x: np.ndarray  # (N, *S)
-    complete: np.ndarray  # (N,) bool: False if a feature is missing, so there is no score
+    x: np.ndarray  # (N, *S); of a table, the codes of the cells
+    complete: np.ndarray  # (N,) bool: False for a row that gets no score
+    cells: pa.RecordBatch | None = None  # of a table, as they were read
 
 
 Chunks: TypeAlias = Iterator[Chunk]
@@ -44,38 +53,43 @@ ShapeCheck: TypeAlias = Callable[[tuple[int, ...]], bool]  # accepts or rejects 
 
 
 def read_chunks(
-    path: Path, spec: InputSpec, id: str | None, resize: bool, accepts: ShapeCheck | None = None
+    path: Path,
+    spec: InputSpec,
+    id: str | None,
+    resize: bool,
+    accepts: ShapeCheck | None = None,
+    missing: Missing = "use",
 ) -> Chunks:
     """Yield the samples of a table, an .npz file, an image or a folder of images.
 
-    `accepts` checks the shape of images; by default, only the detector's shape is accepted. All
-    images of a chunk have the same shape. Raises a UserError if the file is missing, has another
-    format, or does not match the spec.
+    A table is one of the formats that `prepare` reads. `accepts` checks the shape of images; by
+    default, only the detector's shape is accepted. All images of a chunk have the same shape.
+    Raises a UserError if the file is missing, has another format, or does not match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
 
     accepts = accepts or _same_shape(spec)
+    suffix = path.suffix.lower()
+    if spec.columns and suffix != ".npz" and (is_table(path) or not path.exists()):
+        return table_chunks.read_table_chunks(path, spec, id, missing)
     if not path.exists():
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
     check_file_type(path)
-    suffix = path.suffix.lower()
     if suffix == ".npz":
-        return image_chunks.read_npz_chunks(path, spec, accepts)
-    if suffix in TABLE_SUFFIXES:
-        if not spec.feature_names:
-            raise UserError(
-                f"{path} is a table, but this detector takes images; give an .npz file or images."
-            )
-        return table_chunks.read_table_chunks(path, spec.feature_names, id)
-    if spec.feature_names:
+        return image_chunks.read_npz_chunks(path, spec, accepts, missing)
+    if spec.columns:
         raise UserError(
             f"{path} is not a table, but this detector takes one; give a .csv, .parquet or .npz "
             "file."
         )
+    if is_table(path):
+        raise UserError(
+            f"{path} is a table, but this detector takes images; give an .npz file or images."
+        )
     return image_chunks.read_image_chunks(path, spec, resize, accepts)
 
 
-def chunks_in_memory(samples: Any, spec: InputSpec) -> Chunks:
+def chunks_in_memory(samples: Any, spec: InputSpec, missing: Missing = "use") -> Chunks:
     """Yield the rows of a DataFrame, or the samples of an array in any layout of an .npz file.
 
     The chunks are those of the same samples in a Parquet or .npz file, so the scores are too.
@@ -91,10 +105,10 @@ def chunks_in_memory(samples: Any, spec: InputSpec) -> Chunks:
     if not rows.ndim or not len(rows):
         raise UserError(f"{name} holds no samples; give at least one.")
     if isinstance(rows, np.ndarray):
-        return image_chunks.array_chunks(rows, spec, name, _same_shape(spec))
-    if not spec.feature_names:
+        return image_chunks.array_chunks(rows, spec, name, _same_shape(spec), missing)
+    if not spec.columns:
         raise UserError(f"{name} is a table, but this detector takes images; give an array.")
-    return table_chunks.frame_chunks(rows, spec.feature_names, name)
+    return table_chunks.frame_chunks(rows, spec.columns, name, missing)
 
 
 def _same_shape(spec: InputSpec) -> ShapeCheck:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.csv_header import is_header
+from hourglass.data.readers.csv_header import NUMBER, count_up, is_header
 from hourglass.data.readers.csv_stream import Blocks
 from hourglass.data.readers.numbers import APOSTROPHES, SPACES
 from hourglass.data.readers.read_options import ReadOptions
@@ -42,13 +42,15 @@ class CsvLayout:
     """Layout of a CSV file.
 
     A row has `width` cells. Those after the names are empty, from a separator at the end of lines.
-    `decimal` and `thousands` are None without a number that shows them.
+    With `index`, the header has no cell for the first column. `decimal` and `thousands` are None
+    without a number that shows them.
     """
 
     separator: str
     names: list[str]
     width: int
     header: bool
+    index: bool
     skipped_lines: int  # before the header
     data_start: int  # in bytes of UTF-8
     longest_line: int  # in bytes, of the first ones
@@ -79,7 +81,9 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     body = [lines[i] for i in kept]
     separator = options.separator or (declared[1] if declared else _separator(body))
     records = list(_records(body, separator))
-    width = _usual_width(records[1:] or records)
+    if not records:
+        raise _no_rows(path)
+    width = _usual_width(records[1:] or records, len(records[0][0]))
     first = 0 if options.header else _preamble(records, width)
     cells, count = records[first]
     rows = [row for row, _ in records[first + 1 :]]
@@ -89,6 +93,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     if header:
         if not rows:
             raise _no_rows(path)
+        width = _width_below(cells, rows, width)
         names = _names(cells, rows, width)
     else:
         rows.insert(0, cells)
@@ -104,8 +109,9 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     return CsvLayout(
         separator=separator,
         names=names,
-        width=max(width, len(cells)),
+        width=width,
         header=header,
+        index=header and len(names) > len(cells),
         skipped_lines=before - (commented is not None),
         data_start=sum(len(line.encode(errors="surrogateescape")) for line in lines[:data]),
         longest_line=max(map(len, lines)),
@@ -161,9 +167,24 @@ def split_words(line: str) -> list[str]:
     return [word.strip('"') for word in WORDS.findall(line)]
 
 
-def _usual_width(records: Sequence[Record]) -> int:
+def _usual_width(records: Sequence[Record], header: int = 0) -> int:
+    """Return the most frequent number of cells; of several, that of the header or the largest."""
     counts = Counter(len(cells) for cells, _ in records)
-    return max(counts, key=lambda width: (counts[width], width))
+    return max(counts, key=lambda width: (counts[width], width == header, width))
+
+
+def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the number of cells in a row below a header, which mostly is `width`.
+
+    There may be one more if the last one is empty, or if all rows begin with an index: different
+    texts, or numbers that count the rows. Other cells are rather parted by a decimal comma.
+    """
+    if width == len(header) + 1 and all(len(row) == width for row in rows):
+        index = [row[0].strip() for row in rows]
+        numbers = any(map(NUMBER.fullmatch, index))
+        if len(set(index)) == len(index) and (not numbers or (len(index) > 1 and count_up(index))):
+            return width
+    return width if width > len(header) and _last_empty(rows, width) else len(header)
 
 
 def _share(lines: Sequence[str], separator: str) -> float:
@@ -192,13 +213,13 @@ def _separator(lines: Sequence[str]) -> str:
 
 
 def _preamble(records: Sequence[Record], width: int) -> int:
-    """Return the number of records before the header, such as a title."""
+    """Return the number of records before the header: titles, and others above a sure header."""
     for i, (cells, _) in enumerate(records[:MAX_PREAMBLE]):
-        rows = [row for row, _ in records[i + 1 :]]
-        title = width > 1 and _filled_count(cells) <= 1
-        full = [row for row in rows if _filled_count(row) > 1] if title else []
-        above_header = bool(full) and is_header(full[0], full[1:], sure=True)
-        if not above_header and (len(cells) >= width - 1 or not rows):
+        rows = [row for row, _ in records[i + 1 :] if _filled_count(row) > 1]
+        short = len(cells) < width - 1
+        if not rows or not (short or (_filled_count(cells) <= 1 and width > 1)):
+            return i
+        if not (short and len(cells) == 1) and not is_header(rows[0], rows[1:], sure=True):
             return i
     return 0
 

@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,11 +38,13 @@ EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+$")
 
 
 def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> FileTable:
-    """Return the table in a CSV file, compressed or not; `opener` replaces the file.
+    """Return the table in a CSV file, compressed or not.
 
+    `opener` replaces the file by content in memory, which is parsed at once and without threads.
     Raises a UserError if the file is empty, or if its names repeat.
     """
-    compression = detect_compression(path) if opener is None else None
+    in_memory = opener is not None
+    compression = None if in_memory else detect_compression(path)
     opener = opener or partial(open_file, path)
     encoding = options.encoding or detect_encoding(opener)
     layout = detect_layout(path, read_blocks(opener, encoding), options)
@@ -50,9 +54,10 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "encoding": encoding,
         "compression": compression,
         "header": layout.header,
+        "index": layout.index,
         "skipped_lines": layout.skipped_lines,
     }
-    reader = _CsvReader(path, opener, encoding, layout, options.comment)
+    reader = _CsvReader(path, opener, encoding, layout, options.comment, in_memory)
     return FileTable(
         path,
         layout.names,
@@ -71,13 +76,20 @@ class _CsvReader:
     """
 
     def __init__(
-        self, path: Path, opener: Opener, encoding: str, layout: CsvLayout, comment: str | None
+        self,
+        path: Path,
+        opener: Opener,
+        encoding: str,
+        layout: CsvLayout,
+        comment: str | None,
+        in_memory: bool,
     ) -> None:
         self.path = path
         self.opener = opener
         self.encoding = encoding
         self.layout = layout
         self.comment = comment
+        self.in_memory = in_memory
         self.separator = "\t" if layout.separator == SPACE else layout.separator
         self.left_out = list[str]()
         self.ragged = comment is not None
@@ -92,12 +104,10 @@ class _CsvReader:
                     yield batch
                     done += len(batch)
                 if self.quotes % 2:
-                    self._require_closed_quotes()
+                    deque(self._records(self._rows()), maxlen=0)  # raises if one is open
                 return
-            except pa.ArrowInvalid:
-                if not self.ragged:
-                    self._require_closed_quotes()
-                    raise
+            except pa.ArrowInvalid:  # Python completes the rows, or finds the one to name
+                self.ragged = True
         for batch in self._parse(self._completed(self._rows()), columns):
             if len(batch) > done:
                 yield batch[done:]
@@ -126,7 +136,7 @@ class _CsvReader:
         parse = arrow_csv.ParseOptions(
             delimiter=self.separator,
             newlines_in_values=True,
-            invalid_row_handler=self._on_invalid_row,
+            invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
         )
         convert = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()),
@@ -134,30 +144,38 @@ class _CsvReader:
             null_values=[""],
             strings_can_be_null=True,
         )
-        file = pa.PythonFile(BlockFile(chain([first], rows)), mode="r")
-        with arrow_csv.open_csv(file, read, parse, convert) as reader:
-            for batch in reader:
-                cells = [_trimmed(column) for column in batch.columns]
-                yield pa.RecordBatch.from_arrays(cells, names=list(columns))
+        for batch in self._batches(chain([first], rows), read, parse, convert):
+            cells = [_trimmed(column) for column in batch.columns]
+            yield pa.RecordBatch.from_arrays(cells, names=list(columns))
 
-    def _on_invalid_row(self, row: arrow_csv.InvalidRow) -> str:
-        if not row.text.strip():
-            return "skip"
-        self.ragged = True
-        return "error"
+    def _batches(self, rows: Blocks, read: Any, parse: Any, convert: Any) -> Batches:
+        if self.in_memory:
+            content = b"".join(rows)
+            read.use_threads, read.block_size = False, len(content) + 1
+            table = arrow_csv.read_csv(pa.BufferReader(content), read, parse, convert)
+            yield from table.to_batches()
+            return
+        file = pa.PythonFile(BlockFile(rows), mode="r")
+        with arrow_csv.open_csv(file, read, parse, convert) as reader:
+            yield from reader
 
     def _completed(self, rows: Blocks) -> Blocks:
-        """Yield the rows, each one with a cell per column; raises a UserError for a longer row."""
+        """Yield the rows, each one with a cell per column; raises a UserError for a longer row.
+
+        A shorter row misses cells at its end. It is an error in a table with an index that the
+        header lacks, where it may be the index that is missing.
+        """
         width = self.layout.width
         numbered = enumerate(self._records(rows), 1)
         while chunk := list(islice(numbered, CHUNK_ROWS)):
             written = io.StringIO(newline="")
             writer = csv.writer(written, delimiter=self.separator)
             for row, cells in chunk:
-                if any(cell.strip() for cell in cells[width:]):
+                short = self.layout.index and len(cells) < width  # of the index, or at the end
+                if short or any(cell.strip() for cell in cells[width:]):
                     raise UserError(
-                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; put "
-                        f"cells that hold {self.separator!r} in quotes."
+                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; "
+                        f"correct it, or put cells that hold {self.separator!r} in quotes."
                     )
                 writer.writerow(cells[:width] + [""] * (width - len(cells)))
             yield written.getvalue().encode()
@@ -190,13 +208,9 @@ class _CsvReader:
 
     def _open_quote(self, row: int) -> UserError:
         return UserError(
-            f"a quotation mark in row {row} of {self.path} is not closed; close it, or write "
-            '"" for one within a cell in quotes.'
+            f"a quotation mark in row {row} of {self.path} is not closed, or a cell is longer than "
+            f'{csv.field_size_limit():,} characters; write "" for a mark within a cell in quotes.'
         )
-
-    def _require_closed_quotes(self) -> None:
-        for _ in self._records(self._rows()):
-            pass
 
 
 def _trimmed(column: pa.Array) -> pa.Array:

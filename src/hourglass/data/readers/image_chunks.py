@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
+from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, Missing, ShapeCheck
 from hourglass.data.readers.image_files import (
     channels_last,
     check_npz_array,
@@ -19,40 +19,51 @@ from hourglass.data.readers.image_files import (
     read_npy_header,
 )
 from hourglass.data.readers.image_folders import images_below
+from hourglass.data.readers.table_chunks import array_chunk
 
 CHUNK_BYTES = 16 << 20
 
 
-def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck) -> Chunks:
+def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck, missing: Missing) -> Chunks:
     """Yield the array `x` of an .npz file; ids are "<file>/<number>", counted from 0.
 
-    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are (N, F) in the
-    feature order of the detector.
+    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are numbers,
+    (N, C), in the order of the detector's columns.
     """
 
     def check(x: np.ndarray) -> None:
-        table = bool(spec.feature_names)
-        _check_features(x, path, spec) if table else _channels_first(x, path, spec, accepts)
+        table = bool(spec.columns)
+        check_features(x, path, spec) if table else _channels_first(x, path, spec, accepts)
 
-    return _chunks(_read_npz(path, check), path, spec, accepts)
+    return _chunks(_read_npz(path, check), path, spec, accepts, missing)
 
 
-def array_chunks(x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck) -> Chunks:
+def array_chunks(
+    x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck, missing: Missing
+) -> Chunks:
     """Yield an array as `read_npz_chunks` yields that of a file; `name` is its path in messages."""
     rows = _rows_per_chunk(x.shape, x.dtype)
-    return _chunks((x[i : i + rows] for i in range(0, len(x), rows)), name, spec, accepts)
+    blocks = (x[i : i + rows] for i in range(0, len(x), rows))
+    return _chunks(blocks, name, spec, accepts, missing)
 
 
 def _chunks(
-    blocks: Iterator[np.ndarray], path: Path, spec: InputSpec, accepts: ShapeCheck
+    blocks: Iterator[np.ndarray],
+    path: Path,
+    spec: InputSpec,
+    accepts: ShapeCheck,
+    missing: Missing,
 ) -> Chunks:
     """Yield a chunk per block of an array; see `read_npz_chunks`."""
-    start, table = 0, bool(spec.feature_names)
+    start = 0
     for block in blocks:
-        x = as_features(block, path, spec) if table else as_images(block, path, spec, accepts)
-        ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(x))])
-        yield Chunk(ids, x, np.isfinite(x.reshape(len(x), -1)).all(1))
-        start += len(x)
+        ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(block))])
+        if spec.columns:
+            check_features(block, path, spec)
+            yield array_chunk(block, ids, spec.columns, path, missing, start)
+        else:
+            yield Chunk(ids, as_images(block, path, spec, accepts), np.ones(len(block), bool))
+        start += len(block)
 
 
 def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> Chunks:
@@ -101,18 +112,13 @@ def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
     return max(1, CHUNK_BYTES // (math.prod(shape[1:]) * dtype.itemsize or 1))
 
 
-def as_features(x: np.ndarray, path: Path, spec: InputSpec) -> np.ndarray:
-    """Return rows (N, F) as float64; raises a UserError for another shape or type."""
-    _check_features(x, path, spec)
-    return x.astype(np.float64)
-
-
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
     """Return images (N, C, H, W) from any layout of `read_npz_chunks`, or raise a UserError."""
     return np.ascontiguousarray(_channels_first(x, path, spec, accepts))
 
 
-def _check_features(x: np.ndarray, path: Path, spec: InputSpec) -> None:
+def check_features(x: np.ndarray, path: Path, spec: InputSpec) -> None:
+    """Raise a UserError unless `x` holds rows of numbers, (N, C)."""
     if x.shape[1:] != spec.sample_shape or x.dtype.kind not in "fiu":
         raise UserError(
             f"x of {path} is {x.dtype} of shape (N, {', '.join(map(str, x.shape[1:]))}), but this "

@@ -1,52 +1,47 @@
-"""Readers of whole CSV and Parquet files for `prepare`; error messages name the invalid cell.
+"""Reader of whole tables into memory; error messages name the invalid cell.
 
 Rows are counted from 1 without the header, in messages and in ids.
 """
 
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api.types import is_numeric_dtype, is_object_dtype, is_string_dtype
 
-from hourglass.core.errors import UserError, one_line
+from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
-from hourglass.data.readers.csv_format import MISSING, detect_csv_format
+from hourglass.data.readers.table_source import (
+    MISSING_MARKERS,
+    NumberFormat,
+    open_table,
+    parse_numbers,
+)
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
 DAY_FIRST = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 LARGEST = np.finfo(np.float32).max  # features are float32
 
 
 def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a .csv, .tsv or .parquet file with at least one row; the index is the row number.
+    """Read a table of any format into memory; the index is the row number.
 
-    The columns in `text` of a CSV file are read as text, so "007" stays "007". In other columns,
-    the cells MISSING are NaN. Raises a UserError if the file has another suffix, is damaged or
-    empty, or has two columns of the same name.
+    The columns in `text` of a text file are read as text, so "007" stays "007". In other columns,
+    the cells MISSING_MARKERS are NaN. Raises a UserError as `open_table` does.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{path} ends in {suffix!r}; give a table that ends in .csv or .parquet.")
-    try:
-        frame = _read_parquet(path) if suffix == ".parquet" else _read_csv(path, text)
-    except pd.errors.EmptyDataError as error:
-        raise UserError(f"{path} is empty; give a table with a header and rows.") from error
-    # pandas and Arrow raise exceptions of many types for a damaged file.
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as a {suffix[1:]} table ({one_line(error)}); correct the file "
-            "or give another."
-        ) from error
-    if frame.empty:
-        raise UserError(f"{path} has no rows; give a table with a header and rows.")
-    duplicates = frame.columns[frame.columns.duplicated()]
-    if len(duplicates):
-        raise UserError(f"{path} has two columns named {duplicates[0]!r}; rename one of them.")
+    source = open_table(path)
+    table = pa.Table.from_batches(list(source.batches()))
+    if source.text:
+        columns = {
+            name: _parsed(table[name].combine_chunks(), name in text, source.numbers)
+            for name in source.names
+        }
+        frame = pd.DataFrame(columns)
+    else:
+        frame = table.to_pandas()
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
 
@@ -126,36 +121,17 @@ def parsed_dates(column: pd.Series) -> pd.Series | None:
     return None
 
 
-def _read_csv(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    form = detect_csv_format(path)
-    options: dict[str, Any] = {
-        "sep": form.separator,
-        "encoding": form.encoding,
-        "keep_default_na": False,
-    }
-    # The header is read separately, since pandas would rename a second column "a" to "a.1".
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0]
-    with warnings.catch_warnings():
-        # Make surplus fields of a row an error; pandas drops them with a warning.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(text, str),
-            index_col=False,
-            # "NA" and "None" may be names of classes.
-            na_values={name: [""] if name in text else list(MISSING) for name in header},
-            decimal=form.decimal,
-            low_memory=False,
-            **options,
-        )
-    names = [name or default for name, default in zip(header, frame.columns, strict=True)]
-    frame.columns = pd.Index(names, dtype=object)
-    return frame
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
-    # pandas stores a named index with the table; it is a column like the others.
-    frame = frame.reset_index(drop=list(frame.index.names) == [None])
-    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    return frame
+def _parsed(cells: pa.Array, text: bool, numbers: NumberFormat) -> pd.Series:
+    """Return numbers if all cells are, truth values if all cells are, and text otherwise."""
+    if text:
+        return cells.to_pandas()
+    missing = pc.is_in(cells, pa.array(MISSING_MARKERS, cells.type))
+    cells = pc.if_else(missing, pa.scalar(None, cells.type), cells)
+    values = parse_numbers(cells, numbers)
+    if values.null_count > cells.null_count:
+        truths = {value.lower() for value in cells.unique().to_pylist() if value is not None}
+        is_boolean = truths <= {"true", "false"}
+        return (cells.cast(pa.bool_()) if is_boolean else cells).to_pandas()
+    with suppress(pa.ArrowInvalid):
+        return cells.cast(pa.int64()).to_pandas()
+    return values.to_pandas()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -29,9 +29,6 @@ from hourglass.data.readers.table_paths import (
     table_suffix,
     with_partitions,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "MISSING_MARKERS",
@@ -124,6 +121,7 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
+        words += ["no name above the first column"] if form.get("index") else []
         skipped = form.get("skipped_lines", 0)
         words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
@@ -165,19 +163,6 @@ def open_table(
     thousands = next((table.thousands for table in tables if table.thousands), options.thousands)
     numbers = NumberFormat(next(iter(decimals), "."), thousands)
     return TableSource(paths[0], first.names, tables, numbers, _common_types(tables))
-
-
-def frame_table(frame: "pd.DataFrame", path: Path) -> TableSource:
-    """Return a DataFrame as a table; `path` names it in messages."""
-    from hourglass.data.codes import frame_batches
-
-    def read(columns: Sequence[str]) -> Batches:
-        return (batch for _, batch in frame_batches(frame[list(columns)]))
-
-    names = [str(name) for name in frame.columns]
-    kind = path.suffix.removeprefix(".") or "frame"
-    table = FileTable(path, names, {"kind": kind}, read, text=False)
-    return TableSource(path, names, [table], NumberFormat(), {})
 
 
 def _open_file(path: Path, options: ReadOptions) -> FileTable:

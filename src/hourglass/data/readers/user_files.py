@@ -68,10 +68,13 @@ def check_file_type(path: Path) -> None:
         )
 
 
-def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarray:
+def anomaly_mask(
+    labels: np.ndarray, normal: ClassNames, path: Path, column: str | None = None
+) -> np.ndarray:
     """Return the mask, (N,) bool, of the (N,) labels that are not among the `normal` ones.
 
-    Raises a UserError if `normal` is empty, names an absent label, or names all labels.
+    `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty,
+    names an absent label, or names all labels.
     """
     present = np.unique(labels)
     if normal is None or normal == []:
@@ -90,9 +93,12 @@ def anomaly_mask(labels: np.ndarray, normal: ClassNames, path: Path) -> np.ndarr
         names += found
     anomaly = ~np.isin(labels, names)
     if not anomaly.any():
+        omit = "omit `normal`"
+        if column is not None:
+            omit = f"replace `label` and `normal` by `drop: [{column}]`"
         raise UserError(
             f"`normal` names every label of {path}, {suggest_names('', present)}; name fewer, or "
-            "omit `normal` and `label` if no anomaly is labelled."
+            f"{omit} if no anomaly is labelled."
         )
     return anomaly
 

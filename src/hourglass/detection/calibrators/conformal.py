@@ -85,3 +85,30 @@ def discoveries(p: np.ndarray, rate: float = 0.1) -> np.ndarray:
 
     check_fraction("rate", rate)
     return false_discovery_control(p) <= rate if len(p) else np.zeros(0, bool)
+
+
+def why_no_discoveries(n: int, p: np.ndarray, rate: float) -> str:
+    """Return a sentence if n calibration scores are too few for `discoveries`, "" otherwise.
+
+    `p` holds the p-values of the batch, (m,). The smallest possible one is 1 / (n + 1); the
+    procedure needs k of them, k = m / (rate (n + 1)). With k = 1, a single abnormal sample
+    raises an alarm.
+    """
+    m, smallest = len(p), 1 / (n + 1)
+    if not m or discoveries(p, rate).any():
+        return ""
+    needed = math.ceil(round(m * smallest / rate, 9))
+    if needed == 1:
+        return ""
+    condition = f"{needed:,} of the {m:,} samples would have to have"
+    if needed > m:
+        condition = f"even all {m:,} samples together could not pass with"
+    enough = math.ceil(round(m / rate, 9)) - 1
+    found = int(np.isclose(p, smallest).sum())
+    have = f"{found:,} {'has' if found == 1 else 'have'} it"
+    return (
+        f"a false discovery rate of {rate:g} gives no alarm: with {n:,} calibration scores the "
+        f"smallest possible p-value is 1 / {n + 1:,} = {smallest:.2g}, which {condition} ({have}); "
+        f"calibrate on {enough:,} normal samples, so that one sample alone can pass, score fewer "
+        "at once, raise the rate, or use the threshold."
+    )

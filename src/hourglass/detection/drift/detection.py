@@ -9,6 +9,7 @@ from scipy.stats import ks_2samp
 
 from hourglass.detection.detector import Detector
 from hourglass.detection.drift.alarm_rate import AlarmRateCheck
+from hourglass.detection.drift.column_drift import ColumnDrift, column_sentence
 from hourglass.detection.drift.martingale import first_alarm, log_martingale, online_p_values
 from hourglass.detection.drift.score_stream import ScoredStream
 
@@ -50,6 +51,7 @@ class Drift:
     alarm_at: int | None
     alarm_rate: AlarmRateCheck
     features: dict[str, float]  # mean contribution per feature, in descending order
+    columns: list[ColumnDrift]  # of a table, the largest difference first
 
     @classmethod
     def of(cls, detector: Detector, stream: ScoredStream, alpha: float, seed: int) -> "Drift":
@@ -73,6 +75,7 @@ class Drift:
             alarm_at=None if alarm is None else int(positions[alarm]),
             alarm_rate=AlarmRateCheck.of(detector.threshold, calibration, scores, alpha),
             features={detector.feature_names[i]: float(stream.contributions[i]) for i in order},
+            columns=stream.columns.drift(alpha),
         )
 
     @property
@@ -98,6 +101,7 @@ class Drift:
             },
             "threshold": asdict(self.alarm_rate),
             "mean_contributions": self.features,
+            "columns": [column.to_json() for column in self.columns],
         }
 
     def sentences(self) -> list[str]:
@@ -107,6 +111,7 @@ class Drift:
             self._difference_sentence(),
             self._threshold_sentence(),
             *self._feature_sentences(),
+            *([column_sentence(self.columns)] if self.columns else []),
         ]
 
     def _martingale_sentence(self) -> str:
@@ -158,4 +163,4 @@ class Drift:
         if not features:
             return []
         named = ", ".join(f"{name} ({value:+.2f})" for name, value in features)
-        return [f"Largest mean excess error, in standard deviations: {named}."]
+        return [f"Largest mean excess loss, in standard deviations: {named}."]

@@ -3,6 +3,7 @@
 from hourglass.detection.scorers.base import Scorer, State
 from hourglass.detection.scorers.combined import Combined
 from hourglass.detection.scorers.latent import Mahalanobis, Neighbors
+from hourglass.detection.scorers.masked_reconstruction import MaskedReconstruction
 from hourglass.detection.scorers.rapp import RaPP
 from hourglass.detection.scorers.reconstruction import ModelScore, StandardizedError
 from hourglass.detection.scorers.relative_error import RelativeError
@@ -10,6 +11,7 @@ from hourglass.detection.scorers.relative_error import RelativeError
 __all__ = [
     "Combined",
     "Mahalanobis",
+    "MaskedReconstruction",
     "ModelScore",
     "Neighbors",
     "RaPP",

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hourglass.evaluation.column_points import column_points
 from hourglass.evaluation.figures.images import Strip, sheet
 from hourglass.evaluation.figures.style import ANOMALY, MARK, literal
 
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
-MAX_FEATURES = 60  # drawn of a sample; more make a picture that no page can show
+MAX_FEATURES = 30  # drawn of a sample; more would be too many to read
 
 
 @dataclass(frozen=True)
 class Group:
-    """A titled row of samples with their reconstructions, in scaled units."""
+    """A titled row of samples with their reconstructions, in scaled units.
+
+    For the cells of a table, see `column_points`.
+    """
 
     title: str
     x: np.ndarray  # (n, *S)
     reconstruction: np.ndarray  # (n, *S)
-    contribution: np.ndarray  # (n, *S): excess error of each element, in standard deviations
+    contribution: np.ndarray  # (n, *S): excess loss of each element, in standard deviations
     captions: list[str]
+    texts: np.ndarray | None = None  # (n, C) of the cells of a table, "" for numbers
 
     @classmethod
     def of(cls, detector: "Detector", title: str, x: np.ndarray, captions: list[str]) -> "Group":
@@ -35,8 +40,11 @@ class Group:
         from hourglass.detection.scoring import reconstructions  # imports torch
 
         network, scaling = detector.scoring.network, detector.scoring.scaling
-        output = reconstructions(network, x, scaling)
-        return cls(title, scaling(x), output, detector.contributions(x), captions)
+        output, contributions = reconstructions(network, x, scaling), detector.contributions(x)
+        if detector.columns:
+            values, restored, texts = column_points(detector.encoding, x, output)
+            return cls(title, values, restored, contributions, captions, texts)
+        return cls(title, scaling(x), output, contributions, captions)
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
@@ -73,7 +81,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
             names = [literal(feature_names[i], 24) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
             axes.invert_yaxis()
-            axes.set_xlabel("sd above a usual error", fontsize=7)
+            axes.set_xlabel("sd above a usual loss", fontsize=7)
             axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -82,23 +90,39 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
     count = min(len(feature_names), MAX_FEATURES)
     height = max(2.4, 0.16 * count) * len(groups) + 0.4
     if count < len(feature_names):
-        shown = f"{count} of {len(feature_names):,} features"
+        shown = f"the {count} of {len(feature_names):,} features that are off the most"
         groups = [replace(group, title=f"{group.title}, {shown}") for group in groups]
     figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(count)
     for group, grid in zip(groups, grids, strict=True):
+        texts = group.texts
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
-        for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
+        for sample, (axes, x, output) in enumerate(
+            zip(grid, group.x, group.reconstruction, strict=False)
+        ):
+            for place in () if texts is None else np.flatnonzero(texts[sample, drawn] != ""):
+                _write_text(axes, y[place], texts[sample, drawn[place]])
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
             axes.plot(output[drawn], y, "D", color=ANOMALY, markersize=3, label="output")
-            axes.set_xlabel("scaled value", fontsize=7)
+            axes.set_xlabel(
+                "scaled value, or probability" if has_texts else "scaled value", fontsize=7
+            )
         grid[0].set_yticks(y, [literal(feature_names[i]) for i in drawn], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure
+
+
+def _write_text(axes: Axes, y: float, text: str) -> None:
+    """Write the value of a cell that is no number at the right end of its row."""
+    axes.annotate(
+        literal(text, 16), (1, y), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+        textcoords="offset points", fontsize=5, ha="right",
+        va="bottom", color="#555555", annotation_clip=True,
+    )  # fmt: skip
 
 
 def _new_figure(

@@ -43,7 +43,15 @@ def draw(rng: np.random.Generator, ranks: np.ndarray, size: int, count: int) -> 
     return np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a statistic, from its value per resample, (R,)."""
-    low, high = np.percentile(values, [2.5, 97.5])
+def interval(values: np.ndarray, samples: int) -> tuple[float, float]:
+    """Return the 95 % interval of a statistic, from its value per resample, (R,).
+
+    `samples` is the size of the smaller group, normal samples or anomalies. Percentiles of
+    resamples are too narrow for few samples. They are expanded as the t interval of a mean is
+    against the normal one: to the levels Phi(+-sqrt(n / (n - 1)) t) (Hesterberg 2015, section 5.3).
+    """
+    from scipy.special import ndtr, stdtrit
+
+    level = 100 * ndtr(np.sqrt(samples / (samples - 1)) * stdtrit(samples - 1, 0.025))
+    low, high = np.percentile(values, [level, 100 - level])
     return float(low), float(high)

@@ -5,6 +5,7 @@ import pandas as pd
 
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation.metrics import bootstrap
+from hourglass.evaluation.metrics.auroc_interval import auroc_interval, too_few_samples
 from hourglass.evaluation.metrics.detection import win_rate
 
 
@@ -13,7 +14,8 @@ def class_metrics(
 ) -> pd.DataFrame:
     """Return the number of samples and the alarm rate per label, and AUROC per anomalous label.
 
-    AUROC compares the anomalies of a label with all normal samples and has a 95 % interval.
+    AUROC compares the anomalies of a label with all normal samples. It has a 95 % interval unless
+    there are too few samples.
     Anomalous labels come first, by increasing AUROC, then normal labels by decreasing alarm rate.
     """
     samples = pd.DataFrame({"label": label, "anomaly": anomaly, "alarm": threshold(scores)})
@@ -46,7 +48,13 @@ def _auroc_by_label(scores: np.ndarray, label: np.ndarray, anomaly: np.ndarray) 
             means.append(np.take_along_axis(resampled_wins, resampled, 1).mean(1))
         batches.append(means)
     resampled_areas = np.concatenate(batches, axis=1)  # (labels, resamples)
-    low, high = np.transpose([bootstrap.interval(areas) for areas in resampled_areas])
-    areas = [wins[group].mean() for group in label_ranks]
+    areas = [float(wins[group].mean()) for group in label_ranks]
+    ends = [
+        (np.nan, np.nan)
+        if too_few_samples(len(normal), len(group))
+        else auroc_interval(area, resampled, len(normal), len(group))
+        for group, area, resampled in zip(label_ranks, areas, resampled_areas, strict=True)
+    ]
+    low, high = np.transpose(ends)
     columns = {"AUROC": areas, "AUROC_low": low, "AUROC_high": high}
     return pd.DataFrame({"label": names, "anomaly": True, **columns})

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hourglass.evaluation.metrics import bootstrap
+from hourglass.evaluation.metrics.auroc_interval import auroc_interval, too_few_samples
 
 RECALL = 0.95  # recall at which the false-positive rate is reported
 TOP = 100  # k of precision at k
@@ -11,21 +12,28 @@ MIN_ANOMALIES_FOR_FPR_INTERVAL = 100
 
 
 def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -> dict[str, float]:
-    """Return AUROC, average precision, prevalence, FPR at 95 % recall and precision at k.
+    """Return AUROC, average precision, FPR at 95 % recall and precision at k.
+
+    The number of anomalies and their share, the prevalence, are among the values.
 
     FPR_at_95_recall is the false-positive rate at the highest threshold with a recall of at least
     95 %. precision_at_100 is the precision among the 100 highest scores. precision_at_anomalies is
     the precision among the k highest scores, where k is the number of anomalies.
 
-    With `intervals`, the ends of each 95 % bootstrap interval have the suffixes `_low` and `_high`.
-    FPR_at_95_recall has no interval if there are fewer than 100 anomalies.
+    With `intervals`, the ends of each 95 % interval have the suffixes `_low` and `_high`. There are
+    none with fewer than MIN_SAMPLES_FOR_INTERVAL anomalies or normal samples, and none of a metric
+    that is the same in all resamples. FPR_at_95_recall needs 100 anomalies.
 
     The result is empty if all samples are normal or all are anomalies.
     """
     if anomaly.all() or not anomaly.any():
         return {}
-    resampled = resampled_metrics(scores, anomaly) if intervals else {}
-    if anomaly.sum() < MIN_ANOMALIES_FOR_FPR_INTERVAL:
+    anomalies = int(anomaly.sum())
+    sizes = (len(anomaly) - anomalies, anomalies)
+    resampled = {}
+    if intervals and not too_few_samples(*sizes):
+        resampled = resampled_metrics(scores, anomaly)
+    if anomalies < MIN_ANOMALIES_FOR_FPR_INTERVAL:
         resampled.pop("FPR_at_95_recall", None)
     ranks, size = bootstrap.score_ranks(scores)
     counts = [np.bincount(ranks[mask], minlength=size) for mask in (~anomaly, anomaly)]
@@ -33,9 +41,13 @@ def detection(scores: np.ndarray, anomaly: np.ndarray, intervals: bool = True) -
     for name, value in ranking_metrics(*counts).items():
         values[name] = float(value)
         if name in resampled:
-            values[f"{name}_low"], values[f"{name}_high"] = bootstrap.interval(resampled[name])
+            ends = bootstrap.interval(resampled[name], min(sizes))
+            if name == "AUROC":
+                ends = auroc_interval(values[name], resampled[name], *sizes)
+            if ends[0] < ends[1]:
+                values[f"{name}_low"], values[f"{name}_high"] = ends
         if name == "average_precision":
-            values["prevalence"] = float(anomaly.mean())
+            values |= {"prevalence": float(anomaly.mean()), "anomalies": float(anomalies)}
     return values
 
 

@@ -6,9 +6,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from hourglass.evaluation.metrics import bootstrap
+from hourglass.evaluation.metrics.auroc_interval import Z_95, too_few_samples
 from hourglass.evaluation.metrics.detection import detection, resampled_metrics
-
-Z_95 = 1.96  # two-sided 5 % point of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -39,22 +38,23 @@ def differences(
     The interval is the percentile interval of a paired bootstrap: each resample draws the same
     samples for both detectors, stratified into normal samples and anomalies. The effect of samples
     that are hard for both cancels out, so the interval is narrower than the two separate intervals
-    suggest.
+    suggest. With too few samples for an interval it spans all possible differences, -1 to 1.
 
     Raises a ValueError unless there are both normal samples and anomalies.
     """
     if anomaly.all() or not anomaly.any():
         raise ValueError("AUROC is undefined; give both normal samples and anomalies")
     values = [detection(scores, anomaly, intervals=False) for scores in (first, second)]
-    resampled = [resampled_metrics(scores, anomaly) for scores in (first, second)]
-    return {
-        name: Difference(
-            values[0][name],
-            values[1][name],
-            *bootstrap.interval(resampled[0][name] - resampled[1][name]),
-        )
-        for name in ("AUROC", "average_precision")
-    }
+    sizes = (int((~anomaly).sum()), int(anomaly.sum()))
+    ends = {"AUROC": (-1.0, 1.0), "average_precision": (-1.0, 1.0)}
+    if not too_few_samples(*sizes):
+        resampled = [resampled_metrics(scores, anomaly) for scores in (first, second)]
+        ends = {
+            name: bootstrap.interval(resampled[0][name] - resampled[1][name], min(sizes))
+            for name in ends
+        }
+    first_values, second_values = values
+    return {name: Difference(first_values[name], second_values[name], *ends[name]) for name in ends}
 
 
 def auroc_differs(first: np.ndarray, second: np.ndarray, anomaly: np.ndarray) -> bool:
@@ -62,8 +62,10 @@ def auroc_differs(first: np.ndarray, second: np.ndarray, anomaly: np.ndarray) ->
 
     The test of DeLong et al. (1988) for scores of the same samples, (N,) each. It agrees with the
     interval of `differences` except near its ends, and takes milliseconds for any number of
-    samples.
+    samples. With too few samples for an interval, no difference is significant.
     """
+    if too_few_samples((~anomaly).sum(), anomaly.sum()):
+        return False
     placements = [_placements(scores, anomaly) for scores in (first, second)]
     normal, anomalous = (one - other for one, other in zip(*placements, strict=True))
     variance = normal.var(ddof=1) / len(normal) + anomalous.var(ddof=1) / len(anomalous)

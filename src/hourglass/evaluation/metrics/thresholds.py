@@ -10,13 +10,13 @@ from hourglass.detection.threshold import Threshold
 def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> dict[str, float]:
     """Return precision, recall, F1 and false-alarm rate.
 
-    Undefined ratios are omitted: precision without alarms, recall and F1 without anomalies, the
-    false-alarm rate without normal samples.
+    Ratios that are undefined or say nothing are omitted: precision without alarms; precision,
+    recall and F1 without anomalies; the false-alarm rate without normal samples.
     """
     alarm = threshold(scores)
     true_positives = int((alarm & anomaly).sum())
     values: dict[str, float] = {}
-    if alarm.any():
+    if alarm.any() and anomaly.any():
         values["precision"] = true_positives / int(alarm.sum())
     if anomaly.any():
         values["recall"] = true_positives / int(anomaly.sum())

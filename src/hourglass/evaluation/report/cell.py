@@ -11,6 +11,7 @@ import pandas as pd
 
 from hourglass.core.csv_formulas import unescaped
 from hourglass.core.paths import Cell
+from hourglass.evaluation.metrics.auroc_interval import too_few_samples
 from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 from hourglass.evaluation.report.provenance import Origin
@@ -43,6 +44,11 @@ class CellSection:
     def labelled(self) -> bool:
         """Return True if the test split has normal and anomalous samples."""
         return "AUROC" in self.metrics
+
+    @property
+    def too_few(self) -> str:
+        """Return why metrics have no intervals, such as "too few anomalies (1)"; "" if they do."""
+        return too_few_samples(self.samples["normal"], self.samples["anomalous"])
 
     @property
     def css(self) -> str:

@@ -1,7 +1,7 @@
 """Plots that compare the variants on one data set, with the same look of a variant in all plots."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -99,18 +99,26 @@ def _costs(
     data: str, cells: Sequence[CellSection], cost: str, value: Callable[[CellSection], float]
 ) -> Chart:
     """Plot AUROC with its interval over a cost; label the markers that have room."""
-    intervals = [[cell.metrics[f"AUROC_{end}"] for end in ("low", "high")] for cell in cells]
+    values = [auroc_with_interval(cell.metrics) for cell in cells]
     x = Axis.around(cost, [value(cell) for cell in cells], 0.12)
-    plot, texts = Plot(x, Axis.around("AUROC", np.ravel(intervals))), []
-    for cell, interval in reversed([*zip(cells, intervals, strict=True)]):
+    plot, texts = Plot(x, Axis.around("AUROC", np.concatenate(values))), []
+    for cell, (_, *interval) in reversed([*zip(cells, values, strict=True)]):
         name, at, auroc = cell.cell.model, value(cell), cell.metrics["AUROC"]
         title = f"{name}, AUROC {share_text(auroc)}, {cost} {at:,.{0 if at >= 100 else 2}f}"
-        plot.line([at, at], interval, f"{cell.css} thin", title, name)
+        if interval:
+            plot.line([at, at], interval, f"{cell.css} thin", title, name)
         plot.marker(at, auroc, marker_path(cell.series), cell.css, title, name)
         texts.append(title)
     _label_markers(plot, [(value(cell), cell.metrics["AUROC"], cell.cell.model) for cell in cells])
     label = f"AUROC over {cost} on {data}: {'; '.join(reversed(texts))}."
-    return Chart(f"AUROC over {cost}", "Lines: 95 % intervals.", plot.svg(label))
+    legend = f"No intervals: {cells[0].too_few}." if cells[0].too_few else "Lines: 95 % intervals."
+    return Chart(f"AUROC over {cost}", legend, plot.svg(label))
+
+
+def auroc_with_interval(row: Mapping[str, Any]) -> list[float]:
+    """Return AUROC and the ends of its interval; AUROC alone if there is none."""
+    values = (row.get(f"AUROC{end}") for end in ("", "_low", "_high"))
+    return [float(value) for value in values if value is not None]
 
 
 def _label_markers(plot: Plot, points: Sequence[tuple[float, float, str]]) -> None:

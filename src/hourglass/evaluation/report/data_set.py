@@ -8,7 +8,7 @@ import numpy as np
 from hourglass.core.paths import Cell
 from hourglass.evaluation.metrics.paired import auroc_differs
 from hourglass.evaluation.report.cell import CellSection
-from hourglass.evaluation.report.charts import comparison_charts
+from hourglass.evaluation.report.charts import auroc_with_interval, comparison_charts
 from hourglass.evaluation.report.curves import Chart
 from hourglass.evaluation.report.studies import TuningStudy, tuning_studies
 from hourglass.evaluation.report.svg import Axis
@@ -72,13 +72,14 @@ class DataSetSection:
 
 
 def _scale(rows: Sequence[Row]) -> Axis | None:
-    """Return the scale of the forest plot: all intervals, except those of rows far below."""
+    """Return the scale of the forest plot: all values and intervals, except of rows far below."""
     rows = [row for row in rows if row.get("AUROC") is not None]
     if not rows:
         return None
     low, middle = np.percentile([row["AUROC"] for row in rows], [25, 50])
     least = low - OUTLIER_RANGES * max(middle - low, 0.01)
-    ends = [max(float(row[f"AUROC_{end}"]), least) for row in rows for end in ("low", "high")]
+    shown = [value for row in rows for value in auroc_with_interval(row)]
+    ends = [max(value, least) for value in shown]
     step = max(round((max(ends) - min(ends)) / 5, 3), 0.001)
     high = min(1.0, max(ends) + step / 4)
     return Axis("AUROC", min(float(np.floor(min(ends) / step) * step), high - step), high)

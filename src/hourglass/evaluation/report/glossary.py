@@ -27,6 +27,7 @@ MEANINGS = {
     "if the latent code is wider than PCA allows. Above zero, a variant is better than PCA.",
     "average_precision": "Precision averaged over recall. Chance is the prevalence, so compare "
     "within one data set.",
+    "anomalies": "The number of anomalies in the test split.",
     "prevalence": "The fraction of anomalies in the test split.",
     "FPR_at_95_recall": "The fraction of normal samples above the threshold that detects 95 % of "
     "the anomalies.",

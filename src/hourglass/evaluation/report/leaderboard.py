@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 INTRODUCTION = """# Leaderboard
 
-Metrics on the test split, with anomalies as the positive class; 95 % bootstrap intervals are in
-brackets. Average precision depends on the prevalence, so compare it within one data set only.
-Baselines are in italics; `pca` is the reconstruction error of PCA with the latent dimensions of the
-variants. `AUROC_over_PCA` is a variant's AUROC minus that of PCA with the same latent dimension, or
-of the best PCA if the latent code is wider than PCA allows; above zero, the autoencoder is better
-than PCA. A cell with settings from `configs/cell/` is `tuned`, and its earlier result is in the row
-`before tuning`.
+Metrics on the test split, with anomalies as the positive class; 95 % intervals are in brackets,
+unless there are fewer than 10 anomalies or normal samples. Average precision depends on the
+prevalence, so compare it within one data set only. Baselines are in italics; `pca` is the
+reconstruction error of PCA with the latent dimensions of the variants. `AUROC_over_PCA` is a
+variant's AUROC minus that of PCA with the same latent dimension, or of the best PCA if the latent
+code is wider than PCA allows; above zero, the autoencoder is better than PCA. A cell with settings
+from `configs/cell/` is `tuned`, and its earlier result is in the row `before tuning`.
 
 """
 WITHOUT_INTERVALS = [
@@ -65,9 +66,12 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     prepared = Prepared.open(prepared_folder(data))
     train = scaled_vectors(prepared, prepared.split("train").x)
     pca_rows = [
-        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
+        _row(
+            data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit=fit)
+        )
         for size in sorted({row["latent_dim"] for row in cells})
         if size <= min(train.shape)  # PCA cannot have more components than samples or features
+        for fit in [partial(pca, latent_dim=size)]
     ]
     aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
     for row in cells if aurocs else ():

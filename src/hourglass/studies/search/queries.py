@@ -45,20 +45,12 @@ def search_file(
 ) -> Iterator[SearchResults]:
     """Search for the samples of a file or folder, chunk by chunk.
 
-    Raises a UserError if there are no samples, if they do not match the detector's input, or if a
-    value is missing.
+    Raises a UserError if there are no samples, or if they do not match the detector's input.
     """
     network, scaling, empty = detector.scoring.network, detector.scoring.scaling, True
     for chunk in prefetch(read_chunks(path, detector, None, resize)):
         if not len(chunk.x):
             continue
-        if not chunk.complete.all():
-            row = int(chunk.complete.argmin())
-            feature = detector.feature_names[int(np.isfinite(chunk.x[row]).argmin())]
-            raise UserError(
-                f"{feature!r} of {path} is empty or not finite in row {chunk.id[row]}; correct it "
-                "or remove that row."
-            )
         yield _search(chunk.id, chunk.x, latent_codes(network, chunk.x, scaling), index, top)
         empty = False
     if empty:

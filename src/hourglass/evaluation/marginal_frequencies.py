@@ -1,0 +1,28 @@
+"""A baseline for tables: how rare the value of each column is, by itself."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hourglass.data.column_bins import ColumnBins
+from hourglass.data.columns import Column
+
+
+def marginal_frequencies(
+    train: np.ndarray, columns: Sequence[Column]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Score rows by the sum of negative logarithms of the frequencies of their values.
+
+    `train` and the rows to score are codes, (N, C). A level of a category or a boolean has its
+    frequency in `train`, with one added to each count, and so has a missing cell. Numbers and dates
+    are counted in quantile bins; values outside of the range of `train` are in bins of their own.
+    The score ignores all dependencies between columns.
+    """
+    bins = [ColumnBins.fit(np.asarray(train[:, i]), column) for i, column in enumerate(columns)]
+    surprises = [-np.log((each.counts + 1) / (each.counts + 1).sum()) for each in bins]
+
+    def score(x: np.ndarray) -> np.ndarray:
+        pairs = enumerate(zip(bins, surprises, strict=True))
+        return np.sum([surprise[each.places(x[:, i])] for i, (each, surprise) in pairs], axis=0)
+
+    return score
