@@ -82,7 +82,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     ----------
     variant
         None for "ensemble" on tables of numbers, "variational" on tables with more other columns,
-        and "denoising" on images; or the name of a module in `hourglass.models`, such as
+        and "denoising" on images or with `latent_dim` or `hidden`; or the name of a module in `hourglass.models`, such as
         "undercomplete" or "convolutional"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
@@ -339,13 +339,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
+    def _default_variant(self, columns: Sequence[Column]) -> str:
+        """Return the variant for a table, or for images, for which there are no columns.
+
+        The defaults for tables have no setting for the size of the code.
+        """
+        is_sized = self.latent_dim is not None or self.hidden is not None
+        return table_variant(columns) if columns and not is_sized else "denoising"
+
     def _settings(
         self, shape: tuple[int, ...], columns: Sequence[Column], seed: int
     ) -> tuple[type[LitAutoencoder], CellSettings]:
         """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant or (table_variant(columns) if columns else "denoising"),
+            self.variant or self._default_variant(columns),
             shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
