@@ -82,8 +82,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     ----------
     variant
         None for "ensemble" on tables of numbers, "variational" on tables with more other columns,
-        and "denoising" on images or with `latent_dim` or `hidden`; or the name of a module in `hourglass.models`, such as
-        "undercomplete" or "convolutional"; or a subclass of `LitAutoencoder`.
+        and "denoising" on images or with `latent_dim` or `hidden`; or the name of a module in
+        `hourglass.models`, such as "undercomplete"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
