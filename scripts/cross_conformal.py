@@ -51,7 +51,7 @@ def _rates(x: np.ndarray, fitted: int, alpha: float, splits: int) -> Iterator[li
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*calibration samples")  # as alpha can be kept
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
-            model = Autoencoder(alpha=alpha, random_state=seed, max_epochs=EPOCHS)
+            model = Autoencoder("denoising", alpha=alpha, random_state=seed, max_epochs=EPOCHS)
             model.fit(mixed[:fitted])
         detector = model.detector_
         assert detector.threshold.method == "cross_conformal"
