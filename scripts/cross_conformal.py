@@ -53,7 +53,7 @@ def _rates(x: np.ndarray, fitted: int, alpha: float, splits: int) -> Iterator[li
             model.fit(mixed[:fitted])
         detector = model.detector_
         assert detector.threshold.method == "cross_conformal"
-        scores = detector.scoring(mixed[fitted:].astype(np.float32))
+        scores = model.anomaly_score(mixed[fitted:])
         own = detector.calibration_scores[: round(model.calibration_fraction * fitted)]
         yield [detector.threshold(scores).mean(), (scores > own.max()).mean()]
 

@@ -130,25 +130,30 @@ def _written_by(settings: Path) -> str:
 
 
 def _variant(plan: DataPlan) -> str:
-    """Return the variant that detects best on average (docs/benchmarks/adbench.md has the figures).
+    """Return the variant that detects best on average.
 
     Wide networks also learn to reconstruct the anomalies of unlabelled rows.
     """
+    from hourglass.training.suggested_sizes import table_variant
+
     if not plan.is_table:
         return "convolutional"
-    return "denoising" if plan.labels is None else "ensemble"
+    variant = table_variant([each.column for each in plan.decisions if each.column])
+    return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
 
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes the distance to the latent codes of normal rows: to the nearest ones if
-    there are labels, else to their mean, because a few unlabelled anomalies hardly move the mean.
+    For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
+    of the code to their mean, because a few unlabelled anomalies hardly move the mean.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
-    distance = "Mahalanobis" if plan.labels is None else "Neighbors"
-    parts = [{"class_path": f"{SCORERS}{name}"} for name in ("StandardizedError", distance)]
+    distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
+    if plan.labels is not None:
+        distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
+    parts = [{"class_path": f"{SCORERS}StandardizedError"}, distance]
     return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 
 
