@@ -172,11 +172,11 @@ def test_a_second_run_continues_and_keeps_edited_settings(fast, table, capsys):
     first = ranked(fast / "hourglass-pumps")
     settings = fast / "hourglass-pumps/configs/data/pumps.yaml"
     values = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    values["training"]["batch_size"] = 16
+    values["model"]["latent_dim"] = 2
     line = settings.read_text(encoding="utf-8").splitlines()[0]
     settings.write_text(f"{line}\n{yaml.safe_dump(values)}", encoding="utf-8")
     try_(table, label="state")
-    assert yaml.safe_load(settings.read_text(encoding="utf-8"))["training"]["batch_size"] == 16
+    assert yaml.safe_load(settings.read_text(encoding="utf-8"))["model"]["latent_dim"] == 2
     assert (ranked(fast / "hourglass-pumps")["score"] != first["score"]).any()
     try_(table)  # other options give new settings
     assert "Mahalanobis" in (fast / "hourglass-pumps/params.yaml").read_text(encoding="utf-8")
