@@ -66,7 +66,8 @@ def _write(ranked: pd.DataFrame, path: Path) -> None:
 def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
     """Return the split of each sample, by its id in the prepared data; "" if it has none."""
     split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
-    ids = pd.Series(texts(plain(pa.array(scores["id"]))).to_pylist(), scores.index)
+    written = texts(plain(pa.Array.from_pandas(scores["id"])))  # as in the prepared data
+    ids = pd.Series(written.to_pylist(), scores.index, dtype=object)
     # Rows of a table without ids are called <file>/<row> in the prepared data.
     if table is not None and not ids.isin(split_of.keys()).any():
         ids = f"{table.name}/" + ids

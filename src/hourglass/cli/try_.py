@@ -166,7 +166,7 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
 
     def change(document: Any) -> None:
         if _variant(plan) not in document["models"]:  # other options than those of the workspace
-            document["models"].append(_variant(plan))
+            document["models"].insert(0, _variant(plan))
         document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
 

@@ -148,14 +148,16 @@ def dates(array: pa.Array, form: str = ISO) -> np.ndarray:
 
 
 def texts(array: pa.Array) -> pa.Array:
-    """Return the cells of a plain array as text; whole numbers have no decimals."""
+    """Return the cells of a plain array as text; whole numbers and seconds have no decimals."""
     if form_of(array.type) == "boolean":
         return pc.if_else(array, "True", "False")
     if form_of(array.type) == "other":
         return pa.nulls(len(array), pa.string())
     if pa.types.is_decimal(array.type) or pa.types.is_float16(array.type):
         array = array.cast(pa.float64(), safe=False)
-    return array.cast(pa.string())
+    text = array.cast(pa.string())
+    is_date = form_of(array.type) == "date"
+    return pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1") if is_date else text
 
 
 def canonical(array: pa.Array) -> pa.Array:
