@@ -49,11 +49,11 @@ def main() -> None:
 
 
 def _rows(count: int) -> tuple[np.ndarray, list[str]]:
-    """Return random rows like those of the data set, (count, F) float32, and the feature names."""
+    """Return random rows like those of the data set, (count, C), and the feature names."""
     prepared = Prepared.open(prepared_folder(DATA))
     train, rng = np.array(prepared.split("train").x), np.random.default_rng(0)
     x = train[rng.integers(len(train), size=count)]
-    x *= rng.normal(1, 0.05, x.shape).astype(np.float32)
+    x *= rng.normal(1, 0.05, x.shape)
     return x, prepared.card["feature_names"]
 
 
@@ -76,7 +76,8 @@ def _compare(model: str, x: np.ndarray, files: dict[str, Path]) -> None:
 
 def _bare(model: str, x: np.ndarray) -> float:
     """Return the seconds of the network's forward pass over a tensor."""
-    network, rows = load(Cell(DATA, model).output("train")), torch.from_numpy(x)
+    network = load(Cell(DATA, model).output("train"))
+    rows = torch.from_numpy(Prepared.open(prepared_folder(DATA)).scaling(x))
     with torch.inference_mode():
         network(rows[: batch_size(x)])
         start = time.perf_counter()

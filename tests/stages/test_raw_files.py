@@ -24,6 +24,7 @@ def mixed_raw() -> pd.DataFrame:
     """Return rows with text, dates, missing and rare cells, and columns that are no features."""
     frame = mixed_frame(600, 1)
     frame.loc[:2, "service"] = ["rare", "tftp", None]
+    frame.loc[5:6, ["amount", "service", "member", "when", "TSH"]] = None  # no value at all
     frame["row"] = [f"r{i}" for i in range(len(frame))]
     frame["note"] = [f"the text number {i} of them all" for i in range(len(frame))]
     frame["state"] = np.where(np.arange(len(frame)) % 10 == 0, "bad", "ok")
@@ -37,6 +38,7 @@ def assert_raw_scores(cell: tuple[str, str], raw: Path, ids: pd.Series, out: Pat
     expected = detector.scoring(np.asarray(test.x))
     table = pd.read_parquet(score(*cell, raw, out)).set_index(ids)
     np.testing.assert_allclose(table.score[test.id], expected, rtol=1e-6)
+    assert np.isfinite(expected).all()
     assert table.alarm[test.id].tolist() == detector.threshold(expected).tolist()
     known = table[table.reason_1.notna()]
     assert (known.contribution_1 > 0).all()

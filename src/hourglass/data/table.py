@@ -40,7 +40,8 @@ class Table(DataSet):
     that mean a missing one, and `optional` names columns that new rows may lack. `scaling` applies
     to all numeric columns, `scalings` to single ones. `read` overrides what is detected about the
     format of the file. Rows with a missing cell in a feature are used; they are left out if
-    `missing` is "skip", and an error if it is "refuse". Rows without a label are left out.
+    `missing` is "skip", and an error if it is "refuse". Rows without a label, or without any value,
+    are left out.
     """
 
     def __init__(
@@ -192,11 +193,11 @@ class Table(DataSet):
     ) -> np.ndarray | None:
         """Return the mask of the rows to use, (N,) bool; None for all.
 
-        A row without a label is not used. The setting `missing` decides about missing features.
+        A row without a label, or without any value, is not used. The setting `missing` decides about missing features.
         """
-        labelled = np.ones(len(x), bool)
+        labelled = ~np.isnan(x).all(1)
         if label is not None and not self._empty_is_normal:
-            labelled = label != ""
+            labelled &= label != ""
         if self.missing == "use":
             return None if labelled.all() else labelled
         path = table.source.path
