@@ -81,9 +81,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     Parameters
     ----------
     variant
-        None for "ensemble" on tables and "denoising" on images; or the name of a module in
-        `hourglass.models`, such as "undercomplete", "denoising",
-        "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
+        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
+        "convolutional" or "variational"; or a subclass of `LitAutoencoder`. None for "ensemble" on
+        tables, and for "denoising" on images or with a `latent_dim` or `hidden`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
@@ -346,8 +346,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     ) -> tuple[type[LitAutoencoder], CellSettings]:
         """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
+        has_sizes = self.latent_dim is not None or self.hidden is not None
         return estimator_settings(
-            self.variant or default_variant(shape[1:]),
+            self.variant or default_variant(shape[1:], has_sizes),
             shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={

@@ -77,12 +77,12 @@ def estimator_settings(
     )
 
 
-def default_variant(sample_shape: Sequence[int]) -> str:
-    """Return the name of the variant that detects best by docs/benchmarks/adbench.md, for tables.
+def default_variant(sample_shape: Sequence[int], has_sizes: bool) -> str:
+    """Return the name of a variant: for tables, the best one in docs/benchmarks/adbench.md.
 
-    For images, it is the one that suits all sizes.
+    That one takes no sizes of a code or of layers. Images, and fits with such sizes, have another.
     """
-    return "denoising" if is_image(sample_shape) else "ensemble"
+    return "denoising" if is_image(sample_shape) or has_sizes else "ensemble"
 
 
 def default_scorer(prepared: Prepared) -> Scorer:
