@@ -194,20 +194,21 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
     lines = [
         "# ADBench's tables",
         "",
-        f"{len(auroc)} tables, means of {table['seed'].nunique()} seeds. Copies of rows are "
+        f"{len(auroc)} tables, means of up to {table['seed'].nunique()} seeds. Copies of rows are "
         "removed. Half of the normal rows train, the rest and all anomalies test; at most "
         f"{options.max_rows:,} normal rows each. AUROC and average precision (AP) in %. The rank "
         "is that of the mean on a table. Seconds are CPU time of one fit with its scores.",
         "",
         "Made with `python scripts/adbench.py`.",
         "",
-        "| method | AUROC | AP | rank by AUROC | rank by AP | seconds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| method | AUROC | AP | rank by AUROC | rank by AP | seconds | fits |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     ranks = [values.rank(axis=1, ascending=False).mean() for values in (auroc, ap)]
     lines += [
         f"| {name} | {100 * auroc[name].mean():.1f} | {100 * ap[name].mean():.1f} | "
-        f"{ranks[0][name]:.2f} | {ranks[1][name]:.2f} | {seconds[name]:.2f} |"
+        f"{ranks[0][name]:.2f} | {ranks[1][name]:.2f} | {seconds[name]:.2f} | "
+        f"{(table['method'] == name).sum()} |"
         for name in order
     ]
     lines += ["", "AUROC / AP per table:", "", f"| table | rows | features | {' | '.join(order)} |"]
