@@ -2,8 +2,8 @@
 
     python scripts/estimator.py
 
-Prints the seconds of a fit of 6,000 rows of 29 features after import, and of a bare PyTorch loop that
-makes the same steps.
+Prints the seconds of a fit of 6,000 rows of 29 features after import, and of a bare PyTorch loop
+that makes the same steps.
 """
 
 import time

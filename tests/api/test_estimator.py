@@ -167,9 +167,10 @@ def test_an_explanation_names_the_changed_feature(normal):
     explanation = estimator.explain(changed, top=2)
     assert list(explanation.index) == [3, 5]
     assert list(explanation.columns) == [
-        "feature_1", "contribution_1", "feature_2", "contribution_2",
+        "feature_1", "contribution_1", "reason_1", "feature_2", "contribution_2", "reason_2",
     ]  # fmt: skip
     assert list(explanation["feature_1"]) == ["c", "c"]
+    assert explanation["reason_1"].str.startswith("c 10, expected ").all()
     largest = estimator.explain(changed).max(axis=1)
     assert (explanation["contribution_1"] == largest).all()
 

@@ -56,7 +56,7 @@ def test_each_sample_has_one_score_by_a_network_that_has_not_seen_it(split_by):
         seen = np.concatenate([fold.x("train"), fold.x("validation")])[:, 0]
         assert sorted([*seen, *held_out]) == list(range(30))
         assert len(fold.x("train")) == 20  # as many as the deployed network
-        expected = Scaling.fit("standard", fold.x("train"))
+        expected = number_encoding(fold.x("train"))
         assert fold.scaling.offset == expected.offset
         is_consecutive = (np.diff(held_out) == 1).all()
         assert is_consecutive == (split_by == "time")

@@ -77,14 +77,6 @@ def estimator_settings(
     )
 
 
-def default_variant(sample_shape: Sequence[int], has_sizes: bool) -> str:
-    """Return the name of a variant: for tables, the best one in docs/benchmarks/adbench.md.
-
-    That one takes no sizes of a code or of layers. Images, and fits with such sizes, have another.
-    """
-    return "denoising" if is_image(sample_shape) or has_sizes else "ensemble"
-
-
 def default_scorer(prepared: Prepared) -> Scorer:
     """Return the reconstruction error for images; for tables, one with distances of samples.
 

@@ -130,13 +130,16 @@ def _written_by(settings: Path) -> str:
 
 
 def _variant(plan: DataPlan) -> str:
-    """Return the variant that detects best on average (docs/benchmarks/adbench.md has the figures).
+    """Return the variant that detects best on average.
 
     The ensemble is not measured with anomalies in all splits, as without labels.
     """
+    from hourglass.training.suggested_sizes import table_variant
+
     if not plan.is_table:
         return "convolutional"
-    return "denoising" if plan.labels is None else "ensemble"
+    variant = table_variant([each.column for each in plan.decisions if each.column])
+    return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
 
 def _scorer(plan: DataPlan) -> dict[str, Any]:
@@ -162,6 +165,8 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
     """
 
     def change(document: Any) -> None:
+        if _variant(plan) not in document["models"]:  # other options than those of the workspace
+            document["models"].insert(0, _variant(plan))
         document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
 

@@ -46,8 +46,8 @@ class Reasons:
     ) -> "Reasons":
         """Return the reasons for codes, (N, C), with their contributions, (N, C).
 
-        `output` are the reconstructions, (N, F). `cells` are the rows as they were read: they tell
-        the text of a category that has no code of its own.
+        `output` are the outputs of `Detector.score_with_outputs`, (N, F). `cells` are the rows as
+        they were read: they tell the text of a category that has no code of its own.
         """
         column, contribution = top_features(contributions, top)
         texts: list[pa.Array] = []
@@ -141,9 +141,13 @@ def _number(
 
 
 def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array | None) -> pa.Array:
-    """Return such as ' = "tftp", expected "http" (0.93)', with the probability."""
-    if column.kind == "boolean":
-        output = np.hstack([1 - output, output])
+    """Return such as ' = "tftp", expected "http" (0.93)', with the probability.
+
+    `output` are logits, (N, levels), of a boolean (N, 1).
+    """
+    logits = np.hstack([0 * output, output]) if column.kind == "boolean" else output
+    output = np.exp(logits - logits.max(1, keepdims=True))
+    output /= output.sum(1, keepdims=True)
     names = [f'"{quote(name)[1:-1]}"' for name in level_names(column)]
     if column.kind == "categorical":
         names[-1] = "another value"

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from hourglass.data.columns import Column
+
 MAX_LATENT_DIM = 64
 TABLE_STEPS = (1000, 3000)  # at least, and at most
 IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
@@ -23,6 +25,17 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
         "hidden": [min(max(2 * size, 16), 256)] if is_table else [256],
         "channels": [16, 32, 64] if is_large else [16, 32],
     }
+
+
+def table_variant(columns: Sequence[Column]) -> str:
+    """Return the name of the variant that detects best in tables with such columns.
+
+    Source: docs/benchmarks/adbench.md for numbers, docs/benchmarks/mixed_tables.md for tables most
+    of whose columns are no numbers. A wide network also reconstructs rare combinations of common
+    categories.
+    """
+    others = sum(column.kind in ("categorical", "boolean") for column in columns)
+    return "variational" if others > len(columns) / 2 else "ensemble"
 
 
 def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str, Any], Any]:

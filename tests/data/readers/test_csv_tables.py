@@ -196,6 +196,15 @@ def test_latin1_is_found_beyond_the_first_lines(tmp_path):
     assert_read(tmp_path / "mine.csv", frame)
 
 
+def test_another_encoding_beyond_the_searched_part_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("hourglass.data.readers.csv_stream.SCANNED_BYTES", 1000)
+    text = TEXT + TEXT.split("\n", 1)[1] * 300 + "größe\n"
+    path = write(tmp_path / "mine.csv", text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.csv cannot be read .*encoding: cp1252"):
+        rows_of(open_table(path))
+    assert len(rows_of(open_table(path, ReadOptions(encoding="latin-1")))) == 301 * len(PUMPS) + 1
+
+
 @pytest.mark.parametrize(
     ("last", "left_out"),
     [

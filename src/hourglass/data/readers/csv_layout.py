@@ -13,13 +13,12 @@ from pathlib import Path
 from hourglass.core.errors import UserError
 from hourglass.data.readers.csv_header import NUMBER, count_up, is_header
 from hourglass.data.readers.csv_stream import Blocks
-from hourglass.data.readers.numbers import APOSTROPHES, SPACES
+from hourglass.data.readers.number_marks import WITH_MARK, number_marks
 from hourglass.data.readers.read_options import ReadOptions
 
 MAX_LINE_BYTES = 16 << 20
 SAMPLE_LINES = 100
 MAX_RECORDS = 200
-MAX_CELLS = 100_000  # that are searched for decimal marks
 MAX_PREAMBLE = 20  # records before the header
 SEPARATORS = ("\t", ";", "|", ",")  # the first one of several that fit
 SPACE = " "  # stands for any number of spaces and tabs
@@ -27,8 +26,6 @@ COMMENTS = ("#", "%", "//")  # of lines before the header
 MIN_SHARE = 0.5  # of the records with the most frequent number of cells
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
 WORDS = re.compile(r'"[^"]*"|[^\s"]+')
-WITH_MARK = re.compile(rf"[+-]?(\d+(?:[.,{APOSTROPHES} {SPACES}]\d+)*)(?:[eE][+-]?\d+)?")
-GROUPS = re.compile(rf"[1-9]\d{{0,2}}([.,{APOSTROPHES} {SPACES}])\d{{3}}(?:\1\d{{3}})*")
 
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 
@@ -103,7 +100,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         names = commented or _numbered(rows, width)
     data = before if rows[0] is cells else kept[count - 1] + 1
     _require_different(names, path)
-    decimal, thousands = _number_marks(rows, separator)
+    decimal, thousands = number_marks(rows, separator)
     if options.thousands in (".", ","):
         decimal = "," if options.thousands == "." else "."
     return CsvLayout(
@@ -274,35 +271,6 @@ def _require_different(names: Sequence[str], path: Path) -> None:
             f"{path} has two columns named {repeated!r}; rename one of them, or set `read: "
             "{header: false}` if its first row holds no names."
         )
-
-
-def _number_marks(rows: Sequence[Sequence[str]], separator: str) -> tuple[str | None, str | None]:
-    """Return the decimal mark and the thousands separator that most numbers have, or None."""
-    decimals, thousands, unclear = Counter[str](), Counter[str](), Counter[str]()
-    cells = (cell.strip(" %$€£\t") for row in rows for cell in row)
-    for cell in islice(cells, MAX_CELLS):
-        match = WITH_MARK.fullmatch(cell)
-        marks = re.sub(r"\d", "", match[1]) if match else ""
-        if match is None or not marks:
-            continue
-        last, others = marks[-1], set(marks[:-1])
-        if others and (last in others or len(others) > 1):  # 1,234,567, or a date
-            thousands.update(last if GROUPS.fullmatch(match[1]) and len(set(marks)) == 1 else "")
-        elif last in ".,":
-            clear = bool(others) or not GROUPS.fullmatch(match[1])
-            (decimals if clear else unclear).update(last)
-            thousands.update(others)
-        elif GROUPS.fullmatch(match[1]):
-            thousands.update(last)
-    decimal = max(decimals, key=decimals.__getitem__, default=None)
-    if decimal is None and unclear:  # such as 1,234: semicolons separate where commas are decimal
-        comma = unclear[","] > unclear["."]
-        decimal = "," if comma and separator != "," and not thousands[","] else "."
-    separators = [mark for mark in thousands if mark != decimal]
-    usual = max(separators, key=thousands.__getitem__, default=None)
-    if decimal is None and usual in (".", ","):
-        decimal = "," if usual == "." else "."
-    return decimal, usual
 
 
 def _no_rows(path: Path) -> UserError:

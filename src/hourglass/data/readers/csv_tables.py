@@ -143,6 +143,7 @@ class _CsvReader:
             include_columns=[numbered[i] for i in indices],
             null_values=[""],
             strings_can_be_null=True,
+            check_utf8=False,  # the stream was checked
         )
         for batch in self._batches(chain([first], rows), read, parse, convert):
             cells = [_trimmed(column) for column in batch.columns]

@@ -194,8 +194,8 @@ def _damage(path: Path) -> Iterator[None]:
         if operating_system_error(error):
             raise
         hint = (
-            "set `read: {encoding: ...}`"
-            if isinstance(error, UnicodeError) or "UTF8" in str(error)
+            "set `read: {encoding: cp1252}`, or the encoding that it was written in"
+            if isinstance(error, UnicodeError)
             else "correct the file or give another"
         )
         kind = table_suffix(path).removeprefix(".")

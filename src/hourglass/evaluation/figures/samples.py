@@ -1,6 +1,6 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ class Group:
     reconstruction: np.ndarray  # (n, *S)
     contribution: np.ndarray  # (n, *S): excess loss of each element, in standard deviations
     captions: list[str]
-    texts: np.ndarray | None = None  # (n, C) of the cells of a table, "" for numbers
+    texts: list[list[str]] = field(default_factory=list)  # of the cells of a table; "" for numbers
 
     @classmethod
     def of(cls, detector: "Detector", title: str, x: np.ndarray, captions: list[str]) -> "Group":
@@ -43,7 +43,7 @@ class Group:
         output, contributions = reconstructions(network, x, scaling), detector.contributions(x)
         if detector.columns:
             values, restored, texts = column_points(detector.encoding, x, output)
-            return cls(title, values, restored, contributions, captions, texts)
+            return cls(title, values, restored, contributions, captions, texts.tolist())
         return cls(title, scaling(x), output, contributions, captions)
 
 
@@ -95,21 +95,19 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
     figure, grids = _new_figure(groups, height, sharey=True)
     y = np.arange(count)
     for group, grid in zip(groups, grids, strict=True):
-        texts = group.texts
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
-        for sample, (axes, x, output) in enumerate(
-            zip(grid, group.x, group.reconstruction, strict=False)
-        ):
-            for place in () if texts is None else np.flatnonzero(texts[sample, drawn] != ""):
-                _write_text(axes, y[place], texts[sample, drawn[place]])
+        for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
             axes.plot(output[drawn], y, "D", color=ANOMALY, markersize=3, label="output")
-            axes.set_xlabel(
-                "scaled value, or probability" if has_texts else "scaled value", fontsize=7
-            )
+            axes.set_xlabel("scaled value", fontsize=7)
+        for axes, texts in zip(grid, group.texts, strict=False):
+            for place, column in enumerate(drawn):
+                if texts[column]:
+                    _write_text(axes, place, texts[column])
+                    axes.set_xlabel("scaled value, or probability", fontsize=7)
         grid[0].set_yticks(y, [literal(feature_names[i]) for i in drawn], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
