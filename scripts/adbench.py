@@ -2,7 +2,7 @@
 
     python scripts/adbench.py                              # without PyOD: quarter of an hour
     .venv-benchmark/bin/python scripts/adbench.py          # after `make .venv-benchmark/ready`
-    python scripts/adbench.py --sets thyroid glass --seeds 1 --methods hourglass knn
+    python scripts/adbench.py --sets thyroid glass --seeds 0 --methods hourglass knn
 
 Needs HOURGLASS_DATA with the folder adbench. Copies of rows are removed first. Half of the normal
 rows train; the other half and all anomalies test. No method is tuned for a set. At most --max-rows
@@ -11,7 +11,7 @@ normal rows train, and as many test, because PyOD takes minutes for more.
 Results are kept in build/adbench/results.csv. A later call replaces those of its sets, seeds and
 methods, and writes the page of all that are there. A name such as `hourglass:sparse` is the
 estimator with this variant. `--contamination 0.05` replaces 5 % of the training rows by anomalies,
-which do not test; the page is then in build/adbench.
+which do not test; the page is then in build/adbench. `hourglass_trim` trains with `trim: 0.05`.
 """
 
 import os
@@ -89,6 +89,7 @@ METHODS: dict[str, Method] = {
     "isolation_forest": isolation_forest,
     "knn": knn,
 }
+OTHERS: dict[str, Method] = {"hourglass_trim": partial(hourglass, init_args={"trim": 0.05})}
 PYOD: dict[str, Method] = {
     f"pyod_{name}": partial(pyod, name=name) for name in ("autoencoder", "vae", "ecod")
 }
@@ -98,7 +99,7 @@ def main() -> None:
     """Measure what is asked for, and write the page of all results."""
     parser = argument_parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=[], help="parts of file names; default: all")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     parser.add_argument("--methods", nargs="+", help="default: all that are installed")
     parser.add_argument("--max-rows", type=int, default=5000)
     parser.add_argument("--contamination", type=float, default=0.0)
@@ -107,7 +108,9 @@ def main() -> None:
     options.methods = options.methods or [*METHODS, *(PYOD if _has_pyod() else ())]
     unknown = [name for name in options.methods if _method(name) is None]
     if unknown:
-        parser.error(f"there is no method {unknown[0]}; use {', '.join([*METHODS, *PYOD])}")
+        parser.error(
+            f"there is no method {unknown[0]}; use {', '.join([*METHODS, *OTHERS, *PYOD])}"
+        )
     paths = sorted(_data().glob("*.npz"), key=lambda path: int(path.stem.split("_")[0]))
     paths = [p for p in paths if not options.sets or any(s in p.stem for s in options.sets)]
     if not paths:
@@ -126,7 +129,7 @@ def main() -> None:
 def measure(paths: list[Path], options: argparse.Namespace) -> pd.DataFrame:
     """Return one row for each set, seed and method, measured in several processes."""
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=4) as pool:
-        tasks = [(path, seed, options) for seed in range(options.seeds) for path in paths]
+        tasks = [(path, seed, options) for seed in options.seeds for path in paths]
         rows: list[dict[str, Any]] = []
         for done, new in enumerate(pool.imap_unordered(_measure_one, tasks), 1):
             rows += new
@@ -191,20 +194,21 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
     lines = [
         "# ADBench's tables",
         "",
-        f"{len(auroc)} tables, means of {table['seed'].nunique()} seeds. Copies of rows are "
+        f"{len(auroc)} tables, means of up to {table['seed'].nunique()} seeds. Copies of rows are "
         "removed. Half of the normal rows train, the rest and all anomalies test; at most "
         f"{options.max_rows:,} normal rows each. AUROC and average precision (AP) in %. The rank "
         "is that of the mean on a table. Seconds are CPU time of one fit with its scores.",
         "",
         "Made with `python scripts/adbench.py`.",
         "",
-        "| method | AUROC | AP | rank by AUROC | rank by AP | seconds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| method | AUROC | AP | rank by AUROC | rank by AP | seconds | fits |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     ranks = [values.rank(axis=1, ascending=False).mean() for values in (auroc, ap)]
     lines += [
         f"| {name} | {100 * auroc[name].mean():.1f} | {100 * ap[name].mean():.1f} | "
-        f"{ranks[0][name]:.2f} | {ranks[1][name]:.2f} | {seconds[name]:.2f} |"
+        f"{ranks[0][name]:.2f} | {ranks[1][name]:.2f} | {seconds[name]:.2f} | "
+        f"{(table['method'] == name).sum()} |"
         for name in order
     ]
     lines += ["", "AUROC / AP per table:", "", f"| table | rows | features | {' | '.join(order)} |"]
@@ -221,7 +225,7 @@ def _method(name: str) -> Method | None:
     prefix, _, variant = name.partition(":")
     if prefix == "hourglass" and variant:
         return partial(hourglass, variant=variant)
-    return (METHODS | PYOD).get(name)
+    return (METHODS | OTHERS | PYOD).get(name)
 
 
 def _has_pyod() -> bool:

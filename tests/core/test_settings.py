@@ -190,7 +190,8 @@ def test_anchors_and_merged_keys_are_read(workspace):
 
 @pytest.mark.parametrize("kind", ["data", "model", "trainer"])
 def test_an_unknown_name_is_refused_with_the_available_ones(set_yaml, refusal, kind):
-    available = ", ".join(sorted(repr(path.stem) for path in Path("configs", kind).glob("*.yaml")))
+    names = sorted(repr(path.stem) for path in Path("configs", kind).glob("*.yaml"))
+    available = ", ".join(names[:12])  # of the message; it counts the others
     cell = {"data": "digits", "model": "denoising"}
     if kind == "trainer":
         set_yaml("params.yaml", "trainer", value="nowhere")

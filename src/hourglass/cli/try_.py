@@ -132,7 +132,7 @@ def _written_by(settings: Path) -> str:
 def _variant(plan: DataPlan) -> str:
     """Return the variant that detects best on average.
 
-    Wide networks also learn to reconstruct the anomalies of unlabelled rows.
+    The ensemble is not measured with anomalies in all splits, as without labels.
     """
     from hourglass.training.suggested_sizes import table_variant
 
