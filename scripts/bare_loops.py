@@ -27,7 +27,7 @@ def main() -> None:
 def cell_seconds(cell: Cell) -> float:
     """Return the seconds of the loops of a cell, pre-training phases included."""
     prepared = Prepared.open(cell.prepared)
-    settings = resolve_cell(cell, prepared.input_shape)
+    settings = resolve_cell(cell, prepared.input_shape, len(prepared.x("train")))
     module = make_module(settings)
     train, validation = (_scaled(prepared, name) for name in SPLITS[:2])  # train and validation
     epochs, taken = _epochs(cell), 0.0

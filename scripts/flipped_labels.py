@@ -55,7 +55,7 @@ def _rows(data: str, repeats: int) -> Iterator[dict[str, object]]:
     """Yield one row per method, with shares averaged over the repeats."""
     prepare_missing(data)
     prepared = Prepared.open(prepared_folder(data))
-    settings = resolve_cell(Cell(data, MODEL), prepared.input_shape)
+    settings = resolve_cell(Cell(data, MODEL), prepared.input_shape, len(prepared.x("train")))
     by_method: dict[str, list[tuple[float, ...]]] = {}
     for seed in range(repeats):
         samples, flipped = _flip(read_labelled_dataset(prepared), seed)

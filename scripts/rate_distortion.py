@@ -93,7 +93,9 @@ def _trained(cell: Cell, prepared: Prepared) -> bool:
     if not path.exists():
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return bool(settings == asdict(resolve_cell(cell, prepared.input_shape)))
+    return bool(
+        settings == asdict(resolve_cell(cell, prepared.input_shape, len(prepared.x("train"))))
+    )
 
 
 def _write(folder: Path, tables: dict[str, pd.DataFrame], epochs: int) -> None:

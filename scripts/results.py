@@ -92,8 +92,9 @@ def is_trained(cell: Cell) -> bool:
     if not path.exists():
         return False
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    shape = Prepared.open(prepared_folder(cell.data)).input_shape
-    current = asdict(resolve_cell(cell, shape))
+    prepared = Prepared.open(prepared_folder(cell.data))
+    shape = prepared.input_shape
+    current = asdict(resolve_cell(cell, shape, len(prepared.x("train"))))
     kind = import_class(current["class_path"], LitAutoencoder, cell.name)
     defaults = resolve(kind, {}, cell.name, {"sample_shape": list(shape)})
     return bool(settings | {"init_args": defaults | settings["init_args"]} == current)

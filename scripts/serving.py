@@ -26,6 +26,7 @@ from request_load import URI, Load, scoring_server, send_requests
 from hourglass.cli.promote import promote
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.readers.chunks import chunks_in_memory
 from hourglass.detection.detector import Detector
 
 ROWS_PER_REQUEST = 100
@@ -147,7 +148,9 @@ def _expected(cell: Cell) -> list[dict[str, Any]]:
     """Return the detector's predictions for a request."""
     from hourglass.serving.pyfunc import DetectorModel
 
-    columns = DetectorModel(Detector.of_cell(cell)).columns(_requests(cell)[0])
+    detector, x = Detector.of_cell(cell), _requests(cell)[0]
+    chunk = next(chunks_in_memory(x, detector))
+    columns = DetectorModel(detector).columns(chunk)
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 

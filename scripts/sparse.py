@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         enter(Path(folder))
         write_sparse(prepared_folder(DATA), rows, SAMPLE_SHAPE, SAMPLES_OUTSIDE_TRAIN)
-        print(json.dumps(_train(arguments.steps, arguments.residency)))
+        print(json.dumps(_train(rows, arguments.steps, arguments.residency)))
         os.chdir("/")
 
 
@@ -75,12 +75,12 @@ def _reserve(path: Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> 
     np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
-def _train(steps: int, residency: Residency) -> dict[str, float | str]:
+def _train(rows: int, steps: int, residency: Residency) -> dict[str, float | str]:
     """Train for some steps; return the measurements."""
     from hourglass.data.datamodule import DataModule  # imports Lightning
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer
 
-    settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE)
+    settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE, rows)
     settings.trainer["limit_train_batches"] = settings.trainer["max_steps"] = steps
     module = make_module(settings)
     data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)

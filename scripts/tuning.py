@@ -120,7 +120,7 @@ def measure(wanted: tuple[str, dict[str, Any], int]) -> dict[str, float]:
     """Train one network; return its test metrics and the values of all objectives."""
     data, values, seed = wanted
     prepared = Prepared.open(prepared_folder(data))
-    default = resolve_cell(Cell(data, MODEL), prepared.input_shape)
+    default = resolve_cell(Cell(data, MODEL), prepared.input_shape, len(prepared.x("train")))
     settings = replace(default, seed=seed, init_args=default.init_args | values)
     module = make_module(settings)
     with tempfile.TemporaryDirectory() as folder:

@@ -145,9 +145,19 @@ def test_the_rate_of_false_alarms_is_alpha(normal):
 
 
 def test_too_few_calibration_samples_give_a_warning_with_the_rate(normal):
-    with pytest.warns(UserWarning, match="6 calibration samples .* rate is 0.143"):
-        estimator = Autoencoder(max_epochs=1).fit(normal[:30])
-    assert estimator.detector_.threshold.false_alarm_rate == pytest.approx(1 / 7)
+    with pytest.warns(UserWarning, match="15 calibration samples .* rate is 0.0625"):
+        estimator = Autoencoder(max_epochs=1).fit(normal[:15])
+    assert estimator.detector_.threshold.false_alarm_rate == pytest.approx(1 / 16)
+
+
+@pytest.mark.filterwarnings("error:.*calibration samples")
+def test_few_samples_are_calibrated_by_folds_unless_the_caller_gives_calibration_samples(normal):
+    threshold = Autoencoder(max_epochs=1).fit(normal[:30]).detector_.threshold
+    assert (threshold.method, threshold.n) == ("cross_conformal", 30)
+    assert threshold.false_alarm_rate == pytest.approx(1 / 31)
+    with pytest.warns(UserWarning, match="5 calibration samples .* rate is 0.167"):
+        given = Autoencoder(max_epochs=1).fit(normal[:25], calibration=normal[25:30])
+    assert given.detector_.threshold.method == "conformal"
 
 
 def test_an_explanation_names_the_changed_feature(normal):
@@ -157,9 +167,10 @@ def test_an_explanation_names_the_changed_feature(normal):
     explanation = estimator.explain(changed, top=2)
     assert list(explanation.index) == [3, 5]
     assert list(explanation.columns) == [
-        "feature_1", "contribution_1", "feature_2", "contribution_2",
+        "feature_1", "contribution_1", "reason_1", "feature_2", "contribution_2", "reason_2",
     ]  # fmt: skip
     assert list(explanation["feature_1"]) == ["c", "c"]
+    assert explanation["reason_1"].str.startswith("c 10, expected ").all()
     largest = estimator.explain(changed).max(axis=1)
     assert (explanation["contribution_1"] == largest).all()
 

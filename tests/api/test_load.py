@@ -47,7 +47,8 @@ def rows(table) -> pd.DataFrame:
 def test_a_table_gets_the_columns_and_bits_of_the_command(
     table, rows, tmp_path, monkeypatch, chunk, rule
 ):
-    monkeypatch.setattr("hourglass.data.readers.table_chunks.PARQUET_CHUNK_ROWS", chunk)
+    monkeypatch.setattr("hourglass.data.readers.typed_tables.CHUNK_ROWS", chunk)
+    monkeypatch.setattr("hourglass.data.frames.FRAME_ROWS", chunk)
     rows.to_parquet(tmp_path / "rows.parquet")
     written = pd.read_parquet(
         score(*TABLE, tmp_path / "rows.parquet", tmp_path / "out.parquet", **rule)
@@ -86,12 +87,13 @@ def test_lists_tensors_and_frames_of_arrow_are_samples_too(table, rows):
         pd.testing.assert_frame_equal(table.score(samples), table.score(frame))
 
 
-def test_a_row_with_a_missing_value_is_refused_or_left_unscored(table, rows, refusal):
+def test_a_row_with_a_missing_value_is_scored_refused_or_left_unscored(table, rows, refusal):
     rows.iloc[3, 4] = np.nan
-    assert "row 4" in refusal(table.score, rows)
-    assert "row 4" in refusal(table.encode, rows)
+    assert np.isfinite(table.score(rows).score).all()
+    assert np.isfinite(table.encode(rows)).all()
+    assert "row 4" in refusal(table.score, rows, missing="refuse")
     scored = table.score(rows, missing="skip")
-    assert scored.isna().any(axis=1).tolist() == [i == 3 for i in range(len(rows))]
+    assert scored.score.isna().tolist() == [i == 3 for i in range(len(rows))]
     assert str(scored.alarm.dtype) == "boolean"
     others = table.score(rows.drop(rows.index[3]))
     assert scored["rank"].dropna().tolist() == others["rank"].tolist()

@@ -236,7 +236,7 @@ def test_rows_with_missing_cells_are_used(workspace, capsys):
     ("frame", "settings", "message"),
     [
         (numbers(200)[["a"]], {}, "an autoencoder needs two"),
-        (numbers(30), {}, "there are 30 normal samples"),
+        (numbers(26), {}, "there are 26 normal samples"),
         (numbers(200), {"label": "e"}, "no column 'e'"),
         (numbers(200, e="noon"), {"time": "e"}, "'noon' in row 1 instead of a number or a date"),
         (numbers(200), {"normal": "ok"}, "label names no column"),
@@ -286,6 +286,11 @@ def test_a_suitable_share_of_few_samples_is_for_the_calibration(workspace):
     fractions = data_config("x")["init_args"]["fractions"]
     assert sum(fractions.values()) == pytest.approx(1)
     assert fractions["calibration"] * 60 >= 19
+
+
+def test_samples_too_few_for_a_calibration_split_keep_the_default_splits_for_folds(workspace):
+    add("x", write(workspace / "x.csv", numbers(30)))
+    assert "fractions" not in data_config("x")["init_args"]
 
 
 @pytest.mark.parametrize("classes", [True, False])

@@ -64,6 +64,9 @@ def test_drift_is_found_at_its_start_and_the_features_are_named(report, normal):
     assert result["found"]
     assert next(iter(result["mean_contributions"])) == "mean radius"
     assert result["verdict"][0].startswith("Alarm: the martingale reaches 100 at sample 2")
+    changed = result["columns"][0]
+    assert (changed["name"], changed["changed"]) == ("mean radius", True)
+    assert "mean radius" in result["verdict"][-1]
 
 
 def test_positions_count_skipped_rows(here, report, normal, refusal):
@@ -71,7 +74,7 @@ def test_positions_count_skipped_rows(here, report, normal, refusal):
     complete = report(normal.drop(range(50)))
     normal.loc[:49, "mean area"] = np.nan
     file = write_table(normal, here / "gaps.csv")
-    assert "mean area" in refusal(drift, *TABLE, file, here / "out.json")
+    assert "mean area" in refusal(drift, *TABLE, file, here / "out.json", missing="refuse")
     result = report(normal, missing="skip")
     assert result["skipped"] == 50
     assert result["martingale"]["alarm_at"] == complete["martingale"]["alarm_at"] + 50
@@ -114,7 +117,7 @@ def test_the_same_file_gives_the_same_report_and_figure(drawing_here, images):
         ({"alpha": 0.0}, "alpha"),
         ({"alpha": float("nan")}, "alpha"),
         ({"file": "none.csv"}, "none.csv"),
-        ({"file": "empty.csv"}, "no samples"),
+        ({"file": "empty.csv"}, "no rows"),
     ],
 )
 def test_impossible_arguments_are_refused(here, normal, refusal, options, word):

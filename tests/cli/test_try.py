@@ -31,21 +31,22 @@ ROWS, ANOMALIES, FEATURES = 300, 15, 6
 
 
 def frame() -> pd.DataFrame:
-    """Return rows of two factors; the last ANOMALIES rows break their correlation."""
+    """Return rows of two factors; the last ANOMALIES rows break their correlation.
+
+    The fifth row has an empty cell.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, 2)) @ rng.normal(size=(2, FEATURES))
     x += 0.1 * rng.normal(size=x.shape)
     x[-ANOMALIES:] = 2 * rng.normal(size=(ANOMALIES, FEATURES))
+    x[4, 0] = np.nan
     table = pd.DataFrame(x, columns=[f"f{i}" for i in range(FEATURES)])
     table["state"] = ["ok"] * (ROWS - ANOMALIES) + ["fault"] * ANOMALIES
     return table.assign(serial=[f"A-{i}" for i in range(ROWS)])
 
 
 def write_table(folder: Path) -> Path:
-    """Write the table; its fifth row has an empty cell."""
-    rows = frame()
-    rows.loc[4, "f0"] = None
-    rows.to_csv(folder / "pumps.csv", index=False)
+    frame().to_csv(folder / "pumps.csv", index=False)
     return folder / "pumps.csv"
 
 
@@ -86,7 +87,7 @@ class Tried:
     """The result of `try_` with labels and ids."""
 
     output: str
-    rows: pd.DataFrame  # ranked.csv; the row with an empty cell is the last one
+    rows: pd.DataFrame  # ranked.csv
     original: pd.DataFrame  # the rows of the file in this order
     detector: Detector
     splits: dict[Split, set[str]]  # ids
@@ -99,7 +100,7 @@ def tried(tmp_path_factory) -> Tried:
     with fast_in(folder), redirect_stdout(output):
         try_(path, label="state", id="serial")
     with working_in(folder / "hourglass-pumps"):
-        detector = Detector.of_cell(Cell("pumps", "denoising"))
+        detector = Detector.of_cell(Cell("pumps", "ensemble"))
         prepared = Prepared.open(Path("data/prepared/pumps"))
         splits = {split: {*prepared.split(split).id} for split in SPLITS}
     rows = ranked(folder / "hourglass-pumps")
@@ -112,19 +113,17 @@ def ranked(folder: Path) -> pd.DataFrame:
 
 
 def test_the_ranked_table_holds_the_scores_of_the_detector(tried):
-    x = tried.original[tried.detector.feature_names].to_numpy(np.float32)[:-1]
-    scores, rows = tried.detector.scoring(x), tried.rows[:-1]
-    np.testing.assert_allclose(rows["score"], scores, rtol=1e-4)
+    x = tried.original[tried.detector.feature_names].to_numpy()
+    scores = tried.detector.scoring(x)
+    np.testing.assert_allclose(tried.rows["score"], scores, rtol=1e-4)
     alarms = scores > tried.detector.threshold.value
-    assert (rows["alarm"].astype(bool).to_numpy() == alarms).all()
+    assert (tried.rows["alarm"].astype(bool).to_numpy() == alarms).all()
 
 
-def test_all_rows_are_ranked_and_those_without_a_score_come_last(tried):
-    assert len(tried.rows) == ROWS
-    assert tried.rows["rank"].tolist()[:-1] == list(range(1, ROWS))
-    last = tried.rows.iloc[-1]
-    assert last["id"] == "A-4"
-    assert last[["rank", "score", "split", "reasons"]].isna().all()
+def test_all_rows_are_ranked_also_that_with_an_empty_cell(tried):
+    assert tried.rows["rank"].tolist() == list(range(1, ROWS + 1))
+    assert tried.original["f0"].isna().sum() == 1
+    assert tried.rows["score"].notna().all()
 
 
 def test_labels_and_splits_are_those_of_the_rows(tried):
@@ -147,10 +146,14 @@ def test_reasons_name_features_with_their_values(tried):
     for i, reasons in enumerate(tried.rows["reasons"][:20]):
         values = tried.original.iloc[i]
         for reason in reasons.split("; "):
-            name, _, rest = reason.partition("=")
-            value, excess = rest.split(" ")
-            assert float(value) == pytest.approx(values[name], rel=1e-3)
-            assert float(excess.strip("(+)")) > 0
+            found, _, expected = reason.partition(", expected ")
+            name, value = found.split(" ")
+            if value == "missing":
+                assert np.isnan(values[name])
+                continue
+            assert float(value) == pytest.approx(values[name], rel=1e-2)
+            low, high = map(float, expected.split(" to "))
+            assert not low <= values[name] <= high
 
 
 def test_the_score_depends_on_whether_normal_rows_are_known(fast, table):
@@ -218,9 +221,9 @@ def test_ids_may_be_numbers_or_dates_of_a_parquet_file(fast):
 def test_few_rows_get_a_threshold_that_they_allow(fast, capsys):
     frame().head(20).to_csv("pumps.csv", index=False)
     try_(Path("pumps.csv"))
-    assert "expected false-alarm rate: 1" in capsys.readouterr().out
+    assert "expected false-alarm rate: 6.2%" in capsys.readouterr().out  # 1 of 16
     with working_in(fast / "hourglass-pumps"):
-        assert params().calibration["init_args"]["alpha"] == 0.2
+        assert params().calibration["init_args"]["alpha"] == 0.1
 
 
 def write_csv(folder: Path) -> Path:

@@ -12,7 +12,12 @@ from hourglass.data.base import DataSet
 from hourglass.detection.calibrators import Quantile
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.prepare import prepare
-from hourglass.training.cell_settings import CellSettings, Training, resolve_cell, trainer_config
+from hourglass.training.cell_settings import (
+    CellSettings,
+    TrainingPlan,
+    resolve_cell,
+    trainer_config,
+)
 from hourglass.training.trainer import make_trainer
 
 TRAINERS = sorted(
@@ -28,13 +33,13 @@ SHAPE = (1, 8, 8)
 def read_settings(data: str = "digits", model: str = "denoising") -> CellSettings:
     """Read every settings file of a cell as its stages do, without training."""
     make_calibrator(params().calibration)
-    settings = resolve_cell(Cell(data, model), SHAPE)
+    settings = resolve_cell(Cell(data, model), SHAPE, 100)
     prepare(data)
     return settings
 
 
 def test_the_settings_of_every_variant_suit_every_data_set(workspace, data_name, variant):
-    settings = resolve_cell(Cell(data_name, variant), SHAPE)
+    settings = resolve_cell(Cell(data_name, variant), SHAPE, 100)
     assert settings.init_args["sample_shape"] == list(SHAPE)
 
 
@@ -250,7 +255,7 @@ def test_the_variant_s_settings_come_before_the_data_set_s_and_those_before_defa
 
 def test_a_data_set_without_a_training_section_has_the_defaults(workspace):
     (workspace / DIGITS).write_text("class_path: hourglass.data.digits.Digits\n", encoding="utf-8")
-    assert read_settings().training == Training()
+    assert read_settings().training == TrainingPlan().training(100)
 
 
 @pytest.mark.parametrize(

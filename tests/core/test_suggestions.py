@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hourglass.core.paths import CONFIGS, Cell, require_baselines, require_known
-from hourglass.core.suggestions import did_you_mean, nearest_name
+from hourglass.core.suggestions import counted, did_you_mean, nearest_name
 from hourglass.data.prepared_data import Prepared
 
 
@@ -63,3 +63,11 @@ def test_every_settings_file_is_a_known_name(workspace):
     for data in (CONFIGS / "data").glob("*.yaml"):
         for model in (CONFIGS / "model").glob("*.yaml"):
             require_known(data.stem, model.stem)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 anomalies"), (1, "1 anomaly"), (1200, "1,200 anomalies")]
+)
+def test_a_number_has_the_form_of_its_noun(count, text):
+    assert counted(count, "anomaly", "anomalies") == text
+    assert counted(count, "row") == text.replace("anomaly", "row").replace("anomalies", "rows")

@@ -117,7 +117,7 @@ def test_a_plain_trainer_and_module_receive_every_split(own_table, tmp_path):
 @pytest.mark.parametrize("model", ["denoising", "stacked"])
 def test_streamed_data_trains_the_weights_of_resident_data(own_table, tmp_path, model):
     """CodesDataModule are computed per batch if they are streamed, which rounds differently."""
-    settings = resolve_cell(Cell(own_table, model), (6,))
+    settings = resolve_cell(Cell(own_table, model), (6,), 100)
     networks = []
     for residency in ("device", "stream"):
         data = DataModule(own_table, 16, settings.seed, residency)

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hourglass.data import large_arrays
+from hourglass.data.prepare import split_samples
+from hourglass.data.prepared_data import write_prepared
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.table import Table
 
@@ -344,3 +347,17 @@ def test_a_pipe_is_rejected_instead_of_waited_for(tmp_path, suffix, refusal):
     path = tmp_path / f"mine.{suffix}"
     os.mkfifo(path)
     assert f"{path} is a pipe" in refusal(Table(str(path)).load, NOWHERE)
+
+
+def test_a_large_table_is_prepared_with_the_same_bytes(tmp_path, monkeypatch):
+    everyday(400).to_csv(tmp_path / "mine.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    data = Table("mine.csv", label="state", normal="ok")
+    samples, card = split_samples(data, NOWHERE, 0)
+    monkeypatch.setattr(large_arrays, "MAX_BYTES_IN_MEMORY", 10)
+    monkeypatch.setattr(large_arrays, "CHUNK_BYTES", 1000)
+    large, large_card = split_samples(data, NOWHERE, 0)
+    assert isinstance(large["train"].x, np.memmap)
+    assert large_card == card
+    write_prepared(tmp_path, large, large_card)
+    np.testing.assert_array_equal(np.load(tmp_path / "train/x.npy"), samples["train"].x)

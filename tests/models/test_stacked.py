@@ -30,7 +30,7 @@ def settings(workspace, set_yaml) -> CellSettings:
     init_args = {"hidden": [24, 16], "masking": 0.25, "pretrain_epochs": EPOCHS}
     set_yaml("configs/model/stacked.yaml", "init_args", value=init_args)
     prepare("digits")
-    return resolve_cell(Cell("digits", "stacked"), (1, 8, 8))
+    return resolve_cell(Cell("digits", "stacked"), (1, 8, 8), 700)
 
 
 @pytest.fixture

@@ -169,8 +169,8 @@ def test_the_reconstruction_loss_is_torchs(module, x):
     [("learning_rate", 0.0), ("learning_rate", -1.0), ("weight_decay", -1.0), ("latent_dim", 0)],
 )
 def test_a_setting_out_of_range_is_refused(build, variant, refusal, setting, value):
-    if variant == "overcomplete" and setting == "latent_dim":
-        setting = "expansion"  # which sets the width of its code
+    if setting == "latent_dim":  # or what sets the width of the code
+        setting = {"overcomplete": "expansion", "ensemble": "width"}.get(variant, setting)
     assert f"{setting} is {value}" in refusal(build, variant, SHAPES["images"], **{setting: value})
 
 

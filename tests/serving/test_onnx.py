@@ -1,8 +1,10 @@
 """Exported ONNX files: equal to the detector for every variant and every score."""
 
 import json
+import re
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from hourglass.detection.scorers import (
 )
 from hourglass.networks import Convolutional, Dense
 from hourglass.networks.variational import Variational
+from tests.conftest import ROOT
 from tests.detection.detectors import detector, normal
 from tests.mixed_tables import detector_of_codes, mixed_columns, mixed_detector, mixed_frame
 from tests.studies.conftest import FeatureMaps
@@ -38,6 +41,7 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "masked reconstruction": (TABLE, MaskedReconstruction()),
     "mahalanobis": (TABLE, Mahalanobis()),
     "neighbors": (TABLE, Neighbors(3)),
+    "neighbors of inputs": (TABLE, Neighbors(3, of="input")),
     "rapp": (TABLE, RaPP()),
     "rapp, whitened": (TABLE, RaPP(whiten=True)),
     "combined": (TABLE, Combined([ModelScore(), Neighbors(3)])),
@@ -156,6 +160,22 @@ def test_every_scaling_is_exported_in_double_precision(tmp_path):
     columns = [Column(name, scaling=name) for name in ENCODINGS]
     columns[-1] = Column("when", "datetime", parts=("hour", "weekday", "month", "trend"))
     assert_exported(detector_of_codes(columns, x[:200], x[200:]), tmp_path, x[:50])
+
+
+def test_the_encoding_in_the_docs_gives_the_codes_of_a_table(tmp_path, monkeypatch):
+    text = (ROOT / "docs/how-to/serving.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(import json.*?)```", text, re.DOTALL)
+    frame = mixed_frame(50, 5)
+    frame.loc[:2, "service"] = ["tftp", None, "dns"]
+    frame.to_parquet(tmp_path / "new.parquet")
+    metadata = {"columns": json.dumps([column.to_dict() for column in mixed_columns()])}
+    session, inputs = Mock(), []
+    session.get_modelmeta.return_value = Mock(custom_metadata_map=metadata)
+    session.run.side_effect = lambda names, feed: inputs.append(feed["x"]) or [None] * 3
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda path: session)
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    np.testing.assert_array_equal(inputs[0], codes(frame, mixed_columns()))
 
 
 class NumPyOnly(Scorer):

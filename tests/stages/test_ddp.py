@@ -135,7 +135,7 @@ def interleaved(n: int, seed: int) -> torch.Tensor:
 def plain(uneven) -> tuple[torch.nn.Module, list[tuple[float, float]]]:
     """Give the network of a plain loop over all samples, its losses and its validation errors."""
     with working_in(uneven.folder):
-        settings = resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8))
+        settings = resolve_cell(Cell("digits", "undercomplete"), (1, 8, 8), 700)
         module = make_module(settings)
         prepared = Prepared.open(Path("data/prepared/digits"))
         x, validation = (

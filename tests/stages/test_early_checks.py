@@ -1,5 +1,6 @@
 """Checks and hints that spare a training: calibration samples, and max_epochs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ def test_min_samples_is_the_smallest_number_that_calibrates(calibrator: Calibrat
 
 @pytest.fixture
 def strict(workspace) -> str:
-    """Give a data set with 45 calibration samples, for a calibrator that needs 99."""
-    set_yaml(workspace / "params.yaml", "calibration", "init_args", "alpha", value=0.01)
+    """Give a data set with 268 samples for training and calibration, for a need of 999."""
+    set_yaml(workspace / "params.yaml", "calibration", "init_args", "alpha", value=0.001)
     return "breast_cancer"
 
 
@@ -35,28 +36,30 @@ def test_a_pipeline_refuses_too_few_calibration_samples_before_training(
     monkeypatch.setenv("DVC_STAGE", f"prepare@{strict}")
     message = refusal(prepare, strict)
     assert "has 54 calibration samples" in message
-    assert "conformal with alpha 0.01, delta None, needs 99" in message
+    assert "conformal with alpha 0.001, needs 999" in message
+    assert "together have 268" in message
     assert not prepared_folder(strict).exists()
 
 
 def test_a_single_prepare_warns_of_too_few_calibration_samples(strict, capsys):
     assert prepare(strict).is_dir()
-    assert "needs 99" in capsys.readouterr().err
+    assert "needs 999" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("patience", "hinted"), [(1, False), (100, True)])
-def test_a_training_ended_by_max_epochs_says_so(
-    stage_folder: Path, recorder, capsys, patience, hinted
+@pytest.mark.parametrize(("learning_rate", "improves"), [(1e-30, False), (0.003, True)])
+def test_a_training_that_ends_while_its_error_falls_says_so(
+    stage_folder: Path, recorder, capsys, learning_rate, improves
 ):
-    # With a learning rate of almost 0, the error does not improve.
     path = stage_folder / "configs/data/breast_cancer.yaml"
     set_yaml(path, "training", "max_epochs", value=4)
-    set_yaml(path, "training", "patience", value=patience)
-    set_yaml(path, "model", "learning_rate", value=1e-30)
+    set_yaml(path, "model", "learning_rate", value=learning_rate)
+    set_yaml(path, "model", "schedule", value="constant")
     prepare("breast_cancer")
-    train("breast_cancer", "undercomplete")
-    hint = "breast_cancer-undercomplete: max_epochs, 4, ended the training"
-    assert (hint in capsys.readouterr().err) == hinted
+    folder = train("breast_cancer", "undercomplete")
+    hint = "breast_cancer-undercomplete: the validation error still fell"
+    assert (hint in capsys.readouterr().err) == improves
+    summary = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert summary["still_improving"] == improves
 
 
 def test_the_default_calibration_needs_no_warning(workspace, capsys):

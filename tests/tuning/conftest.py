@@ -32,7 +32,7 @@ def space_of(workspace):
     def read(text: str, model: str = "denoising") -> Space:
         path = workspace / "configs/tune/space/mine.yaml"
         path.write_text(text, encoding="utf-8")
-        settings = resolve_cell(Cell("digits", model), (1, 8, 8))
+        settings = resolve_cell(Cell("digits", model), (1, 8, 8), 700)
         kind = import_class(settings.class_path, LitAutoencoder, model)
         return read_space(path.relative_to(workspace), kind, settings)
 

@@ -56,7 +56,7 @@ def test_applied_values_change_one_cell_and_keep_comments(folder, text, kept):
     changed = {name for name, _ in snapshot_files() - before}
     assert changed == {"digits-denoising/train.json"}
     latent_dims = [
-        resolve_cell(Cell("digits", model), (1, 8, 8)).init_args["latent_dim"]
+        resolve_cell(Cell("digits", model), (1, 8, 8), 700).init_args["latent_dim"]
         for model in ("denoising", "undercomplete")
     ]
     assert latent_dims == [12, 8]
@@ -77,7 +77,7 @@ def test_a_cell_outside_the_grid_is_reported(folder):
 
 def test_unknown_names_in_the_cell_settings_are_rejected(folder, refusal):
     set_yaml(CELL.config, "init_args", value={"latent_dims": 3})
-    sentence = refusal(resolve_cell, CELL, (1, 8, 8))
+    sentence = refusal(resolve_cell, CELL, (1, 8, 8), 700)
     assert "configs/cell/digits-denoising.yaml" in sentence
     assert "'latent_dim'" in sentence
 

@@ -122,7 +122,7 @@ def test_settings_of_other_variants_are_skipped(space_of):
 )
 def test_the_first_trial_is_nearest_to_the_settings_of_the_cell(space_of, text, values):
     space, study = space_of(text), optuna.create_study()
-    study.enqueue_trial(space.nearest(resolve_cell(CELL, (1, 8, 8))))
+    study.enqueue_trial(space.nearest(resolve_cell(CELL, (1, 8, 8), 700)))
     assert space.draw(study.ask()) == values
 
 
@@ -139,7 +139,7 @@ def test_every_variant_takes_the_space_of_its_data_set(workspace, variant, data,
         if len(shape) == 1:
             pytest.skip("takes images only")
         shape = (1, 32, 32)
-    settings = resolve_cell(Cell(data, variant), shape)
+    settings = resolve_cell(Cell(data, variant), shape, 700)
     kind = import_class(settings.class_path, LitAutoencoder, variant)
     (values,) = draws(read_space(CONFIGS / f"tune/space/{space}.yaml", kind, settings), 1)
     assert set(values) <= {"latent_dim", "noise_factor"}
@@ -149,7 +149,7 @@ def test_every_variant_takes_the_space_of_its_data_set(workspace, variant, data,
 # The widest code of undercomplete on N features has N - 1 units.
 @pytest.mark.parametrize("features", [3, 4, 20, 32, 33, 500])
 def test_the_default_range_is_cut_to_the_codes_that_the_variant_accepts(workspace, features):
-    settings = resolve_cell(Cell("breast_cancer", "undercomplete"), (30,))
+    settings = resolve_cell(Cell("breast_cancer", "undercomplete"), (30,), 180)
     init_args = settings.init_args | {"sample_shape": [features], "latent_dim": 2}
     settings = dataclasses.replace(settings, init_args=init_args)
     space = read_space(SPACES / "default.yaml", Undercomplete, settings)

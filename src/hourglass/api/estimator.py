@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.base import (
     OutlierMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -42,7 +44,10 @@ from hourglass.detection.scoring import latent_codes
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
+from hourglass.training.convergence import still_improving
+from hourglass.training.fold_training import fold_training
 from hourglass.training.in_memory import train_in_memory
+from hourglass.training.suggested_sizes import table_variant
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
 if TYPE_CHECKING:
@@ -69,14 +74,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
     truth values and dates; their kinds are inferred, and a warning names columns that are no
     features, such as row numbers and free text. At least 10 samples are needed. With fewer than
-    1 / `alpha` - 1 calibration samples, no threshold keeps the false-alarm rate: a warning names
-    the expected rate.
+    1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
+    scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
+    approximately. If `X` has fewer samples than that, a warning names the expected rate.
 
     Parameters
     ----------
     variant
-        Name of a module in `hourglass.models`, such as "undercomplete", "denoising",
-        "convolutional" or "variational"; or a subclass of `LitAutoencoder`.
+        None for "ensemble" on tables of numbers, "variational" on tables with more other columns,
+        and "denoising" on images or with `latent_dim` or `hidden`; or the name of a module in `hourglass.models`, such as
+        "undercomplete" or "convolutional"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
@@ -90,9 +97,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     batch_size
         Samples per step; None for a number that suits the samples.
     max_epochs
-        Number of epochs after which training stops.
+        Number of epochs after which training stops; None for 100, within bounds in steps that suit
+        the samples.
     patience
-        Number of epochs without a lower validation error after which training stops.
+        Number of epochs without a lower validation error after which training stops; None for a
+        fifth of `max_epochs`, but at least 10.
     scaling
         "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
         Images ignore it.
@@ -135,7 +144,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
     def __init__(
         self,
-        variant: str | type = "denoising",
+        variant: str | type | None = None,
         *,
         latent_dim: int | None = None,
         hidden: Sequence[int] | None = None,
@@ -143,8 +152,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         learning_rate: float | None = None,
         init_args: dict[str, Any] | None = None,
         batch_size: int | None = None,
-        max_epochs: int = 50,
-        patience: int = 10,
+        max_epochs: int | None = None,
+        patience: int | None = None,
         scaling: ColumnScaling = "auto",
         scorer: Scorer | None = None,
         calibrator: Calibrator | None = None,
@@ -193,13 +202,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         if self._columns:
             parts, columns = with_train_levels(parts, columns)
             self._columns = columns
-        calibrator = usable_calibrator(self.calibrator, self.alpha, len(parts["calibration"]))
+        size = len(parts["calibration"])
+        # Without folds if the caller chose the calibration samples, as by time.
+        pool = size if calibration is not None else sum(map(len, parts.values()))
+        calibrator = usable_calibrator(self.calibrator, self.alpha, size, pool)
         prepared = prepare_in_memory(parts, self.scaling, columns)
-        kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), seed)
+        kind, settings = self._settings((len(parts["train"]), *prepared.input_shape), columns, seed)
         on_epoch = _print_epoch if self.verbose else None
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
+        _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
-        self.detector_, _ = calibrate_detector(network, prepared, scorer, calibrator, {})
+        train = fold_training(kind, settings) if pool > size else None
+        self.detector_, _ = calibrate_detector(
+            network, prepared, scorer, calibrator, {}, train, seed
+        )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)
@@ -238,8 +254,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
 
         A contribution is the squared error of the feature or pixel minus its mean on normal
         samples, in standard deviations. The result is a DataFrame with a column per feature. With
-        `top`, its columns are feature_1, contribution_1, feature_2 and so on, for as many features,
-        in descending order. For images it is an array, (N, C, H, W): their error maps.
+        `top`, its columns are feature_1, contribution_1, reason_1, feature_2 and so on, for as many
+        features, in descending order. For images it is an array, (N, C, H, W): their error maps.
         """
         return explanation(self.detector_, self._read(X), row_index(X), top)
 
@@ -323,13 +339,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
+    def _default_variant(self, columns: Sequence[Column]) -> str:
+        """Return the variant for a table, or for images, for which there are no columns.
+
+        The defaults for tables have no setting for the size of the code.
+        """
+        is_sized = self.latent_dim is not None or self.hidden is not None
+        return table_variant(columns) if columns and not is_sized else "denoising"
+
     def _settings(
-        self, shape: tuple[int, ...], seed: int
+        self, shape: tuple[int, ...], columns: Sequence[Column], seed: int
     ) -> tuple[type[LitAutoencoder], CellSettings]:
         """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant,
+            self.variant or self._default_variant(columns),
             shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={
@@ -347,6 +371,17 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings) -> None:
+    errors = [row["validation_error"] for row in rows if "phase" not in row]
+    if still_improving(errors, settings.training.max_epochs):
+        warnings.warn(
+            f"the validation error still fell when the training ended after {len(errors)} epochs; "
+            "raise max_epochs or learning_rate.",
+            ConvergenceWarning,
+            stacklevel=4,  # the caller of `fit`
+        )
 
 
 def _print_epoch(row: dict[str, Any]) -> None:

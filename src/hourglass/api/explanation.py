@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.detection.detector import Detector
-from hourglass.detection.reasons import Reasons
+from hourglass.detection.reasons import top_reasons
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,11 +40,4 @@ def explanation(
         return pd.DataFrame(contributions, index, names) if names else contributions
     if top < 1:
         raise UserError(f"top is {top}, but must be at least 1.")
-    _, contributions, output = detector.score_with_outputs(x)
-    reasons = Reasons.of(detector.encoding, detector.profile, x, contributions, output, top, cells)
-    columns: dict[str, Any] = {}
-    for rank, texts in enumerate(reasons.texts):
-        columns[f"feature_{rank + 1}"] = np.array(names, object)[reasons.column[:, rank]]
-        columns[f"contribution_{rank + 1}"] = reasons.contribution[:, rank]
-        columns[f"reason_{rank + 1}"] = texts.to_pylist()
-    return pd.DataFrame(columns, index)
+    return pd.DataFrame(top_reasons(detector, x, top, cells), index)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from hourglass.api.explanation import explanation, row_index
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.cell_values import cell_frame
 from hourglass.data.readers.chunks import Chunk, Missing, chunks_in_memory
 from hourglass.detection.detector import Detector
@@ -33,7 +34,9 @@ class LoadedDetector(Detector):
     """
 
     def __repr__(self) -> str:
-        inputs = f"{len(self.feature_names)} features" if self.feature_names else self.sample_shape
+        inputs = (
+            counted(len(self.feature_names), "feature") if self.feature_names else self.sample_shape
+        )
         threshold = f"{self.threshold.value:.6g} ({self.threshold.method})"
         return f"<detector of {self.inputs['data']}, {inputs}, threshold {threshold}>"
 

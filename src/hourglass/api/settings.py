@@ -25,8 +25,8 @@ from hourglass.models import VARIANTS
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.undercomplete import Undercomplete
 from hourglass.networks import is_image
-from hourglass.training.cell_settings import CellSettings, Training
-from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
+from hourglass.training.cell_settings import CellSettings, TrainingPlan
+from hourglass.training.suggested_sizes import suggested_settings
 
 
 def variant_class(variant: str | type) -> type[LitAutoencoder]:
@@ -60,50 +60,42 @@ def estimator_settings(
     kind = variant_class(variant)
     name = kind.__name__ if isinstance(variant, type) else variant
     where, fixed = f"variant {name!r}", {"sample_shape": list(shape[1:])}
-    suggested_args, suggested_training = suggest(shape)
-    values = applicable(kind, suggested_args) | to_plain(init_args)
-    training = suggested_training | to_plain(training)
+    rows, *sample_shape = shape
+    suggested_args, plan = suggested_settings(sample_shape, rows)
+    values, training = applicable(kind, suggested_args) | to_plain(init_args), to_plain(training)
+    if "max_epochs" in training:
+        plan = {"batch_size": plan["batch_size"]}
+    training = resolve(TrainingPlan, plan | training, "Autoencoder")
     return kind, CellSettings(
         data="Autoencoder",
         model=name,
         class_path=f"{kind.__module__}.{kind.__qualname__}",
         init_args=resolve(kind, values, where, fixed),
-        training=construct(Training, resolve(Training, training, "Autoencoder"), "Autoencoder"),
+        training=construct(TrainingPlan, training, "Autoencoder").training(rows),
         trainer=trainer,
         seed=seed,
     )
 
 
-def suggest(shape: Sequence[int]) -> tuple[Yaml, Yaml]:
-    """Return init_args of a variant and settings of `Training` for samples (N, *S) = `shape`.
-
-    The learning rate and the duration for tables had the highest AUROC among those that fit 6,000
-    rows in a second, on ten of ADBench's tables other than those of docs/how-to/python.md.
-    """
-    samples, *sample_shape = shape
-    learning_rate = 2e-3 if is_image(sample_shape) else 1e-2
-    largest = min(1024, max(256, samples / 200))  # 200 steps per epoch, or up to 1024 rows each
-    batch_size = power_of_two(samples / 16, 16, largest)
-    args = {**suggested_sizes(sample_shape), "learning_rate": learning_rate}
-    return args, {"batch_size": batch_size}
-
-
 def default_scorer(prepared: Prepared) -> Scorer:
-    """Return the reconstruction error for images; for tables, one with distances of codes.
+    """Return the reconstruction error for images; for tables, one with distances of samples.
 
-    The distance to the nearest codes of training samples raised the mean AUROC from 0.899 to 0.926
-    on the tables that decided `suggest`. `hourglass try` has the same score.
+    The distance to the nearest training samples raises the mean AUROC (docs/decisions.md).
+    `hourglass try` has the same score.
     """
     if is_image(prepared.sample_shape):
         return ModelScore()
     few = len(prepared.x("train")) // 2 - 1  # the scorers are compared on halves
-    return Combined([StandardizedError(), Neighbors(min(5, few))])
+    return Combined([StandardizedError(), Neighbors(min(5, few), of="input")])
 
 
-def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int) -> Calibrator:
+def usable_calibrator(
+    calibrator: Calibrator | None, alpha: float, samples: int, pool: int
+) -> Calibrator:
     """Return the calibrator for a number of calibration samples, by default a conformal one.
 
-    Too few samples for alpha give a warning: the threshold is then the highest of their scores.
+    `pool` is the number of scores if folds replace too few calibration samples. If these are too
+    few for alpha too, the threshold is the highest of their scores, with a warning.
     Raises a UserError for a calibrator that needs labels.
     """
     if isinstance(calibrator, LabelledCalibrator):
@@ -113,10 +105,12 @@ def usable_calibrator(calibrator: Calibrator | None, alpha: float, samples: int)
         )
     if calibrator is not None:
         return calibrator
-    smallest, needed = 1 / (samples + 1), Conformal(alpha).min_samples
+    needed = Conformal(alpha).min_samples
+    scores = samples if samples >= needed else pool
+    smallest = 1 / (scores + 1)
     if alpha < smallest:
         warnings.warn(
-            f"{samples} calibration samples are too few for alpha {alpha}: the expected "
+            f"{scores} calibration samples are too few for alpha {alpha}: the expected "
             f"false-alarm rate is {smallest:.3g}. Give {needed} calibration samples or raise "
             "alpha.",
             stacklevel=4,  # the caller of `fit`

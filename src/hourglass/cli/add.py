@@ -18,6 +18,7 @@ from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
 from hourglass.core.settings import params
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 from hourglass.data.readers.user_files import fixed_part
 
@@ -78,7 +79,8 @@ def add(
     print(f"wrote {settings.as_posix()}, with the data in {place}")
     print(f"data sets in params.yaml: {', '.join(names)}")
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
-    print(f"next: hourglass repro    # trains {len(config.models)} variants on {on}")
+    variants = counted(len(config.models), "variant")
+    print(f"next: hourglass repro    # trains {variants} on {on}")
 
 
 def make_roles(

@@ -15,10 +15,9 @@ from hourglass.cli.normal_labels import (
     most_frequent,
 )
 from hourglass.cli.suggested_settings import (
-    image_settings,
+    new_settings,
     resized_side,
     split_fractions,
-    table_settings,
 )
 from hourglass.core.errors import UserError
 
@@ -141,7 +140,7 @@ def _plan_table(
         content.append(f"{unlabelled:,} rows without a label are left out.")
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
     width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
-    settings = table_settings(_train(normal, init_args), width)
+    settings = new_settings(_train(normal, init_args), (width,))
     dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
     return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
@@ -184,7 +183,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     content.append(label_sentence(init_args, normal, anomalies))
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
-    settings = image_settings(_train(normal, init_args), (channels, height, width))
+    settings = new_settings(_train(normal, init_args), (channels, height, width))
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
 
 

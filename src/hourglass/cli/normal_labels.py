@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.suggestions import counted
 from hourglass.data.readers.user_files import anomaly_mask
 
 
@@ -37,6 +38,7 @@ def label_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, 
     others = sorted(anomalies.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name!r} {count:,}" for name, count in others[:5])
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    is_normal = f"{normal:,} {'is' if normal == 1 else 'are'} normal ({names})"
     return (
-        f"{normal:,} are normal ({names}), {sum(anomalies.values()):,} anomalies ({shown}{more})."
+        f"{is_normal}, {counted(sum(anomalies.values()), 'anomaly', 'anomalies')} ({shown}{more})."
     )

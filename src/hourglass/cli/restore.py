@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hourglass.core.atomic import atomic_file, atomic_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.core.suggestions import counted
 
 if TYPE_CHECKING:
     from hourglass.studies.restoration.restorer import ContactSheet, Restorer
@@ -55,7 +56,7 @@ def restore(
     with atomic_folder(folder) as temporary, atomic_file(sheet_path) as sheet_file:
         count = _restore(file, restorer, resize, temporary, sheet)
         sheet.draw(sheet_file)
-    print(f"{count:,} images in {folder.as_posix()}")
+    print(f"{counted(count, 'image')} in {folder.as_posix()}")
     print(f"the contact sheet is {sheet_path.as_posix()}")
     return folder
 

@@ -9,6 +9,7 @@ from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
+from hourglass.core.suggestions import counted
 from hourglass.data.readers.chunks import Missing
 from hourglass.detection.threshold import check_alarm_rule
 
@@ -93,10 +94,8 @@ def score(
             write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
-    print(
-        f"{scored:,} samples, {alarms:,} alarms"
-        + (f", {skipped:,} without a score" if skipped else "")
-    )
+    counts = [counted(scored, "sample"), counted(alarms, "alarm")]
+    print(", ".join(counts + ([f"{skipped:,} without a score"] if skipped else [])))
     if reason := decisions.no_discoveries:
         print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")

@@ -2,27 +2,25 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from hourglass.core.errors import UserError
-from hourglass.training.suggested_sizes import power_of_two, suggested_sizes
+from hourglass.core.suggestions import counted
+from hourglass.training.cell_settings import TrainingPlan
+from hourglass.training.suggested_sizes import suggested_settings
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
+MIN_FOLDED = 20  # normal samples for a calibration by folds; a fold then has three
+FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
 
 
-def table_settings(train: int, features: int) -> dict[str, dict[str, object]]:
-    """Return the sections `model` and `training` for `train` rows of `features` features."""
-    model = {**suggested_sizes((features,)), "learning_rate": 0.003}
-    batch = power_of_two(train / 50, 32, 1024)
-    return {"model": model, "training": _training(train, batch, max_steps=2500)}
-
-
-def image_settings(train: int, shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
-    """Return the sections `model` and `training` for `train` images of `shape` (C, H, W)."""
-    model = {**suggested_sizes(shape), "learning_rate": 0.002}
-    batch = power_of_two(train / 50, 16, 256)
-    return {"model": model, "training": _training(train, batch, max_steps=1000)}
+def new_settings(train: int, sample_shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+    """Return the sections `model` and `training` for `train` samples of a shape."""
+    model, plan = suggested_settings(sample_shape, train)
+    return {"model": model, "training": asdict(TrainingPlan(**plan).training(train))}
 
 
 def split_fractions(
@@ -32,7 +30,8 @@ def split_fractions(
 
     `normal` is the number of normal samples, and `alphas` are false-alarm rates of a conformal
     threshold, by preference; () for other thresholds, which gives None. The fractions are None if
-    the defaults give enough calibration samples. Raises a UserError for too few samples.
+    the defaults give enough calibration samples, or enough samples for a calibration by folds.
+    Raises a UserError for too few samples.
     """
     from hourglass.detection.calibrators import Conformal
 
@@ -47,10 +46,13 @@ def split_fractions(
         if train >= MIN_TRAIN_SHARE:
             others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
             return alpha, {"train": train, **others}
-    smallest = math.ceil(needed / (0.7 - MIN_TRAIN_SHARE))
+        if normal >= MIN_FOLDED and int(FOLDED_SHARE * normal) >= needed:
+            return alpha, None
+    smallest = max(MIN_FOLDED, math.ceil(needed / FOLDED_SHARE))
     raise UserError(
-        f"there are {normal} normal samples, but a threshold for a false-alarm rate of {alpha} "
-        f"needs {smallest}; add some, or raise `alpha` of `calibration` in params.yaml."
+        f"there {'is' if normal == 1 else 'are'} {counted(normal, 'normal sample')}, but a "
+        f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some, or raise "
+        "`alpha` of `calibration` in params.yaml."
     )
 
 
@@ -61,9 +63,3 @@ def resized_side(sizes: set[tuple[int, int]]) -> int | None:
     """
     same = len(sizes) == 1
     return None if same and max(next(iter(sizes))) <= MAX_KEPT_SIDE else RESIZED_SIDE
-
-
-def _training(train: int, batch: int, max_steps: int) -> dict[str, object]:
-    steps = math.ceil(train / batch)  # per epoch
-    epochs = min(max(max_steps // steps, 10), 100)
-    return {"batch_size": batch, "max_epochs": epochs, "patience": 10}

@@ -19,6 +19,7 @@ from hourglass.cli.init import create_workspace
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_edit import edited_yaml
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 RANKED = Path("ranked.csv")
 SHOWN_ROWS = 5
-TABLE_VARIANT, IMAGE_VARIANT = "denoising", "convolutional"
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
 SCORERS = "hourglass.detection.scorers."
 
@@ -79,7 +79,7 @@ def try_(
     is_new = _check_folder(folder, name, command)
     plan = plan_data_set(path, roles, ALPHAS)
     print_plan(name, plan)
-    cell = Cell(name, TABLE_VARIANT if plan.is_table else IMAGE_VARIANT)
+    cell = Cell(name, _variant(plan))
     if is_new:
         with atomic_folder(folder) as temporary:
             create_workspace(temporary.absolute(), [name], [cell.model], git=False)
@@ -129,16 +129,31 @@ def _written_by(settings: Path) -> str:
     return match.group(1) if match else ""
 
 
+def _variant(plan: DataPlan) -> str:
+    """Return the variant that detects best on average.
+
+    Wide networks also learn to reconstruct the anomalies of unlabelled rows.
+    """
+    from hourglass.training.suggested_sizes import table_variant
+
+    if not plan.is_table:
+        return "convolutional"
+    variant = table_variant([each.column for each in plan.decisions if each.column])
+    return "denoising" if variant == "ensemble" and plan.labels is None else variant
+
+
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes the distance to the latent codes of normal rows: to the nearest ones if
-    there are labels, else to their mean, because a few unlabelled anomalies hardly move the mean.
+    For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
+    of the code to their mean, because a few unlabelled anomalies hardly move the mean.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
-    distance = "Mahalanobis" if plan.labels is None else "Neighbors"
-    parts = [{"class_path": f"{SCORERS}{name}"} for name in ("StandardizedError", distance)]
+    distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
+    if plan.labels is not None:
+        distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
+    parts = [{"class_path": f"{SCORERS}StandardizedError"}, distance]
     return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 
 
@@ -194,7 +209,8 @@ def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -
 
     scored = ranked[ranked["rank"].notna()]
     alarms = int(scored["alarm"].astype(bool).sum())
-    lines = [f"{len(scored):,} samples scored, {alarms:,} alarms ({alarms / len(scored):.1%})"]
+    share = f"{alarms / len(scored):.1%}"
+    lines = [f"{counted(len(scored), 'sample')} scored, {counted(alarms, 'alarm')} ({share})"]
     expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
     if expected is not None:
         lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")

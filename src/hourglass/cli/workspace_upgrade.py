@@ -12,6 +12,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.git import git
 from hourglass.core.installation import PIN, REQUIREMENTS, installed_version
 from hourglass.core.paths import WORKSPACE_RECORD
+from hourglass.core.suggestions import counted
 
 
 @dataclass
@@ -42,7 +43,7 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
     if not (count or upgrade.unused):
         print(f"nothing to change: the workspace has the files of hourglass {version}")
     elif not apply:
-        print(f"{count} files to change; `hourglass init --upgrade --apply` writes them")
+        print(f"{counted(count, 'file')} to change; `hourglass init --upgrade --apply` writes them")
     if apply:
         for path, text in upgrade.merged.items():
             write_text(folder / path, text)

@@ -14,6 +14,7 @@ import yaml
 
 from hourglass.core.atomic import load_plain_yaml
 from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import counted
 
 LOCK = Path("dvc.lock")
 STAGE_KEYS = {"cmd", "deps", "params", "outs"}
@@ -49,7 +50,7 @@ class Output:
         is_right = (self.size, self.nfiles) == (sum(sizes), len(sizes) if is_folder else None)
         if is_right or not sizes or digest(self.path) != self.md5:
             return {}
-        size = f"{sum(sizes):,} bytes in {len(sizes):,} files"
+        size = f"{counted(sum(sizes), 'byte')} in {counted(len(sizes), 'file')}"
         sentence = f"{LOCK} gives a wrong size for {self.path.as_posix()}, which has {size}"
         return {LOCK: f"{sentence}; {CHECKOUT}."}
 

@@ -1,4 +1,4 @@
-"""Parts of error messages: the nearest available name, and a rejected value."""
+"""Parts of messages: the nearest available name, a rejected value, a number with its noun."""
 
 import difflib
 import heapq
@@ -15,6 +15,11 @@ MAX_QUOTE_CHARACTERS = 40  # of a rejected value in a message
 SHORT_REPR = reprlib.Repr()  # does not walk through long or deep values
 KINDS = {"data": "data set", "model": "variant", "space": "search space"}  # of settings files
 SHORT_REPR.maxstring = SHORT_REPR.maxother = MAX_QUOTE_CHARACTERS
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 sample", "1,200 samples"; `plural` is `noun` + "s"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def nearest_name(name: str, available: Iterable[str]) -> str | None:

@@ -17,6 +17,7 @@ Form: TypeAlias = Literal["text", "number", "boolean", "date", "empty", "other"]
 MARKERS = (
     *MISSING_MARKERS,
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
+    *("0000-00-00", "0000-00-00 00:00:00"),  # of MySQL
 )
 TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "ja", "j", "on"), 1.0),
@@ -31,6 +32,7 @@ ISO, TIME_OF_DAY = "ISO8601", "time of day"
 DATES = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
     *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y"),
+    "%d/%b/%Y:%H:%M:%S %z",  # of web servers
 )
 TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 MAYBE_DATE = re.compile(r"\d{1,4}[-/. ]|\d{1,2}:\d{2}|[A-Za-z]{3} \d")

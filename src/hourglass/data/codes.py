@@ -24,6 +24,7 @@ from hourglass.data.cells import (
 )
 from hourglass.data.columns import Column, Kind
 from hourglass.data.frames import frame_batches
+from hourglass.data.large_arrays import parts, release
 from hourglass.data.readers.numbers import NumberFormat
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ def codes(
     column, unless it is optional, and for a cell that has no code.
     """
     if not isinstance(batch, pa.RecordBatch):
-        parts = [
+        blocks = [
             codes(part, columns, source, first_row + start, number_format)
             for start, part in frame_batches(batch)
         ]
-        return np.concatenate(parts) if parts else np.empty((0, len(columns)))
+        return np.concatenate(blocks) if blocks else np.empty((0, len(columns)))
     places = column_places(batch.schema.names, columns, source)
     result = np.empty((len(batch), len(columns)), np.float64)
     for i, (column, place) in enumerate(zip(columns, places, strict=True)):
@@ -154,21 +155,34 @@ def keep_train_levels(
     A level of fewer than `rare_count` cells becomes "other". Levels are in the order of their
     frequency. The codes `x`, (N, C), of all rows are changed in place.
     """
-    result = list(columns)
-    for i, column in enumerate(columns):
-        if column.kind != "categorical":
-            continue
-        found = x[train, i]
-        found = found[~np.isnan(found)].astype(int)
-        counts = np.bincount(found, minlength=len(column.levels) + 1)[: len(column.levels)]
-        order = np.argsort(-counts, kind="stable")
-        kept = order[counts[order] >= rare_count(len(train))]
-        new = np.full(len(column.levels) + 2, float(len(kept)))
-        new[kept], new[-1] = np.arange(len(kept)), np.nan
-        place = np.nan_to_num(x[:, i], nan=len(new) - 1).astype(int)
-        x[:, i] = new[place]
+    if not _categories(columns):
+        return tuple(columns)
+    is_train = np.zeros(len(x), bool)
+    is_train[train] = True
+    counts = {i: np.zeros(len(c.levels) + 1, int) for i, c in _categories(columns)}
+    for rows in parts(x):
+        for i, count in counts.items():
+            found = x[rows, i][is_train[rows]]
+            found = found[~np.isnan(found)].astype(int)
+            count += np.bincount(found, minlength=len(count))
+        release(x)
+    result, new_codes = list(columns), dict[int, np.ndarray]()
+    for i, column in _categories(columns):
+        count = counts[i][:-1]
+        order = np.argsort(-count, kind="stable")
+        kept = order[count[order] >= rare_count(len(train))]
+        new_codes[i] = np.full(len(count) + 2, float(len(kept)))
+        new_codes[i][kept], new_codes[i][-1] = np.arange(len(kept)), np.nan
         result[i] = replace(column, levels=tuple(column.levels[level] for level in kept))
+    for rows in parts(x):
+        for i, new in new_codes.items():
+            x[rows, i] = new[np.nan_to_num(x[rows, i], nan=len(new) - 1).astype(int)]
+        release(x)
     return tuple(result)
+
+
+def _categories(columns: Sequence[Column]) -> list[tuple[int, Column]]:
+    return [(i, column) for i, column in enumerate(columns) if column.kind == "categorical"]
 
 
 def rare_count(rows: int) -> int:

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-BYTES_AT_ONCE = 1 << 26
+from hourglass.data.large_arrays import release
+
+BYTES_AT_ONCE = 1 << 24
 
 
 def find_copies(x: np.ndarray) -> np.ndarray:
@@ -13,7 +15,7 @@ def find_copies(x: np.ndarray) -> np.ndarray:
 
     Samples are compared by a hash of 64 bits.
     """
-    hashes: list[int] = []
+    hashes = [np.zeros(0, np.int64)]
     step = max(1, BYTES_AT_ONCE // max(1, x[:1].nbytes))
     for start in range(0, len(x), step):
         part = x[start : start + step].reshape(len(x[start : start + step]), -1)
@@ -21,8 +23,9 @@ def find_copies(x: np.ndarray) -> np.ndarray:
             part = np.where(np.isnan(part), np.nan, part) + 0.0  # one NaN, and no negative zero
         part = np.ascontiguousarray(part)
         rows = part.view(np.dtype((np.void, part.shape[1] * part.itemsize))).ravel()
-        hashes += map(hash, rows.tolist())
-    return np.unique(np.array(hashes, np.int64), return_inverse=True)[1]
+        hashes.append(np.fromiter(map(hash, rows.tolist()), np.int64, len(rows)))
+        release(x)
+    return np.unique(np.concatenate(hashes), return_inverse=True)[1]
 
 
 def keep_together(
@@ -82,7 +85,8 @@ def copies_note(card: Mapping[str, Any]) -> str:
     total = card["unused"] + sum(
         split[kind] for split in card["splits"].values() for kind in ("normal", "anomalies")
     )
-    parts = [f"{counts['copies']:,} of {total:,} samples equal an earlier one in every feature"]
+    equal = "equals" if counts["copies"] == 1 else "equal"
+    parts = [f"{counts['copies']:,} of {total:,} samples {equal} an earlier one in every feature"]
     if counts["copies_of_train"]:
         parts.append(
             f"{counts['copies_of_train']:,} of other splits equal one of train, because the splits "

@@ -48,4 +48,4 @@ def frame_table(frame: pd.DataFrame, path: Path) -> TableSource:
     names = [str(name) for name in frame.columns]
     kind = path.suffix.removeprefix(".") or "frame"
     table = FileTable(path, names, {"kind": kind}, read, text=False)
-    return TableSource(path, names, [table], NumberFormat())
+    return TableSource(path, names, [table], NumberFormat(), {})

@@ -18,10 +18,13 @@ from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.codes import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
+from hourglass.data.large_arrays import parts, release, take_rows
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split
 from hourglass.data.table_encoding import TableEncoding
+
+MAX_FITTED_BYTES = 128 << 20  # of train rows that the encoding of a table is fitted to
 
 
 def prepare_data_set(
@@ -53,15 +56,15 @@ def split_samples(
         raw = dataset.load(folder)
     copies = find_copies(raw.x)
     indices = split(raw, dataset.fractions, seed, copies)
-    if any(column.kind == "categorical" for column in raw.columns):
-        raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
+    raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
-        scaling = TableEncoding.fit(raw.columns, raw.x[indices["train"]], dataset.scaling)
+        train = take_rows(raw.x, _fitted_rows(raw.x, indices["train"], seed))
+        scaling = TableEncoding.fit(raw.columns, train, dataset.scaling)
     samples = {
-        name: Samples(raw.x[rows], raw.label[rows], raw.anomaly[rows], raw.id[rows])
+        name: Samples(*(take_rows(a, rows) for a in (raw.x, raw.label, raw.anomaly, raw.id)))
         for name, rows in indices.items()
     }
     card = _data_card(raw, scaling, samples) | {
@@ -70,11 +73,21 @@ def split_samples(
     return samples, card
 
 
+def _fitted_rows(x: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
+    """Return the train rows that the encoding is fitted to: all, or a sample of a huge table."""
+    count = MAX_FITTED_BYTES // max(1, x.itemsize * x.shape[1])
+    if len(train) <= count:
+        return train
+    return np.sort(np.random.default_rng(seed).choice(train, count, replace=False))
+
+
 def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:
     digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
         for array in vars(part).values():
-            digest.update(np.ascontiguousarray(array).data)
+            for rows in parts(array):
+                digest.update(np.ascontiguousarray(array[rows]).data)
+                release(array)
     return {
         "source": raw.source,
         "sample_shape": raw.x.shape[1:],
@@ -82,11 +95,12 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "feature_names": [column.name for column in raw.columns],
         "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
+        "read": raw.source.get("read", {}),
         "splits": {
             name: {
                 "normal": int((~part.anomaly).sum()),
                 "anomalies": int(part.anomaly.sum()),
-                "classes": dict(sorted(Counter(part.label.tolist()).items())),
+                "classes": _counts(part.label),
             }
             for name, part in samples.items()
         },
@@ -94,3 +108,12 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "split_by": "time" if raw.time is not None and raw.official_test is None else "chance",
         "sha256": digest.hexdigest(),
     }
+
+
+def _counts(labels: np.ndarray) -> dict[str, int]:
+    """Return the number of samples of each class."""
+    counts = Counter[str]()
+    for rows in parts(labels):
+        names, found = np.unique(labels[rows], return_counts=True)
+        counts.update(dict(zip(names.tolist(), found.tolist(), strict=True)))
+    return dict(sorted(counts.items()))

@@ -17,6 +17,7 @@ from hourglass.core.checksums import (
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, require_known
 from hourglass.data.columns import Column
+from hourglass.data.large_arrays import save_array
 from hourglass.data.scaling import Encoding, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 
@@ -124,7 +125,7 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in vars(samples[name]).items():
-            np.save(folder / name / f"{field}.npy", array, allow_pickle=False)
+            save_array(folder / name / f"{field}.npy", array)
     write_data_card(folder, card)
 
 

@@ -28,6 +28,10 @@ class Scaling:
         """Return the identity for values of any shape."""
         return cls("none", np.zeros((), np.float32), np.ones((), np.float32))
 
+    def refit(self, train: np.ndarray) -> "Scaling":
+        """Return the scaling of other samples, which is the same."""
+        return self
+
     def __call__(self, x: Array) -> Array:
         """Scale a numpy array; the result is float32."""
         return (x.astype(np.float32) - self.offset) / self.scale
@@ -48,6 +52,15 @@ class Scaling:
 
 
 Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
+
+
+def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
+    """Return network inputs with 0 in missing cells, for methods that take no NaN.
+
+    That is the mean of a number, and no level of a category.
+    """
+    inputs: np.ndarray = np.nan_to_num(scaling(x), copy=False, nan=0.0)
+    return inputs
 
 
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.base import Fractions, Raw
 from hourglass.data.copies import find_copies, keep_together
 from hourglass.data.prepared_data import SPLITS, Split
@@ -73,8 +74,8 @@ def _split_normal(
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(
-                f"the {name} split would hold none of the {len(normal)} normal samples; give more "
-                "samples or raise its share in `fractions`."
+                f"the {name} split would hold none of the {counted(len(normal), 'normal sample')}; "
+                "give more samples or raise its share in `fractions`."
             )
     return parts
 

@@ -15,11 +15,13 @@ from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.codes import codes
 from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.large_arrays import new_array, parts, release, take_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
 from hourglass.data.table_roles import text_cells, time_values
 
+MIN_BATCH_ROWS, MIN_BATCH_BYTES = 1 << 14, 64 << 20  # of a batch, whichever comes first
 MAX_CACHED_BYTES = 256 << 20  # of record batches that are read once and used twice
 
 
@@ -104,21 +106,22 @@ class Table(DataSet):
         columns = used_columns(decisions)
         if not columns:
             raise UserError(_no_features(decisions, source.path))
-        x = np.empty((table.rows, len(columns)), np.float64)
+        x = new_array((table.rows, len(columns)), np.float64)
         start = 0
         for batch in batches:
             end = start + len(batch)
             x[start:end] = codes(batch, columns, source.path, start + 1, source.numbers)
             start = end
+            release(x)
         label = self.row_labels(table)
         keep = self._rows(x, columns, label, table)
         rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
         anomaly = np.zeros(len(rows), dtype=bool)
         if label is not None:
-            label = label[rows]
+            label = label if keep is None else label[rows]
             anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
-            x=x if keep is None else x[keep],
+            x=x if keep is None else take_rows(x, rows),
             label=np.full(len(rows), "normal") if label is None else label,
             anomaly=anomaly,
             id=self._ids(table, rows),
@@ -130,6 +133,7 @@ class Table(DataSet):
                 "rows": table.rows,
                 "left_out_rows": table.rows - len(rows),
                 "format": source.format | {"detected": source.describe()},
+                "read": {key: value for key, value in vars(self.read).items() if value is not None},
                 "columns": [decision.to_dict() for decision in decisions],
             },
             columns=columns,
@@ -222,7 +226,11 @@ class Table(DataSet):
         path = table.source.path
         if self.id is None:
             prefix = f"{path.name}/"
-            return np.array([prefix + str(row) for row in (rows + 1).tolist()])
+            names = new_array((len(rows),), f"U{len(prefix) + len(str(table.rows))}")
+            for part in parts(names):
+                names[part] = [prefix + str(row) for row in (rows[part] + 1).tolist()]
+                release(names)
+            return names
         ids = text_cells(table.batches, self.id)[rows]
         empty = np.flatnonzero(ids == "")
         if len(empty):
@@ -268,13 +276,31 @@ class RepeatedBatches:
             return
         kept: list[pa.RecordBatch] | None = []
         size = rows = 0
-        for batch in self.source.batches(self.columns):
+        for batch in _joined(self.source.batches(self.columns)):
             size += batch.nbytes
             rows += len(batch)
             if kept is not None:
                 kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
             yield batch
         self.cached, self.rows = kept, rows
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches: those of a file with thousands of columns hold few rows."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows, size = rows + len(batch), size + batch.nbytes
+        if rows >= MIN_BATCH_ROWS or size >= MIN_BATCH_BYTES:
+            yield _join(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _no_features(decisions: Sequence[Decision], path: Path) -> str:

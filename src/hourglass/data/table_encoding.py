@@ -61,6 +61,16 @@ class TableEncoding:
             fitted.append(ColumnEncoding.fit(column, np.array(train[:, i])))
         return cls(tuple(fitted))
 
+    def refit(self, train: np.ndarray) -> "TableEncoding":
+        """Return an encoding with the same inputs, fitted to other codes, (N, C)."""
+        fitted = self.fit([column.column for column in self.columns], train)
+        return TableEncoding(
+            tuple(
+                replace(new, missing_share=old.missing_share, count=old.count)
+                for new, old in zip(fitted.columns, self.columns, strict=True)
+            )
+        )
+
     @property
     def width(self) -> int:
         """Return F, the number of network inputs."""

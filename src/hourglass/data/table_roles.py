@@ -12,6 +12,7 @@ from hourglass.data.cells import dates, is_missing, numbers, plain, texts
 from hourglass.data.codes import codes
 from hourglass.data.column_inference import Declared, infer_columns
 from hourglass.data.columns import Column
+from hourglass.data.large_arrays import take_rows
 from hourglass.data.readers.table_source import TableSource
 
 Batches = Iterable[pa.RecordBatch]
@@ -23,7 +24,7 @@ def text_cells(batches: Batches, name: str) -> np.ndarray:
     column = pc.fill_null(pa.chunked_array(parts, pa.string()), "")
     encoded = column.combine_chunks().dictionary_encode()
     unique = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
-    return unique[encoded.indices.to_numpy()]
+    return take_rows(unique, encoded.indices.to_numpy())
 
 
 def time_values(

@@ -11,6 +11,7 @@ from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.detector import Detector
+from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
@@ -23,21 +24,34 @@ def calibrate_detector(
     scorer: Scorer,
     calibrator: Calibrator,
     network_checksums: dict[str, str],
+    train: Callable[[Prepared], Network] | None = None,
+    seed: int = 0,
 ) -> tuple[Detector, Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores.
 
     The scorer is fitted to the training split, the profile of errors to the calibration split. The
     network is in evaluation mode. `network_checksums` are those of its files, if there are any.
+
+    If the calibration split is too small for the calibrator, the scores of folds, of networks by
+    `train`, replace its scores, for all calibrators and for p-values. `seed` decides the folds.
     """
     scaling = prepared.scaling
     scoring = FittedScorer.fit(network, scaling, scorer, prepared.x("train"))
     scores = cache(lambda name: scoring(prepared.x(name)))
-    calibrate_scores = partial(calibrate, prepared=prepared, scores=scores)
+    folds = None
+    if train is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+
+        def refit(fold: Prepared) -> FittedScorer:
+            return FittedScorer.fit(train(fold), fold.scaling, scorer, fold.x("train"))
+
+        folds = FoldScores(prepared, refit, seed)
+    calibrate_scores = partial(calibrate, prepared=prepared, scores=scores, folds=folds)
+    own = scores("calibration")
     detector = Detector(
         inputs=prepared.card,
         scoring=scoring,
         profile=Profile.fit(network, scaling, prepared.x("calibration")),
-        calibration_scores=scores("calibration"),
+        calibration_scores=folds(own) if folds else own,
         threshold=calibrate_scores(calibrator),
         network_checksums=network_checksums,
         column_bins=tuple(

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
 from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
@@ -16,12 +17,14 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.data.column_bins import ColumnBins
 from hourglass.data.columns import Column
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
+from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
@@ -73,6 +76,11 @@ class Detector:
         return [Column.from_dict(column) for column in self.inputs["columns"]]
 
     @property
+    def read(self) -> ReadOptions:
+        """Return the format of the table as it was set for `prepare`."""
+        return ReadOptions(**self.inputs.get("read", {}))
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """Return (C, H, W) for images or (C,) for a table of C columns."""
         return tuple(self.inputs["sample_shape"])
@@ -102,9 +110,12 @@ class Detector:
         return scores, contributions
 
     def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return scores and contributions, and the reconstructions of network inputs, (N, F)."""
+        """Return scores and contributions, and the network's outputs for a table's rows, (N, F).
+
+        Outputs are those before the output activation: logits of categories and booleans.
+        """
         scores, contributions, output = self.scoring.score_with(
-            x, self.profile.contributions, lambda forward: forward.output
+            x, self.profile.contributions, _outputs
         )
         return scores, contributions, output
 
@@ -145,7 +156,7 @@ class Detector:
             contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
             save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
-        inputs = {name: self.inputs[name] for name in INPUTS}
+        inputs = {name: self.inputs[name] for name in INPUTS} | {"read": vars(self.read)}
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         score = self.scoring.scorer.describe()
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
@@ -194,6 +205,11 @@ class Detector:
         return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins)
 
 
+def _outputs(forward: ForwardCache) -> Tensor:
+    heads = forward.network.heads
+    return forward.output if heads is None or heads.is_plain else forward.logits
+
+
 def _column_bins(arrays: dict[str, np.ndarray]) -> tuple[ColumnBins, ...]:
     """Return the bins of a table's columns; raise a ValueError if the arrays do not fit."""
     if "columns" not in arrays:
@@ -221,6 +237,7 @@ def _check_consistency(
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     elements = math.prod(shape)
     columns = [Column.from_dict(column) for column in metadata["columns"]]
+    ReadOptions(**metadata["read"]).check()
     if [column.name for column in columns] != names:
         raise ValueError("feature_names are not those of the columns")
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):

@@ -13,12 +13,15 @@ from hourglass.data.column_encoding import SECONDS, ColumnEncoding
 from hourglass.data.columns import Column, Part
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile, top_features
+from hourglass.detection.detector import Detector
 
 EXPECTED_DIGITS = 3  # of the bounds of expected numbers
 SEPARATOR = "; "  # between the reasons of a row
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August")
-MONTHS += ("September", "October", "November", "December")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 THURSDAY = 3  # the first day of 1970
 
 
@@ -43,8 +46,8 @@ class Reasons:
     ) -> "Reasons":
         """Return the reasons for codes, (N, C), with their contributions, (N, C).
 
-        `output` are the reconstructions, (N, F). `cells` are the rows as they were read: they tell
-        the text of a category that has no code of its own.
+        `output` are the outputs of `Detector.score_with_outputs`, (N, F). `cells` are the rows as
+        they were read: they tell the text of a category that has no code of its own.
         """
         column, contribution = top_features(contributions, top)
         texts: list[pa.Array] = []
@@ -57,6 +60,25 @@ class Reasons:
         """Return all reasons of each row as one text."""
         rows = zip(*(texts.to_pylist() for texts in self.texts), strict=True)
         return [SEPARATOR.join(filter(None, row)) for row in rows]
+
+
+def top_reasons(
+    detector: Detector, x: np.ndarray, top: int, cells: pa.Table | None = None
+) -> dict[str, Any]:
+    """Return the columns feature_1, contribution_1, reason_1 and so on for codes, (N, C).
+
+    `cells` are the rows as they were read.
+    """
+    _, contributions, output = detector.score_with_outputs(x)
+    encoding, profile = detector.encoding, detector.profile
+    reasons = Reasons.of(encoding, profile, x, contributions, output, top, cells)
+    names = np.array(detector.feature_names, object)
+    columns: dict[str, Any] = {}
+    for rank, texts in enumerate(reasons.texts):
+        columns[f"feature_{rank + 1}"] = names[reasons.column[:, rank]]
+        columns[f"contribution_{rank + 1}"] = reasons.contribution[:, rank]
+        columns[f"reason_{rank + 1}"] = texts.to_pylist()
+    return columns
 
 
 class _Explainer:
@@ -119,9 +141,13 @@ def _number(
 
 
 def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array | None) -> pa.Array:
-    """Return such as ' = "tftp", expected "http" (0.93)', with the probability."""
-    if column.kind == "boolean":
-        output = np.hstack([1 - output, output])
+    """Return such as ' = "tftp", expected "http" (0.93)', with the probability.
+
+    `output` are logits, (N, levels), of a boolean (N, 1).
+    """
+    logits = np.hstack([0 * output, output]) if column.kind == "boolean" else output
+    output = np.exp(logits - logits.max(1, keepdims=True))
+    output /= output.sum(1, keepdims=True)
     names = [f'"{quote(name)[1:-1]}"' for name in level_names(column)]
     if column.kind == "categorical":
         names[-1] = "another value"

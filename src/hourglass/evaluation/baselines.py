@@ -13,8 +13,10 @@ from sklearn.svm import OneClassSVM
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import filled_inputs
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
+from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.evaluation import metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
@@ -104,12 +106,8 @@ BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
 
 
 def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32.
-
-    A missing cell of a table is 0, the mean of a number, and no level of a category.
-    """
-    vectors = prepared.scaling(np.asarray(x)).reshape(len(x), -1)
-    return np.nan_to_num(vectors, copy=False, nan=0.0)
+    """Scale and flatten unscaled samples: (N, *S) -> (N, F) float32, 0 in missing cells."""
+    return filled_inputs(prepared.scaling, np.asarray(x)).reshape(len(x), -1)
 
 
 def unscaled_codes(prepared: Prepared, x: np.ndarray) -> np.ndarray:
@@ -122,13 +120,23 @@ def evaluate_baseline(
     score: ScoreFunction,
     calibrator: Calibrator,
     inputs: Callable[[Prepared, np.ndarray], np.ndarray] = scaled_vectors,
+    fit: Callable[[np.ndarray], ScoreFunction] | None = None,
 ) -> dict[str, Any]:
     """Calibrate a baseline; return its threshold and its metrics on the test split.
 
-    `inputs` converts unscaled samples to what the baseline scores.
+    `inputs` converts unscaled samples to what the baseline scores. `fit` trains the baseline on
+    folds if the calibration split is too small for the calibrator.
     """
     scores = cache(lambda name: score(inputs(prepared, prepared.split(name).x)))
-    threshold = calibrate(calibrator, prepared, scores)
+    folds = None
+    if fit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+
+        def refit(fold: Prepared) -> ScoreFunction:
+            fitted = fit(inputs(fold, fold.x("train")))
+            return lambda x: fitted(inputs(fold, x))
+
+        folds = FoldScores(prepared, refit, seed=0)
+    threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)
     values |= metrics.at_threshold(scores("test"), test.anomaly, threshold)

@@ -10,8 +10,9 @@ import pandas as pd
 from hourglass.core.checksums import read_with_checksum
 from hourglass.core.csv_formulas import write_csv
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples
-from hourglass.detection.attribution import TOP_FEATURES, top_features
+from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.detector import Detector
+from hourglass.detection.reasons import top_reasons
 from hourglass.detection.threshold import Threshold
 from hourglass.evaluation import metrics
 
@@ -23,7 +24,9 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 
     `test` holds the scores of the test split, (N,).
     """
-    known = {"test": test, "calibration": detector.calibration_scores}
+    known = {"test": test}
+    if len(detector.calibration_scores) == len(prepared.x("calibration")):  # else from folds
+        known["calibration"] = detector.calibration_scores
     parts = []
     for name in SPLITS[1:]:
         part = prepared.split(name)
@@ -70,7 +73,7 @@ def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.nd
 def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
     """Write mistakes.csv: the worst false alarms and the worst misses.
 
-    For tables, each row names the features that contributed most to the score.
+    For tables, each row names the features that contributed most to the score, and the reasons.
     """
     parts = [pd.DataFrame(columns=["mistake", "id", "label", "score", "p_value"])]
     for kind, indices in mistakes(detector.threshold(scores), test.anomaly, scores).items():
@@ -80,11 +83,7 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
         columns = {"mistake": kind, "id": test.id[indices], "label": test.label[indices]}
         columns |= {"score": scores[indices], "p_value": detector.p_values(scores[indices])}
         if detector.feature_names:
-            contributions = detector.contributions(np.asarray(test.x[indices]))
-            features, values = top_features(contributions, TOP_FEATURES)
-            names = np.array(detector.feature_names)[features]
-            for i in range(names.shape[1]):
-                columns |= {f"feature_{i + 1}": names[:, i], f"contribution_{i + 1}": values[:, i]}
+            columns |= top_reasons(detector, np.asarray(test.x[indices]), TOP_FEATURES)
         parts.append(pd.DataFrame(columns))
     write_csv(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
 

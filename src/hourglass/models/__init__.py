@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hourglass.models.convolutional import Convolutional
     from hourglass.models.convolutional_denoising import ConvolutionalDenoising
     from hourglass.models.denoising import Denoising
+    from hourglass.models.ensemble import Ensemble
     from hourglass.models.linear import Linear
     from hourglass.models.overcomplete import Overcomplete
     from hourglass.models.sparse import Sparse
@@ -32,6 +33,7 @@ _MODULES = {
     "Convolutional": "convolutional",
     "ConvolutionalDenoising": "convolutional_denoising",
     "Denoising": "denoising",
+    "Ensemble": "ensemble",
     "Linear": "linear",
     "LitAutoencoder": "base",
     "Overcomplete": "overcomplete",
@@ -50,6 +52,7 @@ __all__ = [
     "Convolutional",
     "ConvolutionalDenoising",
     "Denoising",
+    "Ensemble",
     "Linear",
     "LitAutoencoder",
     "Overcomplete",

@@ -14,6 +14,7 @@ from hourglass.models.corruption import Corruption
 from hourglass.models.epoch_means import EpochMeans, samples_of
 from hourglass.models.schedules import Schedule, with_schedule
 from hourglass.networks.base import Network, require_at_least
+from hourglass.networks.heads import column_mean
 
 Loss: TypeAlias = Literal["mse", "bce"]
 Step = TypeVar("Step", bound=Callable[..., Any])
@@ -48,6 +49,8 @@ class LitAutoencoder(pl.LightningModule):
     `loss`: "mse" (mean squared error), or "bce" (binary cross-entropy) for outputs in [0, 1].
     `noise_factor`, `masking`, `salt_and_pepper`, `swap`, `block`, `downsampling`, `grey`: the
     corruption of training inputs, see `Corruption`; none by default.
+    `trim`: the share of each batch, the samples with the highest losses, that is left out of the
+    loss. Training rows that hold unlabelled anomalies then have less influence.
     `schedule`: the learning-rate schedule, see `models.schedules.with_schedule`.
 
     Under any Trainer, `train_loss` and `validation_error` are the epoch means of `EpochMeans`.
@@ -71,8 +74,11 @@ class LitAutoencoder(pl.LightningModule):
         block: float = 0.0,
         downsampling: int = 1,
         grey: bool = False,
+        trim: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= trim < 1:
+            raise UserError(f"trim is {trim}, but must be at least 0 and below 1.")
         if not learning_rate > 0:  # unlike `<= 0`, this is True for NaN
             raise UserError(f"learning_rate is {learning_rate}, but must be above 0.")
         require_at_least(0, weight_decay=weight_decay)
@@ -85,6 +91,7 @@ class LitAutoencoder(pl.LightningModule):
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.warmup_epochs = warmup_epochs
+        self.trim = trim
         self.corruption = Corruption(
             grey, downsampling, noise_factor, salt_and_pepper, masking, swap, block
         )
@@ -128,12 +135,28 @@ class LitAutoencoder(pl.LightningModule):
 
         In a table, it is averaged over all cells that are not missing.
         """
-        logits = self.network.decode_logits(z)
+        return self.logits_loss(x, self.network.decode_logits(z))
+
+    def logits_loss(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Return the reconstruction loss from outputs before the output activation, (N, *S)."""
+        if self.trim:
+            losses = self.sample_losses(x, logits)
+            return losses.topk(len(x) - int(self.trim * len(x)), largest=False).values.mean()
         if (heads := self.network.heads) and not heads.is_plain:
             return heads.losses(x, logits).nanmean()
         if self.loss == "bce":
             return functional.binary_cross_entropy_with_logits(logits, x)
         return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
+
+    def sample_losses(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Return the reconstruction loss of each sample: (N, *S), (N, *S) -> (N,)."""
+        if (heads := self.network.heads) and not heads.is_plain:
+            return column_mean(heads.losses(x, logits))
+        if self.loss == "bce":
+            losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        else:
+            losses = (self.network.output(logits) - x).square()
+        return losses.flatten(1).mean(1)
 
     def phases(self) -> Iterator[Phase]:
         """Yield the pre-training phases; default: none.

@@ -77,11 +77,15 @@ class Network(nn.Module):
         `columns` describes the inputs of each column, see `TableEncoding.heads`. The encoder then
         takes inputs with NaN in missing cells.
         """
-        self.heads = TableHeads(columns)
+        self.use_heads(TableHeads(columns))
+
+    def use_heads(self, heads: TableHeads) -> None:
+        """Set the heads, and let the encoder fill missing cells."""
+        self.heads = heads
         if isinstance(self.encoder, nn.Sequential):
-            self.encoder[0] = FillMissing(self.heads, self.encoder[0])
+            self.encoder[0] = FillMissing(heads, self.encoder[0])
         else:
-            self.encoder = FillMissing(self.heads, self.encoder)
+            self.encoder = FillMissing(heads, self.encoder)
         self.train(self.training)  # the new modules as well
 
     def encode(self, x: Tensor) -> Tensor:

@@ -63,9 +63,12 @@ class DetectorModel:
         columns = {
             "score": scores,
             "threshold": np.full(len(scores), threshold.value),
-            "alarm": alarm if known.all() else np.where(known, alarm.astype(object), None),
+            "alarm": alarm,
             "p_value": p_value,
         }
+        if not known.all():  # no alarm is known for a row without a score
+            columns["alarm"] = alarm.astype(object)
+            columns["alarm"][~known] = None
         if reasons:
             columns["reasons"] = np.array(reasons.joined(), object)
         return columns

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import quote
+from hourglass.core.suggestions import counted, quote
 
 ROWS_VARIABLE = "HOURGLASS_MAX_REQUEST_ROWS"
 BYTES_VARIABLE = "HOURGLASS_MAX_REQUEST_BYTES"
@@ -37,8 +37,8 @@ class Limits:
         """Raise RequestTooLargeError if a request has more rows."""
         if count > self.rows:
             raise RequestTooLargeError(
-                f"the request has {count:,} rows, but at most {self.rows:,} are scored; send fewer "
-                f"per request, or set {ROWS_VARIABLE} on the server."
+                f"the request has {counted(count, 'row')}, but at most {self.rows:,} are scored; "
+                f"send fewer per request, or set {ROWS_VARIABLE} on the server."
             )
 
     def check_bytes(self, count: int, verb: str = "has") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import quote, suggest_names
+from hourglass.core.suggestions import counted, quote, suggest_names
 from hourglass.data.cells import form_of
 from hourglass.data.codes import codes
 from hourglass.data.frames import cells_of_series
@@ -85,11 +85,12 @@ def rows_to_columns(rows: list[Any], names: Sequence[str]) -> Columns:
         if not isinstance(row, list):
             raise UserError(
                 f"row {number} of the request is {quote(row)}; send a list of rows, each a list of "
-                f"{len(names)} values or an object."
+                f"{counted(len(names), 'value')} or an object."
             )
         if len(row) != len(names):
             raise UserError(
-                f"row {number} of the request holds {len(row)} values for {len(names)} columns; "
+                f"row {number} of the request holds {counted(len(row), 'value')} for "
+                f"{counted(len(names), 'column')}; "
                 "send one value per column."
             )
     return dict(zip(names, zip(*rows, strict=True), strict=True))

@@ -1,5 +1,6 @@
 """Stage `baselines`: prepared arrays -> metrics of detectors from scikit-learn."""
 
+from functools import partial
 from pathlib import Path
 
 from hourglass.core.atomic import write_json
@@ -39,11 +40,16 @@ def baselines(data: str) -> Path:
         bar = ProgressBar(BASELINES.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
-            rows[name] = evaluate_baseline(prepared, fit(train, config.seed), calibrator)
+            fitted = partial(fit, seed=config.seed)
+            rows[name] = evaluate_baseline(prepared, fitted(train), calibrator, fit=fitted)
         if prepared.columns:
-            frequencies = marginal_frequencies(prepared.x("train"), prepared.columns)
+            by_frequency = partial(marginal_frequencies, columns=prepared.columns)
             rows[marginal_frequencies.__name__] = evaluate_baseline(
-                prepared, frequencies, calibrator, unscaled_codes
+                prepared,
+                by_frequency(prepared.x("train")),
+                calibrator,
+                unscaled_codes,
+                by_frequency,
             )
         path = baselines_file(data)
         write_json(path, rows)

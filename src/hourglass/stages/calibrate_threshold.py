@@ -1,6 +1,7 @@
 """Stage `calibrate-threshold`: a trained network -> scores -> a threshold and a detector."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,11 @@ from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import Calibrator
-from hourglass.detection.calibrators.from_settings import comparison_calibrators, make_calibrator
+from hourglass.detection.calibrators.from_settings import (
+    check_calibration_samples,
+    comparison_calibrators,
+    make_calibrator,
+)
 from hourglass.detection.threshold import Threshold
 from hourglass.stages.output import cell_stage
 
@@ -25,7 +30,9 @@ def calibrate_threshold(data: str, model: str) -> Path:
     """Select the threshold: a sample with a higher score raises an alarm.
 
     The scorer (`score` in params.yaml) is fitted to the training split. Unsupervised calibrators
-    use the calibration split, supervised ones the tuning split. The test split is not used.
+    use the calibration split, supervised ones the tuning split. The test split is not used. If the
+    calibration split is too small for the calibrator, networks are trained on folds of train,
+    validation and calibration, and their out-of-fold scores are used (cross-conformal).
     Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
     `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
     and the detector for new samples, detector.json and reference.safetensors.
@@ -61,10 +68,17 @@ def _calibrate(
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores."""
     from hourglass.detection.calibration import calibrate_detector
+    from hourglass.detection.folds import needs_folds
     from hourglass.detection.scorers.from_settings import make_scorer
     from hourglass.networks.weights import FILES, load
 
     prepared, folder = Prepared.open(cell.prepared), cell.output("train")
     network, scorer = load(folder), make_scorer(params().score)
     checksums = file_checksums(folder, FILES)
-    return calibrate_detector(network, prepared, scorer, calibrator, checksums)
+    train, seed = None, params().seed
+    if needs_folds(calibrator, len(prepared.x("calibration"))):
+        from hourglass.training.fold_training import read_fold_training
+
+        train = read_fold_training(folder)
+        print(check_calibration_samples(prepared.card, calibrator), file=sys.stderr)
+    return calibrate_detector(network, prepared, scorer, calibrator, checksums, train, seed)

@@ -11,8 +11,8 @@ from hourglass.core.settings import params
 from hourglass.data.column_table import column_lines
 from hourglass.data.prepare import prepare_data_set
 from hourglass.detection.calibrators.from_settings import (
+    check_calibration_samples,
     make_calibrator,
-    require_calibration_samples,
 )
 from hourglass.stages.output import stage_lock
 
@@ -23,7 +23,7 @@ def prepare(data: str) -> Path:
     Prints the columns of a table: the kind of each, and what becomes of it. Writes to
     data/prepared/<data>/: x, label, anomaly and id of each split as .npy, and card.json,
     with the scaling of x and the number of samples. In a pipeline, it refuses a data set with too
-    few calibration samples for `calibration` in params.yaml, so that nothing is trained in vain.
+    few samples for `calibration` in params.yaml, so that nothing is trained in vain.
 
     Examples:
         hourglass prepare digits
@@ -45,8 +45,10 @@ def _check(card: dict[str, Any]) -> None:
         if left_out := card["source"]["left_out_rows"]:
             print(f"{left_out:,} rows without a label, or with a missing cell, are left out")
     try:
-        require_calibration_samples(card, make_calibrator(params().calibration))
+        note = check_calibration_samples(card, make_calibrator(params().calibration))
     except UserError as error:
         if "DVC_STAGE" in os.environ:
             raise
-        print(f"hourglass: {error}", file=sys.stderr)
+        note = str(error)
+    if note:
+        print(f"hourglass: {note}", file=sys.stderr)

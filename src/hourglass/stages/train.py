@@ -21,6 +21,7 @@ from hourglass.stages.output import CellOutput, cell_stage
 from hourglass.tracking import provenance
 from hourglass.tracking.recording import EPOCHS, SETTINGS
 from hourglass.training.cell_settings import CellSettings, resolve_cell
+from hourglass.training.convergence import still_improving
 
 if TYPE_CHECKING:
     from hourglass.models.base import LitAutoencoder
@@ -67,7 +68,7 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
-    settings = resolve_cell(cell, prepared.input_shape)
+    settings = resolve_cell(cell, prepared.input_shape, len(prepared.x("train")))
     module = make_module(settings, prepared.heads)
     on_epoch = partial(_append_epoch, cell.resume / EPOCHS) if output else None
     # Reject invalid settings before an MLflow run is opened.
@@ -92,11 +93,14 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
             "epochs": len(history.rows),
             "best_epoch": best["epoch"],
             "best_validation_error": best["validation_error"],
+            "still_improving": still_improving(
+                [row["validation_error"] for row in history.rows], settings.training.max_epochs
+            ),
             "parameters": weights.parameter_count(module.network),
             "data": prepared.card["sha256"],
         }
         _write(output.folder, settings, module, phases + history.rows, summary)
-        _hint_at_max_epochs(settings, summary)
+        _warn_if_still_improving(settings, summary)
         output.timing |= {
             "started": int(started * 1000),  # in ms since 1970
             "ended": int(time.time() * 1000),
@@ -110,14 +114,13 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
         (cell.tracking / "run_id").unlink(missing_ok=True)  # the run of an earlier training
 
 
-def _hint_at_max_epochs(settings: CellSettings, summary: dict[str, Any]) -> None:
-    """Print a hint if `max_epochs` ended the training, not `patience`."""
-    epochs, best = summary["epochs"], summary["best_epoch"]
-    if epochs == settings.training.max_epochs and epochs - 1 - best < settings.training.patience:
+def _warn_if_still_improving(settings: CellSettings, summary: dict[str, Any]) -> None:
+    """Print that `max_epochs` ended the training while the validation error still fell."""
+    if summary["still_improving"]:
         print(
-            f"{settings.data}-{settings.model}: max_epochs, {epochs}, ended the training, with the "
-            f"lowest validation error in epoch {best}; a higher max_epochs in "
-            f"configs/data/{settings.data}.yaml may lower it.",
+            f"{settings.data}-{settings.model}: the validation error still fell when the training "
+            f"ended after {summary['epochs']} epochs; raise max_epochs or learning_rate in "
+            f"configs/data/{settings.data}.yaml.",
             file=sys.stderr,
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Encoding
+from hourglass.data.scaling import Encoding, filled_inputs
 from hourglass.detection.inference import batched
 from hourglass.detection.scoring import latent_codes
 from hourglass.networks import Network
@@ -36,7 +36,7 @@ def encode_splits(splits: LabelledSplits, network: Network, scaling: Encoding) -
 
 def flatten_splits(splits: LabelledSplits, scaling: Encoding) -> LabelledSplits:
     """Replace the samples of all splits by scaled and flattened samples, (N, D) float32."""
-    return splits.map_x(lambda x: scaling(x).reshape(len(x), -1))
+    return splits.map_x(lambda x: filled_inputs(scaling, x).reshape(len(x), -1))
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:

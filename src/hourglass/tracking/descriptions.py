@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hourglass.core.paths import Cell
+from hourglass.core.suggestions import counted
 from hourglass.tracking.entries import section
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def cell_note(record: "CellRecord") -> str:
     )
     return (
         f"**{cell.model}** on **{cell.data}**: {quality(stages['evaluate'].metrics)}.\n\n"
-        f"Measured on {test['normal']:,} normal and {test['anomalies']:,} anomalous samples of the "
-        f"test split; latent code of {params['latent_dim']}; threshold by "
-        f"{params['threshold_method']}. Reproduce, use and register it:\n\n{_block(*commands)}"
+        f"Measured on {counted(test['normal'], 'normal sample')} and "
+        f"{counted(test['anomalies'], 'anomaly', 'anomalies')} of the test split; latent code of "
+        f"{params['latent_dim']}; threshold by {params['threshold_method']}. Reproduce, use and "
+        f"register it:\n\n{_block(*commands)}"
     )
 
 
@@ -79,8 +81,8 @@ def study_note(cell: Cell, objective: str, trials: int, best: str, view: str) ->
     command = f"hourglass tune {cell.data} {cell.model} --objective {objective}"
     return (
         f"Hyperparameter search of **{cell.model}** on **{cell.data}**, objective `{objective}`, "
-        f"{trials} trials. {best}\n\n[All trials of the study]({view}). Search further, or apply "
-        "the best values:\n\n"
+        f"{counted(trials, 'trial')}. {best}\n\n[All trials of the study]({view}). "
+        "Search further, or apply the best values:\n\n"
         f"{_block(f'{command} --trials {2 * trials}', f'{command} --apply && dvc repro')}"
     )
 

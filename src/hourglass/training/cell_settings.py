@@ -1,6 +1,7 @@
 """The settings of one cell, resolved from its YAML files and checked against the constructors."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -34,6 +35,8 @@ PLUGINS = {
 }
 # Strategies whose processes return the history and hold all weights.
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
+# The duration of a training in epochs, and its bounds in optimiser steps.
+EPOCHS, MIN_STEPS, MAX_STEPS = 100, 1000, 20_000
 DURATION = "the duration of a training belongs in configs/data/<name>.yaml, training, as max_epochs"
 VALIDATION = (
     "every epoch is validated once, at its end, to find the best weights; remove the setting"
@@ -76,9 +79,51 @@ class Training:
     patience: int = 10
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise UserError(f"{name} is {value}, but must be at least 1.")
+        _require_positive(self)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The section `training` of a data set, from which a number of rows makes a `Training`.
+
+    The duration is `max_epochs`, if given. Otherwise it is EPOCHS, or more, if these are fewer than
+    `min_steps` optimiser steps, and fewer, if they are more than `max_steps`: EPOCHS of a table of
+    100 rows are too few steps. Given bounds also hold for given epochs. Without `patience`,
+    training stops after a fifth of the epochs without improvement, but no fewer than 10.
+    """
+
+    batch_size: int = 64
+    max_epochs: int | None = None
+    patience: int | None = None
+    min_steps: int | None = None
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_positive(self)
+        if self.max_steps is not None and (self.min_steps or 0) > self.max_steps:
+            raise UserError(
+                f"min_steps is {self.min_steps}, but must not be above max_steps, {self.max_steps}."
+            )
+
+    def training(self, rows: int) -> Training:
+        """Return the duration in epochs for a number of rows to train on."""
+        steps_per_epoch = math.ceil(rows / self.batch_size)
+        low, high = self.min_steps, self.max_steps
+        if self.max_epochs is None:
+            low = MIN_STEPS if low is None else low
+            high = max(MAX_STEPS, low) if high is None else high
+            low = min(low, high)
+        epochs = max(self.max_epochs or EPOCHS, math.ceil((low or 1) / steps_per_epoch))
+        if high is not None:
+            epochs = min(epochs, math.ceil(high / steps_per_epoch))
+        return Training(self.batch_size, epochs, self.patience or max(10, epochs // 5))
+
+
+def _require_positive(settings: Training | TrainingPlan) -> None:
+    """Raise a UserError for the first setting below 1."""
+    for name, value in asdict(settings).items():
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}, but must be at least 1.")
 
 
 @dataclass(frozen=True)
@@ -100,8 +145,10 @@ class CellSettings:
         return residency
 
 
-def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
+def resolve_cell(cell: Cell, sample_shape: tuple[int, ...], train_rows: int) -> CellSettings:
     """Return the settings of a cell, checked against the constructors of variant and Trainer.
+
+    `train_rows` is the number of samples to train on, which turns steps into epochs.
 
     The variant's init_args come from these sources; a later one overrides an earlier one:
 
@@ -123,13 +170,14 @@ def resolve_cell(cell: Cell, sample_shape: tuple[int, ...]) -> CellSettings:
     if cell_args := mapping(cell_config(cell).get("init_args"), f"{cell.config}, init_args"):
         # A separate check, so that an error names the cell's file.
         resolve(kind, cell_args, f"{cell.config.as_posix()}, init_args", fixed)
-    training = resolve(Training, data_set.get("training"), f"{data_file}, training")
+    training = resolve(TrainingPlan, data_set.get("training"), f"{data_file}, training")
+    plan: TrainingPlan = construct(TrainingPlan, training, f"{data_file}, training")
     return CellSettings(
         data=cell.data,
         model=cell.model,
         class_path=variant["class_path"],
         init_args=resolve(kind, init_args | cell_args, f"{model_file} on {cell.data}", fixed),
-        training=construct(Training, training, f"{data_file}, training"),
+        training=plan.training(train_rows),
         trainer=trainer_config(project.trainer),
         seed=project.seed,
     )

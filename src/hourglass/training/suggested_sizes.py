@@ -1,10 +1,14 @@
-"""Sizes of a network that suit samples by their shape, for data sets without settings."""
+"""Sizes of a network and a training that suit samples, for data sets without settings."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
+from hourglass.data.columns import Column
+
 MAX_LATENT_DIM = 64
+TABLE_STEPS = (1000, 3000)  # at least, and at most
+IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
 
 
 def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
@@ -21,6 +25,33 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
         "hidden": [min(max(2 * size, 16), 256)] if is_table else [256],
         "channels": [16, 32, 64] if is_large else [16, 32],
     }
+
+
+def table_variant(columns: Sequence[Column]) -> str:
+    """Return the name of the variant that detects best in tables with such columns.
+
+    Source: docs/benchmarks/adbench.md for numbers, docs/benchmarks/mixed_tables.md for tables most
+    of whose columns are no numbers. A wide network also reconstructs rare combinations of common
+    categories.
+    """
+    others = sum(column.kind in ("categorical", "boolean") for column in columns)
+    return "variational" if others > len(columns) / 2 else "ensemble"
+
+
+def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str, Any], Any]:
+    """Return init_args of a variant, and settings of `TrainingPlan`, for `rows` to train on.
+
+    docs/benchmarks/adbench.md has the figures of the settings for tables.
+    """
+    args = suggested_sizes(sample_shape)
+    if len(sample_shape) == 1:
+        batch_size = power_of_two(rows / 16, 16, min(1024, max(256, rows / 200)))
+        low, high = TABLE_STEPS
+        plan = {"batch_size": batch_size, "min_steps": low, "max_steps": high}
+        return args | {"learning_rate": 1e-2}, plan
+    batch_size = power_of_two(rows / 50, 16, 256)
+    high = max(IMAGE_STEPS, MIN_IMAGE_EPOCHS * math.ceil(rows / batch_size))
+    return args | {"learning_rate": 2e-3}, {"batch_size": batch_size, "max_steps": high}
 
 
 def power_of_two(value: float, smallest: float, largest: float) -> int:

@@ -11,6 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_config import Yaml
 from hourglass.tuning.study import finished
 from hourglass.tuning.trial_attributes import VALUES
@@ -91,7 +92,7 @@ def describe(study: optuna.Study, names: Sequence[str]) -> str:
     ]
     states = Counter(trial.state.name for trial in trials)
     lines = [
-        f"{study.study_name}: {len(trials)} trials ({states['COMPLETE']} complete, "
+        f"{study.study_name}: {counted(len(trials), 'trial')} ({states['COMPLETE']} complete, "
         f"{states['PRUNED']} pruned, {states['FAIL']} failed)"
     ]
     if rows:

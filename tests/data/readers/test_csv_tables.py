@@ -93,9 +93,12 @@ def test_an_index_without_a_name_is_named_as_pandas_names_it(tmp_path):
     assert_read(tmp_path / "mine.csv", pd.read_csv(tmp_path / "mine.csv"))
 
 
-def test_a_header_without_the_index_names_the_other_columns(tmp_path):
-    path = write(tmp_path / "mine.csv", PUMPS.to_csv().removeprefix(","))
-    assert_read(path, PUMPS.reset_index(names="Unnamed: 0"))
+@pytest.mark.parametrize("index", [PUMPS.index, PUMPS.index + 1, "row " + PUMPS.index.astype(str)])
+def test_a_header_without_the_index_names_the_other_columns(tmp_path, index):
+    frame = PUMPS.set_axis(index)
+    path = write(tmp_path / "mine.csv", frame.to_csv().removeprefix(","))
+    source = assert_read(path, frame.reset_index(names="Unnamed: 0"))
+    assert "no name above the first column" in source.describe()
 
 
 @pytest.mark.parametrize(
@@ -143,9 +146,27 @@ def test_short_rows_of_a_later_block_repeat_no_row(tmp_path, monkeypatch):
     assert_read(path, pd.read_csv(path))
 
 
-def test_a_long_row_is_named(tmp_path):
-    path = write(tmp_path / "mine.csv", TEXT + "\na,1,2,3,b,c,d\n")
-    with pytest.raises(UserError, match=r"^Row 121 of .*mine\.csv has 7 cells instead of 6"):
+@pytest.mark.parametrize(
+    ("text", "row", "cells"),
+    [
+        (TEXT + "\na,1,2,3,b,c,d\n", 121, "7 cells instead of 6"),
+        ("a,b\n1,2\n4,5,6\n", 2, "3 cells instead of 2"),
+        ("a,b\n1,2,3\n4,5,6\n7,8\n", 1, "3 cells instead of 2"),
+        ("a,b\n1,2,3,4\n5,6,7,8\n", 1, "4 cells instead of 2"),
+        ("a,b\n1,5,2\n1,7,3\n", 1, "3 cells instead of 2"),  # a decimal comma, no index
+        ("a,b\n2.5,1,5\n3.5,1,7\n", 1, "3 cells instead of 2"),
+    ],
+)
+def test_a_long_row_is_named_and_moves_no_cell(tmp_path, text, row, cells):
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(UserError, match=rf"^Row {row} of .*mine\.csv has {cells}"):
+        rows_of(open_table(path))
+
+
+def test_a_row_without_the_index_of_the_others_is_named(tmp_path):
+    text = PUMPS.to_csv().removeprefix(",").replace("\n119,", "\n")
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(UserError, match=r"^Row 120 of .*mine\.csv has 6 cells instead of 7"):
         rows_of(open_table(path))
 
 
@@ -173,6 +194,15 @@ def test_latin1_is_found_beyond_the_first_lines(tmp_path):
     frame = pd.concat([PUMPS] * 300 + [PUMPS.assign(mode="größe")], ignore_index=True)
     frame.to_csv(tmp_path / "mine.csv", index=False, encoding="latin-1")
     assert_read(tmp_path / "mine.csv", frame)
+
+
+def test_another_encoding_beyond_the_searched_part_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("hourglass.data.readers.csv_stream.SCANNED_BYTES", 1000)
+    text = TEXT + TEXT.split("\n", 1)[1] * 300 + "größe\n"
+    path = write(tmp_path / "mine.csv", text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.csv cannot be read .*encoding: cp1252"):
+        rows_of(open_table(path))
+    assert len(rows_of(open_table(path, ReadOptions(encoding="latin-1")))) == 301 * len(PUMPS) + 1
 
 
 @pytest.mark.parametrize(

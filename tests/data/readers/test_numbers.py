@@ -94,8 +94,10 @@ def test_only_the_given_separator_of_thousands_is_read():
     assert parsed("1,234", numbers=NumberFormat(".", thousands="")) == [None]
 
 
-def test_cells_in_another_unit_are_null():
+def test_cells_in_another_unit_than_half_of_the_column_are_null():
     assert parsed("12 kg", "13 kg", "4", "5 g") == [12.0, 13.0, 4.0, None]
+    assert parsed("12", "13", "4", "5 g", "6 g") == [12.0, 13.0, 4.0, None, None]
+    assert parsed("12 kg", "13 g", "14 kg", "15 g", "x") == [None, 13.0, None, 15.0, None]
 
 
 @pytest.mark.parametrize(

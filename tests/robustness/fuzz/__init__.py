@@ -44,10 +44,8 @@ def enter_workspace(folder: Path) -> dict[str, MakeCase]:
     detector = detectors.make_detector(folder / "judge", images=True)
     return {
         "idx": idx.make_case,
-        "CSV to train on": partial(tables.make_case, tables.write_csv, new=False),
-        "CSV to score": partial(tables.make_case, tables.write_csv, new=True),
-        "Parquet to train on": partial(tables.make_case, tables.write_parquet, new=False),
-        "Parquet to score": partial(tables.make_case, tables.write_parquet, new=True),
+        "CSV": partial(tables.make_case, tables.write_csv),
+        "Parquet": partial(tables.make_case, tables.write_parquet),
         "npz to train on": images.of_npz,
         "npz to score": partial(images.of_npz, detector=detector),
         "images to train on": images.of_image,

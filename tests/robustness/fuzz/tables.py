@@ -1,4 +1,4 @@
-"""Tables in CSV and Parquet files, to train on and to score."""
+"""Tables in CSV and Parquet files."""
 
 import codecs
 import csv
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.table_chunks import read_table_chunks
-from hourglass.data.readers.table_files import feature_matrix, read_table, require_columns
+from hourglass.data.readers.table_source import NumberFormat, open_table, parse_numbers
 from tests.robustness.fuzz.case import Case, damage
 
 NAMES = ["a", "b", "c"]
@@ -22,33 +22,34 @@ LARGEST = float(np.finfo(np.float32).max)
 Write = Callable[[random.Random, Path], tuple[Path, np.ndarray | None, str]]
 
 
-def make_case(write: Write, rng: random.Random, folder: Path, new: bool) -> Case:
-    """Return a mostly malformed table, to be scored if `new`, else to train on."""
+def make_case(write: Write, rng: random.Random, folder: Path) -> Case:
+    """Return a mostly malformed table."""
     path, right, what = write(rng, folder)
-    return case_of(path, right, new, f"{path.suffix}, {what}", what == "whole")
+    return case_of(path, right, f"{path.suffix}, {what}", what == "whole")
 
 
-def case_of(
-    path: Path, right: np.ndarray | None, new: bool, what: str = "", valid: bool = False
-) -> Case:
+def case_of(path: Path, right: np.ndarray | None, what: str = "", valid: bool = False) -> Case:
     """Return the case of a table whose features are `right`."""
-    return Case(what, lambda: _scored(path) if new else _trained(path), right, valid)
+    return Case(what, lambda: _numbers_of(path), right, valid)
 
 
-def _trained(path: Path) -> np.ndarray:
-    """Return features as `prepare` would."""
-    frame = read_table(path)
-    require_columns(frame, NAMES, path)
-    return feature_matrix(frame, NAMES, path)
+def _numbers_of(path: Path) -> np.ndarray:
+    """Return the numbers of a table; raises a UserError if a cell is none."""
+    source = open_table(path)
+    table = pa.Table.from_batches(source.batches(NAMES))
+    x = np.stack([_column(table[name].combine_chunks(), source.numbers) for name in NAMES], 1)
+    if not len(x) or not (np.abs(x) <= LARGEST).all():
+        raise UserError("a cell is no number.")
+    return x.astype(np.float32)
 
 
-def _scored(path: Path) -> np.ndarray:
-    """Return features as `score` would, or raise its UserError."""
-    parts = list(read_table_chunks(path, NAMES, None))
-    x = np.concatenate([each.x for each in parts]) if parts else np.zeros((0, 3))
-    if not len(x) or not all(each.complete.all() for each in parts):
-        raise UserError("there is nothing to be scored.")  # like the command, in other words
-    return x
+def _column(cells: pa.Array, form: NumberFormat) -> np.ndarray:
+    values = parse_numbers(cells, form)
+    if values.null_count and pa.types.is_string(cells.type):
+        words = pc.utf8_lower(cells)
+        if pc.all(pc.is_in(words, pa.array(["true", "false"]))).as_py():
+            values = pc.equal(words, "true").cast(pa.float64())
+    return values.to_numpy(zero_copy_only=False)
 
 
 WAYS = (
@@ -102,7 +103,7 @@ def csv_reference(path: Path) -> np.ndarray | None:
     try:
         text = _decoded(path.read_bytes())
         header = text.splitlines()[0] if text else ""
-        separator = max(",;\t", key=header.count)
+        separator = max(",;\t|", key=header.count)
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         rows = [row for row in lines if row]
         if separator != ",":
@@ -111,7 +112,7 @@ def csv_reference(path: Path) -> np.ndarray | None:
         rows = [row if any(row[len(rows[0]) :]) else row[: len(rows[0])] for row in rows]
         if "\0" in text or len(rows) < 2 or len(set(rows[0])) < len(rows[0]):
             return None
-        columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+        columns = dict(zip(map(str.strip, rows[0]), zip(*rows[1:], strict=True), strict=True))
         x = np.array([_numbers(columns[name]) for name in NAMES]).T
     except (ValueError, KeyError, csv.Error):
         return None
@@ -119,7 +120,9 @@ def csv_reference(path: Path) -> np.ndarray | None:
 
 
 def _decoded(content: bytes) -> str:
-    """Return the text: UTF-16 by its byte order mark, or UTF-8, or Latin-1."""
+    """Return the text: UTF-32 or -16 by its byte order mark, or UTF-8, or Latin-1."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return content.decode("utf-32")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     try:

@@ -6,7 +6,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from hourglass.data.cell_values import OTHER
+from hourglass.data.codes import codes
+from hourglass.data.columns import Column
 from hourglass.data.prepared_data import SPLITS, Prepared
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.studies.generation.synthetic_tables import (
     Rows,
     analyse_synthetic_rows,
@@ -18,6 +22,7 @@ from hourglass.studies.generation.synthetic_tables import (
     train_on_synthetic,
 )
 from hourglass.studies.latent_space import LatentSpace
+from tests.mixed_tables import SERVICES, detector_of_codes, mixed_columns, mixed_frame
 from tests.studies.conftest import project, write_splits
 from tests.tables import number_encoding
 
@@ -44,7 +49,8 @@ def prepared(tmp_path_factory) -> Prepared:
         return x, np.where(anomaly, "bad", "good"), anomaly
 
     folder = tmp_path_factory.mktemp("table") / "lines"
-    return write_splits(folder, split, number_encoding(split("train")[0]), feature_names=NAMES)
+    columns = [Column(name).to_dict() for name in NAMES]
+    return write_splits(folder, split, number_encoding(split("train")[0]), columns=columns)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,8 @@ def test_a_table_has_raw_units(prepared, held_out, refusal):
     assert list(frame) == [*NAMES, "anomaly"]
     np.testing.assert_allclose(frame[NAMES], split.x, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(frame.anomaly, split.anomaly)
-    other = Prepared(prepared.folder, prepared.card | {"feature_names": ["a", "anomaly", "c"]})
+    columns = [Column(name).to_dict() for name in ("a", "anomaly", "c")]
+    other = Prepared(prepared.folder, prepared.card | {"columns": columns})
     assert "'anomaly'" in refusal(raw_table, held_out, other)
 
 
@@ -153,3 +160,28 @@ def test_the_analysis_writes_rows_and_trains_classifiers(space, tmp_path):
     read = pd.read_csv(tmp_path / "rows.csv")
     assert read.anomaly.sum() == 40
     assert read.b.mean() == pytest.approx(500, abs=20)
+
+
+def test_synthetic_rows_of_a_mixed_table_have_its_levels_dates_and_missing_cells(tmp_path):
+    columns = mixed_columns()
+    columns[3] = Column("when", "datetime", parts=("hour", "trend"))
+
+    def split(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        x = codes(mixed_frame(300, SPLITS.index(name)), columns)
+        return x, np.full(300, "good"), np.zeros(300, bool)
+
+    train = split("train")[0]
+    encoding = TableEncoding.fit(columns, train)
+    described = [column.to_dict() for column in columns]
+    prepared = write_splits(tmp_path / "mixed", split, encoding, columns=described)
+    network = detector_of_codes(columns, train, split("calibration")[0]).scoring.network
+    real = real_rows(prepared)[0]
+    frame = raw_table(real, prepared)
+    np.testing.assert_array_equal(frame.service, mixed_frame(300, 0).service)
+    np.testing.assert_array_equal(frame.TSH.isna(), np.isnan(train[:, 4]))
+    assert (frame.when - mixed_frame(300, 0).when).abs().max() < pd.Timedelta(1, "min")
+    synthetic = raw_table(generate_rows(network, real, 0), prepared)
+    assert set(synthetic.service) <= {*SERVICES, OTHER}
+    assert set(synthetic.member) == {"no", "yes"}
+    assert synthetic.when.between(frame.when.min(), frame.when.max()).all()
+    assert 0.05 < synthetic.TSH.isna().mean() < 0.5

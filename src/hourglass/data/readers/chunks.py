@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.columns import Column
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type
 
@@ -23,6 +24,10 @@ class InputSpec(Protocol):
     @property
     def columns(self) -> Sequence[Column]:
         """Return the columns of a table, in order; [] for images."""
+
+    @property
+    def read(self) -> ReadOptions:
+        """Return the format of the table as it was set for `prepare`."""
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -66,7 +71,7 @@ def read_chunks(
     accepts = accepts or _same_shape(spec)
     suffix = path.suffix.lower()
     if spec.columns and suffix != ".npz" and (is_table(path) or not path.exists()):
-        return table_chunks.read_table_chunks(path, spec.columns, id, missing)
+        return table_chunks.read_table_chunks(path, spec, id, missing)
     if not path.exists():
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
     check_file_type(path)

@@ -28,7 +28,7 @@ def is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], sure: bool = 
     for cell, column in zip(cells, columns, strict=True):
         if not (cell in MISSING_MARKERS or NUMBER.fullmatch(cell)) and _are_numbers(column):
             return True
-    if sure or not numbers or _count_up(numbers):
+    if sure or not numbers or (len(numbers) > 1 and count_up(numbers)):
         return not sure
     texts = [cell for cell in cells if cell not in (*numbers, *MISSING_MARKERS)]
     filled = [*texts, *numbers]
@@ -46,9 +46,9 @@ def _are_numbers(column: Sequence[str]) -> bool:
     return bool(filled) and sum(map(bool, map(NUMBER.fullmatch, filled))) > len(filled) / 2
 
 
-def _count_up(numbers: Sequence[str]) -> bool:
-    """Return whether there are two numbers or more, each one more than that before it."""
-    if len(numbers) < 2 or not all(map(INTEGER.fullmatch, numbers)):
+def count_up(cells: Sequence[str]) -> bool:
+    """Return whether all cells are integers, each one more than that before it."""
+    if not all(map(INTEGER.fullmatch, cells)):
         return False
-    values = [int(number) for number in numbers]
+    values = [int(cell) for cell in cells]
     return values == list(range(values[0], values[0] + len(values)))

@@ -11,15 +11,14 @@ from itertools import islice
 from pathlib import Path
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.csv_header import is_header
+from hourglass.data.readers.csv_header import NUMBER, count_up, is_header
 from hourglass.data.readers.csv_stream import Blocks
-from hourglass.data.readers.numbers import APOSTROPHES, SPACES
+from hourglass.data.readers.number_marks import WITH_MARK, number_marks
 from hourglass.data.readers.read_options import ReadOptions
 
 MAX_LINE_BYTES = 16 << 20
 SAMPLE_LINES = 100
 MAX_RECORDS = 200
-MAX_CELLS = 100_000  # that are searched for decimal marks
 MAX_PREAMBLE = 20  # records before the header
 SEPARATORS = ("\t", ";", "|", ",")  # the first one of several that fit
 SPACE = " "  # stands for any number of spaces and tabs
@@ -27,8 +26,6 @@ COMMENTS = ("#", "%", "//")  # of lines before the header
 MIN_SHARE = 0.5  # of the records with the most frequent number of cells
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
 WORDS = re.compile(r'"[^"]*"|[^\s"]+')
-WITH_MARK = re.compile(rf"[+-]?(\d+(?:[.,{APOSTROPHES} {SPACES}]\d+)*)(?:[eE][+-]?\d+)?")
-GROUPS = re.compile(rf"[1-9]\d{{0,2}}([.,{APOSTROPHES} {SPACES}])\d{{3}}(?:\1\d{{3}})*")
 
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 
@@ -42,13 +39,15 @@ class CsvLayout:
     """Layout of a CSV file.
 
     A row has `width` cells. Those after the names are empty, from a separator at the end of lines.
-    `decimal` and `thousands` are None without a number that shows them.
+    With `index`, the header has no cell for the first column. `decimal` and `thousands` are None
+    without a number that shows them.
     """
 
     separator: str
     names: list[str]
     width: int
     header: bool
+    index: bool
     skipped_lines: int  # before the header
     data_start: int  # in bytes of UTF-8
     longest_line: int  # in bytes, of the first ones
@@ -79,7 +78,9 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     body = [lines[i] for i in kept]
     separator = options.separator or (declared[1] if declared else _separator(body))
     records = list(_records(body, separator))
-    width = _usual_width(records[1:] or records)
+    if not records:
+        raise _no_rows(path)
+    width = _usual_width(records[1:] or records, len(records[0][0]))
     first = 0 if options.header else _preamble(records, width)
     cells, count = records[first]
     rows = [row for row, _ in records[first + 1 :]]
@@ -89,6 +90,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
     if header:
         if not rows:
             raise _no_rows(path)
+        width = _width_below(cells, rows, width)
         names = _names(cells, rows, width)
     else:
         rows.insert(0, cells)
@@ -98,14 +100,15 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         names = commented or _numbered(rows, width)
     data = before if rows[0] is cells else kept[count - 1] + 1
     _require_different(names, path)
-    decimal, thousands = _number_marks(rows, separator)
+    decimal, thousands = number_marks(rows, separator)
     if options.thousands in (".", ","):
         decimal = "," if options.thousands == "." else "."
     return CsvLayout(
         separator=separator,
         names=names,
-        width=max(width, len(cells)),
+        width=width,
         header=header,
+        index=header and len(names) > len(cells),
         skipped_lines=before - (commented is not None),
         data_start=sum(len(line.encode(errors="surrogateescape")) for line in lines[:data]),
         longest_line=max(map(len, lines)),
@@ -161,9 +164,24 @@ def split_words(line: str) -> list[str]:
     return [word.strip('"') for word in WORDS.findall(line)]
 
 
-def _usual_width(records: Sequence[Record]) -> int:
+def _usual_width(records: Sequence[Record], header: int = 0) -> int:
+    """Return the most frequent number of cells; of several, that of the header or the largest."""
     counts = Counter(len(cells) for cells, _ in records)
-    return max(counts, key=lambda width: (counts[width], width))
+    return max(counts, key=lambda width: (counts[width], width == header, width))
+
+
+def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the number of cells in a row below a header, which mostly is `width`.
+
+    There may be one more if the last one is empty, or if all rows begin with an index: different
+    texts, or numbers that count the rows. Other cells are rather parted by a decimal comma.
+    """
+    if width == len(header) + 1 and all(len(row) == width for row in rows):
+        index = [row[0].strip() for row in rows]
+        numbers = any(map(NUMBER.fullmatch, index))
+        if len(set(index)) == len(index) and (not numbers or (len(index) > 1 and count_up(index))):
+            return width
+    return width if width > len(header) and _last_empty(rows, width) else len(header)
 
 
 def _share(lines: Sequence[str], separator: str) -> float:
@@ -192,13 +210,13 @@ def _separator(lines: Sequence[str]) -> str:
 
 
 def _preamble(records: Sequence[Record], width: int) -> int:
-    """Return the number of records before the header, such as a title."""
+    """Return the number of records before the header: titles, and others above a sure header."""
     for i, (cells, _) in enumerate(records[:MAX_PREAMBLE]):
-        rows = [row for row, _ in records[i + 1 :]]
-        title = width > 1 and _filled_count(cells) <= 1
-        full = [row for row in rows if _filled_count(row) > 1] if title else []
-        above_header = bool(full) and is_header(full[0], full[1:], sure=True)
-        if not above_header and (len(cells) >= width - 1 or not rows):
+        rows = [row for row, _ in records[i + 1 :] if _filled_count(row) > 1]
+        short = len(cells) < width - 1
+        if not rows or not (short or (_filled_count(cells) <= 1 and width > 1)):
+            return i
+        if not (short and len(cells) == 1) and not is_header(rows[0], rows[1:], sure=True):
             return i
     return 0
 
@@ -253,35 +271,6 @@ def _require_different(names: Sequence[str], path: Path) -> None:
             f"{path} has two columns named {repeated!r}; rename one of them, or set `read: "
             "{header: false}` if its first row holds no names."
         )
-
-
-def _number_marks(rows: Sequence[Sequence[str]], separator: str) -> tuple[str | None, str | None]:
-    """Return the decimal mark and the thousands separator that most numbers have, or None."""
-    decimals, thousands, unclear = Counter[str](), Counter[str](), Counter[str]()
-    cells = (cell.strip(" %$€£\t") for row in rows for cell in row)
-    for cell in islice(cells, MAX_CELLS):
-        match = WITH_MARK.fullmatch(cell)
-        marks = re.sub(r"\d", "", match[1]) if match else ""
-        if match is None or not marks:
-            continue
-        last, others = marks[-1], set(marks[:-1])
-        if others and (last in others or len(others) > 1):  # 1,234,567, or a date
-            thousands.update(last if GROUPS.fullmatch(match[1]) and len(set(marks)) == 1 else "")
-        elif last in ".,":
-            clear = bool(others) or not GROUPS.fullmatch(match[1])
-            (decimals if clear else unclear).update(last)
-            thousands.update(others)
-        elif GROUPS.fullmatch(match[1]):
-            thousands.update(last)
-    decimal = max(decimals, key=decimals.__getitem__, default=None)
-    if decimal is None and unclear:  # such as 1,234: semicolons separate where commas are decimal
-        comma = unclear[","] > unclear["."]
-        decimal = "," if comma and separator != "," and not thousands[","] else "."
-    separators = [mark for mark in thousands if mark != decimal]
-    usual = max(separators, key=thousands.__getitem__, default=None)
-    if decimal is None and usual in (".", ","):
-        decimal = "," if usual == "." else "."
-    return decimal, usual
 
 
 def _no_rows(path: Path) -> UserError:

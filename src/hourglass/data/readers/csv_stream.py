@@ -77,19 +77,24 @@ def detect_encoding(opener: Opener) -> str:
 
 
 def read_blocks(opener: Opener, encoding: str) -> Blocks:
-    """Yield the text in UTF-8, without a byte order mark."""
+    """Yield the text in UTF-8, without a byte order mark; raises a UnicodeDecodeError."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     decoder = codecs.getincrementaldecoder(encoding)()
     first = True
     with opener() as file:
         while block := file.read(BLOCK_BYTES):
-            block = block if utf8 else decoder.decode(block).encode()
+            if utf8:
+                if not block.isascii() or decoder.getstate()[0]:
+                    decoder.decode(block)  # a check
+            else:
+                block = decoder.decode(block).encode()
             if first and block:
                 block, first = block.removeprefix(codecs.BOM_UTF8), False
             if block:
                 yield block
-    if not utf8 and (block := decoder.decode(b"", final=True).encode()):
-        yield block
+    rest = decoder.decode(b"", final=True).encode()
+    if rest:
+        yield rest
 
 
 class BlockFile(io.RawIOBase):

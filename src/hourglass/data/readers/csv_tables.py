@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -53,6 +54,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "encoding": encoding,
         "compression": compression,
         "header": layout.header,
+        "index": layout.index,
         "skipped_lines": layout.skipped_lines,
     }
     reader = _CsvReader(path, opener, encoding, layout, options.comment, in_memory)
@@ -102,12 +104,10 @@ class _CsvReader:
                     yield batch
                     done += len(batch)
                 if self.quotes % 2:
-                    self._require_closed_quotes()
+                    deque(self._records(self._rows()), maxlen=0)  # raises if one is open
                 return
-            except pa.ArrowInvalid:
-                if not self.ragged:
-                    self._require_closed_quotes()
-                    raise
+            except pa.ArrowInvalid:  # Python completes the rows, or finds the one to name
+                self.ragged = True
         for batch in self._parse(self._completed(self._rows()), columns):
             if len(batch) > done:
                 yield batch[done:]
@@ -136,13 +136,14 @@ class _CsvReader:
         parse = arrow_csv.ParseOptions(
             delimiter=self.separator,
             newlines_in_values=True,
-            invalid_row_handler=self._on_invalid_row,
+            invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
         )
         convert = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()),
             include_columns=[numbered[i] for i in indices],
             null_values=[""],
             strings_can_be_null=True,
+            check_utf8=False,  # the stream was checked
         )
         for batch in self._batches(chain([first], rows), read, parse, convert):
             cells = [_trimmed(column) for column in batch.columns]
@@ -159,24 +160,23 @@ class _CsvReader:
         with arrow_csv.open_csv(file, read, parse, convert) as reader:
             yield from reader
 
-    def _on_invalid_row(self, row: arrow_csv.InvalidRow) -> str:
-        if not row.text.strip():
-            return "skip"
-        self.ragged = True
-        return "error"
-
     def _completed(self, rows: Blocks) -> Blocks:
-        """Yield the rows, each one with a cell per column; raises a UserError for a longer row."""
+        """Yield the rows, each one with a cell per column; raises a UserError for a longer row.
+
+        A shorter row misses cells at its end. It is an error in a table with an index that the
+        header lacks, where it may be the index that is missing.
+        """
         width = self.layout.width
         numbered = enumerate(self._records(rows), 1)
         while chunk := list(islice(numbered, CHUNK_ROWS)):
             written = io.StringIO(newline="")
             writer = csv.writer(written, delimiter=self.separator)
             for row, cells in chunk:
-                if any(cell.strip() for cell in cells[width:]):
+                short = self.layout.index and len(cells) < width  # of the index, or at the end
+                if short or any(cell.strip() for cell in cells[width:]):
                     raise UserError(
-                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; put "
-                        f"cells that hold {self.separator!r} in quotes."
+                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; "
+                        f"correct it, or put cells that hold {self.separator!r} in quotes."
                     )
                 writer.writerow(cells[:width] + [""] * (width - len(cells)))
             yield written.getvalue().encode()
@@ -209,13 +209,9 @@ class _CsvReader:
 
     def _open_quote(self, row: int) -> UserError:
         return UserError(
-            f"a quotation mark in row {row} of {self.path} is not closed; close it, or write "
-            '"" for one within a cell in quotes.'
+            f"a quotation mark in row {row} of {self.path} is not closed, or a cell is longer than "
+            f'{csv.field_size_limit():,} characters; write "" for a mark within a cell in quotes.'
         )
-
-    def _require_closed_quotes(self) -> None:
-        for _ in self._records(self._rows()):
-            pass
 
 
 def _trimmed(column: pa.Array) -> pa.Array:

@@ -1,6 +1,5 @@
 """Numbers in text cells: decimal marks, thousands separators, percent signs and units."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,18 +15,15 @@ MISSING_MARKERS = (
 SPACES = "\u00a0\u202f\u2009"  # no-break, narrow no-break and thin
 APOSTROPHES = "'\u2019"
 MINUS = "\u2212"
-THOUSANDS = {
-    ".": f", {APOSTROPHES}{SPACES}",
-    ",": f". {APOSTROPHES}{SPACES}",
-}  # usual ones, by decimal mark
+# Usual thousands separators, by decimal mark.
+THOUSANDS = {".": f", {APOSTROPHES}{SPACES}", ",": f". {APOSTROPHES}{SPACES}"}
 CURRENCY = r"[$€£¥₹]|(?:EUR|USD|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN)"
-# A percent sign, or a letter and what follows it without a digit, such as kg, °C, m³/h or km/h^2.
-LETTER = r"[^\s\d!-@\[-`{-~]"  # also a sign such as ° or €; \p{L} takes milliseconds to compile
+# A percent sign, or letters such as kg, °C, m³/h or km/h^2; \p{L} takes milliseconds to compile.
+LETTER = r"[A-Za-zµ°²³€£¥₹\x{c0}-\x{24f}\x{370}-\x{4ff}\x{2126}]"  # Latin, Greek, Cyrillic, ohm
 UNIT = rf"[%‰$]|{LETTER}+(?:\^?-?[23]?[/·*.]{LETTER}+)*(?:\^-?[23])?"
 PROBE = 16  # cells; a cast that fails is slow
-MAGNITUDES = ("k", "K", "M", "m", "B", "G", "T", "bn", "mn", "Mio", "Mrd")  # of "1.5k"
-
-
+# Of "1.5k", and of "1e", which is cut off.
+MAGNITUDES = (*tuple("eEkKMmBGT"), "bn", "mn", "Mio", "Mrd")
 # A digit without letters before it except of a currency, or an infinity.
 CANDIDATE = rf"^(?:[^A-Za-z\d]|{CURRENCY})*\d|^\s*[+\-]?(?i:inf(?:inity)?)\s*$"
 
@@ -61,9 +57,9 @@ def parse_numbers(column: pa.Array, numbers: NumberFormat) -> pa.Array:
     """Return a column as float64, null where a cell is not a number.
 
     Text may hold thousands separators, signs of currency, a percent sign and a unit: "12 kg" is 12,
-    "15 %" is 15, "(1,234.50)" is -1234.5. Cells with another unit than most are null, since
-    their numbers do not compare, and so are those with a magnitude such as "1.5k". A truth value is
-    1 or 0. Dates are not numbers.
+    "15 %" is 15, "(1,234.50)" is -1234.5. That holds for the unit of at least half of the numbers.
+    Cells with another unit are null, since their numbers do not compare, and so are those with a
+    magnitude such as "1.5k". A truth value is 1 or 0. Dates are not numbers.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -82,7 +78,8 @@ def parse_numbers(column: pa.Array, numbers: NumberFormat) -> pa.Array:
             if not pc.any(candidate).as_py():
                 return pa.nulls(len(column), pa.float64())
             texts = pc.if_else(candidate, texts, pa.scalar(None, pa.string()))
-            values = _parse(texts, numbers).take(encoded.indices)
+            values, units = (x.take(encoded.indices) for x in _parse(texts, numbers))
+            values = pc.if_else(_has_usual_unit(values, units), values, None)
     return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
 
 
@@ -112,8 +109,8 @@ def _cast(texts: pa.Array, numbers: NumberFormat) -> pa.Array | None:
         return None
 
 
-def _parse(texts: pa.Array, numbers: NumberFormat) -> pa.Array:
-    """Return numbers with thousands separators and units; see `parse_numbers`."""
+def _parse(texts: pa.Array, numbers: NumberFormat) -> tuple[pa.Array, pa.Array]:
+    """Return numbers with thousands separators, and their units, "" without one."""
     found = pc.extract_regex(texts, numbers.pattern)
     part = {field.name: pc.struct_field(found, field.name) for field in found.type}
     whole = pc.replace_substring_regex(part["whole"], r"[^\da-zA-Z]", "")
@@ -123,20 +120,21 @@ def _parse(texts: pa.Array, numbers: NumberFormat) -> pa.Array:
     signs = pc.binary_join_element_wise(*(part[n] for n in ("open", "sign", "sign2", "trail")), "")
     one_sign = pc.less_equal(pc.utf8_length(signs), 1)
     closed = pc.equal(part["open"], pc.replace_substring(part["close"], ")", "("))
-    valid = pc.and_(pc.and_(has_digits, one_sign), pc.and_(closed, _one_unit(part)))
+    magnitude = pc.and_(pc.is_in(part["unit"], pa.array(MAGNITUDES)), pc.equal(part["gap"], ""))
+    valid = pc.and_not(pc.and_(pc.and_(has_digits, one_sign), closed), magnitude)
     values = pc.if_else(valid, plain, pa.scalar(None, pa.string())).cast(pa.float64())
     negative = pc.match_substring_regex(signs, rf"[(\-{MINUS}]")
-    return pc.if_else(negative, pc.negate(values), values)
-
-
-def _one_unit(part: dict[str, pa.Array]) -> pa.Array:
-    """Return a mask: True where the text has no unit, or that of most texts with one."""
     units = pc.binary_join_element_wise(part["currency"], part["unit"], "")
-    magnitude = pc.is_in(part["unit"], pa.array(MAGNITUDES))
-    attached = pc.and_(magnitude, pc.equal(part["gap"], ""))
-    counts = Counter(unit for unit in units.to_pylist() if unit)
-    usual = max(sorted(counts), key=counts.__getitem__, default="")
-    return pc.and_not(pc.is_in(units, pa.array(["", usual])), attached)
+    return pc.if_else(negative, pc.negate(values), values), units
+
+
+def _has_usual_unit(values: pa.Array, units: pa.Array) -> pa.Array:
+    """Return a mask: True where a number has no unit, or that of at least half of the numbers."""
+    counted = pc.value_counts(units.filter(values.is_valid())).to_pylist()
+    counts = {each["values"]: each["counts"] for each in counted}
+    half = sum(counts.values()) / 2
+    usual = [unit for unit, count in sorted(counts.items()) if unit and count >= half]
+    return pc.is_in(units, pa.array(["", *usual[:1]]))
 
 
 def _escaped(marks: str) -> str:

@@ -12,7 +12,8 @@ from hourglass.core.suggestions import quote, suggest_names
 from hourglass.data.codes import codes, column_places
 from hourglass.data.columns import Column
 from hourglass.data.frames import frame_batches
-from hourglass.data.readers.chunks import Chunk, Chunks, Missing
+from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, Missing
+from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 
 if TYPE_CHECKING:
@@ -21,16 +22,14 @@ if TYPE_CHECKING:
 MAX_NAMES_SHOWN = 8  # of ignored columns
 
 
-def read_table_chunks(
-    path: Path, columns: Sequence[Column], id: str | None, missing: Missing
-) -> Chunks:
+def read_table_chunks(path: Path, spec: InputSpec, id: str | None, missing: Missing) -> Chunks:
     """Yield the rows of a table; select the columns by name, in any order.
 
     Prints the names of the columns that are ignored. The id of a row is its value in the column
     `id`. Without such a column it is the row number, counted from 1. Raises a UserError for a cell
     without a code, and for a missing column that is not optional.
     """
-    table = open_table(path)
+    table, columns = _open(path, spec), spec.columns
     places = column_places(table.names, columns, path)
     used = [c.name for c, place in zip(columns, places, strict=True) if place is not None]
     if id is not None and id not in table.names:
@@ -45,6 +44,19 @@ def read_table_chunks(
         shown = ", ".join(map(quote, ignored[:MAX_NAMES_SHOWN]))
         print(f"ignored, as the detector does not know them: {shown}{more}", flush=True)
     return _table_chunks(table, names, columns, id, missing)
+
+
+def _open(path: Path, spec: InputSpec) -> TableSource:
+    """Open a table in the format that was set for `prepare`, or in the one that is detected."""
+    table = open_table(path, spec.read)
+    if spec.read == ReadOptions() or _has_columns(table, spec):
+        return table
+    detected = open_table(path)  # new rows may come in another format
+    return detected if _has_columns(detected, spec) else table
+
+
+def _has_columns(table: TableSource, spec: InputSpec) -> bool:
+    return {column.name for column in spec.columns if not column.optional} <= {*table.names}
 
 
 def _table_chunks(

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class TableSource:
     names: list[str]
     tables: list[FileTable]
     numbers: NumberFormat
-    casts: dict[str, pa.DataType]  # of columns whose type differs between files
+    # Of columns whose type differs between files.
+    casts: dict[str, pa.DataType] = field(default_factory=dict)
 
     @property
     def text(self) -> bool:
@@ -120,6 +121,7 @@ class TableSource:
         words += [form["compression"]] if form.get("compression") else []
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
+        words += ["no name above the first column"] if form.get("index") else []
         skipped = form.get("skipped_lines", 0)
         words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
@@ -192,8 +194,8 @@ def _damage(path: Path) -> Iterator[None]:
         if operating_system_error(error):
             raise
         hint = (
-            "set `read: {encoding: ...}`"
-            if isinstance(error, UnicodeError) or "UTF8" in str(error)
+            "set `read: {encoding: cp1252}`, or the encoding that it was written in"
+            if isinstance(error, UnicodeError)
             else "correct the file or give another"
         )
         kind = table_suffix(path).removeprefix(".")

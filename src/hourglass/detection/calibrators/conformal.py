@@ -103,11 +103,12 @@ def why_no_discoveries(n: int, p: np.ndarray, rate: float) -> str:
     condition = f"{needed:,} of the {m:,} samples would have to have"
     if needed > m:
         condition = f"even all {m:,} samples together could not pass with"
+    enough = math.ceil(round(m / rate, 9)) - 1
     found = int(np.isclose(p, smallest).sum())
+    have = f"{found:,} {'has' if found == 1 else 'have'} it"
     return (
         f"a false discovery rate of {rate:g} gives no alarm: with {n:,} calibration scores the "
-        f"smallest possible p-value is 1 / {n + 1:,} = {smallest:.2g}, which {condition} "
-        f"({found:,} have it); calibrate on {math.ceil(round(m / rate, 9)) - 1:,} normal samples, "
-        "so that one sample alone can pass, score fewer at once, raise the rate, or use the "
-        "threshold."
+        f"smallest possible p-value is 1 / {n + 1:,} = {smallest:.2g}, which {condition} ({have}); "
+        f"calibrate on {enough:,} normal samples, so that one sample alone can pass, score fewer "
+        "at once, raise the rate, or use the threshold."
     )

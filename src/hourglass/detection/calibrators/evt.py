@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.detection.calibrators.base import Calibrator, check_fraction
 
 MIN_EXCESSES = 20  # scores above the tail quantile; with fewer, the shape cannot be estimated
@@ -43,8 +44,8 @@ class EVT(Calibrator):
         zeta = len(excess) / len(scores)
         if len(excess) < MIN_EXCESSES:
             raise UserError(
-                f"evt finds {len(excess)} scores above the {self.tail} quantile, but needs "
-                f"{MIN_EXCESSES}; lower tail, or calibrate on more samples."
+                f"evt finds {counted(len(excess), 'score')} above the {self.tail} quantile, but "
+                f"needs {MIN_EXCESSES}; lower tail, or calibrate on more samples."
             )
         if self.alpha >= zeta:
             raise UserError(

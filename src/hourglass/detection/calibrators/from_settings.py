@@ -7,9 +7,11 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS
+from hourglass.core.suggestions import counted
 from hourglass.core.yaml_config import build, read
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
+from hourglass.detection.folds import FoldScores, fold_count, needs_folds
 from hourglass.detection.threshold import Threshold
 
 
@@ -18,19 +20,32 @@ def make_calibrator(config: dict[str, Any]) -> Calibrator:
     return build(config, Calibrator, "params.yaml, calibration")
 
 
-def require_calibration_samples(card: dict[str, Any], calibrator: Calibrator) -> None:
-    """Raise a UserError if a data set, described by its card, is too small for a calibrator."""
-    if isinstance(calibrator, LabelledCalibrator):
-        return
-    count, needed = card["splits"]["calibration"]["normal"], calibrator.min_samples
-    if count < needed:
-        settings = ", ".join(f"{name} {value}" for name, value in vars(calibrator).items())
+def check_calibration_samples(card: dict[str, Any], calibrator: Calibrator) -> str:
+    """Return a note if a data set, described by its card, is so small that folds calibrate it.
+
+    The note is "" if its calibration split is large enough. Raises a UserError if all samples for
+    training and calibration together are too few.
+    """
+    sizes = [card["splits"][name]["normal"] for name in ("train", "validation", "calibration")]
+    if not needs_folds(calibrator, sizes[-1]):
+        return ""
+    settings = ", ".join(
+        f"{name} {value}" for name, value in vars(calibrator).items() if value is not None
+    )
+    too_few = (
+        f"{card['data']} has {counted(sizes[-1], 'calibration sample')}, but `calibration` in "
+        f"params.yaml, {calibrator.method} with {settings}, needs {calibrator.min_samples}"
+    )
+    if sum(sizes) < calibrator.min_samples:
         raise UserError(
-            f"{card['data']} has {count} calibration samples, but `calibration` in params.yaml, "
-            f"{calibrator.method} with {settings}, needs {needed}; add samples, raise the share "
-            f"`calibration` of `fractions` in configs/data/{card['data']}.yaml, or change "
-            "`calibration`."
+            f"{too_few}, and train, validation and calibration together have {sum(sizes)}; add "
+            "samples or change `calibration`."
         )
+    return (
+        f"{too_few}; calibrate-threshold therefore uses cross-conformal scores of {sum(sizes)} "
+        f"samples from {fold_count(*sizes)} folds, whose false-alarm rate is alpha approximately, "
+        "not as a bound."
+    )
 
 
 def comparison_calibrators() -> dict[str, Calibrator]:
@@ -43,13 +58,18 @@ def comparison_calibrators() -> dict[str, Calibrator]:
 
 
 def calibrate(
-    calibrator: Calibrator, prepared: Prepared, scores: Callable[[Split], np.ndarray]
+    calibrator: Calibrator,
+    prepared: Prepared,
+    scores: Callable[[Split], np.ndarray],
+    folds: FoldScores | None = None,
 ) -> Threshold:
     """Return the threshold of a calibrator from the scores of the split that it needs.
 
-    Labelled calibrators use the tuning split, all others the calibration split. `scores` returns
-    the scores of a split, (N,).
+    Labelled calibrators use the tuning split, all others the calibration split and the `folds`, if
+    they are given. `scores` returns the scores of a split, (N,).
     """
     if isinstance(calibrator, LabelledCalibrator):
         return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
-    return calibrator(scores("calibration"))
+    if folds is None:
+        return calibrator(scores("calibration"))
+    return folds.describe(calibrator(folds(scores("calibration"))))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
@@ -32,7 +33,7 @@ class Combined(Scorer):
     def __init__(self, parts: list[Scorer]) -> None:
         if len(parts) < 2:
             raise UserError(
-                f"parts names {len(parts)} scorers, but a combination needs at least 2."
+                f"parts names {counted(len(parts), 'scorer')}, but a combination needs at least 2."
             )
         self.parts = parts
 

@@ -1,6 +1,6 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hourglass.evaluation.column_points import column_points
 from hourglass.evaluation.figures.images import Strip, sheet
 from hourglass.evaluation.figures.style import ANOMALY, MARK, literal
 
@@ -21,13 +22,17 @@ MAX_FEATURES = 30  # drawn of a sample; more would be too many to read
 
 @dataclass(frozen=True)
 class Group:
-    """A titled row of samples with their reconstructions, in scaled units."""
+    """A titled row of samples with their reconstructions, in scaled units.
+
+    For the cells of a table, see `column_points`.
+    """
 
     title: str
     x: np.ndarray  # (n, *S)
     reconstruction: np.ndarray  # (n, *S)
-    contribution: np.ndarray  # (n, *S): excess error of each element, in standard deviations
+    contribution: np.ndarray  # (n, *S): excess loss of each element, in standard deviations
     captions: list[str]
+    texts: list[list[str]] = field(default_factory=list)  # of the cells of a table; "" for numbers
 
     @classmethod
     def of(cls, detector: "Detector", title: str, x: np.ndarray, captions: list[str]) -> "Group":
@@ -35,8 +40,11 @@ class Group:
         from hourglass.detection.scoring import reconstructions  # imports torch
 
         network, scaling = detector.scoring.network, detector.scoring.scaling
-        output = reconstructions(network, x, scaling)
-        return cls(title, scaling(x), output, detector.contributions(x), captions)
+        output, contributions = reconstructions(network, x, scaling), detector.contributions(x)
+        if detector.columns:
+            values, restored, texts = column_points(detector.encoding, x, output)
+            return cls(title, values, restored, contributions, captions, texts.tolist())
+        return cls(title, scaling(x), output, contributions, captions)
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
@@ -73,7 +81,7 @@ def contributions(groups: list[Group], feature_names: list[str]) -> Figure:
             names = [literal(feature_names[i], 24) for i in order]
             axes.set_yticks(range(len(order)), names, fontsize=6)
             axes.invert_yaxis()
-            axes.set_xlabel("sd above a usual error", fontsize=7)
+            axes.set_xlabel("sd above a usual loss", fontsize=7)
             axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -95,10 +103,24 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")
             axes.plot(output[drawn], y, "D", color=ANOMALY, markersize=3, label="output")
             axes.set_xlabel("scaled value", fontsize=7)
+        for axes, texts in zip(grid, group.texts, strict=False):
+            for place, column in enumerate(drawn):
+                if texts[column]:
+                    _write_text(axes, place, texts[column])
+                    axes.set_xlabel("scaled value, or probability", fontsize=7)
         grid[0].set_yticks(y, [literal(feature_names[i]) for i in drawn], fontsize=6)
         grid[0].invert_yaxis()
         grid[0].legend(frameon=False, fontsize=6)
     return figure
+
+
+def _write_text(axes: Axes, y: float, text: str) -> None:
+    """Write the value of a cell that is no number at the right end of its row."""
+    axes.annotate(
+        literal(text, 16), (1, y), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+        textcoords="offset points", fontsize=5, ha="right",
+        va="bottom", color="#555555", annotation_clip=True,
+    )  # fmt: skip
 
 
 def _new_figure(

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from hourglass.core.paths import Cell
+from hourglass.core.suggestions import counted
 from hourglass.evaluation.report.glossary import score_text, share_text
 from hourglass.evaluation.report.svg import Axis, Plot, marker_path
 
@@ -53,7 +54,7 @@ def _histogram(cell: Cell, test: pd.DataFrame, threshold: float) -> Chart:
         plot.bars(edges, values, name, name)
     plot.vertical(threshold, "mark dashed", f"threshold {score_text(threshold)}")
     medians = [
-        f"{len(rows)} {name} samples, median {score_text(rows.score.median())}, "
+        f"{counted(len(rows), f'{name} sample')}, median {score_text(rows.score.median())}, "
         f"{rows.alarm.sum()} of them above the threshold"
         for name, rows in groups.items()
     ]
@@ -99,7 +100,7 @@ def _training(cell: Cell) -> Chart:
     best, error = best_epoch(history)
     title = f"best epoch {best:.0f}, validation error {score_text(error)}"
     plot.marker(best, error, DOT, "mark", title)
-    label = f"Training of {cell.title} over {len(history)} epochs; {title}."
+    label = f"Training of {cell.title} over {counted(len(history), 'epoch')}; {title}."
     legend = "Solid: validation error. Dashed: training loss. Dot: the best epoch."
     return Chart("Training", legend, plot.svg(label))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +66,12 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     prepared = Prepared.open(prepared_folder(data))
     train = scaled_vectors(prepared, prepared.split("train").x)
     pca_rows = [
-        _row(data, "pca", True, size, **evaluate_baseline(prepared, pca(train, size), calibrator))
+        _row(
+            data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit=fit)
+        )
         for size in sorted({row["latent_dim"] for row in cells})
         if size <= min(train.shape)  # PCA cannot have more components than samples or features
+        for fit in [partial(pca, latent_dim=size)]
     ]
     aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
     for row in cells if aurocs else ():

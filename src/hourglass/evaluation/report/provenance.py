@@ -24,6 +24,7 @@ class Origin:
     data: str  # digest of the prepared data
     epochs: int
     best_epoch: int
+    still_improving: bool = False  # the validation error fell until max_epochs ended the training
     seconds: float | None = None
     trained: str = ""  # date and time, UTC
     commit: str = ""
@@ -50,6 +51,7 @@ class Origin:
             data=summary.get("data", "")[:DIGITS],
             epochs=summary["epochs"],
             best_epoch=summary["best_epoch"],
+            still_improving=bool(summary.get("still_improving", False)),
             seconds=timing.get("seconds"),
             trained=f"{datetime.fromtimestamp(started / 1000, UTC):%Y-%m-%d %H:%M}"
             if started

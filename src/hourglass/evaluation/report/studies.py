@@ -9,6 +9,7 @@ import numpy as np
 
 from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import cell_config
+from hourglass.core.suggestions import counted
 from hourglass.evaluation.report.curves import Chart
 from hourglass.evaluation.report.glossary import score_text
 from hourglass.evaluation.report.provenance import DIGITS, Origin
@@ -80,7 +81,8 @@ def _progress(
         plot, [(number, trial) for number, trial in zip(numbers, ordered, strict=True)], best
     )
     name = content["objectives"][0].replace("_", " ")
-    label = f"{name} of {len(ordered)} trials; the best is {score_text(best['values'][0])}."
+    label = f"{name} of {counted(len(ordered), 'trial')}; the best is "
+    label += f"{score_text(best['values'][0])}."
     return Chart("Trials", "Dashed: the best so far. Diamond: the chosen trial.", plot.svg(label))
 
 

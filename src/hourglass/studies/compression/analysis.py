@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import filled_inputs
 from hourglass.detection.scoring import latent_codes
 from hourglass.evaluation.figures.comparisons import rates
 from hourglass.networks import Network, is_image
@@ -63,7 +64,7 @@ def network_rates(network: Network, prepared: Prepared) -> pd.DataFrame:
     stored += [("code", size, 16, halves), ("code", size, 32, z)]
     for k, codes in quantised_components(reference, z, size):
         stored.append(("truncated", k, COMPONENT_BITS, codes))
-    target, clip = prepared.scaling(test), is_image(prepared.sample_shape)
+    target, clip = filled_inputs(prepared.scaling, test), is_image(prepared.sample_shape)
     return _table(
         _row(method, units, bits, decode(network, codes), target, clip)
         for method, units, bits, codes in stored
@@ -77,7 +78,7 @@ def reference_rates(prepared: Prepared) -> pd.DataFrame:
     have three more: `jpeg`, the whole file per `quality`; `jpeg, without headers`, only the part
     that differs between files; and `png`, which is lossless.
     """
-    train, test = map(prepared.scaling, _samples(prepared))
+    train, test = (filled_inputs(prepared.scaling, x) for x in _samples(prepared))
     reference, target = (x.reshape(len(x), -1) for x in (train, test))
     images = is_image(prepared.sample_shape)
     rows = [

@@ -10,7 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.core.errors import UserError
+from hourglass.data.cell_values import cell_frame
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import filled_inputs
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.networks import Network
 from hourglass.studies.generation.distances import nearest_distance
 from hourglass.studies.generation.samplers import Gaussian, Mixture, subsample
@@ -23,7 +26,7 @@ CLOSE_QUANTILE = 0.01  # of the distances of real test rows; closer synthetic ro
 
 @dataclass(frozen=True)
 class Rows:
-    """Scaled rows of a table, genuine and anomalous."""
+    """Network inputs of a table's rows, genuine and anomalous; 0 in missing cells."""
 
     x: np.ndarray  # (N, F) float32
     anomaly: np.ndarray  # (N,) bool
@@ -63,20 +66,25 @@ def real_rows(prepared: Prepared) -> tuple[Rows, Rows]:
     """
     train, tuning, test = (prepared.split(name) for name in ("train", "tuning", "test"))
     x = np.concatenate([train.x, tuning.x[tuning.anomaly]])
-    training = Rows(prepared.scaling(x), np.arange(len(x)) >= len(train.x))
-    return training, Rows(prepared.scaling(np.asarray(test.x)), test.anomaly)
+    training = Rows(filled_inputs(prepared.scaling, x), np.arange(len(x)) >= len(train.x))
+    return training, Rows(filled_inputs(prepared.scaling, np.asarray(test.x)), test.anomaly)
 
 
 def raw_table(rows: Rows, prepared: Prepared) -> pd.DataFrame:
-    """Return rows in raw units, with feature names and the column LABEL.
+    """Return rows as values of cells, with feature names and the column LABEL.
 
-    Raises a UserError if a feature is named LABEL.
+    A cell is empty if its indicator of a missing cell is above one half. A date without a trend is
+    empty, too. Raises a UserError if a feature is named LABEL.
     """
-    names = prepared.card["feature_names"]
-    if LABEL in names:
+    columns, encoding = prepared.columns, prepared.scaling
+    assert isinstance(encoding, TableEncoding)
+    if LABEL in [column.name for column in columns]:
         raise UserError(f"a feature is named {LABEL!r}, like the label; rename it in the table.")
-    frame = pd.DataFrame(prepared.scaling.inverse(rows.x), columns=names)
-    return frame.assign(**{LABEL: rows.anomaly})
+    codes = encoding.inverse(rows.x)
+    indicated = [i for i, column in enumerate(encoding.columns) if column.has_indicator]
+    for i, indicator in zip(indicated, rows.x.T[encoding.width - len(indicated) :], strict=True):
+        codes[indicator > 0.5, i] = np.nan
+    return cell_frame(codes, columns).assign(**{LABEL: rows.anomaly})
 
 
 def generate_rows(network: Network, real: Rows, seed: int) -> Rows:

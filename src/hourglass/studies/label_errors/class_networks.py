@@ -11,6 +11,7 @@ from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.datamodule import CodesDataModule, DataModule
 from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Encoding
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection import scoring
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
@@ -71,7 +72,8 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Encoding) -> N
     Training runs for all `max_epochs`, as there are no validation samples for early stopping. The
     same arguments give the same weights. Raises a UserError if the loss is not finite.
     """
-    module, class_data = make_module(settings), ClassDataModule(settings, x, scaling)
+    heads = scaling.heads if isinstance(scaling, TableEncoding) else None
+    module, class_data = make_module(settings, heads), ClassDataModule(settings, x, scaling)
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         _fit(

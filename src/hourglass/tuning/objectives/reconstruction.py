@@ -78,7 +78,7 @@ class Denoising(Objective):
     `noise_factor` is the standard deviation of the Gaussian noise in units of the scaled input. The
     noise is the same for all trials, regardless of the noise in their training: weaker noise would
     be easier to remove. PSNR = -10 log10(mean squared error) dB, with a peak of 1: the range of a
-    pixel, or one standard deviation of a standardised feature.
+    pixel, or one standard deviation of a standardised feature. Missing cells do not count.
     """
 
     names = ("tuning_PSNR",)
@@ -90,6 +90,7 @@ class Denoising(Objective):
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
         """Return the PSNR in dB over all normal samples of the tuning split."""
+        import numpy as np
         import torch
 
         from hourglass.detection.inference import batch_size, map_batch
@@ -102,8 +103,12 @@ class Denoising(Objective):
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
             (clean,) = map_batch(network, noisy, lambda forward: forward.output)
-            total += float(((clean - x.numpy()) ** 2).sum(dtype="float64"))
-            count += x.numel()
+            squares = (clean - x.numpy()) ** 2
+            if network.heads:  # an indicator of missing cells has no reconstruction
+                squares = squares[:, ~network.heads.is_indicator.cpu().numpy()]
+            known = ~np.isnan(squares)
+            total += float(squares.sum(dtype="float64", where=known))
+            count += int(known.sum())
         return (-10 * math.log10(total / count),)
 
 
