@@ -33,8 +33,8 @@ BUNDLED = ("digits", "breast_cancer")
 # The modules that use `recording`.
 RECORDING = ("hourglass.stages.output", "hourglass.stages.compare", "hourglass.cli.classify")
 TIMEOUT_SECONDS = 600  # a process that runs longer counts as hanging
-# A line with the time so far, and the hints of a training that could go on.
-PROGRESS = re.compile(r", (\d+:)?\d\d:\d\d(,|$)|: max_epochs, |: the validation error still fell ")
+# A line with the time so far, and the hint of a training that ended too early.
+PROGRESS = re.compile(r", (\d+:)?\d\d:\d\d(,|$)|: the validation error still fell ")
 
 
 def environment(**more: str) -> dict[str, str]:

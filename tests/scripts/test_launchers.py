@@ -56,6 +56,6 @@ def test_cells_of_array_tasks_are_up_to_date_in_dvc(project):
 @pytest.mark.slow
 def test_the_cell_of_a_failed_task_is_outdated_in_dvc(project):
     prepare_small_grid(project)
-    project.set("configs/model/linear.yaml", "init_args", "learning_rate", value=1e30)
-    project.run("scripts/slurm_array.sh", status=1, SLURM_ARRAY_TASK_ID="0")
-    assert "train@digits-linear" in project.run("dvc", "status", "--json").stdout
+    project.set("configs/model/undercomplete.yaml", "init_args", "learning_rate", value=1e30)
+    project.run("scripts/slurm_array.sh", status=1, SLURM_ARRAY_TASK_ID="1")
+    assert "train@digits-undercomplete" in project.run("dvc", "status", "--json").stdout
