@@ -108,10 +108,11 @@ def test_own_data_pass_every_stage_without_a_warning(ran):
     assert ran.warnings == []
 
 
-def test_own_data_are_in_the_leaderboard(ran):
+def test_own_data_are_in_the_leaderboard(ran, request):
     table = ran.leaderboard
+    of_tables = set() if "images" in request.node.name else {"marginal_frequencies"}
     assert sorted(table[~table.baseline].model) == sorted(VARIANTS)
-    assert set(table[table.baseline].model) == {"pca", "marginal_frequencies", *BASELINES}
+    assert set(table[table.baseline].model) == {"pca", *BASELINES} | of_tables
     assert table.false_alarm_rate.notna().all()
 
 
