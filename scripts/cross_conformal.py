@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 
 from hourglass import Autoencoder
 
@@ -48,12 +49,13 @@ def _rates(x: np.ndarray, fitted: int, alpha: float, splits: int) -> Iterator[li
     for seed in range(splits):
         mixed = np.random.default_rng(seed).permutation(x)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # as alpha can be kept
-            model = Autoencoder(alpha=alpha, random_state=seed, max_epochs=EPOCHS)
+            warnings.filterwarnings("error", ".*calibration samples")  # as alpha can be kept
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+            model = Autoencoder("denoising", alpha=alpha, random_state=seed, max_epochs=EPOCHS)
             model.fit(mixed[:fitted])
         detector = model.detector_
         assert detector.threshold.method == "cross_conformal"
-        scores = detector.scoring(mixed[fitted:].astype(np.float32))
+        scores = model.anomaly_score(mixed[fitted:])
         own = detector.calibration_scores[: round(model.calibration_fraction * fitted)]
         yield [detector.threshold(scores).mean(), (scores > own.max()).mean()]
 

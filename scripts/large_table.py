@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         "prepare": lambda: prepare("large"),
         "train": lambda: train("large", options.model),
         "calibrate-threshold": lambda: calibrate_threshold("large", options.model),
-        "score": lambda: score("large", options.model, Path("large.csv"), out=Path("scores.parquet")),
+        "score": lambda: score("large", options.model, Path("large.csv"), Path("scores.parquet")),
     }
     seconds = {}
     for name, stage in stages.items():

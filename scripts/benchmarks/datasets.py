@@ -13,7 +13,7 @@ from sparse import write_sparse
 from benchmarks.cases import TABLE
 from hourglass.core.atomic import atomic_file, atomic_folder
 from hourglass.core.paths import prepared_folder, raw_folder
-from hourglass.data.credit_card import COMPONENTS, OFFICIAL_FRAUDS, OFFICIAL_ROWS, CreditCard
+from hourglass.data.credit_card import OFFICIAL_FRAUDS, OFFICIAL_ROWS, CreditCard
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples, write_prepared
 
 GENERATED = Path("data/own/generated_card.csv")
@@ -54,7 +54,7 @@ def generate() -> None:
     rows = np.concatenate([rng.choice(rows, count) for rows, count in kinds])
     rng.shuffle(rows)
     x = raw.x[rows] + NOISE * raw.x.std(0) * rng.normal(size=(OFFICIAL_ROWS, raw.x.shape[1]))
-    columns = dict(zip((*COMPONENTS, "log_amount"), x.T.astype(np.float32), strict=True))
+    columns = dict(zip(raw.feature_names, x.T.astype(np.float32), strict=True))
     table = pa.table({**columns, "Class": raw.anomaly[rows].astype(np.int8)})
     with atomic_file(GENERATED) as temporary:
         csv.write_csv(table, temporary)

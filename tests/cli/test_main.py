@@ -83,7 +83,7 @@ CLASSIFY = ("classify", "digits", "linear")
         ((*SCORE, "--resize=maybe"), "--resize takes no value."),
         ((*SCORE, "--top", "ten"), "--top is 'ten', but must be a whole number."),
         ((*SCORE, "--false-discovery-rate=x"), "--false-discovery-rate is 'x', but must be a num"),
-        ((*SCORE, "--missing", "skp"), "one of refuse, skip (did you mean 'skip'?)."),
+        ((*SCORE, "--missing", "skp"), "one of use, refuse, skip (did you mean 'skip'?)."),
         ((*CLASSIFY, "--labels", "9,x"), "--labels is 'x', but must be a list of whole numbers."),
         ((*CLASSIFY, "--classifiers", "[nkn]"), "(did you mean 'knn'?)."),
     ],

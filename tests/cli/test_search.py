@@ -179,10 +179,10 @@ def test_images_of_another_size_can_be_resized(here, neighbours):
     assert len(neighbours(here / "wide.png", resize=True)) == 10
 
 
-def test_a_missing_value_is_refused(here, rows, refusal):
+def test_a_row_with_a_missing_value_is_searched(here, rows):
     gap = rows[:3].reset_index(drop=True)
     gap.loc[1, "mean area"] = np.nan
     file = write_table(gap, here / "new.csv")
-    sentence = refusal(search, *TABLE, str(file), out=here / "out.csv")
-    assert "'mean area'" in sentence
-    assert "row 2" in sentence
+    search(*TABLE, str(file), out=here / "out.csv")
+    found = pd.read_csv(here / "out.csv")
+    assert set(found["query"].astype(str)) == {"1", "2", "3"}

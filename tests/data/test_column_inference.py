@@ -219,6 +219,13 @@ def test_fill_values_and_huge_numbers_are_reported(extreme, note):
     assert bool(decision.notes) == bool(note)
 
 
+def test_dates_far_outside_and_infinite_numbers_are_reported():
+    days = [f"2024-01-{1 + i % 28:02d}" for i in range(300)]
+    decision = decide([*days, "9999-12-31", "9999-12-31"])
+    assert decision.notes == ("9999-12-31 in 2 cells may mean a missing value",)
+    assert decide([*FLOATS, np.inf]).notes == ("infinite in 1 cell",)
+
+
 def test_amounts_over_six_orders_of_magnitude_are_not_reported():
     amounts = np.exp(RNG.normal(size=5000) * 2.5).round(2)
     assert decide(amounts).notes == ()

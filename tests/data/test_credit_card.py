@@ -70,8 +70,8 @@ def test_a_subset_is_reported_with_its_prevalence_and_checksum(load, frame, tmp_
     [
         ({"V7": None}, "'V7'"),
         ({"Class": [0, 0, 2, 0]}, "'2' in row 3"),
-        ({"Amount": [0.0, -3.0, 1.0, 2.0]}, "-3.0 in row 2"),
-        ({"V28": [0.0, 1.0, 2.0, np.nan]}, "is empty or NaN in row 4"),
+        ({"Amount": [0.0, -3.0, 1.0, 2.0]}, "'-3.0' in row 2"),
+        ({"V28": [0.0, 1.0, 2.0, np.nan]}, "'nan' in row 4"),
     ],
 )
 def test_a_missing_column_or_invalid_cell_is_rejected_by_name_and_row(

@@ -168,7 +168,9 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         for file in layout
         if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
     )
-    spec = SimpleNamespace(columns=[], sample_shape=raw.x.shape[1:], full_scale=255.0)
+    spec = SimpleNamespace(
+        columns=[], feature_names=[], sample_shape=raw.x.shape[1:], full_scale=255.0
+    )
     (scored,) = read_chunks(tmp_path, spec, None, resize=False)
     assert scored.id.to_pylist() == raw.id.tolist()
 

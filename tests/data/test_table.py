@@ -158,6 +158,11 @@ def test_without_columns_for_them_rows_are_normal_and_ids_are_row_numbers_from_1
     assert load(CSV, **ROLES).id.tolist() == ["x", "y", "z"]
 
 
+def test_ids_may_be_dates(load):
+    frame = pd.DataFrame({"a": [1, 2], "day": pd.date_range("2024-01-01", periods=2)})
+    assert load(frame, id="day").id.tolist() == ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]
+
+
 def test_times_are_numbers_or_dates_in_seconds(load, refusal):
     assert np.diff(load(CSV, **ROLES).time).tolist() == [1.5 * 86400, (366 - 1.5) * 86400]
     assert load("a,t\n1,10\n2,20.5\n", time="t").time.tolist() == [10, 20.5]

@@ -31,7 +31,7 @@ def reasons(frame: pd.DataFrame, top: int = 5) -> list[str]:
 def changed(column: str, value: object) -> str:
     """Return the reasons of a usual row with another value in a column."""
     frame = mixed_frame(20, 3).astype({column: object})
-    frame.loc[7, column] = value
+    frame.loc[7, column] = value  # type: ignore[call-overload]
     return reasons(frame)[7]
 
 

@@ -33,6 +33,7 @@ SCORERS: dict[str, Callable[[], Scorer]] = {
     "standardized error": StandardizedError,
     "mahalanobis": Mahalanobis,
     "neighbors": lambda: Neighbors(3),
+    "neighbors of inputs": lambda: Neighbors(3, of="input"),
     "rapp": RaPP,
     "rapp, whitened": lambda: RaPP(whiten=True),
     "combined": lambda: Combined([ModelScore(), Neighbors(2), Mahalanobis()]),
@@ -124,6 +125,12 @@ def mean_distance(network: Network, *samples: np.ndarray) -> np.ndarray:
     return brute.kneighbors(z)[0].mean(1)
 
 
+def mean_input_distance(network: Network, *samples: np.ndarray) -> np.ndarray:
+    train, x = (rows.reshape(len(rows), -1) for rows in samples)
+    brute = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(train)
+    return brute.kneighbors(x)[0].mean(1)
+
+
 def layer_differences(network: Network, x: np.ndarray) -> np.ndarray:
     first = network.encoder[0:3]  # type: ignore[index]
     pair = torch.from_numpy(x), torch.from_numpy(reconstructions(network, x, UNSCALED))
@@ -144,6 +151,7 @@ REFERENCES: dict[str, Callable[[Network, np.ndarray, np.ndarray], np.ndarray]] =
     ).mean(1),
     "mahalanobis": mahalanobis,
     "neighbors": mean_distance,
+    "neighbors of inputs": mean_input_distance,
     "rapp": lambda network, train, x: (layer_differences(network, x) ** 2).sum(1),
     "rapp, whitened": whitened,
 }

@@ -41,6 +41,7 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "masked reconstruction": (TABLE, MaskedReconstruction()),
     "mahalanobis": (TABLE, Mahalanobis()),
     "neighbors": (TABLE, Neighbors(3)),
+    "neighbors of inputs": (TABLE, Neighbors(3, of="input")),
     "rapp": (TABLE, RaPP()),
     "rapp, whitened": (TABLE, RaPP(whiten=True)),
     "combined": (TABLE, Combined([ModelScore(), Neighbors(3)])),

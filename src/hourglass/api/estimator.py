@@ -45,8 +45,8 @@ from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.convergence import still_improving
+from hourglass.training.fold_training import fold_training
 from hourglass.training.in_memory import train_in_memory
-from hourglass.training.refit import refit_of
 from hourglass.training.suggested_sizes import table_variant
 from hourglass.tuning.objectives.detection import SyntheticDetection
 
@@ -82,8 +82,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     ----------
     variant
         None for "ensemble" on tables of numbers, "variational" on tables with more other columns,
-        and "denoising" on images; or the name of a module in `hourglass.models`, such as
-        "undercomplete" or "convolutional"; or a subclass of `LitAutoencoder`.
+        and "denoising" on images or with `latent_dim` or `hidden`; or the name of a module in
+        `hourglass.models`, such as "undercomplete"; or a subclass of `LitAutoencoder`.
     latent_dim
         Size of the latent code; None for one that suits the samples, as for the next three.
     hidden
@@ -212,11 +212,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         network, rows = train_in_memory(kind, settings, prepared, on_epoch)
         _warn_if_still_improving(rows, settings)
         scorer = self.scorer or default_scorer(prepared)
-        refit = None
-        if pool > size:
-            refit = refit_of(kind, settings, lambda fold: self.scorer or default_scorer(fold))
+        train = fold_training(kind, settings) if pool > size else None
         self.detector_, _ = calibrate_detector(
-            network, prepared, scorer, calibrator, {}, refit, seed
+            network, prepared, scorer, calibrator, {}, train, seed
         )
         self.threshold_ = float(self.detector_.threshold.value)
         self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
@@ -341,13 +339,21 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         }
         return divide_samples(x, given, fractions, seed)
 
+    def _default_variant(self, columns: Sequence[Column]) -> str:
+        """Return the variant for a table, or for images, for which there are no columns.
+
+        The defaults for tables have no setting for the size of the code.
+        """
+        is_sized = self.latent_dim is not None or self.hidden is not None
+        return table_variant(columns) if columns and not is_sized else "denoising"
+
     def _settings(
         self, shape: tuple[int, ...], columns: Sequence[Column], seed: int
     ) -> tuple[type[LitAutoencoder], CellSettings]:
         """Return the class of the variant and all settings of its training on inputs of a shape."""
         names = ("latent_dim", "hidden", "noise_factor", "learning_rate")
         return estimator_settings(
-            self.variant or (table_variant(columns) if columns else "denoising"),
+            self.variant or self._default_variant(columns),
             shape,
             init_args={name: getattr(self, name) for name in names} | (self.init_args or {}),
             training={

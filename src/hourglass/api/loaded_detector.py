@@ -11,7 +11,8 @@ from hourglass.api.explanation import explanation, row_index
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.cell_values import cell_frame
-from hourglass.data.readers.chunks import Chunk, Missing, chunks_in_memory
+from hourglass.data.columns import Missing
+from hourglass.data.readers.chunks import Chunk, chunks_in_memory
 from hourglass.detection.detector import Detector
 from hourglass.detection.score_writer import ScoredRows, decide, decided_batches, require_scores
 from hourglass.detection.scoring import latent_codes, reconstructions

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from hourglass.cli.score import score
 from hourglass.core.csv_formulas import write_csv
 from hourglass.core.paths import Cell
+from hourglass.data.cells import plain, texts
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.reasons import SEPARATOR
@@ -64,7 +66,8 @@ def _write(ranked: pd.DataFrame, path: Path) -> None:
 def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.Series:
     """Return the split of each sample, by its id in the prepared data; "" if it has none."""
     split_of = {name: split for split in SPLITS for name in _ids(prepared, split)}
-    ids = pd.Series([str(value) for value in scores["id"]], scores.index)
+    written = texts(plain(pa.Array.from_pandas(scores["id"])))  # as in the prepared data
+    ids = pd.Series(written.to_pylist(), scores.index, dtype=object)
     # Rows of a table without ids are called <file>/<row> in the prepared data.
     if table is not None and not ids.isin(split_of.keys()).any():
         ids = f"{table.name}/" + ids

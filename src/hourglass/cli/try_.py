@@ -145,13 +145,15 @@ def _variant(plan: DataPlan) -> str:
 def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
-    For tables it includes the distance to the latent codes of normal rows: to the nearest ones if
-    there are labels, else to their mean, because a few unlabelled anomalies hardly move the mean.
+    For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
+    of the code to their mean, because a few unlabelled anomalies hardly move the mean.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
-    distance = "Mahalanobis" if plan.labels is None else "Neighbors"
-    parts = [{"class_path": f"{SCORERS}{name}"} for name in ("StandardizedError", distance)]
+    distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
+    if plan.labels is not None:
+        distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
+    parts = [{"class_path": f"{SCORERS}StandardizedError"}, distance]
     return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 
 
@@ -163,6 +165,8 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
     """
 
     def change(document: Any) -> None:
+        if _variant(plan) not in document["models"]:  # other options than those of the workspace
+            document["models"].insert(0, _variant(plan))
         document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
 

@@ -17,6 +17,7 @@ Form: TypeAlias = Literal["text", "number", "boolean", "date", "empty", "other"]
 MARKERS = (
     *MISSING_MARKERS,
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
+    *("0000-00-00", "0000-00-00 00:00:00"),  # of MySQL
 )
 TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "ja", "j", "on"), 1.0),
@@ -31,6 +32,7 @@ ISO, TIME_OF_DAY = "ISO8601", "time of day"
 DATES = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
     *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y"),
+    "%d/%b/%Y:%H:%M:%S %z",  # of web servers
 )
 TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 MAYBE_DATE = re.compile(r"\d{1,4}[-/. ]|\d{1,2}:\d{2}|[A-Za-z]{3} \d")
@@ -146,14 +148,16 @@ def dates(array: pa.Array, form: str = ISO) -> np.ndarray:
 
 
 def texts(array: pa.Array) -> pa.Array:
-    """Return the cells of a plain array as text; whole numbers have no decimals."""
+    """Return the cells of a plain array as text; whole numbers and seconds have no decimals."""
     if form_of(array.type) == "boolean":
         return pc.if_else(array, "True", "False")
     if form_of(array.type) == "other":
         return pa.nulls(len(array), pa.string())
     if pa.types.is_decimal(array.type) or pa.types.is_float16(array.type):
         array = array.cast(pa.float64(), safe=False)
-    return array.cast(pa.string())
+    text = array.cast(pa.string())
+    is_date = form_of(array.type) == "date"
+    return pc.replace_substring_regex(text, r"\.0+(Z?)$", r"\1") if is_date else text
 
 
 def canonical(array: pa.Array) -> pa.Array:

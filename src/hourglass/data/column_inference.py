@@ -7,6 +7,7 @@ every row, a number or a text per row, free text, empty cells, or cells of anoth
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.cells import ISO, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
-from hourglass.data.codes import rare_count
+from hourglass.data.cells import ISO, LARGEST, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
 from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
+from hourglass.data.levels import rare_count
 from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
@@ -66,7 +67,7 @@ class Decision:
             shown = f", such as {self.example}" if self.example else ""
             return f"dropped: {self.error or self.reason + shown}"
         shown = {
-            "categorical": f"{len(self.column.levels)} levels",
+            "categorical": _plural(len(self.column.levels), "level"),
             "datetime": ", ".join(self.column.parts),
             "boolean": " / ".join(self.column.levels),
         }.get(self.kind, "used")
@@ -193,7 +194,7 @@ class _Inference:
     def _form(self) -> str:
         return "numeric" if not self.found.odd_cells else "text"
 
-    @property
+    @cached_property
     def _values(self) -> dict[str, int]:
         """Return the counts of values without those that mean a missing cell."""
         found = self.found
@@ -245,8 +246,7 @@ class _Inference:
         if found.odd_cells and found.odd is not None:
             cell, row = found.odd
             others = found.odd_cells - 1
-            cells = "cell" if others == 1 else "cells"
-            more = f" ({others:,} more such {cells})" if others else ""
+            more = f" ({_plural(others, 'more such cell')})" if others else ""
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
                 f"other cells are numbers; correct it, set `missing_values: {{{name}: "
@@ -351,7 +351,8 @@ class _Inference:
                 parts=parts,
                 date_format="" if form == ISO else form,
                 missing_values=found.missing_values,
-            )
+            ),
+            *unusual_values(statistics.seconds, is_date=True),
         )
 
     def _used(self, column: Column, *notes: str) -> Decision:
@@ -398,19 +399,27 @@ def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
     return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
 
 
-def unusual_values(found: NumberStatistics) -> tuple[str, ...]:
+def unusual_values(found: NumberStatistics, is_date: bool = False) -> tuple[str, ...]:
     """Return sentences about numbers far outside of the others: fill values and huge ones."""
     notes = []
     ends = [(found.least, found.least_count), (found.most, found.most_count)]
     sample = found.quantile_sample
+    others = sample[(sample != found.least) & (sample != found.most)]
+    if len(others) < MIN_ROWS_OF_COUNTER:
+        return ()
+    low, high = float(others.min()), float(others.max())
+    usual = max(high - low, DAY) if is_date else max(high - low, abs(high), abs(low), 1e-300)
     for value, count in ends:
-        others = sample[(sample != found.least) & (sample != found.most)]
-        if len(others) < MIN_ROWS_OF_COUNTER:
-            continue
-        low, high = float(others.min()), float(others.max())
-        distance = max(low - value, value - high) / max(high - low, abs(high), 1e-300)
-        if count > 1 and distance > FAR:
-            notes.append(f"{value:g} in {count:,} cells may mean a missing value")
+        distance = max(low - value, value - high) / usual
+        shown = f"{np.datetime64(int(value), 's')}"[:10] if is_date else f"{value:g}"
+        if abs(value) == LARGEST:
+            notes.append(f"infinite in {_plural(count, 'cell')}")
+        elif count > 1 and distance > FAR:
+            notes.append(f"{shown} in {_plural(count, 'cell')} may mean a missing value")
         elif distance > VERY_FAR:
-            notes.append(f"{value:g} is far outside of the other values")
+            notes.append(f"{shown} is far outside of the other values")
     return tuple(notes)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
+Missing: TypeAlias = Literal["use", "refuse", "skip"]  # what to do with missing cells
 ColumnScaling: TypeAlias = Literal[
     "auto", "standard", "robust", "minmax", "quantile", "log", "none"
 ]

@@ -4,20 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.codes import codes
 from hourglass.data.columns import Column
 from hourglass.data.download import download
-from hourglass.data.readers.table_files import (
-    feature_matrix,
-    number_column,
-    read_table,
-    require_columns,
-    text_column,
-)
+from hourglass.data.readers.table_source import open_table
+from hourglass.data.table_roles import text_cells
 
 FILE = "creditcard/creditcard.csv"
 MIRRORS = (
@@ -25,7 +20,8 @@ MIRRORS = (
     "https://www.openml.org/data/get_csv/1673544/phpKo8OWT",
 )
 OFFICIAL_ROWS, OFFICIAL_FRAUDS = 284_807, 492
-COMPONENTS = [f"V{i}" for i in range(1, 29)]  # principal components of undisclosed features
+# Principal components of undisclosed features, and the amount.
+COLUMNS = (*(Column(f"V{i}") for i in range(1, 29)), Column("Amount", scaling="log"))
 
 
 class CreditCard(DataSet):
@@ -45,51 +41,61 @@ class CreditCard(DataSet):
         if not path.is_file():
             with download(path, MIRRORS, _is_official) as downloaded:
                 downloaded.replace(path)
-        frame, fraud = _read(path)
-        amount = number_column(frame, "Amount", path)
-        if amount.min() < 0:
-            raise UserError(
-                f"Column 'Amount' of {path} holds the negative amount {amount.min()} in row "
-                f"{amount.argmin() + 1}; correct it, or delete the file so that it is downloaded "
-                "again."
-            )
-        feature_names = (*COMPONENTS, "Amount")
+        x, fraud, time = _read(path)
         return Raw(
-            x=feature_matrix(frame, feature_names, path),
+            x=x,
             label=np.where(fraud, "fraud", "genuine"),
             anomaly=fraud,
-            id=np.array([f"creditcard/{row}" for row in frame.index]),
-            source=_source(frame, fraud) | {"files": {FILE: sha256(path)}},
-            columns=(*(Column(name) for name in COMPONENTS), Column("Amount", scaling="log")),
-            time=number_column(frame, "Time", path) if "Time" in frame.columns else None,
+            id=np.array([f"creditcard/{row}" for row in range(1, len(x) + 1)]),
+            source=_source(fraud, time) | {"files": {FILE: sha256(path)}},
+            columns=COLUMNS,
+            time=time,
         )
 
 
 def _is_official(path: Path) -> bool:
     # Compare counts: there is no published checksum, and mirrors format the numbers differently.
     try:
-        _, fraud = _read(path)
+        fraud = _read(path)[1]
         return (len(fraud), fraud.sum()) == (OFFICIAL_ROWS, OFFICIAL_FRAUDS)
     except UserError:
         return False
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the table and the mask of frauds, (N,) bool; raise a UserError for a bad class."""
-    frame = read_table(path, text=["Class"])
-    require_columns(frame, [*COMPONENTS, "Amount", "Class"], path)
-    classes = np.char.strip(text_column(frame, "Class", path), "'")  # OpenML quotes the classes
-    invalid = np.flatnonzero(~np.isin(classes, ["0", "1"]))
-    if len(invalid):
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the features, (N, 29), the mask of frauds, and the times if there are any.
+
+    Raises a UserError for an invalid cell.
+    """
+    source = open_table(path)
+    has_time = "Time" in source.names
+    numbers = [*COLUMNS, *([Column("Time")] if has_time else [])]
+    batches = list(source.batches([*(column.name for column in numbers), "Class"]))
+    start, parts = 1, []
+    for batch in batches:
+        parts.append(codes(batch, numbers, path, start, source.numbers))
+        start += len(batch)
+    x = np.concatenate(parts)
+    classes = np.char.strip(text_cells(batches, "Class"), "'")  # OpenML quotes the classes
+    _check(classes, ~np.isin(classes, ["0", "1"]), "Class", "0 (genuine) or 1 (fraud)", path)
+    for column, values in zip(numbers, x.T, strict=True):
+        _check(values, ~np.isfinite(values), column.name, "a finite number", path)
+    amount = len(COLUMNS) - 1
+    _check(x[:, amount], x[:, amount] < 0, "Amount", "an amount of 0 or more", path)
+    return x[:, : len(COLUMNS)].copy(), classes == "1", x[:, -1].copy() if has_time else None
+
+
+def _check(values: np.ndarray, invalid: np.ndarray, name: str, expected: str, path: Path) -> None:
+    """Raise a UserError about the first value of a column that is not as expected."""
+    rows = np.flatnonzero(invalid)
+    if len(rows):
         raise UserError(
-            f"Column 'Class' of {path} holds {str(classes[invalid[0]])[:40]!r} in row "
-            f"{invalid[0] + 1} instead of 0 (genuine) or 1 (fraud); correct it, or delete the file "
-            "so that it is downloaded again."
+            f"Column {name!r} of {path} holds {str(values[rows[0]])[:40]!r} in row {rows[0] + 1} "
+            f"instead of {expected}; correct it, or delete the file so that it is downloaded again."
         )
-    return frame, classes == "1"
 
 
-def _source(frame: pd.DataFrame, fraud: np.ndarray) -> dict[str, Any]:
+def _source(fraud: np.ndarray, time: np.ndarray | None) -> dict[str, Any]:
     """Describe the origin of the table, and compare it with the official one."""
     rows, frauds = len(fraud), int(fraud.sum())
     source = {
@@ -104,6 +110,6 @@ def _source(frame: pd.DataFrame, fraud: np.ndarray) -> dict[str, Any]:
         source["subset"] = (
             f"ULB subset ({rows:,} of {OFFICIAL_ROWS:,} rows, {frauds} of {OFFICIAL_FRAUDS} frauds)"
         )
-    if "Time" not in frame.columns:
+    if time is None:
         source["note"] = "the file has no column Time, so the split cannot follow time"
     return source

@@ -21,6 +21,7 @@ from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
 from hourglass.data.table_roles import text_cells, time_values
 
+MIN_BATCH_ROWS, MIN_BATCH_BYTES = 1 << 14, 64 << 20  # of a batch, whichever comes first
 MAX_CACHED_BYTES = 256 << 20  # of record batches that are read once and used twice
 
 
@@ -276,13 +277,31 @@ class RepeatedBatches:
             return
         kept: list[pa.RecordBatch] | None = []
         size = rows = 0
-        for batch in self.source.batches(self.columns):
+        for batch in _joined(self.source.batches(self.columns)):
             size += batch.nbytes
             rows += len(batch)
             if kept is not None:
                 kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
             yield batch
         self.cached, self.rows = kept, rows
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches: those of a file with thousands of columns hold few rows."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows, size = rows + len(batch), size + batch.nbytes
+        if rows >= MIN_BATCH_ROWS or size >= MIN_BATCH_BYTES:
+            yield _join(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _no_features(decisions: Sequence[Decision], path: Path) -> str:

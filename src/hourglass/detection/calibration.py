@@ -11,7 +11,7 @@ from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.detector import Detector
-from hourglass.detection.folds import FoldScores, Refit, needs_folds
+from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
@@ -24,7 +24,7 @@ def calibrate_detector(
     scorer: Scorer,
     calibrator: Calibrator,
     network_checksums: dict[str, str],
-    refit: Refit | None = None,
+    train: Callable[[Prepared], Network] | None = None,
     seed: int = 0,
 ) -> tuple[Detector, Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores.
@@ -32,14 +32,18 @@ def calibrate_detector(
     The scorer is fitted to the training split, the profile of errors to the calibration split. The
     network is in evaluation mode. `network_checksums` are those of its files, if there are any.
 
-    If the calibration split is too small for the calibrator, the scores of folds by `refit` and
-    `seed` replace its scores, for all calibrators and for p-values.
+    If the calibration split is too small for the calibrator, the scores of folds, of networks by
+    `train`, replace its scores, for all calibrators and for p-values. `seed` decides the folds.
     """
     scaling = prepared.scaling
     scoring = FittedScorer.fit(network, scaling, scorer, prepared.x("train"))
     scores = cache(lambda name: scoring(prepared.x(name)))
     folds = None
-    if refit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+    if train is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+
+        def refit(fold: Prepared) -> FittedScorer:
+            return FittedScorer.fit(train(fold), fold.scaling, scorer, fold.x("train"))
+
         folds = FoldScores(prepared, refit, seed)
     calibrate_scores = partial(calibrate, prepared=prepared, scores=scores, folds=folds)
     own = scores("calibration")

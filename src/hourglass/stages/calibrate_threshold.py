@@ -75,10 +75,10 @@ def _calibrate(
     prepared, folder = Prepared.open(cell.prepared), cell.output("train")
     network, scorer = load(folder), make_scorer(params().score)
     checksums = file_checksums(folder, FILES)
-    refit, seed = None, params().seed
+    train, seed = None, params().seed
     if needs_folds(calibrator, len(prepared.x("calibration"))):
-        from hourglass.training.refit import read_refit
+        from hourglass.training.fold_training import read_fold_training
 
-        refit = read_refit(folder, scorer)
+        train = read_fold_training(folder)
         print(check_calibration_samples(prepared.card, calibrator), file=sys.stderr)
-    return calibrate_detector(network, prepared, scorer, calibrator, checksums, refit, seed)
+    return calibrate_detector(network, prepared, scorer, calibrator, checksums, train, seed)

@@ -3,19 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.data.columns import Column
+from hourglass.data.columns import Column, Missing
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type
 
 # Rows of a table with missing cells: score them, refuse the table, or leave them unscored.
-Missing: TypeAlias = Literal["use", "refuse", "skip"]
 
 
 class InputSpec(Protocol):

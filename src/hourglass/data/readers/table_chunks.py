@@ -10,9 +10,9 @@ import pyarrow as pa
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
 from hourglass.data.codes import codes, column_places
-from hourglass.data.columns import Column
+from hourglass.data.columns import Column, Missing
 from hourglass.data.frames import frame_batches
-from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, Missing
+from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 

@@ -1,6 +1,7 @@
 """Scores that compare a latent code with the codes of normal samples."""
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,22 +47,31 @@ class Mahalanobis(Scorer):
 class Neighbors(Scorer):
     """The mean distance of a latent code to its `k` nearest normal codes.
 
+    If `of` is "input", it is the distance of the scaled sample to the nearest normal samples. For
+    codes that are wider than a sample, it needs less memory and detects as well.
+
     Raises a UserError if there are `k` or fewer normal samples.
     """
 
     name = "neighbors"
 
-    def __init__(self, k: int = 5) -> None:
+    def __init__(self, k: int = 5, of: Literal["code", "input"] = "code") -> None:
         if k < 1:
             raise UserError(f"k is {k}, but must be at least 1.")
+        if of not in ("code", "input"):
+            raise UserError(f"of is {of!r}, but must be 'code' or 'input'.")
         self.k = k
+        self.of = of
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the latent codes, (N, latent_dim)."""
-        return forward.z
+        """Return the latent codes, (N, latent_dim), or the inputs, (N, F), 0 in missing cells."""
+        if self.of == "code":
+            return forward.z
+        heads = forward.network.heads
+        return (heads.fill(forward.x) if heads else forward.x).flatten(1)
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the normal codes, (n, latent_dim)."""
+        """Return the normal codes or inputs, (n, F)."""
         if len(features) <= self.k:
             raise UserError(
                 f"k is {self.k}, but there are only {len(features)} normal codes; lower k."
