@@ -26,6 +26,7 @@ from request_load import URI, Load, scoring_server, send_requests
 from hourglass.cli.promote import promote
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.readers.chunks import chunks_in_memory
 from hourglass.detection.detector import Detector
 
 ROWS_PER_REQUEST = 100
@@ -146,10 +147,10 @@ def _loads(cell: Cell, registry: str, seconds: float) -> list[dict[str, Any]]:
 def _expected(cell: Cell) -> list[dict[str, Any]]:
     """Return the detector's predictions for a request."""
     from hourglass.serving.pyfunc import DetectorModel
-    from hourglass.serving.request_samples import to_samples
 
-    model = DetectorModel(Detector.of_cell(cell))
-    columns = model.columns(to_samples(_requests(cell)[0], model.detector, model.limits))
+    detector, x = Detector.of_cell(cell), _requests(cell)[0]
+    chunk = next(chunks_in_memory(x, detector))
+    columns = DetectorModel(detector).columns(chunk)
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -165,14 +166,12 @@ def _parts(cell: Cell) -> list[dict[str, Any]]:
     """Return the milliseconds of each part of a request in the server's process."""
     from hourglass.serving import requests, server
     from hourglass.serving.pyfunc import DetectorModel
-    from hourglass.serving.request_samples import to_samples
 
     x, formats = _requests(cell)
     model, rows = DetectorModel(Detector.of_cell(cell)), []
     for name, (body, media_type) in formats.items():
         read = median_seconds(ROUNDS, requests.parse_request, body, media_type, model.detector)
-        samples = to_samples(x, model.detector, model.limits)
-        score = median_seconds(ROUNDS, model.columns, samples)
+        score = median_seconds(ROUNDS, model.columns, x)
         whole = median_seconds(ROUNDS, server.respond, model, body, media_type)
         parts = {"read": read, "score": score, "write": max(whole - read - score, 0.0)}
         rows.append(

@@ -196,7 +196,10 @@ class Table(DataSet):
         A row without a label, or without any value, is not used. The setting `missing` decides
         about missing features.
         """
-        labelled = ~np.isnan(x).all(1)
+        labelled = np.empty(len(x), bool)
+        for part in parts(x):
+            labelled[part] = ~np.isnan(x[part]).all(1)
+            release(x)
         if label is not None and not self._empty_is_normal:
             labelled &= label != ""
         if self.missing == "use":

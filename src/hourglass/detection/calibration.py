@@ -17,6 +17,8 @@ from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
 
+MAX_REFERENCE_ROWS = 100_000  # whose values drift compares with
+
 
 def calibrate_detector(
     network: Network,
@@ -54,9 +56,16 @@ def calibrate_detector(
         calibration_scores=folds(own) if folds else own,
         threshold=calibrate_scores(calibrator),
         network_checksums=network_checksums,
-        column_bins=tuple(
-            ColumnBins.fit(np.asarray(prepared.x("train")[:, i]), column)
-            for i, column in enumerate(prepared.columns)
-        ),
+        column_bins=_column_bins(prepared),
     )
     return detector, calibrate_scores
+
+
+def _column_bins(prepared: Prepared) -> tuple[ColumnBins, ...]:
+    """Return the bins of a table's columns, of evenly spaced rows of the training split."""
+    columns = prepared.columns
+    if not columns:
+        return ()
+    train = prepared.x("train")
+    rows = np.asarray(train[:: -(-len(train) // MAX_REFERENCE_ROWS)])
+    return tuple(ColumnBins.fit(rows[:, i], column) for i, column in enumerate(columns))
