@@ -199,7 +199,7 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
         f"{options.max_rows:,} normal rows each. AUROC and average precision (AP) in %. The rank "
         "is that of the mean on a table. Seconds are CPU time of one fit with its scores.",
         "",
-        "Made with `python scripts/adbench.py`.",
+        f"Made with `python scripts/adbench.py --max-rows {options.max_rows}`.",
         "",
         "| method | AUROC | AP | rank by AUROC | rank by AP | seconds | fits |",
         "| --- | --- | --- | --- | --- | --- | --- |",
