@@ -33,7 +33,7 @@ def main() -> None:
     rows = []
     for alpha, fitted in FITTED.items():
         for name in arguments.sets:
-            with np.load(arguments.data / f"{name}.npz") as file:
+            with np.load(arguments.data / f"{name}.npz", allow_pickle=False) as file:
                 normal = np.unique(file["X"][file["y"] == 0], axis=0)
             rates = np.array([*_rates(normal, fitted, alpha, arguments.splits)])
             rows.append({"set": name, "alpha": alpha, "rows": fitted, **_summary(rates)})

@@ -46,7 +46,7 @@ INVALID = "cells of type {}; make a column of each element to use them"
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a column: a feature, or left out for a reason."""
+    """The decision about a column: a feature, or left out for a reason."""
 
     name: str
     kind: str  # of the feature; otherwise of the cells
@@ -88,7 +88,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the user declares about columns, by name."""
+    """Declarations of the user about columns, by name."""
 
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     dates: Mapping[str, str] = field(default_factory=dict)  # formats, as of strptime

@@ -1,4 +1,4 @@
-"""Whether a training ended too early, from its validation errors."""
+"""Detection of trainings that ended too early, from their validation errors."""
 
 from collections.abc import Sequence
 

@@ -12,6 +12,7 @@ import torch
 from hourglass.core.checksums import file_checksums, write_with_checksum
 from hourglass.data.columns import Column
 from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import FILES, Detector
@@ -21,7 +22,6 @@ from hourglass.networks import Convolutional, Dense, Network
 from hourglass.networks.weights import FILES as NETWORK
 from hourglass.networks.weights import SETTINGS, write
 from tests.robustness.fuzz.case import Case, damage
-from tests.tables import number_encoding
 
 UNEXPECTED_VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**30, 0.5, 1e308, "", "x", "os.system", [], {}, [1], {"a": 1}),
@@ -46,7 +46,7 @@ def make_detector(folder: Path, images: bool, network_folder: Path | None = None
     else:
         network = Dense([3], 2)
         x = rng.normal(size=(60, 3))  # type: ignore[assignment]
-        scaling = number_encoding(x)
+        scaling = TableEncoding.fit([Column(name) for name in "abc"], x, "standard")
         network.add_heads(scaling.heads)
     network = network.eval().requires_grad_(False)
     scoring = FittedScorer.fit(network, scaling, ModelScore(), x)
