@@ -28,7 +28,10 @@ REPLACEMENTS = {
     ),
     "tune/dvc.yaml": (
         ("        python src/hourglass tune ", "        hourglass tune "),
-        ("        - src/hourglass/models\n", "        - requirements.txt\n        - src\n"),
+        (
+            "        - src/hourglass/models\n        - src/hourglass/networks\n",
+            "        - requirements.txt\n        - src\n",
+        ),
     ),
     ".gitattributes": ((".dvc/config export-subst\n", ""),),
 }
