@@ -167,7 +167,8 @@ def _measure_one(task: tuple[str, int, float, argparse.Namespace]) -> list[dict[
     warnings.simplefilter("ignore")
     train, test, anomaly = split(*load(name), seed, options.max_rows)
     rng = np.random.default_rng(seed)
-    train, test = (x.mask(rng.random(x.shape) < removed) if removed else x for x in (train, test))
+    if removed:
+        train, test = (x.mask(rng.random(x.shape) < removed) for x in (train, test))
     rows = []
     for method in options.methods:
         start = time.process_time()
@@ -195,7 +196,10 @@ def load(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     frame: pd.DataFrame = pd.read_csv(_data() / f"{name}.csv", **text)
     labels = frame[label].astype(str)
     anomaly = labels != anomalies[1:] if anomalies.startswith("!") else labels == anomalies
-    return frame.drop(columns=[label, *dropped]), anomaly.to_numpy()
+    features = frame.drop(columns=[label, *dropped])
+    if name not in WITH_NUMBERS:
+        features = features.astype("category")
+    return features, anomaly.to_numpy()
 
 
 def split(

@@ -333,6 +333,15 @@ def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+def test_a_column_of_categories_may_hold_numbers():
+    frame = mixed(200).assign(grade=np.random.default_rng(0).integers(1, 5, 200))
+    kinds = []
+    for values in (frame["grade"], frame["grade"].astype("category")):
+        fitted = Autoencoder(max_epochs=1).fit(frame.assign(grade=values))
+        kinds += [c.kind for c in fitted.detector_.columns if c.name == "grade"]
+    assert kinds == ["numeric", "categorical"]
+
+
 @pytest.fixture(scope="module")
 def fitted_to_frame() -> Autoencoder:
     return Autoencoder(max_epochs=30).fit(mixed(300))

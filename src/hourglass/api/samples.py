@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
 from hourglass.data.codes import codes
-from hourglass.data.column_inference import infer_columns, used_columns
+from hourglass.data.column_inference import Declared, infer_columns, used_columns
 from hourglass.data.columns import Column, ColumnScaling
 from hourglass.data.copies import find_copies
 from hourglass.data.frames import frame_batches
@@ -81,9 +81,14 @@ def _frame_codes(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int) 
 
 
 def _inferred_columns(frame: Any) -> tuple[Column, ...]:
-    """Return the columns of a DataFrame that are features; a warning names the others."""
+    """Return the columns of a DataFrame that are features; a warning names the others.
+
+    A column of the type "category" of pandas is a category, also if its values are numbers.
+    """
     names = [str(name) for name in frame.columns]
-    decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X")
+    types = dict(zip(names, frame.dtypes, strict=True))
+    declared = Declared({name: "categorical" for name in names if str(types[name]) == "category"})
+    decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
     dropped = [f"{d.name} ({d.reason})" for d in decisions if d.column is None]
     if not columns:
