@@ -131,7 +131,10 @@ class _CsvReader:
         if not first:
             return  # Arrow rejects an empty file
         read = arrow_csv.ReadOptions(
-            block_size=max(BLOCK_BYTES, 4 * self.layout.longest_line), column_names=numbered
+            block_size=max(BLOCK_BYTES, 4 * self.layout.longest_line),
+            column_names=numbered,
+            # Threads of a reader that is not read to its end crashed the interpreter.
+            use_threads=False,
         )
         parse = arrow_csv.ParseOptions(
             delimiter=self.separator,
