@@ -94,6 +94,13 @@ def test_one_absurd_number_does_not_flatten_its_column():
     assert number_encoding(x, "auto")(TRAIN[:, :1]).std() > 0.1
 
 
+def test_rows_with_an_absurd_number_are_extreme():
+    x = TRAIN.copy()
+    x[3, 1] = 1e20
+    x[4, 2] = np.nan
+    assert np.flatnonzero(number_encoding(x).is_extreme(x)).tolist() == [3]
+
+
 def test_amounts_over_six_orders_of_magnitude_are_spread_by_default():
     amounts = 10 ** RNG.uniform(0, 6, (1000, 1))
     amounts[:5] *= 1e3

@@ -71,8 +71,20 @@ def test_a_value_is_a_reason_only_if_its_loss_is_above_the_usual_one():
     x = codes(mixed_frame(200, 3), COLUMNS)
     found = top_reasons(mixed_detector(), x, 5)
     for rank in range(1, 6):
-        positive = found[f"contribution_{rank}"] > 0
-        assert [text is not None for text in found[f"reason_{rank}"]] == positive.tolist()
+        named = [text is not None for text in found[f"reason_{rank}"]]
+        assert any(named)
+        assert (found[f"contribution_{rank}"][named] > 0).all()
+
+
+def test_the_most_probable_value_is_no_reason():
+    texts = "; ".join(reasons(mixed_frame(300, 3)))
+    assert not re.findall(r"probability (?:0\.[5-9]|1)", texts)
+
+
+def test_no_date_is_expected_that_equals_its_own():
+    for cell in ("2025-06-10 10:00", "2025-03-08 03:00"):
+        text = changed("when", pd.Timestamp(cell))
+        assert f"expected a {pd.Timestamp(cell).day_name()}" not in text
 
 
 def test_probabilities_are_those_of_the_network():

@@ -16,9 +16,13 @@ RANK_SEED_STRIDE = 0x9E3779B1
 
 
 class Scaled:
-    """Apply the scaling of images or the encoding of a table to tensors on one device."""
+    """Apply the scaling of images or the encoding of a table to tensors on one device.
 
-    def __init__(self, scaling: Encoding, device: torch.device) -> None:
+    `limit` bounds the inputs of a table: in training, so that no cell decides the loss.
+    """
+
+    def __init__(self, scaling: Encoding, device: torch.device, limit: float | None = None) -> None:
+        self.limit = limit
         self.encoding = scaling if isinstance(scaling, TableEncoding) else None
         if isinstance(scaling, Scaling):
             self.offset = torch.from_numpy(np.asarray(scaling.offset)).to(device)
@@ -29,7 +33,7 @@ class Scaled:
         """Return network inputs: (N, *S) -> (N, *S) float32, or (N, C) -> (N, F) of a table."""
         if self.encoding:
             encoded: Tensor = self.encoding(x)
-            return encoded
+            return encoded if self.limit is None else encoded.clamp(-self.limit, self.limit)
         shifted = (x - self.offset) if self.has_offset else x.to(self.scale.dtype, copy=True)
         return shifted.div_(self.scale)
 

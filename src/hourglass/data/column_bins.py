@@ -30,7 +30,8 @@ class ColumnBins:
             quantiles = np.linspace(0, 1, BINS + 1)
             edges = np.unique(np.quantile(known, quantiles)) if len(known) else np.zeros(1)
             # The largest value belongs to the last but one bin.
-            edges = np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
+            with np.errstate(over="ignore"):
+                edges = np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
         else:
             levels = 2 if column.kind == "boolean" else len(column.levels) + 1
             edges = np.arange(1.0, levels)

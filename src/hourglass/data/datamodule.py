@@ -17,7 +17,7 @@ from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Encoding, Scaling
-from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.table_encoding import LINEAR_LIMIT, TableEncoding
 
 CPU = torch.device("cpu")
 
@@ -98,7 +98,8 @@ class DataModule(pl.LightningDataModule):
         # Inputs of a table are encoded once: they may be more than its columns.
         nbytes = len(x) * scaling.width * 4 if isinstance(scaling, TableEncoding) else x.nbytes
         residency = self._residency(name, nbytes)
-        return Rows(x, residency, device, Scaled(scaling, device), transform_once=is_table)
+        limit = LINEAR_LIMIT if name == "train" else None
+        return Rows(x, residency, device, Scaled(scaling, device, limit), transform_once=is_table)
 
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)

@@ -61,6 +61,10 @@ class TableEncoding:
             fitted.append(ColumnEncoding.fit(column, np.array(train[:, i])))
         return cls(tuple(fitted))
 
+    def is_extreme(self, x: np.ndarray) -> np.ndarray:
+        """Return the mask of the rows with a number beyond LINEAR_LIMIT: (N, C) -> (N,)."""
+        return np.asarray((np.abs(self(x)) > LINEAR_LIMIT).any(1))
+
     def refit(self, train: np.ndarray) -> "TableEncoding":
         """Return an encoding with the same inputs, fitted to other codes, (N, C)."""
         fitted = self.fit([column.column for column in self.columns], train)
@@ -84,7 +88,8 @@ class TableEncoding:
     def __call__(self, x: Array) -> Array:
         """Encode codes, (N, C), as an array or a tensor; the result is float32."""
         if isinstance(x, np.ndarray):
-            return self._encode(np, x.astype(np.float64, copy=False), self.offset, self.scale)
+            with np.errstate(over="ignore"):  # `compressed` bounds infinite values
+                return self._encode(np, x.astype(np.float64, copy=False), self.offset, self.scale)
         import torch
 
         offset, scale = (

@@ -143,6 +143,7 @@ def _number(
 def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array | None) -> pa.Array:
     """Return such as ' = "tftp", expected "http" (0.93)', with the probability.
 
+    The text is null if the value itself has a probability of half or more.
     `output` are logits, (N, levels), of a boolean (N, 1).
     """
     logits = np.hstack([0 * output, output]) if column.kind == "boolean" else output
@@ -156,9 +157,9 @@ def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array 
     code = np.where(np.isnan(codes), 0, codes).astype(int)
     keys, place = np.unique(np.stack([code, best, percent]), axis=1, return_inverse=True)
     texts = [
-        f" = {names[c]}, probability {p / 100:.2f}"
-        if c == b
-        else f" = {names[c]}, expected {names[b]} ({p / 100:.2f})"
+        f" = {names[c]}, expected {names[b]} ({p / 100:.2f})"
+        if c != b
+        else (f" = {names[c]}, probability {p / 100:.2f}" if p < 50 else None)
         for c, b, p in keys.T.tolist()
     ]
     found = pa.array(texts, pa.string()).take(pa.array(place.ravel()))
@@ -168,7 +169,7 @@ def _level(column: Column, codes: np.ndarray, output: np.ndarray, raw: pa.Array 
     shown = [f' = "{quote(str(cell))[1:-1]}"' for cell in raw.take(pa.array(other)).to_pylist()]
     replaced = found.to_numpy(zero_copy_only=False).copy()
     replaced[other] = [
-        text.replace(" = another value", cell, 1)
+        text and text.replace(" = another value", cell, 1)
         for text, cell in zip(replaced[other], shown, strict=True)
     ]
     return pa.array(replaced, pa.string())
@@ -181,15 +182,27 @@ def _date(encoding: ColumnEncoding, codes: np.ndarray, output: np.ndarray) -> pa
     inputs = encoding.encode(np, known[:, None], offset, scale)
     parts = encoding.column.parts
     ends = np.cumsum([1 if part == "trend" else 2 for part in parts])
+    cells = [
+        slice(end - (1 if part == "trend" else 2), end)
+        for part, end in zip(parts, ends.tolist(), strict=True)
+    ]
+    output = output.copy()
+    for part, place in zip(parts, cells, strict=True):
+        if part != "trend":  # a doubtful reconstruction is short; only its direction is a time
+            length = np.linalg.norm(output[:, place], axis=1, keepdims=True)
+            output[:, place] /= np.maximum(length, 1e-9)
     squares = np.add.reduceat(np.square(inputs - output), [0, *ends[:-1]], axis=1)
     worst = squares.argmax(1)
     expected = np.full(len(codes), "", object)
-    for i, part in enumerate(parts):
-        rows = worst == i
-        if rows.any():
-            cells = output[rows, ends[i] - (1 if part == "trend" else 2) : ends[i]]
-            expected[rows] = _expected_part(encoding, part, cells)
-    return _join(" ", date_texts(known), ", expected ", pa.array(expected, pa.string()))
+    for i, (part, place) in enumerate(zip(parts, cells, strict=True)):
+        rows = np.flatnonzero(worst == i)
+        pairs = zip(
+            _expected_part(encoding, part, output[rows, place]),
+            _expected_part(encoding, part, inputs[rows, place]),
+            strict=True,
+        )
+        expected[rows] = ["" if text == own else f", expected {text}" for text, own in pairs]
+    return _join(" ", date_texts(known), pa.array(expected, pa.string()))
 
 
 def _expected_part(encoding: ColumnEncoding, part: Part, output: np.ndarray) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 
 from hourglass.core.errors import UserError
 from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
@@ -16,6 +17,7 @@ from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
 MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
+MAX_EXTREME_SHARE = 0.02  # of rows of a table that are left out of the fit
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class FittedScorer:
         if isinstance(scorer, ModelScore):
             return cls(network, scaling, scorer, {})
         subset = x[:: -(-len(x) // MAX_FIT_SAMPLES)]
+        if isinstance(scaling, TableEncoding):  # a few absurd cells would decide the mean losses
+            extreme = scaling.is_extreme(subset)
+            subset = subset[~extreme] if extreme.mean() < MAX_EXTREME_SHARE else subset
         features = map_samples(network, scorer.extract, subset, scaling)
         return cls(network, scaling, scorer, scorer.fit(features))
 

@@ -78,5 +78,8 @@ class Scorer(ABC):
 
     def __str__(self) -> str:
         """Return the name, with the settings if there are any."""
-        settings = ", ".join(f"{key} {value}" for key, value in vars(self).items())
+        settings = ", ".join(
+            f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in vars(self).items()
+        )
         return f"{self.name} ({settings})" if settings else self.name
