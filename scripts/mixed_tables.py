@@ -222,7 +222,8 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
         f"AUROC / average precision in %, means of {options.seeds} seeds. Half of the normal rows "
         f"train, the rest and all anomalies test; at most {options.max_rows:,} of each.",
         "",
-        "Made with `python scripts/mixed_tables.py`.",
+        f"Made with `python scripts/mixed_tables.py --seeds {options.seeds} --max-rows "
+        f"{options.max_rows}`.",
     ]
     for removed, part in ((r, table[table["removed"] == r]) for r in options.removed):
         if removed:
