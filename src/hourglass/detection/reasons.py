@@ -196,6 +196,8 @@ def _date(encoding: ColumnEncoding, codes: np.ndarray, output: np.ndarray) -> pa
     expected = np.full(len(codes), "", object)
     for i, (part, place) in enumerate(zip(parts, cells, strict=True)):
         rows = np.flatnonzero(worst == i)
+        if not len(rows):
+            continue
         pairs = zip(
             _expected_part(encoding, part, output[rows, place]),
             _expected_part(encoding, part, inputs[rows, place]),
