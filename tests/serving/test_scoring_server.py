@@ -131,9 +131,11 @@ def assert_scored(table: pd.DataFrame, workspace: Path, kind: str, file: Path) -
     """Compare predictions with the output of `hourglass score` for a file."""
     with working_in(workspace):
         out = score(*CELLS[kind], file, file.with_suffix(".out.parquet"), heat_maps=0)
-    assert list(table) == COLUMNS
+    reasons = ["reasons"] if kind == "table" else []
+    assert list(table) == COLUMNS + reasons
+    assert all((table[name].fillna("") != "").equals(table["alarm"] > 0) for name in reasons)
     expected = pd.read_parquet(out)[COLUMNS]
-    pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-5)
+    pd.testing.assert_frame_equal(table[COLUMNS], expected, check_dtype=False, rtol=1e-5)
 
 
 def test_predictions_equal_those_of_score(workspace, server, tmp_path):
