@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from hourglass.data.readers.table_source import open_table, parse_numbers
+from hourglass.data.readers.numbers import parse_numbers
+from hourglass.data.readers.table_source import open_table
 
 ROWS = 1_000_000
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hourglass.data import large_arrays
-from hourglass.data.large_arrays import new_array, parts, release, save_array, take_rows
+from hourglass.data.large_arrays import new_array, parts, save_array, take_rows
+from hourglass.data.streaming import release_pages
 
 RNG = np.random.default_rng(0)
 
@@ -24,7 +25,7 @@ def test_rows_and_files_are_those_of_an_array_in_memory(tmp_path, values):
     array = new_array(values.shape, values.dtype)
     assert isinstance(array, np.memmap)
     array[:] = values
-    release(array)
+    release_pages(array)
     rows = RNG.permutation(50)[:30]
     taken = take_rows(array, rows)
     np.testing.assert_array_equal(taken, values[rows])

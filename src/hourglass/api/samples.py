@@ -187,8 +187,5 @@ def prepare_in_memory(
         "columns": [column.to_dict() for column in columns],
         "scaling": scaling.to_dict(),
     }
-    samples = {
-        name: Samples(x, np.full(len(x), "normal"), np.zeros(len(x), bool), np.full(len(x), ""))
-        for name, x in parts.items()
-    }
+    samples = {name: Samples.normal(x) for name, x in parts.items()}
     return PreparedInMemory(Path("Autoencoder"), card, samples)

@@ -20,6 +20,7 @@ from hourglass.cli.suggested_settings import (
     split_fractions,
 )
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +207,7 @@ def _require_features(inferred: "InferredTable", count: int) -> None:
             if decision.column is None
         )
         raise UserError(
-            f"{inferred.source.path} has {count} usable {'feature' if count == 1 else 'features'}, "
+            f"{inferred.source.path} has {counted(count, 'usable feature')}, "
             f"but an autoencoder needs two; not usable: {problems or 'no other column'}."
         )
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hourglass.data.readers.numbers import MISSING_MARKERS, NumberFormat, parse_numbers
+from hourglass.data.readers.user_files import is_number
 
 Form: TypeAlias = Literal["text", "number", "boolean", "date", "empty", "other"]
 
@@ -85,7 +86,7 @@ def is_missing(array: pa.Array, extra: tuple[str, ...] = ()) -> np.ndarray:
         return _numpy(pc.is_in(array, value_set=markers))
     mask = _numpy(array.is_null(nan_is_null=True))
     if extra and form == "number":
-        marked = [float(text) for text in extra if _is_float(text)]
+        marked = [float(text) for text in extra if is_number(text)]
         mask |= np.isin(numbers(array), marked)
     return mask
 
@@ -174,7 +175,7 @@ def _plain_numbers(array: pa.Array) -> np.ndarray:
     """Return texts as (N,) float64: NaN for anything but a number without marks and units."""
     encoded = array.dictionary_encode()
     cells = encoded.dictionary.to_pandas().astype(object)
-    return _take(pd.to_numeric(cells, errors="coerce").to_numpy(np.float64), encoded)
+    return take_values(pd.to_numeric(cells, errors="coerce").to_numpy(np.float64), encoded)
 
 
 def _text_dates(array: pa.Array, form: str) -> np.ndarray:
@@ -183,7 +184,7 @@ def _text_dates(array: pa.Array, form: str) -> np.ndarray:
     values = _unique_dates(unique, form)
     if form != ISO and np.isnan(values).any():
         values = np.where(np.isnan(values), _unique_dates(unique, ISO), values)
-    return _take(values, encoded)
+    return take_values(values, encoded)
 
 
 def _unique_dates(unique: pa.Array, form: str) -> np.ndarray:
@@ -214,7 +215,7 @@ def _parsed(cells: pd.Series, form: str) -> np.ndarray:
     return np.where(found.isna(), np.nan, micros / 1e6)
 
 
-def _take(values: np.ndarray, encoded: pa.DictionaryArray) -> np.ndarray:
+def take_values(values: np.ndarray, encoded: pa.DictionaryArray) -> np.ndarray:
     """Return the values of the cells from those of the dictionary; NaN for empty cells."""
     indices = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     return np.append(values, np.nan)[indices]
@@ -227,11 +228,3 @@ def _floats(array: pa.Array) -> np.ndarray:
 
 def _numpy(mask: pa.Array) -> np.ndarray:
     return np.array(mask.to_numpy(zero_copy_only=False), bool)
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -18,6 +18,7 @@ from hourglass.data.cells import (
     is_missing,
     numbers,
     plain,
+    take_values,
     texts,
     truths,
 )
@@ -134,9 +135,7 @@ def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
         equal = pc.index_in(canonical(unique), value_set=canonical(levels))
         exact = pc.coalesce(exact, equal)
     found = pc.fill_null(exact, len(column.levels))
-    by_unique = np.append(found.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
-    places = encoded.indices.fill_null(len(unique)).to_numpy(zero_copy_only=False)
-    values = by_unique[places]
+    values = take_values(found.to_numpy(zero_copy_only=False).astype(np.float64), encoded)
     values[missing] = np.nan
     return values
 

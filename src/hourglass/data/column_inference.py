@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import quote, suggest_names
+from hourglass.core.suggestions import counted, quote, suggest_names
 from hourglass.data.cells import ISO, LARGEST, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
 from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
 from hourglass.data.columns import Column, ColumnScaling, Kind, Part
@@ -67,7 +67,7 @@ class Decision:
             shown = f", such as {self.example}" if self.example else ""
             return f"dropped: {self.error or self.reason + shown}"
         shown = {
-            "categorical": _plural(len(self.column.levels), "level"),
+            "categorical": counted(len(self.column.levels), "level"),
             "datetime": ", ".join(self.column.parts),
             "boolean": " / ".join(self.column.levels),
         }.get(self.kind, "used")
@@ -246,7 +246,7 @@ class _Inference:
         if found.odd_cells and found.odd is not None:
             cell, row = found.odd
             others = found.odd_cells - 1
-            more = f" ({_plural(others, 'more such cell')})" if others else ""
+            more = f" ({counted(others, 'more such cell')})" if others else ""
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
                 f"other cells are numbers; correct it, set `missing_values: {{{name}: "
@@ -413,13 +413,9 @@ def unusual_values(found: NumberStatistics, is_date: bool = False) -> tuple[str,
         distance = max(low - value, value - high) / usual
         shown = f"{np.datetime64(int(value), 's')}"[:10] if is_date else f"{value:g}"
         if abs(value) == LARGEST:
-            notes.append(f"infinite in {_plural(count, 'cell')}")
+            notes.append(f"infinite in {counted(count, 'cell')}")
         elif count > 1 and distance > FAR:
-            notes.append(f"{shown} in {_plural(count, 'cell')} may mean a missing value")
+            notes.append(f"{shown} in {counted(count, 'cell')} may mean a missing value")
         elif distance > VERY_FAR:
             notes.append(f"{shown} is far outside of the other values")
     return tuple(notes)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.data.large_arrays import release
+from hourglass.data.streaming import release_pages
 
 BYTES_AT_ONCE = 1 << 24
 
@@ -24,7 +24,7 @@ def find_copies(x: np.ndarray) -> np.ndarray:
         part = np.ascontiguousarray(part)
         rows = part.view(np.dtype((np.void, part.shape[1] * part.itemsize))).ravel()
         hashes.append(np.fromiter(map(hash, rows.tolist()), np.int64, len(rows)))
-        release(x)
+        release_pages(x)
     return np.unique(np.concatenate(hashes), return_inverse=True)[1]
 
 

@@ -1,12 +1,13 @@
 """Arrays that lie in a temporary file where they are too large for memory."""
 
-import mmap
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hourglass.data.streaming import release_pages
 
 MAX_BYTES_IN_MEMORY = 128 << 20  # of an array
 CHUNK_BYTES = 16 << 20
@@ -28,8 +29,8 @@ def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return array[rows]
     for part in parts(result):
         result[part] = array[rows[part]]
-        release(result)
-        release(array)
+        release_pages(result)
+        release_pages(array)
     return result
 
 
@@ -38,13 +39,6 @@ def parts(array: np.ndarray) -> Iterator[slice]:
     count = max(1, CHUNK_BYTES // max(1, array.nbytes // max(1, len(array))))
     for start in range(0, len(array), count):
         yield slice(start, min(start + count, len(array)))
-
-
-def release(array: np.ndarray) -> None:
-    """Let the system reclaim the memory of an array that lies in a file; its values stay."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
@@ -56,4 +50,4 @@ def save_array(path: Path, array: np.ndarray) -> None:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         for part in parts(array):
             file.write(np.ascontiguousarray(array[part]).data)
-            release(array)
+            release_pages(array)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from hourglass.data.columns import Column
-from hourglass.data.large_arrays import parts, release
+from hourglass.data.large_arrays import parts
+from hourglass.data.streaming import release_pages
 
 
 def keep_train_levels(
@@ -27,7 +28,7 @@ def keep_train_levels(
             found = x[rows, i][is_train[rows]]
             found = found[~np.isnan(found)].astype(int)
             count += np.bincount(found, minlength=len(count))
-        release(x)
+        release_pages(x)
     result, new_codes = list(columns), dict[int, np.ndarray]()
     for i, column in _categories(columns):
         count = counts[i][:-1]
@@ -39,7 +40,7 @@ def keep_train_levels(
     for rows in parts(x):
         for i, new in new_codes.items():
             x[rows, i] = new[np.nan_to_num(x[rows, i], nan=len(new) - 1).astype(int)]
-        release(x)
+        release_pages(x)
     return tuple(result)
 
 

@@ -17,11 +17,12 @@ from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
 from hourglass.data.copies import copies_note, count_copies, find_copies
-from hourglass.data.large_arrays import parts, release, take_rows
+from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.levels import keep_train_levels
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split
+from hourglass.data.streaming import release_pages
 from hourglass.data.table_encoding import TableEncoding
 
 MAX_FITTED_BYTES = 128 << 20  # of train rows that the encoding of a table is fitted to
@@ -87,7 +88,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         for array in vars(part).values():
             for rows in parts(array):
                 digest.update(np.ascontiguousarray(array[rows]).data)
-                release(array)
+                release_pages(array)
     return {
         "source": raw.source,
         "sample_shape": raw.x.shape[1:],

@@ -38,6 +38,12 @@ class Samples:
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str
 
+    @classmethod
+    def normal(cls, x: np.ndarray) -> "Samples":
+        """Return normal samples, (N, *S), without ids."""
+        n = len(x)
+        return cls(x, np.full(n, "normal"), np.zeros(n, bool), np.full(n, ""))
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,12 @@ from hourglass.core.suggestions import suggest_names
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.codes import codes
 from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
-from hourglass.data.columns import Column, ColumnScaling, Kind, Part
-from hourglass.data.large_arrays import new_array, parts, release, take_rows
+from hourglass.data.columns import Column, ColumnScaling, Kind, Missing, Part
+from hourglass.data.large_arrays import new_array, parts, take_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
+from hourglass.data.streaming import release_pages
 from hourglass.data.table_roles import text_cells, time_values
 
 MIN_BATCH_ROWS, MIN_BATCH_BYTES = 1 << 14, 64 << 20  # of a batch, whichever comes first
@@ -52,7 +52,7 @@ class Table(DataSet):
         id: str | None = None,
         time: str | None = None,
         drop: tuple[str, ...] = (),
-        missing: Literal["use", "skip", "refuse"] = "use",
+        missing: Missing = "use",
         kinds: dict[str, Kind] | None = None,
         dates: dict[str, str] | None = None,
         parts: dict[str, list[Part]] | None = None,
@@ -113,7 +113,7 @@ class Table(DataSet):
             end = start + len(batch)
             x[start:end] = codes(batch, columns, source.path, start + 1, source.numbers)
             start = end
-            release(x)
+            release_pages(x)
         label = self.row_labels(table)
         keep = self._rows(x, columns, label, table)
         rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
@@ -199,7 +199,7 @@ class Table(DataSet):
         labelled = np.empty(len(x), bool)
         for part in parts(x):
             labelled[part] = ~np.isnan(x[part]).all(1)
-            release(x)
+            release_pages(x)
         if label is not None and not self._empty_is_normal:
             labelled &= label != ""
         if self.missing == "use":
@@ -234,7 +234,7 @@ class Table(DataSet):
             names = new_array((len(rows),), f"U{len(prefix) + len(str(table.rows))}")
             for part in parts(names):
                 names[part] = [prefix + str(row) for row in (rows[part] + 1).tolist()]
-                release(names)
+                release_pages(names)
             return names
         ids = text_cells(table.batches, self.id)[rows]
         empty = np.flatnonzero(ids == "")

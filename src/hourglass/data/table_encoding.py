@@ -99,7 +99,9 @@ class TableEncoding:
 
     def _encode(self, xp: Any, x: Array, offset: Array, scale: Array) -> Array:
         if self.is_linear:
-            return compressed(xp, (x - offset) / scale)
+            z = x - offset
+            z /= scale
+            return compressed(xp, z)
         parts, first = [], 0
         for i, column in enumerate(self.columns):
             cells = slice(first, first + column.width)

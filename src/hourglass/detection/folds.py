@@ -97,10 +97,5 @@ def _other_folds(
         parts: dict[Split, np.ndarray] = {"train": others[:size], "validation": others[size:]}
         scaling = prepared.scaling.refit(parts["train"])
         card = {**prepared.card, "scaling": scaling.to_dict()}
-        samples = {name: _normal_samples(x) for name, x in parts.items()}
+        samples = {name: Samples.normal(x) for name, x in parts.items()}
         yield PreparedInMemory(prepared.folder, card, samples), rest[held_out]
-
-
-def _normal_samples(x: np.ndarray) -> Samples:
-    n = len(x)
-    return Samples(x, np.full(n, "normal"), np.zeros(n, bool), np.full(n, ""))

@@ -58,6 +58,5 @@ class Contractive(LitAutoencoder):
             return penalties.estimated_frobenius(self.encode, x, self.probes)
         layers = list(self.network.encoder.children())
         if len(layers) == 3 and isinstance(layers[1], nn.Linear):  # flatten, linear, activation
-            x = self.network.heads.fill(x) if self.network.heads else x.flatten(1)
-            return penalties.layer_frobenius(layers[1], layers[2], x)
+            return penalties.layer_frobenius(layers[1], layers[2], self.network.flat_inputs(x))
         return penalties.exact_frobenius(self.encode, x)

@@ -108,6 +108,6 @@ class Layer(LitAutoencoder):
         if not self.contraction:
             return 0.0
         _, linear, activation = self.network.encoder.children()
-        x = self.network.heads.fill(x) if self.network.heads else x.flatten(1)
-        norm = penalties.layer_frobenius(linear, activation, x)  # type: ignore[arg-type]
+        inputs = self.network.flat_inputs(x)
+        norm = penalties.layer_frobenius(linear, activation, inputs)  # type: ignore[arg-type]
         return self.contraction * norm.mean() / x[0].numel()

@@ -115,7 +115,7 @@ class Network(nn.Module):
 
         If the encoder is not an `nn.Sequential`, there are no hidden activations.
         """
-        activations, z = [self.heads.fill(x) if self.heads else x.flatten(1)], x
+        activations, z = [self.flat_inputs(x)], x
         # The last layer is the activation of the code, which is appended below.
         for layer in self.encoder[:-1] if isinstance(self.encoder, nn.Sequential) else ():
             z = layer(z)
@@ -137,6 +137,10 @@ class Network(nn.Module):
         x = next(self.parameters(), torch.empty(0)).new_zeros(1, *self.sample_shape)
         with torch.inference_mode():
             return tuple(self.encode(x).shape[1:])
+
+    def flat_inputs(self, x: Tensor) -> Tensor:
+        """Return inputs as vectors, with 0 in the missing cells of a table: (N, *S) -> (N, F)."""
+        return self.heads.fill(x) if self.heads else x.flatten(1)
 
     def encode_flat(self, x: Tensor) -> Tensor:
         """Return the latent codes, feature maps flattened: (N, *S) -> (N, latent_dim)."""

@@ -108,7 +108,10 @@ class TableHeads(nn.Module):
         """
         if self.is_plain:
             squares = (logits - x).square()
-            return squares if self.training else torch.where(x.isnan(), self.missing_loss, squares)
+            is_graph = torch.compiler.is_exporting()
+            if self.training or not (is_graph or squares.sum(1).isnan().any()):
+                return squares  # nothing is missing
+            return torch.where(x.isnan(), self.missing_loss, squares)
         known = torch.nan_to_num(x[:, : self.values], nan=0.0)
         values = logits[:, : self.values]
         elements = (values - known).square()
@@ -144,6 +147,8 @@ class FillMissing(nn.Module):
 
 def column_mean(losses: Tensor) -> Tensor:
     """Return the mean loss over columns, without the missing ones: (N, C) -> (N,)."""
+    if not torch.compiler.is_exporting() and not (mean := losses.mean(1)).isnan().any():
+        return mean  # a graph cannot depend on the values
     missing = losses.isnan()
     return losses.masked_fill(missing, 0).sum(1) / (~missing).sum(1)
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from hourglass.data.readers.table_source import ReadOptions, TableSource, open_table, parse_numbers
+from hourglass.data.readers.numbers import parse_numbers
+from hourglass.data.readers.read_options import ReadOptions
+from hourglass.data.readers.table_source import TableSource, open_table
 
 ROWS = 120
 

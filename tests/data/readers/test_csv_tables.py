@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.table_source import ReadOptions, open_table
+from hourglass.data.readers.read_options import ReadOptions
+from hourglass.data.readers.table_source import open_table
 from tests.data.readers.files import assert_read, pumps, rows_of, write
 
 PUMPS = pumps()

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hourglass.data.readers.csv_tail import TOTALS
-from hourglass.data.readers.table_source import open_table, parse_numbers
+from hourglass.data.readers.numbers import parse_numbers
+from hourglass.data.readers.table_source import open_table
 from tests.data.readers.files import rows_of
 
 WORDS = st.text(

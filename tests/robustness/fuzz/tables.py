@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.table_source import NumberFormat, open_table, parse_numbers
+from hourglass.data.readers.numbers import NumberFormat, parse_numbers
+from hourglass.data.readers.table_source import open_table
 from tests.robustness.fuzz.case import Case, damage
 
 NAMES = ["a", "b", "c"]

@@ -14,8 +14,6 @@ from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type
 
-# Rows of a table with missing cells: score them, refuse the table, or leave them unscored.
-
 
 class InputSpec(Protocol):
     """Input of a detector: rows of a table with these columns, or images of one shape."""

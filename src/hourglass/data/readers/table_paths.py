@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.data.readers.file_table import Batches, FileTable
-from hourglass.data.readers.user_files import check_file_type
+from hourglass.data.readers.user_files import check_file_type, fixed_part
 
 CSV = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data", ".dat")
 JSON = (".jsonl", ".ndjson", ".json")
@@ -126,11 +126,10 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _matches(pattern: Path) -> list[Path]:
     """Return the files that match a pattern, in the order of their names."""
-    parts = pattern.parts
-    first = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
-    if first == len(parts):
+    fixed = fixed_part(str(pattern))
+    if fixed == pattern:
         return []
-    return sorted(f for f in Path(*parts[:first]).glob("/".join(parts[first:])) if f.is_file())
+    return sorted(f for f in fixed.glob(str(pattern.relative_to(fixed))) if f.is_file())
 
 
 def _family(suffix: str) -> int:

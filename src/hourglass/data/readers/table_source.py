@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line, operating_system_error
-from hourglass.core.suggestions import suggest_names
+from hourglass.core.suggestions import counted, suggest_names
 from hourglass.data.readers.file_table import Batches, FileTable
-from hourglass.data.readers.numbers import MISSING_MARKERS, NumberFormat, parse_numbers
+from hourglass.data.readers.numbers import NumberFormat
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import (
     ARROW,
@@ -29,15 +29,6 @@ from hourglass.data.readers.table_paths import (
     table_suffix,
     with_partitions,
 )
-
-__all__ = [
-    "MISSING_MARKERS",
-    "NumberFormat",
-    "ReadOptions",
-    "TableSource",
-    "open_table",
-    "parse_numbers",
-]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 ENCODINGS = {"cp1252": "Windows-1252 (Latin-1)", "latin-1": "Latin-1", "utf-16": "UTF-16"}
@@ -123,12 +114,12 @@ class TableSource:
             words.append(f"no header: columns f1 to f{len(self.names)}")
         words += ["no name above the first column"] if form.get("index") else []
         skipped = form.get("skipped_lines", 0)
-        words += [f"{_count(skipped, 'line')} before the header skipped"] if skipped else []
+        words += [f"{counted(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []
         left_out = form["left_out_rows"]
         if left_out:
             words.append(
-                f"{_count(len(left_out), 'row')} at the end left out: {left_out[0][:40]!r}"
+                f"{counted(len(left_out), 'row')} at the end left out: {left_out[0][:40]!r}"
             )
         return ", ".join(words)
 
@@ -213,10 +204,6 @@ def _require_same(table: FileTable, first: FileTable) -> None:
                 f"{one.path} has no column {missing[0]!r}, which {other.path} has; a table's files "
                 "need the same columns, in any order."
             )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _common_types(tables: Sequence[FileTable]) -> dict[str, pa.DataType]:

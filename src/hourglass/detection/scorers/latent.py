@@ -67,8 +67,7 @@ class Neighbors(Scorer):
         """Return the latent codes, (N, latent_dim), or the inputs, (N, F), 0 in missing cells."""
         if self.of == "code":
             return forward.z
-        heads = forward.network.heads
-        return (heads.fill(forward.x) if heads else forward.x).flatten(1)
+        return forward.network.flat_inputs(forward.x)
 
     def fit(self, features: np.ndarray) -> State:
         """Return the normal codes or inputs, (n, F)."""
