@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hourglass.data.codes import codes
-from hourglass.data.columns import Column
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Conformal

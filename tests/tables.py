@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.table_encoding import TableEncoding
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hourglass.data.base import Fractions, Raw
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.copies import count_copies, find_copies
 from hourglass.data.splits import SPLITS, split
 from hourglass.stages.prepare import prepare

@@ -13,7 +13,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.table_encoding import LINEAR_LIMIT, TableEncoding
 from hourglass.stages.prepare import prepare

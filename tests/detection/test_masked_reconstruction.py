@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from hourglass.data.codes import codes
+from hourglass.data.columns.codes import codes
 from hourglass.data.scaling import Scaling
 from hourglass.detection.scorers import MaskedReconstruction
 from hourglass.detection.scorers.masked_reconstruction import masked_inputs

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from hourglass.data.cell_values import cell_frame, date_texts, number_texts
-from hourglass.data.codes import codes
-from hourglass.data.columns import Column
+from hourglass.data.columns.cell_values import cell_frame, date_texts, number_texts
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.reasons import top_reasons

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.evaluation import baselines
 from hourglass.evaluation.marginal_frequencies import marginal_frequencies
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance

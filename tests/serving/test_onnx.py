@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hourglass.data.codes import codes
-from hourglass.data.columns import Column
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import (
     Combined,

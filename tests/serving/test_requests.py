@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from starlette.requests import Request
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.networks import Dense
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
 from hourglass.serving.request_limits import BYTES_VARIABLE, ROWS_VARIABLE, Limits

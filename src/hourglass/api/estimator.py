@@ -34,7 +34,7 @@ from hourglass.api.settings import (
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator

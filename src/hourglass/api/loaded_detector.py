@@ -10,8 +10,8 @@ import pyarrow as pa
 from hourglass.api.explanation import explanation, row_index
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
-from hourglass.data.cell_values import cell_frame
-from hourglass.data.columns import Missing
+from hourglass.data.columns.cell_values import cell_frame
+from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, chunks_in_memory
 from hourglass.detection.detector import Detector
 from hourglass.detection.score_writer import ScoredRows, decide, decided_batches, require_scores

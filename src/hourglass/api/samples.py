@@ -10,12 +10,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
-from hourglass.data.codes import codes
-from hourglass.data.column_inference import Declared, infer_columns, used_columns
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column, ColumnScaling
+from hourglass.data.columns.inference import Declared, infer_columns, used_columns
+from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import find_copies
 from hourglass.data.frames import frame_batches
-from hourglass.data.levels import keep_train_levels
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import divide

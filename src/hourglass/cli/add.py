@@ -102,7 +102,7 @@ def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
 
 def print_plan(name: str, plan: DataPlan) -> None:
     """Print the content of the file, and what becomes of each column of a table."""
-    from hourglass.data.column_table import column_lines
+    from hourglass.data.columns.overview import column_lines
 
     print(printable(f"{name}: {' '.join(plan.content)}"))
     if plan.decisions:

@@ -25,7 +25,7 @@ from hourglass.core.suggestions import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hourglass.data.column_inference import Decision
+    from hourglass.data.columns.inference import Decision
     from hourglass.data.table import InferredTable
 
 TABLE, IMAGES = "hourglass.data.table.Table", "hourglass.data.images.Images"

@@ -7,7 +7,7 @@ from hourglass.cli.output_paths import check_output
 from hourglass.core.atomic import atomic_file, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
-from hourglass.data.columns import Missing
+from hourglass.data.columns.column import Missing
 
 DRIFT_EXIT_STATUS = 3  # of --fail; 1 is a UserError, 2 a wrong command line
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from hourglass.cli.score import score
 from hourglass.core.csv_formulas import write_csv
 from hourglass.core.paths import Cell
-from hourglass.data.cells import plain, texts
+from hourglass.data.columns.arrow_cells import plain, texts
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.reasons import SEPARATOR

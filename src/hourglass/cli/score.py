@@ -10,7 +10,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
 from hourglass.core.suggestions import counted
-from hourglass.data.columns import Missing
+from hourglass.data.columns.column import Missing
 from hourglass.detection.threshold import check_alarm_rule
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.column import Column, ColumnScaling
 
 
 @dataclass(frozen=True)

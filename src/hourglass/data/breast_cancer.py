@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.sklearn_bundled import bundled_checksums
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.codes import codes
-from hourglass.data.columns import Column
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.data.download import download
 from hourglass.data.readers.table_source import open_table
 from hourglass.data.table_roles import text_cells

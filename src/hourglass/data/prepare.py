@@ -16,9 +16,9 @@ from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
-from hourglass.data.levels import keep_train_levels
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.splits import split

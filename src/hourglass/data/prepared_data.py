@@ -16,7 +16,7 @@ from hourglass.core.checksums import (
 )
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, require_known
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.large_arrays import save_array
 from hourglass.data.scaling import Encoding, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding

@@ -11,9 +11,9 @@ from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.codes import codes
-from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
-from hourglass.data.columns import Column, ColumnScaling, Kind, Missing, Part
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column, ColumnScaling, Kind, Missing, Part
+from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.large_arrays import new_array, parts, take_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table

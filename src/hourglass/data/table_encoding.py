@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hourglass.data.column_encoding import ColumnEncoding
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.column import Column, ColumnScaling
+from hourglass.data.columns.encoding import ColumnEncoding
 
 Array: TypeAlias = Any  # a NumPy array, or a tensor for networks and the ONNX export
 

@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote
-from hourglass.data.cells import dates, is_missing, numbers, plain, texts
-from hourglass.data.codes import codes
-from hourglass.data.column_inference import Declared, infer_columns
-from hourglass.data.columns import Column
+from hourglass.data.columns.arrow_cells import dates, is_missing, numbers, plain, texts
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
+from hourglass.data.columns.inference import Declared, infer_columns
 from hourglass.data.large_arrays import take_rows
 from hourglass.data.readers.table_source import TableSource
 

@@ -5,7 +5,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from hourglass.data.column_bins import ColumnBins
+from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Calibrator

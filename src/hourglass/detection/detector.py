@@ -15,8 +15,8 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
-from hourglass.data.column_bins import ColumnBins
-from hourglass.data.columns import Column
+from hourglass.data.columns.bins import ColumnBins
+from hourglass.data.columns.column import Column
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding

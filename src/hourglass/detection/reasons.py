@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hourglass.core.suggestions import quote
-from hourglass.data.cell_values import date_texts, level_names, number_texts
-from hourglass.data.column_encoding import SECONDS, ColumnEncoding
-from hourglass.data.columns import Column, Part
+from hourglass.data.columns.cell_values import date_texts, level_names, number_texts
+from hourglass.data.columns.column import Column, Part
+from hourglass.data.columns.encoding import SECONDS, ColumnEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile, top_features
 from hourglass.detection.detector import Detector

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hourglass.data.cell_values import OTHER, date_texts, level_names
-from hourglass.data.column_encoding import ColumnEncoding
+from hourglass.data.columns.cell_values import OTHER, date_texts, level_names
+from hourglass.data.columns.encoding import ColumnEncoding
 from hourglass.data.table_encoding import TableEncoding
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hourglass.data.column_bins import ColumnBins
-from hourglass.data.columns import Column
+from hourglass.data.columns.bins import ColumnBins
+from hourglass.data.columns.column import Column
 
 
 def marginal_frequencies(

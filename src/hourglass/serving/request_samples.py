@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted, quote, suggest_names
-from hourglass.data.cells import form_of
-from hourglass.data.codes import codes
+from hourglass.data.columns.arrow_cells import form_of
+from hourglass.data.columns.codes import codes
 from hourglass.data.frames import cells_of_series
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.readers.image_chunks import as_images, check_features

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import quote
-from hourglass.data.cells import form_of
+from hourglass.data.columns.arrow_cells import form_of
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.readers.csv_tables import open_csv
 from hourglass.data.readers.image_chunks import npy_chunks

@@ -8,7 +8,7 @@ from typing import Any
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import valid_name
 from hourglass.core.settings import params
-from hourglass.data.column_table import column_lines
+from hourglass.data.columns.overview import column_lines
 from hourglass.data.prepare import prepare_data_set
 from hourglass.detection.calibrators.from_settings import (
     check_calibration_samples,

@@ -13,8 +13,8 @@ from hourglass.core.atomic import sha256
 from hourglass.core.code_digest import external_sources
 from hourglass.core.paths import Cell
 from hourglass.core.trusted_imports import external_modules
-from hourglass.data.cell_values import cell_frame
-from hourglass.data.columns import Column
+from hourglass.data.columns.cell_values import cell_frame
+from hourglass.data.columns.column import Column
 from hourglass.data.readers.user_files import is_number
 from hourglass.tracking.descriptions import NOTE, model_note
 

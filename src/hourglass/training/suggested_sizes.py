@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 
 MAX_LATENT_DIM = 64
 TABLE_STEPS = (1000, 3000)  # at least, and at most

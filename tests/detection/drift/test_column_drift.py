@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency
 
-from hourglass.data.codes import codes
-from hourglass.data.column_bins import ColumnBins
-from hourglass.data.columns import Column
+from hourglass.data.columns.bins import ColumnBins
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.data.frames import frame_batches
 from hourglass.detection.drift.column_drift import (
     ColumnCounts,

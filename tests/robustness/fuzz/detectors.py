@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hourglass.core.checksums import file_checksums, write_with_checksum
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile

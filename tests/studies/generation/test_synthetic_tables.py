@@ -6,9 +6,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hourglass.data.cell_values import OTHER
-from hourglass.data.codes import codes
-from hourglass.data.columns import Column
+from hourglass.data.columns.cell_values import OTHER
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.studies.generation.synthetic_tables import (

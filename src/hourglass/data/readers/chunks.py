@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.data.columns import Column, Missing
+from hourglass.data.columns.column import Column, Missing
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type

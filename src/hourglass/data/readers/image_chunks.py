@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.data.columns import Missing
+from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
 from hourglass.data.readers.image_files import (
     channels_last,

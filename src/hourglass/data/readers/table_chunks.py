@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.codes import codes, column_places
-from hourglass.data.columns import Column, Missing
+from hourglass.data.columns.codes import codes, column_places
+from hourglass.data.columns.column import Column, Missing
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec
 from hourglass.data.readers.read_options import ReadOptions

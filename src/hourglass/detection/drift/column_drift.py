@@ -10,8 +10,8 @@ import pyarrow as pa
 from scipy.stats import chi2_contingency
 
 from hourglass.core.suggestions import quote
-from hourglass.data.column_bins import ColumnBins
-from hourglass.data.columns import Column
+from hourglass.data.columns.bins import ColumnBins
+from hourglass.data.columns.column import Column
 
 MIN_PSI = 0.1  # a smaller difference of distributions does not matter, even if it is significant
 MIN_EXPECTED = 5  # cells of a bin in the chi-square test; smaller bins are joined

@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.progress_bar import ProgressBar
-from hourglass.data.columns import Missing
+from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import read_chunks
 from hourglass.data.streaming import prefetch
 from hourglass.detection.detector import Detector

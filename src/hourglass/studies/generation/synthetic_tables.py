@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hourglass.core.errors import UserError
-from hourglass.data.cell_values import cell_frame
+from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
 from hourglass.data.table_encoding import TableEncoding

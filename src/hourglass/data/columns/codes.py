@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.cells import (
+from hourglass.data.columns.arrow_cells import (
     ISO,
     MARKERS,
     canonical,
@@ -22,7 +22,7 @@ from hourglass.data.cells import (
     texts,
     truths,
 )
-from hourglass.data.columns import Column, Kind
+from hourglass.data.columns.column import Column, Kind
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.numbers import NumberFormat
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hourglass.data.cells import (
+from hourglass.data.columns.arrow_cells import (
     DATES,
     ISO,
     MAYBE_DATE,

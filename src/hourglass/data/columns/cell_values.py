@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 
 if TYPE_CHECKING:
     import pandas as pd

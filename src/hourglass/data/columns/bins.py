@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 
 BINS = 10  # of numbers and dates, by quantiles
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from hourglass.data.columns import Column, ColumnScaling
+from hourglass.data.columns.column import Column, ColumnScaling
 
 Array: TypeAlias = Any
 

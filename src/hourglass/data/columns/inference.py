@@ -15,10 +15,18 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted, quote, suggest_names
-from hourglass.data.cells import ISO, LARGEST, MARKERS, TIME_OF_DAY, TRUTH_PAIRS, TRUTHS, numbers
-from hourglass.data.column_statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
-from hourglass.data.columns import Column, ColumnScaling, Kind, Part
-from hourglass.data.levels import rare_count
+from hourglass.data.columns.arrow_cells import (
+    ISO,
+    LARGEST,
+    MARKERS,
+    TIME_OF_DAY,
+    TRUTH_PAIRS,
+    TRUTHS,
+    numbers,
+)
+from hourglass.data.columns.column import Column, ColumnScaling, Kind, Part
+from hourglass.data.columns.levels import rare_count
+from hourglass.data.columns.statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
 from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
 
-from hourglass.data.codes import codes
-from hourglass.data.column_inference import Declared, infer_columns, used_columns
-from hourglass.data.columns import Column
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
+from hourglass.data.columns.inference import Declared, infer_columns, used_columns
+from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.frames import frame_batches
-from hourglass.data.levels import keep_train_levels
 
 RNG = np.random.default_rng(0)
 NAN = float("nan")

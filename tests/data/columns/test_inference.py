@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hourglass.core.errors import UserError
-from hourglass.data.column_inference import Decision, Declared, infer_columns, used_columns
+from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.frames import frame_batches
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hourglass.data.columns import Column
+from hourglass.data.columns.column import Column
 from hourglass.data.large_arrays import parts
 from hourglass.data.streaming import release_pages
 

@@ -1,0 +1,1 @@
+"""Columns of a table: kinds, inference, codes of cells, statistics and encoding."""
