@@ -541,6 +541,8 @@ setTimeout(() => {
   results.width = [innerWidth, document.documentElement.scrollWidth];
   dispatchEvent(new Event("afterprint"));
   results.closed = document.querySelectorAll("details[open]").length;
+  frameElement.width = 1280;
+  results.desktop = [frameElement.clientWidth, document.documentElement.scrollWidth];
   top.document.title = JSON.stringify({ ...results, wrong });
 }, 50);
 </script>"""
@@ -614,6 +616,11 @@ def test_the_page_fits_a_phone_without_errors(played):
     inner, needed = played["width"]
     assert needed <= inner == 360
     assert played["wrong"] == []
+
+
+def test_the_page_fits_a_desktop(played):
+    inner, needed = played["desktop"]
+    assert needed <= inner == 1280
 
 
 def test_a_phone_shows_name_auroc_and_interval_without_scrolling(played):
