@@ -1,11 +1,11 @@
 """Measure the time from a file to ranked samples with `hourglass try`.
 
-    python scripts/try_times.py > docs/benchmarks/try_times.md
+    OMP_WAIT_POLICY=passive python scripts/try_times.py > docs/benchmarks/try_times.md
 
 `table` has 100,000 rows of 30 features, `images` are 300 pictures of 64 x 64 RGB in two folders;
 5 % of the samples are labelled anomalies. Each command starts its own process, without caches of
 earlier ones. Wall-clock time depends on the load of the machine; CPU time, that of all cores,
-much less.
+much less, if idle threads leave the cores to other processes (`OMP_WAIT_POLICY`).
 """
 
 import os
@@ -90,7 +90,9 @@ def measured(data: str, folder: Path) -> list[dict[str, object]]:
         )  # fmt: skip
         row = {"data": data, "command": f"`hourglass {command}`"}
         row |= {"wall clock (s)": f"{time.perf_counter() - wall:.0f}"}
-        rows.append(row | {"CPU (s)": f"{cpu_seconds() - cpu:.0f}", "load": f"{load:.0f}"})
+        row |= {"CPU (s)": f"{cpu_seconds() - cpu:.0f}", "load": f"{load:.0f}"}
+        print(row, file=sys.stderr)
+        rows.append(row)
     return rows
 
 
