@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import betabinom
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -340,6 +341,18 @@ def test_a_column_of_categories_may_hold_numbers():
         fitted = Autoencoder(max_epochs=1).fit(frame.assign(grade=values))
         kinds += [c.kind for c in fitted.detector_.columns if c.name == "grade"]
     assert kinds == ["numeric", "categorical"]
+
+
+def test_later_rows_of_a_table_with_dates_keep_the_alarm_rate():
+    def half_a_year(start: str, seed: int) -> pd.DataFrame:
+        rows = mixed(1000, seed).drop(columns=["site", "on"])
+        seconds = np.random.default_rng(seed).integers(0, 180 * 86_400, len(rows))
+        return rows.assign(when=np.datetime64(start) + seconds.astype("timedelta64[s]"))
+
+    fitted = Autoencoder(max_epochs=20).fit(half_a_year("2024-01-01", 1))
+    alarms = (fitted.predict(half_a_year("2024-08-01", 2)) == -1).sum()
+    # A conformal threshold of 200 scores has a false-alarm rate from Beta(10, 191) at alpha 0.05.
+    assert alarms < betabinom(1000, 10, 191).ppf(0.999)
 
 
 @pytest.fixture(scope="module")

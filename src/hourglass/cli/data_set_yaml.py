@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hourglass.cli.data_plan import DataPlan
 
 MAX_KINDS = 60  # columns
+UNUSED_KINDS = ("numeric", "datetime")  # of columns left out that have a kind
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
     "scaling": "or standard, robust, minmax, quantile, log, none; of numeric columns",
@@ -62,7 +63,7 @@ def _kinds(plan: "DataPlan") -> list[str]:
     lines = []
     for decision in decisions:
         used = decision.column is not None
-        kind = decision.kind if used else "numeric" if decision.kind == "numeric" else "categorical"
+        kind = decision.kind if used or decision.kind in UNUSED_KINDS else "categorical"
         found = "" if decision.decision == "used" else f"  # {printable(decision.decision)}"
         lines.append(f"    # {yaml_value(decision.name)}: {kind}{found}")
     note = "inferred, as below; remove a # to set one: numeric, boolean, categorical or datetime"
