@@ -112,6 +112,13 @@ def ranked(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "ranked.csv")
 
 
+def test_too_few_rows_are_refused_without_a_file_that_is_not_there(fast, refusal):
+    frame().head(6).to_csv(fast / "six.csv", index=False)
+    sentence = refusal(try_, fast / "six.csv")
+    assert sentence.endswith("needs 20; add some.")
+    assert not (fast / "hourglass-six").exists()
+
+
 def test_the_ranked_table_holds_the_scores_of_the_detector(tried):
     x = tried.original[tried.detector.feature_names].to_numpy()
     scores = tried.detector.scoring(x)

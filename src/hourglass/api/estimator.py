@@ -34,6 +34,7 @@ from hourglass.api.settings import (
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
@@ -271,7 +272,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         codes = check_array(Z, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Z has {codes.shape[1]} columns, but the codes have {self._n_features_out}."
+                f"Z has {counted(codes.shape[1], 'column')}, but the codes have "
+                f"{self._n_features_out}."
             )
         x = batched(self._network, self._network.decode_flat, codes)
         return self.detector_.scoring.scaling.inverse(x).reshape(len(x), *self.sample_shape_)
@@ -377,8 +379,8 @@ def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings)
     errors = [row["validation_error"] for row in rows if "phase" not in row]
     if still_improving(errors, settings.training.max_epochs):
         warnings.warn(
-            f"the validation error still fell when the training ended after {len(errors)} epochs; "
-            "raise max_epochs or learning_rate.",
+            "the validation error still fell when the training ended after "
+            f"{counted(len(errors), 'epoch')}; raise max_epochs or learning_rate.",
             ConvergenceWarning,
             stacklevel=4,  # the caller of `fit`
         )

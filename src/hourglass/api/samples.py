@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.columns.inference import Declared, infer_columns, used_columns
@@ -71,7 +72,7 @@ def _frame_codes(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int) 
         names = ", ".join(column.name for column in estimator._columns[:3])
         raise UserError(f"X has no columns; give a DataFrame with the columns {names} and so on.")
     if len(X) < minimum:
-        raise UserError(f"X has {len(X)} rows, but at least {minimum} are needed.")
+        raise UserError(f"X has {counted(len(X), 'row')}, but at least {minimum} are needed.")
     if fitting:
         validate_data(estimator, X, reset=True, skip_check_array=True)  # names of the features
         estimator._sample_kind = "rows of a DataFrame"
@@ -95,7 +96,7 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
         raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")
     if dropped:
         warnings.warn(
-            f"{len(dropped)} of {len(names)} columns are no features: {', '.join(dropped[:8])}.",
+            f"{counted(len(dropped), 'column')} left out: {', '.join(dropped[:8])}.",
             stacklevel=6,  # the caller of `fit`
         )
     return columns
