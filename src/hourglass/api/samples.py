@@ -59,6 +59,17 @@ def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int =
     return rows.reshape(x.shape) if is_images else rows
 
 
+def has_value(x: np.ndarray) -> np.ndarray:
+    """Return the mask of the samples, (N,) bool: False for a row of a table without any value."""
+    return ~np.isnan(x).all(1) if x.ndim == 2 else np.ones(len(x), bool)
+
+
+def with_values(x: np.ndarray) -> np.ndarray:
+    """Return the samples without rows of a table that have no value."""
+    known = has_value(x)
+    return x if known.all() else x[known]
+
+
 def _is_mixed(X: Any) -> bool:
     """Return whether samples are a DataFrame with a column that does not hold numbers."""
     if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
