@@ -99,10 +99,12 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
     """
     names = [str(name) for name in frame.columns]
     types = dict(zip(names, frame.dtypes, strict=True))
-    declared = Declared({name: "categorical" for name in names if str(types[name]) == "category"})
+    categories = [name for name in names if str(types[name]) == "category"]
+    declared = Declared(dict.fromkeys(categories, "categorical"), is_frame=True)
     decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
-    dropped = [f"{d.name} ({d.reason})" for d in decisions if d.column is None]
+    # Without the settings of the command line.
+    dropped = [f"{d.name} ({d.reason.partition(';')[0]})" for d in decisions if d.column is None]
     if not columns:
         raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")
     if dropped:

@@ -91,10 +91,13 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
 
 
 def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the indices of false alarms by descending score, and of misses by ascending score."""
+    """Return the indices of false alarms by descending score, and of misses by ascending score.
+
+    Without labelled anomalies, the alarms are not called false.
+    """
     ascending = np.argsort(scores, kind="stable")
     descending = ascending[::-1]
     return {
-        "false alarm": descending[(alarm & ~anomaly)[descending]],
+        metrics.alarm_kind(anomaly): descending[(alarm & ~anomaly)[descending]],
         "miss": ascending[(~alarm & anomaly)[ascending]],
     }

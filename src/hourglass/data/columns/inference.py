@@ -109,6 +109,7 @@ class Declared:
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
     train_share: float = 1.0  # of the range of dates that the train split covers
+    is_frame: bool = False  # messages name changes of a DataFrame instead of settings
 
     def without(self, name: str | None) -> "Declared":
         """Return the declarations without the format of dates of one column."""
@@ -259,11 +260,12 @@ class _Inference:
             cell, row = found.odd
             others = found.odd_cells - 1
             more = f" ({counted(others, 'more such cell')})" if others else ""
+            as_text = f"`kinds: {{{name}: categorical}}`"
+            if self.declared.is_frame:
+                as_text = "convert the column to the type category"
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
-                f"other cells are numbers; correct it, set `missing_values: {{{name}: "
-                f"[{quote(cell)}]}}` if it means a missing cell, `drop: [{name}]`, or "
-                f"`kinds: {{{name}: categorical}}`."
+                f"other cells are numbers; {self._ways_out(cell, as_text)}"
             )
         if not declared and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
@@ -335,8 +337,7 @@ class _Inference:
             cell, row = statistics.odd
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}, but its other "
-                f"cells are dates; correct it, set `missing_values: {{{name}: [{quote(cell)}]}}` "
-                f"if it means a missing cell, or `drop: [{name}]`."
+                f"cells are dates; {self._ways_out(cell)}"
             )
         other = next(
             (
@@ -351,9 +352,12 @@ class _Inference:
         )
         if other is not None:
             example = next(iter(self._values))
+            way = f'set `dates: {{{name}: "{form}"}}` or "{other}"'
+            if self.declared.is_frame:
+                way = "convert the column with pandas.to_datetime"
             return self._error(
                 f"Column {name!r} of {self.source} holds dates such as {quote(example)}, which may "
-                f'be {form} or {other}; set `dates: {{{name}: "{form}"}}` or "{other}".'
+                f"be {form} or {other}; {way}."
             )
         seconds, share = statistics.seconds, self.declared.train_share
         parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
@@ -370,6 +374,15 @@ class _Inference:
             ),
             *unusual_values(statistics.seconds, is_date=True),
         )
+
+    def _ways_out(self, cell: str, *others: str) -> str:
+        """Return what to do about a column with a cell that does not fit, up to the full stop."""
+        name = self.found.name
+        ways = [f"set `missing_values: {{{name}: [{quote(cell)}]}}`", f"`drop: [{name}]`"]
+        if self.declared.is_frame:
+            ways = ["replace it by NaN", "drop the column"]
+        ways = ["correct it", f"{ways[0]} if it means a missing cell", *ways[1:], *others]
+        return f"{', '.join(ways[:-1])}, or {ways[-1]}."
 
     def _used(self, column: Column, *notes: str) -> Decision:
         optional = column.name in self.declared.optional
