@@ -20,7 +20,6 @@ from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile, expected_outputs
-from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
@@ -121,10 +120,6 @@ class Detector:
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
         return self.score_with_contributions(x)[1].reshape(x.shape)
-
-    def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
-        return p_values(self.calibration_scores, scores)
 
     def save(self, folder: Path) -> None:
         """Write all files of the detector, network included, to a folder that `load` reads."""

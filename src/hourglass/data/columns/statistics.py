@@ -40,8 +40,6 @@ class NumberStatistics:
     midnight: bool = True  # all are whole days, if they are seconds
     sum: int = 0  # of integers, exact
     rising: int = 0  # steps from cell to cell
-    level: int = 0
-    falling: int = 0
     previous: float = np.nan
     sample: list[np.ndarray] = field(default_factory=list)
     stride: int = 1
@@ -64,8 +62,6 @@ class NumberStatistics:
             self.sum += int(values.astype(np.int64).sum())
         steps = np.diff(values, prepend=self.previous)
         self.rising += int((steps > 0).sum())
-        self.level += int((steps == 0).sum())
-        self.falling += int((steps < 0).sum())
         self.previous = float(values[-1])
         self.sample.append(values[:: self.stride].copy())
         if sum(map(len, self.sample)) > MAX_SAMPLE:
@@ -76,13 +72,6 @@ class NumberStatistics:
     def quantile_sample(self) -> np.ndarray:
         """Return numbers from all parts of the column."""
         return np.concatenate(self.sample) if self.sample else np.empty(0)
-
-    @property
-    def follows_rows(self) -> bool:
-        """Return whether the numbers mostly rise, or mostly fall, with the rows."""
-        steps = self.rising + self.level + self.falling
-        upward, downward = self.rising + self.level, self.falling + self.level
-        return max(upward, downward) > 0.9 * steps
 
 
 @dataclass

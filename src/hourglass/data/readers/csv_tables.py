@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.readers.csv_layout import BLANK, SPACE, CsvLayout, detect_layout
 from hourglass.data.readers.csv_stream import (
     BlockFile,
@@ -179,8 +180,8 @@ class _CsvReader:
                 short = self.layout.index and len(cells) < width  # of the index, or at the end
                 if short or any(cell.strip() for cell in cells[width:]):
                     raise UserError(
-                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; "
-                        f"correct it, or put cells that hold {self.separator!r} in quotes."
+                        f"Row {row} of {self.path} has {counted(len(cells), 'cell')} instead of "
+                        f"{width}; correct it, or put cells that hold {self.separator!r} in quotes."
                     )
                 writer.writerow(cells[:width] + [""] * (width - len(cells)))
             yield written.getvalue().encode()
