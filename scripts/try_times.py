@@ -78,7 +78,7 @@ def write_images(folder: Path, rng: np.random.Generator) -> None:
         Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(file)
 
 
-def measured(data: str, folder: Path) -> list[dict[str, object]]:
+def measured(data: str, folder: Path) -> list[dict[str, str]]:
     """Run the commands of a data set; return a row for each."""
     rows = []
     for command in COMMANDS[data]:

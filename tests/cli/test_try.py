@@ -19,7 +19,8 @@ from sklearn.metrics import roc_auc_score
 
 from hourglass.api.settings import variant_class
 from hourglass.cli import try_ as module
-from hourglass.cli.data_plan import Roles, listed_names
+from hourglass.cli.data_plan import Roles
+from hourglass.cli.name_lists import listed_names
 from hourglass.cli.try_ import try_
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params

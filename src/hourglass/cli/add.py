@@ -12,8 +12,9 @@ import yaml
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from hourglass.cli.data_plan import DataPlan, Roles, listed_names, plan_data_set
+from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
+from hourglass.cli.name_lists import listed_names
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name

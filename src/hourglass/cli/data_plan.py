@@ -1,6 +1,5 @@
 """The plan of a new data set: the content of its file, and settings that suit it."""
 
-import csv
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hourglass.cli.name_lists import name_list
 from hourglass.cli.normal_labels import (
     LABEL_WORDS,
     count_anomalies,
@@ -61,20 +61,6 @@ class Roles:
         """Return the roles as options of the command line, each with a space in front."""
         values = {**vars(self), "normal": name_list(self.normal), "drop": name_list(self.drop)}
         return "".join(f" --{key} {shlex.quote(value)}" for key, value in values.items() if value)
-
-
-def listed_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas; as in CSV, quotes enclose a name with a comma."""
-    words = next(csv.reader([text], skipinitialspace=True), []) if '"' in text else text.split(",")
-    return tuple(word.strip() for word in words if word.strip())
-
-
-def name_list(names: Sequence[str]) -> str:
-    """Return the list of which `listed_names` returns the names."""
-    quoted = ('"' + name.replace('"', '""') + '"' for name in names)
-    return ",".join(
-        text if {",", '"'} & {*name} else name for name, text in zip(names, quoted, strict=True)
-    )
 
 
 @dataclass(frozen=True)
