@@ -227,7 +227,7 @@ def test_incomplete_copies_are_removed_and_nothing_else(project):
     for path in (*kept, half):
         path.write_text("half")
     (sentence,) = repair()
-    assert "1 incomplete copies" in sentence
+    assert "1 incomplete copy" in sentence
     assert sorted(folder.iterdir()) == sorted(kept)
     assert repair() == []
 
