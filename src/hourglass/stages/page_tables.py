@@ -1,6 +1,7 @@
-"""Whether the pages in reports/, which DVC does not track, belong to the tables that it restores.
+"""Digest of the tables in reports/, by which outdated pages are found.
 
-The pages show dates and durations of trainings, so that their digests differ from run to run.
+DVC tracks and restores the tables, but no page: pages show dates and durations of trainings, so
+that they differ from run to run.
 """
 
 import hashlib
