@@ -109,7 +109,7 @@ def _column_codes(
     else:
         values = dates(cells, column.date_format or ISO)
     bad = np.flatnonzero(np.isnan(values) & ~missing)
-    if len(bad):
+    if len(bad) and not column.coerce:
         row = int(bad[0])
         raise UserError(
             f"Column {column.name!r} of {source} holds {quote(_shown(cells[row]))} in row "

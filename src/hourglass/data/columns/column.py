@@ -28,6 +28,7 @@ class Column:
     scaling: ColumnScaling = "auto"  # of a number
     date_format: str = ""  # of a date in text: "" is ISO 8601, otherwise as of strptime
     missing_values: tuple[str, ...] = ()  # cells that are missing, besides the usual markers
+    coerce: bool = False  # cells that are no number, or no date, are missing
     optional: bool = False  # may be absent in a file to score; all cells are missing then
 
     def to_dict(self) -> dict[str, Any]:
