@@ -245,7 +245,6 @@ def test_numbers_have_double_precision_and_any_size(load):
         ("a\n1\n2\n", {"normal": "x"}, "`label`"),
         ("a\n1\n2\n", {"drop": ["a"]}, "as a feature"),
         ("a\n1\n1\n", {}, "a (the same value in every row)"),
-        ("a,a\n1,2\n", {}, "two columns named 'a'"),
         ("a,b\n1,2\n" * 30 + "3,x\n", {"kinds": {"B": "numeric"}}, "did you mean 'b'"),
         ("a,b\n" + "1,2\n2,3\n" * 30 + "3,high\n", {}, "Column 'b' of"),
         ("a,b\n" + "1,2\n2,3\n" * 30 + "3,high\n", {}, "holds 'high' in row 61"),

@@ -13,6 +13,7 @@ from hourglass.data.columns.arrow_cells import (
     TIME_OF_DAY,
     dates,
     form_of,
+    has_marks,
     is_missing,
     numbers,
     plain,
@@ -206,10 +207,11 @@ class ColumnStatistics:
         if form_of(array.type) == "date":
             return (TIME_OF_DAY if pa.types.is_time(array.type) else ISO,)
         cells = array.take(pa.array(rows[:DATE_SAMPLE]))
-        if not any(MAYBE_DATE.match(text) for text in cells[:5].to_pylist()):
-            return ()
+        first = [text for text in cells[:5].to_pylist() if MAYBE_DATE.match(text)]
         fitting = []
-        for form in (ISO, TIME_OF_DAY, *DATES):
+        for form in (ISO, TIME_OF_DAY, *DATES) if first else ():
+            if not any(has_marks(text, form) for text in first):
+                continue  # without the parser, which takes milliseconds per format
             found = dates(cells, form)
             if form != ISO:  # cells in ISO form are read whatever the format is
                 found = np.where(np.isnan(dates(cells, ISO)), found, np.nan)

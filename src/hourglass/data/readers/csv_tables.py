@@ -42,7 +42,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
     """Return the table in a CSV file, compressed or not.
 
     `opener` replaces the file by content in memory, which is parsed at once and without threads.
-    Raises a UserError if the file is empty, or if its names repeat.
+    Raises a UserError if the file is empty.
     """
     in_memory = opener is not None
     compression = None if in_memory else detect_compression(path)
@@ -56,6 +56,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "compression": compression,
         "header": layout.header,
         "index": layout.index,
+        "renamed": layout.renamed,
         "skipped_lines": layout.skipped_lines,
     }
     reader = _CsvReader(path, opener, encoding, layout, options.comment, in_memory)
@@ -126,7 +127,8 @@ class _CsvReader:
             yield block
 
     def _parse(self, rows: Blocks, columns: Sequence[str]) -> Batches:
-        indices = [self.layout.names.index(name) for name in columns]
+        places = {name: i for i, name in enumerate(self.layout.names)}
+        indices = [places[name] for name in columns]
         numbered = [str(i) for i in range(self.layout.width)]
         first = next(rows, b"")
         if not first:
