@@ -94,6 +94,14 @@ def column_places(
     return [place_of.get(column.name) for column in columns]
 
 
+def present_columns(
+    names: Sequence[str], columns: Sequence[Column], source: object
+) -> list[Column]:
+    """Return the columns that are among `names`; raises the errors of `column_places`."""
+    places = column_places(names, columns, source)
+    return [column for column, place in zip(columns, places, strict=True) if place is not None]
+
+
 def _column_codes(
     cells: pa.Array, column: Column, source: object, first_row: int, number_format: NumberFormat
 ) -> np.ndarray:
