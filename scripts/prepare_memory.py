@@ -5,8 +5,8 @@
 
 For each size it prints the peak of the anonymous memory (RssAnon) and of the resident memory, which
 includes pages of mapped files that the system may drop. The last line is the growth of the
-anonymous memory per row between the smallest and the largest table. A table takes free disk space of
-about 24 bytes per cell and 250 bytes per row.
+anonymous memory per row between the smallest and the largest table. A table takes free disk space
+of about 24 bytes per cell and 250 bytes per row.
 """
 
 import os
