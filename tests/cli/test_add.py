@@ -1,5 +1,6 @@
 """Command `add`: settings of the user's own files, the grid, and what it leaves unchanged."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,23 @@ def test_a_table_outside_the_workspace_is_copied_to_where_changes_are_noticed(ta
     path = data_config("pumps")["init_args"]["path"]
     assert _is_own(path)
     assert Path(path).read_bytes() == table.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "tracked"),
+    [
+        ("../mine.csv", ["data/own/pumps.csv"]),
+        ("data/own/plant/a/mine.csv", ["data/own/plant"]),
+        ("data/own/*.csv", []),
+    ],
+)
+def test_dvc_add_is_offered_for_data_that_it_can_track(workspace, capsys, file, tracked):
+    """Git sees .dvc files in data/own alone, not in its subfolders."""
+    path = Path(file.replace("*", "mine"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, numbers(200))
+    add("pumps", Path(file))
+    assert re.findall("dvc add (.*?) ", capsys.readouterr().out) == tracked
 
 
 @pytest.mark.parametrize("pattern", ["", "*.csv"])
