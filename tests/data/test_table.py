@@ -59,11 +59,11 @@ def test_columns_can_be_dropped(load):
 
 
 def test_text_dates_truth_values_and_missing_cells_are_features(load):
-    raw = load("site,on,when,x\nn,yes,1970-01-02,NA\ns,no,1970-01-01 12:00,1.5\nn,no,,2\n")
+    raw = load("site,on,when,x\nn,yes,1970-01-03,NA\ns,no,1970-01-01 12:00,1.5\nn,no,,2\n")
     assert [column.kind for column in raw.columns] == [
         *("categorical", "boolean", "datetime", "numeric")
     ]
-    expected = [[0, 1, 86400, NAN], [1, 0, 43200, 1.5], [0, 0, NAN, 2]]
+    expected = [[0, 1, 172800, NAN], [1, 0, 43200, 1.5], [0, 0, NAN, 2]]
     np.testing.assert_array_equal(raw.x, expected)
 
 
@@ -245,7 +245,6 @@ def test_numbers_have_double_precision_and_any_size(load):
         ("a\n1\n2\n", {"normal": "x"}, "`label`"),
         ("a\n1\n2\n", {"drop": ["a"]}, "as a feature"),
         ("a\n1\n1\n", {}, "a (the same value in every row)"),
-        ("a,a\n1,2\n", {}, "two columns named 'a'"),
         ("a,b\n1,2\n" * 30 + "3,x\n", {"kinds": {"B": "numeric"}}, "did you mean 'b'"),
         ("a,b\n" + "1,2\n2,3\n" * 30 + "3,high\n", {}, "Column 'b' of"),
         ("a,b\n" + "1,2\n2,3\n" * 30 + "3,high\n", {}, "holds 'high' in row 61"),

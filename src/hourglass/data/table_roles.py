@@ -35,7 +35,7 @@ def time_values(
     `rows` are the indices of the rows wanted. `form` is the format of dates, as of strptime, if the
     user names one. Raises a UserError if a cell is empty, or no time.
     """
-    declared = Declared(dates={name: form} if form else {})
+    declared = Declared(dates={name: form} if form else {}, parts={name: ["trend"]})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
     if decision.error:
         raise UserError(decision.error)

@@ -175,17 +175,34 @@ def dates(start, periods, freq, shuffle=False):
 @pytest.mark.parametrize(
     ("cells", "parts"),
     [
-        (dates("2024-01-01", 160, "7min"), ("hour",)),
+        (dates("2024-01-01", 300, "7min"), ("hour",)),
         (dates("2024-01-01", 300, "h"), ("hour", "weekday")),
         (dates("2024-01-01", 300, "D"), ("weekday",)),
         (dates("2020-01-01", 900, "D"), ("weekday", "month")),
-        (dates("2024-01-01", 300, "D", shuffle=True), ("weekday", "month", "trend")),
-        (dates("2024-01-01", 300, "11h", shuffle=True), ("hour", "weekday", "month", "trend")),
+        (dates("2024-01-01", 7, "D"), ("weekday",)),
+        (dates("2024-01-01", 180, "D", shuffle=True), ("weekday",)),
+        (dates("2024-01-01", 366, "D", shuffle=True), ("weekday", "month")),
         (["23:59:59", "00:10:00"], ("hour",)),
     ],
 )
-def test_a_date_has_the_parts_that_its_range_supports(cells, parts):
+def test_a_date_has_the_parts_whose_cycle_its_range_covers(cells, parts):
     assert decide(list(cells)).column.parts == parts
+
+
+def test_the_decision_about_a_date_names_the_unused_parts():
+    assert decide(list(dates("2024-01-01", 300, "h"))).decision == "hour, weekday; not month, trend"
+
+
+def test_dates_of_a_short_time_are_a_feature_only_if_they_are_declared():
+    cells = list(dates("2024-01-01", 100, "min"))
+    assert decide(cells).column is None
+    assert decide(cells, kinds={"x": "datetime"}).column.parts == ("hour",)
+    assert decide(cells, parts={"x": ("trend",)}).column.parts == ("trend",)
+
+
+def test_the_month_of_dates_needs_a_year_of_train_rows():
+    cells = list(dates("2024-01-01", 500, "D"))
+    assert decide(cells, train_share=0.5).column.parts == ("weekday",)
 
 
 def test_levels_are_ordered_by_frequency_and_limited():

@@ -88,8 +88,8 @@ def column_places(
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(
                 f"{source} has no column {column.name!r}{more}: "
-                f"{suggest_names(column.name, names)}; give every column that the detector was "
-                "trained on, in any order, or list those that may be absent under `optional`."
+                f"{suggest_names(column.name, names)}; give every feature that the detector was "
+                "trained on, in any order, except optional ones."
             )
     return [place_of.get(column.name) for column in columns]
 

@@ -37,7 +37,9 @@ MAX_FEW_VALUES = 30  # a column of few values, some of them texts, is a category
 MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
 ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
-DAY, YEAR = 86_400, 365 * 86_400
+DAY = 86_400
+CYCLES: dict[Part, float] = {"hour": DAY, "weekday": 7 * DAY, "month": 365 * DAY}
+MIN_COVERED = 0.9  # of a cycle
 FAR = 10  # ranges that a fill value lies outside of the others
 VERY_FAR = 1e6
 
@@ -49,6 +51,7 @@ COUNTER = "rises from row to row, as a time or a row number; set `time` to split
 NUMBER_ID = "a number per row; set `id` to find the rows by it"
 TEXT_ID = "a text per row; set `id` to find the rows by it"
 TEXT = "free text or too many values"
+SHORT = "dates of a part of a day or a week, so later ones would be abnormal; set `parts` to use it"
 INVALID = "cells of type {}; make a column of each element to use them"
 
 
@@ -76,7 +79,7 @@ class Decision:
             return f"dropped: {self.error or self.reason + shown}"
         shown = {
             "categorical": counted(len(self.column.levels), "level"),
-            "datetime": ", ".join(self.column.parts),
+            "datetime": _parts_in_words(self.column),
             "boolean": " / ".join(self.column.levels),
         }.get(self.kind, "used")
         return "; ".join([shown, *self.notes])
@@ -105,6 +108,8 @@ class Declared:
     scaling: Mapping[str, ColumnScaling] = field(default_factory=dict)
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
+    train_share: float = 1.0  # of the range of dates that the train split covers
+    is_frame: bool = False  # messages name changes of a DataFrame instead of settings
 
     def without(self, name: str | None) -> "Declared":
         """Return the declarations without the format of dates of one column."""
@@ -255,11 +260,12 @@ class _Inference:
             cell, row = found.odd
             others = found.odd_cells - 1
             more = f" ({counted(others, 'more such cell')})" if others else ""
+            as_text = f"`kinds: {{{name}: categorical}}`"
+            if self.declared.is_frame:
+                as_text = "convert the column to the type category"
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
-                f"other cells are numbers; correct it, set `missing_values: {{{name}: "
-                f"[{quote(cell)}]}}` if it means a missing cell, `drop: [{name}]`, or "
-                f"`kinds: {{{name}: categorical}}`."
+                f"other cells are numbers; {self._ways_out(cell, as_text)}"
             )
         if not declared and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
@@ -331,8 +337,7 @@ class _Inference:
             cell, row = statistics.odd
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}, but its other "
-                f"cells are dates; correct it, set `missing_values: {{{name}: [{quote(cell)}]}}` "
-                f"if it means a missing cell, or `drop: [{name}]`."
+                f"cells are dates; {self._ways_out(cell)}"
             )
         other = next(
             (
@@ -347,11 +352,18 @@ class _Inference:
         )
         if other is not None:
             example = next(iter(self._values))
+            way = f'set `dates: {{{name}: "{form}"}}` or "{other}"'
+            if self.declared.is_frame:
+                way = "convert the column with pandas.to_datetime"
             return self._error(
                 f"Column {name!r} of {self.source} holds dates such as {quote(example)}, which may "
-                f'be {form} or {other}; set `dates: {{{name}: "{form}"}}` or "{other}".'
+                f"be {form} or {other}; {way}."
             )
-        parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, statistics.seconds)
+        seconds, share = statistics.seconds, self.declared.train_share
+        parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
+        if not (parts or declared):
+            return self._dropped("datetime", SHORT)
+        parts = parts or ("weekday" if seconds.midnight else "hour",)
         return self._used(
             Column(
                 name,
@@ -362,6 +374,15 @@ class _Inference:
             ),
             *unusual_values(statistics.seconds, is_date=True),
         )
+
+    def _ways_out(self, cell: str, *others: str) -> str:
+        """Return what to do about a column with a cell that does not fit, up to the full stop."""
+        name = self.found.name
+        ways = [f"set `missing_values: {{{name}: [{quote(cell)}]}}`", f"`drop: [{name}]`"]
+        if self.declared.is_frame:
+            ways = ["replace it by NaN", "drop the column"]
+        ways = ["correct it", f"{ways[0]} if it means a missing cell", *ways[1:], *others]
+        return f"{', '.join(ways[:-1])}, or {ways[-1]}."
 
     def _used(self, column: Column, *notes: str) -> Decision:
         optional = column.name in self.declared.optional
@@ -389,22 +410,24 @@ class _Inference:
         )
 
 
-def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
-    """Return the parts of dates that can be learnt from their range.
+def date_parts(form: str, seconds: NumberStatistics, train_share: float = 1.0) -> tuple[Part, ...]:
+    """Return the parts of dates whose cycle the train split covers; () if there is none.
 
-    Dates that follow the rows, as in a log, have no trend: every later row would be abnormal. For
-    the same reason they have a month only if they cover a year.
+    In a shorter range, every later row would be abnormal. For the same reason there is no trend.
+    `train_share` is the share of the range in the train split.
     """
     if form == TIME_OF_DAY:
         return ("hour",)
-    span, is_log = seconds.most - seconds.least, seconds.follows_rows
-    wanted: list[tuple[Part, bool]] = [
-        ("hour", not seconds.midnight),
-        ("weekday", span >= 7 * DAY),
-        ("month", span >= (YEAR if is_log else 60 * DAY)),
-        ("trend", not is_log),
-    ]
-    return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
+    span = train_share * (seconds.most - seconds.least + DAY * seconds.midnight)
+    parts = [part for part, cycle in CYCLES.items() if span >= MIN_COVERED * cycle]
+    return tuple(part for part in parts if not (part == "hour" and seconds.midnight))
+
+
+def _parts_in_words(column: Column) -> str:
+    """Return such as "hour, weekday; not month, trend"."""
+    others = [part for part in (*CYCLES, "trend") if part not in column.parts]
+    rest = f"; not {', '.join(others)}" if others and column.date_format != TIME_OF_DAY else ""
+    return ", ".join(column.parts) + rest
 
 
 def unusual_values(found: NumberStatistics, is_date: bool = False) -> tuple[str, ...]:
