@@ -218,6 +218,7 @@ def test_other_data_sets_and_all_comments_stay(table):
         (["1", "2"], None, ["1"]),
         (["True", "False"], "True", ["True"]),
         (["a", "b", "c"], "a, b", ["a", "b"]),
+        (["a", "a, b", "c"], 'a, "a, b"', ["a", "a, b"]),
     ],
 )
 def test_normal_labels_are_text_as_in_the_file(workspace, labels, normal, expected):

@@ -14,6 +14,7 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
+from hourglass.cli.name_lists import listed_names
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
@@ -49,8 +50,9 @@ def add(
             folder of images with one subfolder per class or without any, or an .npz file with an
             array x and, for classes, an array y
         label: the column of labels; without it, all rows count as normal
-        normal: the labels of normal samples, separated by commas; by default the most frequent
-            label, and for images the folder called good, normal or ok
+        normal: the labels of normal samples, separated by commas (a label with a comma in double
+            quotes); by default the most frequent label, and for images the folder called good,
+            normal or ok
         time: the column of numbers or dates that the splits follow
         id: the column of row ids
         drop: columns to ignore, separated by commas
@@ -90,11 +92,7 @@ def make_roles(
     label: str | None, normal: str | None, time: str | None, id: str | None, drop: str | None
 ) -> Roles:
     """Return the roles from the values of the options; lists are separated by commas."""
-    normal_names, dropped = (
-        tuple(word.strip() for word in text.split(",") if word.strip()) if text else ()
-        for text in (normal, drop)
-    )
-    return Roles(label, normal_names, time, id, dropped)
+    return Roles(label, listed_names(normal or ""), time, id, listed_names(drop or ""))
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
