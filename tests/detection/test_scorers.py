@@ -8,10 +8,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.neighbors import NearestNeighbors
 
 from hourglass.core.yaml_config import build
+from hourglass.data.columns.column import Column
 from hourglass.data.scaling import Scaling
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
@@ -162,6 +165,21 @@ def test_a_score_agrees_with_its_reference(name, network):
     x = normal(20, 1)
     expected = REFERENCES[name](network, normal(200), x)
     np.testing.assert_allclose(fitted(name, network)(x), expected, rtol=1e-4)
+
+
+def test_missing_cells_are_the_mean_of_the_normal_inputs_for_distances():
+    x, new = normal(200).astype(np.float64), normal(20, 1).astype(np.float64)
+    rng = np.random.default_rng(0)
+    for rows in (x, new):
+        rows[rng.random(rows.shape) < 0.3] = np.nan
+    encoding = TableEncoding.fit([Column(f"x{i}") for i in range(FEATURES)], x)
+    network = Dense([encoding.width], 4, [8])  # half of its inputs are indicators
+    network.add_heads(encoding.heads)
+    scores = FittedScorer.fit(network.eval(), encoding, Neighbors(3, of="input"), x)(new)
+    imputer = SimpleImputer().fit(encoding(x)[:, :FEATURES])
+    train, test = (imputer.transform(encoding(rows)[:, :FEATURES]) for rows in (x, new))
+    expected = NearestNeighbors(n_neighbors=3).fit(train).kneighbors(test)[0].mean(1)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 def test_a_combination_ranks_samples_by_the_mean_standardised_log(network):
