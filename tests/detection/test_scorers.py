@@ -25,8 +25,10 @@ from hourglass.detection.scorers import (
     Scorer,
     StandardizedError,
 )
+from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Dense, Network
+from tests.data.test_table_encoding import COLUMNS, mixed
 from tests.studies.conftest import FeatureMaps
 
 FEATURES = 12
@@ -165,6 +167,19 @@ def test_a_score_agrees_with_its_reference(name, network):
     x = normal(20, 1)
     expected = REFERENCES[name](network, normal(200), x)
     np.testing.assert_allclose(fitted(name, network)(x), expected, rtol=1e-4)
+
+
+def test_a_missing_category_counts_as_the_network_expects_it():
+    encoding = TableEncoding.fit(COLUMNS, mixed(500))
+    network = Dense([encoding.width], 4, [8])
+    network.add_heads(encoding.heads)
+    x = mixed(20, missing=0.0)
+    x[:, 1] = np.nan
+    inputs = torch.from_numpy(encoding(x))
+    losses = StandardizedError().extract(ForwardCache(network.eval(), inputs))[:, 1]
+    logits = network.decode_logits(network.encode(inputs))[:, 1:5]  # a number comes first
+    expected = torch.distributions.Categorical(logits=logits).entropy()
+    torch.testing.assert_close(losses, expected)
 
 
 def test_missing_cells_are_the_mean_of_the_normal_inputs_for_distances():
