@@ -27,20 +27,21 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
     """Return the scores of each member of the ensemble, by the scorer of the ensemble."""
     from hourglass import Autoencoder
     from hourglass.api.samples import divide_samples
+    from hourglass.data.prepared_data import Split
     from hourglass.detection.scoring import FittedScorer
     from hourglass.networks.ensemble import Decoders, Encoders, Ensemble
 
     model = Autoencoder(random_state=seed, alpha=ALPHA).fit(train)
     scoring = model.detector_.scoring
-    shares = {
+    shares: dict[Split, float] = {
         "validation": model.validation_fraction,
         "calibration": model.calibration_fraction,
     }
     used = divide_samples(train, {}, shares, seed)["train"]
     scores, network = [], scoring.network
-    for encoder, decoder in zip(network.encoder, network.decoder, strict=True):
-        width = network.code_shape[0] // len(network.encoder)
-        member = Ensemble(network.sample_shape, width, members=1)
+    members = list(zip(network.encoder.children(), network.decoder.children(), strict=True))
+    for encoder, decoder in members:
+        member = Ensemble(network.sample_shape, network.code_shape[0] // len(members), members=1)
         member.encoder, member.decoder = Encoders([encoder]), Decoders([decoder])
         member.heads = network.heads
         scorer = FittedScorer.fit(member.eval(), scoring.scaling, scoring.scorer, used)

@@ -79,10 +79,9 @@ def _measure(
 
     count = min(options.rows, max(len(normal) // 2, MIN_ROWS))
     order = np.random.default_rng(split).permutation(len(normal))
-    train, test = order[:count], order[count:][:MAX_TEST_ROWS]
     train, test = (
         normal.iloc[i].reset_index(drop=True) if isinstance(normal, pd.DataFrame) else normal[i]
-        for i in (train, test)
+        for i in (order[:count], order[count:][:MAX_TEST_ROWS])
     )
     has_folds = True
     for alpha in ALPHAS:
