@@ -5,23 +5,27 @@ import pickletools
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import betabinom
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+import hourglass
 from hourglass.api.estimator import Autoencoder
 from hourglass.core.paths import Cell
+from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
+from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import Mahalanobis, ModelScore
 from hourglass.models import VARIANTS
@@ -63,7 +67,7 @@ def test_scores_are_those_of_the_command_line(own_table, recorder, set_yaml, mod
     scores = expected.scoring(x["test"])
     assert (estimator.anomaly_score(x["test"]) == scores).all()
     assert estimator.detector_.threshold == expected.threshold
-    assert (estimator.p_values(x["test"]) == expected.p_values(scores)).all()
+    assert (estimator.p_values(x["test"]) == p_values(expected.calibration_scores, scores)).all()
     assert (estimator.detector_.contributions(x["test"]) == expected.contributions(x["test"])).all()
 
 
@@ -342,6 +346,18 @@ def test_a_column_of_categories_may_hold_numbers():
     assert kinds == ["numeric", "categorical"]
 
 
+def test_later_rows_of_a_table_with_dates_keep_the_alarm_rate():
+    def half_a_year(start: str, seed: int) -> pd.DataFrame:
+        rows = mixed(1000, seed).drop(columns=["site", "on"])
+        seconds = np.random.default_rng(seed).integers(0, 180 * 86_400, len(rows))
+        return rows.assign(when=np.datetime64(start) + seconds.astype("timedelta64[s]"))
+
+    fitted = Autoencoder(max_epochs=20).fit(half_a_year("2024-01-01", 1))
+    alarms = (fitted.predict(half_a_year("2024-08-01", 2)) == -1).sum()
+    # A conformal threshold of 200 scores has a false-alarm rate from Beta(10, 191) at alpha 0.05.
+    assert alarms < betabinom(1000, 10, 191).ppf(0.999)
+
+
 @pytest.fixture(scope="module")
 def fitted_to_frame() -> Autoencoder:
     return Autoencoder(max_epochs=30).fit(mixed(300))
@@ -381,3 +397,43 @@ def test_missing_cells_of_an_array_are_scored(normal):
     x[::7, 2] = np.nan
     estimator = Autoencoder(latent_dim=2, max_epochs=3).fit(x)
     assert np.isfinite(estimator.anomaly_score(x)).all()
+
+
+def test_a_row_without_any_value_has_no_score_and_no_alarm(normal, fitted):
+    x = normal.copy()
+    x[[3, 50]] = np.nan
+    without = np.isin(np.arange(len(x)), [3, 50])
+    scores = fitted.anomaly_score(x)
+    assert np.isnan(scores).tolist() == without.tolist()
+    assert np.isnan(fitted.p_values(x)).tolist() == without.tolist()
+    assert (fitted.predict(x)[without] == 1).all()
+    np.testing.assert_allclose(scores[~without], fitted.anomaly_score(x[~without]), rtol=1e-5)
+    trained = [Autoencoder(latent_dim=2, max_epochs=1).fit(rows) for rows in (x, x[~without])]
+    assert trained[0].threshold_ == trained[1].threshold_
+
+
+def test_a_loaded_detector_has_the_methods_of_the_estimator(normal, fitted, tmp_path):
+    fitted.save(tmp_path)
+    loaded, x = hourglass.load(tmp_path), normal.copy()
+    x[3] = np.nan
+    for name in ("anomaly_score", "score_samples", "decision_function", "predict", "p_values"):
+        np.testing.assert_array_equal(getattr(loaded, name)(x), getattr(fitted, name)(x))
+    assert (loaded.predict(x) == -1).tolist() == loaded.score(x)["alarm"].fillna(False).tolist()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["high" if i == 7 else str(i * 0.5) for i in range(60)],
+        ["soon" if i == 7 else f"2024-01-{1 + i % 28:02}" for i in range(60)],
+        [f"0{1 + i % 9}/0{1 + i % 5}/2024" for i in range(60)],
+    ],
+)
+def test_errors_about_a_frame_name_no_setting_of_the_command_line(cells):
+    with pytest.raises(ValueError, match="Column 'x' of X") as error:
+        Autoencoder().fit(mixed(60).assign(x=cells))
+    assert "`" not in str(error.value)
+
+
+def test_every_scaling_is_documented():
+    assert all(f'"{kind}"' in str(Autoencoder.__doc__) for kind in get_args(ColumnScaling))

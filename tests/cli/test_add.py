@@ -1,5 +1,6 @@
 """Command `add`: settings of the user's own files, the grid, and what it leaves unchanged."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,41 @@ def test_a_column_named_like_a_label_is_no_feature(workspace):
     assert "set `label` to it" in Path("configs/data/x.yaml").read_text(encoding="utf-8")
 
 
-def test_a_column_with_an_unclear_cell_is_left_out_with_the_ways_to_use_it(workspace):
+@pytest.mark.parametrize(
+    ("name", "anomalies", "is_hinted"),
+    [
+        ("state", 10, True),
+        ("pump status", 10, True),
+        ("isFraud", 10, True),
+        ("class", 90, True),  # left out by its name
+        ("state", 90, False),
+        ("estate", 10, False),
+        ("island", 10, False),
+    ],
+)
+def test_a_column_that_may_be_the_label_is_named_with_the_option(
+    workspace, capsys, name, anomalies, is_hinted
+):
+    values = ["broken" if i < anomalies else "ok" for i in range(200)]
+    path = write(workspace / "x.csv", numbers(200, **{name: values}))
+    add("x", path)
+    option = f"--label {shlex.quote(name)}"
+    assert (option in capsys.readouterr().out) == is_hinted
+    add("x", path, label=name, replace=True)
+    assert option not in capsys.readouterr().out
+
+
+def test_rows_without_any_value_are_counted_in_the_right_form(workspace, capsys):
+    frame = numbers(201)
+    frame.iloc[7] = np.nan
+    add("x", write(workspace / "x.csv", frame))
+    assert "Left out: 1 row without any value." in capsys.readouterr().out
+
+
+def test_a_column_with_an_unclear_cell_is_left_out_with_the_ways_to_use_it(workspace, capsys):
     frame = numbers(200, e=["high" if i == 7 else str(i * 0.5) for i in range(200)])
     add("x", write(workspace / "x.csv", frame))
+    assert "Left out, as the kind is unclear: 'e'" in capsys.readouterr().out.splitlines()[-4]
     assert data_config("x")["init_args"]["drop"] == ["e"]
     text = Path("configs/data/x.yaml").read_text(encoding="utf-8")
     assert "- e  # Column 'e' of" in text
@@ -228,7 +261,7 @@ def test_rows_with_missing_cells_are_used(workspace, capsys):
     frame.loc[:9, "a"] = None
     frame.loc[50:129, "b"] = None
     add("x", write(workspace / "x.csv", frame))
-    assert "90 rows have a missing cell" in capsys.readouterr().out
+    assert "90 rows with a missing cell" in capsys.readouterr().out
     assert np.isnan(load("x").x).sum(0).tolist() == [10, 80, 0, 0]
 
 

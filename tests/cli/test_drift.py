@@ -132,3 +132,15 @@ def test_impossible_arguments_are_refused(here, normal, refusal, options, word):
 def test_an_image_is_not_replaced_by_the_figure_of_its_report(here, refusal):
     Image.new("L", (8, 8)).save(here / "new.png")
     assert "new.png" in refusal(drift, *IMAGES, here / "new.png", here / "new.json")
+
+
+def test_a_file_that_the_detector_was_trained_on_is_named(here, normal, capsys):
+    path = write_table(normal, here / "new.csv")
+    drift(*TABLE, path, here / "out.json")
+    assert "trained on rows of" not in capsys.readouterr().out
+    card = Prepared.open(Path("data/prepared/breast_cancer")).card
+    with pytest.MonkeyPatch.context() as patch:
+        known = next(iter(card["source"]["files"].values()))
+        patch.setattr("hourglass.cli.drift.sha256", lambda path: known)
+        drift(*TABLE, path, here / "out.json")
+    assert f"trained on rows of {path}" in capsys.readouterr().out

@@ -17,10 +17,12 @@ import yaml
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from hourglass.api.settings import variant_class
 from hourglass.cli import try_ as module
 from hourglass.cli.try_ import try_
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
+from hourglass.core.yaml_config import arguments
 from hourglass.data.prepared_data import SPLITS, Prepared, Split
 from hourglass.detection.detector import Detector
 from hourglass.stages.evaluate import evaluate
@@ -110,6 +112,20 @@ def tried(tmp_path_factory) -> Tried:
 
 def ranked(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "ranked.csv")
+
+
+def test_every_written_setting_of_the_network_is_one_of_its_variant(table):
+    try_(table, label="state")
+    settings = yaml.safe_load(Path("hourglass-pumps/configs/data/pumps.yaml").read_text())["model"]
+    assert set(settings) <= set(arguments(variant_class("ensemble")))
+    assert "learning_rate" in settings
+
+
+def test_too_few_rows_are_refused_without_a_file_that_is_not_there(fast, refusal):
+    frame().head(6).to_csv(fast / "six.csv", index=False)
+    sentence = refusal(try_, fast / "six.csv")
+    assert sentence.endswith("needs 20; add some.")
+    assert not (fast / "hourglass-six").exists()
 
 
 def test_the_ranked_table_holds_the_scores_of_the_detector(tried):

@@ -7,6 +7,7 @@ import pytest
 from hourglass.core.paths import CONFIGS, Cell, require_baselines, require_known
 from hourglass.core.suggestions import counted, did_you_mean, nearest_name
 from hourglass.data.prepared_data import Prepared
+from hourglass.models import VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,10 @@ def test_the_nearest_name_ignores_case_and_hyphens(name, nearest):
 def test_all_names_are_listed_only_without_a_near_one():
     assert did_you_mean("linaer", ["linear", "sparse"]) == "did you mean 'linear'?"
     assert did_you_mean("xyz", ["sparse", "linear"]) == "available: 'linear', 'sparse'."
+
+
+def test_every_variant_is_listed_without_a_near_name():
+    assert all(repr(name) in did_you_mean("xyz", VARIANTS) for name in VARIANTS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer
 
+import hourglass
 from hourglass.data.columns.cell_values import cell_frame, date_texts, number_texts
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
@@ -40,15 +42,26 @@ def test_a_number_has_the_range_of_its_reconstruction_and_usual_error():
     frame.loc[7, "amount"] = 4310.0
     match = re.search(r"amount 4,310, expected (\S+) to (\S+?)(;|$)", reasons(frame)[7])
     assert match
-    x = codes(frame, COLUMNS)
+    inputs = torch.from_numpy(detector.encoding(codes(frame, COLUMNS)))
+    inputs[7, 0] = 0  # an extreme number does not decide the expected ones
     with torch.inference_mode():
-        output = detector.scoring.network(torch.from_numpy(detector.encoding(x))).numpy()
+        output = detector.scoring.network(inputs).numpy()
     error = np.sqrt(detector.profile.mean[0])
     for sign, text in ((-1, match[1]), (1, match[2])):
         shifted = output.astype(np.float64)
         shifted[:, 0] += sign * error
         expected = detector.encoding.inverse(shifted)[7, 0]
         assert float(text.replace(",", "")) == pytest.approx(expected, rel=0.01, abs=0.5)
+
+
+def test_one_extreme_number_is_the_first_reason_of_every_row():
+    table = load_breast_cancer()
+    x = table.data[table.target == 1]
+    train, test = x[:250], x[250:].copy()
+    planted = np.arange(len(test)) % x.shape[1]
+    test[np.arange(len(test)), planted] = (train.mean(0) + 20 * train.std(0))[planted]
+    fitted = hourglass.Autoencoder(random_state=0, max_epochs=30).fit(train)
+    np.testing.assert_array_equal(np.argmax(fitted.explain(test), 1), planted)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +102,10 @@ def test_no_date_is_expected_that_equals_its_own():
 
 def test_probabilities_are_those_of_the_network():
     frame, detector = mixed_frame(300, 3), mixed_detector()
-    x = codes(frame, COLUMNS)
+    inputs = torch.from_numpy(detector.encoding(codes(frame, COLUMNS)))
+    inputs[7, 0] = 0  # an extreme number does not decide the expected ones
     with torch.inference_mode():
-        output = detector.scoring.network(torch.from_numpy(detector.encoding(x))).numpy()
+        output = detector.scoring.network(inputs).numpy()
     services = output[:, 1:6]
     shown = r'service = "\w+", (?:expected "\w+" \(|probability )([\d.]+)'
     found = [re.search(shown, text) for text in reasons(frame)]

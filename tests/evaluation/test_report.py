@@ -18,6 +18,7 @@ import pytest
 from hourglass.core.paths import PAGE
 from hourglass.evaluation.report.codes import latent_code_table
 from hourglass.evaluation.report.glossary import MEANINGS
+from hourglass.evaluation.report.leaderboard import components
 from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
 from hourglass.stages.compare import compare
@@ -198,7 +199,8 @@ def test_a_cells_section_has_its_metrics_thresholds_and_figures(workspace, tree,
     shown = {key for key in metrics if not key.endswith(("_low", "_high"))}
     assert {metrics[key] for key in shown} <= set(values(metrics_table))
     with (folder / "thresholds.csv").open() as file:
-        thresholds = list(csv.DictReader(file))
+        deployed, *others = csv.DictReader(file)
+    thresholds = [deployed, *(row for row in others if row["calibrator"] != "conformal")]  # equal
     (body,) = threshold_table.all("tbody")
     assert "deployed" in body.children[0].text
     for row, expected in zip(body.all("tr"), thresholds, strict=True):
@@ -226,6 +228,21 @@ def test_unlabelled_data_have_no_label_metrics(tree):
     assert "AUROC" not in text
     assert len(plots(tree.by_id("unlabelled/linear"))) == 2  # scores and training
     assert "No labelled anomalies, so no AUROC." in tree.text
+
+
+def test_alarms_of_unlabelled_data_are_not_called_false(workspace, tree):
+    table = pd.read_csv(workspace / "runs/unlabelled/linear/evaluate/mistakes.csv")
+    assert set(table.mistake) == {"alarm"}
+    text = tree.by_id("unlabelled/linear").text
+    assert f"{len(table)} alarm" in text
+    assert "Alarms by descending score" in text
+    assert "false alarm" not in text.lower()
+    assert "false alarm" in tree.by_id("own/linear").text
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [({2, 4, 512}, [2, 4]), ({512}, [5])])
+def test_pca_is_compared_also_with_codes_that_are_wider_than_it_allows(sizes, expected):
+    assert components(sizes, most=10) == expected
 
 
 def test_a_page_of_unlabelled_data_has_no_auroc_column(changed):

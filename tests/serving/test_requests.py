@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from starlette.requests import Request
 
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
+from hourglass.detection.calibrators.conformal import p_values
 from hourglass.networks import Dense
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
 from hourglass.serving.request_limits import BYTES_VARIABLE, ROWS_VARIABLE, Limits
@@ -128,7 +130,8 @@ def test_predictions_equal_those_of_the_detector(table):
     predictions, detector = table.predict(FRAME[NAMES[::-1]]), table.detector
     scores = predictions.score.to_numpy()
     np.testing.assert_array_equal(scores, detector.scoring(ROWS))
-    np.testing.assert_array_equal(predictions.p_value, detector.p_values(scores))
+    expected = p_values(detector.calibration_scores, scores)
+    np.testing.assert_array_equal(predictions.p_value, expected)
     assert (predictions.threshold == detector.threshold.value).all()
     assert predictions.alarm.tolist() == (scores > detector.threshold.value).tolist()
 
@@ -534,3 +537,14 @@ def test_a_scoring_server_stops_reading_a_body_above_the_limit(table, monkeypatc
 
     body = asyncio.run(Request({"type": "http"}, receive).body())
     assert sent == len(body) == 30  # `respond` refuses more than 25
+
+
+def test_a_missing_column_has_the_same_sentence_in_a_request_a_row_and_a_frame(table, refusal):
+    frame, detector = pd.DataFrame(ROWS, columns=NAMES).drop(columns="f0"), table.detector
+    rows = frame.to_dict("records")
+    sentences = {
+        refusal(to_samples, frame, detector, Limits()).removeprefix("the request "),
+        refusal(to_samples, rows, detector, Limits()).removeprefix("row 1 of the request "),
+        refusal(codes, frame, detector.columns, "new.csv").removeprefix("new.csv "),
+    }
+    assert len(sentences) == 1

@@ -20,27 +20,31 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hourglass.api.explanation import explanation, row_index
+from hourglass.api.outlier_methods import OutlierMethods
 from hourglass.api.samples import (
     MIN_SAMPLES,
     divide_samples,
+    has_value,
     prepare_in_memory,
     read_samples,
     with_train_levels,
+    with_values,
 )
 from hourglass.api.settings import (
     default_scorer,
     estimator_settings,
-    rounding_tolerance,
     usable_calibrator,
 )
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.prepared_data import Split
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Calibrator
+from hourglass.detection.detector import Detector
 from hourglass.detection.inference import batched
 from hourglass.detection.scorers import Scorer
-from hourglass.detection.scoring import latent_codes
+from hourglass.detection.scoring import latent_codes, require_finite
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.cell_settings import CellSettings
@@ -63,7 +67,13 @@ def value_errors() -> Iterator[None]:
         raise ValueError(str(error)) from None
 
 
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator):
+class Autoencoder(
+    OutlierMethods,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    OutlierMixin,
+    BaseEstimator,
+):
     """An autoencoder as an outlier detector and transformer for scikit-learn.
 
     `fit` takes all samples as normal. It trains on most of them, ends the training by the error of
@@ -71,8 +81,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
     settings, seeds and splits give the scores of the command line, to the bit.
 
     `X` is an array or a DataFrame, (N, F), or an array of images, (N, H, W) or (N, C, H, W), uint8
-    or float in [0, 1]. NaN is a missing cell. The columns of a DataFrame may hold numbers, text,
-    truth values and dates; their kinds are inferred, and a warning names columns that are no
+    or float in [0, 1]. NaN is a missing cell. A row without any value is not used in `fit`; its
+    score is NaN, and `predict` gives 1, no alarm. The columns of a DataFrame may hold numbers,
+    text, truth values and dates; their kinds are inferred, and a warning names columns that are no
     features, such as row numbers and free text. At least 10 samples are needed. With fewer than
     1 / `alpha` - 1 calibration samples, networks are trained on folds of `X`, whose out-of-fold
     scores set the threshold (cross-conformal); the false-alarm rate is then `alpha`
@@ -103,8 +114,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         Number of epochs without a lower validation error after which training stops; None for a
         fifth of `max_epochs`, but at least 10.
     scaling
-        "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
-        Images ignore it.
+        Scaling of numbers, fitted to the training samples: "standard" (zero mean and unit
+        variance), "robust" (median and interquartile range), "minmax" ([0, 1]), "quantile" (normal
+        quantiles of ranks), "log" (signed logarithm, then standard) or "none". "auto" is "log" for
+        a column with heavy tails, else "standard". Images ignore it.
     scorer
         An object of `hourglass.detection.scorers`. None for `ModelScore()`, the reconstruction
         error, of images, and for `Combined([StandardizedError(), Neighbors()])` of tables.
@@ -195,7 +208,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         """
         import pandas as pd
 
-        x = read_samples(self, X, fitting=True, minimum=MIN_SAMPLES)
+        x = with_values(read_samples(self, X, fitting=True, minimum=MIN_SAMPLES))
         seed = _seed(self.random_state)
         parts = self._split(x, seed, validation=validation, calibration=calibration)
         columns = self._columns or self._numeric_columns(x)
@@ -216,37 +229,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         self.detector_, _ = calibrate_detector(
             network, prepared, scorer, calibrator, {}, train, seed
         )
-        self.threshold_ = float(self.detector_.threshold.value)
-        self.offset_ = -self.threshold_ - rounding_tolerance(self.threshold_)
         self.history_ = pd.DataFrame(rows)
         return self
 
     @value_errors()
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """Return the anomaly scores, (N,); a higher score is more abnormal."""
-        x = self._read(X)
-        return self.detector_.scoring(x)
+        """Return the anomaly scores, (N,); a higher score is more abnormal.
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus the anomaly scores, (N,); a higher score is more normal."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return `score_samples` minus `offset_`, (N,); outliers have negative values."""
-        scores = self.score_samples(X)
-        return scores - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return 1 for each normal sample and -1 for each outlier, (N,)."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
-
-    def p_values(self, X: Any) -> np.ndarray:
-        """Return conformal p-values, (N,), from the calibration samples; outliers have small ones.
-
-        A new normal sample has a p-value of at most t with a probability of at most t.
+        The score of a row without any value is NaN.
         """
-        scores = self.anomaly_score(X)
-        return self.detector_.p_values(scores)
+        x = self._read(X)
+        (scores,) = self.detector_.scoring.score_with(x)
+        scores[~has_value(x)] = np.nan
+        require_finite(scores[~np.isnan(scores)])
+        return scores
 
     @value_errors()
     def explain(self, X: Any, top: int | None = None) -> "pd.DataFrame | np.ndarray":
@@ -271,7 +267,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         codes = check_array(Z, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Z has {codes.shape[1]} columns, but the codes have {self._n_features_out}."
+                f"Z has {counted(codes.shape[1], 'column')}, but the codes have "
+                f"{self._n_features_out}."
             )
         x = batched(self._network, self._network.decode_flat, codes)
         return self.detector_.scoring.scaling.inverse(x).reshape(len(x), *self.sample_shape_)
@@ -307,6 +304,11 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
         return tags
 
     @property
+    def _detector(self) -> Detector:
+        check_is_fitted(self, "detector_")
+        return self.detector_
+
+    @property
     def _network(self) -> Network:
         return self.detector_.scoring.network
 
@@ -333,7 +335,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixi
             "calibration": self.calibration_fraction,
         }
         given = {
-            name: read_samples(self, others[name], fitting=False)
+            name: with_values(read_samples(self, others[name], fitting=False))
             for name in fractions
             if others[name] is not None
         }
@@ -377,8 +379,8 @@ def _warn_if_still_improving(rows: list[dict[str, Any]], settings: CellSettings)
     errors = [row["validation_error"] for row in rows if "phase" not in row]
     if still_improving(errors, settings.training.max_epochs):
         warnings.warn(
-            f"the validation error still fell when the training ended after {len(errors)} epochs; "
-            "raise max_epochs or learning_rate.",
+            "the validation error still fell when the training ended after "
+            f"{counted(len(errors), 'epoch')}; raise max_epochs or learning_rate.",
             ConvergenceWarning,
             stacklevel=4,  # the caller of `fit`
         )

@@ -8,13 +8,20 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.api.explanation import explanation, row_index
+from hourglass.api.outlier_methods import OutlierMethods
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, chunks_in_memory
 from hourglass.detection.detector import Detector
-from hourglass.detection.score_writer import ScoredRows, decide, decided_batches, require_scores
+from hourglass.detection.score_writer import (
+    ScoredRows,
+    decide,
+    decided_batches,
+    require_scores,
+    score_chunk,
+)
 from hourglass.detection.scoring import latent_codes, reconstructions
 from hourglass.detection.threshold import check_alarm_rule
 
@@ -24,14 +31,15 @@ if TYPE_CHECKING:
 SKIP = 'pass missing="use"'
 
 
-class LoadedDetector(Detector):
+class LoadedDetector(OutlierMethods, Detector):
     """A trained network, its score and its threshold; `hourglass.load` returns one.
 
     `samples` are unscaled. A table is a DataFrame of the raw values, with a column per feature, in
     any order; other columns are ignored. It may also be an array of numbers, (N, C), in the order
     of `feature_names`. NaN, None and the usual markers such as "NA" are missing cells, which are
     scored. Images are an array of uint8: (N, C, H, W), (N, H, W, C) or (N, H, W). Methods raise a
-    UserError for samples that do not fit.
+    UserError for samples that do not fit. `score_samples`, `decision_function`, `predict` and
+    `p_values` are those of `hourglass.Autoencoder`, and `encode` is its `transform`.
     """
 
     def __repr__(self) -> str:
@@ -87,6 +95,10 @@ class LoadedDetector(Detector):
         index = row_index(samples)
         return frame if index is None else frame.set_index(index)
 
+    def anomaly_score(self, X: "pd.DataFrame | np.ndarray") -> np.ndarray:
+        """Return the column `score` of `score`, (N,): NaN for a row without any value."""
+        return np.concatenate([score_chunk(self, chunk)[0] for chunk in self._chunks(X)])
+
     def explain(
         self, samples: "pd.DataFrame | np.ndarray", top: int | None = None
     ) -> "pd.DataFrame | np.ndarray":
@@ -120,6 +132,10 @@ class LoadedDetector(Detector):
         if not self.feature_names:
             return values
         return cell_frame(values, self.columns, row_index(samples))
+
+    @property
+    def _detector(self) -> Detector:
+        return self
 
     def _array(self, samples: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the samples unscaled, (N, *S); of a table, the codes of the cells."""

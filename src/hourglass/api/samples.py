@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.columns.inference import Declared, infer_columns, used_columns
@@ -58,6 +59,17 @@ def read_samples(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int =
     return rows.reshape(x.shape) if is_images else rows
 
 
+def has_value(x: np.ndarray) -> np.ndarray:
+    """Return the mask of the samples, (N,) bool: False for a row of a table without any value."""
+    return ~np.isnan(x).all(1) if x.ndim == 2 else np.ones(len(x), bool)
+
+
+def with_values(x: np.ndarray) -> np.ndarray:
+    """Return the samples without rows of a table that have no value."""
+    known = has_value(x)
+    return x if known.all() else x[known]
+
+
 def _is_mixed(X: Any) -> bool:
     """Return whether samples are a DataFrame with a column that does not hold numbers."""
     if not hasattr(X, "dtypes") or not hasattr(X, "columns"):
@@ -71,7 +83,7 @@ def _frame_codes(estimator: BaseEstimator, X: Any, fitting: bool, minimum: int) 
         names = ", ".join(column.name for column in estimator._columns[:3])
         raise UserError(f"X has no columns; give a DataFrame with the columns {names} and so on.")
     if len(X) < minimum:
-        raise UserError(f"X has {len(X)} rows, but at least {minimum} are needed.")
+        raise UserError(f"X has {counted(len(X), 'row')}, but at least {minimum} are needed.")
     if fitting:
         validate_data(estimator, X, reset=True, skip_check_array=True)  # names of the features
         estimator._sample_kind = "rows of a DataFrame"
@@ -87,15 +99,17 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
     """
     names = [str(name) for name in frame.columns]
     types = dict(zip(names, frame.dtypes, strict=True))
-    declared = Declared({name: "categorical" for name in names if str(types[name]) == "category"})
+    categories = [name for name in names if str(types[name]) == "category"]
+    declared = Declared(dict.fromkeys(categories, "categorical"))
     decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
-    dropped = [f"{d.name} ({d.reason})" for d in decisions if d.column is None]
+    # Without the settings of the command line.
+    dropped = [f"{d.name} ({d.reason.partition(';')[0]})" for d in decisions if d.column is None]
     if not columns:
         raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")
     if dropped:
         warnings.warn(
-            f"{len(dropped)} of {len(names)} columns are no features: {', '.join(dropped[:8])}.",
+            f"{counted(len(dropped), 'column')} left out: {', '.join(dropped[:8])}.",
             stacklevel=6,  # the caller of `fit`
         )
     return columns

@@ -1,7 +1,6 @@
 """Settings of the estimator: the variants by name, and defaults that depend on the samples."""
 
 import inspect
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -116,15 +115,6 @@ def usable_calibrator(
             stacklevel=4,  # the caller of `fit`
         )
     return Conformal(max(alpha, smallest))
-
-
-def rounding_tolerance(score: float) -> float:
-    """Return a bound of the rounding error of a score in float32.
-
-    The last bits of a score depend on the size of a large batch. Without a tolerance, the
-    calibration sample whose score is the threshold could be an outlier in some batches.
-    """
-    return 1e-6 * (abs(score) + math.sqrt(abs(score)))
 
 
 def applicable(kind: type[LitAutoencoder], suggested: Yaml) -> Yaml:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hourglass.cli.normal_labels import (
+    LABEL_WORDS,
     count_anomalies,
+    label_hint,
     label_names,
     label_sentence,
     most_frequent,
@@ -72,6 +74,7 @@ class DataPlan:
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
     decisions: "Sequence[Decision]" = ()  # about the columns of a table
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
+    hints: Sequence[str] = ()  # sentences about columns that the user may want to change
 
     @property
     def is_table(self) -> bool:
@@ -134,17 +137,39 @@ def _plan_table(
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
     alpha, fractions = split_fractions(normal, alphas)
     init_args |= {"scaling": "auto"} | ({"fractions": fractions} if fractions else {})
-    content = [f"{inferred.rows:,} rows with {len(used)} features ({source.describe()})."]
+    content = [f"{counted(inferred.rows, 'row')} with {len(used)} features ({source.describe()})."]
     if missing := int(np.isnan(raw.x).any(1).sum()):
-        content.append(f"{missing:,} rows have a missing cell.")
-    if unlabelled := inferred.rows - len(raw.x):
-        content.append(f"{unlabelled:,} rows without a label are left out.")
+        content.append(f"{counted(missing, 'row')} with a missing cell.")
+    if left_out := inferred.rows - len(raw.x):
+        without = "any value" if labels is None else "a label, or without any value"
+        content.append(f"Left out: {counted(left_out, 'row')} without {without}.")
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
     width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
     settings = new_settings(_train(normal, init_args), (width,))
     dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
-    return DataPlan(TABLE, init_args, settings, content, labels, alpha, inferred.decisions)
+    hints = [] if labels is not None else _label_hints(inferred)[:1]
+    if unclear:
+        hints.append(
+            f"Left out, as the kind is unclear: {', '.join(map(repr, unclear))}; the decisions "
+            "above name the ways to use them."
+        )
+    return DataPlan(
+        TABLE, init_args, settings, content, labels, alpha, inferred.decisions, hints=hints
+    )
+
+
+def _label_hints(inferred: "InferredTable") -> list[str]:
+    """Return a sentence about each column that may be the label."""
+    from hourglass.data.table_roles import text_cells
+
+    few = [d for d in inferred.decisions if LABEL_WORDS.match(d.name) and d.distinct <= MAX_LABELS]
+    hints = [
+        label_hint(d.name, text_cells(inferred.batches, d.name), d.column is not None)
+        for d in few
+        if d.column is not None or d.reason == LABEL
+    ]
+    return [hint for hint in hints if hint]
 
 
 def _without_error(decision: "Decision") -> "Decision":
@@ -180,7 +205,7 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     init_args |= {"fractions": fractions} if fractions else {}
     kind = "grey" if channels == 1 else "colour"
     shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
-    content = [f"{len(labels):,} {kind} images of {shown}."]
+    content = [f"{counted(len(labels), f'{kind} image')} of {shown}."]
     content.append(label_sentence(init_args, normal, anomalies))
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hourglass.cli.data_plan import DataPlan
 
 MAX_KINDS = 60  # columns
+UNUSED_KINDS = ("numeric", "datetime")  # of columns left out that have a kind
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
     "scaling": "or standard, robust, minmax, quantile, log, none; of numeric columns",
@@ -25,13 +26,18 @@ NOTES = {
 }
 
 
-def data_set_yaml(plan: "DataPlan", path: str, command: str) -> str:
-    """Return the text of configs/data/<name>.yaml; `command` is the command that writes it."""
+def data_set_yaml(
+    plan: "DataPlan", path: str, command: str, for_others: Collection[str] = ()
+) -> str:
+    """Return the text of configs/data/<name>.yaml; `command` is the command that writes it.
+
+    Settings in `for_others` are comments, for variants other than that of the workspace.
+    """
     lines = [f"# {printable(line)}" for line in (f"Written by `{command}`.", *plan.content)]
     lines += [f"class_path: {plan.class_path}", "init_args:"]
     lines += [*_settings({"path": path, **plan.init_args}), *_kinds(plan), *_drop(plan)]
     for name, values in plan.sections.items():
-        lines += [f"{name}:", *_settings(values)]
+        lines += [f"{name}:", *_settings(values, for_others)]
     return "\n".join(lines) + "\n"
 
 
@@ -45,10 +51,12 @@ def yaml_value(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def _settings(values: Mapping[str, Any]) -> list[str]:
+def _settings(values: Mapping[str, Any], for_others: Collection[str] = ()) -> list[str]:
     lines = []
     for key, value in values.items():
-        if key != "drop":
+        if key in for_others:
+            lines.append(f"  # {key}: {yaml_value(value)}  # for other variants; {NOTES[key]}")
+        elif key != "drop":
             comment = f"  # {NOTES[key]}" if key in NOTES else ""
             lines.append(f"  {key}: {yaml_value(value)}{comment}")
     return lines
@@ -62,7 +70,7 @@ def _kinds(plan: "DataPlan") -> list[str]:
     lines = []
     for decision in decisions:
         used = decision.column is not None
-        kind = decision.kind if used else "numeric" if decision.kind == "numeric" else "categorical"
+        kind = decision.kind if used or decision.kind in UNUSED_KINDS else "categorical"
         found = "" if decision.decision == "used" else f"  # {printable(decision.decision)}"
         lines.append(f"    # {yaml_value(decision.name)}: {kind}{found}")
     note = "inferred, as below; remove a # to set one: numeric, boolean, categorical or datetime"

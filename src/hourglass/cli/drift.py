@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from hourglass.cli.output_paths import check_output
-from hourglass.core.atomic import atomic_file, write_json
+from hourglass.core.atomic import atomic_file, sha256, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.data.columns.column import Missing
@@ -66,7 +66,24 @@ def drift(
         scores = (detector.calibration_scores, stream.scores)
         figures.save(drift_figure(*scores, detector.threshold, report), temporary)
     write_json(path, {"data": data, "model": model, "file": file.name, **report.to_json()})
-    print("\n".join([*report.sentences(), f"the report is {path.as_posix()}"]))
+    sentences = [*report.sentences(), *_training_hint(Cell(data, model), file)]
+    print("\n".join([*sentences, f"the report is {path.as_posix()}"]))
     if fail and report.detected:
         sys.exit(DRIFT_EXIT_STATUS)
     return path
+
+
+def _training_hint(cell: Cell, file: Path) -> list[str]:
+    """Return a sentence if the detector was trained on rows of this file."""
+    from hourglass.data.prepared_data import Prepared
+
+    try:
+        files = Prepared.open(cell.prepared).card["source"]["files"]
+    except UserError:  # the prepared data are elsewhere
+        return []
+    if not file.is_file() or sha256(file) not in files.values():
+        return []
+    return [
+        f"Note: the detector was trained on rows of {file}, whose scores are lower than those of "
+        "new rows; test rows that are not in it."
+    ]

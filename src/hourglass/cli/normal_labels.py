@@ -1,5 +1,7 @@
 """The labels of a user's samples: the normal ones, their number, and a sentence about them."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,29 @@ import numpy as np
 
 from hourglass.core.suggestions import counted
 from hourglass.data.readers.user_files import anomaly_mask
+
+# Names of columns that may be the label, if their values are few.
+LABEL_WORDS = re.compile(
+    r"(?i:^is[ _-]|^y$|(^|.*[ _-])(state|status|labels?|class|target|anomal(y|ies|ous)|outliers?|"
+    r"fraud(ulent)?|faults?|failures?|defects?|attacks?)($|[ _-]))|^is[A-Z]"
+)
+MIN_MOST_FREQUENT = 0.8  # share of the rows, as of normal rows
+
+
+def label_hint(name: str, cells: np.ndarray, is_used: bool) -> str:
+    """Return a sentence if the cells, (N,) str, of a column may be labels, otherwise ""."""
+    values = cells[cells != ""]
+    if not len(values):
+        return ""
+    normal = most_frequent(values)
+    share = float((values == normal).mean())
+    if share == 1 or (is_used and share < MIN_MOST_FREQUENT):
+        return ""
+    used = "it is a feature now" if is_used else "it is left out now"
+    return (
+        f"Column {name!r} may be a label ({normal!r} in {share:.0%} of the rows); {used}. If it is "
+        f"one, add `--label {shlex.quote(name)}`, to measure the quality."
+    )
 
 
 def label_names(labels: np.ndarray, wanted: tuple[str, ...], file: Path) -> list[str]:

@@ -19,6 +19,7 @@ from hourglass.core.installation import require_pinned_version, search_path
 from hourglass.core.locks import file_lock
 from hourglass.core.paths import PREPARED, RUNS
 from hourglass.core.settings import params
+from hourglass.core.suggestions import counted
 from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed
 
 DVC_STATE = Path(".dvc/tmp")  # DVC's locks
@@ -115,7 +116,8 @@ def repair() -> list[str]:
     for path in copies:
         path.unlink()
     if copies:
-        repairs.append(f"removed {len(copies)} incomplete copies of a DVC that was killed.")
+        removed = counted(len(copies), "incomplete copy", "incomplete copies")
+        repairs.append(f"removed {removed} of a DVC that was killed.")
     return repairs
 
 

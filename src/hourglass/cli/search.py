@@ -11,6 +11,7 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
+from hourglass.core.suggestions import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def search(
     detector, prepared = Detector.of_cell(cell), Prepared.open(cell.prepared)
     index = _load_or_build_index(cell, detector, prepared)
     results = _search(query, detector, prepared, index, top, resize)
-    with step(f"search {len(index):,} samples of {cell.name}"):
+    with step(f"search {counted(len(index), 'sample')} of {cell.name}"):
         first, rows = _write(path, results, index, prepared)
     print(first.to_markdown(index=False, floatfmt=".4g"))
     print(f"the table is {path.as_posix()}")

@@ -49,10 +49,11 @@ def split_fractions(
         if normal >= MIN_FOLDED and int(FOLDED_SHARE * normal) >= needed:
             return alpha, None
     smallest = max(MIN_FOLDED, math.ceil(needed / FOLDED_SHARE))
+    # A single rate is a setting of the workspace.
+    change = ", or raise `alpha` of `calibration` in params.yaml" if len(alphas) == 1 else ""
     raise UserError(
         f"there {'is' if normal == 1 else 'are'} {counted(normal, 'normal sample')}, but a "
-        f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some, or raise "
-        "`alpha` of `calibration` in params.yaml."
+        f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some{change}."
     )
 
 

@@ -29,6 +29,7 @@ ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 RANKED = Path("ranked.csv")
 SHOWN_ROWS = 5
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
+UNKNOWN_TO_ENSEMBLE = ("latent_dim", "hidden", "channels")  # sizes of other variants
 SCORERS = "hourglass.detection.scorers."
 
 
@@ -174,7 +175,8 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
     with stored(plan, name, source) as place:
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
-            write_text(settings, data_set_yaml(plan, place, command))
+            for_others = UNKNOWN_TO_ENSEMBLE if _variant(plan) == "ensemble" else ()
+            write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
 
 

@@ -1,7 +1,7 @@
 """User-provided tables: each row is a sample, each column without another role a feature."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,8 @@ class Table(DataSet):
             source = open_table(resolve_table(self.path), self.read)
         features = self._features(source)
         batches = RepeatedBatches(source, list(dict.fromkeys([*features, *self._roles])))
-        declared = self.declared.without(self.time)
+        share = 1.0 if self.time is None else self.fractions.train
+        declared = replace(self.declared.without(self.time), train_share=share)
         decisions = infer_columns(batches, features, source.path, declared, source.numbers)
         return InferredTable(source, batches, decisions)
 

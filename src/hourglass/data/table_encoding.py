@@ -147,16 +147,23 @@ def compressed(xp: Any, z: Array) -> Array:
     """Return float32 inputs; those beyond LINEAR_LIMIT grow with the logarithm."""
     with np.errstate(over="ignore"):
         narrow = z.astype(np.float32) if xp is np else z.float()
-    if (xp is np or not _is_traced()) and not (abs(narrow) > LINEAR_LIMIT).any():
-        return narrow  # NaN compares false, so missing cells do not matter
+    if _is_within_limit(xp, narrow):
+        return narrow
     size = abs(z).clip(LINEAR_LIMIT) / LINEAR_LIMIT
     beyond = xp.sign(z) * LINEAR_LIMIT * (1 + xp.log(size).clip(0, MAX_LOG))
     far = xp.where(abs(z) > LINEAR_LIMIT, beyond, z)
     return far.astype(np.float32) if xp is np else far.float()
 
 
-def _is_traced() -> bool:
-    """Return whether an ONNX export traces the encoding, which cannot depend on the values."""
-    import torch
+def _is_within_limit(xp: Any, z: Array) -> bool:
+    """Return whether no number is beyond LINEAR_LIMIT; False in an ONNX export, for any number."""
+    if xp is not np:
+        import torch
 
-    return bool(torch.compiler.is_compiling())
+        if torch.compiler.is_exporting():
+            return False
+        if z.numel():  # one pass over the numbers instead of three
+            low, high = z.aminmax()
+            if bool((low >= -LINEAR_LIMIT) & (high <= LINEAR_LIMIT)):
+                return True
+    return not bool((abs(z) > LINEAR_LIMIT).any())  # NaN compares false: a missing cell

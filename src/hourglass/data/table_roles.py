@@ -1,6 +1,8 @@
 """Columns of a table with a role other than feature: labels, ids and times."""
 
+import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,13 +35,16 @@ def time_values(
     """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970.
 
     `rows` are the indices of the rows wanted. `form` is the format of dates, as of strptime, if the
-    user names one. Raises a UserError if a cell is empty, or no time.
+    user names one. Prints a note if the dates have several readings. Raises a UserError if a cell
+    is empty, or no time.
     """
-    declared = Declared(dates={name: form} if form else {})
+    declared = Declared(dates={name: form} if form else {}, parts={name: ["trend"]})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
     if decision.error:
         raise UserError(decision.error)
-    column = decision.column or Column(name)
+    column = replace(decision.column or Column(name), coerce=False)  # every row needs its time
+    for note in decision.notes if column.kind == "datetime" else ():
+        print(f"column {name!r} of {source.path}: {note}", file=sys.stderr)
     if column.kind not in ("numeric", "datetime") or decision.kind == "text":
         _require_times(batches, name, source)
         column = Column(name, "datetime")

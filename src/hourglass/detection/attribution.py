@@ -13,6 +13,7 @@ from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.networks import Network
 
 TOP_FEATURES = 3  # features listed per sample
+EXTREME_INPUT = 4.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,22 @@ class Profile:
         """
         device = forward.x.device
         mean, scale = (torch.from_numpy(array).to(device) for array in (self.mean, self.scale))
-        return torch.nan_to_num((forward.losses - mean) / scale, nan=0.0)
+        return torch.nan_to_num((_losses(forward) - mean) / scale, nan=0.0)
+
+
+def expected_outputs(forward: ForwardCache) -> Tensor:
+    """Return the outputs for a table's rows, (N, F), before the output activation.
+
+    Extreme numbers among the inputs are replaced by their mean: otherwise they would distort the
+    outputs of all columns, and reasons would name columns with ordinary values.
+    """
+    heads = forward.network.heads
+    assert heads is not None
+    extreme = forward.x.abs() > EXTREME_INPUT
+    if extreme.any():
+        usual = forward.x.masked_fill(extreme, 0)
+        forward = ForwardCache(forward.network, usual, forward.min_rows)
+    return forward.output if heads.is_plain else forward.logits
 
 
 def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,9 +70,15 @@ def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.
     return np.take_along_axis(indices, order, 1), np.take_along_axis(values, order, 1)
 
 
+def _losses(forward: ForwardCache) -> Tensor:
+    """Return the squared error of each pixel, or the loss of each column, (N, F)."""
+    heads = forward.network.heads
+    return heads.losses(forward.x, expected_outputs(forward)) if heads else forward.losses
+
+
 def _sums(forward: ForwardCache) -> Tensor:
     """Return the sums over a batch of the losses, of their squares, and of 1, (1, 3, F)."""
-    losses = forward.losses.double()
+    losses = _losses(forward).double()
     known = ~losses.isnan()
     losses = losses.masked_fill(~known, 0)
     return torch.stack([losses.sum(0), losses.square().sum(0), known.sum(0)])[None]

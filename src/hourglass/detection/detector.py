@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
 
 from hourglass.core.atomic import atomic_file
 from hourglass.core.checksums import file_checksums, verify_checksums, write_with_checksum
@@ -20,11 +19,9 @@ from hourglass.data.columns.column import Column
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
-from hourglass.detection.attribution import Profile
-from hourglass.detection.calibrators.conformal import p_values
+from hourglass.detection.attribution import Profile, expected_outputs
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
-from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
@@ -112,20 +109,17 @@ class Detector:
     def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores and contributions, and the network's outputs for a table's rows, (N, F).
 
-        Outputs are those before the output activation: logits of categories and booleans.
+        Outputs are those before the output activation, see `expected_outputs`: logits of categories
+        and booleans.
         """
         scores, contributions, output = self.scoring.score_with(
-            x, self.profile.contributions, _outputs
+            x, self.profile.contributions, expected_outputs
         )
         return scores, contributions, output
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
         return self.score_with_contributions(x)[1].reshape(x.shape)
-
-    def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """Return conformal p-values of scores, (N,); a small p-value is evidence of an anomaly."""
-        return p_values(self.calibration_scores, scores)
 
     def save(self, folder: Path) -> None:
         """Write all files of the detector, network included, to a folder that `load` reads."""
@@ -203,11 +197,6 @@ class Detector:
         }
         scoring = FittedScorer(network, scaling, scorer, state)
         return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins)
-
-
-def _outputs(forward: ForwardCache) -> Tensor:
-    heads = forward.network.heads
-    return forward.output if heads is None or heads.is_plain else forward.logits
 
 
 def _column_bins(arrays: dict[str, np.ndarray]) -> tuple[ColumnBins, ...]:

@@ -18,7 +18,7 @@ from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.attribution import TOP_FEATURES
-from hourglass.detection.calibrators.conformal import discoveries, why_no_discoveries
+from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
 from hourglass.detection.detector import Detector
 from hourglass.detection.reasons import Reasons
 
@@ -135,7 +135,7 @@ def decide(
     rank[np.flatnonzero(scored)[np.argsort(-scores[scored], kind="stable")]] = np.arange(
         1, scored.sum() + 1
     )
-    p_value[scored] = detector.p_values(scores[scored])
+    p_value[scored] = p_values(detector.calibration_scores, scores[scored])
     reason = ""
     if top is not None:
         alarm = (rank > 0) & (rank <= top)

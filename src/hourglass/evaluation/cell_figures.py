@@ -63,7 +63,12 @@ def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> di
 
     typical = groups({"normal": _spread(~test.anomaly), "anomalous": _spread(test.anomaly)})
     wrong = mistakes(detector.threshold(scores), test.anomaly, scores)
-    worst = groups({"worst false alarms": wrong["false alarm"], "worst misses": wrong["miss"]})
+    plural = {
+        "miss": "worst misses",
+        "alarm": "highest alarms",
+        "false alarm": "worst false alarms",
+    }
+    worst = groups({plural[kind]: indices for kind, indices in wrong.items()})
     drawn = {"reconstructions": figures.samples(typical, names)}
     if worst:
         drawn["mistakes"] = figures.samples(worst, names)

@@ -11,6 +11,7 @@ from hourglass.core.checksums import read_with_checksum
 from hourglass.core.csv_formulas import write_csv
 from hourglass.data.prepared_data import SPLITS, Prepared, Samples
 from hourglass.detection.attribution import TOP_FEATURES
+from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import Detector
 from hourglass.detection.reasons import top_reasons
 from hourglass.detection.threshold import Threshold
@@ -81,7 +82,8 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
         if not len(indices):
             continue
         columns = {"mistake": kind, "id": test.id[indices], "label": test.label[indices]}
-        columns |= {"score": scores[indices], "p_value": detector.p_values(scores[indices])}
+        columns["score"] = scores[indices]
+        columns["p_value"] = p_values(detector.calibration_scores, scores[indices])
         if detector.feature_names:
             columns |= top_reasons(detector, np.asarray(test.x[indices]), TOP_FEATURES)
         parts.append(pd.DataFrame(columns))
@@ -89,10 +91,13 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
 
 
 def mistakes(alarm: np.ndarray, anomaly: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the indices of false alarms by descending score, and of misses by ascending score."""
+    """Return the indices of false alarms by descending score, and of misses by ascending score.
+
+    Without labelled anomalies, the alarms are not called false.
+    """
     ascending = np.argsort(scores, kind="stable")
     descending = ascending[::-1]
     return {
-        "false alarm": descending[(alarm & ~anomaly)[descending]],
+        metrics.alarm_kind(anomaly): descending[(alarm & ~anomaly)[descending]],
         "miss": ascending[(~alarm & anomaly)[ascending]],
     }

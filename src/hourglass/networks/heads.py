@@ -109,7 +109,7 @@ class TableHeads(nn.Module):
         if self.is_plain:
             squares = (logits - x).square()
             is_graph = torch.compiler.is_exporting()
-            if self.training or not (is_graph or squares.sum(1).isnan().any()):
+            if self.training or not (is_graph or squares.sum().isnan()):
                 return squares  # nothing is missing
             return torch.where(x.isnan(), self.missing_loss, squares)
         known = torch.nan_to_num(x[:, : self.values], nan=0.0)

@@ -14,6 +14,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from hourglass.core.errors import UserError
 from hourglass.core.trusted_imports import trust_shipped_modules
 from hourglass.data.readers.chunks import Chunk
+from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import Detector
 from hourglass.detection.score_writer import score_with_reasons
 from hourglass.serving.request_limits import Limits
@@ -58,7 +59,7 @@ class DetectorModel:
         alarm, p_value = np.zeros(len(scores), bool), np.full(len(scores), np.nan)
         alarm[known], p_value[known] = (
             threshold(scores[known]),
-            self.detector.p_values(scores[known]),
+            p_values(self.detector.calibration_scores, scores[known]),
         )
         columns = {
             "score": scores,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hourglass.core.atomic import sha256, write_json
 from hourglass.core.paths import Cell
 from hourglass.core.progress import step
+from hourglass.core.suggestions import counted
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import cell_stage
 
@@ -43,7 +44,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     prepared, detector = Prepared.open(cell.prepared), Detector.of_cell(cell)
     test, threshold = prepared.split("test"), detector.threshold
     start = time.perf_counter()
-    with step(f"evaluate {cell.name}: score {len(test.x):,} samples"):
+    with step(f"evaluate {cell.name}: score {counted(len(test.x), 'sample')}"):
         scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
     with step(f"evaluate {cell.name}: metrics and their bootstrap intervals"):

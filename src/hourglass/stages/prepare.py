@@ -8,6 +8,7 @@ from typing import Any
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import valid_name
 from hourglass.core.settings import params
+from hourglass.core.suggestions import counted
 from hourglass.data.columns.overview import column_lines
 from hourglass.data.prepare import prepare_data_set
 from hourglass.detection.calibrators.from_settings import (
@@ -40,10 +41,10 @@ def _check(card: dict[str, Any]) -> None:
     """
     if columns := card["source"].get("columns"):
         form = card["source"]["format"]["detected"]
-        print(printable(f"{card['data']}: {card['source']['rows']:,} rows ({form})"))
+        print(printable(f"{card['data']}: {counted(card['source']['rows'], 'row')} ({form})"))
         print("\n".join(map(printable, column_lines(columns))))
         if left_out := card["source"]["left_out_rows"]:
-            print(f"{left_out:,} rows without a label, or with a missing cell, are left out")
+            print(f"left out: {counted(left_out, 'row')} without a label or with a missing cell")
     try:
         note = check_calibration_samples(card, make_calibrator(params().calibration))
     except UserError as error:

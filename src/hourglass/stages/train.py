@@ -16,6 +16,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.locks import is_rank_zero
 from hourglass.core.paths import Cell
 from hourglass.core.settings import data_config, model_config
+from hourglass.core.suggestions import counted
 from hourglass.data.prepared_data import Prepared
 from hourglass.stages.output import CellOutput, cell_stage
 from hourglass.tracking import provenance
@@ -119,8 +120,8 @@ def _warn_if_still_improving(settings: CellSettings, summary: dict[str, Any]) ->
     if summary["still_improving"]:
         print(
             f"{settings.data}-{settings.model}: the validation error still fell when the training "
-            f"ended after {summary['epochs']} epochs; raise max_epochs or learning_rate in "
-            f"configs/data/{settings.data}.yaml.",
+            f"ended after {counted(summary['epochs'], 'epoch')}; raise max_epochs or learning_rate "
+            f"in configs/data/{settings.data}.yaml.",
             file=sys.stderr,
         )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hourglass.core.errors import UserError
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.frames import frame_batches
 
@@ -35,6 +36,7 @@ def choice(*values, rows=ROWS) -> list:
 
 
 FLOATS = RNG.normal(size=ROWS).round(3)
+YEAR = pd.date_range("2024-01-01", periods=366, freq="D").strftime("%Y-%m-%d").tolist()
 
 
 @pytest.mark.parametrize(
@@ -144,20 +146,13 @@ def test_a_column_with_one_value_and_missing_cells_says_something():
 @pytest.mark.parametrize(
     ("cells", "declared", "message"),
     [
-        (["01/02/2026", "03/04/2026"], {}, "may be %m/%d/%Y or %d/%m/%Y"),
-        (["01/02/2026", "03/04/2026"], {"dates": {"x": "%d/%m/%Y"}}, ""),
-        (["01/01/2026", "02/02/2026"], {}, ""),
-        (["2026-01-01"] * 30 + ["soon"], {}, "holds 'soon' in row 31"),
-        (["2026-01-01", "tomorrow"], {"dates": {"x": "%d/%m/%Y"}}, "holds 'tomorrow' in row 2"),
-        ([*text(FLOATS), "high"], {}, "holds 'high' in row 301"),
-        ([*text(FLOATS), "high", "low"], {}, "(1 more such cell)"),
-        ([*text(FLOATS), "high"], {"missing_values": {"x": ("high",)}}, ""),
+        (["2026-01-01", "tomorrow"], {"dates": {"x": "%d/%m/%Y"}}, "holds 'tomorrow', which is no"),
         ([*text(FLOATS), "high"], {"kinds": {"x": "categorical"}}, ""),
         (choice("a", "b", "c"), {"kinds": {"x": "boolean"}}, "declared boolean, but holds 3"),
-        (["a", *choice("a", "b")], {"kinds": {"x": "numeric"}}, "holds 'a' in row 1"),
+        (["a", *choice("a", "b")], {"kinds": {"x": "numeric"}}, "but holds 'a' in row 1 and"),
     ],
 )
-def test_a_cell_that_does_not_fit_is_named_with_the_ways_out(cells, declared, message):
+def test_a_declaration_that_does_not_fit_is_named_with_the_ways_out(cells, declared, message):
     decision = decide(cells, **declared)
     if not message:
         assert decision.error == ""
@@ -165,6 +160,47 @@ def test_a_cell_that_does_not_fit_is_named_with_the_ways_out(cells, declared, me
     with pytest.raises(UserError) as error:
         used_columns([decision])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "declared", "missing", "note"),
+    [
+        (
+            [*text(FLOATS), "high"],
+            {},
+            1,
+            "no number, but missing: 1 cell such as 'high' in row 301",
+        ),
+        ([*text(FLOATS), "high", "low"], {}, 2, "2 cells such as 'high' in row 301"),
+        ([*text(FLOATS), "high"], {"missing_values": {"x": ("high",)}}, 1, ""),
+        ([*YEAR, "soon"], {}, 1, "no date, but missing: 1 cell such as 'soon' in row 367"),
+    ],
+)
+def test_a_few_cells_without_a_number_or_a_date_are_missing(cells, declared, missing, note):
+    decision = decide(cells, **declared)
+    assert decision.missing == missing
+    assert note in decision.decision
+    batch = pa.record_batch({"x": pa.array(cells)})
+    assert np.isnan(codes(batch, [decision.column])).sum() == missing
+
+
+@pytest.mark.parametrize(
+    ("cells", "read_as"),
+    [
+        (["01/02/2026", "03/04/2026"], "%m/%d/%Y"),  # as pandas does
+        (["30/01/2026", "01/02/2026"], "%d/%m/%Y"),  # there is no month 30
+        (["01/02/2026", "05/02/2026", "02/03/2026"], "%d/%m/%Y"),  # rises from row to row
+    ],
+)
+def test_dates_with_two_readings_have_that_by_which_they_rise(cells, read_as):
+    decision = decide(cells, kinds={"x": "datetime"})
+    assert decision.column.date_format == read_as
+    assert ("may be" in decision.decision) == (cells[0] != "30/01/2026")
+
+
+def test_a_column_by_which_the_rows_are_sorted_is_a_feature():
+    assert decide(np.sort(FLOATS)).column is not None
+    assert decide(np.sort(FLOATS), "time").column is None
 
 
 def dates(start, periods, freq, shuffle=False):
@@ -175,17 +211,34 @@ def dates(start, periods, freq, shuffle=False):
 @pytest.mark.parametrize(
     ("cells", "parts"),
     [
-        (dates("2024-01-01", 160, "7min"), ("hour",)),
+        (dates("2024-01-01", 300, "7min"), ("hour",)),
         (dates("2024-01-01", 300, "h"), ("hour", "weekday")),
         (dates("2024-01-01", 300, "D"), ("weekday",)),
         (dates("2020-01-01", 900, "D"), ("weekday", "month")),
-        (dates("2024-01-01", 300, "D", shuffle=True), ("weekday", "month", "trend")),
-        (dates("2024-01-01", 300, "11h", shuffle=True), ("hour", "weekday", "month", "trend")),
+        (dates("2024-01-01", 7, "D"), ("weekday",)),
+        (dates("2024-01-01", 180, "D", shuffle=True), ("weekday",)),
+        (dates("2024-01-01", 366, "D", shuffle=True), ("weekday", "month")),
         (["23:59:59", "00:10:00"], ("hour",)),
     ],
 )
-def test_a_date_has_the_parts_that_its_range_supports(cells, parts):
+def test_a_date_has_the_parts_whose_cycle_its_range_covers(cells, parts):
     assert decide(list(cells)).column.parts == parts
+
+
+def test_the_decision_about_a_date_names_the_unused_parts():
+    assert decide(list(dates("2024-01-01", 300, "h"))).decision == "hour, weekday; not month, trend"
+
+
+def test_dates_of_a_short_time_are_a_feature_only_if_they_are_declared():
+    cells = list(dates("2024-01-01", 100, "min"))
+    assert decide(cells).column is None
+    assert decide(cells, kinds={"x": "datetime"}).column.parts == ("hour",)
+    assert decide(cells, parts={"x": ("trend",)}).column.parts == ("trend",)
+
+
+def test_the_month_of_dates_needs_a_year_of_train_rows():
+    cells = list(dates("2024-01-01", 500, "D"))
+    assert decide(cells, train_share=0.5).column.parts == ("weekday",)
 
 
 def test_levels_are_ordered_by_frequency_and_limited():

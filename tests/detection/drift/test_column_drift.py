@@ -34,7 +34,20 @@ def drift(frame: pd.DataFrame) -> dict[str, ColumnDrift]:
 def test_rows_of_the_same_distribution_have_not_drifted():
     found = drift(mixed_frame(2000, 2))
     assert not any(column.changed for column in found.values())
-    assert "No column has changed" in column_sentence([*found.values()])
+    sentence = "The distribution of no column has changed, nor its share of missing cells."
+    assert column_sentence([*found.values()]) == sentence
+
+
+def test_numbers_far_outside_of_the_reference_are_counted():
+    frame = mixed_frame(2000, 2)
+    frame.loc[3, "amount"], frame.loc[[5, 7], "TSH"] = 1e20, [-1e20, np.inf]
+    found = drift(frame)
+    assert {name: column.far for name, column in found.items() if column.far} == {
+        "amount": 1,
+        "TSH": 2,
+    }
+    sentence = column_sentence([*found.values()])
+    assert "3 cells of TSH, amount" in sentence or "3 cells of amount, TSH" in sentence
 
 
 def test_the_columns_that_changed_are_named_with_the_kind_of_change():

@@ -15,6 +15,7 @@ from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Conformal
+from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import FILES, Detector
 from hourglass.detection.scorers import ModelScore
 from hourglass.detection.scoring import FittedScorer
@@ -126,7 +127,8 @@ def _scores(folder: Path, x: np.ndarray) -> np.ndarray:
     """Return the scores, p-values and alarms of samples, (3, N)."""
     detector = Detector.load(folder)
     scores = detector.scoring(x)
-    return np.stack([scores, detector.p_values(scores), detector.threshold(scores)])
+    chances = p_values(detector.calibration_scores, scores)
+    return np.stack([scores, chances, detector.threshold(scores)])
 
 
 def _is_usable(folder: Path, x: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections import Counter
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +38,7 @@ DATES = (
 )
 TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 MAYBE_DATE = re.compile(r"\d{1,4}[-/. ]|\d{1,2}:\d{2}|[A-Za-z]{3} \d")
+CODES = re.compile("%.")  # of strptime
 SECONDS_PER_DAY = 86_400
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -146,6 +148,12 @@ def dates(array: pa.Array, form: str = ISO) -> np.ndarray:
         return _floats(array.cast(pa.time64("us"), safe=False).cast(pa.int64())) / 1e6
     zone = array.type.tz if pa.types.is_timestamp(array.type) else None
     return _floats(array.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())) / 1e6
+
+
+def has_marks(text: str, form: str) -> bool:
+    """Return whether a text has the marks of a format of dates, such as two slashes."""
+    marks = "" if form == ISO else ":" if form == TIME_OF_DAY else CODES.sub("", form)
+    return all(text.count(mark) >= count for mark, count in Counter(marks).items())
 
 
 def texts(array: pa.Array) -> pa.Array:

@@ -88,10 +88,18 @@ def column_places(
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(
                 f"{source} has no column {column.name!r}{more}: "
-                f"{suggest_names(column.name, names)}; give every column that the detector was "
-                "trained on, in any order, or list those that may be absent under `optional`."
+                f"{suggest_names(column.name, names)}; give every feature that the detector was "
+                "trained on, in any order, except optional ones."
             )
     return [place_of.get(column.name) for column in columns]
+
+
+def present_columns(
+    names: Sequence[str], columns: Sequence[Column], source: object
+) -> list[Column]:
+    """Return the columns that are among `names`; raises the errors of `column_places`."""
+    places = column_places(names, columns, source)
+    return [column for column, place in zip(columns, places, strict=True) if place is not None]
 
 
 def _column_codes(
@@ -109,7 +117,7 @@ def _column_codes(
     else:
         values = dates(cells, column.date_format or ISO)
     bad = np.flatnonzero(np.isnan(values) & ~missing)
-    if len(bad):
+    if len(bad) and not column.coerce:
         row = int(bad[0])
         raise UserError(
             f"Column {column.name!r} of {source} holds {quote(_shown(cells[row]))} in row "

@@ -32,12 +32,20 @@ from hourglass.data.readers.numbers import NumberFormat
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
 MAX_LEVELS = 100
 MIN_LEVEL_SHARE = 0.5  # of the cells that the levels of a category must cover
-MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then errors, and otherwise it is text
+MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then missing, and otherwise it is text
 MAX_FEW_VALUES = 30  # a column of few values, some of them texts, is a category
 MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
+MAX_STEP_RATIO = 1.5  # of the steps of a counter, as those from month to month
+TIME_NAME = re.compile(
+    r"(.*[ _-])?(time|timestamp|date|datetime|epoch|year|month|week|day|hour|minute|second|seconds"
+    r"|step|tick|ts|t)",
+    re.IGNORECASE,
+)
 ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
-DAY, YEAR = 86_400, 365 * 86_400
+DAY = 86_400
+CYCLES: dict[Part, float] = {"hour": DAY, "weekday": 7 * DAY, "month": 365 * DAY}
+MIN_COVERED = 0.9  # of a cycle
 FAR = 10  # ranges that a fill value lies outside of the others
 VERY_FAR = 1e6
 
@@ -49,6 +57,7 @@ COUNTER = "rises from row to row, as a time or a row number; set `time` to split
 NUMBER_ID = "a number per row; set `id` to find the rows by it"
 TEXT_ID = "a text per row; set `id` to find the rows by it"
 TEXT = "free text or too many values"
+SHORT = "dates of a part of a day or a week, so later ones would be abnormal; set `parts` to use it"
 INVALID = "cells of type {}; make a column of each element to use them"
 
 
@@ -76,7 +85,7 @@ class Decision:
             return f"dropped: {self.error or self.reason + shown}"
         shown = {
             "categorical": counted(len(self.column.levels), "level"),
-            "datetime": ", ".join(self.column.parts),
+            "datetime": _parts_in_words(self.column),
             "boolean": " / ".join(self.column.levels),
         }.get(self.kind, "used")
         return "; ".join([shown, *self.notes])
@@ -105,6 +114,7 @@ class Declared:
     scaling: Mapping[str, ColumnScaling] = field(default_factory=dict)
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
+    train_share: float = 1.0  # of the range of dates that the train split covers
 
     def without(self, name: str | None) -> "Declared":
         """Return the declarations without the format of dates of one column."""
@@ -190,7 +200,7 @@ class _Inference:
             return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
             return self._boolean(False)
-        if found.dates and self._date_format():
+        if found.dates and self._date_formats():
             return self._datetime(False)
         if found.odd_cells == 0:
             return self._numeric(False)
@@ -251,21 +261,19 @@ class _Inference:
 
     def _numeric(self, declared: bool) -> Decision:
         found, name = self.found, self.found.name
-        if found.odd_cells and found.odd is not None:
+        if found.odd and found.odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             cell, row = found.odd
-            others = found.odd_cells - 1
-            more = f" ({counted(others, 'more such cell')})" if others else ""
             return self._error(
-                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
-                f"other cells are numbers; correct it, set `missing_values: {{{name}: "
-                f"[{quote(cell)}]}}` if it means a missing cell, `drop: [{name}]`, or "
-                f"`kinds: {{{name}: categorical}}`."
+                f"Column {name!r} of {self.source} is declared numeric, but holds {quote(cell)} in "
+                f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
+                "declare another kind."
             )
         if not declared and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
         scaling = self.declared.scaling.get(name, self.declared.default_scaling)
         column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
-        return self._used(column, *unusual_values(found.numbers))
+        notes = unusual_values(found.numbers)
+        return self._coerced(column, "number", found.odd, found.odd_cells, notes)
 
     def _number_per_row(self) -> str:
         """Return the reason if the numbers identify the rows or count them, otherwise ""."""
@@ -276,7 +284,9 @@ class _Inference:
             return ROW_NUMBERS
         if values.count < MIN_ROWS_OF_COUNTER:
             return ""
-        if values.rising == steps:
+        if values.rising == steps and (
+            TIME_NAME.fullmatch(found.name) or values.most_step < MAX_STEP_RATIO * values.least_step
+        ):
             return COUNTER
         if not (unique and values.whole):
             return ""
@@ -308,18 +318,20 @@ class _Inference:
             )
         )
 
-    def _date_format(self) -> str:
-        """Return the format that fits most cells, "" without one."""
+    def _date_formats(self) -> list[str]:
+        """Return the formats that fit most cells: first one by which the dates rise, if any."""
         found = self.found
-        fits = {form: found.dates[form].fits for form in found.dates}
-        best = max(fits, key=lambda form: fits[form], default="")
-        enough = 1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)
-        return best if fits.get(best, 0) >= enough else ""
+        most = max((dates.fits for dates in found.dates.values()), default=0)
+        if most < (1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)):
+            return []
+        fitting = [form for form, dates in found.dates.items() if dates.fits == most]
+        return sorted(fitting, key=lambda form: -found.dates[form].seconds.rising)
 
     def _datetime(self, declared: bool) -> Decision:
         found, name = self.found, self.found.name
-        form = self._date_format()
-        if not form:
+        form, *others = self._date_formats() or [""]
+        odd_cells = found.present - (found.dates[form].fits if form else 0)
+        if odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             example = found.odd[0] if found.odd else next(iter(self._values), "")
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(example)}, which is no date in "
@@ -327,41 +339,38 @@ class _Inference:
                 f'set `dates: {{{name}: "%d.%m.%Y %H:%M"}}` with the codes of strptime.'
             )
         statistics = found.dates[form]
-        if statistics.fits < found.present and statistics.odd is not None:
-            cell, row = statistics.odd
-            return self._error(
-                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}, but its other "
-                f"cells are dates; correct it, set `missing_values: {{{name}: [{quote(cell)}]}}` "
-                f"if it means a missing cell, or `drop: [{name}]`."
-            )
-        other = next(
-            (
-                b if a == form else a
-                for a, b in found.differ
-                if form in (a, b)
-                and a in found.dates
-                and b in found.dates
-                and found.dates[a].fits == found.dates[b].fits
-            ),
-            None,
+        notes = unusual_values(statistics.seconds, is_date=True)
+        other = next((each for each in others if {(form, each), (each, form)} & found.differ), None)
+        if other:
+            notes = (f"read as {form}, may be {other}", *notes)
+        seconds, share = statistics.seconds, self.declared.train_share
+        parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
+        if not (parts or declared):
+            return self._dropped("datetime", SHORT)
+        parts = parts or ("weekday" if seconds.midnight else "hour",)
+        column = Column(
+            name,
+            "datetime",
+            parts=parts,
+            date_format="" if form == ISO else form,
+            missing_values=found.missing_values,
         )
-        if other is not None:
-            example = next(iter(self._values))
-            return self._error(
-                f"Column {name!r} of {self.source} holds dates such as {quote(example)}, which may "
-                f'be {form} or {other}; set `dates: {{{name}: "{form}"}}` or "{other}".'
-            )
-        parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, statistics.seconds)
-        return self._used(
-            Column(
-                name,
-                "datetime",
-                parts=parts,
-                date_format="" if form == ISO else form,
-                missing_values=found.missing_values,
-            ),
-            *unusual_values(statistics.seconds, is_date=True),
-        )
+        return self._coerced(column, "date", statistics.odd, odd_cells, notes)
+
+    def _coerced(
+        self,
+        column: Column,
+        what: str,
+        odd: tuple[str, int] | None,
+        cells: int,
+        notes: tuple[str, ...],
+    ) -> Decision:
+        """Return the decision for a column with a few cells that are no number, or no date."""
+        if not cells or odd is None:
+            return self._used(column, *notes)
+        note = f"no {what}, but missing: {counted(cells, 'cell')} such as {quote(odd[0])}"
+        decision = self._used(replace(column, coerce=True), f"{note} in row {odd[1]}", *notes)
+        return replace(decision, missing=decision.missing + cells)
 
     def _used(self, column: Column, *notes: str) -> Decision:
         optional = column.name in self.declared.optional
@@ -389,22 +398,24 @@ class _Inference:
         )
 
 
-def date_parts(form: str, seconds: NumberStatistics) -> tuple[Part, ...]:
-    """Return the parts of dates that can be learnt from their range.
+def date_parts(form: str, seconds: NumberStatistics, train_share: float = 1.0) -> tuple[Part, ...]:
+    """Return the parts of dates whose cycle the train split covers; () if there is none.
 
-    Dates that follow the rows, as in a log, have no trend: every later row would be abnormal. For
-    the same reason they have a month only if they cover a year.
+    In a shorter range, every later row would be abnormal. For the same reason there is no trend.
+    `train_share` is the share of the range in the train split.
     """
     if form == TIME_OF_DAY:
         return ("hour",)
-    span, is_log = seconds.most - seconds.least, seconds.follows_rows
-    wanted: list[tuple[Part, bool]] = [
-        ("hour", not seconds.midnight),
-        ("weekday", span >= 7 * DAY),
-        ("month", span >= (YEAR if is_log else 60 * DAY)),
-        ("trend", not is_log),
-    ]
-    return tuple(part for part, is_wanted in wanted if is_wanted) or ("weekday",)
+    span = train_share * (seconds.most - seconds.least + DAY * seconds.midnight)
+    parts = [part for part, cycle in CYCLES.items() if span >= MIN_COVERED * cycle]
+    return tuple(part for part in parts if not (part == "hour" and seconds.midnight))
+
+
+def _parts_in_words(column: Column) -> str:
+    """Return such as "hour, weekday; not month, trend"."""
+    others = [part for part in (*CYCLES, "trend") if part not in column.parts]
+    rest = f"; not {', '.join(others)}" if others and column.date_format != TIME_OF_DAY else ""
+    return ", ".join(column.parts) + rest
 
 
 def unusual_values(found: NumberStatistics, is_date: bool = False) -> tuple[str, ...]:

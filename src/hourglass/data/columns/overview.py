@@ -23,8 +23,8 @@ def column_lines(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     kinds = Counter(column["kind"] for column in used)
     shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
     missing = sum(column["missing"] > 0 for column in used)
-    lines = [f"{len(used):,} of {len(columns):,} columns are features: {shown}"]
-    lines += [f"{missing:,} of them have missing cells"] if missing else []
+    lines = [f"features: {len(used):,} of {len(columns):,} columns ({shown})"]
+    lines += [f"with missing cells: {missing:,} of them"] if missing else []
     noted = [column for column in used if "may mean" in column["decision"]]
     lines += [f"{_short(column['name'])}: {column['decision']}" for column in noted]
     dropped: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ from hourglass.data.columns.arrow_cells import (
     TIME_OF_DAY,
     dates,
     form_of,
+    has_marks,
     is_missing,
     numbers,
     plain,
@@ -39,8 +40,8 @@ class NumberStatistics:
     midnight: bool = True  # all are whole days, if they are seconds
     sum: int = 0  # of integers, exact
     rising: int = 0  # steps from cell to cell
-    level: int = 0
-    falling: int = 0
+    least_step: float = np.inf  # as long as all of them rise
+    most_step: float = -np.inf
     previous: float = np.nan
     sample: list[np.ndarray] = field(default_factory=list)
     stride: int = 1
@@ -63,8 +64,9 @@ class NumberStatistics:
             self.sum += int(values.astype(np.int64).sum())
         steps = np.diff(values, prepend=self.previous)
         self.rising += int((steps > 0).sum())
-        self.level += int((steps == 0).sum())
-        self.falling += int((steps < 0).sum())
+        if 0 < self.rising == self.count - 1:  # all so far; the first one is NaN
+            self.least_step = min(self.least_step, float(np.nanmin(steps)))
+            self.most_step = max(self.most_step, float(np.nanmax(steps)))
         self.previous = float(values[-1])
         self.sample.append(values[:: self.stride].copy())
         if sum(map(len, self.sample)) > MAX_SAMPLE:
@@ -75,13 +77,6 @@ class NumberStatistics:
     def quantile_sample(self) -> np.ndarray:
         """Return numbers from all parts of the column."""
         return np.concatenate(self.sample) if self.sample else np.empty(0)
-
-    @property
-    def follows_rows(self) -> bool:
-        """Return whether the numbers mostly rise, or mostly fall, with the rows."""
-        steps = self.rising + self.level + self.falling
-        upward, downward = self.rising + self.level, self.falling + self.level
-        return max(upward, downward) > 0.9 * steps
 
 
 @dataclass
@@ -217,10 +212,11 @@ class ColumnStatistics:
         if form_of(array.type) == "date":
             return (TIME_OF_DAY if pa.types.is_time(array.type) else ISO,)
         cells = array.take(pa.array(rows[:DATE_SAMPLE]))
-        if not any(MAYBE_DATE.match(text) for text in cells[:5].to_pylist()):
-            return ()
+        first = [text for text in cells[:5].to_pylist() if MAYBE_DATE.match(text)]
         fitting = []
-        for form in (ISO, TIME_OF_DAY, *DATES):
+        for form in (ISO, TIME_OF_DAY, *DATES) if first else ():
+            if not any(has_marks(text, form) for text in first):
+                continue  # without the parser, which takes milliseconds per format
             found = dates(cells, form)
             if form != ISO:  # cells in ISO form are read whatever the format is
                 found = np.where(np.isnan(dates(cells, ISO)), found, np.nan)

@@ -14,9 +14,10 @@ def is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], sure: bool = 
     """Return whether the first row holds names; `rows` are those below it.
 
     Text above numbers is a name. Without numbers anywhere, the first row holds names. Numbers are
-    values, unless they count the columns: 0, 1, 2 or 2019, 2020. Numbers beside text are values if
-    one is no whole number or occurs twice, if there is a date, or if the text occurs again below.
-    With `sure`, only text above numbers counts.
+    values, unless they count the columns, as 0, 1, 2 or 2019, 2020, or follow an empty cell above
+    an index of different values. Numbers beside text are values if one is no whole number or occurs
+    twice, if there is a date, or if the text occurs again below. With `sure`, only text above
+    numbers counts.
     """
     cells = [cell.strip() for cell in cells]
     # Rows with one more cell begin with an index that has no name, or end with a separator.
@@ -30,7 +31,10 @@ def is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], sure: bool = 
             return True
     if sure or not numbers or (len(numbers) > 1 and count_up(numbers)):
         return not sure
-    texts = [cell for cell in cells if cell not in (*numbers, *MISSING_MARKERS)]
+    if not cells[0] and all(cells[1:]) and _is_index(columns[0]):
+        return True
+    values = {*numbers, *MISSING_MARKERS}
+    texts = [cell for cell in cells if cell not in values]
     filled = [*texts, *numbers]
     if not texts or len(set(filled)) < len(filled) or any(map(DATE.fullmatch, texts)):
         return False
@@ -38,6 +42,11 @@ def is_header(cells: Sequence[str], rows: Sequence[Sequence[str]], sure: bool = 
         return False
     pairs = zip(cells, columns, strict=True)
     return not any(cell in column for cell, column in pairs if cell in texts)
+
+
+def _is_index(column: Sequence[str]) -> bool:
+    """Return whether a column has several cells, none of them empty or equal to another."""
+    return len(column) > 1 and all(column) and len(set(column)) == len(column)
 
 
 def _are_numbers(column: Sequence[str]) -> bool:

@@ -48,6 +48,7 @@ class CsvLayout:
     width: int
     header: bool
     index: bool
+    renamed: list[str]  # names that another column has, followed by a number
     skipped_lines: int  # before the header
     data_start: int  # in bytes of UTF-8
     longest_line: int  # in bytes, of the first ones
@@ -60,7 +61,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
 
     The separator is the one that gives most records the same number of cells. Lines before the
     header are skipped if they are comments, or have fewer cells. Raises a UserError if the file is
-    empty, has no rows, or has two columns of the same name.
+    empty or has no rows.
     """
     lines = _first_lines(path, blocks)
     declared = SEP_LINE.fullmatch(lines[0])
@@ -99,7 +100,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         header = commented is not None
         names = commented or _numbered(rows, width)
     data = before if rows[0] is cells else kept[count - 1] + 1
-    _require_different(names, path)
+    renamed = _make_different(names)
     decimal, thousands = number_marks(rows, separator)
     if options.thousands in (".", ","):
         decimal = "," if options.thousands == "." else "."
@@ -109,6 +110,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         width=width,
         header=header,
         index=header and len(names) > len(cells),
+        renamed=renamed,
         skipped_lines=before - (commented is not None),
         data_start=sum(len(line.encode(errors="surrogateescape")) for line in lines[:data]),
         longest_line=max(map(len, lines)),
@@ -264,13 +266,21 @@ def _names(cells: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
     return _filled(names)
 
 
-def _require_different(names: Sequence[str], path: Path) -> None:
-    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
-    if repeated is not None:
-        raise UserError(
-            f"{path} has two columns named {repeated!r}; rename one of them, or set `read: "
-            "{header: false}` if its first row holds no names."
-        )
+def _make_different(names: list[str]) -> list[str]:
+    """Append .1, .2 and so on to repeated names, in place, as pandas does; return the new names."""
+    taken, seen, repeats = set(names), set[str](), Counter[str]()
+    renamed = []
+    for i, name in enumerate(names):
+        if name in seen:
+            new = name
+            while new in taken:
+                repeats[name] += 1
+                new = f"{name}.{repeats[name]}"
+            names[i] = new
+            taken.add(new)
+            renamed.append(new)
+        seen.add(name)
+    return renamed
 
 
 def _no_rows(path: Path) -> UserError:

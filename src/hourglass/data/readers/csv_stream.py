@@ -62,8 +62,10 @@ def detect_encoding(opener: Opener) -> str:
         for mark, name in BYTE_ORDER_MARKS.items():
             if head.startswith(mark):
                 return name
-        if head.count(0) > len(head) / 4:  # UTF-16 without a mark: most high bytes are zero
-            return "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        # UTF-16 without a mark: most high bytes are zero, unlike the low ones.
+        if max(even, odd) > len(head) / 4 and min(even, odd) < len(head) / 100:
+            return "utf-16-le" if odd > even else "utf-16-be"
         utf8, cp1252 = True, True
         decoder = codecs.getincrementaldecoder("utf-8")()
         scanned, block = 0, head

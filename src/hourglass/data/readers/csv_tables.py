@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.readers.csv_layout import BLANK, SPACE, CsvLayout, detect_layout
 from hourglass.data.readers.csv_stream import (
     BlockFile,
@@ -41,7 +42,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
     """Return the table in a CSV file, compressed or not.
 
     `opener` replaces the file by content in memory, which is parsed at once and without threads.
-    Raises a UserError if the file is empty, or if its names repeat.
+    Raises a UserError if the file is empty.
     """
     in_memory = opener is not None
     compression = None if in_memory else detect_compression(path)
@@ -55,6 +56,7 @@ def open_csv(path: Path, options: ReadOptions, opener: Opener | None = None) -> 
         "compression": compression,
         "header": layout.header,
         "index": layout.index,
+        "renamed": layout.renamed,
         "skipped_lines": layout.skipped_lines,
     }
     reader = _CsvReader(path, opener, encoding, layout, options.comment, in_memory)
@@ -125,7 +127,8 @@ class _CsvReader:
             yield block
 
     def _parse(self, rows: Blocks, columns: Sequence[str]) -> Batches:
-        indices = [self.layout.names.index(name) for name in columns]
+        places = {name: i for i, name in enumerate(self.layout.names)}
+        indices = [places[name] for name in columns]
         numbered = [str(i) for i in range(self.layout.width)]
         first = next(rows, b"")
         if not first:
@@ -177,8 +180,8 @@ class _CsvReader:
                 short = self.layout.index and len(cells) < width  # of the index, or at the end
                 if short or any(cell.strip() for cell in cells[width:]):
                     raise UserError(
-                        f"Row {row} of {self.path} has {len(cells)} cells instead of {width}; "
-                        f"correct it, or put cells that hold {self.separator!r} in quotes."
+                        f"Row {row} of {self.path} has {counted(len(cells), 'cell')} instead of "
+                        f"{width}; correct it, or put cells that hold {self.separator!r} in quotes."
                     )
                 writer.writerow(cells[:width] + [""] * (width - len(cells)))
             yield written.getvalue().encode()

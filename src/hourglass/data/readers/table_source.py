@@ -83,9 +83,9 @@ class TableSource:
 
         Memory is bounded. Raises a UserError if a column is missing or a file is damaged.
         """
-        columns = self.names if columns is None else columns
+        columns, known = self.names if columns is None else columns, set(self.names)
         for name in columns:
-            if name not in self.names:
+            if name not in known:
                 raise UserError(
                     f"{self.path} has no column {name!r}: {suggest_names(name, self.names)}; name "
                     "one of its columns."
@@ -113,6 +113,9 @@ class TableSource:
         if form.get("header") is False:
             words.append(f"no header: columns f1 to f{len(self.names)}")
         words += ["no name above the first column"] if form.get("index") else []
+        words += (
+            [f"repeated names: {', '.join(form['renamed'][:3])}"] if form.get("renamed") else []
+        )
         skipped = form.get("skipped_lines", 0)
         words += [f"{counted(skipped, 'line')} before the header skipped"] if skipped else []
         words += [f"{form['files']} files"] if form["files"] > 1 else []

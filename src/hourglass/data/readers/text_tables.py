@@ -74,7 +74,7 @@ def open_sheet(path: Path, options: ReadOptions) -> FileTable:
     content = text.getvalue().encode()
     as_csv = replace(options, sep=",", decimal=options.decimal or ".", encoding="utf-8")
     table = open_csv(path, as_csv, lambda: io.BytesIO(content))
-    form = {key: table.format[key] for key in ("header", "skipped_lines")}
+    form = {key: table.format[key] for key in ("header", "renamed", "skipped_lines")}
     return replace(table, format={"kind": "spreadsheet", "sheet": name, **form})
 
 

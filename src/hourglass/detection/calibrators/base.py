@@ -39,8 +39,7 @@ class Calibrator(ABC):
         scores = np.asarray(scores, np.float64)
         if not len(scores):
             raise UserError(
-                f"{self.method} has no scores, as its split is empty; raise its share in "
-                "`fractions`."
+                f"{self.method} has no scores, as its split is empty; raise the share of the split."
             )
         if not np.isfinite(scores).all():
             raise UserError(f"{self.method} got a score that is not finite; train again.")

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.stats import chi2_contingency
 
-from hourglass.core.suggestions import quote
+from hourglass.core.suggestions import counted, quote
 from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.columns.column import Column
 
 MIN_PSI = 0.1  # a smaller difference of distributions does not matter, even if it is significant
 MIN_EXPECTED = 5  # cells of a bin in the chi-square test; smaller bins are joined
+FAR = 10  # ranges of the reference that a number lies outside of it
 MAX_NEW_VALUES = 1000  # that are counted per column
 MAX_VALUES_SHOWN = 3
 MAX_COLUMNS_IN_SENTENCE = 3
@@ -35,6 +36,7 @@ class ColumnDrift:
     new_before: float  # share of categories without a level of their own
     new: float
     new_values: dict[str, int]  # the most frequent ones
+    far: int  # numbers far outside of the reference
     psi: float
     p_value: float
     changed: bool
@@ -45,6 +47,8 @@ class ColumnDrift:
         if self.kind != "categorical":
             for name in ("new_before", "new", "new_values"):
                 fields.pop(name)
+        if self.kind != "numeric":
+            fields.pop("far")
         return fields
 
     def __str__(self) -> str:
@@ -67,12 +71,15 @@ class ColumnCounts:
         self.reference = reference
         self.counts = [np.zeros(len(bins.counts), np.int64) for bins in reference]
         self.new_values = [Counter[str]() for _ in columns]
+        self.far = np.zeros(len(columns), np.int64)
 
     def add(self, x: np.ndarray, cells: pa.RecordBatch | None) -> None:
         """Count codes, (N, C); `cells` are the rows as they were read."""
         for i, (column, bins) in enumerate(zip(self.columns, self.reference, strict=True)):
             codes = x[:, i]
             self.counts[i] += bins.count(codes)
+            if column.kind == "numeric":
+                self.far[i] += count_far(codes, bins)
             if column.kind == "categorical" and cells is not None:
                 rows = np.flatnonzero(codes == len(column.levels))
                 if len(rows) and column.name in cells.schema.names:
@@ -102,10 +109,19 @@ class ColumnCounts:
             new_before=float(before_shares[-2]) if is_category else 0.0,
             new=float(shares[-2]) if is_category else 0.0,
             new_values=dict(self.new_values[i].most_common(MAX_VALUES_SHOWN)),
+            far=int(self.far[i]),
             psi=psi,
             p_value=p_value,
             changed=p_value < alpha and psi >= MIN_PSI,
         )
+
+
+def count_far(codes: np.ndarray, bins: ColumnBins) -> int:
+    """Return how many numbers, (N,), are FAR ranges of the reference outside of it."""
+    low, high = bins.edges[0], bins.edges[-1]
+    size = max(high - low, abs(low), abs(high))
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN is a missing cell
+        return int((np.maximum(low - codes, codes - high) > FAR * size).sum())
 
 
 def stability_index(before: np.ndarray, now: np.ndarray) -> float:
@@ -131,10 +147,18 @@ def homogeneity(before: np.ndarray, now: np.ndarray) -> float:
 
 
 def column_sentence(columns: Sequence[ColumnDrift]) -> str:
-    """Return the columns that have changed as a sentence."""
+    """Return the columns that have changed, and those with absurd numbers, as sentences."""
     changed = [column for column in columns if column.changed]
+    far = [column for column in columns if column.far]
+    names = ", ".join(column.name for column in far[:MAX_COLUMNS_IN_SENTENCE])
+    rest = f" and {len(far) - MAX_COLUMNS_IN_SENTENCE} more" * (len(far) > MAX_COLUMNS_IN_SENTENCE)
+    cells = counted(sum(column.far for column in far), "cell")
+    outside = f" Far outside of the trained range: {cells} of {names}{rest}." if far else ""
     if not changed:
-        return "No column has changed: neither its values nor its share of missing cells."
+        return (
+            "The distribution of no column has changed, nor its share of missing cells." + outside
+        )
     more = len(changed) - MAX_COLUMNS_IN_SENTENCE
     named = "; ".join(str(column) for column in changed[:MAX_COLUMNS_IN_SENTENCE])
-    return f"Columns whose values have changed: {named}" + (f"; {more} more." if more > 0 else ".")
+    end = f"; {more} more." if more > 0 else "."
+    return f"Columns whose values have changed: {named}{end}{outside}"

@@ -75,7 +75,7 @@ class Neighbors(Scorer):
         """Return the normal codes or inputs, (n, F), and the means of the inputs, (F,)."""
         if len(features) <= self.k:
             raise UserError(
-                f"k is {self.k}, but there are only {len(features)} normal codes; lower k."
+                f"k is {self.k}, but must be below {len(features)}, the number of normal codes."
             )
         if self.of == "code":
             return {"codes": features}

@@ -6,12 +6,14 @@ from hourglass.detection.threshold import Threshold
 from hourglass.evaluation.metrics.classes import class_metrics
 from hourglass.evaluation.metrics.detection import detection
 from hourglass.evaluation.metrics.thresholds import (
+    alarm_kind,
     at_threshold,
     precision_recall_curve,
     roc_curve,
 )
 
 __all__ = [
+    "alarm_kind",
     "at_threshold",
     "class_metrics",
     "detection",

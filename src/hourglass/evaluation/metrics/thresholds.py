@@ -26,6 +26,14 @@ def at_threshold(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) 
     return values
 
 
+def alarm_kind(anomaly: np.ndarray) -> str:
+    """Return the word for alarms of samples that are not labelled anomalies, (N,) bool.
+
+    Without a labelled anomaly, nothing is known about them.
+    """
+    return "false alarm" if anomaly.any() else "alarm"
+
+
 def roc_curve(scores: np.ndarray, anomaly: np.ndarray) -> pd.DataFrame:
     """Return the ROC curve: false_positive_rate and recall at every vertex.
 

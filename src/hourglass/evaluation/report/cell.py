@@ -11,13 +11,13 @@ import pandas as pd
 
 from hourglass.core.csv_formulas import unescaped
 from hourglass.core.paths import Cell
+from hourglass.evaluation.metrics import alarm_kind
 from hourglass.evaluation.metrics.auroc_interval import too_few_samples
 from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 from hourglass.evaluation.report.provenance import Origin
 
 SHOWN_MISTAKES = 15  # per kind; mistakes.csv has more
-MISTAKE_KINDS = ("false alarm", "miss")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class CellSection:
     def labelled(self) -> bool:
         """Return True if the test split has normal and anomalous samples."""
         return "AUROC" in self.metrics
+
+    @property
+    def alarm(self) -> str:
+        """Return the word for alarms of samples that are not labelled anomalies."""
+        return alarm_kind(self.anomaly)
 
     @property
     def too_few(self) -> str:
@@ -78,9 +83,14 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
     scores = pd.read_parquet(folder / "scores.parquet", columns=columns)
     test = scores[scores["split"] == "test"]
     table = _read_csv(folder / "mistakes.csv")
+    anomaly = test.anomaly.to_numpy()
+    wrong = {
+        alarm_kind(anomaly): int((test.alarm & ~anomaly).sum()),
+        "miss": int((~test.alarm & anomaly).sum()),
+    }
     mistakes = {
         kind: [entry for entry in table if entry["mistake"] == kind][:SHOWN_MISTAKES]
-        for kind in MISTAKE_KINDS
+        for kind in wrong
     }
     return CellSection(
         cell=cell,
@@ -88,15 +98,12 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
         row=row,
         metrics=metrics,
         origin=Origin.of(cell, timing),
-        thresholds=[_format_settings(entry) for entry in _read_csv(folder / "thresholds.csv")],
+        thresholds=_thresholds(folder / "thresholds.csv"),
         classes=_read_csv(folder / "by_class.csv"),
         mistakes=mistakes,
         scores=test.score.to_numpy(),
-        anomaly=test.anomaly.to_numpy(),
-        wrong={
-            "false alarm": int((test.alarm & ~test.anomaly).sum()),
-            "miss": int((~test.alarm & test.anomaly).sum()),
-        },
+        anomaly=anomaly,
+        wrong=wrong,
         charts=cell_charts(cell, test, row["threshold"], metrics),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
@@ -110,6 +117,16 @@ def _read_csv(path: Path) -> Rows:
             {key: unescaped(value or "") for key, value in row.items()}
             for row in csv.DictReader(file)
         ]
+
+
+def _thresholds(path: Path) -> Rows:
+    """Return the deployed threshold, and those of the calibrators that give another one."""
+    deployed, *others = [_format_settings(row) for row in _read_csv(path)]
+
+    def identity(row: dict[str, str]) -> list[str | None]:
+        return [row.get(key) for key in ("method", "settings", "threshold")]
+
+    return [deployed, *(row for row in others if identity(row) != identity(deployed))]
 
 
 def _format_settings(row: dict[str, str]) -> dict[str, str]:

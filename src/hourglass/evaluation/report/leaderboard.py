@@ -1,7 +1,7 @@
 """The leaderboard: one row per cell and per baseline, as a table and in Markdown."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,11 @@ INTRODUCTION = """# Leaderboard
 Metrics on the test split, with anomalies as the positive class; 95 % intervals are in brackets,
 unless there are fewer than 10 anomalies or normal samples. Average precision depends on the
 prevalence, so compare it within one data set only. Baselines are in italics; `pca` is the
-reconstruction error of PCA with the latent dimensions of the variants. `AUROC_over_PCA` is a
-variant's AUROC minus that of PCA with the same latent dimension, or of the best PCA if the latent
-code is wider than PCA allows; above zero, the autoencoder is better than PCA. A cell with settings
-from `configs/cell/` is `tuned`, and its earlier result is in the row `before tuning`.
+reconstruction error of PCA with the latent dimensions of the variants, or with half of the
+possible components if all variants have wider codes. `AUROC_over_PCA` is a variant's AUROC minus
+that of PCA with the same latent dimension, or of the best PCA if the latent code is wider than PCA
+allows; above zero, the autoencoder is better than PCA. A cell with settings from `configs/cell/` is
+`tuned`, and its earlier result is in the row `before tuning`.
 
 """
 WITHOUT_INTERVALS = [
@@ -69,8 +70,7 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
         _row(
             data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit=fit)
         )
-        for size in sorted({row["latent_dim"] for row in cells})
-        if size <= min(train.shape)  # PCA cannot have more components than samples or features
+        for size in components({row["latent_dim"] for row in cells}, min(train.shape))
         for fit in [partial(pca, latent_dim=size)]
     ]
     aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
@@ -78,6 +78,14 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
         reference = aurocs.get(row["latent_dim"], max(aurocs.values()))
         row["AUROC_over_PCA"] = row["AUROC"] - reference
     return pd.DataFrame(cells + pca_rows + baseline_rows(data))
+
+
+def components(latent_dims: Iterable[int], most: int) -> list[int]:
+    """Return the numbers of components of PCA: the latent dimensions that it can have.
+
+    If all are above `most`, the smaller of samples and features, it is half of that.
+    """
+    return sorted(size for size in latent_dims if size <= most) or [max(1, most // 2)]
 
 
 def baseline_rows(data: str) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ def _slices(
         if len(set(x)) > 1:
             plot = _plot(content, key, x, [trial["values"][0] for trial in found])
             _draw_trials(plot, list(zip(x, found, strict=True)), best)
-            label = f"{name} over {key}, {len(found)} trials; the chosen value is "
+            label = f"{name} over {key}, {counted(len(found), 'trial')}; the chosen value is "
             label += f"{best['settings'][key]}."
             charts.append(Chart(f"{key}", "Diamond: the chosen trial.", plot.svg(label)))
     return charts[:MAX_SETTINGS]

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.data.prepared_data import SPLITS, Prepared
 
 MIN_CLASS_SAMPLES = 10  # to train the network of a class
@@ -50,9 +51,9 @@ def read_labelled_dataset(prepared: Prepared) -> LabelledDataset:
     rarest = int(counts.argmin())
     if counts[rarest] < MIN_CLASS_SAMPLES:
         raise UserError(
-            f"class {str(classes[rarest])!r} of {data} has {counts[rarest]} normal samples, but "
-            f"needs {MIN_CLASS_SAMPLES}; merge it with another class or remove it from the raw "
-            "data."
+            f"class {str(classes[rarest])!r} of {data} has "
+            f"{counted(counts[rarest], 'normal sample')}, but needs "
+            f"{MIN_CLASS_SAMPLES}; merge it with another class or remove it from the raw data."
         )
     split_names = np.repeat(SPLITS, [np.sum(~split.anomaly) for split in splits])
     return LabelledDataset(normal("x"), normal("id"), split_names, y, classes)

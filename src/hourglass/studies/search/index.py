@@ -19,6 +19,7 @@ from hourglass.core.checksums import (
 )
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.progress import step
+from hourglass.core.suggestions import counted
 from hourglass.data.prepared_data import SPLITS, Prepared
 from hourglass.detection.detector import INPUTS, Detector
 from hourglass.detection.scoring import latent_codes
@@ -50,7 +51,7 @@ class Index:
         for name in SPLITS:
             split = prepared.split(name)
             if len(split.x):
-                with step(f"encode {len(split.x):,} samples of the {name} split"):
+                with step(f"encode {counted(len(split.x), 'sample')} of the {name} split"):
                     codes.append(latent_codes(scoring.network, split.x, scoring.scaling))
             columns = {"id": split.id, "split": name, "label": split.label}
             tables.append(pd.DataFrame(columns | {"anomaly": split.anomaly}))

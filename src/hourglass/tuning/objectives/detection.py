@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class SyntheticDetection(Objective):
         count = task.prepared.card["splits"]["tuning"]["normal"]
         if count < MIN_NORMAL_SAMPLES:
             raise UserError(
-                f"the tuning split of {task.prepared.card['data']} has {count} normal samples, but "
-                f"synthetic anomalies need {MIN_NORMAL_SAMPLES}; raise its share in `fractions`."
+                f"the tuning split of {task.prepared.card['data']} has "
+                f"{counted(count, 'normal sample')}, but synthetic anomalies need "
+                f"{MIN_NORMAL_SAMPLES}; raise its share in `fractions`."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Features(Objective):
             )
         if len(labels) < self.k:
             raise UserError(
-                f"k is {self.k}, but the training split has only {len(labels)} samples."
+                f"k is {self.k}, but the training split has only {counted(len(labels), 'sample')}."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
