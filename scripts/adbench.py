@@ -3,6 +3,8 @@
     python scripts/adbench.py                              # without PyOD: quarter of an hour
     .venv-benchmark/bin/python scripts/adbench.py          # after `make .venv-benchmark/ready`
     python scripts/adbench.py --sets thyroid glass --seeds 0 --methods hourglass knn
+    python scripts/adbench.py --contamination 0 0.05 0.1   # anomalies among the training rows
+    python scripts/adbench.py --methods hourglass_members  # of the ensemble, one by one
 
 Needs HOURGLASS_DATA with the folder adbench. Copies of rows are removed first. Half of the normal
 rows train; the other half and all anomalies test. No method is tuned for a set. At most --max-rows
@@ -11,7 +13,7 @@ normal rows train, and as many test, because PyOD takes minutes for more.
 Results are kept in build/adbench/results.csv. A later call replaces those of its sets, seeds and
 methods, and writes the page of all that are there. A name such as `hourglass:sparse` is the
 estimator with this variant. `--contamination 0.05` replaces 5 % of the training rows by anomalies,
-which do not test; the page is then in build/adbench. `hourglass_trim` trains with `trim: 0.05`.
+which do not test. `hourglass_trim` trains with `trim: 0.05`.
 """
 
 import os
@@ -22,77 +24,18 @@ import argparse
 import multiprocessing
 import time
 import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, argument_parser, write_page
-from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
+from adbench_detectors import METHODS, OTHERS, PYOD, find_method
+from common import ROOT, argument_parser, merge_results, write_page
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 
-FOLDER = ROOT / "build/adbench"
+RESULTS = ROOT / "build/adbench/results.csv"
 PAGE = ROOT / "docs/benchmarks/adbench.md"
-KEYS = ["set", "seed", "method"]
-# Normal rows to fit, rows to score and the seed, to the scores.
-Method = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-
-
-def hourglass(train: np.ndarray, test: np.ndarray, seed: int, **settings: Any) -> np.ndarray:
-    from hourglass import Autoencoder
-
-    scores: np.ndarray = Autoencoder(random_state=seed, **settings).fit(train).anomaly_score(test)
-    return scores
-
-
-def pca(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    scaler = StandardScaler().fit(train)
-    model, x = PCA(0.9).fit(scaler.transform(train)), scaler.transform(test)
-    errors: np.ndarray = np.square(x - model.inverse_transform(model.transform(x))).mean(1)
-    return errors
-
-
-def knn(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    scaler = StandardScaler().fit(train)
-    neighbors = NearestNeighbors(n_neighbors=5).fit(scaler.transform(train))
-    distances: np.ndarray = neighbors.kneighbors(scaler.transform(test))[0].mean(1)
-    return distances
-
-
-def isolation_forest(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    scores: np.ndarray = -IsolationForest(random_state=seed).fit(train).score_samples(test)
-    return scores
-
-
-def pyod(train: np.ndarray, test: np.ndarray, seed: int, *, name: str) -> np.ndarray:
-    from pyod.models.auto_encoder import AutoEncoder
-    from pyod.models.ecod import ECOD
-    from pyod.models.vae import VAE
-
-    kinds = {
-        "autoencoder": partial(AutoEncoder, random_state=seed, verbose=0),
-        "vae": partial(VAE, random_state=seed, verbose=0),
-        "ecod": ECOD,
-    }
-    scores: np.ndarray = kinds[name]().fit(train).decision_function(test)
-    return scores
-
-
-METHODS: dict[str, Method] = {
-    "hourglass": hourglass,
-    "pca": pca,
-    "isolation_forest": isolation_forest,
-    "knn": knn,
-}
-OTHERS: dict[str, Method] = {"hourglass_trim": partial(hourglass, init_args={"trim": 0.05})}
-PYOD: dict[str, Method] = {
-    f"pyod_{name}": partial(pyod, name=name) for name in ("autoencoder", "vae", "ecod")
-}
+KEYS = ["contamination", "set", "seed", "method"]
 
 
 def main() -> None:
@@ -102,11 +45,11 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     parser.add_argument("--methods", nargs="+", help="default: all that are installed")
     parser.add_argument("--max-rows", type=int, default=5000)
-    parser.add_argument("--contamination", type=float, default=0.0)
+    parser.add_argument("--contamination", nargs="+", type=float, default=[0.0])
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     options.methods = options.methods or [*METHODS, *(PYOD if _has_pyod() else ())]
-    unknown = [name for name in options.methods if _method(name) is None]
+    unknown = [name for name in options.methods if find_method(name) is None]
     if unknown:
         parser.error(
             f"there is no method {unknown[0]}; use {', '.join([*METHODS, *OTHERS, *PYOD])}"
@@ -115,21 +58,19 @@ def main() -> None:
     paths = [p for p in paths if not options.sets or any(s in p.stem for s in options.sets)]
     if not paths:
         parser.error(f"no file of {_data()} matches --sets")
-    name = f"contaminated-{options.contamination:g}" if options.contamination else "results"
-    file = FOLDER / f"{name}.csv"
-    measured = measure(paths, options)
-    former = [pd.read_csv(file)] if file.exists() else []
-    table: pd.DataFrame = pd.concat([*former, measured])
-    table = table.drop_duplicates(KEYS, keep="last").sort_values(KEYS)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(file, index=False)
-    write_page(FOLDER / f"{name}.md" if options.contamination else PAGE, page(table, options))
+    table = merge_results(RESULTS, measure(paths, options), KEYS)
+    write_page(PAGE, page(table, options))
 
 
 def measure(paths: list[Path], options: argparse.Namespace) -> pd.DataFrame:
     """Return one row for each set, seed and method, measured in several processes."""
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=4) as pool:
-        tasks = [(path, seed, options) for seed in options.seeds for path in paths]
+        tasks = [
+            (path, seed, contamination, options)
+            for contamination in options.contamination
+            for seed in options.seeds
+            for path in paths
+        ]
         rows: list[dict[str, Any]] = []
         for done, new in enumerate(pool.imap_unordered(_measure_one, tasks), 1):
             rows += new
@@ -138,28 +79,32 @@ def measure(paths: list[Path], options: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _measure_one(task: tuple[Path, int, argparse.Namespace]) -> list[dict[str, Any]]:
-    path, seed, options = task
+def _measure_one(task: tuple[Path, int, float, argparse.Namespace]) -> list[dict[str, Any]]:
+    path, seed, contamination, options = task
     warnings.simplefilter("ignore")
-    train, test, anomaly = split(path, seed, options.max_rows, options.contamination)
+    train, test, anomaly = split(path, seed, options.max_rows, contamination)
     rows = []
     for name in options.methods:
-        method, start = _method(name), time.process_time()
+        method, start = find_method(name), time.process_time()
         assert method is not None
         scores = np.nan_to_num(method(train, test, seed), nan=np.inf, posinf=1e300)
-        rows.append(
+        parts = {name: scores}
+        if scores.ndim == 2:
+            parts = {f"{name}_{i}": part for i, part in enumerate(scores, 1)}
+        rows += [
             {
+                "contamination": contamination,
                 "set": path.stem.split("_", 1)[1],
                 "seed": seed,
-                "method": name,
-                "auroc": roc_auc_score(anomaly, scores),
-                "ap": average_precision_score(anomaly, scores),
+                "method": part,
+                "auroc": roc_auc_score(anomaly, values),
+                "ap": average_precision_score(anomaly, values),
                 "seconds": time.process_time() - start,
                 "train_rows": len(train),
                 "features": train.shape[1],
-                "anomalies": anomaly.mean(),
             }
-        )
+            for part, values in parts.items()
+        ]
     return rows
 
 
@@ -183,18 +128,19 @@ def split(
 
 
 def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
-    """Return the page: means, mean ranks, and a table of all sets."""
+    """Return the page: means, mean ranks, a table of all sets, and one of contaminated rows."""
+    clean = table[table["contamination"] == 0]
     auroc, ap = (
         # Without the sets that not all methods were measured on.
-        table.pivot_table(values, "set", "method").dropna()
+        clean.pivot_table(values, "set", "method").dropna()
         for values in ("auroc", "ap")
     )
     order = auroc.mean().sort_values(ascending=False).index
-    seconds = table.groupby("method")["seconds"].mean()
+    seconds = clean.groupby("method")["seconds"].mean()
     lines = [
         "# ADBench's tables",
         "",
-        f"{len(auroc)} tables, means of up to {table['seed'].nunique()} seeds. Copies of rows are "
+        f"{len(auroc)} tables, means of up to {clean['seed'].nunique()} seeds. Copies of rows are "
         "removed. Half of the normal rows train, the rest and all anomalies test; at most "
         f"{options.max_rows:,} normal rows each. AUROC and average precision (AP) in %. The rank "
         "is that of the mean on a table. Seconds are CPU time of one fit with its scores.",
@@ -208,24 +154,44 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
     lines += [
         f"| {name} | {100 * auroc[name].mean():.1f} | {100 * ap[name].mean():.1f} | "
         f"{ranks[0][name]:.2f} | {ranks[1][name]:.2f} | {seconds[name]:.2f} | "
-        f"{(table['method'] == name).sum()} |"
+        f"{(clean['method'] == name).sum()} |"
         for name in order
     ]
-    lines += ["", "AUROC / AP per table:", "", f"| table | rows | features | {' | '.join(order)} |"]
-    lines += [f"| {' | '.join(['---'] * (3 + len(order)))} |"]
-    sizes = table.groupby("set")[["train_rows", "features"]].first()
+    shown = [name for name in order if name in METHODS or name in PYOD]
+    lines += ["", "AUROC / AP per table:", "", f"| table | rows | features | {' | '.join(shown)} |"]
+    lines += [f"| {' | '.join(['---'] * (3 + len(shown)))} |"]
+    sizes = clean.groupby("set")[["train_rows", "features"]].first()
     for name in auroc.index:
-        cells = [f"{100 * auroc[m][name]:.1f} / {100 * ap[m][name]:.1f}" for m in order]
+        cells = [f"{100 * auroc[m][name]:.1f} / {100 * ap[m][name]:.1f}" for m in shown]
         rows, features = sizes.loc[name]
         lines.append(f"| {name} | {rows} | {features} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_contaminated(table)]) + "\n"
 
 
-def _method(name: str) -> Method | None:
-    prefix, _, variant = name.partition(":")
-    if prefix == "hourglass" and variant:
-        return partial(hourglass, variant=variant)
-    return (METHODS | OTHERS | PYOD).get(name)
+def _contaminated(table: pd.DataFrame) -> list[str]:
+    """Return the section of trainings with anomalies, on tables and seeds common to all of them."""
+    shares = sorted(table["contamination"].unique())
+    methods = table[table["contamination"] > 0]["method"].unique()
+    if not len(methods):
+        return []
+    pairs = table[table["method"].isin(methods)].pivot_table(
+        ["auroc", "ap"], ["set", "seed"], ["method", "contamination"]
+    )
+    means = 100 * pairs.dropna().mean()
+    lines = [
+        "",
+        "## Anomalies among the training rows",
+        "",
+        "Mean AUROC / AP if unlabelled anomalies replace a share of the training rows, at most "
+        f"half of a table's anomalies; {len(pairs.dropna())} pairs of a table and a seed.",
+        "",
+        f"| method | {' | '.join(f'{share:.0%}' for share in shares)} |",
+        f"| {' | '.join(['---'] * (1 + len(shares)))} |",
+    ]
+    for name in sorted(methods, key=lambda name: -means["auroc", name].mean()):
+        cells = [f"{means['auroc', name, c]:.1f} / {means['ap', name, c]:.1f}" for c in shares]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def _has_pyod() -> bool:

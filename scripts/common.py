@@ -8,9 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 Result = TypeVar("Result")
@@ -83,6 +86,18 @@ def prepare_missing(*names: str) -> None:
         if not prepared_folder(name).exists():
             print(f"prepare {name}", flush=True)
             prepare(name)
+
+
+def merge_results(file: Path, measured: "pd.DataFrame", keys: list[str]) -> "pd.DataFrame":
+    """Add rows to a CSV file of results, replace those with the same keys, and return all rows."""
+    import pandas as pd
+
+    former = [pd.read_csv(file)] if file.exists() else []
+    table: pd.DataFrame = pd.concat([*former, measured])
+    table = table.drop_duplicates(keys, keep="last").sort_values(keys)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(file, index=False)
+    return table
 
 
 def write_page(path: Path, text: str) -> None:

@@ -2,13 +2,17 @@
 
     python scripts/mixed_tables.py                                   # about ten minutes
     python scripts/mixed_tables.py --sets solar_flare cmc --seeds 1 --methods hourglass one_hot_knn
-    python scripts/mixed_tables.py --removed 0.1 0.3 0.5             # cells removed at random
+    python scripts/mixed_tables.py --removed 0 0.1 0.3 0.5 --methods hourglass hourglass_imputed
 
 Needs HOURGLASS_DATA with the folder mixed_tables. Half of the normal rows train; the other half and
 all anomalies test, at most --max-rows of each. No method is tuned for a set. The baselines are
 scikit-learn's on one-hot categories and standardised numbers, missing cells replaced by the mean or
 the most frequent value, and the sum of -log marginal frequencies. `hourglass:variational` is the
-estimator with this variant; `hourglass_imputed` is the default on such imputed tables.
+estimator with this variant; `hourglass_imputed` is the default on such imputed tables. `--removed`
+removes shares of the cells at random, of the rows to train and to score.
+
+Results are kept in build/mixed_tables/results.csv. A later call replaces those of its sets, seeds
+and methods, and writes the page of all that are there.
 """
 
 import os
@@ -19,25 +23,18 @@ import argparse
 import multiprocessing
 import time
 import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, argument_parser, write_page
-from pandas.api.types import is_numeric_dtype
-from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
-from sklearn.impute import SimpleImputer
+from common import ROOT, argument_parser, merge_results, write_page
+from mixed_detectors import METHODS, find_method
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+RESULTS = ROOT / "build/mixed_tables/results.csv"
 PAGE = ROOT / "docs/benchmarks/mixed_tables.md"
+KEYS = ["removed", "set", "seed", "method"]
 # Label column, the labels of anomalies (or the only normal label after "!"), other columns to drop.
 SETS: dict[str, tuple[str, str, list[str]]] = {
     "thyroid_hypo": ("class", "!negative.", []),
@@ -49,87 +46,6 @@ SETS: dict[str, tuple[str, str, list[str]]] = {
     "cmc": ("label", "1", []),
 }
 WITH_NUMBERS = ("thyroid_hypo", "nsl_kdd_20")  # the others hold categories only
-# Normal rows to fit, rows to score and the seed, to the scores.
-Method = Callable[[pd.DataFrame, pd.DataFrame, int], np.ndarray]
-
-
-def hourglass(train: pd.DataFrame, test: pd.DataFrame, seed: int, **settings: Any) -> np.ndarray:
-    from hourglass import Autoencoder
-
-    scores: np.ndarray = Autoencoder(random_state=seed, **settings).fit(train).anomaly_score(test)
-    return scores
-
-
-def hourglass_imputed(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    numbers = [name for name in train if is_numeric_dtype(train[name])]
-    values = {
-        name: train[name].mean() if name in numbers else train[name].mode().get(0, "")
-        for name in train
-    }
-    return hourglass(train.fillna(values), test.fillna(values), seed)
-
-
-def one_hot(train: pd.DataFrame, test: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    numbers = [name for name in train if is_numeric_dtype(train[name])]
-    encoder = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
-            (
-                "categories",
-                make_pipeline(
-                    SimpleImputer(strategy="most_frequent"),
-                    OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                ),
-                [name for name in train if name not in numbers],
-            ),
-        ]
-    )
-    return encoder.fit_transform(train), encoder.transform(test)
-
-
-def one_hot_pca(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    known, new = one_hot(train, test)
-    model = PCA(0.9).fit(known)
-    errors: np.ndarray = np.square(new - model.inverse_transform(model.transform(new))).mean(1)
-    return errors
-
-
-def one_hot_knn(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    known, new = one_hot(train, test)
-    distances: np.ndarray = NearestNeighbors(n_neighbors=5).fit(known).kneighbors(new)[0].mean(1)
-    return distances
-
-
-def one_hot_isolation_forest(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    known, new = one_hot(train, test)
-    scores: np.ndarray = -IsolationForest(random_state=seed).fit(known).score_samples(new)
-    return scores
-
-
-def marginal_frequencies(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:
-    """Return the sum of -log frequencies of the values, numbers in ten bins of equal frequency."""
-    scores = np.zeros(len(test))
-    for name in train:
-        known, new = train[name], test[name]
-        if is_numeric_dtype(known):
-            bounds = np.unique(known.quantile(np.linspace(0, 1, 11)[1:-1]).dropna())
-            known, new = (
-                pd.Series(np.digitize(x, bounds)).where(~x.isna().to_numpy()) for x in (known, new)
-            )
-        known, new = (x.astype(object).where(x.notna(), "missing") for x in (known, new))
-        counts = known.value_counts()
-        frequencies = (new.map(counts).fillna(0).to_numpy(float) + 1) / (
-            len(known) + len(counts) + 1
-        )
-        scores -= np.log(frequencies)
-    return scores
-
-
-BASELINES: dict[str, Method] = {
-    f.__name__: f
-    for f in (one_hot_pca, one_hot_knn, one_hot_isolation_forest, marginal_frequencies)
-}
-METHODS: dict[str, Method] = {"hourglass": hourglass, **BASELINES}
 
 
 def main() -> None:
@@ -154,12 +70,8 @@ def main() -> None:
             rows += new
             values = "  ".join(f"{row['method']} {row['AUROC']:.1f}" for row in new)
             print(f"{done}/{len(tasks)} {new[0]['set']}: {values}", flush=True)
-    text = page(pd.DataFrame(rows), options)
-    complete = options.sets == list(SETS) and options.methods == list(METHODS)
-    if complete and options.removed == [0.0]:
-        write_page(PAGE, text)
-    else:
-        print(text)
+    table = merge_results(RESULTS, pd.DataFrame(rows), KEYS)
+    write_page(PAGE, page(table, options))
 
 
 def _measure_one(task: tuple[str, int, float, argparse.Namespace]) -> list[dict[str, Any]]:
@@ -172,7 +84,7 @@ def _measure_one(task: tuple[str, int, float, argparse.Namespace]) -> list[dict[
     rows = []
     for method in options.methods:
         start = time.process_time()
-        scores = _method(method)(train, test, seed)
+        scores = find_method(method)(train, test, seed)
         rows.append(
             {
                 "set": name,
@@ -215,37 +127,63 @@ def split(
 
 
 def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
-    """Return the page: a table of AUROC and AP by set and method, with the means."""
+    """Return the page: AUROC and AP by set and method, and the loss by removed cells."""
+    complete = table[table["removed"] == 0]
+    means = complete.groupby(["set", "method"])[["AUROC", "AP"]].mean().unstack()
+    order = [name for name in METHODS if name in means["AUROC"]]
     lines = [
         "# Tables with categories and missing cells",
         "",
-        f"AUROC / average precision in %, means of {options.seeds} seeds. Half of the normal rows "
-        f"train, the rest and all anomalies test; at most {options.max_rows:,} of each.",
+        f"AUROC / average precision in %, means of {complete['seed'].nunique()} seeds. Half of the "
+        "normal rows train, the rest and all anomalies test; at most "
+        f"{options.max_rows:,} of each.",
         "",
-        f"Made with `python scripts/mixed_tables.py --seeds {options.seeds} --max-rows "
-        f"{options.max_rows}`.",
+        f"Made with `python scripts/mixed_tables.py --max-rows {options.max_rows}`.",
+        "",
+        f"| table | {' | '.join(order)} |",
+        f"| {' | '.join(['---'] * (1 + len(order)))} |",
     ]
-    for removed, part in ((r, table[table["removed"] == r]) for r in options.removed):
-        if removed:
-            lines += ["", f"{removed:.0%} of the cells removed at random:"]
-        means = part.groupby(["set", "method"])[["AUROC", "AP"]].mean().unstack()
-        order = [method for method in options.methods if method in means["AUROC"]]
-        lines += ["", f"| table | {' | '.join(order)} |"]
-        lines += [f"| {' | '.join(['---'] * (1 + len(order)))} |"]
-        for name in [*options.sets, "mean"]:
-            rows = means if name == "mean" else means.loc[[name]]
-            cells = [f"{rows['AUROC', m].mean():.1f} / {rows['AP', m].mean():.1f}" for m in order]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-        seconds = part.groupby("method")["seconds"].mean()
-        lines.append(f"| CPU seconds | {' | '.join(f'{seconds[m]:.1f}' for m in order)} |")
-    return "\n".join(lines) + "\n"
+    for name in [*SETS, "mean"]:
+        rows = means if name == "mean" else means.loc[[name]]
+        cells = [f"{rows['AUROC', m].mean():.1f} / {rows['AP', m].mean():.1f}" for m in order]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    seconds = complete.groupby("method")["seconds"].mean()
+    lines.append(f"| CPU seconds | {' | '.join(f'{seconds[m]:.1f}' for m in order)} |")
+    return "\n".join([*lines, *_removed(table, options)]) + "\n"
 
 
-def _method(name: str) -> Method:
-    prefix, _, variant = name.partition(":")
-    if prefix == "hourglass" and variant:
-        return partial(hourglass, variant=variant)
-    return (METHODS | {"hourglass_imputed": hourglass_imputed})[name]
+def _removed(table: pd.DataFrame, options: argparse.Namespace) -> list[str]:
+    """Return the section of removed cells, on sets and seeds common to all shares and methods."""
+    shares = sorted(table["removed"].unique())
+    methods = list(dict.fromkeys(table[table["removed"] > 0]["method"]))
+    if not methods:
+        return []
+    pairs = table[table["method"].isin(methods)].pivot_table(
+        "AUROC", ["set", "seed"], ["method", "removed"]
+    )
+    pairs = pairs.dropna()
+    means = pairs.groupby("set").mean()
+    columns = [(method, share) for method in methods for share in shares]
+    lines = [
+        "",
+        "## Removed cells",
+        "",
+        f"AUROC if a share of all cells is removed at random, means of "
+        f"{len(pairs) / len(means):.0f} seeds. `hourglass_imputed` is the same detector on tables "
+        "whose missing cells were replaced by the mean or the most frequent value.",
+        "",
+        "Made with `python scripts/mixed_tables.py --removed 0 0.1 0.3 0.5 --methods "
+        f"{' '.join(methods)} --max-rows {options.max_rows}`.",
+        "",
+        f"| table | {' | '.join(f'{method}, {share:.0%}' for method, share in columns)} |",
+        f"| {' | '.join(['---'] * (1 + len(columns)))} |",
+    ]
+    for name in [*means.index, "mean"]:
+        row = means.mean() if name == "mean" else means.loc[name]
+        lines.append(f"| {name} | {' | '.join(f'{row[column]:.1f}' for column in columns)} |")
+    losses = [means[method, 0.0].mean() - means[method, share].mean() for method, share in columns]
+    lines.append(f"| loss | {' | '.join(f'{loss:.1f}' for loss in losses)} |")
+    return lines
 
 
 def _data() -> Path:

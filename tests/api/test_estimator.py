@@ -5,7 +5,7 @@ import pickletools
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import joblib
 import numpy as np
@@ -22,6 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import hourglass
 from hourglass.api.estimator import Autoencoder
 from hourglass.core.paths import Cell
+from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
 from hourglass.detection.calibrators.conformal import p_values
@@ -433,3 +434,7 @@ def test_errors_about_a_frame_name_no_setting_of_the_command_line(cells):
     with pytest.raises(ValueError, match="Column 'x' of X") as error:
         Autoencoder().fit(mixed(60).assign(x=cells))
     assert "`" not in str(error.value)
+
+
+def test_every_scaling_is_documented():
+    assert all(f'"{kind}"' in str(Autoencoder.__doc__) for kind in get_args(ColumnScaling))

@@ -8,10 +8,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.neighbors import NearestNeighbors
 
 from hourglass.core.yaml_config import build
+from hourglass.data.columns.column import Column
 from hourglass.data.scaling import Scaling
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.scorers import (
     Combined,
     Mahalanobis,
@@ -22,8 +25,10 @@ from hourglass.detection.scorers import (
     Scorer,
     StandardizedError,
 )
+from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Dense, Network
+from tests.data.test_table_encoding import COLUMNS, mixed
 from tests.studies.conftest import FeatureMaps
 
 FEATURES = 12
@@ -162,6 +167,34 @@ def test_a_score_agrees_with_its_reference(name, network):
     x = normal(20, 1)
     expected = REFERENCES[name](network, normal(200), x)
     np.testing.assert_allclose(fitted(name, network)(x), expected, rtol=1e-4)
+
+
+def test_a_missing_category_counts_as_the_network_expects_it():
+    encoding = TableEncoding.fit(COLUMNS, mixed(500))
+    network = Dense([encoding.width], 4, [8])
+    network.add_heads(encoding.heads)
+    x = mixed(20, missing=0.0)
+    x[:, 1] = np.nan
+    inputs = torch.from_numpy(encoding(x))
+    losses = StandardizedError().extract(ForwardCache(network.eval(), inputs))[:, 1]
+    logits = network.decode_logits(network.encode(inputs))[:, 1:5]  # a number comes first
+    expected = torch.distributions.Categorical(logits=logits).entropy()
+    torch.testing.assert_close(losses, expected)
+
+
+def test_missing_cells_are_the_mean_of_the_normal_inputs_for_distances():
+    x, new = normal(200).astype(np.float64), normal(20, 1).astype(np.float64)
+    rng = np.random.default_rng(0)
+    for rows in (x, new):
+        rows[rng.random(rows.shape) < 0.3] = np.nan
+    encoding = TableEncoding.fit([Column(f"x{i}") for i in range(FEATURES)], x)
+    network = Dense([encoding.width], 4, [8])  # half of its inputs are indicators
+    network.add_heads(encoding.heads)
+    scores = FittedScorer.fit(network.eval(), encoding, Neighbors(3, of="input"), x)(new)
+    imputer = SimpleImputer().fit(encoding(x)[:, :FEATURES])
+    train, test = (imputer.transform(encoding(rows)[:, :FEATURES]) for rows in (x, new))
+    expected = NearestNeighbors(n_neighbors=3).fit(train).kneighbors(test)[0].mean(1)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 def test_a_combination_ranks_samples_by_the_mean_standardised_log(network):

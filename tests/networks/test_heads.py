@@ -57,6 +57,13 @@ def test_losses_are_those_of_torch(heads, x, logits):
     torch.testing.assert_close(losses, expected)
 
 
+def test_expected_losses_are_the_entropies_of_the_predicted_distributions(heads, logits):
+    expected = torch.full((40, 5), torch.nan)
+    expected[:, 1] = torch.distributions.Categorical(logits=logits[:, 1:5]).entropy()
+    expected[:, 2] = torch.distributions.Bernoulli(logits=logits[:, 5]).entropy()
+    torch.testing.assert_close(heads.expected_losses(logits), expected, equal_nan=True)
+
+
 def test_outputs_are_probabilities(heads, logits):
     output = heads.reconstruction(logits)
     torch.testing.assert_close(output[:, 1:5], logits[:, 1:5].softmax(1))

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from starlette.requests import Request
 
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.networks import Dense
@@ -236,6 +237,7 @@ BAD_IMAGES = [
     (as_json(inputs=(PICTURES.astype(int) + 1).tolist()), "pixels of the request are 256"),
     (as_json(inputs=(PICTURES.astype(int) - 1).tolist()), "pixels of the request are -1"),
     (as_json(inputs=PICTURES[:, :, :5].tolist()), "takes 1x6x5"),
+    (as_json(inputs=[[1, 2, 3]]), "with 2 axes; give images as uint8, (N, H, W)"),
     (as_json(inputs=[[[[1]]], [[[1, 2]]]]), "differ in size"),
     (as_json(inputs=[[[[None]]]]), "pixels of the request are None"),
     (as_json(inputs=[[[[True]]]]), "pixels of the request are True"),
@@ -536,3 +538,14 @@ def test_a_scoring_server_stops_reading_a_body_above_the_limit(table, monkeypatc
 
     body = asyncio.run(Request({"type": "http"}, receive).body())
     assert sent == len(body) == 30  # `respond` refuses more than 25
+
+
+def test_a_missing_column_has_the_same_sentence_in_a_request_a_row_and_a_frame(table, refusal):
+    frame, detector = pd.DataFrame(ROWS, columns=NAMES).drop(columns="f0"), table.detector
+    rows = frame.to_dict("records")
+    sentences = {
+        refusal(to_samples, frame, detector, Limits()).removeprefix("the request "),
+        refusal(to_samples, rows, detector, Limits()).removeprefix("row 1 of the request "),
+        refusal(codes, frame, detector.columns, "new.csv").removeprefix("new.csv "),
+    }
+    assert len(sentences) == 1

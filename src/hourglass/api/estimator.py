@@ -114,8 +114,10 @@ class Autoencoder(
         Number of epochs without a lower validation error after which training stops; None for a
         fifth of `max_epochs`, but at least 10.
     scaling
-        "standard" (zero mean and unit variance on the training samples), "minmax" or "none".
-        Images ignore it.
+        Scaling of numbers, fitted to the training samples: "standard" (zero mean and unit
+        variance), "robust" (median and interquartile range), "minmax" ([0, 1]), "quantile" (normal
+        quantiles of ranks), "log" (signed logarithm, then standard) or "none". "auto" is "log" for
+        a column with heavy tails, else "standard". Images ignore it.
     scorer
         An object of `hourglass.detection.scorers`. None for `ModelScore()`, the reconstruction
         error, of images, and for `Combined([StandardizedError(), Neighbors()])` of tables.

@@ -100,7 +100,7 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
     names = [str(name) for name in frame.columns]
     types = dict(zip(names, frame.dtypes, strict=True))
     categories = [name for name in names if str(types[name]) == "category"]
-    declared = Declared(dict.fromkeys(categories, "categorical"), is_frame=True)
+    declared = Declared(dict.fromkeys(categories, "categorical"))
     decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
     # Without the settings of the command line.

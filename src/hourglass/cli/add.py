@@ -83,6 +83,9 @@ def add(
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
     variants = counted(len(config.models), "variant")
     print(f"next: hourglass repro    # trains {variants} on {on}")
+    tracked = _tracked_by_dvc(place)
+    if tracked:
+        print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")
 
 
 def make_roles(
@@ -108,6 +111,17 @@ def print_plan(name: str, plan: DataPlan) -> None:
         print("\n".join(printable(f"  {line}") for line in column_lines(columns)))
     for hint in plan.hints:
         print(printable(hint))
+
+
+def _tracked_by_dvc(place: str) -> str | None:
+    """Return the file or folder of data/own that DVC can track; None if there is none.
+
+    Git ignores .dvc files in subfolders of data/own, so a subfolder is tracked as a whole.
+    """
+    if not Path(place).is_relative_to(OWN):
+        return None
+    top = OWN / Path(place).relative_to(OWN).parts[0]
+    return top.as_posix() if top.exists() else None
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def frame_table(frame: pd.DataFrame, path: Path) -> TableSource:
     def read(columns: Sequence[str]) -> Batches:
         return (batch for _, batch in frame_batches(frame[list(columns)]))
 
-    names = [str(name) for name in frame.columns]
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    names = list(frame.columns)
     kind = path.suffix.removeprefix(".") or "frame"
     table = FileTable(path, names, {"kind": kind}, read, text=False)
     return TableSource(path, names, [table], NumberFormat(), {})

@@ -125,6 +125,23 @@ class TableHeads(nn.Module):
         missing = x[:, self.first].isnan()
         return torch.where(missing, self.missing_loss.to(losses.dtype), losses)
 
+    def expected_losses(self, logits: Tensor) -> Tensor:
+        """Return the loss that the outputs let expect of each column: (N, F) -> (N, C).
+
+        It is the entropy of the predicted distribution of a boolean or a category, and NaN for a
+        number.
+        """
+        values = logits[:, : self.values]
+        losses = logits.new_zeros(logits.shape[0], len(self.columns))
+        if self.has_booleans:
+            entropy = _binary_cross_entropy(values, values.sigmoid())
+            losses = torch.where(self.is_boolean, entropy, 0.0) @ self.weights
+        if self.has_categories:
+            terms = self._log_probabilities(values)
+            terms = terms.exp() * terms.masked_fill(self.padding, 0)
+            losses = losses - terms.sum(2) @ self.placement
+        return losses.masked_fill(self.numbers, math.nan)
+
     def _log_probabilities(self, values: Tensor) -> Tensor:
         """Return the log-probabilities of levels, padded: (N, values) -> (N, categories, width)."""
         logits = values[:, self.cells].masked_fill(self.padding, -math.inf)

@@ -5,8 +5,7 @@ in `hourglass score`. Other columns are ignored. Pixels are integers from 0 to 2
 pixels would round to black. Any other content raises a UserError with a message of one sentence.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import counted, quote, suggest_names
+from hourglass.core.suggestions import counted, quote
 from hourglass.data.columns.arrow_cells import form_of
-from hourglass.data.columns.codes import codes
+from hourglass.data.columns.codes import codes, present_columns
 from hourglass.data.frames import cells_of_series
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.readers.image_chunks import as_images, check_features
@@ -68,15 +67,7 @@ def require_features(detector: Detector, present: Iterable[str]) -> list[str]:
         raise UserError(
             "the request is a table, but this detector takes images; send them as an array."
         )
-    counts = Counter(present)
-    for column in detector.columns:
-        if not counts[column.name] and not column.optional:
-            raise _missing("the request", column.name, counts)
-        if counts[column.name] > 1:
-            raise UserError(
-                f"the request has two columns named {column.name!r}; rename one of them."
-            )
-    return [column.name for column in detector.columns if counts[column.name]]
+    return [c.name for c in present_columns(list(present), detector.columns, REQUEST)]
 
 
 def rows_to_columns(rows: list[Any], names: Sequence[str]) -> Columns:
@@ -116,15 +107,9 @@ def _records(rows: list[Any], detector: Detector) -> Columns:
             columns[name] = [row[name] for row in rows]
         except KeyError:
             number, row = next((n, row) for n, row in enumerate(rows, 1) if name not in row)
-            raise _missing(f"row {number} of the request", name, row) from None
+            present_columns(list(map(str, row)), detector.columns, f"row {number} of the request")
+            raise
     return columns
-
-
-def _missing(where: str, name: str, present: Collection[str]) -> UserError:
-    return UserError(
-        f"{where} has no column {name!r}: {suggest_names(name, present)}; the detector needs every "
-        "feature that it was trained on, in any order, except optional ones."
-    )
 
 
 def _table(

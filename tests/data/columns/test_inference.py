@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hourglass.core.errors import UserError
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
 from hourglass.data.frames import frame_batches
 
@@ -35,6 +36,7 @@ def choice(*values, rows=ROWS) -> list:
 
 
 FLOATS = RNG.normal(size=ROWS).round(3)
+YEAR = pd.date_range("2024-01-01", periods=366, freq="D").strftime("%Y-%m-%d").tolist()
 
 
 @pytest.mark.parametrize(
@@ -144,20 +146,17 @@ def test_a_column_with_one_value_and_missing_cells_says_something():
 @pytest.mark.parametrize(
     ("cells", "declared", "message"),
     [
-        (["01/02/2026", "03/04/2026"], {}, "may be %m/%d/%Y or %d/%m/%Y"),
-        (["01/02/2026", "03/04/2026"], {"dates": {"x": "%d/%m/%Y"}}, ""),
-        (["01/01/2026", "02/02/2026"], {}, ""),
-        (["2026-01-01"] * 30 + ["soon"], {}, "holds 'soon' in row 31"),
-        (["2026-01-01", "tomorrow"], {"dates": {"x": "%d/%m/%Y"}}, "holds 'tomorrow' in row 2"),
-        ([*text(FLOATS), "high"], {}, "holds 'high' in row 301"),
-        ([*text(FLOATS), "high", "low"], {}, "(1 more such cell)"),
-        ([*text(FLOATS), "high"], {"missing_values": {"x": ("high",)}}, ""),
+        (
+            ["2026-01-01", "tomorrow"],
+            {"dates": {"x": "%d/%m/%Y"}},
+            "holds '2026-01-01', which is no",
+        ),
         ([*text(FLOATS), "high"], {"kinds": {"x": "categorical"}}, ""),
         (choice("a", "b", "c"), {"kinds": {"x": "boolean"}}, "declared boolean, but holds 3"),
-        (["a", *choice("a", "b")], {"kinds": {"x": "numeric"}}, "holds 'a' in row 1"),
+        (["a", *choice("a", "b")], {"kinds": {"x": "numeric"}}, "but holds 'a' in row 1 and"),
     ],
 )
-def test_a_cell_that_does_not_fit_is_named_with_the_ways_out(cells, declared, message):
+def test_a_declaration_that_does_not_fit_is_named_with_the_ways_out(cells, declared, message):
     decision = decide(cells, **declared)
     if not message:
         assert decision.error == ""
@@ -165,6 +164,48 @@ def test_a_cell_that_does_not_fit_is_named_with_the_ways_out(cells, declared, me
     with pytest.raises(UserError) as error:
         used_columns([decision])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "declared", "missing", "note"),
+    [
+        (
+            [*text(FLOATS), "high"],
+            {},
+            1,
+            "no number, but missing: 1 cell such as 'high' in row 301",
+        ),
+        ([*text(FLOATS), "high", "low"], {}, 2, "2 cells such as 'high' in row 301"),
+        ([*text(FLOATS), "high"], {"missing_values": {"x": ("high",)}}, 1, ""),
+        ([*YEAR, "soon"], {}, 1, "no date, but missing: 1 cell such as 'soon' in row 367"),
+    ],
+)
+def test_a_few_cells_without_a_number_or_a_date_are_missing(cells, declared, missing, note):
+    decision = decide(cells, **declared)
+    assert decision.missing == missing
+    assert note in decision.decision
+    batch = pa.record_batch({"x": pa.array(cells)})
+    assert np.isnan(codes(batch, [decision.column])).sum() == missing
+
+
+@pytest.mark.parametrize(
+    ("cells", "read_as"),
+    [
+        (["01/02/2026", "03/04/2026"], "%m/%d/%Y"),  # as pandas does
+        (["30/01/2026", "01/02/2026"], "%d/%m/%Y"),  # there is no month 30
+        (["01/02/2026", "05/02/2026", "02/03/2026"], "%d/%m/%Y"),  # rises from row to row
+    ],
+)
+def test_dates_with_two_readings_have_that_by_which_they_rise(cells, read_as):
+    decision = decide(cells, kinds={"x": "datetime"})
+    assert decision.column.date_format == read_as
+    assert ("may be" in decision.decision) == (cells[0] != "30/01/2026")
+
+
+def test_a_column_by_which_the_rows_are_sorted_is_a_feature():
+    distinct = np.unique(FLOATS)
+    assert decide(distinct).column is not None
+    assert decide(distinct, "time").column is None
 
 
 def dates(start, periods, freq, shuffle=False):

@@ -94,6 +94,14 @@ def column_places(
     return [place_of.get(column.name) for column in columns]
 
 
+def present_columns(
+    names: Sequence[str], columns: Sequence[Column], source: object
+) -> list[Column]:
+    """Return the columns that are among `names`; raises the errors of `column_places`."""
+    places = column_places(names, columns, source)
+    return [column for column, place in zip(columns, places, strict=True) if place is not None]
+
+
 def _column_codes(
     cells: pa.Array, column: Column, source: object, first_row: int, number_format: NumberFormat
 ) -> np.ndarray:
@@ -109,7 +117,7 @@ def _column_codes(
     else:
         values = dates(cells, column.date_format or ISO)
     bad = np.flatnonzero(np.isnan(values) & ~missing)
-    if len(bad):
+    if len(bad) and not column.coerce:
         row = int(bad[0])
         raise UserError(
             f"Column {column.name!r} of {source} holds {quote(_shown(cells[row]))} in row "

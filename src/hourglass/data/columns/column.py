@@ -26,8 +26,10 @@ class Column:
     levels: tuple[str, ...] = ()  # of categories; of a boolean: the texts of false and of true
     parts: tuple[Part, ...] = ()  # of a date
     scaling: ColumnScaling = "auto"  # of a number
-    date_format: str = ""  # of a date in text: "" is ISO 8601, otherwise as of strptime
+    # Of a date in text: "" is ISO 8601, "time of day" is without a date, others as of strptime.
+    date_format: str = ""
     missing_values: tuple[str, ...] = ()  # cells that are missing, besides the usual markers
+    coerce: bool = False  # cells that are no number, or no date, are missing
     optional: bool = False  # may be absent in a file to score; all cells are missing then
 
     def to_dict(self) -> dict[str, Any]:

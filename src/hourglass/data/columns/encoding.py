@@ -171,7 +171,7 @@ class ColumnEncoding:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ColumnEncoding":
         """Return the encoding from the values of `to_dict`."""
-        names = Column.__dataclass_fields__.keys()
+        names = Column.__dataclass_fields__.keys() & values.keys()  # older files lack some
         column = Column.from_dict({key: values[key] for key in names})
         fitted = {key: values[key] for key in cls.__dataclass_fields__ if key != "column"}
         return cls(column, **fitted | {"knots": tuple(fitted["knots"])})

@@ -32,9 +32,15 @@ from hourglass.data.readers.numbers import NumberFormat
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
 MAX_LEVELS = 100
 MIN_LEVEL_SHARE = 0.5  # of the cells that the levels of a category must cover
-MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then errors, and otherwise it is text
+MIN_NUMBER_SHARE = 0.9  # of the cells: the others are then missing, and otherwise it is text
 MAX_FEW_VALUES = 30  # a column of few values, some of them texts, is a category
 MIN_ROWS_OF_COUNTER = 10  # fewer rows may rise by chance
+MAX_STEP_RATIO = 1.5  # of the steps of a counter, as those from month to month
+TIME_NAME = re.compile(
+    r"(.*[ _-])?(time|timestamp|date|datetime|epoch|year|month|week|day|hour|minute|second|seconds"
+    r"|step|tick|ts|t)",
+    re.IGNORECASE,
+)
 ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 DAY = 86_400
@@ -109,7 +115,6 @@ class Declared:
     default_scaling: ColumnScaling = "auto"
     optional: Sequence[str] = ()
     train_share: float = 1.0  # of the range of dates that the train split covers
-    is_frame: bool = False  # messages name changes of a DataFrame instead of settings
 
     def without(self, name: str | None) -> "Declared":
         """Return the declarations without the format of dates of one column."""
@@ -195,7 +200,7 @@ class _Inference:
             return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
             return self._boolean(False)
-        if found.dates and self._date_format():
+        if found.dates and self._date_formats():
             return self._datetime(False)
         if found.odd_cells == 0:
             return self._numeric(False)
@@ -256,22 +261,19 @@ class _Inference:
 
     def _numeric(self, declared: bool) -> Decision:
         found, name = self.found, self.found.name
-        if found.odd_cells and found.odd is not None:
+        if found.odd and found.odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             cell, row = found.odd
-            others = found.odd_cells - 1
-            more = f" ({counted(others, 'more such cell')})" if others else ""
-            as_text = f"`kinds: {{{name}: categorical}}`"
-            if self.declared.is_frame:
-                as_text = "convert the column to the type category"
             return self._error(
-                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}{more}, but its "
-                f"other cells are numbers; {self._ways_out(cell, as_text)}"
+                f"Column {name!r} of {self.source} is declared numeric, but holds {quote(cell)} in "
+                f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
+                "declare another kind."
             )
         if not declared and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
         scaling = self.declared.scaling.get(name, self.declared.default_scaling)
         column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
-        return self._used(column, *unusual_values(found.numbers))
+        notes = unusual_values(found.numbers)
+        return self._coerced(column, "number", found.odd, found.odd_cells, notes)
 
     def _number_per_row(self) -> str:
         """Return the reason if the numbers identify the rows or count them, otherwise ""."""
@@ -282,7 +284,9 @@ class _Inference:
             return ROW_NUMBERS
         if values.count < MIN_ROWS_OF_COUNTER:
             return ""
-        if values.rising == steps:
+        if values.rising == steps and (
+            TIME_NAME.fullmatch(found.name) or values.most_step < MAX_STEP_RATIO * values.least_step
+        ):
             return COUNTER
         if not (unique and values.whole):
             return ""
@@ -314,18 +318,20 @@ class _Inference:
             )
         )
 
-    def _date_format(self) -> str:
-        """Return the format that fits most cells, "" without one."""
+    def _date_formats(self) -> list[str]:
+        """Return the formats that fit most cells: first one by which the dates rise, if any."""
         found = self.found
-        fits = {form: found.dates[form].fits for form in found.dates}
-        best = max(fits, key=lambda form: fits[form], default="")
-        enough = 1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)
-        return best if fits.get(best, 0) >= enough else ""
+        most = max((dates.fits for dates in found.dates.values()), default=0)
+        if most < (1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)):
+            return []
+        fitting = [form for form, dates in found.dates.items() if dates.fits == most]
+        return sorted(fitting, key=lambda form: -found.dates[form].seconds.rising)
 
     def _datetime(self, declared: bool) -> Decision:
         found, name = self.found, self.found.name
-        form = self._date_format()
-        if not form:
+        form, *others = self._date_formats() or [""]
+        odd_cells = found.present - (found.dates[form].fits if form else 0)
+        if odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             example = found.odd[0] if found.odd else next(iter(self._values), "")
             return self._error(
                 f"Column {name!r} of {self.source} holds {quote(example)}, which is no date in "
@@ -333,56 +339,38 @@ class _Inference:
                 f'set `dates: {{{name}: "%d.%m.%Y %H:%M"}}` with the codes of strptime.'
             )
         statistics = found.dates[form]
-        if statistics.fits < found.present and statistics.odd is not None:
-            cell, row = statistics.odd
-            return self._error(
-                f"Column {name!r} of {self.source} holds {quote(cell)} in row {row}, but its other "
-                f"cells are dates; {self._ways_out(cell)}"
-            )
-        other = next(
-            (
-                b if a == form else a
-                for a, b in found.differ
-                if form in (a, b)
-                and a in found.dates
-                and b in found.dates
-                and found.dates[a].fits == found.dates[b].fits
-            ),
-            None,
-        )
-        if other is not None:
-            example = next(iter(self._values))
-            way = f'set `dates: {{{name}: "{form}"}}` or "{other}"'
-            if self.declared.is_frame:
-                way = "convert the column with pandas.to_datetime"
-            return self._error(
-                f"Column {name!r} of {self.source} holds dates such as {quote(example)}, which may "
-                f"be {form} or {other}; {way}."
-            )
+        notes = unusual_values(statistics.seconds, is_date=True)
+        other = next((each for each in others if {(form, each), (each, form)} & found.differ), None)
+        if other:
+            notes = (f"read as {form}, may be {other}", *notes)
         seconds, share = statistics.seconds, self.declared.train_share
         parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
         if not (parts or declared):
             return self._dropped("datetime", SHORT)
         parts = parts or ("weekday" if seconds.midnight else "hour",)
-        return self._used(
-            Column(
-                name,
-                "datetime",
-                parts=parts,
-                date_format="" if form == ISO else form,
-                missing_values=found.missing_values,
-            ),
-            *unusual_values(statistics.seconds, is_date=True),
+        column = Column(
+            name,
+            "datetime",
+            parts=parts,
+            date_format="" if form == ISO else form,
+            missing_values=found.missing_values,
         )
+        return self._coerced(column, "date", statistics.odd, odd_cells, notes)
 
-    def _ways_out(self, cell: str, *others: str) -> str:
-        """Return what to do about a column with a cell that does not fit, up to the full stop."""
-        name = self.found.name
-        ways = [f"set `missing_values: {{{name}: [{quote(cell)}]}}`", f"`drop: [{name}]`"]
-        if self.declared.is_frame:
-            ways = ["replace it by NaN", "drop the column"]
-        ways = ["correct it", f"{ways[0]} if it means a missing cell", *ways[1:], *others]
-        return f"{', '.join(ways[:-1])}, or {ways[-1]}."
+    def _coerced(
+        self,
+        column: Column,
+        what: str,
+        odd: tuple[str, int] | None,
+        cells: int,
+        notes: tuple[str, ...],
+    ) -> Decision:
+        """Return the decision for a column with a few cells that are no number, or no date."""
+        if not cells or odd is None:
+            return self._used(column, *notes)
+        note = f"no {what}, but missing: {counted(cells, 'cell')} such as {quote(odd[0])}"
+        decision = self._used(replace(column, coerce=True), f"{note} in row {odd[1]}", *notes)
+        return replace(decision, missing=decision.missing + cells)
 
     def _used(self, column: Column, *notes: str) -> Decision:
         optional = column.name in self.declared.optional

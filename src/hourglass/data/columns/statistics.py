@@ -40,6 +40,8 @@ class NumberStatistics:
     midnight: bool = True  # all are whole days, if they are seconds
     sum: int = 0  # of integers, exact
     rising: int = 0  # steps from cell to cell
+    least_step: float = np.inf  # as long as all of them rise
+    most_step: float = -np.inf
     previous: float = np.nan
     sample: list[np.ndarray] = field(default_factory=list)
     stride: int = 1
@@ -62,6 +64,9 @@ class NumberStatistics:
             self.sum += int(values.astype(np.int64).sum())
         steps = np.diff(values, prepend=self.previous)
         self.rising += int((steps > 0).sum())
+        if 0 < self.rising == self.count - 1:  # all so far; the first one is NaN
+            self.least_step = min(self.least_step, float(np.nanmin(steps)))
+            self.most_step = max(self.most_step, float(np.nanmax(steps)))
         self.previous = float(values[-1])
         self.sample.append(values[:: self.stride].copy())
         if sum(map(len, self.sample)) > MAX_SAMPLE:

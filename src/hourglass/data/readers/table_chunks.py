@@ -1,6 +1,6 @@
 """Chunked readers of tables for scoring, in constant memory: the codes of a detector's columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote, suggest_names
-from hourglass.data.columns.codes import codes, column_places
+from hourglass.data.columns.codes import codes, present_columns
 from hourglass.data.columns.column import Column, Missing
-from hourglass.data.frames import frame_batches
+from hourglass.data.frames import frame_table
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
@@ -30,8 +30,7 @@ def read_table_chunks(path: Path, spec: InputSpec, id: str | None, missing: Miss
     without a code, and for a missing column that is not optional.
     """
     table, columns = _open(path, spec), spec.columns
-    places = column_places(table.names, columns, path)
-    used = [c.name for c, place in zip(columns, places, strict=True) if place is not None]
+    used = [column.name for column in present_columns(table.names, columns, path)]
     if id is not None and id not in table.names:
         raise UserError(
             f"{path} has no column {id!r}: {suggest_names(id, table.names)}; name the column of "
@@ -81,19 +80,9 @@ def frame_chunks(
 
     `name` stands for the path in messages.
     """
-    places = column_places([str(column) for column in frame.columns], columns, name)
-    return _frame_chunks(
-        frame.iloc[:, [p for p in places if p is not None]], columns, name, missing
-    )
-
-
-def _frame_chunks(
-    frame: "pd.DataFrame", columns: Sequence[Column], name: Path, missing: Missing
-) -> Iterator[Chunk]:
-    for start, batch in frame_batches(frame):
-        x = codes(batch, columns, name, start + 1)
-        ids = pa.array(np.arange(start + 1, start + 1 + len(batch)))
-        yield _chunk(ids, x, columns, name, missing, batch)
+    table = frame_table(frame, name)
+    names = [column.name for column in present_columns(table.names, columns, name)]
+    return _table_chunks(table, names, columns, None, missing)
 
 
 def array_chunk(

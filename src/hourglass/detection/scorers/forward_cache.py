@@ -73,6 +73,17 @@ class ForwardCache:
         return mse_loss(self.output, self.x, reduction="none").flatten(1)
 
     @lazy
+    def expected_losses(self) -> Tensor:
+        """Return `losses`, those of missing categories and booleans as the network expects them."""
+        heads, losses = self.network.heads, self.losses
+        if not heads or heads.is_plain:
+            return losses
+        missing = losses.isnan()
+        if not torch.compiler.is_exporting() and not missing.any():
+            return losses
+        return torch.where(missing, heads.expected_losses(self.logits), losses)
+
+    @lazy
     def error(self) -> Tensor:
         """Return the mean squared error per element, or the mean loss per column, (N,)."""
         return column_mean(self.losses) if self.network.heads else self.losses.mean(1)

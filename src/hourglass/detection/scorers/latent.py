@@ -1,7 +1,7 @@
 """Scores that compare a latent code with the codes of normal samples."""
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -48,7 +48,8 @@ class Neighbors(Scorer):
     """The mean distance of a latent code to its `k` nearest normal codes.
 
     If `of` is "input", it is the distance of the scaled sample to the nearest normal samples. For
-    codes that are wider than a sample, it needs less memory and detects as well.
+    codes that are wider than a sample, it needs less memory and detects as well. A missing cell is
+    then the mean of the normal samples; indicators of missing cells would outweigh the values.
 
     Raises a UserError if there are `k` or fewer normal samples.
     """
@@ -64,31 +65,47 @@ class Neighbors(Scorer):
         self.of = of
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the latent codes, (N, latent_dim), or the inputs, (N, F), 0 in missing cells."""
+        """Return the latent codes, (N, latent_dim), or the inputs, (N, F), NaN in missing cells."""
         if self.of == "code":
             return forward.z
-        return forward.network.flat_inputs(forward.x)
+        heads = forward.network.heads
+        return forward.x[:, : heads.values] if heads else forward.x.flatten(1)
 
     def fit(self, features: np.ndarray) -> State:
-        """Return the normal codes or inputs, (n, F)."""
+        """Return the normal codes or inputs, (n, F), and the means of the inputs, (F,)."""
         if len(features) <= self.k:
             raise UserError(
                 f"k is {self.k}, but must be below {len(features)}, the number of normal codes."
             )
-        return {"codes": features}
+        if self.of == "code":
+            return {"codes": features}
+        known = ~np.isnan(features)
+        mean = features.sum(0, dtype=np.float64, where=known) / np.maximum(known.sum(0), 1)
+        mean = mean.astype(features.dtype)
+        return {"codes": np.where(known, features, mean), "mean": mean}
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return a function from codes to their mean distance to the nearest normal codes.
 
         scikit-learn searches with a tree if that is faster than comparing all pairs.
         """
-        codes = state["codes"]
+        codes, mean = state["codes"], state.get("mean")
+
+        def filled(z: Array) -> Array:
+            xp: Any = torch if isinstance(z, Tensor) else np
+            return z if mean is None else xp.where(xp.isnan(z), mean, z)
+
         if isinstance(codes, Tensor):
-            return lambda z: _distances(z, codes).topk(self.k, largest=False).values.mean(1)
+            return lambda z: _distances(filled(z), codes).topk(self.k, largest=False).values.mean(1)
         from sklearn.neighbors import NearestNeighbors
 
         neighbors = NearestNeighbors(n_neighbors=self.k).fit(codes)
-        return lambda z: neighbors.kneighbors(z.astype(codes.dtype))[0].mean(1, dtype=np.float64)
+
+        def score(z: Array) -> Array:
+            distances, _ = neighbors.kneighbors(filled(z).astype(codes.dtype))
+            return distances.mean(1, dtype=np.float64)
+
+        return score
 
 
 def _distances(z: Tensor, codes: Tensor) -> Tensor:

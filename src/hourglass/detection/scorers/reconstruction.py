@@ -37,14 +37,15 @@ class StandardizedError(Scorer):
     The loss of an element is its squared error. An element with large errors on normal samples,
     such as a noisy feature, then counts no more than any other. Except for a constant factor, the
     score of numbers is the squared Mahalanobis distance of the errors with a diagonal covariance. A
-    missing cell counts as an average one, unless it is surprising.
+    missing number counts as an average one, a missing category or boolean as the network expects,
+    unless missing cells are rare in its column.
     """
 
     name = "standardized_error"
 
     def extract(self, forward: ForwardCache) -> Tensor:
         """Return the loss of each element or column, (N, F)."""
-        return forward.losses
+        return forward.expected_losses
 
     def fit(self, features: np.ndarray) -> State:
         """Return the mean loss of each element, (F,), bounded from below."""
