@@ -256,7 +256,7 @@ def test_a_scorer_is_fitted_on_a_limited_number_of_samples(network, monkeypatch)
         (lambda: Neighbors(0), "k is 0"),
         (lambda: RelativeError(-1.0), "blur is -1.0"),
         (lambda: Combined([ModelScore()]), "names 1"),
-        (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "there are only 5"),
+        (lambda: Neighbors(5).fit(np.zeros((5, 2), np.float32)), "must be below 5"),
     ],
 )
 def test_impossible_settings_are_refused(make, named, refusal):

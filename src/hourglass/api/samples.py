@@ -15,7 +15,6 @@ from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.columns.inference import Declared, infer_columns, used_columns
 from hourglass.data.columns.levels import keep_train_levels
-from hourglass.data.copies import find_copies
 from hourglass.data.frames import frame_batches
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Encoding, Scaling
@@ -153,8 +152,7 @@ def divide_samples(
     """Return the splits train, validation and calibration: those `given`, others from `x`.
 
     `fractions` are those of `x` in the validation and the calibration split, at random by the seed;
-    copies of a sample are in one split, and the order of the samples is kept. Raises a UserError if
-    a split would be empty.
+    the order of the samples is kept. Raises a UserError if a split would be empty.
     """
     parts = {name: share for name, share in fractions.items() if name not in given}
     if sum(parts.values()) >= 1:
@@ -169,7 +167,9 @@ def divide_samples(
     if len(shares) == 1:
         return {"train": x, **given}
     order = np.random.default_rng(seed).permutation(len(x))
-    divided = divide(order, shares, find_copies(x))
+    # Copies stay where chance puts them: calibration samples must be as often copies of training
+    # samples as new ones are, or the false-alarm rate would exceed alpha.
+    divided = divide(order, shares)
     for name, indices in divided.items():
         if not len(indices):
             raise UserError(
