@@ -13,7 +13,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling
-from hourglass.data.columns.inference import Declared, infer_columns, used_columns
+from hourglass.data.columns.decision import Declared
+from hourglass.data.columns.inference import infer_columns, used_columns
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.frames import frame_batches
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split

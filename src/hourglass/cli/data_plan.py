@@ -28,8 +28,8 @@ from hourglass.core.suggestions import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hourglass.data.columns.inference import Decision
-    from hourglass.data.table import InferredTable
+    from hourglass.data.columns.decision import Decision
+    from hourglass.data.inferred_table import InferredTable
 
 TABLE, IMAGES = "hourglass.data.table.Table", "hourglass.data.images.Images"
 # Names of a class of images that is normal if the user names none.
