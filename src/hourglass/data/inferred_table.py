@@ -49,7 +49,8 @@ class RepeatedBatches:
             size += batch.nbytes
             rows += len(batch)
             if kept is not None:
-                kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
+                kept.append(batch)
+                kept = kept if size <= MAX_CACHED_BYTES else None
             yield batch
         self.cached, self.rows = kept, rows
 

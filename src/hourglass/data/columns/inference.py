@@ -22,7 +22,7 @@ from hourglass.data.columns.arrow_cells import (
     TRUTHS,
     numbers,
 )
-from hourglass.data.columns.column import Column
+from hourglass.data.columns.column import Column, Kind
 from hourglass.data.columns.date_parts import date_parts
 from hourglass.data.columns.decision import Decision, Declared
 from hourglass.data.columns.levels import rare_count
@@ -109,31 +109,36 @@ class _Inference:
     number_format: NumberFormat
 
     def decide(self) -> Decision:
-        found, name = self.found, self.found.name
-        kind = self.declared.kinds.get(name) or ("datetime" if found.formats else None)
+        found = self.found
         if not found.types:
             return self._dropped("empty", EMPTY)
         if "other" in found.types:
             return self._dropped("invalid", INVALID.format(found.type_name))
-        if kind:
+        if self._declared_kind:
             return {
                 "numeric": self._numeric,
                 "boolean": self._boolean,
                 "categorical": self._categorical,
                 "datetime": self._datetime,
-            }[kind](True)
+            }[self._declared_kind]()
         if len(self._values) == 1 and not found.uncounted and found.present == found.rows:
             return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
-            return self._boolean(False)
+            return self._boolean()
         if found.dates and self._date_formats():
-            return self._datetime(False)
+            return self._datetime()
         if found.odd_cells == 0:
-            return self._numeric(False)
+            return self._numeric()
         odd_share = found.odd_cells / found.present
         if odd_share < 1 - MIN_NUMBER_SHARE and not self._has_few_values():
-            return self._numeric(False)
-        return self._categorical(False)
+            return self._numeric()
+        return self._categorical()
+
+    @property
+    def _declared_kind(self) -> Kind | None:
+        """Return the kind that the user declares; a date format declares a date."""
+        found = self.found
+        return self.declared.kinds.get(found.name) or ("datetime" if found.formats else None)
 
     def _form(self) -> str:
         return "numeric" if not self.found.odd_cells else "text"
@@ -173,7 +178,7 @@ class _Inference:
         spelt = {TRUTHS[text.lower()]: text for text in by_count if text.lower() in words}
         return spelt[0.0], spelt[1.0]
 
-    def _boolean(self, declared: bool) -> Decision:
+    def _boolean(self) -> Decision:
         levels = ("False", "True") if self.found.types == {"boolean"} else self._truth_levels()
         if not levels:
             values = sorted(self._values)
@@ -185,7 +190,7 @@ class _Inference:
             levels = tuple(values) if len(values) == 2 else ("0", "1")
         return self._used(Column(self.found.name, "boolean", levels=levels))
 
-    def _numeric(self, declared: bool) -> Decision:
+    def _numeric(self) -> Decision:
         found, name = self.found, self.found.name
         if found.odd and found.odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             cell, row = found.odd
@@ -194,7 +199,7 @@ class _Inference:
                 f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
                 "declare another kind."
             )
-        if not declared and (reason := self._number_per_row()):
+        if not self._declared_kind and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
         scaling = self.declared.scaling.get(name, self.declared.default_scaling)
         column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
@@ -222,11 +227,11 @@ class _Inference:
             return NUMBER_ID
         return ""
 
-    def _categorical(self, declared: bool) -> Decision:
+    def _categorical(self) -> Decision:
         found, values = self.found, self._values
         levels = sorted(values, key=lambda text: (-values[text], text))[:MAX_LEVELS]
         cells = sum(values.values()) + found.uncounted
-        if not declared:
+        if not self._declared_kind:
             if UNNAMED.fullmatch(found.name) and max(values.values(), default=0) == 1:
                 return self._dropped("text", ROW_NUMBERS)
             rare = rare_count(found.rows)
@@ -245,7 +250,7 @@ class _Inference:
         )
 
     def _date_formats(self) -> list[str]:
-        """Return the formats that fit most cells: first one by which the dates rise, if any."""
+        """Return the date formats that fit most cells, those with rising dates first."""
         found = self.found
         most = max((dates.fits for dates in found.dates.values()), default=0)
         if most < (1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)):
@@ -253,7 +258,7 @@ class _Inference:
         fitting = [form for form, dates in found.dates.items() if dates.fits == most]
         return sorted(fitting, key=lambda form: -found.dates[form].seconds.rising)
 
-    def _datetime(self, declared: bool) -> Decision:
+    def _datetime(self) -> Decision:
         found, name = self.found, self.found.name
         form, *others = self._date_formats() or [""]
         odd_cells = found.present - (found.dates[form].fits if form else 0)
@@ -271,7 +276,7 @@ class _Inference:
             notes = (f"read as {form}, may be {other}", *notes)
         seconds, share = statistics.seconds, self.declared.train_share
         parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
-        if not (parts or declared):
+        if not (parts or self._declared_kind):
             return self._dropped("datetime", SHORT)
         parts = parts or ("weekday" if seconds.midnight else "hour",)
         column = Column(
