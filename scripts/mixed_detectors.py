@@ -23,7 +23,8 @@ def hourglass(train: pd.DataFrame, test: pd.DataFrame, seed: int, **settings: An
     from hourglass import Autoencoder
 
     scores: np.ndarray = Autoencoder(random_state=seed, **settings).fit(train).anomaly_score(test)
-    return scores
+    # A row without any value has no score, and must not count for or against a detector.
+    return np.nan_to_num(scores, nan=float(np.nanmedian(scores)))
 
 
 def hourglass_imputed(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> np.ndarray:

@@ -167,12 +167,13 @@ def _removed(table: pd.DataFrame, options: argparse.Namespace) -> list[str]:
         "",
         "## Removed cells",
         "",
-        f"AUROC if a share of all cells is removed at random, means of "
-        f"{len(pairs) / len(means):.0f} seeds. `hourglass_imputed` is the same detector on tables "
+        f"AUROC if a share of all cells is removed at random, of {len(pairs)} pairs of a "
+        "table and a seed. `hourglass_imputed` is the same detector on tables "
         "whose missing cells were replaced by the mean or the most frequent value.",
         "",
-        "Made with `python scripts/mixed_tables.py --removed 0 0.1 0.3 0.5 --methods "
-        f"{' '.join(methods)} --max-rows {options.max_rows}`.",
+        "Made with `python scripts/mixed_tables.py --removed "
+        f"{' '.join(f'{share:g}' for share in shares)} --methods {' '.join(methods)} "
+        f"--max-rows {options.max_rows}`.",
         "",
         f"| table | {' | '.join(f'{method}, {share:.0%}' for method, share in columns)} |",
         f"| {' | '.join(['---'] * (1 + len(columns)))} |",
