@@ -11,7 +11,7 @@ rows train; the other half and all anomalies test. No method is tuned for a set.
 normal rows train, and as many test, because PyOD takes minutes for more.
 
 Results are kept in build/adbench/results.csv. A later call replaces those of its sets, seeds and
-methods, and writes the page of all that are there. A name such as `hourglass:sparse` is the
+methods, and writes the page of all results. A name such as `hourglass:sparse` is the
 estimator with this variant. `--contamination 0.05` replaces 5 % of the training rows by anomalies,
 which do not test. `hourglass_trim` trains with `trim: 0.05`.
 """
@@ -39,7 +39,7 @@ KEYS = ["contamination", "set", "seed", "method"]
 
 
 def main() -> None:
-    """Measure what is asked for, and write the page of all results."""
+    """Run the requested measurements, and write the page of all results."""
     parser = argument_parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=[], help="parts of file names; default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))

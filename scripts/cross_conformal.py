@@ -36,7 +36,7 @@ Rows = np.ndarray | pd.DataFrame
 
 
 def main() -> None:
-    """Measure what is asked for, and write the page of all results."""
+    """Run the requested measurements, and write the page of all results."""
     parser = argument_parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=[], help="parts of names; default: all")
     parser.add_argument("--splits", type=int, default=50)

@@ -12,7 +12,7 @@ estimator with this variant; `hourglass_imputed` is the default on such imputed 
 removes shares of the cells at random, of the rows to train and to score.
 
 Results are kept in build/mixed_tables/results.csv. A later call replaces those of its sets, seeds
-and methods, and writes the page of all that are there.
+and methods, and writes the page of all results.
 """
 
 import os
@@ -48,7 +48,7 @@ WITH_NUMBERS = ("thyroid_hypo", "nsl_kdd_20")  # the others hold categories only
 
 
 def main() -> None:
-    """Measure what is asked for, and write the page."""
+    """Run the requested measurements, and write the page of all results."""
     parser = argument_parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--seeds", type=int, default=5)

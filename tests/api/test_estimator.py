@@ -431,19 +431,5 @@ def test_a_loaded_detector_has_the_methods_of_the_estimator(normal, fitted, tmp_
     assert (loaded.predict(x) == -1).tolist() == loaded.score(x)["alarm"].fillna(False).tolist()
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [
-        ["high" if i == 7 else str(i * 0.5) for i in range(60)],
-        ["soon" if i == 7 else f"2024-01-{1 + i % 28:02}" for i in range(60)],
-        [f"0{1 + i % 9}/0{1 + i % 5}/2024" for i in range(60)],
-    ],
-)
-def test_errors_about_a_frame_name_no_setting_of_the_command_line(cells):
-    with pytest.raises(ValueError, match="Column 'x' of X") as error:
-        Autoencoder().fit(mixed(60).assign(x=cells))
-    assert "`" not in str(error.value)
-
-
 def test_every_scaling_is_documented():
     assert all(f'"{kind}"' in str(Autoencoder.__doc__) for kind in get_args(ColumnScaling))

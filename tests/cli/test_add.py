@@ -138,17 +138,6 @@ def test_rows_without_any_value_are_counted_in_the_right_form(workspace, capsys)
     assert "Left out: 1 row without any value." in capsys.readouterr().out
 
 
-def test_a_column_with_an_unclear_cell_is_left_out_with_the_ways_to_use_it(workspace, capsys):
-    frame = numbers(200, e=["high" if i == 7 else str(i * 0.5) for i in range(200)])
-    add("x", write(workspace / "x.csv", frame))
-    plan = capsys.readouterr().out.partition("\nwrote ")[0]
-    assert "Left out, as the kind is unclear: 'e'" in plan.splitlines()[-1]
-    assert data_config("x")["init_args"]["drop"] == ["e"]
-    text = Path("configs/data/x.yaml").read_text(encoding="utf-8")
-    assert "- e  # Column 'e' of" in text
-    assert "holds 'high' in row 8" in text
-
-
 def test_a_table_outside_the_workspace_is_copied_to_where_changes_are_noticed(table):
     add("pumps", table, label="state")
     path = data_config("pumps")["init_args"]["path"]

@@ -169,7 +169,7 @@ def test_a_score_agrees_with_its_reference(name, network):
     np.testing.assert_allclose(fitted(name, network)(x), expected, rtol=1e-4)
 
 
-def test_a_missing_category_counts_as_the_network_expects_it():
+def test_a_missing_category_counts_with_its_expected_loss():
     encoding = TableEncoding.fit(COLUMNS, mixed(500))
     network = Dense([encoding.width], 4, [8])
     network.add_heads(encoding.heads)

@@ -292,7 +292,7 @@ def test_comparing_twice_gives_the_same_bytes(changed, page):
     assert (changed / PAGE).read_text(encoding="utf-8") == page
 
 
-def test_what_dvc_locks_does_not_depend_on_dates_and_durations(changed, repository):
+def test_the_dvc_lock_does_not_depend_on_dates_and_durations(changed, repository):
     stage = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]["compare"]
     tops = [changed / path for path in (*stage["outs"], *stage["metrics"])]
 

@@ -109,8 +109,8 @@ def print_plan(name: str, plan: DataPlan) -> None:
     if plan.decisions:
         columns = [decision.to_dict() for decision in plan.decisions]
         print("\n".join(printable(f"  {line}") for line in column_lines(columns)))
-    for hint in plan.hints:
-        print(printable(hint))
+    if plan.hint:
+        print(printable(plan.hint))
 
 
 def _tracked_by_dvc(place: str) -> str | None:

@@ -1,9 +1,8 @@
 """The plan of a new data set: the content of its file, and settings that suit it."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ class DataPlan:
     alpha: float | None  # the false-alarm rate of the threshold; None if it is not conformal
     decisions: "Sequence[Decision]" = ()  # about the columns of a table
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
-    hints: Sequence[str] = ()  # sentences about columns that the user may want to change
+    hint: str = ""  # a sentence about a column that may be the label
 
     @property
     def is_table(self) -> bool:
@@ -122,8 +121,7 @@ def _plan_table(
     source = open_table(file) if frame is None else frame_table(frame, file)
     table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
     inferred = table.infer(source)
-    unclear = [decision.name for decision in inferred.decisions if decision.error]
-    inferred = replace(inferred, decisions=[_without_error(each) for each in inferred.decisions])
+    inferred = replace(inferred, decisions=[_without_label(each) for each in inferred.decisions])
     used = [decision for decision in inferred.decisions if decision.column is not None]
     _require_features(inferred, len(used))
     init_args: dict[str, Any] = {}
@@ -149,21 +147,16 @@ def _plan_table(
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
     width = TableEncoding.fit(raw.columns, raw.x[:ENCODED_ROWS]).width
     settings = new_settings(_train(normal, init_args), (width,))
-    dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
+    dropped = [*roles.drop, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
-    hints = [] if labels is not None else [*islice(_label_hints(inferred), 1)]
-    if unclear:
-        hints.append(
-            f"Left out, as the kind is unclear: {', '.join(map(repr, unclear))}; the decisions "
-            "above name the ways to use them."
-        )
+    hint = _hint(inferred) if labels is None else ""
     return DataPlan(
-        TABLE, init_args, settings, content, labels, alpha, inferred.decisions, hints=hints
+        TABLE, init_args, settings, content, labels, alpha, inferred.decisions, hint=hint
     )
 
 
-def _label_hints(inferred: "InferredTable") -> Iterator[str]:
-    """Yield a sentence about each column that may be the label."""
+def _hint(inferred: "InferredTable") -> str:
+    """Return a sentence about the first column that may be the label; "" without one."""
     from hourglass.data.table_roles import text_cells
 
     for decision in inferred.decisions:
@@ -173,15 +166,16 @@ def _label_hints(inferred: "InferredTable") -> Iterator[str]:
         if LABEL_WORDS.match(name):
             hint = label_hint(name, text_cells(inferred.batches.only(name), name), is_used)
             if hint:
-                yield hint
+                return hint
+    return ""
 
 
-def _without_error(decision: "Decision") -> "Decision":
-    """Return the decision to leave out a column that is the label by its name, or unclear."""
+def _without_label(decision: "Decision") -> "Decision":
+    """Return the decision; a column that is the label by its name is left out."""
     is_label = decision.name.lower() in LABEL_NAMES and decision.distinct <= MAX_LABELS
     if decision.column is not None and is_label:
         return replace(decision, column=None, reason=LABEL, notes=())
-    return replace(decision, reason=decision.error, error="") if decision.error else decision
+    return decision
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:

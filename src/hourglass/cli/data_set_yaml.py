@@ -78,7 +78,7 @@ def _kinds(plan: "DataPlan") -> list[str]:
 
 
 def _drop(plan: "DataPlan") -> list[str]:
-    """Return the list `drop`: columns that the user named, the label by its name, unclear ones."""
+    """Return the list `drop`: columns that the user named, and the label by its name."""
     reasons = {decision.name: decision.reason for decision in plan.decisions}
     lines = []
     for name in _dropped(plan):

@@ -49,8 +49,6 @@ def time_values(
     """
     declared = Declared(dates={name: form} if form else {}, parts={name: ["trend"]})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
-    if decision.error:
-        raise UserError(decision.error)
     column = replace(decision.column or Column(name), coerce=False)  # every row needs its time
     for note in decision.notes if column.kind == "datetime" else ():
         print(f"column {name!r} of {source.path}: {note}", file=sys.stderr)

@@ -24,14 +24,13 @@ class Decision:
     reason: str = ""  # why it is left out
     example: str = ""  # a value of it
     notes: tuple[str, ...] = ()  # unusual values
-    error: str = ""  # a sentence: why the kind cannot be inferred, and the ways out
 
     @property
     def decision(self) -> str:
         """Return the decision in words."""
         if self.column is None:
             shown = f", such as {self.example}" if self.example else ""
-            return f"dropped: {self.error or self.reason + shown}"
+            return f"dropped: {self.reason}{shown}"
         shown = {
             "categorical": counted(len(self.column.levels), "level"),
             "datetime": parts_in_words(self.column),
@@ -47,7 +46,8 @@ class Decision:
             "missing": round(self.missing / max(1, self.rows), 6),
             "distinct": f"{self.distinct}+" if self.capped else self.distinct,
             "used": self.column is not None,
-            "reason": self.error or self.reason,
+            "reason": self.reason,
+            "notes": list(self.notes),
             "decision": self.decision,
         }
 

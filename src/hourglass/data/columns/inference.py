@@ -67,7 +67,8 @@ def infer_columns(
     """Return a decision about each of the columns `names`, in their order.
 
     `source` names the table in messages. `number_format` is the format of numbers in text columns.
-    Memory is bounded by the number of columns, not by that of rows.
+    Memory is bounded by the number of columns, not by that of rows. Raises a UserError if a
+    declaration does not fit a column.
     """
     declared.check_names(names, source)
     limit = max(2 * MAX_LEVELS, min(MAX_COUNTED, MAX_COUNTED_IN_ALL // max(1, len(names))))
@@ -89,14 +90,8 @@ def infer_columns(
 
 
 def used_columns(decisions: Iterable[Decision]) -> tuple[Column, ...]:
-    """Return the features; raise a UserError for the first column that cannot be decided."""
-    columns = []
-    for decision in decisions:
-        if decision.error:
-            raise UserError(decision.error)
-        if decision.column is not None:
-            columns.append(decision.column)
-    return tuple(columns)
+    """Return the columns that are features."""
+    return tuple(decision.column for decision in decisions if decision.column is not None)
 
 
 @dataclass
@@ -129,8 +124,7 @@ class _Inference:
             return self._datetime()
         if found.odd_cells == 0:
             return self._numeric()
-        odd_share = found.odd_cells / found.present
-        if odd_share < 1 - MIN_NUMBER_SHARE and not self._has_few_values():
+        if self._are_most(found.present - found.odd_cells) and not self._has_few_values():
             return self._numeric()
         return self._categorical()
 
@@ -139,6 +133,10 @@ class _Inference:
         """Return the kind that the user declares; a date format declares a date."""
         found = self.found
         return self.declared.kinds.get(found.name) or ("datetime" if found.formats else None)
+
+    def _are_most(self, cells: int) -> bool:
+        """Return whether so many numbers, or dates, decide the kind; other cells are missing."""
+        return cells >= MIN_NUMBER_SHARE * self.found.present
 
     def _form(self) -> str:
         return "numeric" if not self.found.odd_cells else "text"
@@ -183,7 +181,7 @@ class _Inference:
         if not levels:
             values = sorted(self._values)
             if self.found.uncounted or len(values) > 2:
-                return self._error(
+                raise UserError(
                     f"Column {self.found.name!r} of {self.source} is declared boolean, but holds "
                     f"{len(values)} values, such as {quote(values[:3])}; declare another kind."
                 )
@@ -192,9 +190,9 @@ class _Inference:
 
     def _numeric(self) -> Decision:
         found, name = self.found, self.found.name
-        if found.odd and found.odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
+        if found.odd and not self._are_most(found.present - found.odd_cells):
             cell, row = found.odd
-            return self._error(
+            raise UserError(
                 f"Column {name!r} of {self.source} is declared numeric, but holds {quote(cell)} in "
                 f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
                 "declare another kind."
@@ -253,7 +251,7 @@ class _Inference:
         """Return the date formats that fit most cells, those with rising dates first."""
         found = self.found
         most = max((dates.fits for dates in found.dates.values()), default=0)
-        if most < (1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)):
+        if not most or not (found.formats or self._are_most(most)):
             return []
         fitting = [form for form, dates in found.dates.items() if dates.fits == most]
         return sorted(fitting, key=lambda form: -found.dates[form].seconds.rising)
@@ -261,10 +259,10 @@ class _Inference:
     def _datetime(self) -> Decision:
         found, name = self.found, self.found.name
         form, *others = self._date_formats() or [""]
-        odd_cells = found.present - (found.dates[form].fits if form else 0)
-        if odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
+        fits = found.dates[form].fits if form else 0
+        if not self._are_most(fits):
             example = found.odd[0] if found.odd else next(iter(self._values), "")
-            return self._error(
+            raise UserError(
                 f"Column {name!r} of {self.source} holds {quote(example)}, which is no date in "
                 f"{'the format ' + repr(found.formats[0]) if found.formats else 'a known format'}; "
                 f'set `dates: {{{name}: "%d.%m.%Y %H:%M"}}` with the codes of strptime.'
@@ -286,7 +284,7 @@ class _Inference:
             date_format="" if form == ISO else form,
             missing_values=found.missing_values,
         )
-        return self._coerced(column, "date", statistics.odd, odd_cells, notes)
+        return self._coerced(column, "date", statistics.odd, found.present - fits, notes)
 
     def _coerced(
         self,
@@ -310,9 +308,6 @@ class _Inference:
     def _dropped(self, kind: str, reason: str, example: str | None = None) -> Decision:
         shown = "" if example is None else quote(example)
         return self._decision(kind, None, reason=reason, example=shown)
-
-    def _error(self, sentence: str) -> Decision:
-        return self._decision("unclear", None, error=sentence)
 
     def _decision(self, kind: str, column: Column | None, **more: Any) -> Decision:
         found, values = self.found, self._values

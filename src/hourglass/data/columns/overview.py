@@ -25,8 +25,12 @@ def column_lines(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     missing = sum(column["missing"] > 0 for column in used)
     lines = [f"features: {len(used):,} of {len(columns):,} columns ({shown})"]
     lines += [f"with missing cells: {missing:,} of them"] if missing else []
-    noted = [column for column in used if "may mean" in column["decision"]]
-    lines += [f"{_short(column['name'])}: {column['decision']}" for column in noted]
+    noted = [column for column in used if column["notes"]]
+    lines += [
+        f"{_short(column['name'])}: {column['decision']}" for column in noted[:MAX_COLUMNS_SHOWN]
+    ]
+    if len(noted) > MAX_COLUMNS_SHOWN:
+        lines.append(f"more columns with unusual cells: {len(noted) - MAX_COLUMNS_SHOWN:,}")
     dropped: dict[str, list[str]] = {}
     for column in columns:
         if not column["used"]:
