@@ -1,37 +1,25 @@
 """Detection of the layout of a CSV file: separator, header, number marks and first row."""
 
-import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from hourglass.core.errors import UserError
 from hourglass.data.readers.csv_header import NUMBER, count_up, is_header
+from hourglass.data.readers.csv_records import Record, detect_separator, read_records, usual_width
 from hourglass.data.readers.csv_stream import Blocks
-from hourglass.data.readers.number_marks import WITH_MARK, number_marks
+from hourglass.data.readers.number_marks import number_marks
 from hourglass.data.readers.read_options import ReadOptions
 
 MAX_LINE_BYTES = 16 << 20
 SAMPLE_LINES = 100
-MAX_RECORDS = 200
 MAX_PREAMBLE = 20  # records before the header
-SEPARATORS = ("\t", ";", "|", ",")  # the first one of several that fit
-SPACE = " "  # stands for any number of spaces and tabs
 COMMENTS = ("#", "%", "//")  # of lines before the header
-MIN_SHARE = 0.5  # of the records with the most frequent number of cells
 SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's first line
-WORDS = re.compile(r'"[^"]*"|[^\s"]+')
-
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
-
-BLANK: tuple[list[str], ...] = ([], [""])  # records of a blank line
-
-Record = tuple[list[str], int]  # the cells, and the number of lines up to the next record
 
 
 @dataclass(frozen=True)
@@ -77,11 +65,11 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         if not (options.comment and lines[i].startswith(options.comment))
     ]
     body = [lines[i] for i in kept]
-    separator = options.separator or (declared[1] if declared else _separator(body))
-    records = list(_records(body, separator))
+    separator = options.separator or (declared[1] if declared else detect_separator(body))
+    records = list(read_records(body, separator))
     if not records:
         raise _no_rows(path)
-    width = _usual_width(records[1:] or records, len(records[0][0]))
+    width = usual_width(records[1:] or records, len(records[0][0]))
     first = 0 if options.header else _preamble(records, width)
     cells, count = records[first]
     rows = [row for row, _ in records[first + 1 :]]
@@ -144,34 +132,6 @@ def _first_lines(path: Path, blocks: Blocks) -> list[str]:
     return lines if complete or len(lines) == 1 else lines[:-1]
 
 
-def _records(lines: Sequence[str], separator: str) -> Iterator[Record]:
-    """Yield the first records that are not blank."""
-    if separator == SPACE:
-        split = ((split_words(line), i) for i, line in enumerate(lines, 1))
-        yield from islice(((cells, i) for cells, i in split if cells), MAX_RECORDS)
-        return
-    reader = csv.reader(lines, delimiter=separator)
-    count = 0
-    with suppress(csv.Error):  # a cell that does not end, which the reader of all rows names
-        for cells in reader:
-            if [cell.strip() for cell in cells[:2]] not in BLANK:
-                yield cells, reader.line_num
-                count += 1
-            if count == MAX_RECORDS:
-                return
-
-
-def split_words(line: str) -> list[str]:
-    """Return the cells of a line whose columns are aligned with spaces."""
-    return [word.strip('"') for word in WORDS.findall(line)]
-
-
-def _usual_width(records: Sequence[Record], header: int = 0) -> int:
-    """Return the most frequent number of cells; of several, that of the header or the largest."""
-    counts = Counter(len(cells) for cells, _ in records)
-    return max(counts, key=lambda width: (counts[width], width == header, width))
-
-
 def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
     """Return the number of cells in a row below a header, which mostly is `width`.
 
@@ -184,31 +144,6 @@ def _width_below(header: Sequence[str], rows: Sequence[Sequence[str]], width: in
         if len(set(index)) == len(index) and (not numbers or (len(index) > 1 and count_up(index))):
             return width
     return width if width > len(header) and _last_empty(rows, width) else len(header)
-
-
-def _share(lines: Sequence[str], separator: str) -> float:
-    """Return the share of records with the most frequent number of cells; 0 if that is 1."""
-    records = list(_records(lines, separator))
-    width = _usual_width(records) if records else 1
-    equal = sum(len(cells) == width for cells, _ in records)
-    return equal / len(records) if width > 1 else 0.0
-
-
-def _separator(lines: Sequence[str]) -> str:
-    shares = {separator: _share(lines, separator) for separator in SEPARATORS}
-    best = max(shares, key=shares.__getitem__)
-    if shares[best] >= MIN_SHARE:
-        return best
-    head, *rows = [split_words(line) for line in lines[:MAX_RECORDS] if line.strip()]
-    rows = rows or [head]
-    cells = [word for row in rows for word in row]
-    width = len(rows[0])
-    # The header may lack the name of an index.
-    aligned = 1 < width <= len(head) + 1 <= width + 1 and len({len(row) for row in rows}) == 1
-    numbers = sum(WITH_MARK.fullmatch(cell) is not None for cell in cells)
-    if aligned and numbers >= len(cells) / 2:
-        return SPACE
-    return best if shares[best] else ","
 
 
 def _preamble(records: Sequence[Record], width: int) -> int:
@@ -231,9 +166,9 @@ def _commented(comments: Sequence[str], separator: str, width: int) -> list[str]
     """Return the names in the last line of the comments, if they are as many as the columns."""
     if not comments or width == 1:
         return None
-    cells = next(_records([comments[-1].lstrip("#%/ ")], separator), ([], 0))[0]
+    cells = next(read_records([comments[-1].lstrip("#%/ ")], separator), ([], 0))[0]
     if cells and not cells[0]:  # the first name is "#"
-        cells = next(_records(comments[-1:], separator))[0]
+        cells = next(read_records(comments[-1:], separator))[0]
     return _filled(cells) if len(cells) == width else None
 
 

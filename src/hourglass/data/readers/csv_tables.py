@@ -16,7 +16,8 @@ from pyarrow import csv as arrow_csv
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
-from hourglass.data.readers.csv_layout import BLANK, SPACE, CsvLayout, detect_layout
+from hourglass.data.readers.csv_layout import CsvLayout, detect_layout
+from hourglass.data.readers.csv_records import BLANK, SPACE
 from hourglass.data.readers.csv_stream import (
     BlockFile,
     Blocks,
