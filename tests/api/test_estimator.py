@@ -274,6 +274,7 @@ def test_verbose_prints_a_line_per_epoch(normal, capsys):
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
         ({"scaling": "cube"}, "scaling is 'cube'; use 'auto', 'standard'"),
         ({"alpha": 1.5}, "alpha is 1.5"),
+        ({"random_state": -1}, "random_state is -1; use 0 to"),
         ({"validation_fraction": 0.0}, "validation_fraction is 0.0"),
         ({"calibration_fraction": 0.95}, "validation_fraction and calibration_fraction"),
         ({"calibrator": MaxF1()}, "MaxF1 needs labelled anomalies"),

@@ -1,5 +1,6 @@
 """Command `add`: settings of the user's own files, the grid, and what it leaves unchanged."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -140,7 +141,8 @@ def test_rows_without_any_value_are_counted_in_the_right_form(workspace, capsys)
 def test_a_column_with_an_unclear_cell_is_left_out_with_the_ways_to_use_it(workspace, capsys):
     frame = numbers(200, e=["high" if i == 7 else str(i * 0.5) for i in range(200)])
     add("x", write(workspace / "x.csv", frame))
-    assert "Left out, as the kind is unclear: 'e'" in capsys.readouterr().out.splitlines()[-4]
+    plan = capsys.readouterr().out.partition("\nwrote ")[0]
+    assert "Left out, as the kind is unclear: 'e'" in plan.splitlines()[-1]
     assert data_config("x")["init_args"]["drop"] == ["e"]
     text = Path("configs/data/x.yaml").read_text(encoding="utf-8")
     assert "- e  # Column 'e' of" in text
@@ -152,6 +154,23 @@ def test_a_table_outside_the_workspace_is_copied_to_where_changes_are_noticed(ta
     path = data_config("pumps")["init_args"]["path"]
     assert _is_own(path)
     assert Path(path).read_bytes() == table.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "tracked"),
+    [
+        ("../mine.csv", ["data/own/pumps.csv"]),
+        ("data/own/plant/a/mine.csv", ["data/own/plant"]),
+        ("data/own/*.csv", []),
+    ],
+)
+def test_dvc_add_is_offered_for_data_that_it_can_track(workspace, capsys, file, tracked):
+    """Git sees .dvc files in data/own alone, not in its subfolders."""
+    path = Path(file.replace("*", "mine"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, numbers(200))
+    add("pumps", Path(file))
+    assert re.findall("dvc add (.*?) ", capsys.readouterr().out) == tracked
 
 
 @pytest.mark.parametrize("pattern", ["", "*.csv"])
@@ -199,6 +218,7 @@ def test_other_data_sets_and_all_comments_stay(table):
         (["1", "2"], None, ["1"]),
         (["True", "False"], "True", ["True"]),
         (["a", "b", "c"], "a, b", ["a", "b"]),
+        (["a", "a, b", "c"], 'a, "a, b"', ["a", "a, b"]),
     ],
 )
 def test_normal_labels_are_text_as_in_the_file(workspace, labels, normal, expected):

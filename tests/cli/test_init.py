@@ -150,7 +150,8 @@ def test_a_refused_commit_leaves_the_files_staged(folder, monkeypatch, capsys):
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_AUTHOR_NAME", "")
     init(str(folder))
-    assert "first commit is left to you" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "the first commit is left to you (git does not know your name" in output
     assert "A  dvc.yaml" in git(folder, "status", "--porcelain")
 
 
@@ -174,6 +175,13 @@ def test_ignored_and_required_files_get_more_lines(folder):
     )
     expected = f"secret\n{(ROOT / '.gitignore').read_text()}"
     assert (folder / ".gitignore").read_text() == expected
+
+
+def test_a_file_to_extend_that_is_no_text_is_named_and_nothing_is_written(folder, refusal):
+    folder.mkdir()
+    (folder / ".gitignore").write_bytes("café\n".encode("latin-1"))
+    assert ".gitignore is not UTF-8 text" in refusal(init, str(folder))
+    assert [path.name for path in folder.iterdir()] == [".gitignore"]
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", ".dvc/config"])

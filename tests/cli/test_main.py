@@ -48,7 +48,9 @@ def test_the_version_is_that_of_the_package():
     assert (status, output, errors) == (None, f"hourglass {version('hourglass')}\n", "")
 
 
-@pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}], ids=str)
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONUNBUFFERED": ""}, {"PYTHONUNBUFFERED": "1"}], ids=str
+)
 def test_a_reader_that_ends_early_gets_no_traceback(variables):
     reading, writing = os.pipe()
     os.close(reading)
@@ -60,6 +62,25 @@ def test_a_reader_that_ends_early_gets_no_traceback(variables):
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (READER_ENDED_STATUS, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONUNBUFFERED": ""}, {"PYTHONUNBUFFERED": "1"}], ids=str
+)
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_output_that_cannot_be_written_gets_no_traceback(word, variables):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hourglass", word],
+            env=environment(PYTHONPATH=str(ROOT / "src"), **variables),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("hourglass: The disk is full;")
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_of_a_command_is_its_help_option():

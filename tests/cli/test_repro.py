@@ -175,6 +175,19 @@ def test_jobs_start_nothing_if_nothing_changed(started, monkeypatch, capsys):
     assert "up to date" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("outdated", [True, False])
+def test_pages_that_do_not_belong_to_the_tables_are_written_again(
+    started, monkeypatch, outdated, jobs
+):
+    written: list[bool] = []
+    monkeypatch.setattr("hourglass.cli.repro._is_outdated", lambda: False)
+    monkeypatch.setattr("hourglass.cli.repro.page_is_outdated", lambda: outdated)
+    monkeypatch.setattr("hourglass.stages.compare.compare", lambda: written.append(True))
+    repro(jobs=jobs)
+    assert written == [True] * outdated
+
+
 def test_at_least_one_job_runs(started):
     with pytest.raises(UserError, match="--jobs 0"):
         repro(jobs=0)
@@ -214,7 +227,7 @@ def test_incomplete_copies_are_removed_and_nothing_else(project):
     for path in (*kept, half):
         path.write_text("half")
     (sentence,) = repair()
-    assert "1 incomplete copies" in sentence
+    assert "1 incomplete copy" in sentence
     assert sorted(folder.iterdir()) == sorted(kept)
     assert repair() == []
 

@@ -84,6 +84,16 @@ def test_of_a_conflict_the_new_version_is_written_next_to_the_file(workspace, re
     assert "-line 0\n+other\n" in output  # not the user's line
 
 
+def test_the_file_of_an_earlier_conflict_is_not_overwritten(workspace, release, refusal):
+    new = {"file": BASE.replace("line 0", "new"), "other": "2"}
+    release({"file": BASE, "other": "1"}, new)
+    texts = {"file": MINE, "file.new": "half merged", "other": "1"}
+    for name, text in texts.items():
+        (workspace / name).write_text(text)
+    assert "file.new of an earlier upgrade" in refusal(init, upgrade=True, apply=True)
+    assert {name: (workspace / name).read_text() for name in texts} == texts
+
+
 def test_without_git_files_changed_by_both_are_conflicts(workspace, release, monkeypatch):
     monkeypatch.setenv("PATH", "")
     release({"file": BASE}, {"file": THEIRS})

@@ -93,6 +93,11 @@ def test_earlier_units_do_not_count_for_the_time_left(log):
         assert log.wait("study") == "study: 6 of 8 trials, 00:00"
 
 
+def test_no_unit_is_0_where_numbers_are_scaled(log):
+    with ProgressBar(desc="pumps.csv", unit=" samples", unit_scale=True):
+        assert log.wait("pumps.csv") == "pumps.csv: 0 samples, 00:00"
+
+
 def test_a_hidden_bar_prints_nothing(log):
     for _ in ProgressBar(range(3), "rows", show=False):
         assert not reporters()

@@ -364,3 +364,17 @@ def test_a_large_table_is_prepared_with_the_same_bytes(tmp_path, monkeypatch):
     assert large_card == card
     write_prepared(tmp_path, large, large_card)
     np.testing.assert_array_equal(np.load(tmp_path / "train/x.npy"), samples["train"].x)
+
+
+def test_missing_cells_of_a_huge_table_are_counted_beside_the_fitted_sample(tmp_path, monkeypatch):
+    frame = pd.DataFrame(RNG.normal(size=(2000, 3)), columns=["a", "b", "c"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hourglass.data.prepare.MAX_FITTED_BYTES", 24 * 50)  # of 1,000 train rows
+    for column, gaps in (("a", 20), ("b", 200)):
+        frame.loc[RNG.choice(2000, gaps, replace=False), column] = None
+    frame.to_parquet("mine.parquet")
+    samples, card = split_samples(Table("mine.parquet"), NOWHERE, 0)
+    shares = [column["missing_share"] for column in card["scaling"]["columns"]]
+    assert shares == np.isnan(samples["train"].x).mean(0).tolist()
+    assert {column["count"] for column in card["scaling"]["columns"]} == {1000}
+    assert min(shares[:2]) > 0

@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from hourglass.core.paths import PAGE
+from hourglass.core.atomic import sha256
+from hourglass.core.paths import LEADERBOARD, PAGE
 from hourglass.evaluation.report.codes import latent_code_table
+from hourglass.evaluation.report.data_set import forest_scale
 from hourglass.evaluation.report.glossary import MEANINGS
 from hourglass.evaluation.report.leaderboard import components
 from hourglass.evaluation.report.page import study_tables
 from hourglass.stages.baselines import baselines
 from hourglass.stages.compare import compare
+from hourglass.stages.page_tables import page_is_outdated
 from hourglass.stages.prepare import prepare
 from tests.evaluation.pages import Node, parse
 from tests.stages.cells import run_cell
@@ -152,6 +156,17 @@ def test_the_forest_plot_places_values_and_intervals_in_order_on_its_scale(tree,
         assert 0 <= left <= at <= 100 - right + 0.01 <= 100.02
 
 
+def test_a_shown_interval_is_not_cut_off():
+    """Long intervals of close values reach far below the quartile of the values."""
+    rows = [
+        {"AUROC": at, "AUROC_low": at - 0.1, "AUROC_high": at + 0.05}
+        for at in (0.56, 0.57, 0.58, 0.59)
+    ]
+    scale = forest_scale([*rows, {"AUROC": 0.2, "AUROC_low": 0.1, "AUROC_high": 0.3}])
+    assert scale is not None
+    assert 0.3 < scale.low <= 0.46 + 1e-9
+
+
 def percentages(span: Node) -> list[float]:
     return [float(number) for number in re.findall(r"[\d.]+(?=%)", span.attributes["style"])]
 
@@ -275,6 +290,33 @@ def test_a_cell_without_mistakes_says_so(changed):
 def test_comparing_twice_gives_the_same_bytes(changed, page):
     compare_again(changed)
     assert (changed / PAGE).read_text(encoding="utf-8") == page
+
+
+def test_what_dvc_locks_does_not_depend_on_dates_and_durations(changed, repository):
+    stage = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]["compare"]
+    tops = [changed / path for path in (*stage["outs"], *stage["metrics"])]
+
+    def locked() -> dict[Path, str]:
+        files = [file for top in tops for file in (top, *top.rglob("*")) if file.is_file()]
+        return {file: sha256(file) for file in files}
+
+    before, page = locked(), sha256(changed / PAGE)
+    for path in changed.glob("runs/*/*/tracking/train.json"):
+        times = json.loads(path.read_text())
+        path.write_text(json.dumps(times | {"started": 1e12, "seconds": 1234.5}))
+    compare_again(changed)
+    assert locked() == before
+    assert sha256(changed / PAGE) != page
+
+
+@pytest.mark.parametrize("change", ["none", "tables", "page"])
+def test_a_page_is_outdated_if_the_tables_are_others(changed, change):
+    with working_in(changed, FakeRecorder()):
+        if change == "tables":
+            LEADERBOARD.write_text(LEADERBOARD.read_text() + "x")
+        if change == "page":
+            PAGE.unlink()
+        assert page_is_outdated() == (change != "none")
 
 
 def test_dvc_metrics_and_plots_hold_every_cell_with_labels(workspace):
@@ -516,6 +558,8 @@ setTimeout(() => {
   results.width = [innerWidth, document.documentElement.scrollWidth];
   dispatchEvent(new Event("afterprint"));
   results.closed = document.querySelectorAll("details[open]").length;
+  frameElement.width = 1280;
+  results.desktop = [frameElement.clientWidth, document.documentElement.scrollWidth];
   top.document.title = JSON.stringify({ ...results, wrong });
 }, 50);
 </script>"""
@@ -589,6 +633,11 @@ def test_the_page_fits_a_phone_without_errors(played):
     inner, needed = played["width"]
     assert needed <= inner == 360
     assert played["wrong"] == []
+
+
+def test_the_page_fits_a_desktop(played):
+    inner, needed = played["desktop"]
+    assert needed <= inner == 1280
 
 
 def test_a_phone_shows_name_auroc_and_interval_without_scrolling(played):

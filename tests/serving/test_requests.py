@@ -237,6 +237,7 @@ BAD_IMAGES = [
     (as_json(inputs=(PICTURES.astype(int) + 1).tolist()), "pixels of the request are 256"),
     (as_json(inputs=(PICTURES.astype(int) - 1).tolist()), "pixels of the request are -1"),
     (as_json(inputs=PICTURES[:, :, :5].tolist()), "takes 1x6x5"),
+    (as_json(inputs=[[1, 2, 3]]), "with 2 axes; give images as uint8, (N, H, W)"),
     (as_json(inputs=[[[[1]]], [[[1, 2]]]]), "differ in size"),
     (as_json(inputs=[[[[None]]]]), "pixels of the request are None"),
     (as_json(inputs=[[[[True]]]]), "pixels of the request are True"),

@@ -240,5 +240,6 @@ def test_spark_predictions_equal_those_of_score(workspace, spark, kind, tmp_path
     environ = variables(workspace, PYSPARK_PYTHON=spark, PYSPARK_DRIVER_PYTHON=spark)
     command = [spark, "-c", SPARK, model_uri(kind), spark_file, tmp_path / "out.parquet"]
     subprocess.run(command, env=environ, cwd=workspace, timeout=600, check=True)
-    table = pd.read_parquet(tmp_path / "out.parquet")[COLUMNS].reset_index(drop=True)
+    reasons = ["reasons"] if kind == "table" else []
+    table = pd.read_parquet(tmp_path / "out.parquet")[COLUMNS + reasons].reset_index(drop=True)
     assert_scored(table, workspace, kind, file)

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from hourglass.core.paths import Cell
+from hourglass.data.columns.column import Column
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.detector import detector_files
 from hourglass.stages.calibrate_threshold import calibrate_threshold
 from hourglass.stages.evaluate import evaluate
 from hourglass.stages.prepare import prepare
 from hourglass.stages.train import train
+from hourglass.tracking.logged_model import example, signature
 from hourglass.tracking.stage_records import read_cell
 from tests.tracking.stored import CELL, make_workspace, rows
 from tests.workspaces import DirectRecorder, Project, working_in
@@ -99,6 +101,26 @@ def test_that_of_a_table_takes_a_frame_with_named_columns(tmp_path, model):
 
 
 @pytest.mark.slow
+def test_columns_of_every_kind_fit_the_signature(tmp_path):
+    """MLflow compares the example with the signature when a model is logged, and each request."""
+    from mlflow.models.utils import _enforce_schema
+
+    columns = [
+        Column("flow"),
+        Column("site", "categorical", levels=("a", "b")),
+        Column("port", "categorical", levels=("22", "80")),
+        Column("member", "boolean", levels=("no", "yes")),
+        Column("running", "boolean", levels=("False", "True")),
+        Column("when", "datetime", parts=("hour",)),
+    ]
+    card = {"columns": [vars(column) for column in columns]}
+    np.save(tmp_path / "x.npy", np.full((3, len(columns)), 1.0, np.float32))
+    usual = example(card, tmp_path / "x.npy")
+    frames = [usual, *(usual.assign(running=[value]) for value in (True, None))]
+    for frame in frames:
+        assert len(_enforce_schema(frame, signature(card).inputs)) == 1
+
+
 def test_one_that_was_cut_short_is_logged_again(stage_folder, monkeypatch, capsys):
     import mlflow
 

@@ -371,7 +371,10 @@ class Autoencoder(
 def _seed(random_state: Any) -> int:
     """Return an integer as it is, and draw one from any other random state."""
     if isinstance(random_state, numbers.Integral):
-        return int(random_state)
+        seed = int(random_state)
+        if not 0 <= seed < 2**32:  # the seeds of NumPy
+            raise UserError(f"random_state is {seed}; use 0 to {2**32 - 1}.")
+        return seed
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 

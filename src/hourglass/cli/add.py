@@ -14,6 +14,7 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
+from hourglass.cli.name_lists import listed_names
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
@@ -49,8 +50,9 @@ def add(
             folder of images with one subfolder per class or without any, or an .npz file with an
             array x and, for classes, an array y
         label: the column of labels; without it, all rows count as normal
-        normal: the labels of normal samples, separated by commas; by default the most frequent
-            label, and for images the folder called good, normal or ok
+        normal: the labels of normal samples, separated by commas (a label with a comma in double
+            quotes); by default the most frequent label, and for images the folder called good,
+            normal or ok
         time: the column of numbers or dates that the splits follow
         id: the column of row ids
         drop: columns to ignore, separated by commas
@@ -81,17 +83,16 @@ def add(
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
     variants = counted(len(config.models), "variant")
     print(f"next: hourglass repro    # trains {variants} on {on}")
+    tracked = _tracked_by_dvc(place)
+    if tracked:
+        print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")
 
 
 def make_roles(
     label: str | None, normal: str | None, time: str | None, id: str | None, drop: str | None
 ) -> Roles:
     """Return the roles from the values of the options; lists are separated by commas."""
-    normal_names, dropped = (
-        tuple(word.strip() for word in text.split(",") if word.strip()) if text else ()
-        for text in (normal, drop)
-    )
-    return Roles(label, normal_names, time, id, dropped)
+    return Roles(label, listed_names(normal or ""), time, id, listed_names(drop or ""))
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
@@ -110,6 +111,17 @@ def print_plan(name: str, plan: DataPlan) -> None:
         print("\n".join(printable(f"  {line}") for line in column_lines(columns)))
     for hint in plan.hints:
         print(printable(hint))
+
+
+def _tracked_by_dvc(place: str) -> str | None:
+    """Return the file or folder of data/own that DVC can track; None if there is none.
+
+    Git ignores .dvc files in subfolders of data/own, so a subfolder is tracked as a whole.
+    """
+    if not Path(place).is_relative_to(OWN):
+        return None
+    top = OWN / Path(place).relative_to(OWN).parts[0]
+    return top.as_posix() if top.exists() else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hourglass.cli.name_lists import name_list
 from hourglass.cli.normal_labels import (
     LABEL_WORDS,
     count_anomalies,
@@ -58,7 +59,7 @@ class Roles:
 
     def options(self) -> str:
         """Return the roles as options of the command line, each with a space in front."""
-        values = {**vars(self), "normal": ",".join(self.normal), "drop": ",".join(self.drop)}
+        values = {**vars(self), "normal": name_list(self.normal), "drop": name_list(self.drop)}
         return "".join(f" --{key} {shlex.quote(value)}" for key, value in values.items() if value)
 
 

@@ -21,6 +21,10 @@ NO_SCM = "[core]\n    no_scm = true\n"
 # Environment variables that direct git to another repository, as in a git hook.
 OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 COMMIT_MESSAGE = "Create an Hourglass workspace"
+NO_IDENTITY = (
+    "git does not know your name and e-mail address; set them with `git config --global user.name "
+    "NAME` and `git config --global user.email ADDRESS`, then run `git commit`"
+)
 
 
 def init(folder: str = ".", upgrade: bool = False, apply: bool = False) -> None:
@@ -84,10 +88,12 @@ def create_workspace(
     for key, names in (("data", data), ("models", models)):
         if names is not None:
             files["params.yaml"] = _with_list(files["params.yaml"], key, names)
+    for path in EXTENDED:
+        files[path] = _extended(folder / path, files[path])
     folder.mkdir(parents=True, exist_ok=True)
     kept = [path for path in files if path not in EXTENDED and (folder / path).exists()]
     for path in files.keys() - kept:
-        write_text(folder / path, _extended(folder / path, files[path]))
+        write_text(folder / path, files[path])
     # The text of the template, not of the files: an upgrade compares it with the new template.
     write_json(folder / WORKSPACE_RECORD, {"version": installed_version(), "files": template})
     if not (git and _set_up_git(folder, [*files, WORKSPACE_RECORD.name])):
@@ -131,10 +137,18 @@ def _with_list(text: str, key: str, names: list[str]) -> str:
 
 def _extended(path: Path, text: str) -> str:
     """Return `text`, below the content of an existing file unless that pins this package."""
-    existing = path.read_text(encoding="utf-8").rstrip() if path.exists() else ""
+    existing = (text_of(path) or "").rstrip()
     if path.name == REQUIREMENTS.name and PIN.search(existing):
         return f"{existing}\n"
     return f"{existing}\n{text}".lstrip()
+
+
+def text_of(path: Path) -> str | None:
+    """Return the text of a file, None if there is none; raise a UserError unless it is UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; convert it, or restore it with git.") from None
 
 
 def _set_up_git(folder: Path, paths: list[str]) -> bool:
@@ -155,6 +169,8 @@ def _set_up_git(folder: Path, paths: list[str]) -> bool:
     committed = _git(folder, "commit", "--quiet", "--message", COMMIT_MESSAGE)
     if committed.returncode:
         reason = (committed.stderr.strip().splitlines() or ["git commit failed"])[-1]
+        if _git(folder, "var", "GIT_AUTHOR_IDENT").returncode:
+            reason = NO_IDENTITY
         print(f"the first commit is left to you ({reason}); `dvc exp` needs one")
     return True
 

@@ -25,8 +25,11 @@ def program() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has ended, as in `hourglass verify | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(READER_ENDED_STATUS)
+    except OSError as error:  # the output cannot be written, as in `hourglass verify > /dev/full`
+        _discard_output()
+        _exit_with_message(error)
     is_rank = bool({"WORLD_SIZE", "SLURM_NTASKS"} & os.environ.keys())
     if not (is_rank or "torch._inductor.async_compile" in sys.modules):  # compile workers
         sys.stderr.flush()
@@ -35,16 +38,26 @@ def program() -> None:
 
 def main() -> None:
     """Run the command in sys.argv; print the message of a UserError and exit with status 1."""
-    name, *words = _command_line(sys.argv[1:])
     try:
+        name, *words = _command_line(sys.argv[1:])
         _run(name, words)
     except UserError as error:
         sys.exit(f"hourglass: {error}")
     except Exception as error:
-        message = operating_system_error(error)
-        if message is None:
-            raise
-        sys.exit(f"hourglass: {message}")
+        _exit_with_message(error)
+
+
+def _exit_with_message(error: Exception) -> NoReturn:
+    """Exit with the message of an operating-system error; raise any other error again."""
+    message = operating_system_error(error)
+    if message is None:
+        raise error
+    sys.exit(f"hourglass: {message}")
+
+
+def _discard_output() -> None:
+    """Redirect standard output to nowhere; Python writes what is left of it at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(name: str, words: list[str]) -> None:

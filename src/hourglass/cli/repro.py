@@ -20,6 +20,7 @@ from hourglass.core.locks import file_lock
 from hourglass.core.paths import PREPARED, RUNS
 from hourglass.core.settings import params
 from hourglass.core.suggestions import counted
+from hourglass.stages.page_tables import page_is_outdated
 from hourglass.stages.snapshot import CELL_STAGES, installed_code_changed
 
 DVC_STATE = Path(".dvc/tmp")  # DVC's locks
@@ -73,12 +74,24 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
         if jobs > 1 and not target:
             if not status and not _is_outdated():
                 print("Data and pipelines are up to date.")
+                _complete_pages()
                 return
             variables = _job_variables()
             status = status or _run_jobs(jobs, variables)
         status = status or _run(["repro", *([target] if target else [])], **variables)
+        if not (status or target):
+            _complete_pages()
     if status:
         sys.exit(status)
+
+
+def _complete_pages() -> None:
+    """Write the pages, which DVC does not restore, if they do not belong to its tables."""
+    if page_is_outdated():
+        from hourglass.stages.compare import compare
+
+        print("writing reports/index.html again", flush=True)
+        compare()
 
 
 def _check_repository() -> None:

@@ -54,8 +54,9 @@ def try_(
             folder of images with one subfolder per class or without any, or an .npz file with an
             array x and, for classes, an array y
         label: the column of labels, to measure the quality; without it, all rows count as normal
-        normal: the labels of normal samples, separated by commas; by default the most frequent
-            label, and for images the folder called good, normal or ok
+        normal: the labels of normal samples, separated by commas (a label with a comma in double
+            quotes); by default the most frequent label, and for images the folder called good,
+            normal or ok
         time: the column of numbers or dates that the splits follow
         id: the column of row ids
         drop: columns to ignore, separated by commas

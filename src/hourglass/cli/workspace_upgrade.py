@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hourglass.cli.init import text_of
 from hourglass.cli.template import workspace_files
 from hourglass.core.atomic import write_json, write_text
 from hourglass.core.errors import UserError
@@ -33,7 +34,7 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
     last, new, version = _last_files(folder), workspace_files(), installed_version()
     upgrade = compute_upgrade(folder, last, new)
     for path, text in upgrade.merged.items():
-        print(_diff(path, _text(folder / path) or "", text), end="")
+        print(_diff(path, text_of(folder / path) or "", text), end="")
     for path, text in upgrade.conflicts.items():
         print(f"conflict in {path}: you changed the same lines as hourglass {version}, which has")
         print(_diff(path, last.get(path, ""), text), end="")
@@ -45,6 +46,7 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
     elif not apply:
         print(f"{counted(count, 'file')} to change; `hourglass init --upgrade --apply` writes them")
     if apply:
+        _check_unmerged(folder, upgrade.conflicts)
         for path, text in upgrade.merged.items():
             write_text(folder / path, text)
         for path, text in upgrade.conflicts.items():
@@ -53,11 +55,22 @@ def upgrade_workspace(folder: Path, apply: bool) -> None:
         write_json(folder / WORKSPACE_RECORD, {"version": version, "files": new})
 
 
+def _check_unmerged(folder: Path, conflicts: dict[str, str]) -> None:
+    """Raise a UserError if files of an earlier conflict, which may hold work, would change."""
+    files = [folder / f"{path}.new" for path in conflicts]
+    texts = zip(files, conflicts.values(), strict=True)
+    if unmerged := [str(file) for file, text in texts if text_of(file) not in (None, text)]:
+        raise UserError(
+            f"{', '.join(unmerged)} of an earlier upgrade would be overwritten; merge and delete "
+            "it first."
+        )
+
+
 def compute_upgrade(folder: Path, last: dict[str, str], new: dict[str, str]) -> Upgrade:
     """Compare the files of a workspace with those that `init` wrote last, and with the new ones."""
     upgrade = Upgrade()
     for path in sorted(last.keys() | new.keys()):
-        mine = _text(folder / path)
+        mine = text_of(folder / path)
         if path not in new:
             upgrade.unused += [path] if mine is not None else []
         elif mine is None:
@@ -85,13 +98,6 @@ def _last_files(folder: Path) -> dict[str, str]:
             f"{folder / WORKSPACE_RECORD} is corrupt; restore it with `git checkout -- "
             f"{WORKSPACE_RECORD}`."
         ) from None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; convert it, or restore it with git.") from None
 
 
 def _merge(path: str, mine: str, last: str | None, new: str) -> str | None:

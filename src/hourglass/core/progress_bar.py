@@ -46,4 +46,6 @@ class ProgressBar(tqdm):
         left = ", about {remaining} left" if self.total and self.n > self.initial else ""
         line = f"{{desc}}: {{n_fmt}}{of_total}{{unit}}, {{elapsed}}{left}{{postfix}}"
         # Without `rate`, the time left follows from the mean rate since the start.
-        return str(self.format_meter(**self.format_dict | {"bar_format": line, "rate": None}))
+        scale = self.unit_scale if self.n else False  # tqdm scales 0 to 0.00
+        settings = {"bar_format": line, "rate": None, "unit_scale": scale}
+        return str(self.format_meter(**self.format_dict | settings))

@@ -5,17 +5,19 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.data.large_arrays import new_array, new_indices, parts, take_rows, true_rows
+from hourglass.data.large_order import counts, occurring, ranks, stable_order
 from hourglass.data.streaming import release_pages
 
 BYTES_AT_ONCE = 1 << 24
 
 
 def find_copies(x: np.ndarray) -> np.ndarray:
-    """Return a number per sample, (N,), that only copies of it share: (N, *S) -> (N,) int64.
+    """Return a number below N per sample, (N,), that only copies of it share, for (N, *S).
 
     Samples are compared by a hash of 64 bits.
     """
-    hashes = [np.zeros(0, np.int64)]
+    hashes = new_array((len(x),), np.int64)
     step = max(1, BYTES_AT_ONCE // max(1, x[:1].nbytes))
     for start in range(0, len(x), step):
         part = x[start : start + step].reshape(len(x[start : start + step]), -1)
@@ -23,9 +25,9 @@ def find_copies(x: np.ndarray) -> np.ndarray:
             part = np.where(np.isnan(part), np.nan, part) + 0.0  # one NaN, and no negative zero
         part = np.ascontiguousarray(part)
         rows = part.view(np.dtype((np.void, part.shape[1] * part.itemsize))).ravel()
-        hashes.append(np.fromiter(map(hash, rows.tolist()), np.int64, len(rows)))
+        hashes[start : start + step] = np.fromiter(map(hash, rows.tolist()), np.int64, len(rows))
         release_pages(x)
-    return np.unique(np.concatenate(hashes), return_inverse=True)[1]
+    return ranks(hashes)
 
 
 def keep_together(
@@ -33,29 +35,36 @@ def keep_together(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return samples in an order in which copies follow each other, and bounds between them.
 
-    `order` holds sample numbers, (n,), and `bounds` divides it into parts. Each bound moves to the
-    nearest place that separates no copies. A sample with more copies than half of the smallest
-    part is too frequent to be kept in one part, so its copies stay where they are. Without copies
-    nothing changes.
+    `order` holds sample numbers, (n,), and `bounds` divides it into parts. `copies` is the result
+    of `find_copies`. Each bound moves to the nearest place that separates no copies. A sample with
+    more copies than half of the smallest part is too frequent to be kept in one part, so its copies
+    stay where they are. Without copies nothing changes.
     """
     sizes = np.diff([0, *bounds, len(order)])
-    numbers, counts = np.unique(copies[order], return_counts=True)
     largest = sizes[sizes > 0].min() // 2 if len(order) else 0
-    together = numbers[(counts > 1) & (counts <= largest)]
-    if not len(together):
+    numbers = take_rows(copies, order)
+    times = counts(numbers, len(copies))
+    if not any(((times[part] > 1) & (times[part] <= largest)).any() for part in parts(times)):
         return order, bounds
+    first = new_indices(len(copies), len(order))
+    for part in reversed(list(parts(numbers))):  # so that the first of all copies is written last
+        first[numbers[part][::-1]] = np.arange(part.start, part.stop)[::-1]
     # The place of each sample, or of the first of its copies.
-    place = np.arange(len(order))
-    members = np.flatnonzero(np.isin(copies[order], together))
-    _, first, inverse = np.unique(copies[order][members], return_index=True, return_inverse=True)
-    place[members] = members[first[inverse]]
-    ordered = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[ordered], prepend=-1))
-    starts = np.append(starts, len(order))
-    after = np.clip(np.searchsorted(starts, bounds), 1, len(starts) - 1)
-    before = after - 1
-    closer = starts[after] - bounds < bounds - starts[before]
-    return order[ordered], np.where(closer, starts[after], starts[before])
+    place = new_indices(len(order), len(order))
+    for part in parts(place):
+        together = times[numbers[part]] <= largest
+        place[part] = np.where(together, first[numbers[part]], np.arange(part.start, part.stop))
+    ordered = stable_order(place, len(order))
+    moved = [_nearest_end(place, ordered, bound) if bound else 0 for bound in bounds]
+    return take_rows(order, ordered), np.array(moved, bounds.dtype)
+
+
+def _nearest_end(place: np.ndarray, ordered: np.ndarray, bound: int) -> int:
+    """Return the start or the end, the nearer one, of the copies of the sample before a bound."""
+    value = place[ordered[bound - 1]]
+    start = sum(int(np.count_nonzero(place[part] < value)) for part in parts(place))
+    end = start + sum(int(np.count_nonzero(place[part] == value)) for part in parts(place))
+    return end if end - bound < bound - start else start
 
 
 def count_copies(
@@ -67,13 +76,20 @@ def count_copies(
     that equal one of `train`, and `normal_and_anomalous` the normal samples that equal an anomaly.
     `indices` holds the samples of each split.
     """
-    train = np.unique(copies[indices["train"]])
+    of_train = occurring(copies, indices["train"], len(copies))
     others = [rows for name, rows in indices.items() if name != "train"]
-    later = copies[np.concatenate(others)] if others else np.zeros(0, np.int64)
+    of_anomalies = occurring(copies, true_rows(anomaly), len(copies))
     return {
-        "copies": len(copies) - len(np.unique(copies)),
-        "copies_of_train": int(np.isin(later, train).sum()),
-        "normal_and_anomalous": int(np.isin(copies[~anomaly], copies[anomaly]).sum()),
+        "copies": len(copies) - int(np.count_nonzero(counts(copies, len(copies)))),
+        "copies_of_train": sum(
+            int(np.count_nonzero(of_train[copies[rows[part]]]))
+            for rows in others
+            for part in parts(rows)
+        ),
+        "normal_and_anomalous": sum(
+            int(np.count_nonzero(of_anomalies[copies[part]] & ~anomaly[part]))
+            for part in parts(copies)
+        ),
     }
 
 

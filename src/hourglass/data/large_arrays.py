@@ -9,17 +9,22 @@ import numpy as np
 
 from hourglass.data.streaming import release_pages
 
-MAX_BYTES_IN_MEMORY = 128 << 20  # of an array
-CHUNK_BYTES = 16 << 20
+MAX_BYTES_IN_MEMORY = 32 << 20  # of an array; several have this size at the same time
+CHUNK_BYTES = 4 << 20  # some steps need ten times as much
 
 
 def new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return an array without values; a large one lies in an unnamed file in the working folder."""
+    """Return an array of zeros; a large one lies in an unnamed file in the working folder."""
     dtype = np.dtype(dtype)
     if int(np.prod(shape)) * dtype.itemsize <= MAX_BYTES_IN_MEMORY:
-        return np.empty(shape, dtype)
+        return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=Path.cwd()) as file:
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def new_indices(count: int, limit: int) -> np.ndarray:
+    """Return an array, (count,), for integers from 0 to below `limit`."""
+    return new_array((count,), np.int32 if limit < 2**31 else np.int64)
 
 
 def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -31,6 +36,17 @@ def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
         result[part] = array[rows[part]]
         release_pages(result)
         release_pages(array)
+    return result
+
+
+def true_rows(mask: np.ndarray) -> np.ndarray:
+    """Return the indices of the rows, (N,) bool, that are true, as `np.flatnonzero` does."""
+    result, end = new_indices(int(np.count_nonzero(mask)), len(mask)), 0
+    for part in parts(mask):
+        found = np.flatnonzero(mask[part])
+        start, end = end, end + len(found)
+        np.add(found, part.start, out=result[start:end], casting="same_kind")
+        release_pages(result)
     return result
 
 

@@ -16,6 +16,7 @@ from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
@@ -62,8 +63,7 @@ def split_samples(
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
-        train = take_rows(raw.x, _fitted_rows(raw.x, indices["train"], seed))
-        scaling = TableEncoding.fit(raw.columns, train, dataset.scaling)
+        scaling = _fit_encoding(raw, indices["train"], dataset.scaling)
     samples = {
         name: Samples(*(take_rows(a, rows) for a in (raw.x, raw.label, raw.anomaly, raw.id)))
         for name, rows in indices.items()
@@ -74,12 +74,18 @@ def split_samples(
     return samples, card
 
 
-def _fitted_rows(x: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
-    """Return the train rows that the encoding is fitted to: all, or a sample of a huge table."""
-    count = MAX_FITTED_BYTES // max(1, x.itemsize * x.shape[1])
-    if len(train) <= count:
-        return train
-    return np.sort(np.random.default_rng(seed).choice(train, count, replace=False))
+def _fit_encoding(raw: Raw, train: np.ndarray, scaling: ColumnScaling) -> TableEncoding:
+    """Fit the encoding to the train rows; of a huge table to a sample, but count missing cells."""
+    size = MAX_FITTED_BYTES // max(1, raw.x.itemsize * raw.x.shape[1])
+    if len(train) <= size:
+        return TableEncoding.fit(raw.columns, take_rows(raw.x, train), scaling)
+    sample = train[np.arange(size) * len(train) // size]
+    missing = np.zeros(len(raw.columns), np.int64)
+    for part in parts(raw.x[: len(train)]):
+        missing += np.isnan(raw.x[train[part]]).sum(0)
+        release_pages(raw.x)
+    encoding = TableEncoding.fit(raw.columns, take_rows(raw.x, sample), scaling)
+    return encoding.with_missing(missing, len(train))
 
 
 def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:
@@ -99,8 +105,8 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "read": raw.source.get("read", {}),
         "splits": {
             name: {
-                "normal": int((~part.anomaly).sum()),
-                "anomalies": int(part.anomaly.sum()),
+                "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),
+                "anomalies": int(np.count_nonzero(part.anomaly)),
                 "classes": _counts(part.label),
             }
             for name, part in samples.items()

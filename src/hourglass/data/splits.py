@@ -9,6 +9,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.base import Fractions, Raw
 from hourglass.data.copies import find_copies, keep_together
+from hourglass.data.large_arrays import new_array, take_rows, true_rows
+from hourglass.data.large_order import ranks, stable_order
 from hourglass.data.prepared_data import SPLITS, Split
 
 
@@ -35,9 +37,16 @@ def split(
     copies = find_copies(raw.x) if copies is None else copies
     parts = _split_normal(raw, shares, rng, copies)
     tuning, test = _split_anomalies(raw, fractions.tuning_anomalies, parts, rng, copies)
-    parts["tuning"] = np.concatenate([parts["tuning"], tuning])
-    parts["test"] = np.concatenate([parts["test"], test])
-    return {name: np.sort(indices) for name, indices in parts.items()}
+    parts["tuning"] = _joined(parts["tuning"], tuning)
+    parts["test"] = _joined(parts["test"], test)
+    for indices in parts.values():
+        indices.sort()
+    return parts
+
+
+def _joined(normal: np.ndarray, anomalies: np.ndarray) -> np.ndarray:
+    joined = new_array((len(normal) + len(anomalies),), normal.dtype)
+    return np.concatenate([normal, anomalies], out=joined)
 
 
 def _shares(fractions: Fractions, with_test: bool) -> dict[Split, float]:
@@ -63,14 +72,18 @@ def _split_normal(
     raw: Raw, shares: dict[Split, float], rng: np.random.Generator, copies: np.ndarray
 ) -> dict[Split, np.ndarray]:
     """Divide the normal samples at random or by time; an official test part is kept as `test`."""
-    official = np.zeros(len(raw.x), bool) if raw.official_test is None else raw.official_test
-    normal = np.flatnonzero(~raw.anomaly & ~official)
+    used = np.logical_not(raw.anomaly, out=new_array(raw.anomaly.shape, bool))
+    if raw.official_test is not None:
+        used &= ~raw.official_test
+    normal = true_rows(used)
     if raw.time is None:
-        parts = divide(rng.permutation(normal), shares, copies)
+        rng.shuffle(np.asarray(normal))  # faster than a shuffled memmap
+        parts = divide(normal, shares, copies)
     else:
-        parts = divide(normal[np.argsort(raw.time[normal], kind="stable")], shares)
-    if official.any():
-        parts["test"] = np.flatnonzero(~raw.anomaly & official)
+        order = stable_order(ranks(take_rows(raw.time, normal)), len(normal))
+        parts = divide(take_rows(normal, order), shares)
+    if raw.official_test is not None and raw.official_test.any():
+        parts["test"] = np.flatnonzero(~raw.anomaly & raw.official_test)
     for name, indices in parts.items():
         if not len(indices):
             raise UserError(
@@ -105,10 +118,12 @@ def _split_anomalies(
     if raw.official_test is not None:
         available = rng.permutation(np.flatnonzero(raw.anomaly & ~raw.official_test))
         return available[:limit], np.flatnonzero(raw.anomaly & raw.official_test)
+    anomalies = true_rows(raw.anomaly)
     if raw.time is not None:
-        later = raw.time >= raw.time[normal["test"]].min()
-        return np.flatnonzero(raw.anomaly & ~later), np.flatnonzero(raw.anomaly & later)
-    anomalies = rng.permutation(np.flatnonzero(raw.anomaly))
+        start = take_rows(raw.time, normal["test"]).min()
+        later = take_rows(raw.time, anomalies) >= start
+        return take_rows(anomalies, true_rows(~later)), take_rows(anomalies, true_rows(later))
+    rng.shuffle(np.asarray(anomalies))
     bound = np.array([round(tuning_fraction * len(anomalies))])
     anomalies, (count,) = keep_together(anomalies, copies, bound)
     return anomalies[: min(count, limit)], anomalies[count:]

@@ -14,7 +14,7 @@ from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling, Kind, Missing, Part
 from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
-from hourglass.data.large_arrays import new_array, parts, take_rows
+from hourglass.data.large_arrays import new_array, parts, take_rows, true_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
@@ -117,14 +117,17 @@ class Table(DataSet):
             release_pages(x)
         label = self.row_labels(table)
         keep = self._rows(x, columns, label, table)
-        rows = np.arange(table.rows) if keep is None else np.flatnonzero(keep)
-        anomaly = np.zeros(len(rows), dtype=bool)
-        if label is not None:
-            label = label if keep is None else label[rows]
+        rows = None if keep is None else true_rows(keep)
+        if rows is not None:
+            x = take_rows(x, rows)
+            label = None if label is None else take_rows(label, rows)
+        if label is None:
+            label, anomaly = np.broadcast_to("normal", len(x)), new_array((len(x),), bool)
+        else:
             anomaly = anomaly_mask(label, self.normal, source.path, self.label)
         return Raw(
-            x=x if keep is None else take_rows(x, rows),
-            label=np.full(len(rows), "normal") if label is None else label,
+            x=x,
+            label=label,
             anomaly=anomaly,
             id=self._ids(table, rows),
             source={
@@ -133,7 +136,7 @@ class Table(DataSet):
                 "complete": True,
                 "files": _digests(source),
                 "rows": table.rows,
-                "left_out_rows": table.rows - len(rows),
+                "left_out_rows": table.rows - len(x),
                 "format": source.format | {"detected": source.describe()},
                 "read": {key: value for key, value in vars(self.read).items() if value is not None},
                 "columns": [decision.to_dict() for decision in decisions],
@@ -155,13 +158,13 @@ class Table(DataSet):
                     "or omit `normal` if every row is normal."
                 )
             return None
-        label = text_cells(table.batches, self.label)
-        empty = np.flatnonzero(label == "")
-        too_many = self.missing == "refuse" or len(empty) > len(label) / 2
-        if len(empty) and too_many and not self._empty_is_normal:
+        label = text_cells(table.batches.only(self.label), self.label)
+        row, count = _empty_cells(label)
+        too_many = self.missing == "refuse" or count > len(label) / 2
+        if count and too_many and not self._empty_is_normal:
             raise UserError(
-                f"Column {self.label!r} of {path} is empty in row {empty[0] + 1}, one of "
-                f"{len(empty):,} of {len(label):,} rows without a label; fill it in, or set "
+                f"Column {self.label!r} of {path} is empty in row {row + 1}, one of "
+                f"{count:,} of {len(label):,} rows without a label; fill it in, or set "
                 '`normal: [""]` if these rows are normal.'
             )
         return label
@@ -197,60 +200,62 @@ class Table(DataSet):
         A row without a label, or without any value, is not used. The setting `missing` decides
         about missing features.
         """
-        labelled = np.empty(len(x), bool)
+        path, use = table.source.path, new_array((len(x),), bool)
+        incomplete, first = 0, 0
         for part in parts(x):
-            labelled[part] = ~np.isnan(x[part]).all(1)
+            missing = np.isnan(x[part])
+            gaps = missing.any(1)
+            if gaps.any() and not incomplete:
+                first = part.start + int(gaps.argmax())
+            incomplete += int(gaps.sum())
+            use[part] = ~missing.all(1) if self.missing == "use" else ~gaps
+            if label is not None and not self._empty_is_normal:
+                use[part] &= label[part] != ""
             release_pages(x)
-        if label is not None and not self._empty_is_normal:
-            labelled &= label != ""
-        if self.missing == "use":
-            return None if labelled.all() else labelled
-        path = table.source.path
-        missing = np.isnan(x)
-        complete = ~missing.any(1)
-        if self.missing == "refuse" and not complete.all():
-            row = int(np.flatnonzero(~complete)[0])
-            name = columns[int(missing[row].argmax())].name
+        if self.missing == "refuse" and incomplete:
+            name = columns[int(np.isnan(x[first]).argmax())].name
             raise UserError(
-                f"Column {name!r} of {path} is empty in row {row + 1}, and "
-                f"{(~complete).sum():,} of {len(x):,} rows have such a cell; fill it in, or set "
+                f"Column {name!r} of {path} is empty in row {first + 1}, and "
+                f"{incomplete:,} of {len(x):,} rows have such a cell; fill it in, or set "
                 "`missing: use`."
             )
-        if not (complete & labelled).any():
+        if self.missing != "use" and not use.any():
             raise UserError(
                 f"Every row of {path} has an empty cell; set `missing: use`, or drop the columns "
                 "with most of them."
             )
-        return complete & labelled
+        return None if use.all() else use
 
     @property
     def _empty_is_normal(self) -> bool:
         return self.normal == "" or (isinstance(self.normal, list) and "" in self.normal)
 
-    def _ids(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray:
-        """Return the ids of rows, by default "<file>/<row>"."""
+    def _ids(self, table: "InferredTable", rows: np.ndarray | None) -> np.ndarray:
+        """Return the ids of rows, None for all, by default "<file>/<row>"."""
         path = table.source.path
         if self.id is None:
-            prefix = f"{path.name}/"
-            names = new_array((len(rows),), f"U{len(prefix) + len(str(table.rows))}")
+            prefix, count = f"{path.name}/", table.rows if rows is None else len(rows)
+            names = new_array((count,), f"U{len(prefix) + len(str(table.rows))}")
             for part in parts(names):
-                names[part] = [prefix + str(row) for row in (rows[part] + 1).tolist()]
+                numbers = range(part.start, part.stop) if rows is None else rows[part].tolist()
+                names[part] = [prefix + str(row + 1) for row in numbers]
                 release_pages(names)
             return names
-        ids = text_cells(table.batches, self.id)[rows]
-        empty = np.flatnonzero(ids == "")
-        if len(empty):
+        ids = text_cells(table.batches.only(self.id), self.id)
+        ids = ids if rows is None else take_rows(ids, rows)
+        row, count = _empty_cells(ids)
+        if count:
             raise UserError(
-                f"Column {self.id!r} of {path} is empty in row {rows[empty[0]] + 1}; fill it in, "
-                "or omit `id`."
+                f"Column {self.id!r} of {path} is empty in row "
+                f"{(row if rows is None else rows[row]) + 1}; fill it in, or omit `id`."
             )
         return ids
 
-    def _times(self, table: "InferredTable", rows: np.ndarray) -> np.ndarray | None:
+    def _times(self, table: "InferredTable", rows: np.ndarray | None) -> np.ndarray | None:
         if self.time is None:
             return None
         form = self.declared.dates.get(self.time)
-        return time_values(table.batches, self.time, form, table.source, rows)
+        return time_values(table.batches.only(self.time), self.time, form, table.source, rows)
 
 
 @dataclass(frozen=True)
@@ -275,6 +280,10 @@ class RepeatedBatches:
         self.columns = columns
         self.rows = 0  # of the last complete pass
         self.cached: list[pa.RecordBatch] | None = None
+
+    def only(self, column: str) -> "RepeatedBatches":
+        """Return the batches of one column; kept batches are returned with all columns."""
+        return self if self.cached is not None else RepeatedBatches(self.source, [column])
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         if self.cached is not None:
@@ -303,6 +312,18 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             waiting, rows, size = [], 0, 0
     if waiting:
         yield _join(waiting)
+
+
+def _empty_cells(cells: np.ndarray) -> tuple[int, int]:
+    """Return the first row with an empty text, and the number of such rows."""
+    first, count = 0, 0
+    for part in parts(cells):
+        empty = np.flatnonzero(cells[part] == "")
+        if len(empty) and not count:
+            first = part.start + int(empty[0])
+        count += len(empty)
+        release_pages(cells)
+    return first, count
 
 
 def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

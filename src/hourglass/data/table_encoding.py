@@ -75,6 +75,16 @@ class TableEncoding:
             )
         )
 
+    def with_missing(self, missing: np.ndarray, count: int) -> "TableEncoding":
+        """Return the encoding for `count` train rows, with this number of missing cells, (C,)."""
+        shares = (missing / count).tolist()
+        return TableEncoding(
+            tuple(
+                replace(column, missing_share=share, count=count)
+                for column, share in zip(self.columns, shares, strict=True)
+            )
+        )
+
     @property
     def width(self) -> int:
         """Return F, the number of network inputs."""

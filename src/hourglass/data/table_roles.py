@@ -14,29 +14,37 @@ from hourglass.data.columns.arrow_cells import dates, is_missing, numbers, plain
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
 from hourglass.data.columns.inference import Declared, infer_columns
-from hourglass.data.large_arrays import take_rows
+from hourglass.data.large_arrays import new_array, parts, take_rows
 from hourglass.data.readers.table_source import TableSource
+from hourglass.data.streaming import release_pages
 
 Batches = Iterable[pa.RecordBatch]
 
 
 def text_cells(batches: Batches, name: str) -> np.ndarray:
-    """Return a column as (N,) str, "" where a cell is empty."""
-    parts = [texts(plain(batch[name])) for batch in batches]
-    column = pc.fill_null(pa.chunked_array(parts, pa.string()), "")
-    encoded = column.combine_chunks().dictionary_encode()
-    unique = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
-    return take_rows(unique, encoded.indices.to_numpy())
+    """Return a column as (N,) str, "" where a cell is empty; reads the batches twice."""
+    rows, width = 0, 1
+    for batch in batches:
+        cells = texts(plain(batch[name]))
+        rows, width = rows + len(cells), max(width, pc.max(pc.utf8_length(cells)).as_py() or 0)
+    result, end = new_array((rows,), f"U{width}"), 0
+    for batch in batches:
+        encoded = pc.fill_null(texts(plain(batch[name])), "").dictionary_encode()
+        start, end = end, end + len(encoded)
+        unique = np.array(encoded.dictionary.to_pylist(), result.dtype)
+        result[start:end] = unique[encoded.indices.to_numpy()]
+        release_pages(result)
+    return result
 
 
 def time_values(
-    batches: Batches, name: str, form: str | None, source: TableSource, rows: np.ndarray
+    batches: Batches, name: str, form: str | None, source: TableSource, rows: np.ndarray | None
 ) -> np.ndarray:
     """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970.
 
-    `rows` are the indices of the rows wanted. `form` is the format of dates, as of strptime, if the
-    user names one. Prints a note if the dates have several readings. Raises a UserError if a cell
-    is empty, or no time.
+    `rows` are the indices of the rows wanted, None for all. `form` is the format of dates, as of
+    strptime, if the user names one. Prints a note if the dates have several readings. Raises a
+    UserError if a cell is empty, or no time.
     """
     declared = Declared(dates={name: form} if form else {}, parts={name: ["trend"]})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
@@ -48,17 +56,21 @@ def time_values(
     if column.kind not in ("numeric", "datetime") or decision.kind == "text":
         _require_times(batches, name, source)
         column = Column(name, "datetime")
-    start, parts = 1, []
+    values, start = new_array((decision.rows,), np.float64), 0
     for batch in batches:
-        parts.append(codes(batch, [column], source.path, start, source.numbers)[:, 0])
-        start += len(batch)
-    values = np.concatenate(parts)[rows]
-    empty = np.flatnonzero(np.isnan(values))
-    if len(empty):
-        raise UserError(
-            f"Column {name!r} of {source.path} is empty in row {rows[empty[0]] + 1}, so the row "
-            "has no place in time; fill it in or remove the row."
-        )
+        found = codes(batch, [column], source.path, start + 1, source.numbers)
+        values[start : start + len(found)] = found[:, 0]
+        start += len(found)
+    values = values if rows is None else take_rows(values, rows)
+    for part in parts(values):
+        empty = np.flatnonzero(np.isnan(values[part]))
+        if len(empty):
+            row = part.start + empty[0]
+            raise UserError(
+                f"Column {name!r} of {source.path} is empty in row "
+                f"{(row if rows is None else rows[row]) + 1}, so the row has no place in time; "
+                "fill it in or remove the row."
+            )
     return values
 
 

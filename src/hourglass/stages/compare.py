@@ -22,6 +22,7 @@ from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
 from hourglass.evaluation.report.leaderboard import INTRODUCTION, leaderboard, markdown
 from hourglass.stages.output import stage_lock
+from hourglass.stages.page_tables import tables_digest
 from hourglass.tracking.recording import recording
 from hourglass.tracking.stage_records import timing
 
@@ -64,10 +65,11 @@ def compare() -> Path:
         write_plots(folder / PLOTS.name, config.data, config.models)
         timings = {cell: timing(cell, "train") for cell in cells}
         page = Page.of(table, codes, (config.data, config.models), timings)
-        write_text(folder / PAGE.name, page.render())
+        digest = tables_digest(folder)
+        write_text(folder / PAGE.name, page.render(digest))
         cards = {data: Prepared.open(prepared_folder(data)).card for data in config.data}
         private = [data for data, card in cards.items() if rows_are_private(card)]
         shared = folder / SHARED_PAGE.parent.name
         shared.mkdir()
-        write_text(shared / SHARED_PAGE.name, page.without(private).render())
+        write_text(shared / SHARED_PAGE.name, page.without(private).render(digest))
     return LEADERBOARD

@@ -67,15 +67,16 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
 def _column_type(column: Column) -> Any:
     """Return the type of a column for MLflow, which converts few types to others.
 
-    Any type is accepted for a date, which may come as text, and for categories that are numbers.
+    Any type is accepted for a date, which may come as text, and for categories that are numbers or
+    truth values: they come as text, as such or, in a column with missing cells, as objects.
     """
     from mlflow.types.schema import AnyType
 
     if column.kind == "numeric":
         return "double"  # a cell may be missing, and pandas reads CSV in double precision
-    if column.kind == "boolean" and [level.lower() for level in column.levels] == ["false", "true"]:
-        return "boolean"
-    is_text = column.kind != "datetime" and not any(map(is_number, column.levels))
+    is_text = column.kind != "datetime" and not any(
+        is_number(level) or level.lower() in ("false", "true") for level in column.levels
+    )
     return "string" if is_text and column.levels else AnyType()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from hourglass.data.columns.column import Column
-from hourglass.data.large_arrays import parts
+from hourglass.data.large_arrays import new_array, parts
 from hourglass.data.streaming import release_pages
 
 
@@ -20,8 +20,9 @@ def keep_train_levels(
     """
     if not _categories(columns):
         return tuple(columns)
-    is_train = np.zeros(len(x), bool)
-    is_train[train] = True
+    is_train = new_array((len(x),), bool)
+    for part in parts(train):
+        is_train[train[part]] = True
     counts = {i: np.zeros(len(c.levels) + 1, int) for i, c in _categories(columns)}
     for rows in parts(x):
         for i, count in counts.items():

@@ -131,7 +131,10 @@ def _channels_first(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCh
     """Return a view of images, (N, C, H, W), without reading them, or raise a UserError."""
     channels, height, width = spec.sample_shape
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
-        raise UserError(f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8.")
+        raise UserError(
+            f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8, (N, H, W), "
+            "(N, H, W, C) or (N, C, H, W)."
+        )
     images = channels_last(x, path).transpose(0, 3, 1, 2)
     if not accepts(images.shape[1:]):
         size = "x".join(map(str, images.shape[1:]))

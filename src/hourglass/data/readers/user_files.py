@@ -9,6 +9,8 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import suggest_names
+from hourglass.data.large_arrays import new_array, parts
+from hourglass.data.streaming import release_pages
 
 # YAML reads `normal: 0` as a number and `normal: yes` as a truth value.
 ClassName: TypeAlias = bool | int | float | str
@@ -76,7 +78,7 @@ def anomaly_mask(
     `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty,
     names an absent label, or names all labels.
     """
-    present = np.unique(labels)
+    present = unique_labels(labels)
     if normal is None or normal == []:
         raise UserError(
             f"`normal` names no label of {path}; name the normal ones, "
@@ -91,7 +93,10 @@ def anomaly_mask(
                 f"{suggest_names(str(name), present)}; correct `normal`."
             )
         names += found
-    anomaly = ~np.isin(labels, names)
+    anomaly = new_array(labels.shape, bool)
+    for part in parts(labels):
+        anomaly[part] = ~np.isin(labels[part], names)
+        release_pages(labels)
     if not anomaly.any():
         omit = "omit `normal`"
         if column is not None:
@@ -101,6 +106,15 @@ def anomaly_mask(
             f"{omit} if no anomaly is labelled."
         )
     return anomaly
+
+
+def unique_labels(labels: np.ndarray) -> np.ndarray:
+    """Return the sorted unique labels of (N,) str."""
+    found = [np.unique(labels[:0])]
+    for part in parts(labels):
+        found = [np.unique(np.concatenate([*found, np.unique(labels[part])]))]
+        release_pages(labels)
+    return found[0]
 
 
 def matching_labels(name: ClassName, present: Sequence[str]) -> list[str]:

@@ -24,7 +24,10 @@ LABEL_PLACES = ((1, 9, 4), (-1, -9, 4), (1, 6, -8), (1, 6, 16), (-1, -6, -8), (-
 
 
 def comparison_charts(data: str, cells: Sequence[CellSection]) -> list[Chart]:
-    """Return ROC, precision-recall and training curves, and AUROC over parameters and seconds."""
+    """Return ROC, precision-recall and training curves, and AUROC over parameters and seconds.
+
+    AUROC over a cost needs two cells to compare.
+    """
     labelled = [cell for cell in cells if cell.labelled]
     charts = [_training(data, cells)]
     if labelled:
@@ -33,8 +36,8 @@ def comparison_charts(data: str, cells: Sequence[CellSection]) -> list[Chart]:
             _roc(data, labelled),
             _precision_recall(data, labelled),
             *charts,
-            _costs(data, labelled, "parameters", lambda cell: float(cell.row["parameters"])),
-            *([_costs(data, timed, "training seconds", _seconds)] if timed else []),
+            *_costs(data, labelled, "parameters", lambda cell: float(cell.row["parameters"])),
+            *_costs(data, timed, "training seconds", _seconds),
         ]
     return charts
 
@@ -97,8 +100,10 @@ def _training(data: str, cells: Sequence[CellSection]) -> Chart:
 
 def _costs(
     data: str, cells: Sequence[CellSection], cost: str, value: Callable[[CellSection], float]
-) -> Chart:
+) -> list[Chart]:
     """Plot AUROC with its interval over a cost; label the markers that have room."""
+    if len(cells) < 2:
+        return []
     values = [auroc_with_interval(cell.metrics) for cell in cells]
     x = Axis.around(cost, [value(cell) for cell in cells], 0.12)
     plot, texts = Plot(x, Axis.around("AUROC", np.concatenate(values))), []
@@ -112,7 +117,7 @@ def _costs(
     _label_markers(plot, [(value(cell), cell.metrics["AUROC"], cell.cell.model) for cell in cells])
     label = f"AUROC over {cost} on {data}: {'; '.join(reversed(texts))}."
     legend = f"No intervals: {cells[0].too_few}." if cells[0].too_few else "Lines: 95 % intervals."
-    return Chart(f"AUROC over {cost}", legend, plot.svg(label))
+    return [Chart(f"AUROC over {cost}", legend, plot.svg(label))]
 
 
 def auroc_with_interval(row: Mapping[str, Any]) -> list[float]:

@@ -49,7 +49,7 @@ class DataSetSection:
         return cls(
             name=name,
             board=board,
-            scale=_scale(board.rows),
+            scale=forest_scale(board.rows),
             leaders=_leaders(board.rows, cells),
             cells=cells,
             charts=comparison_charts(name, cells),
@@ -71,15 +71,18 @@ class DataSetSection:
         return round(100 * float(np.clip(self.scale.place([value])[0], 0, 1)), 2)
 
 
-def _scale(rows: Sequence[Row]) -> Axis | None:
-    """Return the scale of the forest plot: all values and intervals, except of rows far below."""
+def forest_scale(rows: Sequence[Row]) -> Axis | None:
+    """Return the scale of the forest plot: all values and intervals, except of rows far below.
+
+    An interval of another row is never cut off, because it would look shorter than it is.
+    """
     rows = [row for row in rows if row.get("AUROC") is not None]
     if not rows:
         return None
     low, middle = np.percentile([row["AUROC"] for row in rows], [25, 50])
     least = low - OUTLIER_RANGES * max(middle - low, 0.01)
-    shown = [value for row in rows for value in auroc_with_interval(row)]
-    ends = [max(value, least) for value in shown]
+    shown = [row for row in rows if row["AUROC"] >= least]
+    ends = [value for row in shown for value in auroc_with_interval(row)]
     step = max(round((max(ends) - min(ends)) / 5, 3), 0.001)
     high = min(1.0, max(ends) + step / 4)
     return Axis("AUROC", min(float(np.floor(min(ends) / step) * step), high - step), high)

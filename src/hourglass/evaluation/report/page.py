@@ -64,12 +64,19 @@ class Page:
             self, sets=[one.without_rows() if one.name in private else one for one in self.sets]
         )
 
-    def render(self) -> str:
-        """Return the HTML text; it depends on nothing but the content."""
+    def render(self, tables: str = "") -> str:
+        """Return the HTML text; it depends on nothing but the content.
+
+        `tables` is the digest of the tables to which the page belongs.
+        """
         origins = [cell.origin for one in self.sets for cell in one.cells]
         template = _environment().get_template("page.html")
         return template.render(
-            vars(self), summary=summary(origins), meanings=MEANINGS, palette=palette
+            vars(self),
+            summary=summary(origins),
+            meanings=MEANINGS,
+            palette=palette,
+            tables=tables,
         )
 
 
