@@ -22,6 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import hourglass
 from hourglass.api.estimator import Autoencoder
 from hourglass.core.paths import Cell
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
@@ -427,13 +428,17 @@ def test_a_loaded_detector_has_the_methods_of_the_estimator(normal, fitted, tmp_
     [
         ["high" if i == 7 else str(i * 0.5) for i in range(60)],
         ["soon" if i == 7 else f"2024-01-{1 + i % 28:02}" for i in range(60)],
-        [f"0{1 + i % 9}/0{1 + i % 5}/2024" for i in range(60)],
     ],
 )
-def test_errors_about_a_frame_name_no_setting_of_the_command_line(cells):
-    with pytest.raises(ValueError, match="Column 'x' of X") as error:
-        Autoencoder().fit(mixed(60).assign(x=cells))
-    assert "`" not in str(error.value)
+def test_a_frame_with_a_few_odd_cells_is_used(cells):
+    frame = mixed(60).assign(x=cells)
+    detector = Autoencoder(max_epochs=1).fit(frame).detector_
+    assert "x" in detector.feature_names
+    new = frame[:10].assign(x="odd")
+    np.testing.assert_array_equal(
+        detector.scoring(codes(new, detector.columns)),
+        detector.scoring(codes(new.assign(x=None), detector.columns)),
+    )
 
 
 def test_every_scaling_is_documented():
