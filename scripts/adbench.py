@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from adbench_detectors import METHODS, OTHERS, PYOD, find_method
-from common import ROOT, argument_parser, merge_results, write_page
+from common import ROOT, argument_parser, data_folder, merge_results, write_page
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 RESULTS = ROOT / "build/adbench/results.csv"
@@ -54,10 +54,11 @@ def main() -> None:
         parser.error(
             f"there is no method {unknown[0]}; use {', '.join([*METHODS, *OTHERS, *PYOD])}"
         )
-    paths = sorted(_data().glob("*.npz"), key=lambda path: int(path.stem.split("_")[0]))
+    folder = data_folder() / "adbench"
+    paths = sorted(folder.glob("*.npz"), key=lambda path: int(path.stem.split("_")[0]))
     paths = [p for p in paths if not options.sets or any(s in p.stem for s in options.sets)]
     if not paths:
-        parser.error(f"no file of {_data()} matches --sets")
+        parser.error(f"no file of {folder} matches --sets")
     table = merge_results(RESULTS, measure(paths, options), KEYS)
     write_page(PAGE, page(table, options))
 
@@ -198,10 +199,6 @@ def _has_pyod() -> bool:
     from importlib.util import find_spec
 
     return find_spec("pyod") is not None
-
-
-def _data() -> Path:
-    return Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw") / "adbench"
 
 
 if __name__ == "__main__":

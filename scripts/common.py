@@ -19,6 +19,11 @@ ROOT = Path(__file__).parents[1]
 Result = TypeVar("Result")
 
 
+def data_folder() -> Path:
+    """Return the folder of the raw data."""
+    return Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw")
+
+
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:
     """Return a parser that shows a script's docstring as it is written."""
     formatter = argparse.RawDescriptionHelpFormatter
@@ -30,8 +35,7 @@ def enter(folder: Path) -> None:
 
     The raw data stay those of HOURGLASS_DATA, or of its default in the previous folder.
     """
-    raw = Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw")
-    os.environ["HOURGLASS_DATA"] = str(raw.absolute())
+    os.environ["HOURGLASS_DATA"] = str(data_folder().absolute())
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)

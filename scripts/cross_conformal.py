@@ -20,13 +20,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import mixed_tables
 import numpy as np
 import pandas as pd
-from common import ROOT, argument_parser, merge_results, write_page
+from common import ROOT, argument_parser, data_folder, merge_results, write_page
 
 RESULTS = ROOT / "build/false_alarms/results.csv"
 PAGE = ROOT / "docs/benchmarks/false_alarms.md"
@@ -60,8 +59,8 @@ def main() -> None:
 
 def _normal_rows() -> Iterator[tuple[str, Rows]]:
     """Yield the name and the normal rows of each table, without copies of numbers."""
-    data = Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw") / "adbench"
-    for path in sorted(data.glob("*.npz"), key=lambda path: int(path.stem.split("_")[0])):
+    folder = data_folder() / "adbench"
+    for path in sorted(folder.glob("*.npz"), key=lambda path: int(path.stem.split("_")[0])):
         with np.load(path, allow_pickle=False) as file:
             x = file["X"][file["y"] == 0].astype(np.float64)
         yield path.stem.split("_", 1)[1], np.unique(x, axis=0)

@@ -23,12 +23,11 @@ import argparse
 import multiprocessing
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, argument_parser, merge_results, write_page
+from common import ROOT, argument_parser, data_folder, merge_results, write_page
 from mixed_detectors import METHODS, find_method
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -105,7 +104,7 @@ def load(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     text: dict[str, Any] = {"dtype": str, "keep_default_na": False}
     if name in WITH_NUMBERS:
         text = {}
-    frame: pd.DataFrame = pd.read_csv(_data() / f"{name}.csv", **text)
+    frame: pd.DataFrame = pd.read_csv(data_folder() / "mixed_tables" / f"{name}.csv", **text)
     labels = frame[label].astype(str)
     anomaly = labels != anomalies[1:] if anomalies.startswith("!") else labels == anomalies
     features = frame.drop(columns=[label, *dropped])
@@ -185,10 +184,6 @@ def _removed(table: pd.DataFrame, options: argparse.Namespace) -> list[str]:
     losses = [means[method, 0.0].mean() - means[method, share].mean() for method, share in columns]
     lines.append(f"| loss | {' | '.join(f'{loss:.1f}' for loss in losses)} |")
     return lines
-
-
-def _data() -> Path:
-    return Path(os.environ.get("HOURGLASS_DATA") or ROOT / "data/raw") / "mixed_tables"
 
 
 if __name__ == "__main__":

@@ -414,6 +414,15 @@ def test_a_row_without_any_value_has_no_score_and_no_alarm(normal, fitted):
     assert trained[0].threshold_ == trained[1].threshold_
 
 
+def test_a_score_that_is_not_finite_is_an_error_in_a_row_with_values(normal):
+    estimator = Autoencoder(scorer=ModelScore(), latent_dim=2, max_epochs=1).fit(normal)
+    next(estimator.detector_.scoring.network.parameters()).data.fill_(np.nan)
+    x = normal[:4].copy()
+    x[0] = np.nan
+    with pytest.raises(ValueError, match="the score of sample 1 is nan"):
+        estimator.anomaly_score(x)
+
+
 def test_a_loaded_detector_has_the_methods_of_the_estimator(normal, fitted, tmp_path):
     fitted.save(tmp_path)
     loaded, x = hourglass.load(tmp_path), normal.copy()

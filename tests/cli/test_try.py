@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from hourglass.api.settings import variant_class
 from hourglass.cli import try_ as module
 from hourglass.cli.data_plan import Roles
-from hourglass.cli.name_lists import listed_names
+from hourglass.cli.name_lists import parse_names
 from hourglass.cli.try_ import try_
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
@@ -206,7 +206,7 @@ def test_a_second_run_continues_and_keeps_edited_settings(fast, table, capsys):
 )
 def test_the_command_of_a_workspace_has_the_normal_labels(names):
     option, text = shlex.split(Roles(normal=names).options())
-    assert (option, listed_names(text)) == ("--normal", names)
+    assert (option, parse_names(text)) == ("--normal", names)
 
 
 def test_an_existing_folder_of_another_kind_stays(fast, table, refusal):

@@ -74,7 +74,7 @@ def test_memory_hardly_grows_with_the_rows(monkeypatch, tmp_path):
     monkeypatch.setattr(large_arrays, "CHUNK_BYTES", 40_000)
     monkeypatch.setattr(large_arrays, "MAX_BYTES_IN_MEMORY", 40_000)
     monkeypatch.setattr("hourglass.data.copies.BYTES_AT_ONCE", 40_000)
-    monkeypatch.setattr("hourglass.data.table.MAX_CACHED_BYTES", 10)
+    monkeypatch.setattr("hourglass.data.inferred_table.MAX_CACHED_BYTES", 10)
     monkeypatch.setattr("hourglass.data.prepare.MAX_FITTED_BYTES", 40_000)
     peaks = []
     for rows in (100_000, 300_000):  # a batch of the smaller one is complete

@@ -279,7 +279,7 @@ def test_a_boolean_column_that_begins_empty_or_with_numbers_is_read_alike(load):
 def test_large_tables_are_read_again_instead_of_kept(load, monkeypatch):
     text = "a,b\n" + "".join(f"{RNG.normal()},{i % 5}\n" for i in range(500))
     expected = load(text)
-    monkeypatch.setattr("hourglass.data.table.MAX_CACHED_BYTES", 10)
+    monkeypatch.setattr("hourglass.data.inferred_table.MAX_CACHED_BYTES", 10)
     np.testing.assert_array_equal(load(text).x, expected.x)
 
 

@@ -240,8 +240,9 @@ class Autoencoder(
         """
         x = self._read(X)
         (scores,) = self.detector_.scoring.score_with(x)
-        scores[~has_value(x)] = np.nan
-        require_finite(scores[~np.isnan(scores)])
+        known = has_value(x)
+        require_finite(np.where(known, scores, 0.0))
+        scores[~known] = np.nan
         return scores
 
     @value_errors()

@@ -96,7 +96,7 @@ class LoadedDetector(OutlierMethods, Detector):
         return frame if index is None else frame.set_index(index)
 
     def anomaly_score(self, X: "pd.DataFrame | np.ndarray") -> np.ndarray:
-        """Return the column `score` of `score`, (N,): NaN for a row without any value."""
+        """Return the anomaly scores, (N,); the score of a row without any value is NaN."""
         return np.concatenate([score_chunk(self, chunk)[0] for chunk in self._chunks(X)])
 
     def explain(

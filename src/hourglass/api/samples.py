@@ -13,7 +13,8 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling
-from hourglass.data.columns.inference import Declared, infer_columns, used_columns
+from hourglass.data.columns.decision import Declared
+from hourglass.data.columns.inference import infer_columns, used_columns
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.frames import frame_batches
 from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
@@ -102,7 +103,7 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
     declared = Declared(dict.fromkeys(categories, "categorical"))
     decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
-    # Without the settings of the command line.
+    # The second half of a reason names settings that only a workspace has.
     dropped = [f"{d.name} ({d.reason.partition(';')[0]})" for d in decisions if d.column is None]
     if not columns:
         raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")

@@ -14,7 +14,7 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
-from hourglass.cli.name_lists import listed_names
+from hourglass.cli.name_lists import parse_names
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
@@ -92,7 +92,7 @@ def make_roles(
     label: str | None, normal: str | None, time: str | None, id: str | None, drop: str | None
 ) -> Roles:
     """Return the roles from the values of the options; lists are separated by commas."""
-    return Roles(label, listed_names(normal or ""), time, id, listed_names(drop or ""))
+    return Roles(label, parse_names(normal or ""), time, id, parse_names(drop or ""))
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:

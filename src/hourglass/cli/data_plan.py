@@ -1,14 +1,15 @@
 """The plan of a new data set: the content of its file, and settings that suit it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.cli.name_lists import name_list
+from hourglass.cli.name_lists import format_names
 from hourglass.cli.normal_labels import (
     LABEL_WORDS,
     count_anomalies,
@@ -28,8 +29,8 @@ from hourglass.core.suggestions import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hourglass.data.columns.inference import Decision
-    from hourglass.data.table import InferredTable
+    from hourglass.data.columns.decision import Decision
+    from hourglass.data.inferred_table import InferredTable
 
 TABLE, IMAGES = "hourglass.data.table.Table", "hourglass.data.images.Images"
 # Names of a class of images that is normal if the user names none.
@@ -59,7 +60,8 @@ class Roles:
 
     def options(self) -> str:
         """Return the roles as options of the command line, each with a space in front."""
-        values = {**vars(self), "normal": name_list(self.normal), "drop": name_list(self.drop)}
+        lists = {"normal": format_names(self.normal), "drop": format_names(self.drop)}
+        values = {**vars(self), **lists}
         return "".join(f" --{key} {shlex.quote(value)}" for key, value in values.items() if value)
 
 
@@ -149,7 +151,7 @@ def _plan_table(
     settings = new_settings(_train(normal, init_args), (width,))
     dropped = [*roles.drop, *unclear, *(d.name for d in inferred.decisions if d.reason == LABEL)]
     init_args |= {"drop": dropped} if dropped else {}
-    hints = [] if labels is not None else _label_hints(inferred)[:1]
+    hints = [] if labels is not None else [*islice(_label_hints(inferred), 1)]
     if unclear:
         hints.append(
             f"Left out, as the kind is unclear: {', '.join(map(repr, unclear))}; the decisions "
@@ -160,17 +162,18 @@ def _plan_table(
     )
 
 
-def _label_hints(inferred: "InferredTable") -> list[str]:
-    """Return a sentence about each column that may be the label."""
+def _label_hints(inferred: "InferredTable") -> Iterator[str]:
+    """Yield a sentence about each column that may be the label."""
     from hourglass.data.table_roles import text_cells
 
-    few = [d for d in inferred.decisions if LABEL_WORDS.match(d.name) and d.distinct <= MAX_LABELS]
-    hints = [
-        label_hint(d.name, text_cells(inferred.batches, d.name), d.column is not None)
-        for d in few
-        if d.column is not None or d.reason == LABEL
-    ]
-    return [hint for hint in hints if hint]
+    for decision in inferred.decisions:
+        name, is_used = decision.name, decision.column is not None
+        if not (is_used or decision.reason == LABEL) or decision.distinct > MAX_LABELS:
+            continue
+        if LABEL_WORDS.match(name):
+            hint = label_hint(name, text_cells(inferred.batches.only(name), name), is_used)
+            if hint:
+                yield hint
 
 
 def _without_error(decision: "Decision") -> "Decision":

@@ -56,7 +56,7 @@ def _exit_with_message(error: Exception) -> NoReturn:
 
 
 def _discard_output() -> None:
-    """Redirect standard output to nowhere; Python writes what is left of it at its exit."""
+    """Redirect standard output to the null device, since Python flushes it at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

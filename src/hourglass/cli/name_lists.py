@@ -4,14 +4,14 @@ import csv
 from collections.abc import Sequence
 
 
-def listed_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas; as in CSV, quotes enclose a name with a comma."""
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list; as in CSV, quotes enclose a name with a comma."""
     words = next(csv.reader([text], skipinitialspace=True), []) if '"' in text else text.split(",")
     return tuple(word.strip() for word in words if word.strip())
 
 
-def name_list(names: Sequence[str]) -> str:
-    """Return the list of which `listed_names` returns the names."""
+def format_names(names: Sequence[str]) -> str:
+    """Return the comma-separated list of names, the inverse of `parse_names`."""
     quoted = ('"' + name.replace('"', '""') + '"' for name in names)
     return ",".join(
         text if {",", '"'} & {*name} else name for name, text in zip(names, quoted, strict=True)

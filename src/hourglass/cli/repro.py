@@ -86,7 +86,7 @@ def repro(target: str | None = None, jobs: int = 1) -> None:
 
 
 def _complete_pages() -> None:
-    """Write the pages, which DVC does not restore, if they do not belong to its tables."""
+    """Write the pages again if they are outdated, since DVC restores the tables only."""
     if page_is_outdated():
         from hourglass.stages.compare import compare
 

@@ -95,22 +95,22 @@ def count_copies(
 
 def copies_note(card: Mapping[str, Any]) -> str:
     """Return a sentence about the copies in a data set, described by its card; "" without any."""
-    counts = card["copies"]
-    if not counts["copies"]:
+    found = card["copies"]
+    if not found["copies"]:
         return ""
     total = card["unused"] + sum(
         split[kind] for split in card["splits"].values() for kind in ("normal", "anomalies")
     )
-    equal = "equals" if counts["copies"] == 1 else "equal"
-    parts = [f"{counts['copies']:,} of {total:,} samples {equal} an earlier one in every feature"]
-    if counts["copies_of_train"]:
-        parts.append(
-            f"{counts['copies_of_train']:,} of other splits equal one of train, because the splits "
+    equal = "equals" if found["copies"] == 1 else "equal"
+    clauses = [f"{found['copies']:,} of {total:,} samples {equal} an earlier one in every feature"]
+    if found["copies_of_train"]:
+        clauses.append(
+            f"{found['copies_of_train']:,} of other splits equal one of train, because the splits "
             "follow time or an official test part, or because the values are frequent; scores of "
             "these may be too good"
         )
     else:
-        parts.append("copies are in one split")
-    if counts["normal_and_anomalous"]:
-        parts.append(f"{counts['normal_and_anomalous']:,} normal ones equal an anomaly")
-    return f"{'; '.join(parts)}."
+        clauses.append("copies are in one split")
+    if found["normal_and_anomalous"]:
+        clauses.append(f"{found['normal_and_anomalous']:,} normal ones equal an anomaly")
+    return f"{'; '.join(clauses)}."

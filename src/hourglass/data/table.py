@@ -1,11 +1,10 @@
 """User-provided tables: each row is a sample, each column without another role a feature."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
@@ -13,16 +12,15 @@ from hourglass.core.suggestions import suggest_names
 from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column, ColumnScaling, Kind, Missing, Part
-from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
+from hourglass.data.columns.decision import Decision, Declared
+from hourglass.data.columns.inference import infer_columns, used_columns
+from hourglass.data.inferred_table import InferredTable, RepeatedBatches
 from hourglass.data.large_arrays import new_array, parts, take_rows, true_rows
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
 from hourglass.data.streaming import release_pages
 from hourglass.data.table_roles import text_cells, time_values
-
-MIN_BATCH_ROWS, MIN_BATCH_BYTES = 1 << 14, 64 << 20  # of a batch, whichever comes first
-MAX_CACHED_BYTES = 256 << 20  # of record batches that are read once and used twice
 
 
 class Table(DataSet):
@@ -91,7 +89,7 @@ class Table(DataSet):
         """
         return self.load_inferred(self.infer())
 
-    def infer(self, source: TableSource | None = None) -> "InferredTable":
+    def infer(self, source: TableSource | None = None) -> InferredTable:
         """Open the table, or take an open one, and infer the kinds of its columns in one pass."""
         if source is None:
             source = open_table(resolve_table(self.path), self.read)
@@ -102,7 +100,7 @@ class Table(DataSet):
         decisions = infer_columns(batches, features, source.path, declared, source.numbers)
         return InferredTable(source, batches, decisions)
 
-    def load_inferred(self, table: "InferredTable") -> Raw:
+    def load_inferred(self, table: InferredTable) -> Raw:
         """Load a table whose columns were inferred."""
         source, batches, decisions = table.source, table.batches, table.decisions
         columns = used_columns(decisions)
@@ -145,7 +143,7 @@ class Table(DataSet):
             time=self._times(table, rows),
         )
 
-    def row_labels(self, table: "InferredTable") -> np.ndarray | None:
+    def row_labels(self, table: InferredTable) -> np.ndarray | None:
         """Return the labels of all rows, (N,) str, "" where the cell is empty; None without them.
 
         Raises a UserError if `normal` is set without `label`, or if most cells are empty.
@@ -193,7 +191,7 @@ class Table(DataSet):
         x: np.ndarray,
         columns: Sequence[Column],
         label: np.ndarray | None,
-        table: "InferredTable",
+        table: InferredTable,
     ) -> np.ndarray | None:
         """Return the mask of the rows to use, (N,) bool; None for all.
 
@@ -230,7 +228,7 @@ class Table(DataSet):
     def _empty_is_normal(self) -> bool:
         return self.normal == "" or (isinstance(self.normal, list) and "" in self.normal)
 
-    def _ids(self, table: "InferredTable", rows: np.ndarray | None) -> np.ndarray:
+    def _ids(self, table: InferredTable, rows: np.ndarray | None) -> np.ndarray:
         """Return the ids of rows, None for all, by default "<file>/<row>"."""
         path = table.source.path
         if self.id is None:
@@ -251,67 +249,11 @@ class Table(DataSet):
             )
         return ids
 
-    def _times(self, table: "InferredTable", rows: np.ndarray | None) -> np.ndarray | None:
+    def _times(self, table: InferredTable, rows: np.ndarray | None) -> np.ndarray | None:
         if self.time is None:
             return None
         form = self.declared.dates.get(self.time)
         return time_values(table.batches.only(self.time), self.time, form, table.source, rows)
-
-
-@dataclass(frozen=True)
-class InferredTable:
-    """An open table and the decisions about its columns."""
-
-    source: TableSource
-    batches: "RepeatedBatches"
-    decisions: list[Decision]
-
-    @property
-    def rows(self) -> int:
-        """Return the number of rows in all files."""
-        return self.batches.rows
-
-
-class RepeatedBatches:
-    """The record batches of some columns; small tables are read once and kept."""
-
-    def __init__(self, source: TableSource, columns: Sequence[str]) -> None:
-        self.source = source
-        self.columns = columns
-        self.rows = 0  # of the last complete pass
-        self.cached: list[pa.RecordBatch] | None = None
-
-    def only(self, column: str) -> "RepeatedBatches":
-        """Return the batches of one column; kept batches are returned with all columns."""
-        return self if self.cached is not None else RepeatedBatches(self.source, [column])
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        if self.cached is not None:
-            yield from self.cached
-            return
-        kept: list[pa.RecordBatch] | None = []
-        size = rows = 0
-        for batch in _joined(self.source.batches(self.columns)):
-            size += batch.nbytes
-            rows += len(batch)
-            if kept is not None:
-                kept = [*kept, batch] if size <= MAX_CACHED_BYTES else None
-            yield batch
-        self.cached, self.rows = kept, rows
-
-
-def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Join small batches: those of a file with thousands of columns hold few rows."""
-    waiting: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows, size = rows + len(batch), size + batch.nbytes
-        if rows >= MIN_BATCH_ROWS or size >= MIN_BATCH_BYTES:
-            yield _join(waiting)
-            waiting, rows, size = [], 0, 0
-    if waiting:
-        yield _join(waiting)
 
 
 def _empty_cells(cells: np.ndarray) -> tuple[int, int]:
@@ -324,10 +266,6 @@ def _empty_cells(cells: np.ndarray) -> tuple[int, int]:
         count += len(empty)
         release_pages(cells)
     return first, count
-
-
-def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _no_features(decisions: Sequence[Decision], path: Path) -> str:

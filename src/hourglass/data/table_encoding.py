@@ -166,7 +166,7 @@ def compressed(xp: Any, z: Array) -> Array:
 
 
 def _is_within_limit(xp: Any, z: Array) -> bool:
-    """Return whether no number is beyond LINEAR_LIMIT; False in an ONNX export, for any number."""
+    """Return whether no number is beyond LINEAR_LIMIT; always False in an ONNX export."""
     if xp is not np:
         import torch
 

@@ -13,7 +13,8 @@ from hourglass.core.suggestions import quote
 from hourglass.data.columns.arrow_cells import dates, is_missing, numbers, plain, texts
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
-from hourglass.data.columns.inference import Declared, infer_columns
+from hourglass.data.columns.decision import Declared
+from hourglass.data.columns.inference import infer_columns
 from hourglass.data.large_arrays import new_array, parts, take_rows
 from hourglass.data.readers.table_source import TableSource
 from hourglass.data.streaming import release_pages

@@ -126,10 +126,10 @@ class TableHeads(nn.Module):
         return torch.where(missing, self.missing_loss.to(losses.dtype), losses)
 
     def expected_losses(self, logits: Tensor) -> Tensor:
-        """Return the loss that the outputs let expect of each column: (N, F) -> (N, C).
+        """Return the expected loss of each column, given the outputs: (N, F) -> (N, C).
 
-        It is the entropy of the predicted distribution of a boolean or a category, and NaN for a
-        number.
+        For a boolean or a category, this is the entropy of the predicted distribution; for a
+        number, it is NaN.
         """
         values = logits[:, : self.values]
         losses = logits.new_zeros(logits.shape[0], len(self.columns))

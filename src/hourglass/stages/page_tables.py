@@ -1,4 +1,4 @@
-"""Digest of the tables in reports/, by which outdated pages are found.
+"""Digest of the tables in reports/, to detect outdated pages.
 
 DVC tracks and restores the tables, but no page: pages show dates and durations of trainings, so
 that they differ from run to run.
@@ -22,7 +22,7 @@ def tables_digest(folder: Path) -> str:
 
 
 def page_is_outdated() -> bool:
-    """Return whether there are tables without their page, as after `dvc checkout`."""
+    """Return whether the page is missing or of other tables, as after `dvc checkout`."""
     if not all(path.exists() for path in TABLES):
         return False
     if not PAGE.exists():

@@ -12,7 +12,8 @@ from pyarrow import csv, parquet
 
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
-from hourglass.data.columns.inference import Declared, infer_columns, used_columns
+from hourglass.data.columns.decision import Declared
+from hourglass.data.columns.inference import infer_columns, used_columns
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.frames import frame_batches
 

@@ -10,7 +10,8 @@ import pytest
 
 from hourglass.core.errors import UserError
 from hourglass.data.columns.codes import codes
-from hourglass.data.columns.inference import Decision, Declared, infer_columns, used_columns
+from hourglass.data.columns.decision import Decision, Declared
+from hourglass.data.columns.inference import infer_columns, used_columns
 from hourglass.data.frames import frame_batches
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ every row, a number or a text per row, free text, empty cells, or cells of anoth
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,19 +14,20 @@ import numpy as np
 import pyarrow as pa
 
 from hourglass.core.errors import UserError
-from hourglass.core.suggestions import counted, quote, suggest_names
+from hourglass.core.suggestions import counted, quote
 from hourglass.data.columns.arrow_cells import (
     ISO,
-    LARGEST,
     MARKERS,
-    TIME_OF_DAY,
     TRUTH_PAIRS,
     TRUTHS,
     numbers,
 )
-from hourglass.data.columns.column import Column, ColumnScaling, Kind, Part
+from hourglass.data.columns.column import Column, Kind
+from hourglass.data.columns.date_parts import date_parts
+from hourglass.data.columns.decision import Decision, Declared
 from hourglass.data.columns.levels import rare_count
-from hourglass.data.columns.statistics import MAX_COUNTED, ColumnStatistics, NumberStatistics
+from hourglass.data.columns.statistics import MAX_COUNTED, ColumnStatistics
+from hourglass.data.columns.unusual_values import unusual_values
 from hourglass.data.readers.numbers import NumberFormat
 
 MAX_COUNTED_IN_ALL = 4_000_000  # distinct values of all columns together
@@ -43,11 +44,6 @@ TIME_NAME = re.compile(
 )
 ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
-DAY = 86_400
-CYCLES: dict[Part, float] = {"hour": DAY, "weekday": 7 * DAY, "month": 365 * DAY}
-MIN_COVERED = 0.9  # of a cycle
-FAR = 10  # ranges that a fill value lies outside of the others
-VERY_FAR = 1e6
 
 # Reasons why a column is not a feature, each with the way to use it.
 EMPTY = "no values"
@@ -59,76 +55,6 @@ TEXT_ID = "a text per row; set `id` to find the rows by it"
 TEXT = "free text or too many values"
 SHORT = "dates of a part of a day or a week, so later ones would be abnormal; set `parts` to use it"
 INVALID = "cells of type {}; make a column of each element to use them"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The decision about a column: a feature, or left out for a reason."""
-
-    name: str
-    kind: str  # of the feature; otherwise of the cells
-    column: Column | None  # None if it is left out
-    rows: int
-    missing: int  # cells
-    distinct: int  # values
-    capped: bool  # there are more values than were counted
-    reason: str = ""  # why it is left out
-    example: str = ""  # a value of it
-    notes: tuple[str, ...] = ()  # unusual values
-    error: str = ""  # a sentence: why the kind cannot be inferred, and the ways out
-
-    @property
-    def decision(self) -> str:
-        """Return the decision in words."""
-        if self.column is None:
-            shown = f", such as {self.example}" if self.example else ""
-            return f"dropped: {self.error or self.reason + shown}"
-        shown = {
-            "categorical": counted(len(self.column.levels), "level"),
-            "datetime": _parts_in_words(self.column),
-            "boolean": " / ".join(self.column.levels),
-        }.get(self.kind, "used")
-        return "; ".join([shown, *self.notes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a row of the table of columns, for the data card."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "missing": round(self.missing / max(1, self.rows), 6),
-            "distinct": f"{self.distinct}+" if self.capped else self.distinct,
-            "used": self.column is not None,
-            "reason": self.error or self.reason,
-            "decision": self.decision,
-        }
-
-
-@dataclass(frozen=True)
-class Declared:
-    """Declarations of the user about columns, by name."""
-
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
-    dates: Mapping[str, str] = field(default_factory=dict)  # formats, as of strptime
-    parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
-    missing_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    scaling: Mapping[str, ColumnScaling] = field(default_factory=dict)
-    default_scaling: ColumnScaling = "auto"
-    optional: Sequence[str] = ()
-    train_share: float = 1.0  # of the range of dates that the train split covers
-
-    def without(self, name: str | None) -> "Declared":
-        """Return the declarations without the format of dates of one column."""
-        return replace(self, dates={key: v for key, v in self.dates.items() if key != name})
-
-    def check_names(self, names: Sequence[str], source: object) -> None:
-        """Raise a UserError if a name is no column."""
-        for setting in ("kinds", "dates", "parts", "missing_values", "scaling", "optional"):
-            for name in getattr(self, setting):
-                if name not in names:
-                    raise UserError(
-                        f"`{setting}` names {name!r}, but {source} has no such feature: "
-                        f"{suggest_names(name, names)}; correct the name."
-                    )
 
 
 def infer_columns(
@@ -183,31 +109,36 @@ class _Inference:
     number_format: NumberFormat
 
     def decide(self) -> Decision:
-        found, name = self.found, self.found.name
-        kind = self.declared.kinds.get(name) or ("datetime" if found.formats else None)
+        found = self.found
         if not found.types:
             return self._dropped("empty", EMPTY)
         if "other" in found.types:
             return self._dropped("invalid", INVALID.format(found.type_name))
-        if kind:
+        if self._declared_kind:
             return {
                 "numeric": self._numeric,
                 "boolean": self._boolean,
                 "categorical": self._categorical,
                 "datetime": self._datetime,
-            }[kind](True)
+            }[self._declared_kind]()
         if len(self._values) == 1 and not found.uncounted and found.present == found.rows:
             return self._dropped(self._form(), CONSTANT, next(iter(self._values)))
         if found.types == {"boolean"} or self._truth_levels():
-            return self._boolean(False)
+            return self._boolean()
         if found.dates and self._date_formats():
-            return self._datetime(False)
+            return self._datetime()
         if found.odd_cells == 0:
-            return self._numeric(False)
+            return self._numeric()
         odd_share = found.odd_cells / found.present
         if odd_share < 1 - MIN_NUMBER_SHARE and not self._has_few_values():
-            return self._numeric(False)
-        return self._categorical(False)
+            return self._numeric()
+        return self._categorical()
+
+    @property
+    def _declared_kind(self) -> Kind | None:
+        """Return the kind that the user declares; a date format declares a date."""
+        found = self.found
+        return self.declared.kinds.get(found.name) or ("datetime" if found.formats else None)
 
     def _form(self) -> str:
         return "numeric" if not self.found.odd_cells else "text"
@@ -247,7 +178,7 @@ class _Inference:
         spelt = {TRUTHS[text.lower()]: text for text in by_count if text.lower() in words}
         return spelt[0.0], spelt[1.0]
 
-    def _boolean(self, declared: bool) -> Decision:
+    def _boolean(self) -> Decision:
         levels = ("False", "True") if self.found.types == {"boolean"} else self._truth_levels()
         if not levels:
             values = sorted(self._values)
@@ -259,7 +190,7 @@ class _Inference:
             levels = tuple(values) if len(values) == 2 else ("0", "1")
         return self._used(Column(self.found.name, "boolean", levels=levels))
 
-    def _numeric(self, declared: bool) -> Decision:
+    def _numeric(self) -> Decision:
         found, name = self.found, self.found.name
         if found.odd and found.odd_cells > (1 - MIN_NUMBER_SHARE) * found.present:
             cell, row = found.odd
@@ -268,7 +199,7 @@ class _Inference:
                 f"row {row} and {counted(found.odd_cells - 1, 'more cell')} without a number; "
                 "declare another kind."
             )
-        if not declared and (reason := self._number_per_row()):
+        if not self._declared_kind and (reason := self._number_per_row()):
             return self._dropped("numeric", reason)
         scaling = self.declared.scaling.get(name, self.declared.default_scaling)
         column = Column(name, "numeric", scaling=scaling, missing_values=found.missing_values)
@@ -296,11 +227,11 @@ class _Inference:
             return NUMBER_ID
         return ""
 
-    def _categorical(self, declared: bool) -> Decision:
+    def _categorical(self) -> Decision:
         found, values = self.found, self._values
         levels = sorted(values, key=lambda text: (-values[text], text))[:MAX_LEVELS]
         cells = sum(values.values()) + found.uncounted
-        if not declared:
+        if not self._declared_kind:
             if UNNAMED.fullmatch(found.name) and max(values.values(), default=0) == 1:
                 return self._dropped("text", ROW_NUMBERS)
             rare = rare_count(found.rows)
@@ -319,7 +250,7 @@ class _Inference:
         )
 
     def _date_formats(self) -> list[str]:
-        """Return the formats that fit most cells: first one by which the dates rise, if any."""
+        """Return the date formats that fit most cells, those with rising dates first."""
         found = self.found
         most = max((dates.fits for dates in found.dates.values()), default=0)
         if most < (1 if found.formats else max(1, MIN_NUMBER_SHARE * found.present)):
@@ -327,7 +258,7 @@ class _Inference:
         fitting = [form for form, dates in found.dates.items() if dates.fits == most]
         return sorted(fitting, key=lambda form: -found.dates[form].seconds.rising)
 
-    def _datetime(self, declared: bool) -> Decision:
+    def _datetime(self) -> Decision:
         found, name = self.found, self.found.name
         form, *others = self._date_formats() or [""]
         odd_cells = found.present - (found.dates[form].fits if form else 0)
@@ -345,7 +276,7 @@ class _Inference:
             notes = (f"read as {form}, may be {other}", *notes)
         seconds, share = statistics.seconds, self.declared.train_share
         parts = tuple(self.declared.parts.get(name, ())) or date_parts(form, seconds, share)
-        if not (parts or declared):
+        if not (parts or self._declared_kind):
             return self._dropped("datetime", SHORT)
         parts = parts or ("weekday" if seconds.midnight else "hour",)
         column = Column(
@@ -396,45 +327,3 @@ class _Inference:
             found.uncounted > 0,
             **more,
         )
-
-
-def date_parts(form: str, seconds: NumberStatistics, train_share: float = 1.0) -> tuple[Part, ...]:
-    """Return the parts of dates whose cycle the train split covers; () if there is none.
-
-    In a shorter range, every later row would be abnormal. For the same reason there is no trend.
-    `train_share` is the share of the range in the train split.
-    """
-    if form == TIME_OF_DAY:
-        return ("hour",)
-    span = train_share * (seconds.most - seconds.least + DAY * seconds.midnight)
-    parts = [part for part, cycle in CYCLES.items() if span >= MIN_COVERED * cycle]
-    return tuple(part for part in parts if not (part == "hour" and seconds.midnight))
-
-
-def _parts_in_words(column: Column) -> str:
-    """Return such as "hour, weekday; not month, trend"."""
-    others = [part for part in (*CYCLES, "trend") if part not in column.parts]
-    rest = f"; not {', '.join(others)}" if others and column.date_format != TIME_OF_DAY else ""
-    return ", ".join(column.parts) + rest
-
-
-def unusual_values(found: NumberStatistics, is_date: bool = False) -> tuple[str, ...]:
-    """Return sentences about numbers far outside of the others: fill values and huge ones."""
-    notes = []
-    ends = [(found.least, found.least_count), (found.most, found.most_count)]
-    sample = found.quantile_sample
-    others = sample[(sample != found.least) & (sample != found.most)]
-    if len(others) < MIN_ROWS_OF_COUNTER:
-        return ()
-    low, high = float(others.min()), float(others.max())
-    usual = max(high - low, DAY) if is_date else max(high - low, abs(high), abs(low), 1e-300)
-    for value, count in ends:
-        distance = max(low - value, value - high) / usual
-        shown = f"{np.datetime64(int(value), 's')}"[:10] if is_date else f"{value:g}"
-        if abs(value) == LARGEST:
-            notes.append(f"infinite in {counted(count, 'cell')}")
-        elif count > 1 and distance > FAR:
-            notes.append(f"{shown} in {counted(count, 'cell')} may mean a missing value")
-        elif distance > VERY_FAR:
-            notes.append(f"{shown} is far outside of the other values")
-    return tuple(notes)

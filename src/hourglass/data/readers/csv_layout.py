@@ -48,7 +48,7 @@ class CsvLayout:
     width: int
     header: bool
     index: bool
-    renamed: list[str]  # names that another column has, followed by a number
+    renamed: list[str]  # repeated names, with the number appended to them
     skipped_lines: int  # before the header
     data_start: int  # in bytes of UTF-8
     longest_line: int  # in bytes, of the first ones
@@ -100,7 +100,7 @@ def detect_layout(path: Path, blocks: Blocks, options: ReadOptions) -> CsvLayout
         header = commented is not None
         names = commented or _numbered(rows, width)
     data = before if rows[0] is cells else kept[count - 1] + 1
-    renamed = _make_different(names)
+    renamed = _make_unique(names)
     decimal, thousands = number_marks(rows, separator)
     if options.thousands in (".", ","):
         decimal = "," if options.thousands == "." else "."
@@ -266,7 +266,7 @@ def _names(cells: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
     return _filled(names)
 
 
-def _make_different(names: list[str]) -> list[str]:
+def _make_unique(names: list[str]) -> list[str]:
     """Append .1, .2 and so on to repeated names, in place, as pandas does; return the new names."""
     taken, seen, repeats = set(names), set[str](), Counter[str]()
     renamed = []

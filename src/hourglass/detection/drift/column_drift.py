@@ -15,8 +15,8 @@ from hourglass.data.columns.column import Column
 
 MIN_PSI = 0.1  # a smaller difference of distributions does not matter, even if it is significant
 MIN_EXPECTED = 5  # cells of a bin in the chi-square test; smaller bins are joined
-FAR = 10  # ranges of the reference that a number lies outside of it
-MAX_NEW_VALUES = 1000  # that are counted per column
+FAR = 10  # ranges of the reference between it and a number far outside
+MAX_NEW_VALUES = 1000  # counted per column
 MAX_VALUES_SHOWN = 3
 MAX_COLUMNS_IN_SENTENCE = 3
 
@@ -117,7 +117,7 @@ class ColumnCounts:
 
 
 def count_far(codes: np.ndarray, bins: ColumnBins) -> int:
-    """Return how many numbers, (N,), are FAR ranges of the reference outside of it."""
+    """Count the numbers, (N,), that are more than FAR ranges outside of the reference."""
     low, high = bins.edges[0], bins.edges[-1]
     size = max(high - low, abs(low), abs(high))
     with np.errstate(over="ignore", invalid="ignore"):  # NaN is a missing cell
@@ -147,7 +147,7 @@ def homogeneity(before: np.ndarray, now: np.ndarray) -> float:
 
 
 def column_sentence(columns: Sequence[ColumnDrift]) -> str:
-    """Return the columns that have changed, and those with absurd numbers, as sentences."""
+    """Return sentences about changed columns and about numbers far outside of the reference."""
     changed = [column for column in columns if column.changed]
     far = [column for column in columns if column.far]
     names = ", ".join(column.name for column in far[:MAX_COLUMNS_IN_SENTENCE])

@@ -74,7 +74,7 @@ class ForwardCache:
 
     @lazy
     def expected_losses(self) -> Tensor:
-        """Return `losses`, those of missing categories and booleans as the network expects them."""
+        """Return `losses`, but the expected loss of a missing category or boolean, (N, F)."""
         heads, losses = self.network.heads, self.losses
         if not heads or heads.is_plain:
             return losses

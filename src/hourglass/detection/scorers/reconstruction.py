@@ -37,7 +37,7 @@ class StandardizedError(Scorer):
     The loss of an element is its squared error. An element with large errors on normal samples,
     such as a noisy feature, then counts no more than any other. Except for a constant factor, the
     score of numbers is the squared Mahalanobis distance of the errors with a diagonal covariance. A
-    missing number counts as an average one, a missing category or boolean as the network expects,
+    missing number counts as an average one, a missing category or boolean with its expected loss,
     unless missing cells are rare in its column.
     """
 
