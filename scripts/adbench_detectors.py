@@ -37,14 +37,15 @@ def hourglass_members(train: np.ndarray, test: np.ndarray, seed: int) -> np.ndar
         "validation": model.validation_fraction,
         "calibration": model.calibration_fraction,
     }
-    used = divide_samples(train, {}, shares, seed)["train"]
+    divided = divide_samples(train, {}, shares, seed)
+    fitted = divided["train"], divided["validation"]
     scores, network = [], scoring.network
     members = list(zip(network.encoder.children(), network.decoder.children(), strict=True))
     for encoder, decoder in members:
         member = Ensemble(network.sample_shape, network.code_shape[0] // len(members), members=1)
         member.encoder, member.decoder = Encoders([encoder]), Decoders([decoder])
         member.heads = network.heads
-        scorer = FittedScorer.fit(member.eval(), scoring.scaling, scoring.scorer, used)
+        scorer = FittedScorer.fit(member.eval(), scoring.scaling, scoring.scorer, *fitted)
         scores.append(scorer(test))
     return np.stack(scores)
 

@@ -22,6 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import hourglass
 from hourglass.api.estimator import Autoencoder
 from hourglass.core.paths import Cell
+from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.prepared_data import Prepared
 from hourglass.detection.calibrators import KSigma, MaxF1
@@ -429,6 +430,24 @@ def test_a_loaded_detector_has_the_methods_of_the_estimator(normal, fitted, tmp_
     for name in ("anomaly_score", "score_samples", "decision_function", "predict", "p_values"):
         np.testing.assert_array_equal(getattr(loaded, name)(x), getattr(fitted, name)(x))
     assert (loaded.predict(x) == -1).tolist() == loaded.score(x)["alarm"].fillna(False).tolist()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["high" if i == 7 else str(i * 0.5) for i in range(60)],
+        ["soon" if i == 7 else f"2024-01-{1 + i % 28:02}" for i in range(60)],
+    ],
+)
+def test_a_frame_with_a_few_odd_cells_is_used(cells):
+    frame = mixed(60).assign(x=cells)
+    detector = Autoencoder(max_epochs=1).fit(frame).detector_
+    assert "x" in detector.feature_names
+    new = frame[:10].assign(x="odd")
+    np.testing.assert_array_equal(
+        detector.scoring(codes(new, detector.columns)),
+        detector.scoring(codes(new.assign(x=None), detector.columns)),
+    )
 
 
 def test_every_scaling_is_documented():

@@ -25,6 +25,7 @@ from hourglass.detection.scorers import (
     Scorer,
     StandardizedError,
 )
+from hourglass.detection.scorers.combined import FLOOR_FRACTION
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Dense, Network
@@ -205,6 +206,20 @@ def test_a_combination_ranks_samples_by_the_mean_standardised_log(network):
         half, whole = (FittedScorer.fit(network, UNSCALED, part, n) for n in (train[::2], train))
         logs = np.log(half(train[1::2]))
         total += (np.log(whole(x)) - logs.mean()) / logs.std()
+    assert np.argsort(scores).tolist() == np.argsort(total).tolist()
+
+
+def test_samples_that_the_network_has_not_seen_standardise_a_combination(network):
+    train, held_out, x = normal(400), normal(100, 2) * 1.3, normal(50, 1)
+    scorer = Combined([ModelScore(), Mahalanobis()])
+    scores = FittedScorer.fit(network, UNSCALED, scorer, train, held_out)(x)
+    total = np.zeros(50)
+    for part in (ModelScore(), Mahalanobis()):
+        fitted_part = FittedScorer.fit(network, UNSCALED, part, train)
+        usual = fitted_part(held_out)
+        floor = FLOOR_FRACTION * np.median(usual)
+        logs = np.log(usual + floor)
+        total += (np.log(fitted_part(x) + floor) - logs.mean()) / logs.std()
     assert np.argsort(scores).tolist() == np.argsort(total).tolist()
 
 

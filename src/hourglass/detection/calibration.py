@@ -13,7 +13,7 @@ from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.detector import Detector
 from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.detection.scorers import Scorer
-from hourglass.detection.scoring import FittedScorer
+from hourglass.detection.scoring import FITTED_SPLITS, FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
 
@@ -31,20 +31,21 @@ def calibrate_detector(
 ) -> tuple[Detector, Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores.
 
-    The scorer is fitted to the training split, the profile of errors to the calibration split. The
-    network is in evaluation mode. `network_checksums` are those of its files, if there are any.
+    The scorer is fitted to the training and validation splits, the profile of errors to the
+    calibration split. The network is in evaluation mode. `network_checksums` are those of its
+    files, if there are any.
 
     If the calibration split is too small for the calibrator, the scores of folds, of networks by
     `train`, replace its scores, for all calibrators and for p-values. `seed` decides the folds.
     """
     scaling = prepared.scaling
-    scoring = FittedScorer.fit(network, scaling, scorer, prepared.x("train"))
+    scoring = FittedScorer.fit(network, scaling, scorer, *map(prepared.x, FITTED_SPLITS))
     scores = cache(lambda name: scoring(prepared.x(name)))
     folds = None
     if train is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
 
         def refit(fold: Prepared) -> FittedScorer:
-            return FittedScorer.fit(train(fold), fold.scaling, scorer, fold.x("train"))
+            return FittedScorer.fit(train(fold), fold.scaling, scorer, *map(fold.x, FITTED_SPLITS))
 
         folds = FoldScores(prepared, refit, seed)
     calibrate_scores = partial(calibrate, prepared=prepared, scores=scores, folds=folds)

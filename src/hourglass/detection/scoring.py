@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hourglass.core.errors import UserError
+from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Encoding, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.inference import Extractor, map_batches, map_samples
@@ -17,6 +18,8 @@ from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
 MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
+FITTED_SPLITS: tuple[Split, Split] = ("train", "validation")  # that a scorer is fitted to
+MIN_HELD_OUT = 50  # fewer samples give no standard deviation to rely on
 MAX_EXTREME_SHARE = 0.02  # of rows of a table that are left out of the fit
 
 
@@ -44,21 +47,33 @@ class FittedScorer:
 
     @classmethod
     def fit(
-        cls, network: Network, scaling: Encoding, scorer: Scorer, x: np.ndarray
+        cls,
+        network: Network,
+        scaling: Encoding,
+        scorer: Scorer,
+        x: np.ndarray,
+        held_out: np.ndarray | None = None,
     ) -> "FittedScorer":
         """Fit a scorer on normal samples, (n, *S), unscaled.
 
-        At most MAX_FIT_SAMPLES are used, evenly spaced. The network may have been trained on them,
-        but they must not include samples of the calibration or test split.
+        The network may have been trained on `x`, but not on `held_out`, (m, *S), which is ignored
+        below MIN_HELD_OUT samples. At most MAX_FIT_SAMPLES of each are used, evenly spaced. Neither
+        may include samples of the calibration or test split.
         """
         if isinstance(scorer, ModelScore):
             return cls(network, scaling, scorer, {})
-        subset = x[:: -(-len(x) // MAX_FIT_SAMPLES)]
-        if isinstance(scaling, TableEncoding):  # a few absurd cells would decide the mean losses
-            extreme = scaling.is_extreme(subset)
-            subset = subset[~extreme] if extreme.mean() < MAX_EXTREME_SHARE else subset
-        features = map_samples(network, scorer.extract, subset, scaling)
-        return cls(network, scaling, scorer, scorer.fit(features))
+
+        def features(samples: np.ndarray) -> np.ndarray:
+            subset = samples[:: -(-len(samples) // MAX_FIT_SAMPLES)]
+            if isinstance(scaling, TableEncoding):  # a few absurd cells would decide mean losses
+                extreme = scaling.is_extreme(subset)
+                subset = subset[~extreme] if extreme.mean() < MAX_EXTREME_SHARE else subset
+            return map_samples(network, scorer.extract, subset, scaling)
+
+        if held_out is None or len(held_out) < MIN_HELD_OUT:
+            return cls(network, scaling, scorer, scorer.fit(features(x)))
+        state = scorer.fit_held_out(features(x), features(held_out))
+        return cls(network, scaling, scorer, state)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the score of each sample: (N, *S) -> (N,) float64; higher is more abnormal.

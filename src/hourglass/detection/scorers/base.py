@@ -35,6 +35,13 @@ class Scorer(ABC):
         """Fit the scorer to the features of normal samples, (n, F) float32; default: no state."""
         return {}
 
+    def fit_held_out(self, features: np.ndarray, held_out: np.ndarray) -> State:
+        """Fit the scorer, also to samples that the network was not trained on, (m, F).
+
+        By default they are not used.
+        """
+        return self.fit(features)
+
     @abstractmethod
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function from features to scores.

@@ -20,10 +20,11 @@ TINY = float(np.finfo(np.float32).tiny)
 class Combined(Scorer):
     """Average the logarithms of several scores after standardising each on normal samples.
 
-    Standardisation makes scores of any unit and spread comparable. Half of the normal samples fit
-    the parts; the other half gives the mean and standard deviation of their log-scores. The final
-    parts are then fitted to all normal samples. A softplus, log(1 + exp(.)), makes the average
-    positive and preserves its order.
+    Standardisation makes scores of any unit and spread comparable. Samples that the network was not
+    trained on give the mean and standard deviation of the log-scores, as they score like new ones.
+    Without such samples, half of the normal ones do, while the other half fits the parts. The final
+    parts are fitted to all normal samples. A softplus, log(1 + exp(.)), makes the average positive
+    and preserves its order.
 
     Raises a UserError for fewer than two `parts`.
     """
@@ -45,18 +46,31 @@ class Combined(Scorer):
 
     def fit(self, features: np.ndarray) -> State:
         """Return the parts' states, and the mean and standard deviation of their log-scores."""
-        first, second, all_samples = (
-            self._split(rows) for rows in (features[::2], features[1::2], features)
-        )
-        state: State = {}
-        held_out = []
-        for i, part in enumerate(self.parts):
-            score = part.score_function(part.fit(first[i]))
-            held_out.append(score(second[i].astype(np.float64)))
-            state |= {f"{i}.{key}": value for key, value in part.fit(all_samples[i]).items()}
-        floor = np.maximum(FLOOR_FRACTION * np.median(held_out, 1), TINY)
-        logs = np.log(np.maximum(held_out, 0) + floor[:, None])
-        return state | {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
+        usual = self.fit_held_out(features[::2], features[1::2])
+        states = self._fit_parts(features)
+        return self._joined(states) | {key: usual[key] for key in ("floor", "mean", "sd")}
+
+    def fit_held_out(self, features: np.ndarray, held_out: np.ndarray) -> State:
+        """Return the same as `fit`; `held_out` gives means and standard deviations."""
+        states = self._fit_parts(features)
+        pairs = zip(self.parts, states, self._split(held_out), strict=True)
+        scores = [
+            part.score_function(state)(rows.astype(np.float64)) for part, state, rows in pairs
+        ]
+        floor = np.maximum(FLOOR_FRACTION * np.median(scores, 1), TINY)
+        logs = np.log(np.maximum(scores, 0) + floor[:, None])
+        usual = {"floor": floor, "mean": logs.mean(1), "sd": np.maximum(logs.std(1), 1e-6)}
+        return self._joined(states) | usual
+
+    def _fit_parts(self, features: np.ndarray) -> list[State]:
+        return [
+            part.fit(rows) for part, rows in zip(self.parts, self._split(features), strict=True)
+        ]
+
+    @staticmethod
+    def _joined(states: list[State]) -> State:
+        """Return the states of all parts, with their index before each key."""
+        return {f"{i}.{key}": state[key] for i, state in enumerate(states) for key in state}
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the function from features to the softplus of the mean standardised log-score."""

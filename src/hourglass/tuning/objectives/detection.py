@@ -131,10 +131,11 @@ class SyntheticDetection(Objective):
 
 
 def _fit_scorer(network: "Network", task: Task) -> "FittedScorer":
-    from hourglass.detection.scoring import FittedScorer
+    from hourglass.detection.scoring import FITTED_SPLITS, FittedScorer
 
     prepared = task.prepared
-    return FittedScorer.fit(network, prepared.scaling, task.scorer, prepared.split("train").x)
+    splits = map(prepared.x, FITTED_SPLITS)
+    return FittedScorer.fit(network, prepared.scaling, task.scorer, *splits)
 
 
 def _random_masks(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
