@@ -35,6 +35,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 RESULTS = ROOT / "build/adbench/results.csv"
 PAGE = ROOT / "docs/benchmarks/adbench.md"
+MEMBERS = "hourglass_members"
 KEYS = ["contamination", "set", "seed", "method"]
 
 
@@ -129,7 +130,9 @@ def split(
 
 
 def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
-    """Return the page: means, mean ranks, a table of all sets, and one of contaminated rows."""
+    """Return the page: means, mean ranks, a table of all sets, members, and contaminated rows."""
+    is_member = table["method"].str.startswith(MEMBERS)
+    members, table = table[is_member], table[~is_member]
     clean = table[table["contamination"] == 0]
     auroc, ap = (
         # Without the sets that not all methods were measured on.
@@ -166,7 +169,31 @@ def page(table: pd.DataFrame, options: argparse.Namespace) -> str:
         cells = [f"{100 * auroc[m][name]:.1f} / {100 * ap[m][name]:.1f}" for m in shown]
         rows, features = sizes.loc[name]
         lines.append(f"| {name} | {rows} | {features} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *_contaminated(table)]) + "\n"
+    return "\n".join([*lines, *_members(clean, members), *_contaminated(table)]) + "\n"
+
+
+def _members(clean: pd.DataFrame, members: pd.DataFrame) -> list[str]:
+    """Return the section of the ensemble's networks, each with the ensemble's score."""
+    if members.empty:
+        return []
+    ensemble = clean[clean["method"] == "hourglass"]
+    table = pd.concat([ensemble, members[members["contamination"] == 0]])
+    pairs = table.pivot_table(["auroc", "ap"], ["set", "seed"], "method").dropna()
+    means = 100 * pairs.mean()
+    return [
+        "",
+        "## The ensemble and its members",
+        "",
+        f"Means of {len(pairs)} pairs of a table and a seed. A member is one of the four networks "
+        "of `hourglass`, with the same score.",
+        "",
+        "| detector | AUROC | AP |",
+        "| --- | --- | --- |",
+        *(
+            f"| {name} | {means['auroc', name]:.1f} | {means['ap', name]:.1f} |"
+            for name in means["auroc"].index
+        ),
+    ]
 
 
 def _contaminated(table: pd.DataFrame) -> list[str]:
