@@ -2,12 +2,14 @@
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from unittest import mock
 
 import stores
 from hosting.postgres import OwnPostgres, find_program
 from hosting.team import MEMBER, Team, temporary_team
+from mlflow import MlflowClient, MlflowException
 
 from hourglass.core.errors import UserError
 from tests.robustness.checkout import REPRO, Command, message
@@ -17,6 +19,7 @@ from tests.workspaces import wait_for_end
 
 KINDS = ("the MLflow server", "the PostgreSQL of the MLflow server")
 LONGEST_OUTAGE_SECONDS = 15.0
+RECOVERY_SECONDS = 120.0  # MLflow retries the connection to its database for up to 51 s
 
 
 def servers(bench: Bench, tries: int, rng: random.Random) -> Iterator[Try]:
@@ -45,6 +48,8 @@ def _try(bench: Bench, team: Team, kind: str, rng: random.Random) -> Try:
     if status:
         return Try(kind, False, message(output), [*losses, f"it stopped: {message(output)}"])
     unrecorded = [line for line in output.splitlines() if NOT_RECORDED in line]
+    with mock.patch.dict(os.environ, checkout.variables):
+        _wait_for_recovery(checkout.variables["MLFLOW_TRACKING_URI"])
     status, output = checkout.run(*RECORD)
     if status:
         losses.append(f"`record` failed: {message(output)}")
@@ -61,3 +66,16 @@ def _restart(team: Team, kind: str, command: Command, outage_seconds: float) -> 
     server.stop()
     command.lives_after(outage_seconds)
     server.start()
+
+
+def _wait_for_recovery(uri: str) -> None:
+    """Wait until the MLflow server answers from its database again."""
+    end = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            MlflowClient(uri).search_experiments()
+            return
+        except MlflowException:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
