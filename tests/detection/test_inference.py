@@ -64,7 +64,7 @@ def test_no_worker_is_active_after_an_error_or_an_early_stop(ending):
             raise ValueError("batch 3")
         done.append(start)
 
-    results = inference._map_in_order(work, range(40), 2)
+    results = inference.map_in_order(work, range(40), 2)
     if ending == "error":
         with pytest.raises(ValueError, match="batch 3"):
             list(results)
@@ -77,11 +77,11 @@ def test_no_worker_is_active_after_an_error_or_an_early_stop(ending):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_forked_half_way_can_score():
-    results = inference._map_in_order(lambda start: start, range(20), 2)
+    results = inference.map_in_order(lambda start: start, range(20), 2)
     next(results)
     if not (child := os.fork()):
         results.close()
-        starts = list(inference._map_in_order(lambda start: start, range(20), 2))
+        starts = list(inference.map_in_order(lambda start: start, range(20), 2))
         os._exit(starts != list(range(20)))
     results.close()
     end = time.monotonic() + 20
@@ -103,7 +103,7 @@ def test_started_threads_end_if_the_system_starts_no_more(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(RuntimeError, match="new thread"):
-        list(inference._map_in_order(lambda start: time.sleep(0.1), range(40), 2))
+        list(inference.map_in_order(lambda start: time.sleep(0.1), range(40), 2))
 
 
 @pytest.mark.parametrize("overlap", [False, True])

@@ -69,7 +69,7 @@ def label_errors(data: str, model: str = "undercomplete", folds: int = 3, top: i
     from hourglass.evaluation.figures import save
     from hourglass.studies.label_errors.class_networks import errors_under_classes
 
-    settings = resolve_cell(cell, prepared.input_shape, len(prepared.x("train")))
+    settings = resolve_cell(cell, prepared.input_shape, prepared.input_count("train"))
     errors = errors_under_classes(settings, samples, prepared.scaling, folds)
     suspicion, suggested = label_suspicion(errors, samples.y)
     columns = {"id": samples.id, "split": samples.split, "label": samples.label}

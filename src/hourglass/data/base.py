@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from hourglass.data.columns.column import Column, ColumnScaling
+from hourglass.data.prepared_data import Split
+from hourglass.data.table_encoding import TableEncoding
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,14 @@ class Raw:
     # For card.json: name, licence, complete, files {name: SHA-256}; subset if not complete.
     source: dict[str, Any]
     full_scale: float | None = None  # pixel value of white, such as 255; None for tables
-    columns: tuple[Column, ...] = ()  # the features of a table; empty for images
+    columns: tuple[Column, ...] = ()  # of a table: the roles of a series, then the features
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Return the names of the columns; empty for images."""
-        return tuple(column.name for column in self.columns)
+        """Return the names of a table's features; empty for images."""
+        return tuple(column.name for column in self.columns if column.is_feature)
 
     def __post_init__(self) -> None:
         """Check shapes, types and keys; the ValueErrors address authors of data sets, not users."""
@@ -95,3 +97,18 @@ class DataSet(ABC):
 
         If that fails, raises a UserError that names the file and a remedy.
         """
+
+    def split(
+        self, raw: Raw, seed: int, copies: np.ndarray | None = None
+    ) -> dict[Split, np.ndarray]:
+        """Return the sorted indices of the samples of each split, see `splits.split`.
+
+        `copies` is the result of `find_copies`, if it is known.
+        """
+        from hourglass.data.splits import split
+
+        return split(raw, self.fractions, seed, copies)
+
+    def fit_encoding(self, raw: Raw, train: np.ndarray) -> TableEncoding:
+        """Return the encoding of a table, fitted to the codes of train rows, (N, C)."""
+        return TableEncoding.fit(raw.columns, train, self.scaling)

@@ -10,6 +10,7 @@ from torch import Tensor
 from hourglass.data.residency import Rows
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.window_batches import WindowBatches
 
 # Odd, so that the seeds of any two ranks differ in the 32 bits that torch's generator uses.
 RANK_SEED_STRIDE = 0x9E3779B1
@@ -92,7 +93,10 @@ class Batches:
     """
 
     def __init__(
-        self, rows: Rows, shares: Shares, shuffle: Callable[[], int] | None = None
+        self,
+        rows: Rows | WindowBatches,
+        shares: Shares,
+        shuffle: Callable[[], int] | None = None,
     ) -> None:
         self.rows = rows
         self.shares = shares

@@ -17,7 +17,9 @@ from hourglass.data.batches import Batches, Scaled, Shares
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import LINEAR_LIMIT, TableEncoding
+from hourglass.data.window_batches import WindowBatches
 
 CPU = torch.device("cpu")
 
@@ -56,7 +58,7 @@ class DataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Raise a UserError if there are more processes than validation samples."""
-        if self.trainer and len(self.samples("validation")[0]) < self.trainer.world_size:
+        if self.trainer and self._count("validation") < self.trainer.world_size:
             raise UserError(
                 f"{self.data} has fewer validation samples than the {self.trainer.world_size} "
                 "processes of the trainer; use fewer devices."
@@ -69,7 +71,7 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of a network input: (C, H, W) for images, (F,) for a table."""
+        """Return the shape of a network input: that of an image, (F,) or (F, window)."""
         return self.prepared.input_shape
 
     def train_dataloader(self) -> Batches:
@@ -91,8 +93,10 @@ class DataModule(pl.LightningDataModule):
         prepared = self.prepared
         return prepared.x(name), prepared.scaling
 
-    def rows(self, name: Split) -> Rows:
-        """Return this process's rows of a split, at the configured residency."""
+    def rows(self, name: Split) -> Rows | WindowBatches:
+        """Return this process's rows, or windows of rows, of a split, at the set residency."""
+        if isinstance(self.samples(name)[1], SeriesEncoding):
+            return self._window_batches(name)
         x, scaling = self._local_samples(name)
         device, is_table = self._device(), isinstance(scaling, TableEncoding)
         # Inputs of a table are encoded once: they may be more than its columns.
@@ -101,14 +105,29 @@ class DataModule(pl.LightningDataModule):
         limit = LINEAR_LIMIT if name == "train" else None
         return Rows(x, residency, device, Scaled(scaling, device, limit), transform_once=is_table)
 
+    def _window_batches(self, name: Split) -> WindowBatches:
+        x, scaling = self.samples(name)
+        assert isinstance(scaling, SeriesEncoding)
+        windows, device = scaling.windows(x), self._device()
+        rank, world_size = self._rank()
+        residency = self._residency(name, len(windows.row_of_step) * scaling.width * 4)
+        limit = LINEAR_LIMIT if name == "train" else None
+        encode, starts = Scaled(scaling, device, limit), windows.starts[rank::world_size]
+        return WindowBatches(x, windows, starts, encode, device, residency == "stream")
+
+    def _count(self, name: Split) -> int:
+        """Return the number of network inputs of a split, over all processes."""
+        x, scaling = self.samples(name)
+        return scaling.input_count(x) if isinstance(scaling, SeriesEncoding) else len(x)
+
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)
         rank, world_size = self._rank()
         return x[rank::world_size], scaling
 
     def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
-        samples = len(self.samples(name)[0])
-        return Batches(self.rows(name), Shares(samples, self.batch_size, *self._rank()), shuffle)
+        shares = Shares(self._count(name), self.batch_size, *self._rank())
+        return Batches(self.rows(name), shares, shuffle)
 
     def _rank(self) -> tuple[int, int]:
         """Return rank and world size."""

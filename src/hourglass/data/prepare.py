@@ -16,13 +16,11 @@ from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
-from hourglass.data.columns.column import ColumnScaling
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
-from hourglass.data.splits import split
 from hourglass.data.streaming import release_pages
 from hourglass.data.table_encoding import TableEncoding
 
@@ -57,13 +55,13 @@ def split_samples(
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
     copies = find_copies(raw.x)
-    indices = split(raw, dataset.fractions, seed, copies)
+    indices = dataset.split(raw, seed, copies)
     raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
     else:
-        scaling = _fit_encoding(raw, indices["train"], dataset.scaling)
+        scaling = _fit_encoding(dataset, raw, indices["train"])
     samples = {
         name: Samples(*(take_rows(a, rows) for a in (raw.x, raw.label, raw.anomaly, raw.id)))
         for name, rows in indices.items()
@@ -74,18 +72,18 @@ def split_samples(
     return samples, card
 
 
-def _fit_encoding(raw: Raw, train: np.ndarray, scaling: ColumnScaling) -> TableEncoding:
+def _fit_encoding(dataset: DataSet, raw: Raw, train: np.ndarray) -> TableEncoding:
     """Fit the encoding to the train rows; of a huge table to a sample, but count missing cells."""
     size = MAX_FITTED_BYTES // max(1, raw.x.itemsize * raw.x.shape[1])
     if len(train) <= size:
-        return TableEncoding.fit(raw.columns, take_rows(raw.x, train), scaling)
+        return dataset.fit_encoding(raw, take_rows(raw.x, train))
     sample = train[np.arange(size) * len(train) // size]
     missing = np.zeros(len(raw.columns), np.int64)
     for part in parts(raw.x[: len(train)]):
         missing += np.isnan(raw.x[train[part]]).sum(0)
         release_pages(raw.x)
-    encoding = TableEncoding.fit(raw.columns, take_rows(raw.x, sample), scaling)
-    return encoding.with_missing(missing, len(train))
+    encoding = dataset.fit_encoding(raw, take_rows(raw.x, sample))
+    return encoding.with_missing(encoding.features(missing[None])[0], len(train))
 
 
 def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:
@@ -99,7 +97,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "source": raw.source,
         "sample_shape": raw.x.shape[1:],
         "dtype": str(raw.x.dtype),
-        "feature_names": [column.name for column in raw.columns],
+        "feature_names": list(raw.feature_names),
         "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
         "read": raw.source.get("read", {}),

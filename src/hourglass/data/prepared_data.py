@@ -19,6 +19,7 @@ from hourglass.core.paths import PREPARED, require_known
 from hourglass.data.columns.column import Column
 from hourglass.data.large_arrays import save_array
 from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 
 Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test"]
@@ -73,8 +74,13 @@ class Prepared:
 
     @property
     def columns(self) -> list[Column]:
-        """Return the columns of a table; [] for images."""
+        """Return the columns of a table, with the roles of a series; [] for images."""
         return [Column.from_dict(column) for column in self.card["columns"]]
+
+    @property
+    def features(self) -> list[Column]:
+        """Return the columns that networks see; [] for images."""
+        return [column for column in self.columns if column.is_feature]
 
     @cached_property
     def scaling(self) -> Encoding:
@@ -83,9 +89,14 @@ class Prepared:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Return the shape of a network input: that of a sample, or (F,) for a table."""
+        """Return the shape of a network input: that of an image, (F,) or (F, window)."""
         scaling = self.scaling
-        return (scaling.width,) if isinstance(scaling, TableEncoding) else self.sample_shape
+        return scaling.input_shape if isinstance(scaling, TableEncoding) else self.sample_shape
+
+    def input_count(self, name: Split) -> int:
+        """Return the number of network inputs of a split: its samples, or windows over them."""
+        x, scaling = self.x(name), self.scaling
+        return scaling.input_count(x) if isinstance(scaling, SeriesEncoding) else len(x)
 
     @property
     def heads(self) -> list[dict[str, Any]] | None:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 
 Array = TypeVar("Array", bound=Any)
@@ -65,5 +66,5 @@ def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
 
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:
     """Return the scaling or the encoding of a table from the values of `to_dict`."""
-    kind: type[Encoding] = TableEncoding if values["kind"] == "table" else Scaling
-    return kind.from_dict(values)
+    kinds: dict[str, type[Encoding]] = {"table": TableEncoding, "series": SeriesEncoding}
+    return kinds.get(values["kind"], Scaling).from_dict(values)

@@ -20,7 +20,7 @@ from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_table
 from hourglass.data.streaming import release_pages
-from hourglass.data.table_roles import text_cells, time_values
+from hourglass.data.table_roles import text_cells, time_column, time_values
 
 
 class Table(DataSet):
@@ -116,8 +116,8 @@ class Table(DataSet):
         label = self.row_labels(table)
         keep = self._rows(x, columns, label, table)
         rows = None if keep is None else true_rows(keep)
+        roles, x = self.with_roles(table, x, rows)
         if rows is not None:
-            x = take_rows(x, rows)
             label = None if label is None else take_rows(label, rows)
         if label is None:
             label, anomaly = np.broadcast_to("normal", len(x)), new_array((len(x),), bool)
@@ -139,9 +139,18 @@ class Table(DataSet):
                 "read": {key: value for key, value in vars(self.read).items() if value is not None},
                 "columns": [decision.to_dict() for decision in decisions],
             },
-            columns=columns,
-            time=self._times(table, rows),
+            columns=(*roles, *columns),
+            time=self.times(table, rows),
         )
+
+    def with_roles(
+        self, table: InferredTable, x: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[tuple[Column, ...], np.ndarray]:
+        """Return the columns that precede the features, and the codes, (N, C), of `rows` with them.
+
+        Tables have none. `x` holds the features' codes of all rows; `rows` None stands for all.
+        """
+        return (), x if rows is None else take_rows(x, rows)
 
     def row_labels(self, table: InferredTable) -> np.ndarray | None:
         """Return the labels of all rows, (N,) str, "" where the cell is empty; None without them.
@@ -249,11 +258,16 @@ class Table(DataSet):
             )
         return ids
 
-    def _times(self, table: InferredTable, rows: np.ndarray | None) -> np.ndarray | None:
+    def times(self, table: InferredTable, rows: np.ndarray | None) -> np.ndarray | None:
+        """Return the times of rows, None for all, if there is a column of times."""
         if self.time is None:
             return None
-        form = self.declared.dates.get(self.time)
-        return time_values(table.batches.only(self.time), self.time, form, table.source, rows)
+        return time_values(table, self.time_column(table, self.time), rows)
+
+    def time_column(self, table: InferredTable, name: str) -> Column:
+        """Return the column of times; raise a UserError if a cell is no time."""
+        form = self.declared.dates.get(name)
+        return time_column(table.batches.only(name), name, form, table.source)
 
 
 def _empty_cells(cells: np.ndarray) -> tuple[int, int]:

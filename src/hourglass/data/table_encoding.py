@@ -68,27 +68,39 @@ class TableEncoding:
     def refit(self, train: np.ndarray) -> "TableEncoding":
         """Return an encoding with the same inputs, fitted to other codes, (N, C)."""
         fitted = self.fit([column.column for column in self.columns], train)
-        return TableEncoding(
-            tuple(
+        columns = zip(fitted.columns, self.columns, strict=True)
+        return replace(
+            self,
+            columns=tuple(
                 replace(new, missing_share=old.missing_share, count=old.count)
-                for new, old in zip(fitted.columns, self.columns, strict=True)
-            )
+                for new, old in columns
+            ),
         )
 
     def with_missing(self, missing: np.ndarray, count: int) -> "TableEncoding":
         """Return the encoding for `count` train rows, with this number of missing cells, (C,)."""
         shares = (missing / count).tolist()
-        return TableEncoding(
-            tuple(
+        return replace(
+            self,
+            columns=tuple(
                 replace(column, missing_share=share, count=count)
                 for column, share in zip(self.columns, shares, strict=True)
-            )
+            ),
         )
 
     @property
     def width(self) -> int:
-        """Return F, the number of network inputs."""
+        """Return F, the number of network inputs of a row."""
         return len(self.source)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return the shape of a network input, (F,)."""
+        return (self.width,)
+
+    def features(self, x: Array) -> Array:
+        """Return the codes of the features, which are all columns: (N, C) -> (N, C)."""
+        return x
 
     @property
     def heads(self) -> list[dict[str, Any]]:

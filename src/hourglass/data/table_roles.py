@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +11,10 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import quote
 from hourglass.data.columns.arrow_cells import dates, is_missing, numbers, plain, texts
 from hourglass.data.columns.codes import codes
-from hourglass.data.columns.column import Column
+from hourglass.data.columns.column import NUMBER, Column
 from hourglass.data.columns.decision import Declared
 from hourglass.data.columns.inference import infer_columns
+from hourglass.data.inferred_table import InferredTable
 from hourglass.data.large_arrays import new_array, parts, take_rows
 from hourglass.data.readers.table_source import TableSource
 from hourglass.data.streaming import release_pages
@@ -38,35 +38,47 @@ def text_cells(batches: Batches, name: str) -> np.ndarray:
     return result
 
 
-def time_values(
-    batches: Batches, name: str, form: str | None, source: TableSource, rows: np.ndarray | None
-) -> np.ndarray:
-    """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970.
+def time_column(batches: Batches, name: str, form: str | None, source: TableSource) -> Column:
+    """Return the column of the rows' times, numbers or dates.
 
-    `rows` are the indices of the rows wanted, None for all. `form` is the format of dates, as of
-    strptime, if the user names one. Prints a note if the dates have several readings. Raises a
-    UserError if a cell is empty, or no time.
+    `form` is the format of dates, as of strptime, if the user names one. Prints a note if the dates
+    have several readings. Raises a UserError if a cell is no time.
     """
     declared = Declared(dates={name: form} if form else {}, parts={name: ["trend"]})
     decision = infer_columns(batches, [name], source.path, declared, source.numbers)[0]
-    column = replace(decision.column or Column(name), coerce=False)  # every row needs its time
+    column = decision.column or Column(name)
     for note in decision.notes if column.kind == "datetime" else ():
         print(f"column {name!r} of {source.path}: {note}", file=sys.stderr)
     if column.kind not in ("numeric", "datetime") or decision.kind == "text":
         _require_times(batches, name, source)
         column = Column(name, "datetime")
-    values, start = new_array((decision.rows,), np.float64), 0
-    for batch in batches:
+    form = NUMBER if column.kind == "numeric" else column.date_format
+    return Column(name, "time", date_format=form, missing_values=column.missing_values)
+
+
+def role_codes(table: InferredTable, column: Column, rows: np.ndarray | None) -> np.ndarray:
+    """Return the codes of one column, (N,); `rows` are the indices wanted, None for all."""
+    source, values, start = table.source, new_array((table.rows,), np.float64), 0
+    for batch in table.batches.only(column.name):
         found = codes(batch, [column], source.path, start + 1, source.numbers)
         values[start : start + len(found)] = found[:, 0]
         start += len(found)
-    values = values if rows is None else take_rows(values, rows)
+    return values if rows is None else take_rows(values, rows)
+
+
+def time_values(table: InferredTable, column: Column, rows: np.ndarray | None) -> np.ndarray:
+    """Return times as (N,) float64: numbers unchanged, dates in seconds since 1970.
+
+    `rows` are the indices of the rows wanted, None for all. Raises a UserError if a cell is empty,
+    or no time.
+    """
+    name, values = column.name, role_codes(table, column, rows)
     for part in parts(values):
         empty = np.flatnonzero(np.isnan(values[part]))
         if len(empty):
             row = part.start + empty[0]
             raise UserError(
-                f"Column {name!r} of {source.path} is empty in row "
+                f"Column {name!r} of {table.source.path} is empty in row "
                 f"{(row if rows is None else rows[row]) + 1}, so the row has no place in time; "
                 "fill it in or remove the row."
             )

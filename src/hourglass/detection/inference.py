@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from hourglass.networks import Network
 
 # A function: forward pass of a batch -> one row per sample, (N, ...).
 Extractor: TypeAlias = Callable[[ForwardCache], Tensor]
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_BATCH_SAMPLES = 32_768  # on one or two cores
@@ -108,7 +109,7 @@ def _map_in_batches(
     """Move a module to the best device; yield a function's results for batches of `x`, in order."""
     device = best_device()
     module.to(device)
-    workers, cores = _parallelism(module, device, overlap)
+    workers, cores = parallelism(module, device, overlap)
     starts = _batch_starts(len(x), batch_size(x, widest, cores), workers)
 
     def apply(start: int) -> Result:
@@ -117,10 +118,10 @@ def _map_in_batches(
         with torch.inference_mode():
             return function(batch.to(device))
 
-    return _map_in_order(apply, starts, workers)
+    return map_in_order(apply, starts, workers)
 
 
-def _parallelism(module: nn.Module, device: torch.device, overlap: bool) -> tuple[int, int]:
+def parallelism(module: nn.Module, device: torch.device, overlap: bool) -> tuple[int, int]:
     """Return the number of concurrent batches and the number of cores per batch.
 
     A dense network runs one batch on all cores: with one batch per core, threads would wait for
@@ -142,20 +143,20 @@ def _batch_starts(samples: int, size: int, workers: int) -> range:
     return range(0, samples, -(-samples // (rounds * workers)))
 
 
-def _map_in_order(
-    function: Callable[[int], Result], starts: range, workers: int
+def map_in_order(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    """Compute the function of every start in worker threads; yield the results in order."""
+    """Compute the function of every item in worker threads; yield the results in order."""
     keep_freed_memory()
-    if min(workers, len(starts)) < 2:
-        yield from map(function, starts)
+    if min(workers, len(items)) < 2:
+        yield from map(function, items)
         return
     # MKL has one thread count per process; the last thread to set it wins.
     pool = ThreadPoolExecutor(workers, "scoring", torch.set_num_threads, (1,))
     pending: deque[Future[Result]] = deque()
     try:
-        for start in starts:
-            pending.append(pool.submit(function, start))
+        for item in items:
+            pending.append(pool.submit(function, item))
             if len(pending) > 2 * workers:
                 yield pending.popleft().result()
         while pending:

@@ -10,10 +10,13 @@ import torch
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
 from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
+from hourglass.detection.scorers.forward_cache import by_step
+from hourglass.detection.series_scoring import fit_features, map_rows
 from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
@@ -64,6 +67,8 @@ class FittedScorer:
             return cls(network, scaling, scorer, {})
 
         def features(samples: np.ndarray) -> np.ndarray:
+            if isinstance(scaling, SeriesEncoding):
+                return fit_features(network, samples, scaling, scorer.extract, MAX_FIT_SAMPLES)
             subset = samples[:: -(-len(samples) // MAX_FIT_SAMPLES)]
             if isinstance(scaling, TableEncoding):  # a few absurd cells would decide mean losses
                 extreme = scaling.is_extreme(subset)
@@ -88,13 +93,15 @@ class FittedScorer:
         Raises a UserError if a score is not finite.
         """
         scores, errors = self.score_with(x, lambda forward: forward.error)
-        return require_finite(scores), errors.astype(np.float64)
+        return require_finite(scores), errors.reshape(len(x)).astype(np.float64)
 
     def score_with(self, x: np.ndarray, *extractors: Extractor) -> list[np.ndarray]:
         """Return the scores, (N,), finite or not, and each extractor's output, (N, ...).
 
-        All of them share one forward pass per sample.
+        All of them share one forward pass per sample, or per window of a series.
         """
+        if isinstance(self.scaling, SeriesEncoding):
+            return self._score_rows(x, extractors)
         overlap = not isinstance(self.scorer, ModelScore)
         batches = map_batches(
             self.network, x, self.scaling, self.scorer.extract, *extractors, overlap=overlap
@@ -104,6 +111,17 @@ class FittedScorer:
             for features, *others in batches
         ]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _score_rows(self, x: np.ndarray, extractors: tuple[Extractor, ...]) -> list[np.ndarray]:
+        """Return the results of `score_with` for the rows of a series, (T, R + C)."""
+        assert isinstance(self.scaling, SeriesEncoding)
+        extract, score = self.scorer.extract, self.score_function
+        features, *others = map_rows(
+            self.network, x, self.scaling, extract, *extractors, window_score=score
+        )
+        if features.dtype == np.float64:  # scores of windows
+            return [features[:, 0], *others]
+        return [score(features.astype(np.float64)), *others]
 
 
 def _restore(
@@ -132,12 +150,16 @@ def require_finite(scores: np.ndarray) -> np.ndarray:
 
 def errors(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Return the mean squared error per element of each unscaled sample: (N, *S) -> (N,)."""
-    return map_samples(network, lambda forward: forward.error, x, scaling).astype(np.float64)
+    errors = _map(network, lambda forward: forward.error, x, scaling)
+    return errors.reshape(len(x)).astype(np.float64)
 
 
 def reconstructions(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
-    """Return reconstructions in scaled units: (N, *S) -> (N, *S) float32."""
-    return map_samples(network, lambda forward: forward.output, x, scaling)
+    """Return reconstructions in scaled units: (N, *S) -> (N, *S) float32.
+
+    Of a series, they are those of the rows, (T, F).
+    """
+    return _map(network, lambda forward: by_step(forward.output), x, scaling)
 
 
 def latent_codes(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
@@ -145,10 +167,17 @@ def latent_codes(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarr
 
     Raises a UserError if a code is not finite.
     """
-    z = map_samples(network, lambda forward: forward.z, x, scaling)
+    z = _map(network, lambda forward: forward.z, x, scaling)
     if not np.isfinite(z).all():
         raise UserError("a latent code is not finite; check the samples or train again.")
     return z
+
+
+def _map(network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding) -> np.ndarray:
+    """Apply an extractor to all samples, or to the windows of a series and average by row."""
+    if isinstance(scaling, SeriesEncoding):
+        return map_rows(network, x, scaling, extract)[0]
+    return map_samples(network, extract, x, scaling)
 
 
 def generate_samples(network: Variational, count: int) -> np.ndarray:

@@ -151,7 +151,7 @@ class LitAutoencoder(pl.LightningModule):
     def sample_losses(self, x: Tensor, logits: Tensor) -> Tensor:
         """Return the reconstruction loss of each sample: (N, *S), (N, *S) -> (N,)."""
         if (heads := self.network.heads) and not heads.is_plain:
-            return column_mean(heads.losses(x, logits))
+            return column_mean(heads.losses(x, logits).flatten(1))
         if self.loss == "bce":
             losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
         else:

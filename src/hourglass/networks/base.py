@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from hourglass.core.errors import UserError
-from hourglass.networks.heads import FillMissing, TableHeads, column_mean
+from hourglass.networks.heads import FillMissing, TableHeads, WindowHeads, column_mean
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "identity"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
@@ -26,8 +26,13 @@ NONLINEAR = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
-    """Return True for images (C, H, W), whose pixels lie in [0, 1], and False for vectors."""
-    return len(sample_shape) > 1
+    """Return True for images (C, H, W), whose pixels lie in [0, 1], else False."""
+    return len(sample_shape) == 3
+
+
+def is_series(sample_shape: Sequence[int]) -> bool:
+    """Return True for windows of a series, (F, W): F inputs at each of W steps."""
+    return len(sample_shape) == 2
 
 
 def require_at_least(minimum: float, **settings: float) -> None:
@@ -77,7 +82,8 @@ class Network(nn.Module):
         `columns` describes the inputs of each column, see `TableEncoding.heads`. The encoder then
         takes inputs with NaN in missing cells.
         """
-        self.use_heads(TableHeads(columns))
+        heads = WindowHeads if is_series(self.sample_shape) else TableHeads
+        self.use_heads(heads(columns))
 
     def use_heads(self, heads: TableHeads) -> None:
         """Set the heads, and let the encoder fill missing cells."""
@@ -140,7 +146,7 @@ class Network(nn.Module):
 
     def flat_inputs(self, x: Tensor) -> Tensor:
         """Return inputs as vectors, with 0 in the missing cells of a table: (N, *S) -> (N, F)."""
-        return self.heads.fill(x) if self.heads else x.flatten(1)
+        return (self.heads.fill(x) if self.heads else x).flatten(1)
 
     def encode_flat(self, x: Tensor) -> Tensor:
         """Return the latent codes, feature maps flattened: (N, *S) -> (N, latent_dim)."""
@@ -156,7 +162,7 @@ class Network(nn.Module):
         It is the mean squared error per element, or the mean loss per column of a table.
         """
         if self.heads:
-            return column_mean(self.heads.losses(x, self.logits(x)))
+            return column_mean(self.heads.losses(x, self.logits(x)).flatten(1))
         return (self(x) - x).square().flatten(1).mean(1)
 
     def logits(self, x: Tensor) -> Tensor:

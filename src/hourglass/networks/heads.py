@@ -148,6 +148,39 @@ class TableHeads(nn.Module):
         return logits.log_softmax(2)
 
 
+class WindowHeads(TableHeads):
+    """The heads of windows of a series, (N, F, W): those of a table at each of W steps."""
+
+    def reconstruction(self, logits: Tensor) -> Tensor:
+        """Return the expected inputs of all steps: (N, F, W) -> (N, F, W)."""
+        if self.is_plain:
+            return logits
+        return _windows(super().reconstruction(_steps(logits)), logits.shape[2])
+
+    def observed(self, x: Tensor, output: Tensor) -> Tensor:
+        """Return the reconstruction with the missing cells and the indicators of `x`."""
+        return _windows(super().observed(_steps(x), _steps(output)), x.shape[2])
+
+    def losses(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Return the loss of each column at each step: (N, F, W) each -> (N, W, C)."""
+        losses = super().losses(_steps(x), _steps(logits))
+        return losses.unflatten(0, (-1, x.shape[2]))
+
+    def expected_losses(self, logits: Tensor) -> Tensor:
+        """Return the expected loss of each column at each step: (N, F, W) -> (N, W, C)."""
+        return super().expected_losses(_steps(logits)).unflatten(0, (-1, logits.shape[2]))
+
+
+def _steps(windows: Tensor) -> Tensor:
+    """Return the steps of all windows as rows: (N, F, W) -> (N * W, F)."""
+    return windows.transpose(1, 2).flatten(0, 1)
+
+
+def _windows(steps: Tensor, window: int) -> Tensor:
+    """Return rows as windows of steps: (N * W, F) -> (N, F, W)."""
+    return steps.unflatten(0, (-1, window)).transpose(1, 2)
+
+
 class FillMissing(nn.Module):
     """The first module of an encoder: fill missing cells, then apply the former first module."""
 
@@ -163,11 +196,11 @@ class FillMissing(nn.Module):
 
 
 def column_mean(losses: Tensor) -> Tensor:
-    """Return the mean loss over columns, without the missing ones: (N, C) -> (N,)."""
-    if not torch.compiler.is_exporting() and not (mean := losses.mean(1)).isnan().any():
+    """Return the mean loss over columns, without the missing ones: (N, ..., C) -> (N, ...)."""
+    if not torch.compiler.is_exporting() and not (mean := losses.mean(-1)).isnan().any():
         return mean  # a graph cannot depend on the values
     missing = losses.isnan()
-    return losses.masked_fill(missing, 0).sum(1) / (~missing).sum(1)
+    return losses.masked_fill(missing, 0).sum(-1) / (~missing).sum(-1)
 
 
 def _binary_cross_entropy(logits: Tensor, x: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
     from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
 
-    settings = resolve_cell(cell, prepared.input_shape, len(prepared.x("train")))
+    settings = resolve_cell(cell, prepared.input_shape, prepared.input_count("train"))
     module = make_module(settings, prepared.heads)
     on_epoch = partial(_append_epoch, cell.resume / EPOCHS) if output else None
     # Reject invalid settings before an MLflow run is opened.

@@ -73,7 +73,7 @@ def _default_evaluation(cell: Cell) -> Yaml | None:
         )
         trained = trained_with(cell.output("train"))
         prepared = Prepared.open(cell.prepared)
-        current = asdict(resolve_cell(cell, prepared.input_shape, len(prepared.x("train"))))
+        current = asdict(resolve_cell(cell, prepared.input_shape, prepared.input_count("train")))
         unchanged = all(trained[key] == current[key] for key in SETTINGS)
         weights = sha256(cell / "train/weights.safetensors")
         if unchanged and detector["files"]["weights.safetensors"] == weights:

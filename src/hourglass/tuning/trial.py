@@ -146,7 +146,7 @@ class CachedDataModule(DataModule):
 def load_trials(spec: "StudySpec", worker_index: int) -> Trials:
     """Check all settings, load the data and start the ranks, once per worker."""
     objective, prepared = spec.make_objective(), Prepared.open(spec.cell.prepared)
-    settings = resolve_cell(spec.cell, prepared.input_shape, len(prepared.x("train")))
+    settings = resolve_cell(spec.cell, prepared.input_shape, prepared.input_count("train"))
     trainer = settings.trainer
     one_gpu = trainer.get("accelerator") in ("gpu", "cuda", "auto") and trainer.get("devices") == 1
     if one_gpu and torch.cuda.is_available():  # each worker uses another one

@@ -1,6 +1,7 @@
 """Codes of the cells of a table, column by column, from record batches or DataFrames."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from hourglass.data.columns.arrow_cells import (
     texts,
     truths,
 )
-from hourglass.data.columns.column import Column, Kind
+from hourglass.data.columns.column import NUMBER, Column, Kind
 from hourglass.data.frames import frame_batches
 from hourglass.data.readers.numbers import NumberFormat
 
@@ -34,6 +35,7 @@ EXPECTED: dict[Kind, str] = {
     "boolean": "a truth value",
     "datetime": "a date",
     "categorical": "a category",
+    "time": "a time",
 }
 
 
@@ -107,8 +109,12 @@ def _column_codes(
 ) -> np.ndarray:
     if column.kind == "categorical":
         return _level_codes(cells, column)
+    if column.kind == "entity":
+        return _hashes(cells)
     missing = is_missing(cells, column.missing_values)
-    if column.kind == "numeric":
+    if column.kind == "time" and column.date_format == NUMBER:
+        values = numbers(cells, number_format)
+    elif column.kind == "numeric":
         values = numbers(cells, number_format)
         if form_of(cells.type) == "text" and (np.isnan(values) & ~missing).any():
             values = np.where(np.isnan(values), truths(cells), values)
@@ -146,6 +152,14 @@ def _level_codes(cells: pa.Array, column: Column) -> np.ndarray:
     values = take_values(found.to_numpy(zero_copy_only=False).astype(np.float64), encoded)
     values[missing] = np.nan
     return values
+
+
+def _hashes(cells: pa.Array) -> np.ndarray:
+    """Return a number of 48 bits for each text; equal texts have equal numbers."""
+    encoded = pc.fill_null(texts(cells), "").dictionary_encode()
+    digests = [blake2b(text.encode(), digest_size=6) for text in encoded.dictionary.to_pylist()]
+    unique = np.array([int.from_bytes(digest.digest()) for digest in digests], np.float64)
+    return unique[encoded.indices.to_numpy()]
 
 
 def _shown(cell: pa.Scalar) -> str:

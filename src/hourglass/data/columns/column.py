@@ -3,8 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime"]
+Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime", "time", "entity"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
+ROLES: tuple[Kind, ...] = (
+    "entity",
+    "time",
+)  # of series; such columns come first, and in this order
+NUMBER = "number"  # the date format of times that are numbers
 Missing: TypeAlias = Literal["use", "refuse", "skip"]  # what to do with missing cells
 ColumnScaling: TypeAlias = Literal[
     "auto", "standard", "robust", "minmax", "quantile", "log", "none"
@@ -13,12 +18,13 @@ ColumnScaling: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table that is a feature.
+    """A column of a table that is a feature, or the entity or the time of a series' rows.
 
     A cell is represented by its code, a float64. NaN is a missing cell. The code of a number is the
     number, of a boolean 0 or 1, of a date the seconds since 1970 in UTC. The code of a category is
     the index of its level, or the number of levels for any other value: one that is rare or does
-    not occur in the train split.
+    not occur in the train split. The code of a time is a number or, of a date, seconds; that of an
+    entity is a hash of its name.
     """
 
     name: str
@@ -31,6 +37,11 @@ class Column:
     missing_values: tuple[str, ...] = ()  # cells that are missing, besides the usual markers
     coerce: bool = False  # cells that are no number, or no date, are missing
     optional: bool = False  # may be absent in a file to score; all cells are missing then
+
+    @property
+    def is_feature(self) -> bool:
+        """Return whether networks see the column."""
+        return self.kind not in ROLES
 
     def to_dict(self) -> dict[str, Any]:
         """Return the column as JSON values."""

@@ -65,7 +65,8 @@ class ForwardCache:
     def losses(self) -> Tensor:
         """Return the squared error of each element, or the loss of each column, (N, F).
 
-        In a table, the loss of a missing cell may be NaN, see `TableHeads.losses`.
+        The losses of a series are (N, W, C). In a table, the loss of a missing cell may be NaN, see
+        `TableHeads.losses`.
         """
         heads = self.network.heads
         if heads:
@@ -85,8 +86,12 @@ class ForwardCache:
 
     @lazy
     def error(self) -> Tensor:
-        """Return the mean squared error per element, or the mean loss per column, (N,)."""
-        return column_mean(self.losses) if self.network.heads else self.losses.mean(1)
+        """Return the mean squared error per element, or the mean loss per column, (N,).
+
+        Those of a series are per step, (N, W, 1).
+        """
+        error = column_mean(self.losses) if self.network.heads else self.losses.mean(1)
+        return error[..., None] if error.ndim == 2 else error
 
     @lazy
     def score(self) -> Tensor:
@@ -104,3 +109,8 @@ class ForwardCache:
             return function(rows)
         zeros = rows.new_zeros(missing, *rows.shape[1:])
         return function(torch.cat([rows, zeros]))[: len(rows)]
+
+
+def by_step(output: Tensor) -> Tensor:
+    """Return the outputs of a series by step, (N, F, W) -> (N, W, F); others are unchanged."""
+    return output.transpose(1, 2) if output.ndim == 3 else output

@@ -69,7 +69,7 @@ class Neighbors(Scorer):
         if self.of == "code":
             return forward.z
         heads = forward.network.heads
-        return forward.x[:, : heads.values] if heads else forward.x.flatten(1)
+        return (forward.x[:, : heads.values] if heads else forward.x).flatten(1)
 
     def fit(self, features: np.ndarray) -> State:
         """Return the normal codes or inputs, (n, F), and the means of the inputs, (F,)."""

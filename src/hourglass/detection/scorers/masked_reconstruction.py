@@ -23,7 +23,7 @@ class MaskedReconstruction(StandardizedError):
     name = "masked_reconstruction"
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the loss of each column, masked, (N, C)."""
+        """Return the loss of each column, masked, (N, C); those of a series by step, (N, W, C)."""
         heads = forward.network.heads
         if heads is None:
             raise UserError(
@@ -34,12 +34,17 @@ class MaskedReconstruction(StandardizedError):
             masked = masked_inputs(heads, forward.x, column)
             other = ForwardCache(forward.network, masked, forward.min_rows)
             output = other.output if heads.is_plain else other.logits
-            losses.append(heads.losses(forward.x, output)[:, column])
-        return torch.stack(losses, 1)
+            losses.append(heads.losses(forward.x, output)[..., column])
+        return torch.stack(losses, -1)
 
 
 def masked_inputs(heads: TableHeads, x: Tensor, column: int) -> Tensor:
-    """Return network inputs, (N, F), as if the cells of a column were missing."""
-    cells = heads.column == column
-    masked = x.masked_fill(cells if heads.is_plain else cells & ~heads.is_indicator, torch.nan)
-    return masked if heads.is_plain else masked.masked_fill(cells & heads.is_indicator, 1.0)
+    """Return network inputs, (N, F), as if the cells of a column were missing.
+
+    Of a series, (N, F, W), they are missing at all steps.
+    """
+    cells, indicator = heads.column == column, heads.is_indicator
+    if x.ndim == 3:
+        cells, indicator = cells[:, None], indicator[:, None]
+    masked = x.masked_fill(cells if heads.is_plain else cells & ~indicator, torch.nan)
+    return masked if heads.is_plain else masked.masked_fill(cells & indicator, 1.0)

@@ -23,8 +23,8 @@ class ModelScore(Scorer):
     name = "own"
 
     def extract(self, forward: ForwardCache) -> Tensor:
-        """Return the score, (N, 1)."""
-        return forward.score[:, None]
+        """Return the score, (N, 1), or those of the steps of a series, (N, W, 1)."""
+        return forward.score if forward.score.ndim == 3 else forward.score[:, None]
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return the identity."""

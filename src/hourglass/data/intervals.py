@@ -1,0 +1,90 @@
+"""Labelled intervals of a series: the stretches of time that are anomalous."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import quote
+from hourglass.data.columns.codes import codes
+from hourglass.data.columns.column import Column
+from hourglass.data.readers.table_source import TableSource
+from hourglass.data.readers.user_files import resolve_path
+
+Interval: TypeAlias = tuple[float, float]  # start and end, both inclusive, as codes of times
+
+
+def read_intervals(
+    intervals: str | Sequence[Sequence[Any]], column: Column, source: TableSource
+) -> list[Interval]:
+    """Return the intervals of a list, or of a .json or .csv file.
+
+    A .json file holds a list of [start, end], or an object with such a list per name of a file. A
+    .csv file has a start and an end in its first two columns, with or without a header. `column`
+    tells how times are read. Raises a UserError for an interval that cannot be read.
+    """
+    where = "`intervals`"
+    if isinstance(intervals, str):
+        path = resolve_path(intervals)
+        where, intervals = str(path), _read_file(path, [file.name for file in source.files])
+    found = []
+    for interval in intervals:
+        if len(interval) < 2:
+            raise UserError(f"{where} holds {quote(interval)}, but an interval is [start, end].")
+        start, end = (_time(value, column, where) for value in interval[:2])
+        if not start <= end:
+            raise UserError(f"{where} holds {quote(interval)}, which ends before it starts.")
+        found.append((start, end))
+    return found
+
+
+def in_intervals(time: np.ndarray, intervals: Sequence[Interval], source: object) -> np.ndarray:
+    """Return the mask, (T,) bool, of the times in one of the intervals.
+
+    Raises a UserError if an interval holds no row, as it was most likely written for another file.
+    """
+    anomaly = np.zeros(len(time), bool)
+    for start, end in intervals:
+        inside = (time >= start) & (time <= end)
+        if not inside.any():
+            raise UserError(
+                f"`intervals` names one from {start:.15g} to {end:.15g} (as seconds since 1970, if "
+                f"dates), in which {source} has no row; correct it."
+            )
+        anomaly |= inside
+    return anomaly
+
+
+def _read_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
+    """Return the intervals in a file, those of the files `names` if it has several lists."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".json":
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON ({error}); correct it.") from None
+        if isinstance(values, dict):
+            values = [interval for name in names for interval in values.get(name, [])]
+        if not isinstance(values, list):
+            raise UserError(f"{path} holds no list of [start, end]; correct it.")
+        return values
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    has_header = rows and not any(character.isdigit() for character in "".join(rows[0][:2]))
+    return list(rows[1:] if has_header else rows)
+
+
+def _time(value: Any, column: Column, where: str) -> float:
+    """Return the code of a time, read as in the column of times."""
+    batch = pa.record_batch({column.name: pa.array([str(value)])})
+    try:
+        code = float(codes(batch, [column], where)[0, 0])
+    except UserError:
+        code = np.nan
+    if np.isnan(code):
+        raise UserError(f"{where} holds the time {quote(str(value))}, which cannot be read.")
+    return code

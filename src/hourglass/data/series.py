@@ -1,0 +1,211 @@
+"""Users' time series: each row is a sample, scored in the windows of rows around it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import suggest_names
+from hourglass.data.base import Fractions, Raw
+from hourglass.data.columns.column import NUMBER, Column, ColumnScaling, Kind
+from hourglass.data.columns.decision import Decision
+from hourglass.data.columns.inference import COUNTER, TIME_NAME
+from hourglass.data.inferred_table import InferredTable
+from hourglass.data.intervals import in_intervals, read_intervals
+from hourglass.data.large_arrays import new_array, parts
+from hourglass.data.prepared_data import Split
+from hourglass.data.readers.read_options import ReadOptions
+from hourglass.data.readers.table_source import TableSource, open_table
+from hourglass.data.readers.user_files import ClassNames, resolve_table
+from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.data.series_split import SplitBy, split_series
+from hourglass.data.table import Table
+from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.table_roles import role_codes
+from hourglass.data.windows import check_regular, find_step, find_windows
+
+
+class Series(Table):
+    """Time series: the rows are samples, and a network sees windows of `window` rows.
+
+    `path` is a file, a folder, a pattern or a list of them, as for `Table`. `time` is the column of
+    times: dates of any form, or numbers. By default, it is the first column of dates, or one that
+    rises and is named like a time; without one, the rows follow each other. `entity` is the column
+    that tells several series apart, such as a machine.
+
+    `label` is the column of classes, and `normal` names the normal ones. Instead, `intervals` names
+    the anomalous stretches: a list of [start, end], or a .csv or .json file of them. All other
+    columns are channels, of the kinds that `Table` knows; missing cells are masked.
+
+    `step` is the time between two rows, by default the median. Each row is placed on the nearest
+    step; a step without a row repeats the one before. A gap of more than `max_gap` steps ends a
+    run: no window crosses it. A window starts every `stride` steps.
+
+    The splits follow each other in time, with a gap of a window between them, or hold whole
+    entities if `split_by` is "entity". Anomalous rows of the splits train, validation and
+    calibration are left out.
+
+    `window` is 64 rows by default: the best of those tried on the series of
+    docs/benchmarks/series.md.
+    """
+
+    def __init__(
+        self,
+        path: str | list[str],
+        time: str | None = None,
+        entity: str | None = None,
+        label: str | None = None,
+        normal: ClassNames = None,
+        intervals: str | list[list[str | int | float]] | None = None,
+        window: int = 64,
+        stride: int = 1,
+        step: float | None = None,
+        max_gap: float = 3.0,
+        split_by: SplitBy = "time",
+        id: str | None = None,
+        drop: tuple[str, ...] = (),
+        kinds: dict[str, Kind] | None = None,
+        dates: dict[str, str] | None = None,
+        missing_values: dict[str, list[str | int | float]] | None = None,
+        optional: tuple[str, ...] = (),
+        scaling: ColumnScaling = "auto",
+        scalings: dict[str, ColumnScaling] | None = None,
+        read: ReadOptions = ReadOptions(),
+        fractions: Fractions = Fractions(),
+    ) -> None:
+        for name, value, minimum in (("window", window, 2), ("stride", stride, 1)):
+            if value < minimum:
+                raise UserError(f"{name} is {value}, but must be at least {minimum}.")
+        for name, number in (("step", step), ("max_gap", max_gap)):
+            if number is not None and not number > 0:
+                raise UserError(f"{name} is {number}, but must be above 0.")
+        if intervals is not None and label is not None:
+            raise UserError("`label` and `intervals` both name anomalies; omit one of them.")
+        if split_by == "entity" and entity is None:
+            raise UserError('split_by is "entity", but `entity` names no column; name it.')
+        super().__init__(
+            path,
+            label=label,
+            normal=normal,
+            id=id,
+            time=time,
+            drop=drop,
+            kinds=kinds,
+            dates=dates,
+            missing_values=missing_values,
+            optional=optional,
+            scaling=scaling,
+            scalings=scalings,
+            read=read,
+            fractions=fractions,
+        )
+        self.entity = entity
+        self.intervals = intervals
+        self.window = window
+        self.stride = stride
+        self.step = step
+        self.max_gap = max_gap
+        self.split_by = split_by
+
+    def infer(self, source: TableSource | None = None) -> InferredTable:
+        """Open the table, or take an open one; find the column of times and the channels."""
+        source = source or open_table(resolve_table(self.path), self.read)
+        if self.entity is not None and self.entity not in source.names:
+            raise UserError(
+                f"{source.path} has no column {self.entity!r}: "
+                f"{suggest_names(self.entity, source.names)}; name one of its columns as `entity`."
+            )
+        table = super().infer(source)
+        if self.time is None:
+            self.time = find_time(table.decisions)
+            if self.time is None:
+                return table
+            print(f"{source.path}: column {self.time!r} is the time", file=sys.stderr)
+            kept = [each for each in table.decisions if each.name != self.time]
+            table = replace(table, decisions=kept)
+        return table
+
+    def load_inferred(self, table: InferredTable) -> Raw:
+        """Load a series whose columns were inferred."""
+        raw = super().load_inferred(table)
+        encoding = SeriesEncoding((), tuple(c.kind for c in raw.columns if not c.is_feature))
+        time, entity = encoding.time(raw.x), encoding.entity(raw.x)
+        step = self.step or find_step(time, entity)
+        windows = find_windows(time, entity, step, self.max_gap, self.window, self.stride)
+        check_regular(windows, step, table.source.path)
+        raw = replace(raw, time=time)
+        series = {"step": step, "runs": len(windows.bounds) - 1, "window": self.window}
+        raw = replace(raw, source={**raw.source, "series": series})
+        if self.intervals is None:
+            return raw
+        column = raw.columns[encoding.roles.index("time")]
+        found = read_intervals(self.intervals, column, table.source)
+        anomaly = in_intervals(time, found, table.source.path)
+        return replace(raw, anomaly=anomaly, label=np.where(anomaly, "anomaly", "normal"))
+
+    def with_roles(
+        self, table: InferredTable, x: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[tuple[Column, ...], np.ndarray]:
+        """Return the columns of entity and time, and the codes of `rows` with them.
+
+        Without a column of times, the time of a row is its number among those of its entity.
+        """
+        columns, codes = [], []
+        if self.entity is not None:
+            columns.append(Column(self.entity, "entity"))
+            codes.append(role_codes(table, columns[0], rows))
+        if self.time is not None:
+            columns.append(self.time_column(table, self.time))
+            times = self.times(table, rows)
+            assert times is not None
+            codes.append(times)
+        else:
+            count = len(x) if rows is None else len(rows)
+            numbers = np.arange(len(x), dtype=np.float64) if rows is None else rows.astype(float)
+            columns.append(Column("row number", "time", date_format=NUMBER, optional=True))
+            codes.append(_numbers_within(codes[0], numbers) if codes else numbers[:count])
+        joined = new_array((len(codes[0]), len(codes) + x.shape[1]), np.float64)
+        for part in parts(joined):
+            for i, code in enumerate(codes):
+                joined[part, i] = code[part]
+            joined[part, len(codes) :] = x[part if rows is None else rows[part]]
+        return tuple(columns), joined
+
+    def split(self, raw: Raw, seed: int, copies: np.ndarray | None) -> dict[Split, np.ndarray]:
+        """Return the rows of each split, in file order; see the class."""
+        assert raw.time is not None
+        entity = raw.x[:, 0] if self.entity is not None else None
+        gap = self.window * raw.source["series"]["step"]
+        return split_series(raw.time, entity, raw.anomaly, self.fractions, gap, self.split_by)
+
+    def fit_encoding(self, raw: Raw, train: np.ndarray) -> TableEncoding:
+        """Return the encoding of the channels, fitted to train rows, (N, R + C), with windows."""
+        encoding = SeriesEncoding.fit(raw.columns, train, self.scaling)
+        step = raw.source["series"]["step"]
+        windows = {"window": self.window, "stride": self.stride, "max_gap": self.max_gap}
+        return replace(encoding, step=step, **windows)
+
+    @property
+    def _roles(self) -> list[str]:
+        """Return the columns of labels, ids, times and entities."""
+        return [*super()._roles, *([] if self.entity is None else [self.entity])]
+
+
+def find_time(decisions: Sequence[Decision]) -> str | None:
+    """Return the first column of dates, else of rising numbers with a name like a time, if any."""
+    dates = [each.name for each in decisions if each.kind == "datetime"]
+    counters = [
+        each.name for each in decisions if each.reason == COUNTER and TIME_NAME.fullmatch(each.name)
+    ]
+    return next(iter(dates + counters), None)
+
+
+def _numbers_within(entity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the number of each row among the rows of its entity, (N,)."""
+    order = np.argsort(entity, kind="stable")
+    _, first, counts = np.unique(entity[order], return_index=True, return_counts=True)
+    numbers = np.empty(len(entity))
+    numbers[order] = np.arange(len(entity)) - np.repeat(first, counts)
+    return numbers

@@ -1,0 +1,64 @@
+"""Batches of windows of a series, without materialising the windows."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hourglass.data.residency import ROWS_PER_TRANSFORM
+from hourglass.data.windows import Windows
+
+
+class WindowBatches:
+    """The windows of a split, (n, F, W), as an iterable of batches, like `residency.Rows`.
+
+    `x` are codes of rows, (N, C), and `transform` encodes them, (n, C) -> (n, F). In memory, the
+    inputs of all steps are one tensor, (F, G), on the device, of which a window is a view; so
+    memory is that of the series and a batch. With `stream`, the rows of each batch are read from
+    the mapped file and encoded. `starts` selects the first steps of this process's windows.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        windows: Windows,
+        starts: np.ndarray,
+        transform: Callable[[Tensor], Tensor],
+        device: torch.device,
+        stream: bool = False,
+    ) -> None:
+        self.x, self.windows, self.transform, self.device = x, windows, transform, device
+        self.starts = torch.from_numpy(np.ascontiguousarray(starts))
+        self.view: Tensor | None = None  # (G - W + 1, F, W): all windows, also those over two runs
+        if stream:
+            return
+        self.starts = self.starts.to(device)
+        blocks = [
+            transform(torch.from_numpy(x[rows]).to(device)).T
+            for rows in np.array_split(
+                windows.row_of_step, -(-len(windows.row_of_step) // ROWS_PER_TRANSFORM)
+            )
+        ]
+        series, window = torch.cat(blocks, 1).contiguous(), windows.window
+        inputs, steps = series.shape
+        self.view = series.as_strided((steps - window + 1, inputs, window), (1, steps, 1))
+
+    def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
+        """Yield one batch, (m, F, W), per slice of `order`, the indices of windows.
+
+        If `order` is None, the slices select windows directly.
+        """
+        starts = self.starts if order is None else self.starts[order.to(self.starts.device)]
+        for part in positions:
+            if self.view is not None:
+                # As fast as from materialised windows; indexing would copy by element.
+                yield self.view.index_select(0, starts[part])
+            else:
+                yield self._read(starts[part])
+
+    def _read(self, starts: Tensor) -> Tensor:
+        steps = starts.numpy()[:, None] + np.arange(self.windows.window)
+        rows = self.windows.row_of_step[steps]
+        codes = torch.from_numpy(self.x[rows.ravel()]).to(self.device)
+        return self.transform(codes).unflatten(0, rows.shape).transpose(1, 2)

@@ -1,0 +1,130 @@
+"""Windows of a series: where they start, and the rows that they cover.
+
+The rows of a series are samples, as in any table. A network sees windows of consecutive steps. This
+module finds the runs of consecutive rows: a run ends where the entity changes, where time goes
+backwards, and at a gap. Rows are placed on the regular steps of their run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+
+MAX_HELD_SHARE = 0.2  # of steps without a row of their own, or of rows that share a step
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The steps of a series, and the windows over them.
+
+    `row_of_step` (G,) is the row that gives the values of each step; a step without a row repeats
+    the row before it. `step_of_row` (T,) is the step of each row. `bounds` (runs + 1,) are the
+    first steps of the runs, which follow each other, and G. A run that is shorter than a window
+    repeats its first row at the beginning.
+    """
+
+    row_of_step: np.ndarray
+    step_of_row: np.ndarray
+    bounds: np.ndarray
+    window: int
+    stride: int
+
+    @property
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Yield the first step of each run and of what follows it; at least `window` apart."""
+        return pairwise(self.bounds.tolist())
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first steps of all windows, (n,) int64: every `stride` steps, and each run's last."""
+        starts = [self.starts_in(first, stop) for first, stop in self.runs]
+        return np.concatenate([np.zeros(0, np.int64), *starts])
+
+    def starts_in(self, first: int, stop: int) -> np.ndarray:
+        """Return the first steps of the windows in a run, in order; they cover all of its steps."""
+        last = stop - self.window
+        return np.union1d(np.arange(first, last + 1, self.stride), [last])
+
+
+def find_windows(
+    time: np.ndarray,
+    entity: np.ndarray | None,
+    step: float,
+    max_gap: float,
+    window: int,
+    stride: int = 1,
+) -> Windows:
+    """Return the windows of rows in file order, with their times, (T,), and entities, (T,).
+
+    NaN is an unknown time: the row follows the one before it by one `step`. More than `max_gap`
+    steps between two rows end a run. Rows of one entity need not follow each other. Their times may
+    also descend, as in a file with the newest row first.
+    """
+    order = _order(time, entity)
+    time = time[order]
+    steps = np.rint(np.diff(time) / step)
+    ends = (steps < 0) | (steps > max_gap)
+    steps[np.isnan(steps)] = 1
+    if entity is not None:
+        ends |= entity[order][1:] != entity[order][:-1]
+    steps[ends] = 0
+    first = np.concatenate([[0], np.flatnonzero(ends) + 1]) if len(time) else np.zeros(0, np.int64)
+    # The step of each row within its run; the runs follow each other, each as long as a window.
+    position = np.concatenate([np.zeros(min(1, len(time))), steps.cumsum()]).astype(np.int64)
+    position -= np.repeat(position[first], np.diff([*first, len(time)]))
+    last = np.concatenate([first[1:], [len(time)]]) - 1 if len(time) else first
+    lengths = position[last] + 1
+    padding = np.maximum(window - lengths, 0)
+    bounds = np.concatenate([[0], np.cumsum(lengths + padding)]).astype(np.int64)
+    position += np.repeat(bounds[:-1] + padding, np.diff([*first, len(time)]))
+    # Each step takes the last row that is at or before it, or the first row of its run.
+    row_of_step = np.zeros(bounds[-1], np.int64)
+    row_of_step[position] = np.arange(len(time))
+    row_of_step[bounds[:-1]] = np.maximum(row_of_step[bounds[:-1]], first)
+    np.maximum.accumulate(row_of_step, out=row_of_step)
+    step_of_row = np.empty(len(time), np.int64)
+    step_of_row[order] = position
+    return Windows(order[row_of_step], step_of_row, bounds, window, stride)
+
+
+def _order(time: np.ndarray, entity: np.ndarray | None) -> np.ndarray:
+    """Return the order of the rows by entity, in file order, or in reverse if times descend."""
+    order = np.arange(len(time))
+    if entity is not None:
+        order = np.argsort(entity, kind="stable")
+    differences = np.diff(time[order])
+    if np.count_nonzero(differences < 0) > np.count_nonzero(differences > 0):
+        return order[::-1].copy()
+    return order
+
+
+def find_step(time: np.ndarray, entity: np.ndarray | None) -> float:
+    """Return the step between consecutive rows: the median difference of their times, or 1."""
+    differences = np.abs(np.diff(time[_order(time, entity)]))
+    differences = differences[differences > 0]
+    if not len(differences):
+        return 1.0
+    return float(np.median(differences))
+
+
+def check_regular(windows: Windows, step: float, source: object) -> None:
+    """Raise a UserError if the rows fit regular steps badly, or their runs are too short."""
+    rows, steps = len(windows.step_of_row), len(windows.row_of_step)
+    used = len(np.unique(windows.step_of_row))
+    padded = steps - used
+    if rows - used > MAX_HELD_SHARE * rows:
+        raise UserError(
+            f"{rows - used:,} of {rows:,} rows of {source} share a step of {step:g} s with another "
+            "row; set a smaller `step`, or name the column of the `entity` if rows of several "
+            "sources alternate."
+        )
+    if padded > MAX_HELD_SHARE * steps:
+        raise UserError(
+            f"{padded:,} of {steps:,} steps of {step:g} s have no row in {source}, as its times "
+            "are irregular or its runs shorter than a window; set a larger `step`, a smaller "
+            "`max_gap` or a smaller `window`."
+        )
