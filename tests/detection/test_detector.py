@@ -76,6 +76,17 @@ def test_the_plain_error_would_blame_the_noisy_feature(network):
     assert ((network(x) - x).square().argmax(1) == NOISY).float().mean() > 0.1
 
 
+@pytest.mark.parametrize(("value", "passes"), [(0.0, 1), (30.0, 2)])
+def test_contributions_and_outputs_share_the_passes_of_a_batch(value, passes, network):
+    x = table(20, 4).clip(-3, 3)
+    x[3, 0] = value
+    calls, fitted = [], calibrated(network)
+    hook = network.decoder.register_forward_hook(lambda *_: calls.append(1))
+    fitted.score_with_outputs(x)
+    hook.remove()
+    assert len(calls) == passes
+
+
 def test_contributions_of_calibration_samples_are_standardised(network):
     contributions = calibrated(network).contributions(table(200, 2))
     np.testing.assert_allclose(contributions.mean(0), 0, atol=1e-3)

@@ -223,6 +223,20 @@ def test_samples_that_the_network_has_not_seen_standardise_a_combination(network
     assert np.argsort(scores).tolist() == np.argsort(total).tolist()
 
 
+@ALL_VARIANTS
+def test_held_out_samples_pass_through_the_network_only_if_they_change_the_fit(name, network):
+    train, held_out, scorer = normal(400), normal(100, 2) * 1.3, SCORERS[name]()
+    rows = []
+    hook = network.encoder.register_forward_hook(lambda *args: rows.append(len(args[2])))
+    alone, both = (
+        FittedScorer.fit(network, UNSCALED, scorer, train, other).state
+        for other in (None, held_out)
+    )
+    hook.remove()
+    changed = any(not np.array_equal(alone[key], both[key]) for key in both)
+    assert (sum(rows) % len(train) > 0) == (name == "combined") == changed
+
+
 def test_a_few_repeated_samples_do_not_dominate_a_combination(network):
     """A repeated sample has distance 0 to its neighbour, which has no logarithm."""
     repeated = normal(400)

@@ -13,7 +13,6 @@ from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.networks import Network
 
 TOP_FEATURES = 3  # features listed per sample
-EXTREME_INPUT = 4.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -43,21 +42,6 @@ class Profile:
         return torch.nan_to_num((_losses(forward) - mean) / scale, nan=0.0)
 
 
-def expected_outputs(forward: ForwardCache) -> Tensor:
-    """Return the outputs for a table's rows, (N, F), before the output activation.
-
-    Extreme numbers among the inputs are replaced by their mean: otherwise they would distort the
-    outputs of all columns, and reasons would name columns with ordinary values.
-    """
-    heads = forward.network.heads
-    assert heads is not None
-    extreme = forward.x.abs() > EXTREME_INPUT
-    if extreme.any():
-        usual = forward.x.masked_fill(extreme, 0)
-        forward = ForwardCache(forward.network, usual, forward.min_rows)
-    return forward.output if heads.is_plain else forward.logits
-
-
 def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return indices and values of the `count` largest contributions, in descending order.
 
@@ -71,9 +55,15 @@ def top_features(contributions: np.ndarray, count: int) -> tuple[np.ndarray, np.
 
 
 def _losses(forward: ForwardCache) -> Tensor:
-    """Return the squared error of each pixel, or the loss of each column, (N, F)."""
+    """Return the squared error of each pixel, or the loss of each column, (N, F).
+
+    In a table, extreme numbers change no output: otherwise reasons would name columns with ordinary
+    values.
+    """
     heads = forward.network.heads
-    return heads.losses(forward.x, expected_outputs(forward)) if heads else forward.losses
+    if not heads or forward.usual_output is forward.table_output:
+        return forward.losses
+    return heads.losses(forward.x, forward.usual_output)
 
 
 def _sums(forward: ForwardCache) -> Tensor:

@@ -19,7 +19,7 @@ from hourglass.data.columns.column import Column
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.table_encoding import TableEncoding
-from hourglass.detection.attribution import Profile, expected_outputs
+from hourglass.detection.attribution import Profile
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FittedScorer
@@ -109,11 +109,11 @@ class Detector:
     def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores and contributions, and the network's outputs for a table's rows, (N, F).
 
-        Outputs are those before the output activation, see `expected_outputs`: logits of categories
-        and booleans.
+        Outputs are those before the output activation, logits of categories and booleans; extreme
+        numbers do not distort them, see `ForwardCache.usual_output`.
         """
         scores, contributions, output = self.scoring.score_with(
-            x, self.profile.contributions, expected_outputs
+            x, self.profile.contributions, lambda forward: forward.usual_output
         )
         return scores, contributions, output
 

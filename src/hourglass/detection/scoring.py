@@ -60,8 +60,8 @@ class FittedScorer:
         """Fit a scorer on normal samples, (n, *S), unscaled.
 
         The network may have been trained on `x`, but not on `held_out`, (m, *S), which is ignored
-        below MIN_HELD_OUT samples. At most MAX_FIT_SAMPLES of each are used, evenly spaced. Neither
-        may include samples of the calibration or test split.
+        below MIN_HELD_OUT samples, and by a scorer that does not use it. At most MAX_FIT_SAMPLES of
+        each are used, evenly spaced. Neither may include samples of the calibration or test split.
         """
         if isinstance(scorer, ModelScore):
             return cls(network, scaling, scorer, {})
@@ -75,7 +75,7 @@ class FittedScorer:
                 subset = subset[~extreme] if extreme.mean() < MAX_EXTREME_SHARE else subset
             return map_samples(network, scorer.extract, subset, scaling)
 
-        if held_out is None or len(held_out) < MIN_HELD_OUT:
+        if held_out is None or len(held_out) < MIN_HELD_OUT or not scorer.uses_held_out:
             return cls(network, scaling, scorer, scorer.fit(features(x)))
         state = scorer.fit_held_out(features(x), features(held_out))
         return cls(network, scaling, scorer, state)

@@ -5,10 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime", "time", "entity"]
 Part: TypeAlias = Literal["hour", "weekday", "month", "trend"]
-ROLES: tuple[Kind, ...] = (
-    "entity",
-    "time",
-)  # of series; such columns come first, and in this order
+ROLES: tuple[Kind, ...] = ("entity", "time")  # of series; these come first, in this order
 NUMBER = "number"  # the date format of times that are numbers
 Missing: TypeAlias = Literal["use", "refuse", "skip"]  # what to do with missing cells
 ColumnScaling: TypeAlias = Literal[

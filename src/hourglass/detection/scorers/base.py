@@ -26,6 +26,7 @@ class Scorer(ABC):
     """
 
     name: ClassVar[str]  # name shown in MLflow and tables
+    uses_held_out: ClassVar[bool] = False  # whether `fit_held_out` differs from `fit`
 
     @abstractmethod
     def extract(self, forward: ForwardCache) -> Tensor:

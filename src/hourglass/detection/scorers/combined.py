@@ -30,6 +30,7 @@ class Combined(Scorer):
     """
 
     name = "combined"
+    uses_held_out = True
 
     def __init__(self, parts: list[Scorer]) -> None:
         if len(parts) < 2:

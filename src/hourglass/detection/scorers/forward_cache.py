@@ -11,6 +11,8 @@ from torch.nn.functional import mse_loss
 from hourglass.networks import Network
 from hourglass.networks.heads import column_mean
 
+EXTREME_INPUT = 4.0  # standard deviations
+
 
 class lazy:  # noqa: N801  (a decorator)
     """A property that is computed at its first access and cached.
@@ -61,6 +63,26 @@ class ForwardCache:
             return self._apply(self.network, self.x)
         return self.network.output(self.logits)
 
+    @property
+    def table_output(self) -> Tensor:
+        """Return the outputs that the losses of a table's columns take, (N, F)."""
+        heads = self.network.heads
+        assert heads is not None
+        return self.output if heads.is_plain else self.logits
+
+    @lazy
+    def usual_output(self) -> Tensor:
+        """Return `table_output` of the rows with their mean in place of extreme numbers, (N, F).
+
+        Extreme numbers among the inputs would distort the outputs of all columns. Without one, it
+        is `table_output` itself.
+        """
+        extreme = self.x.abs() > EXTREME_INPUT
+        if not extreme.any():
+            return self.table_output
+        usual = self.x.masked_fill(extreme, 0)
+        return ForwardCache(self.network, usual, self.min_rows).table_output
+
     @lazy
     def losses(self) -> Tensor:
         """Return the squared error of each element, or the loss of each column, (N, F).
@@ -70,7 +92,7 @@ class ForwardCache:
         """
         heads = self.network.heads
         if heads:
-            return heads.losses(self.x, self.output if heads.is_plain else self.logits)
+            return heads.losses(self.x, self.table_output)
         return mse_loss(self.output, self.x, reduction="none").flatten(1)
 
     @lazy

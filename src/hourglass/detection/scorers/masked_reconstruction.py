@@ -33,8 +33,7 @@ class MaskedReconstruction(StandardizedError):
         for column in range(len(heads.columns)):
             masked = masked_inputs(heads, forward.x, column)
             other = ForwardCache(forward.network, masked, forward.min_rows)
-            output = other.output if heads.is_plain else other.logits
-            losses.append(heads.losses(forward.x, output)[..., column])
+            losses.append(heads.losses(forward.x, other.table_output)[..., column])
         return torch.stack(losses, -1)
 
 
