@@ -103,8 +103,8 @@ def _inferred_columns(frame: Any) -> tuple[Column, ...]:
     declared = Declared(dict.fromkeys(categories, "categorical"))
     decisions = infer_columns((batch for _, batch in frame_batches(frame)), names, "X", declared)
     columns = used_columns(decisions)
-    # The second half of a reason names settings that only a workspace has.
-    dropped = [f"{d.name} ({d.reason.partition(';')[0]})" for d in decisions if d.column is None]
+    # A remedy names settings that only a workspace has.
+    dropped = [f"{d.name} ({d.reason.cause})" for d in decisions if d.reason is not None]
     if not columns:
         raise UserError(f"no column of X is a feature: {', '.join(dropped)}; give others.")
     if dropped:

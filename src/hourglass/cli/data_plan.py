@@ -24,6 +24,7 @@ from hourglass.cli.suggested_settings import (
 )
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
+from hourglass.data.columns.column import Reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ TRAIN_SHARE = 0.5  # the default of Fractions
 LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
 MAX_LABELS = 10
 ENCODED_ROWS = 10_000  # that give the number of network inputs
-LABEL = "the label, by its name; set `label` to it, and `normal` to its normal values"
+LABEL = Reason("the label, by its name", "set `label` to it, and `normal` to its normal values")
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,9 @@ def _require_features(inferred: "InferredTable", count: int) -> None:
     """Raise a UserError for a table with too few features."""
     if count < 2:
         problems = ", ".join(
-            f"{decision.name} ({decision.reason.partition(';')[0]})"
+            f"{decision.name} ({decision.reason.cause})"
             for decision in inferred.decisions
-            if decision.column is None
+            if decision.reason is not None
         )
         raise UserError(
             f"{inferred.source.path} has {counted(count, 'usable feature')}, "

@@ -82,7 +82,7 @@ def _drop(plan: "DataPlan") -> list[str]:
     reasons = {decision.name: decision.reason for decision in plan.decisions}
     lines = []
     for name in _dropped(plan):
-        reason = f"  # {printable(reasons[name])}" if reasons.get(name) else ""
+        reason = f"  # {printable(str(reasons[name]))}" if reasons.get(name) else ""
         lines.append(f"    - {yaml_value(name)}{reason}")
     return ["  drop:  # columns that are not features", *lines] if lines else []
 

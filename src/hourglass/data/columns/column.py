@@ -1,4 +1,4 @@
-"""Columns of a table: their kinds, and the codes that represent their cells as numbers."""
+"""Columns of a table: their kinds, the codes of their cells, and why a column is left out."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
@@ -51,3 +51,15 @@ class Column:
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         return cls(**arguments)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The reason why a column is left out, and the setting that uses it."""
+
+    cause: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """Return both in words."""
+        return f"{self.cause}; {self.remedy}" if self.remedy else self.cause

@@ -6,7 +6,7 @@ from typing import Any
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted, suggest_names
-from hourglass.data.columns.column import Column, ColumnScaling, Kind, Part
+from hourglass.data.columns.column import Column, ColumnScaling, Kind, Part, Reason
 from hourglass.data.columns.date_parts import parts_in_words
 
 
@@ -21,7 +21,7 @@ class Decision:
     missing: int  # cells
     distinct: int  # values
     capped: bool  # there are more values than were counted
-    reason: str = ""  # why it is left out
+    reason: Reason | None = None  # why it is left out
     example: str = ""  # a value of it
     notes: tuple[str, ...] = ()  # unusual values
 
@@ -46,7 +46,7 @@ class Decision:
             "missing": round(self.missing / max(1, self.rows), 6),
             "distinct": f"{self.distinct}+" if self.capped else self.distinct,
             "used": self.column is not None,
-            "reason": self.reason,
+            "reason": "" if self.reason is None else str(self.reason),
             "notes": list(self.notes),
             "decision": self.decision,
         }

@@ -22,7 +22,7 @@ from hourglass.data.columns.arrow_cells import (
     TRUTHS,
     numbers,
 )
-from hourglass.data.columns.column import Column, Kind
+from hourglass.data.columns.column import Column, Kind, Reason
 from hourglass.data.columns.date_parts import date_parts
 from hourglass.data.columns.decision import Decision, Declared
 from hourglass.data.columns.levels import rare_count
@@ -45,16 +45,16 @@ TIME_NAME = re.compile(
 ID_NAME = re.compile(r"(.*[ _-])?(id|index|row|uid|uuid|guid|idx|nr|no)", re.IGNORECASE)
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 
-# Reasons why a column is not a feature, each with the way to use it.
-EMPTY = "no values"
-CONSTANT = "the same value in every row"
-ROW_NUMBERS = "row numbers without a name"
-COUNTER = "rises from row to row, as a time or a row number; set `time` to split by it"
-NUMBER_ID = "a number per row; set `id` to find the rows by it"
-TEXT_ID = "a text per row; set `id` to find the rows by it"
-TEXT = "free text or too many values"
-SHORT = "dates of a part of a day or a week, so later ones would be abnormal; set `parts` to use it"
-INVALID = "cells of type {}; make a column of each element to use them"
+EMPTY = Reason("no values")
+CONSTANT = Reason("the same value in every row")
+ROW_NUMBERS = Reason("row numbers without a name")
+COUNTER = Reason("rises from row to row, as a time or a row number", "set `time` to split by it")
+NUMBER_ID = Reason("a number per row", "set `id` to find the rows by it")
+TEXT_ID = Reason("a text per row", "set `id` to find the rows by it")
+TEXT = Reason("free text or too many values")
+SHORT = Reason(
+    "dates of a part of a day or a week, so later ones would be abnormal", "set `parts` to use it"
+)
 
 
 def infer_columns(
@@ -108,7 +108,8 @@ class _Inference:
         if not found.types:
             return self._dropped("empty", EMPTY)
         if "other" in found.types:
-            return self._dropped("invalid", INVALID.format(found.type_name))
+            remedy = "make a column of each element to use them"
+            return self._dropped("invalid", Reason(f"cells of type {found.type_name}", remedy))
         if self._declared_kind:
             return {
                 "numeric": self._numeric,
@@ -204,26 +205,26 @@ class _Inference:
         notes = unusual_values(found.numbers)
         return self._coerced(column, "number", found.odd, found.odd_cells, notes)
 
-    def _number_per_row(self) -> str:
-        """Return the reason if the numbers identify the rows or count them, otherwise ""."""
+    def _number_per_row(self) -> Reason | None:
+        """Return the reason if the numbers identify the rows or count them, otherwise None."""
         found, values = self.found, self.found.numbers
         unique = max(found.counts.values(), default=0) == 1  # of those counted
         steps = values.count - 1
         if UNNAMED.fullmatch(found.name) and values.whole and values.rising == steps:
             return ROW_NUMBERS
         if values.count < MIN_ROWS_OF_COUNTER:
-            return ""
+            return None
         if values.rising == steps and (
             TIME_NAME.fullmatch(found.name) or values.most_step < MAX_STEP_RATIO * values.least_step
         ):
             return COUNTER
         if not (unique and values.whole):
-            return ""
+            return None
         consecutive = values.most - values.least == steps
         is_inexact = max(abs(values.least), abs(values.most)) >= 2**53
         if ID_NAME.fullmatch(found.name) or is_inexact or (consecutive and found.present > 50):
             return NUMBER_ID
-        return ""
+        return None
 
     def _categorical(self) -> Decision:
         found, values = self.found, self._values
@@ -305,7 +306,7 @@ class _Inference:
         optional = column.name in self.declared.optional
         return self._decision(column.kind, replace(column, optional=optional), notes=notes)
 
-    def _dropped(self, kind: str, reason: str, example: str | None = None) -> Decision:
+    def _dropped(self, kind: str, reason: Reason, example: str | None = None) -> Decision:
         shown = "" if example is None else quote(example)
         return self._decision(kind, None, reason=reason, example=shown)
 
