@@ -78,8 +78,7 @@ class LoadedDetector(OutlierMethods, Detector):
             raise UserError(f"missing is {missing!r}; use 'use', 'refuse' or 'skip'.")
         spilled = pa.BufferOutputStream()
         rows = ScoredRows(self, spilled)
-        for chunk in chunks_in_memory(samples, self, missing):
-            scores = rows.add(chunk)
+        for chunk, scores in rows.add_all(chunks_in_memory(samples, self, missing)):
             if missing == "refuse":
                 require_scores(scores, chunk, Path("the samples"), SKIP)
         rows.close()
@@ -97,7 +96,12 @@ class LoadedDetector(OutlierMethods, Detector):
 
     def anomaly_score(self, X: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the anomaly scores, (N,); the score of a row without any value is NaN."""
-        return np.concatenate([score_chunk(self, chunk)[0] for chunk in self._chunks(X)])
+        chunks = self._chunks(X)
+        if not self.is_series:
+            return np.concatenate([score_chunk(self, chunk)[0] for chunk in chunks])
+        scores = self.scoring.score_with(np.concatenate([chunk.x for chunk in chunks]))[0]
+        scores[~np.concatenate([chunk.complete for chunk in chunks])] = np.nan
+        return scores
 
     def explain(
         self, samples: "pd.DataFrame | np.ndarray", top: int | None = None
@@ -131,7 +135,7 @@ class LoadedDetector(OutlierMethods, Detector):
         values = scaling.inverse(scaled)
         if not self.feature_names:
             return values
-        return cell_frame(values, self.columns, row_index(samples))
+        return cell_frame(values, self.features, row_index(samples))
 
     @property
     def _detector(self) -> Detector:

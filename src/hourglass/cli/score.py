@@ -118,8 +118,7 @@ def _score_file(
 
     chunks = read_chunks(file, rows.detector, id, resize, missing=missing)
     with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
-        for chunk in prefetch(chunks):
-            scores = rows.add(chunk)
+        for chunk, scores in rows.add_all(prefetch(chunks)):
             if missing == "refuse":
                 require_scores(scores, chunk, file)
             if images is not None:

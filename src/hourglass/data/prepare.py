@@ -54,7 +54,7 @@ def split_samples(
     """Load a data set from raw files below `folder`; return its splits and its data card."""
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
-    copies = find_copies(raw.x)
+    copies = find_copies(raw.x)  # of a series: rows with the same time
     indices = dataset.split(raw, seed, copies)
     raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from hourglass.data.scaling import Encoding
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.inference import map_samples
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
+from hourglass.detection.series_scoring import map_rows
 from hourglass.networks import Network
 
 TOP_FEATURES = 3  # features listed per sample
@@ -25,7 +27,11 @@ class Profile:
     @classmethod
     def fit(cls, network: Network, scaling: Encoding, x: np.ndarray) -> "Profile":
         """Fit the profile to normal samples, (n, *S), unscaled and not used in training."""
-        sums = map_samples(network, _sums, x, scaling).sum(0)
+        if isinstance(scaling, SeriesEncoding):
+            sums = _column_sums(torch.from_numpy(map_rows(network, x, scaling, _losses)[0]))[0]
+        else:
+            sums = map_samples(network, _sums, x, scaling).sum(0)
+        sums = np.asarray(sums)
         mean, square = sums[:2] / np.maximum(sums[2], 1)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         smallest = max(MIN_SCALE_FRACTION * deviation.mean(), float(np.finfo(np.float32).tiny))
@@ -33,6 +39,8 @@ class Profile:
 
     def contributions(self, forward: ForwardCache) -> Tensor:
         """Return the excess of each loss over its normal mean, (N, F); 0 for a missing cell.
+
+        Those of a series are by step, (N, W, F).
 
         The unit is the standard deviation of that loss on normal samples, so that a noisy feature
         does not always rank first.
@@ -68,7 +76,12 @@ def _losses(forward: ForwardCache) -> Tensor:
 
 def _sums(forward: ForwardCache) -> Tensor:
     """Return the sums over a batch of the losses, of their squares, and of 1, (1, 3, F)."""
-    losses = _losses(forward).double()
+    return _column_sums(_losses(forward))
+
+
+def _column_sums(losses: Tensor) -> Tensor:
+    """Return the sums over losses, (N, F), over their squares, and over 1, (1, 3, F)."""
+    losses = losses.double()
     known = ~losses.isnan()
     losses = losses.masked_fill(~known, 0)
     return torch.stack([losses.sum(0), losses.square().sum(0), known.sum(0)])[None]

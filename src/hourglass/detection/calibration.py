@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
@@ -64,9 +65,9 @@ def calibrate_detector(
 
 def _column_bins(prepared: Prepared) -> tuple[ColumnBins, ...]:
     """Return the bins of a table's columns, of evenly spaced rows of the training split."""
-    columns = prepared.columns
-    if not columns:
+    columns, scaling = prepared.features, prepared.scaling
+    if not isinstance(scaling, TableEncoding):
         return ()
     train = prepared.x("train")
-    rows = np.asarray(train[:: -(-len(train) // MAX_REFERENCE_ROWS)])
+    rows = scaling.features(np.asarray(train[:: -(-len(train) // MAX_REFERENCE_ROWS)]))
     return tuple(ColumnBins.fit(rows[:, i], column) for i, column in enumerate(columns))

@@ -18,10 +18,12 @@ from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.columns.column import Column
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
 from hourglass.detection.scorers import Scorer
+from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
@@ -64,13 +66,23 @@ class Detector:
 
     @property
     def feature_names(self) -> list[str]:
-        """Return the column names of a table, in order; [] for images."""
-        return [column.name for column in self.columns]
+        """Return the names of a table's features, in order; [] for images."""
+        return [column.name for column in self.features]
 
     @cached_property
     def columns(self) -> list[Column]:
-        """Return the columns of a table, in order; [] for images."""
+        """Return the columns of a table, with the roles of a series first; [] for images."""
         return [Column.from_dict(column) for column in self.inputs["columns"]]
+
+    @property
+    def features(self) -> list[Column]:
+        """Return the columns that the network sees; [] for images."""
+        return [column for column in self.columns if column.is_feature]
+
+    @property
+    def is_series(self) -> bool:
+        """Return whether the samples are rows of a series, which are scored in windows."""
+        return isinstance(self.scoring.scaling, SeriesEncoding)
 
     @property
     def read(self) -> ReadOptions:
@@ -79,7 +91,7 @@ class Detector:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (C, H, W) for images or (C,) for a table of C columns."""
+        """Return (C, H, W) for images or (C,) for a table of C columns, roles included."""
         return tuple(self.inputs["sample_shape"])
 
     @property
@@ -106,20 +118,28 @@ class Detector:
         scores, contributions = self.scoring.score_with(x, self.profile.contributions)
         return scores, contributions
 
-    def score_with_outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def score_with_outputs(
+        self, x: np.ndarray, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores and contributions, and the network's outputs for a table's rows, (N, F).
 
-        Outputs are those before the output activation, logits of categories and booleans; extreme
-        numbers do not distort them, see `ForwardCache.usual_output`.
+        `rows` are the indices of the rows wanted; those of a series are scored among all. Outputs
+        are those before the output activation, logits of categories and booleans; extreme numbers
+        do not distort them, see `ForwardCache.usual_output`.
         """
         scores, contributions, output = self.scoring.score_with(
-            x, self.profile.contributions, lambda forward: forward.usual_output
+            x if rows is None or self.is_series else x[rows],
+            self.profile.contributions,
+            lambda forward: by_step(forward.usual_output),
         )
+        if rows is not None and self.is_series:
+            scores, contributions, output = scores[rows], contributions[rows], output[rows]
         return scores, contributions, output
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
-        """Return the contribution of each feature or pixel: (N, *S) -> (N, *S) float32."""
-        return self.score_with_contributions(x)[1].reshape(x.shape)
+        """Return the contribution of each feature, (N, F), or pixel, (N, *S), as float32."""
+        found = self.score_with_contributions(x)[1]
+        return found if self.columns else found.reshape(x.shape)
 
     def save(self, folder: Path) -> None:
         """Write all files of the detector, network included, to a folder that `load` reads."""
@@ -221,14 +241,17 @@ def _check_consistency(
 ) -> None:
     """Raise a ValueError or TypeError if the parts of a detector do not fit together."""
     shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
-    inputs = (scaling.width,) if isinstance(scaling, TableEncoding) else shape
+    inputs = scaling.input_shape if isinstance(scaling, TableEncoding) else shape
     if list(inputs) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
-    elements = math.prod(shape)
-    columns = [Column.from_dict(column) for column in metadata["columns"]]
+    all_columns = [Column.from_dict(column) for column in metadata["columns"]]
+    columns = [column for column in all_columns if column.is_feature]
+    elements = len(columns) or math.prod(shape)
     ReadOptions(**metadata["read"]).check()
     if [column.name for column in columns] != names:
         raise ValueError("feature_names are not those of the columns")
+    if all_columns and shape != (len(all_columns),):
+        raise ValueError(f"sample_shape is {shape!s:.40}, not that of the columns")
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
     dtype = metadata["dtype"]

@@ -63,13 +63,19 @@ class Reasons:
 
 
 def top_reasons(
-    detector: Detector, x: np.ndarray, top: int, cells: pa.Table | None = None
+    detector: Detector,
+    x: np.ndarray,
+    top: int,
+    cells: pa.Table | None = None,
+    rows: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the columns feature_1, contribution_1, reason_1 and so on for codes, (N, C).
 
-    `cells` are the rows as they were read.
+    `cells` are the rows as they were read. `rows` are the indices of those wanted, None for all.
     """
-    _, contributions, output = detector.score_with_outputs(x)
+    _, contributions, output = detector.score_with_outputs(x, rows)
+    if rows is not None:
+        x, cells = x[rows], None if cells is None else cells.take(rows)
     encoding, profile = detector.encoding, detector.profile
     reasons = Reasons.of(encoding, profile, x, contributions, output, top, cells)
     names = np.array(detector.feature_names, object)
@@ -92,7 +98,8 @@ class _Explainer:
         output: np.ndarray,
         cells: pa.RecordBatch | pa.Table | None,
     ) -> None:
-        self.encoding, self.x, self.output, self.cells = encoding, x, output, cells
+        self.encoding, self.x = encoding, encoding.features(x)
+        self.output, self.cells = output, cells
         self.error = np.sqrt(np.maximum(profile.mean, 0).astype(np.float64))  # of numbers
         self.first = np.cumsum([0, *(column.width for column in encoding.columns)])
 

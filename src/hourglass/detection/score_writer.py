@@ -16,11 +16,12 @@ from pyarrow import csv, parquet
 from hourglass.core.atomic import atomic_file
 from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
-from hourglass.data.readers.chunks import Chunk
+from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
 from hourglass.detection.detector import Detector
 from hourglass.detection.reasons import Reasons
+from hourglass.detection.series_chunks import Scored, score_series_chunks
 
 
 @dataclass
@@ -37,9 +38,21 @@ class ScoredRows:
         """Return all scores, (N,); NaN for samples that cannot be scored."""
         return np.concatenate(self.chunk_scores) if self.chunk_scores else np.zeros(0)
 
-    def add(self, chunk: Chunk) -> np.ndarray:
-        """Score a chunk and spill its other columns; return scores, (N,), NaN if unscorable."""
-        scores, reasons = score_with_reasons(self.detector, chunk)
+    def add_all(self, chunks: Chunks) -> Iterator[tuple[Chunk, np.ndarray]]:
+        """Add all chunks; yield each with its scores. Those of a series are scored together."""
+        if not self.detector.is_series:
+            for chunk in chunks:
+                yield chunk, self.add(chunk)
+            return
+        for chunk, scored in score_series_chunks(self.detector, chunks):
+            yield chunk, self.add(chunk, scored)
+
+    def add(self, chunk: Chunk, scored: Scored | None = None) -> np.ndarray:
+        """Score a chunk and spill its other columns; return scores, (N,), NaN if unscorable.
+
+        `scored` are the results of `Detector.score_with_outputs`, if they are known.
+        """
+        scores, reasons = score_with_reasons(self.detector, chunk, scored=scored)
         columns = {"id": chunk.id}
         if reasons:
             missing = np.isnan(scores)
@@ -64,15 +77,16 @@ class ScoredRows:
 
 
 def score_with_reasons(
-    detector: Detector, chunk: Chunk, above: float = -np.inf
+    detector: Detector, chunk: Chunk, above: float = -np.inf, scored: Scored | None = None
 ) -> tuple[np.ndarray, Reasons | None]:
     """Return the scores of a chunk, (N,), and the reasons for those above `above`; None for images.
 
-    Samples that cannot be scored have the score NaN.
+    Samples that cannot be scored have the score NaN. `scored` are the results of
+    `Detector.score_with_outputs`, if they are known.
     """
     if not detector.columns:
         return score_chunk(detector, chunk)[0], None
-    scores, contributions, output = detector.score_with_outputs(chunk.x)
+    scores, contributions, output = scored or detector.score_with_outputs(chunk.x)
     scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
     contributions[~(scores > above)] = 0  # so there is no reason
     encoding = detector.encoding

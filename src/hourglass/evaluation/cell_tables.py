@@ -85,7 +85,7 @@ def write_mistakes(folder: Path, detector: Detector, test: Samples, scores: np.n
         columns["score"] = scores[indices]
         columns["p_value"] = p_values(detector.calibration_scores, scores[indices])
         if detector.feature_names:
-            columns |= top_reasons(detector, np.asarray(test.x[indices]), TOP_FEATURES)
+            columns |= top_reasons(detector, test.x, TOP_FEATURES, rows=indices)
         parts.append(pd.DataFrame(columns))
     write_csv(pd.concat(parts, ignore_index=True), folder / "mistakes.csv")
 

@@ -18,6 +18,7 @@ def column_points(
     differs most. A missing cell is NaN. Texts are "" for numbers.
     """
     inputs, first = encoding(x), 0
+    x = encoding.features(x)
     points = np.full((2, *x.shape), np.nan)
     texts = np.full(x.shape, "", object)
     for i, column in enumerate(encoding.columns):

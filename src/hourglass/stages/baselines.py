@@ -7,6 +7,7 @@ from hourglass.core.atomic import write_json
 from hourglass.core.paths import baselines_file, prepared_folder, valid_name
 from hourglass.core.settings import params
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.calibrators.from_settings import make_calibrator
 from hourglass.stages.output import stage_lock
 
@@ -42,7 +43,7 @@ def baselines(data: str) -> Path:
             bar.set_postfix_str(name)
             fitted = partial(fit, seed=config.seed)
             rows[name] = evaluate_baseline(prepared, fitted(train), calibrator, fit=fitted)
-        if prepared.columns:
+        if prepared.columns and not isinstance(prepared.scaling, SeriesEncoding):
             by_frequency = partial(marginal_frequencies, columns=prepared.columns)
             rows[marginal_frequencies.__name__] = evaluate_baseline(
                 prepared,

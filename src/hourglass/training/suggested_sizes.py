@@ -12,12 +12,16 @@ IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
 
 
 def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
-    """Return latent_dim, hidden and channels for rows, (F,), or images, (C, H, W).
+    """Return latent_dim, hidden and channels for rows, (F,), windows, (F, W), or images, (C, H, W).
 
     A code of half the features detects better than one of a quarter on ADBench's tables, above all
     if the training rows contain anomalies.
     """
     size = math.prod(sample_shape)
+    if len(sample_shape) == 2:
+        hidden = min(max(size, 32), 256)
+        latent_dim = min(max(2, size // 8), MAX_LATENT_DIM)
+        return {"latent_dim": latent_dim, "hidden": [hidden], "channels": [16, 32]}
     is_table = len(sample_shape) == 1
     is_large = not is_table and min(sample_shape[1:]) >= 32
     return {
@@ -44,7 +48,7 @@ def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str
     docs/benchmarks/adbench.md has the figures of the settings for tables.
     """
     args = suggested_sizes(sample_shape)
-    if len(sample_shape) == 1:
+    if len(sample_shape) < 3:
         batch_size = power_of_two(rows / 16, 16, min(1024, max(256, rows / 200)))
         low, high = TABLE_STEPS
         plan = {"batch_size": batch_size, "min_steps": low, "max_steps": high}

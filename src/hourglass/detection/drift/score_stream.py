@@ -30,13 +30,14 @@ def score_stream(file: Path, detector: Detector, missing: Missing, resize: bool)
     Raises a UserError if `missing` is "refuse" and a sample cannot be scored, or if the file has no
     sample that can be scored.
     """
-    parts, sums = [np.zeros(0)], np.zeros(len(detector.columns))
-    columns = ColumnCounts(detector.columns if detector.column_bins else [], detector.column_bins)
+    parts, sums = [np.zeros(0)], np.zeros(len(detector.features))
+    columns = ColumnCounts(detector.features if detector.column_bins else [], detector.column_bins)
     chunks = read_chunks(file, detector, None, resize, missing=missing)
     with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk in prefetch(chunks):
             scores, contributions = score_chunk(detector, chunk)
-            columns.add(chunk.x, chunk.cells)
+            x = detector.encoding.features(chunk.x) if detector.columns else chunk.x
+            columns.add(x, chunk.cells)
             sums += contributions[np.isfinite(scores)].sum(0, dtype=np.float64)
             if missing == "refuse":
                 require_scores(scores, chunk, file)
