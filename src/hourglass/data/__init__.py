@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     )
     from hourglass.data.datamodule import DataModule
     from hourglass.data.images import Images
+    from hourglass.data.series import Series
     from hourglass.data.table import Table
 
 _MODULES = {
     "DataModule": "datamodule",
     "DataSet": "base",
     "Images": "images",
+    "Series": "series",
     "Table": "table",
     **dict.fromkeys(
         (
@@ -55,6 +57,7 @@ __all__ = [
     "FashionMNISTDataModule",
     "Images",
     "MNISTDataModule",
+    "Series",
     "Table",
 ]
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)
