@@ -19,7 +19,7 @@ from hourglass.data.prepared_data import Split
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_source import TableSource, open_table
 from hourglass.data.readers.user_files import ClassNames, resolve_table
-from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.data.series_encoding import SETTINGS, Combine, RowScore, SeriesEncoding
 from hourglass.data.series_split import SplitBy, split_series
 from hourglass.data.table import Table
 from hourglass.data.table_encoding import TableEncoding
@@ -43,6 +43,10 @@ class Series(Table):
     step; a step without a row repeats the one before. A gap of more than `max_gap` steps ends a
     run: no window crosses it. A window starts every `stride` steps.
 
+    Every row has a score: the largest of the windows that cover it, or their mean or median, as
+    `combine` says. The error of a whole window counts for each of its rows; with `row_score: step`,
+    only the errors at the row itself do, which locates an anomaly more exactly but detects worse.
+
     The splits follow each other in time, with a gap of a window between them, or hold whole
     entities if `split_by` is "entity". Anomalous rows of the splits train, validation and
     calibration are left out.
@@ -63,6 +67,8 @@ class Series(Table):
         stride: int = 1,
         step: float | None = None,
         max_gap: float = 3.0,
+        row_score: RowScore = "window",
+        combine: Combine = "max",
         split_by: SplitBy = "time",
         id: str | None = None,
         drop: tuple[str, ...] = (),
@@ -107,6 +113,8 @@ class Series(Table):
         self.stride = stride
         self.step = step
         self.max_gap = max_gap
+        self.row_score = row_score
+        self.combine = combine
         self.split_by = split_by
 
     def infer(self, source: TableSource | None = None) -> InferredTable:
@@ -183,9 +191,8 @@ class Series(Table):
     def fit_encoding(self, raw: Raw, train: np.ndarray) -> TableEncoding:
         """Return the encoding of the channels, fitted to train rows, (N, R + C), with windows."""
         encoding = SeriesEncoding.fit(raw.columns, train, self.scaling)
-        step = raw.source["series"]["step"]
-        windows = {"window": self.window, "stride": self.stride, "max_gap": self.max_gap}
-        return replace(encoding, step=step, **windows)
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        return replace(encoding, **settings | {"step": raw.source["series"]["step"]})
 
     @property
     def _roles(self) -> list[str]:

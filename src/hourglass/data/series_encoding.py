@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,11 @@ from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.columns.encoding import ColumnEncoding
 from hourglass.data.table_encoding import Array, TableEncoding
 from hourglass.data.windows import Windows, find_windows
+
+RowScore: TypeAlias = Literal["window", "step"]  # whose error counts for a row
+Combine: TypeAlias = Literal["max", "mean", "median"]  # of the windows that cover a row
+# Settings of a series, as of the data set `Series`, which are part of its encoding.
+SETTINGS = ("window", "stride", "step", "max_gap", "row_score", "combine")
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class SeriesEncoding(TableEncoding):
     stride: int = 1
     step: float = 1.0  # between two rows, in the unit of the time
     max_gap: float = 3.0  # steps between two rows of a window
+    row_score: RowScore = "window"
+    combine: Combine = "max"
 
     @classmethod
     def fit(
@@ -75,12 +82,12 @@ class SeriesEncoding(TableEncoding):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoding as JSON values, for `from_dict`."""
-        settings = {name: getattr(self, name) for name in ("window", "stride", "step", "max_gap")}
+        settings = {name: getattr(self, name) for name in SETTINGS}
         return {**super().to_dict(), "kind": "series", "roles": list(self.roles), **settings}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "SeriesEncoding":
         """Return the encoding from the values of `to_dict`."""
-        settings = {name: values[name] for name in ("window", "stride", "step", "max_gap")}
+        settings = {name: values[name] for name in SETTINGS}
         columns = tuple(map(ColumnEncoding.from_dict, values["columns"]))
         return cls(columns, roles=tuple(values["roles"]), **settings)

@@ -1,10 +1,11 @@
-"""Values of the rows of a series: those of all windows that cover a row, averaged.
+"""Values of the rows of a series: those of all windows that cover a row, combined.
 
 An extractor gives values per step of a window, (n, W, K), or per window, (n, K), which count for
 each of its steps. Every row has a value, those at the ends of a run included, as the windows of a
 run cover all of its rows.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hourglass.data.batches import Scaled
-from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.data.series_encoding import Combine, RowScore, SeriesEncoding
 from hourglass.data.windows import Windows
 from hourglass.detection.inference import (
     Extractor,
@@ -25,6 +26,7 @@ from hourglass.detection.inference import (
 )
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
+from hourglass.networks.heads import column_mean
 
 MAX_BLOCK_ELEMENTS = 1 << 22  # of the windows in a block
 STRETCHES = 10  # of a long series, to fit a scorer to
@@ -50,17 +52,18 @@ def map_rows(
 ) -> list[np.ndarray]:
     """Return each extractor's values of all rows, (T, K), from codes, (T, R + C).
 
-    All extractors share one forward pass per window. `window_score` replaces the values of the
-    first extractor by scores, (T, 1), if they are per window.
+    All extractors share one forward pass per window, and the windows of a row are averaged. With
+    `window_score`, the first extractor gives the features of a score. They become scores, (T, 1)
+    float64, unless they are per step; and its windows are combined as `encoding` says.
     """
     windows = encoding.windows(x)
     results: list[np.ndarray] = []
     for block, features in _map_blocks(network, x, encoding, windows, extractors):
         for i, values in enumerate(features):
-            if not i and window_score is not None and values.ndim < 3:
-                scores = window_score(values.cpu().numpy().astype(np.float64))
-                values = torch.from_numpy(np.asarray(scores))
-            found = mean_over_windows(values, block, windows.window).cpu().numpy()
+            how: Combine = "mean"
+            if not i and window_score is not None:
+                values, how = _scores(values, encoding.row_score, window_score), encoding.combine
+            found = combine_windows(values, block, windows.window, how).cpu().numpy()
             if len(results) == i:
                 results.append(np.zeros((len(windows.row_of_step), found.shape[1]), found.dtype))
             results[i][block.start : block.stop] = found
@@ -83,14 +86,30 @@ def fit_features(
         windows = encoding.windows(x)
     parts = []
     for block, (values,) in _map_blocks(network, x, encoding, windows, (extract,)):
+        values = _reduced(values, encoding.row_score)
         if values.ndim == 3:
-            values = mean_over_windows(values, block, windows.window)
+            values = combine_windows(values, block, windows.window, encoding.combine)
         parts.append(values.cpu().numpy())
     return np.concatenate(parts)
 
 
-def mean_over_windows(values: Tensor, block: Block, window: int) -> Tensor:
-    """Return the mean of the windows that cover each step of a block, (steps, K).
+def _reduced(features: Tensor, row_score: RowScore) -> Tensor:
+    """Return features per step, (n, W, K), as those of windows, (n, K), if windows are scored."""
+    if features.ndim < 3 or row_score == "step":
+        return features
+    return column_mean(features.transpose(1, 2))
+
+
+def _scores(features: Tensor, row_score: RowScore, window_score: WindowScore) -> Tensor:
+    """Return the scores of windows, (n,) float64, or features per step as they are."""
+    features = _reduced(features, row_score)
+    if features.ndim == 3:
+        return features
+    return torch.from_numpy(np.asarray(window_score(features.cpu().numpy().astype(np.float64))))
+
+
+def combine_windows(values: Tensor, block: Block, window: int, how: Combine = "mean") -> Tensor:
+    """Return the mean, maximum or median over the windows that cover each step, (steps, K).
 
     `values` are per step of the block's windows, (n, W, K), or per window, (n, K) or (n,).
     """
@@ -101,7 +120,8 @@ def mean_over_windows(values: Tensor, block: Block, window: int) -> Tensor:
     steps = int(starts[-1]) + window
     # Row s + W - 1 holds the window at s, so rows g to g + W - 1 hold the windows that cover step
     # g, each at one offset less than the row before. A view along this diagonal collects them.
-    placed = values.new_zeros(steps + window - 1, window, width)
+    empty = {"mean": 0.0, "max": -math.inf, "median": math.nan}[how]
+    placed = values.new_full((steps + window - 1, window, width), empty)
     placed[starts + window - 1] = values
     row = window * width
     diagonal = placed.as_strided(
@@ -109,6 +129,10 @@ def mean_over_windows(values: Tensor, block: Block, window: int) -> Tensor:
         (row, row - width, 1),
         shift * row + row - width,
     )
+    if how == "max":
+        return diagonal.amax(1)
+    if how == "median":
+        return diagonal.nanmedian(1).values
     count = torch.zeros(steps + 1, dtype=values.dtype, device=values.device)
     ones = torch.ones_like(starts, dtype=values.dtype)
     count = count.index_add_(0, starts, ones).index_add_(0, starts + window, -ones).cumsum(0)
