@@ -62,7 +62,10 @@ def map_rows(
         for i, values in enumerate(features):
             how: Combine = "mean"
             if not i and window_score is not None:
-                values, how = _scores(values, encoding.row_score, window_score), encoding.combine
+                values, how = (
+                    score_features(values, encoding.row_score, window_score),
+                    encoding.combine,
+                )
             found = combine_windows(values, block, windows.window, how).cpu().numpy()
             if len(results) == i:
                 results.append(np.zeros((len(windows.row_of_step), found.shape[1]), found.dtype))
@@ -100,7 +103,7 @@ def _reduced(features: Tensor, row_score: RowScore) -> Tensor:
     return column_mean(features.transpose(1, 2))
 
 
-def _scores(features: Tensor, row_score: RowScore, window_score: WindowScore) -> Tensor:
+def score_features(features: Tensor, row_score: RowScore, window_score: WindowScore) -> Tensor:
     """Return the scores of windows, (n,) float64, or features per step as they are."""
     features = _reduced(features, row_score)
     if features.ndim == 3:
