@@ -36,8 +36,9 @@ class SeriesStream:
     """Score the rows of series as they arrive.
 
     The score of a row is final, and equal to that of `score`, once `window` - 1 more rows of its
-    run are known, or `window` with a stride. With a `latency` of fewer rows, it is that of the windows known by then; with 0,
-    that of the window which the row ends. Rows of several entities may alternate.
+    run are known, or `window` with a stride. With a `latency` of fewer rows, it is that of the
+    windows known by then; with 0, that of the window which the row ends. Rows of several entities
+    may alternate.
 
     Raises a UserError if the latency is negative or longer than that.
     """
