@@ -55,7 +55,9 @@ def main() -> None:
     best = {name: min(values) for name, values in times.items()}
     bare = min(list(best.values())[: len(SCORING_BATCH_ELEMENTS)])
     for name, value in best.items():
-        print(f"{name:45} {len(x) / value / 1e6:6.2f} M rows/s, {bare / value:.3f} of the bare pass")
+        print(
+            f"{name:45} {len(x) / value / 1e6:6.2f} M rows/s, {bare / value:.3f} of the bare pass"
+        )
     digest = hashlib.sha256()
     for run in list(contestants.values())[len(SCORING_BATCH_ELEMENTS) :]:
         digest.update(np.asarray(run()).tobytes())

@@ -169,7 +169,7 @@ def compressed(xp: Any, z: Array) -> Array:
     """Return float32 inputs; those beyond LINEAR_LIMIT grow with the logarithm."""
     with np.errstate(over="ignore"):
         narrow = z.astype(np.float32) if xp is np else z.float()
-    if _is_within_limit(xp, narrow):
+    if is_within(narrow, LINEAR_LIMIT):
         return narrow
     size = abs(z).clip(LINEAR_LIMIT) / LINEAR_LIMIT
     beyond = xp.sign(z) * LINEAR_LIMIT * (1 + xp.log(size).clip(0, MAX_LOG))
@@ -177,15 +177,19 @@ def compressed(xp: Any, z: Array) -> Array:
     return far.astype(np.float32) if xp is np else far.float()
 
 
-def _is_within_limit(xp: Any, z: Array) -> bool:
-    """Return whether no number is beyond LINEAR_LIMIT; always False in an ONNX export."""
-    if xp is not np:
-        import torch
+def is_within(z: Array, limit: float) -> bool:
+    """Return whether no number is beyond +/- `limit`; always False in an ONNX export.
 
-        if torch.compiler.is_exporting():
-            return False
-        if z.numel():  # one pass over the numbers instead of three
-            low, high = z.aminmax()
-            if bool((low >= -LINEAR_LIMIT) & (high <= LINEAR_LIMIT)):
-                return True
-    return not bool((abs(z) > LINEAR_LIMIT).any())  # NaN compares false: a missing cell
+    NaN is a missing cell, and no number.
+    """
+    if isinstance(z, np.ndarray):
+        return not bool((abs(z) > limit).any())  # NaN compares false
+    import torch
+
+    def within(numbers: torch.Tensor) -> bool:  # one pass instead of three; NaN if one is NaN
+        low, high = numbers.aminmax()
+        return bool((low >= -limit) & (high <= limit))
+
+    if torch.compiler.is_exporting():
+        return False
+    return not z.numel() or within(z) or within(torch.nan_to_num(z, nan=0.0))

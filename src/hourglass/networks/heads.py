@@ -76,8 +76,10 @@ class TableHeads(nn.Module):
         self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
 
     def fill(self, x: Tensor) -> Tensor:
-        """Return inputs with 0 in missing cells: (N, F) -> (N, F)."""
-        return x if self.is_plain and self.training else torch.nan_to_num(x, nan=0.0)
+        """Return inputs with 0 in missing cells: (N, F) -> (N, F), the same tensor without any."""
+        if self.is_plain and (self.training or all_finite(x)):
+            return x
+        return torch.nan_to_num(x, nan=0.0)
 
     def reconstruction(self, logits: Tensor) -> Tensor:
         """Return the expected inputs, probabilities of categories: (N, F) -> (N, F).
@@ -107,9 +109,8 @@ class TableHeads(nn.Module):
         log(RARE_MISSING_SHARE / share of missing cells in training), if that is positive.
         """
         if self.is_plain:
-            squares = (logits - x).square()
-            is_graph = torch.compiler.is_exporting()
-            if self.training or not (is_graph or squares.sum().isnan()):
+            squares = functional.mse_loss(logits, x, reduction="none")
+            if self.training or all_finite(squares):
                 return squares  # nothing is missing
             return torch.where(x.isnan(), self.missing_loss, squares)
         known = torch.nan_to_num(x[:, : self.values], nan=0.0)
@@ -198,6 +199,14 @@ class FillMissing(nn.Module):
         """Return the inputs of the next layer: (N, F) -> (N, ...)."""
         output: Tensor = self.following(self.heads[0].fill(x))
         return output
+
+
+def all_finite(x: Tensor) -> bool:
+    """Return whether all elements, and their sum, are finite; False in an ONNX export.
+
+    A graph cannot depend on the values. The sum is faster than a mask of the missing cells.
+    """
+    return not torch.compiler.is_exporting() and bool(x.sum().isfinite())
 
 
 def column_mean(losses: Tensor) -> Tensor:

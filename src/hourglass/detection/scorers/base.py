@@ -18,6 +18,13 @@ Array: TypeAlias = Any
 ScoreFunction: TypeAlias = Callable[[Array], Array]
 
 
+def known_mean(features: np.ndarray) -> np.ndarray:
+    """Return the mean of each feature without NaN: (n, F) -> (F,) float64; 0 if all are NaN."""
+    known = ~np.isnan(features)
+    total = features.sum(0, dtype=np.float64, where=known)
+    return np.asarray(total / np.maximum(known.sum(0), 1))
+
+
 class Scorer(ABC):
     """Base class of scorers: a non-negative score per sample, higher for anomalous samples.
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
-from hourglass.networks.heads import column_mean
+from hourglass.networks.heads import all_finite, column_mean
 
 EXTREME_INPUT = 4.0  # standard deviations
 
@@ -77,10 +78,9 @@ class ForwardCache:
         Extreme numbers among the inputs would distort the outputs of all columns. Without one, it
         is `table_output` itself.
         """
-        extreme = self.x.abs() > EXTREME_INPUT
-        if not extreme.any():
+        if is_within(self.x, EXTREME_INPUT):
             return self.table_output
-        usual = self.x.masked_fill(extreme, 0)
+        usual = self.x.masked_fill(self.x.abs() > EXTREME_INPUT, 0)
         return ForwardCache(self.network, usual, self.min_rows).table_output
 
     @lazy
@@ -101,10 +101,9 @@ class ForwardCache:
         heads, losses = self.network.heads, self.losses
         if not heads or heads.is_plain:
             return losses
-        missing = losses.isnan()
-        if not torch.compiler.is_exporting() and not missing.any():
+        if all_finite(losses):
             return losses
-        return torch.where(missing, heads.expected_losses(self.logits), losses)
+        return torch.where(losses.isnan(), heads.expected_losses(self.logits), losses)
 
     @lazy
     def error(self) -> Tensor:

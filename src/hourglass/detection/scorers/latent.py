@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.errors import UserError
-from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State, known_mean
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 
@@ -79,10 +79,8 @@ class Neighbors(Scorer):
             )
         if self.of == "code":
             return {"codes": features}
-        known = ~np.isnan(features)
-        mean = features.sum(0, dtype=np.float64, where=known) / np.maximum(known.sum(0), 1)
-        mean = mean.astype(features.dtype)
-        return {"codes": np.where(known, features, mean), "mean": mean}
+        mean = known_mean(features).astype(features.dtype)
+        return {"codes": np.where(np.isnan(features), mean, features), "mean": mean}
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:
         """Return a function from codes to their mean distance to the nearest normal codes.

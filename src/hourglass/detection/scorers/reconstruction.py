@@ -1,12 +1,10 @@
 """Scores from reconstruction errors."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State, known_mean
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 # Lower bound of an element's scale, as a fraction of the mean scale over all elements. Without
@@ -49,8 +47,7 @@ class StandardizedError(Scorer):
 
     def fit(self, features: np.ndarray) -> State:
         """Return the mean loss of each element, (F,), bounded from below."""
-        known = ~np.isnan(features)
-        mean = features.sum(0, dtype=np.float64, where=known) / np.maximum(known.sum(0), 1)
+        mean = known_mean(features)
         smallest = max(MIN_SCALE_FRACTION * mean.mean(), np.finfo(np.float32).tiny)
         return {"mean": np.maximum(mean, smallest)}
 
@@ -60,7 +57,11 @@ class StandardizedError(Scorer):
         weights = 1 / (mean * len(mean))
 
         def score(features: Array) -> Array:
-            xp: Any = torch if isinstance(features, Tensor) else np
-            return xp.where(xp.isnan(features), mean, features) @ weights
+            if isinstance(features, Tensor):
+                return torch.where(features.isnan(), mean, features) @ weights
+            scores = features @ weights
+            if not np.isnan(scores).any():  # nothing is missing
+                return scores
+            return np.where(np.isnan(features), mean, features) @ weights
 
         return score
