@@ -152,7 +152,7 @@ def _map_blocks(
     """Yield the blocks of a series, and each extractor's values of the windows of each."""
     device = best_device()
     network.to(device)
-    encode, blocks = Scaled(encoding, device), list(_blocks(windows, encoding.width))
+    encode, blocks = Scaled(encoding, device), list(split_blocks(windows, encoding.width))
     widest = network.widest if device.type == "cpu" else 0
     workers, _ = parallelism(network, device, overlap=len(blocks) > 1)
 
@@ -176,7 +176,7 @@ def _map_blocks(
     yield from zip(blocks, map_in_order(compute, blocks, workers), strict=True)
 
 
-def _blocks(windows: Windows, inputs: int) -> Iterator[Block]:
+def split_blocks(windows: Windows, inputs: int) -> Iterator[Block]:
     """Yield blocks that cover all steps; the elements of their windows are limited."""
     window = windows.window
     size = max(MAX_BLOCK_ELEMENTS // (window * inputs), 4 * window)
