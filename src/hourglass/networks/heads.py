@@ -206,7 +206,7 @@ def all_finite(x: Tensor) -> bool:
 
     A graph cannot depend on the values. The sum is faster than a mask of the missing cells.
     """
-    return not torch.compiler.is_exporting() and bool(x.sum().isfinite())
+    return not torch.compiler.is_exporting() and math.isfinite(x.sum().item())
 
 
 def column_mean(losses: Tensor) -> Tensor:
