@@ -105,4 +105,4 @@ def test_the_estimators_linear_is_within_a_hundredth_of_pcas_error_on_adbench(pa
     ours = np.square(rebuilt - scaler.transform(x[test])).mean()
     reference = pca_errors(*(scaler.transform(x[rows]) for rows in (train, test)), size).mean()
     print(f"{path.stem}: linear {ours:.5f}, PCA {reference:.5f}")
-    assert ours == pytest.approx(reference, rel=0.01)
+    assert ours < 1.01 * reference
