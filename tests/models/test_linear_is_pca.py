@@ -57,6 +57,14 @@ def test_the_errors_of_linear_are_those_of_pca(x, tied):
     np.testing.assert_allclose(errors(module, x), pca_errors(x, x), rtol=1e-3, atol=1e-6)
 
 
+def test_the_errors_of_windows_are_those_of_pca_of_flattened_windows():
+    steps = TABLES["breast_cancer"].astype(np.float32).reshape(-1, 5, 6)  # 5 inputs, 6 steps
+    flat = steps.reshape(-1, 30)
+    np.testing.assert_allclose(
+        errors(trained(steps), steps), pca_errors(flat, flat), rtol=1e-3, atol=1e-6
+    )
+
+
 def test_the_gradient_of_the_loss_is_zero(x):
     module, samples = trained(x).double(), torch.from_numpy(x).double()
     gradients = torch.autograd.grad(module.training_loss(samples), [*module.parameters()])
