@@ -14,6 +14,7 @@ from sklearn.svm import OneClassSVM
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
+from hourglass.detection.block_scores import calibration_count, for_data
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
@@ -128,8 +129,8 @@ def evaluate_baseline(
     folds if the calibration split is too small for the calibrator.
     """
     scores = cache(lambda name: score(inputs(prepared, prepared.split(name).x)))
-    folds = None
-    if fit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+    folds, count = None, calibration_count(prepared.scaling, prepared.x("calibration"))
+    if fit is not None and needs_folds(for_data(calibrator, prepared.scaling), count):
 
         def refit(fold: Prepared) -> ScoreFunction:
             fitted = fit(inputs(fold, fold.x("train")))
