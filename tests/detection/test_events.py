@@ -104,7 +104,7 @@ def test_normal_series_raise_no_more_events_per_day_than_the_budget():
         prepared = series(100 * 32, 10, 100 * 32, start=1000.0 * start)
         encoding, x = prepared.scaling, prepared.x("calibration")
         calibrator = AlarmsPerDay(budget).for_blocks(block_seconds(encoding))
-        threshold = calibrator(calibration_values(encoding, x, values_of(x)))
+        threshold = calibrator(calibration_values(encoding, x, values_of(x), events=True))
         test = prepared.x("test")
         scores = values_of(test)
         found.append(len(find_events(threshold(scores), scores, encoding.windows(test))))

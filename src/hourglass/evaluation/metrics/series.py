@@ -7,7 +7,7 @@ import numpy as np
 from hourglass.data.blocks import block_of_row, run_of_row
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.windows import Windows
-from hourglass.detection.block_scores import block_maxima, expected_alarms_per_day
+from hourglass.detection.block_scores import block_maxima, counts_events, expected_alarms_per_day
 from hourglass.detection.calibrators.alarms_per_day import DAY
 from hourglass.detection.events import find_events
 from hourglass.detection.threshold import Threshold
@@ -70,8 +70,9 @@ def normal_alarms(
 
     A false alarm is an event, alarms less than a window apart, without a labelled row from its
     first to its last alarm. A day is as many normal rows as steps of the series make a day. A
-    normal block has no row in a window with an anomalous one. Values without normal rows, or
-    blocks, are omitted.
+    normal block has no row in a window with an anomalous one. By a threshold that counts events,
+    the share is that of blocks in which one begins. Values without normal rows, or blocks, are
+    omitted.
     """
     normal = int((~rows.anomaly).sum())
     if not normal:
@@ -84,6 +85,9 @@ def normal_alarms(
     blocks = block_of_row(windows)
     is_normal = block_maxima(near_anomalies(rows.anomaly, windows) * 1.0, blocks) == 0
     if is_normal.any():
+        if counts_events(threshold):
+            alarm = np.zeros(len(alarm), bool)
+            alarm[events.first] = True
         with_alarm = block_maxima(alarm * 1.0, blocks) > 0
         values["block_alarm_rate"] = float(with_alarm[is_normal].mean())
     return values
