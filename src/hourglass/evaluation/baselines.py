@@ -15,10 +15,12 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
 from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.detection.block_scores import calibration_count, for_data
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.evaluation import metrics
+from hourglass.evaluation.metrics.series import SeriesRows, series_metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
 # A function: samples, such as vectors, (N, F) float32 -> scores, (N,) float64.
@@ -142,11 +144,16 @@ def evaluate_baseline(
     """
     score = fit(prepared)
     scores = cache(lambda name: score(prepared.x(name)))
-    folds = None
-    if needs_folds(calibrator, len(prepared.x("calibration"))):
+    folds, count = None, calibration_count(prepared.scaling, prepared.x("calibration"))
+    if needs_folds(for_data(calibrator, prepared.scaling), count):
         folds = FoldScores(prepared, fit, seed=0)
     threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)
     values |= metrics.at_threshold(scores("test"), test.anomaly, threshold)
+    if isinstance(prepared.scaling, SeriesEncoding):
+        tuning = prepared.split("tuning")
+        rows = SeriesRows(test.x, scores("test"), test.anomaly)
+        others = SeriesRows(tuning.x, scores("tuning"), tuning.anomaly)
+        values |= series_metrics(rows, others, prepared.scaling, threshold)
     return {"threshold": asdict(threshold), "metrics": values}

@@ -1,7 +1,7 @@
 """The calibrator interface: constructed from settings, then called with scores."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ class Calibrator(ABC):
     """A method that selects a threshold from the scores of normal samples."""
 
     method: ClassVar[str]
+    # Of a series, whether the scores are those at which an event begins in a block, instead of the
+    # highest ones of blocks; see `detection.block_scores`.
+    counts_events: ClassVar[bool] = False
 
     def __call__(self, scores: np.ndarray) -> Threshold:
         """Return the threshold for the scores of normal samples, (n,).
@@ -23,9 +26,18 @@ class Calibrator(ABC):
         return self._threshold(self.value(scores), len(scores), self.expected(scores))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that are recorded with a threshold."""
+        return dict(vars(self))
+
+    @property
     def min_samples(self) -> int:
         """Return the smallest number of normal samples for which there is a threshold."""
         return 1
+
+    def for_blocks(self, seconds: float) -> "Calibrator":
+        """Return the calibrator for the values of blocks of a series, which last `seconds`."""
+        return self
 
     @abstractmethod
     def value(self, scores: np.ndarray) -> float:
@@ -48,10 +60,10 @@ class Calibrator(ABC):
     def _threshold(self, value: float, n: int, expected: float | None) -> Threshold:
         if not np.isfinite(value):
             raise UserError(
-                f"{self.method} with {vars(self)} gives {value}; choose other settings."
+                f"{self.method} with {self.settings} gives {value}; choose other settings."
             )
         rate = None if expected is None else float(expected)
-        return Threshold(float(value), self.method, dict(vars(self)), n, rate)
+        return Threshold(float(value), self.method, self.settings, n, rate)
 
 
 def check_fraction(name: str, value: float) -> float:

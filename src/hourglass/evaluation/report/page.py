@@ -19,6 +19,7 @@ from hourglass.evaluation.report.glossary import (
     FORMATS,
     MEANINGS,
     format_number,
+    metric_form,
     metric_title,
 )
 from hourglass.evaluation.report.provenance import summary
@@ -103,5 +104,6 @@ def _environment() -> Environment:
     )
     environment.filters |= {form: partial(format_number, form=form) for form in FORMATS}
     environment.filters |= {"format_number": format_number, "metric_title": metric_title}
+    environment.filters["metric_form"] = metric_form
     environment.filters |= {"tick_text": tick_text, "marker_path": marker_path}
     return environment
