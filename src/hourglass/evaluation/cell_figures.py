@@ -28,7 +28,7 @@ def write_figures(
     scores: np.ndarray,
     test_metrics: dict[str, float],
 ) -> None:
-    """Write figures/, titled with `name`, roc.csv, precision_recall.csv and, of a series, a timeline.
+    """Write figures/, titled with `name`, roc.csv, precision_recall.csv, and a series' timeline.json.
 
     `test_metrics` has the labels of the figures.
     """

@@ -99,12 +99,12 @@ def _ranges(mask: np.ndarray) -> list[list[int]]:
 def _summary(series: Timeline) -> str:
     """Return what the plot shows in words."""
     first, last = (series.time_text(series.time[i]) for i in (0, -1))
-    events, worst = len(series.events[0]), series.worst
-    stretches = len(runs(series.anomaly, series.run)[0])
-    labelled = f", {counted(stretches, 'labelled anomaly', 'labelled anomalies')}"
+    worst, stretches = series.worst, len(runs(series.anomaly, series.run)[0])
+    labelled = counted(stretches, "labelled anomaly", "labelled anomalies")
     return (
         f"{counted(len(series.time), 'row')} from {first} to {last}; "
-        f"{counted(events, 'run')} of alarms{labelled if series.anomaly.any() else ''}; the highest "
-        f"score is {series.score[worst]:.4g} at {series.time_text(series.time[worst])}, the "
-        f"threshold {series.threshold:.4g}."
+        f"{counted(len(series.events[0]), 'run')} of alarms"
+        f"{f', {labelled}' if stretches else ''}; the highest score is "
+        f"{series.score[worst]:.4g} at {series.time_text(series.time[worst])}, the threshold "
+        f"{series.threshold:.4g}."
     )

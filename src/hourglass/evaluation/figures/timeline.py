@@ -125,4 +125,4 @@ def _label_time(axes: Axes, series: Timeline, is_date: bool) -> None:
 
 
 def _is_drawable(time: np.ndarray) -> bool:
-    return bool(FIRST_DATE <= time[0] and time[-1] <= LAST_DATE)
+    return bool(time[0] >= FIRST_DATE and time[-1] <= LAST_DATE)
