@@ -28,7 +28,7 @@ def write_figures(
     scores: np.ndarray,
     test_metrics: dict[str, float],
 ) -> None:
-    """Write figures/, titled with `name`, roc.csv, precision_recall.csv, and a series' timeline.json.
+    """Write figures/, titled with `name`, the curves as CSV, and timeline.json of a series.
 
     `test_metrics` has the labels of the figures.
     """

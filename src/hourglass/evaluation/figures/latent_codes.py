@@ -18,7 +18,7 @@ def latent_codes(series: Timeline) -> Figure:
     """
     rows = np.unique(np.linspace(0, len(series.z) - 1, MAX_POINTS).astype(int))
     points, anomaly, time = _principal(series.z[rows]), series.anomaly[rows], series.time[rows]
-    figure = Figure(figsize=(6, 5), layout="constrained")
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel="first principal component", ylabel="second principal component")
     axes.spines[["top", "right"]].set_visible(False)
