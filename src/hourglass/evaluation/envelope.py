@@ -52,8 +52,10 @@ class Grid:
 
         Infinite values are none, too, as they have no place on an axis.
         """
-        known = np.where(np.isfinite(values), values, np.nan)
-        ends = (np.fmin.reduceat(known, self.first), np.fmax.reduceat(known, self.first))
+        ends = [end.reduceat(values, self.first) for end in (np.fmin, np.fmax)]
+        if np.isinf(ends).any():
+            known = np.where(np.isinf(values), np.nan, values)
+            ends = [end.reduceat(known, self.first) for end in (np.fmin, np.fmax)]
         low, high = (np.append(end, np.nan)[self.source] for end in ends)
         return low, high
 

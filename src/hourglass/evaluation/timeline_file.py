@@ -26,8 +26,7 @@ def write_timeline(folder: Path, series: Timeline) -> None:
     STEPS between the ends of their panel, as base64 of little-endian uint16.
     """
     channels = series.channels()
-    most = MAX_VALUES // (2 * len(channels) + 1) // 2
-    grid = Grid.over(series.time, series.run, most, series.step)
+    grid = _grid(series, 2 * len(channels) + 1)
     panels = [
         {
             "name": channel.column.name,
@@ -58,6 +57,15 @@ def write_timeline(folder: Path, series: Timeline) -> None:
         "summary": _summary(series),
     }
     write_json(folder / FILE, content)
+
+
+def _grid(series: Timeline, lines: int) -> Grid:
+    """Return columns of single rows, or of fewer values if a column needs two ends."""
+    most = MAX_VALUES // lines
+    grid = Grid.over(series.time, series.run, most, series.step)
+    if len(grid.first) == len(series.time):
+        return grid
+    return Grid.over(series.time, series.run, most // 2, series.step)
 
 
 def _lines(

@@ -186,9 +186,11 @@
         add(axes, "text", { class: "end", x: LEFT - 5, y: row(value) + 4 }, text);
       }
       this.ranges(svg, this.data.labelled, "labelled", y, height);
+      const area = { x: LEFT, y: y - 1, width: right - LEFT, height: height + 2 };
+      const inside = add(svg, "svg", { ...area, viewBox: Object.values(area).join(" ") }); // cuts lines off
       for (const line of panel.lines) {
         const code = (value) => bottom - (value / STEPS) * (bottom - y - 2);
-        add(svg, "path", { class: `trace ${line.name}`, d: this.path(line, code) });
+        add(inside, "path", { class: `trace ${line.name}`, d: this.path(line, code) });
       }
       if (!isScore) return;
       const level = row(this.data.threshold).toFixed(1);
