@@ -8,6 +8,7 @@ suit such data; a baseline is its fit, calibration and evaluation with bootstrap
 """
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def _measure(data: str) -> None:
     from hourglass.core.settings import params
     from hourglass.data.prepared_data import Prepared
     from hourglass.detection.calibrators.from_settings import make_calibrator
-    from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, scaled_vectors
+    from hourglass.evaluation.baselines import BASELINES, evaluate_baseline, on_inputs
     from hourglass.stages.prepare import prepare
     from hourglass.stages.train import train
 
@@ -72,15 +73,11 @@ def _measure(data: str) -> None:
     training = seconds(train, data, VARIANT)
     print(f"train {training:.2f} s, with the import of Lightning")
     prepared, config = Prepared.open(prepared_folder(data)), params()
-    samples, calibrator = (
-        scaled_vectors(prepared, prepared.x("train")),
-        make_calibrator(config.calibration),
-    )
+    calibrator = make_calibrator(config.calibration)
     total = 0.0
     for name, fit in BASELINES.items():
-        duration = seconds(
-            lambda fit=fit: evaluate_baseline(prepared, fit(samples, config.seed), calibrator)
-        )
+        fitted = partial(on_inputs, partial(fit, seed=config.seed))
+        duration = seconds(evaluate_baseline, prepared, fitted, calibrator)
         total += duration
         print(f"{name} {duration:.2f} s")
     print(f"all baselines {total:.2f} s, {total / training:.2f} of the training", flush=True)

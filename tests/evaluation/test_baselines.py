@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
 from hourglass.data.columns.column import Column
+from hourglass.data.prepared_data import PreparedInMemory, Samples
 from hourglass.evaluation import baselines
 from hourglass.evaluation.marginal_frequencies import marginal_frequencies
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
@@ -95,7 +97,10 @@ def test_marginal_frequencies_are_sums_of_negative_log_frequencies():
         [rng.integers(0, 2, 200), rng.integers(0, 2, 200), rng.normal(size=200)], 1
     ).astype(float)
     train[:20, 0] = np.nan
-    score = marginal_frequencies(train, columns)
+    card = {"columns": [column.to_dict() for column in columns]}
+    score = marginal_frequencies(
+        PreparedInMemory(Path("x"), card, {"train": Samples.normal(train)})
+    )
 
     def surprise(count: int, places: int) -> float:
         return -math.log((count + 1) / (200 + places))

@@ -16,10 +16,12 @@ def export(data: str, model: str, onnx: Path | None = None) -> Path:
     codes (N, C) in the order of `columns` in the file's metadata, which lists the name, kind and
     levels of each. The code of a number is the number, of a truth value 0 or 1, of a date the
     seconds since 1970 in UTC, of a category the index of its level, or the number of levels for
-    any other value; NaN is a missing cell. The outputs are `score` (float64), `alarm` (bool) and
-    `reconstruction`, in the units of `x`. A row without any value has no meaningful score. The file
-    is kept only if onnxruntime, or onnx if that is missing, computes the detector's scores from it
-    for random samples, to within 1e-5 (relative for scores above 1). Needs the extra `onnx`.
+    any other value; NaN is a missing cell. For a series, `x` holds windows of the codes of its
+    channels, (N, window, C), without time and entity, and the score is that of a window. The
+    outputs are `score` (float64), `alarm` (bool) and `reconstruction`, in the units of `x`. A row
+    without any value has no meaningful score. The file is kept only if onnxruntime, or onnx if that
+    is missing, computes the detector's scores from it for random samples, to within 1e-5 (relative
+    for scores above 1). Needs the extra `onnx`.
 
     Args:
         data: a data set, by the name of its file in configs/data

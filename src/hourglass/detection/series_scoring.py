@@ -24,9 +24,9 @@ from hourglass.detection.inference import (
     min_rows,
     parallelism,
 )
+from hourglass.detection.scorers.base import per_sample
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
-from hourglass.networks.heads import column_mean
 
 MAX_BLOCK_ELEMENTS = 1 << 22  # of the windows in a block
 STRETCHES = 10  # of a long series, to fit a scorer to
@@ -98,9 +98,7 @@ def fit_features(
 
 def _reduced(features: Tensor, row_score: RowScore) -> Tensor:
     """Return features per step, (n, W, K), as those of windows, (n, K), if windows are scored."""
-    if features.ndim < 3 or row_score == "step":
-        return features
-    return column_mean(features.transpose(1, 2))
+    return features if row_score == "step" else per_sample(features)
 
 
 def score_features(features: Tensor, row_score: RowScore, window_score: WindowScore) -> Tensor:
@@ -152,7 +150,7 @@ def _map_blocks(
     """Yield the blocks of a series, and each extractor's values of the windows of each."""
     device = best_device()
     network.to(device)
-    encode, blocks = Scaled(encoding, device), list(_blocks(windows, encoding.width))
+    encode, blocks = Scaled(encoding, device), list(split_blocks(windows, encoding.width))
     widest = network.widest if device.type == "cpu" else 0
     workers, _ = parallelism(network, device, overlap=len(blocks) > 1)
 
@@ -176,7 +174,7 @@ def _map_blocks(
     yield from zip(blocks, map_in_order(compute, blocks, workers), strict=True)
 
 
-def _blocks(windows: Windows, inputs: int) -> Iterator[Block]:
+def split_blocks(windows: Windows, inputs: int) -> Iterator[Block]:
     """Yield blocks that cover all steps; the elements of their windows are limited."""
     window = windows.window
     size = max(MAX_BLOCK_ELEMENTS // (window * inputs), 4 * window)

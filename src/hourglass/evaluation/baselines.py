@@ -14,13 +14,14 @@ from sklearn.svm import OneClassSVM
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.evaluation import metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
-# A function: scaled and flattened samples, (N, F) float32 -> scores, (N,) float64.
+# A function: samples, such as vectors, (N, F) float32 -> scores, (N,) float64.
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
 
 MAX_SVM_SAMPLES = 5000  # the training time is quadratic
@@ -51,6 +52,12 @@ def pca(train: np.ndarray, latent_dim: int) -> ScoreFunction:
         return np.square(error, dtype=np.float64).mean(1)
 
     return score
+
+
+def pca_of_inputs(train: np.ndarray, latent_dim: int) -> ScoreFunction:
+    """Return `pca` of vectors, (N, F), or of flattened windows, (n, W, F)."""
+    score = pca(train.reshape(len(train), -1), latent_dim)
+    return lambda x: score(x.reshape(len(x), -1))
 
 
 def isolation_forest(train: np.ndarray, seed: int) -> ScoreFunction:
@@ -110,32 +117,34 @@ def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
     return filled_inputs(prepared.scaling, np.asarray(x)).reshape(len(x), -1)
 
 
-def unscaled_codes(prepared: Prepared, x: np.ndarray) -> np.ndarray:
-    """Return the codes of a table's cells, (N, C), as they are."""
-    return np.asarray(x)
+def on_inputs(fit: Callable[[np.ndarray], ScoreFunction], prepared: Prepared) -> ScoreFunction:
+    """Fit a baseline to the train split; return its function from unscaled samples to scores.
+
+    `fit` takes vectors, (N, F), or the windows of a series, (n, W, F).
+    """
+    scaling, train = prepared.scaling, prepared.x("train")
+    if isinstance(scaling, SeriesEncoding):
+        from hourglass.evaluation.window_baselines import score_rows, train_windows
+
+        score = fit(train_windows(scaling, train))
+        return lambda x: score_rows(score, scaling, x)
+    score = fit(scaled_vectors(prepared, train))
+    return lambda x: score(scaled_vectors(prepared, x))
 
 
 def evaluate_baseline(
-    prepared: Prepared,
-    score: ScoreFunction,
-    calibrator: Calibrator,
-    inputs: Callable[[Prepared, np.ndarray], np.ndarray] = scaled_vectors,
-    fit: Callable[[np.ndarray], ScoreFunction] | None = None,
+    prepared: Prepared, fit: Callable[[Prepared], ScoreFunction], calibrator: Calibrator
 ) -> dict[str, Any]:
-    """Calibrate a baseline; return its threshold and its metrics on the test split.
+    """Fit and calibrate a baseline; return its threshold and its metrics on the test split.
 
-    `inputs` converts unscaled samples to what the baseline scores. `fit` trains the baseline on
-    folds if the calibration split is too small for the calibrator.
+    `fit` returns the function from unscaled samples to scores. It is used again on folds if the
+    calibration split is too small for the calibrator.
     """
-    scores = cache(lambda name: score(inputs(prepared, prepared.split(name).x)))
+    score = fit(prepared)
+    scores = cache(lambda name: score(prepared.x(name)))
     folds = None
-    if fit is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
-
-        def refit(fold: Prepared) -> ScoreFunction:
-            fitted = fit(inputs(fold, fold.x("train")))
-            return lambda x: fitted(inputs(fold, x))
-
-        folds = FoldScores(prepared, refit, seed=0)
+    if needs_folds(calibrator, len(prepared.x("calibration"))):
+        folds = FoldScores(prepared, fit, seed=0)
     threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)

@@ -1,22 +1,27 @@
 """Baseline detectors of windows of time series: PCA, neighbours, isolation forest, linear forecast.
 
-Each function fits scaled windows, (n, W, F): W rows of F channels. It returns a function from
-windows to scores, (m, W, F) -> (m,). The score of a row is the mean score of all windows that cover
-it; see `detection.window_scores.rows_from_windows`.
+Each function fits encoded windows, (n, W, F): W rows of F inputs. It returns a function from
+windows to scores, (m, W, F) -> (m,). The windows that cover a row are combined as for a detector.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.decomposition import PCA
 
 from hourglass.core.errors import UserError
+from hourglass.data.scaling import filled_inputs
+from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.detection.series_scoring import combine_windows, split_blocks
 from hourglass.evaluation import baselines
 from hourglass.evaluation.baselines import ScoreFunction
 
 VARIANCE = 0.8  # share of the windows' variance that Sub-PCA keeps
 LAGS = 32  # rows from which the linear forecast predicts the next one
 RIDGE = 0.1  # penalty of the linear forecast per window
+MAX_TRAIN_BYTES = 256 << 20  # of windows that a baseline is fitted to
 MIN_SCALE_FRACTION = 1e-3  # lower bound of a channel's error scale, as a fraction of its sd
 
 
@@ -31,17 +36,17 @@ def sub_pca(train: np.ndarray, seed: int) -> ScoreFunction:
     solver = "covariance_eigh" if flat.shape[0] >= flat.shape[1] else "full"
     variances = PCA(svd_solver=solver, random_state=seed).fit(flat).explained_variance_ratio_
     kept = int(np.searchsorted(variances.cumsum(), VARIANCE)) + 1
-    return _flattened(baselines.pca(flat, min(kept, *flat.shape)))
+    return flattened(baselines.pca(flat, min(kept, *flat.shape)))
 
 
 def neighbors(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the mean distance to the 5 nearest training windows."""
-    return _flattened(baselines.neighbors(train.reshape(len(train), -1), seed))
+    return flattened(baselines.neighbors(train.reshape(len(train), -1), seed))
 
 
 def isolation_forest(train: np.ndarray, seed: int) -> ScoreFunction:
     """Score by the number of random splits that isolate a window."""
-    return _flattened(baselines.isolation_forest(train.reshape(len(train), -1), seed))
+    return flattened(baselines.isolation_forest(train.reshape(len(train), -1), seed))
 
 
 def autoregression(train: np.ndarray, seed: int) -> ScoreFunction:
@@ -81,7 +86,34 @@ WINDOW_BASELINES: dict[str, Callable[[np.ndarray, int], ScoreFunction]] = {
 }
 
 
-def _flattened(score: ScoreFunction) -> ScoreFunction:
+def train_windows(encoding: SeriesEncoding, x: np.ndarray) -> np.ndarray:
+    """Return encoded windows over rows, (T, R + C), as (n, W, F); n is limited by MAX_TRAIN_BYTES.
+
+    If there are more, they are evenly spaced.
+    """
+    windows = encoding.windows(x)
+    limit = max(1, MAX_TRAIN_BYTES // (4 * windows.window * encoding.width))
+    starts = windows.starts[:: -(-len(windows.starts) // limit)]
+    steps = starts[:, None] + np.arange(windows.window)
+    inputs = filled_inputs(encoding, x[windows.row_of_step[steps.ravel()]])
+    return inputs.reshape(*steps.shape, -1)
+
+
+def score_rows(score: ScoreFunction, encoding: SeriesEncoding, x: np.ndarray) -> np.ndarray:
+    """Return the scores of rows, (T,), from a function of windows, (m, W, F) -> (m,)."""
+    windows = encoding.windows(x)
+    result = np.zeros(len(windows.row_of_step))
+    for block in split_blocks(windows, encoding.width):
+        first, stop = block.starts[0], block.starts[-1] + windows.window
+        inputs = filled_inputs(encoding, x[windows.row_of_step[first:stop]])
+        views = sliding_window_view(inputs, windows.window, axis=0).transpose(0, 2, 1)
+        scores = torch.from_numpy(score(views[block.starts - first]).astype(np.float64))
+        found = combine_windows(scores, block, windows.window, encoding.combine)
+        result[block.start : block.stop] = found[:, 0].numpy()
+    return result[windows.step_of_row]
+
+
+def flattened(score: ScoreFunction) -> ScoreFunction:
     """Let a function of vectors score flattened windows."""
     return lambda windows: score(windows.reshape(len(windows), -1))
 

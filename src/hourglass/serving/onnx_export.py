@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.batches import Scaled
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import is_image
@@ -33,7 +34,8 @@ class Traced(nn.Module):
     """Map unscaled samples, (N, *S), to the OUTPUTS of a detector.
 
     The score is (N,) float64, the alarm (N,) bool. The reconstruction is in the units of the
-    samples: (N, *S) float32 for images, (N, C) float64 codes for a table.
+    samples: (N, *S) float32 for images, (N, C) float64 codes for a table. A sample of a series is a
+    window of the codes of its channels, (N, W, C), without times and entities.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -49,18 +51,34 @@ class Traced(nn.Module):
         self.scorer = scoring.scorer
         self.state = {key: torch.tensor(array).double() for key, array in scoring.state.items()}
         self.threshold = detector.threshold.value
+        self.is_series = detector.is_series
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return score, alarm and reconstruction of unscaled samples, (N, *S)."""
-        cache = ForwardCache(self.network, self.scaled(x))
+        if self.is_series:
+            inputs = self._encoded(x.flatten(0, 1)).unflatten(0, x.shape[:2]).transpose(1, 2)
+        else:
+            inputs = self.scaled(x)
+        cache = ForwardCache(self.network, inputs)
         score = self.scorer.traced_score(cache, self.state)
         return score, score > self.threshold, self._restored(cache.output)
+
+    def _encoded(self, channels: Tensor) -> Tensor:
+        encoding = self.scaled.encoding
+        assert isinstance(encoding, SeriesEncoding)
+        encoded: Tensor = encoding.encode_features(channels)
+        return encoded
 
     def _restored(self, output: Tensor) -> Tensor:
         encoding = self.scaled.encoding
         if encoding is None:
             return output * self.scaled.scale + self.scaled.offset
-        codes: Tensor = encoding.inverse(output)
+        codes: Tensor
+        if self.is_series:
+            steps = output.transpose(1, 2)
+            codes = encoding.inverse(steps.flatten(0, 1)).unflatten(0, steps.shape[:2])
+        else:
+            codes = encoding.inverse(output)
         return codes
 
 
@@ -68,9 +86,15 @@ def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
     """Convert a detector to an ONNX model with metadata.
 
     The input `x` is (N, *S) for any N: uint8 images, or float64 codes of a table's columns in the
-    detector's order, NaN for a missing cell.
-    Raises a UserError if the detector cannot be exported or the extra `onnx` is not installed.
+    detector's order, NaN for a missing cell, or windows of a series, (N, W, C). Raises a UserError
+    if the detector cannot be exported or the extra `onnx` is not installed.
     """
+    scaling = detector.scoring.scaling
+    if isinstance(scaling, SeriesEncoding) and scaling.row_score != "window":
+        raise UserError(
+            "row_score is 'step', so a window has no score of its own, which the file would give; "
+            "set `row_score: window` in the data set's file."
+        )
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -134,20 +158,22 @@ def _quiet() -> Iterator[None]:
 def probe_samples(detector: Detector) -> np.ndarray:
     """Return random unscaled samples of realistic scale, (PROBE_SAMPLES, *S).
 
-    Some cells of a table are missing.
+    Some cells of a table are missing. For a series they are windows, (PROBE_SAMPLES, W, C).
     """
-    rng = np.random.default_rng(0)
+    rng, count = np.random.default_rng(0), PROBE_SAMPLES
     if is_image(detector.sample_shape):
         shape = (PROBE_SAMPLES, *detector.sample_shape)
         return rng.integers(0, int(detector.full_scale) + 1, shape).astype(np.uint8)
     encoding = detector.encoding
-    codes: np.ndarray = encoding.inverse(rng.normal(size=(PROBE_SAMPLES, encoding.width)))
+    if isinstance(encoding, SeriesEncoding):
+        count *= encoding.window
+    codes: np.ndarray = encoding.inverse(rng.normal(size=(count, encoding.width)))
     for i, column in enumerate(encoding.columns):  # a date without a trend has no inverse
-        dates = column.offset + column.scale * rng.normal(size=PROBE_SAMPLES)
+        dates = column.offset + column.scale * rng.normal(size=count)
         codes[:, i] = np.where(np.isnan(codes[:, i]), dates, codes[:, i])
     codes[rng.random(codes.shape) < MISSING_SHARE] = np.nan
     codes[0] = np.where(np.isnan(codes[0]), 0, codes[0])
-    return codes
+    return codes.reshape(PROBE_SAMPLES, -1, codes.shape[1]) if detector.is_series else codes
 
 
 def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
@@ -157,9 +183,13 @@ def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
     although its score is farther than SCORE_TOLERANCE from the threshold.
     """
     name, run = load_runtime(path)
-    if detector.columns:
-        x = x[~np.isnan(x).all(1)]  # a row without any value has no score
-    outputs, scores = run(x), detector.scoring(x)
+    if isinstance(detector.scoring.scaling, SeriesEncoding):
+        scores = _window_scores(detector, x)
+    else:
+        if detector.columns:
+            x = x[~np.isnan(x).all(1)]  # a row without any value has no score
+        scores = detector.scoring(x)
+    outputs = run(x)
     scale = np.maximum(np.abs(scores), 1)
     difference = np.abs(outputs["score"] - scores) / scale
     near = np.abs(scores - detector.threshold.value) <= SCORE_TOLERANCE * scale
@@ -170,6 +200,13 @@ def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
             f"{SCORE_TOLERANCE:.0e}, so nothing was written; try another `score` or variant."
         )
     return name
+
+
+def _window_scores(detector: Detector, x: np.ndarray) -> np.ndarray:
+    """Return the score of each window, (N, W, C), as that of a series of its rows."""
+    roles = len(detector.columns) - x.shape[2]
+    unknown = np.full((x.shape[1], roles), np.nan)  # times and entities
+    return np.array([detector.scoring(np.hstack([unknown, window]))[0] for window in x])
 
 
 def load_runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:

@@ -14,7 +14,7 @@ from hourglass.core.code_digest import external_sources
 from hourglass.core.paths import Cell
 from hourglass.core.trusted_imports import external_modules
 from hourglass.data.columns.cell_values import cell_frame
-from hourglass.data.columns.column import Column
+from hourglass.data.columns.column import NUMBER, ROLES, Column
 from hourglass.data.readers.user_files import is_number
 from hourglass.tracking.descriptions import NOTE, model_note
 
@@ -72,9 +72,9 @@ def _column_type(column: Column) -> Any:
     """
     from mlflow.types.schema import AnyType
 
-    if column.kind == "numeric":
+    if column.kind == "numeric" or (column.kind == "time" and column.date_format == NUMBER):
         return "double"  # a cell may be missing, and pandas reads CSV in double precision
-    is_text = column.kind != "datetime" and not any(
+    is_text = column.kind not in ("datetime", *ROLES) and not any(
         is_number(level) or level.lower() in ("false", "true") for level in column.levels
     )
     return "string" if is_text and column.levels else AnyType()
@@ -96,7 +96,9 @@ def _usual(codes: np.ndarray, column: Column) -> float:
     known = codes[~np.isnan(codes)]
     if not len(known):
         return np.nan
-    if column.kind in ("numeric", "datetime"):
+    if column.kind == "entity":
+        return 0.0  # no name of an entity
+    if column.kind in ("numeric", "datetime", "time"):
         return float(known.mean())
     counts = np.bincount(known.astype(int), minlength=len(column.levels))
     return float(counts[: max(2, len(column.levels))].argmax())

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hourglass.data.columns.column import Column
+from hourglass.data.columns.column import NUMBER, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,13 @@ def cell_frame(x: np.ndarray, columns: Sequence[Column], index: Any = None) -> "
 
 
 def cell_values(codes: np.ndarray, column: Column) -> np.ndarray:
-    """Return the values of a column, (N,): float64, datetime64, or text with None if missing."""
-    if column.kind == "numeric":
+    """Return the values of a column, (N,): float64, datetime64, or text with None if missing.
+
+    An entity has the number that stands for its name.
+    """
+    if column.kind in ("numeric", "entity") or column.date_format == NUMBER:
         return codes
-    if column.kind == "datetime":
+    if column.kind in ("datetime", "time"):
         seconds = np.clip(codes, *DATE_RANGE)
         missing = np.isnan(seconds)
         dates = np.where(missing, 0, seconds).round().astype("datetime64[s]")

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from hourglass.detection.scorers.forward_cache import ForwardCache
+from hourglass.networks.heads import column_mean
 from hourglass.networks.weights import class_at
 
 # The fitted parameters of a scorer: arrays by name, for safetensors.
@@ -60,7 +61,7 @@ class Scorer(ABC):
 
     def traced_score(self, forward: ForwardCache, state: dict[str, Tensor]) -> Tensor:
         """Return the scores, (N,) float64, by operations that the ONNX export can trace."""
-        return self.score_function(state)(self.extract(forward).double())
+        return self.score_function(state)(per_sample(self.extract(forward)).double())
 
     def describe(self) -> dict[str, Any]:
         """Return the class path and the settings, for YAML and JSON files."""
@@ -98,3 +99,8 @@ class Scorer(ABC):
             for key, value in vars(self).items()
         )
         return f"{self.name} ({settings})" if settings else self.name
+
+
+def per_sample(features: Tensor) -> Tensor:
+    """Return features per sample, (N, F); those of windows by step, (N, W, F), are averaged."""
+    return column_mean(features.transpose(1, 2)) if features.ndim == 3 else features

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
-from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State
+from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer, State, per_sample
 from hourglass.detection.scorers.forward_cache import ForwardCache
 
 # Constant added to a part's scores before the logarithm, as a fraction of their median. Without
@@ -41,7 +41,7 @@ class Combined(Scorer):
 
     def extract(self, forward: ForwardCache) -> Tensor:
         """Return each part's number of features, then the features of all parts, (N, P + F)."""
-        features = [_per_sample(part.extract(forward)) for part in self.parts]
+        features = [per_sample(part.extract(forward)) for part in self.parts]
         widths = forward.x.new_tensor([array.shape[1] for array in features])
         return torch.cat([widths.expand(len(forward.x), -1), *features], 1)
 
@@ -97,11 +97,6 @@ class Combined(Scorer):
         count = len(self.parts)
         widths = features[0, :count].astype(int) if len(features) else np.zeros(count, int)
         return np.split(features[:, count:], np.cumsum(widths)[:-1], axis=1)
-
-
-def _per_sample(features: Tensor) -> Tensor:
-    """Return features per sample: the mean over the steps of the windows of a series."""
-    return features.mean(1) if features.ndim == 3 else features
 
 
 def _combine(scores: list[Array], state: dict[str, Array]) -> Array:

@@ -1,6 +1,7 @@
 """The leaderboard: one row per cell and per baseline, as a table and in Markdown."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -61,17 +62,15 @@ def _rows(data: str, models: list[str], calibrator: Calibrator) -> "pd.DataFrame
     """Return the rows of one data set: cells, PCA per latent_dim of the cells, other baselines."""
     import pandas as pd
 
-    from hourglass.evaluation.baselines import evaluate_baseline, pca, scaled_vectors
+    from hourglass.evaluation.baselines import evaluate_baseline, on_inputs, pca_of_inputs
 
     cells = [row for model in models for row in cell_rows(Cell(data, model))]
     prepared = Prepared.open(prepared_folder(data))
-    train = scaled_vectors(prepared, prepared.split("train").x)
+    most = min(prepared.input_count("train"), math.prod(prepared.input_shape))
     pca_rows = [
-        _row(
-            data, "pca", True, size, **evaluate_baseline(prepared, fit(train), calibrator, fit=fit)
-        )
-        for size in components({row["latent_dim"] for row in cells}, min(train.shape))
-        for fit in [partial(pca, latent_dim=size)]
+        _row(data, "pca", True, size, **evaluate_baseline(prepared, fit, calibrator))
+        for size in components({row["latent_dim"] for row in cells}, most)
+        for fit in [partial(on_inputs, partial(pca_of_inputs, latent_dim=size))]
     ]
     aurocs = {row["latent_dim"]: row["AUROC"] for row in pca_rows if "AUROC" in row}
     for row in cells if aurocs else ():
