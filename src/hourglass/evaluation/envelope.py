@@ -23,7 +23,7 @@ class Grid:
 
     @classmethod
     def over(cls, time: np.ndarray, run: np.ndarray, columns: int, step: float) -> "Grid":
-        """Return a grid of at most about `columns` columns, each at least a `step` wide.
+        """Return a grid of at most `columns` columns, two or more, each at least a `step` wide.
 
         `time` (T,) must ascend. A gap lies between rows of different runs, (T,).
         """
