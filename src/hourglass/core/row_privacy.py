@@ -8,8 +8,8 @@ from hourglass.core.settings import params
 
 # Files with data of single samples: ids, labels, scores, codes or values.
 ROW_FILES = (
-    *("mistakes.csv", "mistakes.png", "events.csv"),
-    *("attribution.png", "reconstructions.png", "map.csv"),
+    *("mistakes.csv", "mistakes.png", "attribution.png", "reconstructions.png", "map.csv"),
+    *("timeline.png", "timeline_worst.png", "codes.png", "timeline.json", "events.csv"),
 )
 NEVER_UPLOADED = ("synthetic.csv",)  # synthetic rows may disclose real ones
 

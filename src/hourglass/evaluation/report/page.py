@@ -70,11 +70,12 @@ class Page:
 
         `tables` is the digest of the tables to which the page belongs.
         """
-        origins = [cell.origin for one in self.sets for cell in one.cells]
+        cells = [cell for one in self.sets for cell in one.cells]
         template = _environment().get_template("page.html")
         return template.render(
             vars(self),
-            summary=summary(origins),
+            summary=summary([cell.origin for cell in cells]),
+            has_timelines=any(cell.timeline for cell in cells),
             meanings=MEANINGS,
             palette=palette,
             tables=tables,
