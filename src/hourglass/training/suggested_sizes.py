@@ -9,6 +9,8 @@ from hourglass.data.columns.column import Column
 MAX_LATENT_DIM = 64
 TABLE_STEPS = (1000, 3000)  # at least, and at most
 IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
+MIN_WINDOW, MAX_WINDOW = 8, 128  # rows of a series
+MIN_WINDOWS_PER_RUN = 10  # that do not overlap
 
 
 def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
@@ -29,6 +31,17 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
         "hidden": [min(max(2 * size, 16), 256)] if is_table else [256],
         "channels": [16, 32, 64] if is_large else [16, 32],
     }
+
+
+def suggested_window(rows: int, run: int, windows: int = 32) -> int:
+    """Return the number of rows in a window of a series, a power of two from 8 to 128.
+
+    It is the largest of which `rows`, the normal ones, hold at least `windows` that do not overlap.
+    `run` is the length of a typical run of consecutive rows, which holds 10 of them. Longer windows
+    detect better on the series of docs/benchmarks/series.md.
+    """
+    longest = min(rows / windows, run / MIN_WINDOWS_PER_RUN, MAX_WINDOW)
+    return max(MIN_WINDOW, 2 ** math.floor(math.log2(max(1, longest))))
 
 
 def table_variant(columns: Sequence[Column]) -> str:
