@@ -28,7 +28,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 # A new variant or data set is tested as soon as its YAML file exists.
-VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
 DATA = sorted(path.stem for path in (ROOT / "configs/data").glob("*.yaml"))
 
 
@@ -38,9 +37,9 @@ def _no_progress_lines(monkeypatch) -> None:
     monkeypatch.setattr("hourglass.core.progress.FIRST_SECONDS", 3600)
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=workspaces.ALL_VARIANTS)
 def variant(request) -> str:
-    """Return the name of a variant; the test runs once per variant."""
+    """Return the name of a variant for images or tables; the test runs once per variant."""
     return request.param
 
 

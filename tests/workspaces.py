@@ -26,7 +26,9 @@ from hourglass.tracking.stage_recorder import StageRecorder
 from hourglass.tracking.stage_records import StageRecord, read_cell
 
 ROOT = Path(__file__).parents[1]
-ALL_VARIANTS = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+SERIES_ONLY = {"recurrent", "temporal"}  # variants that refuse images and tables
+EVERY_VARIANT = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+ALL_VARIANTS = [name for name in EVERY_VARIANT if name not in SERIES_ONLY]
 BOLTS = [name for name in ALL_VARIANTS if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in ALL_VARIANTS if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")

@@ -1,5 +1,7 @@
 """Baselines of windows: against scikit-learn, and anomalies that each kind detects."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
@@ -8,10 +10,12 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
 from hourglass.core.errors import UserError
-from hourglass.detection.window_scores import rows_from_windows
+from hourglass.data.columns.column import Column
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.evaluation import window_baselines
 from hourglass.evaluation.metrics.vus import vus
-from hourglass.evaluation.window_baselines import WINDOW_BASELINES
+from hourglass.evaluation.window_baselines import WINDOW_BASELINES, score_rows, train_windows
+from tests.data.series_rows import series_encoding, series_rows
 
 LENGTH = 40
 BASELINES = pytest.mark.parametrize("name", WINDOW_BASELINES)
@@ -41,12 +45,26 @@ def test_each_baseline_detects_a_changed_series(name, kind):
         series[anomaly] = 1.4 * np.sin(np.arange(80))[:, None]
     else:  # each channel is usual by itself
         series[anomaly, 1] = -series[anomaly, 1]
-    score = WINDOW_BASELINES[name](windows(series[:600]), 0)
-    scores = score(windows(series))
-    rows = rows_from_windows(
-        np.broadcast_to(scores[:, None], (len(scores), LENGTH)), np.arange(len(scores)), 1500
-    )
+    columns = [Column("time", "time"), Column("a", scaling="none"), Column("b", scaling="none")]
+    x = np.column_stack([np.arange(1500.0), series])
+    encoding = SeriesEncoding.fit(columns, x[:600])
+    encoding = replace(encoding, window=LENGTH, combine="mean")
+    score = WINDOW_BASELINES[name](train_windows(encoding, x[:600]), 0)
+    rows = score_rows(score, encoding, x)
     assert vus(rows, anomaly, 25)["VUS_PR"] > 0.6  # the prevalence is 0.05
+
+
+def test_the_scores_of_rows_are_those_of_their_windows():
+    x, columns = series_rows(120, entities=2)
+    encoding = series_encoding(x, columns, window=8, stride=3)
+    index = encoding.windows(x)
+    scores = train_windows(encoding, x)[:, 2].sum(1)
+    expected = np.full(len(index.row_of_step), -np.inf)
+    for start, value in zip(index.starts, scores, strict=True):
+        covered = slice(start, start + 8)
+        expected[covered] = np.maximum(expected[covered], value)
+    found = score_rows(lambda windows: windows[:, 2].sum(1), encoding, x)
+    np.testing.assert_array_equal(found, expected[index.step_of_row])
 
 
 @BASELINES

@@ -57,6 +57,14 @@ def test_the_errors_of_linear_are_those_of_pca(x, tied):
     np.testing.assert_allclose(errors(module, x), pca_errors(x, x), rtol=1e-3, atol=1e-6)
 
 
+def test_the_errors_of_windows_are_those_of_pca_of_flattened_windows():
+    steps = TABLES["breast_cancer"].astype(np.float32).reshape(-1, 5, 6)  # 5 inputs, 6 steps
+    flat = steps.reshape(-1, 30)
+    np.testing.assert_allclose(
+        errors(trained(steps), steps), pca_errors(flat, flat), rtol=1e-3, atol=1e-6
+    )
+
+
 def test_the_gradient_of_the_loss_is_zero(x):
     module, samples = trained(x).double(), torch.from_numpy(x).double()
     gradients = torch.autograd.grad(module.training_loss(samples), [*module.parameters()])
@@ -105,4 +113,4 @@ def test_the_estimators_linear_is_within_a_hundredth_of_pcas_error_on_adbench(pa
     ours = np.square(rebuilt - scaler.transform(x[test])).mean()
     reference = pca_errors(*(scaler.transform(x[rows]) for rows in (train, test)), size).mean()
     print(f"{path.stem}: linear {ours:.5f}, PCA {reference:.5f}")
-    assert ours == pytest.approx(reference, rel=0.01)
+    assert ours < 1.01 * reference

@@ -16,11 +16,26 @@ from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.networks.weights import load, write
-from tests.training.conftest import ALL_VARIANTS, BOLTS
+from tests.training.conftest import BOLTS
+from tests.workspaces import EVERY_VARIANT, SERIES_ONLY
 
-SHAPES = {"images": (1, 8, 8), "table": (12,)}
+SHAPES = {"images": (1, 8, 8), "table": (12,), "series": (3, 10)}
 SIZES = [(1, 1, 1), (1, 5, 7), (3, 9, 13), (1, 28, 28)]
+SLOW_BOLTS = pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in BOLTS), id=name)
+        for name in EVERY_VARIANT
+    ],
+    indirect=True,
+)
 NOT_VARIANTS = {"__init__", "base", "corruption", "epoch_means", "penalties", "schedules"}
+
+
+@pytest.fixture(params=EVERY_VARIANT)
+def variant(request) -> str:
+    """Return the name of a variant for any samples."""
+    return request.param
 
 
 @pytest.fixture(params=SHAPES)
@@ -44,7 +59,7 @@ def build_once(build) -> Callable[..., LitAutoencoder | UserError]:
 
 @pytest.fixture
 def module(build_once, variant, shape) -> LitAutoencoder:
-    """Give a variant for images and for a table, unless it refuses one of the two."""
+    """Give a variant for images, a table and a time series, unless it refuses one of them."""
     built = build_once(variant, shape)
     if isinstance(built, UserError):
         pytest.skip(str(built))
@@ -59,8 +74,47 @@ def x(shape) -> torch.Tensor:
     return (2 * codes @ directions.T).sigmoid().reshape(16, *shape)
 
 
-def test_a_variant_takes_images_or_tables(build_once, variant):
-    assert any(isinstance(build_once(variant, shape), LitAutoencoder) for shape in SHAPES.values())
+def test_bolts_take_images_only_recurrent_and_temporal_series_only_all_others_everything(
+    build_once, variant
+):
+    taken = {k for k, v in SHAPES.items() if isinstance(build_once(variant, v), LitAutoencoder)}
+    only = {"images"} if variant in BOLTS else {"series"} if variant in SERIES_ONLY else {*SHAPES}
+    assert taken == only
+
+
+def test_the_code_has_the_shape_that_decoding_takes(module, x):
+    network = module.network
+    codes = network.encode_flat(x)
+    assert codes.shape == (16, math.prod(network.code_shape))
+    assert network.decode_flat(codes).shape == x.shape
+    assert network.widest >= x[0].numel()
+    activations = network.layers(x)
+    assert all(len(activation) == 16 and activation.ndim == 2 for activation in activations)
+    assert torch.equal(activations[-1], codes)
+
+
+def test_only_reconstructions_of_images_are_bounded(module, shape):
+    assert not module.network.bounded or len(shape) == 3
+
+
+class FillTwos(torch.nn.Module):
+    """Heads of samples of any shape that fill missing cells with 2."""
+
+    is_plain = True
+
+    def fill(self, x: torch.Tensor) -> torch.Tensor:
+        """Return samples of the same shape without missing cells."""
+        return x.nan_to_num(nan=2.0)
+
+
+def test_heads_fill_the_missing_cells_of_windows_before_they_are_encoded(module, shape, x):
+    if len(shape) != 2:
+        pytest.skip("TableHeads are for tables, see test_heads")
+    filled = x.clone()
+    filled[:, 1, 4], x[:, 1, 4] = 2.0, torch.nan
+    expected = module.encode(filled)
+    module.network.use_heads(FillTwos())
+    assert torch.equal(module.encode(x), expected)
 
 
 def test_a_sample_has_one_reproducible_score_that_is_finite_and_not_negative(module, x):
@@ -89,7 +143,7 @@ def test_forward_encodes_and_decodes(module, x):
     assert torch.equal(module(x), module.decode(codes))
 
 
-@ALL_VARIANTS
+@SLOW_BOLTS
 def test_training_on_one_batch_lowers_its_loss_and_its_scores(train, module, variant, x):
     if variant == "linear":
         pytest.skip("its weights are those of PCA, see test_linear_is_pca")
@@ -112,6 +166,8 @@ def test_a_batch_of_one_sample_can_be_scored_and_trained_on(train, module, x):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_any_size_of_image_is_trained_on_and_scored(build, train, variant, size):
+    if variant in SERIES_ONLY:
+        pytest.skip("takes no images")
     if variant in BOLTS and size not in SIZES[::2]:
         pytest.skip("two sizes suffice for networks this slow")
     if variant == "undercomplete" and size == (1, 1, 1):
@@ -121,6 +177,17 @@ def test_any_size_of_image_is_trained_on_and_scored(build, train, variant, size)
     assert all(np.isfinite(train(module, x[:1], 2)))
     assert module(x).shape == x.shape
     torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1])
+
+
+@pytest.mark.parametrize("size", [(1, 2), (4, 1), (2, 13), (25, 64)], ids=str)
+def test_any_size_of_window_is_trained_on_and_scored(build, train, variant, size):
+    if variant in BOLTS:
+        pytest.skip("takes images only")
+    module = build(variant, size, **{"latent_dim": 1} if variant == "undercomplete" else {})
+    x = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    assert all(np.isfinite(train(module, x, 2)))
+    assert module(x).shape == x.shape
+    torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_the_encoder_input_is_corrupted_and_the_target_clean(module, x):
@@ -150,7 +217,7 @@ def test_a_saved_variant_scores_the_same_to_the_bit_without_its_module(train, mo
 
 def test_bce_is_refused_on_tables(build, variant, refusal):
     sentence = refusal(build, variant, SHAPES["table"], loss="bce")
-    if variant not in BOLTS:  # which refuse tables
+    if variant not in SERIES_ONLY.union(BOLTS):  # which refuse tables
         assert "bce" in sentence
 
 
@@ -171,7 +238,8 @@ def test_the_reconstruction_loss_is_torchs(module, x):
 def test_a_setting_out_of_range_is_refused(build, variant, refusal, setting, value):
     if setting == "latent_dim":  # or what sets the width of the code
         setting = {"overcomplete": "expansion", "ensemble": "width"}.get(variant, setting)
-    assert f"{setting} is {value}" in refusal(build, variant, SHAPES["images"], **{setting: value})
+    shape = SHAPES["series" if variant in SERIES_ONLY else "images"]
+    assert f"{setting} is {value}" in refusal(build, variant, shape, **{setting: value})
 
 
 def test_an_undercomplete_code_must_be_narrower_than_a_sample(build, refusal):

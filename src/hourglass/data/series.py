@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -26,9 +27,11 @@ from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.table_roles import role_codes
 from hourglass.data.windows import check_regular, find_step, find_windows
 
+MAX_WINDOW, MIN_WINDOW = 128, 8  # of the default
+
 
 class Series(Table):
-    """Time series: the rows are samples, and a network sees windows of `window` rows.
+    """Time series: the rows are samples, and a network sees windows of `window` steps.
 
     `path` is a file, a folder, a pattern or a list of them, as for `Table`. `time` is the column of
     times: dates of any form, or numbers. By default, it is the first column of dates, or one that
@@ -51,8 +54,9 @@ class Series(Table):
     entities if `split_by` is "entity". Anomalous rows of the splits train, validation and
     calibration are left out.
 
-    `window` is 64 rows by default: the best of those tried on the series of
-    docs/benchmarks/series.md.
+    `window` is MAX_WINDOW by default, or fewer for short series: a sixth of the train rows, or half
+    of the median run. Scaled channels are limited to `clip` standard deviations. These defaults are
+    the best of those tried on public series, see docs/benchmarks/series.md.
     """
 
     def __init__(
@@ -63,10 +67,11 @@ class Series(Table):
         label: str | None = None,
         normal: ClassNames = None,
         intervals: str | list[list[str | int | float]] | None = None,
-        window: int = 64,
+        window: int | None = None,
         stride: int = 1,
         step: float | None = None,
         max_gap: float = 3.0,
+        clip: float = 5.0,
         row_score: RowScore = "window",
         combine: Combine = "max",
         split_by: SplitBy = "time",
@@ -82,9 +87,9 @@ class Series(Table):
         fractions: Fractions = Fractions(),
     ) -> None:
         for name, value, minimum in (("window", window, 2), ("stride", stride, 1)):
-            if value < minimum:
+            if value is not None and value < minimum:
                 raise UserError(f"{name} is {value}, but must be at least {minimum}.")
-        for name, number in (("step", step), ("max_gap", max_gap)):
+        for name, number in (("step", step), ("max_gap", max_gap), ("clip", clip)):
             if number is not None and not number > 0:
                 raise UserError(f"{name} is {number}, but must be above 0.")
         if intervals is not None and label is not None:
@@ -113,6 +118,7 @@ class Series(Table):
         self.stride = stride
         self.step = step
         self.max_gap = max_gap
+        self.clip = clip
         self.row_score = row_score
         self.combine = combine
         self.split_by = split_by
@@ -141,17 +147,23 @@ class Series(Table):
         encoding = SeriesEncoding((), tuple(c.kind for c in raw.columns if not c.is_feature))
         time, entity = encoding.time(raw.x), encoding.entity(raw.x)
         step = self.step or find_step(time, entity)
-        windows = find_windows(time, entity, step, self.max_gap, self.window, self.stride)
+        find = partial(find_windows, time, entity, step, self.max_gap)
+        window = self.window or self._suited_window(np.diff(find(1).bounds))
+        windows = find(window, self.stride)
         check_regular(windows, step, table.source.path)
-        raw = replace(raw, time=time)
-        series = {"step": step, "runs": len(windows.bounds) - 1, "window": self.window}
-        raw = replace(raw, source={**raw.source, "series": series})
+        series = {"step": step, "runs": len(windows.bounds) - 1, "window": window}
+        raw = replace(raw, time=time, source={**raw.source, "series": series})
         if self.intervals is None:
             return raw
         column = raw.columns[encoding.roles.index("time")]
         found = read_intervals(self.intervals, column, table.source)
         anomaly = in_intervals(time, found, table.source.path)
         return replace(raw, anomaly=anomaly, label=np.where(anomaly, "anomaly", "normal"))
+
+    def _suited_window(self, runs: np.ndarray) -> int:
+        """Return the default window for runs of these numbers of steps."""
+        most = int(min(self.fractions.train * runs.sum() / 6, np.median(runs) / 2))
+        return min(MAX_WINDOW, max(MIN_WINDOW, most))
 
     def with_roles(
         self, table: InferredTable, x: np.ndarray, rows: np.ndarray | None
@@ -185,14 +197,17 @@ class Series(Table):
         """Return the rows of each split, in file order; see the class."""
         assert raw.time is not None
         entity = raw.x[:, 0] if self.entity is not None else None
-        gap = self.window * raw.source["series"]["step"]
+        series = raw.source["series"]
+        gap = series["window"] * series["step"]
         return split_series(raw.time, entity, raw.anomaly, self.fractions, gap, self.split_by)
 
     def fit_encoding(self, raw: Raw, train: np.ndarray) -> TableEncoding:
         """Return the encoding of the channels, fitted to train rows, (N, R + C), with windows."""
         encoding = SeriesEncoding.fit(raw.columns, train, self.scaling)
         settings = {name: getattr(self, name) for name in SETTINGS}
-        return replace(encoding, **settings | {"step": raw.source["series"]["step"]})
+        series = raw.source["series"]
+        settings |= {"step": series["step"], "window": series["window"]}
+        return replace(encoding, **settings)
 
     @property
     def _roles(self) -> list[str]:

@@ -14,7 +14,7 @@ from hourglass.data.windows import Windows, find_windows
 RowScore: TypeAlias = Literal["window", "step"]  # whose error counts for a row
 Combine: TypeAlias = Literal["max", "mean", "median"]  # of the windows that cover a row
 # Settings of a series, as of the data set `Series`, which are part of its encoding.
-SETTINGS = ("window", "stride", "step", "max_gap", "row_score", "combine")
+SETTINGS = ("window", "stride", "step", "max_gap", "clip", "row_score", "combine")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class SeriesEncoding(TableEncoding):
     stride: int = 1
     step: float = 1.0  # between two rows, in the unit of the time
     max_gap: float = 3.0  # steps between two rows of a window
+    clip: float = 5.0  # standard deviations: the limit of inputs
     row_score: RowScore = "window"
     combine: Combine = "max"
 
@@ -54,7 +55,11 @@ class SeriesEncoding(TableEncoding):
 
     def __call__(self, x: Array) -> Array:
         """Encode codes, (N, R + C), as the inputs of single rows, (N, F) float32."""
-        return super().__call__(self.features(x))
+        return self.encode_features(self.features(x))
+
+    def encode_features(self, features: Array) -> Array:
+        """Encode the codes of channels, (N, C), as inputs, (N, F) float32."""
+        return super().__call__(features).clip(-self.clip, self.clip)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from hourglass.models.ensemble import Ensemble
     from hourglass.models.linear import Linear
     from hourglass.models.overcomplete import Overcomplete
+    from hourglass.models.recurrent import Recurrent
     from hourglass.models.sparse import Sparse
     from hourglass.models.stacked import Stacked
+    from hourglass.models.temporal import Temporal
     from hourglass.models.undercomplete import Undercomplete
     from hourglass.models.variational import Variational
 
@@ -37,8 +39,10 @@ _MODULES = {
     "Linear": "linear",
     "LitAutoencoder": "base",
     "Overcomplete": "overcomplete",
+    "Recurrent": "recurrent",
     "Sparse": "sparse",
     "Stacked": "stacked",
+    "Temporal": "temporal",
     "Undercomplete": "undercomplete",
     "Variational": "variational",
 }
@@ -56,8 +60,10 @@ __all__ = [
     "Linear",
     "LitAutoencoder",
     "Overcomplete",
+    "Recurrent",
     "Sparse",
     "Stacked",
+    "Temporal",
     "Undercomplete",
     "Variational",
 ]

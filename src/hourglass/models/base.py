@@ -56,7 +56,7 @@ class LitAutoencoder(pl.LightningModule):
     Under any Trainer, `train_loss` and `validation_error` are the epoch means of `EpochMeans`.
 
     Raises a UserError if a setting is out of range, if `loss` is "bce" and outputs may lie outside
-    [0, 1], or if samples are vectors and the corruption applies only to images.
+    [0, 1], or if the corruption does not apply to samples of this shape.
     """
 
     def __init__(
@@ -173,16 +173,16 @@ class LitAutoencoder(pl.LightningModule):
     def validation_step(self, batch: Any) -> Tensor:
         """Return the validation error of each sample of a batch, (N, *S) -> (N,).
 
-        By default, it is the anomaly score. If training removes information from images
-        (`Corruption.of_images`), it is the reconstruction error of corrupted images instead. The
+        By default, it is the anomaly score. If training removes parts of images or windows
+        (`Corruption.of_images`), it is the reconstruction error of corrupted samples instead. The
         random draws of this corruption are the same in every epoch.
         """
         x = samples_of(batch)
         degrade = self.corruption.of_images
         if degrade == Corruption():
             return self.score(x)
-        degraded = degrade(x, torch.Generator(x.device).manual_seed(0))
-        return (self(degraded) - x).square().flatten(1).mean(1)
+        generator = torch.Generator(x.device).manual_seed(0)
+        return self.network.error(x, degrade(x, generator, self.network.heads))
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callback that publishes `train_loss` and `validation_error`."""

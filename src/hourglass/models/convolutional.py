@@ -10,9 +10,9 @@ from hourglass.models.base import LitAutoencoder
 class Convolutional(LitAutoencoder):
     """Encode with strided convolutions and decode with transposed ones (Masci et al. 2011).
 
-    Images use 2-D convolutions; vectors use 1-D convolutions along the features. Without
-    `projection`, the latent code is the last feature map and `latent_dim` is ignored. `stem` is the
-    number of channels of a stride-1 convolution at both ends (0 for none).
+    Images use 2-D convolutions; time series use 1-D convolutions over time, vectors along the
+    features. Without `projection`, the latent code is the last feature map and `latent_dim` is
+    ignored. `stem` is the number of channels of a stride-1 convolution at both ends (0 for none).
     """
 
     def __init__(

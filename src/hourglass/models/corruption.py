@@ -12,13 +12,14 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import require_at_least
+from hourglass.networks.base import is_image, require_at_least
 from hourglass.networks.heads import TableHeads
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 # Gaussian noise does not suit categories and booleans, which are swapped with this probability.
 CATEGORY_SWAP = 0.15
-IMAGES_ONLY = ("grey", "downsampling", "block")  # settings that do not apply to vectors
+IMAGES_ONLY = ("grey", "downsampling")  # settings that apply to nothing else
+NOT_OF_VECTORS = (*IMAGES_ONLY, "block")
 
 
 def gaussian(x: Tensor, noise_factor: float, generator: Generator | None = None) -> Tensor:
@@ -47,8 +48,11 @@ def block(x: Tensor, side: float, generator: Generator | None = None) -> Tensor:
     """Set a random square of each image, (N, C, H, W), to 0 in all channels.
 
     `side` is the length of the square's side as a fraction of the image's shorter side. The square
-    has at least one pixel and lies within the image.
+    has at least one pixel and lies within the image. Of a window, (N, F, W), it is a stretch of
+    time steps, as a fraction of all steps.
     """
+    if x.ndim == 3:
+        return x * ~_stretch(x, side, generator)
     pixels = max(1, round(side * min(x.shape[-2:])))
     rows, columns = (_random_spans(x, length, pixels, generator) for length in x.shape[-2:])
     return x * ~(rows[:, None, :, None] & columns[:, None, None, :])
@@ -85,16 +89,30 @@ def swap(
 
     A cell is replaced with `probability`, which may be (C,), one per column. `column` is the column
     of each input, (F,). The empirical distribution of a column is the same afterwards (Yoon et al.
-    2020, VIME, section 4.1).
+    2020, VIME, section 4.1). In windows, (N, F, W), a cell gets the value of the same time step of
+    another window.
     """
-    columns = int(column.max()) + 1
-    chosen = torch.rand(len(x), columns, generator=generator, device=x.device) < probability
-    other = torch.randint(len(x), (len(x), columns), generator=generator, device=x.device)
+    cells = (len(x), int(column.max()) + 1, *x.shape[2:])
+    if isinstance(probability, Tensor):
+        probability = _per_input(probability, x)
+    chosen = torch.rand(cells, generator=generator, device=x.device) < probability
+    other = torch.randint(len(x), cells, generator=generator, device=x.device)
     return torch.where(chosen[:, column], x.gather(0, other[:, column]), x)
 
 
 def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(x).uniform_(generator=generator)
+
+
+def _per_input(values: Tensor, x: Tensor) -> Tensor:
+    """Return values per input or column so that they apply to all steps: (F,) or (F, 1)."""
+    return values.view(-1, *[1] * (x.ndim - 2))
+
+
+def _stretch(x: Tensor, share: float, generator: Generator | None) -> Tensor:
+    """Return a mask of a random stretch of the steps of windows, (N, F, W) -> (N, 1, W) bool."""
+    steps = max(1, round(share * x.shape[2]))
+    return _random_spans(x, x.shape[2], steps, generator)[:, None]
 
 
 def _random_spans(x: Tensor, length: int, pixels: int, generator: Generator | None) -> Tensor:
@@ -113,8 +131,9 @@ class Corruption:
     `noise_factor`: standard deviation of Gaussian noise, in the units of the scaled input.
     `salt_and_pepper`: probability that an element becomes 0 or 1.
     `masking`: probability that an element becomes 0; in a table, that a cell is missing.
-    `swap`: probability that a cell of a table gets the value of another sample.
-    `block`: side of a square that becomes 0, as a fraction of the image's shorter side.
+    `swap`: probability that a cell of a table or time series gets the value of another sample.
+    `block`: side of a square that becomes 0, as a fraction of the image's shorter side; in a time
+        series, the share of the window's steps, in one stretch, that become 0.
 
     Raises a UserError if a setting is out of range.
     """
@@ -136,23 +155,28 @@ class Corruption:
 
     @property
     def of_images(self) -> "Corruption":
-        """Return only the corruptions that apply to images: grey, downsampling and block."""
+        """Return only the corruptions that remove parts of images: grey, downsampling, block."""
         return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
 
     def check(self, sample_shape: Sequence[int]) -> None:
-        """Raise a UserError if a setting does not apply to samples of shape (C, H, W) or (F,)."""
-        if self.swap and len(sample_shape) > 1:
+        """Raise a UserError if a setting does not apply to samples of a shape."""
+        if self.swap and is_image(sample_shape):
             raise UserError(
-                f"swap is {self.swap}, but samples of shape {tuple(sample_shape)} are no rows of a "
-                "table; remove the setting."
+                f"swap is {self.swap}, but samples of shape {tuple(sample_shape)} are images and "
+                "have no columns; remove the setting."
             )
         for name in IMAGES_ONLY:
             value = getattr(self, name)
-            if value != getattr(Corruption, name) and len(sample_shape) != 3:
+            if value != getattr(Corruption, name) and not is_image(sample_shape):
                 raise UserError(
                     f"{name} is {value}, but samples of shape {tuple(sample_shape)} are not "
                     "images; remove the setting."
                 )
+        if self.block and len(sample_shape) == 1:
+            raise UserError(
+                f"block is {self.block}, but samples of shape {tuple(sample_shape)} are not images "
+                "or windows of a time series; remove the setting."
+            )
         if self.grey and sample_shape[0] != 3:
             raise UserError(
                 f"grey is true, but these images have {sample_shape[0]} channels and not 3; "
@@ -169,7 +193,8 @@ class Corruption:
     ) -> Tensor:
         """Corrupt inputs, (N, *S) -> (N, *S); disabled corruptions draw no random numbers.
 
-        With `heads`, `x` holds the inputs of a table: a category is corrupted as a whole.
+        With `heads`, `x` holds the inputs of a table, at each step of a window: a category is
+        corrupted as a whole.
         """
         if heads and not heads.is_plain:
             return self._corrupt_cells(x, heads, generator)
@@ -188,8 +213,9 @@ class Corruption:
         return block(x, self.block, generator) if self.block else x
 
     def _corrupt_cells(self, x: Tensor, heads: TableHeads, generator: Generator | None) -> Tensor:
-        """Corrupt the inputs of a table with categories, booleans or missing cells."""
+        """Corrupt the inputs of tables or windows with categories, booleans or missing cells."""
         is_number = functional.pad(heads.is_number, (0, x.shape[1] - heads.values))
+        is_number, indicators = _per_input(is_number, x), _per_input(heads.is_indicator, x)
         if self.swap or self.noise_factor:
             others = max(self.swap, CATEGORY_SWAP if self.noise_factor else 0.0)
             probability = torch.where(heads.numbers, self.swap, others)
@@ -199,7 +225,10 @@ class Corruption:
         if self.salt_and_pepper:
             x = torch.where(is_number, salt_and_pepper(x, self.salt_and_pepper, generator), x)
         if self.masking:
-            drawn = torch.rand(len(x), len(heads.columns), generator=generator, device=x.device)
+            cells = (len(x), len(heads.columns), *x.shape[2:])
+            drawn = torch.rand(cells, generator=generator, device=x.device)
             masked = (drawn < self.masking)[:, heads.column]
-            x = torch.where(masked, heads.is_indicator.to(x.dtype), x)
+            x = torch.where(masked, indicators.to(x.dtype), x)
+        if self.block:
+            x = torch.where(_stretch(x, self.block, generator), indicators.to(x.dtype), x)
         return x

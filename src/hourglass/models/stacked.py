@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hourglass import networks
 from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder, Phase
-from hourglass.models.corruption import IMAGES_ONLY
+from hourglass.models.corruption import NOT_OF_VECTORS
 from hourglass.networks.base import require_at_least
 
 
@@ -44,7 +44,7 @@ class Stacked(LitAutoencoder):
         super().__init__(network, masking=masking, **training)
         self.layer_settings = {"masking": masking, "contraction": contraction, **training}
         self.upper_layer_settings = {
-            key: value for key, value in self.layer_settings.items() if key not in IMAGES_ONLY
+            key: value for key, value in self.layer_settings.items() if key not in NOT_OF_VECTORS
         }
         self.activations = [activation] * len(hidden) + [code_activation]
         self.tied = tied

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from hourglass.core.errors import UserError
-from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image
+from hourglass.networks.base import ACTIVATIONS, Activation, Network, is_image, is_series
 from hourglass.networks.convolutional import Convolutional
 from hourglass.networks.dense import Dense
 
@@ -19,6 +19,7 @@ __all__ = [
     "Dense",
     "Network",
     "is_image",
+    "is_series",
     "make",
 ]
 

@@ -26,13 +26,22 @@ NONLINEAR = tuple(set(ACTIVATIONS.values()) - {nn.Identity})
 
 
 def is_image(sample_shape: Sequence[int]) -> bool:
-    """Return True for images (C, H, W), whose pixels lie in [0, 1], else False."""
+    """Return True for images, (C, H, W), whose pixels lie in [0, 1]."""
     return len(sample_shape) == 3
 
 
 def is_series(sample_shape: Sequence[int]) -> bool:
-    """Return True for windows of a series, (F, W): F inputs at each of W steps."""
+    """Return True for windows of a time series: (F, W), F standardised inputs at W time steps."""
     return len(sample_shape) == 2
+
+
+def require_series(network: str, sample_shape: Sequence[int]) -> None:
+    """Raise a UserError if samples are not windows of a time series."""
+    if not is_series(sample_shape):
+        raise UserError(
+            f"a sample has the shape {tuple(sample_shape)}, but {network} takes windows of a time "
+            "series only, (inputs, steps); use another variant, such as convolutional."
+        )
 
 
 def require_at_least(minimum: float, **settings: float) -> None:
@@ -145,7 +154,7 @@ class Network(nn.Module):
             return tuple(self.encode(x).shape[1:])
 
     def flat_inputs(self, x: Tensor) -> Tensor:
-        """Return inputs as vectors, with 0 in the missing cells of a table: (N, *S) -> (N, F)."""
+        """Return inputs as vectors, with 0 in missing cells: (N, *S) -> (N, elements)."""
         return (self.heads.fill(x) if self.heads else x).flatten(1)
 
     def encode_flat(self, x: Tensor) -> Tensor:
@@ -156,14 +165,16 @@ class Network(nn.Module):
         """Return the reconstructions of codes of `encode_flat`: (N, latent_dim) -> (N, *S)."""
         return self.decode(z.unflatten(1, self.code_shape))
 
-    def error(self, x: Tensor) -> Tensor:
+    def error(self, x: Tensor, encoder_input: Tensor | None = None) -> Tensor:
         """Return the reconstruction error: (N, *S) -> (N,).
 
         It is the mean squared error per element, or the mean loss per column of a table.
+        `encoder_input`, such as a corrupted `x`, is encoded instead of `x`.
         """
+        encoder_input = x if encoder_input is None else encoder_input
         if self.heads:
-            return column_mean(self.heads.losses(x, self.logits(x)).flatten(1))
-        return (self(x) - x).square().flatten(1).mean(1)
+            return column_mean(self.heads.losses(x, self.logits(encoder_input)).flatten(1))
+        return (self(encoder_input) - x).square().flatten(1).mean(1)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x` before the output activation: (N, *S) -> (N, *S)."""
@@ -181,6 +192,7 @@ class _LargestTensor(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if isinstance(output, Tensor):
-            self.elements = max(self.elements, output.numel())
+        for tensor in output if isinstance(output, tuple) else (output,):  # tuples: GRU, LSTM
+            if isinstance(tensor, Tensor):
+                self.elements = max(self.elements, tensor.numel())
         return output

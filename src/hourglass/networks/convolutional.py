@@ -1,4 +1,4 @@
-"""The convolutional network, for images and vectors."""
+"""The convolutional network, for images, time series and vectors."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from hourglass.networks.base import (
     Activation,
     Network,
     constructor_arguments,
-    is_image,
     require_at_least,
 )
 from hourglass.networks.onednn_linear import Linear
@@ -22,10 +21,10 @@ from hourglass.networks.onednn_linear import Linear
 class Convolutional(Network):
     """Halve each side with one strided convolution per entry of `channels`, then project.
 
-    Images, (C, H, W), of any size use 2-D convolutions; vectors, (F,), use 1-D convolutions over
-    one channel. The decoder mirrors the encoder with transposed convolutions and restores odd sides
-    exactly. Without `projection`, the latent code is the flattened last feature map and
-    `latent_dim` is ignored.
+    Images, (C, H, W), of any size use 2-D convolutions; windows of a time series, (F, W), use 1-D
+    convolutions over time; vectors, (F,), use 1-D convolutions over one channel. The decoder
+    mirrors the encoder with transposed convolutions and restores odd sides exactly. Without
+    `projection`, the latent code is the flattened last feature map and `latent_dim` is ignored.
 
     `stem` is the number of channels of a stride-1 convolution before the first strided convolution
     and after the last transposed one (0 for none). With a stem, every output pixel depends on all
@@ -47,14 +46,15 @@ class Convolutional(Network):
         require_at_least(0, stem=stem)
         if not channels:
             raise UserError("channels is empty, but a convolutional network needs at least one.")
-        image = tuple(sample_shape) if is_image(sample_shape) else (1, *sample_shape)
+        is_vector = len(sample_shape) == 1
+        image = (1, *sample_shape) if is_vector else tuple(sample_shape)
         sides = [image[1:]]  # of the feature maps
         for _ in channels:
             sides.append(tuple((side + 1) // 2 for side in sides[-1]))
         size = channels[-1] * math.prod(sides[-1])
         super().__init__(**init_args | {"latent_dim": latent_dim if projection else size})
 
-        is_vector, is_2d = not is_image(sample_shape), len(image) == 3
+        is_2d = len(image) == 3
         convolution = nn.Conv2d if is_2d else nn.Conv1d
         transposed = nn.ConvTranspose2d if is_2d else nn.ConvTranspose1d
         function = ACTIVATIONS[activation]

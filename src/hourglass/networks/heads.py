@@ -165,8 +165,8 @@ class WindowHeads(TableHeads):
     def losses(self, x: Tensor, logits: Tensor) -> Tensor:
         """Return the loss of each column at each step: (N, F, W) each -> (N, W, C)."""
         if self.is_plain:  # without copies of windows as rows
-            squares = (logits - x).square()
-            if torch.compiler.is_exporting() or (not self.training and squares.sum().isnan()):
+            squares = functional.mse_loss(logits, x, reduction="none")
+            if not (self.training or all_finite(squares)):
                 squares = torch.where(x.isnan(), self.missing_loss[:, None], squares)
             return squares.transpose(1, 2)
         losses = super().losses(_steps(x), _steps(logits))
@@ -206,7 +206,7 @@ def all_finite(x: Tensor) -> bool:
 
     A graph cannot depend on the values. The sum is faster than a mask of the missing cells.
     """
-    return not torch.compiler.is_exporting() and bool(x.sum().isfinite())
+    return not torch.compiler.is_exporting() and math.isfinite(x.sum().item())
 
 
 def column_mean(losses: Tensor) -> Tensor:

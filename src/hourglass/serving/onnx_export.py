@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.batches import Scaled
 from hourglass.data.series_encoding import SeriesEncoding
-from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import is_image
@@ -66,8 +65,8 @@ class Traced(nn.Module):
 
     def _encoded(self, channels: Tensor) -> Tensor:
         encoding = self.scaled.encoding
-        assert encoding is not None
-        encoded: Tensor = TableEncoding(encoding.columns)(channels)
+        assert isinstance(encoding, SeriesEncoding)
+        encoded: Tensor = encoding.encode_features(channels)
         return encoded
 
     def _restored(self, output: Tensor) -> Tensor:
