@@ -15,6 +15,8 @@ from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, chunks_in_memory
 from hourglass.detection.detector import Detector
+from hourglass.detection.event_table import scored_events
+from hourglass.detection.events import EventRule
 from hourglass.detection.score_writer import (
     ScoredRows,
     decide,
@@ -74,14 +76,7 @@ class LoadedDetector(OutlierMethods, Detector):
 
         """
         check_alarm_rule(top, false_discovery_rate)
-        if missing not in get_args(Missing):
-            raise UserError(f"missing is {missing!r}; use 'use', 'refuse' or 'skip'.")
-        spilled = pa.BufferOutputStream()
-        rows = ScoredRows(self, spilled)
-        for chunk, scores in rows.add_all(chunks_in_memory(samples, self, missing)):
-            if missing == "refuse":
-                require_scores(scores, chunk, Path("the samples"), SKIP)
-        rows.close()
+        rows, spilled = self._scored(samples, missing)
         decisions = decide(self, rows.scores, top, false_discovery_rate)
         if decisions.no_discoveries:
             warnings.warn(decisions.no_discoveries, stacklevel=2)
@@ -93,6 +88,56 @@ class LoadedDetector(OutlierMethods, Detector):
         )
         index = row_index(samples)
         return frame if index is None else frame.set_index(index)
+
+    def events(
+        self,
+        samples: "pd.DataFrame | np.ndarray",
+        *,
+        min_length: int = 1,
+        cool_down: int | None = None,
+        missing: Missing = "use",
+    ) -> "pd.DataFrame":
+        """Return the events of a time series: alarms that belong together, one row each.
+
+        Columns: `event` (a number), the entity, `start`, `end` and `peak` (times), `start_id`,
+        `end_id` and `peak_id` (in the index of the samples, or row numbers from 1), `rows` (from
+        the first to the last alarm), `alarms` (rows with an alarm), `score` (the highest), and the
+        three features that contributed most at the peak. Raises a UserError if the detector is not
+        of a time series.
+
+        Args:
+            samples: see the class
+            min_length: drop events of fewer rows from the first to the last alarm
+            cool_down: rows without an alarm that end an event; a window by default
+            missing: see `score`
+
+        """
+        rule = EventRule(min_length, cool_down)
+        if not self.is_series:
+            raise UserError(f"{self.inputs['data']} is no time series, so it has no events.")
+        rows, spilled = self._scored(samples, missing)
+        alarm = decide(self, rows.scores, None, None).alarm
+        with pa.ipc.open_file(spilled.getvalue()) as batches:
+            table = scored_events(rows, alarm, batches, rule)
+        index = row_index(samples)
+        if index is not None:
+            for name in ("start_id", "end_id", "peak_id"):
+                table[name] = index[table[name].to_numpy(int) - 1].to_numpy()
+        return table
+
+    def _scored(
+        self, samples: "pd.DataFrame | np.ndarray", missing: Missing
+    ) -> tuple[ScoredRows, pa.BufferOutputStream]:
+        """Score samples; return the scores, and the buffer with the other columns."""
+        if missing not in get_args(Missing):
+            raise UserError(f"missing is {missing!r}; use 'use', 'refuse' or 'skip'.")
+        spilled = pa.BufferOutputStream()
+        rows = ScoredRows(self, spilled)
+        for chunk, scores in rows.add_all(chunks_in_memory(samples, self, missing)):
+            if missing == "refuse":
+                require_scores(scores, chunk, Path("the samples"), SKIP)
+        rows.close()
+        return rows, spilled
 
     def anomaly_score(self, X: "pd.DataFrame | np.ndarray") -> np.ndarray:
         """Return the anomaly scores, (N,); the score of a row without any value is NaN."""

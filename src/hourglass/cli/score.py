@@ -29,6 +29,8 @@ def score(
     missing: Missing = "use",
     resize: bool = False,
     heat_maps: int = 20,
+    min_length: int = 1,
+    cool_down: int | None = None,
 ) -> Path:
     """Score new samples: alarms, conformal p-values, ranks and contributing features.
 
@@ -39,6 +41,10 @@ def score(
     contribution, in standard deviations above its usual loss, and the reason: the value, and what
     was expected. For images, it names the heat maps of the highest ranks instead of features. The
     file may be larger than memory.
+
+    Of a time series, a second table, <out>-events, has one row per event: alarms that belong
+    together, with start, end, number of rows, highest score and, at its peak, the features that
+    contributed most. Times that are numbers, not dates, count as seconds in events per day.
 
     A missing cell is scored as in training: nothing is asked of its value, but that it is missing
     counts if this is rare. Infinite and huge numbers are scored, too, as very unusual ones. A row
@@ -63,6 +69,8 @@ def score(
             then have no score
         resize: resize images of another size
         heat_maps: the number of heat maps to draw, highest scores first
+        min_length: of a series, drop events of fewer rows from the first to the last alarm
+        cool_down: of a series, rows without an alarm that end an event; a window if omitted
 
     Examples:
         hourglass score digits denoising new.npz
@@ -71,14 +79,22 @@ def score(
     """
     path = out or Path(f"{file.stem}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")
-    check_output(path, (".csv", ".parquet"), file, heat_map_folder)
+    events_path = path.with_name(f"{path.stem}-events{path.suffix}")
+    check_output(path, (".csv", ".parquet"), file, heat_map_folder, events_path)
     check_alarm_rule(top, false_discovery_rate)
     if heat_maps < 0:
         raise UserError(f"heat_maps is {heat_maps}, but must be 0 or more.")
     from hourglass.detection.detector import Detector
+    from hourglass.detection.event_table import events_sentence, write_spilled_events
+    from hourglass.detection.events import EventRule
     from hourglass.detection.score_writer import ScoredRows, decide, write
 
+    rule = EventRule(min_length, cool_down)
     detector = Detector.of_cell(Cell(data, model))
+    if not detector.is_series and rule != EventRule():
+        raise UserError(
+            f"{data} is no time series, so it has no events; omit min_length and cool_down."
+        )
     images = None
     if not detector.columns:
         from hourglass.evaluation.top_images import TopImages  # imports matplotlib
@@ -92,10 +108,17 @@ def score(
         with step(f"draw heat maps and write {path.as_posix()}"):
             heat_map_paths = images.draw(heat_map_folder, detector) if images else None
             write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
+            if detector.is_series:
+                events = write_spilled_events(events_path, spilled, rows, decisions.alarm, rule)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
     skipped = len(decisions.rank) - scored
     counts = [counted(scored, "sample"), counted(alarms, "alarm")]
     print(", ".join(counts + ([f"{skipped:,} without a score"] if skipped else [])))
+    if detector.is_series:
+        own_rule = top is None and false_discovery_rate is None
+        threshold = detector.threshold if own_rule else None
+        print(events_sentence(events, scored, detector.encoding, threshold))
+        print(f"the table of events is {events_path.as_posix()}")
     if reason := decisions.no_discoveries:
         print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")

@@ -16,11 +16,13 @@ from hourglass.core.progress import step
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import Yaml, build
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.blocks import block_count
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
 from hourglass.data.table_encoding import TableEncoding
 
@@ -106,6 +108,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
                 "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),
                 "anomalies": int(np.count_nonzero(part.anomaly)),
                 "classes": _counts(part.label),
+                **_blocks(part, scaling),
             }
             for name, part in samples.items()
         },
@@ -113,6 +116,13 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "split_by": "time" if raw.time is not None and raw.official_test is None else "chance",
         "sha256": digest.hexdigest(),
     }
+
+
+def _blocks(part: Samples, scaling: Encoding) -> dict[str, int]:
+    """Return the number of blocks of one window, if the samples are rows of a series."""
+    if not isinstance(scaling, SeriesEncoding):
+        return {}
+    return {"blocks": block_count(scaling.windows(part.x))}
 
 
 def _counts(labels: np.ndarray) -> dict[str, int]:

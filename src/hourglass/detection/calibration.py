@@ -9,6 +9,7 @@ from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
+from hourglass.detection.block_scores import calibration_count, calibration_values, for_data
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.detector import Detector
@@ -36,25 +37,28 @@ def calibrate_detector(
     calibration split. The network is in evaluation mode. `network_checksums` are those of its
     files, if there are any.
 
+    Of a series, the calibration scores are the maxima of blocks; see `block_scores`.
+
     If the calibration split is too small for the calibrator, the scores of folds, of networks by
     `train`, replace its scores, for all calibrators and for p-values. `seed` decides the folds.
     """
     scaling = prepared.scaling
     scoring = FittedScorer.fit(network, scaling, scorer, *map(prepared.x, FITTED_SPLITS))
     scores = cache(lambda name: scoring(prepared.x(name)))
-    folds = None
-    if train is not None and needs_folds(calibrator, len(prepared.x("calibration"))):
+    folds, calibration = None, prepared.x("calibration")
+    count = calibration_count(scaling, calibration)
+    if train is not None and needs_folds(for_data(calibrator, scaling), count):
 
         def refit(fold: Prepared) -> FittedScorer:
             return FittedScorer.fit(train(fold), fold.scaling, scorer, *map(fold.x, FITTED_SPLITS))
 
         folds = FoldScores(prepared, refit, seed)
     calibrate_scores = partial(calibrate, prepared=prepared, scores=scores, folds=folds)
-    own = scores("calibration")
+    own = calibration_values(scaling, calibration, scores("calibration"))
     detector = Detector(
         inputs=prepared.card,
         scoring=scoring,
-        profile=Profile.fit(network, scaling, prepared.x("calibration")),
+        profile=Profile.fit(network, scaling, calibration),
         calibration_scores=folds(own) if folds else own,
         threshold=calibrate_scores(calibrator),
         network_checksums=network_checksums,

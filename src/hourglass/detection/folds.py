@@ -20,6 +20,7 @@ import numpy as np
 
 from hourglass.data.copies import find_copies, keep_together
 from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples, Split
+from hourglass.detection.block_scores import calibration_values
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
 from hourglass.detection.threshold import Threshold
 
@@ -35,14 +36,17 @@ def fold_count(train: int, validation: int, calibration: int) -> int:
 
 
 def needs_folds(calibrator: Calibrator, calibration: int) -> bool:
-    """Return whether a calibration split of this size is too small for a calibrator."""
+    """Return whether a calibration split of this size is too small for a calibrator.
+
+    The size is a number of samples, of a series of blocks.
+    """
     is_labelled = isinstance(calibrator, LabelledCalibrator)
     return not is_labelled and calibration < calibrator.min_samples
 
 
 @dataclass
 class FoldScores:
-    """Scores of normal samples from folds, made at the first call."""
+    """Scores of normal samples, or of blocks of a series, from folds, made at the first call."""
 
     prepared: Prepared
     refit: Refit
@@ -55,10 +59,13 @@ class FoldScores:
         self.count = fold_count(*(len(self.prepared.x(name)) for name in names))
 
     def __call__(self, calibration: np.ndarray) -> np.ndarray:
-        """Return the scores of the calibration split, which are given, and of all other folds."""
+        """Return the scores of the calibration split, which are given, and of all other folds.
+
+        Those of a series are the maxima of blocks.
+        """
         if self.scores is None:
             others = [
-                self.refit(fold)(held_out)
+                calibration_values(fold.scaling, held_out, self.refit(fold)(held_out))
                 for fold, held_out in _other_folds(self.prepared, self.count - 1, self.seed)
             ]
             self.scores = np.concatenate([calibration, *others])

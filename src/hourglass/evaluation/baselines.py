@@ -15,6 +15,7 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
 from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.detection.block_scores import calibration_count, for_data
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
@@ -142,8 +143,8 @@ def evaluate_baseline(
     """
     score = fit(prepared)
     scores = cache(lambda name: score(prepared.x(name)))
-    folds = None
-    if needs_folds(calibrator, len(prepared.x("calibration"))):
+    folds, count = None, calibration_count(prepared.scaling, prepared.x("calibration"))
+    if needs_folds(for_data(calibrator, prepared.scaling), count):
         folds = FoldScores(prepared, fit, seed=0)
     threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")

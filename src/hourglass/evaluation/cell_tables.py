@@ -26,7 +26,9 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
     `test` holds the scores of the test split, (N,).
     """
     known = {"test": test}
-    if len(detector.calibration_scores) == len(prepared.x("calibration")):  # else from folds
+    # Otherwise they are those of folds, or of the blocks of a series.
+    own = len(detector.calibration_scores) == len(prepared.x("calibration"))
+    if own and not detector.is_series:
         known["calibration"] = detector.calibration_scores
     parts = []
     for name in SPLITS[1:]:

@@ -30,9 +30,11 @@ def calibrate_threshold(data: str, model: str) -> Path:
     """Select the threshold: a sample with a higher score raises an alarm.
 
     The scorer (`score` in params.yaml) is fitted to the training split. Unsupervised calibrators
-    use the calibration split, supervised ones the tuning split. The test split is not used. If the
-    calibration split is too small for the calibrator, networks are trained on folds of train,
-    validation and calibration, and their out-of-fold scores are used (cross-conformal).
+    use the calibration split; of a series, the highest score of each block of one window.
+    Supervised ones use the tuning split. The test split is not used. If the calibration split is
+    too small for the calibrator, networks are trained on folds of train, validation and
+    calibration, and their out-of-fold scores are used (cross-conformal).
+
     Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
     `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
     and the detector for new samples, detector.json and reference.safetensors.
@@ -67,6 +69,7 @@ def _calibrate(
     cell: Cell, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores."""
+    from hourglass.detection.block_scores import calibration_count, for_data
     from hourglass.detection.calibration import calibrate_detector
     from hourglass.detection.folds import needs_folds
     from hourglass.detection.scorers.from_settings import make_scorer
@@ -76,7 +79,8 @@ def _calibrate(
     network, scorer = load(folder), make_scorer(params().score)
     checksums = file_checksums(folder, FILES)
     train, seed = None, params().seed
-    if needs_folds(calibrator, len(prepared.x("calibration"))):
+    count = calibration_count(prepared.scaling, prepared.x("calibration"))
+    if needs_folds(for_data(calibrator, prepared.scaling), count):
         from hourglass.training.fold_training import read_fold_training
 
         train = read_fold_training(folder)

@@ -1,5 +1,6 @@
 """Calibrators choose a Threshold from scores; `calibration` in params.yaml names one."""
 
+from hourglass.detection.calibrators.alarms_per_day import AlarmsPerDay
 from hourglass.detection.calibrators.base import Calibrator
 from hourglass.detection.calibrators.conformal import Conformal
 from hourglass.detection.calibrators.evt import EVT
@@ -15,6 +16,7 @@ from hourglass.detection.calibrators.rules import MAD, KSigma, Manual, Quantile
 __all__ = [
     "EVT",
     "MAD",
+    "AlarmsPerDay",
     "Calibrator",
     "Conformal",
     "Cost",

@@ -1,7 +1,7 @@
 """The calibrator interface: constructed from settings, then called with scores."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,9 +23,18 @@ class Calibrator(ABC):
         return self._threshold(self.value(scores), len(scores), self.expected(scores))
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that are recorded with a threshold."""
+        return dict(vars(self))
+
+    @property
     def min_samples(self) -> int:
         """Return the smallest number of normal samples for which there is a threshold."""
         return 1
+
+    def for_blocks(self, seconds: float) -> "Calibrator":
+        """Return the calibrator for the maxima of blocks of a series, which last `seconds`."""
+        return self
 
     @abstractmethod
     def value(self, scores: np.ndarray) -> float:
@@ -48,10 +57,10 @@ class Calibrator(ABC):
     def _threshold(self, value: float, n: int, expected: float | None) -> Threshold:
         if not np.isfinite(value):
             raise UserError(
-                f"{self.method} with {vars(self)} gives {value}; choose other settings."
+                f"{self.method} with {self.settings} gives {value}; choose other settings."
             )
         rate = None if expected is None else float(expected)
-        return Threshold(float(value), self.method, dict(vars(self)), n, rate)
+        return Threshold(float(value), self.method, self.settings, n, rate)
 
 
 def check_fraction(name: str, value: float) -> float:

@@ -19,6 +19,10 @@ class Conformal(Calibrator):
     the detector's false-alarm rate exceeds alpha with probability at most delta. That rate has the
     distribution Beta(n + 1 - k, k) (Vovk 2012, proposition 2a).
 
+    Of a time series, the samples are blocks of one window, and an alarm in a block is an alarm: at
+    most `alpha` of new normal blocks raise one. That assumes exchangeable blocks, as of a
+    stationary series whose scores depend on each other over less than a block.
+
     Raises a UserError if n is too small for any such k.
     """
 

@@ -1,0 +1,76 @@
+"""A budget of false alarms per day for time series."""
+
+from typing import Any
+
+import numpy as np
+
+from hourglass.core.errors import UserError
+from hourglass.detection.calibrators.base import Calibrator
+from hourglass.detection.calibrators.conformal import Conformal
+
+DAY = 86_400.0  # seconds
+
+
+class AlarmsPerDay(Calibrator):
+    """Set the threshold so that normal data raise at most `alarms_per_day` alarms, as expected.
+
+    An alarm is an event: alarms of rows that are less than a window apart count once. For time
+    series only, whose calibration scores are the maxima of blocks of one window. The threshold is
+    that of `Conformal`, with alpha = `alarms_per_day` times the length of a block in days. No block
+    holds two events, so the expected number of events per day is at most that of blocks with an
+    alarm, which is at most `alarms_per_day` if the blocks are exchangeable: on a stationary
+    series, whose scores depend on each other over less than a block. The expectation is over the
+    draw of the calibration data; a single detector may have more alarms.
+
+    Times that are numbers, not dates, count as seconds.
+    """
+
+    method = "alarms_per_day"
+
+    def __init__(self, alarms_per_day: float = 1.0) -> None:
+        if not 0 < alarms_per_day < np.inf:
+            raise UserError(f"alarms_per_day is {alarms_per_day}, but must be above 0, and finite.")
+        self.alarms_per_day = alarms_per_day
+        self._block_seconds: float | None = None
+
+    def for_blocks(self, seconds: float) -> "AlarmsPerDay":
+        """Return the calibrator for the maxima of blocks of a series, which last `seconds`."""
+        calibrator = AlarmsPerDay(self.alarms_per_day)
+        calibrator._block_seconds = seconds
+        return calibrator
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the budget, and `alpha` of the blocks if their duration is known."""
+        known = {} if self._block_seconds is None else {"alpha": self._conformal.alpha}
+        return {"alarms_per_day": self.alarms_per_day, **known}
+
+    def value(self, scores: np.ndarray) -> float:
+        """Return the threshold of `Conformal` for the maxima of blocks, (n,)."""
+        return self._conformal.value(scores)
+
+    def expected(self, scores: np.ndarray) -> float:
+        """Return the expected share of normal blocks with an alarm."""
+        return self._conformal.expected(scores)
+
+    @property
+    def min_samples(self) -> int:
+        """Return the smallest number of blocks for which there is a threshold."""
+        return self._conformal.min_samples
+
+    @property
+    def _conformal(self) -> Conformal:
+        if self._block_seconds is None:
+            raise UserError(
+                "alarms_per_day needs a time series, but these samples have no time step; use a "
+                "data set of class hourglass.data.Series, or another calibrator, such as conformal."
+            )
+        days = self._block_seconds / DAY
+        alpha = self.alarms_per_day * days
+        if alpha >= 1:
+            raise UserError(
+                f"alarms_per_day is {self.alarms_per_day}, but a block of one window lasts "
+                f"{days:.3g} days, so that each could raise an alarm; set it below "
+                f"{1 / days:.3g}, or lower `window`."
+            )
+        return Conformal(alpha)
