@@ -47,6 +47,7 @@ class DataPlan:
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
     hints: Sequence[str] = ()  # sentences about columns whose role is not certain
     times: np.ndarray | None = None  # (N,) str of all rows of a series in file order
+    has_dates: bool = False  # whether the times are dates, not numbers
     intervals: "Sequence[Sequence[str]]" = ()  # the anomalous stretches of a series, [start, end]
 
     @property

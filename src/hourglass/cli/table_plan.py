@@ -132,6 +132,7 @@ def _plan_series(
         inferred.decisions,
         hints=_label_hints(inferred) if labels is None else [],
         times=text_cells(inferred.batches.only(form.time), form.time),
+        has_dates=form.is_date,
         intervals=intervals,
     )
 

@@ -1,6 +1,5 @@
 """Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
 
-import json
 import os
 import re
 import shlex
@@ -18,22 +17,21 @@ from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
 from hourglass.cli.roles import make_roles
 from hourglass.cli.template import workspace_files
+from hourglass.cli.try_summary import summary_lines
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
-from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
-from hourglass.core.suggestions import counted
+from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
-RANKED = Path("ranked.csv")
-SHOWN_ROWS = 5
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
-UNKNOWN_TO_ENSEMBLE = ("latent_dim", "hidden", "channels")  # sizes of other variants
+SIZES_OF_OTHERS = ("latent_dim", "hidden", "channels")  # than a variant with its own
 SCORERS = "hourglass.detection.scorers."
-SERIES_NOISE = 1.0  # noise factor on windows of a series; more than on rows of a table
+# Settings of `denoising` on windows of a series: strong noise on a wide network detects better.
+SERIES_SETTINGS: dict[str, Any] = {"noise_factor": 1.0, "latent_dim": 256, "hidden": [256]}
 
 
 def try_(
@@ -108,9 +106,9 @@ def try_(
         from hourglass.cli.ranked import rank_samples
 
         print("  scoring all samples", flush=True)
-        ranked = rank_samples(cell, plan, Path(place), roles.id, RANKED)
+        ranked = rank_samples(cell, plan, Path(place), roles.id)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
-        for line in _summary(cell, plan, ranked, folder):
+        for line in summary_lines(cell, plan, ranked, folder):
             print(f"  {printable(line)}")
     print("next:")
     file = place if plan.converted is not None else os.path.relpath(source, folder.absolute())
@@ -156,7 +154,7 @@ def _variant(plan: DataPlan) -> str:
     if not plan.is_table:
         return "convolutional"
     if plan.is_series:
-        return "denoising" if plan.labels is None else "ensemble"
+        return "denoising"
     variant = table_variant([each.column for each in plan.decisions if each.column])
     return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
@@ -196,24 +194,28 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
         plan = with_intervals(plan, name)
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
-            if plan.is_table:
-                _set_noise(_variant(plan), plan.is_series)
-            for_others = UNKNOWN_TO_ENSEMBLE if _variant(plan) == "ensemble" else ()
+            _write_variant(_variant(plan), plan.is_series)
+            own_sizes = _variant(plan) == "ensemble" or plan.is_series
+            for_others = SIZES_OF_OTHERS if own_sizes else ()
             write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
 
 
-def _set_noise(variant: str, is_series: bool) -> None:
-    """Write the noise factor of a denoising variant: SERIES_NOISE, or that of new workspaces."""
+def _write_variant(variant: str, is_series: bool) -> None:
+    """Write the settings of `denoising` for windows of a series, or else those of new workspaces.
+
+    The workspace has one data set, so that they apply to nothing else.
+    """
     path = CONFIGS / "model" / f"{variant}.yaml"
     template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]
 
     def change(document: Any) -> None:
-        document["init_args"]["noise_factor"] = (
-            SERIES_NOISE if is_series else template["noise_factor"]
-        )
+        args = document["init_args"]
+        for name in SERIES_SETTINGS.keys() - template.keys():
+            args.pop(name, None)
+        args.update(SERIES_SETTINGS if is_series else template)
 
-    if "noise_factor" in template:
+    if variant == "denoising":
         write_text(path, edited_yaml(path, change))
 
 
@@ -241,41 +243,6 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
         match = STAGE.match(line)
         if match:
             yield match.group(1), "skipping" in match.group(2)
-
-
-def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
-    """Return the lines of the result."""
-    from hourglass.detection.threshold import Threshold
-    from hourglass.evaluation.metrics.auroc_interval import why_no_interval
-
-    scored = ranked[ranked["rank"].notna()]
-    alarms = int(scored["alarm"].astype(bool).sum())
-    share = f"{alarms / len(scored):.1%}"
-    unit = "row" if plan.is_series else "sample"
-    lines = [f"{counted(len(scored), unit)} scored, {counted(alarms, 'alarm')} ({share})"]
-    expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
-    if expected is not None:
-        lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
-    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
-    if "AUROC" in metrics:
-        interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
-        if not interval:
-            low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
-            interval = f"95 % interval {low:.3f} to {high:.3f}"
-        lines.append(f"AUROC {metrics['AUROC']:.3f} ({interval}) on the test split")
-    trained = (scored["split"] == "train").sum()
-    lines.append(
-        f"scores of the {trained:,} {unit}s of the training split are optimistic: the network "
-        "has seen them"
-    )
-    if plan.is_table:
-        lines.append("most abnormal (in brackets: the probability of the expected value):")
-        lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
-    else:
-        lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")
-    lines.append(f"ranked samples: {(folder / RANKED).as_posix()}")
-    lines.append(f"page: {(folder / PAGE).as_posix()}")
-    return lines
 
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:
