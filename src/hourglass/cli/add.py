@@ -12,9 +12,9 @@ import yaml
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from hourglass.cli.data_plan import DataPlan, Roles, plan_data_set
+from hourglass.cli.data_plan import DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
-from hourglass.cli.name_lists import parse_names
+from hourglass.cli.roles import make_roles
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
 from hourglass.core.errors import UserError, printable
 from hourglass.core.paths import CONFIGS, PARAMS, valid_name
@@ -33,8 +33,11 @@ def add(
     label: str | None = None,
     normal: str | None = None,
     time: str | None = None,
+    entity: str | None = None,
+    intervals: Path | None = None,
     id: str | None = None,
     drop: str | None = None,
+    rows: bool = False,
     replace: bool = False,
 ) -> None:
     """Add your own table or images to the workspace; other data sets stay.
@@ -43,6 +46,9 @@ def add(
     to `data:` in params.yaml. The kinds of all columns are listed there as comments, to be changed.
     A file outside data/own is copied there, so that the pipeline notices when it changes; data of
     more than 4 GB are not copied.
+
+    A table whose column of times has regular steps is a time series: the rows are scored in windows
+    of the rows around them.
 
     Args:
         name: the name of the data set
@@ -53,18 +59,24 @@ def add(
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
             normal or ok
-        time: the column of numbers or dates that the splits follow
+        time: the column of numbers or dates that the splits follow; if its steps are regular, the
+            rows are a time series, scored in windows
+        entity: the column that tells several time series apart, such as a machine
+        intervals: the anomalous stretches of a time series: a .csv file with columns start and end,
+            or a .json file with a list of [start, end], to measure the quality
         id: the column of row ids
         drop: columns to ignore, separated by commas
+        rows: treat the rows of a time series as independent
         replace: replace the data set of this name
 
     Examples:
         hourglass add pumps pumps.csv --label state --normal ok
         hourglass add castings photos/castings --normal good
+        hourglass add machines machines.csv --time measured_at --entity machine
 
     """
     config = params()
-    roles = make_roles(label, normal, time, id, drop)
+    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows)
     settings = CONFIGS / "data" / f"{valid_name(name)}.yaml"
     _check_name(name, settings, path, replace)
     names = [name, *(other for other in config.data if other != name)]
@@ -76,6 +88,7 @@ def add(
         text = edited_yaml(PARAMS, lambda document: _insert(document, name))
     command = f"hourglass add {name} {shlex.quote(str(path))}{roles.options()}"
     with _restored_on_error(settings, PARAMS), stored(plan, name, path) as place:
+        plan = with_intervals(plan, name)
         write_text(settings, data_set_yaml(plan, place, command))
         write_text(PARAMS, text)
     print(f"wrote {settings.as_posix()}, with the data in {place}")
@@ -86,13 +99,6 @@ def add(
     tracked = _tracked_by_dvc(place)
     if tracked:
         print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")
-
-
-def make_roles(
-    label: str | None, normal: str | None, time: str | None, id: str | None, drop: str | None
-) -> Roles:
-    """Return the roles from the values of the options; lists are separated by commas."""
-    return Roles(label, parse_names(normal or ""), time, id, parse_names(drop or ""))
 
 
 def _alphas(calibration: dict[str, Any]) -> tuple[float, ...]:
@@ -109,8 +115,8 @@ def print_plan(name: str, plan: DataPlan) -> None:
     if plan.decisions:
         columns = [decision.to_dict() for decision in plan.decisions]
         print("\n".join(printable(f"  {line}") for line in column_lines(columns)))
-    if plan.hint:
-        print(printable(plan.hint))
+    for hint in plan.hints:
+        print(printable(hint))
 
 
 def _tracked_by_dvc(place: str) -> str | None:
@@ -150,6 +156,20 @@ def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
         if not existed:
             shutil.rmtree(target) if target.is_dir() else target.unlink()
         raise
+
+
+def with_intervals(plan: DataPlan, name: str) -> DataPlan:
+    """Write labelled intervals to data/own, so that the pipeline notices when they change.
+
+    Returns the plan with the path of the file, the plan itself without intervals.
+    """
+    if not plan.intervals:
+        return plan
+    path = OWN / f"{name}-intervals.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(("start", "end")), *(",".join(interval) for interval in plan.intervals)]
+    write_text(path, "\n".join(lines) + "\n")
+    return dataclasses.replace(plan, init_args=plan.init_args | {"intervals": path.as_posix()})
 
 
 def _copy(source: Path, plan: DataPlan, target: Path) -> None:

@@ -17,6 +17,10 @@ UNUSED_KINDS = ("numeric", "datetime")  # of columns left out that have a kind
 NOTES = {
     "normal": "the labels of normal samples; all others are anomalies",
     "scaling": "or standard, robust, minmax, quantile, log, none; of numeric columns",
+    "time": "the column of times, which gives the order of the rows",
+    "entity": "the column that tells several series apart",
+    "intervals": "start and end of the anomalous stretches",
+    "window": "rows that are scored together; longer ones detect better in long series",
     "size": "pixels per side to resize to; more keeps smaller defects visible and takes longer",
     "fractions": "of the normal samples, in the five splits",
     "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",

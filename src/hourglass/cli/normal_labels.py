@@ -67,3 +67,11 @@ def label_sentence(init_args: dict[str, Any], normal: int, anomalies: dict[str, 
     return (
         f"{is_normal}, {counted(sum(anomalies.values()), 'anomaly', 'anomalies')} ({shown}{more})."
     )
+
+
+def interval_sentence(intervals: int, normal: int, anomalies: int) -> str:
+    """Return a sentence about the rows in the labelled intervals of a series."""
+    return (
+        f"{counted(anomalies, 'row')} in {counted(intervals, 'labelled interval')} "
+        f"{'is an anomaly' if anomalies == 1 else 'are anomalies'}, {normal:,} are normal."
+    )

@@ -2,6 +2,7 @@
 
 import io
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hourglass.cli.score import score
+from hourglass.cli.try_summary import EVENTS, RANKED
 from hourglass.core.csv_formulas import write_csv
 from hourglass.core.paths import Cell
 from hourglass.data.columns.arrow_cells import plain, texts
@@ -22,17 +24,51 @@ if TYPE_CHECKING:
     from hourglass.data.prepared_data import Split
 
 
-def rank_samples(
-    cell: Cell, plan: "DataPlan", data: Path, id: str | None, out: Path
-) -> pd.DataFrame:
-    """Score all samples of `data` as `hourglass score` does; write and return the ranked table."""
-    scores = Path("scores.parquet")
+@dataclass(frozen=True)
+class Ranked:
+    """All samples, and the events of a series, the most abnormal first."""
+
+    samples: pd.DataFrame
+    events: pd.DataFrame | None
+
+
+def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ranked:
+    """Score all samples of `data` as `hourglass score` does; write and return ranked tables."""
+    scores, found = Path("scores.parquet"), Path("scores-events.parquet")
     with redirect_stdout(io.StringIO()):
         score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
     table = data if plan.is_table else None
-    ranked = ranked_table(pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table)
-    _write(ranked, out)
+    samples = ranked_table(
+        pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table
+    )
     scores.unlink()
+    EVENTS.unlink(missing_ok=True)  # of a run with other options
+    events = None
+    if plan.times is not None:
+        samples.insert(2, "time", plan.times[samples.index])
+        events = ranked_events(pd.read_parquet(found), samples)
+        found.unlink()
+        _write(events, EVENTS)
+    _write(samples, RANKED)
+    return Ranked(samples, events)
+
+
+def ranked_events(events: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the events of `hourglass score`, the most abnormal first.
+
+    The columns are rank, the entity if there is one, start, end, peak, rows, alarms, and of the row
+    at the peak score, p_value, label, split and reasons. `rows` is the ranked table of all rows.
+    """
+    from hourglass.detection.event_table import with_iso_dates
+
+    found = with_iso_dates(events.sort_values("score", ascending=False, kind="stable"))
+    ranked = pd.DataFrame({"rank": range(1, len(found) + 1)})
+    for name in found.columns[1 : list(found.columns).index("score")]:
+        ranked[name] = found[name].to_numpy()
+    peak = rows.set_index("id").loc[found["peak_id"]]
+    of_peak = ("score", "p_value", "label", "split", "reasons")
+    for name in (name for name in of_peak if name in peak):
+        ranked[name] = peak[name].to_numpy()
     return ranked
 
 

@@ -12,6 +12,11 @@ from hourglass.training.suggested_sizes import suggested_settings
 
 MIN_TRAIN_SHARE = 0.3  # of the normal samples
 MIN_FOLDED = 20  # normal samples for a calibration by folds; a fold then has three
+CALIBRATION_SHARE = 0.15  # the default of Fractions
+MAX_CALIBRATION_SHARE = 0.35  # of the rows of a series
+# Blocks that a calibration split loses per entity, to the gap in front and to the rest at its end.
+LOST_BLOCKS = 2
+DEFAULT_BLOCKS = 32  # of a series whose threshold is not conformal
 FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
@@ -39,13 +44,12 @@ def split_fractions(
         return None, None
     for alpha in alphas:
         needed = Conformal(alpha).min_samples + 1  # one more, since the split rounds
-        if 0.15 * normal >= needed:
+        if CALIBRATION_SHARE * normal >= needed:
             return alpha, None
         share = math.ceil(100 * needed / normal) / 100
-        train = round(1 - share - 0.3, 2)
-        if train >= MIN_TRAIN_SHARE:
-            others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
-            return alpha, {"train": train, **others}
+        fractions = _with_calibration(share)
+        if fractions["train"] >= MIN_TRAIN_SHARE:
+            return alpha, fractions
         if normal >= MIN_FOLDED and int(FOLDED_SHARE * normal) >= needed:
             return alpha, None
     smallest = max(MIN_FOLDED, math.ceil(needed / FOLDED_SHARE))
@@ -55,6 +59,47 @@ def split_fractions(
         f"there {'is' if normal == 1 else 'are'} {counted(normal, 'normal sample')}, but a "
         f"threshold for a false-alarm rate of {alpha} needs {smallest}; add some{change}."
     )
+
+
+def blocks_needed(alphas: Sequence[float], entities: int) -> int:
+    """Return the number of blocks of a series that a threshold for the first of `alphas` needs.
+
+    A block is a stretch of the length of a window: the scores of rows depend on each other.
+    """
+    if not alphas:
+        return DEFAULT_BLOCKS
+    return math.ceil(_calibration_blocks(alphas[0], entities) / MAX_CALIBRATION_SHARE)
+
+
+def series_fractions(
+    blocks: float, entities: int, alphas: Sequence[float]
+) -> tuple[float | None, dict[str, float] | None]:
+    """Return the first of `alphas` that is possible, and fractions of the splits for it.
+
+    `blocks` is the number of windows that do not overlap among the normal rows. Alphas are as for
+    `split_fractions`; the last one has to be possible. A calibration by folds would train several
+    networks, so a larger calibration split is preferred.
+    """
+    for alpha in alphas:
+        needed = _calibration_blocks(alpha, entities)
+        share = math.ceil(100 * needed / blocks - 1e-9) / 100
+        if share <= CALIBRATION_SHARE:
+            return alpha, None
+        if share <= MAX_CALIBRATION_SHARE or alpha == alphas[-1]:
+            return alpha, _with_calibration(share)
+    return None, None
+
+
+def _calibration_blocks(alpha: float, entities: int) -> int:
+    from hourglass.detection.calibrators import Conformal
+
+    return Conformal(alpha).min_samples + LOST_BLOCKS * entities
+
+
+def _with_calibration(share: float) -> dict[str, float]:
+    """Return fractions with this share of calibration samples."""
+    others = {"validation": 0.1, "calibration": share, "tuning": 0.1, "test": 0.1}
+    return {"train": round(1 - share - 0.3, 2), **others}
 
 
 def resized_side(sizes: set[tuple[int, int]]) -> int | None:

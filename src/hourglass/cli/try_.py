@@ -1,6 +1,5 @@
 """Command `try`: a file of the user -> a workspace with a detector, a page and ranked samples."""
 
-import json
 import os
 import re
 import shlex
@@ -12,25 +11,27 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from hourglass.cli.add import make_roles, print_plan, stored
+from hourglass.cli.add import print_plan, stored, with_intervals
 from hourglass.cli.data_plan import DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.init import create_workspace
+from hourglass.cli.roles import make_roles
+from hourglass.cli.template import workspace_files
+from hourglass.cli.try_summary import summary_lines
 from hourglass.core.atomic import atomic_folder, load_plain_yaml, write_text
 from hourglass.core.errors import UserError, printable
-from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PAGE, PARAMS, Cell, valid_name
-from hourglass.core.suggestions import counted
+from hourglass.core.paths import CONFIGS, MAX_NAME_LENGTH, PARAMS, Cell, valid_name
 from hourglass.core.yaml_edit import edited_yaml
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
-RANKED = Path("ranked.csv")
-SHOWN_ROWS = 5
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
-UNKNOWN_TO_ENSEMBLE = ("latent_dim", "hidden", "channels")  # sizes of other variants
+SIZES_OF_OTHERS = ("latent_dim", "hidden", "channels")  # than a variant with its own
 SCORERS = "hourglass.detection.scorers."
+# Settings of `denoising` on windows of a series: strong noise on a wide network detects better.
+SERIES_SETTINGS: dict[str, Any] = {"noise_factor": 1.0, "latent_dim": 256, "hidden": [256]}
 
 
 def try_(
@@ -38,8 +39,11 @@ def try_(
     label: str | None = None,
     normal: str | None = None,
     time: str | None = None,
+    entity: str | None = None,
+    intervals: Path | None = None,
     id: str | None = None,
     drop: str | None = None,
+    rows: bool = False,
     out: Path | None = None,
 ) -> None:
     """Find the anomalies of a file: train, calibrate, rank all samples and write a page.
@@ -57,9 +61,14 @@ def try_(
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
             normal or ok
-        time: the column of numbers or dates that the splits follow
+        time: the column of numbers or dates that the splits follow; if its steps are regular, the
+            rows are a time series, scored in windows
+        entity: the column that tells several time series apart, such as a machine
+        intervals: the anomalous stretches of a time series: a .csv file with columns start and end,
+            or a .json file with a list of [start, end], to measure the quality
         id: the column of row ids
         drop: columns to ignore, separated by commas
+        rows: treat the rows of a time series as independent
         out: the folder of the workspace; by default hourglass-<name of the file>
 
     Examples:
@@ -69,7 +78,8 @@ def try_(
 
     """
     start = perf_counter()
-    name, roles, path = _name(path), make_roles(label, normal, time, id, drop), path.expanduser()
+    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows)
+    name, path = _name(path), path.expanduser()
     folder = out or Path(f"hourglass-{name}")
     source = path.absolute()
     command = printable(f"hourglass try {shlex.quote(str(source))}{roles.options()}")
@@ -96,9 +106,9 @@ def try_(
         from hourglass.cli.ranked import rank_samples
 
         print("  scoring all samples", flush=True)
-        ranked = rank_samples(cell, plan, Path(place), roles.id, RANKED)
+        ranked = rank_samples(cell, plan, Path(place), roles.id)
         print(f"\ndone in {perf_counter() - start:.0f} s:")
-        for line in _summary(cell, plan, ranked, folder):
+        for line in summary_lines(cell, plan, ranked, folder):
             print(f"  {printable(line)}")
     print("next:")
     file = place if plan.converted is not None else os.path.relpath(source, folder.absolute())
@@ -107,8 +117,11 @@ def try_(
 
 
 def _name(path: Path) -> str:
-    """Return the name of the data set, from the name of the file."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.expanduser().resolve().stem).strip("-_")
+    """Return the name of the data set, from the name of the file, or the folder of a pattern."""
+    from hourglass.data.readers.user_files import fixed_part
+
+    stem = fixed_part(str(path)).resolve().stem
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")
     return valid_name(name[:MAX_NAME_LENGTH] or "data")
 
 
@@ -140,6 +153,8 @@ def _variant(plan: DataPlan) -> str:
 
     if not plan.is_table:
         return "convolutional"
+    if plan.is_series:
+        return "denoising"
     variant = table_variant([each.column for each in plan.decisions if each.column])
     return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
@@ -148,14 +163,16 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
     """Return the score that detects best on average (docs/how-to/try.md has the figures).
 
     For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
-    of the code to their mean, because a few unlabelled anomalies hardly move the mean.
+    of the code to their mean, because a few unlabelled anomalies hardly move the mean. For windows
+    of a series it is the distance to the nearest ones.
     """
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
+    error = "ModelScore" if plan.is_series else "StandardizedError"
     distance: dict[str, Any] = {"class_path": f"{SCORERS}Mahalanobis"}
-    if plan.labels is not None:
+    if plan.is_series or plan.labels is not None:
         distance = {"class_path": f"{SCORERS}Neighbors", "init_args": {"of": "input"}}
-    parts = [{"class_path": f"{SCORERS}StandardizedError"}, distance]
+    parts = [{"class_path": f"{SCORERS}{error}"}, distance]
     return {"class_path": f"{SCORERS}Combined", "init_args": {"parts": parts}}
 
 
@@ -174,11 +191,32 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
 
     settings = CONFIGS / "data" / f"{name}.yaml"
     with stored(plan, name, source) as place:
+        plan = with_intervals(plan, name)
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
-            for_others = UNKNOWN_TO_ENSEMBLE if _variant(plan) == "ensemble" else ()
+            _write_variant(_variant(plan), plan.is_series)
+            own_sizes = _variant(plan) == "ensemble" or plan.is_series
+            for_others = SIZES_OF_OTHERS if own_sizes else ()
             write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
+
+
+def _write_variant(variant: str, is_series: bool) -> None:
+    """Write the settings of `denoising` for windows of a series, or else those of new workspaces.
+
+    The workspace has one data set, so that they apply to nothing else.
+    """
+    path = CONFIGS / "model" / f"{variant}.yaml"
+    template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]
+
+    def change(document: Any) -> None:
+        args = document["init_args"]
+        for name in SERIES_SETTINGS.keys() - template.keys():
+            args.pop(name, None)
+        args.update(SERIES_SETTINGS if is_series else template)
+
+    if variant == "denoising":
+        write_text(path, edited_yaml(path, change))
 
 
 def _run_pipeline() -> None:
@@ -205,40 +243,6 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
         match = STAGE.match(line)
         if match:
             yield match.group(1), "skipping" in match.group(2)
-
-
-def _summary(cell: Cell, plan: DataPlan, ranked: "pd.DataFrame", folder: Path) -> list[str]:
-    """Return the lines of the result."""
-    from hourglass.detection.threshold import Threshold
-    from hourglass.evaluation.metrics.auroc_interval import why_no_interval
-
-    scored = ranked[ranked["rank"].notna()]
-    alarms = int(scored["alarm"].astype(bool).sum())
-    share = f"{alarms / len(scored):.1%}"
-    lines = [f"{counted(len(scored), 'sample')} scored, {counted(alarms, 'alarm')} ({share})"]
-    expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
-    if expected is not None:
-        lines.append(f"expected false-alarm rate: {expected:.1%} of new normal samples")
-    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
-    if "AUROC" in metrics:
-        interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
-        if not interval:
-            low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
-            interval = f"95 % interval {low:.3f} to {high:.3f}"
-        lines.append(f"AUROC {metrics['AUROC']:.3f} ({interval}) on the test split")
-    trained = (scored["split"] == "train").sum()
-    lines.append(
-        f"scores of the {trained:,} samples of the training split are optimistic: the network "
-        "has seen them"
-    )
-    if plan.is_table:
-        lines.append("most abnormal (in brackets: the probability of the expected value):")
-        lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN_ROWS).itertuples()]
-    else:
-        lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN_ROWS)))}")
-    lines.append(f"ranked samples: {(folder / RANKED).as_posix()}")
-    lines.append(f"page: {(folder / PAGE).as_posix()}")
-    return lines
 
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:

@@ -31,7 +31,7 @@ def read_intervals(
     where = "`intervals`"
     if isinstance(intervals, str):
         path = resolve_path(intervals)
-        where, intervals = str(path), _read_file(path, [file.name for file in source.files])
+        where, intervals = str(path), read_interval_file(path, [file.name for file in source.files])
     found = []
     for interval in intervals:
         if len(interval) < 2:
@@ -60,7 +60,7 @@ def in_intervals(time: np.ndarray, intervals: Sequence[Interval], source: object
     return anomaly
 
 
-def _read_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
+def read_interval_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
     """Return the intervals in a file, those of the files `names` if it has several lists."""
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() == ".json":

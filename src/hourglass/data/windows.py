@@ -64,7 +64,7 @@ def find_windows(
     steps between two rows end a run. Rows of one entity need not follow each other. Their times may
     also descend, as in a file with the newest row first.
     """
-    order = _order(time, entity)
+    order = row_order(time, entity)
     time = time[order]
     steps = np.rint(np.diff(time) / step)
     ends = (steps < 0) | (steps > max_gap)
@@ -91,7 +91,7 @@ def find_windows(
     return Windows(order[row_of_step], step_of_row, bounds, window, stride)
 
 
-def _order(time: np.ndarray, entity: np.ndarray | None) -> np.ndarray:
+def row_order(time: np.ndarray, entity: np.ndarray | None) -> np.ndarray:
     """Return the order of the rows by entity, in file order, or in reverse if times descend."""
     order = np.arange(len(time))
     if entity is not None:
@@ -104,7 +104,7 @@ def _order(time: np.ndarray, entity: np.ndarray | None) -> np.ndarray:
 
 def find_step(time: np.ndarray, entity: np.ndarray | None) -> float:
     """Return the step between consecutive rows: the median difference of their times, or 1."""
-    differences = np.abs(np.diff(time[_order(time, entity)]))
+    differences = np.abs(np.diff(time[row_order(time, entity)]))
     differences = differences[differences > 0]
     if not len(differences):
         return 1.0

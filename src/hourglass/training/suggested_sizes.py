@@ -8,7 +8,10 @@ from hourglass.data.columns.column import Column
 
 MAX_LATENT_DIM = 64
 TABLE_STEPS = (1000, 3000)  # at least, and at most
+SERIES_STEPS, SERIES_BATCH_SIZE = (1000, 2000), 64
 IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
+MIN_WINDOW, MAX_WINDOW = 8, 96  # rows of a series
+MIN_WINDOWS_PER_RUN = 16  # that do not overlap
 
 
 def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
@@ -31,6 +34,17 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def suggested_window(rows: int, run: int, windows: int = 32) -> int:
+    """Return the number of rows in a window of a series, a multiple of 8 up to 96.
+
+    It is the largest of which `rows`, the normal ones, hold `windows` that do not overlap, and a
+    `run`, the length of a typical run of consecutive rows, holds MIN_WINDOWS_PER_RUN. Longer
+    windows detect better in long series, but leave fewer windows to calibrate the threshold.
+    """
+    longest = int(min(rows / windows, run / MIN_WINDOWS_PER_RUN, MAX_WINDOW))
+    return max(MIN_WINDOW, longest // MIN_WINDOW * MIN_WINDOW)
+
+
 def table_variant(columns: Sequence[Column]) -> str:
     """Return the name of the variant that detects best in tables with such columns.
 
@@ -48,6 +62,10 @@ def suggested_settings(sample_shape: Sequence[int], rows: int) -> tuple[dict[str
     docs/benchmarks/adbench.md has the figures of the settings for tables.
     """
     args = suggested_sizes(sample_shape)
+    if len(sample_shape) == 2:
+        low, high = SERIES_STEPS
+        plan = {"batch_size": SERIES_BATCH_SIZE, "min_steps": low, "max_steps": high}
+        return args | {"learning_rate": 3e-3}, plan
     if len(sample_shape) < 3:
         batch_size = power_of_two(rows / 16, 16, min(1024, max(256, rows / 200)))
         low, high = TABLE_STEPS

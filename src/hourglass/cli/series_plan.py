@@ -1,0 +1,212 @@
+"""Recognition of a time series in a table: the column of times, the entities and the window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hourglass.cli.roles import Roles
+from hourglass.cli.suggested_settings import blocks_needed
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted, quote
+from hourglass.data.columns.column import NUMBER, Column
+from hourglass.data.columns.inference import MAX_LEVELS
+from hourglass.training.suggested_sizes import MIN_WINDOW, suggested_window
+
+if TYPE_CHECKING:
+    from hourglass.data.inferred_table import InferredTable
+
+MIN_REGULAR_SHARE = 0.9  # of the steps between consecutive rows
+MAX_MULTIPLE = 3  # of the median step, that a regular step may be; `max_gap` of `Series`
+STEP_TOLERANCE = 0.1  # median steps, as of months and of clocks that jitter
+MIN_SORTED_SHARE = 0.9  # of the steps, in a file in order of time
+MIN_REPEATED_SHARE = 0.1  # of the rows, whose times other rows have as well
+UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+@dataclass(frozen=True)
+class SeriesForm:
+    """The form of a series: its roles, the step between two rows, and the window."""
+
+    time: str
+    entity: str | None
+    step: float  # in the unit of the times
+    is_date: bool
+    rows: int
+    entities: int  # 1 without a column of entities
+    runs: int  # of consecutive rows
+    window: int  # rows
+    is_found: bool  # the column of entities was not named by the user
+
+    @property
+    def sentence(self) -> str:
+        """Return what the user is told about the series."""
+        every = step_text(self.step) if self.is_date else f"{self.step:g} units"
+        runs = counted(self.runs, "run")
+        if self.entity is not None:
+            values = counted(self.entities, "entity", "entities")
+            runs += f" of {values} (column {self.entity!r})"
+        found = ""
+        if self.is_found:
+            found = f" Times repeat, but not within the values of {self.entity!r}: the entities."
+        return (
+            f"A time series: a row every {every} (column {self.time!r}), "
+            f"{counted(self.rows, 'row')} in {runs}; scored in windows of {self.window} rows."
+            f"{found} Add --rows to treat rows as independent."
+        )
+
+
+class _NoSeriesError(Exception):
+    """The rows are no time series; the message is the reason, "" if the user need not know it."""
+
+
+def find_series(
+    table: "InferredTable", roles: Roles, normal: int, alphas: Sequence[float]
+) -> SeriesForm | str:
+    """Return the form of the series in a table; otherwise why its rows count as independent.
+
+    `normal` is the number of normal rows, and `alphas` are false-alarm rates of the threshold, by
+    preference; both limit the window. The reason is "" if nothing suggests a series. Raises a
+    UserError if the user gives an option of series, and the rows are none.
+    """
+    try:
+        return _find(table, roles, normal, alphas)
+    except _NoSeriesError as error:
+        reason = str(error)
+    if roles.of_series:
+        reason = reason or "no column holds times in order; name one with --time"
+        raise UserError(
+            f"{roles.of_series} needs a time series, but {table.source.path}: {reason}."
+        )
+    return reason
+
+
+def _find(table: "InferredTable", roles: Roles, normal: int, alphas: Sequence[float]) -> SeriesForm:
+    from hourglass.data.windows import find_windows
+
+    column, time = _times(table, roles)
+    entity = roles.entity or _found_entity(table, roles, column.name, time)
+    codes = None if entity is None else _codes(table, entity)
+    step = _regular_step(column.name, time, codes)
+    lengths = np.diff(find_windows(time, codes, step, MAX_MULTIPLE, 1).bounds)
+    entities = 1 if codes is None else len(np.unique(codes))
+    window = _window(column.name, lengths, normal, alphas, entities)
+    is_date, is_found = column.date_format != NUMBER, entity != roles.entity
+    return SeriesForm(
+        column.name, entity, step, is_date, len(time), entities, len(lengths), window, is_found
+    )
+
+
+def _times(table: "InferredTable", roles: Roles) -> tuple[Column, np.ndarray]:
+    """Return the column of times, named or found, and the times, (N,)."""
+    from hourglass.data.series import find_time
+    from hourglass.data.table_roles import role_codes, time_column
+
+    name = roles.time or find_time(table.decisions)
+    if name is None:
+        raise _NoSeriesError()
+    missing = sum(each.missing for each in table.decisions if each.name == name)
+    if missing:
+        raise _NoSeriesError(f"column {name!r} has {counted(missing, 'cell')} without a time")
+    column = time_column(table.batches.only(name), name, None, table.source)
+    time = role_codes(table, column, None)
+    if np.isnan(time).any():
+        raise _NoSeriesError(f"column {name!r} has an empty cell")
+    steps = np.diff(time)
+    is_sorted = max((steps >= 0).sum(), (steps <= 0).sum()) >= MIN_SORTED_SHARE * len(steps)
+    if not (is_sorted or roles.entity):
+        raise _NoSeriesError(f"times in column {name!r} are in no order" if roles.time else "")
+    return column, time
+
+
+def _codes(table: "InferredTable", entity: str) -> np.ndarray:
+    """Return the codes of the entities, (N,)."""
+    from hourglass.core.suggestions import suggest_names
+    from hourglass.data.table_roles import role_codes
+
+    if entity not in table.source.names:
+        raise UserError(
+            f"{table.source.path} has no column {entity!r}: "
+            f"{suggest_names(entity, table.source.names)}; name one of its columns with --entity."
+        )
+    return role_codes(table, Column(entity, "entity"), None)
+
+
+def _found_entity(table: "InferredTable", roles: Roles, name: str, time: np.ndarray) -> str | None:
+    """Return the column within whose values times are regular; None if no time repeats."""
+    if len(np.unique(time)) > (1 - MIN_REPEATED_SHARE) * len(time):
+        return None
+    names = []
+    for each in table.decisions:
+        is_few = 2 <= each.distinct <= MAX_LEVELS and not (each.capped or each.missing)
+        if is_few and each.kind != "datetime" and each.name not in (name, *roles.columns):
+            codes = _codes(table, each.name)
+            if regular_share(time, codes) >= MIN_REGULAR_SHARE:
+                names.append(each.name)
+    if len(names) == 1:
+        return names[0]
+    such = f", such as {' or '.join(map(quote, names))}," if names else ""
+    raise _NoSeriesError(
+        f"times in column {name!r} repeat; if a column{such} tells several series apart, name it "
+        "with --entity"
+    )
+
+
+def _regular_step(name: str, time: np.ndarray, entity: np.ndarray | None) -> float:
+    from hourglass.data.windows import find_step
+
+    share = regular_share(time, entity)
+    if share < MIN_REGULAR_SHARE:
+        raise _NoSeriesError(
+            f"the times in column {name!r} are irregular: {share:.0%} of the steps are 1 to "
+            f"{MAX_MULTIPLE} times the median step"
+        )
+    return find_step(time, entity)
+
+
+def regular_share(time: np.ndarray, entity: np.ndarray | None) -> float:
+    """Return the share of steps between rows that are 1 to MAX_MULTIPLE times the median step.
+
+    `time` and `entity` are (N,). A step to another entity does not count.
+    """
+    from hourglass.data.windows import find_step, row_order
+
+    order = row_order(time, entity)
+    steps = np.diff(time[order]) / find_step(time, entity)
+    if entity is not None:
+        steps = steps[np.diff(entity[order]) == 0]
+    multiple = np.rint(steps)
+    near = np.abs(steps - multiple) <= STEP_TOLERANCE
+    regular = near & (multiple >= 1) & (multiple <= MAX_MULTIPLE)
+    return float(regular.mean()) if len(steps) else 0.0
+
+
+def _window(
+    name: str, runs: np.ndarray, normal: int, alphas: Sequence[float], entities: int
+) -> int:
+    """Return the window for runs of these lengths, (R,)."""
+    least = blocks_needed(alphas[-1:], entities)
+    if normal < least * MIN_WINDOW:
+        raise _NoSeriesError(
+            f"its {counted(normal, 'normal row')} are too few for windows along column {name!r}, "
+            f"which need {least * MIN_WINDOW:,}"
+        )
+    ordered = np.sort(runs)
+    typical = int(ordered[np.searchsorted(ordered.cumsum(), ordered.sum() / 2)])  # of a row
+    if typical < MIN_WINDOW:
+        raise _NoSeriesError(
+            f"most rows are in runs of {typical} or fewer regular steps along column {name!r}"
+        )
+    # The rate in the middle leaves windows long enough to detect well, and enough of them.
+    wanted = blocks_needed(alphas[len(alphas) // 2 :][:1], entities)
+    return suggested_window(normal, typical, wanted)
+
+
+def step_text(seconds: float) -> str:
+    """Return a duration in the largest unit that fits it, such as "5 minutes" or "hour"."""
+    for unit, size in UNITS:
+        number = seconds / size
+        if number >= 1 and abs(number - round(number)) < 1e-6 * number:
+            return unit if round(number) == 1 else f"{round(number)} {unit}s"
+    return f"{seconds:.3g} seconds"

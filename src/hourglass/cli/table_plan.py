@@ -1,0 +1,258 @@
+"""The plan of a table, or of a time series: what `add` and `try` write about its columns."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hourglass.cli.data_plan import SERIES, TABLE, DataPlan, train_rows
+from hourglass.cli.normal_labels import (
+    LABEL_WORDS,
+    count_anomalies,
+    interval_sentence,
+    label_hint,
+    label_names,
+    label_sentence,
+    most_frequent,
+)
+from hourglass.cli.roles import Roles
+from hourglass.cli.series_plan import SeriesForm, find_series
+from hourglass.cli.suggested_settings import new_settings, series_fractions, split_fractions
+from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
+from hourglass.data.columns.column import Reason
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hourglass.data.base import Raw
+    from hourglass.data.columns.decision import Decision
+    from hourglass.data.inferred_table import InferredTable
+    from hourglass.data.readers.table_source import TableSource
+    from hourglass.data.series import Series
+    from hourglass.data.table import Table
+
+# Names of a column that is the label rather than a feature, unless it has more values.
+LABEL_NAMES = {"label", "labels", "class", "target", "y", "anomaly", "outlier", "is_anomaly"}
+MAX_LABELS = 10
+ENCODED_ROWS = 10_000  # that give the number of network inputs
+LABEL = Reason("the label, by its name", "set `label` to it, and `normal` to its normal values")
+
+
+def plan_table(
+    file: Path, roles: Roles, alphas: Sequence[float], frame: "pd.DataFrame | None"
+) -> DataPlan:
+    """Inspect a table, which is a file, a folder, a pattern or the `frame`; see `plan_data_set`.
+
+    Rows at regular times are planned as a series.
+    """
+    from hourglass.data.frames import frame_table
+    from hourglass.data.readers.table_source import open_table
+    from hourglass.data.table import Table
+
+    if roles.normal and roles.label is None:
+        raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
+    source = open_table(file) if frame is None else frame_table(frame, file)
+    table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
+    inferred = _infer(table, source)
+    init_args: dict[str, Any] = {}
+    labels, normal = table.row_labels(inferred), inferred.rows
+    if labels is not None:
+        known = labels[labels != ""]
+        names = label_names(known, roles.normal or (most_frequent(known),), file)
+        init_args = {"label": roles.label, "normal": names}
+        normal = int(np.isin(labels, names).sum())
+    table.normal = init_args.get("normal")
+    form = "" if roles.rows else find_series(inferred, roles, normal, alphas)
+    if isinstance(form, SeriesForm):
+        return _plan_series(table, inferred, roles, form, alphas, labels, init_args)
+    raw = _load(table, inferred, roles, 2)
+    normal = int((~raw.anomaly).sum())
+    init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
+    alpha, fractions = split_fractions(normal, alphas)
+    init_args |= {"scaling": "auto"} | ({"fractions": fractions} if fractions else {})
+    content = _content(inferred, raw, labels, "feature")
+    content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
+    hints = [f"Rows are treated as independent: {form}."] if form else []
+    return DataPlan(
+        TABLE,
+        init_args | _dropped(inferred, roles),
+        new_settings(train_rows(normal, init_args), _input_shape(table, raw)),
+        content,
+        labels,
+        alpha,
+        inferred.decisions,
+        hints=[*hints, *(_label_hints(inferred) if labels is None else [])],
+    )
+
+
+def _plan_series(
+    table: "Table",
+    inferred: "InferredTable",
+    roles: Roles,
+    form: SeriesForm,
+    alphas: Sequence[float],
+    labels: np.ndarray | None,
+    init_args: dict[str, Any],
+) -> DataPlan:
+    """Plan a series; the `table` of the same file has the roles without those of series."""
+    from hourglass.data.series import Series
+    from hourglass.data.table_roles import text_cells
+
+    source = inferred.source
+    series = Series(
+        table.path, form.time, form.entity, table.label, table.normal, id=table.id, drop=table.drop
+    )
+    series.window = form.window
+    intervals = _intervals(roles, source)
+    series.intervals = intervals or None
+    inferred = _infer(series, source)
+    raw = _load(series, inferred, roles, 1)
+    normal, anomalies = int((~raw.anomaly).sum()), count_anomalies(raw.label, raw.anomaly)
+    content = [form.sentence, *_content(inferred, raw, labels, "channel")]
+    if intervals:
+        labels = _interval_labels(series, inferred, intervals)
+        content.append(interval_sentence(len(intervals), normal, sum(anomalies.values())))
+    else:
+        content.append(label_sentence(init_args, normal, anomalies))
+    alpha, fractions = series_fractions(normal / form.window, form.entities, alphas)
+    init_args |= {"id": roles.id} if roles.id else {}
+    init_args |= {"time": form.time} | ({"entity": form.entity} if form.entity else {})
+    init_args |= {"window": form.window, "scaling": "auto"}
+    init_args |= {"fractions": fractions} if fractions else {}
+    return DataPlan(
+        SERIES,
+        init_args | _dropped(inferred, roles),
+        new_settings(train_rows(normal, init_args), _input_shape(series, raw)),
+        content,
+        labels,
+        alpha,
+        inferred.decisions,
+        hints=_label_hints(inferred) if labels is None else [],
+        times=text_cells(inferred.batches.only(form.time), form.time),
+        has_dates=form.is_date,
+        intervals=intervals,
+    )
+
+
+def _infer(table: "Table", source: "TableSource") -> "InferredTable":
+    """Infer the columns; one that is the label by its name is left out."""
+    inferred = table.infer(source)
+    return replace(inferred, decisions=[_without_label(each) for each in inferred.decisions])
+
+
+def _load(table: "Table", inferred: "InferredTable", roles: Roles, least: int) -> "Raw":
+    """Load the rows; raise a UserError for fewer than `least` features, or equal ids."""
+    _require_features(inferred, least)
+    raw = table.load_inferred(inferred)
+    if roles.id is not None:
+        _require_unique(raw.id, roles.id, inferred.source.path)
+    return raw
+
+
+def _content(
+    inferred: "InferredTable", raw: "Raw", labels: np.ndarray | None, feature: str
+) -> list[str]:
+    """Return sentences about the rows and their cells; a column is called a `feature`."""
+    used = sum(decision.column is not None for decision in inferred.decisions)
+    form = inferred.source.describe()
+    content = [f"{counted(inferred.rows, 'row')} with {counted(used, feature)} ({form})."]
+    if missing := int(np.isnan(raw.x).any(1).sum()):
+        content.append(f"{counted(missing, 'row')} with a missing cell.")
+    if left_out := inferred.rows - len(raw.x):
+        without = "any value" if labels is None else "a label, or without any value"
+        content.append(f"Left out: {counted(left_out, 'row')} without {without}.")
+    return content
+
+
+def _input_shape(table: "Table", raw: "Raw") -> tuple[int, ...]:
+    return table.fit_encoding(raw, raw.x[:ENCODED_ROWS]).input_shape
+
+
+def _dropped(inferred: "InferredTable", roles: Roles) -> dict[str, list[str]]:
+    """Return the setting `drop`, if there is one."""
+    dropped = [*roles.drop, *(d.name for d in inferred.decisions if d.reason == LABEL)]
+    return {"drop": dropped} if dropped else {}
+
+
+def _intervals(roles: Roles, source: "TableSource") -> list[list[str]]:
+    """Return the intervals that the user names, as text; [] without any."""
+    from hourglass.data.intervals import read_interval_file
+    from hourglass.data.readers.user_files import resolve_path
+
+    if roles.intervals is None:
+        return []
+    if roles.label is not None:
+        raise UserError("--label and --intervals both name anomalies; omit one of them.")
+    path = resolve_path(roles.intervals)
+    found = read_interval_file(path, [file.name for file in source.files])
+    if not found:
+        raise UserError(
+            f"{path} holds no interval for {source.path}; correct it, or omit --intervals."
+        )
+    return [[str(value) for value in interval[:2]] for interval in found]
+
+
+def _interval_labels(
+    series: "Series", inferred: "InferredTable", intervals: list[list[str]]
+) -> np.ndarray:
+    """Return whether each row lies in an interval, (N,) str."""
+    from hourglass.data.intervals import in_intervals, read_intervals
+
+    assert series.time is not None
+    column, source = series.time_column(inferred, series.time), inferred.source
+    times = series.times(inferred, None)
+    assert times is not None
+    inside = in_intervals(times, read_intervals(intervals, column, source), source.path)
+    return np.where(inside, "anomaly", "normal")
+
+
+def _label_hints(inferred: "InferredTable") -> list[str]:
+    """Return a sentence about the first column that may be the label, if there is one."""
+    from hourglass.data.table_roles import text_cells
+
+    for decision in inferred.decisions:
+        name, is_used = decision.name, decision.column is not None
+        if not (is_used or decision.reason == LABEL) or decision.distinct > MAX_LABELS:
+            continue
+        if LABEL_WORDS.match(name):
+            hint = label_hint(name, text_cells(inferred.batches.only(name), name), is_used)
+            if hint:
+                return [hint]
+    return []
+
+
+def _without_label(decision: "Decision") -> "Decision":
+    """Return the decision; a column that is the label by its name is left out."""
+    is_label = decision.name.lower() in LABEL_NAMES and decision.distinct <= MAX_LABELS
+    if decision.column is not None and is_label:
+        return replace(decision, column=None, reason=LABEL, notes=())
+    return decision
+
+
+def _require_unique(ids: np.ndarray, name: str, file: Path) -> None:
+    """Raise a UserError if two rows have the same id; results would name either."""
+    values, counts = np.unique(ids, return_counts=True)
+    if counts.max() > 1:
+        raise UserError(
+            f"column {name!r} of {file} holds {str(values[counts.argmax()])!r} more than once, "
+            "so it is no id; omit --id, and give the column to --drop if it is no feature."
+        )
+
+
+def _require_features(inferred: "InferredTable", least: int) -> None:
+    """Raise a UserError for a table with fewer than `least` features."""
+    count = sum(decision.column is not None for decision in inferred.decisions)
+    if count < least:
+        problems = ", ".join(
+            f"{decision.name} ({decision.reason.cause})"
+            for decision in inferred.decisions
+            if decision.reason is not None
+        )
+        raise UserError(
+            f"{inferred.source.path} has {counted(count, 'usable feature')}, "
+            f"but an autoencoder needs {'two' if least == 2 else 'one'}; not usable: "
+            f"{problems or 'no other column'}."
+        )

@@ -1,0 +1,98 @@
+"""The lines that `try` prints about its result."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hourglass.core.paths import PAGE, Cell
+from hourglass.core.suggestions import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hourglass.cli.data_plan import DataPlan
+    from hourglass.cli.ranked import Ranked
+
+RANKED, EVENTS = Path("ranked.csv"), Path("events.csv")
+SHOWN = 5  # rows, or events
+
+
+def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) -> list[str]:
+    """Return the lines about the ranked samples of a cell in the workspace `folder`."""
+    unit = "row" if plan.is_series else "sample"
+    scored = ranked.samples[ranked.samples["rank"].notna()]
+    alarms = int(scored["alarm"].astype(bool).sum())
+    counts = f"{counted(len(scored), unit)} scored, {counted(alarms, 'alarm')}"
+    lines = [f"{counts} ({alarms / len(scored):.1%})"]
+    if ranked.events is not None:
+        lines[0] += f" in {counted(len(ranked.events), 'event')}"
+    lines += _false_alarms(cell, plan) + _quality(cell, plan)
+    trained = int((scored["split"] == "train").sum())
+    lines.append(
+        f"scores of the {trained:,} {unit}s of the training split are optimistic: the network "
+        "has seen them"
+    )
+    if ranked.events is not None and len(ranked.events):
+        lines.append("most abnormal events, with reasons at their peaks:")
+        lines += _event_lines(ranked.events)
+    elif plan.is_table:
+        lines.append("most abnormal (in brackets: the probability of the expected value):")
+        name = "time" if plan.is_series else "id"
+        rows = scored.head(1 if plan.is_series else SHOWN)
+        lines += [f"  {row[name]}: {row['reasons']}" for _, row in rows.iterrows()]
+    else:
+        lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN)))}")
+    lines.append(f"ranked {unit}s: {(folder / RANKED).as_posix()}")
+    if ranked.events is not None:
+        lines.append(f"ranked events: {(folder / EVENTS).as_posix()}")
+    lines.append(f"page: {(folder / PAGE).as_posix()}")
+    return lines
+
+
+def _false_alarms(cell: Cell, plan: "DataPlan") -> list[str]:
+    """Return the line about expected false alarms, if their rate is known."""
+    from hourglass.data.prepared_data import Prepared
+    from hourglass.data.series_encoding import SeriesEncoding
+    from hourglass.detection.block_scores import block_seconds, duration_text
+    from hourglass.detection.threshold import Threshold
+
+    expected = Threshold.read(cell / "calibrate/threshold.json").false_alarm_rate
+    if expected is None:
+        return []
+    if not plan.is_series:
+        return [f"expected false-alarm rate: {expected:.1%} of new normal samples"]
+    encoding = Prepared.open(cell.prepared).scaling
+    assert isinstance(encoding, SeriesEncoding)
+    per = ""
+    if plan.has_dates:
+        per = f", one in {duration_text(block_seconds(encoding) / expected)} of normal rows"
+    return [
+        f"expected false alarms: at most {expected:.1%} of normal stretches of {encoding.window} "
+        f"rows have one{per}"
+    ]
+
+
+def _quality(cell: Cell, plan: "DataPlan") -> list[str]:
+    """Return the line about the quality on the test split, if it has anomalies."""
+    from hourglass.evaluation.metrics.auroc_interval import why_no_interval
+
+    metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
+    if "AUROC" not in metrics:
+        return []
+    interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
+    if plan.is_series:
+        interval = "no interval, as neighbouring rows are not independent"
+    elif not interval:
+        low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
+        interval = f"95 % interval {low:.3f} to {high:.3f}"
+    return [f"AUROC {metrics['AUROC']:.3f} ({interval}) on the test split"]
+
+
+def _event_lines(events: "pd.DataFrame") -> list[str]:
+    lines = []
+    for _, event in events.head(SHOWN).iterrows():
+        names = list(events.columns)
+        entity = "".join(f"{event[name]}, " for name in names[1 : names.index("start")])
+        reasons = f": {event['reasons']}" if event["reasons"] else ""
+        lines.append(f"  {entity}{event['start']} to {event['end']}{reasons}")
+    return lines
