@@ -132,8 +132,10 @@ of {WINDOW} rows; alarms are events per day of normal time after calibration, a 
 
 {totals}
 
-"Realised" is that of all series together. The budget is an upper bound, on a stationary series. It
-is not used up where it is large for the length of a block: alarms then merge to long events.
+"Realised" is that of all series together. The budget is an upper bound on the expected number of
+alarms, on a stationary series; these series are not all stationary, and with about four days of
+normal time, the rate of a single one is known roughly at best. A budget that is large for the
+length of a block is not used up: more alarms merge to fewer, longer events.
 
 ## Per series
 

@@ -11,6 +11,7 @@ from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.blocks import block_of_row
 from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, Chunks, read_chunks
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import prefetch
 from hourglass.data.windows import Windows
 from hourglass.detection.block_scores import block_maxima
@@ -58,8 +59,9 @@ def score_stream(file: Path, detector: Detector, missing: Missing, resize: bool)
     count = int(np.isfinite(scores).sum())
     if not count:
         raise UserError(f"{file} holds no samples that can be scored; give rows with values.")
-    if detector.is_series:
-        windows = detector.encoding.windows(np.concatenate(series.codes))
+    encoding = detector.scoring.scaling
+    if isinstance(encoding, SeriesEncoding):
+        windows = encoding.windows(np.concatenate(series.codes))
         return ScoredStream(_of_blocks(scores, windows), sums / count, columns, "block")
     return ScoredStream(scores, sums / count, columns)
 
