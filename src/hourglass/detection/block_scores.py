@@ -52,8 +52,9 @@ def calibration_values(
 
 def calibration_count(encoding: Encoding, x: np.ndarray) -> int:
     """Return the number of values that `calibration_values` gives for samples, (N, *S)."""
-    is_series = isinstance(encoding, SeriesEncoding)
-    return block_count(encoding.windows(x)) if is_series and len(x) else len(x)
+    if isinstance(encoding, SeriesEncoding) and len(x):
+        return block_count(encoding.windows(x))
+    return len(x)
 
 
 def block_maxima(scores: np.ndarray, blocks: np.ndarray) -> np.ndarray:
