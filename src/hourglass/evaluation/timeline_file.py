@@ -83,7 +83,7 @@ def _lines(
         low, high = low - 1, high + 1
     drawn = []
     for name, pair in ends.items():
-        if np.array_equal(*pair, equal_nan=True):  # a column has a row at most
+        if np.array_equal(pair[0], pair[1], equal_nan=True):  # a column has a row at most
             pair = pair[:1]
         drawn.append({"name": name, "points": _quantised(pair, low, high, logarithmic)})
     return {"low": low, "high": high, "lines": drawn}

@@ -244,10 +244,12 @@
 
     valueText(panel, line, column) {
       if (line.low[column] === NONE) return "missing";
+      const size = Math.max(Math.abs(panel.low), Math.abs(panel.high)) / (panel.high - panel.low);
+      const digits = Math.min(Math.max(4 + Math.ceil(Math.log10(size)), 4), 7); // are exact
       const texts = [line.low[column], line.high[column]].map((code) => {
         const value = this.value(panel, code), level = Math.round(value);
         const isLevel = Math.abs(value - level) < 1e-3 && level in panel.levels;
-        return isLevel ? panel.levels[level] : ticks.number(Number(value.toPrecision(6)));
+        return isLevel ? panel.levels[level] : ticks.number(Number(value.toPrecision(digits)));
       });
       return texts[0] === texts[1] ? texts[0] : texts.join(" to ");
     }
