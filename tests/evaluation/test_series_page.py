@@ -107,8 +107,13 @@ def test_the_timeline_is_that_of_the_entity_with_the_alarms(workspace, content, 
 
 def test_the_page_calls_samples_rows_and_says_that_they_are_not_independent(page, section):
     assert "normal rows" in section.text
-    assert "samples" not in section.children[1].text  # the summary of the cell
-    assert "The rows of a series depend on those before them." in parse(page).text
+    headings = [heading.text for heading in section.all("th")]
+    assert "rows" in headings
+    assert not [heading for heading in headings if "sample" in heading]
+    assert (
+        "The samples of a series are its rows, which depend on those before them."
+        in parse(page).text
+    )
 
 
 def test_names_are_escaped_and_nothing_is_loaded(page, content):
@@ -183,8 +188,8 @@ def seconds(text: str) -> list[float]:
 def test_buttons_and_keys_zoom_and_move(played, content):
     first, last = seconds(played["all"][0])
     start, end = seconds(played["Highest score"])
-    assert start < content["worst"] < end
-    assert end - start == pytest.approx(6 * content["window"], rel=0.1)
+    assert end - start < 0.6 * (last - first)
+    assert max(start, content["worst"][0]) < min(end, content["worst"][1])
     assert np.ptp(seconds(played["Zoom in"])) < 0.7 * (end - start)
     assert played["All"] == played["0"] == played["all"][0]
     assert np.ptp(seconds(played["+"])) < 0.6 * (last - first)

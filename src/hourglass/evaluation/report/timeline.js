@@ -57,11 +57,9 @@
     }
 
     addControls(bar) {
-      const { worst, window, width } = this.data;
-      const half = Math.max(3 * window, LEAST * width);
       const actions = {
         "All": () => this.show(...this.ends),
-        "Highest score": () => this.show(worst - half, worst + half),
+        "Highest score": () => this.show(...this.data.worst),
         "Zoom in": () => this.zoom(0.5),
         "Zoom out": () => this.zoom(2),
         "Earlier": () => this.move(-0.5),
