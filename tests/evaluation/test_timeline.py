@@ -191,6 +191,17 @@ def test_the_worst_stretch_lies_around_the_highest_score():
     assert len(worst.codes) == len(worst.score) == len(worst.time)
 
 
+def test_the_worst_stretch_holds_the_whole_run_of_alarms():
+    x = RNG.uniform(size=(1000, 1))
+    x[300] = 50
+    alarm = (np.arange(1000) >= 250) & (np.arange(1000) < 450)
+    made = series(x, alarm=alarm)
+    worst = made.around_worst()
+    assert worst.alarm.sum() == 200
+    assert not worst.alarm[0]
+    assert not worst.alarm[-1]
+
+
 HOSTILE = {
     "constant": np.ones((50, 1)),
     "empty": np.full((50, 1), np.nan),

@@ -36,7 +36,8 @@ def write_figures(
     precision_recall = metrics.precision_recall_curve(scores, test.anomaly)
     for kind, curve in {"roc": roc, "precision_recall": precision_recall}.items():
         curve.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
-    drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold)}
+    unit = "rows" if detector.is_series else "samples"
+    drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold, unit)}
     if detector.is_series:
         series = Timeline.of(detector, test.x, scores, test.anomaly, test.id)
         drawn |= _series_figures(series)

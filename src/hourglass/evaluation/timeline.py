@@ -15,7 +15,8 @@ from hourglass.evaluation.metrics.events import runs
 from hourglass.evaluation.recordings import Recording, recordings
 
 MAX_CHANNELS = 6  # panels of a figure
-WORST_WINDOWS = 6  # duration of the stretch around the highest score, in windows
+WORST_WINDOWS = 6  # least duration of the stretch around the highest score, in windows
+WORST_MARGIN = 0.4  # on both sides of a long run of alarms together, as a share of its duration
 DRAWN_KINDS = ("numeric", "boolean", "categorical")  # a date has no single reconstruction
 
 
@@ -124,11 +125,26 @@ class Timeline:
         """Return a time, such as "2026-11-29 03:10" in UTC, or a number."""
         return str(date_texts(np.array([time]))[0]) if self.is_date else f"{time:.10g}"
 
+    @property
+    def worst_stretch(self) -> tuple[float, float]:
+        """Return the first and the last time of a stretch around the highest score.
+
+        It holds the whole run of alarms with a margin, and WORST_WINDOWS windows or more.
+        """
+        starts, ends = self.events
+        first = last = self.worst
+        if self.alarm[self.worst]:
+            event = np.searchsorted(starts, self.worst, "right") - 1
+            first, last = starts[event], ends[event] - 1
+        middle = (self.time[first] + self.time[last]) / 2
+        duration = (self.time[last] - self.time[first]) * (1 + WORST_MARGIN)
+        half = max(duration, WORST_WINDOWS * self.window) / 2
+        return float(middle - half), float(middle + half)
+
     def around_worst(self) -> "Timeline":
-        """Return the rows within WORST_WINDOWS / 2 windows of the highest score."""
-        reach = WORST_WINDOWS / 2 * self.window
-        middle = self.time[self.worst]
-        ends = np.searchsorted(self.time, [middle - reach, middle + reach + self.step / 2])
+        """Return the rows of `worst_stretch`."""
+        first, last = self.worst_stretch
+        ends = np.searchsorted(self.time, [first, last + self.step / 2])
         rows = slice(*ends.tolist())
         per_row = ("time", "run", "score", "alarm", "anomaly", "codes", "output", "z")
         cut = {name: getattr(self, name)[rows] for name in (*per_row, "contribution")}

@@ -48,8 +48,7 @@ def write_timeline(folder: Path, series: Timeline) -> None:
         "width": grid.width,
         "columns": len(grid),
         "rows": len(series.time),
-        "window": series.window,
-        "worst": float(series.time[series.worst]),
+        "worst": series.worst_stretch,
         "threshold": series.threshold,
         "panels": panels,
         "alarms": _ranges(grid.any(series.alarm)),
@@ -83,7 +82,7 @@ def _lines(
         low, high = low - 1, high + 1
     drawn = []
     for name, pair in ends.items():
-        if np.array_equal(*pair, equal_nan=True):  # a column has a row at most
+        if np.array_equal(pair[0], pair[1], equal_nan=True):  # a column has a row at most
             pair = pair[:1]
         drawn.append({"name": name, "points": _quantised(pair, low, high, logarithmic)})
     return {"low": low, "high": high, "lines": drawn}

@@ -29,9 +29,9 @@ def latent_codes(series: Timeline) -> Figure:
         return figure
     has_days = series.is_date and np.ptp(time) > SECONDS_PER_DAY > 2 * series.step
     colour = time % SECONDS_PER_DAY / 3600 if has_days else time
-    shown = axes.scatter(
-        *points.T, c=colour, s=5, cmap="twilight" if has_days else "viridis", linewidths=0
-    )
+    colours = "twilight" if has_days else "viridis"
+    x, y = points.T
+    shown = axes.scatter(x, y, c=colour, s=5, cmap=colours, linewidths=0)
     bar = figure.colorbar(shown, ax=axes, label="hour of the day (UTC)" if has_days else "")
     if not has_days:
         bar.set_ticks([time[0], time[-1]], labels=[series.time_text(t) for t in time[[0, -1]]])

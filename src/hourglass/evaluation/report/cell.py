@@ -61,7 +61,7 @@ class CellSection:
     @property
     def unit(self) -> str:
         """Return the word for samples: those of a series are rows, which depend on each other."""
-        return "rows" if self.is_series else "samples"
+        return _unit(self.is_series)
 
     @property
     def css(self) -> str:
@@ -112,12 +112,16 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
         scores=test.score.to_numpy(),
         anomaly=anomaly,
         wrong=wrong,
-        charts=cell_charts(cell, test, row["threshold"], metrics),
+        charts=cell_charts(cell, test, row["threshold"], metrics, _unit(timeline is not None)),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
         timeline=timeline,
         is_series=timeline is not None,
     )
+
+
+def _unit(is_series: bool) -> str:
+    return "rows" if is_series else "samples"
 
 
 def _read_csv(path: Path) -> Rows:
