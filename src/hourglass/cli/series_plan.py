@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,14 +43,14 @@ class SeriesForm:
     @property
     def sentence(self) -> str:
         """Return what the user is told about the series."""
-        every = step_text(self.step) if self.is_date else f"{self.step:g} units"
+        every = step_text(self.step) if self.is_date else f"{self.step:g}"
         runs = counted(self.runs, "run")
         if self.entity is not None:
             values = counted(self.entities, "entity", "entities")
             runs += f" of {values} (column {self.entity!r})"
         found = ""
         if self.is_found:
-            found = f" Times repeat, but not within the values of {self.entity!r}: the entities."
+            found = f" {self.entity!r} is the entity: times repeat, but not within its values."
         return (
             f"A time series: a row every {every} (column {self.time!r}), "
             f"{counted(self.rows, 'row')} in {runs}; scored in windows of {self.window} rows."
@@ -77,21 +78,26 @@ def find_series(
     if roles.of_series:
         reason = reason or "no column holds times in order; name one with --time"
         raise UserError(
-            f"{roles.of_series} needs a time series, but {table.source.path}: {reason}."
+            f"{roles.of_series} needs a time series, but {table.source.path} is none: {reason}."
         )
     return reason
 
 
 def _find(table: "InferredTable", roles: Roles, normal: int, alphas: Sequence[float]) -> SeriesForm:
-    from hourglass.data.windows import find_windows
+    from hourglass.data.windows import find_windows, is_regular
 
     column, time = _times(table, roles)
     entity = roles.entity or _found_entity(table, roles, column.name, time)
     codes = None if entity is None else _codes(table, entity)
     step = _regular_step(column.name, time, codes)
-    lengths = np.diff(find_windows(time, codes, step, MAX_MULTIPLE, 1).bounds)
+    find = partial(find_windows, time, codes, step, MAX_MULTIPLE)
+    lengths = np.diff(find(1).bounds)
     entities = 1 if codes is None else len(np.unique(codes))
     window = _window(column.name, lengths, normal, alphas, entities)
+    while window > MIN_WINDOW and not is_regular(find(window)):
+        window = max(MIN_WINDOW, window // 2)
+    if not is_regular(find(window)):
+        raise _NoSeriesError(f"too many steps along column {column.name!r} have no row")
     is_date, is_found = column.date_format != NUMBER, entity != roles.entity
     return SeriesForm(
         column.name, entity, step, is_date, len(time), entities, len(lengths), window, is_found

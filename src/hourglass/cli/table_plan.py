@@ -23,6 +23,7 @@ from hourglass.cli.suggested_settings import new_settings, series_fractions, spl
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Reason
+from hourglass.data.columns.inference import used_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,9 @@ def plan_table(
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
     alpha, fractions = split_fractions(normal, alphas)
     init_args |= {"scaling": "auto"} | ({"fractions": fractions} if fractions else {})
-    content = _content(inferred, raw, labels, "feature")
+    used = counted(len(used_columns(inferred.decisions)), "feature")
+    first = f"{counted(inferred.rows, 'row')} with {used} ({source.describe()})."
+    content = [first, *_content(inferred, raw, labels)]
     content.append(label_sentence(init_args, normal, count_anomalies(raw.label, raw.anomaly)))
     hints = [f"Rows are treated as independent: {form}."] if form else []
     return DataPlan(
@@ -111,7 +114,12 @@ def _plan_series(
     inferred = _infer(series, source)
     raw = _load(series, inferred, roles, 1)
     normal, anomalies = int((~raw.anomaly).sum()), count_anomalies(raw.label, raw.anomaly)
-    content = [form.sentence, *_content(inferred, raw, labels, "channel")]
+    channels = counted(len(used_columns(inferred.decisions)), "channel")
+    content = [
+        form.sentence,
+        f"{channels} ({source.describe()}).",
+        *_content(inferred, raw, labels),
+    ]
     if intervals:
         labels = _interval_labels(series, inferred, intervals)
         content.append(interval_sentence(len(intervals), normal, sum(anomalies.values())))
@@ -152,13 +160,9 @@ def _load(table: "Table", inferred: "InferredTable", roles: Roles, least: int) -
     return raw
 
 
-def _content(
-    inferred: "InferredTable", raw: "Raw", labels: np.ndarray | None, feature: str
-) -> list[str]:
-    """Return sentences about the rows and their cells; a column is called a `feature`."""
-    used = sum(decision.column is not None for decision in inferred.decisions)
-    form = inferred.source.describe()
-    content = [f"{counted(inferred.rows, 'row')} with {counted(used, feature)} ({form})."]
+def _content(inferred: "InferredTable", raw: "Raw", labels: np.ndarray | None) -> list[str]:
+    """Return sentences about missing cells and rows that are left out."""
+    content = []
     if missing := int(np.isnan(raw.x).any(1).sum()):
         content.append(f"{counted(missing, 'row')} with a missing cell.")
     if left_out := inferred.rows - len(raw.x):

@@ -194,19 +194,20 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
         plan = with_intervals(plan, name)
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
-            _write_variant(_variant(plan), plan.is_series)
+            if _variant(plan) == "denoising":
+                _write_denoising(plan.is_series)
             own_sizes = _variant(plan) == "ensemble" or plan.is_series
             for_others = SIZES_OF_OTHERS if own_sizes else ()
             write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
 
 
-def _write_variant(variant: str, is_series: bool) -> None:
-    """Write the settings of `denoising` for windows of a series, or else those of new workspaces.
+def _write_denoising(is_series: bool) -> None:
+    """Write the settings of the variant for windows of a series, or else those of new workspaces.
 
     The workspace has one data set, so that they apply to nothing else.
     """
-    path = CONFIGS / "model" / f"{variant}.yaml"
+    path = CONFIGS / "model/denoising.yaml"
     template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]
 
     def change(document: Any) -> None:
@@ -215,8 +216,7 @@ def _write_variant(variant: str, is_series: bool) -> None:
             args.pop(name, None)
         args.update(SERIES_SETTINGS if is_series else template)
 
-    if variant == "denoising":
-        write_text(path, edited_yaml(path, change))
+    write_text(path, edited_yaml(path, change))
 
 
 def _run_pipeline() -> None:

@@ -1,6 +1,7 @@
 """The lines that `try` prints about its result."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from hourglass.cli.data_plan import DataPlan
     from hourglass.cli.ranked import Ranked
+    from hourglass.data.series_encoding import SeriesEncoding
 
 RANKED, EVENTS = Path("ranked.csv"), Path("events.csv")
 SHOWN = 5  # rows, or events
@@ -35,11 +37,11 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
     if ranked.events is not None and len(ranked.events):
         lines.append("most abnormal events, with reasons at their peaks:")
         lines += _event_lines(ranked.events)
+    elif ranked.events is not None:
+        lines += _lines_without_events(cell, plan, scored)
     elif plan.is_table:
         lines.append("most abnormal (in brackets: the probability of the expected value):")
-        name = "time" if plan.is_series else "id"
-        rows = scored.head(1 if plan.is_series else SHOWN)
-        lines += [f"  {row[name]}: {row['reasons']}" for _, row in rows.iterrows()]
+        lines += [f"  {row.id}: {row.reasons}" for row in scored.head(SHOWN).itertuples()]
     else:
         lines.append(f"most abnormal: {', '.join(map(str, scored['id'].head(SHOWN)))}")
     lines.append(f"ranked {unit}s: {(folder / RANKED).as_posix()}")
@@ -51,8 +53,6 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
 
 def _false_alarms(cell: Cell, plan: "DataPlan") -> list[str]:
     """Return the line about expected false alarms, if their rate is known."""
-    from hourglass.data.prepared_data import Prepared
-    from hourglass.data.series_encoding import SeriesEncoding
     from hourglass.detection.block_scores import block_seconds, duration_text
     from hourglass.detection.threshold import Threshold
 
@@ -61,8 +61,7 @@ def _false_alarms(cell: Cell, plan: "DataPlan") -> list[str]:
         return []
     if not plan.is_series:
         return [f"expected false-alarm rate: {expected:.1%} of new normal samples"]
-    encoding = Prepared.open(cell.prepared).scaling
-    assert isinstance(encoding, SeriesEncoding)
+    encoding = series_encoding(cell)
     per = ""
     if plan.has_dates:
         per = f", one in {duration_text(block_seconds(encoding) / expected)} of normal rows"
@@ -96,3 +95,36 @@ def _event_lines(events: "pd.DataFrame") -> list[str]:
         reasons = f": {event['reasons']}" if event["reasons"] else ""
         lines.append(f"  {entity}{event['start']} to {event['end']}{reasons}")
     return lines
+
+
+def _lines_without_events(cell: Cell, plan: "DataPlan", scored: "pd.DataFrame") -> list[str]:
+    """Return lines about the highest scores, at least a window apart, of rows without an alarm."""
+    window = series_encoding(cell).window
+    shown = [scored.loc[row] for row in distant_rows(scored.index, window, SHOWN)]
+    unlabelled = "" if plan.labels is not None else ", which unlabelled anomalies raise"
+    lines = [f"no score is above the threshold{unlabelled}; the highest, a window apart:"]
+    for row in shown:
+        reasons = f": {row['reasons']}" if row["reasons"] else ""
+        lines.append(f"  {row['time']} (score {row['score']:.3g}){reasons}")
+    return lines
+
+
+def distant_rows(rows: Iterable[int], distance: int, count: int) -> list[int]:
+    """Return the first `count` numbers of rows that are at least `distance` from those before."""
+    found: list[int] = []
+    for row in rows:
+        if all(abs(row - other) >= distance for other in found):
+            found.append(row)
+            if len(found) == count:
+                break
+    return found
+
+
+def series_encoding(cell: Cell) -> "SeriesEncoding":
+    """Return the encoding of a prepared series."""
+    from hourglass.data.prepared_data import Prepared
+    from hourglass.data.series_encoding import SeriesEncoding
+
+    encoding = Prepared.open(cell.prepared).scaling
+    assert isinstance(encoding, SeriesEncoding)
+    return encoding

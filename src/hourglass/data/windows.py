@@ -118,22 +118,35 @@ def find_step(time: np.ndarray, entity: np.ndarray | None) -> float:
     return float(np.median(differences))
 
 
-def check_regular(windows: Windows, step: float, source: object) -> None:
-    """Raise a UserError if the rows fit regular steps badly, or their runs are too short."""
-    rows, steps = len(windows.step_of_row), len(windows.row_of_step)
-    is_used = np.zeros(steps, bool)
+def irregular_counts(windows: Windows) -> tuple[int, int]:
+    """Return the number of rows that share a step with another one, and of steps without a row."""
+    is_used = np.zeros(len(windows.row_of_step), bool)
     is_used[windows.step_of_row] = True
     used = int(is_used.sum())
-    padded = steps - used
-    if rows - used > MAX_HELD_SHARE * rows:
+    return len(windows.step_of_row) - used, len(is_used) - used
+
+
+def is_regular(windows: Windows) -> bool:
+    """Return whether the rows fit regular steps, and their runs are long enough."""
+    shared, padded = irregular_counts(windows)
+    rows, steps = len(windows.step_of_row), len(windows.row_of_step)
+    return shared <= MAX_HELD_SHARE * rows and padded <= MAX_HELD_SHARE * steps
+
+
+def check_regular(windows: Windows, step: float, source: object) -> None:
+    """Raise a UserError unless `is_regular`."""
+    if is_regular(windows):
+        return
+    shared, padded = irregular_counts(windows)
+    rows, steps = len(windows.step_of_row), len(windows.row_of_step)
+    if shared > MAX_HELD_SHARE * rows:
         raise UserError(
-            f"{rows - used:,} of {rows:,} rows of {source} share a step of {step:g} s with another "
+            f"{shared:,} of {rows:,} rows of {source} share a step of {step:g} s with another "
             "row; set a smaller `step`, or name the column of the `entity` if rows of several "
             "sources alternate."
         )
-    if padded > MAX_HELD_SHARE * steps:
-        raise UserError(
-            f"{padded:,} of {steps:,} steps of {step:g} s have no row in {source}, as its times "
-            "are irregular or its runs shorter than a window; set a larger `step`, a smaller "
-            "`max_gap` or a smaller `window`."
-        )
+    raise UserError(
+        f"{padded:,} of {steps:,} steps of {step:g} s have no row in {source}, as its times are "
+        "irregular or its runs shorter than a window; set a larger `step`, a smaller `max_gap` or "
+        "a smaller `window`."
+    )

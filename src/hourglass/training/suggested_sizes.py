@@ -11,7 +11,7 @@ TABLE_STEPS = (1000, 3000)  # at least, and at most
 SERIES_STEPS, SERIES_BATCH_SIZE = (1000, 2000), 64
 IMAGE_STEPS, MIN_IMAGE_EPOCHS = 1000, 10
 MIN_WINDOW, MAX_WINDOW = 8, 96  # rows of a series
-MIN_WINDOWS_PER_RUN = 16  # that do not overlap
+MIN_WINDOWS_PER_RUN = 4  # that do not overlap
 
 
 def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
