@@ -66,10 +66,10 @@ def main() -> None:
         print(f"{growth:.1f} bytes of anonymous memory per row")
 
 
-def peak_memory() -> tuple[int, int]:
-    """Prepare the table in another process; return its peaks of RssAnon and of RSS, in bytes."""
+def peak_memory(code: str = PREPARE) -> tuple[int, int]:
+    """Run Python code in another process; return its peaks of RssAnon and of RSS, in bytes."""
     anonymous = resident = 0
-    process = subprocess.Popen([sys.executable, "-c", PREPARE])
+    process = subprocess.Popen([sys.executable, "-c", code])
     status = Path(f"/proc/{process.pid}/status")
     while process.poll() is None:
         found = dict(re.findall(r"^(RssAnon|VmHWM):\s+(\d+) kB", status.read_text(), re.MULTILINE))

@@ -1,12 +1,10 @@
 """The page of `compare`: content, structure, script in a browser, and MLflow run."""
 
 import csv
-import html
 import itertools
 import json
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from hourglass.stages.baselines import baselines
 from hourglass.stages.compare import compare
 from hourglass.stages.page_tables import page_is_outdated
 from hourglass.stages.prepare import prepare
+from tests.evaluation.browser import play
 from tests.evaluation.pages import Node, parse
 from tests.stages.cells import run_cell
 from tests.tracking.stored import rows
@@ -35,7 +34,6 @@ from tests.workspaces import ROOT, DirectRecorder, FakeRecorder, set_up, set_yam
 DATA, MODELS = ("digits", "own", "unlabelled"), ("linear", "denoising")
 CELLS = [f"{data}/{model}" for data in DATA for model in MODELS]
 FEATURES = ["<b>width</b>", 'a & "b"', "c", "d"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def own_table(folder: Path, name: str, **labels: str) -> None:
@@ -512,11 +510,6 @@ def luminance(colour: str) -> float:
 
 # Behaviour in a browser.
 
-WATCH = """<script>
-const wrong = [];
-addEventListener("error", (event) => wrong.push(event.message));
-addEventListener("securitypolicyviolation", (event) => wrong.push(event.violatedDirective));
-</script>"""
 PLAY = """<script>
 const results = {};
 const tables = [...document.querySelectorAll(".board")];
@@ -568,21 +561,7 @@ setTimeout(() => {
 @pytest.fixture(scope="module")
 def played(page, tmp_path_factory) -> dict:
     """Give the results of a script that uses the page in a browser of a phone's width."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"THE SCRIPT OF THE PAGE IS NOT TESTED: install one of {', '.join(BROWSERS)}")
-    folder = tmp_path_factory.mktemp("browser")
-    text = page.replace("<head>", f"<head>{WATCH}").replace("</body>", f"{PLAY}</body>")
-    # A browser window has a minimum width, a frame has none.
-    phone = f'<title></title><iframe width="360" srcdoc="{html.escape(text)}"></iframe>'
-    (folder / "phone.html").write_text(phone, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"]
-    options += [f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
-    command = [browser, *options, (folder / "phone.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    title = re.search(r"<title>(.*?)</title>", dom)
-    assert title, dom[:1000]
-    return json.loads(html.unescape(title[1]))
+    return play(page, PLAY, tmp_path_factory.mktemp("browser"))
 
 
 def test_pressing_a_heading_sorts_and_pressing_again_reverses(played):

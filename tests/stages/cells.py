@@ -14,7 +14,10 @@ from hourglass.stages.train import train
 from tests.workspaces import Project
 
 SAMPLES = 722  # of digits, in train
-FIGURES = ("contributions", "generated", "histogram", "precision_recall", "roc", "samples")
+FIGURES = (
+    *("contributions", "generated", "histogram", "precision_recall", "roc", "samples"),
+    *("timeline", "latent_codes"),  # of a series
+)
 
 
 def run_cell(data: str, model: str) -> None:

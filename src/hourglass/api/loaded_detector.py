@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from hourglass.api.explanation import explanation, row_index
 from hourglass.api.outlier_methods import OutlierMethods
+from hourglass.api.stream import Stream
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.cell_values import cell_frame
@@ -124,6 +125,15 @@ class LoadedDetector(OutlierMethods, Detector):
             for name in ("start_id", "end_id", "peak_id"):
                 table[name] = index[table[name].to_numpy(int) - 1].to_numpy()
         return table
+
+    def stream(self, latency: int | None = None) -> Stream:
+        """Return an object that scores the rows of a time series as they arrive.
+
+        `latency` is the number of rows after which a row is scored: by default a window less one,
+        so that scores equal those of `score`. Raises a UserError if the detector is not of a time
+        series, or for a longer latency.
+        """
+        return Stream(self, latency)
 
     def _scored(
         self, samples: "pd.DataFrame | np.ndarray", missing: Missing

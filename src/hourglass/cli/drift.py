@@ -30,7 +30,7 @@ def drift(
     alarm is at most alpha for a file of any length. The alarm rate is compared with the calibrated
     one, assuming that most samples are normal. The report names the features with unusual errors.
     It is written as JSON, with a figure next to it. The file may be larger than memory, but its
-    scores must fit.
+    scores must fit. Of a time series, the highest scores of blocks of one window are compared.
 
     Args:
         data: a data set, by the name of its file in configs/data

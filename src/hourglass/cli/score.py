@@ -31,7 +31,9 @@ def score(
     heat_maps: int = 20,
     min_length: int = 1,
     cool_down: int | None = None,
-) -> Path:
+    follow: bool = False,
+    latency: int | None = None,
+) -> Path | None:
     """Score new samples: alarms, conformal p-values, ranks and contributing features.
 
     A table is the raw file: `prepare` and `score` read it by the same code. It needs one named
@@ -71,12 +73,21 @@ def score(
         heat_maps: the number of heat maps to draw, highest scores first
         min_length: of a series, drop events of fewer rows from the first to the last alarm
         cool_down: of a series, rows without an alarm that end an event; a window if omitted
+        follow: of a series in a CSV file that grows, or of standard input if the file is -, print
+            the score of each row as soon as it is final, until an interrupt or the end of the input
+        latency: with --follow, rows to wait for before a row is scored; fewer than a window give an
+            earlier score, from the windows known by then
 
     Examples:
         hourglass score digits denoising new.npz
         hourglass score breast_cancer linear new.csv --id name --false-discovery-rate 0.1
+        tail -n +1 -f pump.csv | hourglass score pump denoising - --follow
 
     """
+    if follow:
+        return _follow(Cell(data, model), file, out, latency)
+    if latency is not None:
+        raise UserError(f"latency is {latency}, which needs --follow; omit it.")
     path = out or Path(f"{file.stem}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")
     events_path = path.with_name(f"{path.stem}-events{path.suffix}")
@@ -123,6 +134,20 @@ def score(
         print(f"hourglass: {reason}", file=sys.stderr)
     print(f"the table is {path.as_posix()}")
     return path
+
+
+def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Path | None:
+    """Score the rows of a growing file; see `cli.follow`."""
+    from contextlib import nullcontext
+
+    from hourglass.cli.follow import follow
+    from hourglass.detection.detector import Detector
+
+    detector = Detector.of_cell(cell)
+    with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as output:
+        count = follow(file, detector, latency, output)
+    print(counted(count, "row"), file=sys.stderr)
+    return out
 
 
 def _score_file(

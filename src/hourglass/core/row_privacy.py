@@ -7,7 +7,10 @@ from typing import Any
 from hourglass.core.settings import params
 
 # Files with data of single samples: ids, labels, scores, codes or values.
-ROW_FILES = ("mistakes.csv", "mistakes.png", "attribution.png", "reconstructions.png", "map.csv")
+ROW_FILES = (
+    *("mistakes.csv", "mistakes.png", "attribution.png", "reconstructions.png", "map.csv"),
+    *("timeline.png", "timeline_worst.png", "codes.png", "timeline.json", "events.csv"),
+)
 NEVER_UPLOADED = ("synthetic.csv",)  # synthetic rows may disclose real ones
 
 

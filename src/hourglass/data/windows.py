@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from hourglass.core.errors import UserError
+from hourglass.data.large_arrays import new_indices
 
 MAX_HELD_SHARE = 0.2  # of steps without a row of their own, or of rows that share a step
 
@@ -65,40 +66,46 @@ def find_windows(
     also descend, as in a file with the newest row first.
     """
     order = row_order(time, entity)
-    time = time[order]
-    steps = np.rint(np.diff(time) / step)
+    steps = np.diff(time[order])
+    np.rint(np.divide(steps, step, out=steps), out=steps)
     ends = (steps < 0) | (steps > max_gap)
     steps[np.isnan(steps)] = 1
     if entity is not None:
         ends |= entity[order][1:] != entity[order][:-1]
     steps[ends] = 0
-    first = np.concatenate([[0], np.flatnonzero(ends) + 1]) if len(time) else np.zeros(0, np.int64)
+    first = np.flatnonzero(np.concatenate([np.ones(min(1, len(time)), bool), ends]))
+    rows = np.diff([*first, len(time)])
     # The step of each row within its run; the runs follow each other, each as long as a window.
-    position = np.concatenate([np.zeros(min(1, len(time))), steps.cumsum()]).astype(np.int64)
-    position -= np.repeat(position[first], np.diff([*first, len(time)]))
-    last = np.concatenate([first[1:], [len(time)]]) - 1 if len(time) else first
-    lengths = position[last] + 1
+    most = int(len(time) * max(1, max_gap)) + window * (len(first) + 1)  # steps, or fewer
+    within = new_indices(len(time), most)
+    within[1:] = np.cumsum(steps, out=steps)
+    del steps, ends
+    before = within[first]
+    lengths = within[first + rows - 1] - before + 1
     padding = np.maximum(window - lengths, 0)
     bounds = np.concatenate([[0], np.cumsum(lengths + padding)]).astype(np.int64)
-    position += np.repeat(bounds[:-1] + padding, np.diff([*first, len(time)]))
+    within += np.repeat(bounds[:-1] + padding - before, rows)
     # Each step takes the last row that is at or before it, or the first row of its run.
-    row_of_step = np.zeros(bounds[-1], np.int64)
-    row_of_step[position] = np.arange(len(time))
+    row_of_step = new_indices(int(bounds[-1]), len(time))
+    row_of_step[within] = np.arange(len(time))
     row_of_step[bounds[:-1]] = np.maximum(row_of_step[bounds[:-1]], first)
     np.maximum.accumulate(row_of_step, out=row_of_step)
-    step_of_row = np.empty(len(time), np.int64)
-    step_of_row[order] = position
-    return Windows(order[row_of_step], step_of_row, bounds, window, stride)
+    if isinstance(order, slice) and order.step == 1:
+        return Windows(row_of_step, within, bounds, window, stride)
+    in_file = np.arange(len(time))[order]
+    step_of_row = new_indices(len(time), most)
+    step_of_row[in_file] = within
+    return Windows(in_file[row_of_step], step_of_row, bounds, window, stride)
 
 
-def row_order(time: np.ndarray, entity: np.ndarray | None) -> np.ndarray:
+def row_order(time: np.ndarray, entity: np.ndarray | None) -> slice | np.ndarray:
     """Return the order of the rows by entity, in file order, or in reverse if times descend."""
-    order = np.arange(len(time))
+    order: slice | np.ndarray = slice(None, None, 1)
     if entity is not None:
         order = np.argsort(entity, kind="stable")
     differences = np.diff(time[order])
     if np.count_nonzero(differences < 0) > np.count_nonzero(differences > 0):
-        return order[::-1].copy()
+        return order[::-1].copy() if isinstance(order, np.ndarray) else slice(None, None, -1)
     return order
 
 
@@ -113,8 +120,10 @@ def find_step(time: np.ndarray, entity: np.ndarray | None) -> float:
 
 def irregular_counts(windows: Windows) -> tuple[int, int]:
     """Return the number of rows that share a step with another one, and of steps without a row."""
-    used = len(np.unique(windows.step_of_row))
-    return len(windows.step_of_row) - used, len(windows.row_of_step) - used
+    is_used = np.zeros(len(windows.row_of_step), bool)
+    is_used[windows.step_of_row] = True
+    used = int(is_used.sum())
+    return len(windows.step_of_row) - used, len(is_used) - used
 
 
 def is_regular(windows: Windows) -> bool:

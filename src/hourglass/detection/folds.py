@@ -20,6 +20,7 @@ import numpy as np
 
 from hourglass.data.copies import find_copies, keep_together
 from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples, Split
+from hourglass.data.scaling import Encoding
 from hourglass.detection.block_scores import calibration_values
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
 from hourglass.detection.threshold import Threshold
@@ -46,30 +47,34 @@ def needs_folds(calibrator: Calibrator, calibration: int) -> bool:
 
 @dataclass
 class FoldScores:
-    """Scores of normal samples, or of blocks of a series, from folds, made at the first call."""
+    """Scores of normal samples, or values of blocks of a series, from folds.
+
+    They are made at the first call.
+    """
 
     prepared: Prepared
     refit: Refit
     seed: int
     count: int = field(init=False)
-    scores: np.ndarray | None = None  # (n,)
+    # Samples of the other folds, (n, *S), their encoding and their scores, (n,).
+    others: list[tuple[Encoding, np.ndarray, np.ndarray]] | None = None
 
     def __post_init__(self) -> None:
         names: tuple[Split, ...] = ("train", "validation", "calibration")
         self.count = fold_count(*(len(self.prepared.x(name)) for name in names))
 
-    def __call__(self, calibration: np.ndarray) -> np.ndarray:
-        """Return the scores of the calibration split, which are given, and of all other folds.
+    def __call__(self, calibration: np.ndarray, events: bool = False) -> np.ndarray:
+        """Return the values of the calibration split, which are given, and of all other folds.
 
-        Those of a series are the maxima of blocks.
+        They are those of `calibration_values`.
         """
-        if self.scores is None:
-            others = [
-                calibration_values(fold.scaling, held_out, self.refit(fold)(held_out))
+        if self.others is None:
+            self.others = [
+                (fold.scaling, held_out, self.refit(fold)(held_out))
                 for fold, held_out in _other_folds(self.prepared, self.count - 1, self.seed)
             ]
-            self.scores = np.concatenate([calibration, *others])
-        return self.scores
+        values = [calibration_values(*each, events) for each in self.others]
+        return np.concatenate([calibration, *values])
 
     def describe(self, threshold: Threshold) -> Threshold:
         """Return a threshold from these scores, with a method and settings that say so."""

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from hourglass.data.batches import Scaled
+from hourglass.data.large_arrays import new_array, take_rows
 from hourglass.data.series_encoding import Combine, RowScore, SeriesEncoding
+from hourglass.data.streaming import release_pages
 from hourglass.data.windows import Windows
 from hourglass.detection.inference import (
     Extractor,
@@ -68,9 +70,10 @@ def map_rows(
                 )
             found = combine_windows(values, block, windows.window, how).cpu().numpy()
             if len(results) == i:
-                results.append(np.zeros((len(windows.row_of_step), found.shape[1]), found.dtype))
+                results.append(new_array((len(windows.row_of_step), found.shape[1]), found.dtype))
             results[i][block.start : block.stop] = found
-    return [result[windows.step_of_row] for result in results]
+            release_pages(results[i])
+    return [take_rows(result, windows.step_of_row) for result in results]
 
 
 def fit_features(

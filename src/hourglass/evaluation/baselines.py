@@ -20,6 +20,7 @@ from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.folds import FoldScores, needs_folds
 from hourglass.evaluation import metrics
+from hourglass.evaluation.metrics.series import SeriesRows, series_metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
 
 # A function: samples, such as vectors, (N, F) float32 -> scores, (N,) float64.
@@ -150,4 +151,9 @@ def evaluate_baseline(
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)
     values |= metrics.at_threshold(scores("test"), test.anomaly, threshold)
+    if isinstance(prepared.scaling, SeriesEncoding):
+        tuning = prepared.split("tuning")
+        rows = SeriesRows(test.x, scores("test"), test.anomaly)
+        others = SeriesRows(tuning.x, scores("tuning"), tuning.anomaly)
+        values |= series_metrics(rows, others, prepared.scaling, threshold)
     return {"threshold": asdict(threshold), "metrics": values}

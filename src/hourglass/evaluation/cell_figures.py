@@ -11,6 +11,8 @@ from hourglass.detection.detector import Detector
 from hourglass.evaluation import figures, metrics
 from hourglass.evaluation.cell_tables import mistakes
 from hourglass.evaluation.figures import Group
+from hourglass.evaluation.timeline import Timeline
+from hourglass.evaluation.timeline_file import write_timeline
 from hourglass.networks.variational import Variational
 
 # Samples in one row of a figure: images, or bar charts of features.
@@ -26,7 +28,7 @@ def write_figures(
     scores: np.ndarray,
     test_metrics: dict[str, float],
 ) -> None:
-    """Write figures/, titled with `name`, roc.csv and precision_recall.csv.
+    """Write figures/, titled with `name`, the curves as CSV, and timeline.json of a series.
 
     `test_metrics` has the labels of the figures.
     """
@@ -34,8 +36,14 @@ def write_figures(
     precision_recall = metrics.precision_recall_curve(scores, test.anomaly)
     for kind, curve in {"roc": roc, "precision_recall": precision_recall}.items():
         curve.to_csv(folder / f"{kind}.csv", index=False, lineterminator="\n")
-    drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold)}
-    drawn |= _sample_figures(detector, test, scores)
+    unit = "rows" if detector.is_series else "samples"
+    drawn = {"histogram": figures.histogram(scores, test.anomaly, detector.threshold, unit)}
+    if detector.is_series:
+        series = Timeline.of(detector, test.x, scores, test.anomaly, test.id)
+        drawn |= _series_figures(series)
+        write_timeline(folder, series)
+    else:
+        drawn |= _sample_figures(detector, test, scores)
     if "AUROC" in test_metrics:
         drawn["roc"] = figures.roc(roc, test_metrics["AUROC"])
         drawn["precision_recall"] = figures.precision_recall(
@@ -44,6 +52,18 @@ def write_figures(
     (folder / "figures").mkdir()
     for kind, figure in drawn.items():
         figures.save(figure, folder / "figures" / f"{kind}.png", name=name)
+
+
+def _series_figures(series: Timeline) -> dict[str, Figure]:
+    """Return the figures of the rows of a series in time, and of their latent codes.
+
+    Single rows would not tell what their windows look like.
+    """
+    return {
+        "timeline": figures.timeline(series),
+        "timeline_worst": figures.timeline(series.around_worst()),
+        "codes": figures.latent_codes(series),
+    }
 
 
 def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> dict[str, Figure]:

@@ -1,6 +1,7 @@
 """Tables of one cell (data set x variant): scores, thresholds, classes and worst mistakes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,17 @@ def write_scores(folder: Path, prepared: Prepared, detector: Detector, test: np.
 
 
 def write_thresholds(
-    folder: Path, calibrated: Path, deployed: Threshold, scores: np.ndarray, anomaly: np.ndarray
+    folder: Path,
+    calibrated: Path,
+    deployed: Threshold,
+    scores: np.ndarray,
+    anomaly: np.ndarray,
+    more: Callable[[Threshold], dict[str, float]] | None = None,
 ) -> None:
     """Write thresholds.csv: expected and realised alarms per calibrator.
 
-    The first row is the deployed threshold. `calibrated` is the path of thresholds.json.
+    The first row is the deployed threshold. `calibrated` is the path of thresholds.json. `more`
+    gives further columns, such as alarms per day of a series.
     """
 
     def row(threshold: Threshold) -> dict[str, Any]:
@@ -56,6 +63,7 @@ def write_thresholds(
             "threshold": threshold.value,
             "expected_false_alarm_rate": threshold.false_alarm_rate,
             **metrics.at_threshold(scores, anomaly, threshold),
+            **(more(threshold) if more else {}),
         }
 
     rows = [{"calibrator": "deployed", **row(deployed)}]

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ def evaluate(data: str, model: str) -> Path:
     fewer than 10 anomalies or normal samples); scores.parquet (id, split, label, anomaly, score and
     alarm of each sample); by_class.csv (metrics per label); mistakes.csv (the worst mistakes and
     the features that contributed most); thresholds.csv (expected and realised alarms per
-    calibrator); roc.csv, precision_recall.csv and figures/.
+    calibrator); roc.csv, precision_recall.csv and figures/. Of a time series, metrics.json also has
+    metrics by event and alarms per day of normal time, and events.csv the events of the test split.
 
     Examples:
         hourglass evaluate digits denoising
@@ -38,23 +40,35 @@ def evaluate(data: str, model: str) -> Path:
 def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     """Write all files to `folder` and return the timing of scoring."""
     # Imported here to keep the import of this module fast.
+    from hourglass.data.series_encoding import SeriesEncoding
     from hourglass.detection.detector import Detector
     from hourglass.evaluation import cell_figures, cell_tables, metrics
+    from hourglass.evaluation.cell_events import write_events
+    from hourglass.evaluation.metrics.series import SeriesRows, normal_alarms, series_metrics
 
     prepared, detector = Prepared.open(cell.prepared), Detector.of_cell(cell)
     test, threshold = prepared.split("test"), detector.threshold
+    encoding = detector.scoring.scaling
     start = time.perf_counter()
     with step(f"evaluate {cell.name}: score {counted(len(test.x), 'sample')}"):
         scores, errors = detector.scoring.with_errors(test.x)
     seconds = time.perf_counter() - start
     with step(f"evaluate {cell.name}: metrics and their bootstrap intervals"):
         summary = metrics.summary(scores, errors, test.anomaly, threshold)
+        at_normal = None
+        if isinstance(encoding, SeriesEncoding):
+            rows, tuning = SeriesRows(test.x, scores, test.anomaly), prepared.split("tuning")
+            others = SeriesRows(tuning.x, detector.scoring(tuning.x), tuning.anomaly)
+            summary |= series_metrics(rows, others, encoding, threshold)
+            at_normal = partial(normal_alarms, rows, encoding)
     _warn_without_intervals(cell, test.anomaly)
     thresholds = cell / "calibrate/thresholds.json"
     cell_tables.write_scores(folder, prepared, detector, scores)
-    cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly)
+    cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly, at_normal)
     cell_tables.write_classes(folder, detector, test, scores)
     cell_tables.write_mistakes(folder, detector, test, scores)
+    if detector.is_series:
+        write_events(folder, detector, test, scores)
     cell_figures.write_figures(folder, cell.title, detector, test, scores, summary)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.

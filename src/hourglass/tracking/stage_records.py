@@ -27,6 +27,7 @@ EVALUATION_FILES = (
     "by_class.csv",
     "mistakes.csv",
 )
+SERIES_FILES = ("events.csv",)  # of time series only
 STUDY_FOLDERS = ("tables", "figures")
 # The files of a detector by the stage that writes them, as `detection.detector.detector_files`
 # lists them; that module imports torch, which takes longer than recording a stage.
@@ -183,10 +184,11 @@ def _score_params(cell: Cell) -> dict[str, str]:
 def _evaluation(cell: Cell) -> StageRecord:
     folder = cell.output("evaluate")
     figures = [path.name for path in sorted((folder / "figures").iterdir())]
+    tables = [*EVALUATION_FILES, *(name for name in SERIES_FILES if (folder / name).exists())]
     return StageRecord(
         "evaluate",
         metrics=section("test", _json(folder / "metrics.json")),
-        files=[*_files(folder / "figures", figures, "figures"), *_files(folder, EVALUATION_FILES)],
+        files=[*_files(folder / "figures", figures, "figures"), *_files(folder, tables)],
     )
 
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 MAX_NAMES_SHOWN = 8  # of ignored columns
 
 
-def read_table_chunks(path: Path, spec: InputSpec, id: str | None, missing: Missing) -> Chunks:
+def read_table_chunks(
+    path: Path, spec: InputSpec, id: str | None, missing: Missing, quiet: bool = False
+) -> Chunks:
     """Yield the rows of a table; select the columns by name, in any order.
 
-    Prints the names of the columns that are ignored. The id of a row is its value in the column
-    `id`. Without such a column it is the row number, counted from 1. Raises a UserError for a cell
-    without a code, and for a missing column that is not optional.
+    Prints the names of the columns that are ignored, unless `quiet`. The id of a row is its value
+    in the column `id`. Without such a column it is the row number, counted from 1. Raises a
+    UserError for a cell without a code, and for a missing column that is not optional.
     """
     table, columns = _open(path, spec), spec.columns
     used = [column.name for column in present_columns(table.names, columns, path)]
@@ -38,7 +40,7 @@ def read_table_chunks(path: Path, spec: InputSpec, id: str | None, missing: Miss
         )
     names = used if id is None or id in used else [*used, id]
     ignored = [name for name in table.names if name not in names]
-    if ignored:
+    if ignored and not quiet:
         more = f" and {len(ignored) - MAX_NAMES_SHOWN} more" * (len(ignored) > MAX_NAMES_SHOWN)
         shown = ", ".join(map(quote, ignored[:MAX_NAMES_SHOWN]))
         print(f"ignored, as the detector does not know them: {shown}{more}", flush=True)

@@ -14,18 +14,20 @@ DAY = 86_400.0  # seconds
 class AlarmsPerDay(Calibrator):
     """Set the threshold so that normal data raise at most `alarms_per_day` alarms, as expected.
 
-    An alarm is an event: alarms of rows that are less than a window apart count once. For time
-    series only, whose calibration scores are the maxima of blocks of one window. The threshold is
-    that of `Conformal`, with alpha = `alarms_per_day` times the length of a block in days. No block
-    holds two events, so the expected number of events per day is at most that of blocks with an
-    alarm, which is at most `alarms_per_day` if the blocks are exchangeable: on a stationary
-    series, whose scores depend on each other over less than a block. The expectation is over the
-    draw of the calibration data; a single detector may have more alarms.
+    An alarm is an event: alarms of rows that are at most a window apart count once. For time series
+    only, whose calibration scores are the highest at which an event begins in each block of one
+    window. The threshold is that of `Conformal`, with alpha = `alarms_per_day` times the length of
+    a block in days: the expected share of new normal blocks in which an event begins is at most
+    alpha, if the blocks are exchangeable, as on a stationary series whose scores depend on each
+    other over less than a block. No two events begin in one block of a window, so there are at most
+    `alarms_per_day`, as expected over the draw of the calibration data; a single detector may have
+    more alarms.
 
     Times that are numbers, not dates, count as seconds.
     """
 
     method = "alarms_per_day"
+    counts_events = True
 
     def __init__(self, alarms_per_day: float = 1.0) -> None:
         if not 0 < alarms_per_day < np.inf:
@@ -34,7 +36,7 @@ class AlarmsPerDay(Calibrator):
         self._block_seconds: float | None = None
 
     def for_blocks(self, seconds: float) -> "AlarmsPerDay":
-        """Return the calibrator for the maxima of blocks of a series, which last `seconds`."""
+        """Return the calibrator for the values of blocks of a series, which last `seconds`."""
         calibrator = AlarmsPerDay(self.alarms_per_day)
         calibrator._block_seconds = seconds
         return calibrator
@@ -46,11 +48,11 @@ class AlarmsPerDay(Calibrator):
         return {"alarms_per_day": self.alarms_per_day, **known}
 
     def value(self, scores: np.ndarray) -> float:
-        """Return the threshold of `Conformal` for the maxima of blocks, (n,)."""
+        """Return the threshold of `Conformal` for the values of blocks, (n,)."""
         return self._conformal.value(scores)
 
     def expected(self, scores: np.ndarray) -> float:
-        """Return the expected share of normal blocks with an alarm."""
+        """Return the expected share of normal blocks in which an event begins."""
         return self._conformal.expected(scores)
 
     @property

@@ -13,6 +13,9 @@ class Calibrator(ABC):
     """A method that selects a threshold from the scores of normal samples."""
 
     method: ClassVar[str]
+    # Of a series, whether the scores are those at which an event begins in a block, instead of the
+    # highest ones of blocks; see `detection.block_scores`.
+    counts_events: ClassVar[bool] = False
 
     def __call__(self, scores: np.ndarray) -> Threshold:
         """Return the threshold for the scores of normal samples, (n,).
@@ -33,7 +36,7 @@ class Calibrator(ABC):
         return 1
 
     def for_blocks(self, seconds: float) -> "Calibrator":
-        """Return the calibrator for the maxima of blocks of a series, which last `seconds`."""
+        """Return the calibrator for the values of blocks of a series, which last `seconds`."""
         return self
 
     @abstractmethod

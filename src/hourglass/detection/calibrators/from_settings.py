@@ -88,7 +88,8 @@ def calibrate(
         return calibrator(scores("tuning"), prepared.split("tuning").anomaly)
     encoding = prepared.scaling
     calibrator = for_data(calibrator, encoding)
-    values = calibration_values(encoding, prepared.x("calibration"), scores("calibration"))
+    events = calibrator.counts_events
+    values = calibration_values(encoding, prepared.x("calibration"), scores("calibration"), events)
     if folds is None:
         return set_threshold(calibrator, encoding, values)
-    return folds.describe(set_threshold(calibrator, encoding, folds(values)))
+    return folds.describe(set_threshold(calibrator, encoding, folds(values, events)))

@@ -38,7 +38,7 @@ class Difference:
 class Drift:
     """The results of all drift tests on a stream.
 
-    `alarm_at` and `positions` count the samples of the file from 1.
+    `alarm_at` and `positions` count the samples of the file from 1, of a series its blocks.
     """
 
     alpha: float
@@ -52,6 +52,7 @@ class Drift:
     alarm_rate: AlarmRateCheck
     features: dict[str, float]  # mean contribution per feature, in descending order
     columns: list[ColumnDrift]  # of a table, the largest difference first
+    unit: str = "sample"  # that has a score; "block" of a series
 
     @classmethod
     def of(cls, detector: Detector, stream: ScoredStream, alpha: float, seed: int) -> "Drift":
@@ -76,6 +77,7 @@ class Drift:
             alarm_rate=AlarmRateCheck.of(detector.threshold, calibration, scores, alpha),
             features={detector.feature_names[i]: float(stream.contributions[i]) for i in order},
             columns=stream.columns.drift(alpha),
+            unit=stream.unit,
         )
 
     @property
@@ -120,8 +122,8 @@ class Drift:
             largest = 10 ** min(float(self.log10_martingale.max()), 300)
             return f"No alarm: the martingale stays below {bound} (at most {largest:.3g})."
         return (
-            f"Alarm: the martingale reaches {bound} at sample {self.alarm_at:,}; without drift "
-            f"the probability of an alarm is at most {self.alpha:.6g}."
+            f"Alarm: the martingale reaches {bound} at {self.unit} {self.alarm_at:,}; without "
+            f"drift the probability of an alarm is at most {self.alpha:.6g}."
         )
 
     def _difference_sentence(self) -> str:
@@ -135,12 +137,12 @@ class Drift:
         check = self.alarm_rate
         now, before = check.realised, check.calibrated
         rates = (
-            f"{now.rate:.2%} of the samples are alarms [{now.low:.2%}, {now.high:.2%}], "
+            f"{now.rate:.2%} of the {self.unit}s are alarms [{now.low:.2%}, {now.high:.2%}], "
             f"{check.promised:.2%} were expected [{before.low:.2%}, {before.high:.2%}]"
         )
         return {
-            "holds": f"The threshold holds, if most samples are normal: {rates}.",
-            "too few": f"Too few samples to test the threshold: {rates}.",
+            "holds": f"The threshold holds, if most {self.unit}s are normal: {rates}.",
+            "too few": f"Too few {self.unit}s to test the threshold: {rates}.",
             "fewer": f"The threshold is now too high: {rates}; anomalies may be missed, "
             "so calibrate again on normal samples.",
             "more": f"The threshold does not hold: {rates}; {self._reason_for_more()}",

@@ -19,9 +19,11 @@ OUTLINED: dict[str, Any] = {"color": ANOMALY, "linewidth": 1.6}
 MAX_CURVE_POINTS = 4000  # more than the pixel columns of a screen
 
 
-def histogram(scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold) -> Figure:
+def histogram(
+    scores: np.ndarray, anomaly: np.ndarray, threshold: Threshold, unit: str = "samples"
+) -> Figure:
     """Draw histograms of normal and anomalous scores on a logarithmic axis, and the threshold."""
-    figure, axes = _new_axes("score", "samples")
+    figure, axes = _new_axes("score", unit)
     bins = log_bins(scores, 60)
     for mask, name, style in ((~anomaly, "normal", FILLED), (anomaly, "anomalous", OUTLINED)):
         if mask.any():

@@ -16,6 +16,7 @@ from hourglass.evaluation.metrics.auroc_interval import too_few_samples
 from hourglass.evaluation.report.curves import Chart, cell_charts
 from hourglass.evaluation.report.pictures import Picture, Rows, evaluation_pictures, study_pictures
 from hourglass.evaluation.report.provenance import Origin
+from hourglass.evaluation.report.timeline import TimelinePlot, read_timeline
 
 SHOWN_MISTAKES = 15  # per kind; mistakes.csv has more
 
@@ -38,6 +39,8 @@ class CellSection:
     charts: list[Chart]
     pictures: dict[str, Picture]  # by file name
     study: list[Picture]
+    timeline: TimelinePlot | None = None  # of a series
+    is_series: bool = False
     rows_are_private: bool = False  # if True, no single samples are shown
 
     @property
@@ -56,6 +59,11 @@ class CellSection:
         return too_few_samples(self.samples["normal"], self.samples["anomalous"])
 
     @property
+    def unit(self) -> str:
+        """Return the word for samples: those of a series are rows, which depend on each other."""
+        return _unit(self.is_series)
+
+    @property
     def css(self) -> str:
         """Return the CSS classes of the variant's lines and markers."""
         return f"series s{self.series}"
@@ -68,7 +76,7 @@ class CellSection:
 
     def without_rows(self) -> "CellSection":
         """Return the section without single samples."""
-        return replace(self, mistakes={}, pictures={}, rows_are_private=True)
+        return replace(self, mistakes={}, pictures={}, timeline=None, rows_are_private=True)
 
 
 def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> CellSection:
@@ -82,7 +90,7 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
     columns = ["split", "anomaly", "score", "alarm"]
     scores = pd.read_parquet(folder / "scores.parquet", columns=columns)
     test = scores[scores["split"] == "test"]
-    table = _read_csv(folder / "mistakes.csv")
+    table, timeline = _read_csv(folder / "mistakes.csv"), read_timeline(cell)
     anomaly = test.anomaly.to_numpy()
     wrong = {
         alarm_kind(anomaly): int((test.alarm & ~anomaly).sum()),
@@ -104,10 +112,16 @@ def read_section(row: dict[str, Any], series: int, timing: dict[str, Any]) -> Ce
         scores=test.score.to_numpy(),
         anomaly=anomaly,
         wrong=wrong,
-        charts=cell_charts(cell, test, row["threshold"], metrics),
+        charts=cell_charts(cell, test, row["threshold"], metrics, _unit(timeline is not None)),
         pictures=evaluation_pictures(cell, metrics, mistakes),
         study=study_pictures(cell),
+        timeline=timeline,
+        is_series=timeline is not None,
     )
+
+
+def _unit(is_series: bool) -> str:
+    return "rows" if is_series else "samples"
 
 
 def _read_csv(path: Path) -> Rows:

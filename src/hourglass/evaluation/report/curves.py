@@ -27,20 +27,24 @@ class Chart:
 
 
 def cell_charts(
-    cell: Cell, test: pd.DataFrame, threshold: float, metrics: dict[str, float]
+    cell: Cell,
+    test: pd.DataFrame,
+    threshold: float,
+    metrics: dict[str, float],
+    unit: str = "samples",
 ) -> list[Chart]:
     """Return the plots of a cell.
 
-    `test` holds the rows of the test split in scores.parquet. ROC and precision-recall curves exist
-    only if the test split has normal and anomalous samples.
+    `test` holds the test split in scores.parquet, and `unit` is the word for its samples. ROC and
+    precision-recall curves exist only if it has normal and anomalous samples.
     """
-    plots = [_histogram(cell, test, threshold)]
+    plots = [_histogram(cell, test, threshold, unit)]
     if "AUROC" in metrics:
         plots += [_roc(cell, metrics), _precision_recall(cell, metrics)]
     return [*plots, _training(cell)]
 
 
-def _histogram(cell: Cell, test: pd.DataFrame, threshold: float) -> Chart:
+def _histogram(cell: Cell, test: pd.DataFrame, threshold: float, unit: str) -> Chart:
     groups = {"normal": test[~test.anomaly], "anomalous": test[test.anomaly]}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     x = Axis.around("score", np.append(test.score, threshold), margin=0.0)
@@ -49,12 +53,12 @@ def _histogram(cell: Cell, test: pd.DataFrame, threshold: float) -> Chart:
     edges[[0, -1]] = x.low, x.high
     counts = {name: np.histogram(rows.score, edges)[0] for name, rows in groups.items()}
     highest = max(int(values.max()) for values in counts.values())
-    plot = Plot(x, Axis("samples", 0, 1.04 * max(highest, 1)))
+    plot = Plot(x, Axis(unit, 0, 1.04 * max(highest, 1)))
     for name, values in counts.items():
         plot.bars(edges, values, name, name)
     plot.vertical(threshold, "mark dashed", f"threshold {score_text(threshold)}")
     medians = [
-        f"{counted(len(rows), f'{name} sample')}, median {score_text(rows.score.median())}, "
+        f"{counted(len(rows), f'{name} {unit[:-1]}')}, median {score_text(rows.score.median())}, "
         f"{rows.alarm.sum()} of them above the threshold"
         for name, rows in groups.items()
     ]

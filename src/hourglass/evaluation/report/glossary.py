@@ -13,6 +13,19 @@ INTERVALS = ("AUROC", "average_precision", "FPR_at_95_recall")  # metrics shown 
 TITLES = {
     "FPR_at_95_recall": "FPR at 95 % recall",
     "false_alarm_rate": "false-alarm rate",
+    "block_alarm_rate": "share of normal blocks with an alarm",
+    "expected_alarms_per_day": "alarms per day, expected",
+    "alarms_per_day_tuning": "alarms per day, tuning split",
+    "event_precision": "event-wise precision",
+    "event_recall": "event-wise recall",
+    "event_F1": "event-wise F1",
+    "range_precision": "range-based precision",
+    "range_recall": "range-based recall",
+    "range_F1": "range-based F1",
+    "detection_delay": "detection delay (rows)",
+    "detection_delay_seconds": "detection delay (s)",
+    "VUS_ROC": "VUS-ROC",
+    "VUS_PR": "VUS-PR",
     "reconstruction_error_normal": "reconstruction error, normal",
     "reconstruction_error_anomalous": "reconstruction error, anomalous",
     "frechet_distance": "Fréchet distance",
@@ -38,6 +51,32 @@ MEANINGS = {
     "recall": "The fraction of anomalies that raise an alarm.",
     "F1": "The harmonic mean of precision and recall.",
     "false_alarm_rate": "The fraction of normal samples that raise an alarm.",
+    "VUS_ROC": "The mean area under the ROC curve of the rows of a series, over tolerances for the "
+    "ends of an event from none to one period of the series.",
+    "VUS_PR": "The mean area under the precision-recall curve of the rows of a series, over "
+    "tolerances for the ends of an event from none to one period of the series. Chance is about "
+    "the prevalence.",
+    "events": "The number of labelled events in the test split: stretches of anomalous rows.",
+    "false_alarm_events": "The number of stretches of consecutive alarms that overlap no event.",
+    "event_precision": "Detected events, divided by detected events and false-alarm events.",
+    "event_recall": "The fraction of labelled events in which at least one row raises an alarm.",
+    "event_F1": "The harmonic mean of event-wise precision and recall.",
+    "range_precision": "The mean fraction of a stretch of alarms that is labelled, divided by the "
+    "number of events that it overlaps.",
+    "range_recall": "The mean fraction of an event that has alarms, divided by the number of "
+    "stretches of alarms that overlap it.",
+    "range_F1": "The harmonic mean of range-based precision and recall.",
+    "detection_delay": "The median number of rows from the start of a detected event to its first "
+    "alarm.",
+    "detection_delay_seconds": "The detection delay in the unit of time: seconds, if times are "
+    "dates.",
+    "alarms_per_day": "False alarms per day of normal rows of the test split. Alarms less than a "
+    "window apart count once. Times that are numbers count as seconds.",
+    "expected_alarms_per_day": "The number of blocks of one window with an alarm per day of normal "
+    "rows that the calibrator expects, if blocks are exchangeable; at most as many alarms.",
+    "alarms_per_day_tuning": "False alarms per day of normal rows of the tuning split.",
+    "block_alarm_rate": "The fraction of blocks of one window with an alarm, among those that "
+    "share no window with an anomaly.",
     "reconstruction_error_normal": "The mean squared error per element of normal samples.",
     "reconstruction_error_anomalous": "The mean squared error per element of anomalous samples.",
     "kNN_accuracy": "The accuracy of a 7-nearest-neighbour classifier of latent codes, on test "
@@ -77,6 +116,21 @@ FORMATS = {
     "seconds": ",.1f",
     "brief": ".3f",  # a share in a small table
 }
+
+# Formats of metrics that are no shares.
+METRIC_FORMATS = {
+    **dict.fromkeys(("anomalies", "events", "false_alarm_events"), "whole"),
+    **dict.fromkeys(("reconstruction_error_normal", "reconstruction_error_anomalous"), "score"),
+    **dict.fromkeys(("detection_delay", "detection_delay_seconds"), "score"),
+    **dict.fromkeys(
+        ("alarms_per_day", "expected_alarms_per_day", "alarms_per_day_tuning"), "score"
+    ),
+}
+
+
+def metric_form(metric: str) -> str:
+    """Return the format of a metric, a key of FORMATS."""
+    return METRIC_FORMATS.get(metric, "share")
 
 
 def metric_title(metric: str) -> str:

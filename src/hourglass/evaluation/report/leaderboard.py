@@ -41,6 +41,9 @@ WITHOUT_INTERVALS = [
     "recall",
     "false_alarm_rate",
     "F1",
+    "VUS_PR",
+    "event_recall",
+    "alarms_per_day",
 ]
 
 

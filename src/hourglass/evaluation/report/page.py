@@ -19,6 +19,7 @@ from hourglass.evaluation.report.glossary import (
     FORMATS,
     MEANINGS,
     format_number,
+    metric_form,
     metric_title,
 )
 from hourglass.evaluation.report.provenance import summary
@@ -69,11 +70,12 @@ class Page:
 
         `tables` is the digest of the tables to which the page belongs.
         """
-        origins = [cell.origin for one in self.sets for cell in one.cells]
+        cells = [cell for one in self.sets for cell in one.cells]
         template = _environment().get_template("page.html")
         return template.render(
             vars(self),
-            summary=summary(origins),
+            summary=summary([cell.origin for cell in cells]),
+            has_timelines=any(cell.timeline for cell in cells),
             meanings=MEANINGS,
             palette=palette,
             tables=tables,
@@ -103,5 +105,6 @@ def _environment() -> Environment:
     )
     environment.filters |= {form: partial(format_number, form=form) for form in FORMATS}
     environment.filters |= {"format_number": format_number, "metric_title": metric_title}
+    environment.filters["metric_form"] = metric_form
     environment.filters |= {"tick_text": tick_text, "marker_path": marker_path}
     return environment

@@ -62,6 +62,19 @@ def evaluation_pictures(
             "Samples and their reconstructions",
             f"Samples and their reconstructions; mean squared error {', '.join(errors)}.",
         ),
+        "timeline": (
+            "The test split over time",
+            "A panel per channel with input and reconstruction, and one of the score with the "
+            "threshold and the alarms.",
+        ),
+        "timeline_worst": (
+            "The rows around the highest score",
+            "The same panels for the run of alarms with the highest score.",
+        ),
+        "codes": (
+            "Latent codes of rows, averaged over the windows of a row",
+            "A map of the two first principal components.",
+        ),
         "samples": (
             "Generated samples",
             f"A grid of images that {cell.model} generated from random latent codes.",

@@ -1,5 +1,6 @@
-"""Command `score` on a time series: the table of events, and the same events in Python."""
+"""Commands on a time series: its events, their metrics, and drift."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +9,20 @@ import pandas as pd
 import pytest
 
 import hourglass
+from hourglass.cli.drift import drift
 from hourglass.cli.score import score
+from hourglass.core.paths import Cell
+from hourglass.data.prepared_data import Prepared
+from hourglass.detection.detector import Detector
+from hourglass.stages.evaluate import evaluate
 from tests.cli import TABLE
 from tests.cli.files import read_table, write_table
+from tests.stages.cells import no_figures
 from tests.workspaces import FakeRecorder, calibrated, set_up, set_yaml, working_in
 
-MACHINES, ROWS, WINDOW = ("=a", "b"), 700, 16
+MACHINES, ROWS, WINDOW = ("=a", "b"), 1400, 16
 FAULT = slice(500, 540)  # of machine b, in the new file
+LABELLED = slice(1340, 1360)  # of both machines, in the test split of the training file
 CELL = ("pump", "linear")
 STEP = pd.Timedelta(minutes=10)
 
@@ -37,18 +45,28 @@ def readings(seed: int) -> pd.DataFrame:
 def pump(tmp_path_factory) -> Path:
     """Give a working folder with the calibrated cell CELL."""
     folder = set_up(tmp_path_factory.mktemp("series") / "workspace")
-    readings(0).to_csv(folder / "pump.csv", index=False)
+    old = readings(0)
+    faults = np.concatenate([first + np.arange(*LABELLED.indices(ROWS)) for first in (0, ROWS)])
+    old.loc[faults, "flow"] = 4.0
+    old.to_csv(folder / "pump.csv", index=False)
+    times = old.time[[LABELLED.start, LABELLED.stop - 1]].astype(str).tolist()
     path = folder / "configs/data/pump.yaml"
     settings = {
         "class_path": "hourglass.data.Series",
-        "init_args": {"path": "pump.csv", "entity": "machine", "window": WINDOW},
+        "init_args": {
+            "path": "pump.csv",
+            "entity": "machine",
+            "window": WINDOW,
+            "intervals": [times],
+        },
         "model": {"latent_dim": 4, "learning_rate": 0.01},
         "training": {"batch_size": 64, "max_epochs": 5},
     }
     for key, value in settings.items():
         set_yaml(path, key, value=value)
-    with working_in(folder, FakeRecorder()):
+    with working_in(folder, FakeRecorder()), no_figures():
         calibrated(CELL)
+        evaluate(*CELL)
     return folder
 
 
@@ -137,3 +155,59 @@ def test_event_options_for_a_table_are_refused(cells, tmp_path, rows, refusal):
         message = refusal(score, *TABLE, file, tmp_path / "out.csv", min_length=3)
         assert "breast_cancer is no time series" in message
         assert "no time series" in refusal(hourglass.load("/".join(TABLE)).events, rows)
+
+
+@pytest.fixture
+def evaluated(pump) -> Path:
+    """Give the folder with the evaluation of the cell."""
+    return pump / "runs" / Path(*CELL) / "evaluate"
+
+
+def test_metrics_of_events_are_those_of_the_tables(evaluated):
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    events = pd.read_csv(evaluated / "events.csv")
+    scores = pd.read_parquet(evaluated / "scores.parquet")
+    test = scores[scores.split == "test"]
+    days = (~test.anomaly).sum() * STEP / pd.Timedelta(days=1)
+    assert (metrics["events"], metrics["event_recall"]) == (2, 1)
+    assert metrics["alarms_per_day"] == pytest.approx((~events.labelled).sum() / days)
+    assert metrics["detection_delay_seconds"] == 600 * metrics["detection_delay"]
+    blocks = pd.Timedelta(days=1) / (STEP * WINDOW)
+    threshold = json.loads((evaluated.parent / "calibrate/threshold.json").read_text())
+    expected = threshold["false_alarm_rate"] * blocks
+    assert metrics["expected_alarms_per_day"] == pytest.approx(expected)
+    assert {"VUS_PR", "VUS_ROC", "range_F1", "block_alarm_rate", "alarms_per_day_tuning"} <= {
+        *metrics
+    }
+    assert events.labelled.sum() >= 2
+    assert events.alarms.sum() == test.alarm.sum()
+    thresholds = pd.read_csv(evaluated / "thresholds.csv")
+    assert thresholds.block_alarm_rate[0] == metrics["block_alarm_rate"]
+
+
+def test_other_data_sets_have_no_metrics_of_series(cells):
+    folder = cells / "runs" / Path(*TABLE) / "evaluate"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert not {"VUS_PR", "events", "alarms_per_day", "block_alarm_rate"} & {*metrics}
+    assert "block_alarm_rate" not in pd.read_csv(folder / "thresholds.csv")
+    assert not (folder / "events.csv").exists()
+
+
+def test_drift_compares_blocks_and_finds_none_in_calibration_data(here, new, capsys, monkeypatch):
+    monkeypatch.setattr("hourglass.evaluation.figures.save", lambda figure, path: path.touch())
+    calibration = Prepared.open(Path("data/prepared/pump")).split("calibration")
+    rows = [int(name.rpartition("/")[2]) - 1 for name in calibration.id]
+    old = pd.read_csv("pump.csv").iloc[rows]
+    report = json.loads(
+        drift(*CELL, write_table(old, here / "old.csv"), here / "a.json").read_text()
+    )
+    detector = Detector.of_cell(Cell(*CELL))
+    assert report["samples"] == len(detector.calibration_scores)
+    assert report["kolmogorov_smirnov"]["statistic"] == 0
+    assert not report["found"]
+    new["flow"] += 2
+    report = json.loads(
+        drift(*CELL, write_table(new, here / "new.csv"), here / "b.json").read_text()
+    )
+    assert report["found"]
+    assert "of the blocks are alarms" in capsys.readouterr().out
