@@ -95,6 +95,14 @@ def test_the_first_event_is_the_stretch_that_is_abnormal(tried):
     assert first["score"] == tried.rows["score"].iloc[0]
 
 
+def test_the_reasons_of_an_event_are_those_of_its_most_unusual_row(tried):
+    first = tried.events.iloc[0]
+    rows = tried.rows.set_index("time")
+    assert rows.loc[first["most_unusual"], "id"] in range(ANOMALY.start + 1, ANOMALY.stop + 1)
+    assert first["reasons"] == rows.loc[first["most_unusual"], "reasons"]
+    assert first["reasons"].startswith("flow 4, expected ")
+
+
 def test_the_summary_counts_rows_and_events_and_says_what_to_expect(tried):
     alarms = int(tried.rows["alarm"].sum())
     counts = (

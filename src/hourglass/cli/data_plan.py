@@ -46,7 +46,9 @@ class DataPlan:
     decisions: "Sequence[Decision]" = ()  # about the columns of a table
     converted: "pd.DataFrame | None" = None  # the table of an .npz file, to be stored as Parquet
     hints: Sequence[str] = ()  # sentences about columns whose role is not certain
-    times: np.ndarray | None = None  # (N,) str of all rows of a series in file order
+    # Of all rows of a series in file order, (N,) str; None without a column of entities.
+    times: np.ndarray | None = None
+    entities: np.ndarray | None = None
     has_dates: bool = False  # whether the times are dates, not numbers
     intervals: "Sequence[Sequence[str]]" = ()  # the anomalous stretches of a series, [start, end]
 

@@ -38,26 +38,30 @@ def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ra
     with redirect_stdout(io.StringIO()):
         score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
     table = data if plan.is_table else None
-    samples = ranked_table(
-        pd.read_parquet(scores), Prepared.open(cell.prepared), plan.labels, table
-    )
+    scored = pd.read_parquet(scores)
+    samples = ranked_table(scored, Prepared.open(cell.prepared), plan.labels, table)
     scores.unlink()
     EVENTS.unlink(missing_ok=True)  # of a run with other options
     events = None
     if plan.times is not None:
         samples.insert(2, "time", plan.times[samples.index])
-        events = ranked_events(pd.read_parquet(found), samples)
+        if plan.entities is not None:
+            samples.insert(2, "entity", plan.entities[samples.index])
+        events = ranked_events(pd.read_parquet(found), samples, scored["contribution_1"])
         found.unlink()
         _write(events, EVENTS)
     _write(samples, RANKED)
     return Ranked(samples, events)
 
 
-def ranked_events(events: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def ranked_events(
+    events: pd.DataFrame, samples: pd.DataFrame, contributions: pd.Series
+) -> pd.DataFrame:
     """Return the events of `hourglass score`, the most abnormal first.
 
-    The columns are rank, the entity if there is one, start, end, peak, rows, alarms, and of the row
-    at the peak score, p_value, label, split and reasons. `rows` is the ranked table of all rows.
+    The columns are rank; the entity if there is one, start, end and peak; score, p_value, label and
+    split at the peak; and the time of the most unusual row with its reasons. `samples` is the
+    ranked table of all rows, and `contributions` are the highest ones of each row, in file order.
     """
     from hourglass.detection.event_table import with_iso_dates
 
@@ -65,11 +69,32 @@ def ranked_events(events: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     ranked = pd.DataFrame({"rank": range(1, len(found) + 1)})
     for name in found.columns[1 : list(found.columns).index("score")]:
         ranked[name] = found[name].to_numpy()
-    peak = rows.set_index("id").loc[found["peak_id"]]
-    of_peak = ("score", "p_value", "label", "split", "reasons")
-    for name in (name for name in of_peak if name in peak):
-        ranked[name] = peak[name].to_numpy()
+    peak = samples.set_index("id").loc[found["peak_id"]]
+    for name in ("score", "p_value", "label", "split"):
+        if name in peak:
+            ranked[name] = peak[name].to_numpy()
+    unusual = samples.loc[_most_unusual(found, samples, contributions)]
+    ranked["most_unusual"], ranked["reasons"] = unusual["time"].array, unusual["reasons"].array
     return ranked
+
+
+def _most_unusual(
+    events: pd.DataFrame, samples: pd.DataFrame, contributions: pd.Series
+) -> list[int]:
+    """Return the row of each event with the highest contribution.
+
+    The peak itself is often a usual row: all rows of the window with the highest score have that.
+    """
+    alarms = samples[samples["alarm"].fillna(False).astype(bool)].sort_index()
+    row_of = pd.Series(samples.index, samples["id"])
+    rows = []
+    for names in zip(events["start_id"], events["end_id"], strict=True):
+        first, last = sorted(row_of[name] for name in names)  # the newest row may come first
+        inside = alarms.loc[first:last]
+        if "entity" in inside:
+            inside = inside[inside["entity"] == inside["entity"].loc[first]]
+        rows.append(int(contributions[inside.index].fillna(0).idxmax()))
+    return rows
 
 
 def ranked_table(

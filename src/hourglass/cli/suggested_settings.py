@@ -68,7 +68,7 @@ def blocks_needed(alphas: Sequence[float], entities: int) -> int:
     """
     if not alphas:
         return DEFAULT_BLOCKS
-    return math.ceil(_calibration_blocks(alphas[0], entities) / MAX_CALIBRATION_SHARE)
+    return math.ceil(round(_calibration_blocks(alphas[0], entities) / MAX_CALIBRATION_SHARE, 9))
 
 
 def series_fractions(
@@ -82,7 +82,7 @@ def series_fractions(
     """
     for alpha in alphas:
         needed = _calibration_blocks(alpha, entities)
-        share = math.ceil(100 * needed / blocks - 1e-9) / 100
+        share = math.ceil(round(100 * needed / blocks, 9)) / 100
         if share <= CALIBRATION_SHARE:
             return alpha, None
         if share <= MAX_CALIBRATION_SHARE or alpha == alphas[-1]:

@@ -125,6 +125,9 @@ def _plan_series(
         content.append(interval_sentence(len(intervals), normal, sum(anomalies.values())))
     else:
         content.append(label_sentence(init_args, normal, anomalies))
+    entities = None
+    if form.entity is not None:
+        entities = text_cells(inferred.batches.only(form.entity), form.entity)
     alpha, fractions = series_fractions(normal / form.window, form.entities, alphas)
     init_args |= {"id": roles.id} if roles.id else {}
     init_args |= {"time": form.time} | ({"entity": form.entity} if form.entity else {})
@@ -140,6 +143,7 @@ def _plan_series(
         inferred.decisions,
         hints=_label_hints(inferred) if labels is None else [],
         times=text_cells(inferred.batches.only(form.time), form.time),
+        entities=entities,
         has_dates=form.is_date,
         intervals=intervals,
     )

@@ -35,7 +35,7 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
         "has seen them"
     )
     if ranked.events is not None and len(ranked.events):
-        lines.append("most abnormal events, with reasons at their peaks:")
+        lines.append("most abnormal events, with their most unusual rows:")
         lines += _event_lines(ranked.events)
     elif ranked.events is not None:
         lines += _lines_without_events(cell, plan, scored)
@@ -92,7 +92,7 @@ def _event_lines(events: "pd.DataFrame") -> list[str]:
     for _, event in events.head(SHOWN).iterrows():
         names = list(events.columns)
         entity = "".join(f"{event[name]}, " for name in names[1 : names.index("start")])
-        reasons = f": {event['reasons']}" if event["reasons"] else ""
+        reasons = f", {event['most_unusual']}: {event['reasons']}" if event["reasons"] else ""
         lines.append(f"  {entity}{event['start']} to {event['end']}{reasons}")
     return lines
 
@@ -104,8 +104,9 @@ def _lines_without_events(cell: Cell, plan: "DataPlan", scored: "pd.DataFrame") 
     unlabelled = "" if plan.labels is not None else ", which unlabelled anomalies raise"
     lines = [f"no score is above the threshold{unlabelled}; the highest, a window apart:"]
     for row in shown:
+        entity = f"{row['entity']}, " if "entity" in row else ""
         reasons = f": {row['reasons']}" if row["reasons"] else ""
-        lines.append(f"  {row['time']} (score {row['score']:.3g}){reasons}")
+        lines.append(f"  {entity}{row['time']} (score {row['score']:.3g}){reasons}")
     return lines
 
 
