@@ -166,7 +166,9 @@ const key = (name) => plot.dispatchEvent(new KeyboardEvent("keydown", { key: nam
 const paths = () => [...box.querySelectorAll(".trace")].map((each) => each.getAttribute("d"));
 const results = {};
 document.querySelectorAll("details").forEach((each) => (each.open = true));
-setTimeout(() => {
+const waiting = setInterval(() => {
+  if (!plot.firstChild) return;
+  clearInterval(waiting);
   results.all = [status(), paths()];
   results.names = [...box.querySelectorAll(".plot .name")].map((each) => each.textContent);
   const note = (names, act) => names.forEach((name) => { act(name); results[name] = status(); });
@@ -182,7 +184,7 @@ setTimeout(() => {
   results.zooms = [wheel(), status()];
   results.width = document.documentElement.scrollWidth;
   window.top.document.title = JSON.stringify({ ...results, wrong });
-}, 100);
+}, 20);
 </script>"""
 
 
