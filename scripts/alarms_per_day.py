@@ -64,7 +64,7 @@ def _measure(path: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]
     series = Series(str(path), intervals=intervals, window=WINDOW, fractions=Fractions(**FRACTIONS))
     samples, card = split_samples(series, path.parent, seed=0)
     prepared = PreparedInMemory(path.parent, {"data": path.stem, **card}, samples)
-    encoding = prepared.scaling
+    encoding: Any = prepared.scaling
     day = 86_400 / encoding.step  # rows
     for seed in range(options.seeds):
         variant, settings = _settings(prepared, seed)
@@ -108,7 +108,8 @@ def page(rows: pd.DataFrame, seeds: int) -> str:
     for budget, part in rows.groupby("budget"):
         table[f"budget {budget:g}"] = part.groupby("series")["rate"].mean()
     summary = []
-    for budget, part in rows.dropna(subset="alarms").groupby("budget"):
+    for budget in BUDGETS:
+        part = rows[rows["budget"] == budget].dropna(subset="alarms")
         rates = part.groupby("series")["rate"].mean()
         realised = part["alarms"].sum() / part["days"].sum()
         summary.append(

@@ -76,7 +76,7 @@ def _measure(data: str) -> None:
     calibrator = make_calibrator(config.calibration)
     total = 0.0
     for name, fit in BASELINES.items():
-        fitted = partial(on_inputs, partial(fit, seed=config.seed))
+        fitted = partial(on_inputs, partial(fit, **{"seed": config.seed}))
         duration = seconds(evaluate_baseline, prepared, fitted, calibrator)
         total += duration
         print(f"{name} {duration:.2f} s")

@@ -78,7 +78,7 @@ def main() -> None:
     write_page(PAGE, _page(merge_results(RESULTS, pd.DataFrame(rows), KEYS)))
 
 
-def _measure(task: tuple[str, Path, str, str]) -> dict[str, Any]:
+def _measure(task: tuple[str, Path, str, Any]) -> dict[str, Any]:
     """Return the figures of one method on one series."""
     name, path, method, combine = task
     warnings.filterwarnings("ignore")
@@ -90,7 +90,7 @@ def _measure(task: tuple[str, Path, str, str]) -> dict[str, Any]:
     start = time.process_time()
     score = _fit(method, train, encoding)
     scores = score(x)
-    row = {"set": name, "series": path.stem, "method": method, "combine": combine}
+    row: dict[str, Any] = {"set": name, "series": path.stem, "method": method, "combine": combine}
     row["seconds"] = round(time.process_time() - start, 2)
     from hourglass.evaluation.metrics.vus import period, vus
 
@@ -121,7 +121,7 @@ def _fit(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from rows to scores of a method that is fitted to normal rows."""
     from hourglass import models
-    from hourglass.data.prepared_data import PreparedInMemory, Samples
+    from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
     from hourglass.detection.scorers import Combined, ModelScore, Neighbors
     from hourglass.detection.scoring import FittedScorer
     from hourglass.evaluation.window_baselines import WINDOW_BASELINES, score_rows, train_windows
@@ -148,7 +148,10 @@ def _fit(
     )
     card = {"scaling": encoding.to_dict(), "sample_shape": list(train.shape[1:]), "data": method}
     # No rows are left for validation: the weights of the best train error are taken.
-    splits = {"train": Samples.normal(train), "validation": Samples.normal(train)}
+    splits: dict[Split, Samples] = {
+        "train": Samples.normal(train),
+        "validation": Samples.normal(train),
+    }
     network, _ = train_in_memory(kind, cell, PreparedInMemory(Path(method), card, splits))
     scorer = Combined([ModelScore(), Neighbors(of="input")]) if combined else ModelScore()
     return FittedScorer.fit(network, encoding, scorer, train)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.columns.column import Column
-from hourglass.data.prepared_data import PreparedInMemory, Samples
+from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.scorers import ModelScore
 from hourglass.detection.scoring import FittedScorer
@@ -63,7 +63,10 @@ def main() -> None:
         count = min(ROWS - WINDOW, size * 1000)
         stream = _stream(scorer, bare, x, windows, size, count)
         rows.append(_compare(f"stream, {size} rows at once", stream, rounds, count))
-    file = {"bare": lambda: _pass(bare, windows, 1024), "ours": lambda: scorer(x)}
+    file: dict[str, Callable[[], object]] = {
+        "bare": lambda: _pass(bare, windows, 1024),
+        "ours": lambda: scorer(x),
+    }
     rows.append(_compare("file", file, rounds, ROWS))
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=",.2f")
     write_page(PAGE, f"# Training and scoring of series\n\n{__doc__}\n{table}\n")
@@ -102,7 +105,10 @@ def _training(
     )
     card = {"scaling": encoding.to_dict(), "sample_shape": [x.shape[1]], "data": "series"}
     held_out = x[: 2 * WINDOW]  # both validate on as few windows as possible
-    splits = {"train": Samples.normal(x), "validation": Samples.normal(held_out)}
+    splits: dict[Split, Samples] = {
+        "train": Samples.normal(x),
+        "validation": Samples.normal(held_out),
+    }
     prepared = PreparedInMemory(Path("series"), card, splits)
 
     def bare() -> None:

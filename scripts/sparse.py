@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import argument_parser, enter, resident_bytes, seconds
@@ -83,7 +84,7 @@ def _train(rows: int, steps: int, residency: Residency) -> dict[str, float | str
     settings = resolve_cell(Cell(DATA, MODEL), SAMPLE_SHAPE, rows)
     settings.trainer["limit_train_batches"] = settings.trainer["max_steps"] = steps
     module = make_module(settings)
-    data = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
+    data: Any = DataModule(DATA, settings.training.batch_size, settings.seed, residency)
     trainer, history = make_trainer(settings, Path("checkpoints"), None)
     before = resident_bytes("VmRSS")
     duration = seconds(fit_resumable, trainer, history, module, data)

@@ -9,6 +9,7 @@ checksum shows whether scores are the same bits after a change.
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def main() -> None:
     print("checksum of all scores:", digest.hexdigest()[:16])
 
 
-def _bare(network: torch.nn.Module, x: torch.Tensor, elements: int) -> Callable[[], object]:
+def _bare(network: Any, x: torch.Tensor, elements: int) -> Callable[[], object]:
     """Return a pass of the layers over scaled samples, without the heads' filling of cells."""
     encoder = torch.nn.Sequential(network.encoder[0].following, *network.encoder[1:])
 
@@ -77,7 +78,7 @@ def _bare(network: torch.nn.Module, x: torch.Tensor, elements: int) -> Callable[
 
 
 def _scored(
-    network: torch.nn.Module, encoding: TableEncoding, scorer: Scorer, x: np.ndarray
+    network: Any, encoding: TableEncoding, scorer: Scorer, x: np.ndarray
 ) -> Callable[[], object]:
     """Return the scoring of unscaled samples by a fitted scorer."""
     scoring = FittedScorer.fit(network, encoding, scorer, x[:5000])

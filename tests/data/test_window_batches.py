@@ -1,10 +1,15 @@
 """Batches of windows equal those of materialised windows, at every residency."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from hourglass.data.batches import Scaled
+from hourglass.data.datamodule import CodesDataModule, DataModule
+from hourglass.data.prepared_data import PreparedInMemory, Samples
 from hourglass.data.window_batches import WindowBatches
 from tests.data.series_rows import series_encoding, series_rows
 
@@ -38,3 +43,29 @@ def test_windows_are_not_materialised():
     batches = WindowBatches(x, windows, windows.starts, Scaled(encoding, CPU), CPU)
     assert batches.view is not None
     assert batches.view.untyped_storage().nbytes() == 4 * len(windows.row_of_step)
+
+
+def test_codes_of_windows_are_those_of_the_lower_layers():
+    x, columns = series_rows(200, channels=2, entities=2)
+    encoding = series_encoding(x, columns, window=8)
+    card = {"scaling": encoding.to_dict(), "sample_shape": [x.shape[1]], "data": "series"}
+    prepared = PreparedInMemory(Path("series"), card, {"train": Samples.normal(x)})
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    data = CodesDataModule(SeriesModule(prepared), layers)
+    found = torch.cat(list(data.rows("train").batches(None, [slice(0, 10_000)])))
+    with torch.no_grad():
+        expected = layers(torch.from_numpy(materialised(x, encoding)))
+    torch.testing.assert_close(found, expected)
+
+
+class SeriesModule(DataModule):
+    """A data module of samples in memory."""
+
+    def __init__(self, prepared: PreparedInMemory) -> None:
+        super().__init__("series")
+        self._prepared = prepared
+
+    @property
+    def prepared(self) -> PreparedInMemory:
+        """Return the samples."""
+        return self._prepared

@@ -30,7 +30,7 @@ def follow(file: Path, detector: "Detector", latency: int | None, output: IO[str
     if not detector.is_series:
         raise UserError("--follow scores time series, but this detector scores single samples.")
     stream, threshold = SeriesStream(detector.scoring, latency), detector.threshold
-    encoding, times = detector.encoding, dict[int, float]()
+    times = dict[int, float]()
     count = 0
     print("row,time,score,threshold,alarm", file=output, flush=True)
 
@@ -43,7 +43,7 @@ def follow(file: Path, detector: "Detector", latency: int | None, output: IO[str
 
     try:
         for chunk in _chunks(file, detector):
-            times |= enumerate(encoding.time(chunk.x).tolist(), count)
+            times |= enumerate(stream.encoding.time(chunk.x).tolist(), count)
             count += len(chunk.x)
             numbers, scores = stream.add(chunk.x)
             write(zip(numbers.tolist(), scores.tolist(), strict=True))

@@ -110,7 +110,7 @@ def _plan_series(
     )
     series.window = form.window
     intervals = _intervals(roles, source)
-    series.intervals = intervals or None
+    series.intervals = [[*interval] for interval in intervals] if intervals else None
     inferred = _infer(series, source)
     raw = _load(series, inferred, roles, 1)
     normal, anomalies = int((~raw.anomaly).sum()), count_anomalies(raw.label, raw.anomaly)

@@ -175,11 +175,13 @@ class CodesDataModule(DataModule):
         """Return the samples of `source`, before encoding, and their scaling."""
         return self.source.samples(name)
 
-    def rows(self, name: Split) -> Rows:
-        """Return this process's codes of a split, (n, units)."""
+    def rows(self, name: Split) -> Rows | WindowBatches:
+        """Return this process's codes of a split, (n, units); of a series, those of windows."""
         if isinstance(self.lower_layers, nn.Identity):
             return super().rows(name)
         x, scaling = self._local_samples(name)
+        if isinstance(scaling, SeriesEncoding):
+            return self._codes_of_windows(name)
         device, encode = self._device(), _encoder(self.lower_layers, scaling, CPU)
         nbytes = len(x) * encode(torch.from_numpy(np.array(x[:1]))).nbytes
         residency = self._residency(name, nbytes)
@@ -189,6 +191,15 @@ class CodesDataModule(DataModule):
         batches = Rows(x, "stream", CPU, encode).batches(None, Shares(len(x), self.batch_size))
         codes = torch.cat(list(batches)).numpy()
         return Rows(codes, residency, device, Scaled(Scaling.none(), device))
+
+    def _codes_of_windows(self, name: Split) -> Rows:
+        windows, device = self._window_batches(name), self._device()
+        layers = copy.deepcopy(self.lower_layers).to(device)
+        shares = Shares(len(windows.starts), self.batch_size)
+        with torch.no_grad():
+            codes = torch.cat([layers(batch).cpu() for batch in windows.batches(None, shares)])
+        residency = self._residency(name, codes.nbytes)
+        return Rows(codes.numpy(), residency, device, Scaled(Scaling.none(), device))
 
 
 def _encoder(

@@ -193,7 +193,9 @@ class Series(Table):
             joined[part, len(codes) :] = x[part if rows is None else rows[part]]
         return tuple(columns), joined
 
-    def split(self, raw: Raw, seed: int, copies: np.ndarray | None) -> dict[Split, np.ndarray]:
+    def split(
+        self, raw: Raw, seed: int, copies: np.ndarray | None = None
+    ) -> dict[Split, np.ndarray]:
         """Return the rows of each split, in file order; see the class."""
         assert raw.time is not None
         entity = raw.x[:, 0] if self.entity is not None else None

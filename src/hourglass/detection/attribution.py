@@ -28,10 +28,10 @@ class Profile:
     def fit(cls, network: Network, scaling: Encoding, x: np.ndarray) -> "Profile":
         """Fit the profile to normal samples, (n, *S), unscaled and not used in training."""
         if isinstance(scaling, SeriesEncoding):
-            sums = _column_sums(torch.from_numpy(map_rows(network, x, scaling, _losses)[0]))[0]
+            losses = torch.from_numpy(map_rows(network, x, scaling, _losses)[0])
+            sums = _column_sums(losses)[0].numpy()
         else:
             sums = map_samples(network, _sums, x, scaling).sum(0)
-        sums = np.asarray(sums)
         mean, square = sums[:2] / np.maximum(sums[2], 1)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         smallest = max(MIN_SCALE_FRACTION * deviation.mean(), float(np.finfo(np.float32).tiny))

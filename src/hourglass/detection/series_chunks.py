@@ -44,10 +44,9 @@ def score_series_chunks(detector: Detector, chunks: Chunks) -> Iterator[tuple[Ch
                 rows, batch = slice(start, start + len(mask)), batches.get_batch(i)
                 start = rows.stop
                 part = pa.RecordBatch.from_arrays(batch.columns[1:], batch.schema.names[1:])
-                yield (
-                    Chunk(batch.column(0), np.asarray(x[rows]), mask, part),
-                    tuple(array[rows] for array in scored),
-                )
+                scores, contributions, output = (array[rows] for array in scored)
+                chunk = Chunk(batch.column(0), np.asarray(x[rows]), mask, part)
+                yield chunk, (scores, contributions, output)
 
 
 def _with_id(chunk: Chunk) -> pa.RecordBatch:

@@ -69,7 +69,7 @@ class SeriesStream:
             inputs = self.encode(torch.from_numpy(x).to(self.device)).T
         numbers = np.arange(self.count, self.count + len(x))
         self.count += len(x)
-        found = []
+        found: list[tuple[np.ndarray, np.ndarray]] = []
         groups = [(0.0, np.arange(len(x)))]
         if entity is not None:
             groups = [(key, np.flatnonzero(entity == key)) for key in np.unique(entity).tolist()]

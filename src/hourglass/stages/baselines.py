@@ -38,10 +38,11 @@ def baselines(data: str) -> Path:
     with stage_lock("baselines", valid_name(data)):
         config, prepared = params(), Prepared.open(prepared_folder(data))
         calibrator = make_calibrator(config.calibration)
+        seed = {"seed": config.seed}
         is_series = isinstance(prepared.scaling, SeriesEncoding)
+        kinds = WINDOW_BASELINES if is_series else BASELINES
         fits: dict[str, Callable[[Prepared], ScoreFunction]] = {
-            name: partial(on_inputs, partial(fit, seed=config.seed))
-            for name, fit in (WINDOW_BASELINES if is_series else BASELINES).items()
+            name: partial(on_inputs, partial(fit, **seed)) for name, fit in kinds.items()
         }
         if prepared.columns and not is_series:
             fits[marginal_frequencies.__name__] = marginal_frequencies
