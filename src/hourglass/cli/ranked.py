@@ -93,7 +93,8 @@ def _most_unusual(
         inside = alarms.loc[first:last]
         if "entity" in inside:
             inside = inside[inside["entity"] == inside["entity"].loc[first]]
-        rows.append(int(contributions[inside.index].fillna(0).idxmax()))
+        highest = contributions[inside.index].fillna(0).to_numpy().argmax()
+        rows.append(int(inside.index.to_numpy()[highest]))
     return rows
 
 

@@ -92,7 +92,7 @@ def _event_lines(events: "pd.DataFrame") -> list[str]:
     for _, event in events.head(SHOWN).iterrows():
         names = list(events.columns)
         entity = "".join(f"{event[name]}, " for name in names[1 : names.index("start")])
-        reasons = f", {event['most_unusual']}: {event['reasons']}" if event["reasons"] else ""
+        reasons = f"; at {event['most_unusual']}: {event['reasons']}" if event["reasons"] else ""
         lines.append(f"  {entity}{event['start']} to {event['end']}{reasons}")
     return lines
 
