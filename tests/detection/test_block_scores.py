@@ -126,7 +126,7 @@ def test_the_budget_is_the_expected_rate_of_alarms_per_day():
     assert threshold.settings == {
         "alarms_per_day": 4.5,
         "alpha": pytest.approx(0.1),
-        "per": "block of 32 steps, as begins of events",
+        "per": "block of 32 steps, onsets of events",
     }
     assert expected_alarms_per_day(threshold, prepared.scaling) == pytest.approx(4.5)
     x = prepared.x("calibration")

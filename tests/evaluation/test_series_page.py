@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.core.paths import PAGE, SHARED_PAGE
+from hourglass.core.paths import PAGE, SHARED_PAGE, Cell
 from hourglass.core.row_privacy import uploadable_files
 from hourglass.data.prepared_data import Prepared
+from hourglass.detection.detector import Detector
+from hourglass.evaluation import figures
+from hourglass.evaluation.timeline import Timeline
 from hourglass.stages.baselines import baselines
 from hourglass.stages.compare import compare
 from hourglass.stages.prepare import prepare
@@ -103,6 +106,23 @@ def test_the_timeline_is_that_of_the_entity_with_the_alarms(workspace, content, 
     labelled = sum(end - start for start, end in content["labelled"])
     assert labelled == test.anomaly.sum() == ANOMALY.stop - ANOMALY.start
     assert content["name"] in section.text
+    events = pd.read_csv(workspace / "runs/pumps/linear/evaluate/events.csv")
+    second = events[events.start_id.str.split("/").str[1].astype(int) > ROWS]
+    assert f"{len(second)} event" in content["summary"]
+
+
+def test_scored_rows_without_labels_have_a_timeline(workspace, tmp_path):
+    with working_in(workspace, FakeRecorder()):
+        detector = Detector.of_cell(Cell("pumps", "linear"))
+        x = Prepared.open(workspace / "data/prepared/pumps").x("test")
+    found = Timeline.of(detector, x, detector.scoring(x))
+    assert found.name == "pump 2 of 2"
+    assert not found.anomaly.any()
+    figures.save(figures.timeline(found), tmp_path / "figure.png")
+    flow, opened = found.channels()
+    assert flow.column.name == CHANNEL
+    assert flow.x.max() == 9.0  # in the unit of the file
+    assert 0 <= opened.output.min() <= opened.output.max() <= 1
 
 
 def test_the_page_calls_samples_rows_and_says_that_they_are_not_independent(page, section):
@@ -146,7 +166,9 @@ const key = (name) => plot.dispatchEvent(new KeyboardEvent("keydown", { key: nam
 const paths = () => [...box.querySelectorAll(".trace")].map((each) => each.getAttribute("d"));
 const results = {};
 document.querySelectorAll("details").forEach((each) => (each.open = true));
-setTimeout(() => {
+const waiting = setInterval(() => {
+  if (!plot.firstChild) return;
+  clearInterval(waiting);
   results.all = [status(), paths()];
   results.names = [...box.querySelectorAll(".plot .name")].map((each) => each.textContent);
   const note = (names, act) => names.forEach((name) => { act(name); results[name] = status(); });
@@ -162,7 +184,7 @@ setTimeout(() => {
   results.zooms = [wheel(), status()];
   results.width = document.documentElement.scrollWidth;
   window.top.document.title = JSON.stringify({ ...results, wrong });
-}, 100);
+}, 20);
 </script>"""
 
 

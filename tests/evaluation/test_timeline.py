@@ -37,6 +37,7 @@ def series(x: np.ndarray, step: float = 60.0, **changes: Any) -> Timeline:
         score=np.abs(x).max(1),
         threshold=100.0,
         alarm=np.zeros(rows, bool),
+        event=np.full(rows, -1),
         anomaly=np.zeros(rows, bool),
         columns=columns,
         codes=x,
@@ -191,11 +192,11 @@ def test_the_worst_stretch_lies_around_the_highest_score():
     assert len(worst.codes) == len(worst.score) == len(worst.time)
 
 
-def test_the_worst_stretch_holds_the_whole_run_of_alarms():
+def test_the_worst_stretch_holds_the_whole_event():
     x = RNG.uniform(size=(1000, 1))
     x[300] = 50
     alarm = (np.arange(1000) >= 250) & (np.arange(1000) < 450)
-    made = series(x, alarm=alarm)
+    made = series(x, alarm=alarm, event=np.where(alarm, 0, -1))
     worst = made.around_worst()
     assert worst.alarm.sum() == 200
     assert not worst.alarm[0]

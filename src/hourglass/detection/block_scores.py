@@ -30,7 +30,7 @@ from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
 from hourglass.detection.calibrators.alarms_per_day import DAY
 from hourglass.detection.threshold import Threshold
 
-EVENTS = ", as begins of events"  # the end of a threshold's setting `per`
+EVENTS = ", onsets of events"  # the end of a threshold's setting `per`
 # Units of durations in messages, and their seconds.
 UNITS = (("day", DAY), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
 

@@ -10,13 +10,14 @@ from hourglass.data.columns.column import NUMBER, Column
 from hourglass.data.columns.encoding import ColumnEncoding
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.detector import Detector
+from hourglass.detection.events import Events, find_events
 from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.evaluation.metrics.events import runs
 from hourglass.evaluation.recordings import Recording, recordings
 
 MAX_CHANNELS = 6  # panels of a figure
 WORST_WINDOWS = 6  # least duration of the stretch around the highest score, in windows
-WORST_MARGIN = 0.4  # on both sides of a long run of alarms together, as a share of its duration
+WORST_MARGIN = 0.4  # on both sides of a long event together, as a share of its duration
 DRAWN_KINDS = ("numeric", "boolean", "categorical")  # a date has no single reconstruction
 
 
@@ -50,6 +51,7 @@ class Timeline:
     score: np.ndarray  # (T,)
     threshold: float
     alarm: np.ndarray  # (T,)
+    event: np.ndarray  # (T,) number of the event of alarms that holds the row, -1 without one
     anomaly: np.ndarray  # (T,) labelled anomalies
     columns: tuple[ColumnEncoding, ...]
     codes: np.ndarray  # (T, C)
@@ -79,6 +81,7 @@ class Timeline:
         chosen = order.index(max(order))
         one = found[chosen]
         rows = x[one.rows]
+        events = find_events(alarm[one.rows], scores[one.rows], encoding.windows(rows))
         _, contribution, output, z = detector.scoring.score_with(
             rows,
             detector.profile.contributions,
@@ -96,6 +99,7 @@ class Timeline:
             score=scores[one.rows],
             threshold=detector.threshold.value,
             alarm=alarm[one.rows],
+            event=_event_numbers(events, len(rows)),
             anomaly=labels[one.rows],
             columns=encoding.columns,
             codes=encoding.features(rows),
@@ -116,11 +120,6 @@ class Timeline:
         starts, ends = runs(score == score.max(), self.run)
         return int((starts[0] + ends[0] - 1) // 2)
 
-    @property
-    def events(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first row and the row after the last of each run of alarms."""
-        return runs(self.alarm, self.run)
-
     def time_text(self, time: float) -> str:
         """Return a time, such as "2026-11-29 03:10" in UTC, or a number."""
         return str(date_texts(np.array([time]))[0]) if self.is_date else f"{time:.10g}"
@@ -129,13 +128,11 @@ class Timeline:
     def worst_stretch(self) -> tuple[float, float]:
         """Return the first and the last time of a stretch around the highest score.
 
-        It holds the whole run of alarms with a margin, and WORST_WINDOWS windows or more.
+        It holds the whole event of alarms with a margin, and WORST_WINDOWS windows or more.
         """
-        starts, ends = self.events
         first = last = self.worst
-        if self.alarm[self.worst]:
-            event = np.searchsorted(starts, self.worst, "right") - 1
-            first, last = starts[event], ends[event] - 1
+        if self.event[self.worst] >= 0:
+            first, last = np.flatnonzero(self.event == self.event[self.worst])[[0, -1]].tolist()
         middle = (self.time[first] + self.time[last]) / 2
         duration = (self.time[last] - self.time[first]) * (1 + WORST_MARGIN)
         half = max(duration, WORST_WINDOWS * self.window) / 2
@@ -146,7 +143,7 @@ class Timeline:
         first, last = self.worst_stretch
         ends = np.searchsorted(self.time, [first, last + self.step / 2])
         rows = slice(*ends.tolist())
-        per_row = ("time", "run", "score", "alarm", "anomaly", "codes", "output", "z")
+        per_row = ("time", "run", "score", "alarm", "event", "anomaly", "codes", "output", "z")
         cut = {name: getattr(self, name)[rows] for name in (*per_row, "contribution")}
         return replace(self, **cut)
 
@@ -170,6 +167,14 @@ class Timeline:
             restored = output[:, 0] if is_boolean else encoding.decode(output.astype(np.float64))
             channels.append(Channel(encoding.column, self.codes[:, i], restored))
         return channels
+
+
+def _event_numbers(events: Events, rows: int) -> np.ndarray:
+    """Return the number of the event of each row in the order of time, (T,), -1 without one."""
+    index = np.arange(rows)
+    event = np.searchsorted(events.first, index, "right") - 1
+    last = np.append(events.last, -1)  # of event -1
+    return np.where(index <= last[event], event, -1)
 
 
 def _name(detector: Detector, found: list[Recording], chosen: int, ids: np.ndarray | None) -> str:

@@ -110,7 +110,7 @@ def _summary(series: Timeline) -> str:
     labelled = counted(stretches, "labelled anomaly", "labelled anomalies")
     return (
         f"{counted(len(series.time), 'row')} from {first} to {last}; "
-        f"{counted(len(series.events[0]), 'run')} of alarms"
+        f"{counted(len(np.unique(series.event[series.alarm])), 'event')} with alarms"
         f"{f', {labelled}' if stretches else ''}; the highest score is "
         f"{series.score[worst]:.4g} at {series.time_text(series.time[worst])}, the threshold "
         f"{series.threshold:.4g}."

@@ -75,7 +75,7 @@ class Variational(Network):
             losses = torch.where(known, losses, 0)
             spread = math.log(2 * math.pi) + self.log_variance
             numbers = 0.5 * (losses * (-self.log_variance).exp() + spread)
-            return -torch.where(self.heads.numbers, numbers * known, losses).sum(1)
+            return -torch.where(self.heads.numbers, numbers * known, losses).flatten(1).sum(1)
         if self.likelihood == "bernoulli":
             losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
             return -losses.flatten(1).sum(1)
@@ -141,7 +141,8 @@ class Variational(Network):
         bound = self.elbo if self.score_by == "elbo" else self.log_likelihood
         if self.likelihood == "bernoulli":
             return -bound(x, self.samples)
-        numbers = int(self.heads.numbers.sum()) if self.heads else x[0].numel()
+        steps = x[0, 0].numel()  # of a window
+        numbers = int(self.heads.numbers.sum()) * steps if self.heads else x[0].numel()
         constant = -0.5 * numbers * (math.log(2 * math.pi) + self.log_variance)
         return constant - bound(x, self.samples)
 

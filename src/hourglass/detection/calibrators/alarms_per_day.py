@@ -43,9 +43,11 @@ class AlarmsPerDay(Calibrator):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return the budget, and `alpha` of the blocks if their duration is known."""
-        known = {} if self._block_seconds is None else {"alpha": self._conformal.alpha}
-        return {"alarms_per_day": self.alarms_per_day, **known}
+        """Return the budget, and the rounded `alpha` of blocks if their duration is known."""
+        settings = {"alarms_per_day": self.alarms_per_day}
+        if self._block_seconds is not None:
+            settings["alpha"] = float(f"{self._conformal.alpha:.4g}")
+        return settings
 
     def value(self, scores: np.ndarray) -> float:
         """Return the threshold of `Conformal` for the values of blocks, (n,)."""

@@ -22,6 +22,7 @@ TITLES = {
     "range_precision": "range-based precision",
     "range_recall": "range-based recall",
     "range_F1": "range-based F1",
+    "false_alarm_events": "false-alarm events",
     "detection_delay": "detection delay (rows)",
     "detection_delay_seconds": "detection delay (s)",
     "VUS_ROC": "VUS-ROC",
@@ -121,7 +122,7 @@ FORMATS = {
 METRIC_FORMATS = {
     **dict.fromkeys(("anomalies", "events", "false_alarm_events"), "whole"),
     **dict.fromkeys(("reconstruction_error_normal", "reconstruction_error_anomalous"), "score"),
-    **dict.fromkeys(("detection_delay", "detection_delay_seconds"), "score"),
+    **dict.fromkeys(("detection_delay", "detection_delay_seconds"), "whole"),
     **dict.fromkeys(
         ("alarms_per_day", "expected_alarms_per_day", "alarms_per_day_tuning"), "score"
     ),

@@ -69,7 +69,7 @@ def evaluation_pictures(
         ),
         "timeline_worst": (
             "The rows around the highest score",
-            "The same panels for the run of alarms with the highest score.",
+            "The same panels for the event of alarms with the highest score.",
         ),
         "codes": (
             "Latent codes of rows, averaged over the windows of a row",

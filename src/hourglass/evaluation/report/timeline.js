@@ -52,7 +52,7 @@
       const fit = () => {
         if (this.plot.clientWidth && this.plot.clientWidth !== this.wide) this.draw();
       };
-      new ResizeObserver(() => requestAnimationFrame(fit)).observe(this.plot);
+      new ResizeObserver(() => setTimeout(fit)).observe(this.plot); // drawing changes the height
       addEventListener("beforeprint", fit);
     }
 

@@ -1,0 +1,112 @@
+"""`score --follow` and streams in Python: scores of rows as they arrive equal those of the file."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hourglass.api.loaded_detector import LoadedDetector
+from hourglass.cli import follow as follow_module
+from hourglass.cli.follow import STDIN, follow
+from hourglass.core.errors import UserError
+from hourglass.data.columns.column import Column
+from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.detection.attribution import Profile
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
+from hourglass.detection.threshold import Threshold
+from hourglass.networks import Dense
+
+ROWS, WINDOW = 60, 8
+
+
+def readings(rows=ROWS) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(rows, 2)).round(6)
+    times = pd.date_range("2026-03-01", periods=rows, freq="10min")
+    return pd.DataFrame({"when": times, "flow": values[:, 0], "heat": values[:, 1], "note": "x"})
+
+
+@pytest.fixture(scope="module")
+def detector() -> LoadedDetector:
+    """Give a detector of a series, with an untrained network."""
+    columns = [Column("when", "time"), Column("flow"), Column("heat")]
+    seconds = (readings().when - pd.Timestamp(0)).dt.total_seconds()
+    x = np.column_stack([seconds, readings()[["flow", "heat"]]]).astype(float)
+    encoding = replace(SeriesEncoding.fit(columns, x), window=WINDOW, step=600.0)
+    torch.manual_seed(0)
+    network = Dense(encoding.input_shape, 4, [16])
+    network.add_heads(encoding.heads)
+    scoring = FittedScorer.fit(network.eval(), encoding, ModelScore(), x)
+    inputs = {
+        "data": "pump",
+        "sample_shape": (3,),
+        "dtype": "float64",
+        "feature_names": ["flow", "heat"],
+        "columns": [column.to_dict() for column in columns],
+        "scaling": encoding.to_dict(),
+    }
+    scores = scoring(x)
+    threshold = Threshold(float(np.quantile(scores, 0.9)), "quantile", {}, len(x))
+    profile = Profile(np.zeros(2, np.float32), np.ones(2, np.float32))
+    return LoadedDetector(json.loads(json.dumps(inputs)), scoring, profile, scores, threshold, {})
+
+
+def expected(detector) -> pd.DataFrame:
+    return detector.score(readings())
+
+
+def test_rows_of_standard_input_are_scored(detector, monkeypatch):
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stdin", io.StringIO(readings().to_csv(index=False)))
+    assert follow(STDIN, detector, None, output) == ROWS
+    table = pd.read_csv(io.StringIO(output.getvalue()), parse_dates=["time"])
+    assert table.row.tolist() == list(range(1, ROWS + 1))
+    assert (table.time == readings().when).all()
+    np.testing.assert_allclose(table.score, expected(detector).score, rtol=1e-4)
+    assert (table.alarm == expected(detector).alarm).all()
+
+
+def test_a_growing_file_is_followed_until_an_interrupt(detector, tmp_path, monkeypatch):
+    path, output = tmp_path / "pump.csv", io.StringIO()
+    text = readings().to_csv(index=False)
+    middle = len(text) // 2  # within a line
+    path.write_text(text[:middle])
+    waits = iter(range(2))
+
+    def sleep(seconds: float) -> None:
+        if next(waits, None) is None:
+            raise KeyboardInterrupt
+        path.write_text(text)
+
+    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    assert follow(path, detector, 0, output) == ROWS
+    table = pd.read_csv(io.StringIO(output.getvalue()))
+    assert table.row.tolist() == list(range(1, ROWS + 1))
+
+
+def test_a_stream_takes_dictionaries(detector):
+    stream = detector.stream()
+    parts = [stream.add(row) for row in readings().to_dict("records")] + [stream.flush()]
+    assert all(part.empty for part in parts[: WINDOW - 1])
+    table = pd.concat(parts).set_index("row")
+    np.testing.assert_allclose(table.score, expected(detector).score, rtol=1e-4)
+    assert (table.alarm == expected(detector).alarm.to_numpy()).all()
+
+
+def test_without_latency_each_row_is_scored_at_once(detector):
+    stream = detector.stream(latency=0)
+    rows = [stream.add(row).row.tolist() for row in readings().to_dict("records")]
+    assert rows[WINDOW - 1] == list(range(WINDOW))
+    assert rows[WINDOW:] == [[i] for i in range(WINDOW, ROWS)]
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("a,b\n1,2\n", "has no column")])
+def test_input_that_is_no_series_gets_a_sentence(detector, monkeypatch, text, words):
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises(UserError, match=words):
+        follow(STDIN, detector, None, io.StringIO())
