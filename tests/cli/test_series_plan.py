@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hourglass.cli.add import add
 from hourglass.cli.data_plan import SERIES, TABLE, DataPlan, plan_data_set
 from hourglass.cli.roles import make_roles
 from hourglass.cli.suggested_settings import blocks_needed, series_fractions
+from hourglass.core.settings import data_config
 from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet, Fractions
 from hourglass.data.blocks import block_count
@@ -185,3 +187,16 @@ def test_a_window_is_a_multiple_of_8_that_runs_and_the_threshold_allow():
     assert suggested_window(32 * 50, 10_000) == 48
     assert suggested_window(100_000, 100) == 24
     assert suggested_window(10, 10) == 8
+
+
+def test_the_settings_that_add_writes_load_the_series_with_its_intervals(workspace):
+    machines().to_csv(workspace.parent / "plant.csv", index=False)
+    intervals = workspace.parent / "faults.csv"
+    start, end = frame()["timestamp"][[1000, 1009]]
+    intervals.write_text(f"start,end\n{start},{end}\n")
+    add("plant", workspace.parent / "plant.csv", entity="machine", intervals=intervals)
+    config = data_config("plant")
+    settings = {key: config[key] for key in ("class_path", "init_args")}
+    raw = build(settings, DataSet, "plant").load(Path("none"))
+    assert raw.anomaly.sum() == 2 * 10  # of two machines
+    assert [column.name for column in raw.columns] == ["machine", "timestamp", "value"]

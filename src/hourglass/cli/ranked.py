@@ -59,8 +59,8 @@ def ranked_events(
 ) -> pd.DataFrame:
     """Return the events of `hourglass score`, the most abnormal first.
 
-    The columns are rank; the entity if there is one, start, end and peak; score, p_value, label and
-    split at the peak; and the time of the most unusual row with its reasons. `samples` is the
+    The columns are rank; the entity if there is one, start, end and peak; score, p_value and split
+    at the peak; and the time of the most unusual row with its label and reasons. `samples` is the
     ranked table of all rows, and `contributions` are the highest ones of each row, in file order.
     """
     from hourglass.detection.event_table import with_iso_dates
@@ -70,11 +70,13 @@ def ranked_events(
     for name in found.columns[1 : list(found.columns).index("score")]:
         ranked[name] = found[name].to_numpy()
     peak = samples.set_index("id").loc[found["peak_id"]]
-    for name in ("score", "p_value", "label", "split"):
-        if name in peak:
-            ranked[name] = peak[name].to_numpy()
+    for name in ("score", "p_value", "split"):
+        ranked[name] = peak[name].to_numpy()
     unusual = samples.loc[_most_unusual(found, samples, contributions)]
-    ranked["most_unusual"], ranked["reasons"] = unusual["time"].array, unusual["reasons"].array
+    ranked["most_unusual"] = unusual["time"].to_numpy()
+    for name in ("label", "reasons"):
+        if name in unusual:
+            ranked[name] = unusual[name].to_numpy()
     return ranked
 
 

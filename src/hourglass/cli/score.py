@@ -81,7 +81,7 @@ def score(
     Examples:
         hourglass score digits denoising new.npz
         hourglass score breast_cancer linear new.csv --id name --false-discovery-rate 0.1
-        tail -n +1 -f pump.csv | hourglass score pump denoising - --follow
+        hourglass score pump denoising pump.csv --follow
 
     """
     if follow:

@@ -110,7 +110,8 @@ def _plan_series(
     )
     series.window = form.window
     intervals = _intervals(roles, source)
-    series.intervals = [[*interval] for interval in intervals] if intervals else None
+    if intervals:
+        series.intervals = [[*interval] for interval in intervals]
     inferred = _infer(series, source)
     raw = _load(series, inferred, roles, 1)
     normal, anomalies = int((~raw.anomaly).sum()), count_anomalies(raw.label, raw.anomaly)

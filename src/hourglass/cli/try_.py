@@ -53,6 +53,9 @@ def try_(
     the features, or heat maps, that explain them. The same command again continues, or starts
     again after a change of the file.
 
+    A table whose column of times has regular steps is a time series: its rows are scored in windows
+    of the rows around them, and events.csv has a row per event, the most abnormal first.
+
     Args:
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
             folder of images with one subfolder per class or without any, or an .npz file with an
@@ -74,6 +77,7 @@ def try_(
     Examples:
         hourglass try pumps.csv
         hourglass try pumps.csv --label state --normal ok
+        hourglass try machines.csv --entity machine --intervals faults.csv
         hourglass try photos/castings
 
     """

@@ -78,13 +78,17 @@ def _quality(cell: Cell, plan: "DataPlan") -> list[str]:
     metrics = json.loads((cell / "evaluate/metrics.json").read_text(encoding="utf-8"))
     if "AUROC" not in metrics:
         return []
-    interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
+    quality = f"AUROC {metrics['AUROC']:.3f}"
     if plan.is_series:
-        interval = "no interval, as neighbouring rows are not independent"
-    elif not interval:
+        return [
+            f"{quality}, VUS-PR {metrics['VUS_PR']:.3f} (no interval, as neighbouring rows are not "
+            "independent) on the test split"
+        ]
+    interval = why_no_interval(metrics["anomalies"], metrics["prevalence"])
+    if not interval:
         low, high = (metrics[f"AUROC_{end}"] for end in ("low", "high"))
         interval = f"95 % interval {low:.3f} to {high:.3f}"
-    return [f"AUROC {metrics['AUROC']:.3f} ({interval}) on the test split"]
+    return [f"{quality} ({interval}) on the test split"]
 
 
 def _event_lines(events: "pd.DataFrame") -> list[str]:
@@ -92,7 +96,7 @@ def _event_lines(events: "pd.DataFrame") -> list[str]:
     for _, event in events.head(SHOWN).iterrows():
         names = list(events.columns)
         entity = "".join(f"{event[name]}, " for name in names[1 : names.index("start")])
-        reasons = f", {event['most_unusual']}: {event['reasons']}" if event["reasons"] else ""
+        reasons = f"; at {event['most_unusual']}: {event['reasons']}" if event["reasons"] else ""
         lines.append(f"  {entity}{event['start']} to {event['end']}{reasons}")
     return lines
 

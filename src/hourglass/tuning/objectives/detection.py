@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -109,15 +110,25 @@ class SyntheticDetection(Objective):
     def anomalies(self, kind: AnomalyKind, x: np.ndarray, scaling: "Encoding") -> np.ndarray:
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
-        `scaling` maps samples to network inputs. A category is seldom changed by noise.
+        `scaling` maps samples to network inputs. A category is seldom changed by noise. Of a series,
+        the channels of every row are changed, but not its time and its entity.
         """
+        if isinstance(scaling, SeriesEncoding):
+            channels = self._changed(kind, scaling.features(x), x, scaling)
+            return np.hstack([x[:, : len(scaling.roles)], channels])
+        return self._changed(kind, x, x, scaling)
+
+    def _changed(
+        self, kind: AnomalyKind, x: np.ndarray, samples: np.ndarray, scaling: "Encoding"
+    ) -> np.ndarray:
+        """Return changed samples, or channels of a series; `samples` are what `scaling` takes."""
         rng = np.random.default_rng(0)
         if kind == "mixed":
             masks = _random_masks(rng, x.shape, self.strength)
             others = (np.arange(len(x)) + rng.integers(1, len(x), len(x))) % len(x)
             changed = np.where(masks, x[others], x)
         elif kind == "corrupted":
-            inputs = scaling(x)
+            inputs = scaling(samples)
             noise = self.strength * np.nanstd(inputs) * rng.standard_normal(inputs.shape)
             changed = scaling.inverse(inputs + noise)
         elif x.ndim == 2:

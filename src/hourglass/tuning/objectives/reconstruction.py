@@ -93,11 +93,18 @@ class Denoising(Objective):
         import numpy as np
         import torch
 
+        from hourglass.data.series_encoding import SeriesEncoding
         from hourglass.detection.inference import batch_size, map_batch
+        from hourglass.evaluation.window_baselines import train_windows
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
         generator = torch.Generator().manual_seed(0)
-        normal = torch.from_numpy(task.prepared.scaling(tuning.x[~tuning.anomaly]))
+        scaling, samples = task.prepared.scaling, tuning.x[~tuning.anomaly]
+        if isinstance(scaling, SeriesEncoding):
+            inputs = train_windows(scaling, samples).transpose(0, 2, 1)
+        else:
+            inputs = scaling(samples)
+        normal = torch.from_numpy(np.ascontiguousarray(inputs))
         for x in normal.split(batch_size(normal)):
             # Drawn on the CPU, so that the noise is the same on every device.
             noise = torch.randn(x.shape, generator=generator)
