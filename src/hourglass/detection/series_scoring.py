@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.batches import Scaled
 from hourglass.data.large_arrays import new_array, take_rows
 from hourglass.data.series_encoding import Combine, RowScore, SeriesEncoding
@@ -31,6 +32,7 @@ from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
 MAX_BLOCK_ELEMENTS = 1 << 22  # of the windows in a block
+MIN_SHOWN_STEPS = 100_000  # whose progress is shown
 STRETCHES = 10  # of a long series, to fit a scorer to
 # A function from the features of windows, (n, K), to their scores, (n,).
 WindowScore = Callable[[np.ndarray], np.ndarray]
@@ -60,19 +62,23 @@ def map_rows(
     """
     windows = encoding.windows(x)
     results: list[np.ndarray] = []
-    for block, features in _map_blocks(network, x, encoding, windows, extractors):
-        for i, values in enumerate(features):
-            how: Combine = "mean"
-            if not i and window_score is not None:
-                values, how = (
-                    score_features(values, encoding.row_score, window_score),
-                    encoding.combine,
-                )
-            found = combine_windows(values, block, windows.window, how).cpu().numpy()
-            if len(results) == i:
-                results.append(new_array((len(windows.row_of_step), found.shape[1]), found.dtype))
-            results[i][block.start : block.stop] = found
-            release_pages(results[i])
+    steps = len(windows.row_of_step)
+    bar = ProgressBar(
+        total=steps, desc="score", unit=" rows", leave=False, show=steps > MIN_SHOWN_STEPS
+    )
+    with bar:
+        for block, features in _map_blocks(network, x, encoding, windows, extractors):
+            for i, values in enumerate(features):
+                how: Combine = "mean"
+                if not i and window_score is not None:
+                    values = score_features(values, encoding.row_score, window_score)
+                    how = encoding.combine
+                found = combine_windows(values, block, windows.window, how).cpu().numpy()
+                if len(results) == i:
+                    results.append(new_array((steps, found.shape[1]), found.dtype))
+                results[i][block.start : block.stop] = found
+                release_pages(results[i])
+            bar.update(block.stop - block.start)
     return [take_rows(result, windows.step_of_row) for result in results]
 
 

@@ -110,8 +110,8 @@ class SyntheticDetection(Objective):
     def anomalies(self, kind: AnomalyKind, x: np.ndarray, scaling: "Encoding") -> np.ndarray:
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
-        `scaling` maps samples to network inputs. A category is seldom changed by noise. Of a series,
-        the channels of every row are changed, but not its time and its entity.
+        `scaling` maps samples to network inputs. A category is seldom changed by noise. Of a
+        series, the channels of every row are changed, but not its time and its entity.
         """
         if isinstance(scaling, SeriesEncoding):
             channels = self._changed(kind, scaling.features(x), x, scaling)
