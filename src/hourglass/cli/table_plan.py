@@ -105,13 +105,18 @@ def _plan_series(
     from hourglass.data.table_roles import text_cells
 
     source = inferred.source
-    series = Series(
-        table.path, form.time, form.entity, table.label, table.normal, id=table.id, drop=table.drop
-    )
-    series.window = form.window
     intervals = _intervals(roles, source)
-    if intervals:
-        series.intervals = [[*interval] for interval in intervals]
+    series = Series(
+        table.path,
+        form.time,
+        form.entity,
+        table.label,
+        table.normal,
+        intervals=[[*interval] for interval in intervals] or None,
+        window=form.window,
+        id=table.id,
+        drop=table.drop,
+    )
     inferred = _infer(series, source)
     raw = _load(series, inferred, roles, 1)
     normal, anomalies = int((~raw.anomaly).sum()), count_anomalies(raw.label, raw.anomaly)

@@ -40,9 +40,7 @@ class WindowBatches:
                 windows.row_of_step, -(-len(windows.row_of_step) // ROWS_PER_TRANSFORM)
             )
         ]
-        series, window = torch.cat(blocks, 1).contiguous(), windows.window
-        inputs, steps = series.shape
-        self.view = series.as_strided((steps - window + 1, inputs, window), (1, steps, 1))
+        self.view = window_view(torch.cat(blocks, 1).contiguous(), windows.window)
 
     def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
         """Yield one batch, (m, F, W), per slice of `order`, the indices of windows.
@@ -58,7 +56,12 @@ class WindowBatches:
                 yield self._read(starts[part])
 
     def _read(self, starts: Tensor) -> Tensor:
-        steps = starts.numpy()[:, None] + np.arange(self.windows.window)
-        rows = self.windows.row_of_step[steps]
+        rows = self.windows.rows_at(starts.numpy())
         codes = torch.from_numpy(self.x[rows.ravel()]).to(self.device)
         return self.transform(codes).unflatten(0, rows.shape).transpose(1, 2)
+
+
+def window_view(series: Tensor, window: int) -> Tensor:
+    """Return all windows of a contiguous series as a view: (F, G) -> (G - W + 1, F, W)."""
+    inputs, steps = series.shape
+    return series.as_strided((steps - window + 1, inputs, window), (1, steps, 1))

@@ -45,6 +45,15 @@ class Windows:
         starts = [self.starts_in(first, stop) for first, stop in self.runs]
         return np.concatenate([np.zeros(0, np.int64), *starts])
 
+    @property
+    def order(self) -> np.ndarray:
+        """The rows in the order of their steps, (T,); of rows that share one, as in the file."""
+        return np.argsort(self.step_of_row, kind="stable")
+
+    def rows_at(self, starts: np.ndarray) -> np.ndarray:
+        """Return the rows of the windows that start at steps, (n,): (n, window)."""
+        return self.row_of_step[starts[:, None] + np.arange(self.window)]
+
     def starts_in(self, first: int, stop: int) -> np.ndarray:
         """Return the first steps of the windows in a run, in order; they cover all of its steps."""
         last = stop - self.window

@@ -132,7 +132,7 @@ def counts_events(threshold: Threshold) -> bool:
 def expected_alarms_per_day(threshold: Threshold, encoding: SeriesEncoding) -> float | None:
     """Return the expected number of blocks with an alarm per day of normal data, if it is known.
 
-    There are at most as many events, if alarms less than a window apart belong to one event. By a
+    There are at most as many events, if alarms at most a window apart belong to one event. By a
     calibrator that counts events, it is the number of blocks in which one begins.
     """
     if threshold.false_alarm_rate is None or not is_per_block(threshold):

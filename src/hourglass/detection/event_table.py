@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class SeriesRows:
+class RoleCodes:
     """Entities and times of the rows of all chunks so far."""
 
     columns: Sequence[Column]  # of a detector, the roles first

@@ -45,7 +45,7 @@ def find_events(
     alarm: np.ndarray, scores: np.ndarray, windows: Windows, rule: EventRule = EventRule()
 ) -> Events:
     """Return the events of alarms, (T,) bool, with their scores, (T,)."""
-    order = np.argsort(windows.step_of_row, kind="stable")
+    order = windows.order
     place = np.flatnonzero(alarm[order])
     rows = order[place]
     gap = np.diff(windows.step_of_row[rows])

@@ -20,7 +20,7 @@ from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
 from hourglass.detection.detector import Detector
-from hourglass.detection.event_table import SeriesRows
+from hourglass.detection.event_table import RoleCodes
 from hourglass.detection.reasons import Reasons
 from hourglass.detection.series_chunks import Scored, score_series_chunks
 
@@ -33,11 +33,11 @@ class ScoredRows:
     sink: Path | pa.BufferOutputStream  # the Arrow file
     chunk_scores: list[np.ndarray] = field(default_factory=list)
     writer: pa.RecordBatchFileWriter | None = None
-    series: SeriesRows | None = None  # entities and times, if the samples are rows of a series
+    series: RoleCodes | None = None  # entities and times, if the samples are rows of a series
 
     def __post_init__(self) -> None:
         if self.detector.is_series:
-            self.series = SeriesRows(self.detector.columns)
+            self.series = RoleCodes(self.detector.columns)
 
     @property
     def scores(self) -> np.ndarray:

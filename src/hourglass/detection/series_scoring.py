@@ -18,6 +18,7 @@ from hourglass.data.batches import Scaled
 from hourglass.data.large_arrays import new_array, take_rows
 from hourglass.data.series_encoding import Combine, RowScore, SeriesEncoding
 from hourglass.data.streaming import release_pages
+from hourglass.data.window_batches import window_view
 from hourglass.data.windows import Windows
 from hourglass.detection.inference import (
     Extractor,
@@ -168,9 +169,7 @@ def _map_blocks(
         codes = np.ascontiguousarray(x[windows.row_of_step[first:stop]])
         with torch.inference_mode():
             series = encode(torch.from_numpy(codes).to(device)).T.contiguous()
-            inputs, steps = series.shape
-            shape = (steps - windows.window + 1, inputs, windows.window)
-            view = series.as_strided(shape, (1, steps, 1))  # all windows
+            view = window_view(series, windows.window)
             starts = torch.from_numpy(block.starts - first).to(device)
             parts: list[list[Tensor]] = [[] for _ in extractors]
             for chosen in starts.split(batch_size(view, widest)):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hourglass.data.blocks import run_of_row
 from hourglass.data.series_encoding import SeriesEncoding
 
 
@@ -23,9 +24,9 @@ def recordings(encoding: SeriesEncoding, x: np.ndarray) -> list[Recording]:
     They are in the order of their first rows. A row of unknown time is placed by its step.
     """
     windows, entity = encoding.windows(x), encoding.entity(x)
-    order = np.argsort(windows.step_of_row, kind="stable")
+    order = windows.order
     step = windows.step_of_row[order]
-    run = np.searchsorted(windows.bounds, step, "right") - 1
+    run = run_of_row(windows)[order]
     time = _known_times(encoding.time(x)[order], step, run, encoding.step)
     starts = (np.diff(run) != 0) & (np.diff(time) < 0)
     if entity is not None:

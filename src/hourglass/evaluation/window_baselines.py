@@ -94,9 +94,8 @@ def train_windows(encoding: SeriesEncoding, x: np.ndarray) -> np.ndarray:
     windows = encoding.windows(x)
     limit = max(1, MAX_TRAIN_BYTES // (4 * windows.window * encoding.width))
     starts = windows.starts[:: -(-len(windows.starts) // limit)]
-    steps = starts[:, None] + np.arange(windows.window)
-    inputs = filled_inputs(encoding, x[windows.row_of_step[steps.ravel()]])
-    return inputs.reshape(*steps.shape, -1)
+    rows = windows.rows_at(starts)
+    return filled_inputs(encoding, x[rows.ravel()]).reshape(*rows.shape, -1)
 
 
 def score_rows(score: ScoreFunction, encoding: SeriesEncoding, x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from hourglass.data.windows import Windows
 from hourglass.detection.block_scores import block_maxima
 from hourglass.detection.detector import Detector
 from hourglass.detection.drift.column_drift import ColumnCounts
-from hourglass.detection.event_table import SeriesRows
+from hourglass.detection.event_table import RoleCodes
 from hourglass.detection.score_writer import require_scores, score_chunk
 from hourglass.detection.series_chunks import score_series_chunks
 
@@ -40,7 +40,7 @@ def score_stream(file: Path, detector: Detector, missing: Missing, resize: bool)
     Raises a UserError if `missing` is "refuse" and a sample cannot be scored, or if the file has no
     sample that can be scored.
     """
-    series = SeriesRows(detector.columns)
+    series = RoleCodes(detector.columns)
     parts, sums = [np.zeros(0)], np.zeros(len(detector.features))
     columns = ColumnCounts(detector.features if detector.column_bins else [], detector.column_bins)
     chunks = read_chunks(file, detector, None, resize, missing=missing)

@@ -3,11 +3,11 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from hourglass.data.columns.arrow_cells import SECONDS_PER_DAY
 from hourglass.evaluation.figures.style import ANOMALY, NORMAL
 from hourglass.evaluation.timeline import Timeline
 
 MAX_POINTS = 5000
-SECONDS_PER_DAY = 86_400
 
 
 def latent_codes(series: Timeline) -> Figure:

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from hourglass.data.columns.arrow_cells import SECONDS_PER_DAY
 from hourglass.evaluation.envelope import Grid
 from hourglass.evaluation.figures.style import ANOMALY, FAINT, MARK, NORMAL, literal
 from hourglass.evaluation.metrics.events import runs
 from hourglass.evaluation.timeline import Channel, Timeline
 
 COLUMNS = 1400  # of an envelope; more than the pixel columns of a figure
-SECONDS_PER_DAY = 86_400
 MAX_LEVELS = 8  # of a category with named ticks
 MAX_LINEAR_RATIO = 20  # of the highest score to the threshold
 LARGEST = 1e300  # of a drawn value, so that the margins of an axis are finite

@@ -51,7 +51,7 @@ def detection_of_events(
     if not rows.anomaly.any():
         return {}
     windows = encoding.windows(rows.x)
-    order = np.argsort(windows.step_of_row, kind="stable")
+    order = windows.order
     scores, anomaly = rows.scores[order], rows.anomaly[order]
     segments, alarm = run_of_row(windows)[order], threshold(scores)
     channel = encoding(rows.x[order])[:, 0]
@@ -68,7 +68,7 @@ def normal_alarms(
 ) -> dict[str, float]:
     """Return the false alarms per day of normal rows, and the share of normal blocks with alarms.
 
-    A false alarm is an event, alarms less than a window apart, without a labelled row from its
+    A false alarm is an event, alarms at most a window apart, without a labelled row from its
     first to its last alarm. A day is as many normal rows as steps of the series make a day. A
     normal block has no row in a window with an anomalous one. By a threshold that counts events,
     the share is that of blocks in which one begins. Values without normal rows, or blocks, are
@@ -97,7 +97,7 @@ def overlaps(
     first: np.ndarray, last: np.ndarray, anomaly: np.ndarray, windows: Windows
 ) -> np.ndarray:
     """Return whether a row from `first` to `last`, (E,) rows each, is labelled anomalous."""
-    order = np.argsort(windows.step_of_row, kind="stable")
+    order = windows.order
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     totals = np.append(0, np.cumsum(anomaly[order]))
