@@ -1,13 +1,23 @@
-"""Networks of time series in ONNX: equal to torch for any number of windows."""
+"""Networks and detectors of time series in ONNX: equal to torch for any number of windows."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from hourglass.networks import Network
+from hourglass.data.columns.column import NUMBER, Column
+from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.detection.attribution import Profile
+from hourglass.detection.detector import Detector
+from hourglass.detection.scorers import ModelScore
+from hourglass.detection.scoring import FittedScorer
+from hourglass.detection.threshold import Threshold
+from hourglass.networks import Dense, Network
 from hourglass.networks.recurrent import Recurrent
 from hourglass.networks.temporal import Temporal
+from hourglass.serving.onnx_export import probe_samples, to_onnx, verify
 
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -59,3 +69,32 @@ def test_networks_of_series_can_be_exported(kind, tmp_path):
             expected = module(x)
         for output, values in zip(session.run(None, {"x": x.numpy()}), expected, strict=True):
             np.testing.assert_allclose(output, values.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entity", [(), (Column("pump", "entity"),)])
+def test_detectors_with_and_without_entities_can_be_exported(entity, tmp_path):
+    columns = (*entity, Column("t", "time", date_format=NUMBER), Column("flow"), Column("heat"))
+    rng = np.random.default_rng(0)
+    roles = [np.zeros(60)] * len(entity) + [np.arange(60.0)]
+    x = np.column_stack([*roles, rng.normal(size=(60, 2))])
+    encoding = replace(SeriesEncoding.fit(columns, x), window=8)
+    torch.manual_seed(0)
+    network = Dense(encoding.input_shape, 4, [16])
+    network.add_heads(encoding.heads)
+    scoring = FittedScorer.fit(network.eval(), encoding, ModelScore(), x)
+    inputs = {
+        "data": "pump",
+        "sample_shape": (len(columns),),
+        "dtype": "float64",
+        "feature_names": ["flow", "heat"],
+        "columns": [column.to_dict() for column in columns],
+        "scaling": encoding.to_dict(),
+    }
+    scores = scoring(x)
+    threshold = Threshold(float(np.median(scores)), "quantile", {}, len(x))
+    profile = Profile(np.zeros(2, np.float32), np.ones(2, np.float32))
+    detector = Detector(inputs, scoring, profile, scores, threshold, {})
+    path = tmp_path / "detector.onnx"
+    path.write_bytes(to_onnx(detector, {}).SerializeToString())
+    assert verify(path, detector, probe_samples(detector))

@@ -204,9 +204,10 @@ def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
 
 def _window_scores(detector: Detector, x: np.ndarray) -> np.ndarray:
     """Return the score of each window, (N, W, C), as that of a series of its rows."""
-    roles = len(detector.columns) - x.shape[2]
-    unknown = np.full((x.shape[1], roles), np.nan)  # times and entities
-    return np.array([detector.scoring(np.hstack([unknown, window]))[0] for window in x])
+    kinds = [column.kind for column in detector.columns if not column.is_feature]
+    # Times are unknown. An unknown entity would make each row a run.
+    roles = np.tile([0.0 if kind == "entity" else np.nan for kind in kinds], (x.shape[1], 1))
+    return np.array([detector.scoring(np.hstack([roles, window]))[0] for window in x])
 
 
 def load_runtime(path: Path) -> tuple[str, Callable[[np.ndarray], Outputs]]:
