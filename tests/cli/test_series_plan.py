@@ -1,12 +1,13 @@
 """Recognition of time series by `add` and `try`, and the settings that they get."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hourglass.cli.add import add
+from hourglass.cli.add import add, with_intervals
 from hourglass.cli.data_plan import SERIES, TABLE, DataPlan, plan_data_set
 from hourglass.cli.roles import make_roles
 from hourglass.cli.suggested_settings import blocks_needed, series_fractions
@@ -14,6 +15,7 @@ from hourglass.core.settings import data_config
 from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet, Fractions
 from hourglass.data.blocks import block_count
+from hourglass.data.intervals import read_interval_file
 from hourglass.data.prepared_data import SPLITS
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.calibrators import Conformal
@@ -153,6 +155,27 @@ def test_intervals_of_another_file_are_refused(tmp_path, refusal):
     (tmp_path / "intervals.json").write_text('{"other.csv": [["2024-03-01", "2024-03-02"]]}')
     sentence = refusal(plan, tmp_path, frame(), intervals=tmp_path / "intervals.json")
     assert "holds no interval for" in sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[1, 2]", "holds no list of [start, end]"),
+        (b'{"rows.csv": [1, 2]}', "holds no list of [start, end]"),
+        (b'{"rows.csv": 3}', "holds no list of [start, end]"),
+        (b"\xff\xfe[]", "is no text in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_intervals_is_refused(tmp_path, refusal, content, reason):
+    (tmp_path / "intervals.json").write_bytes(content)
+    assert reason in refusal(plan, tmp_path, frame(), intervals=tmp_path / "intervals.json")
+
+
+def test_written_intervals_are_read_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    intervals = [["March 1, 2024", 'March "2", 2024']]
+    written = with_intervals(replace(plan(tmp_path, frame()), intervals=intervals), "rows")
+    assert read_interval_file(Path(written.init_args["intervals"]), []) == intervals
 
 
 @pytest.mark.parametrize("rows", [150, 400, 1200, 4032, 9000])

@@ -1,6 +1,8 @@
 """Command `add`: a table or images of the user -> a data set of the workspace."""
 
+import csv
 import dataclasses
+import io
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -167,8 +169,9 @@ def with_intervals(plan: DataPlan, name: str) -> DataPlan:
         return plan
     path = OWN / f"{name}-intervals.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [",".join(("start", "end")), *(",".join(interval) for interval in plan.intervals)]
-    write_text(path, "\n".join(lines) + "\n")
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("start", "end"), *plan.intervals])
+    write_text(path, text.getvalue())
     return dataclasses.replace(plan, init_args=plan.init_args | {"intervals": path.as_posix()})
 
 

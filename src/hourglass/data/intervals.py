@@ -62,15 +62,20 @@ def in_intervals(time: np.ndarray, intervals: Sequence[Interval], source: object
 
 def read_interval_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
     """Return the intervals in a file, those of the files `names` if it has several lists."""
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8 ({error}); save it as UTF-8.") from None
     if path.suffix.lower() == ".json":
         try:
             values = json.loads(text)
         except ValueError as error:
             raise UserError(f"{path} is no JSON ({error}); correct it.") from None
         if isinstance(values, dict):
-            values = [interval for name in names for interval in values.get(name, [])]
-        if not isinstance(values, list):
+            lists = [values[name] for name in names if name in values]
+            are_lists = all(isinstance(each, list) for each in lists)
+            values = [each for part in lists for each in part] if are_lists else None
+        if not (isinstance(values, list) and all(isinstance(each, list) for each in values)):
             raise UserError(f"{path} holds no list of [start, end]; correct it.")
         return values
     rows = [row for row in csv.reader(text.splitlines()) if row]
