@@ -81,7 +81,7 @@ def score(
     Examples:
         hourglass score digits denoising new.npz
         hourglass score breast_cancer linear new.csv --id name --false-discovery-rate 0.1
-        hourglass score pump denoising pump.csv --follow
+        hourglass score electroencephalogram denoising eeg.csv --follow
 
     """
     if follow:

@@ -27,7 +27,7 @@ from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.table_roles import role_codes
 from hourglass.data.windows import check_regular, find_step, find_windows
 
-MAX_WINDOW, MIN_WINDOW = 128, 8  # of the default
+MAX_WINDOW, MIN_WINDOW = 96, 8  # of the default
 
 
 class Series(Table):

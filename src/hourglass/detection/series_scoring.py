@@ -8,6 +8,7 @@ run cover all of its rows.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ MAX_BLOCK_ELEMENTS = 1 << 22  # of the windows in a block
 MIN_SHOWN_STEPS = 100_000  # whose progress is shown
 STRETCHES = 10  # of a long series, to fit a scorer to
 # A function from the features of windows, (n, K), to their scores, (n,).
+Result = TypeVar("Result")
 WindowScore = Callable[[np.ndarray], np.ndarray]
 
 
@@ -62,23 +64,28 @@ def map_rows(
     float64, unless they are per step; and its windows are combined as `encoding` says.
     """
     windows = encoding.windows(x)
-    results: list[np.ndarray] = []
     steps = len(windows.row_of_step)
+
+    def combined(block: Block, features: list[Tensor]) -> list[np.ndarray]:
+        found = []
+        for i, values in enumerate(features):
+            how: Combine = "mean"
+            if not i and window_score is not None:
+                values = score_features(values, encoding.row_score, window_score)
+                how = encoding.combine
+            found.append(combine_windows(values, block, windows.window, how).cpu().numpy())
+        return found
+
+    results: list[np.ndarray] = []
     bar = ProgressBar(
         total=steps, desc="score", unit=" rows", leave=False, show=steps > MIN_SHOWN_STEPS
     )
     with bar:
-        for block, features in _map_blocks(network, x, encoding, windows, extractors):
-            for i, values in enumerate(features):
-                how: Combine = "mean"
-                if not i and window_score is not None:
-                    values = score_features(values, encoding.row_score, window_score)
-                    how = encoding.combine
-                found = combine_windows(values, block, windows.window, how).cpu().numpy()
-                if len(results) == i:
-                    results.append(new_array((steps, found.shape[1]), found.dtype))
-                results[i][block.start : block.stop] = found
-                release_pages(results[i])
+        for block, found in _map_blocks(network, x, encoding, windows, extractors, combined):
+            results = results or [new_array((steps, v.shape[1]), v.dtype) for v in found]
+            for result, values in zip(results, found, strict=True):
+                result[block.start : block.stop] = values
+                release_pages(result)
             bar.update(block.stop - block.start)
     return [take_rows(result, windows.step_of_row) for result in results]
 
@@ -97,13 +104,15 @@ def fit_features(
         firsts = np.linspace(0, steps - length, STRETCHES).astype(int)
         x = x[windows.row_of_step[np.unique(firsts[:, None] + np.arange(length))]]
         windows = encoding.windows(x)
-    parts = []
-    for block, (values,) in _map_blocks(network, x, encoding, windows, (extract,)):
-        values = _reduced(values, encoding.row_score)
+
+    def reduced(block: Block, features: list[Tensor]) -> np.ndarray:
+        values = _reduced(features[0], encoding.row_score)
         if values.ndim == 3:
             values = combine_windows(values, block, windows.window, encoding.combine)
-        parts.append(values.cpu().numpy())
-    return np.concatenate(parts)
+        return values.cpu().numpy()
+
+    blocks = _map_blocks(network, x, encoding, windows, (extract,), reduced)
+    return np.concatenate([values for _, values in blocks])
 
 
 def _reduced(features: Tensor, row_score: RowScore) -> Tensor:
@@ -156,15 +165,19 @@ def _map_blocks(
     encoding: SeriesEncoding,
     windows: Windows,
     extractors: tuple[Extractor, ...],
-) -> Iterator[tuple[Block, list[Tensor]]]:
-    """Yield the blocks of a series, and each extractor's values of the windows of each."""
+    finish: Callable[[Block, list[Tensor]], Result],
+) -> Iterator[tuple[Block, Result]]:
+    """Yield the blocks of a series, and a function's result for each.
+
+    The function gets the block and each extractor's values of its windows.
+    """
     device = best_device()
     network.to(device)
     encode, blocks = Scaled(encoding, device), list(split_blocks(windows, encoding.width))
     widest = network.widest if device.type == "cpu" else 0
     workers, _ = parallelism(network, device, overlap=len(blocks) > 1)
 
-    def compute(block: Block) -> list[Tensor]:
+    def compute(block: Block) -> Result:
         first, stop = int(block.starts[0]), int(block.starts[-1]) + windows.window
         codes = np.ascontiguousarray(x[windows.row_of_step[first:stop]])
         with torch.inference_mode():
@@ -177,7 +190,7 @@ def _map_blocks(
                 forward = ForwardCache(network, batch, min_rows(network))
                 for values, extract in zip(parts, extractors, strict=True):
                     values.append(extract(forward))
-            return [torch.cat(values) for values in parts]
+            return finish(block, [torch.cat(values) for values in parts])
 
     yield from zip(blocks, map_in_order(compute, blocks, workers), strict=True)
 
@@ -190,4 +203,5 @@ def split_blocks(windows: Windows, inputs: int) -> Iterator[Block]:
         starts = windows.starts_in(first, last)
         for start in range(first, last, size):
             stop = min(start + size, last)
-            yield Block(start, stop, starts[(starts > start - window) & (starts < stop)])
+            covering = slice(*np.searchsorted(starts, [start - window + 1, stop]))
+            yield Block(start, stop, starts[covering])
