@@ -12,6 +12,7 @@ import torch
 from hourglass.api.loaded_detector import LoadedDetector
 from hourglass.cli import follow as follow_module
 from hourglass.cli.follow import STDIN, follow
+from hourglass.cli.score import score
 from hourglass.core.errors import UserError
 from hourglass.data.columns.column import Column
 from hourglass.data.series_encoding import SeriesEncoding
@@ -110,3 +111,45 @@ def test_input_that_is_no_series_gets_a_sentence(detector, monkeypatch, text, wo
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     with pytest.raises(UserError, match=words):
         follow(STDIN, detector, None, io.StringIO())
+
+
+def test_a_header_that_is_written_again_and_blank_lines_are_no_rows(detector, monkeypatch):
+    text = readings().to_csv(index=False)
+    header, rows = text.split("\n", 1)
+    again = f"{header}\r\n{rows}\n\n{header}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(again))
+    assert follow(STDIN, detector, None, io.StringIO()) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("soon", r"-, counted from line 62,"), ("\udce9", "no text in UTF-8")],
+)
+def test_a_bad_line_of_standard_input_is_named(detector, monkeypatch, cell, words):
+    text = readings().to_csv(index=False) + f"{cell},1,2,x\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises(UserError, match=words):
+        follow(STDIN, detector, None, io.StringIO())
+
+
+def test_a_line_that_ends_within_a_character_waits_for_the_rest(detector, tmp_path, monkeypatch):
+    path, text = tmp_path / "pump.csv", readings(9).replace("x", "é").to_csv(index=False)
+    content = text.encode()
+    path.write_bytes(content[:-2])
+    waits = iter(range(2))
+
+    def sleep(seconds: float) -> None:
+        if next(waits, None) is None:
+            raise KeyboardInterrupt
+        path.write_bytes(content)
+
+    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    assert follow(path, detector, 0, io.StringIO()) == 9
+
+
+def test_the_followed_file_is_not_overwritten(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text("when,flow\n")
+    with pytest.raises(UserError, match="would overwrite"):
+        score("pump", "linear", path, out=path, follow=True)
+    assert path.read_text() == "when,flow\n"

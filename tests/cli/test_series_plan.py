@@ -154,7 +154,7 @@ def test_labelled_intervals_are_anomalies(tmp_path):
 def test_intervals_of_another_file_are_refused(tmp_path, refusal):
     (tmp_path / "intervals.json").write_text('{"other.csv": [["2024-03-01", "2024-03-02"]]}')
     sentence = refusal(plan, tmp_path, frame(), intervals=tmp_path / "intervals.json")
-    assert "holds no interval for" in sentence
+    assert "has no list for" in sentence
 
 
 @pytest.mark.parametrize(

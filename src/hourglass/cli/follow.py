@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from hourglass.core.errors import UserError
+from hourglass.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from hourglass.data.readers.chunks import Chunk
@@ -62,28 +62,46 @@ def _chunks(file: Path, detector: "Detector") -> "Iterator[Chunk]":
     header = next(lines, [""])[0]
     if not header.strip():
         raise UserError(f"{file} is empty; its first line must hold the names of the columns.")
+    line = 1
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "rows.csv"
         for rows in lines:
+            first, line = line + 1, line + len(rows)
+            # A program that is started again writes its header again.
+            rows = [row for row in rows if row.strip() and row.strip() != header.strip()]
+            if not rows:
+                continue
             part.write_text("".join([header, *rows]), encoding="utf-8")
-            yield from read_table_chunks(part, detector, None, "use", quiet=True)
+            try:
+                yield from read_table_chunks(part, detector, None, "use", quiet=True)
+            except UserError as error:
+                place = f"{file}, counted from line {first},"
+                raise UserError(str(error).replace(str(part), place)) from None
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
     """Yield the first line, then lists of the complete lines that arrived."""
+    try:
+        yield from _decoded_lines(file)
+    except UnicodeError as error:
+        raise UserError(f"{file} is no text in UTF-8 ({one_line(error)}); convert it.") from None
+
+
+def _decoded_lines(file: Path) -> Iterator[list[str]]:
     if file == STDIN:
         yield [sys.stdin.readline()]
         for line in sys.stdin:
+            line.encode()  # in some locales, a byte that is no UTF-8 becomes a surrogate
             yield [line]
         return
     if not file.is_file():
         raise UserError(f"{file} is no file; name a CSV file that grows, or - for standard input.")
-    with file.open(encoding="utf-8-sig") as text:
-        rest, is_first = "", True
+    with file.open("rb") as content:  # text would also decode a part of a character
+        rest, is_first = b"", True
         while True:
-            lines = [rest, *text.readlines()] if not rest else [rest + text.readline()]
-            lines = [line for line in lines if line]
-            rest = lines.pop() if lines and not lines[-1].endswith("\n") else ""
+            complete = [rest + content.readline(), *content.readlines()]
+            rest = complete.pop() if not complete[-1].endswith(b"\n") else b""
+            lines = [line.decode("utf-8-sig") for line in complete]
             if lines and is_first:
                 yield [lines.pop(0)]
                 is_first = False

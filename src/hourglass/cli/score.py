@@ -143,6 +143,8 @@ def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Pa
     from hourglass.cli.follow import follow
     from hourglass.detection.detector import Detector
 
+    if out is not None:
+        check_output(out, (".csv",), file)
     detector = Detector.of_cell(cell)
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as output:
         count = follow(file, detector, latency, output)

@@ -3,14 +3,15 @@
 import csv
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from hourglass.core.errors import UserError
-from hourglass.core.suggestions import quote
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import quote, suggest_names
 from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
 from hourglass.data.readers.table_source import TableSource
@@ -32,9 +33,11 @@ def read_intervals(
     if isinstance(intervals, str):
         path = resolve_path(intervals)
         where, intervals = str(path), read_interval_file(path, [file.name for file in source.files])
+        if not intervals:
+            raise UserError(f"{where} names no interval; add one, or omit `intervals`.")
     found = []
     for interval in intervals:
-        if len(interval) < 2:
+        if not isinstance(interval, list | tuple) or len(interval) < 2:
             raise UserError(f"{where} holds {quote(interval)}, but an interval is [start, end].")
         start, end = (_time(value, column, where) for value in interval[:2])
         if not start <= end:
@@ -64,21 +67,30 @@ def read_interval_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
     """Return the intervals in a file, those of the files `names` if it has several lists."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8 ({error}); save it as UTF-8.") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(
+            f"{path} is no text in UTF-8 ({one_line(error)}); name a .csv or .json file."
+        ) from None
     if path.suffix.lower() == ".json":
         try:
             values = json.loads(text)
         except ValueError as error:
             raise UserError(f"{path} is no JSON ({error}); correct it.") from None
         if isinstance(values, dict):
-            lists = [values[name] for name in names if name in values]
-            are_lists = all(isinstance(each, list) for each in lists)
-            values = [each for part in lists for each in part] if are_lists else None
+            listed = [name for name in names if name in values]
+            if not listed:
+                raise UserError(
+                    f"{path} has no list for {quote(names[0])}: {suggest_names(names[0], values)}; "
+                    "name the lists like the files of the series."
+                )
+            found = [values[name] for name in listed]
+            values = list(chain(*found)) if all(isinstance(each, list) for each in found) else None
         if not (isinstance(values, list) and all(isinstance(each, list) for each in values)):
             raise UserError(f"{path} holds no list of [start, end]; correct it.")
         return values
-    rows = [row for row in csv.reader(text.splitlines()) if row]
+    lines = text.splitlines()
+    separator = ";" if lines and ";" in lines[0] else ","
+    rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     has_header = rows and not any(character.isdigit() for character in "".join(rows[0][:2]))
     return list(rows[1:] if has_header else rows)
 

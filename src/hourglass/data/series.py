@@ -90,8 +90,8 @@ class Series(Table):
             if value is not None and value < minimum:
                 raise UserError(f"{name} is {value}, but must be at least {minimum}.")
         for name, number in (("step", step), ("max_gap", max_gap), ("clip", clip)):
-            if number is not None and not number > 0:
-                raise UserError(f"{name} is {number}, but must be above 0.")
+            if number is not None and not 0 < number < np.inf:
+                raise UserError(f"{name} is {number}, but must be above 0 and finite.")
         if intervals is not None and label is not None:
             raise UserError("`label` and `intervals` both name anomalies; omit one of them.")
         if split_by == "entity" and entity is None:
@@ -146,6 +146,12 @@ class Series(Table):
         raw = super().load_inferred(table)
         encoding = SeriesEncoding((), tuple(c.kind for c in raw.columns if not c.is_feature))
         time, entity = encoding.time(raw.x), encoding.entity(raw.x)
+        # Before the steps are laid out: each run is as long as a window.
+        if self.window is not None and self.window > len(time):
+            raise UserError(
+                f"window is {self.window:,}, but {table.source.path} has {len(time):,} rows; "
+                "set a smaller `window`."
+            )
         step = self.step or find_step(time, entity)
         find = partial(find_windows, time, entity, step, self.max_gap)
         window = self.window or self._suited_window(np.diff(find(1).bounds))

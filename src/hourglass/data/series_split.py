@@ -27,12 +27,17 @@ def split_series(
     begins `gap` after the end of the one before, in units of time, so that no window of one split
     sees a row of another. By entity, a split holds whole entities, in order of their first rows.
     Anomalous rows are left out of train, validation and calibration. Raises a UserError if a split
-    would hold no row.
+    would hold no row, or if no row is normal.
     """
     shares = asdict(fractions)
     cumulative = np.cumsum([shares[name] for name in SPLITS])
     if not np.isclose(cumulative[-1], 1) or min(shares[name] for name in SPLITS) < 0:
         raise UserError(f"fractions are {shares}, but must be 0 or more and sum to 1.")
+    if anomaly.all():
+        raise UserError(
+            f"all {len(time):,} rows of the series are anomalous, so none is left to train on; "
+            "correct `intervals`, or `label` and `normal`."
+        )
     if by == "time":
         place = _places_in_time(time, anomaly, cumulative[:-1], gap)
     else:
