@@ -153,3 +153,8 @@ def test_the_followed_file_is_not_overwritten(tmp_path):
     with pytest.raises(UserError, match="would overwrite"):
         score("pump", "linear", path, out=path, follow=True)
     assert path.read_text() == "when,flow\n"
+
+
+def test_scores_of_rows_in_no_order_come_with_a_warning(detector):
+    with pytest.warns(UserWarning, match="give rows in order of time"):
+        detector.score(readings().sample(frac=1, random_state=0))

@@ -67,3 +67,9 @@ def test_a_window_longer_than_the_table_is_refused_before_its_steps_are_laid_out
 def test_infinite_settings_are_refused(name):
     with pytest.raises(UserError, match=f"{name} is inf, but must be above 0 and finite"):
         Series("pump.csv", **{name: float("inf")})
+
+
+@pytest.mark.parametrize("window", [10, None])
+def test_a_stride_that_leaves_rows_between_windows_is_refused(table, window):
+    with pytest.raises(UserError, match="stride is 50, but windows of"):
+        Series(str(table), time="time", window=window, stride=50).load(Path())

@@ -137,3 +137,9 @@ def test_the_signature_names_the_types_of_columns_and_the_optional_ones(tmp_path
     pd.testing.assert_frame_equal(model.predict(FRAME), expected)
     pd.testing.assert_frame_equal(model.predict(FRAME.astype({"when": str})), expected)
     assert len(model.predict(usual)) == 1
+
+
+def test_a_list_of_rows_is_predicted_in_python(model):
+    found = model.predict(records(FRAME))
+    assert found.index.tolist() == list(range(len(FRAME)))
+    np.testing.assert_allclose(found["score"], model.predict(FRAME)["score"], rtol=1e-6)

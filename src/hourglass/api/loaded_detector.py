@@ -147,6 +147,8 @@ class LoadedDetector(OutlierMethods, Detector):
             if missing == "refuse":
                 require_scores(scores, chunk, Path("the samples"), SKIP)
         rows.close()
+        if rows.series and (note := rows.series.irregularity(self.encoding)):
+            warnings.warn(note, stacklevel=3)
         return rows, spilled
 
     def anomaly_score(self, X: "pd.DataFrame | np.ndarray") -> np.ndarray:

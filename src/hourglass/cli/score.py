@@ -125,6 +125,8 @@ def score(
     skipped = len(decisions.rank) - scored
     counts = [counted(scored, "sample"), counted(alarms, "alarm")]
     print(", ".join(counts + ([f"{skipped:,} without a score"] if skipped else [])))
+    if rows.series and (note := rows.series.irregularity(detector.encoding)):
+        print(f"hourglass: {note}", file=sys.stderr)
     if detector.is_series:
         own_rule = top is None and false_discovery_rate is None
         threshold = detector.threshold if own_rule else None
@@ -145,6 +147,7 @@ def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Pa
 
     if out is not None:
         check_output(out, (".csv",), file)
+        out.parent.mkdir(parents=True, exist_ok=True)
     detector = Detector.of_cell(cell)
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as output:
         count = follow(file, detector, latency, output)

@@ -155,6 +155,11 @@ class Series(Table):
         step = self.step or find_step(time, entity)
         find = partial(find_windows, time, entity, step, self.max_gap)
         window = self.window or self._suited_window(np.diff(find(1).bounds))
+        if self.stride > window:
+            raise UserError(
+                f"stride is {self.stride}, but windows of {window} rows would leave rows between "
+                "them without a score; set a smaller `stride`."
+            )
         windows = find(window, self.stride)
         check_regular(windows, step, table.source.path)
         series = {"step": step, "runs": len(windows.bounds) - 1, "window": window}

@@ -15,6 +15,7 @@ from hourglass.data.columns.column import NUMBER, Column
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.windows import irregular_counts, is_regular
 from hourglass.detection.block_scores import expected_alarms_per_day
 from hourglass.detection.calibrators.alarms_per_day import DAY
 from hourglass.detection.events import EventRule, Events, find_events
@@ -48,6 +49,20 @@ class RoleCodes:
             found, rows = np.unique(codes[:, 0], return_index=True)
             texts = chunk.cells[entity.name].take(pa.array(rows)).to_pylist()
             self.names = dict(zip(found.tolist(), texts, strict=True)) | self.names
+
+    def irregularity(self, encoding: TableEncoding) -> str:
+        """Return why the scores of the rows do not mean much, "" if they fit regular steps."""
+        assert isinstance(encoding, SeriesEncoding)
+        windows = encoding.windows(np.concatenate(self.codes))
+        if is_regular(windows):
+            return ""
+        shared, padded = irregular_counts(windows)
+        return (
+            f"{padded:,} of {len(windows.row_of_step):,} steps have no row and {shared:,} rows "
+            "share a step, so most scores are not those of normal windows; give rows in order of "
+            f"time, with the step of training, {encoding.step:g}, and at least a window of "
+            f"{encoding.window:,} rows at once."
+        )
 
 
 def event_times(

@@ -41,7 +41,7 @@ class DetectorModel:
         """
         import pandas as pd
 
-        index = getattr(model_input, "index", None)
+        index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         try:
             chunk = to_samples(model_input, self.detector, self.limits)
             return pd.DataFrame(self.columns(chunk), index=index)
