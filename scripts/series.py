@@ -4,10 +4,10 @@
     python scripts/series.py --sets nab --names nyc_taxi --methods denoising neighbors
 
 Needs HOURGLASS_DATA with the folder series. NAB: the first 15 % of each series train, without
-labelled anomalies; all rows are scored, and follow each other whatever their times; VUS-PR with the period of the series as buffer. SKAB: the
-first 400 rows of each file are known to be normal: 300 train, and an alarm is a score above 1.5
-times the 99.9 % quantile of the scores of the other 100. F1, false alarms and misses are over the
-rows of all files. No setting is chosen for a single series.
+labelled anomalies; all rows are scored, and follow each other whatever their times; VUS-PR with the
+period of the series as buffer. SKAB: the first 400 rows of each file are known to be normal: 300
+train, and an alarm is a score above 1.5 times the 99.9 % quantile of the scores of the other 100.
+F1, false alarms and misses are over the rows of all files. No setting is chosen for one series.
 
 Results are kept in build/series/results.csv; a later call replaces those of its series and methods,
 and writes the page of all results.

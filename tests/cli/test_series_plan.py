@@ -160,8 +160,8 @@ def test_intervals_of_another_file_are_refused(tmp_path, refusal):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[1, 2]", "holds no list of [start, end]"),
-        (b'{"rows.csv": [1, 2]}', "holds no list of [start, end]"),
+        (b"[1, 2]", "holds 1, but an interval is [start, end]"),
+        (b'{"rows.csv": [1, 2]}', "holds 1, but an interval is [start, end]"),
         (b'{"rows.csv": 3}', "holds no list of [start, end]"),
         (b"\xff\xfe[]", "is no text in UTF-8"),
     ],

@@ -37,8 +37,7 @@ def read_intervals(
             raise UserError(f"{where} names no interval; add one, or omit `intervals`.")
     found = []
     for interval in intervals:
-        if not isinstance(interval, list | tuple) or len(interval) < 2:
-            raise UserError(f"{where} holds {quote(interval)}, but an interval is [start, end].")
+        _require_pair(interval, where)
         start, end = (_time(value, column, where) for value in interval[:2])
         if not start <= end:
             raise UserError(f"{where} holds {quote(interval)}, which ends before it starts.")
@@ -85,14 +84,21 @@ def read_interval_file(path: Path, names: Sequence[str]) -> list[list[Any]]:
                 )
             found = [values[name] for name in listed]
             values = list(chain(*found)) if all(isinstance(each, list) for each in found) else None
-        if not (isinstance(values, list) and all(isinstance(each, list) for each in values)):
+        if not isinstance(values, list):
             raise UserError(f"{path} holds no list of [start, end]; correct it.")
+        for interval in values:
+            _require_pair(interval, path)
         return values
     lines = text.splitlines()
     separator = ";" if lines and ";" in lines[0] else ","
     rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     has_header = rows and not any(character.isdigit() for character in "".join(rows[0][:2]))
     return list(rows[1:] if has_header else rows)
+
+
+def _require_pair(interval: Any, where: object) -> None:
+    if not isinstance(interval, list | tuple) or len(interval) < 2:
+        raise UserError(f"{where} holds {quote(interval)}, but an interval is [start, end].")
 
 
 def _time(value: Any, column: Column, where: str) -> float:
