@@ -38,7 +38,8 @@ class SeriesStream:
     The score of a row is final, and equal to that of `score`, once `window` - 1 more rows of its
     run are known, or `window` with a stride. With a `latency` of fewer rows, it is that of the
     windows known by then; with 0, that of the window which the row ends. Rows of several entities
-    may alternate.
+    may alternate. A row that arrives on the step of an earlier one, as with equal times, takes that
+    step's score: unlike in `score`, its values count only if both are added at once.
 
     Raises a UserError if the latency is negative or longer than that.
     """
