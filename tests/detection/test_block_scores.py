@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 from hourglass.data.blocks import block_of_row, run_of_row
 from hourglass.data.columns.column import Column
-from hourglass.data.prepared_data import PreparedInMemory, Samples
+from hourglass.data.prepared_data import SPLITS, PreparedInMemory, Samples
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.windows import find_windows
 from hourglass.detection.block_scores import (
@@ -38,10 +38,9 @@ def series(*sizes: int, start: float = 0.0) -> PreparedInMemory:
     x = np.stack([start + STEP * steps, values], 1)[300:]
     encoding = SeriesEncoding.fit(COLUMNS, x)
     encoding = SeriesEncoding(encoding.columns, roles=encoding.roles, window=WINDOW, step=STEP)
-    names = ("train", "validation", "calibration", "tuning", "test")
     parts = np.split(x, np.cumsum(sizes)[:-1])
     samples = {
-        name: Samples.normal(part) for name, part in zip(names[-len(sizes) :], parts, strict=True)
+        name: Samples.normal(part) for name, part in zip(SPLITS[-len(sizes) :], parts, strict=True)
     }
     card = {"data": "hum", "scaling": encoding.to_dict(), "split_by": "time"}
     return PreparedInMemory(Path("hum"), card, samples)
@@ -59,8 +58,9 @@ def threshold_of(calibrator: Calibrator, prepared: PreparedInMemory) -> Threshol
 def alarm_share(threshold: Threshold, prepared: PreparedInMemory) -> float:
     """Return the share of blocks of the test split with an alarm, or in which one begins."""
     x = prepared.x("test")
-    rows = SeriesRows(x, values_of(x), np.zeros(len(x), bool))
-    return normal_alarms(rows, prepared.scaling, threshold)["block_alarm_rate"]
+    rows, encoding = SeriesRows(x, values_of(x), np.zeros(len(x), bool)), prepared.scaling
+    assert isinstance(encoding, SeriesEncoding)
+    return normal_alarms(rows, encoding, threshold)["block_alarm_rate"]
 
 
 def shares(calibrator: Calibrator, by_row: bool = False) -> tuple[float, float]:

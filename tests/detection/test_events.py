@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter1d
 
+from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.windows import Windows, find_windows
 from hourglass.detection.calibrators import AlarmsPerDay, Calibrator, Conformal
 from hourglass.detection.calibrators.from_settings import calibrate
@@ -111,6 +112,7 @@ def rates(calibrator: Calibrator, score: Callable[[np.ndarray], np.ndarray]) -> 
         threshold = calibrate(calibrator, prepared, scores.__getitem__)
         test = prepared.x("test")
         rows = SeriesRows(test, scores["test"], np.zeros(len(test), bool))
+        assert isinstance(prepared.scaling, SeriesEncoding)
         found.append(normal_alarms(rows, prepared.scaling, threshold)["alarms_per_day"])
     return float(np.mean(found)), float(np.std(found) / np.sqrt(len(found)))
 

@@ -34,7 +34,7 @@ def wave(rows: int = 60) -> np.ndarray:
 
 def series(seed: int, rows: int = 4000) -> tuple[np.random.Generator, np.ndarray]:
     """Return a generator, and the labels of ten events of 20 rows."""
-    starts = np.arange(10) * (rows // 10) + 100
+    starts = [i * (rows // 10) + 100 for i in range(10)]
     return np.random.default_rng(seed), labels([(s, s + 20) for s in starts], rows)
 
 

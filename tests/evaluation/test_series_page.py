@@ -43,7 +43,7 @@ def workspace(tmp_path_factory) -> Path:
         if pump == "two":
             part.loc[ANOMALY, CHANNEL] = 9.0
             part.loc[part.index[ANOMALY], "label"] = "<bad>"
-        parts.append(part.drop(index=steps[GAP]))
+        parts.append(part.drop(index=steps[GAP].tolist()))
     pd.concat(parts).to_csv(folder / "data/own/pumps.csv", index=False)
     settings = {
         "class_path": "hourglass.data.Series",

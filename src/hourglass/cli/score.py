@@ -13,6 +13,8 @@ from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Missing
 from hourglass.detection.threshold import check_alarm_rule
 
+STDOUT = Path("-")
+
 if TYPE_CHECKING:
     from hourglass.detection.score_writer import ScoredRows
     from hourglass.evaluation.top_images import TopImages
@@ -33,7 +35,7 @@ def score(
     cool_down: int | None = None,
     follow: bool = False,
     latency: int | None = None,
-) -> Path | None:
+) -> Path:
     """Score new samples: alarms, conformal p-values, ranks and contributing features.
 
     A table is the raw file: `prepare` and `score` read it by the same code. It needs one named
@@ -138,7 +140,7 @@ def score(
     return path
 
 
-def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Path | None:
+def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Path:
     """Score the rows of a growing file; see `cli.follow`."""
     from contextlib import nullcontext
 
@@ -152,7 +154,7 @@ def _follow(cell: Cell, file: Path, out: Path | None, latency: int | None) -> Pa
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8") as output:
         count = follow(file, detector, latency, output)
     print(counted(count, "row"), file=sys.stderr)
-    return out
+    return out or STDOUT
 
 
 def _score_file(
