@@ -62,7 +62,8 @@ def main() -> None:
     options = parser.parse_args()
     from hourglass.evaluation.window_baselines import WINDOW_BASELINES
 
-    methods = options.methods or [*VARIANTS, f"denoising {COMBINED}", *WINDOW_BASELINES]
+    combined = [f"{name} {COMBINED}" for name in ("denoising", "ensemble")]
+    methods = options.methods or [*VARIANTS, *combined, *WINDOW_BASELINES]
     tasks = [
         (name, path, method, options.combine)
         for method in methods

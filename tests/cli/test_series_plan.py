@@ -223,3 +223,13 @@ def test_the_settings_that_add_writes_load_the_series_with_its_intervals(workspa
     raw = build(settings, DataSet, "plant").load(Path("none"))
     assert raw.anomaly.sum() == 2 * 10  # of two machines
     assert [column.name for column in raw.columns] == ["machine", "timestamp", "value"]
+
+
+def test_rows_that_depend_on_no_other_row_are_no_series(tmp_path):
+    rows = frame()
+    noise = np.random.default_rng(0).normal(size=(len(rows), 2))
+    rows[["a", "b"]] = noise
+    rows = rows[["timestamp", "a", "b"]]
+    found = plan(tmp_path, rows)
+    assert found.class_path != SERIES
+    assert any("no column depends on the row before" in hint for hint in found.hints)

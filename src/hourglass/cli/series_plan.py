@@ -23,6 +23,8 @@ MAX_MULTIPLE = 3  # of the median step, that a regular step may be; `max_gap` of
 STEP_TOLERANCE = 0.1  # median steps, as of months and of clocks that jitter
 MIN_SORTED_SHARE = 0.9  # of the steps, in a file in order of time
 MIN_REPEATED_SHARE = 0.1  # of the rows, whose times other rows have as well
+# Of a column with itself one row before. In windows of independent rows, single anomalies drown.
+MIN_AUTOCORRELATION, MAX_COLUMNS = 0.3, 50
 UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -90,6 +92,8 @@ def _find(table: "InferredTable", roles: Roles, normal: int, alphas: Sequence[fl
     entity = roles.entity or _found_entity(table, roles, column.name, time)
     codes = None if entity is None else _codes(table, entity)
     step = _regular_step(column.name, time, codes)
+    if not roles.of_series:
+        _require_dependence(table, time, codes)
     find = partial(find_windows, time, codes, step, MAX_MULTIPLE)
     lengths = np.diff(find(1).bounds)
     entities = 1 if codes is None else len(np.unique(codes))
@@ -169,6 +173,29 @@ def _regular_step(name: str, time: np.ndarray, entity: np.ndarray | None) -> flo
             f"{MAX_MULTIPLE} times the median step"
         )
     return find_step(time, entity)
+
+
+def _require_dependence(
+    table: "InferredTable", time: np.ndarray, entity: np.ndarray | None
+) -> None:
+    """Raise the reason if no column of numbers depends on the row before."""
+    from hourglass.data.table_roles import role_codes
+    from hourglass.data.windows import row_order
+
+    order, highest = row_order(time, entity), 0.0
+    columns = [each.column for each in table.decisions if each.column and each.kind == "numeric"]
+    for column in columns[:MAX_COLUMNS]:
+        values = role_codes(table, column, None)[order]
+        known = ~np.isnan(values)
+        pair = known[:-1] & known[1:]
+        if pair.sum() > 2 and values[:-1][pair].std() > 0 and values[1:][pair].std() > 0:
+            found = np.corrcoef(values[:-1][pair], values[1:][pair])[0, 1]
+            highest = max(highest, abs(float(found)))
+    if columns and highest < MIN_AUTOCORRELATION:
+        raise _NoSeriesError(
+            "no column depends on the row before (autocorrelation up to "
+            f"{highest:.2f}); --intervals or --entity makes it a time series"
+        )
 
 
 def regular_share(time: np.ndarray, entity: np.ndarray | None) -> float:
