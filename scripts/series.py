@@ -1,7 +1,8 @@
 """Compare detectors on public time series; writes docs/benchmarks/series.md.
 
-    python scripts/series.py                       # NAB and SKAB, all methods: about ten minutes
+    python scripts/series.py                       # NAB and SKAB, all methods: an hour
     python scripts/series.py --sets nab --names nyc_taxi --methods denoising neighbors
+    python scripts/series.py --sets nab --methods denoising --row-score step --combine mean
 
 Needs HOURGLASS_DATA with the folder series. NAB: the first 15 % of each series train, without
 labelled anomalies; all rows are scored, and follow each other whatever their times; VUS-PR with the
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from hourglass.data.series_encoding import SeriesEncoding
 
 RESULTS, PAGE = ROOT / "build/series/results.csv", ROOT / "docs/benchmarks/series.md"
-KEYS = ["set", "series", "method"]
+KEYS = ["set", "series", "method", "row_score", "combine"]
 TRAIN_SHARE, TRAIN_ROWS, FITTED_ROWS = 0.15, 400, 300
 QUANTILE, FACTOR = 0.999, 1.5
 WINDOWS_PER_TRAIN = 6  # as of the data set Series
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=[], help="parts of file names; default: all")
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--combine", default="max", choices=["max", "mean", "median"])
+    parser.add_argument("--row-score", default="window", choices=["window", "step"])
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     from hourglass.evaluation.window_baselines import WINDOW_BASELINES
@@ -65,7 +67,7 @@ def main() -> None:
     combined = [f"{name} {COMBINED}" for name in ("denoising", "ensemble")]
     methods = options.methods or [*VARIANTS, *combined, *WINDOW_BASELINES]
     tasks = [
-        (name, path, method, options.combine)
+        (name, path, method, {"row_score": options.row_score, "combine": options.combine})
         for method in methods
         for name in options.sets
         for path in sorted((data_folder() / "series" / name).glob("*.csv"))
@@ -81,7 +83,7 @@ def main() -> None:
 
 def _measure(task: tuple[str, Path, str, Any]) -> dict[str, Any]:
     """Return the figures of one method on one series."""
-    name, path, method, combine = task
+    name, path, method, modes = task
     warnings.filterwarnings("ignore")
     x, anomaly, encoding = _load(name, path)
     count = round(TRAIN_SHARE * len(x)) if name == "nab" else TRAIN_ROWS
@@ -89,11 +91,11 @@ def _measure(task: tuple[str, Path, str, Any]) -> dict[str, Any]:
     from hourglass.data.series import MAX_WINDOW
 
     window = min(MAX_WINDOW, count // WINDOWS_PER_TRAIN)
-    encoding = replace(encoding.refit(train), window=window, combine=combine)
+    encoding = replace(encoding.refit(train), window=window, **modes)
     start = time.process_time()
     score = _fit(method, train, encoding)
     scores = score(x)
-    row: dict[str, Any] = {"set": name, "series": path.stem, "method": method, "combine": combine}
+    row: dict[str, Any] = {"set": name, "series": path.stem, "method": method, **modes}
     row["seconds"] = round(time.process_time() - start, 2)
     from hourglass.evaluation.metrics.vus import period, vus
 
@@ -163,6 +165,8 @@ def _fit(
 
 def _page(table: pd.DataFrame) -> str:
     lines = [f"# Detectors of time series\n\n{__doc__}"]
+    modes = table[table.set == "nab"].groupby(["method", "row_score", "combine"]).VUS_PR.mean()
+    table = table[(table["row_score"] == "window") & (table["combine"] == "max")]
     nab, skab = table[table.set == "nab"], table[table.set == "skab"]
     if len(nab):
         real = nab[~nab.series.str.startswith("art_")]
@@ -188,6 +192,10 @@ def _page(table: pd.DataFrame) -> str:
             }
         )
         lines += ["## SKAB, valve1\n", _markdown(means.sort_values("F1", ascending=False))]
+    if len(others := modes.unstack(["row_score", "combine"]).dropna()) and others.shape[1] > 1:
+        others.columns = [" of a ".join(reversed(names)) for names in others.columns]
+        lines += ["## Scores of rows\n", "VUS-PR on NAB, by `combine` and `row_score`.\n"]
+        lines.append(_markdown(others))
     return "\n".join(lines)
 
 
