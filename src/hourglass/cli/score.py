@@ -13,11 +13,11 @@ from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import Missing
 from hourglass.detection.threshold import check_alarm_rule
 
-STDOUT = Path("-")
-
 if TYPE_CHECKING:
     from hourglass.detection.score_writer import ScoredRows
     from hourglass.evaluation.top_images import TopImages
+
+STDOUT = Path("-")  # as the path of the table of --follow
 
 
 def score(

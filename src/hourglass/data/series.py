@@ -55,8 +55,8 @@ class Series(Table):
     calibration are left out.
 
     `window` is MAX_WINDOW by default, or fewer for short series: a sixth of the train rows, or half
-    of the median run. Scaled channels are limited to `clip` standard deviations. These defaults are
-    the best of those tried on public series, see docs/benchmarks/series.md.
+    of the median run. Scaled channels are limited to `clip` standard deviations. The defaults were
+    chosen on the public series of docs/benchmarks/series.md.
     """
 
     def __init__(
@@ -193,10 +193,9 @@ class Series(Table):
             assert times is not None
             codes.append(times)
         else:
-            count = len(x) if rows is None else len(rows)
-            numbers = np.arange(len(x), dtype=np.float64) if rows is None else rows.astype(float)
             columns.append(Column("row number", "time", date_format=NUMBER, optional=True))
-            codes.append(_numbers_within(codes[0], numbers) if codes else numbers[:count])
+            numbers = np.arange(len(x)) if rows is None else rows
+            codes.append(_numbers_within(codes[0]) if codes else numbers)
         joined = new_array((len(codes[0]), len(codes) + x.shape[1]), np.float64)
         for part in parts(joined):
             for i, code in enumerate(codes):
@@ -237,7 +236,7 @@ def find_time(decisions: Sequence[Decision]) -> str | None:
     return next(iter(dates + counters), None)
 
 
-def _numbers_within(entity: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _numbers_within(entity: np.ndarray) -> np.ndarray:
     """Return the number of each row among the rows of its entity, (N,)."""
     order = np.argsort(entity, kind="stable")
     _, first, counts = np.unique(entity[order], return_index=True, return_counts=True)

@@ -9,11 +9,11 @@ from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
-from hourglass.detection.block_scores import calibration_count, calibration_values, for_data
+from hourglass.detection.block_scores import calibration_values
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
 from hourglass.detection.detector import Detector
-from hourglass.detection.folds import FoldScores, needs_folds
+from hourglass.detection.folds import FoldScores, split_needs_folds
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scoring import FITTED_SPLITS, FittedScorer
 from hourglass.detection.threshold import Threshold
@@ -46,8 +46,7 @@ def calibrate_detector(
     scoring = FittedScorer.fit(network, scaling, scorer, *map(prepared.x, FITTED_SPLITS))
     scores = cache(lambda name: scoring(prepared.x(name)))
     folds, calibration = None, prepared.x("calibration")
-    count = calibration_count(scaling, calibration)
-    if train is not None and needs_folds(for_data(calibrator, scaling), count):
+    if train is not None and split_needs_folds(calibrator, prepared):
 
         def refit(fold: Prepared) -> FittedScorer:
             return FittedScorer.fit(train(fold), fold.scaling, scorer, *map(fold.x, FITTED_SPLITS))

@@ -21,7 +21,7 @@ import numpy as np
 from hourglass.data.copies import find_copies, keep_together
 from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Encoding
-from hourglass.detection.block_scores import calibration_values
+from hourglass.detection.block_scores import calibration_count, calibration_values, for_data
 from hourglass.detection.calibrators import Calibrator, LabelledCalibrator
 from hourglass.detection.threshold import Threshold
 
@@ -43,6 +43,13 @@ def needs_folds(calibrator: Calibrator, calibration: int) -> bool:
     """
     is_labelled = isinstance(calibrator, LabelledCalibrator)
     return not is_labelled and calibration < calibrator.min_samples
+
+
+def split_needs_folds(calibrator: Calibrator, prepared: Prepared) -> bool:
+    """Return whether the calibration split of a data set is too small for a calibrator."""
+    encoding = prepared.scaling
+    count = calibration_count(encoding, prepared.x("calibration"))
+    return needs_folds(for_data(calibrator, encoding), count)
 
 
 @dataclass

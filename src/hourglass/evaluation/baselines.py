@@ -15,10 +15,9 @@ from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import filled_inputs
 from hourglass.data.series_encoding import SeriesEncoding
-from hourglass.detection.block_scores import calibration_count, for_data
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
-from hourglass.detection.folds import FoldScores, needs_folds
+from hourglass.detection.folds import FoldScores, split_needs_folds
 from hourglass.evaluation import metrics
 from hourglass.evaluation.metrics.series import SeriesRows, series_metrics
 from hourglass.evaluation.shrunk_covariance import ShrunkCovariance
@@ -144,9 +143,7 @@ def evaluate_baseline(
     """
     score = fit(prepared)
     scores = cache(lambda name: score(prepared.x(name)))
-    folds, count = None, calibration_count(prepared.scaling, prepared.x("calibration"))
-    if needs_folds(for_data(calibrator, prepared.scaling), count):
-        folds = FoldScores(prepared, fit, seed=0)
+    folds = FoldScores(prepared, fit, seed=0) if split_needs_folds(calibrator, prepared) else None
     threshold = calibrate(calibrator, prepared, scores, folds)
     test = prepared.split("test")
     values = metrics.detection(scores("test"), test.anomaly)

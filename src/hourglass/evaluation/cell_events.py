@@ -27,7 +27,7 @@ def write_events(folder: Path, detector: Detector, test: Samples, scores: np.nda
     windows = encoding.windows(test.x)
     events = find_events(detector.threshold(scores), scores, windows)
     rows = (events.first, events.last, events.peak)
-    roles = [column for column in detector.columns if not column.is_feature]
+    roles = detector.columns[: len(encoding.roles)]
     ids = [test.id[each] for each in rows]
     table = event_frame(events, scores, ids, roles, test.x, {})
     if test.anomaly.any():

@@ -204,9 +204,11 @@ def verify(path: Path, detector: Detector, x: np.ndarray) -> str:
 
 def _window_scores(detector: Detector, x: np.ndarray) -> np.ndarray:
     """Return the score of each window, (N, W, C), as that of a series of its rows."""
-    kinds = [column.kind for column in detector.columns if not column.is_feature]
+    encoding = detector.encoding
+    assert isinstance(encoding, SeriesEncoding)
     # Times are unknown. An unknown entity would make each row a run.
-    roles = np.tile([0.0 if kind == "entity" else np.nan for kind in kinds], (x.shape[1], 1))
+    codes = [0.0 if kind == "entity" else np.nan for kind in encoding.roles]
+    roles = np.tile(codes, (x.shape[1], 1))
     return np.array([detector.scoring(np.hstack([roles, window]))[0] for window in x])
 
 

@@ -69,9 +69,8 @@ def _calibrate(
     cell: Cell, calibrator: Calibrator
 ) -> tuple["Detector", Callable[[Calibrator], Threshold]]:
     """Return the detector, and a function that applies any calibrator to its scores."""
-    from hourglass.detection.block_scores import calibration_count, for_data
     from hourglass.detection.calibration import calibrate_detector
-    from hourglass.detection.folds import needs_folds
+    from hourglass.detection.folds import split_needs_folds
     from hourglass.detection.scorers.from_settings import make_scorer
     from hourglass.networks.weights import FILES, load
 
@@ -79,8 +78,7 @@ def _calibrate(
     network, scorer = load(folder), make_scorer(params().score)
     checksums = file_checksums(folder, FILES)
     train, seed = None, params().seed
-    count = calibration_count(prepared.scaling, prepared.x("calibration"))
-    if needs_folds(for_data(calibrator, prepared.scaling), count):
+    if split_needs_folds(calibrator, prepared):
         from hourglass.training.fold_training import read_fold_training
 
         train = read_fold_training(folder)
