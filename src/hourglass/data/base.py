@@ -25,6 +25,7 @@ class Raw:
     full_scale: float | None = None  # pixel value of white, such as 255; None for tables
     columns: tuple[Column, ...] = ()  # of a table: the roles of a series, then the features
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
+    mask: np.ndarray | None = None  # (N, H, W) bool: defective pixels of images, if known
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
 
     @property
@@ -39,6 +40,8 @@ class Raw:
             values = getattr(self, name)
             if values is not None and values.shape != (n,):
                 raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
+        if self.mask is not None and self.mask.shape != (n, *self.x.shape[2:]):
+            raise ValueError(f"Raw.mask has shape {self.mask.shape} for x of {self.x.shape}")
         is_images = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
         is_table = self.x.ndim == 2 and self.x.dtype == np.float64 and self.full_scale is None
         if not (is_images or is_table):

@@ -64,9 +64,11 @@ def split_samples(
         scaling = Scaling.of_images(raw.full_scale)
     else:
         scaling = _fit_encoding(dataset, raw, indices["train"])
+    fields = [raw.x, raw.label, raw.anomaly, raw.id]
+    if raw.mask is not None:
+        fields.append(raw.mask)
     samples = {
-        name: Samples(*(take_rows(a, rows) for a in (raw.x, raw.label, raw.anomaly, raw.id)))
-        for name, rows in indices.items()
+        name: Samples(*(take_rows(a, rows) for a in fields)) for name, rows in indices.items()
     }
     card = _data_card(raw, scaling, samples) | {
         "copies": count_copies(copies, raw.anomaly, indices)
@@ -91,7 +93,7 @@ def _fit_encoding(dataset: DataSet, raw: Raw, train: np.ndarray) -> TableEncodin
 def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> dict[str, Any]:
     digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
-        for array in vars(part).values():
+        for array in part.arrays().values():
             for rows in parts(array):
                 digest.update(np.ascontiguousarray(array[rows]).data)
                 release_pages(array)
@@ -103,6 +105,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
         "read": raw.source.get("read", {}),
+        **({} if raw.mask is None else {"masks": True}),
         "splits": {
             name: {
                 "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),

@@ -26,6 +26,7 @@ Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"  # the data card: source, shapes, scaling, counts and checksums
 FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
+MASK = "mask"  # another one, of images with masks of their defects
 # Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
 MAX_VERIFIED_BYTES = 1 << 30
 
@@ -38,12 +39,17 @@ class Samples:
     label: np.ndarray  # (N,) str
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str
+    mask: np.ndarray | None = None  # (N, H, W) bool: defective pixels, if known
 
     @classmethod
     def normal(cls, x: np.ndarray) -> "Samples":
         """Return normal samples, (N, *S), without ids."""
         n = len(x)
         return cls(x, np.full(n, "normal"), np.zeros(n, bool), np.full(n, ""))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays by field, without masks if there are none."""
+        return {field: array for field, array in vars(self).items() if array is not None}
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,13 @@ class Prepared:
 
     def split(self, name: Split) -> Samples:
         """Return one split with `x` memory-mapped; raise a UserError if an array is damaged."""
-        return Samples(**{field: self._array(name, field) for field in FIELDS})
+        fields = (*FIELDS, MASK) if self.has_masks else FIELDS
+        return Samples(**{field: self._array(name, field) for field in fields})
+
+    @property
+    def has_masks(self) -> bool:
+        """Return whether the defective pixels of the images are known."""
+        return bool(self.card.get("masks"))
 
     def _array(self, split: Split, field: str) -> np.ndarray:
         file = f"{split}/{field}.npy"
@@ -120,7 +132,7 @@ class Prepared:
         try:
             if path.stat().st_size <= MAX_VERIFIED_BYTES:
                 verify_checksums(self.folder, {file: self.card["files"][file]})
-            array: np.ndarray = np.load(path, "r" if field == "x" else None, allow_pickle=False)
+            array: np.ndarray = np.load(path, "r" if field in ("x", MASK) else None, allow_pickle=False)
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise _damaged(self.folder, error) from None
         return array
@@ -141,14 +153,15 @@ def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, 
     """Write the splits and the data card into an empty folder."""
     for name in SPLITS:
         (folder / name).mkdir()
-        for field, array in vars(samples[name]).items():
+        for field, array in samples[name].arrays().items():
             save_array(folder / name / f"{field}.npy", array)
     write_data_card(folder, card)
 
 
 def write_data_card(folder: Path, card: dict[str, Any]) -> None:
     """Write the data card of the arrays in `folder`, with the SHA-256 of each array."""
-    names = [f"{split}/{field}.npy" for split in SPLITS for field in FIELDS]
+    fields = (*FIELDS, MASK) if card.get("masks") else FIELDS
+    names = [f"{split}/{field}.npy" for split in SPLITS for field in fields]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
 
 

@@ -103,6 +103,15 @@ class Network(nn.Module):
             self.encoder = FillMissing(heads, self.encoder)
         self.train(self.training)  # the new modules as well
 
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """The shape of `target` for one sample; by default that of the sample."""
+        return self.sample_shape
+
+    def target(self, x: Tensor) -> Tensor:
+        """Return what the network reconstructs of `x`; by default `x` itself, (N, *S)."""
+        return x
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the latent codes: (N, *S) -> (N, latent_dim)."""
         return self.encoder(x)
@@ -174,7 +183,7 @@ class Network(nn.Module):
         encoder_input = x if encoder_input is None else encoder_input
         if self.heads:
             return column_mean(self.heads.losses(x, self.logits(encoder_input)).flatten(1))
-        return (self(encoder_input) - x).square().flatten(1).mean(1)
+        return (self(encoder_input) - self.target(x)).square().flatten(1).mean(1)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the reconstruction of `x` before the output activation: (N, *S) -> (N, *S)."""

@@ -84,6 +84,11 @@ class ForwardCache:
         return ForwardCache(self.network, usual, self.min_rows).table_output
 
     @lazy
+    def target(self) -> Tensor:
+        """Return what the network reconstructs, (N, *target_shape): the samples by default."""
+        return self.network.target(self.x)
+
+    @lazy
     def losses(self) -> Tensor:
         """Return the squared error of each element, or the loss of each column, (N, F).
 
@@ -93,7 +98,7 @@ class ForwardCache:
         heads = self.network.heads
         if heads:
             return heads.losses(self.x, self.table_output)
-        return mse_loss(self.output, self.x, reduction="none").flatten(1)
+        return mse_loss(self.output, self.target, reduction="none").flatten(1)
 
     @lazy
     def expected_losses(self) -> Tensor:
