@@ -147,6 +147,26 @@ def test_a_line_that_ends_within_a_character_waits_for_the_rest(detector, tmp_pa
     assert follow(path, detector, 0, io.StringIO()) == 9
 
 
+def test_a_file_that_replaces_the_followed_one_is_read(detector, tmp_path, monkeypatch):
+    path, text = tmp_path / "pump.csv", readings(9).to_csv(index=False)
+    path.write_text(text)
+    waits = iter(range(2))
+
+    def sleep(seconds: float) -> None:
+        if next(waits, None) is None:
+            raise KeyboardInterrupt
+        path.rename(tmp_path / "pump.csv.1")
+        path.write_text(text)
+
+    monkeypatch.setattr(follow_module.time, "sleep", sleep)
+    assert follow(path, detector, 0, io.StringIO()) == 2 * 9 + 9
+
+
+def test_an_option_that_single_rows_cannot_have_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--follow scores rows one by one and has no top"):
+        score("pump", "linear", tmp_path / "pump.csv", top=3, follow=True)
+
+
 def test_the_followed_file_is_not_overwritten(tmp_path):
     path = tmp_path / "pump.csv"
     path.write_text("when,flow\n")

@@ -159,3 +159,41 @@ def test_public_series_are_read(path, settings, expected):
     source = str(Path(REAL) / "series" / path)
     _, card = split_samples(Series(source, window=32, **settings), Path(), 0)
     assert card["source"]["series"].items() >= expected.items()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two series in two files, whose names tell them apart."""
+    for name in ("pump_a", "pump_b"):
+        frame().to_csv(tmp_path / f"{name}.csv", index=False)
+    return str(tmp_path / "pump_*.csv")
+
+
+def test_each_file_is_a_series_if_the_entity_is_the_file(tmp_path, files):
+    _, card = split_samples(Series(files, entity="file", window=WINDOW), tmp_path, 0)
+    assert card["source"]["series"]["runs"] == 2
+    assert card["columns"][0]["name"] == "file"
+
+
+def spans_of(entity, kind, tmp_path):
+    """Return one stretch of one entity as an object by file, by entity, as a table or a list."""
+    start, end = "2026-01-02 08:00", "2026-01-02 09:00"
+    if kind == "list":
+        return [[start, end, entity]]
+    path = tmp_path / f"spans.{'csv' if kind == 'table' else 'json'}"
+    if kind == "table":
+        path.write_text(f"file,start,end\n{entity},{start},{end}\n")
+    else:
+        path.write_text(json.dumps({entity + ".csv" * (kind == "by file"): [[start, end]]}))
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["by file", "by entity", "table", "list"])
+def test_an_interval_of_an_entity_labels_no_other(tmp_path, files, kind):
+    intervals = spans_of("pump_b", kind, tmp_path)
+    samples, _ = split_samples(
+        Series(files, entity="file", intervals=intervals, window=WINDOW), tmp_path, 0
+    )
+    test = samples["test"]
+    assert test.anomaly.sum() == 13
+    assert len(set(test.x[test.anomaly, 0])) == 1

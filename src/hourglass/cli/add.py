@@ -63,7 +63,8 @@ def add(
             normal or ok
         time: the column of numbers or dates that the splits follow; if its steps are regular, the
             rows are a time series, scored in windows
-        entity: the column that tells several time series apart, such as a machine
+        entity: the column that tells several time series apart, such as a machine, or file if each
+            file is one
         intervals: the anomalous stretches of a time series: a .csv file with columns start and end,
             or a .json file with a list of [start, end], to measure the quality
         id: the column of row ids
@@ -170,7 +171,8 @@ def with_intervals(plan: DataPlan, name: str) -> DataPlan:
     path = OWN / f"{name}-intervals.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([("start", "end"), *plan.intervals])
+    header = ["start", "end", *filter(None, [plan.init_args.get("entity")])]
+    csv.writer(text, lineterminator="\n").writerows([header, *plan.intervals])
     write_text(path, text.getvalue())
     return dataclasses.replace(plan, init_args=plan.init_args | {"intervals": path.as_posix()})
 

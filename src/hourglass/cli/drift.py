@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from hourglass.cli.output_paths import check_output
+from hourglass.cli.output_paths import check_output, name_of
 from hourglass.core.atomic import atomic_file, sha256, write_json
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -49,7 +49,7 @@ def drift(
         hourglass drift breast_cancer linear new.csv --alpha 0.001 --fail
 
     """
-    path = out or Path(f"{file.stem}-drift.json")
+    path = out or Path(f"{name_of(file)}-drift.json")
     check_output(path, [".json"], file, path.with_suffix(".png"))
     if not 0 < alpha < 1:
         raise UserError(f"alpha is {alpha}, but must be between 0 and 1.")

@@ -1,5 +1,6 @@
 """Scores of a series while its file grows: `score --follow`."""
 
+import os
 import sys
 import tempfile
 import time
@@ -96,9 +97,13 @@ def _decoded_lines(file: Path) -> Iterator[list[str]]:
         return
     if not file.is_file():
         raise UserError(f"{file} is no file; name a CSV file that grows, or - for standard input.")
-    with file.open("rb") as content:  # text would also decode a part of a character
+    content = file.open("rb")  # text would also decode a part of a character
+    try:
         rest, is_first = b"", True
         while True:
+            if _was_replaced(file, content):
+                content.close()
+                content, rest = file.open("rb"), b""
             complete = [rest + content.readline(), *content.readlines()]
             rest = complete.pop() if not complete[-1].endswith(b"\n") else b""
             lines = [line.decode("utf-8-sig") for line in complete]
@@ -109,6 +114,23 @@ def _decoded_lines(file: Path) -> Iterator[list[str]]:
                 yield lines[start : start + MAX_LINES]
             if not lines:
                 time.sleep(POLL_SECONDS)
+    finally:
+        content.close()
+
+
+def _was_replaced(file: Path, content: IO[bytes]) -> bool:
+    """Return whether another file has the path of an open one, or the open one was cut.
+
+    That is what a rotation of logs does.
+    """
+    try:
+        now = file.stat()
+    except FileNotFoundError:  # the new one is not written yet
+        return False
+    opened = os.fstat(content.fileno())
+    return (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino) or (
+        now.st_size < content.tell()
+    )
 
 
 def _time_text(value: float, detector: "Detector") -> str:

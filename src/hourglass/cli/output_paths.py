@@ -6,6 +6,14 @@ from pathlib import Path
 from hourglass.core.errors import UserError
 
 
+def name_of(file: Path) -> str:
+    """Return a name for outputs about an input file: its stem, or that of a pattern's folder."""
+    from hourglass.data.readers.user_files import fixed_part
+
+    fixed = fixed_part(str(file))
+    return fixed.stem or fixed.resolve().name
+
+
 def check_output(out: Path, suffixes: Sequence[str], source: Path, *also_written: Path) -> None:
     """Raise a UserError if `out` has another suffix, or if `source` would be overwritten.
 

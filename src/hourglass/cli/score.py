@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hourglass.cli.output_paths import check_output
+from hourglass.cli.output_paths import check_output, name_of
 from hourglass.core.atomic import scratch_folder
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
@@ -87,10 +87,24 @@ def score(
 
     """
     if follow:
+        given = {
+            "id": id is not None,
+            "top": top is not None,
+            "false_discovery_rate": false_discovery_rate is not None,
+            "missing": missing != "use",
+            "resize": resize,
+            "min_length": min_length != 1,
+            "cool_down": cool_down is not None,
+        }
+        if unused := [name for name, is_given in given.items() if is_given]:
+            raise UserError(
+                f"--follow scores rows one by one and has no {unused[0]}; omit it, or score the "
+                "file without --follow."
+            )
         return _follow(Cell(data, model), file, out, latency)
     if latency is not None:
         raise UserError(f"latency is {latency}, which needs --follow; omit it.")
-    path = out or Path(f"{file.stem}-scores.csv")
+    path = out or Path(f"{name_of(file)}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")
     events_path = path.with_name(f"{path.stem}-events{path.suffix}")
     check_output(path, (".csv", ".parquet"), file, heat_map_folder, events_path)

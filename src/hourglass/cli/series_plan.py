@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,19 +71,19 @@ def find_series(
     """Return the form of the series in a table; otherwise why its rows count as independent.
 
     `normal` is the number of normal rows, and `alphas` are false-alarm rates of the threshold, by
-    preference; both limit the window. The reason is "" if nothing suggests a series. Raises a
-    UserError if the user gives an option of series, and the rows are none.
+    preference; both limit the window. The reason is "" if nothing suggests a series.
     """
     try:
         return _find(table, roles, normal, alphas)
     except _NoSeriesError as error:
-        reason = str(error)
+        return str(error)
+
+
+def refuse_series_options(roles: Roles, reason: str, file: Path) -> None:
+    """Raise a UserError if the user gives an option of series, but `file` holds none."""
     if roles.of_series:
         reason = reason or "no column holds times in order; name one with --time"
-        raise UserError(
-            f"{roles.of_series} needs a time series, but {table.source.path} is none: {reason}."
-        )
-    return reason
+        raise UserError(f"{roles.of_series} needs a time series, but {file} is none: {reason}.")
 
 
 def _find(table: "InferredTable", roles: Roles, normal: int, alphas: Sequence[float]) -> SeriesForm:

@@ -18,12 +18,14 @@ from hourglass.cli.normal_labels import (
     most_frequent,
 )
 from hourglass.cli.roles import Roles
-from hourglass.cli.series_plan import SeriesForm, find_series
+from hourglass.cli.series_plan import SeriesForm, find_series, refuse_series_options
 from hourglass.cli.suggested_settings import new_settings, series_fractions, split_fractions
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
-from hourglass.data.columns.column import Reason
+from hourglass.data.columns.column import Column, Reason
 from hourglass.data.columns.inference import used_columns
+from hourglass.data.intervals import FILE
+from hourglass.data.readers.read_options import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,8 @@ def plan_table(
 
     if roles.normal and roles.label is None:
         raise UserError(f"normal is {','.join(roles.normal)!r}, but label names no column; add it.")
-    source = open_table(file) if frame is None else frame_table(frame, file)
+    read = ReadOptions(file_column=FILE if roles.entity == FILE else None)
+    source = open_table(file, read) if frame is None else frame_table(frame, file)
     table = Table(str(file), roles.label, id=roles.id, time=roles.time, drop=roles.drop)
     inferred = _infer(table, source)
     init_args: dict[str, Any] = {}
@@ -69,6 +72,12 @@ def plan_table(
     form = "" if roles.rows else find_series(inferred, roles, normal, alphas)
     if isinstance(form, SeriesForm):
         return _plan_series(table, inferred, roles, form, alphas, labels, init_args)
+    if form and roles.entity is None and len(source.files) > 1:
+        roles_by_file = replace(roles, entity=FILE)
+        by_file = _infer(table, open_table(file, ReadOptions(file_column=FILE)))
+        if isinstance(find_series(by_file, roles_by_file, normal, alphas), SeriesForm):
+            return plan_table(file, roles_by_file, alphas, frame)
+    refuse_series_options(roles, form, source.path)
     raw = _load(table, inferred, roles, 2)
     normal = int((~raw.anomaly).sum())
     init_args |= {key: value for key in ("id", "time") if (value := getattr(roles, key))}
@@ -105,7 +114,7 @@ def _plan_series(
     from hourglass.data.table_roles import text_cells
 
     source = inferred.source
-    intervals = _intervals(roles, source)
+    intervals = _intervals(roles, source, form.entity)
     series = Series(
         table.path,
         form.time,
@@ -191,7 +200,7 @@ def _dropped(inferred: "InferredTable", roles: Roles) -> dict[str, list[str]]:
     return {"drop": dropped} if dropped else {}
 
 
-def _intervals(roles: Roles, source: "TableSource") -> list[list[str]]:
+def _intervals(roles: Roles, source: "TableSource", entity: str | None) -> list[list[str]]:
     """Return the intervals that the user names, as text; [] without any."""
     from hourglass.data.intervals import read_interval_file
     from hourglass.data.readers.user_files import resolve_path
@@ -201,12 +210,12 @@ def _intervals(roles: Roles, source: "TableSource") -> list[list[str]]:
     if roles.label is not None:
         raise UserError("--label and --intervals both name anomalies; omit one of them.")
     path = resolve_path(roles.intervals)
-    found = read_interval_file(path, [file.name for file in source.files])
+    found = read_interval_file(path, source.files, entity)
     if not found:
         raise UserError(
             f"{path} holds no interval for {source.path}; correct it, or omit --intervals."
         )
-    return [[str(value) for value in interval[:2]] for interval in found]
+    return [[str(value) for value in interval[:3]] for interval in found]
 
 
 def _interval_labels(
@@ -214,12 +223,17 @@ def _interval_labels(
 ) -> np.ndarray:
     """Return whether each row lies in an interval, (N,) str."""
     from hourglass.data.intervals import in_intervals, read_intervals
+    from hourglass.data.table_roles import role_codes
 
     assert series.time is not None
     column, source = series.time_column(inferred, series.time), inferred.source
     times = series.times(inferred, None)
     assert times is not None
-    inside = in_intervals(times, read_intervals(intervals, column, source), source.path)
+    entity = None
+    if series.entity is not None:
+        entity = role_codes(inferred, Column(series.entity, "entity"), None)
+    found = read_intervals(intervals, column, source, series.entity)
+    inside = in_intervals(times, entity, found, source.path)
     return np.where(inside, "anomaly", "normal")
 
 

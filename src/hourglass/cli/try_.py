@@ -30,8 +30,7 @@ ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
 SIZES_OF_OTHERS = ("latent_dim", "hidden", "channels")  # than a variant with its own
 SCORERS = "hourglass.detection.scorers."
-# Settings of `denoising` on windows of a series: strong noise on a wide network detects better.
-SERIES_SETTINGS: dict[str, Any] = {"noise_factor": 1.0, "latent_dim": 256, "hidden": [256]}
+SERIES_NOISE_FACTOR = 1.0  # of `ensemble` on windows: strong noise detects better
 
 
 def try_(
@@ -66,7 +65,8 @@ def try_(
             normal or ok
         time: the column of numbers or dates that the splits follow; if its steps are regular, the
             rows are a time series, scored in windows
-        entity: the column that tells several time series apart, such as a machine
+        entity: the column that tells several time series apart, such as a machine, or file if each
+            file is one
         intervals: the anomalous stretches of a time series: a .csv file with columns start and end,
             or a .json file with a list of [start, end], to measure the quality
         id: the column of row ids
@@ -151,14 +151,14 @@ def _written_by(settings: Path) -> str:
 def _variant(plan: DataPlan) -> str:
     """Return the variant that detects best on average.
 
-    The ensemble is not measured with anomalies in all splits, as without labels.
+    The ensemble of a table is not measured with anomalies in all splits, as without labels.
     """
     from hourglass.training.suggested_sizes import table_variant
 
     if not plan.is_table:
         return "convolutional"
     if plan.is_series:
-        return "denoising"
+        return "ensemble"
     variant = table_variant([each.column for each in plan.decisions if each.column])
     return "denoising" if variant == "ensemble" and plan.labels is None else variant
 
@@ -198,27 +198,23 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
         plan = with_intervals(plan, name)
         if not settings.exists() or _written_by(settings) != command:
             write_text(PARAMS, edited_yaml(PARAMS, change))
-            if _variant(plan) == "denoising":
-                _write_denoising(plan.is_series)
-            own_sizes = _variant(plan) == "ensemble" or plan.is_series
-            for_others = SIZES_OF_OTHERS if own_sizes else ()
+            if _variant(plan) == "ensemble":
+                _write_noise_factor("ensemble", plan.is_series)
+            for_others = SIZES_OF_OTHERS if _variant(plan) == "ensemble" else ()
             write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
 
 
-def _write_denoising(is_series: bool) -> None:
-    """Write the settings of the variant for windows of a series, or else those of new workspaces.
+def _write_noise_factor(model: str, is_series: bool) -> None:
+    """Write the noise factor of a variant for windows of a series, or that of new workspaces.
 
-    The workspace has one data set, so that they apply to nothing else.
+    The workspace has one data set, so that it applies to nothing else.
     """
-    path = CONFIGS / "model/denoising.yaml"
-    template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]
+    path = CONFIGS / f"model/{model}.yaml"
+    template = load_plain_yaml(workspace_files()[path.as_posix()])["init_args"]["noise_factor"]
 
     def change(document: Any) -> None:
-        args = document["init_args"]
-        for name in SERIES_SETTINGS.keys() - template.keys():
-            args.pop(name, None)
-        args.update(SERIES_SETTINGS if is_series else template)
+        document["init_args"]["noise_factor"] = SERIES_NOISE_FACTOR if is_series else template
 
     write_text(path, edited_yaml(path, change))
 

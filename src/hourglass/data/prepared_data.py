@@ -132,7 +132,8 @@ class Prepared:
         try:
             if path.stat().st_size <= MAX_VERIFIED_BYTES:
                 verify_checksums(self.folder, {file: self.card["files"][file]})
-            array: np.ndarray = np.load(path, "r" if field in ("x", MASK) else None, allow_pickle=False)
+            mode: Literal["r"] | None = "r" if field in ("x", MASK) else None
+            array: np.ndarray = np.load(path, mode, allow_pickle=False)
         except (ValueError, KeyError, OSError, EOFError) as error:
             raise _damaged(self.folder, error) from None
         return array

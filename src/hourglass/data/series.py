@@ -14,7 +14,7 @@ from hourglass.data.columns.column import NUMBER, Column, ColumnScaling, Kind
 from hourglass.data.columns.decision import Decision
 from hourglass.data.columns.inference import COUNTER, TIME_NAME
 from hourglass.data.inferred_table import InferredTable
-from hourglass.data.intervals import in_intervals, read_intervals
+from hourglass.data.intervals import FILE, in_intervals, read_intervals
 from hourglass.data.large_arrays import new_array, parts
 from hourglass.data.prepared_data import Split
 from hourglass.data.readers.read_options import ReadOptions
@@ -36,11 +36,13 @@ class Series(Table):
     `path` is a file, a folder, a pattern or a list of them, as for `Table`. `time` is the column of
     times: dates of any form, or numbers. By default, it is the first column of dates, or one that
     rises and is named like a time; without one, the rows follow each other. `entity` is the column
-    that tells several series apart, such as a machine.
+    that tells several series apart, such as a machine; "file" stands for the name of the file
+    without its suffix, unless the table has a column of this name.
 
     `label` is the column of classes, and `normal` names the normal ones. Instead, `intervals` names
-    the anomalous stretches: a list of [start, end], or a .csv or .json file of them. All other
-    columns are channels, of the kinds that `Table` knows; missing cells are masked.
+    the anomalous stretches: a list of [start, end] or [start, end, entity], or a .csv or .json file
+    of them; without an entity, a stretch is one of all entities. All other columns are channels, of
+    the kinds that `Table` knows; missing cells are masked.
 
     `step` is the time between two rows, by default the median. Each row is placed on the nearest
     step; a step without a row repeats the one before. A gap of more than `max_gap` steps ends a
@@ -112,6 +114,8 @@ class Series(Table):
             read=read,
             fractions=fractions,
         )
+        if entity == FILE and read.file_column is None:
+            self.read = replace(read, file_column=FILE)
         self.entity = entity
         self.intervals = intervals
         self.window = window
@@ -167,8 +171,8 @@ class Series(Table):
         if self.intervals is None:
             return raw
         column = raw.columns[encoding.roles.index("time")]
-        found = read_intervals(self.intervals, column, table.source)
-        anomaly = in_intervals(time, found, table.source.path)
+        found = read_intervals(self.intervals, column, table.source, self.entity)
+        anomaly = in_intervals(time, entity, found, table.source.path)
         return replace(raw, anomaly=anomaly, label=np.where(anomaly, "anomaly", "normal"))
 
     def _suited_window(self, runs: np.ndarray) -> int:

@@ -17,7 +17,8 @@ class ReadOptions:
     `sep` is one character, or the name of one ("tab"); a space stands for any number of spaces.
     `thousands` separates groups of digits ("" if nothing does). `header` says whether the first row
     holds the names. Lines that begin with `comment` are left out. `sheet` is the name of a
-    spreadsheet's sheet, or its number from 1.
+    spreadsheet's sheet, or its number from 1. `file_column` is the name of a column to add: the
+    name of each row's file without its suffix. A column of the table with this name comes first.
     """
 
     sep: str | None = None
@@ -27,6 +28,7 @@ class ReadOptions:
     header: bool | None = None
     comment: str | None = None
     sheet: str | int | None = None
+    file_column: str | None = None
 
     @property
     def separator(self) -> str | None:

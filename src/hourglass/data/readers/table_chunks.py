@@ -52,7 +52,8 @@ def _open(path: Path, spec: InputSpec) -> TableSource:
     table = open_table(path, spec.read)
     if spec.read == ReadOptions() or _has_columns(table, spec):
         return table
-    detected = open_table(path)  # new rows may come in another format
+    # New rows may come in another format.
+    detected = open_table(path, ReadOptions(file_column=spec.read.file_column))
     return detected if _has_columns(detected, spec) else table
 
 

@@ -35,6 +35,16 @@ def table_suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
+def file_stem(path: Path) -> str:
+    """Return the name of a table's file without its suffixes."""
+    name = path.name
+    for suffix in reversed(path.suffixes):
+        if suffix.lower() not in (*COMPRESSED, *SUFFIXES):
+            break
+        name = name.removesuffix(suffix)
+    return name
+
+
 def is_table(path: Path) -> bool:
     """Return whether a path names a table: a file, a folder with one, or a pattern."""
     if path.is_dir():
@@ -69,12 +79,18 @@ def find_files(path: Path) -> list[Path]:
     return files
 
 
-def with_partitions(tables: Sequence[FileTable], root: Path) -> list[FileTable]:
+def with_partitions(
+    tables: Sequence[FileTable], root: Path, file_column: str | None = None
+) -> list[FileTable]:
     """Add a column per folder "<name>=<value>" between `root` and a file.
 
-    Values are integers if all of them are and the files have types, and text otherwise.
+    `file_column` is the name of another one, with the names of files, unless a file has it. Values
+    are integers if all of them are and the files have types, and text otherwise.
     """
     keys = [_partition(table.path, root) for table in tables]
+    if file_column is not None and not any(file_column in table.names for table in tables):
+        for table, key in zip(tables, keys, strict=True):
+            key[file_column] = file_stem(table.path)
     as_text = {
         name
         for table, key in zip(tables, keys, strict=True)

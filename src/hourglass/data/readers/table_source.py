@@ -133,8 +133,9 @@ def open_table(
     """Open a table: a file, a folder of files, a pattern such as "data/*.csv", or a list of them.
 
     CSV files, JSON lines and spreadsheets are read as text; Parquet and Arrow files have types.
-    Folders named "<name>=<value>" add a column. Raises a UserError if there is no table, or if a
-    file is empty, damaged, or lacks a column that another one has.
+    Folders named "<name>=<value>" add a column, and so does the option `file_column`. Raises a
+    UserError if there is no table, or if a file is empty, damaged, or lacks a column that another
+    one has.
     """
     options.check()
     paths = [Path(path).expanduser()] if isinstance(path, str | Path) else list(path)
@@ -144,7 +145,7 @@ def open_table(
         for file in find_files(each):
             with _damage(file):
                 found.append(_open_file(file, options))
-        tables += with_partitions(found, each)
+        tables += with_partitions(found, each, options.file_column)
     first = tables[0]
     for table in tables[1:]:
         _require_same(table, first)
