@@ -11,7 +11,12 @@ from hourglass.data.windows import Windows
 
 def run_of_row(windows: Windows) -> np.ndarray:
     """Return the number of the run that each row lies in, (T,)."""
-    return np.searchsorted(windows.bounds, windows.step_of_row, "right") - 1
+    return run_of_step(windows, windows.step_of_row)
+
+
+def run_of_step(windows: Windows, steps: np.ndarray) -> np.ndarray:
+    """Return the number of the run that each of some steps lies in: (n,) -> (n,)."""
+    return np.searchsorted(windows.bounds, steps, "right") - 1
 
 
 def block_of_row(windows: Windows) -> np.ndarray:

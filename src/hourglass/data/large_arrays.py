@@ -39,6 +39,23 @@ def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return result
 
 
+def joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Return at least one array joined along the rows; a large result lies in a file.
+
+    `arrays` then holds this result alone, so that the parts take no memory.
+    """
+    if len(arrays) > 1:
+        count = sum(map(len, arrays))
+        result, end = new_array((count, *arrays[0].shape[1:]), arrays[0].dtype), 0
+        for i, array in enumerate(arrays):
+            result[end : end + len(array)] = array
+            end += len(array)
+            arrays[i] = array[:0]
+            release_pages(result)
+        arrays[:] = [result]
+    return arrays[0]
+
+
 def true_rows(mask: np.ndarray) -> np.ndarray:
     """Return the indices of the rows, (N,) bool, that are true, as `np.flatnonzero` does."""
     result, end = new_indices(int(np.count_nonzero(mask)), len(mask)), 0

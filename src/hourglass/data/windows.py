@@ -14,6 +14,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.data.large_arrays import new_indices
+from hourglass.data.large_order import stable_order
 
 MAX_HELD_SHARE = 0.2  # of steps without a row of their own, or of rows that share a step
 
@@ -48,7 +49,7 @@ class Windows:
     @property
     def order(self) -> np.ndarray:
         """The rows in the order of their steps, (T,); of rows that share one, as in the file."""
-        return np.argsort(self.step_of_row, kind="stable")
+        return stable_order(self.step_of_row, int(self.bounds[-1]))
 
     def rows_at(self, starts: np.ndarray) -> np.ndarray:
         """Return the rows of the windows that start at steps, (n,): (n, window)."""

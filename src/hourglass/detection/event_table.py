@@ -12,6 +12,7 @@ from hourglass.core.atomic import atomic_file
 from hourglass.core.csv_formulas import escape_requested, write_csv
 from hourglass.core.suggestions import counted
 from hourglass.data.columns.column import NUMBER, Column
+from hourglass.data.large_arrays import joined
 from hourglass.data.readers.chunks import Chunk
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
@@ -53,7 +54,7 @@ class RoleCodes:
     def irregularity(self, encoding: TableEncoding) -> str:
         """Return why the scores of the rows do not mean much, "" if they fit regular steps."""
         assert isinstance(encoding, SeriesEncoding)
-        windows = encoding.windows(np.concatenate(self.codes))
+        windows = encoding.windows(joined(self.codes))
         if is_regular(windows):
             return ""
         shared, padded = irregular_counts(windows)
@@ -128,7 +129,7 @@ def scored_events(
     series, encoding = rows.series, rows.detector.encoding
     assert series is not None
     assert isinstance(encoding, SeriesEncoding)
-    codes = np.concatenate(series.codes)
+    codes = joined(series.codes)
     events = find_events(alarm, rows.scores, encoding.windows(codes), rule)
     peaks = _rows_at(batches, events.peak)
     ids = [_rows_at(batches, each, ["id"])["id"] for each in (events.first, events.last)]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hourglass.core.errors import UserError
-from hourglass.data.blocks import run_of_row
+from hourglass.data.blocks import run_of_step
+from hourglass.data.large_arrays import take_rows, true_rows
 from hourglass.data.windows import Windows
 
 
@@ -46,11 +47,11 @@ def find_events(
 ) -> Events:
     """Return the events of alarms, (T,) bool, with their scores, (T,)."""
     order = windows.order
-    place = np.flatnonzero(alarm[order])
+    place = true_rows(take_rows(alarm, order))
     rows = order[place]
     gap = np.diff(windows.step_of_row[rows])
     ends = gap > (rule.cool_down or windows.window)
-    ends |= np.diff(run_of_row(windows)[rows]) > 0
+    ends |= np.diff(run_of_step(windows, windows.step_of_row[rows])) > 0
     first = np.flatnonzero(np.append(True, ends)[: len(rows)])
     last = np.append(first[1:], len(rows))[: len(first)] - 1
     event = np.repeat(np.arange(len(first)), last - first + 1)

@@ -16,6 +16,7 @@ from pyarrow import csv, parquet
 from hourglass.core.atomic import atomic_file
 from hourglass.core.csv_formulas import escape_formulas, escape_requested
 from hourglass.core.errors import UserError
+from hourglass.data.large_arrays import joined, new_array, new_indices, parts
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
@@ -42,7 +43,7 @@ class ScoredRows:
     @property
     def scores(self) -> np.ndarray:
         """Return all scores, (N,); NaN for samples that cannot be scored."""
-        return np.concatenate(self.chunk_scores) if self.chunk_scores else np.zeros(0)
+        return joined(self.chunk_scores) if self.chunk_scores else np.zeros(0)
 
     def add_all(self, chunks: Chunks) -> Iterator[tuple[Chunk, np.ndarray]]:
         """Add all chunks; yield each with its scores. Those of a series are scored together."""
@@ -153,12 +154,17 @@ def decide(
     rate if that is given, else the scores above the threshold.
     """
     scored = np.isfinite(scores)
-    rank, p_value, alarm = (np.zeros(len(scores), kind) for kind in (np.int64, np.float64, bool))
-    rank[np.flatnonzero(scored)[np.argsort(-scores[scored], kind="stable")]] = np.arange(
-        1, scored.sum() + 1
-    )
-    p_value[scored] = p_values(detector.calibration_scores, scores[scored])
-    reason = ""
+    rank, p_value = new_indices(len(scores), len(scores) + 1), new_array(scores.shape, np.float64)
+    alarm, reason = np.zeros(len(scores), bool), ""
+    descending = new_array(scores.shape, np.float64)
+    for part in parts(scores):
+        known = scored[part]
+        descending[part] = np.where(known, -scores[part], np.inf)
+        p_value[part][known] = p_values(detector.calibration_scores, scores[part][known])
+    order = np.argsort(descending, kind="stable")[: np.count_nonzero(scored)]
+    for part in parts(order):
+        rank[order[part]] = np.arange(part.start + 1, part.stop + 1)
+    del order, descending
     if top is not None:
         alarm = (rank > 0) & (rank <= top)
     elif false_discovery_rate is not None:
@@ -231,15 +237,15 @@ def _with_decisions(
 ) -> pa.RecordBatch:
     """Add the decisions to a batch that starts at `first_row`; unscored rows get nulls."""
     rows = slice(first_row, first_row + len(batch))
-    missing = decisions.rank[rows] == 0
+    rank = decisions.rank[rows].astype(np.int64)
+    missing = rank == 0
     columns = {
         "id": batch["id"],
         "score": pa.array(decisions.score[rows], mask=missing),
         "threshold": pa.repeat(threshold, len(batch)),
-        **{
-            name: pa.array(getattr(decisions, name)[rows], mask=missing)
-            for name in ("alarm", "p_value", "rank")
-        },
+        "alarm": pa.array(decisions.alarm[rows], mask=missing),
+        "p_value": pa.array(decisions.p_value[rows], mask=missing),
+        "rank": pa.array(rank, mask=missing),
     }
     columns |= {name: batch[name] for name in batch.schema.names[1:]}
     if heat_maps is not None:
