@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -12,11 +12,11 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 from hourglass.models.corruption import Corruption
 from hourglass.models.epoch_means import EpochMeans, samples_of
+from hourglass.models.losses import SIMILARITIES, Loss, loss_weights, sample_losses
 from hourglass.models.schedules import Schedule, with_schedule
 from hourglass.networks.base import Network, require_at_least
 from hourglass.networks.heads import column_mean
 
-Loss: TypeAlias = Literal["mse", "bce"]
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
@@ -46,7 +46,9 @@ class LitAutoencoder(pl.LightningModule):
     The loss compares the reconstruction of the corrupted input with the clean input, and adds
     `penalty`. A variant builds its network and overrides `corrupt`, `penalty` or `training_loss`.
 
-    `loss`: "mse" (mean squared error), or "bce" (binary cross-entropy) for outputs in [0, 1].
+    `loss`: "mse" (mean squared error); for outputs in [0, 1], "bce" (binary cross-entropy); for
+    images, "ssim" or "ms_ssim" (1 minus the structural similarity); or the weights of several, such
+    as {"mse": 0.5, "ssim": 0.5}.
     `noise_factor`, `masking`, `salt_and_pepper`, `swap`, `block`, `downsampling`, `grey`: the
     corruption of training inputs, see `Corruption`; none by default.
     `trim`: the share of each batch, the samples with the highest losses, that is left out of the
@@ -55,8 +57,8 @@ class LitAutoencoder(pl.LightningModule):
 
     Under any Trainer, `train_loss` and `validation_error` are the epoch means of `EpochMeans`.
 
-    Raises a UserError if a setting is out of range, if `loss` is "bce" and outputs may lie outside
-    [0, 1], or if the corruption does not apply to samples of this shape.
+    Raises a UserError if a setting is out of range, or if the loss or the corruption does not apply
+    to samples of this shape or to these outputs.
     """
 
     def __init__(
@@ -83,8 +85,7 @@ class LitAutoencoder(pl.LightningModule):
             raise UserError(f"learning_rate is {learning_rate}, but must be above 0.")
         require_at_least(0, weight_decay=weight_decay)
         require_at_least(1, warmup_epochs=warmup_epochs)
-        if loss == "bce" and not network.bounded:
-            raise UserError("loss is 'bce', but this output is not bound to [0, 1]; use 'mse'.")
+        self.loss_weights = loss_weights(loss, network)
         self.network = network
         self.loss = loss
         self.learning_rate = learning_rate
@@ -146,17 +147,15 @@ class LitAutoencoder(pl.LightningModule):
             return heads.losses(x, logits).nanmean()
         if self.loss == "bce":
             return functional.binary_cross_entropy_with_logits(logits, x)
-        return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
+        if self.loss == "mse":
+            return functional.mse_loss(logits.sigmoid() if self.network.bounded else logits, x)
+        return self.sample_losses(x, logits).mean()
 
     def sample_losses(self, x: Tensor, logits: Tensor) -> Tensor:
         """Return the reconstruction loss of each sample: (N, *S), (N, *S) -> (N,)."""
         if (heads := self.network.heads) and not heads.is_plain:
             return column_mean(heads.losses(x, logits).flatten(1))
-        if self.loss == "bce":
-            losses = functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        else:
-            losses = (self.network.output(logits) - x).square()
-        return losses.flatten(1).mean(1)
+        return sample_losses(self.loss_weights, x, logits, self.network.output(logits))
 
     def phases(self) -> Iterator[Phase]:
         """Yield the pre-training phases; default: none.
@@ -175,14 +174,18 @@ class LitAutoencoder(pl.LightningModule):
 
         By default, it is the anomaly score. If training removes parts of images or windows
         (`Corruption.of_images`), it is the reconstruction error of corrupted samples instead. The
-        random draws of this corruption are the same in every epoch.
+        random draws of this corruption are the same in every epoch. With a structural similarity in
+        the loss, the error is the loss.
         """
         x = samples_of(batch)
-        degrade = self.corruption.of_images
-        if degrade == Corruption():
+        degrade, is_similarity = self.corruption.of_images, SIMILARITIES.keys() & self.loss_weights
+        if degrade == Corruption() and not is_similarity:
             return self.score(x)
         generator = torch.Generator(x.device).manual_seed(0)
-        return self.network.error(x, degrade(x, generator, self.network.heads))
+        degraded = degrade(x, generator, self.network.heads)
+        if is_similarity:
+            return self.sample_losses(x, self.network.logits(degraded))
+        return self.network.error(x, degraded)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return the callback that publishes `train_loss` and `validation_error`."""

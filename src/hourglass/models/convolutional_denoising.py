@@ -18,16 +18,16 @@ class ConvolutionalDenoising(LitAutoencoder):
         self,
         sample_shape: Sequence[int],
         latent_dim: int = 32,
-        channels: Sequence[int] = (16, 32),
+        channels: Sequence[int] | None = None,
         activation: networks.Activation = "relu",
         projection: bool = True,
         stem: int = 0,
+        residual: int = 0,
         noise_factor: float = 0.5,
         masking: float = 0.0,
         **training: Any,
     ) -> None:
         bounded = networks.is_image(sample_shape)
-        network = networks.Convolutional(
-            sample_shape, latent_dim, channels, activation, "identity", projection, stem, bounded
-        )
+        layers = channels, activation, "identity", projection, stem, bounded, residual
+        network = networks.Convolutional(sample_shape, latent_dim, *layers)
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -1,12 +1,14 @@
 """Variational autoencoder: the encoder returns a distribution of codes close to N(0, I)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
 from hourglass import networks
-from hourglass.models.base import LitAutoencoder, Loss
+from hourglass.core.errors import UserError
+from hourglass.models.base import LitAutoencoder
+from hourglass.models.losses import ElementLoss
 from hourglass.networks.base import require_at_least
 from hourglass.networks.variational import Likelihood, Score
 from hourglass.networks.variational import Variational as VariationalNetwork
@@ -34,11 +36,16 @@ class Variational(LitAutoencoder):
         beta: float = 1.0,
         score_by: Score = "reconstruction",
         samples: int = 16,
-        loss: Loss = "mse",
+        loss: ElementLoss = "mse",
         **training: Any,
     ) -> None:
         require_at_least(0, beta=beta)
         require_at_least(1, samples=samples)
+        if loss not in get_args(ElementLoss):
+            raise UserError(
+                f"loss is {loss!r}, but the decoder of a variational autoencoder is a distribution; "
+                "give 'mse' or 'bce'."
+            )
         layers = architecture, hidden, channels, activation
         likelihood: Likelihood = "bernoulli" if loss == "bce" else "gaussian"
         network = VariationalNetwork(
