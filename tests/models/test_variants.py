@@ -29,7 +29,16 @@ SLOW_BOLTS = pytest.mark.parametrize(
     ],
     indirect=True,
 )
-NOT_VARIANTS = {"__init__", "base", "corruption", "epoch_means", "penalties", "schedules"}
+NOT_VARIANTS = {
+    "__init__",
+    "base",
+    "corruption",
+    "epoch_means",
+    "losses",
+    "penalties",
+    "schedules",
+    "synthetic_defects",
+}
 
 
 @pytest.fixture(params=EVERY_VARIANT)

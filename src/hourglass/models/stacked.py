@@ -1,7 +1,7 @@
 """Stacked autoencoder: greedy layer-wise pre-training, then training of the whole network."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor, nn
 
@@ -9,6 +9,7 @@ from hourglass import networks
 from hourglass.models import penalties
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.corruption import NOT_OF_VECTORS
+from hourglass.models.losses import ElementLoss
 from hourglass.networks.base import require_at_least
 
 
@@ -95,7 +96,8 @@ class Layer(LitAutoencoder):
         require_at_least(0, contraction=contraction)
         is_unit_range = input_activation == "sigmoid"
         bounded = is_unit_range if input_activation else networks.is_image(sample_shape)
-        if not bounded:
+        is_element_loss = training.get("loss", "mse") in get_args(ElementLoss)
+        if not bounded or (input_activation and not is_element_loss):
             training["loss"] = "mse"
         network = networks.Dense(
             sample_shape, latent_dim, (), activation, activation, tied, bounded

@@ -43,8 +43,8 @@ class Variational(LitAutoencoder):
         require_at_least(1, samples=samples)
         if loss not in get_args(ElementLoss):
             raise UserError(
-                f"loss is {loss!r}, but the decoder of a variational autoencoder is a distribution; "
-                "give 'mse' or 'bce'."
+                f"loss is {loss!r}, but a variational decoder needs a likelihood; give 'mse' for a "
+                "Gaussian or 'bce' for a Bernoulli one."
             )
         layers = architecture, hidden, channels, activation
         likelihood: Likelihood = "bernoulli" if loss == "bce" else "gaussian"

@@ -37,19 +37,18 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return the multi-scale SSIM of each image: (N, C, H, W) -> (N,).
 
     It is the product over scales of mean contrast and structure, and at the coarsest one also of
-    luminance, each to the power of its exponent (Wang et al. 2003, equation 7). An image has
-    `scales` of its sides; if these are fewer than five, the exponents are rescaled to sum 1.
+    luminance, each to the power of its exponent (Wang et al. 2003, equation 7). The number of
+    `scales` follows from the size; the exponents are rescaled to sum 1.
     """
-    exponents = torch.tensor(SCALE_EXPONENTS[: scales(*x.shape[-2:])])
-    exponents /= exponents.sum()
+    exponents = SCALE_EXPONENTS[: scales(*x.shape[-2:])]
     product = x.new_ones(len(x))
-    for scale, exponent in enumerate(exponents.tolist()):
+    for scale, exponent in enumerate(exponents):
         if scale:
             x, y = functional.avg_pool2d(x, 2), functional.avg_pool2d(y, 2)
         luminance, contrast = _terms(x, y)
         similarity = contrast if scale < len(exponents) - 1 else luminance * contrast
         mean = similarity.flatten(1).mean(1)
-        product = product * mean.clamp(min=MIN_SIMILARITY).pow(exponent)
+        product = product * mean.clamp(min=MIN_SIMILARITY).pow(exponent / sum(exponents))
     return product
 
 
@@ -77,7 +76,7 @@ def _window_matrix(side: int, like: Tensor) -> Tensor:
     """Return the matrix that averages one side over the window, (side, side)."""
     radius = min(RADIUS, (side - 1) // 2)
     steps = torch.arange(-radius, radius + 1, device=like.device)
-    weights = torch.softmax(-0.5 * (steps / SD).square(), 0).to(like.dtype)
+    weights = torch.softmax(-0.5 * (steps.to(like.dtype) / SD).square(), 0)
     source = torch.arange(side, device=like.device)[:, None] + steps
     source = torch.where(source < 0, -1 - source, source)  # mirrored: b a | a b c
     source = torch.where(source >= side, 2 * side - 1 - source, source)
