@@ -26,11 +26,17 @@ def suggested_sizes(sample_shape: Sequence[int]) -> dict[str, Any]:
         latent_dim = min(max(2, size // 8), MAX_LATENT_DIM)
         return {"latent_dim": latent_dim, "hidden": [hidden], "channels": [16, 32]}
     is_table = len(sample_shape) == 1
-    is_large = not is_table and min(sample_shape[1:]) >= 32
+    channels = [16, 32]
+    if not is_table and min(sample_shape[1:]) >= 32:
+        channels = [16, 32, 64]
+    if not is_table and max(sample_shape[1:]) >= 64:
+        from hourglass.networks.convolutional import suggested_channels  # imports torch
+
+        channels = suggested_channels(sample_shape)
     return {
         "latent_dim": max(1, min(size // (2 if is_table else 16), MAX_LATENT_DIM)),
         "hidden": [min(max(2 * size, 16), 256)] if is_table else [256],
-        "channels": [16, 32, 64] if is_large else [16, 32],
+        "channels": channels,
     }
 
 
