@@ -18,7 +18,7 @@ from hourglass.networks.base import (
 )
 from hourglass.networks.onednn_linear import Linear
 
-FIRST_CHANNELS, MAX_CHANNELS = 16, 64  # of the levels that `suggested_channels` adds
+FIRST_CHANNELS, MAX_CHANNELS = 16, 128  # of the levels that `suggested_channels` adds
 SMALLEST_SIDE = 8  # pixels; the longer side of the last feature map
 
 
