@@ -1,10 +1,11 @@
 """Command `tune`: its arguments, and the study that it prints."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hourglass.cli.tune import tune
+from hourglass.cli.tune import _default_objective, tune
 from hourglass.stages.prepare import prepare
 from tests.tuning.studies import run_study
 from tests.workspaces import set_yaml
@@ -56,3 +57,23 @@ def test_invalid_calls_are_rejected_and_create_no_storage(
         monkeypatch.setenv("WORLD_SIZE", "2")
     assert word in refusal(tune, **({"data": "digits", "model": "denoising"} | changes))
     assert not (folder / "optuna.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "shape", "expected"),
+    [
+        (3, (1, 8, 8), "detection"),
+        (0, (1, 8, 8), "synthetic_defects"),
+        (0, (12,), "synthetic"),
+        (0, (3, 10), "synthetic"),
+    ],
+)
+def test_without_labelled_anomalies_the_objective_makes_some_and_says_so(
+    capsys, anomalies, shape, expected
+):
+    card = {"data": "tiles", "splits": {"tuning": {"anomalies": anomalies}}}
+    prepared = SimpleNamespace(card=card, sample_shape=shape)
+    assert _default_objective(prepared) == expected
+    assert (
+        f"tiles holds no anomalies, so the objective is {expected}" in capsys.readouterr().out
+    ) == (not anomalies)

@@ -1,6 +1,7 @@
 """Objectives: values against independent references, and errors for unsuitable data."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hourglass.networks import Dense, Network
 from hourglass.stages.prepare import prepare
 from hourglass.tuning import objectives
 from hourglass.tuning.objectives import Detection, Objective, SyntheticDetection, Task
+from hourglass.tuning.objectives.detection import AnomalyKind
 from hourglass.tuning.study_spec import StudySpec
 
 CONFIGS = Path(__file__).parents[2] / "configs/tune/objective"
@@ -104,14 +106,16 @@ def test_pareto_is_the_validation_error_and_the_code_size(network, task):
     assert objectives.ReconstructionError()(network, task) == pytest.approx((error,))
 
 
-@pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted"])
+@pytest.mark.parametrize("kind", get_args(AnomalyKind))
 def test_synthetic_anomalies_differ_from_their_samples_and_are_detected(
     network, task, normal, kind
 ):
     scaling = task.prepared.scaling
     anomalies = SyntheticDetection([kind]).anomalies(kind, normal, scaling)
     assert (anomalies.shape, anomalies.dtype) == (normal.shape, normal.dtype)
-    assert (anomalies != normal).any(axis=(1, 2, 3)).mean() > 0.9
+    # A scar of a digit often is background on background.
+    changed = (anomalies != normal).any(axis=(1, 2, 3)).mean()
+    assert changed > (0.4 if kind == "scar" else 0.9)
     scores = np.concatenate([errors(network, x, scaling) for x in (normal, anomalies)])
     auroc = roc_auc_score(np.arange(len(scores)) >= len(normal), scores)
     assert SyntheticDetection([kind])(network, task) == pytest.approx((auroc,))
@@ -167,6 +171,9 @@ def test_data_and_spaces_that_do_not_suit_an_objective_are_rejected(task, refusa
     prepare("breast_cancer")
     task = Task(Prepared.open(prepared_folder("breast_cancer")), ModelScore())
     assert "one class" in refusal(objectives.Features().check, task, [])
+    sentence = refusal(SyntheticDetection(["mixed", "scar"]).check, task, [])
+    assert "kinds names scar" in sentence
+    assert "--objective synthetic" in sentence
 
 
 @pytest.mark.parametrize(

@@ -247,12 +247,11 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:
     """Return the next three commands; they work as they are."""
-    objective = "" if plan.labels is not None else " --objective synthetic"
     resize = " --resize" if "size" in plan.init_args else ""
     skip = " --missing skip" if "missing" in plan.init_args else ""
     options = f"{shlex.quote(file)}{resize}{skip}"
     return [
         f"cd {shlex.quote(str(folder))}",
         f"hourglass score {cell.data} {cell.model} {options}    # or new samples",
-        f"hourglass tune {cell.data} {cell.model} --trials 20{objective} --apply",
+        f"hourglass tune {cell.data} {cell.model} --trials 20 --apply",
     ]

@@ -12,6 +12,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import STUDIES, Cell
 from hourglass.core.settings import data_config, model_config
 from hourglass.data.prepared_data import Prepared
+from hourglass.tuning.objectives import unlabelled_objective
 from hourglass.tuning.study_spec import Pruner, StudySpec
 
 
@@ -19,7 +20,7 @@ def tune(
     data: str,
     model: str,
     trials: int | None = None,
-    objective: str = "detection",
+    objective: str | None = None,
     space: str | None = None,
     pruner: Pruner = "median",
     workers: int = 1,
@@ -39,7 +40,9 @@ def tune(
         model: a variant, by the name of its file in configs/model
         trials: total number of trials of the study, including those of earlier runs (default: 50;
             with --apply or --show no new trials)
-        objective: value to optimise, by the name of a file in configs/tune/objective
+        objective: value to optimise, by the name of a file in configs/tune/objective (default:
+            detection, or without labelled anomalies synthetic_defects for images and synthetic for
+            other data)
         space: search space, by the name of a file in configs/tune/space (default: the name of the
             data set if that file exists, otherwise `default`, whose ranges are cut to what the
             variant accepts on the data)
@@ -59,13 +62,26 @@ def tune(
     cell = Cell(data, model)
     data_config(data)
     model_config(model)
-    Prepared.open(cell.prepared)
-    spec = StudySpec.of(cell, objective, space)
+    prepared = Prepared.open(cell.prepared)
+    spec = StudySpec.of(cell, objective or _default_objective(prepared), space)
     if trials is None and not (apply or show):
         trials = 50
     if trials:
         _search(spec, trials, pruner, workers, mlflow)
     _conclude(spec, apply, out)
+
+
+def _default_objective(prepared: Prepared) -> str:
+    """Return the objective that suits the tuning split, and say so if it holds no anomalies."""
+    card = prepared.card
+    if card["splits"]["tuning"]["anomalies"]:
+        return "detection"
+    objective = unlabelled_objective(prepared.sample_shape)
+    print(
+        f"the tuning split of {card['data']} holds no anomalies, so the objective is {objective}: "
+        "the separation of normal samples from anomalies made of them"
+    )
+    return objective
 
 
 def _check_arguments(trials: int | None, workers: int, show: bool, out: Path | None) -> None:

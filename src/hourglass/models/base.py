@@ -49,8 +49,8 @@ class LitAutoencoder(pl.LightningModule):
     `loss`: "mse" (mean squared error); for outputs in [0, 1], "bce" (binary cross-entropy); for
     images, "ssim" or "ms_ssim" (1 minus the structural similarity); or the weights of several, such
     as {"mse": 0.5, "ssim": 0.5}.
-    `noise_factor`, `masking`, `salt_and_pepper`, `swap`, `block`, `downsampling`, `grey`: the
-    corruption of training inputs, see `Corruption`; none by default.
+    `noise_factor`, `masking`, `salt_and_pepper`, `swap`, `block`, `downsampling`, `grey`,
+    `defects`: the corruption of training inputs, see `Corruption`; none by default.
     `trim`: the share of each batch, the samples with the highest losses, that is left out of the
     loss. Training rows that hold unlabelled anomalies then have less influence.
     `schedule`: the learning-rate schedule, see `models.schedules.with_schedule`.
@@ -76,6 +76,7 @@ class LitAutoencoder(pl.LightningModule):
         block: float = 0.0,
         downsampling: int = 1,
         grey: bool = False,
+        defects: float = 0.0,
         trim: float = 0.0,
     ) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class LitAutoencoder(pl.LightningModule):
         self.warmup_epochs = warmup_epochs
         self.trim = trim
         self.corruption = Corruption(
-            grey, downsampling, noise_factor, salt_and_pepper, masking, swap, block
+            grey, downsampling, noise_factor, salt_and_pepper, masking, swap, block, defects
         )
         self.corruption.check(network.sample_shape)
 
@@ -172,7 +173,7 @@ class LitAutoencoder(pl.LightningModule):
     def validation_step(self, batch: Any) -> Tensor:
         """Return the validation error of each sample of a batch, (N, *S) -> (N,).
 
-        By default, it is the anomaly score. If training removes parts of images or windows
+        By default, it is the anomaly score. If training corrupts parts of images or windows
         (`Corruption.of_images`), it is the reconstruction error of corrupted samples instead. The
         random draws of this corruption are the same in every epoch. With a structural similarity in
         the loss, the error is the loss.

@@ -5,20 +5,21 @@ come from torch's global generator, which is seeded at the start of training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from hourglass.core.errors import UserError
+from hourglass.models.synthetic_defects import with_defects
 from hourglass.networks.base import is_image, require_at_least
 from hourglass.networks.heads import TableHeads
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 # Gaussian noise does not suit categories and booleans, which are swapped with this probability.
 CATEGORY_SWAP = 0.15
-IMAGES_ONLY = ("grey", "downsampling")  # settings that apply to nothing else
+IMAGES_ONLY = ("defects", "grey", "downsampling")  # settings that apply to nothing else
 NOT_OF_VECTORS = (*IMAGES_ONLY, "block")
 
 
@@ -100,6 +101,12 @@ def swap(
     return torch.where(chosen[:, column], x.gather(0, other[:, column]), x)
 
 
+def defects(x: Tensor, share: float, generator: Generator | None = None) -> Tensor:
+    """Give each image, (N, C, H, W), a synthetic defect with probability `share`."""
+    chosen = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device) < share
+    return torch.where(chosen, with_defects(x, generator)[0], x)
+
+
 def _uniform(x: Tensor, generator: Generator | None) -> Tensor:
     return torch.empty_like(x).uniform_(generator=generator)
 
@@ -124,8 +131,9 @@ def _random_spans(x: Tensor, length: int, pixels: int, generator: Generator | No
 
 @dataclass(frozen=True)
 class Corruption:
-    """A sequence of corruptions, applied in the order of the fields; none by default.
+    """A sequence of corruptions, applied in this order; none by default.
 
+    `defects`: share of images with a synthetic defect, see `synthetic_defects.with_defects`.
     `grey`: replace colours by their luma (3 channels only).
     `downsampling`: factor by which the number of pixels per side is reduced; 1 for none.
     `noise_factor`: standard deviation of Gaussian noise, in the units of the scaled input.
@@ -145,8 +153,11 @@ class Corruption:
     masking: float = 0.0
     swap: float = 0.0
     block: float = 0.0
+    defects: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.defects <= 1:
+            raise UserError(f"defects is {self.defects}, but must be at least 0 and at most 1.")
         require_at_least(0, noise_factor=self.noise_factor)
         require_at_least(1, downsampling=self.downsampling)
         for name in ("salt_and_pepper", "masking", "swap", "block"):
@@ -155,8 +166,8 @@ class Corruption:
 
     @property
     def of_images(self) -> "Corruption":
-        """Return only the corruptions that remove parts of images: grey, downsampling, block."""
-        return Corruption(grey=self.grey, downsampling=self.downsampling, block=self.block)
+        """Return only the corruptions of parts of images: defects, grey, downsampling, block."""
+        return replace(self, noise_factor=0.0, salt_and_pepper=0.0, masking=0.0, swap=0.0)
 
     def check(self, sample_shape: Sequence[int]) -> None:
         """Raise a UserError if a setting does not apply to samples of a shape."""
@@ -198,6 +209,8 @@ class Corruption:
         """
         if heads and not heads.is_plain:
             return self._corrupt_cells(x, heads, generator)
+        if self.defects:
+            x = defects(x, self.defects, generator)
         if self.grey:
             x = grey(x)
         if self.downsampling > 1:

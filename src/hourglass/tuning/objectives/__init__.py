@@ -1,7 +1,11 @@
 """Tuning objectives: each file in configs/tune/objective names one of these classes."""
 
 from hourglass.tuning.objectives.base import Objective, Task
-from hourglass.tuning.objectives.detection import Detection, SyntheticDetection
+from hourglass.tuning.objectives.detection import (
+    Detection,
+    SyntheticDetection,
+    unlabelled_objective,
+)
 from hourglass.tuning.objectives.features import Features
 from hourglass.tuning.objectives.reconstruction import Denoising, Pareto, ReconstructionError
 
@@ -14,4 +18,5 @@ __all__ = [
     "ReconstructionError",
     "SyntheticDetection",
     "Task",
+    "unlabelled_objective",
 ]

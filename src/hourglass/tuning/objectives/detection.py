@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from hourglass.detection.scoring import FittedScorer
     from hourglass.networks import Network
 
-AnomalyKind: TypeAlias = Literal["mixed", "permuted", "corrupted"]
+AnomalyKind: TypeAlias = Literal["mixed", "permuted", "corrupted", "perlin", "cut_paste", "scar"]
+DEFECT_KINDS = ("perlin", "cut_paste", "scar")  # of images only, see models.synthetic_defects
+DEFECT_BATCH = 64  # images in memory as float32
 MIN_NORMAL_SAMPLES = 20  # of the tuning split, for synthetic anomalies
 
 
@@ -37,7 +39,8 @@ class Detection(Objective):
         if not card["splits"]["tuning"]["anomalies"]:
             raise UserError(
                 f"the tuning split of {card['data']} holds no anomalies to detect; "
-                "`--objective synthetic` creates some from normal samples."
+                f"`--objective {unlabelled_objective(task.prepared.sample_shape)}` creates some "
+                "from normal samples."
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
@@ -60,6 +63,8 @@ class SyntheticDetection(Objective):
     - "permuted" replaces this share of a row's features by values from several other rows, or
       permutes this share of an image's patches.
     - "corrupted" adds Gaussian noise of `strength` standard deviations of the scaled samples.
+    - "perlin", "cut_paste" and "scar" are defects of images, see `models.synthetic_defects`;
+      `strength` does not apply.
     """
 
     names = ("synthetic_AUROC",)
@@ -79,7 +84,14 @@ class SyntheticDetection(Objective):
         self._anomalies: dict[AnomalyKind, np.ndarray] = {}
 
     def check(self, task: Task, searched: Iterable[str]) -> None:
-        """Raise a UserError if the tuning split has too few normal samples."""
+        """Raise a UserError if the tuning split has too few normal samples, or no images."""
+        if len(shape := task.prepared.sample_shape) != 3:
+            for kind in self.kinds:
+                if kind in DEFECT_KINDS:
+                    raise UserError(
+                        f"kinds names {kind}, but samples of shape {tuple(shape)} are not images; "
+                        "choose `--objective synthetic`."
+                    )
         count = task.prepared.card["splits"]["tuning"]["normal"]
         if count < MIN_NORMAL_SAMPLES:
             raise UserError(
@@ -123,7 +135,9 @@ class SyntheticDetection(Objective):
     ) -> np.ndarray:
         """Return changed samples, or channels of a series; `samples` are what `scaling` takes."""
         rng = np.random.default_rng(0)
-        if kind == "mixed":
+        if kind in DEFECT_KINDS:
+            changed = scaling.inverse(_with_defects(kind, scaling(samples)))
+        elif kind == "mixed":
             masks = _random_masks(rng, x.shape, self.strength)
             others = (np.arange(len(x)) + rng.integers(1, len(x), len(x))) % len(x)
             changed = np.where(masks, x[others], x)
@@ -141,12 +155,28 @@ class SyntheticDetection(Objective):
         return changed.astype(x.dtype)
 
 
+def unlabelled_objective(sample_shape: Sequence[int]) -> str:
+    """Return the name of the objective for data without labelled anomalies."""
+    return "synthetic_defects" if len(sample_shape) == 3 else "synthetic"
+
+
 def _fit_scorer(network: "Network", task: Task) -> "FittedScorer":
     from hourglass.detection.scoring import FITTED_SPLITS, FittedScorer
 
     prepared = task.prepared
     splits = map(prepared.x, FITTED_SPLITS)
     return FittedScorer.fit(network, prepared.scaling, task.scorer, *splits)
+
+
+def _with_defects(kind: AnomalyKind, images: np.ndarray) -> np.ndarray:
+    """Return images with one defect each, (N, C, H, W), pixels in [0, 1]."""
+    import torch
+
+    from hourglass.models.synthetic_defects import with_defects
+
+    generator = torch.Generator().manual_seed(0)
+    batches = torch.from_numpy(images).split(DEFECT_BATCH)
+    return torch.cat([with_defects(x, generator, [kind])[0] for x in batches]).numpy()
 
 
 def _random_masks(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
