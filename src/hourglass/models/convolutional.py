@@ -13,6 +13,8 @@ class Convolutional(LitAutoencoder):
     Images use 2-D convolutions; time series use 1-D convolutions over time, vectors along the
     features. Without `projection`, the latent code is the last feature map and `latent_dim` is
     ignored. `stem` is the number of channels of a stride-1 convolution at both ends (0 for none).
+    Without `channels`, the depth follows the size of the images. `residual` is the number of
+    residual blocks per level.
     """
 
     def __init__(
@@ -26,7 +28,14 @@ class Convolutional(LitAutoencoder):
         residual: int = 0,
         **training: Any,
     ) -> None:
-        bounded = networks.is_image(sample_shape)
-        layers = channels, activation, "identity", projection, stem, bounded, residual
-        network = networks.Convolutional(sample_shape, latent_dim, *layers)
+        network = networks.Convolutional(
+            sample_shape,
+            latent_dim,
+            channels,
+            activation,
+            projection=projection,
+            stem=stem,
+            bounded=networks.is_image(sample_shape),
+            residual=residual,
+        )
         super().__init__(network, **training)

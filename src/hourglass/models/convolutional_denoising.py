@@ -27,7 +27,14 @@ class ConvolutionalDenoising(LitAutoencoder):
         masking: float = 0.0,
         **training: Any,
     ) -> None:
-        bounded = networks.is_image(sample_shape)
-        layers = channels, activation, "identity", projection, stem, bounded, residual
-        network = networks.Convolutional(sample_shape, latent_dim, *layers)
+        network = networks.Convolutional(
+            sample_shape,
+            latent_dim,
+            channels,
+            activation,
+            projection=projection,
+            stem=stem,
+            bounded=networks.is_image(sample_shape),
+            residual=residual,
+        )
         super().__init__(network, noise_factor=noise_factor, masking=masking, **training)

@@ -114,8 +114,8 @@ class Residual(nn.Module):
     ) -> None:
         super().__init__()
         last = convolution(channels, channels, 3, 1, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.block = nn.Sequential(convolution(channels, channels, 3, 1, 1), function(), last)
         self.function = function()
 

@@ -1,7 +1,7 @@
 """Objectives for anomaly detection, with labelled or synthetic anomalies."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -176,7 +176,8 @@ def _with_defects(kind: AnomalyKind, images: np.ndarray) -> np.ndarray:
 
     generator = torch.Generator().manual_seed(0)
     batches = torch.from_numpy(images).split(DEFECT_BATCH)
-    return torch.cat([with_defects(x, generator, [kind])[0] for x in batches]).numpy()
+    kinds: Any = [kind]
+    return torch.cat([with_defects(x, generator, kinds)[0] for x in batches]).numpy()
 
 
 def _random_masks(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> np.ndarray:
