@@ -13,6 +13,7 @@ from PIL import Image
 
 from hourglass.data.images import Images
 from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.readers.image_format import ImageFormat
 
 NOWHERE = Path("no such folder")
 RNG = np.random.default_rng(0)
@@ -169,7 +170,11 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
     )
     spec = SimpleNamespace(
-        columns=[], feature_names=[], sample_shape=raw.x.shape[1:], full_scale=255.0
+        columns=[],
+        feature_names=[],
+        sample_shape=raw.x.shape[1:],
+        full_scale=255.0,
+        image_format=ImageFormat(1, raw.x.dtype),
     )
     (scored,) = read_chunks(tmp_path, spec, None, resize=False)
     assert scored.id.to_pylist() == raw.id.tolist()

@@ -69,7 +69,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
     `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
-    from hourglass.data.readers.image_files import read_npz_table
+    from hourglass.data.readers.image_arrays import read_npz_table
     from hourglass.data.readers.table_paths import is_table
     from hourglass.data.readers.user_files import check_file_type, fixed_part
 
