@@ -1,7 +1,7 @@
 """Images that Pillow cannot open, or would read with 8 bits: deep colours, and many channels.
 
 Pillow reads a PNG or TIFF with 16 bits per colour as 8 bits, and no TIFF of more than four
-channels. torchvision and tifffile, which scikit-image brings, read both as they are.
+channels. imagecodecs and tifffile, which uses it for compressed files, read both as they are.
 """
 
 import io
@@ -35,23 +35,26 @@ class Stored(NamedTuple):
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Return whether an opened image has several channels of more than 8 bits."""
+    """Return whether Pillow, which opened an image, would drop channels or bits of it."""
     if image.format == "TIFF":
         bits = image.tag_v2.get(BITS, (1,))  # type: ignore[attr-defined]
-        return len(bits) > 1 and max(bits) > 8
-    # Pillow names the type of the stored pixels, such as RGB;16B, in the arguments of its decoder.
+        return len(bits) > 1 and (max(bits) > 8 or len(bits) > len(image.getbands()))
+    return image.format == "PNG" and len(image.mode) > 1 and image.mode != "I;16" and (
+        ";16" in stored_mode(image)
+    )
+
+
+def stored_mode(image: Image.Image) -> str:
+    """Return the type of the stored pixels of an opened PNG as Pillow calls it, such as RGB;16B."""
     tiles: Any = getattr(image, "tile", [])
-    is_colour = image.mode in ("RGB", "RGBA", "LA")
-    return image.format == "PNG" and is_colour and any(";16" in str(tile.args) for tile in tiles)
+    return str(tiles[0].args) if tiles else ""
 
 
 def read_deep_png(content: bytes, orientation: int) -> Stored:
     """Return the pixels of a PNG as uint16."""
-    import torch
-    from torchvision.io import ImageReadMode, decode_png
+    from imagecodecs import png_decode
 
-    buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    pixels = decode_png(buffer, ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0)
+    pixels = png_decode(content)
     return Stored(pixels, pixels.shape[2] in PNG_ALPHA, orientation)
 
 

@@ -18,6 +18,7 @@ from hourglass.data.readers.deep_images import (
     is_deep,
     read_deep_png,
     read_tiff,
+    stored_mode,
     tiff_layout,
 )
 from hourglass.data.readers.pixels import LUMA
@@ -106,6 +107,7 @@ def _layout(image: Image.Image) -> Layout:
     else:
         dtype = np.dtype(np.float32 if image.mode in ("I", "F") else np.uint8)
     is_grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+    is_grey = is_grey or (is_deep(image) and stored_mode(image).startswith("LA"))
     return Layout(height, width, 1 if is_grey else 3, dtype)
 
 

@@ -22,6 +22,7 @@ from hourglass.data.readers.image_files import (
 from hourglass.data.readers.image_format import TYPES, ImageFormat
 from hourglass.data.readers.in_threads import in_threads
 from hourglass.data.readers.pixels import find_full_scale, scale_bytes, with_channels
+from hourglass.data.readers.user_files import check_file_type
 from hourglass.data.streaming import release_pages
 
 ITEMS_PER_RELEASE = 16
@@ -121,6 +122,7 @@ def _decode_all(
 
     def read(row: int) -> None:
         picture = pictures[row]
+        check_file_type(picture.file)
         content = picture.file.read_bytes() if picture.page is None else None
         try:
             stored = decode(picture, image_format.background, content)
