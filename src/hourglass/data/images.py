@@ -14,8 +14,8 @@ from hourglass.data.base import DataSet, Fractions, Raw
 from hourglass.data.geometry import Geometry, Size, make_geometry
 from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.image_arrays import read_image_array
-from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
+from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.image_index import is_index, read_index
 from hourglass.data.readers.image_set import fit_array, read_pictures
 from hourglass.data.readers.mask_files import read_masks
@@ -64,6 +64,7 @@ class Images(DataSet):
         skip_damaged: whether to skip files that cannot be read, instead of stopping
         columns: names of the columns of a table of images
         fractions: fractions of the splits
+
     """
 
     def __init__(

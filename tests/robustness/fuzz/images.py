@@ -13,7 +13,7 @@ from PIL import Image
 
 from hourglass.core.errors import UserError
 from hourglass.data.readers.chunks import read_chunks
-from hourglass.data.readers.image_files import read_folder, read_npz
+from hourglass.data.images import Images
 from hourglass.detection.detector import Detector
 from tests.robustness.fuzz.case import Case, damage
 
@@ -30,7 +30,7 @@ def of_npz(rng: random.Random, folder: Path, detector: Detector | None = None) -
     """Return an .npz file for `score` with a detector, or for `prepare`."""
     path, right, what = _npz(rng, folder)
     if not detector:
-        return Case(f"npz, {what}", lambda: read_npz(path, None, False)[0], right, what == "whole")
+        return Case(f"npz, {what}", lambda: _prepared(path), right, what == "whole")
     return Case(
         f"new npz, {what}", lambda: _chunks(path, detector), _if_it_fits(right), what == "whole"
     )
@@ -99,8 +99,8 @@ def of_image(rng: random.Random, folder: Path, detector: Detector | None = None)
     path, right, what = _image_file(rng, folder)
     if not detector:
         grey = right is not None and right.shape[1] == 1
-        read = partial(read_folder, path.parent.parent, None, grey)
-        return Case(f"image, {what}", lambda: read()[0], right, what == "whole")
+        read = partial(_prepared, path.parent.parent, grey)
+        return Case(f"image, {what}", read, right, what == "whole")
     right = _if_it_fits(right if right is None else _decoded(path, "L"))
     return Case(f"new image, {what}", lambda: _chunks(path, detector), right, what == "whole")
 
@@ -153,6 +153,11 @@ def _decoded(path: Path, mode: str | None) -> np.ndarray | None:
     except Exception:  # damage raises a dozen kinds
         return None
     return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
+
+
+def _prepared(path: Path, grey: bool = False) -> np.ndarray:
+    """Return the samples that `prepare` would divide."""
+    return Images(str(path), grey=grey).load(path).x
 
 
 def _chunks(path: Path, detector: Detector) -> np.ndarray:

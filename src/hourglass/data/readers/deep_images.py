@@ -4,7 +4,6 @@ Pillow reads a PNG or TIFF with 16 bits per colour as 8 bits, and no TIFF of mor
 channels. imagecodecs and tifffile, which uses it for compressed files, read both as they are.
 """
 
-import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +38,11 @@ def is_deep(image: Image.Image) -> bool:
     if image.format == "TIFF":
         bits = image.tag_v2.get(BITS, (1,))  # type: ignore[attr-defined]
         return len(bits) > 1 and (max(bits) > 8 or len(bits) > len(image.getbands()))
-    return image.format == "PNG" and len(image.mode) > 1 and image.mode != "I;16" and (
-        ";16" in stored_mode(image)
+    return (
+        image.format == "PNG"
+        and len(image.mode) > 1
+        and image.mode != "I;16"
+        and (";16" in stored_mode(image))
     )
 
 

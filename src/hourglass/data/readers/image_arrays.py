@@ -61,8 +61,8 @@ def read_image_array(path: Path) -> ImageArray:
     xs = [_images(arrays[group.x], _title(group.x, path)) for group in groups]
     if len({(x.shape[1:], x.dtype) for x in xs}) > 1:
         raise UserError(
-            f"the parts of {path} differ, {xs[0].dtype} of shape {xs[0].shape} and {xs[1].dtype} of "
-            f"shape {xs[1].shape}; give images of one shape and type."
+            f"the parts of {path} differ, {xs[0].dtype} of shape {xs[0].shape} and {xs[1].dtype} "
+            f"of shape {xs[1].shape}; give images of one shape and type."
         )
     counts = [len(x) for x in xs]
     tests = np.repeat([group.is_test for group in groups], counts)
@@ -124,9 +124,7 @@ def group_arrays(shapes: Shapes, path: Path) -> list[ArrayNames]:
     return groups
 
 
-def _choose(
-    names: Mapping[str, str], usual: tuple[str, ...], kind: str, path: Path
-) -> str | None:
+def _choose(names: Mapping[str, str], usual: tuple[str, ...], kind: str, path: Path) -> str | None:
     known = next((names[name] for name in usual if name in names), None)
     if known is None and len(names) > 1:
         raise UserError(

@@ -54,7 +54,7 @@ def read_array_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck, missing:
 def array_chunks(
     x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck, missing: Missing
 ) -> Chunks:
-    """Yield an array as `read_array_chunks` yields that of a file; `name` is its path in messages."""
+    """Yield an array as `read_array_chunks` yields a file; `name` is its path in messages."""
     rows = _rows_per_chunk(x.shape, x.dtype)
     blocks = (x[i : i + rows] for i in range(0, len(x), rows))
     return _chunks(blocks, name, spec, accepts, missing)
@@ -148,9 +148,7 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
     images, name = _check_images(x, path, spec, accepts), f"x of {path}"
     if not accepts(images.shape[1:]):
         images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
-    typed = as_type(
-        plain_type(images, name), spec.image_format.dtype, spec.full_scale, name
-    )
+    typed = as_type(plain_type(images, name), spec.image_format.dtype, spec.full_scale, name)
     return np.ascontiguousarray(typed)
 
 
@@ -227,9 +225,7 @@ def _group_by_shape(
         yield group
 
 
-def _read_image(
-    picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck
-) -> np.ndarray:
+def _read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> np.ndarray:
     """Return one image, (C, H, W), in the type of the detector's images."""
     channels, height, width = spec.sample_shape
     form = spec.image_format

@@ -30,8 +30,6 @@ SUBFILE_TYPE, PREVIEW = 254, 1  # a tag of TIFF, and its bit for a page that rep
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
-
-
 class UnreadableImageError(UserError):
     """An image file that is damaged, or of an unknown format."""
 

@@ -103,7 +103,7 @@ def _image_files(folder: Path) -> list[Path]:
         found += [
             Path(parent, name)
             for name in files
-            if name[0] != "." and os.path.splitext(name)[1].lower() in SUFFIXES
+            if name[0] != "." and name[name.rfind(".") :].lower() in SUFFIXES
         ]
     if not found:
         raise UserError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))}).")
@@ -154,4 +154,6 @@ def _notes(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[st
     shown = ", ".join(path.relative_to(root).as_posix() for path in empty[:SHOWN_FOLDERS])
     more = f" and {len(empty) - SHOWN_FOLDERS} more" if len(empty) > SHOWN_FOLDERS else ""
     verb = "holds" if len(empty) == 1 else "hold"
-    return [f"{counted(len(empty), 'folder')} ({shown}{more}) {verb} no image and count for nothing"]
+    return [
+        f"{counted(len(empty), 'folder')} ({shown}{more}) {verb} no image"
+    ]

@@ -14,13 +14,16 @@ from hourglass.data.readers.pixels import with_channels
 TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))  # the narrowest first
 
 
+NATIVE = Geometry()  # keeps the size of images
+
+
 @dataclass(frozen=True)
 class ImageFormat:
     """Channels, type of number and geometry of images; `background` is behind transparent ones."""
 
     channels: int
     dtype: np.dtype
-    geometry: Geometry = Geometry()
+    geometry: Geometry = NATIVE
     grey: bool = False  # colours are removed
     background: str = "white"
 
@@ -53,7 +56,7 @@ class ImageFormat:
         size = self.geometry.size
         if self.geometry.fit not in get_args(Fit) or type(self.grey) is not bool:
             raise ValueError(f"the form of the images is {self.settings()!s:.80}")
-        if size is not None and not all(type(side) is int and 0 < side for side in size):
+        if size is not None and not all(type(side) is int and side > 0 for side in size):
             raise ValueError(f"the size of the images is {size!s:.40}")
 
     @classmethod

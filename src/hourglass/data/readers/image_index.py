@@ -68,9 +68,7 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _find_columns(
-    present: Sequence[str], columns: Mapping[str, str], path: Path
-) -> dict[str, str]:
+def _find_columns(present: Sequence[str], columns: Mapping[str, str], path: Path) -> dict[str, str]:
     """Return the names of the columns that exist, by their role in NAMES."""
     unknown = columns.keys() - NAMES.keys()
     if unknown:

@@ -28,6 +28,7 @@ from hourglass.data.streaming import release_pages
 ITEMS_PER_RELEASE = 16
 SHOWN_NAMES = 3
 
+
 @dataclass(frozen=True)
 class ImageArrays:
     """The images of a data set, and what is known of their files."""

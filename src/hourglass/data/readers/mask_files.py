@@ -47,9 +47,11 @@ def read_masks(
             f"{counted(int((given & ~used).sum()), 'mask')} have another size than their image and "
             f"are not used, such as {masks[row]}"
         )
-    if anomaly is not None and (anomaly & ~used).any():
-        notes.append(
-            f"{(anomaly & ~used).sum():,} of {counted(int(anomaly.sum()), 'anomalous image')} have "
-            "no usable mask; their pixels count as normal"
-        )
+    if anomaly is not None:
+        unmarked = [row for row in np.flatnonzero(anomaly) if not result[row].any()]
+        if unmarked:
+            notes.append(
+                f"{len(unmarked):,} of {counted(int(anomaly.sum()), 'anomalous image')} have no "
+                "mask or an empty one; their pixels count as normal"
+            )
     return result, notes

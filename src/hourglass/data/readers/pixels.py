@@ -91,7 +91,8 @@ def find_full_scale(x: np.ndarray, full_scale: float | None, name: object) -> fl
     if x.dtype == np.uint8:
         if full_scale not in (None, BYTE):
             raise UserError(
-                f"`full_scale` is {full_scale:g}, but {name} has 8 bits, whose white is 255; omit it."
+                f"`full_scale` is {full_scale:g}, but {name} has 8 bits, of which 255 is white; "
+                "omit it."
             )
         return BYTE
     lowest, highest = _range(x)
