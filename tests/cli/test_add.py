@@ -348,7 +348,7 @@ def test_images_of_a_folder(workspace, classes):
     assert settings["size"] == [24, 32]  # they have two sizes
     assert settings.get("normal") == (["good"] if classes else None)
     raw = load("castings")
-    assert raw.x.shape == (150, 3, 64, 64)
+    assert raw.x.shape == (150, 3, 24, 32)
     assert raw.anomaly.sum() == (20 if classes else 0)
 
 

@@ -38,7 +38,7 @@ def of_npz(rng: random.Random, folder: Path, detector: Detector | None = None) -
 
 def _if_it_fits(x: np.ndarray | None) -> np.ndarray | None:
     """Return the images if the detector can score them, else None."""
-    return x if x is not None and x.shape[1:] == SHAPE else None
+    return x if x is not None and x.shape[1:] == SHAPE and x.dtype == np.uint8 else None
 
 
 def _npz(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
@@ -84,11 +84,17 @@ def _reference(path: Path) -> np.ndarray | None:
     """Return (N, C, H, W) by NumPy and the rules of the documentation; None if one fails."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            x = archive["x"]
+            (x,) = (archive[name] for name in archive.files)
     except Exception:  # damage raises a dozen kinds
         return None
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or not x.size:
+    if x.dtype.kind not in "biuf" or x.ndim not in (3, 4) or not x.size:
         return None
+    if x.dtype.kind == "f":
+        x = x.astype(np.float32)
+    elif x.min() < 0 or x.max() > 255:
+        return None
+    else:
+        x = x.astype(np.uint8) * np.uint8(255 if x.dtype == bool else 1)
     if x.ndim == 3:
         return x[:, None]
     return x.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) else x if x.shape[1] in (1, 3) else None

@@ -154,6 +154,4 @@ def _notes(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[st
     shown = ", ".join(path.relative_to(root).as_posix() for path in empty[:SHOWN_FOLDERS])
     more = f" and {len(empty) - SHOWN_FOLDERS} more" if len(empty) > SHOWN_FOLDERS else ""
     verb = "holds" if len(empty) == 1 else "hold"
-    return [
-        f"{counted(len(empty), 'folder')} ({shown}{more}) {verb} no image"
-    ]
+    return [f"{counted(len(empty), 'folder')} ({shown}{more}) {verb} no image"]

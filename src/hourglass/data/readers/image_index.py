@@ -10,6 +10,7 @@ from hourglass.data.readers.image_files import Picture
 from hourglass.data.readers.image_folders import TEST_PARTS, ImageList
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+SEPARATORS = (",", ";", "\t", "|")  # the one that the header has most of
 # Usual names of the columns, in lower case, the likeliest first.
 NAMES = {
     "path": ("path", "image_path", "file", "filename", "file_name", "filepath", "image", "img"),
@@ -58,8 +59,11 @@ def _read(path: Path) -> Any:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
             return frame.astype("string").fillna("").astype(object)
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        separator = max(SEPARATORS, key=header.count)
         return pd.read_csv(
-            path, sep=None, engine="python", dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
     except Exception as error:  # pandas and Arrow raise many types of errors
         raise UserError(
