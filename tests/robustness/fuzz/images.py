@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from hourglass.core.errors import UserError
-from hourglass.data.readers.chunks import read_chunks
 from hourglass.data.images import Images
+from hourglass.data.readers.chunks import read_chunks
 from hourglass.detection.detector import Detector
 from tests.robustness.fuzz.case import Case, damage
 

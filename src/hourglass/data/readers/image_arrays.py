@@ -94,9 +94,9 @@ def group_arrays(shapes: Shapes, path: Path) -> list[ArrayNames]:
     parts = dict[str, dict[str, str]]()  # of each part, the array by its name without the part
     for name in shapes:
         lower = name.lower()
-        part = PART.search(lower)
-        rest = PART.sub("", lower).strip("_-. ") if part else lower
-        parts.setdefault(part.group() if part else "", {})[rest] = name
+        found = PART.search(lower)
+        rest = PART.sub("", lower).strip("_-. ") if found else lower
+        parts.setdefault(found.group() if found else "", {})[rest] = name
     groups = []
     for part, names in parts.items():
         masks = [name for rest, name in names.items() if MASK_NAME.search(rest)]

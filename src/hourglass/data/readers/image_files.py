@@ -101,12 +101,12 @@ def _layout(image: Image.Image) -> Layout:
     if _orientation(image) in QUARTER_TURNS:
         height, width = width, height
     if image.mode.startswith("I;16") or is_deep(image) or _is_deep_netpbm(image):
-        dtype = np.dtype(np.uint16)
+        number: type = np.uint16
     else:
-        dtype = np.dtype(np.float32 if image.mode in ("I", "F") else np.uint8)
+        number = np.float32 if image.mode in ("I", "F") else np.uint8
     is_grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
     is_grey = is_grey or (is_deep(image) and stored_mode(image).startswith("LA"))
-    return Layout(height, width, 1 if is_grey else 3, dtype)
+    return Layout(height, width, 1 if is_grey else 3, np.dtype(number))
 
 
 def decode(picture: Picture, background: str, content: bytes | None = None) -> np.ndarray:

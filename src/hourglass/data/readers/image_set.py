@@ -132,7 +132,8 @@ def _decode_all(
                 raise
             damaged[row] = True
             return
-        found = Layout(*stored.shape, stored.dtype)
+        height, width, channels = stored.shape
+        found = Layout(height, width, channels, stored.dtype)
         if not image_format.holds(found):
             raise _OtherLayoutError
         pixels = image_format.fit(stored, picture)
@@ -176,7 +177,7 @@ def _common_format(
 
 
 def _damaged_note(pictures: Sequence[Picture], damaged: np.ndarray) -> str:
-    names = [str(pictures[row]) for row in np.flatnonzero(damaged)]
+    names = [str(pictures[row]) for row in np.flatnonzero(damaged).tolist()]
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return f"skipped {counted(len(names), 'damaged file')}: {', '.join(names[:SHOWN_NAMES])}{more}"
 

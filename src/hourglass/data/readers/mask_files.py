@@ -32,9 +32,9 @@ def read_masks(
         file = masks[row]
         if file is None:
             return
-        pixels = decode(Picture(file), "black").any(axis=2)
-        if pixels.shape == tuple(sizes[row]):
-            result[row] = geometry.mask(pixels)
+        mask: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
+        if mask.shape == tuple(sizes[row]):
+            result[row] = geometry.mask(mask)
             used[row] = True
 
     for _ in in_threads(read, range(len(masks))):
