@@ -345,10 +345,10 @@ def test_images_of_a_folder(workspace, classes):
         Image.fromarray(pixels).save(place / f"{i}.png")
     add("castings", folder)
     settings = data_config("castings")["init_args"]
-    assert settings["size"] == 64  # they have two sizes
+    assert settings["size"] == [24, 32]  # they have two sizes
     assert settings.get("normal") == (["good"] if classes else None)
     raw = load("castings")
-    assert raw.x.shape == (150, 3, 64, 64)
+    assert raw.x.shape == (150, 3, 24, 32)
     assert raw.anomaly.sum() == (20 if classes else 0)
 
 

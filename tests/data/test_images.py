@@ -13,6 +13,7 @@ from PIL import Image
 
 from hourglass.data.images import Images
 from hourglass.data.readers.chunks import read_chunks
+from hourglass.data.readers.image_format import ImageFormat
 
 NOWHERE = Path("no such folder")
 RNG = np.random.default_rng(0)
@@ -81,18 +82,23 @@ def test_every_file_has_its_checksum_in_the_source(npz, folder):
 @pytest.mark.parametrize(
     ("settings", "arrays", "message"),
     [
-        ({}, {"x": GREY / 255}, "float64"),
         ({}, {"x": GREY[0]}, "(6, 5)"),
-        ({}, {"x": np.zeros((4, 6, 5, 4), np.uint8)}, "(4, 6, 5, 4)"),
         ({}, {"x": np.zeros((0, 6, 5), np.uint8)}, "(0, 6, 5)"),
-        ({}, {"pictures": GREY, "y": np.zeros(4)}, "['pictures', 'y']"),
         ({}, {"x": GREY, "y": np.zeros(3)}, "(3,)"),
-        ({}, {"x": GREY, "y": np.zeros((4, 1))}, "(4, 1)"),
         ({}, {"x": GREY, "y": np.array(0)}, "()"),
         ({}, {"x": GREY, "y": np.array([{}, 1, 2, 3])}, "without Python objects"),
         ({"normal": "cats"}, {"x": GREY, "y": np.array(["cat", "dog"] * 2)}, "did you mean 'cat'"),
-        ({"normal": "1"}, {"x": GREY, "y": np.ones(4, int)}, "names every label"),
-        ({"normal": "1"}, {"x": GREY}, "no array `y` of classes"),
+        ({"normal": "1"}, {"x": GREY}, "holds no classes"),
+        ({}, {"a": GREY, "b": GREY}, "['a', 'b']"),
+        ({}, {"x": np.zeros((4, 6, 5, 6), np.uint8)}, "(4, 6, 5, 6)"),
+        ({}, {"x": GREY.astype(int) - 300}, "integers from -300"),
+        ({}, {"x": GREY * 300.0}, "set `full_scale`"),
+        ({}, {"x": np.full((4, 6, 5), np.nan)}, "not finite"),
+        ({"full_scale": 10}, {"x": GREY}, "omit it"),
+        ({"full_scale": -1}, {"x": GREY / 2}, "above 0"),
+        ({"fit": "zoom"}, {"x": GREY}, "'zoom'"),
+        ({"size": [4]}, {"x": GREY}, "[height, width]"),
+        ({"background": "blanc"}, {"x": GREY}, "'blanc'"),
         ({"size": 0}, {"x": GREY}, "`size` is 0"),
     ],
 )
@@ -103,7 +109,9 @@ def test_invalid_arrays_and_settings_are_rejected(npz, refusal, settings, arrays
 def test_a_missing_path_or_another_kind_of_file_is_rejected(tmp_path, refusal):
     assert str(tmp_path / "none") in refusal(load, tmp_path / "none")
     (tmp_path / "x.npy").write_bytes(b"")
-    assert "neither an .npz file nor a folder" in refusal(load, tmp_path / "x.npy")
+    assert "cannot be read as .npy" in refusal(load, tmp_path / "x.npy")
+    (tmp_path / "x.mat").write_bytes(b"")
+    assert "neither an .npz or .npy file nor a folder" in refusal(load, tmp_path / "x.mat")
 
 
 def test_a_folder_is_read_in_sorted_order_with_its_subfolders_as_classes(folder):
@@ -121,26 +129,30 @@ def test_one_image_in_colour_makes_all_three_channels_unless_grey_is_set(folder,
     assert load(folder, grey=grey).x.shape == (5, channels, 6, 5)
 
 
-def test_mixed_sizes_are_rejected_with_both_unless_they_are_resized(folder, refusal):
-    Image.fromarray(GREY[0].T.copy()).save(folder / "good" / "e.png")
-    sentence = refusal(load, folder)
-    assert "6 x 5" in sentence
-    assert "5 x 6" in sentence
-    assert load(folder, size=4).x.shape == (5, 1, 4, 4)
+def test_images_of_several_sizes_get_the_median_size_and_a_note(folder):
+    for name in "ef":
+        Image.fromarray(np.zeros((8, 15), np.uint8)).save(folder / "good" / f"{name}.png")
+    raw = load(folder)
+    assert raw.x.shape == (6, 1, 6, 5)  # four of six have this size
+    assert "2 of 6 images have another aspect ratio than 6 x 5" in raw.source["notes"][0]
+    assert load(folder, size=4).x.shape == (6, 1, 4, 4)
+    assert not load(folder, size=4, fit="resize").source["notes"]
 
 
-def test_an_unreadable_or_unsuitable_image_is_rejected_by_name(folder, refusal):
+def test_a_damaged_image_is_rejected_by_name_or_skipped_with_a_note(folder, refusal):
     path = folder / "good" / "d.png"
     for content in (b"not a picture", path.read_bytes()[:60]):
         path.write_bytes(content)
         assert f"{path} cannot be read as an image" in refusal(load, folder)
-    Image.fromarray(GREY[0].astype(np.uint16)).save(path)
-    assert "convert it to 8 bits" in refusal(load, folder)
+        raw = load(folder, normal="good", skip_damaged=True)
+        assert raw.id.tolist() == ["bad/a.png", "bad/b.png", "good/c.png"]
+        assert raw.anomaly.tolist() == [True, True, False]
+        assert f"skipped 1 damaged file: {path}" in raw.source["notes"]
 
 
-def test_an_image_outside_of_any_class_or_a_class_without_images_is_rejected(folder, refusal):
+def test_an_image_outside_of_any_class_is_rejected_and_an_empty_folder_reported(folder, refusal):
     (folder / "ugly").mkdir()
-    assert "ugly holds no image" in refusal(load, folder)
+    assert "(ugly) holds no image" in load(folder).source["notes"][0]
     Image.fromarray(GREY[0]).save(folder / "loose.png")
     assert "loose.png" in refusal(load, folder)
     assert "ugly holds no image" in refusal(load, folder / "ugly")
@@ -169,7 +181,11 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
     )
     spec = SimpleNamespace(
-        columns=[], feature_names=[], sample_shape=raw.x.shape[1:], full_scale=255.0
+        columns=[],
+        feature_names=[],
+        sample_shape=raw.x.shape[1:],
+        full_scale=255.0,
+        image_format=ImageFormat(1, raw.x.dtype),
     )
     (scored,) = read_chunks(tmp_path, spec, None, resize=False)
     assert scored.id.to_pylist() == raw.id.tolist()

@@ -195,10 +195,10 @@ def _copy(source: Path, plan: DataPlan, target: Path) -> None:
 
 def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
     """Return the images or the tables of a folder, or the tables of a pattern."""
-    from hourglass.data.readers.image_folders import find_images
+    from hourglass.data.readers.image_folders import list_images
     from hourglass.data.readers.table_paths import find_files
 
-    return find_files(source) if plan.is_table else list(find_images(source))
+    return find_files(source) if plan.is_table else list_images(source).files
 
 
 def _suffix(path: Path) -> str:

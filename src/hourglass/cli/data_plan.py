@@ -15,8 +15,8 @@ from hourglass.cli.normal_labels import (
 from hourglass.cli.roles import Roles
 from hourglass.cli.suggested_settings import (
     new_settings,
-    resized_side,
     split_fractions,
+    suggested_size,
 )
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hourglass.data.columns.decision import Decision
+    from hourglass.data.readers.image_inspection import ImageSummary
 
 TABLE, SERIES = "hourglass.data.table.Table", "hourglass.data.series.Series"
 IMAGES = "hourglass.data.images.Images"
 # Names of a class of images that is normal if the user names none.
 NORMAL_CLASSES = {"good", "normal", "ok", "okay", "healthy"}
-TRAIN_SHARE = 0.5  # the default of Fractions
+TRAIN_SHARE, TEST_SHARE = 0.5, 0.15  # the defaults of Fractions
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
     `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
-    from hourglass.data.readers.image_files import read_npz_table
+    from hourglass.data.readers.image_arrays import read_npz_table
     from hourglass.data.readers.table_paths import is_table
     from hourglass.data.readers.user_files import check_file_type, fixed_part
 
@@ -83,42 +84,60 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(plan_table(file, roles, alphas, table), converted=table)
-    if file.suffix.lower() == ".npz" or (file.is_dir() and not is_table(file)):
+    if file.suffix.lower() in (".npy", ".npz") or (file.is_dir() and not is_table(file)):
         return _plan_images(file, roles, alphas)
     return plan_table(file, roles, alphas, None)
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
     from hourglass.core.suggestions import quote
-    from hourglass.data.readers.image_files import inspect_images
+    from hourglass.data.readers.image_inspection import inspect_images
 
     if roles.columns or roles.drop or roles.intervals or roles.rows:
         raise UserError(f"{file} holds images, which have no columns; give no option but --normal.")
-    labels, sizes, channels = inspect_images(file)
+    images = inspect_images(file)
+    labels = images.labels
     init_args: dict[str, Any] = {}
     classes = set(labels.tolist())
     usual = sorted(name for name in classes if name.lower() in NORMAL_CLASSES)
-    named = roles.normal or tuple(usual if len(classes) > 1 else ())
-    normal, anomalies = len(labels), dict[str, int]()
+    by_layout = (images.normal,) if images.normal else tuple(usual)
+    named = roles.normal or (by_layout if len(classes) > 1 else ())
+    anomaly, anomalies = np.zeros(len(labels), bool), dict[str, int]()
     if named:
         names = label_names(labels, named, file)
         anomaly = ~np.isin(labels, names)
-        normal, anomalies = int((~anomaly).sum()), count_anomalies(labels, anomaly)
+        anomalies = count_anomalies(labels, anomaly)
         init_args["normal"] = names
-    side = resized_side(sizes) if file.is_dir() else None  # scoring does not resize arrays
-    if side:
-        init_args["size"] = side
-    width, height = (side, side) if side else next(iter(sizes))
-    alpha, fractions = split_fractions(normal, alphas)
+    size = suggested_size(images.sizes)
+    if size:
+        init_args["size"] = size
+    height, width = (size, size) if isinstance(size, int) else size or images.sizes[0].tolist()
+    # Without the official test part, the other splits share all of the rest.
+    divided = int((~anomaly & ~images.is_test).sum() / (1 - TEST_SHARE * images.is_test.any()))
+    alpha, fractions = split_fractions(divided, alphas)
     init_args |= {"fractions": fractions} if fractions else {}
-    kind = "grey" if channels == 1 else "colour"
-    shown = f"{len(sizes)} sizes" if len(sizes) > 1 else "{} x {} pixels".format(*next(iter(sizes)))
-    content = [f"{counted(len(labels), f'{kind} image')} of {shown}."]
-    content.append(label_sentence(init_args, normal, anomalies))
+    content = [_image_sentence(images)]
+    content.append(label_sentence(init_args, int((~anomaly).sum()), anomalies))
+    if images.is_test.any():
+        content.append(f"{counted(int(images.is_test.sum()), 'image')} are the official test part.")
     if not named and len(classes) > 1:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
-    settings = new_settings(train_rows(normal, init_args), (channels, height, width))
+    shape = (images.channels, height, width)
+    settings = new_settings(train_rows(divided, init_args), shape)
     return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
+
+
+def _image_sentence(images: "ImageSummary") -> str:
+    """Return a sentence about number, type and size of images."""
+    kinds = {1: "grey image", 3: "colour image"}
+    kind = kinds.get(images.channels, f"image of {images.channels} channels")
+    sizes = np.unique(images.sizes, axis=0)
+    height, width = sizes[0]
+    shown = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{width} x {height} pixels"
+    depth = {1: "", 2: " and 16 bits", 4: " and floating-point values"}[images.dtype.itemsize]
+    masks = ", with masks of the defects" if images.has_masks else ""
+    count = counted(len(images.labels), kind, kind.replace("image", "images"))
+    return f"{count} of {shown}{depth}{masks}."
 
 
 def train_rows(normal: int, init_args: dict[str, Any]) -> int:

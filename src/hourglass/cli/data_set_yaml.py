@@ -21,7 +21,7 @@ NOTES = {
     "entity": "the column that tells several series apart",
     "intervals": "start and end of the anomalous stretches",
     "window": "rows that are scored together; longer ones detect better in long series",
-    "size": "pixels per side to resize to; more keeps smaller defects visible and takes longer",
+    "size": "pixels to scale to, of a side or [height, width]; more keeps smaller defects visible",
     "fractions": "of the normal samples, in the five splits",
     "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",
     "hidden": "widths of the layers of dense variants",

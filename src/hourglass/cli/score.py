@@ -30,6 +30,7 @@ def score(
     false_discovery_rate: float | None = None,
     missing: Missing = "use",
     resize: bool = False,
+    skip_damaged: bool = False,
     heat_maps: int = 20,
     min_length: int = 1,
     cool_down: int | None = None,
@@ -61,8 +62,8 @@ def score(
     Args:
         data: a data set, by the name of its file in configs/data
         model: a variant, by the name of its file in configs/model
-        file: a table (.csv, .parquet, .xlsx and so on, or a pattern such as 'new/*.csv'), an .npz
-            file with an array x, an image or a folder of images
+        file: a table (.csv, .parquet, .xlsx and so on, or a pattern such as 'new/*.csv'), an
+            .npz or .npy file, an image, or a folder or table of images
         out: the table to write, .csv or .parquet; <file>-scores.csv in the working folder if
             omitted
         id: the column of row ids; row numbers from 1 if omitted
@@ -71,7 +72,8 @@ def score(
             Hochberg), instead of the threshold
         missing: use rows with missing cells, refuse a table with one, or skip such rows, which
             then have no score
-        resize: resize images of another size
+        resize: resize images of another size; those of a data set with `size` are scaled as there
+        skip_damaged: skip image files that cannot be read, and say so
         heat_maps: the number of heat maps to draw, highest scores first
         min_length: of a series, drop events of fewer rows from the first to the last alarm
         cool_down: of a series, rows without an alarm that end an event; a window if omitted
@@ -130,7 +132,7 @@ def score(
     with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
         spilled = folder / "rows.arrow"
         rows = ScoredRows(detector, spilled)
-        _score_file(file, rows, images, id, missing, resize)
+        _score_file(file, rows, images, id, missing, resize, skip_damaged)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
         with step(f"draw heat maps and write {path.as_posix()}"):
             heat_map_paths = images.draw(heat_map_folder, detector) if images else None
@@ -178,6 +180,7 @@ def _score_file(
     id: str | None,
     missing: Missing,
     resize: bool,
+    skip_damaged: bool,
 ) -> None:
     """Score a file chunk by chunk, and add its samples to `rows` and `images`."""
     from hourglass.core.progress_bar import ProgressBar
@@ -185,7 +188,7 @@ def _score_file(
     from hourglass.data.streaming import prefetch
     from hourglass.detection.score_writer import require_scores
 
-    chunks = read_chunks(file, rows.detector, id, resize, missing=missing)
+    chunks = read_chunks(file, rows.detector, id, resize, None, missing, skip_damaged)
     with ProgressBar(desc=file.name, unit=" samples", unit_scale=True) as progress:
         for chunk, scores in rows.add_all(prefetch(chunks)):
             if missing == "refuse":

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.training.cell_settings import TrainingPlan
@@ -20,6 +22,7 @@ DEFAULT_BLOCKS = 32  # of a series whose threshold is not conformal
 FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
 RESIZED_SIDE = 64
+SIDE_STEP = 8  # of suggested sides, which strided convolutions divide
 
 
 def new_settings(train: int, sample_shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
@@ -102,10 +105,17 @@ def _with_calibration(share: float) -> dict[str, float]:
     return {"train": round(1 - share - 0.3, 2), **others}
 
 
-def resized_side(sizes: set[tuple[int, int]]) -> int | None:
-    """Return the side in pixels to resize images to, None to keep them as they are.
+def suggested_size(sizes: np.ndarray) -> int | list[int] | None:
+    """Return the setting `size` of images, None to keep them as they are.
 
-    `sizes` are the widths and heights of all images.
+    `sizes` are the heights and widths of all images, (N, 2). The suggested size has the aspect
+    ratio of the median one, and at most about the area of a square of
+    RESIZED_SIDE.
     """
-    same = len(sizes) == 1
-    return None if same and max(next(iter(sizes))) <= MAX_KEPT_SIDE else RESIZED_SIDE
+    if len(np.unique(sizes, axis=0)) == 1 and sizes.max() <= MAX_KEPT_SIDE:
+        return None
+    height, width = np.median(sizes, axis=0)
+    factor = min(1, RESIZED_SIDE / math.sqrt(height * width))
+    steps = [math.ceil(round(side * factor / SIDE_STEP, 6)) for side in (height, width)]
+    sides = [SIDE_STEP * count for count in steps]
+    return sides[0] if sides[0] == sides[1] else sides

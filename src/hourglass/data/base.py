@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.data.columns.column import Column, ColumnScaling
-from hourglass.data.prepared_data import Split
+from hourglass.data.prepared_data import IMAGE_TYPES, Split
 from hourglass.data.table_encoding import TableEncoding
 
 
@@ -16,7 +16,8 @@ from hourglass.data.table_encoding import TableEncoding
 class Raw:
     """All samples of a data set, before they are split and scaled."""
 
-    x: np.ndarray  # (N, C, H, W) uint8 images, or (N, C) float64 codes of a table's cells
+    # (N, C, H, W) images of type IMAGE_TYPES, or (N, C) float64 codes of a table's cells.
+    x: np.ndarray
     label: np.ndarray  # (N,) str: the class by name, such as "7" or "fraud"
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str: position in the source, such as "mnist/test/17"
@@ -42,12 +43,12 @@ class Raw:
                 raise ValueError(f"Raw.{name} has shape {values.shape} for {n} samples")
         if self.mask is not None and self.mask.shape != (n, *self.x.shape[2:]):
             raise ValueError(f"Raw.mask has shape {self.mask.shape} for x of {self.x.shape}")
-        is_images = self.x.ndim == 4 and self.x.dtype == np.uint8 and self.full_scale is not None
+        is_images = self.x.ndim == 4 and self.x.dtype in IMAGE_TYPES and self.full_scale is not None
         is_table = self.x.ndim == 2 and self.x.dtype == np.float64 and self.full_scale is None
         if not (is_images or is_table):
             raise ValueError(
                 f"Raw.x is {self.x.dtype} with {self.x.ndim} axes and full scale "
-                f"{self.full_scale}: neither uint8 images nor a float64 table"
+                f"{self.full_scale}: neither uint8, uint16 or float32 images nor a float64 table"
             )
         for name, kind in (("label", "U"), ("id", "U"), ("anomaly", "b")):
             dtype = getattr(self, name).dtype

@@ -1,78 +1,197 @@
-"""User-provided images: an .npz file, or a folder with one subfolder per class."""
+"""User-provided images: a folder, a table of paths, or an .npz or .npy file."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import ImageColor
 
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.readers.image_files import read_folder, read_npz
+from hourglass.data.geometry import Geometry, Size, make_geometry
+from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
+from hourglass.data.readers.image_arrays import read_image_array
+from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
+from hourglass.data.readers.image_format import ImageFormat
+from hourglass.data.readers.image_index import is_index, read_index
+from hourglass.data.readers.image_set import fit_array, read_pictures
+from hourglass.data.readers.mask_files import read_masks
+from hourglass.data.readers.pixels import find_full_scale
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
+
+DEFECTIVE, FLAWLESS = "defect", "good"  # classes by the mask, of images without classes
 
 
 class Images(DataSet):
-    """An .npz file or a folder of images; `normal` names the classes that are normal.
+    """Images in a folder, in a table of paths, or in an .npz or .npy file.
 
-    An .npz file holds `x`, uint8 images of shape (N, H, W), (N, H, W, C) or (N, C, H, W), and
-    optionally `y`, (N,) classes. C is 1 or 3. The last axis is the channel axis if its length is 1
-    or 3, else the second axis is. A folder holds images (png, jpg, bmp and others) of one size, in
-    one subfolder per class, in folders such as train/good and test/scratch, or without subfolders.
-    Images of a folder have one channel if all are grey, else three (red, green, blue).
+    A folder has one of these layouts; hidden and system files are skipped:
 
-    Without `normal` every image is normal. `size` resizes to `size` x `size` pixels. `grey`
-    converts colours to one channel (ITU-R 601). `path` is relative to the working directory.
+    - MVTec: `train/good`, `test/good`, `test/<defect>`, with masks in
+      `ground_truth/<defect>/<name>_mask.png`. The test part is the test split; validation,
+      calibration and tuning are taken from train. The class of `train` is normal by default.
+    - One subfolder per class, with any folders below; or no subfolders.
+    - Masks may also lie in a folder `masks`, or beside their image as `<name>_mask.png`. A pixel
+      of a mask that is not 0 is defective. If there are masks and no classes, the images without
+      defective pixels are normal.
+
+    A table (.csv, .tsv, .parquet) has a column of paths relative to its folder and, if known,
+    columns of labels, masks, and splits ("test" is the test split). They are found by usual names,
+    or named in `columns` with the keys path, label, mask and split.
+
+    An .npz file holds images as (N, H, W), (N, H, W, C) or (N, C, H, W) and, if known, classes as
+    (N,) or (N, 1), under any names; x_test and y_test are the official test part. An .npy file
+    holds images only.
+
+    Files may be PNG, JPEG, TIFF of one or several pages, BMP, WebP and others, with 1, 8 or 16 bits
+    or floats. EXIF orientation is applied, and transparent pixels are composited on `background`.
+    The images have one channel if all are grey, else three, or as many as their TIFF files.
+
+    Args:
+        path: the folder or file, relative to the working directory
+        normal: the classes that are normal; without it every image is, except in MVTec's layout
+        size: pixels, the side of a square or [height, width]; by default that of the images, or
+            the median if they differ
+        fit: how an image gets this size: `pad` (scaled to fit, border pixels repeated), `crop`
+            (scaled to cover, middle part kept) or `resize` (height and width scaled independently)
+        grey: whether to convert colours to one channel (ITU-R 601)
+        background: the colour behind transparent pixels, by name or as "#rrggbb"
+        full_scale: the value of white in images of more than 8 bits. By default the highest of 10,
+            12, 14 or 16 bits, the first that holds all pixels; and for floats 1 or 255
+        skip_damaged: whether to skip files that cannot be read, instead of stopping
+        columns: names of the columns of a table of images
+        fractions: fractions of the splits
+
     """
 
     def __init__(
         self,
         path: str,
         normal: ClassNames = None,
-        size: int | None = None,
+        size: Size | None = None,
+        fit: str = "pad",
         grey: bool = False,
+        background: str = "white",
+        full_scale: float | None = None,
+        skip_damaged: bool = False,
+        columns: dict[str, str] | None = None,
         fractions: Fractions = Fractions(),
     ) -> None:
         super().__init__(fractions=fractions)
         self.path = path
         self.normal = normal
         self.size = size
+        self.fit = fit
         self.grey = grey
+        self.background = background
+        self.full_scale = full_scale
+        self.skip_damaged = skip_damaged
+        self.columns = columns
 
     def load(self, folder: Path) -> Raw:
         """Load the (N, C, H, W) images; `folder` is not read.
 
         Raises a UserError that names the file and its defect.
         """
-        if self.size is not None and self.size < 1:
-            raise UserError(f"`size` is {self.size}; give a number of pixels, or omit it.")
-        path = resolve_path(self.path)
-        label: np.ndarray | None
-        if path.is_dir():
-            x, label, ids = read_folder(path, self.size, self.grey)
-            files = {str(name): sha256(path / name) for name in ids}
-        else:
-            x, label = read_npz(path, self.size, self.grey)
-            ids = np.array([f"{path.name}/{i}" for i in range(len(x))])
-            files = {path.name: sha256(path)}
-        if self.normal is None:
-            anomaly = np.zeros(len(x), dtype=bool)
-        elif label is None:
+        geometry = make_geometry(self.size, self.fit)
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
             raise UserError(
-                f"`normal` is {self.normal!r} but {path} holds no array `y` of classes; add it, or "
-                "omit `normal` if every image is normal."
+                f"`background` is {self.background!r}; give a colour such as white or '#ffffff'."
+            ) from None
+        path = resolve_path(self.path)
+        if path.suffix.lower() in ARRAY_SUFFIXES and path.is_file():
+            return self._load_array(path, geometry)
+        if not path.is_dir() and not is_index(path):
+            read_image_array(path)  # raises the error
+        images = list_images(path) if path.is_dir() else read_index(path, self.columns)
+        return self._load_files(path, images, geometry)
+
+    def _load_files(self, path: Path, images: ImageList, geometry: Geometry) -> Raw:
+        found = read_pictures(
+            images.pictures,
+            geometry,
+            self.grey,
+            self.background,
+            self.full_scale,
+            self.skip_damaged,
+        )
+        kept = found.kept
+        label = None if images.labels is None else np.array(images.labels)[kept]
+        test = None if images.is_test is None else np.array(images.is_test)[kept]
+        mask, notes, classes_known = None, list[str](), label is not None
+        anomaly = self._anomaly(label, images.normal, path) if classes_known else None
+        if images.masks is not None:
+            files = [images.masks[row] for row in kept]
+            mask, notes = read_masks(files, found.sizes, found.format.geometry, anomaly)
+            if label is None:
+                label = np.where(mask.any(axis=(1, 2)), DEFECTIVE, FLAWLESS)
+                anomaly = self._anomaly(label, FLAWLESS, path)
+        digests = {
+            file.relative_to(images.root).as_posix(): digest
+            for file, digest in sorted(found.digests.items())
+        }
+        if is_index(path) and path.is_file():
+            digests[path.name] = sha256(path)
+        digests |= {
+            mask.relative_to(images.root).as_posix(): sha256(mask)
+            for mask in sorted({mask for mask in images.masks or [] if mask is not None})
+        }
+        ids = np.array(images.ids)[kept]
+        raw = self._raw(path, found.x, label, anomaly, ids, digests, found.format)
+        raw.source["notes"] = [*images.notes, *found.notes, *notes]
+        return replace(raw, full_scale=found.full_scale, official_test=test, mask=mask)
+
+    def _load_array(self, path: Path, geometry: Geometry) -> Raw:
+        images = read_image_array(path)
+        x, mask = fit_array(images.x, images.mask, geometry, self.grey, path)
+        ids = np.array([f"{path.name}/{i}" for i in range(len(x))])
+        anomaly = self._anomaly(images.label, None, path)
+        form = ImageFormat(x.shape[1], x.dtype, geometry, self.grey)
+        raw = self._raw(path, x, images.label, anomaly, ids, {path.name: sha256(path)}, form)
+        white = find_full_scale(x, self.full_scale, path)
+        return replace(raw, full_scale=white, official_test=images.is_test, mask=mask)
+
+    def _anomaly(
+        self, label: np.ndarray | None, default: str | None, path: Path
+    ) -> np.ndarray | None:
+        """Return the anomalous images, (N,) bool; None if all are normal."""
+        normal = default if self.normal is None else self.normal
+        if normal is None:
+            return None
+        if label is None:
+            raise UserError(
+                f"`normal` is {normal!r} but {path} holds no classes, as folders or as an array "
+                "`y`; add them, or omit `normal` if every image is normal."
             )
-        else:
-            anomaly = anomaly_mask(label, self.normal, path)
+        return anomaly_mask(label, normal, path, may_be_all=True)
+
+    def _raw(
+        self,
+        path: Path,
+        x: np.ndarray,
+        label: np.ndarray | None,
+        anomaly: np.ndarray | None,
+        ids: np.ndarray,
+        files: Mapping[str, str],
+        form: ImageFormat,
+    ) -> Raw:
+        source: dict[str, Any] = {
+            "name": path.stem,
+            "licence": "not stated (the user's own images)",
+            "complete": True,
+            "files": dict(files),
+            "images": form.settings(),
+        }
         return Raw(
             x=x,
-            label=np.full(len(x), "normal") if label is None else label,
-            anomaly=anomaly,
+            label=np.full(len(x), UNNAMED) if label is None else label,
+            anomaly=np.zeros(len(x), bool) if anomaly is None else anomaly,
             id=ids,
-            source={
-                "name": path.stem,
-                "licence": "not stated (the user's own images)",
-                "complete": True,
-                "files": files,
-            },
-            full_scale=255.0,
+            source=source,
+            full_scale=1.0,
         )

@@ -41,8 +41,9 @@ def prepare_data_set(
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
     samples, card = split_samples(dataset, raw_folder(), params().seed)
     card = {"data": data, **card}
-    if note := copies_note(card):
-        print(f"{data}: {note}", file=sys.stderr)
+    for note in (*card["source"].get("notes", []), copies_note(card)):
+        if note:
+            print(f"{data}: {note}", file=sys.stderr)
     check(card)
     folder = prepared_folder(data)
     with step(f"write {folder.as_posix()}"), atomic_folder(folder) as temporary:
@@ -105,6 +106,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "columns": [column.to_dict() for column in raw.columns],
         "scaling": scaling.to_dict(),
         "read": raw.source.get("read", {}),
+        **({"images": raw.source["images"]} if "images" in raw.source else {}),
         **({} if raw.mask is None else {"masks": True}),
         "splits": {
             name: {

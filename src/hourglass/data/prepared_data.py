@@ -26,6 +26,7 @@ Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"  # the data card: source, shapes, scaling, counts and checksums
 FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
+IMAGE_TYPES = (np.uint8, np.uint16, np.float32)  # of images
 MASK = "mask"  # another one, of images with masks of their defects
 # Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
 MAX_VERIFIED_BYTES = 1 << 30
@@ -35,7 +36,7 @@ MAX_VERIFIED_BYTES = 1 << 30
 class Samples:
     """Samples of one split, unscaled."""
 
-    x: np.ndarray  # (N, *S) uint8 images or float64 codes of cells, memory-mapped
+    x: np.ndarray  # (N, *S) images of IMAGE_TYPES or float64 codes of cells, memory-mapped
     label: np.ndarray  # (N,) str
     anomaly: np.ndarray  # (N,) bool
     id: np.ndarray  # (N,) str

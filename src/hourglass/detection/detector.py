@@ -16,6 +16,8 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.columns.column import Column
+from hourglass.data.prepared_data import IMAGE_TYPES
+from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
@@ -95,6 +97,11 @@ class Detector:
         return tuple(self.inputs["sample_shape"])
 
     @property
+    def image_format(self) -> ImageFormat:
+        """Return the form of the images that `prepare` wrote."""
+        return ImageFormat.of_inputs(self.inputs)
+
+    @property
     def encoding(self) -> TableEncoding:
         """Return the encoding of a table's codes as network inputs."""
         scaling = self.scoring.scaling
@@ -171,6 +178,8 @@ class Detector:
             save_file(contiguous, temporary)
         self.threshold.write(folder / THRESHOLD)
         inputs = {name: self.inputs[name] for name in INPUTS} | {"read": vars(self.read)}
+        if "images" in self.inputs:
+            inputs["images"] = self.image_format.settings()
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
         score = self.scoring.scorer.describe()
         write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
@@ -255,8 +264,10 @@ def _check_consistency(
     if names != [] and not (len(names) == elements and all(type(name) is str for name in names)):
         raise ValueError(f"feature_names are not {elements} names")
     dtype = metadata["dtype"]
-    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (np.uint8, np.float64):
+    if not isinstance(metadata["data"], str) or np.dtype(dtype) not in (*IMAGE_TYPES, np.float64):
         raise ValueError(f"dtype is {dtype!r:.40}")
+    if len(shape) == 3:
+        ImageFormat.of_inputs(metadata).check()
     if isinstance(scaling, TableEncoding):
         encoded = [replace(each.column, scaling="auto") for each in scaling.columns]
         if encoded != [replace(column, scaling="auto") for column in columns]:

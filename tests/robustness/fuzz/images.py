@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from hourglass.core.errors import UserError
+from hourglass.data.images import Images
 from hourglass.data.readers.chunks import read_chunks
-from hourglass.data.readers.image_files import read_folder, read_npz
 from hourglass.detection.detector import Detector
 from tests.robustness.fuzz.case import Case, damage
 
@@ -30,7 +30,7 @@ def of_npz(rng: random.Random, folder: Path, detector: Detector | None = None) -
     """Return an .npz file for `score` with a detector, or for `prepare`."""
     path, right, what = _npz(rng, folder)
     if not detector:
-        return Case(f"npz, {what}", lambda: read_npz(path, None, False)[0], right, what == "whole")
+        return Case(f"npz, {what}", lambda: _prepared(path), right, what == "whole")
     return Case(
         f"new npz, {what}", lambda: _chunks(path, detector), _if_it_fits(right), what == "whole"
     )
@@ -38,7 +38,7 @@ def of_npz(rng: random.Random, folder: Path, detector: Detector | None = None) -
 
 def _if_it_fits(x: np.ndarray | None) -> np.ndarray | None:
     """Return the images if the detector can score them, else None."""
-    return x if x is not None and x.shape[1:] == SHAPE else None
+    return x if x is not None and x.shape[1:] == SHAPE and x.dtype == np.uint8 else None
 
 
 def _npz(rng: random.Random, folder: Path) -> tuple[Path, np.ndarray | None, str]:
@@ -84,11 +84,17 @@ def _reference(path: Path) -> np.ndarray | None:
     """Return (N, C, H, W) by NumPy and the rules of the documentation; None if one fails."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            x = archive["x"]
+            (x,) = (archive[name] for name in archive.files)
     except Exception:  # damage raises a dozen kinds
         return None
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or not x.size:
+    if x.dtype.kind not in "biuf" or x.ndim not in (3, 4) or not x.size:
         return None
+    if x.dtype.kind == "f":
+        x = x.astype(np.float32)
+    elif x.min() < 0 or x.max() > 255:
+        return None
+    else:
+        x = x.astype(np.uint8) * np.uint8(255 if x.dtype == bool else 1)
     if x.ndim == 3:
         return x[:, None]
     return x.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) else x if x.shape[1] in (1, 3) else None
@@ -99,8 +105,8 @@ def of_image(rng: random.Random, folder: Path, detector: Detector | None = None)
     path, right, what = _image_file(rng, folder)
     if not detector:
         grey = right is not None and right.shape[1] == 1
-        read = partial(read_folder, path.parent.parent, None, grey)
-        return Case(f"image, {what}", lambda: read()[0], right, what == "whole")
+        read = partial(_prepared, path.parent.parent, grey)
+        return Case(f"image, {what}", read, right, what == "whole")
     right = _if_it_fits(right if right is None else _decoded(path, "L"))
     return Case(f"new image, {what}", lambda: _chunks(path, detector), right, what == "whole")
 
@@ -153,6 +159,11 @@ def _decoded(path: Path, mode: str | None) -> np.ndarray | None:
     except Exception:  # damage raises a dozen kinds
         return None
     return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
+
+
+def _prepared(path: Path, grey: bool = False) -> np.ndarray:
+    """Return the samples that `prepare` would divide."""
+    return Images(str(path), grey=grey).load(path).x
 
 
 def _chunks(path: Path, detector: Detector) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,9 @@ from hourglass.data.columns.column import Column, Missing
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.data.readers.table_paths import is_table
 from hourglass.data.readers.user_files import check_file_type
+
+if TYPE_CHECKING:
+    from hourglass.data.readers.image_format import ImageFormat
 
 
 class InputSpec(Protocol):
@@ -33,6 +36,10 @@ class InputSpec(Protocol):
     @property
     def full_scale(self) -> float:
         """Return the value of white in an image."""
+
+    @property
+    def image_format(self) -> "ImageFormat":
+        """Return the form of images."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,17 @@ def read_chunks(
     resize: bool,
     accepts: ShapeCheck | None = None,
     missing: Missing = "use",
+    skip_damaged: bool = False,
 ) -> Chunks:
-    """Yield the samples of a table, an .npz file, an image or a folder of images.
+    """Yield the samples of a table, an .npz or .npy file, an image, or a folder or table of images.
 
     A table is one of the formats that `prepare` reads. `accepts` checks the shape of images; by
     default, only the detector's shape is accepted. All images of a chunk have the same shape.
+    `skip_damaged` skips image files that cannot be read.
     Raises a UserError if the file is missing, has another format, or does not match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
+    from hourglass.data.readers.image_index import is_index
 
     accepts = accepts or _same_shape(spec)
     suffix = path.suffix.lower()
@@ -72,18 +82,19 @@ def read_chunks(
     if not path.exists():
         raise UserError(f"{path} is missing; name a file or folder of new samples.")
     check_file_type(path)
-    if suffix == ".npz":
-        return image_chunks.read_npz_chunks(path, spec, accepts, missing)
+    if suffix == ".npz" or (suffix == ".npy" and not spec.columns):
+        return image_chunks.read_array_chunks(path, spec, accepts, missing)
     if spec.columns:
         raise UserError(
             f"{path} is not a table, but this detector takes one; give a .csv, .parquet or .npz "
             "file."
         )
-    if is_table(path):
+    if is_table(path) and not is_index(path):
         raise UserError(
-            f"{path} is a table, but this detector takes images; give an .npz file or images."
+            f"{path} is a table, but this detector takes images; give images, an .npz file, or a "
+            ".csv or .parquet file with their paths."
         )
-    return image_chunks.read_image_chunks(path, spec, resize, accepts)
+    return image_chunks.read_image_chunks(path, spec, resize, accepts, skip_damaged)
 
 
 def chunks_in_memory(samples: Any, spec: InputSpec, missing: Missing = "use") -> Chunks:

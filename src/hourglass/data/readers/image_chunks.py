@@ -1,6 +1,7 @@
-"""Chunked readers of images for scoring: an .npz file, one image, or a folder of images."""
+"""Chunked readers of images for scoring: an array file, an image, a folder or a table of images."""
 
 import math
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,38 +12,49 @@ import pyarrow as pa
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.data.columns.column import Missing
+from hourglass.data.geometry import Geometry
 from hourglass.data.readers.chunks import Chunk, Chunks, InputSpec, ShapeCheck
-from hourglass.data.readers.image_files import (
+from hourglass.data.readers.image_arrays import (
     channels_last,
     check_npz_array,
-    decode_image,
-    read_header,
+    group_arrays,
     read_npy_header,
+    read_shapes,
+)
+from hourglass.data.readers.image_files import (
+    Picture,
+    UnreadableImageError,
+    decode,
+    pictures_in,
+    read_layout,
 )
 from hourglass.data.readers.image_folders import images_below
+from hourglass.data.readers.image_index import is_index, read_index
+from hourglass.data.readers.in_threads import in_threads
+from hourglass.data.readers.pixels import as_type, plain_type, scale_bytes
 from hourglass.data.readers.table_chunks import array_chunk
 
 CHUNK_BYTES = 16 << 20
 
 
-def read_npz_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck, missing: Missing) -> Chunks:
-    """Yield the array `x` of an .npz file; ids are "<file>/<number>", counted from 0.
+def read_array_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck, missing: Missing) -> Chunks:
+    """Yield the samples of an .npz or .npy file; ids are "<file>/<number>", counted from 0.
 
-    Images are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W); samples of a table are numbers,
-    (N, C), in the order of the detector's columns.
+    Images are arrays of any name, see `group_arrays`; those of several parts follow each other.
+    Samples of a table are the array `x` of numbers, (N, C), in the order of the detector's columns.
     """
 
     def check(x: np.ndarray) -> None:
         table = bool(spec.columns)
-        check_features(x, path, spec) if table else _channels_first(x, path, spec, accepts)
+        check_features(x, path, spec) if table else _check_images(x, path, spec, accepts)
 
-    return _chunks(_read_npz(path, check), path, spec, accepts, missing)
+    return _chunks(_read_arrays(path, bool(spec.columns), check), path, spec, accepts, missing)
 
 
 def array_chunks(
     x: np.ndarray, spec: InputSpec, name: Path, accepts: ShapeCheck, missing: Missing
 ) -> Chunks:
-    """Yield an array as `read_npz_chunks` yields that of a file; `name` is its path in messages."""
+    """Yield an array as `read_array_chunks` yields a file; `name` is its path in messages."""
     rows = _rows_per_chunk(x.shape, x.dtype)
     blocks = (x[i : i + rows] for i in range(0, len(x), rows))
     return _chunks(blocks, name, spec, accepts, missing)
@@ -55,7 +67,7 @@ def _chunks(
     accepts: ShapeCheck,
     missing: Missing,
 ) -> Chunks:
-    """Yield a chunk per block of an array; see `read_npz_chunks`."""
+    """Yield a chunk per block of an array; see `read_array_chunks`."""
     start = 0
     for block in blocks:
         ids = pa.array([f"{path.name}/{i}" for i in range(start, start + len(block))])
@@ -67,21 +79,35 @@ def _chunks(
         start += len(block)
 
 
-def read_image_chunks(path: Path, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> Chunks:
-    """Yield one image file, or all images below a folder in order of name; skip hidden files.
+def read_image_chunks(
+    path: Path, spec: InputSpec, resize: bool, accepts: ShapeCheck, skip_damaged: bool = False
+) -> Chunks:
+    """Yield one image file, the images below a folder in order of name, or those of a table.
 
-    Images are converted to grey or colour, as the detector requires. Pixel values are rescaled from
-    [0, 255] to [0, spec.full_scale]. Raises a UserError for another size unless `resize` is set.
+    Hidden files and masks are skipped. Images get the form of those of `prepare`: the channels, the
+    type, the value of white and, if those were scaled to a size, the size. Raises a UserError for
+    another size, unless `resize` is set, and for a damaged file, unless `skip_damaged` is set.
     """
-    white = spec.full_scale
-    root = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else images_below(path)
-    images = ((file, _read_image(file, spec.sample_shape, resize, accepts)) for file in files)
-    for group in _group_by_shape(images):
+    if is_index(path):
+        images = read_index(path)
+        root, pictures = images.root, images.pictures
+    else:
+        root = path if path.is_dir() else path.parent
+        pictures = images_below(path) if path.is_dir() else pictures_in(path)
+
+    def read(picture: Picture) -> tuple[Picture, np.ndarray] | None:
+        try:
+            return picture, _read_image(picture, spec, resize, accepts)
+        except UnreadableImageError as error:
+            if not skip_damaged:
+                raise
+            print(f"skipped: {error}", file=sys.stderr)
+            return None
+
+    readable = filter(None, in_threads(read, pictures, per_task=1))
+    for group in _group_by_shape(readable):
         x = np.stack([pixels for _, pixels in group])
-        if white != 255:
-            x = np.round(x * (white / 255)).astype(np.uint8)
-        ids = pa.array([file.relative_to(root).as_posix() for file, _ in group])
+        ids = pa.array([picture.name(root) for picture, _ in group])
         yield Chunk(ids, x, np.ones(len(x), bool))
 
 
@@ -114,8 +140,16 @@ def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
-    """Return images (N, C, H, W) from any layout of `read_npz_chunks`, or raise a UserError."""
-    return np.ascontiguousarray(_channels_first(x, path, spec, accepts))
+    """Return images (N, C, H, W) from any layout of `read_array_chunks`, or raise a UserError.
+
+    They have the type of the detector's images, and their size if those were scaled to it.
+    """
+    geometry = spec.image_format.geometry
+    images, name = _check_images(x, path, spec, accepts), f"x of {path}"
+    if not accepts(images.shape[1:]):
+        images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
+    typed = as_type(plain_type(images, name), spec.image_format.dtype, spec.full_scale, name)
+    return np.ascontiguousarray(typed)
 
 
 def check_features(x: np.ndarray, path: Path, spec: InputSpec) -> None:
@@ -127,16 +161,19 @@ def check_features(x: np.ndarray, path: Path, spec: InputSpec) -> None:
         )
 
 
-def _channels_first(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
+def _check_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
     """Return a view of images, (N, C, H, W), without reading them, or raise a UserError."""
     channels, height, width = spec.sample_shape
-    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+    needed = spec.image_format.dtype
+    kinds = "f" if needed.kind == "f" else "biu"
+    if x.dtype.kind not in kinds or x.ndim not in (3, 4):
         raise UserError(
-            f"x of {path} is {x.dtype} with {x.ndim} axes; give images as uint8, (N, H, W), "
+            f"x of {path} is {x.dtype} with {x.ndim} axes; give images as {needed}, (N, H, W), "
             "(N, H, W, C) or (N, C, H, W)."
         )
     images = channels_last(x, path).transpose(0, 3, 1, 2)
-    if not accepts(images.shape[1:]):
+    is_scaled = spec.image_format.geometry.size is not None and images.shape[1] == channels
+    if not (is_scaled or accepts(images.shape[1:])):
         size = "x".join(map(str, images.shape[1:]))
         raise UserError(
             f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "
@@ -145,13 +182,23 @@ def _channels_first(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCh
     return images
 
 
-def _read_npz(path: Path, check: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
-    """Yield the array `x` in pieces, see npy_chunks; numpy's reader would load the whole array."""
+def _read_arrays(
+    path: Path, is_table: bool, check: Callable[[np.ndarray], Any]
+) -> Iterator[np.ndarray]:
+    """Yield arrays in pieces, see npy_chunks; numpy's reader would load each as a whole."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            check_npz_array(path, archive, "x")
-            with archive.open("x.npy") as file:
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as file:
                 yield from npy_chunks(file, check)
+            return
+        names = ["x"]
+        if not is_table:
+            names = [group.x for group in group_arrays(read_shapes(path), path)]
+        with zipfile.ZipFile(path) as archive:
+            for name in names:
+                check_npz_array(path, archive, name)
+                with archive.open(f"{name}.npy") as file:
+                    yield from npy_chunks(file, check)
     except UserError:
         raise
     # zipfile and numpy raise exceptions of many types for a damaged file.
@@ -163,32 +210,38 @@ def _read_npz(path: Path, check: Callable[[np.ndarray], Any]) -> Iterator[np.nda
 
 
 def _group_by_shape(
-    images: Iterator[tuple[Path, np.ndarray]],
-) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    images: Iterator[tuple[Picture, np.ndarray]],
+) -> Iterator[list[tuple[Picture, np.ndarray]]]:
     """Yield consecutive images of the same shape in groups of limited size."""
-    group: list[tuple[Path, np.ndarray]] = []
-    for file, pixels in images:
+    group: list[tuple[Picture, np.ndarray]] = []
+    for picture, pixels in images:
         if group and (
             pixels.shape != group[0][1].shape or len(group) * pixels.nbytes >= CHUNK_BYTES
         ):
             yield group
             group = []
-        group.append((file, pixels))
+        group.append((picture, pixels))
     if group:
         yield group
 
 
-def _read_image(
-    file: Path, sample_shape: tuple[int, ...], resize: bool, accepts: ShapeCheck
-) -> np.ndarray:
-    """Return one image, (C, H, W) uint8."""
-    channels, height, width = sample_shape
-    file_width, file_height, _ = read_header(file)
+def _read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> np.ndarray:
+    """Return one image, (C, H, W), in the type of the detector's images."""
+    channels, height, width = spec.sample_shape
+    form = spec.image_format
+    layout = read_layout(picture)
+    geometry = form.geometry
     # Checked before decoding, since a file of kilobytes may announce gigabytes.
-    if not resize and not accepts((channels, file_height, file_width)):
+    if accepts((channels, layout.height, layout.width)):
+        geometry = Geometry()
+    elif geometry.size is None and resize:
+        geometry = Geometry((height, width), "resize")
+    elif geometry.size is None:
         raise UserError(
-            f"{file} is {file_width} x {file_height} pixels, but this detector takes {width} x "
-            f"{height}; resize it, or add --resize."
+            f"{picture} is {layout.width} x {layout.height} pixels, but this detector takes "
+            f"{width} x {height}; resize it, or add --resize."
         )
-    size = (width, height) if resize else None
-    return decode_image(file, "L" if channels == 1 else "RGB", size).transpose(2, 0, 1)
+    pixels = form.fit(decode(picture, form.background), picture, geometry)
+    if pixels.dtype == np.uint8:  # 255 is white in a file, whatever it is in the data set
+        return scale_bytes(pixels, form.dtype, spec.full_scale).transpose(2, 0, 1)
+    return as_type(pixels, form.dtype, spec.full_scale, picture).transpose(2, 0, 1)

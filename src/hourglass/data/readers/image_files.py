@@ -1,230 +1,216 @@
-"""Readers of image sets for `prepare`: an .npz file, or a folder per class, to uint8 arrays."""
+"""Image files: the layout of one without decoding it, and its pixels as they are stored."""
 
 import io
-import math
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
-import pandas as pd
-from PIL import Image
+from PIL import Image, ImageColor
 
 from hourglass.core.errors import UserError, one_line
-from hourglass.core.suggestions import quote
-from hourglass.data.readers.image_folders import find_images
+from hourglass.data.readers.deep_images import (
+    ORIENTATION,
+    TIFF_SUFFIXES,
+    Layout,
+    Stored,
+    is_deep,
+    read_deep_png,
+    read_tiff,
+    stored_mode,
+    tiff_layout,
+)
+from hourglass.data.readers.pixels import LUMA
 from hourglass.data.readers.user_files import check_file_type
 
-GREY_MODES = {"1", "L"}  # Pillow's modes for black and white and for 8-bit grey
 MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
-MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
-HIGH_DEPTH_PREFIXES = ("I", "F")  # of Pillow's modes with more than 8 bits per channel
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel, beside I;16
+SUBFILE_TYPE, PREVIEW = 254, 1  # a tag of TIFF, and its bit for a page that repeats another one
+QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
-def read_npz(path: Path, size: int | None, grey: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read (N, C, H, W) uint8 images and (N,) classes, None if the file has no array `y`.
+class UnreadableImageError(UserError):
+    """An image file that is damaged, or of an unknown format."""
 
-    `size` is the side in pixels to resize to, None for no change; `grey` removes colours.
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file, or a page of a TIFF of several pages."""
+
+    file: Path
+    page: int | None = None
+
+    def name(self, root: Path) -> str:
+        """Return the id, relative to a folder: "good/7.png", or "good/scan.tif#2" for a page."""
+        name = self.file.relative_to(root).as_posix()
+        return name if self.page is None else f"{name}#{self.page}"
+
+    def __str__(self) -> str:
+        return str(self.file) if self.page is None else f"{self.file}#{self.page}"
+
+
+def pictures_in(file: Path) -> list[Picture]:
+    """Return the pages of a TIFF of several pages, numbered from 0, else the file itself.
+
+    A file that cannot be opened is one picture, whose decoding raises the error.
     """
-    x, y = _read_arrays(path)
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or 0 in x.shape:
-        raise UserError(
-            f"The array `x` of {path} is {x.dtype} of shape {x.shape}; give uint8 of shape "
-            "(N, H, W), (N, H, W, C) or (N, C, H, W)."
-        )
-    x = channels_last(x, path)
-    if y is not None:
-        _require_label_per_sample(x, y, path)
-    is_grey = x.shape[3] == 1
-    if size is not None or (grey and not is_grey):
-        mode = "L" if grey or is_grey else "RGB"
-        images = map(Image.fromarray, x[..., 0] if is_grey else x)
-        x = np.stack([_to_pixels(image, mode, _square(size)) for image in images])
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y
-
-
-def _require_label_per_sample(x: np.ndarray, y: np.ndarray, path: Path) -> None:
-    if y.shape != x.shape[:1]:
-        raise UserError(
-            f"The array `y` of {path} has shape {y.shape} for {len(x)} samples; give one class per "
-            "sample."
-        )
-
-
-def read_folder(
-    path: Path, size: int | None, grey: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read (N, C, H, W) uint8 images, (N,) classes and (N,) paths relative to `path`.
-
-    `size` and `grey` are those of `read_npz`.
-    """
-    classes = find_images(path)
-    files = list(classes)
-    headers = [read_header(file) for file in files]
-    first_width, first_height, _ = headers[0]
-    for file, (width, height, _) in zip(files, headers, strict=True):
-        if size is None and (width, height) != (first_width, first_height):
-            raise UserError(
-                f"{file} is {width} x {height} pixels but {files[0].name} is {first_width} x "
-                f"{first_height}; give images of one size, or `size` to resize them all."
-            )
-    mode = "L" if grey or all(mode in GREY_MODES for _, _, mode in headers) else "RGB"
-    x = np.stack([decode_image(file, mode, _square(size)) for file in files])
-    label = np.array(list(classes.values()))
-    ids = np.array([file.relative_to(path).as_posix() for file in files])
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), label, ids
-
-
-def inspect_images(path: Path) -> tuple[np.ndarray, set[tuple[int, int]], int]:
-    """Return the classes, (N,) str, the sizes (width, height), and the number of channels.
-
-    `path` is that of `read_npz` or of `read_folder`. Images of a folder are not decoded.
-    """
-    if not path.is_dir():
-        x, y = read_npz(path, None, False)
-        label = np.full(len(x), "normal") if y is None else y
-        return label, {(x.shape[3], x.shape[2])}, x.shape[1]
-    classes = find_images(path)
-    headers = [read_header(file) for file in classes]
-    sizes = {(width, height) for width, height, _ in headers}
-    is_grey = all(mode in GREY_MODES for _, _, mode in headers)
-    return np.array(list(classes.values())), sizes, 1 if is_grey else 3
-
-
-def read_npz_table(path: Path) -> pd.DataFrame | None:
-    """Return the rows `x`, (N, F) numbers, and the labels `y` of an .npz file; None for images.
-
-    The features are called x0, x1 and so on.
-    """
-    x, y = _read_arrays(path)
-    if x.ndim != 2 or x.dtype.kind not in "fiu":
-        return None
-    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
-    if y is not None:
-        _require_label_per_sample(x, y, path)
-        frame["y"] = y
-    return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
-
-
-def channels_last(x: np.ndarray, path: Path) -> np.ndarray:
-    """Return images as (N, H, W, C); raise a UserError if no axis has 1 or 3 channels."""
-    if x.ndim == 3:
-        return x[..., None]
-    if x.shape[3] in (1, 3):
-        return x
-    if x.shape[1] in (1, 3):
-        return x.transpose(0, 2, 3, 1)
-    raise UserError(
-        f"The array `x` of {path} has shape {x.shape}, in which neither the last nor the second "
-        "axis has 1 or 3 channels; remove other channels, such as alpha."
-    )
-
-
-def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, column order and type of an open .npy file, which is then at its content."""
-    head = io.BytesIO(file.read(MAX_NPY_HEADER_BYTES))
-    version = np.lib.format.read_magic(head)
-    read_array_header = np.lib.format.read_array_header_1_0
-    if version != (1, 0):
-        read_array_header = np.lib.format.read_array_header_2_0
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read_array_header(head)
-    file.seek(head.tell())
-    return header
-
-
-def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
-    """Check the header of an array, without reading the content.
-
-    Raises a UserError if it declares more bytes than the archive holds, or more than MAX_PIXELS.
-    """
-    with archive.open(f"{name}.npy") as file:
-        shape, _, dtype = read_npy_header(file)
-    declared, held = math.prod(shape) * dtype.itemsize, archive.getinfo(f"{name}.npy").file_size
-    if not dtype.hasobject and declared > held:
-        raise UserError(
-            f"the array {name!r} of {path} declares {declared:,} bytes, but the file holds "
-            f"{held:,}; write it again with numpy.savez_compressed."
-        )
-    channels = 3 if len(shape) == 4 else 1
-    if len(shape) > 2 and math.prod(shape[1:]) > channels * MAX_PIXELS:
-        raise UserError(
-            f"the images of {path} have the shape {quote(shape[1:])}, more than {MAX_PIXELS:,} "
-            "pixels; resize them first."
-        )
-
-
-def read_header(file: Path) -> tuple[int, int, str]:
-    """Return width, height and Pillow mode without decoding the image.
-
-    Raises a UserError for a damaged file, more than 8 bits, or more than MAX_PIXELS.
-    """
-    check_file_type(file)
+    if file.suffix.lower() not in TIFF_SUFFIXES:
+        return [Picture(file)]
     try:
         with Image.open(file) as image:
-            width, height, mode = *image.size, image.mode
-    except Exception as error:  # Pillow's plug-ins raise many types of errors
-        raise _unreadable(file, error) from error
+            pages = []
+            for page in range(getattr(image, "n_frames", 1)):
+                image.seek(page)
+                tags = image.tag_v2  # type: ignore[attr-defined]
+                if not tags.get(SUBFILE_TYPE, 0) & PREVIEW:
+                    pages.append(page)
+    except Exception:  # Pillow's plug-ins raise many types of errors
+        return [Picture(file)]
+    return [Picture(file, page) for page in pages] if len(pages) > 1 else [Picture(file)]
+
+
+def read_layout(picture: Picture) -> Layout:
+    """Return height, width, channels and type of an image as `decode` returns it.
+
+    Raises a UserError for a damaged file, or more than MAX_PIXELS.
+    """
+    check_file_type(picture.file)
+    with _named_errors(picture):
+        found = _read_layout(picture)
+    _check_pixels(picture, found.height, found.width)
+    return found
+
+
+def _read_layout(picture: Picture) -> Layout:
+    page = picture.page or 0
+    try:
+        with Image.open(picture.file) as image:
+            image.seek(page)
+            if image.format != "TIFF" or not is_deep(image):
+                return _layout(image)
+    except Image.UnidentifiedImageError:
+        if not _is_tiff(picture.file):
+            raise
+    return tiff_layout(picture.file, page)
+
+
+def _layout(image: Image.Image) -> Layout:
+    """Return the layout of an image that Pillow opened."""
+    height, width = image.height, image.width
+    if _orientation(image) in QUARTER_TURNS:
+        height, width = width, height
+    if image.mode.startswith("I;16") or is_deep(image) or _is_deep_netpbm(image):
+        number: type = np.uint16
+    else:
+        number = np.float32 if image.mode in ("I", "F") else np.uint8
+    is_grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+    is_grey = is_grey or (is_deep(image) and stored_mode(image).startswith("LA"))
+    return Layout(height, width, 1 if is_grey else 3, np.dtype(number))
+
+
+def decode(picture: Picture, background: str, content: bytes | None = None) -> np.ndarray:
+    """Return the upright pixels of an image, (H, W, C) uint8, uint16 or float32.
+
+    C is 1 for grey, 3 for colours, or the number of channels of a TIFF. Transparent pixels are
+    composited on the colour `background`. `content` is that of the file, if it is known. Raises a
+    UserError for a damaged file, or more than MAX_PIXELS.
+    """
+    check_file_type(picture.file)
+    with _named_errors(picture):
+        pixels, has_alpha, orientation = _stored_pixels(picture, content)
+        pixels = composite(pixels, background) if has_alpha else pixels
+    return np.ascontiguousarray(_upright(pixels, orientation))
+
+
+def _stored_pixels(picture: Picture, content: bytes | None) -> Stored:
+    page = picture.page or 0
+    source = picture.file if content is None else io.BytesIO(content)
+    try:
+        with Image.open(source) as image:
+            image.seek(page)
+            _check_pixels(picture, image.height, image.width)
+            orientation = _orientation(image)
+            if not is_deep(image):
+                return _shallow_pixels(image, orientation)
+            if image.format == "PNG":
+                return read_deep_png(content or picture.file.read_bytes(), orientation)
+    except Image.UnidentifiedImageError:
+        if not _is_tiff(picture.file):
+            raise
+        layout = tiff_layout(picture.file, page)
+        _check_pixels(picture, layout.height, layout.width)
+    return read_tiff(picture.file, page)
+
+
+def _shallow_pixels(image: Image.Image, orientation: int) -> Stored:
+    """Decode an image that Pillow reads without loss."""
+    if image.mode.startswith("I;16") or _is_deep_netpbm(image):
+        return Stored(np.asarray(image).astype(np.uint16)[..., None], False, orientation)
+    if image.mode in ("I", "F"):
+        return Stored(np.asarray(image, np.float32)[..., None], False, orientation)
+    is_grey, has_alpha = image.mode in GREY_MODES, image.has_transparency_data
+    mode = ("LA" if is_grey else "RGBA") if has_alpha else ("L" if is_grey else "RGB")
+    pixels = np.asarray(image.convert(mode))
+    return Stored(pixels if pixels.ndim == 3 else pixels[..., None], has_alpha, orientation)
+
+
+def composite(pixels: np.ndarray, background: str) -> np.ndarray:
+    """Return pixels whose last channel is alpha, (H, W, C + 1), over a colour, as (H, W, C)."""
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
+    colour = np.array(ImageColor.getrgb(background)[:3]) / 255
+    if pixels.shape[2] == 2:
+        colour = colour @ LUMA[:, None]
+    elif pixels.shape[2] != 4:
+        raise ValueError(f"alpha beside {pixels.shape[2] - 1} channels")
+    alpha = pixels[..., -1:] / white
+    mixed = alpha * pixels[..., :-1] + (1 - alpha) * colour * white
+    return (np.rint(mixed) if pixels.dtype.kind == "u" else mixed).astype(pixels.dtype)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Return pixels, (H, W, C), of an EXIF orientation from 1 to 8 as they are to be seen."""
+    if orientation in QUARTER_TURNS:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation; 1, upright, of a TIFF, which Pillow turns by itself."""
+    if image.format == "TIFF" and not is_deep(image):
+        return 1
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode the image
+        return 1
+    return int(image.getexif().get(ORIENTATION, 1))
+
+
+def _is_deep_netpbm(image: Image.Image) -> bool:
+    """Return whether it is a grey .pgm of 16 bits, which Pillow scales to 0 to 65535."""
+    return image.mode == "I" and image.format == "PPM"
+
+
+def _is_tiff(file: Path) -> bool:
+    return file.suffix.lower() in TIFF_SUFFIXES
+
+
+def _check_pixels(picture: Picture, height: int, width: int) -> None:
     if width * height > MAX_PIXELS:
         raise UserError(
-            f"{file} is {width} x {height} pixels, more than {MAX_PIXELS:,}; resize it first."
+            f"{picture} is {width} x {height} pixels, more than {MAX_PIXELS:,}; resize it first."
         )
-    if mode.startswith(HIGH_DEPTH_PREFIXES):
-        raise UserError(
-            f"{file} has more than 8 bits per pixel (mode {mode}); convert it to 8 bits."
-        )
-    return width, height, mode
 
 
-def decode_image(file: Path, mode: str, size: tuple[int, int] | None) -> np.ndarray:
-    """Decode an image file to (H, W, C) uint8, or raise a UserError.
-
-    The image is converted to Pillow's `mode` and resized to `size`, (width, height), if given.
-    """
+@contextmanager
+def _named_errors(picture: Picture) -> Iterator[None]:
+    """Raise errors of the readers, of many types, as a UserError that names the file."""
     try:
-        with Image.open(file) as image:
-            return _to_pixels(image, mode, size)
-    except Exception as error:  # Pillow's plug-ins raise many types of errors
-        raise _unreadable(file, error) from error
-
-
-def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the arrays `x` and `y` of an .npz file; `y` is None if it is absent."""
-    if path.suffix.lower() != ".npz":
-        raise UserError(f"{path} is neither an .npz file nor a folder; give one of these.")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            names = sorted(archive.files)
-            for name in {"x", "y"} & {*names}:
-                check_npz_array(path, archive.zip, name)
-            x = archive["x"] if "x" in names else None
-            y = archive["y"].astype(str) if "y" in names else None
+        yield
     except UserError:
         raise
-    # zipfile and NumPy raise many types of errors for a damaged file.
     except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as .npz ({one_line(error)}); write it again with "
-            "numpy.savez_compressed, without Python objects in it."
+        raise UnreadableImageError(
+            f"{picture} cannot be read as an image ({one_line(error)}); replace or remove it, or "
+            "skip such files with skip_damaged."
         ) from error
-    if x is None:
-        raise UserError(f"{path} holds the arrays {names}; name the array of samples 'x'.")
-    return x, y
-
-
-def _square(size: int | None) -> tuple[int, int] | None:
-    return None if size is None else (size, size)
-
-
-def _to_pixels(image: Image.Image, mode: str, size: tuple[int, int] | None) -> np.ndarray:
-    """Convert and resize an image, and return its pixels, (H, W, C) uint8."""
-    image = image.convert(mode)
-    if size is not None:
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def _unreadable(file: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{file} cannot be read as an image ({one_line(error)}); replace or remove it."
-    )

@@ -1,56 +1,157 @@
-"""The images of a folder, and the class of each by its subfolder."""
+"""The images of a folder: their classes, official test part and masks, by the layout."""
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import counted
+from hourglass.data.readers.image_files import Picture, pictures_in
+from hourglass.data.readers.image_masks import (
+    IMAGE_FOLDERS,
+    PARTS,
+    split_masks,
+)
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-PARTS = {"train", "validation", "val", "test"}  # folders above those of classes
-IGNORED = {"ground_truth", "__MACOSX"}  # masks of defects; metadata that macOS adds to archives
+SUFFIXES = {".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"}
+SUFFIXES |= {".tif", ".tiff", ".webp"}
+TEST_PARTS = ("test", "testing")
+IGNORED = {"__MACOSX", "@eaDir"}  # that macOS adds to archives, and a network drive to folders
+NORMAL_CLASSES = ("good", "normal", "ok", "okay", "healthy")  # in lower case, the likeliest first
+UNNAMED = "normal"  # the class of images without folders of classes
+SHOWN_FOLDERS = 3
+
+Item = TypeVar("Item")
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Return the image files below a folder in order of name.
+@dataclass(frozen=True)
+class ImageList:
+    """The images of a data set, in order, and what is known about each."""
 
-    Hidden files and folders, and the folders IGNORED, are skipped. Raises a UserError if there is
-    no image.
+    root: Path
+    pictures: list[Picture]
+    labels: list[str] | None  # None if there are no classes
+    is_test: list[bool] | None = None  # the official test part, if there is one
+    masks: list[Path | None] | None = None  # None if there are none
+    normal: str | None = None  # the class that is normal by the layout
+    notes: list[str] = field(default_factory=list)  # sentences for the user
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the ids, (N,): paths relative to the root."""
+        return [picture.name(self.root) for picture in self.pictures]
+
+    @property
+    def files(self) -> list[Path]:
+        """Return all files, masks included, without repetition."""
+        masks = [mask for mask in self.masks or [] if mask is not None]
+        return list(dict.fromkeys([*(picture.file for picture in self.pictures), *masks]))
+
+
+def images_below(folder: Path) -> list[Picture]:
+    """Return the images below a folder in order of name, without masks, as `list_images` does."""
+    images, _ = split_masks(folder, _image_files(folder))
+    return [picture for file in images for picture in pictures_in(file)]
+
+
+def list_images(root: Path) -> ImageList:
+    """Return the images below a folder and their classes.
+
+    The class is the first folder below `root`. If all these folders are PARTS, as in train/good and
+    test/scratch, it is the second one, and test is the official test part. Folders called images
+    do not count. Hidden and system files are skipped, and masks are assigned to their images, see
+    `split_masks`. Raises a UserError if there is no image, or if some lie outside of any class.
     """
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    found = {file: file.relative_to(folder).parts for file in files if not file.is_dir()}
-    images = sorted(
-        file
-        for file, parts in found.items()
-        if parts[0] not in IGNORED and not any(part[0] == "." for part in parts)
-    )
+    files = _image_files(root)
+    images, mask_of = split_masks(root, files)
     if not images:
+        raise UserError(f"{root} holds masks only; name the folder that holds the images as well.")
+    folders = [_class_folders(root, file) for file in images]
+    with_parts = all(names and names[0].lower() in PARTS for names in folders)
+    is_test = None
+    if with_parts:
+        is_test = [names[0].lower() in TEST_PARTS for names in folders]
+        folders = [names[1:] for names in folders]
+        is_test = is_test if any(is_test) and not all(is_test) else None
+    labels = _labels(root, images, folders, with_parts)
+    normal = _normal_class(labels, is_test) if labels and with_parts else None
+    pages = [pictures_in(file) for file in images]
+    counts = [len(group) for group in pages]
+    notes = _notes(root, images, files)
+    return ImageList(
+        root,
+        [picture for group in pages for picture in group],
+        None if labels is None else _repeated(labels, counts),
+        None if is_test is None else _repeated(is_test, counts),
+        _repeated([mask_of.get(file) for file in images], counts) if mask_of else None,
+        normal,
+        notes,
+    )
+
+
+def _repeated(items: Sequence[Item], counts: Sequence[int]) -> list[Item]:
+    return [item for item, count in zip(items, counts, strict=True) for _ in range(count)]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """Return the image files and masks below a folder in order of name; skip hidden ones."""
+    found = []
+    for parent, names, files in os.walk(folder):
+        names[:] = [name for name in names if name[0] != "." and name not in IGNORED]
+        found += [
+            Path(parent, name)
+            for name in files
+            if name[0] != "." and name[name.rfind(".") :].lower() in SUFFIXES
+        ]
+    if not found:
         raise UserError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))}).")
-    return images
+    return sorted(found)
 
 
-def find_images(path: Path) -> dict[Path, str]:
-    """Return the files of `images_below`, and the class of each.
+def _class_folders(root: Path, file: Path) -> tuple[str, ...]:
+    names = file.relative_to(root).parts[:-1]
+    return tuple(name for name in names if name.lower() not in IMAGE_FOLDERS)
 
-    The class is the first subfolder, or the second if all first ones are PARTS, as in
-    train/good. Images without any subfolder are of the class "normal".
-    """
-    images = {file: file.relative_to(path).parts for file in images_below(path)}
-    loose = [parts[0] for parts in images.values() if len(parts) == 1]
+
+def _labels(
+    root: Path, images: Sequence[Path], folders: Sequence[tuple[str, ...]], with_parts: bool
+) -> list[str] | None:
+    """Return the class of each image; None if there are no folders of classes."""
+    loose = [file for file, names in zip(images, folders, strict=True) if not names]
     if len(loose) == len(images):
-        return dict.fromkeys(images, "normal")
-    if loose:
+        return None
+    if loose and not with_parts:
         raise UserError(
-            f"{path} holds {loose[0]} outside of any class; sort all images into one subfolder per "
-            "class, or put them all into one folder."
+            f"{root} holds {loose[0].relative_to(root)} outside of any class; sort all images into "
+            "one subfolder per class, or put them all into one folder."
         )
-    _require_images_per_class(path, {parts[0] for parts in images.values()})
-    has_parts = all(parts[0] in PARTS and len(parts) > 2 for parts in images.values())
-    return {file: parts[1 if has_parts else 0] for file, parts in images.items()}
+    return [names[0] if names else UNNAMED for names in folders]
 
 
-def _require_images_per_class(path: Path, classes: set[str]) -> None:
-    folders = {folder.name for folder in path.iterdir() if folder.is_dir()}
-    empty = sorted(name for name in folders - classes - IGNORED if name[0] != ".")
-    if empty:
-        raise UserError(
-            f"{path / empty[0]} holds no image; put images of its class there or remove it."
-        )
+def _normal_class(labels: Sequence[str], is_test: Sequence[bool] | None) -> str | None:
+    """Return the class of a train part that has one class only, else that of a usual name."""
+    if is_test is None:
+        return None
+    train = {label for label, test in zip(labels, is_test, strict=True) if not test}
+    if len(train) == 1:
+        return train.pop()
+    usual = {label.lower(): label for label in train}
+    return next((usual[name] for name in NORMAL_CLASSES if name in usual), None)
+
+
+def _notes(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[str]:
+    """Return a sentence about folders without images."""
+    used = {parent for file in files for parent in file.parents}
+    empty = []
+    for parent, names, _ in os.walk(root):
+        names[:] = sorted(name for name in names if name[0] != "." and name not in IGNORED)
+        empty += [Path(parent, name) for name in names if Path(parent, name) not in used]
+        names[:] = [name for name in names if Path(parent, name) in used]
+    if not empty:
+        return []
+    shown = ", ".join(path.relative_to(root).as_posix() for path in empty[:SHOWN_FOLDERS])
+    more = f" and {len(empty) - SHOWN_FOLDERS} more" if len(empty) > SHOWN_FOLDERS else ""
+    verb = "holds" if len(empty) == 1 else "hold"
+    return [f"{counted(len(empty), 'folder')} ({shown}{more}) {verb} no image"]

@@ -71,12 +71,16 @@ def check_file_type(path: Path) -> None:
 
 
 def anomaly_mask(
-    labels: np.ndarray, normal: ClassNames, path: Path, column: str | None = None
+    labels: np.ndarray,
+    normal: ClassNames,
+    path: Path,
+    column: str | None = None,
+    may_be_all: bool = False,
 ) -> np.ndarray:
     """Return the mask, (N,) bool, of the (N,) labels that are not among the `normal` ones.
 
     `column` is the name of a table's column of labels. Raises a UserError if `normal` is empty,
-    names an absent label, or names all labels.
+    names an absent label, or names all labels unless `may_be_all` is set.
     """
     present = unique_labels(labels)
     if normal is None or normal == []:
@@ -97,7 +101,7 @@ def anomaly_mask(
     for part in parts(labels):
         anomaly[part] = ~np.isin(labels[part], names)
         release_pages(labels)
-    if not anomaly.any():
+    if not (may_be_all or anomaly.any()):
         omit = "omit `normal`"
         if column is not None:
             omit = f"replace `label` and `normal` by `drop: [{column}]`"

@@ -1,0 +1,98 @@
+"""Geometry of images: from the height and width of a file to those of a network's input."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from PIL import Image
+
+from hourglass.core.errors import UserError
+
+Fit: TypeAlias = Literal["resize", "crop", "pad"]
+Size: TypeAlias = int | list[int]  # as in YAML: the side of a square, or [height, width]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The map of images of any height and width to images of `size`, (height, width).
+
+    `resize` scales height and width independently. `pad` scales by one factor until the image fits
+    into `size`, centres it and repeats its border pixels. `crop` scales by one factor until the
+    image covers `size`, and cuts off what protrudes on both sides. Without `size`, images keep
+    theirs. The three are equal for images with the aspect ratio of `size`.
+
+    Images are scaled with an antialiased bilinear filter, masks to the nearest pixel.
+    """
+
+    size: tuple[int, int] | None = None
+    fit: Fit = "pad"
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Map an image, (H, W, C) of any type of number, to (height, width, C)."""
+        height, width = pixels.shape[:2]
+        if self.size is None or (height, width) == self.size:
+            return pixels
+        inner, box, margins = self._plan(height, width)
+        scaled = _resample(pixels, inner, box)
+        return np.pad(scaled, (*margins, (0, 0)), mode="edge") if self.fit == "pad" else scaled
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """Map a mask of defective pixels, (H, W) bool, as its image; padded pixels are False."""
+        height, width = mask.shape
+        if self.size is None or (height, width) == self.size:
+            return mask
+        inner, box, margins = self._plan(height, width)
+        image = Image.fromarray(mask.astype(np.uint8) * 255)
+        scaled = image.resize(inner[::-1], Image.Resampling.NEAREST, box=box)
+        return np.pad(np.asarray(scaled) > 0, margins)
+
+    def _plan(
+        self, height: int, width: int
+    ) -> tuple[tuple[int, int], Box, tuple[tuple[int, int], tuple[int, int]]]:
+        """Return the scaled height and width, the scaled part of the image, and the margins."""
+        assert self.size is not None
+        rows, columns = self.size
+        box: Box = (0, 0, width, height)
+        if self.fit == "crop":
+            factor = max(rows / height, columns / width)
+            left, top = (width - columns / factor) / 2, (height - rows / factor) / 2
+            box = (max(0.0, left), max(0.0, top), width - max(0.0, left), height - max(0.0, top))
+        if self.fit != "pad":
+            return self.size, box, ((0, 0), (0, 0))
+        factor = min(rows / height, columns / width)
+        inner = max(1, round(height * factor)), max(1, round(width * factor))
+        top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
+        margins = (top, rows - inner[0] - top), (left, columns - inner[1] - left)
+        return inner, box, margins
+
+
+def make_geometry(size: Size | None, fit: str) -> Geometry:
+    """Return the geometry of the settings `size` and `fit`, or raise a UserError."""
+    if fit not in get_args(Fit):
+        raise UserError(f"`fit` is {fit!r}; give one of {', '.join(get_args(Fit))}.")
+    if size is None:
+        return Geometry(None, fit)  # type: ignore[arg-type]
+    sides = [size, size] if isinstance(size, int) else list(size)
+    if len(sides) != 2 or any(side < 1 for side in sides):
+        raise UserError(f"`size` is {size}; give a number of pixels, [height, width], or omit it.")
+    return Geometry((sides[0], sides[1]), fit)  # type: ignore[arg-type]
+
+
+def _resample(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:
+    """Scale a part of an image, (H, W, C), to `size`, with an antialiased bilinear filter."""
+    channels = pixels.shape[2]
+    if pixels.dtype == np.uint8 and channels in (1, 3):
+        image = Image.fromarray(pixels[..., 0] if channels == 1 else np.ascontiguousarray(pixels))
+        scaled = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box=box))
+        return scaled.reshape(*size, channels)
+    planes = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels[..., channel], np.float32)).resize(
+                size[::-1], Image.Resampling.BILINEAR, box=box
+            )
+        )
+        for channel in range(channels)
+    ]
+    scaled = np.stack(planes, axis=2)
+    return np.rint(scaled).astype(pixels.dtype) if pixels.dtype.kind in "iu" else scaled

@@ -1,0 +1,289 @@
+"""Arrays of images or rows in .npz and .npy files: their names, layout, labels and masks."""
+
+import io
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import quote
+from hourglass.data.readers.image_files import MAX_PIXELS
+from hourglass.data.readers.pixels import plain_type
+from hourglass.data.readers.user_files import check_file_type
+
+SUFFIXES = (".npy", ".npz")
+MAX_NPY_HEADER_BYTES = 10_012  # NumPy's limit; NumPy checks it after reading the header
+# Names of arrays, in lower case and without the name of their part, the likeliest first.
+X_NAMES = ("x", "images", "image", "data", "imgs", "arr_0")
+Y_NAMES = ("y", "labels", "label", "targets", "target", "classes", "class", "arr_1")
+MASK_NAME = re.compile("mask|ground_?truth|segmentation|^gt$")
+PART = re.compile("train|valid(ation)?|val|test")  # in the name of an array, such as x_train
+ONLY = ""  # the name of the array of an .npy file
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class ArrayNames:
+    """The names of the arrays that belong together; None for those that are missing."""
+
+    x: str
+    y: str | None
+    mask: str | None
+    is_test: bool
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """Images of a file, before their geometry is changed."""
+
+    x: np.ndarray  # (N, H, W, C) uint8, uint16 or float32
+    label: np.ndarray | None  # (N,) str
+    mask: np.ndarray | None  # (N, H, W) bool
+    is_test: np.ndarray | None  # (N,) bool: the official test part, if there is one
+
+
+def read_image_array(path: Path) -> ImageArray:
+    """Read all images of an .npz or .npy file; those of several parts follow each other.
+
+    Raises a UserError that names the array and its defect.
+    """
+    arrays = _read(path)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    groups = group_arrays(shapes, path)
+    xs = [_images(arrays[group.x], _title(group.x, path)) for group in groups]
+    if len({(x.shape[1:], x.dtype) for x in xs}) > 1:
+        raise UserError(
+            f"the parts of {path} differ, {xs[0].dtype} of shape {xs[0].shape} and {xs[1].dtype} "
+            f"of shape {xs[1].shape}; give images of one shape and type."
+        )
+    counts = [len(x) for x in xs]
+    tests = np.repeat([group.is_test for group in groups], counts)
+    labels = [None if group.y is None else arrays[group.y].astype(str) for group in groups]
+    masks = [None if group.mask is None else arrays[group.mask] for group in groups]
+    for group, x, label in zip(groups, xs, labels, strict=True):
+        if label is not None:
+            _require_label_per_sample(len(x), label, _title(group.y, path))
+    has_labels = all(label is not None for label in labels)
+    x = xs[0] if len(xs) == 1 else np.concatenate(xs)
+    return ImageArray(
+        x,
+        np.concatenate([label.ravel() for label in labels if label is not None])
+        if has_labels
+        else None,
+        _joined_masks(masks, xs, path),
+        tests if tests.any() and not tests.all() else None,
+    )
+
+
+def group_arrays(shapes: Shapes, path: Path) -> list[ArrayNames]:
+    """Return the arrays of images of a file, and the labels and masks of each.
+
+    The names x and y, images and labels and so on are known; an array of another name is taken if
+    it is the only one of its kind. x_train and x_test are parts, of which the latter is the
+    official test part. Raises a UserError if there is no array of images, or no choice between
+    several.
+    """
+    parts = dict[str, dict[str, str]]()  # of each part, the array by its name without the part
+    for name in shapes:
+        lower = name.lower()
+        found = PART.search(lower)
+        rest = PART.sub("", lower).strip("_-. ") if found else lower
+        parts.setdefault(found.group() if found else "", {})[rest] = name
+    groups = []
+    for part, names in parts.items():
+        masks = [name for rest, name in names.items() if MASK_NAME.search(rest)]
+        images = {
+            rest: name
+            for rest, name in names.items()
+            if name not in masks and (len(shapes[name]) in (3, 4) or rest == "x")
+        }
+        x = _choose(images, X_NAMES, "images", path)
+        if x is None:
+            continue
+        length = shapes[x][:1]
+        others = {
+            rest: name
+            for rest, name in names.items()
+            if name != x and (rest in Y_NAMES or shapes[name] in (length, (*length, 1)))
+        }
+        y = _choose(others, Y_NAMES, "labels", path)
+        groups.append(ArrayNames(x, y, masks[0] if masks else None, part == "test"))
+    if not groups:
+        raise UserError(
+            f"{path} holds the arrays {sorted(shapes)}, none of images; give an array x of shape "
+            "(N, H, W), (N, H, W, C) or (N, C, H, W)."
+        )
+    return groups
+
+
+def _choose(names: Mapping[str, str], usual: tuple[str, ...], kind: str, path: Path) -> str | None:
+    known = next((names[name] for name in usual if name in names), None)
+    if known is None and len(names) > 1:
+        raise UserError(
+            f"{path} holds several arrays that may be {kind}, {sorted(names.values())}; call one "
+            f"{usual[0]!r}."
+        )
+    return known or next(iter(names.values()), None)
+
+
+def _images(x: np.ndarray, name: str) -> np.ndarray:
+    """Return an array as (N, H, W, C) of uint8, uint16 or float32."""
+    if x.ndim not in (3, 4) or 0 in x.shape or x.dtype.kind not in "biuf":
+        raise UserError(
+            f"{name} is {x.dtype} of shape {x.shape}; give numbers of shape (N, H, W), "
+            "(N, H, W, C) or (N, C, H, W)."
+        )
+    return channels_last(plain_type(x, name), name)
+
+
+def channels_last(x: np.ndarray, name: object) -> np.ndarray:
+    """Return images as (N, H, W, C).
+
+    The channel axis is the last one if its length is 1 or 3, else the second one if its length is,
+    else the shorter one. Raises a UserError if both are equal.
+    """
+    if x.ndim == 3:
+        return x[..., None]
+    second, last = x.shape[1], x.shape[3]
+    if last in (1, 3) or (last < second and second not in (1, 3)):
+        return x
+    if second in (1, 3) or second < last:
+        return x.transpose(0, 2, 3, 1)
+    raise UserError(
+        f"{name} has shape {x.shape}, in which neither the last nor the second axis is that of the "
+        "channels; give (N, H, W, C) or (N, C, H, W)."
+    )
+
+
+def _joined_masks(
+    masks: list[np.ndarray | None], xs: list[np.ndarray], path: Path
+) -> np.ndarray | None:
+    """Return the masks of all parts as (N, H, W) bool; parts without any have no defects."""
+    if all(mask is None for mask in masks):
+        return None
+    joined = []
+    for mask, x in zip(masks, xs, strict=True):
+        if mask is None:
+            joined.append(np.zeros(x.shape[:3], bool))
+            continue
+        plain = mask.reshape(mask.shape[:3] if mask.shape[3:] == (1,) else mask.shape) != 0
+        if plain.shape != x.shape[:3]:
+            raise UserError(
+                f"the masks of {path} have the shape {mask.shape} for images of {x.shape}; give "
+                "(N, H, W)."
+            )
+        joined.append(plain)
+    return np.concatenate(joined)
+
+
+def _require_label_per_sample(count: int, label: np.ndarray, name: str) -> None:
+    if label.shape not in ((count,), (count, 1)):
+        raise UserError(
+            f"{name} has shape {label.shape} for {count} samples; give one class per sample."
+        )
+
+
+def _title(name: str | None, path: Path) -> str:
+    return f"the array {name!r} of {path}" if name else f"the array of {path}"
+
+
+def read_npz_table(path: Path) -> pd.DataFrame | None:
+    """Return the rows `x`, (N, F) numbers, and the labels `y` of an .npz file; None for images.
+
+    The features are called x0, x1 and so on.
+    """
+    arrays = _read(path)
+    x, y = arrays.get("x"), arrays.get("y")
+    if x is None or x.ndim != 2 or x.dtype.kind not in "fiu":
+        return None
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])
+    if y is not None:
+        _require_label_per_sample(len(x), y, _title("y", path))
+        frame["y"] = y.ravel().astype(str)
+    return frame.set_index(pd.RangeIndex(1, len(frame) + 1))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name; the header of each is checked first."""
+    check_file_type(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"{path} is neither an .npz or .npy file nor a folder or a table of images; give one "
+            "of these."
+        )
+    try:
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as file:
+                _check_header(file, path.stat().st_size, path, ONLY)
+            return {ONLY: np.load(path, allow_pickle=False)}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            for name in archive.files:
+                check_npz_array(path, archive.zip, name)
+            return {name: archive[name] for name in archive.files}
+    except UserError:
+        raise
+    # zipfile and NumPy raise many types of errors for a damaged file.
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as {path.suffix.lower()} ({one_line(error)}); write it again "
+            "with NumPy, without Python objects in it."
+        ) from error
+
+
+def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, column order and type of an open .npy file, which is then at its content."""
+    head = io.BytesIO(file.read(MAX_NPY_HEADER_BYTES))
+    version = np.lib.format.read_magic(head)
+    read_array_header = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read_array_header = np.lib.format.read_array_header_2_0
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = read_array_header(head)
+    file.seek(head.tell())
+    return header
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a file by name, without reading their content."""
+    if path.suffix.lower() == ".npy":
+        with path.open("rb") as file:
+            return {ONLY: read_npy_header(file)[0]}
+    shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.endswith(".npy"):
+                with archive.open(member) as file:
+                    shapes[member.removesuffix(".npy")] = read_npy_header(file)[0]
+    return shapes
+
+
+def check_npz_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
+    """Check the header of an array, without reading the content.
+
+    Raises a UserError if it declares more bytes than the archive holds, or more than MAX_PIXELS.
+    """
+    with archive.open(f"{name}.npy") as file:
+        _check_header(file, archive.getinfo(f"{name}.npy").file_size, path, name)
+
+
+def _check_header(file: IO[bytes], held: int, path: Path, name: str) -> None:
+    shape, _, dtype = read_npy_header(file)
+    declared = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and declared > held:
+        raise UserError(
+            f"{_title(name, path)} declares {declared:,} bytes, but the file holds {held:,}; write "
+            "it again with NumPy."
+        )
+    channels = min(shape[1], shape[3]) if len(shape) == 4 else 1
+    if len(shape) > 2 and math.prod(shape[1:]) > channels * MAX_PIXELS:
+        raise UserError(
+            f"the images of {path} have the shape {quote(shape[1:])}, more than {MAX_PIXELS:,} "
+            "pixels; resize them first."
+        )

@@ -1,0 +1,101 @@
+"""A table of images: their paths, and if there are any, labels, masks and parts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hourglass.core.errors import UserError, one_line
+from hourglass.core.suggestions import suggest_names
+from hourglass.data.readers.image_files import Picture
+from hourglass.data.readers.image_folders import TEST_PARTS, ImageList
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+SEPARATORS = (",", ";", "\t", "|")  # the one that the header has most of
+# Usual names of the columns, in lower case, the likeliest first.
+NAMES = {
+    "path": ("path", "image_path", "file", "filename", "file_name", "filepath", "image", "img"),
+    "label": ("label", "class", "category", "target", "defect", "y"),
+    "mask": ("mask", "mask_path", "mask_file", "ground_truth", "gt", "segmentation"),
+    "split": ("split", "part", "subset", "set"),
+}
+
+
+def is_index(path: Path) -> bool:
+    """Return whether a path is a table, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_index(path: Path, columns: Mapping[str, str] | None = None) -> ImageList:
+    """Return the images of a .csv, .tsv or .parquet file; paths are relative to its folder.
+
+    `columns` gives the names of the columns path, label, mask and split; without it, they are found
+    by NAMES. Images whose split is "test" are the official test part. Raises a UserError if the
+    file cannot be read, or if a column or an image is missing.
+    """
+    frame = _read(path)
+    found = _find_columns([*frame.columns], columns or {}, path)
+    root = path.parent
+    files = [root / name for name in frame[found["path"]]]
+    missing = next((file for file in files if not file.is_file()), None)
+    if not files or missing:
+        problem = f"{path} names {missing}, which does not exist" if missing else f"{path} is empty"
+        raise UserError(f"{problem}; give paths relative to the folder of the table.")
+    masks = [root / name if name else None for name in frame.get(found.get("mask"), [])]
+    splits = [name.lower() in TEST_PARTS for name in frame.get(found.get("split"), [])]
+    return ImageList(
+        _common_root(root, files),
+        [Picture(file) for file in files],
+        frame[found["label"]].tolist() if "label" in found else None,
+        splits if any(splits) and not all(splits) else None,
+        masks if any(masks) else None,
+    )
+
+
+def _read(path: Path) -> Any:
+    """Return the table as text; missing cells are ""."""
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(path)
+            return frame.astype("string").fillna("").astype(object)
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        separator = max(SEPARATORS, key=header.count)
+        return pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except Exception as error:  # pandas and Arrow raise many types of errors
+        raise UserError(
+            f"{path} cannot be read as a table of images ({one_line(error)}); give a .csv or "
+            ".parquet file with a column of paths."
+        ) from error
+
+
+def _find_columns(present: Sequence[str], columns: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Return the names of the columns that exist, by their role in NAMES."""
+    unknown = columns.keys() - NAMES.keys()
+    if unknown:
+        raise UserError(f"`columns` sets {sorted(unknown)}; its keys are {', '.join(NAMES)}.")
+    absent = next((name for name in columns.values() if name not in present), None)
+    if absent is not None:
+        raise UserError(
+            f"{path} has no column {absent!r}: {suggest_names(absent, present)}; correct `columns`."
+        )
+    lower = {name.lower(): name for name in reversed(present)}
+    found = {
+        role: next((lower[name] for name in names if name in lower), None)
+        for role, names in NAMES.items()
+    }
+    found |= columns
+    if found["path"] is None:
+        raise UserError(
+            f"{path} has no column of paths: {suggest_names('path', present)}; name it with "
+            "`columns: {path: ...}`."
+        )
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def _common_root(root: Path, files: Sequence[Path]) -> Path:
+    """Return the folder of the table, or the root of the file system for files outside of it."""
+    return root if all(file.is_relative_to(root) for file in files) else Path(root.anchor)

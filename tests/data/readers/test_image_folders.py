@@ -1,0 +1,148 @@
+"""Layouts of folders and tables of images: classes, official test part, masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hourglass.data.images import Images
+from hourglass.data.readers.image_folders import images_below
+
+RNG = np.random.default_rng(0)
+
+
+def write(root: Path, *names: str, mask: tuple[str, ...] = ()) -> Path:
+    """Write images of 6 x 5 pixels, and masks with one defective pixel."""
+    for name in (*names, *mask):
+        pixels = RNG.integers(1, 256, (6, 5), dtype=np.uint8)
+        if name in mask:
+            pixels = np.zeros((6, 5), np.uint8)
+            pixels[2, 3] = 1
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / name)
+    return root
+
+
+def load(path: Path, **settings):
+    return Images(str(path), **settings).load(path)
+
+
+def test_the_layout_of_mvtec_gives_classes_the_test_part_and_masks(tmp_path):
+    images = ["test/good/0.png", "test/hole/0.png", "test/hole/1.png", "train/good/0.png"]
+    raw = load(write(tmp_path, *images, mask=("ground_truth/hole/1_mask.png",)))
+    assert raw.id.tolist() == images
+    assert raw.label.tolist() == ["good", "hole", "hole", "good"]
+    assert raw.anomaly.tolist() == [False, True, True, False]  # without `normal`
+    assert raw.official_test.tolist() == [True, True, True, False]
+    assert raw.mask.any(axis=(1, 2)).tolist() == [False, False, True, False]
+    assert raw.mask[2].nonzero() == ([2], [3])
+    assert raw.source["notes"] == [
+        "1 of 2 anomalous images have no mask or an empty one; their pixels count as normal"
+    ]
+    assert "ground_truth/hole/1_mask.png" in raw.source["files"]
+    names = [picture.name(tmp_path) for picture in images_below(tmp_path)]
+    assert names == images  # of `score`, which does not score masks
+
+
+@pytest.mark.parametrize(
+    ("train", "normal"), [(["a"], "a"), (["OK", "scrap"], "OK"), (["a", "b"], None)]
+)
+def test_the_normal_class_is_the_only_one_of_train_or_has_a_usual_name(tmp_path, train, normal):
+    write(tmp_path, "test/hole/0.png", *(f"train/{name}/0.png" for name in train))
+    raw = load(tmp_path)
+    expected = [normal is not None and label != normal for label in raw.label]
+    assert raw.anomaly.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "ground_truth/bad/0.png",
+        "ground_truth/bad/0_mask.png",
+        "masks/bad/0.PNG",
+        "masks/0.png",
+        "bad/masks/0.png",
+        "bad/0_mask.png",
+        "bad/0_GT.png",
+        "label/bad/0_label.bmp",
+    ],
+)
+def test_a_mask_is_found_by_its_place_and_name(tmp_path, mask):
+    raw = load(write(tmp_path, "bad/0.jpg", "good/1.png", mask=(mask,)), normal="good")
+    assert raw.id.tolist() == ["bad/0.jpg", "good/1.png"]
+    assert raw.mask.any(axis=(1, 2)).tolist() == [True, False]
+
+
+def test_masks_decide_where_there_are_no_classes(tmp_path):
+    write(tmp_path, "images/0.jpg", "images/1.jpg", mask=("masks/0.png",))
+    raw = load(tmp_path)
+    assert raw.label.tolist() == ["defect", "good"]
+    assert raw.anomaly.tolist() == [True, False]
+
+
+def test_a_class_may_be_called_label(tmp_path):
+    raw = load(write(tmp_path, "good/0.png", "label/0.png"), normal="good")
+    assert raw.label.tolist() == ["good", "label"]
+    assert raw.mask is None
+
+
+def test_a_mask_of_another_size_is_not_used(tmp_path):
+    write(tmp_path, "bad/0.png", "good/0.png")
+    (tmp_path / "masks/bad").mkdir(parents=True)
+    Image.fromarray(np.full((3, 3), 255, np.uint8)).save(tmp_path / "masks/bad/0.png")
+    raw = load(tmp_path, normal="good")
+    assert not raw.mask.any()
+    assert "1 mask" in raw.source["notes"][0]
+    assert "another size" in raw.source["notes"][0]
+
+
+def test_masks_get_the_geometry_of_their_images(tmp_path):
+    write(tmp_path, "bad/0.png", "good/0.png", mask=("masks/bad/0.png",))
+    raw = load(tmp_path, normal="good", size=[12, 10])
+    assert np.argwhere(raw.mask[0]).tolist() == [[4, 6], [4, 7], [5, 6], [5, 7]]
+
+
+def test_system_files_are_skipped_and_suffixes_have_any_case(tmp_path):
+    write(tmp_path, "good/a.PNG", "good/b.JPeG", "__MACOSX/good/c.png", "good/.d.png", ".e/f.png")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "readme.txt"):
+        (tmp_path / "good" / name).write_bytes(b"")
+    assert load(tmp_path).id.tolist() == ["good/a.PNG", "good/b.JPeG"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_table_names_images_labels_masks_and_splits(tmp_path, suffix, named):
+    write(tmp_path, "x/0.png", "x/1.png", "2.png", mask=("m/1.png",))
+    table = pd.DataFrame(
+        {
+            "where" if named else "File": ["x/0.png", "x/1.png", "2.png"],
+            "what" if named else "label": [0, 1, 0],
+            "mask": ["", "m/1.png", None],
+            "split": ["train", "test", "test"],
+        }
+    )
+    path = tmp_path / f"index{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    columns = {"path": "where", "label": "what"} if named else None
+    raw = load(path, normal=0, columns=columns)
+    assert raw.id.tolist() == ["x/0.png", "x/1.png", "2.png"]
+    assert raw.anomaly.tolist() == [False, True, False]
+    assert raw.official_test.tolist() == [False, True, True]
+    assert raw.mask.any(axis=(1, 2)).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "message"),
+    [
+        ("path\n1.png\n", {}, "1.png, which does not exist"),
+        ("a,b\n1,2\n", {}, "no column of paths"),
+        ("a,b\n1,2\n", {"path": "A"}, "no column 'A'"),
+        ("path\n1.png\n", {"file": "path"}, "`columns` sets ['file']"),
+        ("path\n", {}, "is empty"),
+    ],
+)
+def test_a_table_without_usable_columns_is_rejected(tmp_path, refusal, content, columns, message):
+    (tmp_path / "index.csv").write_text(content)
+    assert message in refusal(load, tmp_path / "index.csv", columns=columns)
