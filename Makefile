@@ -59,7 +59,8 @@ format: $(READY) ## fix style and format
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 lock: $(READY) ## compile the lock files: all dependencies with hashes, for all platforms
-	$(COMPILE) --extra dev --extra onnx --extra bolts -o requirements.lock
+	$(COMPILE) --extra dev --extra onnx --extra bolts --extra features \
+		-o requirements.lock
 	$(COMPILE) --extra benchmark --extra bolts --constraint requirements.lock -o requirements-benchmark.lock
 	$(filter-out pyproject.toml,$(COMPILE)) --group docs --constraint requirements.lock -o requirements-docs.lock
 
