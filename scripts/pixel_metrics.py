@@ -53,7 +53,7 @@ def _write(folder: Path, count: int, side: int) -> tuple[np.ndarray, np.ndarray,
             mask[i] |= (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 < radius**2
         maps[i] = rng.gamma(2, size=(side, side)) + 2 * mask[i]
     for array in (maps, mask):
-        array.flush()  # type: ignore[attr-defined]
+        array.flush()
     return (*(np.load(folder / f"{name}.npy", "r") for name in ("maps", "mask")), anomaly)
 
 

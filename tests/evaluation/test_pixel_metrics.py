@@ -29,9 +29,7 @@ def images(
     return maps.astype(np.float32), mask, anomaly
 
 
-def curve(
-    maps: np.ndarray, mask: np.ndarray, known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def curve(maps: np.ndarray, mask: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return false-positive rate and mean overlap of regions at every threshold, descending."""
     regions = []
     for i in np.flatnonzero(known):

@@ -5,11 +5,9 @@ the image (bilinear) and smoothed (Gaussian). Both steps are linear and act on e
 one matrix per axis does both.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,11 +15,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from hourglass.core.errors import UserError
-from hourglass.data.scaling import Encoding
-from hourglass.data.streaming import release_pages
-from hourglass.detection.inference import map_batches
-from hourglass.detection.scorers.forward_cache import ForwardCache
+from hourglass.detection.pixel_settings import check_smoothing
 from hourglass.networks import Network, is_image
+
+if TYPE_CHECKING:
+    from hourglass.detection.scorers.forward_cache import ForwardCache
 
 Source: TypeAlias = Literal["error"]
 SIDES_PER_SMOOTHING = 64  # the default smoothing is the shorter side divided by this
@@ -40,10 +38,9 @@ class MapSettings:
     of: Source = "error"
 
     def __post_init__(self) -> None:
-        if self.smoothing is not None and not 0 <= self.smoothing < np.inf:
-            raise UserError(f"smoothing is {self.smoothing}, but must be 0 or more pixels.")
+        check_smoothing(self.smoothing)
 
-    def __call__(self, forward: ForwardCache) -> Tensor:
+    def __call__(self, forward: "ForwardCache") -> Tensor:
         """Return the anomaly map of each image of a batch, (N, H, W) float32."""
         height, width = image_size(forward.network)
         deviation = self.deviation(height, width)
@@ -61,7 +58,7 @@ class MapSettings:
         return asdict(self)
 
 
-def loss_maps(forward: ForwardCache) -> Tensor:
+def loss_maps(forward: "ForwardCache") -> Tensor:
     """Return the mean loss over the channels of the target, (N, h, w), not enlarged or smoothed."""
     shape = forward.network.target_shape
     return forward.losses.reshape(-1, *shape).mean(1)
@@ -76,31 +73,6 @@ def image_size(network: Network) -> tuple[int, int]:
             "`score`, such as hourglass.detection.scorers.ModelScore."
         )
     return shape[1], shape[2]
-
-
-def map_images(
-    network: Network, x: np.ndarray, scaling: Encoding, settings: MapSettings
-) -> Iterator[np.ndarray]:
-    """Yield the maps of unscaled images, (N, C, H, W), in batches, (n, H, W) float32, in order."""
-    for (maps,) in map_batches(network, x, scaling, settings):
-        yield maps
-
-
-def write_maps(
-    network: Network, x: np.ndarray, scaling: Encoding, settings: MapSettings, path: Path
-) -> np.ndarray:
-    """Write the maps of unscaled images to a raw file; return them mapped, (N, H, W) float32.
-
-    A batch is in memory at a time.
-    """
-    shape = (len(x), *image_size(network))
-    result = np.memmap(path, np.float32, "w+", shape=shape)
-    start = 0
-    for maps in map_images(network, x, scaling, settings):
-        result[start : start + len(maps)] = maps
-        start += len(maps)
-        release_pages(result)
-    return result
 
 
 def _along_rows(maps: Tensor, width: int, deviation: float) -> Tensor:

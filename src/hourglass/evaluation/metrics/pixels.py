@@ -100,7 +100,8 @@ class PixelRanks:
         """Return the AUROC of the defective pixels of each image, by number of the image."""
         images, place = np.unique(self.image, return_inverse=True)
         ranks = np.bincount(place, self.above + self.at_least) / np.bincount(place)
-        return dict(zip(images.tolist(), (1 - ranks / 2 / max(self.normal, 1)).tolist(), strict=True))
+        aurocs = 1 - ranks / 2 / max(self.normal, 1)
+        return dict(zip(images.tolist(), aurocs.tolist(), strict=True))
 
 
 def _defective_pixels(
@@ -125,9 +126,7 @@ def _defective_pixels(
     return *map(np.concatenate, (images, regions, scores)), marked  # type: ignore[return-value]
 
 
-def _normal_pixels(
-    maps: np.ndarray, mask: np.ndarray, images: np.ndarray
-) -> Iterator[np.ndarray]:
+def _normal_pixels(maps: np.ndarray, mask: np.ndarray, images: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the scores of the normal pixels of images, in blocks of at most BLOCK_PIXELS."""
     step = max(1, BLOCK_PIXELS // max(1, maps[0].size if len(maps) else 1))
     for start in range(0, len(images), step):
