@@ -33,7 +33,7 @@ class MaskedImages(DataSet):
         return Raw(
             x=np.clip(x, 0, 255).astype(np.uint8),
             label=label,
-            anomaly=mask.any((1, 2)),
+            anomaly=np.asarray(mask.any((1, 2))),
             id=np.array([f"made/{i}" for i in range(total)]),
             source={"name": "made", "licence": "none", "complete": True, "files": {}},
             full_scale=255.0,

@@ -60,14 +60,13 @@ def defects_of_map(anomaly_map: np.ndarray, threshold: float, min_area: int = 1)
     return [Defect(number, *region) for number, region in enumerate(found, 1)]
 
 
-def defect_frame(ids: Iterable[object], defects: Iterable[list[Defect]]) -> "pd.DataFrame":
-    """Return the table of the defects of images: a row per defect, in the order of the images."""
+def defect_frame(defects: Iterable[list[Defect]]) -> "pd.DataFrame":
+    """Return the table of the defects of images: a row per defect, `image` counts from 0."""
     import pandas as pd
 
     rows = [
-        {"id": name, **vars(defect)}
-        for name, of_image in zip(ids, defects, strict=True)
+        {"image": image, **vars(defect)}
+        for image, of_image in enumerate(defects)
         for defect in of_image
     ]
-    columns = ["id", *Defect.__dataclass_fields__]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["image", *Defect.__dataclass_fields__])
