@@ -54,7 +54,10 @@ def _write(folder: Path, count: int, side: int) -> tuple[np.ndarray, np.ndarray,
         maps[i] = rng.gamma(2, size=(side, side)) + 2 * mask[i]
     for array in (maps, mask):
         array.flush()
-    return (*(np.load(folder / f"{name}.npy", "r") for name in ("maps", "mask")), anomaly)
+    return (
+        *(np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in ("maps", "mask")),
+        anomaly,
+    )
 
 
 if __name__ == "__main__":
