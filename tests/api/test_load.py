@@ -65,10 +65,26 @@ def test_images_get_the_bits_of_the_command(images, tmp_path):
     x = samples_of(IMAGES[0])
     np.savez(tmp_path / "x.npz", x=x)
     out = score(*IMAGES, tmp_path / "x.npz", tmp_path / "out.parquet", heat_maps=0)
-    expected = pd.read_parquet(out)[["score", "threshold", "alarm", "p_value", "rank"]]
+    expected = pd.read_parquet(out).drop(columns=["id", "heat_map"])
     pd.testing.assert_frame_equal(images.score(x), expected, check_exact=True, check_dtype=False)
     # (N, H, W) is another layout of the same images
     pd.testing.assert_frame_equal(images.score(x[:, 0]), images.score(x), check_exact=True)
+
+
+def test_defects_are_the_regions_of_the_anomaly_map(images):
+    x = samples_of(IMAGES[0])[:60]
+    x[:5, :, 2:5, :2] = 16  # dark in all digits
+    maps, found = images.anomaly_map(x), images.defects(x)
+    assert (maps.shape, maps.dtype) == ((60, 8, 8), np.float32)
+    alarms = (maps > images.pixels.threshold.value).sum((1, 2))
+    assert alarms.any()
+    area = found.groupby("image").area.sum().reindex(range(60), fill_value=0)
+    assert area.tolist() == alarms.tolist()
+
+
+@pytest.mark.parametrize("method", ["anomaly_map", "defects"])
+def test_a_table_has_no_anomaly_maps(table, rows, method, refusal):
+    assert "has no anomaly maps" in refusal(getattr(table, method), rows)
 
 
 def test_an_array_is_a_table_in_the_order_of_the_features(table, rows):

@@ -326,7 +326,7 @@ def test_the_images_with_the_highest_scores_get_heat_maps(drawing_here, images):
     file, out = write_npz(images, drawing_here), drawing_here / "out.csv"
     table = drawn(read_table(score(*IMAGES, file, out, heat_maps=3)))
     assert sorted(table["rank"]) == [1, 2, 3]
-    assert len(list((drawing_here / "out.heat_maps").iterdir())) == 3
+    assert len(list((drawing_here / "out.heat_maps").glob("*.png"))) == 3
     score(*IMAGES, file, out, heat_maps=0)
     assert not (drawing_here / "out.heat_maps").exists()
 

@@ -134,7 +134,7 @@ def test_a_section_other_than_a_mapping_is_refused_with_its_file(set_yaml, refus
 
 def test_a_missing_setting_of_params_is_refused_with_its_name(workspace, refusal):
     values = yaml.safe_load((workspace / "params.yaml").read_text(encoding="utf-8"))
-    for key in values.keys() - {"trusted_modules"}:
+    for key in values.keys() - {"trusted_modules", "pixel_threshold"}:
         rest = {name: value for name, value in values.items() if name != key}
         (workspace / "params.yaml").write_text(yaml.safe_dump(rest), encoding="utf-8")
         assert f"{key} is missing" in refusal(params)

@@ -14,6 +14,7 @@ from hourglass.data.columns.codes import codes
 from hourglass.data.columns.column import Column
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import (
+    AnomalyMap,
     Combined,
     Mahalanobis,
     MaskedReconstruction,
@@ -48,6 +49,9 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "mahalanobis of feature maps": (MAPS, Mahalanobis()),
     "neighbors of feature maps": (MAPS, Neighbors(3)),
     "rapp of feature maps": (MAPS, RaPP(whiten=True)),
+    "highest pixel of the map": (IMAGE, AnomalyMap(smoothing=0.8)),
+    "mean of the map": (IMAGE, AnomalyMap("mean", smoothing=0)),
+    "mean of the highest pixels": (IMAGE, AnomalyMap("top", 0.1)),
     "relative error": (IMAGE, RelativeError()),
     "relative error, standardized": (IMAGE, RelativeError(0, standardize=True)),
 }

@@ -15,6 +15,7 @@ from hourglass.core.suggestions import counted
 from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.columns.column import Missing
 from hourglass.data.readers.chunks import Chunk, chunks_in_memory
+from hourglass.detection.defects import defect_frame, defects_of_map
 from hourglass.detection.detector import Detector
 from hourglass.detection.event_table import scored_events
 from hourglass.detection.events import EventRule
@@ -193,6 +194,30 @@ class LoadedDetector(OutlierMethods, Detector):
         if not self.feature_names:
             return values
         return cell_frame(values, self.features, row_index(samples))
+
+    def anomaly_map(self, samples: np.ndarray) -> np.ndarray:
+        """Return the anomaly map of each image, (N, H, W) float32: how unusual each pixel is.
+
+        It is the mean squared error of the channels, smoothed. Raises a UserError for a table.
+        """
+        self.pixel_alarms  # noqa: B018  (refuses tables)
+        return np.concatenate(list(self.anomaly_maps(self._array(samples))))
+
+    def defects(self, samples: np.ndarray) -> "pd.DataFrame":
+        """Return the defects of images: connected regions of maps above the pixel threshold.
+
+        Columns: `image` (its position, from 0), `number` (1 has the highest score in its image),
+        `area`, the box `x`, `y`, `width` and `height` in pixels, `score` (the highest pixel) and
+        `mean_score`. Raises a UserError for a table, and without a pixel threshold.
+        """
+        alarms = self.pixel_alarms
+        threshold = alarms.require_threshold()
+        found = [
+            defects_of_map(each, threshold, alarms.min_area)
+            for maps in self.anomaly_maps(self._array(samples))
+            for each in maps
+        ]
+        return defect_frame(found)
 
     @property
     def _detector(self) -> Detector:

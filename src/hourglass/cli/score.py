@@ -51,6 +51,11 @@ def score(
     together, with start, end, number of rows, highest score and, at its peak, the features that
     contributed most. Times that are numbers, not dates, count as seconds in events per day.
 
+    Of images, a second table, <out>-defects, has one row per defect: a connected region above the
+    pixel threshold, with its area, box (x, y, width, height), highest and mean score, in pixels of
+    the detector's input. <out>.heat_maps holds the heat maps, and in overlays/ and masks/ a picture
+    of each alarm and of each image with a defect.
+
     A missing cell is scored as in training: nothing is asked of its value, but that it is missing
     counts if this is rare. Infinite and huge numbers are scored, too, as very unusual ones. A row
     without any value has no score.
@@ -74,7 +79,8 @@ def score(
             then have no score
         resize: resize images of another size; those of a data set with `size` are scaled as there
         skip_damaged: skip image files that cannot be read, and say so
-        heat_maps: the number of heat maps to draw, highest scores first
+        heat_maps: the number of heat maps to draw, highest scores first; 0 draws no overlays and
+            masks either
         min_length: of a series, drop events of fewer rows from the first to the last alarm
         cool_down: of a series, rows without an alarm that end an event; a window if omitted
         follow: of a series in a CSV file that grows, or of standard input if the file is -, print
@@ -109,7 +115,9 @@ def score(
     path = out or Path(f"{name_of(file)}-scores.csv")
     heat_map_folder = path.with_suffix(".heat_maps")
     events_path = path.with_name(f"{path.stem}-events{path.suffix}")
-    check_output(path, (".csv", ".parquet"), file, heat_map_folder, events_path)
+    defects_path = path.with_name(f"{path.stem}-defects{path.suffix}")
+    also = (heat_map_folder, events_path, defects_path)
+    check_output(path, (".csv", ".parquet"), file, *also)
     check_alarm_rule(top, false_discovery_rate)
     if heat_maps < 0:
         raise UserError(f"heat_maps is {heat_maps}, but must be 0 or more.")
@@ -124,19 +132,24 @@ def score(
         raise UserError(
             f"{data} is no time series, so it has no events; omit min_length and cool_down."
         )
-    images = None
-    if not detector.columns:
-        from hourglass.evaluation.top_images import TopImages  # imports matplotlib
-
-        images = TopImages(heat_maps)
+    images, defects = None, None
     with scratch_folder(path.with_name(f".{path.stem}.scoring")) as folder:
+        if not detector.columns:
+            from hourglass.evaluation.score_images import DefectOutputs  # imports matplotlib
+            from hourglass.evaluation.top_images import TopImages
+
+            images = TopImages(heat_maps)
+            scratch = folder / defects_path.name
+            rule_of_alarms = (top, false_discovery_rate)
+            defects = DefectOutputs.of(detector, scratch, heat_maps > 0, *rule_of_alarms)
         spilled = folder / "rows.arrow"
-        rows = ScoredRows(detector, spilled)
+        rows = ScoredRows(detector, spilled, on_maps=defects.add if defects else None)
         _score_file(file, rows, images, id, missing, resize, skip_damaged)
         decisions = decide(detector, rows.scores, top, false_discovery_rate)
         with step(f"draw heat maps and write {path.as_posix()}"):
-            heat_map_paths = images.draw(heat_map_folder, detector) if images else None
-            write(path, spilled, detector.threshold.value, decisions, heat_map_paths)
+            pictures = defects.finish(decisions.alarm, defects_path) if defects else None
+            drawn = images.draw(heat_map_folder, detector, pictures) if images else {}
+            write(path, spilled, detector.threshold.value, decisions, drawn)
             if detector.is_series:
                 events = write_spilled_events(events_path, spilled, rows, decisions.alarm, rule)
     scored, alarms = int((decisions.rank > 0).sum()), int(decisions.alarm.sum())
@@ -152,6 +165,8 @@ def score(
         print(f"the table of events is {events_path.as_posix()}")
     if reason := decisions.no_discoveries:
         print(f"hourglass: {reason}", file=sys.stderr)
+    if defects:
+        print(f"{defects.sentence}; the table of defects is {defects_path.as_posix()}")
     print(f"the table is {path.as_posix()}")
     return path
 

@@ -26,7 +26,8 @@ class Params:
 
     `share_rows` names the tables whose rows may go to MLflow (hourglass.core.row_privacy), and
     `trusted_modules` the modules outside this package whose classes settings may name
-    (hourglass.core.trusted_imports).
+    (hourglass.core.trusted_imports). `pixel_threshold` holds the settings of
+    hourglass.detection.pixel_threshold.
     """
 
     data: list[str]
@@ -37,6 +38,7 @@ class Params:
     calibration: dict[str, Any]
     study: dict[str, bool]
     share_rows: list[str]
+    pixel_threshold: dict[str, Any] = field(default_factory=dict)
     trusted_modules: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """The detector: a network, a scorer and a threshold to score new samples, and its files."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,11 @@ from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
+from hourglass.detection.map_images import map_images
 from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_metadata
+from hourglass.detection.pixel_threshold import PixelAlarms
 from hourglass.detection.scorers import Scorer
+from hourglass.detection.scorers.anomaly_map import settings_of
 from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
@@ -60,6 +64,7 @@ class Detector:
     network_checksums: dict[str, str]
     # Of the columns of a table in the training split, to find drift.
     column_bins: tuple[ColumnBins, ...] = ()
+    pixels: PixelAlarms | None = None  # of images
 
     @property
     def weights_sha256(self) -> str:
@@ -148,6 +153,18 @@ class Detector:
         found = self.score_with_contributions(x)[1]
         return found if self.columns else found.reshape(x.shape)
 
+    @property
+    def pixel_alarms(self) -> PixelAlarms:
+        """Return the settings of anomaly maps and defects; raise a UserError for a table."""
+        if self.columns:
+            raise UserError(f"{self.inputs['data']} is a table, so it has no anomaly maps.")
+        return self.pixels or PixelAlarms(settings_of(self.scoring.scorer, None))
+
+    def anomaly_maps(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the anomaly maps of images, (N, C, H, W), in batches, (n, H, W) float32."""
+        scoring = self.scoring
+        return map_images(scoring.network, x, scoring.scaling, self.pixel_alarms.maps)
+
     def save(self, folder: Path) -> None:
         """Write all files of the detector, network included, to a folder that `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,8 +198,9 @@ class Detector:
         if "images" in self.inputs:
             inputs["images"] = self.image_format.settings()
         files = {**self.network_checksums, **file_checksums(folder, [REFERENCE, THRESHOLD])}
+        more = {} if self.pixels is None else {"pixels": self.pixels.to_dict()}
         score = self.scoring.scorer.describe()
-        write_with_checksum(folder / METADATA, {**inputs, "score": score, "files": files})
+        write_with_checksum(folder / METADATA, {**inputs, "score": score, **more, "files": files})
 
     @classmethod
     def of_cell(cls, cell: Cell) -> Self:
@@ -210,6 +228,7 @@ class Detector:
             calibration = arrays["calibration_scores"]
             scorer = Scorer.from_description(metadata["score"])
             bins = _column_bins(arrays)
+            pixels = PixelAlarms.from_dict(metadata["pixels"]) if "pixels" in metadata else None
             _check_consistency(metadata, network, scaling, arrays)
         except (*CORRUPT_FILE_ERRORS, SafetensorError) as error:
             raise UserError(
@@ -225,7 +244,7 @@ class Detector:
             if key.startswith("scorer.")
         }
         scoring = FittedScorer(network, scaling, scorer, state)
-        return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins)
+        return cls(metadata, scoring, profile, calibration, threshold, calibrated_for, bins, pixels)
 
 
 def _column_bins(arrays: dict[str, np.ndarray]) -> tuple[ColumnBins, ...]:

@@ -4,10 +4,11 @@ Scores stay in memory. Other columns are spilled to an Arrow file until ranks ar
 input may be larger than memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +21,15 @@ from hourglass.data.large_arrays import joined, new_array, new_indices, parts
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
+from hourglass.detection.defects import Defect, defects_of_map
 from hourglass.detection.detector import Detector
 from hourglass.detection.event_table import RoleCodes
 from hourglass.detection.reasons import Reasons
 from hourglass.detection.series_chunks import Scored, score_series_chunks
+
+Pictures: TypeAlias = Mapping[str, Mapping[int, str]]  # paths by sample number, by column
+# Chunk, scores, anomaly maps, (N, H, W), and the defects of each image.
+OnMaps: TypeAlias = Callable[[Chunk, np.ndarray, np.ndarray, list[list[Defect]]], None]
 
 
 @dataclass
@@ -35,6 +41,7 @@ class ScoredRows:
     chunk_scores: list[np.ndarray] = field(default_factory=list)
     writer: pa.RecordBatchFileWriter | None = None
     series: RoleCodes | None = None  # entities and times, if the samples are rows of a series
+    on_maps: OnMaps | None = None  # gets the anomaly maps and the defects of images
 
     def __post_init__(self) -> None:
         if self.detector.is_series:
@@ -59,8 +66,11 @@ class ScoredRows:
 
         `scored` are the results of `Detector.score_with_outputs`, if they are known.
         """
-        scores, reasons = score_with_reasons(self.detector, chunk, scored=scored)
         columns = {"id": chunk.id}
+        if self.detector.pixels and self.detector.pixels.threshold:
+            scores, reasons = self._score_maps(chunk, columns), None
+        else:
+            scores, reasons = score_with_reasons(self.detector, chunk, scored=scored)
         if reasons:
             missing = np.isnan(scores)
             names = self.detector.feature_names
@@ -77,6 +87,18 @@ class ScoredRows:
         self.chunk_scores.append(scores)
         if self.series is not None:
             self.series.add(chunk)
+        return scores
+
+    def _score_maps(self, chunk: Chunk, columns: dict[str, pa.Array]) -> np.ndarray:
+        """Return the scores of images, (N,), and add the number of defects to the columns."""
+        alarms = self.detector.pixel_alarms
+        scores, maps = self.detector.scoring.score_with(chunk.x, alarms.maps)
+        scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
+        threshold = alarms.require_threshold()
+        defects = [defects_of_map(each, threshold, alarms.min_area) for each in maps]
+        if self.on_maps is not None:
+            self.on_maps(chunk, scores, maps, defects)
+        columns["defects"] = pa.array([len(each) for each in defects], pa.int64())
         return scores
 
     def close(self) -> None:
@@ -181,12 +203,12 @@ def write(
     spilled: Path,
     threshold: float,
     decisions: Decisions,
-    heat_maps: dict[int, str] | None,
+    pictures: Pictures,
 ) -> None:
     """Write the table atomically, as CSV or Parquet by the suffix of `path`.
 
-    `spilled` is the Arrow file with the other columns. `heat_maps` maps sample numbers to the
-    paths of their heat maps.
+    `spilled` is the Arrow file with the other columns. `pictures` has, by the name of a column, the
+    paths of pictures by sample number.
     """
     with (
         atomic_file(path) as temporary,
@@ -195,7 +217,7 @@ def write(
         ExitStack() as stack,
     ):
         output = None
-        for rows in decided_batches(batches, threshold, decisions, heat_maps):
+        for rows in decided_batches(batches, threshold, decisions, pictures):
             output = output or stack.enter_context(open_writer(temporary, rows.schema))
             output.write_batch(rows)
 
@@ -204,12 +226,12 @@ def decided_batches(
     batches: pa.RecordBatchFileReader,
     threshold: float,
     decisions: Decisions,
-    heat_maps: dict[int, str] | None = None,
+    pictures: Pictures | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the spilled batches of `ScoredRows` as rows of the score table; see `write`."""
     first_row = 0
     for batch in (batches.get_batch(i) for i in range(batches.num_record_batches)):
-        yield _with_decisions(batch, first_row, threshold, decisions, heat_maps)
+        yield _with_decisions(batch, first_row, threshold, decisions, pictures or {})
         first_row += len(batch)
 
 
@@ -233,7 +255,7 @@ def _with_decisions(
     first_row: int,
     threshold: float,
     decisions: Decisions,
-    heat_maps: dict[int, str] | None,
+    pictures: Pictures,
 ) -> pa.RecordBatch:
     """Add the decisions to a batch that starts at `first_row`; unscored rows get nulls."""
     rows = slice(first_row, first_row + len(batch))
@@ -248,7 +270,7 @@ def _with_decisions(
         "rank": pa.array(rank, mask=missing),
     }
     columns |= {name: batch[name] for name in batch.schema.names[1:]}
-    if heat_maps is not None:
-        paths = [heat_maps.get(i) for i in range(rows.start, rows.stop)]
-        columns["heat_map"] = pa.array(paths, pa.string())
+    for name, paths in pictures.items():
+        found = [paths.get(i) for i in range(rows.start, rows.stop)]
+        columns[name] = pa.array(found, pa.string())
     return pa.record_batch(columns)

@@ -63,7 +63,7 @@ class FittedScorer:
         below MIN_HELD_OUT samples, and by a scorer that does not use it. At most MAX_FIT_SAMPLES of
         each are used, evenly spaced. Neither may include samples of the calibration or test split.
         """
-        if isinstance(scorer, ModelScore):
+        if not scorer.is_fitted:
             return cls(network, scaling, scorer, {})
 
         def features(samples: np.ndarray) -> np.ndarray:

@@ -46,14 +46,19 @@ class Threshold:
         Raises a ValueError or TypeError if a field is missing or has the wrong type, or if a number
         is not finite. An infinite threshold would raise an alarm for all samples or for none.
         """
-        threshold = cls(**json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")), path.name)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], name: str) -> "Threshold":
+        """Return the threshold with these fields; raises as `read`, with the name of the file."""
+        threshold = cls(**content)
         types: dict[str, Any] = {"method": str, "settings": dict, "n": int}
         wrong = [name for name, kind in types.items() if type(getattr(threshold, name)) is not kind]
         wrong += [] if _is_number(threshold.value) else ["value"]
         if not (threshold.false_alarm_rate is None or _is_number(threshold.false_alarm_rate)):
             wrong.append("false_alarm_rate")
         if wrong:
-            raise ValueError(f"{wrong[0]} of {path.name} is {getattr(threshold, wrong[0])!r:.40}")
+            raise ValueError(f"{wrong[0]} of {name} is {getattr(threshold, wrong[0])!r:.40}")
         return threshold
 
 

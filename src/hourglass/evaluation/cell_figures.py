@@ -27,10 +27,11 @@ def write_figures(
     test: Samples,
     scores: np.ndarray,
     test_metrics: dict[str, float],
+    more: dict[str, Figure | None] | None = None,
 ) -> None:
     """Write figures/, titled with `name`, the curves as CSV, and timeline.json of a series.
 
-    `test_metrics` has the labels of the figures.
+    `test_metrics` has the labels of the figures. `more` are figures that are drawn already.
     """
     roc = metrics.roc_curve(scores, test.anomaly)
     precision_recall = metrics.precision_recall_curve(scores, test.anomaly)
@@ -50,6 +51,7 @@ def write_figures(
             precision_recall, test_metrics["average_precision"], test_metrics["prevalence"]
         )
     (folder / "figures").mkdir()
+    drawn |= {kind: figure for kind, figure in (more or {}).items() if figure is not None}
     for kind, figure in drawn.items():
         figures.save(figure, folder / "figures" / f"{kind}.png", name=name)
 

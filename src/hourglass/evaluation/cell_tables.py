@@ -75,9 +75,17 @@ def write_thresholds(
     write_csv(pd.DataFrame(rows), folder / "thresholds.csv")
 
 
-def write_classes(folder: Path, detector: Detector, test: Samples, scores: np.ndarray) -> None:
-    """Write by_class.csv: the metrics of each class."""
+def write_classes(
+    folder: Path,
+    detector: Detector,
+    test: Samples,
+    scores: np.ndarray,
+    pixels: pd.DataFrame | None = None,
+) -> None:
+    """Write by_class.csv: the metrics of each class, with those of its defective pixels."""
     table = metrics.class_metrics(scores, test.label, test.anomaly, detector.threshold)
+    if pixels is not None:
+        table = table.merge(pixels, how="left", on=["label", "anomaly"])
     write_csv(table, folder / "by_class.csv")
 
 

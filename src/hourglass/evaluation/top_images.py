@@ -11,6 +11,7 @@ from hourglass.core.atomic import atomic_folder
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.detector import Detector
 from hourglass.evaluation import figures
+from hourglass.evaluation.alarm_pictures import MASKS, OVERLAYS, AlarmPictures
 from hourglass.evaluation.figures import Group
 
 
@@ -30,12 +31,21 @@ class TopImages:
         self.top = sorted([*self.top, *new], key=lambda entry: entry[:2])[: self.capacity]
         self.count += len(scores)
 
-    def draw(self, folder: Path, detector: Detector) -> dict[int, str]:
-        """Draw input, output and heat map per image; return the file paths by sample number."""
+    def draw(
+        self, folder: Path, detector: Detector, alarms: AlarmPictures | None = None
+    ) -> dict[str, dict[int, str]]:
+        """Draw input, output and heat map per image, and add the pictures of alarms.
+
+        Returns the file paths by sample number, of the columns heat_map and overlay.
+        """
         paths: dict[int, str] = {}
-        if not self.top:
+        columns = {"heat_map": paths}
+        if alarms:
+            names = alarms.names.items()
+            columns["overlay"] = {i: str(folder / OVERLAYS / name) for i, name in names}
+        if not self.top and not columns.get("overlay"):
             shutil.rmtree(folder, ignore_errors=True)  # remove figures of an earlier score table
-            return paths
+            return columns
         with atomic_folder(folder) as temporary:
             for rank, (negative, number, name, image) in enumerate(self.top, 1):
                 group = Group.of(detector, name, image[None], [f"score {-negative:.3g}"])
@@ -43,4 +53,7 @@ class TopImages:
                 file = f"{rank:04}-{safe}.png"
                 figures.save(figures.samples([group], []), temporary / file)
                 paths[number] = str(folder / file)
-        return paths
+            if alarms and alarms.names:
+                for name in (OVERLAYS, MASKS):
+                    (alarms.folder / name).rename(temporary / name)
+        return columns

@@ -19,6 +19,7 @@ from hourglass.detection.calibrators.from_settings import (
     comparison_calibrators,
     make_calibrator,
 )
+from hourglass.detection.pixel_settings import read_pixel_settings
 from hourglass.detection.threshold import Threshold
 from hourglass.stages.output import cell_stage
 
@@ -34,6 +35,9 @@ def calibrate_threshold(data: str, model: str) -> Path:
     Supervised ones use the tuning split. The test split is not used. If the calibration split is
     too small for the calibrator, networks are trained on folds of train, validation and
     calibration, and their out-of-fold scores are used (cross-conformal).
+
+    Of images, the detector also gets a threshold on the pixels of anomaly maps (`pixel_threshold`
+    in params.yaml), which marks defects.
 
     Three results are written to runs/<data>/<model>/calibrate/: threshold.json, by the calibrator
     `calibration` in params.yaml; thresholds.json, by all calibrators of configs/calibrators.yaml;
@@ -83,4 +87,10 @@ def _calibrate(
 
         train = read_fold_training(folder)
         print(check_calibration_samples(prepared.card, calibrator), file=sys.stderr)
-    return calibrate_detector(network, prepared, scorer, calibrator, checksums, train, seed)
+    pixels = read_pixel_settings(params().pixel_threshold)
+    detector, calibrate_scores = calibrate_detector(
+        network, prepared, scorer, calibrator, checksums, train, seed, pixels
+    )
+    if detector.pixels and detector.pixels.refused:
+        print(f"{cell.name} has no pixel threshold: {detector.pixels.refused}", file=sys.stderr)
+    return detector, calibrate_scores

@@ -26,6 +26,8 @@ def evaluate(data: str, model: str) -> Path:
     the features that contributed most); thresholds.csv (expected and realised alarms per
     calibrator); roc.csv, precision_recall.csv and figures/. Of a time series, metrics.json also has
     metrics by event and alarms per day of normal time, and events.csv the events of the test split.
+    Of images with masks of their defects, metrics.json and by_class.csv also have metrics of
+    pixels, and figures/defects.png shows the worst image of each class.
 
     Examples:
         hourglass evaluate digits denoising
@@ -44,6 +46,7 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
     from hourglass.detection.detector import Detector
     from hourglass.evaluation import cell_figures, cell_tables, metrics
     from hourglass.evaluation.cell_events import write_events
+    from hourglass.evaluation.cell_pixels import PixelResults, measure_pixels
     from hourglass.evaluation.metrics.series import SeriesRows, normal_alarms, series_metrics
 
     prepared, detector = Prepared.open(cell.prepared), Detector.of_cell(cell)
@@ -61,15 +64,21 @@ def _measure(cell: Cell, folder: Path) -> dict[str, Any]:
             others = SeriesRows(tuning.x, detector.scoring(tuning.x), tuning.anomaly)
             summary |= series_metrics(rows, others, encoding, threshold)
             at_normal = partial(normal_alarms, rows, encoding)
+    pixels = PixelResults({})
+    if prepared.has_masks:
+        with step(f"evaluate {cell.name}: anomaly maps and metrics of pixels"):
+            pixels = measure_pixels(folder, detector, test)
+        summary |= pixels.metrics
     _warn_without_intervals(cell, test.anomaly)
     thresholds = cell / "calibrate/thresholds.json"
     cell_tables.write_scores(folder, prepared, detector, scores)
     cell_tables.write_thresholds(folder, thresholds, threshold, scores, test.anomaly, at_normal)
-    cell_tables.write_classes(folder, detector, test, scores)
+    cell_tables.write_classes(folder, detector, test, scores, pixels.by_class)
     cell_tables.write_mistakes(folder, detector, test, scores)
     if detector.is_series:
         write_events(folder, detector, test, scores)
-    cell_figures.write_figures(folder, cell.title, detector, test, scores, summary)
+    more = {"defects": pixels.figure}
+    cell_figures.write_figures(folder, cell.title, detector, test, scores, summary, more)
     write_json(folder / "metrics.json", summary)
     # Identify the evaluated detector; detector.json in turn holds the checksums of its inputs.
     write_json(folder / "inputs.json", {"detector.json": sha256(cell / "calibrate/detector.json")})

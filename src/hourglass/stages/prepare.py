@@ -15,6 +15,7 @@ from hourglass.detection.calibrators.from_settings import (
     check_calibration_samples,
     make_calibrator,
 )
+from hourglass.detection.pixel_settings import read_pixel_settings
 from hourglass.stages.output import stage_lock
 
 
@@ -45,6 +46,7 @@ def _check(card: dict[str, Any]) -> None:
         print("\n".join(map(printable, column_lines(columns))))
         if left_out := card["source"]["left_out_rows"]:
             print(f"left out: {counted(left_out, 'row')} without a label or with a missing cell")
+    read_pixel_settings(params().pixel_threshold)  # checks them
     try:
         note = check_calibration_samples(card, make_calibrator(params().calibration))
     except UserError as error:

@@ -102,7 +102,8 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
 def _calibration_settings() -> dict[str, Any]:
     """Return the settings as written; `params` would construct nested scorers."""
     settings, compared = read(PARAMS, None), read(CONFIGS / "calibrators.yaml", None)
-    return {key: settings[key] for key in ("score", "calibration")} | {"compared": compared}
+    names = [name for name in ("score", "calibration", "pixel_threshold") if name in settings]
+    return {name: settings[name] for name in names} | {"compared": compared}
 
 
 def _entry(stage: str) -> str:

@@ -1,5 +1,6 @@
 """Scorers map a network's forward pass to anomaly scores; `score` in params.yaml names one."""
 
+from hourglass.detection.scorers.anomaly_map import AnomalyMap
 from hourglass.detection.scorers.base import Scorer, State
 from hourglass.detection.scorers.combined import Combined
 from hourglass.detection.scorers.latent import Mahalanobis, Neighbors
@@ -9,6 +10,7 @@ from hourglass.detection.scorers.reconstruction import ModelScore, StandardizedE
 from hourglass.detection.scorers.relative_error import RelativeError
 
 __all__ = [
+    "AnomalyMap",
     "Combined",
     "Mahalanobis",
     "MaskedReconstruction",

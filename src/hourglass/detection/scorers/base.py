@@ -34,6 +34,7 @@ class Scorer(ABC):
     """
 
     name: ClassVar[str]  # name shown in MLflow and tables
+    is_fitted: ClassVar[bool] = True  # whether `fit` depends on samples
     uses_held_out: ClassVar[bool] = False  # whether `fit_held_out` differs from `fit`
 
     @abstractmethod

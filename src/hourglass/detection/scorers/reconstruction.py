@@ -19,6 +19,7 @@ class ModelScore(Scorer):
     """
 
     name = "own"
+    is_fitted = False
 
     def extract(self, forward: ForwardCache) -> Tensor:
         """Return the score, (N, 1), or those of the steps of a series, (N, W, 1)."""

@@ -82,15 +82,15 @@ class Strip:
     captions: Sequence[str] = ()
 
 
-def sheet(strips: Sequence[Strip]) -> Figure:
-    """Draw strips of images, one below the other."""
+def sheet(strips: Sequence[Strip], inches: float = 1.05) -> Figure:
+    """Draw strips of images, one below the other; an image is `inches` wide."""
     columns = max(len(row) for strip in strips for row in strip.rows.values())
     sizes = [_largest_size(strip) for strip in strips]
     heights = [
-        1.05 * len(strip.rows) * height / width + (0.75 if strip.captions else 0.35)
+        inches * len(strip.rows) * height / width + (0.75 if strip.captions else 0.35)
         for strip, (height, width) in zip(strips, sizes, strict=True)
     ]
-    figure = Figure(figsize=(1.05 * columns + 0.4, sum(heights)), layout="constrained")
+    figure = Figure(figsize=(inches * columns + 0.4, sum(heights)), layout="constrained")
     grid = figure.subplots(len(strips), squeeze=False, height_ratios=heights)[:, 0]
     for axes, strip, size in zip(grid, strips, sizes, strict=True):
         pad = 18 if strip.captions else None

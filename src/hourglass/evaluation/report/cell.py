@@ -64,6 +64,11 @@ class CellSection:
         return _unit(self.is_series)
 
     @property
+    def class_pixel_metrics(self) -> list[str]:
+        """Return the pixel metrics in the table of classes; [] without masks of defects."""
+        return [key for key in ("AUPRO", "pixel_AUROC", "defect_recall") if key in self.classes[0]]
+
+    @property
     def css(self) -> str:
         """Return the CSS classes of the variant's lines and markers."""
         return f"series s{self.series}"

@@ -25,6 +25,10 @@ TITLES = {
     "false_alarm_events": "false-alarm events",
     "detection_delay": "detection delay (rows)",
     "detection_delay_seconds": "detection delay (s)",
+    "pixel_AUROC": "pixel AUROC",
+    "pixel_AP": "pixel AP",
+    "pixel_false_alarm_rate": "pixel false-alarm rate",
+    "defect_false_alarm_rate": "normal images with a defect",
     "VUS_ROC": "VUS-ROC",
     "VUS_PR": "VUS-PR",
     "reconstruction_error_normal": "reconstruction error, normal",
@@ -57,6 +61,20 @@ MEANINGS = {
     "VUS_PR": "The mean area under the precision-recall curve of the rows of a series, over "
     "tolerances for the ends of an event from none to one period of the series. Chance is about "
     "the prevalence.",
+    "pixel_AUROC": "The probability that a defective pixel has a higher value in its map than a "
+    "normal pixel.",
+    "pixel_AP": "Precision of pixels averaged over recall. Chance is the share of defects.",
+    "AUPRO": "The mean fraction of a defect that is found, over thresholds at which at most 30 % "
+    "of the normal pixels raise an alarm. Small and large defects count the same.",
+    "AUPIMO": "The mean fraction of the defective pixels of an image that is found, over "
+    "thresholds at which between 1 and 10 in 100,000 pixels of normal images raise an alarm, on a "
+    "logarithmic scale. Needs 100,000 pixels of normal images.",
+    "pixel_false_alarm_rate": "The fraction of the pixels of normal images in a defect, at the "
+    "pixel threshold.",
+    "defect_false_alarm_rate": "The fraction of normal images in which a defect is found, at the "
+    "pixel threshold.",
+    "pixel_recall": "The fraction of defective pixels above the pixel threshold.",
+    "defect_recall": "The fraction of defects with a pixel above the pixel threshold.",
     "events": "The number of labelled events in the test split: stretches of anomalous rows.",
     "false_alarm_events": "The number of stretches of consecutive alarms that overlap no event.",
     "event_precision": "Detected events, divided by detected events and false-alarm events.",

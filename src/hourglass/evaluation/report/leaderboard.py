@@ -42,6 +42,8 @@ WITHOUT_INTERVALS = [
     "false_alarm_rate",
     "F1",
     "VUS_PR",
+    "AUPRO",
+    "pixel_AUROC",
     "event_recall",
     "alarms_per_day",
 ]

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from hourglass.core.paths import Cell
-from hourglass.evaluation.report.glossary import score_text, share_text
+from hourglass.evaluation.report.glossary import metric_title, score_text, share_text
 
 Rows: TypeAlias = list[dict[str, str]]  # rows of a CSV file, by column
 
@@ -49,7 +49,17 @@ def evaluation_pictures(
         for kind in ("normal", "anomalous")
         if (key := f"reconstruction_error_{kind}") in metrics
     )
+    areas = (
+        f" {metric_title(key)} {share_text(metrics[key])}."
+        for key in ("pixel_AUROC", "AUPRO")
+        if key in metrics
+    )
     described = {
+        "defects": (
+            "The image of each class whose defects stand out the least",
+            "A row per class with the image, its anomaly map, the labelled defects, and the "
+            f"outline of the defects that were found.{''.join(areas)}",
+        ),
         "mistakes": (
             "The worst mistakes and their reconstructions",
             f"Misclassified samples and their reconstructions.{''.join(labels)}",

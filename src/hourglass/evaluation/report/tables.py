@@ -30,6 +30,8 @@ BOARD_COLUMNS = (
     Column("AUROC_over_PCA", "signed", title="over PCA"),
     Column("average_precision"),
     Column("VUS_PR"),
+    Column("AUPRO"),
+    Column("pixel_AUROC"),
     Column("FPR_at_95_recall", first="ascending"),
     Column("recall"),
     Column("false_alarm_rate", first="ascending"),
