@@ -158,6 +158,10 @@ class LitAutoencoder(pl.LightningModule):
             losses = (self.network.output(logits) - x).square()
         return losses.flatten(1).mean(1)
 
+    def samples(self, batch: Any) -> Tensor:
+        """Return the samples of a batch of the training, (N, *S)."""
+        return samples_of(batch)
+
     def phases(self) -> Iterator[Phase]:
         """Yield the pre-training phases; default: none.
 

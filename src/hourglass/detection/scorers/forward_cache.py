@@ -45,7 +45,7 @@ class ForwardCache:
     @lazy
     def code(self) -> Tensor:
         """Return the latent codes, (N, latent_dim), or feature maps, (N, C, H, W)."""
-        return self._apply(self.network.encode, self.x)
+        return self._apply(self.network.encode, self.inputs)
 
     @lazy
     def z(self) -> Tensor:
@@ -61,7 +61,7 @@ class ForwardCache:
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
         if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
-            return self._apply(self.network, self.x)
+            return self._apply(self.network, self.inputs)
         return self.network.output(self.logits)
 
     @property
@@ -87,6 +87,12 @@ class ForwardCache:
     def target(self) -> Tensor:
         """Return what the network reconstructs, (N, *target_shape): the samples by default."""
         return self.network.target(self.x)
+
+    @property
+    def inputs(self) -> Tensor:
+        """Return what the network encodes: the samples, or once computed, features of them."""
+        network = self.network
+        return self.x if network.target_shape == network.sample_shape else self.target
 
     @lazy
     def losses(self) -> Tensor:
@@ -124,7 +130,7 @@ class ForwardCache:
         """Return the network's score, (N,)."""
         if type(self.network).score is Network.score:  # the mean squared error, which may be cached
             return self.error
-        return self._apply(self.network.score, self.x)
+        return self._apply(self.network.score, self.inputs)
 
     def _apply(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         """Apply a function to at least `min_rows` rows, the last of them zeros."""
