@@ -12,17 +12,18 @@ from hourglass.core.yaml_config import arguments, construct, import_class, mappi
 from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.epoch_means import samples_of
 from hourglass.networks.backbones import LITE0, weights_file
-from hourglass.networks.feature import Feature as FeatureNetwork, FeatureMaps, Per
+from hourglass.networks.feature import Feature as FeatureNetwork
+from hourglass.networks.feature import FeatureMaps, Per
 from hourglass.networks.weights import describe
 
 
 class Feature(LitAutoencoder):
     """Reconstruct features of images instead of pixels (Shi et al. 2021).
 
-    `variant` is the class_path and init_args of any variant, without `sample_shape`: its corruption,
-    penalty and loss apply to the features. It takes whole feature maps, or with `per` "position"
-    the vector of each position; by default it is `linear`. `latent_dim` and the settings of the
-    training are those of the variant, unless its init_args set them.
+    `variant` is the class_path and init_args of any variant, without `sample_shape`. Its
+    corruption, penalty and loss apply to the features. It takes whole feature maps, or with `per`
+    "position" the vector of each position; by default it is `linear`. `latent_dim` and the settings
+    of the training are those of the variant, unless its init_args set them.
 
     `weights` is a local file with the weights of `backbone`, see `networks.backbones`; null uses
     those of the extra `features`. `layers`, `max_side` and `top_share` are those of

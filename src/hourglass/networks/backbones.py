@@ -156,8 +156,8 @@ def _architecture(name: str) -> nn.Module:
         import timm
     except ImportError:
         raise UserError(
-            f"backbone is {name!r}, but must be {LITE0} or a model of torchvision; for one of timm, "
-            "run `pip install timm`."
+            f"backbone is {name!r}, but must be {LITE0} or a model of torchvision; for one of "
+            "timm, run `pip install timm`."
         ) from None
     try:
         created: nn.Module = timm.create_model(name, pretrained=False)

@@ -145,8 +145,8 @@ class FeatureMaps(torch.nn.Module):
             )
         if min(sample_shape[1:]) < MIN_SIDE_PIXELS:
             raise UserError(
-                f"images are {sample_shape[1]} x {sample_shape[2]} pixels, but a backbone needs "
-                f"{MIN_SIDE_PIXELS} x {MIN_SIDE_PIXELS}; set a larger `size` in the data set's file."
+                f"images are {sample_shape[1]} x {sample_shape[2]} pixels, but a backbone needs at "
+                f"least {MIN_SIDE_PIXELS} per side; set a larger `size` in the data set's file."
             )
         require_at_least(1, max_side=max_side)
         self.backbone = Backbone(backbone, layers)
