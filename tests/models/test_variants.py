@@ -207,7 +207,7 @@ def test_any_size_of_window_is_trained_on_and_scored(build, train, variant, size
     torch.testing.assert_close(module.score(x[:1]), module.score(x)[:1], rtol=1e-4, atol=1e-5)
 
 
-def test_the_encoder_input_is_corrupted_and_the_target_clean(module, x):
+def test_the_encoder_input_is_corrupted_and_the_target_clean(module, variant, x):
     if variant == "feature":
         pytest.skip("its variant corrupts features, see test_feature")
     clean, corrupted = x.clone().requires_grad_(), (x + 0.1).requires_grad_()

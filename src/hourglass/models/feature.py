@@ -143,7 +143,8 @@ def _linear() -> dict[str, Any]:
     """Return the class path of the default variant."""
     from hourglass.models.linear import Linear
 
-    return {"class_path": f"{Linear.__module__}.{Linear.__qualname__}"}
+    path = f"{Linear.__module__}.{Linear.__qualname__}"
+    return {"class_path": path, "init_args": {"tied": True}}
 
 
 def _build(

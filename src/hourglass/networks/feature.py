@@ -25,6 +25,7 @@ class Feature(Network):
     deviation in the training split. The inner network takes whole maps, or with `per` "position"
     the vector of each position, (F,). `inner` is its description by `weights.describe`, so the
     weights of this network include those of the backbone, and its file is not needed again.
+    `latent_dim` follows from it, and `backbone_sha256` records the file of the backbone.
 
     The score of an image is the mean of the share `top_share` of the highest errors over the
     positions. Methods that take images also take standardised features, (N, F, h, w).
@@ -44,6 +45,7 @@ class Feature(Network):
         max_side: int = 16,
         top_share: float = 0.05,
         backbone_sha256: str = "",
+        latent_dim: int | None = None,
     ) -> None:
         arguments = constructor_arguments(locals())
         extractor = FeatureMaps(sample_shape, backbone, layers, max_side)
@@ -56,7 +58,7 @@ class Feature(Network):
             raise UserError(f"the inner network takes {network.sample_shape}, not {expected}.")
         positions = 1 if per == "map" else math.prod(shape[1:])
         super().__init__(sample_shape=sample_shape, latent_dim=network.latent_dim * positions)
-        self.init_args = arguments
+        self.init_args = arguments | {"latent_dim": self.latent_dim}
         self.positions = positions  # inner samples per image
         self.per, self.top_share = per, top_share
         self.maps, self.inner = extractor, network

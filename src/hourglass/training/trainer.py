@@ -33,6 +33,7 @@ IGNORED_WARNINGS = (
     ".*isinstance\\(treespec, LeafSpec\\).*",
     ".*does not have many workers.*",
     ".*num_workers.*",
+    ".*module\\(s\\) in eval mode.*",  # a frozen backbone
     ".*exists and is not empty",
     ".*no `validation_step`.*",
 )

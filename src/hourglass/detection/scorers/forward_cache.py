@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import interpolate, mse_loss
 
 from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
@@ -91,8 +91,7 @@ class ForwardCache:
     @property
     def inputs(self) -> Tensor:
         """Return what the network encodes: the samples, or once computed, features of them."""
-        network = self.network
-        return self.x if network.target_shape == network.sample_shape else self.target
+        return self.x if self.network.reconstructs_samples else self.target
 
     @lazy
     def losses(self) -> Tensor:
@@ -105,6 +104,21 @@ class ForwardCache:
         if heads:
             return heads.losses(self.x, self.table_output)
         return mse_loss(self.output, self.target, reduction="none").flatten(1)
+
+    @property
+    def sample_losses(self) -> Tensor:
+        """Return `losses` of the elements of the samples, (N, F).
+
+        If the network reconstructs features of images, the loss of a pixel is the mean loss of the
+        features at its position.
+        """
+        network = self.network
+        if network.reconstructs_samples:
+            return self.losses
+        maps = self.losses.unflatten(1, network.target_shape).mean(1, keepdim=True)
+        channels, *sides = network.sample_shape
+        maps = interpolate(maps, sides, mode="bilinear", align_corners=False)
+        return maps.expand(-1, channels, -1, -1).flatten(1)
 
     @lazy
     def expected_losses(self) -> Tensor:
