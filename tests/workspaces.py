@@ -27,8 +27,9 @@ from hourglass.tracking.stage_records import StageRecord, read_cell
 
 ROOT = Path(__file__).parents[1]
 SERIES_ONLY = {"recurrent", "temporal"}  # variants that refuse images and tables
+LARGE_IMAGES_ONLY = {"feature"}  # variants that take images of 32 pixels and more only
 EVERY_VARIANT = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
-ALL_VARIANTS = [name for name in EVERY_VARIANT if name not in SERIES_ONLY]
+ALL_VARIANTS = [name for name in EVERY_VARIANT if name not in SERIES_ONLY | LARGE_IMAGES_ONLY]
 BOLTS = [name for name in ALL_VARIANTS if name.startswith("bolts_")]  # images only, and slow
 VARIANTS = [name for name in ALL_VARIANTS if name not in BOLTS]
 BUNDLED = ("digits", "breast_cancer")

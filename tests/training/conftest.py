@@ -17,7 +17,7 @@ from hourglass.data.scaling import Scaling
 from hourglass.training.cell_settings import CellSettings, Training
 from hourglass.training.checkpoints import last_epoch
 from hourglass.training.trainer import fit_resumable, make_trainer
-from tests.workspaces import SERIES_ONLY
+from tests.workspaces import LARGE_IMAGES_ONLY, SERIES_ONLY
 
 SHAPE = (1, 8, 8)
 SAMPLES, BATCH_SIZE = 71, 16  # five batches, the last of seven
@@ -29,7 +29,7 @@ ALL_VARIANTS = pytest.mark.parametrize(
     [
         pytest.param(path.stem, marks=[pytest.mark.slow] * (path.stem in BOLTS))
         for path in sorted(ROOT.glob("configs/model/*.yaml"))
-        if path.stem not in SERIES_ONLY
+        if path.stem not in SERIES_ONLY | LARGE_IMAGES_ONLY
     ],
     indirect=True,
 )

@@ -70,7 +70,7 @@ def _losses(forward: ForwardCache) -> Tensor:
     """
     heads = forward.network.heads
     if not heads or forward.usual_output is forward.table_output:
-        return forward.losses
+        return forward.sample_losses
     return heads.losses(forward.x, forward.usual_output)
 
 

@@ -157,8 +157,13 @@ def errors(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
 def reconstructions(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Return reconstructions in scaled units: (N, *S) -> (N, *S) float32.
 
-    Of a series, they are those of the rows, (T, F).
+    Of a series, they are those of the rows, (T, F). Raises a UserError if the network reconstructs
+    features of images.
     """
+    if not network.reconstructs_samples:
+        raise UserError(
+            "this network reconstructs features of images, not images; use another variant."
+        )
     return _map(network, lambda forward: by_step(forward.output), x, scaling)
 
 

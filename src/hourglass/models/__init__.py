@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hourglass.models.convolutional_denoising import ConvolutionalDenoising
     from hourglass.models.denoising import Denoising
     from hourglass.models.ensemble import Ensemble
+    from hourglass.models.feature import Feature
     from hourglass.models.linear import Linear
     from hourglass.models.overcomplete import Overcomplete
     from hourglass.models.recurrent import Recurrent
@@ -36,6 +37,7 @@ _MODULES = {
     "ConvolutionalDenoising": "convolutional_denoising",
     "Denoising": "denoising",
     "Ensemble": "ensemble",
+    "Feature": "feature",
     "Linear": "linear",
     "LitAutoencoder": "base",
     "Overcomplete": "overcomplete",
@@ -57,6 +59,7 @@ __all__ = [
     "ConvolutionalDenoising",
     "Denoising",
     "Ensemble",
+    "Feature",
     "Linear",
     "LitAutoencoder",
     "Overcomplete",

@@ -158,6 +158,10 @@ class LitAutoencoder(pl.LightningModule):
             return column_mean(heads.losses(x, logits).flatten(1))
         return sample_losses(self.loss_weights, x, logits, self.network.output(logits))
 
+    def samples(self, batch: Any) -> Tensor:
+        """Return the samples of a batch of the training, (N, *S)."""
+        return samples_of(batch)
+
     def phases(self) -> Iterator[Phase]:
         """Yield the pre-training phases; default: none.
 

@@ -11,7 +11,6 @@ from scipy.sparse.linalg import eigsh
 
 from hourglass.models.base import LitAutoencoder
 from hourglass.models.corruption import Corruption
-from hourglass.models.epoch_means import samples_of
 from hourglass.networks import Dense
 
 LANCZOS_SIZE = 1000
@@ -107,7 +106,7 @@ class Linear(LitAutoencoder):
         batches, loader = self.trainer.num_training_batches, self.trainer.train_dataloader
         assert loader is not None
         for batch in islice(loader, None if math.isinf(batches) else int(batches)):
-            x = torch.nan_to_num(samples_of(batch).flatten(1), nan=0.0)
+            x = torch.nan_to_num(self.samples(batch).flatten(1), nan=0.0)
             yield x.double().cpu().numpy()
 
     def _over_processes(self, local: Any) -> np.ndarray:

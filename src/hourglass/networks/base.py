@@ -108,6 +108,11 @@ class Network(nn.Module):
         """The shape of `target` for one sample; by default that of the sample."""
         return self.sample_shape
 
+    @property
+    def reconstructs_samples(self) -> bool:
+        """Whether reconstructions are samples, not features of them."""
+        return self.target_shape == self.sample_shape
+
     def target(self, x: Tensor) -> Tensor:
         """Return what the network reconstructs of `x`; by default `x` itself, (N, *S)."""
         return x

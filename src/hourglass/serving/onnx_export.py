@@ -34,7 +34,8 @@ class Traced(nn.Module):
     """Map unscaled samples, (N, *S), to the OUTPUTS of a detector.
 
     The score is (N,) float64, the alarm (N,) bool. The reconstruction is in the units of the
-    samples: (N, *S) float32 for images, (N, C) float64 codes for a table. A sample of a series is a
+    samples: (N, *S) float32 for images, (N, C) float64 codes for a table; if the network
+    reconstructs features of images, it is those. A sample of a series is a
     window of the codes of its channels, (N, W, C), without times and entities.
     """
 
@@ -71,6 +72,8 @@ class Traced(nn.Module):
 
     def _restored(self, output: Tensor) -> Tensor:
         encoding = self.scaled.encoding
+        if not self.network.reconstructs_samples:
+            return output
         if encoding is None:
             return output * self.scaled.scale + self.scaled.offset
         codes: Tensor

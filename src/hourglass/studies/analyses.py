@@ -3,7 +3,7 @@
 | name | result | condition |
 | --- | --- | --- |
 | map | embeddings of codes in two dimensions, by PCA and t-SNE | none |
-| compression | bytes per sample against reconstruction error | none |
+| compression | bytes per sample against reconstruction error | decodes samples |
 | features | accuracy of classifiers on codes, on PCA and on the input | at least two classes |
 | interpolation | classes of decoded images between two codes | images of at least two classes |
 | neighbourhood | classes of decoded images around a code | images of at least two classes |
@@ -32,13 +32,15 @@ from hourglass.studies.results import StudyResult
 def select_analyses(
     space: LatentSpace, references: ReferenceResults
 ) -> dict[str, Callable[[], StudyResult]]:
-    """Return the analyses that apply to a data set, by name, in execution order."""
-    analyses: dict[str, Callable[[], StudyResult]] = {
-        "map": partial(analyse_map, space),
-        "compression": partial(analyse_compression, space, references.rates),
-    }
+    """Return the analyses that apply to a network and a data set, by name, in execution order."""
+    decodes = space.network.reconstructs_samples
+    analyses: dict[str, Callable[[], StudyResult]] = {"map": partial(analyse_map, space)}
+    if decodes:
+        analyses["compression"] = partial(analyse_compression, space, references.rates)
     if space.labelled:
         analyses["features"] = partial(analyse_features, space, references.input_quality)
+    if not decodes:
+        return analyses
     if classifier := references.classifier:
         analyses["interpolation"] = partial(analyse_interpolation, space, classifier.predict)
         analyses["neighbourhood"] = partial(analyse_neighbourhood, space, classifier.predict)

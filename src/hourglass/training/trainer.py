@@ -24,6 +24,7 @@ from hourglass.training.cell_settings import PLUGINS, CellSettings, build_plugin
 from hourglass.training.checkpoints import BestAndLastCheckpoint, is_complete, last_epoch
 from hourglass.training.cpu_tuning import tune_cpu
 from hourglass.training.fast_loop import FastEpochLoop
+from hourglass.training.features import training_data
 
 LAST_CHECKPOINT = "last.ckpt"  # in the checkpoint folder of a training
 DIVERGENCE_FACTOR = 1000  # validation error of a diverged training over the untrained network's
@@ -32,6 +33,7 @@ IGNORED_WARNINGS = (
     ".*isinstance\\(treespec, LeafSpec\\).*",
     ".*does not have many workers.*",
     ".*num_workers.*",
+    ".*module\\(s\\) in eval mode.*",  # a frozen backbone
     ".*exists and is not empty",
     ".*no `validation_step`.*",
 )
@@ -180,6 +182,7 @@ def pretrain(
     Returns the rows of their histories, and the number of new epochs.
     """
     rows, new_epochs = [], 0
+    data = training_data(getattr(module, "network", None), data)
     for phase in module.phases() if isinstance(module, LitAutoencoder) else ():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         phase_settings = replace(settings, training=training)
@@ -201,6 +204,7 @@ def fit_resumable(
     if no epoch was completed, or if the training diverged.
     """
     best, means = _callback(trainer, BestAndLastCheckpoint), _callback(trainer, EpochMeans)
+    data = training_data(getattr(module, "network", None), data)
     checkpoint = last_epoch(best.path) if best.path else None
     if checkpoint:
         for callback in (history, best, means):

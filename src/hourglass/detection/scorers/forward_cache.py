@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import interpolate, mse_loss
 
 from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
@@ -45,7 +45,7 @@ class ForwardCache:
     @lazy
     def code(self) -> Tensor:
         """Return the latent codes, (N, latent_dim), or feature maps, (N, C, H, W)."""
-        return self._apply(self.network.encode, self.x)
+        return self._apply(self.network.encode, self.inputs)
 
     @lazy
     def z(self) -> Tensor:
@@ -61,7 +61,7 @@ class ForwardCache:
     def output(self) -> Tensor:
         """Return the reconstructions, (N, *S)."""
         if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
-            return self._apply(self.network, self.x)
+            return self._apply(self.network, self.inputs)
         return self.network.output(self.logits)
 
     @property
@@ -88,6 +88,11 @@ class ForwardCache:
         """Return what the network reconstructs, (N, *target_shape): the samples by default."""
         return self.network.target(self.x)
 
+    @property
+    def inputs(self) -> Tensor:
+        """Return what the network encodes: the samples, or once computed, features of them."""
+        return self.x if self.network.reconstructs_samples else self.target
+
     @lazy
     def losses(self) -> Tensor:
         """Return the squared error of each element, or the loss of each column, (N, F).
@@ -99,6 +104,21 @@ class ForwardCache:
         if heads:
             return heads.losses(self.x, self.table_output)
         return mse_loss(self.output, self.target, reduction="none").flatten(1)
+
+    @property
+    def sample_losses(self) -> Tensor:
+        """Return `losses` of the elements of the samples, (N, F).
+
+        If the network reconstructs features of images, the loss of a pixel is the mean loss of the
+        features at its position.
+        """
+        network = self.network
+        if network.reconstructs_samples:
+            return self.losses
+        maps = self.losses.unflatten(1, network.target_shape).mean(1, keepdim=True)
+        channels, *sides = network.sample_shape
+        maps = interpolate(maps, sides, mode="bilinear", align_corners=False)
+        return maps.expand(-1, channels, -1, -1).flatten(1)
 
     @lazy
     def expected_losses(self) -> Tensor:
@@ -124,7 +144,7 @@ class ForwardCache:
         """Return the network's score, (N,)."""
         if type(self.network).score is Network.score:  # the mean squared error, which may be cached
             return self.error
-        return self._apply(self.network.score, self.x)
+        return self._apply(self.network.score, self.inputs)
 
     def _apply(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         """Apply a function to at least `min_rows` rows, the last of them zeros."""

@@ -29,7 +29,7 @@ class Group:
 
     title: str
     x: np.ndarray  # (n, *S)
-    reconstruction: np.ndarray  # (n, *S)
+    reconstruction: np.ndarray | None  # (n, *S); None if the network reconstructs features
     contribution: np.ndarray  # (n, *S): excess loss of each element, in standard deviations
     captions: list[str]
     texts: list[list[str]] = field(default_factory=list)  # of the cells of a table; "" for numbers
@@ -40,7 +40,10 @@ class Group:
         from hourglass.detection.scoring import reconstructions  # imports torch
 
         network, scaling = detector.scoring.network, detector.scoring.scaling
-        output, contributions = reconstructions(network, x, scaling), detector.contributions(x)
+        contributions = detector.contributions(x)
+        if not network.reconstructs_samples:
+            return cls(title, scaling(x), None, contributions, captions)
+        output = reconstructions(network, x, scaling)
         if detector.columns:
             values, restored, texts = column_points(detector.encoding, x, output)
             return cls(title, values, restored, contributions, captions, texts.tolist())
@@ -56,7 +59,8 @@ def samples(groups: list[Group], feature_names: list[str]) -> Figure:
         return _feature_samples(groups, feature_names)
     strips = []
     for group in groups:
-        rows = {"input": group.x, "output": group.reconstruction, "unusual": _heat_maps(group)}
+        output = {} if group.reconstruction is None else {"output": group.reconstruction}
+        rows = {"input": group.x, **output, "unusual": _heat_maps(group)}
         strips.append(Strip(group.title, rows, group.captions))
     return sheet(strips)
 

@@ -24,6 +24,7 @@ from hourglass.studies.label_errors.ranking import (
 from hourglass.training.callbacks import SeedEpochs
 from hourglass.training.cell_settings import CellSettings
 from hourglass.training.cpu_tuning import tune_cpu
+from hourglass.training.features import training_data
 from hourglass.training.trainer import bare_trainer, make_module, restore_float32
 
 
@@ -73,7 +74,8 @@ def train_network(settings: CellSettings, x: np.ndarray, scaling: Encoding) -> N
     same arguments give the same weights. Raises a UserError if the loss is not finite.
     """
     heads = scaling.heads if isinstance(scaling, TableEncoding) else None
-    module, class_data = make_module(settings, heads), ClassDataModule(settings, x, scaling)
+    module = make_module(settings, heads)
+    class_data = training_data(module.network, ClassDataModule(settings, x, scaling))
     for phase in module.phases():
         training = replace(settings.training, max_epochs=phase.max_epochs)
         _fit(

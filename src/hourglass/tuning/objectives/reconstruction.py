@@ -109,6 +109,11 @@ class Denoising(Objective):
             # Drawn on the CPU, so that the noise is the same on every device.
             noise = torch.randn(x.shape, generator=generator)
             noisy = x + self.noise_factor * noise
+            if not network.reconstructs_samples:
+                raise UserError(
+                    "this objective compares images, but the network reconstructs features of "
+                    "images; choose another objective."
+                )
             (clean,) = map_batch(network, noisy, lambda forward: forward.output)
             squares = (clean - x.numpy()) ** 2
             if network.heads:  # an indicator of missing cells has no reconstruction

@@ -1,0 +1,139 @@
+"""Features of a frozen backbone as training data, computed once and kept in a file."""
+
+import hashlib
+import json
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hourglass.core.atomic import atomic_file
+from hourglass.core.paths import RUNS, is_workspace, root
+from hourglass.core.progress_bar import ProgressBar
+from hourglass.data.batches import Scaled
+from hourglass.data.datamodule import DataModule
+from hourglass.data.prepared_data import Prepared, Split
+from hourglass.data.scaling import Encoding, Scaling
+from hourglass.models.feature import channel_sums, mean_and_std
+from hourglass.networks.feature import Feature
+
+FOLDER = RUNS / ".features"  # may be deleted at any time
+BATCH_SIZE = 16
+
+
+class FeaturesDataModule(DataModule):
+    """Data module of the standardised features, (F, h, w), that a network reconstructs.
+
+    The network is standardised by the train split of `source`. The backbone computes the features
+    of a split once: they are kept in a file of the workspace, which cells and baselines share.
+    """
+
+    def __init__(self, source: DataModule, network: Feature) -> None:
+        super().__init__(source.data, source.batch_size, source.seed, source.residency)
+        self.source = source
+        self.network = network
+        self._scaling: Scaling | None = None
+
+    @property
+    def prepared(self) -> Prepared:
+        """Return the prepared images."""
+        return self.source.prepared
+
+    def prepare_data(self) -> None:
+        """Compute the features of the splits that a training reads."""
+        self.source.prepare_data()
+        for name in ("train", "validation"):
+            self._features(name)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Return the shape of the features of an image, (F, h, w)."""
+        return self.network.target_shape
+
+    def samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
+        """Return the features of a split, (N, F, h, w), and the scaling that standardises them."""
+        return self._features(name), self.scaling
+
+    @property
+    def scaling(self) -> Scaling:
+        """Standardise the network by the train split; return its scaling of features."""
+        if self._scaling is None:
+            self.network.standardize_by(*statistics(self._features("train")))
+            mean, std = (part.cpu().numpy() for part in (self.network.mean, self.network.std))
+            self._scaling = Scaling("standardize", mean, std)
+        return self._scaling
+
+    def _features(self, name: Split) -> np.ndarray:
+        x, scaling = self.source.samples(name)
+        return cached_features(self.network, x, scaling, f"{self.data}, features of {name}")
+
+
+def training_data(network: object, data: DataModule) -> DataModule:
+    """Return the features that a network reconstructs as training data, or `data` itself."""
+    is_images = not isinstance(data, FeaturesDataModule)
+    return FeaturesDataModule(data, network) if isinstance(network, Feature) and is_images else data
+
+
+def cached_features(network: Feature, x: np.ndarray, scaling: Encoding, title: str) -> np.ndarray:
+    """Return unstandardised features of unscaled images, (N, F, h, w) float32.
+
+    In a workspace, they are a mapped file, whose name is a digest of the images and the backbone.
+    """
+    if not is_workspace(root()):
+        features = np.empty((len(x), *network.target_shape), np.float32)
+        _compute(network, x, scaling, features, title)
+        return features
+    path = root() / FOLDER / f"{_digest(network, x, scaling)}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            shape = (len(x), *network.target_shape)
+            features = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+            _compute(network, x, scaling, features, title)
+            features.flush()
+    return np.load(path, mmap_mode="r")
+
+
+def standardized_features(network: Feature, x: np.ndarray, scaling: Encoding) -> np.ndarray:
+    """Return the standardised features of unscaled images, (N, F, h, w) float32."""
+    features = cached_features(network, x, scaling, "features")
+    return (features - network.mean.cpu().numpy()) / network.std.cpu().numpy()
+
+
+def statistics(features: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel, (F,), over images and positions."""
+    parts = range(0, len(features), BATCH_SIZE)
+    blocks = (torch.from_numpy(np.array(features[i : i + BATCH_SIZE])) for i in parts)
+    return mean_and_std(torch.stack([channel_sums(block) for block in blocks]).sum(0))
+
+
+def _digest(network: Feature, x: np.ndarray, scaling: Encoding) -> str:
+    """Return a digest of the images, their scaling, the backbone and its layers."""
+    backbone = network.maps.backbone
+    settings = [
+        backbone.name,
+        backbone.layer_names,
+        network.init_args["backbone_sha256"],
+        network.target_shape,
+        scaling.to_dict(),
+        x.dtype.str,
+        x.shape,
+    ]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for start in range(0, len(x), BATCH_SIZE):
+        digest.update(np.ascontiguousarray(x[start : start + BATCH_SIZE]))
+    return digest.hexdigest()
+
+
+@torch.inference_mode()
+def _compute(
+    network: Feature, x: np.ndarray, scaling: Encoding, features: np.ndarray, title: str
+) -> None:
+    """Write the features of unscaled images to an array, (N, F, h, w)."""
+    device = next(network.maps.parameters()).device
+    scaled = Scaled(scaling, device)
+    with ProgressBar(total=len(x), desc=title, unit=" images", leave=False) as bar:
+        for start in range(0, len(x), BATCH_SIZE):
+            batch = torch.from_numpy(np.array(x[start : start + BATCH_SIZE])).to(device)
+            features[start : start + len(batch)] = network.maps(scaled(batch)).cpu().numpy()
+            bar.update(len(batch))
