@@ -210,7 +210,7 @@ def test_impossible_options_are_refused(here, rows, options, named, refusal):
     [
         (TABLE, "gone.csv", None, "does not exist"),
         (TABLE, "new.png", b"", "is not a table"),
-        (IMAGES, "new.csv", b"a\n1\n", "takes images"),
+        (IMAGES, "new.csv", b"a\n1\n", "no column of paths"),
         (TABLE, "new.csv", b"", "is empty"),
         (TABLE, "new.parquet", b"abc", "cannot be read"),
         (IMAGES, "new.npz", b"abc", "cannot be read"),

@@ -1,4 +1,4 @@
-"""What `add` and `try` tell about images before they are prepared."""
+"""Summary of images for `add` and `try`, before they are prepared."""
 
 from dataclasses import dataclass
 from pathlib import Path
