@@ -20,7 +20,9 @@ from hourglass.data.blocks import block_count
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
+from hourglass.data.lazy_array import LazyArray
 from hourglass.data.prepared_data import Samples, Split, write_prepared
+from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
@@ -95,6 +97,9 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
     digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
         for array in part.arrays().values():
+            if isinstance(array, LazyArray):  # computing its values would take long
+                digest.update(array.identity())
+                continue
             for rows in parts(array):
                 digest.update(np.ascontiguousarray(array[rows]).data)
                 release_pages(array)
@@ -108,6 +113,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "read": raw.source.get("read", {}),
         **({"images": raw.source["images"]} if "images" in raw.source else {}),
         **({} if raw.mask is None else {"masks": True}),
+        **({"storage": raw.x.storage()} if isinstance(raw.x, LazyImages) else {}),
         "splits": {
             name: {
                 "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),
