@@ -142,9 +142,10 @@ class Images(DataSet):
             if label is None:
                 label = np.where(mask.any(axis=(1, 2)), DEFECTIVE, FLAWLESS)
                 anomaly = self._anomaly(label, FLAWLESS, path)
+        pictures, ids = [images.pictures[row] for row in kept], np.array(images.ids)[kept]
         digests = {
-            file.relative_to(images.root).as_posix(): digest
-            for file, digest in sorted(found.digests.items())
+            name if picture.page is None else name.rpartition("#")[0]: found.digests[picture.file]
+            for picture, name in zip(pictures, ids.tolist(), strict=True)
         }
         if is_index(path) and path.is_file():
             digests[path.name] = sha256(path)
@@ -152,9 +153,8 @@ class Images(DataSet):
             mask.relative_to(images.root).as_posix(): sha256(mask)
             for mask in sorted({mask for mask in images.masks or [] if mask is not None})
         }
-        ids, x = np.array(images.ids)[kept], found.x
+        x = found.x
         if x is None:
-            pictures = [images.pictures[row] for row in kept]
             size = found.format.geometry.size or (int(found.sizes[0, 0]), int(found.sizes[0, 1]))
             lazy = LazyImages(images.root, pictures, digests, found.format, size, found.full_scale)
             x = cast(np.ndarray, lazy)

@@ -21,6 +21,7 @@ from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.lazy_array import LazyArray
+from hourglass.data.near_copies import NearCopies, near_copies_note
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.scaling import Encoding, Scaling
@@ -43,7 +44,11 @@ def prepare_data_set(
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
     samples, card = split_samples(dataset, raw_folder(), params().seed)
     card = {"data": data, **card}
-    for note in (*card["source"].get("notes", []), copies_note(card)):
+    for note in (
+        *card["source"].get("notes", []),
+        copies_note(card),
+        near_copies_note(card["copies"]),
+    ):
         if note:
             print(f"{data}: {note}", file=sys.stderr)
     check(card)
@@ -59,7 +64,9 @@ def split_samples(
     """Load a data set from raw files below `folder`; return its splits and its data card."""
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
-    copies = find_copies(raw.x)  # of a series: rows with the same time
+    near = NearCopies(raw.x.shape, raw.full_scale) if _is_users_images(raw) else None
+    # Of a series, copies are rows with the same time.
+    copies = find_copies(raw.x, None if near is None else near.add)
     indices = dataset.split(raw, seed, copies)
     raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding
@@ -74,9 +81,17 @@ def split_samples(
         name: Samples(*(take_rows(a, rows) for a in fields)) for name, rows in indices.items()
     }
     card = _data_card(raw, scaling, samples) | {
-        "copies": count_copies(copies, raw.anomaly, indices)
+        "copies": {
+            **count_copies(copies, raw.anomaly, indices),
+            **({} if near is None else near.find(copies, raw.id)),
+        }
     }
     return samples, card
+
+
+def _is_users_images(raw: Raw) -> bool:
+    """Return whether near-copies are of interest: not in the collections that everyone knows."""
+    return "images" in raw.source
 
 
 def _fit_encoding(dataset: DataSet, raw: Raw, train: np.ndarray) -> TableEncoding:

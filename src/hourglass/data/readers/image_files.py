@@ -116,7 +116,8 @@ def decode(picture: Picture, background: str, content: bytes | None = None) -> n
     composited on the colour `background`. `content` is that of the file, if it is known. Raises a
     UserError for a damaged file, or more than MAX_PIXELS.
     """
-    check_file_type(picture.file)
+    if content is None:
+        check_file_type(picture.file)
     with _named_errors(picture):
         pixels, has_alpha, orientation = _stored_pixels(picture, content)
         pixels = composite(pixels, background) if has_alpha else pixels
@@ -151,7 +152,7 @@ def _shallow_pixels(image: Image.Image, orientation: int) -> Stored:
         return Stored(np.asarray(image, np.float32)[..., None], False, orientation)
     is_grey, has_alpha = image.mode in GREY_MODES, image.has_transparency_data
     mode = ("LA" if is_grey else "RGBA") if has_alpha else ("L" if is_grey else "RGB")
-    pixels = np.asarray(image.convert(mode))
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return Stored(pixels if pixels.ndim == 3 else pixels[..., None], has_alpha, orientation)
 
 
