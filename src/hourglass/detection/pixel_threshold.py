@@ -28,7 +28,7 @@ from hourglass.detection.threshold import Threshold
 
 @dataclass(frozen=True)
 class PixelAlarms:
-    """What a detector of images needs to find defects in maps."""
+    """The settings of maps and the pixel threshold, to find defects in images."""
 
     maps: MapSettings
     threshold: Threshold | None = None  # on the pixels of maps
