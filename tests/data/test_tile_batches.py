@@ -60,7 +60,7 @@ def test_processes_share_the_tiles_of_an_epoch(world_size):
 
 def prepared(padded=True):
     x, scaling = samples(padded), scaling_of(padded)
-    card = {"scaling": scaling.to_dict(), "sample_shape": list(x.shape[1:]), "data": "tiled"}
+    card = {"scaling": scaling.to_dict(), "sample_shape": [3, *x.shape[2:]], "data": "tiled"}
     return PreparedInMemory(Path("tiled"), card, {"train": Samples.normal(x)})
 
 

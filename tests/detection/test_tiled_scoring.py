@@ -85,8 +85,8 @@ def test_scores_equal_those_of_a_loop(combine, padded):
 def calibrated(x, scaling, scorer):
     names = ("train", "validation", "calibration", "tuning", "test")
     card = {
-        "data": "tiled", "sample_shape": list(x.shape[1:]), "dtype": "uint8", "feature_names": [],
-        "columns": [], "scaling": scaling.to_dict(), "split_by": "chance",
+        "data": "tiled", "sample_shape": [scaling.tiling.channels, *x.shape[2:]],
+        "dtype": "uint8", "feature_names": [], "columns": [], "scaling": scaling.to_dict(),
     }  # fmt: skip
     parts = dict(zip(names, map(Samples.normal, np.array_split(x, 5)), strict=True))
     prepared = PreparedInMemory(Path("tiled"), card, parts)

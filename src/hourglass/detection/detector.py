@@ -103,10 +103,7 @@ class Detector:
 
         Large images, which are scored in tiles, may have any height and width.
         """
-        shape, scaling = tuple(self.inputs["sample_shape"]), self.scoring.scaling
-        if isinstance(scaling, TiledScaling):  # without the channel that marks the padding
-            return scaling.tiling.channels, *shape[1:]
-        return shape
+        return tuple(self.inputs["sample_shape"])
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Return whether samples of a shape can be scored."""

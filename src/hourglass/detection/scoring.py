@@ -19,7 +19,7 @@ from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
 from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.detection.series_scoring import fit_features, map_rows
-from hourglass.detection.tiled_scoring import map_images
+from hourglass.detection.tiled_scoring import map_tiled
 from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
@@ -112,7 +112,7 @@ class FittedScorer:
         """
         if isinstance(self.scaling, TiledScaling):
             extract, score = self.scorer.extract, self.score_function
-            return map_images(self.network, x, self.scaling, extract, *extractors, tile_score=score)
+            return map_tiled(self.network, x, self.scaling, extract, *extractors, tile_score=score)
         if isinstance(self.scaling, SeriesEncoding):
             return self._score_rows(x, extractors)
         overlap = not isinstance(self.scorer, ModelScore)
@@ -194,7 +194,7 @@ def latent_codes(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarr
 def _map(network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding) -> np.ndarray:
     """Apply an extractor to all samples, or to their windows or tiles and average or merge."""
     if isinstance(scaling, TiledScaling):
-        return map_images(network, x, scaling, extract)[0]
+        return map_tiled(network, x, scaling, extract)[0]
     if isinstance(scaling, SeriesEncoding):
         return map_rows(network, x, scaling, extract)[0]
     return map_samples(network, extract, x, scaling)

@@ -18,7 +18,7 @@ from hourglass.networks import Network
 TileScore = Callable[[np.ndarray], np.ndarray]
 
 
-def map_images(
+def map_tiled(
     network: Network,
     x: np.ndarray,
     scaling: TiledScaling,
