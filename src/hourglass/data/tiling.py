@@ -212,9 +212,15 @@ def stack_padded(images: Sequence[np.ndarray]) -> np.ndarray:
     channels = images[0].shape[0]
     stacked = new_array((len(images), channels + 1, height, width), images[0].dtype)
     for place, image in zip(stacked, images, strict=True):
-        place[:channels] = _at_least(image[None], height, width)[0]
-        place[channels, : image.shape[1], : image.shape[2]] = INSIDE
+        put_padded(place, image)
     return stacked
+
+
+def put_padded(place: np.ndarray, image: np.ndarray) -> None:
+    """Write an image, (C, h, w), to a place in such an array, (C + 1, H, W)."""
+    channels, height, width = image.shape
+    place[:channels] = _at_least(image[None], *place.shape[1:])[0]
+    place[channels, :height, :width] = INSIDE
 
 
 def _at_least(x: np.ndarray, height: int, width: int) -> np.ndarray:
