@@ -1,4 +1,4 @@
-"""Images of different sizes with `fit: tile`: read, trained on, scored and evaluated as they are."""
+"""Images of different sizes with `fit: tile` are read, trained on, scored and evaluated."""
 
 from pathlib import Path
 
@@ -93,8 +93,8 @@ def test_images_of_any_size_are_scored_as_in_the_test_split(workspace):
             assert row["score"] == pytest.approx(expected[f"test/{row['id']}"], rel=1e-5)
         Image.new("L", (7, 90)).save("narrow.png")  # smaller than a tile
         assert pyarrow.csv.read_csv(score(*CELL, Path("narrow.png"))).num_rows == 1
+        np.savez("deep.npz", x=np.zeros((2, 30, 30, 3), np.uint8))
         with pytest.raises(UserError, match="channels"):
-            np.savez("deep.npz", x=np.zeros((2, 30, 30, 3), np.uint8))
             score(*CELL, Path("deep.npz"))
 
 

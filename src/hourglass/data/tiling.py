@@ -136,8 +136,7 @@ class Tiles:
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return some of the tiles, (m, C, h, w)."""
         top, left = self.corner[rows].T
-        tiles: np.ndarray = self.view[self.image[rows], :, top, left]
-        return tiles
+        return np.ascontiguousarray(self.view[self.image[rows], :, top, left])
 
     def subset(self, rows: slice | np.ndarray) -> Self:
         """Return some of the tiles as an array that is made on access."""
