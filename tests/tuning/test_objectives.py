@@ -14,7 +14,8 @@ from torch.nn import Linear
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Scaling, TiledScaling
+from hourglass.data.tiling import Tiling, stack_padded
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
@@ -127,6 +128,17 @@ def test_permutation_keeps_the_values_of_each_feature_of_a_table_and_of_each_ima
     for x, by_value in ((table, lambda x: np.sort(x, 0)), (normal, _sorted_pixels)):
         permuted = SyntheticDetection(strength=1.0).anomalies("permuted", x, Scaling.none())
         np.testing.assert_array_equal(by_value(permuted), by_value(x))
+
+
+@pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted"])
+def test_anomalies_of_images_in_tiles_keep_their_padding(kind):
+    parts = [np.random.default_rng(i).integers(0, 256, (1, 8 + i, 9), np.uint8) for i in range(4)]
+    x = stack_padded(parts)
+    scaling = TiledScaling.of(Scaling.of_images(255), Tiling(1, 8, 8, padded=True))
+    anomalies = SyntheticDetection([kind]).anomalies(kind, x, scaling)
+    assert (anomalies[:, 0] != x[:, 0]).any()
+    np.testing.assert_array_equal(anomalies[:, 1], x[:, 1])
+    assert anomalies.dtype == x.dtype
 
 
 def _sorted_pixels(x: np.ndarray) -> np.ndarray:

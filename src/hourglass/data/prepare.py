@@ -21,7 +21,7 @@ from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
 from hourglass.data.prepared_data import Samples, Split, write_prepared
-from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
 from hourglass.data.table_encoding import TableEncoding
@@ -63,6 +63,8 @@ def split_samples(
     scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
+        if raw.tiling:
+            scaling = TiledScaling.of(scaling, raw.tiling)
     else:
         scaling = _fit_encoding(dataset, raw, indices["train"])
     fields = [raw.x, raw.label, raw.anomaly, raw.id]
@@ -100,7 +102,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
                 release_pages(array)
     return {
         "source": raw.source,
-        "sample_shape": raw.x.shape[1:],
+        "sample_shape": (raw.tiling.pixels(raw.x) if raw.tiling else raw.x).shape[1:],
         "dtype": str(raw.x.dtype),
         "feature_names": list(raw.feature_names),
         "columns": [column.to_dict() for column in raw.columns],

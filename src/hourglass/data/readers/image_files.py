@@ -151,7 +151,7 @@ def _shallow_pixels(image: Image.Image, orientation: int) -> Stored:
         return Stored(np.asarray(image, np.float32)[..., None], False, orientation)
     is_grey, has_alpha = image.mode in GREY_MODES, image.has_transparency_data
     mode = ("LA" if is_grey else "RGBA") if has_alpha else ("L" if is_grey else "RGB")
-    pixels = np.asarray(image.convert(mode))
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return Stored(pixels if pixels.ndim == 3 else pixels[..., None], has_alpha, orientation)
 
 

@@ -24,6 +24,7 @@ from hourglass.data.readers.in_threads import in_threads
 from hourglass.data.readers.pixels import find_full_scale, scale_bytes, with_channels
 from hourglass.data.readers.user_files import check_file_type
 from hourglass.data.streaming import release_pages
+from hourglass.data.tiling import put_padded
 
 ITEMS_PER_RELEASE = 16
 SHOWN_NAMES = 3
@@ -76,7 +77,8 @@ def read_pictures(
 
     The images have one channel if all are grey or if `grey` is set, else three, or the number of
     channels of multi-channel files. Without a size in `geometry`, images of several sizes get the
-    median height and width. `full_scale` is that of `find_full_scale`. Raises a UserError for a
+    median height and width, or to be cut into tiles the largest, with a channel that marks the
+    padding. `full_scale` is that of `find_full_scale`. Raises a UserError for a
     damaged file unless `skip_damaged` is set.
     """
     given, notes = geometry, list[str]()
@@ -88,11 +90,16 @@ def read_pictures(
         decoded = _decode_all(pictures, image_format, first, skip_damaged)
     except _OtherLayoutError:
         layouts = [*filter(None, in_threads(_layout_reader(skip_damaged), pictures))]
-        if geometry.size is None and len({layout[:2] for layout in layouts}) > 1:
+        first = layouts[0]
+        padded = geometry.fit == "tile" and len({layout[:2] for layout in layouts}) > 1
+        if padded:
+            height, width = np.max([layout[:2] for layout in layouts], 0)
+            first = first._replace(height=int(height), width=int(width))
+        elif geometry.size is None and len({layout[:2] for layout in layouts}) > 1:
             height, width = np.rint(np.median([layout[:2] for layout in layouts], 0)).astype(int)
             geometry = Geometry((int(height), int(width)), geometry.fit)
         image_format = _common_format(layouts, geometry, grey, background)
-        decoded = _decode_all(pictures, image_format, layouts[0], skip_damaged)
+        decoded = _decode_all(pictures, image_format, first, skip_damaged, padded)
     x, sizes, is_byte, damaged, digests = decoded
     if damaged.any():
         notes.append(_damaged_note(pictures, damaged))
@@ -101,23 +108,30 @@ def read_pictures(
         x, sizes, is_byte = take_rows(x, kept), sizes[kept], is_byte[kept]
     if note := _size_note(sizes, geometry, given):
         notes.append(note)
-    white = find_full_scale(x, full_scale, "the data set")
+    pixels = x[:, : image_format.channels]
+    white = find_full_scale(pixels, full_scale, "the data set")
     if x.dtype != np.uint8:
         for row in np.flatnonzero(is_byte):
-            x[row] = scale_bytes(x[row], x.dtype, white)
+            pixels[row] = scale_bytes(pixels[row], x.dtype, white)
     return ImageArrays(x, image_format, white, kept, sizes, digests, notes)
 
 
 def _decode_all(
-    pictures: Sequence[Picture], image_format: ImageFormat, layout: Layout, skip_damaged: bool
+    pictures: Sequence[Picture],
+    image_format: ImageFormat,
+    layout: Layout,
+    skip_damaged: bool,
+    padded: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[Path, str]]:
     """Decode images in threads; without a size in the format, all must have that of `layout`.
+
+    If they are `padded`, none is larger, and a last channel marks the padding; see `tiling`.
 
     Returns the images, (N, C, H, W); their sizes, (N, 2); whether the pixels are bytes, (N,);
     whether the file is damaged, (N,); and the SHA-256 of the files.
     """
     count, size = len(pictures), image_format.geometry.size or layout[:2]
-    x = new_array((count, image_format.channels, *size), image_format.dtype)
+    x = new_array((count, image_format.channels + padded, *size), image_format.dtype)
     sizes, is_byte = np.zeros((count, 2), int), np.zeros(count, bool)
     damaged, digests = np.zeros(count, bool), dict[Path, str]()
 
@@ -137,9 +151,12 @@ def _decode_all(
         if not image_format.holds(found):
             raise _OtherLayoutError
         pixels = image_format.fit(stored, picture)
-        if pixels.shape[:2] != size:
+        if pixels.shape[:2] != size and not padded:
             raise _OtherLayoutError
-        x[row] = pixels.transpose(2, 0, 1)
+        if padded:
+            put_padded(x[row], pixels.transpose(2, 0, 1))
+        else:
+            x[row] = pixels.transpose(2, 0, 1)
         sizes[row], is_byte[row] = found[:2], found.dtype == np.uint8
         if content is not None:
             digests[picture.file] = hashlib.sha256(content).hexdigest()

@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
+from hourglass.data.scaling import TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.tuning.objectives.base import Objective, Task
 
@@ -123,11 +124,16 @@ class SyntheticDetection(Objective):
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
         `scaling` maps samples to network inputs. A category is seldom changed by noise. Of a
-        series, the channels of every row are changed, but not its time and its entity.
+        series, the channels of every row are changed, but not its time and its entity. Images of
+        different sizes keep the channel that marks their padding.
         """
         if isinstance(scaling, SeriesEncoding):
             channels = self._changed(kind, scaling.features(x), x, scaling)
             return np.hstack([x[:, : len(scaling.roles)], channels])
+        if isinstance(scaling, TiledScaling):
+            pixels = scaling.tiling.pixels(x)
+            changed = self._changed(kind, pixels, pixels, scaling)
+            return np.concatenate([changed, x[:, pixels.shape[1] :]], 1)
         return self._changed(kind, x, x, scaling)
 
     def _changed(
