@@ -169,6 +169,11 @@ def _build(
         raise UserError(
             f"variant: loss is {inner.loss!r}, but features are not bound to [0, 1]; use 'mse'."
         )
+    if share := inner.corruption.defects:
+        raise UserError(
+            f"variant: defects is {share}, but synthetic defects are those of pixels, not of "
+            "features; remove the setting."
+        )
     if "bounded" in inner.network.init_args:  # features have no bounds, unlike pixels
         inner.network.init_args["bounded"] = inner.network.bounded = False
     return inner
