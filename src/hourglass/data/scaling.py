@@ -7,7 +7,7 @@ import numpy as np
 
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
-from hourglass.data.tiling import Tiling
+from hourglass.data.tiling import Tiles, Tiling
 
 Array = TypeVar("Array", bound=Any)
 
@@ -92,6 +92,11 @@ class TiledScaling(Scaling):
 
 
 Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
+
+
+def network_samples(scaling: Encoding, x: np.ndarray) -> np.ndarray | Tiles:
+    """Return unscaled samples as networks take them: the tiles of large images, else `x`."""
+    return Tiles(x, scaling.tiling) if isinstance(scaling, TiledScaling) else x
 
 
 def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:

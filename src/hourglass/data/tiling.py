@@ -129,6 +129,11 @@ class Tiles:
         """Return the shape of all tiles, (n, C, h, w)."""
         return len(self), *self.tiling.shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Return the type of the pixels."""
+        return self.x.dtype
+
     def __len__(self) -> int:
         """Return the number of tiles."""
         return len(self.image)

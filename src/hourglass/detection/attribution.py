@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data.scaling import Encoding, TiledScaling
+from hourglass.data.scaling import Encoding, network_samples
 from hourglass.data.series_encoding import SeriesEncoding
-from hourglass.data.tiling import Tiles
 from hourglass.detection.inference import map_batches
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
@@ -35,7 +34,7 @@ class Profile:
             losses = torch.from_numpy(map_rows(network, x, scaling, _losses)[0])
             sums = _column_sums(losses)[0].numpy()
         else:
-            samples = Tiles(x, scaling.tiling) if isinstance(scaling, TiledScaling) else x
+            samples = network_samples(scaling, x)
             sums = sum(array[0] for (array,) in map_batches(network, samples, scaling, _sums))
         mean, square = sums[:2] / np.maximum(sums[2], 1)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))

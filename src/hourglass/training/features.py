@@ -13,7 +13,8 @@ from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.batches import Scaled
 from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared_data import Prepared, Split
-from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.scaling import Encoding, Scaling, network_samples
+from hourglass.data.tiling import Tiles
 from hourglass.models.feature import channel_sums, mean_and_std
 from hourglass.networks.feature import Feature
 
@@ -65,7 +66,8 @@ class FeaturesDataModule(DataModule):
 
     def _features(self, name: Split) -> np.ndarray:
         x, scaling = self.source.samples(name)
-        return cached_features(self.network, x, scaling, f"{self.data}, features of {name}")
+        inputs = network_samples(scaling, x)
+        return cached_features(self.network, inputs, scaling, f"{self.data}, features of {name}")
 
 
 def training_data(network: object, data: DataModule) -> DataModule:
@@ -74,8 +76,10 @@ def training_data(network: object, data: DataModule) -> DataModule:
     return FeaturesDataModule(data, network) if isinstance(network, Feature) and is_images else data
 
 
-def cached_features(network: Feature, x: np.ndarray, scaling: Encoding, title: str) -> np.ndarray:
-    """Return unstandardised features of unscaled images, (N, F, h, w) float32.
+def cached_features(
+    network: Feature, x: np.ndarray | Tiles, scaling: Encoding, title: str
+) -> np.ndarray:
+    """Return unstandardised features of unscaled images or tiles, (N, F, h, w) float32.
 
     In a workspace, they are a mapped file, whose name is a digest of the images and the backbone.
     """
@@ -107,7 +111,7 @@ def statistics(features: np.ndarray) -> tuple[Tensor, Tensor]:
     return mean_and_std(torch.stack([channel_sums(block) for block in blocks]).sum(0))
 
 
-def _digest(network: Feature, x: np.ndarray, scaling: Encoding) -> str:
+def _digest(network: Feature, x: np.ndarray | Tiles, scaling: Encoding) -> str:
     """Return a digest of the images, their scaling, the backbone and its layers."""
     backbone = network.maps.backbone
     settings = [
@@ -127,7 +131,7 @@ def _digest(network: Feature, x: np.ndarray, scaling: Encoding) -> str:
 
 @torch.inference_mode()
 def _compute(
-    network: Feature, x: np.ndarray, scaling: Encoding, features: np.ndarray, title: str
+    network: Feature, x: np.ndarray | Tiles, scaling: Encoding, features: np.ndarray, title: str
 ) -> None:
     """Write the features of unscaled images to an array, (N, F, h, w)."""
     device = next(network.maps.parameters()).device

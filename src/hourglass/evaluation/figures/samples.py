@@ -44,14 +44,15 @@ class Group:
 
         network, scaling = detector.scoring.network, detector.scoring.scaling
         contributions = detector.contributions(x)
+        if not detector.columns:
+            contributions = shrunk(contributions, np.max)
         if not network.reconstructs_samples:
-            return cls(title, scaling(x), None, contributions, captions)
+            return cls(title, scaling(shrunk(x)), None, contributions, captions)
         output = reconstructions(network, x, scaling)
         if detector.columns:
             values, restored, texts = column_points(detector.encoding, x, output)
             return cls(title, values, restored, contributions, captions, texts.tolist())
-        output, contributions = shrunk(output), shrunk(contributions, np.max)
-        return cls(title, scaling(shrunk(x)), output, contributions, captions)
+        return cls(title, scaling(shrunk(x)), shrunk(output), contributions, captions)
 
 
 def shrunk(
