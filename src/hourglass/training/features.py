@@ -15,8 +15,7 @@ from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.scaling import Encoding, Scaling, network_samples
 from hourglass.data.tiling import Tiles
-from hourglass.models.feature import channel_sums, mean_and_std
-from hourglass.networks.feature import Feature
+from hourglass.networks.feature import Feature, feature_sums, standardization
 
 FOLDER = RUNS / ".features"  # may be deleted at any time
 BATCH_SIZE = 16
@@ -105,10 +104,11 @@ def standardized_features(network: Feature, x: np.ndarray, scaling: Encoding) ->
 
 
 def statistics(features: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, (F,), over images and positions."""
-    parts = range(0, len(features), BATCH_SIZE)
-    blocks = (torch.from_numpy(np.array(features[i : i + BATCH_SIZE])) for i in parts)
-    return mean_and_std(torch.stack([channel_sums(block) for block in blocks]).sum(0))
+    """Return mean and scale of each feature over images, (F, h, w) each, see `standardization`."""
+    sums = torch.zeros(3, *features.shape[1:], dtype=torch.float64)
+    for start in range(0, len(features), BATCH_SIZE):
+        sums += feature_sums(torch.from_numpy(np.array(features[start : start + BATCH_SIZE])))
+    return standardization(sums)
 
 
 def _digest(network: Feature, x: np.ndarray | Tiles, scaling: Encoding) -> str:
@@ -125,7 +125,7 @@ def _digest(network: Feature, x: np.ndarray | Tiles, scaling: Encoding) -> str:
     ]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for start in range(0, len(x), BATCH_SIZE):
-        digest.update(np.ascontiguousarray(x[start : start + BATCH_SIZE]))
+        digest.update(np.ascontiguousarray(x[start : start + BATCH_SIZE]).tobytes())
     return digest.hexdigest()
 
 
