@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.atomic import atomic_file
-from hourglass.core.paths import RUNS, is_workspace, root
+from hourglass.core.paths import RUNS, root
 from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.batches import Scaled
 from hourglass.data.datamodule import DataModule
@@ -25,7 +25,8 @@ class FeaturesDataModule(DataModule):
     """Data module of the standardised features, (F, h, w), that a network reconstructs.
 
     The network is standardised by the train split of `source`. The backbone computes the features
-    of a split once: they are kept in a file of the workspace, which cells and baselines share.
+    of a split once: those of a prepared data set are kept in a file of the workspace, which cells
+    and baselines share, others in memory.
     """
 
     def __init__(self, source: DataModule, network: Feature) -> None:
@@ -33,6 +34,7 @@ class FeaturesDataModule(DataModule):
         self.source = source
         self.network = network
         self._scaling: Scaling | None = None
+        self._known: dict[Split, np.ndarray] = {}
 
     @property
     def prepared(self) -> Prepared:
@@ -64,9 +66,12 @@ class FeaturesDataModule(DataModule):
         return self._scaling
 
     def _features(self, name: Split) -> np.ndarray:
-        x, scaling = self.source.samples(name)
-        inputs = network_samples(scaling, x)
-        return cached_features(self.network, inputs, scaling, f"{self.data}, features of {name}")
+        if name not in self._known:
+            x, scaling = self.source.samples(name)
+            find = cached_features if type(self.source) is DataModule else compute_features
+            inputs, title = network_samples(scaling, x), f"{self.data}, features of {name}"
+            self._known[name] = find(self.network, inputs, scaling, title)
+        return self._known[name]
 
 
 def training_data(network: object, data: DataModule) -> DataModule:
@@ -78,14 +83,10 @@ def training_data(network: object, data: DataModule) -> DataModule:
 def cached_features(
     network: Feature, x: np.ndarray | Tiles, scaling: Encoding, title: str
 ) -> np.ndarray:
-    """Return unstandardised features of unscaled images or tiles, (N, F, h, w) float32.
+    """Return the features of `compute_features` as a mapped file of the workspace.
 
-    In a workspace, they are a mapped file, whose name is a digest of the images and the backbone.
+    Its name is a digest of the images and the backbone.
     """
-    if not is_workspace(root()):
-        features = np.empty((len(x), *network.target_shape), np.float32)
-        _compute(network, x, scaling, features, title)
-        return features
     path = root() / FOLDER / f"{_digest(network, x, scaling)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,10 +98,13 @@ def cached_features(
     return np.load(path, mmap_mode="r")
 
 
-def standardized_features(network: Feature, x: np.ndarray, scaling: Encoding) -> np.ndarray:
-    """Return the standardised features of unscaled images, (N, F, h, w) float32."""
-    features = cached_features(network, x, scaling, "features")
-    return (features - network.mean.cpu().numpy()) / network.std.cpu().numpy()
+def compute_features(
+    network: Feature, x: np.ndarray | Tiles, scaling: Encoding, title: str
+) -> np.ndarray:
+    """Return unstandardised features of unscaled images or tiles, (N, F, h, w) float32."""
+    features = np.empty((len(x), *network.target_shape), np.float32)
+    _compute(network, x, scaling, features, title)
+    return features
 
 
 def statistics(features: np.ndarray) -> tuple[Tensor, Tensor]:
