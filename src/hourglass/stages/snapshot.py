@@ -14,6 +14,7 @@ from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
 from hourglass.data.own_digests import own_digests
 from hourglass.models import VARIANTS
+from hourglass.stages.baselines import feature_models
 from hourglass.stages.output import stage_folder
 
 CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
@@ -50,7 +51,8 @@ def snapshot() -> None:
                     write_json(folder / cell.name / f"{stage}.json", content)
         for stage in OTHER_STAGES:
             code = code_digest(_entry(stage), *external[stage])
-            write_json(folder / f"{stage}.json", {"code": code})
+            used = {"features": _features(grid)} if stage == "baselines" else {}
+            write_json(folder / f"{stage}.json", {"code": code, **used})
         write_json(folder / "tune.json", {"code": code_digest("hourglass.tuning.trial")})
         write_json(folder / INSTALLED, _installed_digests())
 
@@ -99,6 +101,12 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
     stage = "calibrate-threshold"
     content[stage] = {"settings": _calibration_settings(), **content[stage]}
     return content
+
+
+def _features(grid: Params) -> dict[str, Any]:
+    """Return the settings of the features that baselines of images use."""
+    models = {model: model_config(model) for model in feature_models(grid)}
+    return {"models": models, "maps": grid.pixel_threshold} if models else {}
 
 
 def _inner_variant(config: dict[str, Any]) -> list[str]:
