@@ -186,6 +186,7 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         sample_shape=raw.x.shape[1:],
         full_scale=255.0,
         image_format=ImageFormat(1, raw.x.dtype),
+        accepts=lambda shape: shape == raw.x.shape[1:],
     )
     (scored,) = read_chunks(tmp_path, spec, None, resize=False)
     assert scored.id.to_pylist() == raw.id.tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -39,6 +40,10 @@ class Features(Dense):
     def target(self, x: Tensor) -> Tensor:
         """Return four groups of pixels, (N, 2, 5, 4)."""
         return x.flatten(1)[:, :40].reshape(-1, 2, 5, 4)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return empty codes of features, (N, 2, 5, 4)."""
+        return x.new_zeros(len(x), self.latent_dim)
 
     def output(self, logits: Tensor) -> Tensor:
         """Return zeros: the losses are the squares of the features."""
@@ -113,11 +118,33 @@ def test_the_score_is_the_highest_the_mean_or_the_mean_of_the_highest_pixels():
         ({"reduction": "sum"}, "reduction"),
         ({"top_share": 0}, "top_share"),
         ({"smoothing": -1}, "smoo"),
+        ({"of": "l1"}, "of is 'l1'"),
     ],
 )
 def test_bad_settings_of_the_scorer_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         AnomalyMap(**settings)
+
+
+@ALL_NETWORKS
+def test_a_map_of_dissimilarity_is_scikit_images(name):
+    torch.manual_seed(0)
+    network, x = frozen(NETWORKS[name]()), normal(SHAPE, 3)
+    outputs = reconstructions(network, x, SCALING)
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    for image, output, found in zip(
+        SCALING(x), outputs, maps_of(network, x, of="ssim", smoothing=0), strict=True
+    ):
+        _, full = structural_similarity(
+            image, output, data_range=1, channel_axis=0, full=True, **window
+        )
+        np.testing.assert_allclose(found, 1 - full.mean(0), atol=1e-4)
+
+
+def test_features_have_no_dissimilarity():
+    network = frozen(Features([*SHAPE], 4, [8], "tanh"))
+    with pytest.raises(UserError, match="reconstructs features"):
+        AnomalyMap(of="ssim").extract(ForwardCache(network, torch.rand(2, *SHAPE)))
 
 
 def test_a_table_has_no_anomaly_maps():

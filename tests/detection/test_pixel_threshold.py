@@ -142,3 +142,21 @@ def test_a_damaged_pixel_threshold_is_refused(images, pixels, tmp_path):
     write_with_checksum(tmp_path / METADATA, {**metadata, "pixels": pixels})
     with pytest.raises(UserError, match="no usable detector"):
         Detector.load(tmp_path)
+
+
+def test_pixels_of_smaller_images_weigh_more():
+    rng = np.random.default_rng(0)
+    maps = rng.random((60, 12, 15)).astype(np.float32)
+    for each in maps[::2]:
+        each[8:], each[:, 10:] = np.nan, np.nan
+    found = PixelCalibration(PixelSettings(pixel_rate=0.1), len(maps))
+    found.add(np.array_split(maps, 7))
+    threshold = found.threshold().value
+    budget = 61 * 0.1 - 1
+
+    def total(value: float) -> float:
+        return float(sum(np.mean(each[~np.isnan(each)] > value) for each in maps))
+
+    pixels = np.sort(maps[~np.isnan(maps)])
+    lower = pixels[np.searchsorted(pixels, threshold) - 1]
+    assert total(threshold) <= budget < total(lower)

@@ -52,6 +52,7 @@ SCORERS: dict[str, tuple[tuple[int, ...], Scorer]] = {
     "highest pixel of the map": (IMAGE, AnomalyMap(smoothing=0.8)),
     "mean of the map": (IMAGE, AnomalyMap("mean", smoothing=0)),
     "mean of the highest pixels": (IMAGE, AnomalyMap("top", 0.1)),
+    "structural dissimilarity": (IMAGE, AnomalyMap("mean", of="ssim")),
     "relative error": (IMAGE, RelativeError()),
     "relative error, standardized": (IMAGE, RelativeError(0, standardize=True)),
 }

@@ -13,8 +13,9 @@ from torch.nn import Linear
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
-from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import Scaling
+from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples
+from hourglass.data.scaling import Scaling, TiledScaling
+from hourglass.data.tiling import Tiles, Tiling, stack_padded
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
@@ -24,6 +25,7 @@ from hourglass.tuning.objectives import Detection, Objective, SyntheticDetection
 from hourglass.tuning.objectives.detection import AnomalyKind
 from hourglass.tuning.study_spec import StudySpec
 
+WHOLE = Scaling.of_images(255)
 CONFIGS = Path(__file__).parents[2] / "configs/tune/objective"
 
 
@@ -127,6 +129,23 @@ def test_permutation_keeps_the_values_of_each_feature_of_a_table_and_of_each_ima
     for x, by_value in ((table, lambda x: np.sort(x, 0)), (normal, _sorted_pixels)):
         permuted = SyntheticDetection(strength=1.0).anomalies("permuted", x, Scaling.none())
         np.testing.assert_array_equal(by_value(permuted), by_value(x))
+
+
+@pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted", "scar"])
+def test_anomalies_of_large_images_are_those_of_their_tiles(kind):
+    rng = np.random.default_rng(0)
+    x = stack_padded([rng.integers(0, 256, (1, 24 + i, 25), np.uint8) for i in range(9)])
+    scaling = TiledScaling.of(Scaling.of_images(255), Tiling(1, 16, 16, padded=True))
+    card = {"scaling": scaling.to_dict()}
+    names = ("train", "validation", "tuning")
+    prepared = PreparedInMemory(Path("tiled"), card, dict.fromkeys(names, Samples.normal(x)))
+    torch.manual_seed(0)
+    network = Dense((1, 16, 16), 4, [16]).eval().requires_grad_(False)
+    objective, task = SyntheticDetection([kind]), Task(prepared, ModelScore())
+    tiles = Tiles(x, scaling.tiling)[:]
+    scores = [errors(network, y, WHOLE) for y in (tiles, objective.anomalies(kind, tiles, WHOLE))]
+    auroc = roc_auc_score(np.repeat([0, 1], len(tiles)), np.concatenate(scores))
+    assert objective(network, task) == pytest.approx((auroc,))
 
 
 def _sorted_pixels(x: np.ndarray) -> np.ndarray:

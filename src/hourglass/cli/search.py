@@ -156,7 +156,7 @@ def _sheet_rows(
 
     scaling, places = prepared.scaling, results.neighbour[:limit, :MAX_NEIGHBOURS]
     images = indexed_samples(prepared, places.ravel())
-    images = images.reshape(*places.shape, *prepared.sample_shape)
+    images = images.reshape(*places.shape, *images.shape[1:])
     return [
         SheetRow(
             str(results.id[i]),

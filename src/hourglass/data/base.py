@@ -10,6 +10,7 @@ import numpy as np
 from hourglass.data.columns.column import Column, ColumnScaling
 from hourglass.data.prepared_data import IMAGE_TYPES, Split
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.tiling import Tiling
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Raw:
     columns: tuple[Column, ...] = ()  # of a table: the roles of a series, then the features
     official_test: np.ndarray | None = None  # (N,) bool: the publisher's test part, if any
     mask: np.ndarray | None = None  # (N, H, W) bool: defective pixels of images, if known
+    tiling: Tiling | None = None  # of large images; if padded, `x` has a channel more
     time: np.ndarray | None = None  # (N,) float, any unit; if set, splits follow time
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 from hourglass.data.residency import Rows
 from hourglass.data.scaling import Encoding, Scaling
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.tile_batches import TileBatches
 from hourglass.data.window_batches import WindowBatches
+
+Inputs: TypeAlias = Rows | WindowBatches | TileBatches  # of networks, of one split
 
 # Odd, so that the seeds of any two ranks differ in the 32 bits that torch's generator uses.
 RANK_SEED_STRIDE = 0x9E3779B1
@@ -94,7 +98,7 @@ class Batches:
 
     def __init__(
         self,
-        rows: Rows | WindowBatches,
+        rows: Inputs,
         shares: Shares,
         shuffle: Callable[[], int] | None = None,
     ) -> None:

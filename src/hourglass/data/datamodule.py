@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from hourglass.core.errors import UserError
 from hourglass.core.paths import prepared_folder
 from hourglass.core.settings import Residency
-from hourglass.data.batches import Batches, Scaled, Shares
+from hourglass.data.batches import Batches, Inputs, Scaled, Shares
 from hourglass.data.lazy_array import LazyArray
-from hourglass.data.prepared_data import Prepared, Split
+from hourglass.data.prepared_data import Prepared, Split, input_count
 from hourglass.data.residency import Rows, batch_device, choose_residency
-from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import LINEAR_LIMIT, TableEncoding
+from hourglass.data.tile_batches import TileBatches
+from hourglass.data.tiling import Tiles
 from hourglass.data.window_batches import WindowBatches
 
 CPU = torch.device("cpu")
@@ -72,7 +74,7 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return the shape of a network input: that of an image, (F,) or (F, window)."""
+        """Return the shape of a network input: that of an image or tile, (F,) or (F, window)."""
         return self.prepared.input_shape
 
     def train_dataloader(self) -> Batches:
@@ -94,10 +96,10 @@ class DataModule(pl.LightningDataModule):
         prepared = self.prepared
         return prepared.x(name), prepared.scaling
 
-    def rows(self, name: Split) -> Rows | WindowBatches:
-        """Return this process's rows, or windows of rows, of a split, at the set residency."""
-        if isinstance(self.samples(name)[1], SeriesEncoding):
-            return self._window_batches(name)
+    def rows(self, name: Split) -> Inputs:
+        """Return this process's rows of a split, or their windows or tiles, at their residency."""
+        if (parts := self._parts_of_samples(name)) is not None:
+            return parts
         x, scaling = self._local_samples(name)
         device, is_table = self._device(), isinstance(scaling, TableEncoding)
         # Inputs of a table are encoded once: they may be more than its columns.
@@ -106,11 +108,19 @@ class DataModule(pl.LightningDataModule):
         limit = LINEAR_LIMIT if name == "train" else None
         return Rows(x, residency, device, Scaled(scaling, device, limit), transform_once=is_table)
 
-    def _window_batches(self, name: Split) -> WindowBatches:
+    def _parts_of_samples(self, name: Split) -> WindowBatches | TileBatches | None:
+        """Return this process's windows of a series or tiles of images, if samples have such."""
         x, scaling = self.samples(name)
-        assert isinstance(scaling, SeriesEncoding)
-        windows, device = scaling.windows(x), self._device()
         rank, world_size = self._rank()
+        device = self._device()
+        if isinstance(scaling, TiledScaling):
+            tiles = Tiles(x, scaling.tiling).subset(slice(rank, None, world_size))
+            return TileBatches(
+                tiles, self._residency(name, x.nbytes), device, Scaled(scaling, device)
+            )
+        if not isinstance(scaling, SeriesEncoding):
+            return None
+        windows = scaling.windows(x)
         residency = self._residency(name, len(windows.row_of_step) * scaling.width * 4)
         limit = LINEAR_LIMIT if name == "train" else None
         encode, starts = Scaled(scaling, device, limit), windows.starts[rank::world_size]
@@ -119,7 +129,7 @@ class DataModule(pl.LightningDataModule):
     def _count(self, name: Split) -> int:
         """Return the number of network inputs of a split, over all processes."""
         x, scaling = self.samples(name)
-        return scaling.input_count(x) if isinstance(scaling, SeriesEncoding) else len(x)
+        return input_count(scaling, x)
 
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)
@@ -177,13 +187,13 @@ class CodesDataModule(DataModule):
         """Return the samples of `source`, before encoding, and their scaling."""
         return self.source.samples(name)
 
-    def rows(self, name: Split) -> Rows | WindowBatches:
-        """Return this process's codes of a split, (n, units); of a series, those of windows."""
+    def rows(self, name: Split) -> Inputs:
+        """Return this process's codes of a split, (n, units), or of their windows or tiles."""
         if isinstance(self.lower_layers, nn.Identity):
             return super().rows(name)
+        if (parts := self._parts_of_samples(name)) is not None:
+            return self._codes_of_parts(name, parts)
         x, scaling = self._local_samples(name)
-        if isinstance(scaling, SeriesEncoding):
-            return self._codes_of_windows(name)
         device, encode = self._device(), _encoder(self.lower_layers, scaling, CPU)
         nbytes = len(x) * encode(torch.from_numpy(np.array(x[:1]))).nbytes
         residency = self._residency(name, nbytes)
@@ -194,12 +204,12 @@ class CodesDataModule(DataModule):
         codes = torch.cat(list(batches)).numpy()
         return Rows(codes, residency, device, Scaled(Scaling.none(), device))
 
-    def _codes_of_windows(self, name: Split) -> Rows:
-        windows, device = self._window_batches(name), self._device()
+    def _codes_of_parts(self, name: Split, parts: WindowBatches | TileBatches) -> Rows:
+        device = self._device()
         layers = copy.deepcopy(self.lower_layers).to(device)
-        shares = Shares(len(windows.starts), self.batch_size)
+        shares = Shares(len(parts), self.batch_size)
         with torch.no_grad():
-            codes = torch.cat([layers(batch).cpu() for batch in windows.batches(None, shares)])
+            codes = torch.cat([layers(batch).cpu() for batch in parts.batches(None, shares)])
         residency = self._residency(name, codes.nbytes)
         return Rows(codes.numpy(), residency, device, Scaled(Scaling.none(), device))
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hourglass.core.errors import UserError
 
-Fit: TypeAlias = Literal["resize", "crop", "pad"]
+Fit: TypeAlias = Literal["resize", "crop", "pad", "tile"]
 Size: TypeAlias = int | list[int]  # as in YAML: the side of a square, or [height, width]
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -20,7 +20,8 @@ class Geometry:
     `resize` scales height and width independently. `pad` scales by one factor until the image fits
     into `size`, centres it and repeats its border pixels. `crop` scales by one factor until the
     image covers `size`, and cuts off what protrudes on both sides. Without `size`, images keep
-    theirs. The three are equal for images with the aspect ratio of `size`.
+    theirs; with `tile` they always do. The three are equal for images with the aspect ratio of
+    `size`.
 
     Images are scaled with an antialiased bilinear filter, masks to the nearest pixel.
     """
@@ -71,12 +72,17 @@ def make_geometry(size: Size | None, fit: str) -> Geometry:
     """Return the geometry of the settings `size` and `fit`, or raise a UserError."""
     if fit not in get_args(Fit):
         raise UserError(f"`fit` is {fit!r}; give one of {', '.join(get_args(Fit))}.")
-    if size is None:
+    if size is None or fit == "tile":
         return Geometry(None, fit)  # type: ignore[arg-type]
+    return Geometry(find_sides(size), fit)  # type: ignore[arg-type]
+
+
+def find_sides(size: Size) -> tuple[int, int]:
+    """Return height and width of the setting `size`, or raise a UserError."""
     sides = [size, size] if isinstance(size, int) else list(size)
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise UserError(f"`size` is {size}; give a number of pixels, [height, width], or omit it.")
-    return Geometry((sides[0], sides[1]), fit)  # type: ignore[arg-type]
+    return sides[0], sides[1]
 
 
 def _resample(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:

@@ -11,7 +11,7 @@ from PIL import ImageColor
 from hourglass.core.atomic import sha256
 from hourglass.core.errors import UserError
 from hourglass.data.base import DataSet, Fractions, Raw
-from hourglass.data.geometry import Geometry, Size, make_geometry
+from hourglass.data.geometry import Geometry, Size, find_sides, make_geometry
 from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.image_arrays import read_image_array
 from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
@@ -22,6 +22,7 @@ from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.readers.mask_files import read_masks
 from hourglass.data.readers.pixels import find_full_scale
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
+from hourglass.data.tiling import TileCombine, Tiling
 
 DEFECTIVE, FLAWLESS = "defect", "good"  # classes by the mask, of images without classes
 
@@ -57,7 +58,10 @@ class Images(DataSet):
         size: pixels, the side of a square or [height, width]; by default that of the images, or
             the median if they differ
         fit: how an image gets this size: `pad` (scaled to fit, border pixels repeated), `crop`
-            (scaled to cover, middle part kept) or `resize` (height and width scaled independently)
+            (scaled to cover, middle part kept) or `resize` (height and width scaled independently).
+            With `tile`, large images keep their own sizes, and the network sees tiles of `size`
+        overlap: with `fit: tile`, the least overlap of neighbouring tiles, as a share of a side
+        combine: with `fit: tile`, the score of an image: `max` or `mean` of its tiles' scores
         grey: whether to convert colours to one channel (ITU-R 601)
         background: the colour behind transparent pixels, by name or as "#rrggbb"
         full_scale: the value of white in images of more than 8 bits. By default the highest of 10,
@@ -77,6 +81,8 @@ class Images(DataSet):
         normal: ClassNames = None,
         size: Size | None = None,
         fit: str = "pad",
+        overlap: float = 0.25,
+        combine: TileCombine = "max",
         grey: bool = False,
         background: str = "white",
         full_scale: float | None = None,
@@ -90,6 +96,8 @@ class Images(DataSet):
         self.normal = normal
         self.size = size
         self.fit = fit
+        self.overlap = overlap
+        self.combine = combine
         self.grey = grey
         self.background = background
         self.full_scale = full_scale
@@ -106,6 +114,11 @@ class Images(DataSet):
         if self.storage not in get_args(Storage):
             raise UserError(
                 f"`storage` is {self.storage!r}; give one of {', '.join(get_args(Storage))}."
+            )
+        if self.storage == "files" and self.fit == "tile":
+            raise UserError(
+                "`storage: files` and `fit: tile` exclude each other, because every tile would "
+                "decode its image; omit `storage`."
             )
         try:
             ImageColor.getrgb(self.background)
@@ -129,7 +142,7 @@ class Images(DataSet):
             self.background,
             self.full_scale,
             self.skip_damaged,
-            self.storage,
+            "packed" if self.fit == "tile" else self.storage,
         )
         kept = found.kept
         label = None if images.labels is None else np.array(images.labels)[kept]
@@ -160,7 +173,18 @@ class Images(DataSet):
             x = cast(np.ndarray, lazy)
         raw = self._raw(path, x, label, anomaly, ids, digests, found.format)
         raw.source["notes"] = [*images.notes, *found.notes, *notes]
-        return replace(raw, full_scale=found.full_scale, official_test=test, mask=mask)
+        tiling = self._tiling(raw.x, found.format.channels)
+        white = found.full_scale
+        return replace(raw, full_scale=white, official_test=test, mask=mask, tiling=tiling)
+
+    def _tiling(self, x: np.ndarray, channels: int) -> Tiling | None:
+        """Return the tiling of images, (N, channels or one more, H, W), if it is set."""
+        if self.fit != "tile":
+            return None
+        if self.size is None:
+            raise UserError("`fit: tile` needs `size`, that of a tile; set it, such as 256.")
+        sides, padded = find_sides(self.size), x.shape[1] > channels
+        return Tiling(channels, *sides, self.overlap, self.combine, padded)
 
     def _load_array(self, path: Path, geometry: Geometry) -> Raw:
         if self.storage == "files":
@@ -175,7 +199,8 @@ class Images(DataSet):
         form = ImageFormat(x.shape[1], x.dtype, geometry, self.grey)
         raw = self._raw(path, x, images.label, anomaly, ids, {path.name: sha256(path)}, form)
         white = find_full_scale(x, self.full_scale, path)
-        return replace(raw, full_scale=white, official_test=images.is_test, mask=mask)
+        test, tiling = images.is_test, self._tiling(x, x.shape[1])
+        return replace(raw, full_scale=white, official_test=test, mask=mask, tiling=tiling)
 
     def _anomaly(
         self, label: np.ndarray | None, default: str | None, path: Path

@@ -24,7 +24,7 @@ from hourglass.data.lazy_array import LazyArray
 from hourglass.data.near_copies import NearCopies, near_copies_note
 from hourglass.data.prepared_data import Samples, Split, write_prepared
 from hourglass.data.readers.lazy_images import LazyImages
-from hourglass.data.scaling import Encoding, Scaling
+from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
 from hourglass.data.table_encoding import TableEncoding
@@ -64,7 +64,9 @@ def split_samples(
     """Load a data set from raw files below `folder`; return its splits and its data card."""
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
-    near = NearCopies(raw.x.shape, raw.full_scale) if _is_users_images(raw) else None
+    near = None
+    if raw.full_scale and "images" in raw.source:  # the user's own, not a known collection
+        near = NearCopies(raw.x.shape, raw.full_scale)
     # Of a series, copies are rows with the same time.
     copies = find_copies(raw.x, None if near is None else near.add)
     indices = dataset.split(raw, seed, copies)
@@ -72,6 +74,8 @@ def split_samples(
     scaling: Encoding
     if raw.full_scale:
         scaling = Scaling.of_images(raw.full_scale)
+        if raw.tiling:
+            scaling = TiledScaling.of(scaling, raw.tiling)
     else:
         scaling = _fit_encoding(dataset, raw, indices["train"])
     fields = [raw.x, raw.label, raw.anomaly, raw.id]
@@ -87,11 +91,6 @@ def split_samples(
         }
     }
     return samples, card
-
-
-def _is_users_images(raw: Raw) -> bool:
-    """Return whether near-copies are of interest: not in the collections that everyone knows."""
-    return "images" in raw.source
 
 
 def _fit_encoding(dataset: DataSet, raw: Raw, train: np.ndarray) -> TableEncoding:
@@ -120,7 +119,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
                 release_pages(array)
     return {
         "source": raw.source,
-        "sample_shape": raw.x.shape[1:],
+        "sample_shape": (raw.tiling.pixels(raw.x) if raw.tiling else raw.x).shape[1:],
         "dtype": str(raw.x.dtype),
         "feature_names": list(raw.feature_names),
         "columns": [column.to_dict() for column in raw.columns],

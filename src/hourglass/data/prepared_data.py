@@ -20,7 +20,7 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import PREPARED, require_known
 from hourglass.data.columns.column import Column
 from hourglass.data.large_arrays import save_array
-from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.scaling import Encoding, TiledScaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 
@@ -99,14 +99,12 @@ class Prepared:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Return the shape of a network input: that of an image, (F,) or (F, window)."""
-        scaling = self.scaling
-        return scaling.input_shape if isinstance(scaling, TableEncoding) else self.sample_shape
+        """Return the shape of a network input: that of an image or tile, (F,) or (F, window)."""
+        return input_shape(self.scaling, self.sample_shape)
 
     def input_count(self, name: Split) -> int:
-        """Return the number of network inputs of a split: its samples, or windows over them."""
-        x, scaling = self.x(name), self.scaling
-        return scaling.input_count(x) if isinstance(scaling, SeriesEncoding) else len(x)
+        """Return the number of network inputs of a split: samples, or their windows or tiles."""
+        return input_count(self.scaling, self.x(name))
 
     @property
     def heads(self) -> list[dict[str, Any]] | None:
@@ -168,6 +166,20 @@ class PreparedInMemory(Prepared):
     def _array(self, split: Split, field: str) -> np.ndarray:
         array: np.ndarray = getattr(self.samples[split], field)
         return array
+
+
+def input_count(scaling: Encoding, x: np.ndarray) -> int:
+    """Return the number of network inputs of samples, (N, *S), or of their windows or tiles."""
+    if isinstance(scaling, SeriesEncoding | TiledScaling):
+        return scaling.input_count(x)
+    return len(x)
+
+
+def input_shape(scaling: Encoding, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a network input: that of a sample, unless it is encoded or in tiles."""
+    if isinstance(scaling, TableEncoding | TiledScaling):
+        return scaling.input_shape
+    return sample_shape
 
 
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:

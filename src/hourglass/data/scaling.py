@@ -7,6 +7,7 @@ import numpy as np
 
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.tiling import Tiles, Tiling
 
 Array = TypeVar("Array", bound=Any)
 
@@ -52,7 +53,50 @@ class Scaling:
         return cls(values["kind"], offset, scale)
 
 
+@dataclass(frozen=True)
+class TiledScaling(Scaling):
+    """The scaling of large images, (N, C, H, W), of which networks take tiles.
+
+    Arrays of images of different sizes have one more channel, which is dropped; see `tiling`.
+    """
+
+    tiling: Tiling
+
+    @classmethod
+    def of(cls, scaling: Scaling, tiling: Tiling) -> "TiledScaling":
+        """Return the same scaling of pixels, for tiles."""
+        return cls("tiled", scaling.offset, scaling.scale, tiling)
+
+    def __call__(self, x: Any) -> Any:
+        """Scale images, (N, C or C + 1, H, W): (N, C, H, W) float32."""
+        pixels: np.ndarray = super().__call__(self.tiling.pixels(x))
+        return pixels
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Return the shape of a network input, (C, h, w)."""
+        return self.tiling.shape
+
+    def input_count(self, x: np.ndarray) -> int:
+        """Return the number of tiles of images, (N, C or C + 1, H, W)."""
+        return self.tiling.input_count(x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scaling as JSON values, for `from_dict`."""
+        return {**super().to_dict(), "tiling": self.tiling.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TiledScaling":
+        """Return the scaling from the values of `to_dict`."""
+        return cls.of(Scaling.from_dict(values), Tiling(**values["tiling"]))
+
+
 Encoding: TypeAlias = Scaling | TableEncoding  # of samples, as network inputs
+
+
+def network_samples(scaling: Encoding, x: np.ndarray) -> np.ndarray | Tiles:
+    """Return unscaled samples as networks take them: the tiles of large images, else `x`."""
+    return Tiles(x, scaling.tiling) if isinstance(scaling, TiledScaling) else x
 
 
 def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
@@ -66,5 +110,9 @@ def filled_inputs(scaling: Encoding, x: np.ndarray) -> np.ndarray:
 
 def encoding_from_dict(values: dict[str, Any]) -> Encoding:
     """Return the scaling or the encoding of a table from the values of `to_dict`."""
-    kinds: dict[str, type[Encoding]] = {"table": TableEncoding, "series": SeriesEncoding}
+    kinds: dict[str, type[Encoding]] = {
+        "table": TableEncoding,
+        "series": SeriesEncoding,
+        "tiled": TiledScaling,
+    }
     return kinds.get(values["kind"], Scaling).from_dict(values)

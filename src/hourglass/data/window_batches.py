@@ -42,6 +42,10 @@ class WindowBatches:
         ]
         self.view = window_view(torch.cat(blocks, 1).contiguous(), windows.window)
 
+    def __len__(self) -> int:
+        """Return the number of windows of this process."""
+        return len(self.starts)
+
     def batches(self, order: Tensor | None, positions: Iterable[slice]) -> Iterator[Tensor]:
         """Yield one batch, (m, F, W), per slice of `order`, the indices of windows.
 

@@ -57,8 +57,16 @@ class Windows:
 
     def starts_in(self, first: int, stop: int) -> np.ndarray:
         """Return the first steps of the windows in a run, in order; they cover all of its steps."""
-        last = stop - self.window
-        return np.union1d(np.arange(first, last + 1, self.stride), [last])
+        return first + window_starts(stop - first, self.window, self.stride)
+
+
+def window_starts(length: int, window: int, stride: int) -> np.ndarray:
+    """Return the starts of windows, ascending: every `stride`, and the last that ends at `length`.
+
+    They cover all of the length, which is at least a window.
+    """
+    last = length - window
+    return np.union1d(np.arange(0, last + 1, stride), [last])
 
 
 def find_windows(

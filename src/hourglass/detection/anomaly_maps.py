@@ -7,7 +7,7 @@ one matrix per axis does both.
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -17,11 +17,12 @@ from torch.nn.functional import interpolate
 from hourglass.core.errors import UserError
 from hourglass.detection.pixel_settings import check_smoothing
 from hourglass.networks import Network, is_image
+from hourglass.networks.similarity import ssim_map
 
 if TYPE_CHECKING:
     from hourglass.detection.scorers.forward_cache import ForwardCache
 
-Source: TypeAlias = Literal["error"]
+Source: TypeAlias = Literal["error", "ssim"]
 SIDES_PER_SMOOTHING = 64  # the default smoothing is the shorter side divided by this
 
 
@@ -31,7 +32,8 @@ class MapSettings:
 
     `smoothing` is the standard deviation of the Gaussian in pixels of the image: by default the
     shorter side / SIDES_PER_SMOOTHING, which is 4 at 256 pixels; 0 turns it off. `of` is the loss
-    of a pixel: its squared error.
+    of a pixel: its squared error ("error"), or the structural dissimilarity of its surroundings,
+    1 - SSIM, for networks that reconstruct pixels (Bergmann et al. 2018).
     """
 
     smoothing: float | None = None
@@ -39,13 +41,17 @@ class MapSettings:
 
     def __post_init__(self) -> None:
         check_smoothing(self.smoothing)
+        if self.of not in get_args(Source):
+            raise UserError(f"of is {self.of!r}, but must be error or ssim.")
 
     def __call__(self, forward: "ForwardCache") -> Tensor:
         """Return the anomaly map of each image of a batch, (N, H, W) float32."""
-        height, width = image_size(forward.network)
+        return self.enlarge(loss_maps(forward, self.of), *image_size(forward.network))
+
+    def enlarge(self, maps: Tensor, height: int, width: int) -> Tensor:
+        """Enlarge maps to the size of the images and smooth them: (N, h, w) -> (N, H, W)."""
         deviation = self.deviation(height, width)
-        losses = loss_maps(forward)
-        return _along_columns(_along_rows(losses, width, deviation), height, deviation)
+        return _along_columns(_along_rows(maps, width, deviation), height, deviation)
 
     def deviation(self, height: int, width: int) -> float:
         """Return the standard deviation of the smoothing in pixels."""
@@ -58,9 +64,16 @@ class MapSettings:
         return asdict(self)
 
 
-def loss_maps(forward: "ForwardCache") -> Tensor:
+def loss_maps(forward: "ForwardCache", of: Source = "error") -> Tensor:
     """Return the mean loss over the channels of the target, (N, h, w), not enlarged or smoothed."""
     shape = forward.network.target_shape
+    if of == "ssim":
+        if shape != forward.network.sample_shape:
+            raise UserError(
+                "the maps are of ssim, but this network reconstructs features, not pixels; "
+                "use of: error."
+            )
+        return ssim_map(forward.target, forward.output)[:, 0]
     return forward.losses.reshape(-1, *shape).mean(1)
 
 

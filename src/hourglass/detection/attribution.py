@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hourglass.data.scaling import Encoding
+from hourglass.data.scaling import Encoding, network_samples
 from hourglass.data.series_encoding import SeriesEncoding
-from hourglass.detection.inference import map_samples
+from hourglass.detection.inference import map_batches
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import MIN_SCALE_FRACTION
 from hourglass.detection.series_scoring import map_rows
@@ -19,7 +19,10 @@ TOP_FEATURES = 3  # features listed per sample
 
 @dataclass(frozen=True)
 class Profile:
-    """Mean and spread on normal samples of each pixel's squared error, or each column's loss."""
+    """Mean and spread on normal samples of each pixel's squared error, or each column's loss.
+
+    The pixels are those of an image, or of a tile of large images.
+    """
 
     mean: np.ndarray  # (F,) float32
     scale: np.ndarray  # (F,) float32: the standard deviation, bounded from below
@@ -31,7 +34,8 @@ class Profile:
             losses = torch.from_numpy(map_rows(network, x, scaling, _losses)[0])
             sums = _column_sums(losses)[0].numpy()
         else:
-            sums = map_samples(network, _sums, x, scaling).sum(0)
+            samples = network_samples(scaling, x)
+            sums = sum(array[0] for (array,) in map_batches(network, samples, scaling, _sums))
         mean, square = sums[:2] / np.maximum(sums[2], 1)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         smallest = max(MIN_SCALE_FRACTION * deviation.mean(), float(np.finfo(np.float32).tiny))

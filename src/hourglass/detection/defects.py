@@ -40,7 +40,8 @@ def label_defects(
     if min_area > 1 and count:
         kept = np.bincount(labels.ravel(), minlength=count + 1) >= min_area
         kept[0] = False
-        labels, count = (np.cumsum(kept) * kept)[labels], int(kept.sum())
+        numbers = (np.cumsum(kept) * kept).astype(labels.dtype)
+        labels, count = numbers[labels], int(kept.sum())
     return labels, int(count)
 
 
@@ -48,7 +49,7 @@ def defects_of_map(anomaly_map: np.ndarray, threshold: float, min_area: int = 1)
     """Return the defects of one map, (H, W), by descending score."""
     from scipy.ndimage import find_objects
 
-    if not anomaly_map.max(initial=-np.inf) > threshold:
+    if not (anomaly_map > threshold).any():
         return []
     labels, count = label_defects(anomaly_map, threshold, min_area)
     found = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -17,10 +18,10 @@ from hourglass.core.errors import UserError, one_line
 from hourglass.core.paths import Cell
 from hourglass.data.columns.bins import ColumnBins
 from hourglass.data.columns.column import Column
-from hourglass.data.prepared_data import IMAGE_TYPES
+from hourglass.data.prepared_data import IMAGE_TYPES, input_shape
 from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.read_options import ReadOptions
-from hourglass.data.scaling import Encoding, Scaling, encoding_from_dict
+from hourglass.data.scaling import Encoding, Scaling, TiledScaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.detection.attribution import Profile
@@ -29,7 +30,7 @@ from hourglass.detection.metadata import METADATA, REFERENCE, THRESHOLD, read_me
 from hourglass.detection.pixel_threshold import PixelAlarms
 from hourglass.detection.scorers import Scorer
 from hourglass.detection.scorers.anomaly_map import settings_of
-from hourglass.detection.scorers.forward_cache import by_step
+from hourglass.detection.scorers.forward_cache import ForwardCache, by_step
 from hourglass.detection.scoring import FittedScorer
 from hourglass.detection.threshold import Threshold
 from hourglass.networks import Network
@@ -98,8 +99,17 @@ class Detector:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Return (C, H, W) for images or (C,) for a table of C columns, roles included."""
+        """Return (C, H, W) for images or (C,) for a table of C columns, roles included.
+
+        Large images, which are scored in tiles, may have any height and width.
+        """
         return tuple(self.inputs["sample_shape"])
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Return whether samples of a shape can be scored."""
+        if isinstance(self.scoring.scaling, TiledScaling):
+            return len(shape) == 3 and shape[0] == self.sample_shape[0]
+        return shape == self.sample_shape
 
     @property
     def image_format(self) -> ImageFormat:
@@ -127,8 +137,15 @@ class Detector:
         normal calibration samples, in standard deviations. A score may be infinite or NaN if a
         sample has huge values.
         """
-        scores, contributions = self.scoring.score_with(x, self.profile.contributions)
-        return scores, contributions
+        scores, contributions = self.scoring.score_with(x, self._contributions)
+        return scores, contributions.reshape(len(x), -1)
+
+    def _contributions(self, forward: ForwardCache) -> torch.Tensor:
+        """Return the contributions, (N, F); those of tiles as pictures, (N, C, h, w), to merge."""
+        found = self.profile.contributions(forward)
+        if isinstance(self.scoring.scaling, TiledScaling):
+            return found.unflatten(1, forward.x.shape[1:])
+        return found
 
     def score_with_outputs(
         self, x: np.ndarray, rows: np.ndarray | None = None
@@ -151,7 +168,7 @@ class Detector:
     def contributions(self, x: np.ndarray) -> np.ndarray:
         """Return the contribution of each feature, (N, F), or pixel, (N, *S), as float32."""
         found = self.score_with_contributions(x)[1]
-        return found if self.columns else found.reshape(x.shape)
+        return found if self.columns else found.reshape(len(x), -1, *x.shape[2:])
 
     @property
     def pixel_alarms(self) -> PixelAlarms:
@@ -269,12 +286,12 @@ def _check_consistency(
 ) -> None:
     """Raise a ValueError or TypeError if the parts of a detector do not fit together."""
     shape, names = tuple(metadata["sample_shape"]), metadata["feature_names"]
-    inputs = scaling.input_shape if isinstance(scaling, TableEncoding) else shape
+    inputs = input_shape(scaling, shape)
     if list(inputs) != list(network.init_args["sample_shape"]):
         raise ValueError(f"sample_shape is {shape!s:.40}, not that of the network")
     all_columns = [Column.from_dict(column) for column in metadata["columns"]]
     columns = [column for column in all_columns if column.is_feature]
-    elements = len(columns) or math.prod(shape)
+    elements = len(columns) or math.prod(inputs)
     ReadOptions(**metadata["read"]).check()
     if [column.name for column in columns] != names:
         raise ValueError("feature_names are not those of the columns")

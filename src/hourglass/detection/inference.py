@@ -14,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 from hourglass.core.memory_allocator import keep_freed_memory
 from hourglass.data.batches import Scaled
 from hourglass.data.scaling import Encoding
+from hourglass.data.tiling import Tiles
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.networks import Network
 
@@ -33,7 +34,7 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def batch_size(x: np.ndarray | Tensor, widest: int = 0, cores: int = 1) -> int:
+def batch_size(x: np.ndarray | Tensor | Tiles, widest: int = 0, cores: int = 1) -> int:
     """Return the number of samples of `x`, (N, *S), per batch, which limits its elements.
 
     `widest` is the number of elements of a sample in the network's widest layer; it counts if it
@@ -50,7 +51,7 @@ def min_rows(network: Network) -> int:
 
 
 def map_samples(
-    network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding
+    network: Network, extract: Extractor, x: np.ndarray | Tiles, scaling: Encoding
 ) -> np.ndarray:
     """Apply an extractor to all unscaled samples: (N, *S) -> (N, ...)."""
     return np.concatenate([array for (array,) in map_batches(network, x, scaling, extract)])
@@ -58,12 +59,12 @@ def map_samples(
 
 def map_batches(
     network: Network,
-    x: np.ndarray,
+    x: np.ndarray | Tiles,
     scaling: Encoding,
     *extractors: Extractor,
     overlap: bool = False,
 ) -> Iterator[list[np.ndarray]]:
-    """Yield the extractors' outputs for each batch of unscaled samples, (N, *S), in order.
+    """Yield the extractors' outputs for each batch of unscaled samples or tiles, (N, *S), in order.
 
     The extractors share one forward pass. Set `overlap` if the caller post-processes batches with
     NumPy, whose threads would otherwise compete with torch's for the cores.
@@ -102,7 +103,7 @@ def _extract(
 def _map_in_batches(
     module: nn.Module,
     function: Callable[[Tensor], Result],
-    x: np.ndarray,
+    x: np.ndarray | Tiles,
     widest: int = 0,
     overlap: bool = False,
 ) -> Iterator[Result]:

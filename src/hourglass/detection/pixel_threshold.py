@@ -28,7 +28,7 @@ from hourglass.detection.threshold import Threshold
 
 @dataclass(frozen=True)
 class PixelAlarms:
-    """What a detector of images needs to find defects in maps."""
+    """The settings of maps and the pixel threshold, to find defects in images."""
 
     maps: MapSettings
     threshold: Threshold | None = None  # on the pixels of maps
@@ -66,23 +66,36 @@ class PixelCalibration:
     """Collects from the maps of normal images what their threshold needs.
 
     For `image_rate` it holds a number per image, for `pixel_rate` the share `pixel_rate` of all
-    pixels. `images` is the largest number of images that there will be.
+    pixels. `images` is the largest number of images that there will be. NaN is the padding of an
+    image: no pixel. A pixel of a smaller image is a larger share of it, and weighs more.
     """
 
     settings: PixelSettings
     images: int
     maxima: list[np.ndarray] = field(default_factory=list)  # of the pixels of each image, (n,)
-    highest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    pixels: int = 0  # of an image
+    # (k, 2): the highest pixels, and `pixels` / the number of pixels of their image.
+    highest: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    pixels: int = 0  # of an image, its padding included
 
     def add(self, batches: Iterable[np.ndarray]) -> None:
         """Add batches of maps, (n, H, W) each."""
         for maps in batches:
             self.pixels = maps[0].size
-            self.maxima.append(maps.max((1, 2)).astype(np.float64))
+            self.maxima.append(np.fmax.reduce(maps, (1, 2)).astype(np.float64))
             if self.settings.budget == "pixel_rate":
-                count = self._most_alarms(self.images) + 1
-                self.highest = _largest(np.concatenate([self.highest, maps.ravel()]), count)
+                self._add_pixels(maps.reshape(len(maps), -1))
+
+    def _add_pixels(self, values: np.ndarray) -> None:
+        """Keep the highest of all pixels so far and of those of images, (n, pixels)."""
+        count = self._most_alarms(self.images) + 1
+        lowest = self.highest[:, 0].min() if len(self.highest) == count else -np.inf
+        weight = self.pixels / np.maximum((~np.isnan(values)).sum(1), 1)
+        image, pixel = np.nonzero(values >= lowest)  # False for NaN
+        found = np.stack([values[image, pixel], weight[image]], 1)
+        self.highest = np.concatenate([self.highest, found])
+        if len(self.highest) > count:
+            order = np.argpartition(self.highest[:, 0], -count)
+            self.highest = self.highest[order[-count:]]
 
     def result(self, maps: MapSettings, folds: int | None = None) -> PixelAlarms:
         """Return the threshold on `maps`; without one, the reason, if there are too few images."""
@@ -112,7 +125,9 @@ class PixelCalibration:
         if budget == "image_rate":
             found = Conformal(rate)(maxima)
             return replace(found, settings={"image_rate": rate})
-        value = float(_largest(self.highest, self._most_alarms(n) + 1).min())
+        values, weights = self.highest[np.argsort(-self.highest[:, 0])].T
+        place = np.searchsorted(np.cumsum(weights), self._most_alarms(n), "right")
+        value = float(values[min(place, len(values) - 1)])
         return Threshold(value, "conformal_risk_control", {"pixel_rate": rate}, n, rate)
 
     def _most_alarms(self, n: int) -> int:

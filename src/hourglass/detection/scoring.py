@@ -9,18 +9,21 @@ import torch
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Split
-from hourglass.data.scaling import Encoding, encoding_from_dict
+from hourglass.data.scaling import Encoding, TiledScaling, encoding_from_dict
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.data.tiling import Tiles
 from hourglass.detection.inference import Extractor, map_batches, map_samples
 from hourglass.detection.scorers import ModelScore, Scorer, State
 from hourglass.detection.scorers.base import ScoreFunction
 from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.detection.series_scoring import fit_features, map_rows
+from hourglass.detection.tiled_scoring import map_tiled
 from hourglass.networks import Network, weights
 from hourglass.networks.variational import Variational
 
 MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
+MAX_FIT_BYTES = 1 << 28  # of the inputs of tiles to fit a scorer; features may be as many
 FITTED_SPLITS: tuple[Split, Split] = ("train", "validation")  # that a scorer is fitted to
 MIN_HELD_OUT = 50  # fewer samples give no standard deviation to rely on
 MAX_EXTREME_SHARE = 0.02  # of rows of a table that are left out of the fit
@@ -69,6 +72,10 @@ class FittedScorer:
         def features(samples: np.ndarray) -> np.ndarray:
             if isinstance(scaling, SeriesEncoding):
                 return fit_features(network, samples, scaling, scorer.extract, MAX_FIT_SAMPLES)
+            if isinstance(scaling, TiledScaling):
+                tiles = Tiles(samples, scaling.tiling).spaced(MAX_FIT_BYTES)
+                tiles = tiles.subset(slice(None, None, -(-len(tiles) // MAX_FIT_SAMPLES)))
+                return map_samples(network, scorer.extract, tiles, scaling)
             subset = samples[:: -(-len(samples) // MAX_FIT_SAMPLES)]
             if isinstance(scaling, TableEncoding):  # a few absurd cells would decide mean losses
                 extreme = scaling.is_extreme(subset)
@@ -98,8 +105,12 @@ class FittedScorer:
     def score_with(self, x: np.ndarray, *extractors: Extractor) -> list[np.ndarray]:
         """Return the scores, (N,), finite or not, and each extractor's output, (N, ...).
 
-        All of them share one forward pass per sample, or per window of a series.
+        All of them share one forward pass per sample, per window of a series, or per tile of large
+        images, of which pictures are merged.
         """
+        if isinstance(self.scaling, TiledScaling):
+            extract, score = self.scorer.extract, self.score_function
+            return map_tiled(self.network, x, self.scaling, extract, *extractors, tile_score=score)
         if isinstance(self.scaling, SeriesEncoding):
             return self._score_rows(x, extractors)
         overlap = not isinstance(self.scorer, ModelScore)
@@ -179,7 +190,9 @@ def latent_codes(network: Network, x: np.ndarray, scaling: Encoding) -> np.ndarr
 
 
 def _map(network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding) -> np.ndarray:
-    """Apply an extractor to all samples, or to the windows of a series and average by row."""
+    """Apply an extractor to all samples, or to their windows or tiles and average or merge."""
+    if isinstance(scaling, TiledScaling):
+        return map_tiled(network, x, scaling, extract)[0]
     if isinstance(scaling, SeriesEncoding):
         return map_rows(network, x, scaling, extract)[0]
     return map_samples(network, extract, x, scaling)

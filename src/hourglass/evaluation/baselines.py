@@ -13,7 +13,7 @@ from sklearn.svm import OneClassSVM
 
 from hourglass.core.errors import UserError
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import filled_inputs
+from hourglass.data.scaling import TiledScaling, filled_inputs
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import calibrate
@@ -121,7 +121,7 @@ def scaled_vectors(prepared: Prepared, x: np.ndarray) -> np.ndarray:
 def on_inputs(fit: Callable[[np.ndarray], ScoreFunction], prepared: Prepared) -> ScoreFunction:
     """Fit a baseline to the train split; return its function from unscaled samples to scores.
 
-    `fit` takes vectors, (N, F), or the windows of a series, (n, W, F).
+    `fit` takes vectors, (N, F), of samples or of tiles, or the windows of a series, (n, W, F).
     """
     scaling, train = prepared.scaling, prepared.x("train")
     if isinstance(scaling, SeriesEncoding):
@@ -129,6 +129,12 @@ def on_inputs(fit: Callable[[np.ndarray], ScoreFunction], prepared: Prepared) ->
 
         score = fit(train_windows(scaling, train))
         return lambda x: score_rows(score, scaling, x)
+    if isinstance(scaling, TiledScaling):
+        from hourglass.evaluation.tile_baselines import score_images, train_tiles
+
+        tiles = train_tiles(scaling, train)
+        score = fit(tiles.reshape(len(tiles), -1))
+        return lambda x: score_images(score, scaling, x)
     score = fit(scaled_vectors(prepared, train))
     return lambda x: score(scaled_vectors(prepared, x))
 

@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 
 from hourglass.core.atomic import scratch_folder
 from hourglass.data.prepared_data import Samples
+from hourglass.data.scaling import TiledScaling
 from hourglass.detection.defects import label_defects
 from hourglass.detection.detector import Detector
 from hourglass.detection.map_images import write_maps
 from hourglass.detection.pixel_threshold import PixelAlarms
 from hourglass.evaluation.figures.defects import MappedImage, defects
+from hourglass.evaluation.figures.samples import shrunk
 from hourglass.evaluation.metrics.pixels import PixelRanks
 
 
@@ -58,13 +60,14 @@ def _at_threshold(
     normal = [i for i in np.flatnonzero(~test.anomaly) if not test.mask[i].any()]
     if not normal:
         return ranks.recall(threshold)
-    pixels, images = 0, 0
+    pixels, images, area = 0, 0, 0
     for i in normal:
         labels, count = label_defects(maps[i], threshold, alarms.min_area)
         pixels += int(np.count_nonzero(labels))
         images += count > 0
+        area += int(np.count_nonzero(~np.isnan(maps[i])))  # NaN is the padding of an image
     return {
-        "pixel_false_alarm_rate": pixels / (len(normal) * maps[0].size),
+        "pixel_false_alarm_rate": pixels / area,
         "defect_false_alarm_rate": images / len(normal),
         **ranks.recall(threshold),
     }
@@ -96,5 +99,17 @@ def _mapped(detector: Detector, test: Samples, maps: np.ndarray, i: int, title: 
     assert test.mask is not None
     if alarms.threshold is not None:
         found = label_defects(maps[i], alarms.threshold.value, alarms.min_area)[0] > 0
-    image = detector.scoring.scaling(np.asarray(test.x[i : i + 1]))[0]
-    return MappedImage(title, image, np.array(maps[i]), np.asarray(test.mask[i]), found)
+    scaling, x = detector.scoring.scaling, np.asarray(test.x[i : i + 1])
+    height, width = x.shape[2:]
+    if isinstance(scaling, TiledScaling):  # draw no padding
+        height, width = scaling.tiling.sizes(x)[0]
+    inside = (slice(height), slice(width))
+    image = scaling(shrunk(x[:, :, *inside]))[0]
+    found = None if found is None else _shrunk(found[inside])
+    heat, truth = (_shrunk(np.asarray(array[i])[inside]) for array in (maps, test.mask))
+    return MappedImage(title, image, heat, truth, found)
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    """Return a map or mask, (H, W), in the size of a drawn image; small regions stay."""
+    return shrunk(picture[None, None], np.max)[0, 0]

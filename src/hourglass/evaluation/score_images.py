@@ -1,4 +1,4 @@
-"""What `hourglass score` writes about images besides the score table: defects and pictures."""
+"""Outputs of `hourglass score` for images beside the score table: defects and pictures."""
 
 import shutil
 from dataclasses import dataclass

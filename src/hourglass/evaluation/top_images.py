@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.core.atomic import atomic_folder
+from hourglass.data.large_arrays import new_array
 from hourglass.data.readers.chunks import Chunk
+from hourglass.data.streaming import release_pages
 from hourglass.detection.detector import Detector
 from hourglass.evaluation import figures
 from hourglass.evaluation.alarm_pictures import MASKS, OVERLAYS, AlarmPictures
@@ -17,7 +19,7 @@ from hourglass.evaluation.figures import Group
 
 @dataclass
 class TopImages:
-    """Keep the `capacity` images with the highest scores."""
+    """Keep the `capacity` images with the highest scores; large ones lie in files."""
 
     capacity: int
     count: int = 0  # number of samples added so far
@@ -28,7 +30,9 @@ class TopImages:
         """Add the images of a chunk with their scores, (N,)."""
         order = np.argsort(-scores, kind="stable")[: self.capacity]
         new = [(-scores[i], self.count + i, str(chunk.id[i]), chunk.x[i]) for i in order]
-        self.top = sorted([*self.top, *new], key=lambda entry: entry[:2])[: self.capacity]
+        known = {number for _, number, *_ in self.top}
+        top = sorted([*self.top, *new], key=lambda entry: entry[:2])[: self.capacity]
+        self.top = [entry if entry[1] in known else (*entry[:3], _kept(entry[3])) for entry in top]
         self.count += len(scores)
 
     def draw(
@@ -57,3 +61,11 @@ class TopImages:
                 for name in (OVERLAYS, MASKS):
                     (alarms.folder / name).rename(temporary / name)
         return columns
+
+
+def _kept(image: np.ndarray) -> np.ndarray:
+    """Return a copy of an image of a chunk, so that the chunk is freed."""
+    copy = new_array(image.shape, image.dtype)
+    copy[:] = image
+    release_pages(copy)
+    return copy

@@ -110,7 +110,7 @@ class Network(nn.Module):
 
     @property
     def reconstructs_samples(self) -> bool:
-        """Whether reconstructions are samples, not features of them."""
+        """Return whether reconstructions are samples, not features of them."""
         return self.target_shape == self.sample_shape
 
     def target(self, x: Tensor) -> Tensor:

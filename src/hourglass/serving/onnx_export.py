@@ -89,8 +89,9 @@ def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
     """Convert a detector to an ONNX model with metadata.
 
     The input `x` is (N, *S) for any N: uint8 images, or float64 codes of a table's columns in the
-    detector's order, NaN for a missing cell, or windows of a series, (N, W, C). Raises a UserError
-    if the detector cannot be exported or the extra `onnx` is not installed.
+    detector's order, NaN for a missing cell, or windows of a series, (N, W, C), or tiles of large
+    images, (N, C, h, w). Raises a UserError if the detector cannot be exported or the extra `onnx`
+    is not installed.
     """
     scaling = detector.scoring.scaling
     if isinstance(scaling, SeriesEncoding) and scaling.row_score != "window":
@@ -161,11 +162,12 @@ def _quiet() -> Iterator[None]:
 def probe_samples(detector: Detector) -> np.ndarray:
     """Return random unscaled samples of realistic scale, (PROBE_SAMPLES, *S).
 
-    Some cells of a table are missing. For a series they are windows, (PROBE_SAMPLES, W, C).
+    Some cells of a table are missing. For a series they are windows, (PROBE_SAMPLES, W, C), and
+    for large images tiles.
     """
     rng, count = np.random.default_rng(0), PROBE_SAMPLES
     if is_image(detector.sample_shape):
-        shape = (PROBE_SAMPLES, *detector.sample_shape)
+        shape = (PROBE_SAMPLES, *detector.scoring.network.sample_shape)
         return rng.integers(0, int(detector.full_scale) + 1, shape).astype(np.uint8)
     encoding = detector.encoding
     if isinstance(encoding, SeriesEncoding):

@@ -176,7 +176,7 @@ def _images(content: Any, detector: Detector) -> np.ndarray:
         if x.dtype.kind == "f" or x.min() < 0 or x.max() > 255:
             raise _not_pixels(f"{x.dtype} from {x.min():g} to {x.max():g}")
         x = x.astype(np.uint8, copy=False)
-    return as_images(x, REQUEST, detector, lambda shape: shape == detector.sample_shape)
+    return as_images(x, REQUEST, detector, detector.accepts)
 
 
 def _pixels(images: list[Any]) -> np.ndarray:

@@ -9,6 +9,7 @@ from hourglass.core.paths import CONFIGS, prepared_folder, references_folder, va
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import check_keys
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import TiledScaling
 from hourglass.stages.output import stage_folder
 
 MIN_SAMPLES = 4  # per split; t-SNE, mixtures and the Frechet distance need them
@@ -54,6 +55,8 @@ def skip_reason(prepared: Prepared, setting: bool | None) -> str:
             f"A study needs {MIN_SAMPLES} training samples and {MIN_SAMPLES} normal test samples "
             "of the same classes."
         )
+    if isinstance(prepared.scaling, TiledScaling):
+        return "A study needs whole images, but those of this data set are scored in tiles."
     if not is_table:
         from hourglass.studies.restoration.tasks import MIN_SIDE_PIXELS
 

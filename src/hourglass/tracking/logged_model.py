@@ -60,7 +60,10 @@ def signature(card: dict[str, Any]) -> "ModelSignature":
             [ColSpec(_column_type(column), column.name, not column.optional) for column in columns]
         )
     else:
-        inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *card["sample_shape"]))])
+        shape = card["sample_shape"]
+        if "tiling" in card["scaling"]:  # any height and width
+            shape = (shape[0], -1, -1)
+        inputs = Schema([TensorSpec(np.dtype(card["dtype"]), (-1, *shape))])
     return ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
 
 
@@ -87,6 +90,8 @@ def example(card: dict[str, Any], samples: np.ndarray) -> Any:
     """
     x = samples[:1000]
     if not card["columns"]:
+        if tiling := card["scaling"].get("tiling"):
+            x = x[:, : tiling["channels"], : tiling["height"], : tiling["width"]]
         return x.mean(0, keepdims=True).astype(card["dtype"])
     columns = [Column.from_dict(column) for column in card["columns"]]
     return cell_frame(np.array([[_usual(x[:, i], c) for i, c in enumerate(columns)]]), columns)

@@ -17,10 +17,9 @@ from pytorch_lightning.callbacks import Checkpoint
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import Yaml, import_class
+from hourglass.data.batches import Inputs
 from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared_data import Prepared, Split
-from hourglass.data.residency import Rows
-from hourglass.data.window_batches import WindowBatches
 from hourglass.detection.inference import best_device
 from hourglass.detection.scorers.from_settings import make_scorer
 from hourglass.models.base import LitAutoencoder
@@ -139,7 +138,7 @@ class CachedDataModule(DataModule):
     """A data module that reads each split once for all trainings of a process."""
 
     @cache  # noqa: B019 - it lives as long as the process
-    def rows(self, name: Split) -> Rows | WindowBatches:
+    def rows(self, name: Split) -> Inputs:
         """Return this process's rows of a split; device and rank are the same in all trainings."""
         return super().rows(name)
 

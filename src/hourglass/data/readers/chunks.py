@@ -41,6 +41,9 @@ class InputSpec(Protocol):
     def image_format(self) -> "ImageFormat":
         """Return the form of images."""
 
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Return whether samples of a shape can be scored."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -68,14 +71,14 @@ def read_chunks(
     """Yield the samples of a table, an .npz or .npy file, an image, or a folder or table of images.
 
     A table is one of the formats that `prepare` reads. `accepts` checks the shape of images; by
-    default, only the detector's shape is accepted. All images of a chunk have the same shape.
-    `skip_damaged` skips image files that cannot be read.
+    default, the detector decides. All images of a chunk have the same shape. `skip_damaged` skips
+    image files that cannot be read.
     Raises a UserError if the file is missing, has another format, or does not match the spec.
     """
     from hourglass.data.readers import image_chunks, table_chunks
     from hourglass.data.readers.image_index import is_index
 
-    accepts = accepts or _same_shape(spec)
+    accepts = accepts or spec.accepts
     suffix = path.suffix.lower()
     if spec.columns and suffix != ".npz" and (is_table(path) or not path.exists()):
         return table_chunks.read_table_chunks(path, spec, id, missing)
@@ -113,11 +116,7 @@ def chunks_in_memory(samples: Any, spec: InputSpec, missing: Missing = "use") ->
     if not rows.ndim or not len(rows):
         raise UserError(f"{name} holds no samples; give at least one.")
     if isinstance(rows, np.ndarray):
-        return image_chunks.array_chunks(rows, spec, name, _same_shape(spec), missing)
+        return image_chunks.array_chunks(rows, spec, name, spec.accepts, missing)
     if not spec.columns:
         raise UserError(f"{name} is a table, but this detector takes images; give an array.")
     return table_chunks.frame_chunks(rows, spec.columns, name, missing)
-
-
-def _same_shape(spec: InputSpec) -> ShapeCheck:
-    return lambda shape: shape == spec.sample_shape

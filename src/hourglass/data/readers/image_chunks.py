@@ -104,10 +104,13 @@ def read_image_chunks(
             print(f"skipped: {error}", file=sys.stderr)
             return None
 
-    readable = filter(None, in_threads(read, pictures, per_task=1))
-    for group in _group_by_shape(readable):
-        x = np.stack([pixels for _, pixels in group])
+    # Large images are read one after the other, as each may take a tenth of a gigabyte.
+    is_large = spec.image_format.geometry.fit == "tile"
+    found = map(read, pictures) if is_large else in_threads(read, pictures, per_task=1)
+    for group in _group_by_shape(filter(None, found)):
+        x = group[0][1][None] if len(group) == 1 else np.stack([pixels for _, pixels in group])
         ids = pa.array([picture.name(root) for picture, _ in group])
+        group.clear()
         yield Chunk(ids, x, np.ones(len(x), bool))
 
 
@@ -215,12 +218,14 @@ def _group_by_shape(
     """Yield consecutive images of the same shape in groups of limited size."""
     group: list[tuple[Picture, np.ndarray]] = []
     for picture, pixels in images:
-        if group and (
-            pixels.shape != group[0][1].shape or len(group) * pixels.nbytes >= CHUNK_BYTES
-        ):
+        if group and pixels.shape != group[0][1].shape:
             yield group
             group = []
         group.append((picture, pixels))
+        if len(group) * pixels.nbytes >= CHUNK_BYTES:
+            del pixels  # a large image is freed as soon as its chunk is
+            yield group
+            group = []
     if group:
         yield group
 

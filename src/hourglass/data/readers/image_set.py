@@ -27,6 +27,7 @@ from hourglass.data.readers.in_threads import in_threads
 from hourglass.data.readers.pixels import scale_bytes, white_of_range, with_channels
 from hourglass.data.readers.user_files import check_file_type
 from hourglass.data.streaming import release_pages
+from hourglass.data.tiling import put_padded
 
 Storage: TypeAlias = Literal["auto", "packed", "files"]
 
@@ -87,7 +88,8 @@ def read_pictures(
 
     The images have one channel if all are grey or if `grey` is set, else three, or the number of
     channels of multi-channel files. Without a size in `geometry`, images of several sizes get the
-    median height and width. `full_scale` is that of `find_full_scale`. Raises a UserError for a
+    median height and width, or to be cut into tiles the largest, with a channel that marks the
+    padding. `full_scale` is that of `find_full_scale`. Raises a UserError for a
     damaged file unless `skip_damaged` is set.
     """
     given, notes = geometry, list[str]()
@@ -99,11 +101,16 @@ def read_pictures(
         decoded = _decode_all(pictures, image_format, first, skip_damaged, storage)
     except _OtherLayoutError:
         layouts = [*filter(None, in_threads(_layout_reader(skip_damaged), pictures))]
-        if geometry.size is None and len({layout[:2] for layout in layouts}) > 1:
+        first = layouts[0]
+        padded = geometry.fit == "tile" and len({layout[:2] for layout in layouts}) > 1
+        if padded:
+            height, width = np.max([layout[:2] for layout in layouts], 0)
+            first = first._replace(height=int(height), width=int(width))
+        elif geometry.size is None and len({layout[:2] for layout in layouts}) > 1:
             height, width = np.rint(np.median([layout[:2] for layout in layouts], 0)).astype(int)
             geometry = Geometry((int(height), int(width)), geometry.fit)
         image_format = _common_format(layouts, geometry, grey, background)
-        decoded = _decode_all(pictures, image_format, layouts[0], skip_damaged, storage)
+        decoded = _decode_all(pictures, image_format, first, skip_damaged, storage, padded)
     x, sizes, is_byte, ranges, damaged, digests = decoded
     if damaged.any():
         notes.append(_damaged_note(pictures, damaged))
@@ -123,13 +130,14 @@ def read_pictures(
             f"{MAX_DISK_SHARE:.0%} of the free disk; do not move or change them"
         )
     if x is not None and dtype != np.uint8:
+        pixels = x[:, : image_format.channels]
         for row in np.flatnonzero(is_byte):
-            x[row] = scale_bytes(x[row], dtype, white)
+            pixels[row] = scale_bytes(pixels[row], dtype, white)
     return ImageArrays(x, image_format, white, kept, sizes, digests, notes)
 
 
 class _Decoded(NamedTuple):
-    x: np.ndarray | None  # (N, C, H, W), if packed
+    x: np.ndarray | None  # (N, C, H, W), or one channel more if padded; None if not packed
     sizes: np.ndarray  # (N, 2) height and width in the file
     is_byte: np.ndarray  # (N,) whether the pixels are bytes in the file
     ranges: np.ndarray  # (N, 2) lowest and highest pixel, of formats of more than 8 bits
@@ -143,10 +151,14 @@ def _decode_all(
     layout: Layout,
     skip_damaged: bool,
     storage: Storage,
+    padded: bool = False,
 ) -> _Decoded:
-    """Decode images in threads; without a size in the format, all must have that of `layout`."""
+    """Decode images in threads; without a size in the format, all must have that of `layout`.
+
+    If they are `padded`, none is larger, and a last channel marks the padding; see `tiling`.
+    """
     count, size = len(pictures), image_format.geometry.size or layout[:2]
-    shape, dtype = (count, image_format.channels, *size), image_format.dtype
+    shape, dtype = (count, image_format.channels + padded, *size), image_format.dtype
     x = new_array(shape, dtype) if _is_packed(storage, shape, dtype) else None
     sizes, is_byte = np.zeros((count, 2), int), np.zeros(count, bool)
     ranges = np.zeros((count, 2))
@@ -168,9 +180,11 @@ def _decode_all(
         if not image_format.holds(found):
             raise _OtherLayoutError
         pixels = image_format.fit(stored, picture)
-        if pixels.shape[:2] != size:
+        if pixels.shape[:2] != size and not padded:
             raise _OtherLayoutError
-        if x is not None:
+        if padded and x is not None:
+            put_padded(x[row], pixels.transpose(2, 0, 1))
+        elif x is not None:
             x[row] = pixels.transpose(2, 0, 1)
         if dtype != np.uint8:
             ranges[row] = pixels.min(), pixels.max()

@@ -24,7 +24,7 @@ def read_masks(
     in their files, (N, 2): a mask of another size is not used. Images without a mask have no
     defective pixel. `anomaly` is the mask of anomalous images, (N,), if they are known.
     """
-    height, width = geometry.size or sizes[0]
+    height, width = geometry.size or sizes.max(0)
     result = new_array((len(masks), height, width), bool)
     used = np.zeros(len(masks), bool)
 
@@ -34,7 +34,8 @@ def read_masks(
             return
         mask: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
         if mask.shape == tuple(sizes[row]):
-            result[row] = geometry.mask(mask)
+            mask = geometry.mask(mask)
+            result[row, : mask.shape[0], : mask.shape[1]] = mask
             used[row] = True
 
     for _ in in_threads(read, range(len(masks))):

@@ -1,5 +1,6 @@
 """Figures of samples with their reconstructions, and of features or pixels with large errors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hourglass.evaluation.column_points import column_points
 from hourglass.evaluation.figures.images import Strip, sheet
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 UNUSUAL_CONTRIBUTION = 3.0  # in standard deviations
 MAX_BARS = 6  # features drawn per sample
+MAX_SIDE = 1024  # pixels of a drawn image; larger ones are shrunk
 MAX_FEATURES = 30  # drawn of a sample; more would be too many to read
 
 
@@ -41,13 +44,34 @@ class Group:
 
         network, scaling = detector.scoring.network, detector.scoring.scaling
         contributions = detector.contributions(x)
+        if not detector.columns:
+            contributions = shrunk(contributions, np.max)
         if not network.reconstructs_samples:
-            return cls(title, scaling(x), None, contributions, captions)
+            return cls(title, scaling(shrunk(x)), None, contributions, captions)
         output = reconstructions(network, x, scaling)
         if detector.columns:
             values, restored, texts = column_points(detector.encoding, x, output)
             return cls(title, values, restored, contributions, captions, texts.tolist())
-        return cls(title, scaling(x), output, contributions, captions)
+        return cls(title, scaling(shrunk(x)), shrunk(output), contributions, captions)
+
+
+def shrunk(
+    pictures: np.ndarray, reduce: Callable[..., np.ndarray] = np.mean, most: int = MAX_SIDE
+) -> np.ndarray:
+    """Return pictures, (N, C, H, W), of at most `most` pixels per side, (N, C, H', W').
+
+    Larger ones are divided into squares, which `reduce` makes to pixels.
+    """
+    height, width = pictures.shape[2:]
+    side = -(-max(height, width) // most)
+    if side == 1:
+        return pictures
+    rows, columns = -(-height // side), -(-width // side)
+    # The last squares overlap those before them, or are the only ones.
+    squares = sliding_window_view(pictures, (min(side, height), min(side, width)), axis=(2, 3))
+    down = np.minimum(np.arange(rows) * side, squares.shape[2] - 1)
+    across = np.minimum(np.arange(columns) * side, squares.shape[3] - 1)
+    return np.stack([reduce(squares[:, :, row, across], axis=(3, 4)) for row in down], 2)
 
 
 def samples(groups: list[Group], feature_names: list[str]) -> Figure:
@@ -102,6 +126,7 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
+        assert group.reconstruction is not None  # of a table
         for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")

@@ -144,6 +144,7 @@ def _count_normal(
     total = 0
     for block in blocks:
         block.sort()
+        block = block[: np.searchsorted(block, np.nan)]  # without the padding of images
         total += len(block)
         above += len(block) - np.searchsorted(block, distinct, "right")
         at_least += len(block) - np.searchsorted(block, distinct, "left")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
+from hourglass.data.scaling import TiledScaling
+from hourglass.data.tiling import MergedImages, Tiles, Tiling
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import reconstructions
 from hourglass.evaluation import figures
@@ -55,6 +57,8 @@ class Restorer:
         channels, *window = self.detector.sample_shape
         if shape[0] != channels and not (self.grey and shape[0] == 1):
             return False
+        if self._takes_any_size:
+            return True
         size = self._input_size(shape)
         if self.tile:
             return all(side >= least for side, least in zip(size, window, strict=True))
@@ -72,20 +76,28 @@ class Restorer:
         def restore(unscaled: np.ndarray) -> np.ndarray:
             return reconstructions(scoring.network, unscaled, scoring.scaling)
 
-        if images.shape[2:] == window:
+        if images.shape[2:] == window or self._takes_any_size:
             restored = restore(images)
         else:
             restored = np.stack([tiled(image, window, restore) for image in images])
         return np.asarray(scoring.scaling(images)), np.clip(restored, 0, 1)
 
+    @property
+    def _takes_any_size(self) -> bool:
+        """Return whether the network was trained on tiles of images."""
+        return isinstance(self.detector.scoring.scaling, TiledScaling)
+
     def _input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the height and width at which images of a shape are restored."""
         expected, size = self.detector.sample_shape[1:], shape[1:]
+        enlarged_size = tuple(self.downsampling * side for side in size)
+        if self._takes_any_size:
+            return enlarged_size
         if size == expected:
             return size
         # If `downsampling` does not divide a side, the last pixel of a reduced image is partial.
         reduced = tuple(-(-side // self.downsampling) for side in expected)
-        return expected if size == reduced else tuple(self.downsampling * side for side in size)
+        return expected if size == reduced else enlarged_size
 
     def _network_input(self, x: np.ndarray) -> np.ndarray:
         """Convert unscaled images to the channels of the network and to their `_input_size`."""
@@ -103,26 +115,15 @@ def tiled(
     """Restore an image, (C, H, W), in blended windows that overlap by half.
 
     `window` is (height, width), not larger than the image. `restore` maps windows, (n, C, height,
-    width), to restored windows of the same shape. The weights of a window's pixels fall towards its
-    edges, so that no seam is visible, and stay above 0, so that every pixel is covered.
+    width), to restored windows of the same shape.
     """
     height, width = window
-    tops, lefts = map(window_starts, x.shape[1:], window)
-    weight = np.outer(*(np.hanning(side + 2)[1:-1] for side in window))
-    total, weights = np.zeros(x.shape), np.zeros(x.shape[1:])
-    for top in tops:  # one row of windows at a time, to save memory
-        rows = slice(top, top + height)
-        restored = restore(np.stack([x[:, rows, left : left + width] for left in lefts]))
-        for left, image in zip(lefts, restored, strict=True):
-            columns = slice(left, left + width)
-            total[:, rows, columns] += weight * image
-            weights[rows, columns] += weight
-    return (total / weights).astype(np.float32)
-
-
-def window_starts(length: int, window: int) -> list[int]:
-    """Return the starts of windows, half a window apart; the last window ends at `length`."""
-    return [*range(0, length - window, max(1, window // 2)), length - window]
+    tiles = Tiles(x[None], Tiling(len(x), height, width, overlap=0.5))
+    merged = MergedImages(tiles, x.shape[:1])
+    count = len(tiles.tiling.starts(x.shape[2], width))
+    for start in range(0, len(tiles), count):  # one row of windows at a time, to save memory
+        merged.add(restore(tiles[start : start + count]))
+    return np.asarray(merged.result[0])
 
 
 @dataclass

@@ -93,8 +93,10 @@ class Denoising(Objective):
         import numpy as np
         import torch
 
+        from hourglass.data.scaling import TiledScaling
         from hourglass.data.series_encoding import SeriesEncoding
         from hourglass.detection.inference import batch_size, map_batch
+        from hourglass.evaluation.tile_baselines import train_tiles
         from hourglass.evaluation.window_baselines import train_windows
 
         tuning, total, count = task.prepared.split("tuning"), 0.0, 0
@@ -102,6 +104,8 @@ class Denoising(Objective):
         scaling, samples = task.prepared.scaling, tuning.x[~tuning.anomaly]
         if isinstance(scaling, SeriesEncoding):
             inputs = train_windows(scaling, samples).transpose(0, 2, 1)
+        elif isinstance(scaling, TiledScaling):
+            inputs = train_tiles(scaling, samples)
         else:
             inputs = scaling(samples)
         normal = torch.from_numpy(np.ascontiguousarray(inputs))
