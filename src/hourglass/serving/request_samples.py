@@ -1,10 +1,12 @@
 """Convert the content of a request to samples with the feature order and type of a detector.
 
 The columns of a table are matched by name, in any order, and read by the code that reads files, as
-in `hourglass score`. Other columns are ignored. Pixels are integers from 0 to 255, because scaled
-pixels would round to black. Any other content raises a UserError with a message of one sentence.
+in `hourglass score`. Other columns are ignored. Pixels have the type and range of the detector's
+images: integers from 0 to 255 or 65535, because scaled ones would round to black, or floats. Other
+content raises a UserError with a message of one sentence.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -167,20 +169,27 @@ def _row_numbers(count: int) -> pa.Array:
 
 
 def _images(content: Any, detector: Detector) -> np.ndarray:
-    """Return images, (N, C, H, W) uint8.
+    """Return images, (N, C, H, W), in the type of the detector's images.
 
-    Raises a UserError for pixels of a floating-point type, instead of rounding them.
+    Raises a UserError for pixels out of its range, or for floats if it has integers.
     """
-    x = _pixels(content) if isinstance(content, list) else np.asarray(content)
+    needed = detector.image_format.dtype
+    x = _pixels(content, needed) if isinstance(content, list) else np.asarray(content)
     if x.size and x.dtype.kind in "iuf":
-        if x.dtype.kind == "f" or x.min() < 0 or x.max() > 255:
-            raise _not_pixels(f"{x.dtype} from {x.min():g} to {x.max():g}")
-        x = x.astype(np.uint8, copy=False)
-    return as_images(x, REQUEST, detector, detector.accepts)
+        lowest, highest = x.min(), x.max()
+        if needed.kind == "f":
+            is_valid = bool(np.isfinite([lowest, highest]).all())
+        else:
+            is_valid = x.dtype.kind != "f" and lowest >= 0 and highest <= np.iinfo(needed).max
+            if is_valid and x.dtype != np.uint8:  # bytes are scaled, as those of files are
+                x = x.astype(needed, copy=False)
+        if not is_valid:
+            raise _not_pixels(f"{x.dtype} from {lowest:g} to {highest:g}", needed)
+    return as_images(x, REQUEST, detector, lambda shape: shape == detector.sample_shape)
 
 
-def _pixels(images: list[Any]) -> np.ndarray:
-    """Convert nested lists to an array of uint8.
+def _pixels(images: list[Any], needed: np.dtype) -> np.ndarray:
+    """Convert nested lists to an array of the `needed` type.
 
     NumPy would also convert text, and give every pixel the memory of the longest text.
     """
@@ -192,14 +201,23 @@ def _pixels(images: list[Any]) -> np.ndarray:
         shape.append(length)
         values = list(chain.from_iterable(values))
     try:
-        if bool not in map(type, values[:1]):  # bytes() would read a mask as zeros and ones
-            return np.frombuffer(bytes(values), np.uint8).reshape(shape)
-    except (TypeError, ValueError):  # a value is not an integer from 0 to 255
-        values = [value for value in values if type(value) is not int or not 0 <= value < 256]
-    raise _not_pixels(quote(values[0]))
+        if bool not in map(type, values[:1]):  # a mask would be read as zeros and ones
+            is_byte = needed == np.uint8  # bytes() is faster
+            content = bytes(values) if is_byte else array(needed.char, values)
+            return np.frombuffer(content, needed).reshape(shape)
+    except (TypeError, ValueError, OverflowError):  # a value that the type does not hold
+        values = [value for value in values if not _is_pixel(value, needed)]
+    raise _not_pixels(quote(values[0]), needed)
 
 
-def _not_pixels(content: str) -> UserError:
-    return UserError(
-        f"the pixels of the request are {content}; send whole numbers from 0 to 255, not scaled."
-    )
+def _is_pixel(value: Any, needed: np.dtype) -> bool:
+    if needed.kind == "f":
+        return type(value) in (int, float)
+    return type(value) is int and 0 <= value <= np.iinfo(needed).max
+
+
+def _not_pixels(content: str, needed: np.dtype) -> UserError:
+    wanted = "finite numbers"
+    if needed.kind != "f":
+        wanted = f"whole numbers from 0 to {np.iinfo(needed).max}, not scaled"
+    return UserError(f"the pixels of the request are {content}; send {wanted}.")
