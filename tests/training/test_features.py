@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hourglass.data.prepared_data import PreparedInMemory, Samples
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Scaling, TiledScaling
+from hourglass.data.tiling import Tiles, Tiling
 from hourglass.models.feature import Feature
 from hourglass.networks.feature import Feature as FeatureNetwork
 from hourglass.training import features
@@ -60,6 +61,17 @@ def test_batches_are_the_standardised_features_of_the_images(data, network, imag
     torch.testing.assert_close(batch, expected, rtol=1e-4, atol=1e-4)
     train = torch.cat(list(data.train_dataloader()))
     assert train.mean(0).abs().max() < 1e-4
+
+
+def test_features_of_large_images_are_those_of_their_tiles(network):
+    x = np.random.default_rng(0).integers(0, 256, (4, 1, 48, 40), dtype=np.uint8)
+    scaling = TiledScaling.of(SCALING, Tiling(*SHAPE))
+    splits = {"train": Samples.normal(x), "validation": Samples.normal(x[:2])}
+    card = {"scaling": scaling.to_dict(), "sample_shape": x.shape[1:], "columns": []}
+    module = InMemoryDataModule(PreparedInMemory(Path("tiles"), card, splits), settings("Linear"))
+    batch = torch.cat(list(training_data(network, module).val_dataloader()))
+    tiles = torch.from_numpy(Tiles(x[:2], scaling.tiling)[:])
+    torch.testing.assert_close(batch, network.target(tiles.float() / 255), rtol=1e-4, atol=1e-4)
 
 
 def test_features_are_computed_once_in_a_workspace(workspace, network, images, monkeypatch):
