@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image, ImageOps
 
 from hourglass.core.yaml_config import build
 from hourglass.data.base import DataSet, Raw
+from hourglass.data.copies import copies_note
+from hourglass.data.images import Images
+from hourglass.data.prepare import split_samples
 
 CASES = Path(os.environ.get("HOURGLASS_DATA", "")).parent / "cases/images"
 pytestmark = [
@@ -80,6 +84,21 @@ def test_arrays_of_any_type_and_names_are_read(load, data, white, tests):
     assert raw.full_scale == white
     assert raw.anomaly.sum() == 6
     assert (0 if raw.official_test is None else raw.official_test.sum()) == tests
+
+
+def test_copies_stay_in_one_split_and_those_under_two_labels_are_counted(load):
+    _, folder = load("12", "dups")
+    samples, card = split_samples(Images(str(folder), normal="good"), folder, 0)
+    splits_of = defaultdict(set)
+    for split, part in samples.items():
+        for image, anomaly in zip(part.x, part.anomaly, strict=True):
+            splits_of[image.tobytes()].add((split, anomaly))
+    for places in splits_of.values():
+        assert len({split for split, anomaly in places if not anomaly}) <= 1
+    two_labels = [places for places in splits_of.values() if len({a for _, a in places}) == 2]
+    assert card["copies"]["copies"] == 26 - len(splits_of) == 8
+    assert card["copies"]["normal_and_anomalous"] >= len(two_labels) == 1
+    assert "normal ones equal an anomaly" in copies_note(card)
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,7 @@ def test_the_signature_names_the_types_of_columns_and_the_optional_ones(tmp_path
     assert kinds["service"] == kinds["member"] == "DataType.string"
     assert types.optional_input_names() == ["TSH"]
     detector.save(tmp_path / "detector")
-    np.save(tmp_path / "x.npy", to_samples(FRAME, detector, Limits()).x)
-    usual = example(card, tmp_path / "x.npy")
+    usual = example(card, to_samples(FRAME, detector, Limits()).x)
     mlflow.pyfunc.save_model(
         path=str(tmp_path / "model"),
         loader_module="hourglass.serving.pyfunc",

@@ -1,9 +1,9 @@
 """Command `verify`: compare every file of the workspace with its recorded checksum."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hourglass.core.checksums import (
     CORRUPT_FILE_ERRORS,
@@ -28,11 +28,11 @@ def verify(data: str | None = None, model: str | None = None, cache: bool = Fals
     """Find corrupt, changed and missing files, and print the commands that restore them.
 
     Reads every byte; `dvc status` compares times and sizes only. Prepared data, networks and
-    detectors are corrupt if they differ from the checksums stored next to them, objects of DVC's
-    cache if they differ from their names. Prepared data, runs and reports are also compared with
-    dvc.lock, which describes the last `dvc repro`: they differ after damage, but also after a stage
-    that ran without DVC. Exits with status 1 if a file is corrupt, differs or is missing. Changes
-    no file.
+    detectors are corrupt if they differ from the checksums stored next to them, images that stay
+    in their files if they differ from those in the data card, and objects of DVC's cache if they
+    differ from their names. Prepared data, runs and reports are also compared with dvc.lock, which
+    describes the last `dvc repro`: they differ after damage, but also after a stage that ran
+    without DVC. Exits with status 1 if a file is corrupt, differs or is missing. Changes no file.
 
     Args:
         data: a data set, by the name of its file in configs/data, or a cell as <data>/<model>; all
@@ -149,17 +149,38 @@ def files_with_checksum() -> list[Path]:
 def checksum_damage(path: Path) -> dict[Path, str]:
     """Check a JSON file and the files that it lists; return one sentence per corrupt file."""
     try:
-        files = read_with_checksum(path).get("files", {})
+        content = read_with_checksum(path)
     except CORRUPT_FILE_ERRORS as error:
         return {path: _restore_sentence(path, error)}
-    sentences = {}
+    files = content.get("files", {})
+    sentences = _changed_images(content) if "storage" in content else {}
     if path.name == DETECTOR:
-        sentences = _stale_detector(path, {name: files.pop(name, "") for name in NETWORK_FILES})
+        sentences |= _stale_detector(path, {name: files.pop(name, "") for name in NETWORK_FILES})
     for name, checksum in files.items():
         try:
             verify_checksums(path.parent, {name: checksum})
         except CORRUPT_FILE_ERRORS as error:
             sentences[path.parent / name] = _restore_sentence(path.parent / name, error)
+    return sentences
+
+
+def _changed_images(card: Mapping[str, Any]) -> dict[Path, str]:
+    """Return a sentence per changed file of a data set whose images stay in their files."""
+    from hourglass.data.readers.user_files import resolve_path
+
+    sentences, root = {}, Path(card["storage"]["root"])
+    try:
+        root = resolve_path(str(root))
+    except UserError as error:
+        return {root: str(error)}
+    for name, checksum in card["source"]["files"].items():
+        try:
+            verify_checksums(root, {name: checksum})
+        except CORRUPT_FILE_ERRORS as error:
+            sentences[root / name] = (
+                f"{(root / name).as_posix()} is not the file that was prepared "
+                f"({one_line(error)}); restore it, or run `hourglass prepare {card['data']}`."
+            )
     return sentences
 
 

@@ -1,6 +1,6 @@
 """Copies: samples with equal values, which must not be in both the train and the test split."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,21 @@ from hourglass.data.streaming import release_pages
 BYTES_AT_ONCE = 1 << 24
 
 
-def find_copies(x: np.ndarray) -> np.ndarray:
+def find_copies(
+    x: np.ndarray, visit: Callable[[int, np.ndarray], None] | None = None
+) -> np.ndarray:
     """Return a number below N per sample, (N,), that only copies of it share, for (N, *S).
 
-    Samples are compared by a hash of 64 bits.
+    Samples are compared by a hash of 64 bits. `visit` is called with parts of consecutive samples
+    and the number of their first, so that samples in files are read once for both.
     """
     hashes = new_array((len(x),), np.int64)
     step = max(1, BYTES_AT_ONCE // max(1, x[:1].nbytes))
     for start in range(0, len(x), step):
-        part = x[start : start + step].reshape(len(x[start : start + step]), -1)
+        samples = x[start : start + step]
+        if visit is not None:
+            visit(start, samples)
+        part = samples.reshape(len(samples), -1)
         if part.dtype.kind == "f":
             part = np.where(np.isnan(part), np.nan, part) + 0.0  # one NaN, and no negative zero
         part = np.ascontiguousarray(part)
@@ -37,11 +43,12 @@ def keep_together(
 
     `order` holds sample numbers, (n,), and `bounds` divides it into parts. `copies` is the result
     of `find_copies`. Each bound moves to the nearest place that separates no copies. A sample with
-    more copies than half of the smallest part is too frequent to be kept in one part, so its copies
-    stay where they are. Without copies nothing changes.
+    more copies than half of the smallest part, and more than two, is too frequent to be kept in one
+    part, so its copies stay where they are. Without copies nothing changes.
     """
     sizes = np.diff([0, *bounds, len(order)])
-    largest = sizes[sizes > 0].min() // 2 if len(order) else 0
+    smallest = sizes[sizes > 0].min() if len(order) else 0
+    largest = 2 if smallest in (2, 3) else smallest // 2  # a bound between two moves by one
     numbers = take_rows(copies, order)
     times = counts(numbers, len(copies))
     if not any(((times[part] > 1) & (times[part] <= largest)).any() for part in parts(times)):

@@ -14,6 +14,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import prepared_folder
 from hourglass.core.settings import Residency
 from hourglass.data.batches import Batches, Inputs, Scaled, Shares
+from hourglass.data.lazy_array import LazyArray
 from hourglass.data.prepared_data import Prepared, Split, input_count
 from hourglass.data.residency import Rows, batch_device, choose_residency
 from hourglass.data.scaling import Encoding, Scaling, TiledScaling
@@ -133,7 +134,8 @@ class DataModule(pl.LightningDataModule):
     def _local_samples(self, name: Split) -> tuple[np.ndarray, Encoding]:
         x, scaling = self.samples(name)
         rank, world_size = self._rank()
-        return x[rank::world_size], scaling
+        part = slice(rank, None, world_size)
+        return x.subset(part) if isinstance(x, LazyArray) else x[part], scaling
 
     def _batches(self, name: Split, shuffle: Callable[[], int] | None = None) -> Batches:
         shares = Shares(self._count(name), self.batch_size, *self._rank())

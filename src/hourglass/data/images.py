@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from PIL import ImageColor
@@ -17,7 +17,8 @@ from hourglass.data.readers.image_arrays import read_image_array
 from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
 from hourglass.data.readers.image_format import ImageFormat
 from hourglass.data.readers.image_index import is_index, read_index
-from hourglass.data.readers.image_set import fit_array, read_pictures
+from hourglass.data.readers.image_set import Storage, fit_array, read_pictures
+from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.readers.mask_files import read_masks
 from hourglass.data.readers.pixels import find_full_scale
 from hourglass.data.readers.user_files import ClassNames, anomaly_mask, resolve_path
@@ -66,6 +67,9 @@ class Images(DataSet):
         full_scale: the value of white in images of more than 8 bits. By default the highest of 10,
             12, 14 or 16 bits, the first that holds all pixels; and for floats 1 or 255
         skip_damaged: whether to skip files that cannot be read, instead of stopping
+        storage: `packed` copies the decoded images into the prepared data; `files` keeps the names
+            of the files only and decodes them in training and scoring, which gives the same
+            results. `auto` packs them unless they would take a quarter of the free disk
         columns: names of the columns of a table of images
         fractions: fractions of the splits
 
@@ -83,6 +87,7 @@ class Images(DataSet):
         background: str = "white",
         full_scale: float | None = None,
         skip_damaged: bool = False,
+        storage: Storage = "auto",
         columns: dict[str, str] | None = None,
         fractions: Fractions = Fractions(),
     ) -> None:
@@ -97,6 +102,7 @@ class Images(DataSet):
         self.background = background
         self.full_scale = full_scale
         self.skip_damaged = skip_damaged
+        self.storage = storage
         self.columns = columns
 
     def load(self, folder: Path) -> Raw:
@@ -105,6 +111,15 @@ class Images(DataSet):
         Raises a UserError that names the file and its defect.
         """
         geometry = make_geometry(self.size, self.fit)
+        if self.storage not in get_args(Storage):
+            raise UserError(
+                f"`storage` is {self.storage!r}; give one of {', '.join(get_args(Storage))}."
+            )
+        if self.storage == "files" and self.fit == "tile":
+            raise UserError(
+                "`storage: files` and `fit: tile` exclude each other, because every tile would "
+                "decode its image; omit `storage`."
+            )
         try:
             ImageColor.getrgb(self.background)
         except ValueError:
@@ -127,6 +142,7 @@ class Images(DataSet):
             self.background,
             self.full_scale,
             self.skip_damaged,
+            "packed" if self.fit == "tile" else self.storage,
         )
         kept = found.kept
         label = None if images.labels is None else np.array(images.labels)[kept]
@@ -139,9 +155,10 @@ class Images(DataSet):
             if label is None:
                 label = np.where(mask.any(axis=(1, 2)), DEFECTIVE, FLAWLESS)
                 anomaly = self._anomaly(label, FLAWLESS, path)
+        pictures, ids = [images.pictures[row] for row in kept], np.array(images.ids)[kept]
         digests = {
-            file.relative_to(images.root).as_posix(): digest
-            for file, digest in sorted(found.digests.items())
+            name if picture.page is None else name.rpartition("#")[0]: found.digests[picture.file]
+            for picture, name in zip(pictures, ids.tolist(), strict=True)
         }
         if is_index(path) and path.is_file():
             digests[path.name] = sha256(path)
@@ -149,10 +166,14 @@ class Images(DataSet):
             mask.relative_to(images.root).as_posix(): sha256(mask)
             for mask in sorted({mask for mask in images.masks or [] if mask is not None})
         }
-        ids = np.array(images.ids)[kept]
-        raw = self._raw(path, found.x, label, anomaly, ids, digests, found.format)
+        x = found.x
+        if x is None:
+            size = found.format.geometry.size or (int(found.sizes[0, 0]), int(found.sizes[0, 1]))
+            lazy = LazyImages(images.root, pictures, digests, found.format, size, found.full_scale)
+            x = cast(np.ndarray, lazy)
+        raw = self._raw(path, x, label, anomaly, ids, digests, found.format)
         raw.source["notes"] = [*images.notes, *found.notes, *notes]
-        tiling = self._tiling(found.x, found.format.channels)
+        tiling = self._tiling(raw.x, found.format.channels)
         white = found.full_scale
         return replace(raw, full_scale=white, official_test=test, mask=mask, tiling=tiling)
 
@@ -166,6 +187,11 @@ class Images(DataSet):
         return Tiling(channels, *sides, self.overlap, self.combine, padded)
 
     def _load_array(self, path: Path, geometry: Geometry) -> Raw:
+        if self.storage == "files":
+            raise UserError(
+                f"`storage` is 'files', but {path} is an array file; omit `storage`, or give a "
+                "folder or table of images."
+            )
         images = read_image_array(path)
         x, mask = fit_array(images.x, images.mask, geometry, self.grey, path)
         ids = np.array([f"{path.name}/{i}" for i in range(len(x))])

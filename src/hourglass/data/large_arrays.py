@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.data.lazy_array import LazyArray
 from hourglass.data.streaming import release_pages
 
 MAX_BYTES_IN_MEMORY = 32 << 20  # of an array; several have this size at the same time
@@ -28,7 +29,12 @@ def new_indices(count: int, limit: int) -> np.ndarray:
 
 
 def take_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return `array[rows]`; a large result lies in a file, and large arrays are copied in parts."""
+    """Return `array[rows]`; a large result lies in a file, and large arrays are copied in parts.
+
+    Rows of a lazy array are lazy.
+    """
+    if isinstance(array, LazyArray):
+        return array.subset(rows)
     result = new_array((len(rows), *array.shape[1:]), array.dtype)
     if not isinstance(result, np.memmap) and not isinstance(array, np.memmap):
         return array[rows]

@@ -20,7 +20,10 @@ from hourglass.data.blocks import block_count
 from hourglass.data.columns.levels import keep_train_levels
 from hourglass.data.copies import copies_note, count_copies, find_copies
 from hourglass.data.large_arrays import parts, take_rows
+from hourglass.data.lazy_array import LazyArray
+from hourglass.data.near_copies import NearCopies, near_copies_note
 from hourglass.data.prepared_data import Samples, Split, write_prepared
+from hourglass.data.readers.lazy_images import LazyImages
 from hourglass.data.scaling import Encoding, Scaling, TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.streaming import release_pages
@@ -41,7 +44,11 @@ def prepare_data_set(
     dataset: DataSet = build(section, DataSet, (CONFIGS / "data" / f"{data}.yaml").as_posix())
     samples, card = split_samples(dataset, raw_folder(), params().seed)
     card = {"data": data, **card}
-    for note in (*card["source"].get("notes", []), copies_note(card)):
+    for note in (
+        *card["source"].get("notes", []),
+        copies_note(card),
+        near_copies_note(card["copies"]),
+    ):
         if note:
             print(f"{data}: {note}", file=sys.stderr)
     check(card)
@@ -57,7 +64,11 @@ def split_samples(
     """Load a data set from raw files below `folder`; return its splits and its data card."""
     with step(f"read {type(dataset).__name__}"):
         raw = dataset.load(folder)
-    copies = find_copies(raw.x)  # of a series: rows with the same time
+    near = None
+    if raw.full_scale and "images" in raw.source:  # the user's own, not a known collection
+        near = NearCopies(raw.x.shape, raw.full_scale)
+    # Of a series, copies are rows with the same time.
+    copies = find_copies(raw.x, None if near is None else near.add)
     indices = dataset.split(raw, seed, copies)
     raw = replace(raw, columns=keep_train_levels(raw.columns, raw.x, indices["train"]))
     scaling: Encoding
@@ -74,7 +85,10 @@ def split_samples(
         name: Samples(*(take_rows(a, rows) for a in fields)) for name, rows in indices.items()
     }
     card = _data_card(raw, scaling, samples) | {
-        "copies": count_copies(copies, raw.anomaly, indices)
+        "copies": {
+            **count_copies(copies, raw.anomaly, indices),
+            **({} if near is None else near.find(copies, raw.id)),
+        }
     }
     return samples, card
 
@@ -97,6 +111,9 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
     digest = hashlib.sha256()  # of all arrays; identifies the data
     for part in samples.values():
         for array in part.arrays().values():
+            if isinstance(array, LazyArray):  # computing its values would take long
+                digest.update(array.identity())
+                continue
             for rows in parts(array):
                 digest.update(np.ascontiguousarray(array[rows]).data)
                 release_pages(array)
@@ -110,6 +127,7 @@ def _data_card(raw: Raw, scaling: Encoding, samples: dict[Split, Samples]) -> di
         "read": raw.source.get("read", {}),
         **({"images": raw.source["images"]} if "images" in raw.source else {}),
         **({} if raw.mask is None else {"masks": True}),
+        **({"storage": raw.x.storage()} if isinstance(raw.x, LazyImages) else {}),
         "splits": {
             name: {
                 "normal": len(part.x) - int(np.count_nonzero(part.anomaly)),

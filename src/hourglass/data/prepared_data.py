@@ -1,12 +1,14 @@
 """Prepared data: the arrays and the data card that `prepare` writes and later stages read."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
+from hourglass.core.atomic import write_json
 from hourglass.core.checksums import (
     CorruptFileError,
     file_checksums,
@@ -26,6 +28,7 @@ Split: TypeAlias = Literal["train", "validation", "calibration", "tuning", "test
 SPLITS: tuple[Split, ...] = get_args(Split)
 CARD = "card.json"  # the data card: source, shapes, scaling, counts and checksums
 FIELDS = ("x", "label", "anomaly", "id")  # fields of Samples, one .npy file each
+IMAGE_FILES = "x.json"  # instead of x.npy, the names of images that stay in their files
 IMAGE_TYPES = (np.uint8, np.uint16, np.float32)  # of images
 MASK = "mask"  # another one, of images with masks of their defects
 # Only `hourglass verify` checks larger arrays, because hashing a gigabyte takes about a second.
@@ -113,17 +116,30 @@ class Prepared:
 
         Raises a UserError if an array of up to MAX_VERIFIED_BYTES differs from its checksum.
         """
-        return self._array(name, "x")
+        return self._images(name) if self.card.get("storage") else self._array(name, "x")
 
     def split(self, name: Split) -> Samples:
         """Return one split with `x` memory-mapped; raise a UserError if an array is damaged."""
         fields = (*FIELDS, MASK) if self.has_masks else FIELDS
-        return Samples(**{field: self._array(name, field) for field in fields})
+        others = {field: self._array(name, field) for field in fields if field != "x"}
+        return Samples(x=self.x(name), **others)
 
     @property
     def has_masks(self) -> bool:
         """Return whether the defective pixels of the images are known."""
         return bool(self.card.get("masks"))
+
+    def _images(self, split: Split) -> np.ndarray:
+        """Return the images of a split, which are decoded from their files on access."""
+        from hourglass.data.readers.lazy_images import LazyImages
+
+        file = f"{split}/{IMAGE_FILES}"
+        try:
+            verify_checksums(self.folder, {file: self.card["files"][file]})
+            names = json.loads((self.folder / file).read_text(encoding="utf-8"))
+        except (ValueError, KeyError, OSError) as error:
+            raise _damaged(self.folder, error) from None
+        return cast(np.ndarray, LazyImages.of_names(names, self.card))
 
     def _array(self, split: Split, field: str) -> np.ndarray:
         file = f"{split}/{field}.npy"
@@ -143,6 +159,9 @@ class PreparedInMemory(Prepared):
     """A prepared data set without files; `folder` names it in messages only."""
 
     samples: dict[Split, Samples]
+
+    def _images(self, split: Split) -> np.ndarray:
+        return self.samples[split].x
 
     def _array(self, split: Split, field: str) -> np.ndarray:
         array: np.ndarray = getattr(self.samples[split], field)
@@ -165,17 +184,25 @@ def input_shape(scaling: Encoding, sample_shape: tuple[int, ...]) -> tuple[int, 
 
 def write_prepared(folder: Path, samples: dict[Split, Samples], card: dict[str, Any]) -> None:
     """Write the splits and the data card into an empty folder."""
+    from hourglass.data.readers.lazy_images import LazyImages
+
     for name in SPLITS:
         (folder / name).mkdir()
         for field, array in samples[name].arrays().items():
-            save_array(folder / name / f"{field}.npy", array)
+            if isinstance(array, LazyImages):
+                write_json(folder / name / IMAGE_FILES, array.names())
+            else:
+                save_array(folder / name / f"{field}.npy", array)
     write_data_card(folder, card)
 
 
 def write_data_card(folder: Path, card: dict[str, Any]) -> None:
     """Write the data card of the arrays in `folder`, with the SHA-256 of each array."""
     fields = (*FIELDS, MASK) if card.get("masks") else FIELDS
-    names = [f"{split}/{field}.npy" for split in SPLITS for field in fields]
+    files = [f"{field}.npy" for field in fields]
+    if card.get("storage"):
+        files[0] = IMAGE_FILES
+    names = [f"{split}/{file}" for split in SPLITS for file in files]
     write_with_checksum(folder / CARD, {**card, "files": file_checksums(folder, names)})
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hourglass.core.settings import Residency
+from hourglass.data.lazy_array import LazyArray
 from hourglass.data.streaming import advise, copy_to_memory, prefetch, release_pages
 
 # Rows gathered before pages are released; Linux may map two megabytes of the file per row.
@@ -22,7 +23,8 @@ class Rows:
     and `transform_once`, of all rows at the start. With residency "device", the rows are one tensor
     on the device. With "host" and "stream", a thread gathers each batch from host memory or
     from the mapped file while the device computes; a mapped file uses no memory except the system's
-    page cache. On the CPU, "host" means "device". The batches are the same in all cases.
+    page cache. Rows of a lazy array are computed instead of read. On the CPU, "host" means
+    "device". The batches are the same in all cases.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class Rows:
         self.residency = "device" if residency == "host" and not on_gpu else residency
         self.device = device
         self.transform = transform
-        if residency != "stream" and not x.flags.writeable:  # a mapped file is read-only
+        is_lazy = isinstance(x, LazyArray)
+        if residency != "stream" and (is_lazy or not x.flags.writeable):  # as a mapped file is
             x = copy_to_memory(x)
-        self.x: Tensor | np.ndarray = np.asarray(x)
+            is_lazy = False
+        self.x: Tensor | np.ndarray = x if is_lazy else np.asarray(x)
         if self.residency == "device":
             self.x = torch.from_numpy(x)
             if transform_once:
@@ -54,7 +58,7 @@ class Rows:
 
         If `order` is None, the slices select rows directly.
         """
-        if isinstance(self.x, np.ndarray):
+        if not isinstance(self.x, Tensor):
             unscaled = self._stream(self.x, order, positions)
         elif order is None:
             unscaled = (self.x[part] for part in positions)

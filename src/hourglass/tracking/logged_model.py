@@ -83,12 +83,12 @@ def _column_type(column: Column) -> Any:
     return "string" if is_text and column.levels else AnyType()
 
 
-def example(card: dict[str, Any], samples: Path) -> Any:
-    """Return an example request that discloses no sample, from up to 1000 samples.
+def example(card: dict[str, Any], samples: np.ndarray) -> Any:
+    """Return an example request that discloses no sample, from up to 1000 samples, (N, *S).
 
     It holds the mean of numbers, pixels and dates, and the most frequent level of categories.
     """
-    x = np.load(samples, mmap_mode="r", allow_pickle=False)[:1000]
+    x = samples[:1000]
     if not card["columns"]:
         if tiling := card["scaling"].get("tiling"):
             x = x[:, : tiling["channels"], : tiling["height"], : tiling["width"]]
@@ -116,7 +116,7 @@ def code_paths(folder: Path) -> list[Path]:
 
 
 def log(
-    run_id: str, cell: Cell, epochs: int, folder: Path, card: dict[str, Any], samples: Path
+    run_id: str, cell: Cell, epochs: int, folder: Path, card: dict[str, Any], samples: np.ndarray
 ) -> None:
     """Log the detector in `folder` to a run, with its code, signature and an example request.
 

@@ -199,7 +199,7 @@ def _log_model(run_id: str, record: CellRecord, stage: StageRecord) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in stage.detector:
             shutil.copy(path, folder)
-        example = record.prepared.folder / "calibration/x.npy"
+        example = record.prepared.x("calibration")
         epochs = len(record.stages[0].history)
         card = record.prepared.card
         logged_model.log(run_id, record.cell, epochs, Path(folder), card, example)

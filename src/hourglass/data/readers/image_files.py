@@ -116,7 +116,8 @@ def decode(picture: Picture, background: str, content: bytes | None = None) -> n
     composited on the colour `background`. `content` is that of the file, if it is known. Raises a
     UserError for a damaged file, or more than MAX_PIXELS.
     """
-    check_file_type(picture.file)
+    if content is None:
+        check_file_type(picture.file)
     with _named_errors(picture):
         pixels, has_alpha, orientation = _stored_pixels(picture, content)
         pixels = composite(pixels, background) if has_alpha else pixels

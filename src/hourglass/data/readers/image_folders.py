@@ -68,7 +68,8 @@ def list_images(root: Path) -> ImageList:
     images, mask_of = split_masks(root, files)
     if not images:
         raise UserError(f"{root} holds masks only; name the folder that holds the images as well.")
-    folders = [_class_folders(root, file) for file in images]
+    of_parent = {parent: _class_folders(root, parent) for parent in {f.parent for f in images}}
+    folders = [of_parent[file.parent] for file in images]
     with_parts = all(names and names[0].lower() in PARTS for names in folders)
     is_test = None
     if with_parts:
@@ -100,8 +101,9 @@ def _image_files(folder: Path) -> list[Path]:
     found = []
     for parent, names, files in os.walk(folder):
         names[:] = [name for name in names if name[0] != "." and name not in IGNORED]
+        folder = Path(parent)
         found += [
-            Path(parent, name)
+            folder / name
             for name in files
             if name[0] != "." and name[name.rfind(".") :].lower() in SUFFIXES
         ]
@@ -110,8 +112,8 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _class_folders(root: Path, file: Path) -> tuple[str, ...]:
-    names = file.relative_to(root).parts[:-1]
+def _class_folders(root: Path, folder: Path) -> tuple[str, ...]:
+    names = folder.relative_to(root).parts
     return tuple(name for name in names if name.lower() not in IMAGE_FOLDERS)
 
 
@@ -143,7 +145,8 @@ def _normal_class(labels: Sequence[str], is_test: Sequence[bool] | None) -> str 
 
 def _notes(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[str]:
     """Return a sentence about folders without images."""
-    used = {parent for file in files for parent in file.parents}
+    folders = {file.parent for file in files}
+    used = folders.union(*(folder.parents for folder in folders))
     empty = []
     for parent, names, _ in os.walk(root):
         names[:] = sorted(name for name in names if name[0] != "." and name not in IGNORED)

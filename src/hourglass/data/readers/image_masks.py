@@ -21,20 +21,23 @@ def split_masks(root: Path, files: Sequence[Path]) -> tuple[list[Path], dict[Pat
     It lies beside the image, with an ending, or in one of MASK_FOLDERS. A folder such as `label`
     counts as one if its files have endings, or if the images lie in one of IMAGE_FOLDERS.
     """
-    masks = {file for file in files if _folders(root, file) & CERTAIN_MASK_FOLDERS}
-    images = [file for file in files if not _folders(root, file) & MASK_FOLDERS]
+    folders_of = {parent: _folders(root, parent) for parent in _parents(files)}
+    masks = {file for file in files if folders_of[file.parent] & CERTAIN_MASK_FOLDERS}
+    images = [file for file in files if not folders_of[file.parent] & MASK_FOLDERS]
     stems = {file.stem for file in images}
-    has_image_folder = any(_folders(root, file) & IMAGE_FOLDERS for file in images)
+    has_image_folder = any(folders_of[parent] & IMAGE_FOLDERS for parent in _parents(images))
     for file in files:
-        folders, stem = _folders(root, file), _image_stem(file)
-        likely = has_image_folder or folders & LIKELY_MASK_FOLDERS or stem != file.stem
-        if folders & MASK_FOLDERS and likely and stem in stems:
-            masks.add(file)
-    beside = {(file.parent, file.stem) for file in images}
-    for file in images:
-        if _image_stem(file) != file.stem and (file.parent, _image_stem(file)) in beside:
-            masks.add(file)
-    images = [file for file in files if file not in masks]
+        folders = folders_of[file.parent]
+        if folders & MASK_FOLDERS:
+            stem = _image_stem(file)
+            likely = has_image_folder or folders & LIKELY_MASK_FOLDERS or stem != file.stem
+            if likely and stem in stems:
+                masks.add(file)
+    with_ending = [(file, stem) for file in images if (stem := _image_stem(file)) != file.stem]
+    if with_ending:
+        beside = {(file.parent, file.stem) for file in images}
+        masks.update(file for file, stem in with_ending if (file.parent, stem) in beside)
+    images = [file for file in files if file not in masks] if masks else [*files]
     return images, _assign(root, images, masks)
 
 
@@ -64,12 +67,18 @@ def _key(root: Path, file: Path) -> tuple[str | None, tuple[str, ...]]:
     return part, tuple(name for name in names if name.lower() not in others)
 
 
-def _folders(root: Path, file: Path) -> set[str]:
-    return {name.lower() for name in file.relative_to(root).parts[:-1]}
+def _parents(files: Sequence[Path]) -> set[Path]:
+    return {file.parent for file in files}
+
+
+def _folders(root: Path, folder: Path) -> set[str]:
+    return {name.lower() for name in folder.relative_to(root).parts}
 
 
 def _image_stem(mask: PurePath) -> str:
     """Return the stem of the image that a mask belongs to, if the file is a mask."""
-    lower = mask.stem.lower()
-    ending = next((ending for ending in ENDINGS if lower.endswith(ending)), "")
-    return mask.stem[: len(mask.stem) - len(ending)]
+    stem = mask.stem
+    if not stem.lower().endswith(ENDINGS):
+        return stem
+    ending = next(ending for ending in ENDINGS if stem.lower().endswith(ending))
+    return stem[: len(stem) - len(ending)]

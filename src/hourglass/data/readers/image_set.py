@@ -1,9 +1,12 @@
 """Reader of many image files: decoded in threads, in one type and shape, into one array."""
 
 import hashlib
+import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,11 +24,15 @@ from hourglass.data.readers.image_files import (
 )
 from hourglass.data.readers.image_format import TYPES, ImageFormat
 from hourglass.data.readers.in_threads import in_threads
-from hourglass.data.readers.pixels import find_full_scale, scale_bytes, with_channels
+from hourglass.data.readers.pixels import scale_bytes, white_of_range, with_channels
 from hourglass.data.readers.user_files import check_file_type
 from hourglass.data.streaming import release_pages
 from hourglass.data.tiling import put_padded
 
+Storage: TypeAlias = Literal["auto", "packed", "files"]
+
+# Of the free disk, that packed images may take with `auto`: prepare has three copies at a time.
+MAX_DISK_SHARE = 1 / 4
 ITEMS_PER_RELEASE = 16
 SHOWN_NAMES = 3
 
@@ -34,7 +41,7 @@ SHOWN_NAMES = 3
 class ImageArrays:
     """The images of a data set, and what is known of their files."""
 
-    x: np.ndarray  # (N, C, H, W) uint8, uint16 or float32
+    x: np.ndarray | None  # (N, C, H, W) uint8, uint16 or float32; None if not packed
     format: ImageFormat
     full_scale: float
     kept: np.ndarray  # (N,) indices of the pictures that could be read
@@ -72,8 +79,12 @@ def read_pictures(
     background: str = "white",
     full_scale: float | None = None,
     skip_damaged: bool = False,
+    storage: Storage = "packed",
 ) -> ImageArrays:
-    """Read image files into one array.
+    """Read image files into one array, or only check that they can be read.
+
+    `storage` is "packed" for an array, "files" for none, and "auto" for an array unless it would
+    take more than MAX_DISK_SHARE of the free disk.
 
     The images have one channel if all are grey or if `grey` is set, else three, or the number of
     channels of multi-channel files. Without a size in `geometry`, images of several sizes get the
@@ -87,7 +98,7 @@ def read_pictures(
         raise UserError(f"{pictures[0]} and all other images are damaged; replace them.")
     try:  # most folders hold images of one layout, whose files are then opened once
         image_format = _common_format([first], geometry, grey, background)
-        decoded = _decode_all(pictures, image_format, first, skip_damaged)
+        decoded = _decode_all(pictures, image_format, first, skip_damaged, storage)
     except _OtherLayoutError:
         layouts = [*filter(None, in_threads(_layout_reader(skip_damaged), pictures))]
         first = layouts[0]
@@ -99,21 +110,39 @@ def read_pictures(
             height, width = np.rint(np.median([layout[:2] for layout in layouts], 0)).astype(int)
             geometry = Geometry((int(height), int(width)), geometry.fit)
         image_format = _common_format(layouts, geometry, grey, background)
-        decoded = _decode_all(pictures, image_format, first, skip_damaged, padded)
-    x, sizes, is_byte, damaged, digests = decoded
+        decoded = _decode_all(pictures, image_format, first, skip_damaged, storage, padded)
+    x, sizes, is_byte, ranges, damaged, digests = decoded
     if damaged.any():
         notes.append(_damaged_note(pictures, damaged))
     kept = np.flatnonzero(~damaged)
-    if len(kept) < len(x):
-        x, sizes, is_byte = take_rows(x, kept), sizes[kept], is_byte[kept]
+    if len(kept) < len(pictures):
+        x = None if x is None else take_rows(x, kept)
+        sizes, is_byte, ranges = sizes[kept], is_byte[kept], ranges[kept]
     if note := _size_note(sizes, geometry, given):
         notes.append(note)
-    pixels = x[:, : image_format.channels]
-    white = find_full_scale(pixels, full_scale, "the data set")
-    if x.dtype != np.uint8:
+    dtype = image_format.dtype
+    white = white_of_range(
+        dtype, ranges[:, 0].min(), ranges[:, 1].max(), full_scale, "the data set"
+    )
+    if x is None and storage == "auto":
+        notes.append(
+            f"the images stay in their files, because packed they would take more than "
+            f"{MAX_DISK_SHARE:.0%} of the free disk; do not move or change them"
+        )
+    if x is not None and dtype != np.uint8:
+        pixels = x[:, : image_format.channels]
         for row in np.flatnonzero(is_byte):
-            pixels[row] = scale_bytes(pixels[row], x.dtype, white)
+            pixels[row] = scale_bytes(pixels[row], dtype, white)
     return ImageArrays(x, image_format, white, kept, sizes, digests, notes)
+
+
+class _Decoded(NamedTuple):
+    x: np.ndarray | None  # (N, C, H, W), or one channel more if padded; None if not packed
+    sizes: np.ndarray  # (N, 2) height and width in the file
+    is_byte: np.ndarray  # (N,) whether the pixels are bytes in the file
+    ranges: np.ndarray  # (N, 2) lowest and highest pixel, of formats of more than 8 bits
+    damaged: np.ndarray  # (N,) whether the file is damaged
+    digests: dict[Path, str]  # SHA-256 of each file
 
 
 def _decode_all(
@@ -121,18 +150,18 @@ def _decode_all(
     image_format: ImageFormat,
     layout: Layout,
     skip_damaged: bool,
+    storage: Storage,
     padded: bool = False,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[Path, str]]:
+) -> _Decoded:
     """Decode images in threads; without a size in the format, all must have that of `layout`.
 
     If they are `padded`, none is larger, and a last channel marks the padding; see `tiling`.
-
-    Returns the images, (N, C, H, W); their sizes, (N, 2); whether the pixels are bytes, (N,);
-    whether the file is damaged, (N,); and the SHA-256 of the files.
     """
     count, size = len(pictures), image_format.geometry.size or layout[:2]
-    x = new_array((count, image_format.channels + padded, *size), image_format.dtype)
+    shape, dtype = (count, image_format.channels + padded, *size), image_format.dtype
+    x = new_array(shape, dtype) if _is_packed(storage, shape, dtype) else None
     sizes, is_byte = np.zeros((count, 2), int), np.zeros(count, bool)
+    ranges = np.zeros((count, 2))
     damaged, digests = np.zeros(count, bool), dict[Path, str]()
 
     def read(row: int) -> None:
@@ -153,21 +182,30 @@ def _decode_all(
         pixels = image_format.fit(stored, picture)
         if pixels.shape[:2] != size and not padded:
             raise _OtherLayoutError
-        if padded:
+        if padded and x is not None:
             put_padded(x[row], pixels.transpose(2, 0, 1))
-        else:
+        elif x is not None:
             x[row] = pixels.transpose(2, 0, 1)
+        if dtype != np.uint8:
+            ranges[row] = pixels.min(), pixels.max()
         sizes[row], is_byte[row] = found[:2], found.dtype == np.uint8
         if content is not None:
             digests[picture.file] = hashlib.sha256(content).hexdigest()
-        if row % ITEMS_PER_RELEASE == 0:
+        if x is not None and row % ITEMS_PER_RELEASE == 0:
             release_pages(x)
 
     for _ in in_threads(read, range(count)):
         pass
     for file in {picture.file for picture in pictures if picture.page is not None}:
         digests[file] = sha256(file)
-    return x, sizes, is_byte, damaged, digests
+    return _Decoded(x, sizes, is_byte, ranges, damaged, digests)
+
+
+def _is_packed(storage: Storage, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    if storage != "auto":
+        return storage == "packed"
+    free = shutil.disk_usage(Path.cwd()).free
+    return math.prod(shape) * dtype.itemsize <= MAX_DISK_SHARE * free
 
 
 def _layout_reader(skip_damaged: bool) -> Callable[[Picture], Layout | None]:

@@ -88,21 +88,28 @@ def find_full_scale(x: np.ndarray, full_scale: float | None, name: object) -> fl
     It is 255 for 8 bits; for 16 bits the highest value of the smallest depth of SENSOR_BITS that
     holds all pixels; and 1 or 255 for floats. Raises a UserError for other floats.
     """
-    if x.dtype == np.uint8:
+    lowest, highest = (0.0, BYTE) if x.dtype == np.uint8 else _range(x)
+    return white_of_range(x.dtype, lowest, highest, full_scale, name)
+
+
+def white_of_range(
+    dtype: np.dtype, lowest: float, highest: float, full_scale: float | None, name: object
+) -> float:
+    """Return the result of `find_full_scale` for images with the lowest and the highest pixel."""
+    if dtype == np.uint8:
         if full_scale not in (None, BYTE):
             raise UserError(
                 f"`full_scale` is {full_scale:g}, but {name} has 8 bits, of which 255 is white; "
                 "omit it."
             )
         return BYTE
-    lowest, highest = _range(x)
     if not np.isfinite([lowest, highest]).all():
         raise UserError(f"{name} holds pixels that are not finite; replace them first.")
     if full_scale is not None:
         if not full_scale > 0:
             raise UserError(f"`full_scale` is {full_scale}; give the value of white, above 0.")
         return float(full_scale)
-    if x.dtype == np.uint16:
+    if dtype == np.uint16:
         return float(min(2**bits - 1 for bits in SENSOR_BITS if highest < 2**bits))
     if lowest >= 0 and highest <= BYTE:
         return 1.0 if highest <= 1 else BYTE

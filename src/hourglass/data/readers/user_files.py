@@ -1,6 +1,7 @@
 """Helpers for users' files: their location and their labels."""
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -64,7 +65,11 @@ def fixed_part(path: str) -> Path:
 
 def check_file_type(path: Path) -> None:
     """Raise a UserError for a pipe, a socket or a device, whose reader could wait forever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null character
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(
             f"{path} is a pipe, a socket or a device; write its content to a regular file first."
         )
