@@ -23,7 +23,6 @@ from common import ROOT, argument_parser, data_folder, enter, merge_results, upd
 
 RESULTS, PAGE = ROOT / "build/defects/results.csv", ROOT / "docs/benchmarks/defects.md"
 KEYS = ["images", "fit", "seed", "method"]
-BASELINES = ("padim", "feature_neighbours")
 METRICS = {
     "AUROC": "image AUROC",
     "pixel_AUROC": "pixel AUROC",
@@ -56,8 +55,11 @@ def main() -> None:
 
 def _measure(folder: Path, fit: str, seed: int, models: list[str]) -> list[dict[str, object]]:
     """Return the metrics of all methods for one way to fit images and one seed."""
-    from hourglass.core.paths import Cell, baselines_file
-    from hourglass.stages.baselines import baselines
+    from hourglass.core.paths import Cell, prepared_folder
+    from hourglass.core.settings import params
+    from hourglass.data.prepared_data import Prepared
+    from hourglass.detection.calibrators.from_settings import make_calibrator
+    from hourglass.stages.baselines import feature_fits
     from hourglass.stages.calibrate_threshold import calibrate_threshold
     from hourglass.stages.evaluate import evaluate
     from hourglass.stages.prepare import prepare
@@ -78,12 +80,10 @@ def _measure(folder: Path, fit: str, seed: int, models: list[str]) -> list[dict[
         metrics = json.loads((Cell(name, model) / "evaluate/metrics.json").read_text())
         rows.append({**common, "method": model, **_chosen(metrics), "training s": seconds})
     if "feature" in models:
-        baselines(name)
-        results = json.loads(baselines_file(name).read_text())
-        rows += [
-            {**common, "method": method, **_chosen(results[method]["metrics"])}
-            for method in BASELINES
-        ]
+        config, prepared = params(), Prepared.open(prepared_folder(name))
+        for method, evaluate_baseline in feature_fits(prepared, name, config).items():
+            metrics = evaluate_baseline(make_calibrator(config.calibration))["metrics"]
+            rows.append({**common, "method": method, **_chosen(metrics)})
     return rows
 
 

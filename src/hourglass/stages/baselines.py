@@ -56,7 +56,7 @@ def baselines(data: str) -> Path:
         }
         if prepared.columns and not is_series:
             fits[marginal_frequencies.__name__] = marginal_frequencies
-        feature_fits = _feature_fits(prepared, data, config)
+        feature_fits = feature_fits(prepared, data, config)
         rows = {}
         bar = ProgressBar(fits.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
@@ -74,7 +74,7 @@ def feature_models(config: Params) -> list[str]:
     return [name for name in config.models if model_config(name).get("class_path") == FEATURE]
 
 
-def _feature_fits(
+def feature_fits(
     prepared: Prepared, data: str, config: Params
 ) -> dict[str, Callable[[Calibrator], dict[str, Any]]]:
     """Return the evaluations of baselines on the features of the first feature autoencoder."""
