@@ -56,13 +56,12 @@ def baselines(data: str) -> Path:
         }
         if prepared.columns and not is_series:
             fits[marginal_frequencies.__name__] = marginal_frequencies
-        feature_fits = feature_fits(prepared, data, config)
         rows = {}
         bar = ProgressBar(fits.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit, calibrator)
-        for name, evaluate in feature_fits.items():
+        for name, evaluate in feature_fits(prepared, data, config).items():
             rows[name] = evaluate(calibrator)
         path = baselines_file(data)
         write_json(path, rows)
