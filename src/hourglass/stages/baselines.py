@@ -55,13 +55,12 @@ def baselines(data: str) -> Path:
         }
         if prepared.columns and not is_series:
             fits[marginal_frequencies.__name__] = marginal_frequencies
-        feature_fits = _feature_fits(prepared, data, config)
         rows = {}
         bar = ProgressBar(fits.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit, calibrator)
-        for name, evaluate in feature_fits.items():
+        for name, evaluate in feature_fits(prepared, data, config).items():
             rows[name] = evaluate(calibrator)
         path = baselines_file(data)
         write_json(path, rows)
@@ -73,7 +72,7 @@ def feature_models(config: Params) -> list[str]:
     return [name for name in config.models if model_config(name).get("class_path") == FEATURE]
 
 
-def _feature_fits(
+def feature_fits(
     prepared: Prepared, data: str, config: Params
 ) -> dict[str, Callable[[Calibrator], dict[str, Any]]]:
     """Return the evaluations of baselines on the features of the first feature autoencoder."""
