@@ -61,7 +61,11 @@ def main() -> None:
         Path("configs/data/large.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         limits = {"limit_train_batches": 20, "limit_val_batches": 20}
         update_yaml("configs/trainer/cpu.yaml", limits)
-        update_yaml("params.yaml", {"calibration": {"init_args": {"alpha": 0.2}}})
+        rates = {
+            "calibration": {"init_args": {"alpha": 0.2}},
+            "pixel_threshold": {"image_rate": 0.2},
+        }
+        update_yaml("params.yaml", rates)
         write_images(Path("images"), options.images, *first)
         for name, code in STAGES:
             measure(f"{options.images} images of {first[0]} x {first[1]}, {name}", code)

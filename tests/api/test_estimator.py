@@ -30,7 +30,7 @@ from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import Detector
 from hourglass.detection.scorers import Mahalanobis, ModelScore
 from hourglass.models import VARIANTS
-from tests.workspaces import BOLTS, SERIES_ONLY, calibrated
+from tests.workspaces import BOLTS, LARGE_IMAGES_ONLY, SERIES_ONLY, calibrated
 
 
 def correlated(samples: int, seed: int = 1, features: int = 6) -> np.ndarray:
@@ -319,7 +319,9 @@ def test_variants_are_those_of_the_settings_files():
         assert f"{kind.__module__}.{kind.__qualname__}" == class_path
 
 
-@pytest.mark.parametrize("variant", sorted(VARIANTS.keys() - {*BOLTS} - SERIES_ONLY))
+@pytest.mark.parametrize(
+    "variant", sorted(VARIANTS.keys() - {*BOLTS} - SERIES_ONLY - LARGE_IMAGES_ONLY)
+)
 def test_every_variant_has_suggested_settings_for_tables(normal, variant):
     estimator = Autoencoder(variant, max_epochs=1, alpha=0.2).fit(normal[:40])
     scores = estimator.anomaly_score(normal)

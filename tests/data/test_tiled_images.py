@@ -1,11 +1,13 @@
 """Images of different sizes with `fit: tile` are read, trained on, scored and evaluated."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow.csv
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from hourglass.cli.restore import restore
 from hourglass.cli.score import score
@@ -39,6 +41,10 @@ def write_pictures(folder: Path, kind: str, count: int, defect: bool = False) ->
     return folder
 
 
+def loaded() -> Detector:
+    return Detector.of_cell(Cell(*CELL))
+
+
 def parts(folder: Path) -> Path:
     write_pictures(folder, "train/good", 60)
     write_pictures(folder, "test/good", 12)
@@ -56,6 +62,7 @@ def workspace(tmp_path_factory) -> Path:
     set_yaml(path, "model", value={"latent_dim": 4, "channels": [4, 8]})
     set_yaml(path, "training", value={"batch_size": 32, "max_epochs": 2})
     set_yaml(folder / "params.yaml", "calibration", "init_args", value={"alpha": 0.2})
+    set_yaml(folder / "params.yaml", "pixel_threshold", value={"image_rate": 0.2})
     with working_in(folder, FakeRecorder()):
         calibrated(CELL)
     return folder
@@ -83,10 +90,7 @@ def test_a_tile_needs_a_size(tmp_path):
 def test_images_of_any_size_are_scored_as_in_the_test_split(workspace):
     with working_in(workspace, FakeRecorder()):
         table = pyarrow.csv.read_csv(score(*CELL, Path("parts/test"))).to_pylist()
-        test, detector = (
-            Prepared.open(Cell(*CELL).prepared).split("test"),
-            Detector.of_cell(Cell(*CELL)),
-        )
+        test, detector = Prepared.open(Cell(*CELL).prepared).split("test"), loaded()
         expected = dict(zip(test.id.tolist(), detector.scoring(test.x), strict=True))
         assert len(table) == len(expected) == 20
         for row in table:
@@ -100,7 +104,15 @@ def test_images_of_any_size_are_scored_as_in_the_test_split(workspace):
 
 def test_all_stages_take_images_in_tiles(workspace):
     with working_in(workspace, FakeRecorder()):
-        assert evaluate(*CELL).exists()
+        summary = json.loads(evaluate(*CELL).read_text("utf-8"))
+        test, detector = Prepared.open(Cell(*CELL).prepared).split("test"), loaded()
+        maps = np.concatenate(list(detector.anomaly_maps(test.x)))
+        inside = test.x[:, 1] == INSIDE  # no pixel of the padding is evaluated
+        expected = roc_auc_score(test.mask[inside], maps[inside])
+        assert summary["pixel_AUROC"] == pytest.approx(expected)
+        normal = inside & ~test.anomaly[:, None, None]
+        rate = (maps[normal] > detector.pixel_alarms.require_threshold()).mean()
+        assert summary["pixel_false_alarm_rate"] == pytest.approx(rate)
         assert baselines(CELL[0]).exists()
         out = restore(*CELL, Path("parts/test/good"))
         assert Image.open(out / "2.png").size == (40, 32)

@@ -10,10 +10,12 @@ from torch import nn
 from hourglass.data.prepared_data import PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling, TiledScaling
 from hourglass.data.tiling import Tiles, Tiling, stack_padded
+from hourglass.detection.anomaly_maps import MapSettings
 from hourglass.detection.attribution import Profile
 from hourglass.detection.calibration import calibrate_detector
 from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
+from hourglass.detection.map_images import write_maps
 from hourglass.detection.scorers import ModelScore, StandardizedError
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes, reconstructions
 from hourglass.networks import Convolutional, Network
@@ -61,6 +63,21 @@ def test_a_network_of_single_pixels_gives_the_map_of_the_whole_image(overlap):
     x, network = images(2, 3, (50, 37)), network_of(PerPixel, (3, 16, 16))
     found = reconstructions(network, x, tiled((16, 16), overlap))
     np.testing.assert_allclose(found, reconstructions(network, x, WHOLE), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_maps_of_single_pixels_are_those_of_the_whole_image(tmp_path, padded):
+    parts = [images(1, 3, size)[0] for size in [(50, 37), (30, 40), (9, 12)]]
+    x = stack_padded(parts) if padded else images(3, 3, (50, 37))
+    network, settings = network_of(PerPixel, (3, 16, 16)), MapSettings(smoothing=0)
+    maps = write_maps(network, x, tiled((16, 16), padded=padded), settings, tmp_path / "maps")
+    assert maps.shape == (3, *x.shape[2:])
+    for found, image in zip(maps, parts if padded else x, strict=True):
+        scaled = torch.from_numpy(image / np.float32(255))[None]
+        expected = (network(scaled) - scaled).square().mean((0, 1)).numpy()
+        height, width = expected.shape
+        np.testing.assert_allclose(found[:height, :width], expected, rtol=0, atol=1e-6)
+        assert np.isnan(found).sum() == found.size - expected.size
 
 
 @pytest.mark.parametrize("combine", ["max", "mean"])

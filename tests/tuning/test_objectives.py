@@ -13,9 +13,9 @@ from torch.nn import Linear
 
 from hourglass.core.paths import Cell, prepared_folder
 from hourglass.core.yaml_config import build
-from hourglass.data.prepared_data import Prepared
+from hourglass.data.prepared_data import Prepared, PreparedInMemory, Samples
 from hourglass.data.scaling import Scaling, TiledScaling
-from hourglass.data.tiling import Tiling, stack_padded
+from hourglass.data.tiling import Tiles, Tiling, stack_padded
 from hourglass.detection.scorers import ModelScore, RaPP
 from hourglass.detection.scoring import FittedScorer, errors, latent_codes
 from hourglass.networks import Dense, Network
@@ -25,6 +25,7 @@ from hourglass.tuning.objectives import Detection, Objective, SyntheticDetection
 from hourglass.tuning.objectives.detection import AnomalyKind
 from hourglass.tuning.study_spec import StudySpec
 
+WHOLE = Scaling.of_images(255)
 CONFIGS = Path(__file__).parents[2] / "configs/tune/objective"
 
 
@@ -130,15 +131,21 @@ def test_permutation_keeps_the_values_of_each_feature_of_a_table_and_of_each_ima
         np.testing.assert_array_equal(by_value(permuted), by_value(x))
 
 
-@pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted"])
-def test_anomalies_of_images_in_tiles_keep_their_padding(kind):
-    parts = [np.random.default_rng(i).integers(0, 256, (1, 8 + i, 9), np.uint8) for i in range(4)]
-    x = stack_padded(parts)
-    scaling = TiledScaling.of(Scaling.of_images(255), Tiling(1, 8, 8, padded=True))
-    anomalies = SyntheticDetection([kind]).anomalies(kind, x, scaling)
-    assert (anomalies[:, 0] != x[:, 0]).any()
-    np.testing.assert_array_equal(anomalies[:, 1], x[:, 1])
-    assert anomalies.dtype == x.dtype
+@pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted", "scar"])
+def test_anomalies_of_large_images_are_those_of_their_tiles(kind):
+    rng = np.random.default_rng(0)
+    x = stack_padded([rng.integers(0, 256, (1, 24 + i, 25), np.uint8) for i in range(9)])
+    scaling = TiledScaling.of(Scaling.of_images(255), Tiling(1, 16, 16, padded=True))
+    card = {"scaling": scaling.to_dict()}
+    names = ("train", "validation", "tuning")
+    prepared = PreparedInMemory(Path("tiled"), card, dict.fromkeys(names, Samples.normal(x)))
+    torch.manual_seed(0)
+    network = Dense((1, 16, 16), 4, [16]).eval().requires_grad_(False)
+    objective, task = SyntheticDetection([kind]), Task(prepared, ModelScore())
+    tiles = Tiles(x, scaling.tiling)[:]
+    scores = [errors(network, y, WHOLE) for y in (tiles, objective.anomalies(kind, tiles, WHOLE))]
+    auroc = roc_auc_score(np.repeat([0, 1], len(tiles)), np.concatenate(scores))
+    assert objective(network, task) == pytest.approx((auroc,))
 
 
 def _sorted_pixels(x: np.ndarray) -> np.ndarray:

@@ -150,6 +150,11 @@ class Tiles:
         chosen.counts = np.bincount(chosen.image, minlength=len(self.x))
         return chosen
 
+    def spaced(self, nbytes: int) -> Self:
+        """Return evenly spaced tiles whose scaled pixels take at most about `nbytes` bytes."""
+        most = max(1, nbytes // (4 * math.prod(self.tiling.shape)))
+        return self.subset(slice(None, None, max(1, -(-len(self) // most))))
+
     def combine(self, values: np.ndarray, how: TileCombine) -> np.ndarray:
         """Return the mean or maximum over the tiles of each image: (n, ...) -> (N, ...)."""
         first = np.cumsum(self.counts) - self.counts

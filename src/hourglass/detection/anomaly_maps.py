@@ -46,10 +46,12 @@ class MapSettings:
 
     def __call__(self, forward: "ForwardCache") -> Tensor:
         """Return the anomaly map of each image of a batch, (N, H, W) float32."""
-        height, width = image_size(forward.network)
+        return self.enlarge(loss_maps(forward, self.of), *image_size(forward.network))
+
+    def enlarge(self, maps: Tensor, height: int, width: int) -> Tensor:
+        """Enlarge maps to the size of the images and smooth them: (N, h, w) -> (N, H, W)."""
         deviation = self.deviation(height, width)
-        losses = loss_maps(forward, self.of)
-        return _along_columns(_along_rows(losses, width, deviation), height, deviation)
+        return _along_columns(_along_rows(maps, width, deviation), height, deviation)
 
     def deviation(self, height: int, width: int) -> float:
         """Return the standard deviation of the smoothing in pixels."""

@@ -1,6 +1,5 @@
 """Scoring: a network and a scorer map unscaled samples to scores as NumPy arrays."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,10 +73,9 @@ class FittedScorer:
             if isinstance(scaling, SeriesEncoding):
                 return fit_features(network, samples, scaling, scorer.extract, MAX_FIT_SAMPLES)
             if isinstance(scaling, TiledScaling):
-                tiles, most = Tiles(samples, scaling.tiling), MAX_FIT_BYTES // 4
-                most = min(MAX_FIT_SAMPLES, max(1, most // math.prod(scaling.input_shape)))
-                chosen = tiles.subset(slice(None, None, -(-len(tiles) // most)))
-                return map_samples(network, scorer.extract, chosen, scaling)
+                tiles = Tiles(samples, scaling.tiling).spaced(MAX_FIT_BYTES)
+                tiles = tiles.subset(slice(None, None, -(-len(tiles) // MAX_FIT_SAMPLES)))
+                return map_samples(network, scorer.extract, tiles, scaling)
             subset = samples[:: -(-len(samples) // MAX_FIT_SAMPLES)]
             if isinstance(scaling, TableEncoding):  # a few absurd cells would decide mean losses
                 extreme = scaling.is_extreme(subset)

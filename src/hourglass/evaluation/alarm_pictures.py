@@ -19,7 +19,7 @@ from hourglass.detection.detector import Detector
 from hourglass.evaluation.figures.overlays import PREDICTED, outline, overlay
 
 OVERLAYS, MASKS = "overlays", "masks"  # names of folders
-BAND_PIXELS = 1 << 20  # of an image that are drawn at once, with a hundred bytes each
+BAND_PIXELS = 1 << 18  # of an image that are drawn at once, with a hundred bytes each
 
 
 @dataclass
@@ -53,15 +53,15 @@ class AlarmPictures:
         threshold = alarms.require_threshold()
         found = label_defects(anomaly_map, threshold, alarms.min_area)[0] > 0
         edge, scaling = outline(found), self.detector.scoring.scaling
-        pixels = np.empty((*found.shape, 3), np.uint8)
+        picture = Image.new("RGB", found.shape[::-1])
         step = max(1, BAND_PIXELS // found.shape[1])
         for start in range(0, len(found), step):
             rows = slice(start, start + step)
             band = overlay(scaling(image[None, :, rows])[0], anomaly_map[rows], 2 * threshold)
             band[edge[rows]] = PREDICTED
-            pixels[rows] = np.rint(255 * band)
-        Image.fromarray(pixels).save(self.folder / OVERLAYS / name)
-        Image.fromarray(np.where(found, 255, 0).astype(np.uint8)).save(self.folder / MASKS / name)
+            picture.paste(Image.fromarray(np.rint(255 * band).astype(np.uint8)), (0, start))
+        picture.save(self.folder / OVERLAYS / name)
+        Image.fromarray(found * np.uint8(255)).save(self.folder / MASKS / name)
 
     def keep(self, alarm: np.ndarray) -> None:
         """Delete the pictures of images that are no alarms, (N,) bool, and have no defect."""

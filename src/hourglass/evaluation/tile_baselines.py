@@ -17,9 +17,7 @@ def train_tiles(scaling: TiledScaling, x: np.ndarray) -> np.ndarray:
 
     If there are more, they are evenly spaced.
     """
-    tiles = Tiles(x, scaling.tiling)
-    limit = max(1, MAX_TRAIN_BYTES // (4 * math.prod(scaling.input_shape)))
-    return scaling(tiles[:: -(-len(tiles) // limit)])
+    return scaling(Tiles(x, scaling.tiling).spaced(MAX_TRAIN_BYTES)[:])
 
 
 def score_images(score: ScoreFunction, scaling: TiledScaling, x: np.ndarray) -> np.ndarray:

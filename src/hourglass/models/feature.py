@@ -13,7 +13,7 @@ from hourglass.models.base import LitAutoencoder, Phase
 from hourglass.models.epoch_means import samples_of
 from hourglass.networks.backbones import LITE0, weights_file
 from hourglass.networks.feature import Feature as FeatureNetwork
-from hourglass.networks.feature import FeatureMaps, Per
+from hourglass.networks.feature import FeatureMaps, Per, feature_sums, standardization
 from hourglass.networks.weights import describe
 
 
@@ -40,7 +40,7 @@ class Feature(LitAutoencoder):
         layers: list[str] | None = None,
         per: Per = "map",
         max_side: int = 16,
-        top_share: float = 0.05,
+        top_share: float = 0.1,
         latent_dim: int = 128,
         variant: dict[str, Any] | None = None,
         **training: Any,
@@ -118,25 +118,11 @@ class Feature(LitAutoencoder):
             x = samples_of(batch).to(self.device)
             if tuple(x.shape[1:]) == self.network.target_shape:
                 return
-            part = channel_sums(self.network.maps(x))
+            part = feature_sums(self.network.maps(x))
             sums = part if sums is None else sums + part
         if sums is not None:
             sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
-            self.network.standardize_by(*mean_and_std(sums))
-
-
-def channel_sums(features: Tensor) -> Tensor:
-    """Return sums, sums of squares and counts of the channels of maps, (N, F, h, w) -> (3, F)."""
-    values = features.double()
-    count = values.new_full((values.shape[1],), values[:, 0].numel())
-    return torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), count])
-
-
-def mean_and_std(sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, (F,) float32, from `channel_sums`."""
-    mean = sums[0] / sums[2]
-    variance = (sums[1] / sums[2] - mean.square()).clamp_min(0)
-    return mean.float(), variance.sqrt().float()
+            self.network.standardize_by(*standardization(sums))
 
 
 def _linear() -> dict[str, Any]:

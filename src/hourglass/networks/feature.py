@@ -14,22 +14,26 @@ from hourglass.networks.base import Network, constructor_arguments, is_image, re
 from hourglass.networks.weights import build
 
 Per: TypeAlias = Literal["map", "position"]
-MIN_STD_FRACTION = 1e-3  # of the mean standard deviation over the channels
+# Added to the standard deviation of a feature, as a fraction of that of its channel, so that a
+# feature that hardly varies at its position does not decide the error.
+CHANNEL_STD_FRACTION = 0.1
+MIN_STD_FRACTION = 1e-3  # of a channel, as a fraction of the mean over the channels
 
 
 class Feature(Network):
     """Reconstruct standardised features of images with an `inner` network.
 
     The outputs of the backbone's `layers` are resized to the sides of the largest of them, at most
-    `max_side`, and concatenated: (F, h, w). Each channel is standardised with its mean and standard
-    deviation in the training split. The inner network takes whole maps, or with `per` "position"
-    the vector of each position, (F,). `inner` is its description by `weights.describe`, so the
-    weights of this network include those of the backbone, and its file is not needed again.
-    `latent_dim` follows from it, and `backbone_sha256` records the file of the backbone.
+    `max_side`, and concatenated: (F, h, w). Each feature at each position is standardised over the
+    images of the training split, see `standardization`. The inner network takes whole maps, or with
+    `per` "position" the vector of each position, (F,). `inner` is its description by
+    `weights.describe`, so the weights of this network include those of the backbone, and its file
+    is not needed again. `latent_dim` follows from it; `backbone_sha256` is that of the file.
 
     The score of an image is the mean of the share `top_share` of the highest errors over the
     positions. Methods that take images also take standardised features, (N, F, h, w).
-    Raises a UserError for samples other than images with 1 or 3 channels and 32 pixels.
+
+    Raises a UserError for samples other than images with 1 or 3 channels and 32 pixels per side.
     """
 
     mean: Tensor
@@ -43,7 +47,7 @@ class Feature(Network):
         layers: Sequence[str] | None = None,
         per: Per = "map",
         max_side: int = 16,
-        top_share: float = 0.05,
+        top_share: float = 0.1,
         backbone_sha256: str = "",
         latent_dim: int | None = None,
     ) -> None:
@@ -62,8 +66,8 @@ class Feature(Network):
         self.positions = positions  # inner samples per image
         self.per, self.top_share = per, top_share
         self.maps, self.inner = extractor, network
-        self.register_buffer("mean", torch.zeros(shape[0], 1, 1))
-        self.register_buffer("std", torch.ones(shape[0], 1, 1))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -71,10 +75,9 @@ class Feature(Network):
         return self.maps.map_shape
 
     def standardize_by(self, mean: Tensor, std: Tensor) -> None:
-        """Set mean and standard deviation of each channel, (F,), in the training split."""
-        smallest = MIN_STD_FRACTION * std.mean().clamp_min(torch.finfo(std.dtype).tiny)
-        self.mean.copy_(mean[:, None, None])
-        self.std.copy_(std.clamp_min(smallest)[:, None, None])
+        """Set the values of `standardization`, (F, h, w) each."""
+        self.mean.copy_(mean)
+        self.std.copy_(std)
 
     def target(self, x: Tensor) -> Tensor:
         """Return the standardised features of images: (N, C, H, W) -> (N, F, h, w).
@@ -121,6 +124,28 @@ class Feature(Network):
     def score(self, x: Tensor) -> Tensor:
         """Return the mean of the highest errors over the positions: (N, C, H, W) -> (N,)."""
         return top_mean(self.error_map(x).flatten(1), self.top_share)
+
+
+def feature_sums(features: Tensor) -> Tensor:
+    """Return count, sum and sum of squares of each feature, (N, F, h, w) -> (3, F, h, w)."""
+    values = features.double()
+    total, squares = values.sum(0), values.square().sum(0)
+    return torch.stack([torch.full_like(total, len(values)), total, squares])
+
+
+def standardization(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and scale of each feature, (F, h, w) float32 each, from its `feature_sums`.
+
+    The scale is the standard deviation over the images, plus CHANNEL_STD_FRACTION of the standard
+    deviation of the channel over images and positions.
+    """
+    mean, square = sums[1] / sums[0], sums[2] / sums[0]
+    variance = (square - mean.square()).clamp_min(0)
+    of_channel = square.mean((1, 2)) - mean.mean((1, 2)).square()
+    channel_std = of_channel.clamp_min(0).sqrt()[:, None, None]
+    smallest = MIN_STD_FRACTION * channel_std.mean() + torch.finfo(torch.float32).tiny
+    scale = variance.sqrt() + CHANNEL_STD_FRACTION * channel_std.clamp_min(smallest)
+    return mean.float(), scale.float()
 
 
 def top_mean(values: Tensor, share: float) -> Tensor:

@@ -13,6 +13,8 @@ from hourglass.core.settings import Params, cell_config, data_config, model_conf
 from hourglass.core.trusted_imports import external_modules
 from hourglass.core.yaml_config import module_of, read
 from hourglass.data.own_digests import own_digests
+from hourglass.models import VARIANTS
+from hourglass.stages.baselines import feature_models
 from hourglass.stages.output import stage_folder
 
 CELL_STAGES = ("train", "calibrate-threshold", "evaluate", "study")
@@ -49,7 +51,8 @@ def snapshot() -> None:
                     write_json(folder / cell.name / f"{stage}.json", content)
         for stage in OTHER_STAGES:
             code = code_digest(_entry(stage), *external[stage])
-            write_json(folder / f"{stage}.json", {"code": code})
+            used = {"features": _features(grid)} if stage == "baselines" else {}
+            write_json(folder / f"{stage}.json", {"code": code, **used})
         write_json(folder / "tune.json", {"code": code_digest("hourglass.tuning.trial")})
         write_json(folder / INSTALLED, _installed_digests())
 
@@ -89,14 +92,30 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
     """
     modules = _modules(model_config(cell.model), f"configs/model/{cell.model}.yaml")
     own_modules = [module for module in modules if not module.startswith("hourglass.")]
+    inner = [*_inner_variant(model_config(cell.model)), *_inner_variant(cell_config(cell))]
     content: dict[str, dict[str, Any]] = {}
     for stage in CELL_STAGES:
-        own = modules if stage == "train" else own_modules
+        own = [*modules, *inner] if stage == "train" else own_modules
         content[stage] = {"code": code_digest(_entry(stage), *own, *external[stage])}
     content["train"] = {"settings": cell_config(cell), **content["train"]}
     stage = "calibrate-threshold"
     content[stage] = {"settings": _calibration_settings(), **content[stage]}
     return content
+
+
+def _features(grid: Params) -> dict[str, Any]:
+    """Return the settings of the features that baselines of images use."""
+    models = {model: model_config(model) for model in feature_models(grid)}
+    return {"models": models, "maps": grid.pixel_threshold} if models else {}
+
+
+def _inner_variant(config: dict[str, Any]) -> list[str]:
+    """Return the module of this package with the variant that a variant trains, if it names one."""
+    named = (config.get("init_args") or {}).get("variant") or {}
+    module, _, name = str(named.get("class_path", "")).rpartition(".")
+    if module == "hourglass.models":  # a public name, imported from its own module
+        module += "".join(f".{file}" for file, variant in VARIANTS.items() if variant == name)
+    return [module] if module.startswith("hourglass.models.") and source_file(module) else []
 
 
 def _calibration_settings() -> dict[str, Any]:

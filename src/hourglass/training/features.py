@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from hourglass.core.atomic import atomic_file
-from hourglass.core.paths import RUNS, is_workspace, root
+from hourglass.core.paths import RUNS, root
 from hourglass.core.progress_bar import ProgressBar
 from hourglass.data.batches import Scaled
 from hourglass.data.datamodule import DataModule
 from hourglass.data.prepared_data import Prepared, Split
 from hourglass.data.scaling import Encoding, Scaling, network_samples
 from hourglass.data.tiling import Tiles
-from hourglass.models.feature import channel_sums, mean_and_std
-from hourglass.networks.feature import Feature
+from hourglass.networks.feature import Feature, feature_sums, standardization
 
 FOLDER = RUNS / ".features"  # may be deleted at any time
 BATCH_SIZE = 16
@@ -26,7 +25,8 @@ class FeaturesDataModule(DataModule):
     """Data module of the standardised features, (F, h, w), that a network reconstructs.
 
     The network is standardised by the train split of `source`. The backbone computes the features
-    of a split once: they are kept in a file of the workspace, which cells and baselines share.
+    of a split once: those of a prepared data set are kept in a file of the workspace, which cells
+    and baselines share, others in memory.
     """
 
     def __init__(self, source: DataModule, network: Feature) -> None:
@@ -34,6 +34,7 @@ class FeaturesDataModule(DataModule):
         self.source = source
         self.network = network
         self._scaling: Scaling | None = None
+        self._known: dict[Split, np.ndarray] = {}
 
     @property
     def prepared(self) -> Prepared:
@@ -65,9 +66,12 @@ class FeaturesDataModule(DataModule):
         return self._scaling
 
     def _features(self, name: Split) -> np.ndarray:
-        x, scaling = self.source.samples(name)
-        inputs = network_samples(scaling, x)
-        return cached_features(self.network, inputs, scaling, f"{self.data}, features of {name}")
+        if name not in self._known:
+            x, scaling = self.source.samples(name)
+            find = cached_features if type(self.source) is DataModule else compute_features
+            inputs, title = network_samples(scaling, x), f"{self.data}, features of {name}"
+            self._known[name] = find(self.network, inputs, scaling, title)
+        return self._known[name]
 
 
 def training_data(network: object, data: DataModule) -> DataModule:
@@ -79,14 +83,10 @@ def training_data(network: object, data: DataModule) -> DataModule:
 def cached_features(
     network: Feature, x: np.ndarray | Tiles, scaling: Encoding, title: str
 ) -> np.ndarray:
-    """Return unstandardised features of unscaled images or tiles, (N, F, h, w) float32.
+    """Return the features of `compute_features` as a mapped file of the workspace.
 
-    In a workspace, they are a mapped file, whose name is a digest of the images and the backbone.
+    Its name is a digest of the images and the backbone.
     """
-    if not is_workspace(root()):
-        features = np.empty((len(x), *network.target_shape), np.float32)
-        _compute(network, x, scaling, features, title)
-        return features
     path = root() / FOLDER / f"{_digest(network, x, scaling)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,17 +98,21 @@ def cached_features(
     return np.load(path, mmap_mode="r")
 
 
-def standardized_features(network: Feature, x: np.ndarray, scaling: Encoding) -> np.ndarray:
-    """Return the standardised features of unscaled images, (N, F, h, w) float32."""
-    features = cached_features(network, x, scaling, "features")
-    return (features - network.mean.cpu().numpy()) / network.std.cpu().numpy()
+def compute_features(
+    network: Feature, x: np.ndarray | Tiles, scaling: Encoding, title: str
+) -> np.ndarray:
+    """Return unstandardised features of unscaled images or tiles, (N, F, h, w) float32."""
+    features = np.empty((len(x), *network.target_shape), np.float32)
+    _compute(network, x, scaling, features, title)
+    return features
 
 
 def statistics(features: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, (F,), over images and positions."""
-    parts = range(0, len(features), BATCH_SIZE)
-    blocks = (torch.from_numpy(np.array(features[i : i + BATCH_SIZE])) for i in parts)
-    return mean_and_std(torch.stack([channel_sums(block) for block in blocks]).sum(0))
+    """Return mean and scale of each feature over images, (F, h, w) each, see `standardization`."""
+    sums = torch.zeros(3, *features.shape[1:], dtype=torch.float64)
+    for start in range(0, len(features), BATCH_SIZE):
+        sums += feature_sums(torch.from_numpy(np.array(features[start : start + BATCH_SIZE])))
+    return standardization(sums)
 
 
 def _digest(network: Feature, x: np.ndarray | Tiles, scaling: Encoding) -> str:
@@ -125,7 +129,7 @@ def _digest(network: Feature, x: np.ndarray | Tiles, scaling: Encoding) -> str:
     ]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for start in range(0, len(x), BATCH_SIZE):
-        digest.update(np.ascontiguousarray(x[start : start + BATCH_SIZE]))
+        digest.update(np.ascontiguousarray(x[start : start + BATCH_SIZE]).tobytes())
     return digest.hexdigest()
 
 

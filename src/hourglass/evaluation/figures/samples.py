@@ -126,6 +126,7 @@ def _feature_samples(groups: list[Group], feature_names: list[str]) -> Figure:
         drawn = np.sort(np.argsort(-group.contribution.max(0), kind="stable")[:count])
         for axes in grid[1:]:
             axes.yaxis.set_visible(False)  # ticks would take half of the drawing time
+        assert group.reconstruction is not None  # of a table
         for axes, x, output in zip(grid, group.x, group.reconstruction, strict=False):
             axes.hlines(y, x[drawn], output[drawn], color="#bbbbbb", linewidth=1)
             axes.plot(x[drawn], y, "o", color=MARK, markersize=3, label="input")

@@ -9,6 +9,7 @@ from hourglass.core.errors import UserError
 from hourglass.core.suggestions import counted
 from hourglass.data.scaling import TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
+from hourglass.data.tiling import Tiles
 from hourglass.tuning.objectives.base import Objective, Task
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 AnomalyKind: TypeAlias = Literal["mixed", "permuted", "corrupted", "perlin", "cut_paste", "scar"]
 DEFECT_KINDS = ("perlin", "cut_paste", "scar")  # of images only, see models.synthetic_defects
 DEFECT_BATCH = 64  # images in memory as float32
+MAX_TILE_BYTES = 256 << 20  # of tiles of large images, scaled
 MIN_NORMAL_SAMPLES = 20  # of the tuning split, for synthetic anomalies
 
 
@@ -102,9 +104,11 @@ class SyntheticDetection(Objective):
             )
 
     def __call__(self, network: "Network", task: Task) -> tuple[float, ...]:
-        """Return the mean AUROC over the kinds."""
+        """Return the mean AUROC over the kinds; of large images, that of their tiles."""
         tuning, scaling = task.prepared.split("tuning"), task.prepared.scaling
         normal = np.asarray(tuning.x[~tuning.anomaly])
+        if isinstance(scaling, TiledScaling):
+            normal = Tiles(normal, scaling.tiling).spaced(MAX_TILE_BYTES)[:]
         return (self.auroc(_fit_scorer(network, task), normal, scaling),)
 
     def auroc(self, score: "FittedScorer", normal: np.ndarray, scaling: "Encoding") -> float:
@@ -124,16 +128,11 @@ class SyntheticDetection(Objective):
         """Create one anomaly per unscaled sample: (N, *S) -> (N, *S).
 
         `scaling` maps samples to network inputs. A category is seldom changed by noise. Of a
-        series, the channels of every row are changed, but not its time and its entity. Images of
-        different sizes keep the channel that marks their padding.
+        series, the channels of every row are changed, but not its time and its entity.
         """
         if isinstance(scaling, SeriesEncoding):
             channels = self._changed(kind, scaling.features(x), x, scaling)
             return np.hstack([x[:, : len(scaling.roles)], channels])
-        if isinstance(scaling, TiledScaling):
-            pixels = scaling.tiling.pixels(x)
-            changed = self._changed(kind, pixels, pixels, scaling)
-            return np.concatenate([changed, x[:, pixels.shape[1] :]], 1)
         return self._changed(kind, x, x, scaling)
 
     def _changed(
