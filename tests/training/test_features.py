@@ -1,12 +1,13 @@
 """Features as training data: computed once, kept in a file, and equal to those of a network."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from hourglass.data.prepared_data import PreparedInMemory, Samples
+from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
 from hourglass.data.scaling import Scaling, TiledScaling
 from hourglass.data.tiling import Tiles, Tiling
 from hourglass.models.feature import Feature
@@ -18,7 +19,7 @@ from hourglass.training.in_memory import InMemoryDataModule, train_in_memory
 
 SHAPE, LAYERS = (1, 32, 32), ["blocks.2", "blocks.4"]
 SCALING = Scaling.of_images(255)
-INIT_ARGS = {"sample_shape": list(SHAPE), "layers": LAYERS, "latent_dim": 3}
+INIT_ARGS: dict[str, Any] = {"sample_shape": list(SHAPE), "layers": LAYERS, "latent_dim": 3}
 
 
 def settings(variant: str, epochs: int = 3) -> CellSettings:
@@ -36,7 +37,10 @@ def images() -> np.ndarray:
 
 @pytest.fixture
 def prepared(images) -> PreparedInMemory:
-    splits = {"train": Samples.normal(images), "validation": Samples.normal(images[:4])}
+    splits: dict[Split, Samples] = {
+        "train": Samples.normal(images),
+        "validation": Samples.normal(images[:4]),
+    }
     card = {"scaling": SCALING.to_dict(), "sample_shape": SHAPE, "columns": []}
     return PreparedInMemory(Path("tiles"), card, splits)
 
