@@ -10,22 +10,26 @@ SIDE = 16
 
 
 class MaskedImages(DataSet):
-    """Smooth images of 16 x 16 pixels; of the anomalous ones, the defects are squares or lines."""
+    """Smooth images of `side` pixels; of the anomalous ones, the defects are squares or lines."""
 
-    def __init__(self, count: int = 200, fractions: Fractions = Fractions()) -> None:
+    def __init__(
+        self, count: int = 200, fractions: Fractions = Fractions(), side: int = SIDE
+    ) -> None:
         super().__init__(fractions=fractions)
         self.count = count
+        self.side = side
 
     def load(self, folder: Path) -> Raw:
         """Make the images; `folder` is not read."""
         rng, anomalies = np.random.default_rng(0), 40
         total = self.count + anomalies
-        x = 90 + 20 * np.linspace(0, 1, SIDE) * rng.random((total, 1, SIDE, 1))
+        side = self.side
+        x = 90 + 20 * np.linspace(0, 1, side) * rng.random((total, 1, side, 1))
         x += rng.normal(0, 3, x.shape)
-        mask = np.zeros((total, SIDE, SIDE), bool)
+        mask = np.zeros((total, side, side), bool)
         label = np.full(total, "good", dtype="U8")
         for i in range(self.count, total):
-            row, column = rng.integers(1, SIDE - 5, 2)
+            row, column = rng.integers(1, side - 5, 2)
             is_line = i % 2
             label[i] = "scratch" if is_line else "spot"
             mask[i, row : row + (1 if is_line else 4), column : column + 4] = True

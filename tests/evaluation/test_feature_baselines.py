@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.distance import cdist, mahalanobis
 
 from hourglass.data.prepared_data import PreparedInMemory, Samples
-from hourglass.data.scaling import Scaling
+from hourglass.data.scaling import Scaling, TiledScaling
+from hourglass.data.tiling import Tiles, Tiling
 from hourglass.detection.anomaly_maps import MapSettings
 from hourglass.detection.calibrators import Quantile
 from hourglass.evaluation import feature_baselines
@@ -56,13 +57,14 @@ def test_neighbours_are_those_of_local_means_of_standardised_channels(train, oth
 
 
 def test_the_score_of_an_image_is_the_mean_of_its_highest_distances(train, others):
-    detector = MapDetector(lambda x: x, padim(train, 0), top_share=0.25)
+    detector = MapDetector(lambda x: x, padim(train, 0), 0.25, Scaling.none())
     expected = np.sort(padim(train, 0)(others).reshape(4, -1))[:, -3:].mean(1)
     np.testing.assert_allclose(detector(others), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FEATURE_BASELINES)
-def test_a_baseline_finds_bright_squares_and_their_pixels(name):
+@pytest.mark.parametrize("tiling", [None, Tiling(1, 16, 16, 0.25)], ids=["whole", "tiles"])
+def test_a_baseline_finds_bright_squares_and_their_pixels(name, tiling):
     rng = np.random.default_rng(0)
     x = rng.integers(100, 120, (70, 1, 32, 32), dtype=np.uint8)
     mask, anomaly = np.zeros((70, 32, 32), bool), np.arange(70) >= 60
@@ -71,12 +73,15 @@ def test_a_baseline_finds_bright_squares_and_their_pixels(name):
     names = {"train": slice(30), "calibration": slice(30, 50), "test": slice(50, 70)}
     label, ids = np.where(anomaly, "bad", "good"), np.arange(70).astype(str)
     splits = {k: Samples(x[s], label[s], anomaly[s], ids[s], mask[s]) for k, s in names.items()}
-    card = {"scaling": Scaling.of_images(255).to_dict(), "columns": [], "masks": True}
+    scaling = Scaling.of_images(255)
+    scaling = TiledScaling.of(scaling, tiling) if tiling else scaling
+    card = {"scaling": scaling.to_dict(), "columns": [], "masks": True}
     prepared = PreparedInMemory("squares", card, splits)
 
-    def features(images: np.ndarray) -> np.ndarray:
+    def features(images: np.ndarray | Tiles) -> np.ndarray:
         """Return the mean of each block of 4 x 4 pixels, and a constant channel."""
-        means = images.astype(np.float32).reshape(-1, 1, 8, 4, 8, 4).mean((3, 5))
+        side = images.shape[2] // 4
+        means = images[:].astype(np.float32).reshape(-1, 1, side, 4, side, 4).mean((3, 5))
         return np.concatenate([means, np.ones_like(means)], 1)
 
     result = evaluate_feature_baseline(

@@ -1,5 +1,7 @@
 """The network of the feature autoencoder: feature maps, standardisation and scores."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def images() -> torch.Tensor:
     return torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
-def feature(per: str = "map", **settings) -> Feature:
+def feature(per: Literal["map", "position"] = "map", **settings: Any) -> Feature:
     torch.manual_seed(0)
     maps = FeatureMaps(SHAPE, "efficientnet_lite0", LAYERS, settings.get("max_side", 16))
     shape = maps.map_shape if per == "map" else maps.map_shape[:1]

@@ -1,6 +1,7 @@
 """Parsing of request bodies, without a server."""
 
 import asyncio
+import base64
 import gzip
 import io
 import itertools
@@ -21,6 +22,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pyarrow import parquet
 from starlette.requests import Request
 
@@ -29,7 +31,8 @@ from hourglass.data.columns.column import Column
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.networks import Dense
 from hourglass.serving.pyfunc import DetectorModel, _load_pyfunc
-from hourglass.serving.request_limits import BYTES_VARIABLE, ROWS_VARIABLE, Limits
+from hourglass.serving.request_images import MEDIA_TYPES
+from hourglass.serving.request_limits import BYTES_VARIABLE, PIXELS_VARIABLE, ROWS_VARIABLE, Limits
 from hourglass.serving.request_samples import to_samples
 from hourglass.serving.requests import JSON_FORMATS, parse_request
 from hourglass.serving.server import install, respond
@@ -121,7 +124,7 @@ GOOD_IMAGES = {
 
 @pytest.mark.parametrize("form", GOOD_IMAGES)
 def test_images_are_read_in_every_layout(images, form):
-    x = parse_request(*GOOD_IMAGES[form], images.detector).x
+    x = parse_request(*GOOD_IMAGES[form], images.detector).samples.x
     np.testing.assert_array_equal(x, PICTURES)
     assert x.dtype == np.uint8
 
@@ -139,7 +142,7 @@ def test_predictions_equal_those_of_the_detector(table):
 def test_column_names_that_are_numbers_match_features_of_that_name(table, monkeypatch):
     monkeypatch.setitem(vars(table.detector), "columns", [Column(name) for name in "0123"])
     for samples in (
-        parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector),
+        parse_request(split(columns=[0, 1, 2, 3]), JSON, table.detector).samples,
         to_samples(FRAME.set_axis(range(4), axis=1), table.detector, Limits()),
     ):
         np.testing.assert_array_equal(samples.x, ROWS)
@@ -327,9 +330,39 @@ def empty_parquet(types: list[pa.DataType], rows: int) -> bytes:
     return file.getvalue()
 
 
+def picture_files(side: int, mode: str, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, (5, side)).save(file, kind)
+    return file.getvalue()
+
+
+PICTURE_FILES = st.builds(
+    picture_files,
+    st.sampled_from([1, 6, 2000]),
+    st.sampled_from(["L", "RGB"]),
+    st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "WEBP"]),
+)
+DAMAGED_PICTURES = st.builds(
+    lambda file, at, byte: file[: at % len(file)] + bytes([byte]) + file[at % len(file) + 1 :],
+    PICTURE_FILES,
+    st.integers(0, 10**6),
+    st.integers(0, 255),
+)
+ENCODED = st.builds(
+    lambda files, key, maps: as_json(
+        **{key: [base64.b64encode(file).decode() for file in files]}, map=maps
+    ),
+    st.lists(PICTURE_FILES | DAMAGED_PICTURES | st.binary(max_size=9), max_size=3),
+    st.sampled_from(["images", "inputs"]),
+    st.booleans(),
+)
+
+
 BODIES = st.one_of(
+    st.tuples(PICTURE_FILES | DAMAGED_PICTURES, st.sampled_from(MEDIA_TYPES)),
+    st.tuples(ENCODED, st.just(JSON)),
     st.tuples(CONTENTS.map(lambda content: as_json(**content)), st.just(JSON)),
-    st.tuples(st.binary(max_size=80), st.sampled_from([JSON, CSV, PARQUET, NPY])),
+    st.tuples(st.binary(max_size=80), st.sampled_from([JSON, CSV, PARQUET, NPY, *MEDIA_TYPES])),
     st.tuples(CSV_TABLES, st.just(CSV)),
     st.tuples(st.binary(max_size=80).map(npy_header), st.just(NPY)),
     st.tuples(st.builds(bytes.__add__, NPY_HEADERS, st.binary(max_size=200)), st.just(NPY)),
@@ -429,11 +462,13 @@ def test_more_rows_than_the_limit_are_refused(table, form):
 
 def test_the_limits_come_from_the_environment_and_predict_has_none_by_default(monkeypatch):
     read = Limits.from_environment
-    assert read(is_server=True) == Limits(100_000, 16 << 20)
+    assert read(is_server=True) == Limits(100_000, 16 << 20, 1 << 26)
     assert read(is_server=False).rows > 10**12
+    assert read(is_server=False).pixels > 10**12
     monkeypatch.setenv(ROWS_VARIABLE, "2")
     monkeypatch.setenv(BYTES_VARIABLE, "30")
-    assert read(is_server=True) == read(is_server=False) == Limits(2, 30)
+    monkeypatch.setenv(PIXELS_VARIABLE, "9")
+    assert read(is_server=True) == read(is_server=False) == Limits(2, 30, 9)
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "1e6", "many", "9" * 5000])
@@ -523,6 +558,24 @@ def test_only_a_scoring_server_gets_the_request_handler(table, monkeypatch, is_s
         assert len(json.loads(response)["predictions"]) == len(ROWS)
 
 
+def test_the_handler_of_a_scoring_server_knows_the_parameters_of_the_url(table, monkeypatch):
+    from mlflow.pyfunc import scoring_server
+
+    monkeypatch.setattr(scoring_server, "invocations", None)
+    monkeypatch.setattr(Request, "body", Request.body)
+    install(table)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": split(), "more_body": False}
+
+    async def served(query: bytes) -> Any:  # as in MLflow's scoring server
+        body = await Request({"type": "http", "query_string": query}, receive).body()
+        return await asyncio.to_thread(scoring_server.invocations, body, JSON, None, None)
+
+    assert asyncio.run(served(b"")).status == HTTPStatus.OK
+    assert "no anomaly maps" in message(asyncio.run(served(b"map=png")), HTTPStatus.BAD_REQUEST)
+
+
 def test_a_scoring_server_stops_reading_a_body_above_the_limit(table, monkeypatch):
     from mlflow.pyfunc import scoring_server
 
@@ -536,7 +589,7 @@ def test_a_scoring_server_stops_reading_a_body_above_the_limit(table, monkeypatc
         sent += 10
         return {"type": "http.request", "body": b" " * 10, "more_body": True}
 
-    body = asyncio.run(Request({"type": "http"}, receive).body())
+    body = asyncio.run(Request({"type": "http", "query_string": b""}, receive).body())
     assert sent == len(body) == 30  # `respond` refuses more than 25
 
 

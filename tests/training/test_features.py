@@ -1,13 +1,15 @@
 """Features as training data: computed once, kept in a file, and equal to those of a network."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from hourglass.data.prepared_data import PreparedInMemory, Samples
-from hourglass.data.scaling import Scaling
+from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
+from hourglass.data.scaling import Scaling, TiledScaling
+from hourglass.data.tiling import Tiles, Tiling
 from hourglass.models.feature import Feature
 from hourglass.networks.feature import Feature as FeatureNetwork
 from hourglass.training import features
@@ -17,7 +19,7 @@ from hourglass.training.in_memory import InMemoryDataModule, train_in_memory
 
 SHAPE, LAYERS = (1, 32, 32), ["blocks.2", "blocks.4"]
 SCALING = Scaling.of_images(255)
-INIT_ARGS = {"sample_shape": list(SHAPE), "layers": LAYERS, "latent_dim": 3}
+INIT_ARGS: dict[str, Any] = {"sample_shape": list(SHAPE), "layers": LAYERS, "latent_dim": 3}
 
 
 def settings(variant: str, epochs: int = 3) -> CellSettings:
@@ -35,7 +37,10 @@ def images() -> np.ndarray:
 
 @pytest.fixture
 def prepared(images) -> PreparedInMemory:
-    splits = {"train": Samples.normal(images), "validation": Samples.normal(images[:4])}
+    splits: dict[Split, Samples] = {
+        "train": Samples.normal(images),
+        "validation": Samples.normal(images[:4]),
+    }
     card = {"scaling": SCALING.to_dict(), "sample_shape": SHAPE, "columns": []}
     return PreparedInMemory(Path("tiles"), card, splits)
 
@@ -60,6 +65,17 @@ def test_batches_are_the_standardised_features_of_the_images(data, network, imag
     torch.testing.assert_close(batch, expected, rtol=1e-4, atol=1e-4)
     train = torch.cat(list(data.train_dataloader()))
     assert train.mean(0).abs().max() < 1e-4
+
+
+def test_features_of_large_images_are_those_of_their_tiles(network):
+    x = np.random.default_rng(0).integers(0, 256, (4, 1, 48, 40), dtype=np.uint8)
+    scaling = TiledScaling.of(SCALING, Tiling(*SHAPE))
+    splits = {"train": Samples.normal(x), "validation": Samples.normal(x[:2])}
+    card = {"scaling": scaling.to_dict(), "sample_shape": x.shape[1:], "columns": []}
+    module = InMemoryDataModule(PreparedInMemory(Path("tiles"), card, splits), settings("Linear"))
+    batch = torch.cat(list(training_data(network, module).val_dataloader()))
+    tiles = torch.from_numpy(Tiles(x[:2], scaling.tiling)[:])
+    torch.testing.assert_close(batch, network.target(tiles.float() / 255), rtol=1e-4, atol=1e-4)
 
 
 def test_features_are_computed_once_in_a_workspace(workspace, network, images, monkeypatch):

@@ -84,7 +84,10 @@ def add(
     _check_name(name, settings, path, replace)
     names = [name, *(other for other in config.data if other != name)]
     dataclasses.replace(config, data=names)  # checks that no two cells get the same name
-    plan = plan_data_set(path, roles, _alphas(config.calibration))
+    from hourglass.stages.baselines import feature_models
+
+    features = bool(feature_models(config))
+    plan = plan_data_set(path, roles, _alphas(config.calibration), features)
     print_plan(name, plan)
     text = PARAMS.read_text(encoding="utf-8")
     if name not in config.data:
@@ -99,6 +102,11 @@ def add(
     on = name if len(names) == 1 else f"each of {len(names)} data sets"
     variants = counted(len(config.models), "variant")
     print(f"next: hourglass repro    # trains {variants} on {on}")
+    if plan.suits_features and not features:
+        print(
+            "of photographs, `feature` finds defects better than pixels do: add it to `models` in "
+            "params.yaml first, then run this command again with --replace"
+        )
     tracked = _tracked_by_dvc(place)
     if tracked:
         print(f"to share the data: dvc add {shlex.quote(tracked)}    # then `dvc push`")

@@ -31,6 +31,7 @@ TABLE, SERIES = "hourglass.data.table.Table", "hourglass.data.series.Series"
 IMAGES = "hourglass.data.images.Images"
 # Names of a class of images that is normal if the user names none.
 NORMAL_CLASSES = {"good", "normal", "ok", "okay", "healthy"}
+MIN_FEATURE_SIDE = 64  # pixels of the median image, for a feature autoencoder
 TRAIN_SHARE, TEST_SHARE = 0.5, 0.15  # the defaults of Fractions
 
 
@@ -52,6 +53,7 @@ class DataPlan:
     entities: np.ndarray | None = None
     has_dates: bool = False  # whether the times are dates, not numbers
     intervals: "Sequence[Sequence[str]]" = ()  # the anomalous stretches of a series, [start, end]
+    suits_features: bool = False  # whether they are images for a feature autoencoder
 
     @property
     def is_table(self) -> bool:
@@ -64,10 +66,13 @@ class DataPlan:
         return self.class_path == SERIES
 
 
-def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
+def plan_data_set(
+    file: Path, roles: Roles, alphas: Sequence[float], features: bool = False
+) -> DataPlan:
     """Inspect a table, an .npz file, or a folder of tables or images.
 
-    `alphas` are those of `split_fractions`. Raises a UserError if the file cannot be used.
+    `alphas` are those of `split_fractions`. With `features`, images that suit a feature autoencoder
+    get a size for it. Raises a UserError if the file cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
     from hourglass.data.readers.image_arrays import read_npz_table
@@ -85,11 +90,11 @@ def plan_data_set(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan
             roles = replace(roles, label="y")
         return replace(plan_table(file, roles, alphas, table), converted=table)
     if file.suffix.lower() in (".npy", ".npz") or (file.is_dir() and not is_table(file)):
-        return _plan_images(file, roles, alphas)
+        return _plan_images(file, roles, alphas, features)
     return plan_table(file, roles, alphas, None)
 
 
-def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
+def _plan_images(file: Path, roles: Roles, alphas: Sequence[float], features: bool) -> DataPlan:
     from hourglass.core.suggestions import quote
     from hourglass.data.readers.image_inspection import inspect_images
 
@@ -108,9 +113,13 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
         anomaly = ~np.isin(labels, names)
         anomalies = count_anomalies(labels, anomaly)
         init_args["normal"] = names
-    size = suggested_size(images.sizes)
+    suits = images.channels in (1, 3)
+    suits = suits and float(np.median(images.sizes, axis=0).min()) >= MIN_FEATURE_SIDE
+    size = suggested_size(images.sizes, suits and features)
     if size:
         init_args["size"] = size
+    if len(np.unique(images.sizes, axis=0)) > 1:
+        init_args["fit"] = "pad"
     height, width = (size, size) if isinstance(size, int) else size or images.sizes[0].tolist()
     # Without the official test part, the other splits share all of the rest.
     divided = int((~anomaly & ~images.is_test).sum() / (1 - TEST_SHARE * images.is_test.any()))
@@ -124,7 +133,8 @@ def _plan_images(file: Path, roles: Roles, alphas: Sequence[float]) -> DataPlan:
         content.append(f"Classes are {quote(sorted(classes))}; name the normal ones with --normal.")
     shape = (images.channels, height, width)
     settings = new_settings(train_rows(divided, init_args), shape)
-    return DataPlan(IMAGES, init_args, settings, content, labels if named else None, alpha)
+    known = labels if named else None
+    return DataPlan(IMAGES, init_args, settings, content, known, alpha, suits_features=suits)
 
 
 def _image_sentence(images: "ImageSummary") -> str:

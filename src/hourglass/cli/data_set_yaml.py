@@ -22,6 +22,7 @@ NOTES = {
     "intervals": "start and end of the anomalous stretches",
     "window": "rows that are scored together; longer ones detect better in long series",
     "size": "pixels to scale to, of a side or [height, width]; more keeps smaller defects visible",
+    "fit": "keeps the aspect ratio; resize stretches images, crop cuts them, tile keeps large ones",
     "fractions": "of the normal samples, in the five splits",
     "latent_dim": "size of the latent code; `hourglass tune` searches for a better one",
     "hidden": "widths of the layers of dense variants",

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from hourglass.cli.score import score
-from hourglass.cli.try_summary import EVENTS, RANKED
+from hourglass.cli.try_summary import DEFECTS, EVENTS, RANKED
 from hourglass.core.csv_formulas import write_csv
 from hourglass.core.paths import Cell
 from hourglass.data.columns.arrow_cells import plain, texts
@@ -35,14 +35,19 @@ class Ranked:
 def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ranked:
     """Score all samples of `data` as `hourglass score` does; write and return ranked tables."""
     scores, found = Path("scores.parquet"), Path("scores-events.parquet")
+    defects = Path("scores-defects.parquet")
     with redirect_stdout(io.StringIO()):
         score(cell.data, cell.model, data, scores, id, resize=True, heat_maps=10)
     table = data if plan.is_table else None
     scored = pd.read_parquet(scores)
     samples = ranked_table(scored, Prepared.open(cell.prepared), plan.labels, table)
     scores.unlink()
-    EVENTS.unlink(missing_ok=True)  # of a run with other options
+    for other in (EVENTS, DEFECTS):
+        other.unlink(missing_ok=True)  # of a run with other options
     events = None
+    if defects.exists():
+        write_csv(ranked_defects(pd.read_parquet(defects), samples), DEFECTS)
+        defects.unlink()
     if plan.times is not None:
         samples.insert(2, "time", plan.times[samples.index])
         if plan.entities is not None:
@@ -52,6 +57,15 @@ def rank_samples(cell: Cell, plan: "DataPlan", data: Path, id: str | None) -> Ra
         _write(events, EVENTS)
     _write(samples, RANKED)
     return Ranked(samples, events)
+
+
+def ranked_defects(defects: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return the defects of `hourglass score` by the rank of their image, then by their number."""
+    ranked = defects.copy()
+    ranked.insert(0, "rank", defects["id"].map(samples.set_index("id")["rank"]))
+    for name in ("score", "mean_score"):
+        ranked[name] = [float(f"{value:.6g}") for value in ranked[name]]
+    return ranked.sort_values(["rank", "number"], kind="stable")
 
 
 def ranked_events(
@@ -105,6 +119,8 @@ def ranked_table(
 ) -> pd.DataFrame:
     """Return the columns rank, id, label, split, score, p_value, alarm and reasons, by rank.
 
+    Images with a pixel threshold also have the number of their defects.
+
     `scores` is a table of `hourglass score` of the file that was prepared, in file order. `labels`
     are those of all samples, if there are any. `table` is the file if it is a table. `split` is
     empty for samples in no split, and so is the rank of samples without a score; these come last.
@@ -115,7 +131,9 @@ def ranked_table(
     ranked["split"] = _splits(scores, prepared, table)
     for name in ("score", "p_value", "alarm"):
         ranked[name] = scores[name]
-    ranked["reasons"] = scores["heat_map"] if table is None else _reasons(scores)
+    if "defects" in scores:
+        ranked["defects"] = scores["defects"]
+    ranked["reasons"] = _pictures(scores) if table is None else _reasons(scores)
     return ranked.sort_values("rank", kind="stable", na_position="last")
 
 
@@ -140,6 +158,13 @@ def _splits(scores: pd.DataFrame, prepared: Prepared, table: Path | None) -> pd.
 
 def _ids(prepared: Prepared, split: "Split") -> list[str]:
     return [str(name) for name in prepared.split(split).id]
+
+
+def _pictures(scores: pd.DataFrame) -> pd.Series:
+    """Return the path of a picture of each image: its heat map, else the overlay of an alarm."""
+    if "overlay" not in scores:
+        return scores["heat_map"]
+    return scores["heat_map"].fillna(scores["overlay"])
 
 
 def _reasons(scores: pd.DataFrame) -> pd.Series:

@@ -21,7 +21,7 @@ LOST_BLOCKS = 2
 DEFAULT_BLOCKS = 32  # of a series whose threshold is not conformal
 FOLDED_SHARE = 0.75  # of the normal samples: train, validation and calibration, which folds divide
 MAX_KEPT_SIDE = 128  # pixels; larger images are resized
-RESIZED_SIDE = 64
+RESIZED_SIDE, FEATURE_SIDE = 64, 256  # of pixels to reconstruct, and for the features of a backbone
 SIDE_STEP = 8  # of suggested sides, which strided convolutions divide
 
 
@@ -105,17 +105,18 @@ def _with_calibration(share: float) -> dict[str, float]:
     return {"train": round(1 - share - 0.3, 2), **others}
 
 
-def suggested_size(sizes: np.ndarray) -> int | list[int] | None:
+def suggested_size(sizes: np.ndarray, for_features: bool = False) -> int | list[int] | None:
     """Return the setting `size` of images, None to keep them as they are.
 
     `sizes` are the heights and widths of all images, (N, 2). The suggested size has the aspect
-    ratio of the median one, and at most about the area of a square of
-    RESIZED_SIDE.
+    ratio of the median one, and at most about the area of a square of RESIZED_SIDE, or of
+    FEATURE_SIDE for a feature autoencoder, whose backbone was trained on such images.
     """
-    if len(np.unique(sizes, axis=0)) == 1 and sizes.max() <= MAX_KEPT_SIDE:
+    side, kept = (FEATURE_SIDE,) * 2 if for_features else (RESIZED_SIDE, MAX_KEPT_SIDE)
+    if len(np.unique(sizes, axis=0)) == 1 and sizes.max() <= kept:
         return None
     height, width = np.median(sizes, axis=0)
-    factor = min(1, RESIZED_SIDE / math.sqrt(height * width))
+    factor = min(1, side / math.sqrt(height * width))
     steps = [math.ceil(round(side * factor / SIDE_STEP, 6)) for side in (height, width)]
     sides = [SIDE_STEP * count for count in steps]
     return sides[0] if sides[0] == sides[1] else sides

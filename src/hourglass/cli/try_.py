@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,14 @@ ALPHAS = (0.05, 0.1, 0.2)  # false-alarm rates of the threshold, by preference
 STAGE = re.compile(r"(?:Running stage|Stage) '([^']*)'(.*)")
 SIZES_OF_OTHERS = ("latent_dim", "hidden", "channels")  # than a variant with its own
 SCORERS = "hourglass.detection.scorers."
+FEATURES_FOUND = (
+    "The variant is `feature`: defects of photographs stand out in the features of a pretrained "
+    "network more than in pixels."
+)
+FEATURES_LACKING = (
+    "The variant is `convolutional`. `feature` finds defects of photographs better; it needs "
+    "`pip install 'hourglass[features]'`."
+)
 SERIES_NOISE_FACTOR = 1.0  # of `ensemble` on windows: strong noise detects better
 
 
@@ -93,8 +102,13 @@ def try_(
             "outside with --out."
         )
     is_new = _check_folder(folder, name, command)
-    plan = plan_data_set(path, roles, ALPHAS)
+    from hourglass.networks.backbones import has_weights
+
+    plan = plan_data_set(path, roles, ALPHAS, features=has_weights())
     print_plan(name, plan)
+    if plan.suits_features:
+        print(f"{name}: {FEATURES_FOUND if has_weights() else FEATURES_LACKING}")
+    plan = replace(plan, suits_features=plan.suits_features and has_weights())
     cell = Cell(name, _variant(plan))
     if is_new:
         with atomic_folder(folder) as temporary:
@@ -156,7 +170,7 @@ def _variant(plan: DataPlan) -> str:
     from hourglass.training.suggested_sizes import table_variant
 
     if not plan.is_table:
-        return "convolutional"
+        return "feature" if plan.suits_features else "convolutional"
     if plan.is_series:
         return "ensemble"
     variant = table_variant([each.column for each in plan.decisions if each.column])
@@ -168,8 +182,11 @@ def _scorer(plan: DataPlan) -> dict[str, Any]:
 
     For tables it includes a distance to normal rows: to the nearest ones if there are labels, else
     of the code to their mean, because a few unlabelled anomalies hardly move the mean. For windows
-    of a series it is the distance to the nearest ones.
+    of a series it is the distance to the nearest ones. The score of features is that of their
+    variant.
     """
+    if plan.suits_features:
+        return {"class_path": f"{SCORERS}ModelScore"}
     if not plan.is_table:
         return {"class_path": f"{SCORERS}RelativeError"}
     error = "ModelScore" if plan.is_series else "StandardizedError"
@@ -200,7 +217,8 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
             write_text(PARAMS, edited_yaml(PARAMS, change))
             if _variant(plan) == "ensemble":
                 _write_noise_factor("ensemble", plan.is_series)
-            for_others = SIZES_OF_OTHERS if _variant(plan) == "ensemble" else ()
+            has_own = _variant(plan) in ("ensemble", "feature")
+            for_others = SIZES_OF_OTHERS if has_own else ()
             write_text(settings, data_set_yaml(plan, place, command, for_others))
     return place
 
@@ -247,9 +265,8 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:
     """Return the next three commands; they work as they are."""
-    resize = " --resize" if "size" in plan.init_args else ""
     skip = " --missing skip" if "missing" in plan.init_args else ""
-    options = f"{shlex.quote(file)}{resize}{skip}"
+    options = f"{shlex.quote(file)}{skip}"
     return [
         f"cd {shlex.quote(str(folder))}",
         f"hourglass score {cell.data} {cell.model} {options}    # or new samples",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hourglass.cli.ranked import Ranked
     from hourglass.data.series_encoding import SeriesEncoding
 
-RANKED, EVENTS = Path("ranked.csv"), Path("events.csv")
+RANKED, EVENTS, DEFECTS = Path("ranked.csv"), Path("events.csv"), Path("defects.csv")
 SHOWN = 5  # rows, or events
 
 
@@ -47,6 +47,10 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
     lines.append(f"ranked {unit}s: {(folder / RANKED).as_posix()}")
     if ranked.events is not None:
         lines.append(f"ranked events: {(folder / EVENTS).as_posix()}")
+    if "defects" in scored:
+        images = counted(int((scored["defects"] > 0).sum()), "image")
+        found = counted(int(scored["defects"].sum()), "defect")
+        lines.append(f"{found} in {images}: {(folder / DEFECTS).as_posix()}")
     lines.append(f"page: {(folder / PAGE).as_posix()}")
     return lines
 

@@ -207,6 +207,12 @@ def merge_tiles(values: np.ndarray, tiles: Tiles) -> np.ndarray:
     return merged.result
 
 
+def clear_padding(pictures: np.ndarray, sizes: np.ndarray) -> None:
+    """Set the pixels of pictures, (N, ..., H, W), outside of images of `sizes`, (N, 2), to NaN."""
+    for picture, (height, width) in zip(pictures, sizes, strict=True):
+        picture[..., height:, :], picture[..., width:] = np.nan, np.nan
+
+
 def is_picture(values: np.ndarray, tiling: Tiling) -> bool:
     """Return whether values of tiles, (n, ...), are pictures of the size of a tile."""
     return values.ndim > 2 and values.shape[-2:] == tiling.shape[1:]

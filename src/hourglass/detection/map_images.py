@@ -9,6 +9,7 @@ import numpy as np
 from hourglass.data.large_arrays import MAX_BYTES_IN_MEMORY
 from hourglass.data.scaling import Encoding, TiledScaling
 from hourglass.data.streaming import release_pages
+from hourglass.data.tiling import clear_padding
 from hourglass.detection.anomaly_maps import MapSettings, image_size
 from hourglass.detection.inference import map_batches
 from hourglass.detection.tiled_scoring import map_tiled
@@ -27,8 +28,7 @@ def map_images(
         for start in range(0, len(x), step):
             part = x[start : start + step]
             (maps,) = map_tiled(network, part, scaling, settings)
-            for one, (height, width) in zip(maps, scaling.tiling.sizes(part), strict=True):
-                one[height:], one[:, width:] = np.nan, np.nan
+            clear_padding(maps, scaling.tiling.sizes(part))
             yield maps
         return
     for (maps,) in map_batches(network, x, scaling, settings):

@@ -91,11 +91,7 @@ class ScoredRows:
 
     def _score_maps(self, chunk: Chunk, columns: dict[str, pa.Array]) -> np.ndarray:
         """Return the scores of images, (N,), and add the number of defects to the columns."""
-        alarms = self.detector.pixel_alarms
-        scores, maps = self.detector.scoring.score_with(chunk.x, alarms.maps)
-        scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
-        threshold = alarms.require_threshold()
-        defects = [defects_of_map(each, threshold, alarms.min_area) for each in maps]
+        scores, maps, defects = score_maps(self.detector, chunk)
         if self.on_maps is not None:
             self.on_maps(chunk, scores, maps, defects)
         columns["defects"] = pa.array([len(each) for each in defects], pa.int64())
@@ -124,6 +120,20 @@ def score_with_reasons(
     return scores, Reasons.of(
         encoding, detector.profile, chunk.x, contributions, output, TOP_FEATURES, chunk.cells
     )
+
+
+def score_maps(
+    detector: Detector, chunk: Chunk
+) -> tuple[np.ndarray, np.ndarray, list[list[Defect]]]:
+    """Return the scores of images, (N,), their anomaly maps, (N, H, W), and their defects.
+
+    Raises a UserError if the detector has no pixel threshold.
+    """
+    alarms = detector.pixel_alarms
+    threshold = alarms.require_threshold()
+    scores, maps = detector.scoring.score_with(chunk.x, alarms.maps)
+    scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
+    return scores, maps, [defects_of_map(each, threshold, alarms.min_area) for each in maps]
 
 
 def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:

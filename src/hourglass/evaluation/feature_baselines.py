@@ -14,16 +14,19 @@ from sklearn.neighbors import NearestNeighbors
 
 from hourglass.data.large_arrays import new_array
 from hourglass.data.prepared_data import Prepared
+from hourglass.data.scaling import Encoding, network_samples
+from hourglass.data.tiling import MergedImages, Tiles, clear_padding
 from hourglass.detection.anomaly_maps import MapSettings
 from hourglass.detection.calibrators import Calibrator
 from hourglass.evaluation.baselines import evaluate_baseline
 from hourglass.evaluation.metrics.pixels import PixelRanks
+from hourglass.evaluation.window_baselines import MAX_TRAIN_BYTES
 from hourglass.networks.feature import top_mean
 
 # A function: features, (N, F, h, w) -> distance of each position, (N, h, w).
 DistanceMaps: TypeAlias = Callable[[np.ndarray], np.ndarray]
-# A function: unscaled images, (N, C, H, W) -> their features.
-FeatureFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
+# A function: unscaled images or tiles, (N, C, H, W) -> their features.
+FeatureFunction: TypeAlias = Callable[[np.ndarray | Tiles], np.ndarray]
 
 MAX_CHANNELS = 550  # of PaDiM, random ones, as its covariances grow with their square
 REGULARISATION = 0.01  # added to the variances of PaDiM
@@ -86,28 +89,41 @@ class MapDetector:
     """A baseline that is fitted to the train split.
 
     Its score of an image is that of the network `Feature`: the mean of the share `top_share` of the
-    highest distances.
+    highest distances. Those of tiles are combined, and their maps are merged.
     """
 
     features: FeatureFunction
     distances: DistanceMaps
     top_share: float
+    scaling: Encoding
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the score of each unscaled image, (N, C, H, W) -> (N,)."""
-        maps = self._maps(x)
+        maps = self._maps(samples := network_samples(self.scaling, x))
         flat = torch.from_numpy(maps.reshape(len(maps), -1))
-        return top_mean(flat, self.top_share).double().numpy()
+        scores = top_mean(flat, self.top_share).double().numpy()
+        if isinstance(samples, Tiles):
+            return samples.combine(scores, samples.tiling.combine)
+        return scores
 
     def enlarged(self, x: np.ndarray, settings: MapSettings) -> np.ndarray:
         """Return smoothed maps at the size of the images, (N, H, W) float32."""
-        result, maps = new_array((len(x), *x.shape[2:]), np.float32), self._maps(x)
-        for start in range(0, len(x), BATCH_SIZE):
+        samples = network_samples(self.scaling, x)
+        maps, size = self._maps(samples), samples.shape[2:]
+        merged = MergedImages(samples, ()) if isinstance(samples, Tiles) else None
+        result = merged.result if merged else new_array((len(x), *size), np.float32)
+        for start in range(0, len(maps), BATCH_SIZE):
             rows = slice(start, start + BATCH_SIZE)
-            result[rows] = settings.enlarge(torch.from_numpy(maps[rows]), *x.shape[2:]).numpy()
+            found = settings.enlarge(torch.from_numpy(maps[rows]), *size).numpy()
+            if merged:
+                merged.add(found)
+            else:
+                result[rows] = found
+        if isinstance(samples, Tiles):
+            clear_padding(result, samples.sizes)
         return result
 
-    def _maps(self, x: np.ndarray) -> np.ndarray:
+    def _maps(self, x: np.ndarray | Tiles) -> np.ndarray:
         features = self.features(x)
         parts = range(0, len(features), BATCH_SIZE)
         maps = [self.distances(np.array(features[i : i + BATCH_SIZE])) for i in parts]
@@ -129,8 +145,12 @@ def evaluate_feature_baseline(
     fitted: list[MapDetector] = []
 
     def train(samples: Prepared) -> MapDetector:
-        distances = fit(np.array(features(samples.x("train"))))
-        fitted.append(MapDetector(features, distances, top_share))
+        scaling = samples.scaling
+        inputs = network_samples(scaling, samples.x("train"))
+        if isinstance(inputs, Tiles):
+            inputs = inputs.spaced(MAX_TRAIN_BYTES)
+        distances = fit(np.array(features(inputs)))
+        fitted.append(MapDetector(features, distances, top_share, scaling))
         return fitted[-1]
 
     result, test = evaluate_baseline(prepared, train, calibrator), prepared.split("test")

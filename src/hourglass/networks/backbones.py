@@ -122,6 +122,23 @@ def weights_file(name: str, weights: str | None) -> Path:
     return Path(found.submodule_search_locations[0], LITE0_FILE)
 
 
+def has_weights(name: str = LITE0) -> bool:
+    """Return whether the weights of a backbone are installed, in a package."""
+    try:
+        return weights_file(name, None).is_file()
+    except UserError:
+        return False
+
+
+def packages_of(name: str) -> list[str]:
+    """Return the Python packages that the architecture of a backbone needs, beside torch."""
+    if name == LITE0:
+        return []
+    from torchvision.models import list_models
+
+    return ["torchvision"] if name in list_models() else ["torchvision", "timm"]
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors in a file of safetensors or of torch, by name; run no code from it.
 

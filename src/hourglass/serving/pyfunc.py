@@ -5,7 +5,7 @@ This module does not import Lightning. Most of the start-up time is the import o
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from mlflow.exceptions import MlflowException
@@ -16,7 +16,8 @@ from hourglass.core.trusted_imports import trust_shipped_modules
 from hourglass.data.readers.chunks import Chunk
 from hourglass.detection.calibrators.conformal import p_values
 from hourglass.detection.detector import Detector
-from hourglass.detection.score_writer import score_with_reasons
+from hourglass.detection.score_writer import score_maps, score_with_reasons
+from hourglass.serving.answer_maps import map_columns
 from hourglass.serving.request_limits import Limits
 from hourglass.serving.request_samples import to_samples
 
@@ -36,7 +37,9 @@ class DetectorModel:
 
         For a table, `reasons` of an alarm are the columns that contributed most, with their values
         and what was expected. A row without any value has neither score nor alarm. The input is a
-        table with the feature names as columns, in any order, or an array, (N, *S). Raises an
+        table with the feature names as columns, in any order, or an array, (N, *S). Images may also
+        be a list or the only column of a table, of bytes of image files, or of these in base64.
+        With `params` {"map": True}, maps and defects are added, see `map_columns`. Raises an
         MlflowException for input that cannot be scored; servers return it as status 400.
         """
         import pandas as pd
@@ -44,17 +47,27 @@ class DetectorModel:
         index = model_input.index if isinstance(model_input, pd.DataFrame) else None
         try:
             chunk = to_samples(model_input, self.detector, self.limits)
-            return pd.DataFrame(self.columns(chunk), index=index)
+            with_maps = bool(params and params.get("map"))
+            return pd.DataFrame(self.columns(chunk, with_maps), index=index)
         except UserError as error:
             raise MlflowException(str(error), BAD_REQUEST) from None
 
-    def columns(self, chunk: Chunk) -> dict[str, np.ndarray]:
+    def get_raw_model(self) -> Self:
+        """Return this model; MLflow's wrapper lets only arrays of one shape pass for images."""
+        return self
+
+    def columns(self, chunk: Chunk, with_maps: bool = False) -> dict[str, np.ndarray]:
         """Return the predictions for samples, with features in the detector's order.
 
-        The score of a sample that cannot be scored is NaN, and its alarm is None.
+        The score of a sample that cannot be scored is NaN, and its alarm is None. `with_maps` adds
+        the anomaly map and the defects of each image; raises a UserError without a pixel threshold.
         """
-        threshold = self.detector.threshold
-        scores, reasons = score_with_reasons(self.detector, chunk, above=threshold.value)
+        threshold, more, reasons = self.detector.threshold, {}, None
+        if with_maps:
+            scores, maps, defects = score_maps(self.detector, chunk)
+            more = map_columns(maps, defects, self.detector.pixel_alarms.require_threshold())
+        else:
+            scores, reasons = score_with_reasons(self.detector, chunk, above=threshold.value)
         known = np.isfinite(scores)
         alarm, p_value = np.zeros(len(scores), bool), np.full(len(scores), np.nan)
         alarm[known], p_value[known] = (
@@ -72,7 +85,7 @@ class DetectorModel:
             columns["alarm"][~known] = None
         if reasons:
             columns["reasons"] = np.array(reasons.joined(), object)
-        return columns
+        return columns | more
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:

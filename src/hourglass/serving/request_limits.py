@@ -10,10 +10,11 @@ from hourglass.core.suggestions import counted, quote
 
 ROWS_VARIABLE = "HOURGLASS_MAX_REQUEST_ROWS"
 BYTES_VARIABLE = "HOURGLASS_MAX_REQUEST_BYTES"
+PIXELS_VARIABLE = "HOURGLASS_MAX_REQUEST_PIXELS"
 
 
 class RequestTooLargeError(UserError):
-    """A request has, or declares, more bytes or rows than the limits allow."""
+    """A request has, or declares, more bytes, rows or pixels than the limits allow."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,21 @@ class Limits:
 
     rows: int = 100_000
     bytes: int = 16 << 20  # also of a table that a compressed request declares
+    pixels: int = 1 << 26  # of all image files, as they are declared and as they are scored
 
     @classmethod
     def from_environment(cls, is_server: bool) -> "Limits":
-        """Read HOURGLASS_MAX_REQUEST_ROWS and HOURGLASS_MAX_REQUEST_BYTES.
+        """Read HOURGLASS_MAX_REQUEST_ROWS, _BYTES and _PIXELS.
 
-        Outside a scoring server the default number of rows is unlimited, because the caller already
-        holds the samples in memory.
+        Outside a scoring server the default numbers of rows and pixels are unlimited, because the
+        caller already holds the samples in memory.
         """
-        rows = cls.rows if is_server else sys.maxsize
-        return cls(_read(ROWS_VARIABLE, rows), _read(BYTES_VARIABLE, cls.bytes))
+        rows, pixels = (cls.rows, cls.pixels) if is_server else (sys.maxsize, sys.maxsize)
+        return cls(
+            _read(ROWS_VARIABLE, rows),
+            _read(BYTES_VARIABLE, cls.bytes),
+            _read(PIXELS_VARIABLE, pixels),
+        )
 
     def check_rows(self, count: int) -> None:
         """Raise RequestTooLargeError if a request has more rows."""
@@ -47,6 +53,15 @@ class Limits:
             raise RequestTooLargeError(
                 f"the request {verb} {count:,} bytes, but at most {self.bytes:,} are read; send "
                 f"fewer samples per request, or set {BYTES_VARIABLE} on the server."
+            )
+
+    def check_pixels(self, count: int) -> None:
+        """Raise RequestTooLargeError if the images of a request have more pixels."""
+        if count > self.pixels:
+            raise RequestTooLargeError(
+                f"the images of the request have {count:,} pixels or more, but at most "
+                f"{self.pixels:,} are scored; send fewer or smaller ones per request, or set "
+                f"{PIXELS_VARIABLE} on the server."
             )
 
 

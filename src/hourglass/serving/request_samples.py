@@ -1,12 +1,12 @@
 """Convert the content of a request to samples with the feature order and type of a detector.
 
 The columns of a table are matched by name, in any order, and read by the code that reads files, as
-in `hourglass score`. Other columns are ignored. Pixels have the type and range of the detector's
-images: integers from 0 to 255 or 65535, because scaled ones would round to black, or floats. Other
-content raises a UserError with a message of one sentence.
+in `hourglass score`. Other columns are ignored. Images are encoded, see `request_images`, or arrays
+of pixels. Those of a detector of 8 bits are integers from 0 to 255, because scaled pixels would
+round to black. Any other content raises a UserError with a message of one sentence.
 """
 
-from array import array
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ from hourglass.data.readers.image_chunks import as_images, check_features
 from hourglass.data.readers.numbers import NumberFormat
 from hourglass.data.readers.table_chunks import array_chunk
 from hourglass.detection.detector import Detector
+from hourglass.serving.request_images import decode_images, encoded_images
 from hourglass.serving.request_limits import Limits
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]  # name -> values of one column of a table
@@ -44,12 +45,16 @@ def to_samples(
     """
     if not len(content):
         raise UserError(NO_SAMPLES)
+    if not detector.columns:
+        encoded = encoded_images(content)
+        if encoded is not None:
+            limits.check_rows(len(encoded))
+            return _image_chunk(decode_images(encoded, detector, limits))
     if hasattr(content, "keys"):
         return _table(content, detector, limits, numbers)
     limits.check_rows(len(content))
     if not detector.columns:
-        x = _images(content, detector)
-        return Chunk(_row_numbers(len(x)), x, np.ones(len(x), bool))
+        return _image_chunk(_images(content, detector, limits))
     if isinstance(content, np.ndarray):
         check_features(content, REQUEST, detector)
         ids = _row_numbers(len(content))
@@ -168,28 +173,28 @@ def _row_numbers(count: int) -> pa.Array:
     return pa.array(np.arange(1, count + 1))
 
 
-def _images(content: Any, detector: Detector) -> np.ndarray:
-    """Return images, (N, C, H, W), in the type of the detector's images.
+def _image_chunk(x: np.ndarray) -> Chunk:
+    return Chunk(_row_numbers(len(x)), x, np.ones(len(x), bool))
 
-    Raises a UserError for pixels out of its range, or for floats if it has integers.
+
+def _images(content: Any, detector: Detector, limits: Limits) -> np.ndarray:
+    """Return images, (N, C, H, W), of an array or nested lists, in the type of the detector.
+
+    Raises a UserError for scaled pixels where bytes are needed, instead of rounding them.
     """
-    needed = detector.image_format.dtype
-    x = _pixels(content, needed) if isinstance(content, list) else np.asarray(content)
-    if x.size and x.dtype.kind in "iuf":
-        lowest, highest = x.min(), x.max()
-        if needed.kind == "f":
-            is_valid = bool(np.isfinite([lowest, highest]).all())
-        else:
-            is_valid = x.dtype.kind != "f" and lowest >= 0 and highest <= np.iinfo(needed).max
-            if is_valid and x.dtype != np.uint8:  # bytes are scaled, as those of files are
-                x = x.astype(needed, copy=False)
-        if not is_valid:
-            raise _not_pixels(f"{x.dtype} from {lowest:g} to {highest:g}", needed)
-    return as_images(x, REQUEST, detector, lambda shape: shape == detector.sample_shape)
+    form = detector.image_format
+    x = _pixels(content, form.dtype) if isinstance(content, list) else np.asarray(content)
+    if form.geometry.size is not None:  # to which small images may be scaled
+        limits.check_pixels(len(x) * math.prod(form.geometry.size))
+    if form.dtype == np.uint8 and x.size and x.dtype.kind in "iuf":
+        if x.dtype.kind == "f" or x.min() < 0 or x.max() > 255:
+            raise _not_pixels(f"{x.dtype} from {x.min():g} to {x.max():g}")
+        x = x.astype(np.uint8, copy=False)
+    return as_images(x, REQUEST, detector, detector.accepts)
 
 
-def _pixels(images: list[Any], needed: np.dtype) -> np.ndarray:
-    """Convert nested lists to an array of the `needed` type.
+def _pixels(images: list[Any], dtype: np.dtype) -> np.ndarray:
+    """Convert nested lists to an array of a detector's type.
 
     NumPy would also convert text, and give every pixel the memory of the longest text.
     """
@@ -200,24 +205,31 @@ def _pixels(images: list[Any], needed: np.dtype) -> np.ndarray:
             raise UserError("the images of the request differ in size; send equal ones.")
         shape.append(length)
         values = list(chain.from_iterable(values))
+    if dtype != np.uint8:
+        return _deep_pixels(values, dtype).reshape(shape)
     try:
-        if bool not in map(type, values[:1]):  # a mask would be read as zeros and ones
-            is_byte = needed == np.uint8  # bytes() is faster
-            content = bytes(values) if is_byte else array(needed.char, values)
-            return np.frombuffer(content, needed).reshape(shape)
-    except (TypeError, ValueError, OverflowError):  # a value that the type does not hold
-        values = [value for value in values if not _is_pixel(value, needed)]
-    raise _not_pixels(quote(values[0]), needed)
+        if bool not in map(type, values[:1]):  # bytes() would read a mask as zeros and ones
+            return np.frombuffer(bytes(values), np.uint8).reshape(shape)
+    except (TypeError, ValueError):  # a value is not an integer from 0 to 255
+        values = [value for value in values if type(value) is not int or not 0 <= value < 256]
+    raise _not_pixels(quote(values[0]))
 
 
-def _is_pixel(value: Any, needed: np.dtype) -> bool:
-    if needed.kind == "f":
-        return type(value) in (int, float)
-    return type(value) is int and 0 <= value <= np.iinfo(needed).max
+def _deep_pixels(values: list[Any], dtype: np.dtype) -> np.ndarray:
+    """Return the pixels of a list in a type of more than 8 bits, (n,)."""
+    allowed = (int,) if dtype.kind == "u" else (int, float)
+    highest = np.iinfo(dtype).max if dtype.kind == "u" else np.finfo(dtype).max
+    lowest = 0 if dtype.kind == "u" else -highest
+    for value in values:
+        if type(value) not in allowed or not lowest <= value <= highest:
+            raise UserError(
+                f"the pixels of the request are {quote(value)}; send {dtype} numbers, as in the "
+                "images of the training."
+            )
+    return np.array(values, dtype)
 
 
-def _not_pixels(content: str, needed: np.dtype) -> UserError:
-    wanted = "finite numbers"
-    if needed.kind != "f":
-        wanted = f"whole numbers from 0 to {np.iinfo(needed).max}, not scaled"
-    return UserError(f"the pixels of the request are {content}; send {wanted}.")
+def _not_pixels(content: str) -> UserError:
+    return UserError(
+        f"the pixels of the request are {content}; send whole numbers from 0 to 255, not scaled."
+    )

@@ -1,4 +1,4 @@
-"""Parse request bodies in JSON, CSV, Parquet or npy into samples for a detector.
+"""Parse request bodies in JSON, CSV, Parquet, npy or an image format into samples for a detector.
 
 The size of a table or an array is checked before its content is read, because content may take many
 times the bytes of the body. A body that cannot be scored raises a UserError with a message of one
@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
@@ -25,6 +25,7 @@ from hourglass.data.readers.image_chunks import npy_chunks
 from hourglass.data.readers.numbers import NumberFormat
 from hourglass.data.readers.read_options import ReadOptions
 from hourglass.detection.detector import Detector
+from hourglass.serving.request_images import MEDIA_TYPES, encoded_images
 from hourglass.serving.request_limits import Limits
 from hourglass.serving.request_samples import (
     REQUEST,
@@ -45,7 +46,22 @@ class Table:
 
 Content: TypeAlias = Columns | Table | list[Any] | np.ndarray
 
-JSON_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+@dataclass(frozen=True)
+class WithMaps:
+    """The content of a request that asks for anomaly maps."""
+
+    content: Content
+
+
+class Request(NamedTuple):
+    """The samples of a request, and whether the answer is to hold anomaly maps and defects."""
+
+    samples: Chunk
+    with_maps: bool = False
+
+
+JSON_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs", "images")
 MAX_KEYS_SHOWN = 5  # of a JSON object in a message
 
 
@@ -55,7 +71,7 @@ class UnsupportedMediaTypeError(UserError):
 
 def parse_request(
     body: bytes, media_type: str, detector: Detector, limits: Limits = Limits()
-) -> Chunk:
+) -> Request:
     """Return the samples of a request body.
 
     Raises RequestTooLargeError, UnsupportedMediaTypeError, or a plain UserError if the body does
@@ -78,13 +94,16 @@ def parse_request(
             f"the request cannot be read as {media_type} ({one_line(error)}); correct it and send "
             "it again."
         ) from None
+    with_maps = isinstance(content, WithMaps)
+    if isinstance(content, WithMaps):
+        content = content.content
     if isinstance(content, Table):
-        return to_samples(content.columns, detector, limits, content.numbers)
-    return to_samples(content, detector, limits)
+        return Request(to_samples(content.columns, detector, limits, content.numbers))
+    return Request(to_samples(content, detector, limits), with_maps)
 
 
-def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
-    """Parse one of the four JSON formats of MLflow."""
+def _json(body: bytes, detector: Detector, limits: Limits) -> Content | WithMaps:
+    """Parse one of the four JSON formats of MLflow, or a list of images in base64."""
     request = orjson.loads(body)  # faster than json, and rejects NaN
     if not isinstance(request, dict):
         raise UserError(
@@ -94,6 +113,9 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
     if request.pop("params", None):
         raise UserError("the request has params, but a detector takes none; leave them out.")
     _require_lists("", request, detector)
+    with_maps = False if detector.columns else request.pop("map", False)
+    if type(with_maps) is not bool:
+        raise UserError(f"`map` of the request is {quote(with_maps)}; send true or false.")
     if len(request) != 1 or not request.keys() <= {*JSON_FORMATS}:
         present = ", ".join(map(quote, islice(request, MAX_KEYS_SHOWN))) or "nothing"
         raise ValueError(f"it holds {present}, not one of {', '.join(JSON_FORMATS)}")
@@ -106,11 +128,14 @@ def _json(body: bytes, detector: Detector, limits: Limits) -> Content:
         if not content["data"]:
             return {}
         names = [str(name) for name in content["columns"]]
-        require_features(detector, names)
-        return rows_to_columns(content["data"], names)
+        if detector.columns or len(names) != 1:  # one column may hold images in base64
+            require_features(detector, names)
+        content = rows_to_columns(content["data"], names)
     if not isinstance(content, list | dict):
         raise ValueError(f"{form} is neither a list nor an object")
-    return content
+    if form == "images" and not detector.columns and encoded_images(content) is None and content:
+        raise ValueError("images is not a list of text in base64")
+    return WithMaps(content) if with_maps else content
 
 
 def _require_lists(form: str, content: Any, detector: Detector) -> None:
@@ -195,9 +220,20 @@ def _npy(body: bytes, detector: Detector, limits: Limits) -> np.ndarray:
     return np.concatenate(list(npy_chunks(io.BytesIO(body), lambda x: limits.check_rows(len(x)))))
 
 
-READERS: dict[str, Callable[[bytes, Detector, Limits], Content]] = {
+def _image(body: bytes, detector: Detector, limits: Limits) -> list[Any]:
+    """Return the one image of a body; its format is known by its first bytes."""
+    if detector.columns:
+        raise UserError(
+            "the request is an image, but this detector takes rows of a table; send them as JSON, "
+            "CSV or Parquet."
+        )
+    return [body]
+
+
+READERS: dict[str, Callable[[bytes, Detector, Limits], Content | WithMaps]] = {
     "application/json": _json,
     "text/csv": _csv,
     "application/vnd.apache.parquet": _parquet,
     "application/x-npy": _npy,
+    **dict.fromkeys(MEDIA_TYPES, _image),
 }

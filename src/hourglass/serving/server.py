@@ -10,7 +10,10 @@ response, but only in the process of a scoring server. MLflow's handler has four
 """
 
 import logging
+from collections.abc import Mapping
+from contextvars import ContextVar
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,6 +22,8 @@ from mlflow.pyfunc.scoring_server import InvocationsResponse
 from starlette.requests import Request
 
 from hourglass.core.errors import UserError
+from hourglass.core.suggestions import quote
+from hourglass.data.readers.image_files import ImageTooLargeError
 from hourglass.serving.request_limits import RequestTooLargeError
 from hourglass.serving.requests import UnsupportedMediaTypeError, parse_request
 
@@ -28,8 +33,14 @@ if TYPE_CHECKING:
 STATUSES = {
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     RequestTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UserError: HTTPStatus.BAD_REQUEST,
+    ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UserError: HTTPStatus.BAD_REQUEST,  # the last one, as it is the base of the others
 }
+MAP = "map"  # the parameter of a URL that asks for anomaly maps
+MAP_VALUES = {"png": True, "true": True, "1": True, "false": False, "0": False}
+NO_QUERY: Mapping[str, str] = MappingProxyType({})
+# Parameters of the URL of a request; MLflow passes only its body to the handler.
+QUERY: ContextVar[Mapping[str, str]] = ContextVar("QUERY", default=NO_QUERY)
 
 
 def install(model: "DetectorModel") -> None:
@@ -41,9 +52,10 @@ def install(model: "DetectorModel") -> None:
     def invocations(
         data: bytes, content_type: str | None, _model: Any, _input_schema: Any
     ) -> InvocationsResponse:
-        return respond(model, data, content_type)
+        return respond(model, data, content_type, QUERY.get())
 
     async def body(request: Any) -> bytes:
+        QUERY.set(dict(request.query_params))
         content = bytearray()
         async for part in request.stream():
             content += part
@@ -55,14 +67,21 @@ def install(model: "DetectorModel") -> None:
     setattr(Request, "body", body)  # noqa: B010  (mypy forbids the assignment)
 
 
-def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> InvocationsResponse:
+def respond(
+    model: "DetectorModel",
+    body: bytes,
+    content_type: str | None,
+    query: Mapping[str, str] = NO_QUERY,
+) -> InvocationsResponse:
     """Return the predictions in MLflow's format, one record per row, or an error message."""
     try:
         media_type = _media_type(content_type or "")
-        samples = parse_request(body, media_type, model.detector, model.limits)
-        columns = model.columns(samples)
+        with_maps = _with_maps(query)
+        request = parse_request(body, media_type, model.detector, model.limits)
+        columns = model.columns(request.samples, with_maps or request.with_maps)
     except UserError as error:
-        return _error(STATUSES[type(error)], str(error))
+        status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+        return _error(status, str(error))
     except Exception:  # MLflow would answer with plain text, and to StopIteration not at all
         logging.getLogger(__name__).exception("a request failed")
         return _error(
@@ -72,6 +91,14 @@ def respond(model: "DetectorModel", body: bytes, content_type: str | None) -> In
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     records = [dict(zip(columns, row, strict=True)) for row in rows]
     return _json(HTTPStatus.OK, {"predictions": records})
+
+
+def _with_maps(query: Mapping[str, str]) -> bool:
+    """Return whether the parameters of a URL ask for anomaly maps."""
+    value = query.get(MAP, "false")
+    if value not in MAP_VALUES:
+        raise UserError(f"`{MAP}` in the URL is {quote(value)}; give png or omit it.")
+    return MAP_VALUES[value]
 
 
 def _error(status: HTTPStatus, message: str) -> InvocationsResponse:

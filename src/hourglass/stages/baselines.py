@@ -11,7 +11,6 @@ from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell, baselines_file, prepared_folder, valid_name
 from hourglass.core.settings import Params, model_config, params
 from hourglass.data.prepared_data import Prepared
-from hourglass.data.scaling import TiledScaling
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.detection.calibrators import Calibrator
 from hourglass.detection.calibrators.from_settings import make_calibrator
@@ -56,13 +55,12 @@ def baselines(data: str) -> Path:
         }
         if prepared.columns and not is_series:
             fits[marginal_frequencies.__name__] = marginal_frequencies
-        feature_fits = _feature_fits(prepared, data, config)
         rows = {}
         bar = ProgressBar(fits.items(), f"{data}, baselines", unit=" baselines", leave=False)
         for name, fit in bar:
             bar.set_postfix_str(name)
             rows[name] = evaluate_baseline(prepared, fit, calibrator)
-        for name, evaluate in feature_fits.items():
+        for name, evaluate in feature_fits(prepared, data, config).items():
             rows[name] = evaluate(calibrator)
         path = baselines_file(data)
         write_json(path, rows)
@@ -74,12 +72,12 @@ def feature_models(config: Params) -> list[str]:
     return [name for name in config.models if model_config(name).get("class_path") == FEATURE]
 
 
-def _feature_fits(
+def feature_fits(
     prepared: Prepared, data: str, config: Params
 ) -> dict[str, Callable[[Calibrator], dict[str, Any]]]:
     """Return the evaluations of baselines on the features of the first feature autoencoder."""
-    models, is_tiled = feature_models(config), isinstance(prepared.scaling, TiledScaling)
-    if not models or is_tiled or len(prepared.input_shape) != 3:
+    models = feature_models(config)
+    if not models or len(prepared.input_shape) != 3:
         return {}
     from hourglass.detection.anomaly_maps import MapSettings
     from hourglass.evaluation.feature_baselines import (

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hourglass.core.atomic import write_json
+from hourglass.core.atomic import sha256, write_json
 from hourglass.core.code_digest import PACKAGE, code_digest, package_digest, source_file
 from hourglass.core.errors import UserError
 from hourglass.core.paths import CONFIGS, PARAMS, SNAPSHOT, SOURCES, Cell, root, valid_name
@@ -98,6 +98,10 @@ def _cell(cell: Cell, external: dict[str, list[str]]) -> dict[str, dict[str, Any
         own = [*modules, *inner] if stage == "train" else own_modules
         content[stage] = {"code": code_digest(_entry(stage), *own, *external[stage])}
     content["train"] = {"settings": cell_config(cell), **content["train"]}
+    for config in (model_config(cell.model), cell_config(cell)):
+        weights = Path(str((config.get("init_args") or {}).get("weights") or ""))
+        if weights.is_file():  # of the backbone of a feature autoencoder
+            content["train"]["weights"] = sha256(weights)
     stage = "calibrate-threshold"
     content[stage] = {"settings": _calibration_settings(), **content[stage]}
     return content

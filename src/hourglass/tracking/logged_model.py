@@ -16,6 +16,7 @@ from hourglass.core.trusted_imports import external_modules
 from hourglass.data.columns.cell_values import cell_frame
 from hourglass.data.columns.column import NUMBER, ROLES, Column
 from hourglass.data.readers.user_files import is_number
+from hourglass.networks.backbones import packages_of
 from hourglass.tracking.descriptions import NOTE, model_note
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ def detector_digest(files: Iterable[Path]) -> str:
 
 
 def requirements(folder: Path) -> list[str]:
-    """Return pip requirements for serving the model in `folder`, at the installed versions."""
+    """Return pip requirements for serving the detector in `folder`, at the installed versions."""
     names = ["numpy", "orjson", "pandas", "pillow", "pyarrow", "safetensors", "scikit-learn"]
     names += ["torch"]
+    inputs = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+    if not inputs["columns"]:  # to decode images and to find defects
+        names += ["imagecodecs", "scipy", "tifffile"]
     network = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     if network["class_path"].startswith("hourglass.networks.bolts."):
         names += ["lightning-bolts", "pytorch-lightning", "torchvision"]
+    if network["class_path"].startswith("hourglass.networks.feature."):
+        names += packages_of(network["init_args"]["backbone"])
     return [f"{name}=={metadata.version(name)}" for name in names]
 
 

@@ -4,8 +4,9 @@ Pillow reads a PNG or TIFF with 16 bits per colour as 8 bits, and no TIFF of mor
 channels. imagecodecs and tifffile, which uses it for compressed files, read both as they are.
 """
 
+import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,8 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 BITS, ORIENTATION, EXTRA_SAMPLES = 258, 274, 338  # tags of TIFF; the second one also of EXIF
 ALPHA = (1, 2)  # of ExtraSamples: the kinds of alpha
 PNG_ALPHA = (2, 4)  # channels of a PNG with alpha
+
+Source: TypeAlias = Path | io.BytesIO  # a file, or its content as an open one
 
 
 class Layout(NamedTuple):
@@ -60,7 +63,7 @@ def read_deep_png(content: bytes, orientation: int) -> Stored:
     return Stored(pixels, pixels.shape[2] in PNG_ALPHA, orientation)
 
 
-def tiff_layout(file: Path, page: int) -> Layout:
+def tiff_layout(file: Source, page: int) -> Layout:
     """Return the layout of a page of a TIFF without decoding it."""
     import tifffile
 
@@ -74,7 +77,7 @@ def tiff_layout(file: Path, page: int) -> Layout:
         return Layout(height, width, channels, _kept_type(found.dtype))
 
 
-def read_tiff(file: Path, page: int) -> Stored:
+def read_tiff(file: Source, page: int) -> Stored:
     """Return the pixels of a page as uint8, uint16 or float32."""
     import tifffile
 

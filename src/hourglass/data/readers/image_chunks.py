@@ -31,7 +31,7 @@ from hourglass.data.readers.image_files import (
 from hourglass.data.readers.image_folders import images_below
 from hourglass.data.readers.image_index import is_index, read_index
 from hourglass.data.readers.in_threads import in_threads
-from hourglass.data.readers.pixels import as_type, plain_type, scale_bytes
+from hourglass.data.readers.pixels import as_type, plain_type, scale_bytes, with_channels
 from hourglass.data.readers.table_chunks import array_chunk
 
 CHUNK_BYTES = 16 << 20
@@ -97,7 +97,7 @@ def read_image_chunks(
 
     def read(picture: Picture) -> tuple[Picture, np.ndarray] | None:
         try:
-            return picture, _read_image(picture, spec, resize, accepts)
+            return picture, read_image(picture, spec, resize, accepts)
         except UnreadableImageError as error:
             if not skip_damaged:
                 raise
@@ -151,7 +151,10 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
     images, name = _check_images(x, path, spec, accepts), f"x of {path}"
     if not accepts(images.shape[1:]):
         images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
-    typed = as_type(plain_type(images, name), spec.image_format.dtype, spec.full_scale, name)
+    typed, needed = plain_type(images, name), spec.image_format.dtype
+    if needed == np.uint16 and images.dtype not in (np.uint8, bool):  # not bytes, even if small
+        typed = typed.astype(needed, copy=False)
+    typed = as_type(typed, needed, spec.full_scale, name)
     return np.ascontiguousarray(typed)
 
 
@@ -230,8 +233,12 @@ def _group_by_shape(
         yield group
 
 
-def _read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> np.ndarray:
-    """Return one image, (C, H, W), in the type of the detector's images."""
+def read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> np.ndarray:
+    """Return one image, (C, H, W), in the form of the detector's images.
+
+    Raises a UserError, before it is decoded, if it has another size, unless `resize` is set, or
+    channels that do not fit.
+    """
     channels, height, width = spec.sample_shape
     form = spec.image_format
     layout = read_layout(picture)
@@ -242,10 +249,12 @@ def _read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeC
     elif geometry.size is None and resize:
         geometry = Geometry((height, width), "resize")
     elif geometry.size is None:
+        remedy = "resize it, or add --resize" if picture.content is None else "resize it first"
         raise UserError(
             f"{picture} is {layout.width} x {layout.height} pixels, but this detector takes "
-            f"{width} x {height}; resize it, or add --resize."
+            f"{width} x {height}; {remedy}."
         )
+    with_channels(np.zeros((1, 1, layout.channels), np.uint8), channels, picture)
     pixels = form.fit(decode(picture, form.background), picture, geometry)
     if pixels.dtype == np.uint8:  # 255 is white in a file, whatever it is in the data set
         return scale_bytes(pixels, form.dtype, spec.full_scale).transpose(2, 0, 1)

@@ -1,9 +1,10 @@
 """Image files: the layout of one without decoding it, and its pixels as they are stored."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hourglass.data.readers.deep_images import (
     ORIENTATION,
     TIFF_SUFFIXES,
     Layout,
+    Source,
     Stored,
     is_deep,
     read_deep_png,
@@ -27,6 +29,9 @@ from hourglass.data.readers.user_files import check_file_type
 MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel, beside I;16
 SUBFILE_TYPE, PREVIEW = 254, 1  # a tag of TIFF, and its bit for a page that repeats another one
+TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF
+# Formats of images that come without a file; Pillow would run other programs for some more.
+SENT_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
@@ -34,17 +39,37 @@ class UnreadableImageError(UserError):
     """An image file that is damaged, or of an unknown format."""
 
 
+class ImageTooLargeError(UserError):
+    """An image of more than MAX_PIXELS."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """An image file, or a page of a TIFF of several pages."""
+    """An image file, or a page of a TIFF of several pages.
+
+    `content` are the bytes of an image without a file; `file` is then its name in messages.
+    """
 
     file: Path
     page: int | None = None
+    content: bytes | None = field(default=None, repr=False)
 
     def name(self, root: Path) -> str:
         """Return the id, relative to a folder: "good/7.png", or "good/scan.tif#2" for a page."""
         name = self.file.relative_to(root).as_posix()
         return name if self.page is None else f"{name}#{self.page}"
+
+    @property
+    def source(self) -> Source:
+        """Return the file, or the content as an open one."""
+        return self.file if self.content is None else io.BytesIO(self.content)
+
+    @property
+    def is_tiff(self) -> bool:
+        """Return whether it claims to be a TIFF."""
+        if self.content is not None:
+            return self.content.startswith(TIFF_MARKS)
+        return self.file.suffix.lower() in TIFF_SUFFIXES
 
     def __str__(self) -> str:
         return str(self.file) if self.page is None else f"{self.file}#{self.page}"
@@ -55,10 +80,16 @@ def pictures_in(file: Path) -> list[Picture]:
 
     A file that cannot be opened is one picture, whose decoding raises the error.
     """
-    if file.suffix.lower() not in TIFF_SUFFIXES:
-        return [Picture(file)]
+    pages = list_pages(Picture(file))
+    return [Picture(file, page) for page in pages] if len(pages) > 1 else [Picture(file)]
+
+
+def list_pages(picture: Picture) -> list[int]:
+    """Return the numbers of the pages of a TIFF, previews left out; [0] for another file."""
+    if not picture.is_tiff:
+        return [0]
     try:
-        with Image.open(file) as image:
+        with _open(picture.source, picture) as image:
             pages = []
             for page in range(getattr(image, "n_frames", 1)):
                 image.seek(page)
@@ -66,8 +97,12 @@ def pictures_in(file: Path) -> list[Picture]:
                 if not tags.get(SUBFILE_TYPE, 0) & PREVIEW:
                     pages.append(page)
     except Exception:  # Pillow's plug-ins raise many types of errors
-        return [Picture(file)]
-    return [Picture(file, page) for page in pages] if len(pages) > 1 else [Picture(file)]
+        return [0]
+    return pages
+
+
+def _open(source: Source, picture: Picture) -> Image.Image:
+    return Image.open(source, formats=None if picture.content is None else SENT_FORMATS)
 
 
 def read_layout(picture: Picture) -> Layout:
@@ -85,14 +120,14 @@ def read_layout(picture: Picture) -> Layout:
 def _read_layout(picture: Picture) -> Layout:
     page = picture.page or 0
     try:
-        with Image.open(picture.file) as image:
+        with _open(picture.source, picture) as image:
             image.seek(page)
             if image.format != "TIFF" or not is_deep(image):
                 return _layout(image)
     except Image.UnidentifiedImageError:
-        if not _is_tiff(picture.file):
+        if not picture.is_tiff:
             raise
-    return tiff_layout(picture.file, page)
+    return tiff_layout(picture.source, page)
 
 
 def _layout(image: Image.Image) -> Layout:
@@ -126,9 +161,10 @@ def decode(picture: Picture, background: str, content: bytes | None = None) -> n
 
 def _stored_pixels(picture: Picture, content: bytes | None) -> Stored:
     page = picture.page or 0
+    content = picture.content if content is None else content
     source = picture.file if content is None else io.BytesIO(content)
     try:
-        with Image.open(source) as image:
+        with _open(source, picture) as image:
             image.seek(page)
             _check_pixels(picture, image.height, image.width)
             orientation = _orientation(image)
@@ -137,11 +173,11 @@ def _stored_pixels(picture: Picture, content: bytes | None) -> Stored:
             if image.format == "PNG":
                 return read_deep_png(content or picture.file.read_bytes(), orientation)
     except Image.UnidentifiedImageError:
-        if not _is_tiff(picture.file):
+        if not picture.is_tiff:
             raise
-        layout = tiff_layout(picture.file, page)
+        layout = tiff_layout(picture.source, page)
         _check_pixels(picture, layout.height, layout.width)
-    return read_tiff(picture.file, page)
+    return read_tiff(picture.source, page)
 
 
 def _shallow_pixels(image: Image.Image, orientation: int) -> Stored:
@@ -192,13 +228,9 @@ def _is_deep_netpbm(image: Image.Image) -> bool:
     return image.mode == "I" and image.format == "PPM"
 
 
-def _is_tiff(file: Path) -> bool:
-    return file.suffix.lower() in TIFF_SUFFIXES
-
-
 def _check_pixels(picture: Picture, height: int, width: int) -> None:
     if width * height > MAX_PIXELS:
-        raise UserError(
+        raise ImageTooLargeError(
             f"{picture} is {width} x {height} pixels, more than {MAX_PIXELS:,}; resize it first."
         )
 
@@ -210,8 +242,16 @@ def _named_errors(picture: Picture) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+        raise ImageTooLargeError(
+            f"{picture} has more than {MAX_PIXELS:,} pixels; resize it first."
+        ) from None
     except Exception as error:
+        remedy = "replace or remove it, or skip such files with skip_damaged"
+        if picture.content is not None:
+            remedy = "send a file of a usual format"
+        # An error about content has its address in memory.
+        reason = re.sub(r"<_io\.BytesIO[^>]*>", "its content", one_line(error))
         raise UnreadableImageError(
-            f"{picture} cannot be read as an image ({one_line(error)}); replace or remove it, or "
-            "skip such files with skip_damaged."
+            f"{picture} cannot be read as an image ({reason}); {remedy}."
         ) from error
