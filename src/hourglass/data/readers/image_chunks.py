@@ -151,7 +151,10 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
     images, name = _check_images(x, path, spec, accepts), f"x of {path}"
     if not accepts(images.shape[1:]):
         images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
-    typed = as_type(plain_type(images, name), spec.image_format.dtype, spec.full_scale, name)
+    typed, needed = plain_type(images, name), spec.image_format.dtype
+    if needed == np.uint16 and images.dtype not in (np.uint8, bool):  # not bytes, even if small
+        typed = typed.astype(needed, copy=False)
+    typed = as_type(typed, needed, spec.full_scale, name)
     return np.ascontiguousarray(typed)
 
 
