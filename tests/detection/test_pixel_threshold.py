@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,16 @@ import yaml
 
 from hourglass.core.checksums import read_with_checksum, write_with_checksum
 from hourglass.core.errors import UserError
+from hourglass.data.prepared_data import PreparedInMemory, Samples, Split
+from hourglass.data.scaling import Scaling
 from hourglass.detection.anomaly_maps import MapSettings
+from hourglass.detection.calibration import calibrate_detector
+from hourglass.detection.calibrators import Conformal
 from hourglass.detection.detector import Detector
 from hourglass.detection.metadata import METADATA
 from hourglass.detection.pixel_settings import PixelSettings, read_pixel_settings
 from hourglass.detection.pixel_threshold import PixelAlarms, PixelCalibration
-from hourglass.detection.scorers import AnomalyMap
+from hourglass.detection.scorers import AnomalyMap, ModelScore
 from hourglass.networks import Dense
 from tests.detection.detectors import detector, normal
 
@@ -160,3 +165,32 @@ def test_pixels_of_smaller_images_weigh_more():
     pixels = np.sort(maps[~np.isnan(maps)])
     lower = pixels[np.searchsorted(pixels, threshold) - 1]
     assert total(threshold) <= budget < total(lower)
+
+
+@pytest.mark.parametrize("settings", [PixelSettings(), PixelSettings(pixel_rate=0.05)])
+def test_images_of_folds_count_if_the_calibration_split_is_small(settings):
+    torch.manual_seed(0)
+    network = Dense([1, SIDE, SIDE], 4, [8], "tanh").eval().requires_grad_(False)
+    sizes: dict[Split, int] = {"train": 24, "validation": 6, "calibration": 10}
+    samples = {
+        name: Samples.normal(normal((1, SIDE, SIDE), size, seed))
+        for seed, (name, size) in enumerate(sizes.items())
+    }
+    card = {
+        "sample_shape": [1, SIDE, SIDE],
+        "columns": [],
+        "scaling": Scaling.of_images(255).to_dict(),
+    }
+    prepared = PreparedInMemory(Path(), card, samples)
+    found, _ = calibrate_detector(
+        network, prepared, ModelScore(), Conformal(), {}, lambda fold: network, 0, settings
+    )
+    maps = np.concatenate(
+        [values for part in samples.values() for values in found.anomaly_maps(part.x)]
+    )
+    threshold = found.pixels.threshold
+    assert threshold.n == 40
+    assert threshold.method.startswith("cross_conformal")
+    assert threshold.value == pytest.approx(
+        calibrated(maps, **{settings.budget: settings.rate}).threshold.value
+    )

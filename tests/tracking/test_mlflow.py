@@ -40,6 +40,7 @@ PARAMS = {
     "trainer.accelerator": "cpu",
     "threshold_method": "conformal",
     "threshold_alpha": "0.05",
+    "pixel_image_rate": "0.05",
 }
 ARTIFACTS = {
     "settings.yaml",
@@ -80,6 +81,9 @@ def test_the_curves_are_those_of_the_history(workspace, first):
 def test_threshold_and_test_metrics_are_those_of_the_files(workspace, first):
     threshold = json.loads((workspace / FOLDER / "calibrate/threshold.json").read_text())
     assert first.metrics["calibration/threshold"] == pytest.approx(threshold["value"], rel=1e-4)
+    pixels = json.loads((workspace / FOLDER / "calibrate/detector.json").read_text())["pixels"]
+    expected = pytest.approx(pixels["threshold"]["value"], rel=1e-4)
+    assert first.metrics["calibration/pixel_threshold"] == expected
     metrics = json.loads((workspace / FOLDER / "evaluate/metrics.json").read_text())
     shown = {
         key.partition("/")[2]: value

@@ -156,10 +156,14 @@ def _calibration(cell: Cell) -> StageRecord:
 
     threshold = Threshold.read(cell / "calibrate/threshold.json")
     params = _score_params(cell) | threshold.params()
+    metrics = {"threshold": threshold.value}
+    if pixels := _json(cell / "calibrate/detector.json").get("pixels", {}).get("threshold"):
+        metrics["pixel_threshold"] = pixels["value"]
+        params |= {f"pixel_{key}": str(value) for key, value in pixels["settings"].items()}
     return StageRecord(
         "calibrate-threshold",
         params={key: value for key, value in params.items() if value != "None"},
-        metrics=section("calibration", {"threshold": threshold.value}),
+        metrics=section("calibration", metrics),
         detector=[
             cell.output(stage) / name for stage, names in DETECTOR_FILES.items() for name in names
         ],
