@@ -68,8 +68,8 @@ class AlarmPictures:
         mask = Image.fromarray(found * np.uint8(255))
         if size is not None and max(size) <= MAX_SIDE:
             geometry = self.detector.image_format.geometry_from(*found.shape)
-            picture = geometry.to_original(picture, *size, Image.Resampling.BILINEAR)
-            mask = geometry.to_original(mask, *size, Image.Resampling.NEAREST)
+            picture = geometry.to_original(picture, size[0], size[1], Image.Resampling.BILINEAR)
+            mask = geometry.to_original(mask, size[0], size[1], Image.Resampling.NEAREST)
         picture.save(self.folder / OVERLAYS / name)
         mask.save(self.folder / MASKS / name)
 
