@@ -74,6 +74,17 @@ def test_a_box_is_that_of_the_square_in_its_file(tmp_path, fit, size, kind):
     assert defect.area == pytest.approx(SIDE**2, rel=0.25)
 
 
+def test_tiled_images_keep_their_pixels(tmp_path):
+    detector = brightness_detector("tile")
+    detector.image_format = ImageFormat(1, np.dtype(np.uint8), Geometry(None, "tile"))
+    detector.accepts = lambda shape: True
+    Image.fromarray(white_square(150, 90)).save(tmp_path / "new.png")
+    (chunk,) = read_chunks(tmp_path / "new.png", detector, None, False)
+    _, _, [[found]] = score_maps(detector, chunk)
+    assert (found.x, found.y, found.width, found.height) == (LEFT, TOP, SIDE, SIDE)
+    assert found.area == SIDE**2
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("fit", FITS)
 def test_pictures_have_the_size_of_the_file(tmp_path, fit, size):
