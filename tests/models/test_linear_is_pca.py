@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hourglass.api.estimator import Autoencoder
 from hourglass.data.table_encoding import LINEAR_LIMIT
 from hourglass.evaluation import baselines
+from hourglass.models import linear
 from hourglass.models.linear import Linear
 from hourglass.training.trainer import bare_trainer
 
@@ -64,6 +65,19 @@ def test_the_errors_of_windows_are_those_of_pca_of_flattened_windows():
     np.testing.assert_allclose(
         errors(trained(steps), steps), pca_errors(flat, flat), rtol=1e-3, atol=1e-6
     )
+
+
+def test_pca_of_many_large_samples_is_that_of_those_that_fit_into_memory(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(500, 200)).astype(np.float32)
+    monkeypatch.setattr(linear, "MAX_BYTES", 8 * 200 * 100)
+    seen: list[np.ndarray] = []
+    samples = Linear._training_samples
+    monkeypatch.setattr(
+        Linear, "_training_samples", lambda self: (seen.append(y) or y for y in samples(self))
+    )
+    module, used = trained(x), np.concatenate(seen)
+    assert len(used) == 128  # the first two batches
+    np.testing.assert_allclose(errors(module, x), pca_errors(used, x), rtol=1e-3, atol=1e-6)
 
 
 def test_the_gradient_of_the_loss_is_zero(x):

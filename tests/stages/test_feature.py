@@ -1,19 +1,26 @@
 """A cell of the feature autoencoder in the stages, and the commands that use its detector."""
 
+import base64
 import importlib.util
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from hourglass.cli.drift import drift
 from hourglass.cli.label_errors import label_errors
 from hourglass.cli.search import search
 from hourglass.core.paths import Cell
 from hourglass.data.prepared_data import Prepared
+from hourglass.detection.defects import defects_of_map
 from hourglass.detection.detector import Detector
 from hourglass.detection.scoring import latent_codes, reconstructions
+from hourglass.serving.pyfunc import DetectorModel
+from hourglass.serving.server import respond
 from hourglass.stages.baselines import baselines
 from hourglass.stages.compare import compare
 from hourglass.stages.prepare import prepare
@@ -111,6 +118,27 @@ def test_an_onnx_file_gives_the_same_scores(detector, test_images, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(onnx_export.to_onnx(detector, {}).SerializeToString())
     assert onnx_export.verify(path, detector, test_images)
+
+
+def test_a_served_png_has_the_score_the_map_and_the_defects_of_the_detector(detector, test_images):
+    file = io.BytesIO()
+    image = test_images[-1:]
+    Image.fromarray(image[0, 0]).save(file, "PNG")
+    response = respond(DetectorModel(detector), file.getvalue(), "image/png", {"map": "png"})
+    (found,) = json.loads(response.response)["predictions"]
+    assert found["score"] == pytest.approx(detector.scoring(image)[0], rel=1e-5)
+    alarms = detector.pixel_alarms
+    anomaly_map = next(detector.anomaly_maps(image))[0]
+    expected = defects_of_map(anomaly_map, alarms.require_threshold(), alarms.min_area)
+    assert [each["area"] for each in found["defects"]] == [each.area for each in expected]
+    with Image.open(io.BytesIO(base64.b64decode(found["map"]))) as drawn:
+        assert drawn.size == image.shape[:1:-1]
+
+
+def test_the_drift_of_other_images_is_found(inside, test_images, tmp_path):
+    np.savez(tmp_path / "other.npz", x=255 - test_images)
+    report = json.loads(drift(DATA, MODEL, tmp_path / "other.npz").read_text())
+    assert report["kolmogorov_smirnov"]["p_value"] < 0.01
 
 
 def test_the_snapshot_depends_on_the_trained_variant_and_the_features(inside):

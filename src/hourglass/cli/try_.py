@@ -209,6 +209,8 @@ def _write_settings(plan: DataPlan, name: str, source: Path, command: str) -> st
             document["models"].insert(0, _variant(plan))
         document["score"] = _scorer(plan)
         document["calibration"]["init_args"]["alpha"] = plan.alpha
+        if not plan.is_table:
+            document["pixel_threshold"]["image_rate"] = plan.alpha
 
     settings = CONFIGS / "data" / f"{name}.yaml"
     with stored(plan, name, source) as place:
@@ -264,11 +266,22 @@ def _stages(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _next_commands(cell: Cell, plan: DataPlan, file: str, folder: Path) -> list[str]:
-    """Return the next three commands; they work as they are."""
+    """Return the next commands, which work as they are."""
     skip = " --missing skip" if "missing" in plan.init_args else ""
     options = f"{shlex.quote(file)}{skip}"
-    return [
+    commands = [
         f"cd {shlex.quote(str(folder))}",
         f"hourglass score {cell.data} {cell.model} {options}    # or new samples",
-        f"hourglass tune {cell.data} {cell.model} --trials 20 --apply",
     ]
+    if _can_tune(folder / cell.prepared):
+        commands.append(f"hourglass tune {cell.data} {cell.model} --trials 20 --apply")
+    return commands
+
+
+def _can_tune(prepared: Path) -> bool:
+    """Return whether the tuning split has anomalies, or normal samples enough to make some."""
+    from hourglass.data.prepared_data import Prepared
+    from hourglass.tuning.objectives.detection import MIN_NORMAL_SAMPLES
+
+    counts = Prepared.open(prepared).card["splits"]["tuning"]
+    return counts["anomalies"] > 0 or counts["normal"] >= MIN_NORMAL_SAMPLES

@@ -47,7 +47,7 @@ def summary_lines(cell: Cell, plan: "DataPlan", ranked: "Ranked", folder: Path) 
     lines.append(f"ranked {unit}s: {(folder / RANKED).as_posix()}")
     if ranked.events is not None:
         lines.append(f"ranked events: {(folder / EVENTS).as_posix()}")
-    if "defects" in scored:
+    if "defects" in scored and scored["defects"].any():
         images = counted(int((scored["defects"] > 0).sum()), "image")
         found = counted(int(scored["defects"].sum()), "defect")
         lines.append(f"{found} in {images}: {(folder / DEFECTS).as_posix()}")

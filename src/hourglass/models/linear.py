@@ -14,6 +14,7 @@ from hourglass.models.corruption import Corruption
 from hourglass.networks import Dense
 
 LANCZOS_SIZE = 1000
+MAX_BYTES = 1 << 30  # of samples, unless their scatter matrix is smaller
 RANK_TOLERANCE = 1e-12  # of the largest eigenvalue
 
 
@@ -77,9 +78,12 @@ class Linear(LitAutoencoder):
         """Return the mean of the training samples, (F,), and their leading principal components.
 
         There are latent_dim components, (K, F), or fewer if the samples span fewer dimensions. The
-        sign of a component makes its largest element positive.
+        sign of a component makes its largest element positive. If the scatter matrix, (F, F), would
+        take more than MAX_BYTES, as that of large images, the samples are the first of an epoch, in
+        its random order, that take MAX_BYTES.
         """
         features = math.prod(self.network.sample_shape)
+        most = math.inf if 8 * features**2 <= MAX_BYTES else MAX_BYTES / (8 * features)
         total, scatter = np.zeros(features + 1), np.zeros(())
         rows: list[np.ndarray] = []  # not yet in `scatter`
         for x in self._training_samples():
@@ -87,6 +91,8 @@ class Linear(LitAutoencoder):
             rows.append(x)
             if sum(map(len, rows)) >= features:
                 scatter, rows = scatter + _scatter(rows), []
+            if total[-1] >= most:
+                break
         total = self._over_processes(total)
         count, mean = total[-1], total[:-1] / total[-1]
         if count >= features or self.trainer.world_size > 1:
@@ -94,7 +100,9 @@ class Linear(LitAutoencoder):
             scatter -= count * np.outer(mean, mean)
             components = leading_eigenvectors(scatter, self.network.latent_dim)
         else:  # fewer samples than features: the eigenvectors of the smaller Gram matrix
-            centred = np.concatenate(rows) - mean
+            centred = np.concatenate(rows)
+            rows.clear()
+            centred -= mean
             vectors = leading_eigenvectors(centred @ centred.T, self.network.latent_dim)
             components = vectors @ centred
             components /= np.linalg.norm(components, axis=1, keepdims=True)
