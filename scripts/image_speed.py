@@ -68,6 +68,9 @@ def main() -> None:
     sizes = (
         f"{arguments.files:,} small files; {arguments.images:,} large images, of which half train."
     )
+    # Contestants that use both cores suffer most from other processes.
+    load = f"Load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
+    sizes = f"{sizes} {load}"
     write_page(PAGE, f"# Preparing and training of images\n\n{__doc__}\n{sizes}\n\n{table}\n")
 
 
