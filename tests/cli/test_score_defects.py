@@ -9,6 +9,7 @@ from PIL import Image
 
 from hourglass.cli.score import score
 from hourglass.core.paths import Cell
+from hourglass.data.readers.image_chunks import read_image_chunks
 from hourglass.detection.defects import defect_frame, defects_of_map
 from hourglass.detection.detector import Detector
 from tests.cli import IMAGES
@@ -97,6 +98,22 @@ def test_pictures_have_the_names_of_the_files_of_a_folder(here, damaged):
     names = {path.name for path in (here / "out.heat_maps/overlays").iterdir()}
     assert all(name.endswith("_png.png") for name in names)
     assert names
+
+
+def test_defects_of_resized_images_are_in_pixels_of_their_files(here, damaged, detector):
+    large = np.kron(damaged, np.ones((1, 1, 5, 3)))  # 40 x 24 pixels
+    score(*IMAGES, write_images(large, here / "new"), here / "out.csv", resize=True)
+    found = read_table(here / "out-defects.csv")
+    assert len(found)
+    (chunk,) = read_image_chunks(here / "new", detector, True, detector.accepts)
+    maps = np.concatenate(list(detector.anomaly_maps(chunk.x)))
+    threshold = detector.pixels.require_threshold()
+    expected = defect_frame([defects_of_map(each, threshold) for each in maps])
+    for name, factor in {"area": 15, "x": 3, "y": 5, "width": 3, "height": 5}.items():
+        np.testing.assert_array_equal(found[name], expected[name] * factor)
+    for kind in ("overlays", "masks"):
+        sizes = {each.shape[:2] for each in pictures(here / "out.heat_maps", kind).values()}
+        assert sizes == {(40, 24)}
 
 
 def test_memory_does_not_grow_with_the_number_of_images(here, damaged, monkeypatch):

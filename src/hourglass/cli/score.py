@@ -53,8 +53,8 @@ def score(
 
     Of images, a second table, <out>-defects, has one row per defect: a connected region above the
     pixel threshold, with its area, box (x, y, width, height), highest and mean score, in pixels of
-    the detector's input. <out>.heat_maps holds the heat maps, and in overlays/ and masks/ a picture
-    of each alarm and of each image with a defect.
+    the original file. <out>.heat_maps holds the heat maps, and in overlays/ and masks/ a picture of
+    each alarm and of each image with a defect.
 
     A missing cell is scored as in training: nothing is asked of its value, but that it is missing
     counts if this is rare. Infinite and huge numbers are scored, too, as very unusual ones. A row

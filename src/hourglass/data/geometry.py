@@ -1,5 +1,6 @@
 """Geometry of images: from the height and width of a file to those of a network's input."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -11,6 +12,9 @@ from hourglass.core.errors import UserError
 Fit: TypeAlias = Literal["resize", "crop", "pad", "tile"]
 Size: TypeAlias = int | list[int]  # as in YAML: the side of a square, or [height, width]
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+
+AFFINE = Image.Transform.AFFINE
+ROUNDING = 1e-6  # of a pixel
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,41 @@ class Geometry:
         scaled = image.resize(inner[::-1], Image.Resampling.NEAREST, box=box)
         return np.pad(np.asarray(scaled) > 0, margins)
 
+    def original_box(
+        self, box: tuple[int, int, int, int], height: int, width: int
+    ) -> tuple[int, int, int, int]:
+        """Return the pixels of an original of (height, width) under a box of its mapped image.
+
+        Boxes are left, top, right, bottom. The result covers whole pixels, at least one; a box in
+        the padding becomes the nearest border pixels.
+        """
+        left, top, x_scale, y_scale = self._inverse(height, width)
+        x, right = _span(left + box[0] * x_scale, left + box[2] * x_scale, width)
+        y, bottom = _span(top + box[1] * y_scale, top + box[3] * y_scale, height)
+        return x, y, right, bottom
+
+    def original_area(self, height: int, width: int) -> float:
+        """Return the pixels of an original of (height, width) per pixel of its mapped image."""
+        _, _, x_scale, y_scale = self._inverse(height, width)
+        return x_scale * y_scale
+
+    def to_original(
+        self, image: Image.Image, height: int, width: int, resample: Image.Resampling
+    ) -> Image.Image:
+        """Map an image of `size` back to (height, width); pixels that `crop` cut off are black."""
+        if image.size == (width, height):
+            return image
+        left, top, x_scale, y_scale = self._inverse(height, width)
+        places = (1 / x_scale, 0, -left / x_scale, 0, 1 / y_scale, -top / y_scale)
+        back: Image.Image = image.transform((width, height), AFFINE, places, resample)
+        return back
+
+    def _inverse(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """Return the place of the left upper corner in an original, and its pixels per pixel."""
+        inner, box, margins = self._plan(height, width)
+        x_scale, y_scale = (box[2] - box[0]) / inner[1], (box[3] - box[1]) / inner[0]
+        return box[0] - margins[1][0] * x_scale, box[1] - margins[0][0] * y_scale, x_scale, y_scale
+
     def _plan(
         self, height: int, width: int
     ) -> tuple[tuple[int, int], Box, tuple[tuple[int, int], tuple[int, int]]]:
@@ -83,6 +122,12 @@ def find_sides(size: Size) -> tuple[int, int]:
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise UserError(f"`size` is {size}; give a number of pixels, [height, width], or omit it.")
     return sides[0], sides[1]
+
+
+def _span(start: float, stop: float, length: int) -> tuple[int, int]:
+    """Return the whole pixels that an interval touches, at least one of those from 0 to length."""
+    first = min(max(0, math.floor(start + ROUNDING)), length - 1)
+    return first, min(max(first + 1, math.ceil(stop - ROUNDING)), length)
 
 
 def _resample(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Defects: connected regions of an anomaly map above the pixel threshold."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hourglass.data.geometry import Geometry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +16,7 @@ NEIGHBOURS = np.ones((3, 3), bool)  # a pixel belongs to the region of all eight
 
 @dataclass(frozen=True)
 class Defect:
-    """A region of one image; sizes and places are in pixels of the detector's input."""
+    """A region of one image; sizes and places are in pixels of the map, or of the original."""
 
     number: int  # in its image, 1 has the highest score
     area: int
@@ -59,6 +61,18 @@ def defects_of_map(anomaly_map: np.ndarray, threshold: float, min_area: int = 1)
         found.append((len(pixels), *box, float(pixels.max()), float(pixels.mean())))
     found.sort(key=lambda region: -region[5])
     return [Defect(number, *region) for number, region in enumerate(found, 1)]
+
+
+def in_original(defect: Defect, geometry: Geometry, height: int, width: int) -> Defect:
+    """Return a defect in the pixels of the original, (height, width), that `geometry` mapped."""
+    box = defect.x, defect.y, defect.x + defect.width, defect.y + defect.height
+    x, y, right, bottom = geometry.original_box(box, height, width)
+    size = right - x, bottom - y
+    area = max(1, round(defect.area * geometry.original_area(height, width)))
+    # A box is smaller than its area if a part of the defect is in the padding.
+    return replace(
+        defect, area=min(area, size[0] * size[1]), x=x, y=y, width=size[0], height=size[1]
+    )
 
 
 def defect_frame(defects: Iterable[list[Defect]]) -> "pd.DataFrame":

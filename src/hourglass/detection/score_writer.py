@@ -21,7 +21,7 @@ from hourglass.data.large_arrays import joined, new_array, new_indices, parts
 from hourglass.data.readers.chunks import Chunk, Chunks
 from hourglass.detection.attribution import TOP_FEATURES
 from hourglass.detection.calibrators.conformal import discoveries, p_values, why_no_discoveries
-from hourglass.detection.defects import Defect, defects_of_map
+from hourglass.detection.defects import Defect, defects_of_map, in_original
 from hourglass.detection.detector import Detector
 from hourglass.detection.event_table import RoleCodes
 from hourglass.detection.reasons import Reasons
@@ -127,13 +127,21 @@ def score_maps(
 ) -> tuple[np.ndarray, np.ndarray, list[list[Defect]]]:
     """Return the scores of images, (N,), their anomaly maps, (N, H, W), and their defects.
 
+    Defects are in pixels of the originals, if the chunk has their sizes, else in those of the maps.
     Raises a UserError if the detector has no pixel threshold.
     """
     alarms = detector.pixel_alarms
     threshold = alarms.require_threshold()
     scores, maps = detector.scoring.score_with(chunk.x, alarms.maps)
     scores[~chunk.complete | ~np.isfinite(scores)] = np.nan
-    return scores, maps, [defects_of_map(each, threshold, alarms.min_area) for each in maps]
+    defects = [defects_of_map(each, threshold, alarms.min_area) for each in maps]
+    if chunk.sizes is not None:
+        geometry = detector.image_format.geometry_from(*maps.shape[1:])
+        defects = [
+            [in_original(each, geometry, *size) for each in of_image]
+            for of_image, size in zip(defects, chunk.sizes.tolist(), strict=True)
+        ]
+    return scores, maps, defects
 
 
 def score_chunk(detector: Detector, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:

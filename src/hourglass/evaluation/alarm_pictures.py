@@ -19,6 +19,7 @@ from hourglass.detection.detector import Detector
 from hourglass.evaluation.figures.overlays import PREDICTED, outline, overlay
 
 OVERLAYS, MASKS = "overlays", "masks"  # names of folders
+MAX_SIDE = 4096  # of an original whose size the pictures get; others keep that of the input
 BAND_PIXELS = 1 << 18  # of an image that are drawn at once, with a hundred bytes each
 
 
@@ -45,10 +46,14 @@ class AlarmPictures:
             self.names[number] = f"{number + 1:06}-{safe}.png"
             if defects[i]:
                 self.defective.add(number)
-            self._write(self.names[number], chunk.x[i], maps[i])
+            size = None if chunk.sizes is None else chunk.sizes[i].tolist()
+            self._write(self.names[number], chunk.x[i], maps[i], size)
         self.count += len(scores)
 
-    def _write(self, name: str, image: np.ndarray, anomaly_map: np.ndarray) -> None:
+    def _write(
+        self, name: str, image: np.ndarray, anomaly_map: np.ndarray, size: list[int] | None
+    ) -> None:
+        """Write the pictures in the size of the original, (height, width), if it is not large."""
         alarms = self.detector.pixel_alarms
         threshold = alarms.require_threshold()
         found = label_defects(anomaly_map, threshold, alarms.min_area)[0] > 0
@@ -60,8 +65,13 @@ class AlarmPictures:
             band = overlay(scaling(image[None, :, rows])[0], anomaly_map[rows], 2 * threshold)
             band[edge[rows]] = PREDICTED
             picture.paste(Image.fromarray(np.rint(255 * band).astype(np.uint8)), (0, start))
+        mask = Image.fromarray(found * np.uint8(255))
+        if size is not None and max(size) <= MAX_SIDE:
+            geometry = self.detector.image_format.geometry_from(*found.shape)
+            picture = geometry.to_original(picture, size[0], size[1], Image.Resampling.BILINEAR)
+            mask = geometry.to_original(mask, size[0], size[1], Image.Resampling.NEAREST)
         picture.save(self.folder / OVERLAYS / name)
-        Image.fromarray(found * np.uint8(255)).save(self.folder / MASKS / name)
+        mask.save(self.folder / MASKS / name)
 
     def keep(self, alarm: np.ndarray) -> None:
         """Delete the pictures of images that are no alarms, (N,) bool, and have no defect."""

@@ -88,10 +88,10 @@ class Traced(nn.Module):
 def to_onnx(detector: Detector, metadata: dict[str, str]) -> "ModelProto":
     """Convert a detector to an ONNX model with metadata.
 
-    The input `x` is (N, *S) for any N: uint8 images, or float64 codes of a table's columns in the
-    detector's order, NaN for a missing cell, or windows of a series, (N, W, C), or tiles of large
-    images, (N, C, h, w). Raises a UserError if the detector cannot be exported or the extra `onnx`
-    is not installed.
+    The input `x` is (N, *S) for any N: images of the type of the data set, or float64 codes of a
+    table's columns in the detector's order, NaN for a missing cell, or windows of a series,
+    (N, W, C), or tiles of large images, (N, C, h, w). Raises a UserError if the detector cannot be
+    exported or the extra `onnx` is not installed.
     """
     scaling = detector.scoring.scaling
     if isinstance(scaling, SeriesEncoding) and scaling.row_score != "window":
@@ -168,7 +168,10 @@ def probe_samples(detector: Detector) -> np.ndarray:
     rng, count = np.random.default_rng(0), PROBE_SAMPLES
     if is_image(detector.sample_shape):
         shape = (PROBE_SAMPLES, *detector.scoring.network.sample_shape)
-        return rng.integers(0, int(detector.full_scale) + 1, shape).astype(np.uint8)
+        white, dtype = detector.full_scale, detector.image_format.dtype
+        if dtype.kind == "f":
+            return (rng.random(shape) * white).astype(dtype)
+        return rng.integers(0, int(white) + 1, shape).astype(dtype)
     encoding = detector.encoding
     if isinstance(encoding, SeriesEncoding):
         count *= encoding.window

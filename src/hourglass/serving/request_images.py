@@ -60,7 +60,7 @@ def decode_images(items: Sequence[Any], detector: Detector, limits: Limits) -> n
             raise UserError(f"{picture} has {len(pages)} pages; send each as an image.")
     decoded: list[np.ndarray] = []
     for picture in pictures:
-        decoded.append(read_image(picture, detector, False, detector.accepts))
+        decoded.append(read_image(picture, detector, False, detector.accepts)[0])
         if decoded[-1].shape != decoded[0].shape:
             raise UserError("the images of the request differ in size; send equal ones.")
     return np.stack(decoded)

@@ -218,7 +218,7 @@ def _pixels(images: list[Any], dtype: np.dtype) -> np.ndarray:
 def _deep_pixels(values: list[Any], dtype: np.dtype) -> np.ndarray:
     """Return the pixels of a list in a type of more than 8 bits, (n,)."""
     allowed = (int,) if dtype.kind == "u" else (int, float)
-    highest = np.iinfo(dtype).max if dtype.kind == "u" else np.finfo(dtype).max
+    highest = np.iinfo(dtype).max if dtype.kind == "u" else float(np.finfo(dtype).max)
     lowest = 0 if dtype.kind == "u" else -highest
     for value in values:
         if type(value) not in allowed or not lowest <= value <= highest:

@@ -53,6 +53,7 @@ class Chunk:
     x: np.ndarray  # (N, *S); of a table, the codes of the cells
     complete: np.ndarray  # (N,) bool: False for a row that gets no score
     cells: pa.RecordBatch | None = None  # of a table, as they were read
+    sizes: np.ndarray | None = None  # of images, (N, 2): height and width before any scaling
 
 
 Chunks: TypeAlias = Iterator[Chunk]

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ from hourglass.data.readers.pixels import as_type, plain_type, scale_bytes, with
 from hourglass.data.readers.table_chunks import array_chunk
 
 CHUNK_BYTES = 16 << 20
+Sized: TypeAlias = tuple[Picture, np.ndarray, tuple[int, int]]  # see `read_image`
 
 
 def read_array_chunks(path: Path, spec: InputSpec, accepts: ShapeCheck, missing: Missing) -> Chunks:
@@ -75,7 +76,9 @@ def _chunks(
             check_features(block, path, spec)
             yield array_chunk(block, ids, spec.columns, path, missing, start)
         else:
-            yield Chunk(ids, as_images(block, path, spec, accepts), np.ones(len(block), bool))
+            size = _check_images(block, path, spec, accepts).shape[2:]
+            x, complete = as_images(block, path, spec, accepts), np.ones(len(block), bool)
+            yield Chunk(ids, x, complete, sizes=np.tile(size, (len(block), 1)))
         start += len(block)
 
 
@@ -95,9 +98,9 @@ def read_image_chunks(
         root = path if path.is_dir() else path.parent
         pictures = images_below(path) if path.is_dir() else pictures_in(path)
 
-    def read(picture: Picture) -> tuple[Picture, np.ndarray] | None:
+    def read(picture: Picture) -> Sized | None:
         try:
-            return picture, read_image(picture, spec, resize, accepts)
+            return picture, *read_image(picture, spec, resize, accepts)
         except UnreadableImageError as error:
             if not skip_damaged:
                 raise
@@ -108,10 +111,11 @@ def read_image_chunks(
     is_large = spec.image_format.geometry.fit == "tile"
     found = map(read, pictures) if is_large else in_threads(read, pictures, per_task=1)
     for group in _group_by_shape(filter(None, found)):
-        x = group[0][1][None] if len(group) == 1 else np.stack([pixels for _, pixels in group])
-        ids = pa.array([picture.name(root) for picture, _ in group])
+        x = group[0][1][None] if len(group) == 1 else np.stack([pixels for _, pixels, _ in group])
+        ids = pa.array([picture.name(root) for picture, *_ in group])
+        sizes = np.array([size for *_, size in group])
         group.clear()
-        yield Chunk(ids, x, np.ones(len(x), bool))
+        yield Chunk(ids, x, np.ones(len(x), bool), sizes=sizes)
 
 
 def npy_chunks(file: IO[bytes], check: Callable[[np.ndarray], Any]) -> Iterator[np.ndarray]:
@@ -151,7 +155,10 @@ def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -
     images, name = _check_images(x, path, spec, accepts), f"x of {path}"
     if not accepts(images.shape[1:]):
         images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
-    typed = as_type(plain_type(images, name), spec.image_format.dtype, spec.full_scale, name)
+    typed, needed = plain_type(images, name), spec.image_format.dtype
+    if needed == np.uint16 and images.dtype not in (np.uint8, bool):  # not bytes, even if small
+        typed = typed.astype(needed, copy=False)
+    typed = as_type(typed, needed, spec.full_scale, name)
     return np.ascontiguousarray(typed)
 
 
@@ -212,16 +219,14 @@ def _read_arrays(
         ) from None
 
 
-def _group_by_shape(
-    images: Iterator[tuple[Picture, np.ndarray]],
-) -> Iterator[list[tuple[Picture, np.ndarray]]]:
+def _group_by_shape(images: Iterator[Sized]) -> Iterator[list[Sized]]:
     """Yield consecutive images of the same shape in groups of limited size."""
-    group: list[tuple[Picture, np.ndarray]] = []
-    for picture, pixels in images:
+    group: list[Sized] = []
+    for picture, pixels, size in images:
         if group and pixels.shape != group[0][1].shape:
             yield group
             group = []
-        group.append((picture, pixels))
+        group.append((picture, pixels, size))
         if len(group) * pixels.nbytes >= CHUNK_BYTES:
             del pixels  # a large image is freed as soon as its chunk is
             yield group
@@ -230,8 +235,12 @@ def _group_by_shape(
         yield group
 
 
-def read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck) -> np.ndarray:
-    """Return one image, (C, H, W), in the form of the detector's images.
+def read_image(
+    picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCheck
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return one image, (C, H, W), in the form of the detector's images, and the size in its file.
+
+    The size is the height and width of the upright image.
 
     Raises a UserError, before it is decoded, if it has another size, unless `resize` is set, or
     channels that do not fit.
@@ -254,5 +263,7 @@ def read_image(picture: Picture, spec: InputSpec, resize: bool, accepts: ShapeCh
     with_channels(np.zeros((1, 1, layout.channels), np.uint8), channels, picture)
     pixels = form.fit(decode(picture, form.background), picture, geometry)
     if pixels.dtype == np.uint8:  # 255 is white in a file, whatever it is in the data set
-        return scale_bytes(pixels, form.dtype, spec.full_scale).transpose(2, 0, 1)
-    return as_type(pixels, form.dtype, spec.full_scale, picture).transpose(2, 0, 1)
+        typed = scale_bytes(pixels, form.dtype, spec.full_scale)
+    else:
+        typed = as_type(pixels, form.dtype, spec.full_scale, picture)
+    return typed.transpose(2, 0, 1), (layout.height, layout.width)

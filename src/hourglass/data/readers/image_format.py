@@ -35,6 +35,11 @@ class ImageFormat:
         """
         return (geometry or self.geometry)(with_channels(pixels, self.channels, name))
 
+    def geometry_from(self, height: int, width: int) -> Geometry:
+        """Return the map to images of (height, width); those of another size may be resized."""
+        is_own = self.geometry.size == (height, width)
+        return Geometry((height, width), self.geometry.fit if is_own else "resize")
+
     def holds(self, layout: Layout) -> bool:
         """Return whether images of a layout lose no channel and no depth in this format."""
         has_channels = self.grey or layout.channels <= self.channels
