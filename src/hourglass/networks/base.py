@@ -156,7 +156,7 @@ class Network(nn.Module):
     def widest(self) -> int:
         """The number of elements per sample of the largest tensor in a forward pass."""
         x = next(self.parameters(), torch.empty(0)).new_zeros(1, *self.sample_shape)
-        with torch.inference_mode(), _LargestTensor() as largest:
+        with torch.inference_mode(), _LargestTensor(self) as largest:
             self(x)
         return max(x.numel(), largest.elements)
 
@@ -200,13 +200,22 @@ class Network(nn.Module):
 
 
 class _LargestTensor(TorchFunctionMode):
-    """Record the number of elements of the largest tensor returned by a torch function."""
+    """Record the number of elements of the largest tensor returned by a torch function.
 
-    elements = 0
+    Views of the network's parameters, such as the transposed weights of a tied decoder, do not
+    count.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.elements = 0
+        self.weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         for tensor in output if isinstance(output, tuple) else (output,):  # tuples: GRU, LSTM
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Tensor) and (
+                tensor.untyped_storage().data_ptr() not in self.weights
+            ):
                 self.elements = max(self.elements, tensor.numel())
         return output
