@@ -74,6 +74,6 @@ def shorten(base: str, name: str, rows: int) -> None:
     for split in SPLITS:
         part = full.split(split)
         chosen = np.unique(np.linspace(0, len(part.x) - 1, rows).astype(int))
-        samples[split] = Samples(**{key: value[chosen] for key, value in vars(part).items()})
+        samples[split] = Samples(**{key: value[chosen] for key, value in part.arrays().items()})
     with atomic_folder(prepared_folder(name)) as folder:
         write_prepared(folder, samples, full.card | {"data": name})

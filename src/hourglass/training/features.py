@@ -95,7 +95,7 @@ def cached_features(
             features = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
             _compute(network, x, scaling, features, title)
             features.flush()
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def compute_features(
