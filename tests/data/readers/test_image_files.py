@@ -149,10 +149,10 @@ def test_the_error_of_a_damaged_file_names_it(tmp_path, refusal):
 
 def test_a_tiff_of_a_volume_is_refused_before_it_is_decoded(tmp_path, refusal):
     path = tmp_path / "volume.tif"
-    volume = np.zeros((16, 16, 16), np.float32)
+    volume = np.zeros((16, 16, 16, 5), np.uint8)
     tifffile.imwrite(path, volume, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
     for action in (lambda picture: decode(picture, "white"), read_layout):
-        assert "axes ZYX" in refusal(action, Picture(path))
+        assert "axes ZYXS" in refusal(action, Picture(path))
 
 
 def test_a_file_of_another_format_is_not_opened_by_its_content(tmp_path, refusal):
