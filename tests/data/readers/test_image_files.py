@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from hourglass.data.readers.deep_images import read_tiff, tiff_layout
 from hourglass.data.readers.image_files import Picture, decode, pictures_in, read_layout
 
 RNG = np.random.default_rng(0)
@@ -147,12 +148,12 @@ def test_the_error_of_a_damaged_file_names_it(tmp_path, refusal):
             assert f"{name} cannot be read as an image" in refusal(action, Picture(tmp_path / name))
 
 
-def test_a_tiff_of_a_volume_is_refused_before_it_is_decoded(tmp_path, refusal):
-    path = tmp_path / "volume.tif"
-    volume = np.zeros((16, 16, 16, 5), np.uint8)
+def test_a_tiff_of_a_volume_is_refused_before_it_is_decoded(tmp_path):
+    path, volume = tmp_path / "volume.tif", np.zeros((16, 16, 16), np.float32)
     tifffile.imwrite(path, volume, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
-    for action in (lambda picture: decode(picture, "white"), read_layout):
-        assert "axes ZYXS" in refusal(action, Picture(path))
+    for read_page in (tiff_layout, read_tiff):
+        with pytest.raises(ValueError, match="axes ZYX"):
+            read_page(path, 0)
 
 
 def test_a_file_of_another_format_is_not_opened_by_its_content(tmp_path, refusal):
