@@ -151,9 +151,10 @@ class Images(DataSet):
         anomaly = self._anomaly(label, images.normal, path) if classes_known else None
         if images.masks is not None:
             files = [images.masks[row] for row in kept]
-            mask, notes = read_masks(files, found.sizes, found.format.geometry, anomaly)
+            geometry, decide = found.format.geometry, label is None
+            mask, is_defective, notes = read_masks(files, found.sizes, geometry, anomaly, decide)
             if label is None:
-                label = np.where(mask.any(axis=(1, 2)), DEFECTIVE, FLAWLESS)
+                label = np.where(is_defective, DEFECTIVE, FLAWLESS)
                 anomaly = self._anomaly(label, FLAWLESS, path)
         pictures, ids = [images.pictures[row] for row in kept], np.array(images.ids)[kept]
         digests = {

@@ -39,7 +39,7 @@ def test_the_layout_of_mvtec_gives_classes_the_test_part_and_masks(tmp_path):
     assert raw.mask.any(axis=(1, 2)).tolist() == [False, False, True, False]
     assert raw.mask[2].nonzero() == ([2], [3])
     assert raw.source["notes"] == [
-        "1 of 2 anomalous images have no mask or an empty one; their pixels count as normal"
+        "1 of 2 anomalous images have no mask or an empty one; metrics of pixels leave them out"
     ]
     assert "ground_truth/hole/1_mask.png" in raw.source["files"]
     names = [picture.name(tmp_path) for picture in images_below(tmp_path)]
@@ -80,6 +80,30 @@ def test_masks_decide_where_there_are_no_classes(tmp_path):
     raw = load(tmp_path)
     assert raw.label.tolist() == ["defect", "good"]
     assert raw.anomaly.tolist() == [True, False]
+
+
+def test_a_defect_that_is_cut_off_makes_its_image_defective(tmp_path):
+    write(tmp_path, "images/0.jpg", "images/1.jpg", mask=("masks/0.png",))
+    pixels = np.zeros((6, 5), np.uint8)
+    pixels[0, 0] = 1
+    Image.fromarray(pixels).save(tmp_path / "masks/0.png")
+    raw = load(tmp_path, size=[2, 5], fit="crop")
+    assert raw.anomaly.tolist() == [True, False]
+    assert not raw.mask.any()
+
+
+def test_a_mask_that_decides_must_have_the_size_of_its_image(tmp_path, refusal):
+    write(tmp_path, "images/0.jpg", "images/1.jpg", mask=("masks/0.png",))
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "masks/0.png")
+    assert "masks/0.png is 4 x 3 pixels, but its image is 5 x 6" in refusal(load, tmp_path)
+
+
+def test_a_damaged_mask_is_refused_with_its_own_remedy(tmp_path, refusal):
+    write(tmp_path, "bad/0.png", "good/0.png", mask=("masks/bad/0.png",))
+    (tmp_path / "masks/bad/0.png").write_bytes(b"no mask")
+    sentence = refusal(load, tmp_path, normal="good", skip_damaged=True)
+    assert f"the mask {tmp_path / 'masks/bad/0.png'} cannot be read" in sentence
+    assert "skip_damaged" not in sentence
 
 
 def test_a_class_may_be_called_label(tmp_path):
