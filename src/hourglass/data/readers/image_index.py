@@ -38,8 +38,7 @@ def read_index(path: Path, columns: Mapping[str, str] | None = None) -> ImageLis
     found = _find_columns([*frame.columns], columns or {}, path)
     files = [_absolute(path.parent / name) for name in frame[found["path"]]]
     masks = [
-        _absolute(path.parent / name) if name else None
-        for name in frame.get(found.get("mask"), [])
+        _absolute(path.parent / name) if name else None for name in frame.get(found.get("mask"), [])
     ]
     root, common = _common_root(path.parent, [*files, *filter(None, masks)])
     files = [root / file.relative_to(common) for file in files]
@@ -108,7 +107,7 @@ def _find_columns(present: Sequence[str], columns: Mapping[str, str], path: Path
 
 def _absolute(path: Path) -> Path:
     """Return a path without "..", and with the folders that are symbolic links."""
-    return Path(os.path.abspath(path))
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _common_root(folder: Path, files: Iterable[Path]) -> tuple[Path, Path]:

@@ -85,7 +85,7 @@ def _read_mask(file: Path) -> np.ndarray:
         defective: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
     except UnreadableImageError as error:
         raise UserError(
-            f"the mask {file} cannot be read ({one_line(error.__cause__ or error)}); replace it, or "
-            "remove it from the data set."
+            f"the mask {file} cannot be read ({one_line(error.__cause__ or error)}); replace it, "
+            "or remove it from the data set."
         ) from error
     return defective
