@@ -7,6 +7,7 @@ from PIL import Image
 from hourglass.data.images import Images
 from hourglass.data.near_copies import MAX_DIFFERENCE, NearCopies
 from hourglass.data.prepare import prepare_data_set, split_samples
+from hourglass.data.tiling import Tiling
 
 RNG = np.random.default_rng(0)
 
@@ -65,3 +66,12 @@ def test_prepare_names_two(workspace, set_yaml, capsys):
     assert (
         "2 images nearly equal another one, such as 7.png and again.jpg" in capsys.readouterr().err
     )
+
+
+def test_the_channel_that_marks_padding_does_not_count():
+    x = RNG.integers(0, 256, (30, 1, 32, 32), dtype=np.uint8)
+    marked = np.concatenate([x, np.full_like(x, 255)], 1)
+    near, expected = NearCopies(marked.shape, 255.0, Tiling(1, 16, 16)), NearCopies(x.shape, 255.0)
+    near.add(0, marked)
+    expected.add(0, x)
+    np.testing.assert_array_equal(near.thumbnails, expected.thumbnails)

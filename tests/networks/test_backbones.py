@@ -61,7 +61,7 @@ def test_a_file_with_code_is_refused_and_its_code_does_not_run(tmp_path, refusal
     assert "read safely" in refusal(read_weights, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights at all"], ids=["empty", "text"])
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"hello world"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_damaged_file_is_refused(tmp_path, refusal, suffix, content):
     path = tmp_path / f"weights{suffix}"
@@ -81,6 +81,8 @@ def test_a_missing_file_and_one_of_another_network_are_named(tmp_path, weights, 
 
 def test_unknown_backbones_and_layers_are_refused(refusal):
     assert "pip install timm" in refusal(Backbone, "no_such_network", ["layer1"])
+    assert "pip install timm" in refusal(Backbone, "fcn_resnet50", ["layer1"])  # would download
+    assert "without a host" in refusal(Backbone, "hf-hub:someone/model", ["layer1"])
     assert "no default" in refusal(Backbone, "alexnet")
     assert "layers of backbone" in refusal(Backbone, NAME, ["no.such.layer"])
     assert "blocks.15" in refusal(Backbone, LITE0, ["blocks.16"])

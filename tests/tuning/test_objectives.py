@@ -131,6 +131,13 @@ def test_permutation_keeps_the_values_of_each_feature_of_a_table_and_of_each_ima
         np.testing.assert_array_equal(by_value(permuted), by_value(x))
 
 
+def test_noise_stays_in_the_range_of_deep_pixels():
+    x = np.full((8, 1, 4, 4), 100, np.uint16)
+    x[::2] = 65_435
+    changed = SyntheticDetection(strength=0.1).anomalies("corrupted", x, Scaling.of_images(65_535))
+    assert (abs(changed.astype(int) - x) < 40_000).all()  # 65,536 - 100 if it wrapped around
+
+
 @pytest.mark.parametrize("kind", ["mixed", "permuted", "corrupted", "scar"])
 def test_anomalies_of_large_images_are_those_of_their_tiles(kind):
     rng = np.random.default_rng(0)

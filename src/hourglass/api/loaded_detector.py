@@ -198,7 +198,8 @@ class LoadedDetector(OutlierMethods, Detector):
     def anomaly_map(self, samples: np.ndarray) -> np.ndarray:
         """Return the anomaly map of each image, (N, H, W) float32: how unusual each pixel is.
 
-        It is the mean squared error of the channels, smoothed. Raises a UserError for a table.
+        It is the mean squared error of the channels, smoothed, or the map of the scorer AnomalyMap.
+        Raises a UserError for a table.
         """
         self.pixel_alarms  # noqa: B018  (refuses tables)
         return np.concatenate(list(self.anomaly_maps(self._array(samples))))

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.data.tiling import Tiling
+
 SIDE = 16  # pixels of a thumbnail
 MAX_DIFFERENCE = 1.0  # root mean square between thumbnails, in grey levels of which 255 is white
 MAX_COMPARED = 1000  # thumbnails per image, those with the nearest projection
@@ -14,16 +16,19 @@ BLOCK = 512  # images compared at once
 class NearCopies:
     """Collects thumbnails of images, (N, C, H, W), part by part, and compares them."""
 
-    def __init__(self, shape: tuple[int, ...], full_scale: float) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], full_scale: float, tiling: Tiling | None = None
+    ) -> None:
         count, channels, height, width = shape
+        self.channels = tiling.channels if tiling else channels  # without that of the padding
         self.thumbnails = np.empty((count, SIDE * SIDE), np.float32)
-        self.rows = _area_means(height) * np.float32(255 / full_scale / channels)
+        self.rows = _area_means(height) * np.float32(255 / full_scale / self.channels)
         self.columns = _area_means(width).T
 
     def add(self, start: int, x: np.ndarray) -> None:
         """Add the images from number `start` on, (n, C, H, W)."""
         for i, image in enumerate(x, start):
-            grey = image.sum(axis=0, dtype=np.float32)
+            grey = image[: self.channels].sum(axis=0, dtype=np.float32)
             self.thumbnails[i] = (self.rows @ grey @ self.columns).ravel()
 
     def find(self, copies: np.ndarray, ids: np.ndarray) -> dict[str, Any]:

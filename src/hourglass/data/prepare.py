@@ -66,7 +66,7 @@ def split_samples(
         raw = dataset.load(folder)
     near = None
     if raw.full_scale and "images" in raw.source:  # the user's own, not a known collection
-        near = NearCopies(raw.x.shape, raw.full_scale)
+        near = NearCopies(raw.x.shape, raw.full_scale, raw.tiling)
     # Of a series, copies are rows with the same time.
     copies = find_copies(raw.x, None if near is None else near.add)
     indices = dataset.split(raw, seed, copies)

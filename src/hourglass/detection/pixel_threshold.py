@@ -133,8 +133,3 @@ class PixelCalibration:
     def _most_alarms(self, n: int) -> int:
         """Return the number of pixels of n images that may be above the threshold."""
         return max(0, math.floor(round(self.pixels * ((n + 1) * self.settings.rate - 1), 6)))
-
-
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Return the `count` largest values in any order, or all if there are fewer."""
-    return values if len(values) <= count else np.partition(values, -count)[-count:]

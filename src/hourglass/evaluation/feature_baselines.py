@@ -3,6 +3,7 @@
 Both give each position of the feature maps, (F, h, w), a distance from the training images.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ DistanceMaps: TypeAlias = Callable[[np.ndarray], np.ndarray]
 # A function: unscaled images or tiles, (N, C, H, W) -> their features.
 FeatureFunction: TypeAlias = Callable[[np.ndarray | Tiles], np.ndarray]
 
+MAX_TRAIN_FEATURE_BYTES = 1 << 30  # of training images, evenly spaced
 MAX_CHANNELS = 550  # of PaDiM, random ones, as its covariances grow with their square
 REGULARISATION = 0.01  # added to the variances of PaDiM
 MAX_VECTORS = 10_000  # random vectors of training images that neighbours are searched among
@@ -149,7 +151,9 @@ def evaluate_feature_baseline(
         inputs = network_samples(scaling, samples.x("train"))
         if isinstance(inputs, Tiles):
             inputs = inputs.spaced(MAX_TRAIN_BYTES)
-        distances = fit(np.array(features(inputs)))
+        found = features(inputs)
+        step = max(1, math.ceil(found.nbytes / MAX_TRAIN_FEATURE_BYTES))
+        distances = fit(np.array(found[::step]))
         fitted.append(MapDetector(features, distances, top_share, scaling))
         return fitted[-1]
 

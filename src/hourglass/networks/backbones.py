@@ -1,6 +1,6 @@
 """Backbones: pretrained networks whose frozen layers turn images into feature maps.
 
-Weights come from a local file, or from a package; nothing is downloaded unless asked for.
+Weights come from a local file, or from a package; nothing is downloaded.
 """
 
 import importlib.util
@@ -134,9 +134,7 @@ def packages_of(name: str) -> list[str]:
     """Return the Python packages that the architecture of a backbone needs, beside torch."""
     if name == LITE0:
         return []
-    from torchvision.models import list_models
-
-    return ["torchvision"] if name in list_models() else ["torchvision", "timm"]
+    return ["torchvision"] if name in _torchvision_names() else ["torchvision", "timm"]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -150,7 +148,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    # Beside its own errors, torch raises those of Python for a file that is no pickle.
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError,
+            LookupError, ValueError, TypeError, AttributeError) as error:  # fmt: skip
         raise UserError(
             f"{path} holds no weights that can be read safely ({one_line(error):.120}); save the "
             "model's state dict as safetensors."
@@ -162,13 +162,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
 
 
+def _torchvision_names() -> list[str]:
+    """Return torchvision's classifiers: its other models download backbones of their own."""
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
 def _architecture(name: str) -> nn.Module:
     """Return a network of torchvision or, if installed, of timm, with random weights."""
-    from torchvision.models import get_model, list_models
+    from torchvision.models import get_model
 
-    if name in list_models():
+    if name in _torchvision_names():
         model: nn.Module = get_model(name, weights=None)
         return model
+    if ":" in name:  # timm would ask a server
+        raise UserError(f"backbone is {name!r}; give the name of an architecture, without a host.")
     try:
         import timm
     except ImportError:

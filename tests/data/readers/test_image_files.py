@@ -145,3 +145,17 @@ def test_the_error_of_a_damaged_file_names_it(tmp_path, refusal):
         (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\nII*\0")
         for action in (lambda path: decode(path, "white"), read_layout):
             assert f"{name} cannot be read as an image" in refusal(action, Picture(tmp_path / name))
+
+
+def test_a_tiff_of_a_volume_is_refused_before_it_is_decoded(tmp_path, refusal):
+    path = tmp_path / "volume.tif"
+    volume = np.zeros((16, 16, 16, 5), np.uint8)
+    tifffile.imwrite(path, volume, volumetric=True, tile=(16, 16, 16), photometric="minisblack")
+    for action in (lambda picture: decode(picture, "white"), read_layout):
+        assert "axes ZYXS" in refusal(action, Picture(path))
+
+
+def test_a_file_of_another_format_is_not_opened_by_its_content(tmp_path, refusal):
+    path = tmp_path / "a.png"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    assert "cannot be read as an image" in refusal(read_layout, Picture(path))

@@ -68,7 +68,7 @@ def tiff_layout(file: Source, page: int) -> Layout:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        found: Any = tiff.pages[page]
+        found: Any = _flat_page(tiff, page)
         sizes = dict(zip(found.axes, found.shape, strict=True))
         height, width = sizes["Y"], sizes["X"]
         if _tag(found, ORIENTATION, 1) > 4:  # it lies on its side
@@ -82,12 +82,20 @@ def read_tiff(file: Source, page: int) -> Stored:
     import tifffile
 
     with tifffile.TiffFile(file) as tiff:
-        found: Any = tiff.pages[page]
+        found: Any = _flat_page(tiff, page)
         pixels = found.asarray()
         pixels = pixels.transpose([found.axes.index(axis) for axis in "YXS" if axis in found.axes])
         pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         pixels = pixels.astype(_kept_type(pixels.dtype), copy=False)
         return Stored(pixels, _has_alpha(found), _tag(found, ORIENTATION, 1))
+
+
+def _flat_page(tiff: Any, page: int) -> Any:
+    """Return a page of a TIFF; raise a ValueError for a volume, whose depth nothing limits."""
+    found = tiff.pages[page]
+    if not set(found.axes) <= set("YXS"):
+        raise ValueError(f"a page with the axes {found.axes}, of which YXS are those of an image")
+    return found
 
 
 def _has_alpha(page: Any) -> bool:

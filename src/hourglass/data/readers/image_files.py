@@ -31,7 +31,8 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel, 
 SUBFILE_TYPE, PREVIEW = 254, 1  # a tag of TIFF, and its bit for a page that repeats another one
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF
 # Formats of images that come without a file; Pillow would run other programs for some more.
-SENT_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+ROWS_AT_ONCE = 64  # that are composited
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
@@ -102,7 +103,7 @@ def list_pages(picture: Picture) -> list[int]:
 
 
 def _open(source: Source, picture: Picture) -> Image.Image:
-    return Image.open(source, formats=None if picture.content is None else SENT_FORMATS)
+    return Image.open(source, formats=FORMATS)
 
 
 def read_layout(picture: Picture) -> Layout:
@@ -200,9 +201,13 @@ def composite(pixels: np.ndarray, background: str) -> np.ndarray:
         colour = colour @ LUMA[:, None]
     elif pixels.shape[2] != 4:
         raise ValueError(f"alpha beside {pixels.shape[2] - 1} channels")
-    alpha = pixels[..., -1:] / white
-    mixed = alpha * pixels[..., :-1] + (1 - alpha) * colour * white
-    return (np.rint(mixed) if pixels.dtype.kind == "u" else mixed).astype(pixels.dtype)
+    result = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)
+    for start in range(0, len(pixels), ROWS_AT_ONCE):  # as numbers of double precision
+        rows = pixels[start : start + ROWS_AT_ONCE]
+        alpha = rows[..., -1:] / white
+        mixed = alpha * rows[..., :-1] + (1 - alpha) * colour * white
+        result[start : start + len(rows)] = np.rint(mixed) if pixels.dtype.kind == "u" else mixed
+    return result
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

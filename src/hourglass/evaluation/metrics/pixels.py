@@ -64,7 +64,7 @@ class PixelRanks:
     def metrics(self) -> dict[str, float]:
         """Return pixel_AUROC, pixel_AP, AUPRO and AUPIMO; {} without defective or normal pixels.
 
-        AUPIMO needs MIN_PIXELS pixels of normal images, see `aupimo`.
+        AUPIMO needs MIN_PIXELS pixels of normal images, see `has_aupimo`.
         """
         if not len(self.score) or not self.normal:
             return {}

@@ -155,8 +155,8 @@ class SyntheticDetection(Objective):
             changed = np.where(rng.random(x.shape) < self.strength, shuffled, x)
         else:
             changed = np.stack([_permute_patches(rng, image, self.strength) for image in x])
-        if x.dtype == np.uint8:
-            changed = np.clip(np.rint(changed), 0, 255)
+        if x.dtype.kind == "u":
+            changed = np.clip(np.rint(changed), 0, np.iinfo(x.dtype).max)
         return changed.astype(x.dtype)
 
 
