@@ -60,6 +60,19 @@ def test_masks_get_the_geometry_of_their_image(fit):
 
 
 @pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
+def test_no_defect_vanishes_from_a_shrunk_mask(fit):
+    geometry = Geometry((6, 13), fit)
+    for row in range(19):
+        mask = np.zeros((19, 41), bool)
+        mask[row, 20] = True
+        assert geometry.mask(mask).sum() == 1
+    # Blocks of whole pixels have a closed form.
+    mask = RNG.random((18, 39)) < 0.2
+    expected = mask.reshape(6, 3, 13, 3).any(axis=(1, 3))
+    np.testing.assert_array_equal(geometry.mask(mask), expected)
+
+
+@pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
 def test_the_ways_are_equal_for_the_same_aspect_ratio(fit):
     image = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     expected = Geometry((20, 30), "resize")(image)

@@ -45,6 +45,22 @@ def load(path: Path, **settings):
     return Images(str(path), **settings).load(NOWHERE)
 
 
+def score(path: Path, raw):
+    """Return the only chunk of images that a detector of prepared images reads."""
+    spec = SimpleNamespace(
+        columns=[],
+        feature_names=[],
+        sample_shape=raw.x.shape[1:],
+        full_scale=255.0,
+        image_format=ImageFormat.of_inputs(
+            {"sample_shape": raw.x.shape[1:], "dtype": raw.x.dtype, **raw.source}
+        ),
+        accepts=lambda shape: shape == raw.x.shape[1:],
+    )
+    (chunk,) = read_chunks(path, spec, None, resize=False)
+    return chunk
+
+
 @pytest.mark.parametrize(
     ("x", "expected"),
     [(GREY, GREY[:, None]), (COLOUR, CHANNELS_FIRST), (CHANNELS_FIRST, CHANNELS_FIRST)],
@@ -150,6 +166,20 @@ def test_a_damaged_image_is_rejected_by_name_or_skipped_with_a_note(folder, refu
         assert f"skipped 1 damaged file: {path}" in raw.source["notes"]
 
 
+def test_images_with_intact_headers_may_all_be_damaged(folder, refusal):
+    for path in folder.glob("*/*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    assert "all other images are damaged" in refusal(load, folder, skip_damaged=True)
+
+
+@pytest.mark.parametrize("x", [COLOUR, CHANNELS_FIRST, COLOUR.astype(int)])
+@pytest.mark.parametrize("size", [None, 3])
+def test_colours_of_an_array_are_scored_in_grey_as_they_were_prepared(npz, tmp_path, x, size):
+    raw = npz({"grey": True, "size": size}, x=x)
+    scored = score(tmp_path / "mine.npz", raw)
+    np.testing.assert_array_equal(scored.x, raw.x)
+
+
 def test_an_image_outside_of_any_class_is_rejected_and_an_empty_folder_reported(folder, refusal):
     (folder / "ugly").mkdir()
     assert "(ugly) holds no image" in load(folder).source["notes"][0]
@@ -180,15 +210,7 @@ def test_classes_follow_from_the_layout_of_the_folders(tmp_path, layout, labels)
         for file in layout
         if file.rpartition("/")[0] not in ("__MACOSX/good", "ground_truth/hole")
     )
-    spec = SimpleNamespace(
-        columns=[],
-        feature_names=[],
-        sample_shape=raw.x.shape[1:],
-        full_scale=255.0,
-        image_format=ImageFormat(1, raw.x.dtype),
-        accepts=lambda shape: shape == raw.x.shape[1:],
-    )
-    (scored,) = read_chunks(tmp_path, spec, None, resize=False)
+    scored = score(tmp_path, raw)
     assert scored.id.to_pylist() == raw.id.tolist()
 
 

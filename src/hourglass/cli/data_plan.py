@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 TABLE, SERIES = "hourglass.data.table.Table", "hourglass.data.series.Series"
 IMAGES = "hourglass.data.images.Images"
-# Names of a class of images that is normal if the user names none.
-NORMAL_CLASSES = {"good", "normal", "ok", "okay", "healthy"}
 MIN_FEATURE_SIDE = 64  # pixels of the median image, for a feature autoencoder
 TRAIN_SHARE, TEST_SHARE = 0.5, 0.15  # the defaults of Fractions
 
@@ -96,6 +94,7 @@ def plan_data_set(
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float], features: bool) -> DataPlan:
     from hourglass.core.suggestions import quote
+    from hourglass.data.readers.image_folders import NORMAL_CLASSES
     from hourglass.data.readers.image_inspection import inspect_images
 
     if roles.columns or roles.drop or roles.intervals or roles.rows:

@@ -27,7 +27,8 @@ class Geometry:
     theirs; with `tile` they always do. The three are equal for images with the aspect ratio of
     `size`.
 
-    Images are scaled with an antialiased bilinear filter, masks to the nearest pixel.
+    Images are scaled with an antialiased bilinear filter. A pixel of a scaled mask is defective if
+    any pixel under it is, so that small defects remain; enlarged masks repeat the nearest pixel.
     """
 
     size: tuple[int, int] | None = None
@@ -48,9 +49,8 @@ class Geometry:
         if self.size is None or (height, width) == self.size:
             return mask
         inner, box, margins = self._plan(height, width)
-        image = Image.fromarray(mask.astype(np.uint8) * 255)
-        scaled = image.resize(inner[::-1], Image.Resampling.NEAREST, box=box)
-        return np.pad(np.asarray(scaled) > 0, margins)
+        scaled = _scale_mask(mask, 0, box[1], box[3], inner[0])
+        return np.pad(_scale_mask(scaled, 1, box[0], box[2], inner[1]), margins)
 
     def original_box(
         self, box: tuple[int, int, int, int], height: int, width: int
@@ -128,6 +128,21 @@ def _span(start: float, stop: float, length: int) -> tuple[int, int]:
     """Return the whole pixels that an interval touches, at least one of those from 0 to length."""
     first = min(max(0, math.floor(start + ROUNDING)), length - 1)
     return first, min(max(first + 1, math.ceil(stop - ROUNDING)), length)
+
+
+def _scale_mask(mask: np.ndarray, axis: int, start: float, stop: float, count: int) -> np.ndarray:
+    """Scale the part of a mask from `start` to `stop` to `count` pixels along an axis.
+
+    Each pixel belongs to the one over its centre. Pillow's box filter loses some of those whose
+    centre lies on an edge.
+    """
+    scale = (stop - start) / count
+    if scale <= 1:
+        nearest = np.floor(start + (np.arange(count) + 0.5) * scale).astype(int)
+        return mask.take(nearest, axis)
+    edges = np.ceil(start + np.arange(count + 1) * scale - 0.5).astype(int)
+    covered = mask[: edges[-1]] if axis == 0 else mask[:, : edges[-1]]
+    return np.logical_or.reduceat(covered, edges[:-1], axis)
 
 
 def _resample(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:

@@ -1,5 +1,6 @@
 """User-provided images: a folder, a table of paths, or an .npz or .npy file."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,9 +41,9 @@ class Images(DataSet):
       of a mask that is not 0 is defective. If there are masks and no classes, the images without
       defective pixels are normal.
 
-    A table (.csv, .tsv, .parquet) has a column of paths relative to its folder and, if known,
-    columns of labels, masks, and splits ("test" is the test split). They are found by usual names,
-    or named in `columns` with the keys path, label, mask and split.
+    A table (.csv, .tsv, .parquet) has a column of paths, absolute or relative to its folder, and if
+    known, columns of labels, masks, and splits ("test" is the test split). They are found by usual
+    names, or named in `columns` with the keys path, label, mask and split.
 
     An .npz file holds images as (N, H, W), (N, H, W, C) or (N, C, H, W) and, if known, classes as
     (N,) or (N, 1), under any names; x_test and y_test are the official test part. An .npy file
@@ -151,9 +152,10 @@ class Images(DataSet):
         anomaly = self._anomaly(label, images.normal, path) if classes_known else None
         if images.masks is not None:
             files = [images.masks[row] for row in kept]
-            mask, notes = read_masks(files, found.sizes, found.format.geometry, anomaly)
+            geometry, decide = found.format.geometry, label is None
+            mask, is_defective, notes = read_masks(files, found.sizes, geometry, anomaly, decide)
             if label is None:
-                label = np.where(mask.any(axis=(1, 2)), DEFECTIVE, FLAWLESS)
+                label = np.where(is_defective, DEFECTIVE, FLAWLESS)
                 anomaly = self._anomaly(label, FLAWLESS, path)
         pictures, ids = [images.pictures[row] for row in kept], np.array(images.ids)[kept]
         digests = {
@@ -161,10 +163,11 @@ class Images(DataSet):
             for picture, name in zip(pictures, ids.tolist(), strict=True)
         }
         if is_index(path) and path.is_file():
-            digests[path.name] = sha256(path)
+            digests[Path(os.path.relpath(path, images.root)).as_posix()] = sha256(path)
+        masks = {images.masks[row] for row in kept} if images.masks is not None else set()
         digests |= {
             mask.relative_to(images.root).as_posix(): sha256(mask)
-            for mask in sorted({mask for mask in images.masks or [] if mask is not None})
+            for mask in sorted(filter(None, masks))
         }
         x = found.x
         if x is None:

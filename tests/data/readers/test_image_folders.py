@@ -1,5 +1,6 @@
 """Layouts of folders and tables of images: classes, official test part, masks."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_the_layout_of_mvtec_gives_classes_the_test_part_and_masks(tmp_path):
     assert raw.mask.any(axis=(1, 2)).tolist() == [False, False, True, False]
     assert raw.mask[2].nonzero() == ([2], [3])
     assert raw.source["notes"] == [
-        "1 of 2 anomalous images have no mask or an empty one; their pixels count as normal"
+        "1 of 2 anomalous images have no mask or an empty one; metrics of pixels leave them out"
     ]
     assert "ground_truth/hole/1_mask.png" in raw.source["files"]
     names = [picture.name(tmp_path) for picture in images_below(tmp_path)]
@@ -82,6 +83,30 @@ def test_masks_decide_where_there_are_no_classes(tmp_path):
     assert raw.anomaly.tolist() == [True, False]
 
 
+def test_a_defect_that_is_cut_off_makes_its_image_defective(tmp_path):
+    write(tmp_path, "images/0.jpg", "images/1.jpg", mask=("masks/0.png",))
+    pixels = np.zeros((6, 5), np.uint8)
+    pixels[0, 0] = 1
+    Image.fromarray(pixels).save(tmp_path / "masks/0.png")
+    raw = load(tmp_path, size=[2, 5], fit="crop")
+    assert raw.anomaly.tolist() == [True, False]
+    assert not raw.mask.any()
+
+
+def test_a_mask_that_decides_must_have_the_size_of_its_image(tmp_path, refusal):
+    write(tmp_path, "images/0.jpg", "images/1.jpg", mask=("masks/0.png",))
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "masks/0.png")
+    assert "masks/0.png is 4 x 3 pixels, but its image is 5 x 6" in refusal(load, tmp_path)
+
+
+def test_a_damaged_mask_is_refused_with_its_own_remedy(tmp_path, refusal):
+    write(tmp_path, "bad/0.png", "good/0.png", mask=("masks/bad/0.png",))
+    (tmp_path / "masks/bad/0.png").write_bytes(b"no mask")
+    sentence = refusal(load, tmp_path, normal="good", skip_damaged=True)
+    assert f"the mask {tmp_path / 'masks/bad/0.png'} cannot be read" in sentence
+    assert "skip_damaged" not in sentence
+
+
 def test_a_class_may_be_called_label(tmp_path):
     raw = load(write(tmp_path, "good/0.png", "label/0.png"), normal="good")
     assert raw.label.tolist() == ["good", "label"]
@@ -102,6 +127,11 @@ def test_masks_get_the_geometry_of_their_images(tmp_path):
     write(tmp_path, "bad/0.png", "good/0.png", mask=("masks/bad/0.png",))
     raw = load(tmp_path, normal="good", size=[12, 10])
     assert np.argwhere(raw.mask[0]).tolist() == [[4, 6], [4, 7], [5, 6], [5, 7]]
+
+
+def test_a_folder_without_images_is_refused_by_its_name(tmp_path, refusal):
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert f"{tmp_path} holds no image" in refusal(load, tmp_path)
 
 
 def test_system_files_are_skipped_and_suffixes_have_any_case(tmp_path):
@@ -131,6 +161,47 @@ def test_a_table_names_images_labels_masks_and_splits(tmp_path, suffix, named):
     assert raw.anomaly.tolist() == [False, True, False]
     assert raw.official_test.tolist() == [False, True, True]
     assert raw.mask.any(axis=(1, 2)).tolist() == [False, True, False]
+
+
+def test_a_table_lists_every_page_of_a_tiff(tmp_path):
+    write(tmp_path, "0.png", "1.png", mask=("m.png",))
+    pages = [Image.fromarray(RNG.integers(0, 256, (6, 5), dtype=np.uint8)) for _ in range(2)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    table = "path,label,mask,split\nscan.tif,bad,m.png,test\n0.png,good,,train\n"
+    (tmp_path / "index.csv").write_text(table)
+    raw = load(tmp_path / "index.csv", normal="good")
+    assert raw.id.tolist() == ["scan.tif#0", "scan.tif#1", "0.png"]
+    np.testing.assert_array_equal(raw.x[:2, 0], np.stack([np.asarray(page) for page in pages]))
+    assert raw.anomaly.tolist() == raw.official_test.tolist() == [True, True, False]
+    assert raw.mask.any(axis=(1, 2)).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("is_relative", [True, False], ids=["relative table", "absolute table"])
+@pytest.mark.parametrize("storage", ["packed", "files"])
+@pytest.mark.parametrize(
+    ("image", "mask", "root"),
+    [
+        ("{root}/set/0.png", "{root}/set/m.png", "set"),
+        ("0.png", "../masks/0.png", ""),
+        ("../0.png", "{root}/set/m.png", ""),
+        ("{root}/0.png", "", ""),
+    ],
+)
+def test_a_table_may_name_files_anywhere(
+    tmp_path, monkeypatch, image, mask, root, storage, is_relative
+):
+    write(tmp_path, "0.png", "set/0.png", "set/1.png", mask=("masks/0.png", "set/m.png"))
+    row = f"{image},{mask},bad\n".format(root=tmp_path)
+    (tmp_path / "set/index.csv").write_text(f"path,mask,label\n{row}1.png,,good\n")
+    monkeypatch.chdir(tmp_path)
+    folder = Path() if is_relative else tmp_path
+    raw = load(folder / "set/index.csv", normal="good", storage=storage)
+    assert raw.anomaly.tolist() == [True, False]
+    for name, digest in raw.source["files"].items():
+        assert hashlib.sha256((tmp_path / root / name).read_bytes()).hexdigest() == digest
+    assert len(raw.source["files"]) == 3 + bool(mask)
+    if storage == "files":
+        assert raw.x.storage()["root"] == (folder / root).as_posix()
 
 
 @pytest.mark.parametrize(

@@ -149,10 +149,15 @@ def _rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype) -> int:
 def as_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeCheck) -> np.ndarray:
     """Return images (N, C, H, W) from any layout of `read_array_chunks`, or raise a UserError.
 
-    They have the type of the detector's images, and their size if those were scaled to it.
+    They have the type of the detector's images, and their size if those were scaled to it. Colours
+    become grey if `prepare` made them grey.
     """
     geometry = spec.image_format.geometry
     images, name = _check_images(x, path, spec, accepts), f"x of {path}"
+    if images.shape[1] != spec.sample_shape[0]:
+        plain = plain_type(images.transpose(0, 2, 3, 1), name)
+        grey = np.stack([with_channels(each, 1, name) for each in plain])
+        images = grey.transpose(0, 3, 1, 2)
     if not accepts(images.shape[1:]):
         images = np.stack([geometry(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in images])
     typed, needed = plain_type(images, name), spec.image_format.dtype
@@ -182,8 +187,10 @@ def _check_images(x: np.ndarray, path: Path, spec: InputSpec, accepts: ShapeChec
             "(N, H, W, C) or (N, C, H, W)."
         )
     images = channels_last(x, path).transpose(0, 3, 1, 2)
-    is_scaled = spec.image_format.geometry.size is not None and images.shape[1] == channels
-    if not (is_scaled or accepts(images.shape[1:])):
+    made_grey = spec.image_format.grey and channels == 1 and images.shape[1] == 3
+    shape = (1, *images.shape[2:]) if made_grey else images.shape[1:]
+    is_scaled = spec.image_format.geometry.size is not None and shape[0] == channels
+    if not (is_scaled or accepts(shape)):
         size = "x".join(map(str, images.shape[1:]))
         raise UserError(
             f"images of {path} are {size}, but this detector takes {channels}x{height}x{width} "

@@ -84,15 +84,16 @@ def list_images(root: Path) -> ImageList:
     return ImageList(
         root,
         [picture for group in pages for picture in group],
-        None if labels is None else _repeated(labels, counts),
-        None if is_test is None else _repeated(is_test, counts),
-        _repeated([mask_of.get(file) for file in images], counts) if mask_of else None,
+        None if labels is None else repeated(labels, counts),
+        None if is_test is None else repeated(is_test, counts),
+        repeated([mask_of.get(file) for file in images], counts) if mask_of else None,
         normal,
         notes,
     )
 
 
-def _repeated(items: Sequence[Item], counts: Sequence[int]) -> list[Item]:
+def repeated(items: Sequence[Item], counts: Sequence[int]) -> list[Item]:
+    """Return each item as often as its file has pages."""
     return [item for item, count in zip(items, counts, strict=True) for _ in range(count)]
 
 
@@ -101,9 +102,8 @@ def _image_files(folder: Path) -> list[Path]:
     found = []
     for parent, names, files in os.walk(folder):
         names[:] = [name for name in names if name[0] != "." and name not in IGNORED]
-        folder = Path(parent)
         found += [
-            folder / name
+            Path(parent, name)
             for name in files
             if name[0] != "." and name[name.rfind(".") :].lower() in SUFFIXES
         ]

@@ -1,13 +1,14 @@
 """A table of images: their paths, and if there are any, labels, masks and parts."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import suggest_names
-from hourglass.data.readers.image_files import Picture
-from hourglass.data.readers.image_folders import TEST_PARTS, ImageList
+from hourglass.data.readers.image_files import pictures_in
+from hourglass.data.readers.image_folders import TEST_PARTS, ImageList, repeated
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 SEPARATORS = (",", ";", "\t", "|")  # the one that the header has most of
@@ -26,28 +27,36 @@ def is_index(path: Path) -> bool:
 
 
 def read_index(path: Path, columns: Mapping[str, str] | None = None) -> ImageList:
-    """Return the images of a .csv, .tsv or .parquet file; paths are relative to its folder.
+    """Return the images of a .csv, .tsv or .parquet file; paths may be relative to its folder.
 
     `columns` gives the names of the columns path, label, mask and split; without it, they are found
-    by NAMES. Images whose split is "test" are the official test part. Raises a UserError if the
-    file cannot be read, or if a column or an image is missing.
+    by NAMES. Images whose split is "test" are the official test part. The pages of a TIFF have the
+    label, mask and split of their row. Raises a UserError if the file cannot be read, or if a
+    column or an image is missing.
     """
     frame = _read(path)
     found = _find_columns([*frame.columns], columns or {}, path)
-    root = path.parent
-    files = [root / name for name in frame[found["path"]]]
+    files = [_absolute(path.parent / name) for name in frame[found["path"]]]
+    masks = [
+        _absolute(path.parent / name) if name else None for name in frame.get(found.get("mask"), [])
+    ]
+    root, common = _common_root(path.parent, [*files, *filter(None, masks)])
+    files = [root / file.relative_to(common) for file in files]
+    masks = [mask and root / mask.relative_to(common) for mask in masks]
     missing = next((file for file in files if not file.is_file()), None)
     if not files or missing:
         problem = f"{path} names {missing}, which does not exist" if missing else f"{path} is empty"
         raise UserError(f"{problem}; give paths relative to the folder of the table.")
-    masks = [root / name if name else None for name in frame.get(found.get("mask"), [])]
+    labels = frame[found["label"]].tolist() if "label" in found else None
     splits = [name.lower() in TEST_PARTS for name in frame.get(found.get("split"), [])]
+    pages = [pictures_in(file) for file in files]
+    counts = [len(group) for group in pages]
     return ImageList(
-        _common_root(root, files),
-        [Picture(file) for file in files],
-        frame[found["label"]].tolist() if "label" in found else None,
-        splits if any(splits) and not all(splits) else None,
-        masks if any(masks) else None,
+        root,
+        [picture for group in pages for picture in group],
+        None if labels is None else repeated(labels, counts),
+        repeated(splits, counts) if any(splits) and not all(splits) else None,
+        repeated(masks, counts) if any(masks) else None,
     )
 
 
@@ -96,6 +105,21 @@ def _find_columns(present: Sequence[str], columns: Mapping[str, str], path: Path
     return {role: name for role, name in found.items() if name is not None}
 
 
-def _common_root(root: Path, files: Sequence[Path]) -> Path:
-    """Return the folder of the table, or the root of the file system for files outside of it."""
-    return root if all(file.is_relative_to(root) for file in files) else Path(root.anchor)
+def _absolute(path: Path) -> Path:
+    """Return a path without "..", and with the folders that are symbolic links."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _common_root(folder: Path, files: Iterable[Path]) -> tuple[Path, Path]:
+    """Return the innermost folder above a table in `folder` and absolute `files`, in two forms.
+
+    The first is relative if `folder` is and if it lies in the working directory, which may move.
+    The second is absolute.
+    """
+    own = _absolute(folder)
+    common = Path(os.path.commonpath([own, *{file.parent for file in files}]))
+    if common == own:
+        return folder, common
+    here = Path.cwd()
+    is_inside = not folder.is_absolute() and common.is_relative_to(here)
+    return common.relative_to(here) if is_inside else common, common

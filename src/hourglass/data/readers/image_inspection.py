@@ -8,8 +8,7 @@ import numpy as np
 from hourglass.data.readers.image_arrays import SUFFIXES as ARRAY_SUFFIXES
 from hourglass.data.readers.image_arrays import read_image_array
 from hourglass.data.readers.image_files import read_layout
-from hourglass.data.readers.image_folders import UNNAMED, ImageList, list_images
-from hourglass.data.readers.image_index import is_index, read_index
+from hourglass.data.readers.image_folders import UNNAMED, list_images
 from hourglass.data.readers.in_threads import in_threads
 
 
@@ -27,7 +26,7 @@ class ImageSummary:
 
 
 def inspect_images(path: Path) -> ImageSummary:
-    """Describe a folder or table of images, or an array file. Image files are not decoded."""
+    """Describe a folder of images or an array file. Image files are not decoded."""
     if path.is_file() and path.suffix.lower() in ARRAY_SUFFIXES:
         images = read_image_array(path)
         n = len(images.x)
@@ -36,7 +35,7 @@ def inspect_images(path: Path) -> ImageSummary:
         sizes = np.tile(images.x.shape[1:3], (n, 1))
         has_masks = images.mask is not None
         return ImageSummary(label, test, sizes, images.x.shape[3], images.x.dtype, None, has_masks)
-    found = image_list(path)
+    found = list_images(path)
     layouts = [*in_threads(read_layout, found.pictures)]
     return ImageSummary(
         np.array(found.labels or [UNNAMED] * len(layouts)),
@@ -47,8 +46,3 @@ def inspect_images(path: Path) -> ImageSummary:
         found.normal,
         found.masks is not None,
     )
-
-
-def image_list(path: Path) -> ImageList:
-    """Return the images of a folder or of a table of paths."""
-    return read_index(path) if path.is_file() and is_index(path) else list_images(path)

@@ -95,7 +95,7 @@ def read_pictures(
     given, notes = geometry, list[str]()
     first = next(filter(None, map(_layout_reader(skip_damaged), pictures)), None)
     if first is None:
-        raise UserError(f"{pictures[0]} and all other images are damaged; replace them.")
+        raise _all_damaged(pictures)
     try:  # most folders hold images of one layout, whose files are then opened once
         image_format = _common_format([first], geometry, grey, background)
         decoded = _decode_all(pictures, image_format, first, skip_damaged, storage)
@@ -115,6 +115,8 @@ def read_pictures(
     if damaged.any():
         notes.append(_damaged_note(pictures, damaged))
     kept = np.flatnonzero(~damaged)
+    if not len(kept):  # their headers are intact
+        raise _all_damaged(pictures)
     if len(kept) < len(pictures):
         x = None if x is None else take_rows(x, kept)
         sizes, is_byte, ranges = sizes[kept], is_byte[kept], ranges[kept]
@@ -229,6 +231,10 @@ def _common_format(
     channels = 1 if grey else max(layout.channels for layout in layouts)
     dtype = TYPES[max(TYPES.index(layout.dtype) for layout in layouts)]
     return ImageFormat(channels, dtype, geometry, grey, background)
+
+
+def _all_damaged(pictures: Sequence[Picture]) -> UserError:
+    return UserError(f"{pictures[0]} and all other images are damaged; replace them.")
 
 
 def _damaged_note(pictures: Sequence[Picture], damaged: np.ndarray) -> str:

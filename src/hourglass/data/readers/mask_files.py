@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from hourglass.core.errors import UserError, one_line
 from hourglass.core.suggestions import counted
 from hourglass.data.geometry import Geometry
 from hourglass.data.large_arrays import new_array
-from hourglass.data.readers.image_files import Picture, decode
+from hourglass.data.readers.image_files import Picture, UnreadableImageError, decode
 from hourglass.data.readers.in_threads import in_threads
+
+
+class Masks(NamedTuple):
+    """The masks of images."""
+
+    mask: np.ndarray  # (N, height, width) bool
+    is_defective: np.ndarray  # (N,) bool: whether any pixel of the file is, even if cut off
+    notes: list[str]  # sentences about masks that are missing or not used
 
 
 def read_masks(
@@ -17,23 +27,34 @@ def read_masks(
     sizes: np.ndarray,
     geometry: Geometry,
     anomaly: np.ndarray | None,
-) -> tuple[np.ndarray, list[str]]:
-    """Return the masks of images, (N, height, width) bool, and sentences about missing ones.
+    decide: bool = False,
+) -> Masks:
+    """Return the masks of images.
 
     A pixel of a mask that is not 0 is defective. `sizes` are the heights and widths of the images
     in their files, (N, 2): a mask of another size is not used. Images without a mask have no
     defective pixel. `anomaly` is the mask of anomalous images, (N,), if they are known.
+
+    Raises a UserError for a damaged mask. If masks `decide` which images are anomalous, raises one
+    for a mask of another size as well.
     """
     height, width = geometry.size or sizes.max(0)
     result = new_array((len(masks), height, width), bool)
-    used = np.zeros(len(masks), bool)
+    used, is_defective = np.zeros(len(masks), bool), np.zeros(len(masks), bool)
 
     def read(row: int) -> None:
         file = masks[row]
         if file is None:
             return
-        mask: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
+        mask = _read_mask(file)
+        if decide and mask.shape != tuple(sizes[row]):
+            raise UserError(
+                f"the mask {file} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image is "
+                f"{sizes[row, 1]} x {sizes[row, 0]}; replace the mask, because masks decide which "
+                "images are normal."
+            )
         if mask.shape == tuple(sizes[row]):
+            is_defective[row] = mask.any()
             mask = geometry.mask(mask)
             result[row, : mask.shape[0], : mask.shape[1]] = mask
             used[row] = True
@@ -53,6 +74,18 @@ def read_masks(
         if unmarked:
             notes.append(
                 f"{len(unmarked):,} of {counted(int(anomaly.sum()), 'anomalous image')} have no "
-                "mask or an empty one; their pixels count as normal"
+                "mask or an empty one; metrics of pixels leave them out"
             )
-    return result, notes
+    return Masks(result, is_defective, notes)
+
+
+def _read_mask(file: Path) -> np.ndarray:
+    """Return the defective pixels of a mask, (H, W) bool, in the size of the file."""
+    try:
+        defective: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
+    except UnreadableImageError as error:
+        raise UserError(
+            f"the mask {file} cannot be read ({one_line(error.__cause__ or error)}); replace it, "
+            "or remove it from the data set."
+        ) from error
+    return defective
