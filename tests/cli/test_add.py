@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from hourglass.cli.add import add
+from hourglass.cli.data_plan import _holds_mostly_images
 from hourglass.cli.data_set_yaml import yaml_value
 from hourglass.core.settings import data_config, params
 from hourglass.core.yaml_config import build
@@ -404,3 +405,13 @@ def test_an_npz_file_holds_images_or_a_table(workspace):
     assert raw.feature_names == ("x0", "x1", "x2")
     assert raw.anomaly.sum() == 15
     np.testing.assert_array_equal(raw.x, np.load(rows)["x"])
+
+
+def test_a_folder_of_images_beside_a_table_of_labels_holds_images(tmp_path):
+    for i in range(3):
+        Image.fromarray(np.full((9, 9), i, np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,good\n")
+    assert _holds_mostly_images(tmp_path)
+    for i in range(3):
+        (tmp_path / f"{i}.csv").write_text("a,b\n1,2\n")
+    assert not _holds_mostly_images(tmp_path)

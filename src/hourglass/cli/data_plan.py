@@ -87,9 +87,20 @@ def plan_data_set(
         if "y" in table and roles.label is None:
             roles = replace(roles, label="y")
         return replace(plan_table(file, roles, alphas, table), converted=table)
-    if file.suffix.lower() in (".npy", ".npz") or (file.is_dir() and not is_table(file)):
+    if file.suffix.lower() in (".npy", ".npz") or (
+        file.is_dir() and (not is_table(file) or _holds_mostly_images(file))
+    ):
         return _plan_images(file, roles, alphas, features)
     return plan_table(file, roles, alphas, None)
+
+
+def _holds_mostly_images(folder: Path) -> bool:
+    """Return whether a folder holds more images than tables, such as one of labels beside them."""
+    from hourglass.data.readers.image_folders import SUFFIXES
+    from hourglass.data.readers.table_paths import find_files
+
+    images = sum(file.suffix.lower() in SUFFIXES for file in folder.rglob("*"))
+    return images > len(find_files(folder))
 
 
 def _plan_images(file: Path, roles: Roles, alphas: Sequence[float], features: bool) -> DataPlan:

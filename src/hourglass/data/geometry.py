@@ -15,6 +15,7 @@ Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 
 AFFINE = Image.Transform.AFFINE
 ROUNDING = 1e-6  # of a pixel
+MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def find_sides(size: Size) -> tuple[int, int]:
     sides = [size, size] if isinstance(size, int) else list(size)
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise UserError(f"`size` is {size}; give a number of pixels, [height, width], or omit it.")
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise UserError(f"`size` is {size}, more than {MAX_PIXELS:,} pixels; give a smaller one.")
     return sides[0], sides[1]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from hourglass.data.images import Images
@@ -217,3 +218,86 @@ def test_a_table_may_name_files_anywhere(
 def test_a_table_without_usable_columns_is_rejected(tmp_path, refusal, content, columns, message):
     (tmp_path / "index.csv").write_text(content)
     assert message in refusal(load, tmp_path / "index.csv", columns=columns)
+
+
+def test_linked_folders_are_followed_but_no_circle(tmp_path):
+    write(tmp_path / "elsewhere", "0.png")
+    root = write(tmp_path / "root", "good/0.png")
+    (root / "scratch").symlink_to(tmp_path / "elsewhere")
+    (root / "good/loop").symlink_to(root)
+    assert load(root).id.tolist() == ["good/0.png", "scratch/0.png"]
+
+
+def test_a_class_called_mask_beside_no_mask_holds_images(tmp_path):
+    raw = load(write(tmp_path, "mask/0.png", "no_mask/0.png"))
+    assert raw.label.tolist() == ["mask", "no_mask"]
+    assert raw.mask is None
+
+
+def test_a_folder_around_the_layout_of_mvtec_is_unwrapped_unless_there_are_several(
+    tmp_path, refusal
+):
+    names = ("train/good/0.png", "test/good/0.png", "test/hole/0.png")
+    write(tmp_path, *(f"bottle/{name}" for name in names))
+    raw = load(tmp_path)
+    assert raw.id.tolist() == sorted(names)
+    assert raw.anomaly.sum() == 1
+    write(tmp_path, *(f"cable/{name}" for name in names))
+    assert "several data sets, bottle and cable" in refusal(load, tmp_path)
+
+
+def test_the_usual_class_is_normal_in_a_test_part_alone(tmp_path):
+    raw = load(write(tmp_path, "test/good/0.png", "test/hole/0.png"))
+    assert raw.anomaly.tolist() == [False, True]
+
+
+def test_files_of_other_image_formats_are_counted(tmp_path):
+    write(tmp_path, "0.png")
+    (tmp_path / "1.HEIC").touch()
+    assert load(tmp_path).source["notes"][0].startswith("files that are not read: 1 .heic;")
+
+
+def test_noise_of_compression_is_no_defect(tmp_path):
+    write(tmp_path, "test/hole/0.png", "train/good/0.png")
+    mask = np.zeros((6, 5), np.uint8)
+    mask[:3, :2] = 255
+    (tmp_path / "ground_truth/hole").mkdir(parents=True)
+    Image.fromarray(mask).save(tmp_path / "ground_truth/hole/0_mask.jpg", quality=30)
+    np.testing.assert_array_equal(load(tmp_path).mask[0], mask > 0)
+
+
+def test_a_file_that_is_gone_is_named(tmp_path, refusal):
+    write(tmp_path, "0.png")
+    (tmp_path / "1.png").symlink_to(tmp_path / "missing.png")
+    assert "1.png cannot be read" in refusal(load, tmp_path)
+    assert load(tmp_path, skip_damaged=True).id.tolist() == ["0.png"]
+
+
+def test_floats_decide_white_beside_bytes(tmp_path):
+    write(tmp_path, "0.png")
+    tifffile.imwrite(tmp_path / "1.tif", np.full((6, 5), 0.5, np.float32))
+    raw = load(tmp_path)
+    assert raw.full_scale == 1
+    bright = np.asarray(Image.open(tmp_path / "0.png")) / np.float32(255)
+    np.testing.assert_allclose(raw.x[0, 0], bright, rtol=1e-6)
+
+
+def test_a_size_without_end_is_refused(tmp_path, refusal):
+    assert "more than 67,108,864 pixels" in refusal(load, write(tmp_path, "0.png"), size=200_000)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": np.zeros((64, 64, 3), np.uint8)}, "one colour image or of 64 narrow grey ones"),
+        ({"x": np.zeros((2, 4, 4), np.uint8), "masks": np.full((2, 4, 4), "0")}, "are <U1"),
+    ],
+)
+def test_arrays_that_are_read_in_two_ways_are_refused(tmp_path, refusal, arrays, words):
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert words in refusal(load, tmp_path / "a.npz")
+
+
+def test_labels_may_be_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4), np.uint8), y=np.array([b"a", b"\xf6"]))
+    assert load(tmp_path / "a.npz").label.tolist() == ["a", "ö"]

@@ -66,7 +66,7 @@ def read_image_array(path: Path) -> ImageArray:
         )
     counts = [len(x) for x in xs]
     tests = np.repeat([group.is_test for group in groups], counts)
-    labels = [None if group.y is None else arrays[group.y].astype(str) for group in groups]
+    labels = [None if group.y is None else _as_text(arrays[group.y]) for group in groups]
     masks = [None if group.mask is None else arrays[group.mask] for group in groups]
     for group, x, label in zip(groups, xs, labels, strict=True):
         if label is not None:
@@ -141,6 +141,11 @@ def _images(x: np.ndarray, name: str) -> np.ndarray:
             f"{name} is {x.dtype} of shape {x.shape}; give numbers of shape (N, H, W), "
             "(N, H, W, C) or (N, C, H, W)."
         )
+    if x.ndim == 3 and x.shape[2] in (3, 4) and x.shape[2] < x.shape[1]:
+        raise UserError(
+            f"{name} has shape {x.shape}, that of one colour image or of {x.shape[0]} narrow grey "
+            f"ones; give {(1, *x.shape)} or {(*x.shape, 1)}."
+        )
     return channels_last(plain_type(x, name), name)
 
 
@@ -174,6 +179,8 @@ def _joined_masks(
         if mask is None:
             joined.append(np.zeros(x.shape[:3], bool))
             continue
+        if mask.dtype.kind not in "biuf":
+            raise UserError(f"the masks of {path} are {mask.dtype}; give numbers or truth values.")
         plain = mask.reshape(mask.shape[:3] if mask.shape[3:] == (1,) else mask.shape) != 0
         if plain.shape != x.shape[:3]:
             raise UserError(
@@ -182,6 +189,10 @@ def _joined_masks(
             )
         joined.append(plain)
     return np.concatenate(joined)
+
+
+def _as_text(labels: np.ndarray) -> np.ndarray:
+    return np.char.decode(labels, "latin-1") if labels.dtype.kind == "S" else labels.astype(str)
 
 
 def _require_label_per_sample(count: int, label: np.ndarray, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from hourglass.core.errors import UserError, one_line
+from hourglass.data.geometry import MAX_PIXELS
 from hourglass.data.readers.deep_images import (
     ORIENTATION,
     TIFF_SUFFIXES,
@@ -26,7 +27,6 @@ from hourglass.data.readers.deep_images import (
 from hourglass.data.readers.pixels import LUMA
 from hourglass.data.readers.user_files import check_file_type
 
-MAX_PIXELS = 1 << 26  # of an image, 8192 x 8192; a file of kilobytes may declare gigabytes
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # Pillow's modes of one channel, beside I;16
 SUBFILE_TYPE, PREVIEW = 254, 1  # a tag of TIFF, and its bit for a page that repeats another one
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the first bytes of TIFF and BigTIFF
@@ -81,6 +81,7 @@ def pictures_in(file: Path) -> list[Picture]:
 
     A file that cannot be opened is one picture, whose decoding raises the error.
     """
+    check_file_type(file)
     pages = list_pages(Picture(file))
     return [Picture(file, page) for page in pages] if len(pages) > 1 else [Picture(file)]
 
@@ -112,7 +113,7 @@ def read_layout(picture: Picture) -> Layout:
     Raises a UserError for a damaged file, or more than MAX_PIXELS.
     """
     check_file_type(picture.file)
-    with _named_errors(picture):
+    with named_errors(picture):
         found = _read_layout(picture)
     _check_pixels(picture, found.height, found.width)
     return found
@@ -154,7 +155,7 @@ def decode(picture: Picture, background: str, content: bytes | None = None) -> n
     """
     if content is None:
         check_file_type(picture.file)
-    with _named_errors(picture):
+    with named_errors(picture):
         pixels, has_alpha, orientation = _stored_pixels(picture, content)
         pixels = composite(pixels, background) if has_alpha else pixels
     return np.ascontiguousarray(_upright(pixels, orientation))
@@ -241,7 +242,7 @@ def _check_pixels(picture: Picture, height: int, width: int) -> None:
 
 
 @contextmanager
-def _named_errors(picture: Picture) -> Iterator[None]:
+def named_errors(picture: Picture) -> Iterator[None]:
     """Raise errors of the readers, of many types, as a UserError that names the file."""
     try:
         yield

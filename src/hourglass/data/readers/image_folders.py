@@ -1,7 +1,8 @@
 """The images of a folder: their classes, official test part and masks, by the layout."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,8 @@ from hourglass.data.readers.image_masks import (
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"}
 SUFFIXES |= {".tif", ".tiff", ".webp"}
+UNREAD_SUFFIXES = {".arw", ".avi", ".avif", ".cr2", ".dcm", ".dng", ".exr", ".heic", ".heif"}
+UNREAD_SUFFIXES |= {".jxl", ".mov", ".mp4", ".nef", ".svg"}
 TEST_PARTS = ("test", "testing")
 IGNORED = {"__MACOSX", "@eaDir"}  # that macOS adds to archives, and a network drive to folders
 NORMAL_CLASSES = ("good", "normal", "ok", "okay", "healthy")  # in lower case, the likeliest first
@@ -64,12 +67,20 @@ def list_images(root: Path) -> ImageList:
     do not count. Hidden and system files are skipped, and masks are assigned to their images, see
     `split_masks`. Raises a UserError if there is no image, or if some lie outside of any class.
     """
-    files = _image_files(root)
+    files, notes = _image_files(root), _unread_note(root)
     images, mask_of = split_masks(root, files)
     if not images:
         raise UserError(f"{root} holds masks only; name the folder that holds the images as well.")
     of_parent = {parent: _class_folders(root, parent) for parent in {f.parent for f in images}}
     folders = [of_parent[file.parent] for file in images]
+    wrappers = sorted({names[0] for names in folders if names[1:] and names[1].lower() in PARTS})
+    if wrappers and all(names[1:] and names[1].lower() in PARTS for names in folders):
+        if len(wrappers) == 1 and (root / wrappers[0]).is_dir():
+            return list_images(root / wrappers[0])
+        raise UserError(
+            f"{root} holds several data sets, {' and '.join(wrappers[:SHOWN_FOLDERS])}; give one, "
+            f"such as {root / wrappers[0]}."
+        )
     with_parts = all(names and names[0].lower() in PARTS for names in folders)
     is_test = None
     if with_parts:
@@ -80,7 +91,7 @@ def list_images(root: Path) -> ImageList:
     normal = _normal_class(labels, is_test) if labels and with_parts else None
     pages = [pictures_in(file) for file in images]
     counts = [len(group) for group in pages]
-    notes = _notes(root, images, files)
+    notes += _notes(root, images, files)
     return ImageList(
         root,
         [picture for group in pages for picture in group],
@@ -100,8 +111,7 @@ def repeated(items: Sequence[Item], counts: Sequence[int]) -> list[Item]:
 def _image_files(folder: Path) -> list[Path]:
     """Return the image files and masks below a folder in order of name; skip hidden ones."""
     found = []
-    for parent, names, files in os.walk(folder):
-        names[:] = [name for name in names if name[0] != "." and name not in IGNORED]
+    for parent, _, files in _walk(folder):
         found += [
             Path(parent, name)
             for name in files
@@ -110,6 +120,28 @@ def _image_files(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))}).")
     return sorted(found)
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield a folder and those below it as `os.walk` does; follow links, but none in a circle."""
+    seen = set[str]()
+    for parent, names, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        names[:] = sorted(name for name in names if name[0] != "." and name not in IGNORED)
+        yield parent, names, files
+
+
+def _unread_note(root: Path) -> list[str]:
+    """Return a sentence about files of images and videos that are not read."""
+    suffixes = (Path(name).suffix.lower() for _, _, files in _walk(root) for name in files)
+    found = Counter(suffix for suffix in suffixes if suffix in UNREAD_SUFFIXES)
+    if not found:
+        return []
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(found.items()))
+    return [f"files that are not read: {kinds}; convert them to .png if they are images of the set"]
 
 
 def _class_folders(root: Path, folder: Path) -> tuple[str, ...]:
@@ -134,9 +166,8 @@ def _labels(
 
 def _normal_class(labels: Sequence[str], is_test: Sequence[bool] | None) -> str | None:
     """Return the class of a train part that has one class only, else that of a usual name."""
-    if is_test is None:
-        return None
-    train = {label for label, test in zip(labels, is_test, strict=True) if not test}
+    test_part = [False] * len(labels) if is_test is None else is_test
+    train = {label for label, test in zip(labels, test_part, strict=True) if not test}
     if len(train) == 1:
         return train.pop()
     usual = {label.lower(): label for label in train}
@@ -148,8 +179,7 @@ def _notes(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[st
     folders = {file.parent for file in files}
     used = folders.union(*(folder.parents for folder in folders))
     empty = []
-    for parent, names, _ in os.walk(root):
-        names[:] = sorted(name for name in names if name[0] != "." and name not in IGNORED)
+    for parent, names, _ in _walk(root):
         empty += [Path(parent, name) for name in names if Path(parent, name) not in used]
         names[:] = [name for name in names if Path(parent, name) in used]
     if not empty:

@@ -1,5 +1,6 @@
 """Masks of defects beside images: their files, and the image of each."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -11,6 +12,7 @@ CERTAIN_MASK_FOLDERS = {"ground_truth", "groundtruth"}
 LIKELY_MASK_FOLDERS = {"mask", "masks"}  # if their files are named like images
 # A class may have one of the others as its name.
 MASK_FOLDERS = CERTAIN_MASK_FOLDERS | LIKELY_MASK_FOLDERS | {"gt", "label", "labels"}
+NO_MASK = re.compile(r"(no|non|un|without).?mask(s|ed)?")  # a class beside a class mask
 ENDINGS = ("_mask", "-mask", "_gt", "_label", "_seg")  # of the names of masks, before the suffix
 
 
@@ -22,6 +24,8 @@ def split_masks(root: Path, files: Sequence[Path]) -> tuple[list[Path], dict[Pat
     counts as one if its files have endings, or if the images lie in one of IMAGE_FOLDERS.
     """
     folders_of = {parent: _folders(root, parent) for parent in _parents(files)}
+    if any(NO_MASK.fullmatch(name) for names in folders_of.values() for name in names):
+        return [*files], {}
     masks = {file for file in files if folders_of[file.parent] & CERTAIN_MASK_FOLDERS}
     images = [file for file in files if not folders_of[file.parent] & MASK_FOLDERS]
     stems = {file.stem for file in images}

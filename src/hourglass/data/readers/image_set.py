@@ -20,6 +20,7 @@ from hourglass.data.readers.image_files import (
     Picture,
     UnreadableImageError,
     decode,
+    named_errors,
     read_layout,
 )
 from hourglass.data.readers.image_format import TYPES, ImageFormat
@@ -123,9 +124,8 @@ def read_pictures(
     if note := _size_note(sizes, geometry, given):
         notes.append(note)
     dtype = image_format.dtype
-    white = white_of_range(
-        dtype, ranges[:, 0].min(), ranges[:, 1].max(), full_scale, "the data set"
-    )
+    deep = ranges if is_byte.all() else ranges[~is_byte]  # bytes are scaled to these
+    white = white_of_range(dtype, deep[:, 0].min(), deep[:, 1].max(), full_scale, "the data set")
     if x is None and storage == "auto":
         notes.append(
             f"the images stay in their files, because packed they would take more than "
@@ -169,8 +169,9 @@ def _decode_all(
     def read(row: int) -> None:
         picture = pictures[row]
         check_file_type(picture.file)
-        content = picture.file.read_bytes() if picture.page is None else None
         try:
+            with named_errors(picture):  # as of a file that was removed
+                content = picture.file.read_bytes() if picture.page is None else None
             stored = decode(picture, image_format.background, content)
         except UnreadableImageError:
             if not skip_damaged:

@@ -13,6 +13,8 @@ from hourglass.data.large_arrays import new_array
 from hourglass.data.readers.image_files import Picture, UnreadableImageError, decode
 from hourglass.data.readers.in_threads import in_threads
 
+LOSSY_SUFFIXES = (".jfif", ".jpeg", ".jpg")
+
 
 class Masks(NamedTuple):
     """The masks of images."""
@@ -31,9 +33,10 @@ def read_masks(
 ) -> Masks:
     """Return the masks of images.
 
-    A pixel of a mask that is not 0 is defective. `sizes` are the heights and widths of the images
-    in their files, (N, 2): a mask of another size is not used. Images without a mask have no
-    defective pixel. `anomaly` is the mask of anomalous images, (N,), if they are known.
+    A pixel of a mask is defective if it is not 0, or in a JPEG if it is brighter than half of the
+    brightest. `sizes` are the heights and widths of the images in their files, (N, 2): a mask of
+    another size is not used. Images without a mask have no defective pixel. `anomaly` is the mask
+    of anomalous images, (N,), if they are known.
 
     Raises a UserError for a damaged mask. If masks `decide` which images are anomalous, raises one
     for a mask of another size as well.
@@ -82,7 +85,10 @@ def read_masks(
 def _read_mask(file: Path) -> np.ndarray:
     """Return the defective pixels of a mask, (H, W) bool, in the size of the file."""
     try:
-        defective: np.ndarray = (decode(Picture(file), "black") != 0).any(axis=2)
+        pixels = decode(Picture(file), "black")
+        # Near the edges of a mask, lossy compression leaves small values.
+        least = pixels.max(initial=0) / 2 if file.suffix.lower() in LOSSY_SUFFIXES else 0
+        defective: np.ndarray = np.any(pixels > least, axis=2)
     except UnreadableImageError as error:
         raise UserError(
             f"the mask {file} cannot be read ({one_line(error.__cause__ or error)}); replace it, "
