@@ -42,8 +42,7 @@ class AlarmPictures:
         """Add the images of a chunk, with their maps, (N, H, W), and numbers of defects, (N,)."""
         for i in np.flatnonzero(self.may_alarm(scores) | (defects > 0)):
             number = self.count + int(i)
-            safe = re.sub(r"[^A-Za-z0-9_-]+", "_", str(chunk.id[i]))[-60:]
-            self.names[number] = f"{number + 1:06}-{safe}.png"
+            self.names[number] = f"{number + 1:06}-{safe_name(str(chunk.id[i]))}.png"
             if defects[i]:
                 self.defective.add(number)
             size = None if chunk.sizes is None else chunk.sizes[i].tolist()
@@ -107,3 +106,8 @@ class _Highest:
         known = scores[np.isfinite(scores)]
         self.best = np.sort(np.concatenate([self.best, known]))[-self.count :]
         return np.asarray(scores >= self.best.min(initial=np.inf))
+
+
+def safe_name(name: str) -> str:
+    """Return the end of the id of an image as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-60:]

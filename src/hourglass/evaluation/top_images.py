@@ -1,6 +1,5 @@
 """The highest-scoring images of a stream, drawn with heat maps of their errors."""
 
-import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from hourglass.data.readers.chunks import Chunk
 from hourglass.data.streaming import release_pages
 from hourglass.detection.detector import Detector
 from hourglass.evaluation import figures
-from hourglass.evaluation.alarm_pictures import MASKS, OVERLAYS, AlarmPictures
+from hourglass.evaluation.alarm_pictures import MASKS, OVERLAYS, AlarmPictures, safe_name
 from hourglass.evaluation.figures import Group
 
 
@@ -53,8 +52,7 @@ class TopImages:
         with atomic_folder(folder) as temporary:
             for rank, (negative, number, name, image) in enumerate(self.top, 1):
                 group = Group.of(detector, name, image[None], [f"score {-negative:.3g}"])
-                safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-60:]
-                file = f"{rank:04}-{safe}.png"
+                file = f"{rank:04}-{safe_name(name)}.png"
                 figures.save(figures.samples([group], []), temporary / file)
                 paths[number] = str(folder / file)
             if alarms and alarms.names:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hourglass.data.streaming import release_pages
+from hourglass.detection.defects import NEIGHBOURS
 from hourglass.evaluation.metrics.aupimo import aupimo_by_image, has_aupimo
 from hourglass.evaluation.metrics.aupro import aupro
 
 BLOCK_PIXELS = 1 << 22
-NEIGHBOURS = np.ones((3, 3), bool)  # a pixel belongs to the region of all eight around it
 
 
 @dataclass(frozen=True)
