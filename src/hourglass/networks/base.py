@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,7 @@ class Network(nn.Module):
     rebuild the network.
     """
 
+    has_sparse_codes: ClassVar[bool] = False  # whether few units of a code differ from 0
     heads: TableHeads | None  # of a table, see `add_heads`
     encoder: nn.Module  # (N, *S) -> (N, latent_dim), or feature maps, (N, C, H, W)
     decoder: nn.Module  # (N, latent_dim) -> (N, *S), before the output activation
