@@ -110,6 +110,11 @@ class Batches:
         """Return the number of batches."""
         return len(self.shares)
 
+    @property
+    def samples(self) -> int:
+        """The number of samples of an epoch, over all processes."""
+        return self.shares.samples
+
     def __iter__(self) -> Iterator[Tensor]:
         """Yield batches, (n, *S) float32."""
         # A generator computes the order at the first batch: when Lightning resumes a training, it
