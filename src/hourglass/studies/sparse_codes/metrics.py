@@ -53,7 +53,8 @@ class CodeSums:
 
     def __add__(self, other: "CodeSums") -> "CodeSums":
         """Return the sums over the samples of both."""
-        return CodeSums(*(a + b for a, b in zip(vars(self).values(), vars(other).values())))
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return CodeSums(*(a + b for a, b in pairs))
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -79,10 +80,14 @@ class CodeSums:
         Without any variation in the inputs, there is no FVU.
         """
         n, frequencies = self.samples, self.frequencies
-        fvu = {
-            "FVU": self.squared_error / self.variation,
-            "FVU_mean_of_samples": self.error_ratios / n,
-        } if self.variation else {}
+        fvu = (
+            {
+                "FVU": self.squared_error / self.variation,
+                "FVU_mean_of_samples": self.error_ratios / n,
+            }
+            if self.variation
+            else {}
+        )
         return {
             "L0": float(self.active.sum() / n),
             **fvu,
