@@ -14,7 +14,7 @@ import yaml
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from hourglass.cli.data_plan import DataPlan, plan_data_set
+from hourglass.cli.data_plan import IMAGES, DataPlan, plan_data_set
 from hourglass.cli.data_set_yaml import data_set_yaml
 from hourglass.cli.roles import make_roles
 from hourglass.core.atomic import atomic_file, atomic_folder, write_text
@@ -40,6 +40,7 @@ def add(
     id: str | None = None,
     drop: str | None = None,
     rows: bool = False,
+    skip_damaged: bool = False,
     replace: bool = False,
 ) -> None:
     """Add your own table or images to the workspace; other data sets stay.
@@ -55,8 +56,8 @@ def add(
     Args:
         name: the name of the data set
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
-            folder of images with one subfolder per class or without any, or an .npz file with an
-            array x and, for classes, an array y
+            folder of images with one subfolder per class or without any, a table of paths of
+            images, or an .npz file with an array x and, for classes, an array y
         label: the column of labels; without it, all rows count as normal
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
@@ -70,6 +71,7 @@ def add(
         id: the column of row ids
         drop: columns to ignore, separated by commas
         rows: treat the rows of a time series as independent
+        skip_damaged: skip image files that cannot be read, and name them
         replace: replace the data set of this name
 
     Examples:
@@ -79,7 +81,7 @@ def add(
 
     """
     config = params()
-    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows)
+    roles = make_roles(label, normal, time, entity, intervals, id, drop, rows, skip_damaged)
     settings = CONFIGS / "data" / f"{valid_name(name)}.yaml"
     _check_name(name, settings, path, replace)
     names = [name, *(other for other in config.data if other != name)]
@@ -145,16 +147,19 @@ def _tracked_by_dvc(place: str) -> str | None:
 def stored(plan: DataPlan, name: str, path: Path) -> Iterator[str]:
     """Yield the path of the data for the settings; copy them to data/own unless they are there.
 
-    If the block fails, the copy is removed. Data of more than MAX_COPIED_BYTES are not copied.
+    If the block fails, the copy is removed. Data of more than MAX_COPIED_BYTES are not copied, nor
+    tables of images, whose paths are relative to their folder.
     """
+    from hourglass.data.readers.image_index import is_index
+
     source, own = path.resolve(), OWN.resolve()
     if source.is_relative_to(own):
         yield (OWN / source.relative_to(own)).as_posix()
         return
-    if _bytes(source) > MAX_COPIED_BYTES:
-        print(
-            f"{path} is used where it is, as it is large; `hourglass prepare {name}` reads it again"
-        )
+    names_images = plan.class_path == IMAGES and is_index(source)
+    if names_images or _bytes(source) > MAX_COPIED_BYTES:
+        reason = "it names files elsewhere" if names_images else "it is large"
+        print(f"{path} is used where it is, as {reason}; `hourglass prepare {name}` reads it again")
         yield source.as_posix()
         return
     suffix = ".parquet" if plan.converted is not None else _suffix(source)
