@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hourglass.networks.sparse import SparseDictionary
 
 from hourglass.data.columns.column import Column
 from hourglass.data.prepared_data import Prepared
 from hourglass.data.scaling import Scaling
 from hourglass.data.table_encoding import TableEncoding
+from hourglass.networks.sparse import SparseDictionary
 from hourglass.studies.sparse_codes import analysis, code_blocks
 from hourglass.studies.sparse_codes.analysis import analyse_sparse_codes
 from hourglass.studies.sparse_codes.code_blocks import CodeReader

@@ -133,8 +133,8 @@ MEANINGS = {
 MEANINGS |= {
     "L0": "The mean number of units of a sparse code that differ from 0.",
     "FVU": "The fraction of variance unexplained: the squared reconstruction error, summed over "
-    "test samples, divided by their squared distance from the mean, summed as well. Lower is better; "
-    "compare at equal L0.",
+    "test samples, divided by their squared distance from the mean, summed as well. Lower is "
+    "better; compare at equal L0.",
     "FVU_mean_of_samples": "The other definition of FVU: the mean over samples of the ratio of the "
     "two. Samples near the mean weigh most.",
     "cosine_similarity": "The mean cosine of the angle between a test sample and its "
