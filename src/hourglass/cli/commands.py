@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "cli.init",
         "promote": "cli.promote",
         "export": "cli.export",
+        "import": "cli.import_",
         "drift": "cli.drift",
         "verify": "cli.verify",
         "record": "cli.record",
