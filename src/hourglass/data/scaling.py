@@ -8,6 +8,7 @@ import numpy as np
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.tiling import Tiles, Tiling
+from hourglass.data.vector_encoding import VectorEncoding
 
 Array = TypeVar("Array", bound=Any)
 
@@ -114,5 +115,6 @@ def encoding_from_dict(values: dict[str, Any]) -> Encoding:
         "table": TableEncoding,
         "series": SeriesEncoding,
         "tiled": TiledScaling,
+        "vectors": VectorEncoding,
     }
     return kinds.get(values["kind"], Scaling).from_dict(values)
