@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hourglass.models.ensemble import Ensemble
     from hourglass.models.feature import Feature
     from hourglass.models.linear import Linear
+    from hourglass.models.masked import Masked
     from hourglass.models.overcomplete import Overcomplete
     from hourglass.models.recurrent import Recurrent
     from hourglass.models.sparse import Sparse
@@ -40,6 +41,7 @@ _MODULES = {
     "Feature": "feature",
     "Linear": "linear",
     "LitAutoencoder": "base",
+    "Masked": "masked",
     "Overcomplete": "overcomplete",
     "Recurrent": "recurrent",
     "Sparse": "sparse",
@@ -62,6 +64,7 @@ __all__ = [
     "Feature",
     "Linear",
     "LitAutoencoder",
+    "Masked",
     "Overcomplete",
     "Recurrent",
     "Sparse",
