@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate, mse_loss
 from hourglass.data.table_encoding import is_within
 from hourglass.networks import Network
 from hourglass.networks.heads import all_finite, column_mean
+from hourglass.networks.members import Members
 
 EXTREME_INPUT = 4.0  # standard deviations
 
@@ -63,6 +64,12 @@ class ForwardCache:
         if type(self.network).forward is not Network.forward:  # such as a quantisation of the codes
             return self._apply(self.network, self.inputs)
         return self.network.output(self.logits)
+
+    @lazy
+    def member_logits(self) -> Tensor:
+        """Return the outputs of an ensemble's members before the activation, (N, members, *S)."""
+        assert isinstance(self.network, Members)
+        return self._apply(self.network.member_logits, self.code)
 
     @property
     def table_output(self) -> Tensor:

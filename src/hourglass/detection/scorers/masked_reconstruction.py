@@ -7,6 +7,7 @@ from hourglass.core.errors import UserError
 from hourglass.detection.scorers.forward_cache import ForwardCache
 from hourglass.detection.scorers.reconstruction import StandardizedError
 from hourglass.networks.heads import TableHeads
+from hourglass.networks.masked import hide
 
 
 class MaskedReconstruction(StandardizedError):
@@ -42,8 +43,5 @@ def masked_inputs(heads: TableHeads, x: Tensor, column: int) -> Tensor:
 
     Of a series, (N, F, W), they are missing at all steps.
     """
-    cells, indicator = heads.column == column, heads.is_indicator
-    if x.ndim == 3:
-        cells, indicator = cells[:, None], indicator[:, None]
-    masked = x.masked_fill(cells if heads.is_plain else cells & ~indicator, torch.nan)
-    return masked if heads.is_plain else masked.masked_fill(cells & indicator, 1.0)
+    cells = heads.column == column
+    return hide(x, cells[:, None] if x.ndim == 3 else cells, heads)
