@@ -98,7 +98,7 @@ class Activations(DataSet):
                 "licence": "not stated (the user's own vectors)",
                 "complete": True,
                 "files": digests,
-                "vectors": {"key": self.key, "shape": list(files[0].header.shape[1:])},
+                "vectors": {"key": self.key or files[0].key, "roles": roles},
             },
             columns=vector_columns(files[0].width),
         )

@@ -16,9 +16,9 @@ from torch import Tensor
 from hourglass.data.residency import Rows
 from hourglass.data.streaming import prefetch, release_pages
 
-BUFFER_ROWS, BUFFER_BYTES = 1 << 20, 384 << 20  # of a buffer, whichever is less; there are two
+BUFFER_ROWS, BUFFER_BYTES = 1 << 20, 256 << 20  # of a buffer, whichever is less; there are two
 BLOCK_BYTES = 1 << 20  # long enough to be read at the speed of the disk
-MAX_BYTES_IN_MEMORY = 1 << 30  # of vectors that are held in memory; more are streamed
+MAX_BYTES_IN_MEMORY = 512 << 20  # of vectors that are held in memory; more are streamed
 
 
 @dataclass(frozen=True)
