@@ -120,7 +120,10 @@ def read(order: str, batches: int, batch_size: int) -> None:
             break
     seconds = time.perf_counter() - start
     found = {"step": f"speed, {order}", "batches": number, "read_seconds": round(seconds, 1)}
-    rate = {"vectors_per_second": round(vectors / seconds), "GB_per_second": values * 4 / 1e9 / seconds}
+    rate = {
+        "vectors_per_second": round(vectors / seconds),
+        "GB_per_second": values * 4 / 1e9 / seconds,
+    }
     print(json.dumps(found | rate), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Command `activations`: the outputs of a layer for the samples of a data set -> files of vectors."""
+"""Command `activations`: the outputs of a layer for a data set -> files of vectors."""
 
 import re
 import shlex
@@ -81,7 +81,9 @@ def activations(
             f"{folder} exists and holds no activations; name another folder with --output."
         )
     chosen: Sequence[Split] = SPLITS if split is None else [split]
-    classes = sorted({each for part in prepared.card["splits"].values() for each in part["classes"]})
+    classes = sorted(
+        {each for part in prepared.card["splits"].values() for each in part["classes"]}
+    )
     origin = {"data": data, "data_sha256": prepared.card["sha256"], "model": model, "layer": layer}
     with atomic_folder(folder) as temporary:
         writer = ShardWriter(temporary, classes, origin)

@@ -49,8 +49,8 @@ def add(
     A file outside data/own is copied there, so that the pipeline notices when it changes; data of
     more than 4 GB are not copied.
 
-    Vectors, such as activations of a network, come in .safetensors, .npy, .npz or Parquet files; see
-    `hourglass activations`.
+    Vectors, such as activations of a network, come in .safetensors, .npy, .npz or Parquet files;
+    see `hourglass activations`.
 
     A table whose column of times has regular steps is a time series: the rows are scored in windows
     of the rows around them.
@@ -60,7 +60,8 @@ def add(
         path: a table (.csv, .xlsx, .jsonl, .parquet and others), a folder or a pattern of tables, a
             folder of images with one subfolder per class or without any, an .npz file with an array
             x and, for classes, an array y, or a file, folder or pattern of vectors
-        label: the column, or array beside the vectors, of labels; without it, all rows count as normal
+        label: the column, or array beside the vectors, of labels; without it, all rows count as
+            normal
         normal: the labels of normal samples, separated by commas (a label with a comma in double
             quotes); by default the most frequent label, and for images the folder called good,
             normal or ok
@@ -215,7 +216,8 @@ def _files(source: Path, plan: DataPlan) -> Sequence[Path]:
     if plan.is_vectors:
         from hourglass.data.readers import vector_files
 
-        return vector_files.find_files(str(source))
+        label = plan.init_args.get("label")  # perhaps a file in the same folder
+        return vector_files.find_files(str(source), [Path(label)] if label else [])
     from hourglass.data.readers.image_folders import list_images
     from hourglass.data.readers.table_paths import find_files
 

@@ -85,7 +85,8 @@ def plan_data_set(
     """Inspect a table, an .npz file, a folder of tables or images, or files of vectors.
 
     `alphas` are those of `split_fractions`. With `features`, images that suit a feature autoencoder
-    get a size for it. `vector_scaling` is the scaling of vectors. Raises a UserError if the file cannot be used.
+    get a size for it. `vector_scaling` is the scaling of vectors. Raises a UserError if the file
+    cannot be used.
     """
     from hourglass.cli.table_plan import plan_table
     from hourglass.cli.vector_plan import holds_vectors, plan_vectors

@@ -17,7 +17,7 @@ from hourglass.data.readers.image_arrays import ONLY
 from hourglass.data.readers.user_files import fixed_part
 from hourglass.data.readers.vector_files import VectorFile, find_files, open_files
 from hourglass.data.readers.vector_formats import PARQUET, SUFFIXES, ArrayHeader, read_headers
-from hourglass.data.readers.vector_labels import read_labels
+from hourglass.data.readers.vector_labels import read_groups, read_labels, side_file
 
 LABEL_NAMES, GROUP_NAMES = ("label", "labels", "y"), ("index", "group")  # of arrays, if not named
 MANY_VECTORS = 100_000  # of which a small share is enough to validate, calibrate and test
@@ -73,7 +73,8 @@ def plan_vectors(
         raise UserError(
             f"{path} holds vectors, which have no columns; give no option but --label and --normal."
         )
-    paths = find_files(str(path))
+    beside = None if roles.label is None else side_file(roles.label)
+    paths = find_files(str(path), [] if beside is None else [beside.resolve()])
     headers = read_headers(paths[0])
     label = roles.label or next(filter(headers.__contains__, LABEL_NAMES), None)
     group = next((name for name in GROUP_NAMES if _is_group(headers.get(name))), None)
@@ -84,7 +85,11 @@ def plan_vectors(
         )
     files = open_files(paths, None, [name for name in (label, group) if name])
     count = sum(file.count for file in files)
+    if group and len(np.unique(read_groups(files, group))) == count:
+        group = None  # as without it, copies of a vector stay in one split
     init_args: dict[str, Any] = {"key": files[0].key} if files[0].key else {}
+    if beside is not None:
+        label = beside.resolve().as_posix()
     init_args |= {key: name for key, name in (("label", label), ("group", group)) if name}
     labels = read_labels(files, label) if label else None
     anomaly = np.zeros(count, bool)

@@ -44,7 +44,7 @@ def _chunks(files: Sequence[VectorFile], root: Path, id: str | None) -> Iterator
         start, name = 0, os.path.relpath(file.path, root)
         for part in read_parts(file.path, file.key, file.header, file.columns):
             x = file.flat(as_floats(part, file.header, file.dtype)).astype(np.float32)
-            complete = np.isfinite(x).all(1)
+            complete: np.ndarray = np.array(np.isfinite(x).all(axis=1))
             x[~complete] = 0
             numbers = range(start, start := start + len(x))
             names = (
