@@ -1,6 +1,7 @@
 """The network of the masked autoencoder: it is told which cells are hidden."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class Masked(Network):
     table are hidden cells.
     """
 
-    takes_hidden = True
+    takes_hidden: ClassVar[bool] = True
 
     def __init__(
         self,
