@@ -149,7 +149,12 @@ def scores(name: str, train: np.ndarray, test: np.ndarray, seed: int) -> dict[st
 
 
 def page(table: pd.DataFrame) -> str:
-    """Return the page: means over the tables that all networks were measured on."""
+    """Return the page: means over the tables that all networks were measured on.
+
+    Networks and scores that were measured on fewer tables than others are left out.
+    """
+    counts = table.groupby(["network", "score"])["auroc"].transform("size")
+    table = table[counts == counts.max()]
     pairs = table.pivot_table(["auroc", "ap"], ["set", "seed"], ["network", "score"]).dropna()
     means = 100 * pairs.mean()
     base = pairs["auroc"][BASE]

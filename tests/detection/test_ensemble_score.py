@@ -28,6 +28,7 @@ def errors(table: Detector, x: np.ndarray) -> np.ndarray:
     """Return the squared errors of each member, (N, members, F), by NumPy."""
     inputs = table.encoding(x)
     network = table.scoring.network
+    assert isinstance(network, Ensemble)
     with torch.inference_mode():
         codes = network.encode(torch.from_numpy(inputs))
         outputs = network.member_logits(codes).numpy().astype(np.float64)

@@ -1,6 +1,7 @@
 """An ensemble is its members: dense networks with their weights, gradients and connections."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def test_missing_cells_are_filled_in_every_member(module, x):
 @pytest.fixture
 def mixed() -> Ensemble:
     torch.manual_seed(0)
-    variants = [
+    variants: list[dict[str, Any]] = [
         {"class_path": f"{MODELS}denoising.Denoising", "init_args": {"latent_dim": 3}},
         {"class_path": f"{MODELS}variational.Variational", "init_args": {"latent_dim": 2}},
         {"class_path": f"{MODELS}convolutional.Convolutional"},

@@ -81,7 +81,7 @@ class BatchedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x W + b of every member: (members, N, in), or (N, in) -> (members, N, out)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.connected is not None and torch.is_grad_enabled():
             weight = weight * self.connected  # without an effect but on the gradient
         return torch.baddbmm(self.bias, x.expand(weight.shape[0], *x.shape[-2:]), weight)

@@ -43,7 +43,7 @@ class Masked(Network):
             make(architecture, shape, latent_dim, hidden, channels, activation=activation)
             for shape in (inputs, sample_shape)
         )
-        self.encoder = nn.Sequential(Indicated(), *encoder.encoder)
+        self.encoder = nn.Sequential(Indicated(), *encoder.encoder.children())
         self.decoder = decoder.decoder
 
     def use_heads(self, heads: TableHeads) -> None:
