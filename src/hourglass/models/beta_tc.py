@@ -15,7 +15,7 @@ from hourglass.networks.variational import Score, Variational
 
 
 class BetaTC(LitAutoencoder):
-    """Maximise the ELBO with a weight `beta` on the total correlation (Chen et al. 2018, beta-TCVAE).
+    """Maximise the ELBO with a weight `beta` on the total correlation (Chen et al. 2018).
 
     The mean KL term of the ELBO is the sum of the mutual information of sample and code, the total
     correlation of the code's units, and the divergence of each unit from N(0, 1). A weight on the

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hourglass import networks
+from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
 from hourglass.networks.base import require_at_least
 from hourglass.networks.quantised import Quantisation
@@ -44,10 +45,19 @@ class Quantised(LitAutoencoder):
         prior_width: int = 256,
         **training: Any,
     ) -> None:
-        require_at_least(0, commitment=commitment, decay=decay)
+        require_at_least(0, commitment=commitment)
+        if not 0 <= decay < 1:
+            raise UserError(f"decay is {decay}, but must be at least 0 and below 1.")
         layers = architecture, hidden, channels, activation
         network = QuantisedNetwork(
-            sample_shape, latent_dim, *layers, quantisation, levels, codebook, code_size, prior_width
+            sample_shape,
+            latent_dim,
+            *layers,
+            quantisation,
+            levels,
+            codebook,
+            code_size,
+            prior_width,
         )
         super().__init__(network, **training)
         self.commitment = commitment
