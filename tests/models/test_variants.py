@@ -35,6 +35,7 @@ NOT_VARIANTS = {
     "base",
     "corruption",
     "epoch_means",
+    "imported",  # names files in the YAML that `hourglass import` writes
     "losses",
     "penalties",
     "schedules",
