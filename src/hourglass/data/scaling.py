@@ -10,6 +10,7 @@ from hourglass.core.errors import UserError
 from hourglass.data.series_encoding import SeriesEncoding
 from hourglass.data.table_encoding import TableEncoding
 from hourglass.data.tiling import Tiles, Tiling
+from hourglass.data.vector_encoding import VectorEncoding
 
 Array = TypeVar("Array", bound=Any)
 
@@ -116,6 +117,7 @@ def encoding_from_dict(values: dict[str, Any]) -> Encoding:
         "table": TableEncoding,
         "series": SeriesEncoding,
         "tiled": TiledScaling,
+        "vectors": VectorEncoding,
     }
     return kinds.get(values["kind"], Scaling).from_dict(values)
 
