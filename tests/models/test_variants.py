@@ -38,6 +38,7 @@ NOT_VARIANTS = {
     "dictionary_statistics",
     "dictionary_training",
     "epoch_means",
+    "imported",  # names files in the YAML that `hourglass import` writes
     "losses",
     "penalties",
     "schedules",
