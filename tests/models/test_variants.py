@@ -160,10 +160,11 @@ def test_the_error_is_numpys_mean_squared_error_and_the_default_score(module, x)
         assert torch.equal(module.score(x), error)
 
 
-def test_forward_encodes_and_decodes(module, x):
+def test_forward_encodes_and_decodes(module, variant, x):
     codes = module.encode(x)
     assert codes.shape == (16, module.network.latent_dim)
-    assert len(codes.unique(dim=0)) == len(x)
+    if variant != "quantised":  # whose codes are few
+        assert len(codes.unique(dim=0)) == len(x)
     assert module(x).shape == module.network.target(x).shape
     assert torch.equal(module(x), module.decode(codes))
 
@@ -176,7 +177,8 @@ def test_training_on_one_batch_lowers_its_loss_and_its_scores(train, module, var
     before = module.score(x).mean().item()
     losses = train(module, x, 100 if variant in BOLTS else 200)
     # Noise makes single losses jump, so means over some steps are compared.
-    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
+    if variant != "adversarial":  # whose discriminator raises the loss as it learns
+        assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
     assert module.score(x).mean().item() < 0.5 * before
 
 
@@ -235,7 +237,9 @@ def test_the_loss_is_reconstruction_loss_and_penalty(module, x):
     module.corrupt = lambda clean: clean
     module.penalty = lambda clean, codes: penalty(clean, codes) + clean.mean() + codes.mean()
     z = module.encode(x)
+    torch.manual_seed(0)  # the draws of some penalties
     expected = functional.mse_loss(module(x), x) + penalty(x, z) + x.mean() + z.mean()
+    torch.manual_seed(0)
     torch.testing.assert_close(module.training_step(x), expected)
 
 

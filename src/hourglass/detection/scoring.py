@@ -20,7 +20,7 @@ from hourglass.detection.scorers.forward_cache import by_step
 from hourglass.detection.series_scoring import fit_features, map_rows
 from hourglass.detection.tiled_scoring import map_tiled
 from hourglass.networks import Network, weights
-from hourglass.networks.variational import Variational
+from hourglass.networks.prior import PriorNetwork
 
 MAX_FIT_SAMPLES = 10_000  # normal samples to fit a scorer
 MAX_FIT_BYTES = 1 << 28  # of the inputs of tiles to fit a scorer; features may be as many
@@ -198,7 +198,7 @@ def _map(network: Network, extract: Extractor, x: np.ndarray, scaling: Encoding)
     return map_samples(network, extract, x, scaling)
 
 
-def generate_samples(network: Variational, count: int) -> np.ndarray:
+def generate_samples(network: PriorNetwork, count: int) -> np.ndarray:
     """Return decoded draws from the prior with a fixed seed: (count, *S) float32."""
     with torch.inference_mode():
         return network.generate(count).cpu().numpy()

@@ -13,7 +13,7 @@ from hourglass.evaluation.cell_tables import mistakes
 from hourglass.evaluation.figures import Group
 from hourglass.evaluation.timeline import Timeline
 from hourglass.evaluation.timeline_file import write_timeline
-from hourglass.networks.variational import Variational
+from hourglass.networks.prior import PriorNetwork
 
 # Samples in one row of a figure: images, or bar charts of features.
 SAMPLES_PER_ROW = {"images": 10, "features": 4}
@@ -96,7 +96,7 @@ def _sample_figures(detector: Detector, test: Samples, scores: np.ndarray) -> di
         drawn["mistakes"] = figures.samples(worst, names)
     if worst and names:
         drawn["attribution"] = figures.contributions(worst, names)
-    if isinstance(network, Variational) and not names:
+    if isinstance(network, PriorNetwork) and not names:
         drawn["samples"] = figures.generated(scoring.generate_samples(network, GENERATED_SAMPLES))
     return drawn
 

@@ -1,6 +1,6 @@
 """The LightningModule base class of all variants: loss, validation error and optimizer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -168,6 +168,12 @@ class LitAutoencoder(pl.LightningModule):
         The caller completes each phase before it requests the next one.
         """
         yield from ()
+
+    def after_training(self, train: Iterable[Any], validation: Iterable[Any]) -> None:
+        """Fit to batches of both splits what gradient steps do not train; default: nothing.
+
+        It is called on the main process, after the weights of the best epoch were restored.
+        """
 
     @plain_step
     def training_step(self, batch: Any) -> Tensor:

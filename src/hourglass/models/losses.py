@@ -10,6 +10,7 @@ from torch.nn import functional
 from hourglass.core.errors import UserError
 from hourglass.networks.base import Network, is_image
 from hourglass.networks.similarity import RADIUS, ms_ssim, scales, ssim
+from hourglass.networks.variational import Likelihood
 
 ElementLoss: TypeAlias = Literal["mse", "bce"]  # the mean of a loss of each element
 LossName: TypeAlias = Literal["mse", "bce", "ssim", "ms_ssim"]
@@ -34,6 +35,19 @@ def loss_weights(loss: Loss, network: Network) -> dict[LossName, float]:
             raise UserError(f"the weight of {name} in loss is {weight}, but must be above 0.")
         _check(name, network)
     return weights
+
+
+def likelihood_of(loss: ElementLoss) -> Likelihood:
+    """Return the likelihood of a variational decoder whose negative logarithm is a loss.
+
+    Raises a UserError for a loss without a likelihood.
+    """
+    if loss not in get_args(ElementLoss):
+        raise UserError(
+            f"loss is {loss!r}, but a variational decoder needs a likelihood; give 'mse' for a "
+            "Gaussian or 'bce' for a Bernoulli one."
+        )
+    return "bernoulli" if loss == "bce" else "gaussian"
 
 
 def _check(name: LossName, network: Network) -> None:

@@ -1,4 +1,4 @@
-"""Penalty terms on latent codes, for the loss of sparse, contractive and stacked variants."""
+"""Penalty terms on latent codes, for the losses of variants."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 Encoder = Callable[[Tensor], Tensor]
+KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernel of `mmd`
 
 
 def kl_sparsity(z: Tensor, target: float) -> Tensor:
@@ -66,3 +67,27 @@ def estimated_frobenius(encode: Encoder, x: Tensor, probes: int = 1) -> Tensor:
         signs = 2.0 * torch.randint(0, 2, (probes, *z.shape), device=z.device).to(z.dtype) - 1
         (products,) = torch.autograd.grad(z, x, signs, create_graph=True, is_grads_batched=True)
     return products.square().flatten(2).sum(2).mean(0)
+
+
+def mmd(z: Tensor, prior: Tensor) -> Tensor:
+    """Return the unbiased estimate of MMD^2 between codes and draws from N(0, I): (N, d) each.
+
+    The kernel is the sum of inverse multiquadratics c / (c + ||u - v||^2) with c = 2 d s for s in
+    KERNEL_SCALES (Tolstikhin et al. 2018, section 4 and their implementation). An estimate may be
+    below 0. It is 0 for a single code, which has no distance from another one.
+    """
+    count, dim = z.shape
+    if count < 2:
+        return 0 * z.sum()
+    between = _inverse_multiquadratic(z, prior, dim).mean()
+    within = sum(
+        _inverse_multiquadratic(u, u, dim).sum() - len(KERNEL_SCALES) * count for u in (z, prior)
+    )
+    return within / (count * (count - 1)) - 2 * between
+
+
+def _inverse_multiquadratic(u: Tensor, v: Tensor, dim: int) -> Tensor:
+    """Return the kernel of all pairs: (N, d), (M, d) -> (N, M)."""
+    squares = u.square().sum(1)[:, None] - 2 * u @ v.T + v.square().sum(1)
+    squares = squares.clamp_min(0)  # rounding
+    return sum(2 * dim * s / (2 * dim * s + squares) for s in KERNEL_SCALES)  # type: ignore[return-value]

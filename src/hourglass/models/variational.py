@@ -1,16 +1,15 @@
 """Variational autoencoder: the encoder returns a distribution of codes close to N(0, I)."""
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor
 
 from hourglass import networks
-from hourglass.core.errors import UserError
 from hourglass.models.base import LitAutoencoder
-from hourglass.models.losses import ElementLoss
+from hourglass.models.losses import ElementLoss, likelihood_of
 from hourglass.networks.base import require_at_least
-from hourglass.networks.variational import Likelihood, Score
+from hourglass.networks.variational import Score
 from hourglass.networks.variational import Variational as VariationalNetwork
 
 
@@ -41,15 +40,9 @@ class Variational(LitAutoencoder):
     ) -> None:
         require_at_least(0, beta=beta)
         require_at_least(1, samples=samples)
-        if loss not in get_args(ElementLoss):
-            raise UserError(
-                f"loss is {loss!r}, but a variational decoder needs a likelihood; give 'mse' for a "
-                "Gaussian or 'bce' for a Bernoulli one."
-            )
         layers = architecture, hidden, channels, activation
-        likelihood: Likelihood = "bernoulli" if loss == "bce" else "gaussian"
         network = VariationalNetwork(
-            sample_shape, latent_dim, *layers, likelihood, score_by, samples
+            sample_shape, latent_dim, *layers, likelihood_of(loss), score_by, samples
         )
         super().__init__(network, loss=loss, **training)
         self.beta = beta

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hourglass.networks import Architecture, make
-from hourglass.networks.base import Activation, Network, constructor_arguments, is_image
+from hourglass.networks.base import Activation, constructor_arguments, is_image
+from hourglass.networks.prior import PriorNetwork
 
 Likelihood: TypeAlias = Literal["gaussian", "bernoulli"]
 Score: TypeAlias = Literal["reconstruction", "elbo", "likelihood"]
 
 
-class Variational(Network):
+class Variational(PriorNetwork):
     """Encode to q(z given x) = N(mean, exp(log_var)), decode to p(x given z) (Kingma 2014).
 
     The Bernoulli `likelihood` is for pixels in [0, 1]. The Gaussian one has one variance, shared by
@@ -145,12 +146,6 @@ class Variational(Network):
         numbers = int(self.heads.numbers.sum()) * steps if self.heads else x[0].numel()
         constant = -0.5 * numbers * (math.log(2 * math.pi) + self.log_variance)
         return constant - bound(x, self.samples)
-
-    def generate(self, count: int, seed: int = 0) -> Tensor:
-        """Return decoded draws from the prior N(0, I): (count, *S)."""
-        generator = torch.Generator().manual_seed(seed)
-        z = torch.randn(count, self.latent_dim, generator=generator)
-        return self.decode(z.to(self.log_variance.device))
 
 
 def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:

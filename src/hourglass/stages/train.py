@@ -67,7 +67,13 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     from hourglass.data.datamodule import DataModule
     from hourglass.networks import weights
     from hourglass.training.checkpoints import resume_or_start, wait_for_rank_zero
-    from hourglass.training.trainer import fit_resumable, make_module, make_trainer, pretrain
+    from hourglass.training.trainer import (
+        finish,
+        fit_resumable,
+        make_module,
+        make_trainer,
+        pretrain,
+    )
 
     settings = resolve_cell(cell, prepared.input_shape, prepared.input_count("train"))
     module = make_module(settings, prepared.heads)
@@ -87,6 +93,8 @@ def _fit(cell: Cell, prepared: Prepared, output: CellOutput | None) -> None:
     data = DataModule(cell.data, settings.training.batch_size, settings.seed, settings.residency)
     phases, new_epochs = pretrain(settings, cell.resume, on_epoch, module, data)
     new_epochs += fit_resumable(trainer, history, module, data)
+    if output:
+        finish(module, data)
     seconds = time.perf_counter() - start
     if output:
         best = min(history.rows, key=lambda row: row["validation_error"])

@@ -21,7 +21,7 @@ from hourglass.models.base import LitAutoencoder
 from hourglass.networks import Network
 from hourglass.training.callbacks import EpochListener
 from hourglass.training.cell_settings import CellSettings
-from hourglass.training.trainer import build_module, fit_resumable, make_trainer, pretrain
+from hourglass.training.trainer import build_module, finish, fit_resumable, make_trainer, pretrain
 
 # Set by Lightning in every training.
 ENVIRONMENT = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
@@ -47,6 +47,7 @@ def train_in_memory(
         data = InMemoryDataModule(prepared, settings)
         rows, _ = pretrain(settings, None, on_epoch, module, data)
         fit_resumable(trainer, history, module, data)
+        finish(module, data)
     return module.network.eval().requires_grad_(False), rows + history.rows
 
 

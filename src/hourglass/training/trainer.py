@@ -241,6 +241,12 @@ def fit_resumable(
     return len(history.rows) - old_epochs
 
 
+def finish(module: pl.LightningModule, data: DataModule) -> None:
+    """Let a trained variant fit the parts that gradient steps do not train."""
+    if isinstance(module, LitAutoencoder):
+        module.after_training(data.train_dataloader(), data.val_dataloader())
+
+
 def restore_float32(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     """Convert the weights to float32, as inference expects, from another precision."""
     if trainer.precision in CONVERTING_PRECISIONS:

@@ -1,6 +1,5 @@
 """Scores of images from their anomaly maps."""
 
-import math
 from typing import Any, Literal
 
 from torch import Tensor
@@ -9,6 +8,7 @@ from hourglass.core.errors import UserError
 from hourglass.detection.anomaly_maps import MapSettings, Source
 from hourglass.detection.scorers.base import Array, ScoreFunction, Scorer
 from hourglass.detection.scorers.forward_cache import ForwardCache
+from hourglass.networks.feature import top_mean
 
 
 class AnomalyMap(Scorer):
@@ -53,7 +53,7 @@ class AnomalyMap(Scorer):
         if self.reduction == "max":
             return pixels.amax(1, keepdim=True)
         if self.reduction == "top":
-            pixels = pixels.topk(math.ceil(self.top_share * pixels.shape[1])).values
+            return top_mean(pixels, self.top_share)[:, None]
         return pixels.mean(1, keepdim=True)
 
     def score_function(self, state: dict[str, Array]) -> ScoreFunction:

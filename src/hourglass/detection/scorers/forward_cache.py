@@ -85,8 +85,10 @@ class ForwardCache:
         """Return `table_output` of the rows with their mean in place of extreme numbers, (N, F).
 
         Extreme numbers among the inputs would distort the outputs of all columns. Without one, it
-        is `table_output` itself.
+        is `table_output` itself. Vectors have no heads, and their large numbers are usual.
         """
+        if self.network.heads is None:
+            return self.output
         if is_within(self.x, EXTREME_INPUT):
             return self.table_output
         usual = self.x.masked_fill(self.x.abs() > EXTREME_INPUT, 0)

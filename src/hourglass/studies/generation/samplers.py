@@ -5,14 +5,16 @@ A sampler is a function: count, seed -> codes, (count, latent_dim) float32.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self, TypeAlias
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from hourglass.networks import Network
-from hourglass.networks.variational import Variational
+from hourglass.networks.prior import PriorNetwork
 
 Sampler: TypeAlias = Callable[[int, int], np.ndarray]
 
@@ -24,12 +26,12 @@ MIXTURE_COMPONENTS = (1, 5, 10, 20)  # candidate numbers of components
 def fit_samplers(network: Network, codes: np.ndarray, seed: int) -> dict[str, Sampler]:
     """Fit all samplers that apply to a network to codes of training samples; return them by name.
 
-    The prior applies to variational networks only.
+    The prior is that of the network, if it has one.
     """
     codes = subsample(codes)
     samplers: dict[str, Sampler] = {}
-    if isinstance(network, Variational):
-        samplers["prior"] = standard_normal(codes.shape[1])
+    if isinstance(network, PriorNetwork):
+        samplers["prior"] = partial(_prior_codes, network)
     samplers["gaussian"] = Gaussian.fit(codes)
     samplers["mixture"] = Mixture.fit(codes, seed)
     return samplers | {"uniform": uniform(codes)}
@@ -40,13 +42,10 @@ def subsample(codes: np.ndarray, limit: int = MAX_CODES) -> np.ndarray:
     return codes[:: -(-len(codes) // limit)]
 
 
-def standard_normal(latent_dim: int) -> Sampler:
-    """Return the standard normal distribution, the prior of variational networks."""
-
-    def sample(count: int, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).standard_normal((count, latent_dim), np.float32)
-
-    return sample
+def _prior_codes(network: PriorNetwork, count: int, seed: int) -> np.ndarray:
+    """Return draws from the prior of a network: (count, latent_dim) float32."""
+    with torch.inference_mode():
+        return network.draw_codes(count, seed).cpu().numpy()
 
 
 def uniform(codes: np.ndarray) -> Sampler:
